@@ -1,0 +1,1 @@
+"""The laptop side: the only place that knows the terminal and the clouds."""

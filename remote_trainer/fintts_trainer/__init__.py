@@ -1,0 +1,1 @@
+"""The trainer, which stands alone on the instance: no terminal, no cloud."""

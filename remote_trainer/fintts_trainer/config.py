@@ -1,0 +1,131 @@
+"""What a run is: data, base model, adapter, training; frozen, and strict about unknown keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Target = Literal["attention", "mlp", "embeddings", "heads"]
+Monitor = Literal["val/loss", "train/loss", "val/top5_accuracy"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoraConfig(Section):
+    """The adapter: y = W x + (alpha / rank) B A x (Hu et al. 2021, arXiv:2106.09685)."""
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = 8
+    alpha: PositiveFloat = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)] = (
+        "attention",
+        "mlp",
+        "embeddings",
+        "heads",
+    )
+
+    @model_validator(mode="after")
+    def _each_target_once(self) -> LoraConfig:
+        if len(set(self.targets)) != len(self.targets):
+            raise ValueError("each target may be named once")
+        return self
+
+
+class TrainingConfig(Section):
+    """The optimisation. A step is one optimizer update of batch_size × gradient_accumulation."""
+
+    batch_size: Count = 8
+    gradient_accumulation: Count = 1
+    max_steps: Count = 3000
+    learning_rate: PositiveFloat = 1e-4
+    warmup_steps: Annotated[int, Field(ge=0)] = 10
+    max_grad_norm: PositiveFloat = 1.0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    precision: Precision = "auto"
+    """`auto` is bf16 for the frozen base on a GPU and fp32 on a CPU; the adapter is always fp32."""
+
+
+class ValidationConfig(Section):
+    """Which utterances are held out, and how often they are looked at."""
+
+    every: Count = 100
+    """steps"""
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class EarlyStoppingConfig(Section):
+    """When a run that no longer improves ends; the rule is fintts_cost.early_stopping's."""
+
+    enabled: bool = True
+    monitor: Monitor = "val/loss"
+    mode: Literal["min", "max"] = "min"
+    patience: Count = 5
+    """validation checks, not steps"""
+    min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _mode_suits_the_monitor(self) -> EarlyStoppingConfig:
+        wanted = "max" if self.monitor == "val/top5_accuracy" else "min"
+        if self.mode != wanted:
+            raise ValueError(f"{self.monitor} is monitored with mode {wanted}")
+        return self
+
+
+class CheckpointConfig(Section):
+    """How often a checkpoint is committed, and which ones stay."""
+
+    every: Count = 100
+    """steps"""
+    keep_last: Count = 5
+    keep_best: bool = True
+
+
+class RunConfig(Section):
+    """One run, from configuration to adapter: all that its result depends on."""
+
+    data: Path
+    base_model: Path
+    lora: LoraConfig = LoraConfig()
+    training: TrainingConfig = TrainingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+
+    def digest(self) -> str:
+        """SHA-256 of what the result depends on: the places of data and model do not count."""
+        content = self.model_dump(mode="json", exclude={"data", "base_model"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Each field that differs, as `training.batch_size: 8 → 4`; places do not count."""
+        mine = _flat(self.model_dump(mode="json", exclude={"data", "base_model"}))
+        theirs = _flat(other.model_dump(mode="json", exclude={"data", "base_model"}))
+        return [
+            f"{key}: {mine[key]} → {theirs[key]}"
+            for key in sorted(mine)
+            if mine[key] != theirs[key]
+        ]
+
+
+def _flat(content: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """{"a": {"b": 1}} → {"a.b": 1}"""
+    flat: dict[str, object] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat({str(k): v for k, v in value.items()}, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

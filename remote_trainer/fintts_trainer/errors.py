@@ -1,0 +1,45 @@
+"""What can go wrong in the trainer, each with its mend.
+
+TrainerError
+├── DataProblem          the data set is unpaired, empty, misshapen or out of range
+├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
+├── ConfigurationChanged a run is resumed with another configuration than its own
+├── DiskTooSmall         the checkpoints to keep would not fit
+├── NotANumber           the loss became NaN or infinite
+└── NoRun                the store holds no such run
+"""
+
+from __future__ import annotations
+
+
+class TrainerError(Exception):
+    """One clear sentence in `message`, and in `hint` what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class DataProblem(TrainerError):
+    """The data set cannot be trained on as it is."""
+
+
+class BaseModelProblem(TrainerError):
+    """The base model cannot be read strictly."""
+
+
+class ConfigurationChanged(TrainerError):
+    """The run in the store was started with another configuration."""
+
+
+class DiskTooSmall(TrainerError):
+    """Checkpoints of the measured size would fill the disk during the run."""
+
+
+class NotANumber(TrainerError):
+    """The training loss is not finite any more."""
+
+
+class NoRun(TrainerError):
+    """The store holds no such run."""

@@ -1,0 +1,1 @@
+"""Fish Speech dual-AR models on the blocks of transformers."""

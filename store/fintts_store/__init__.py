@@ -1,0 +1,1 @@
+"""What a run leaves behind, and where: records, the commit protocol, the stores."""

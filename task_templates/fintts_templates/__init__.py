@@ -1,0 +1,1 @@
+"""The SkyPilot task, rendered purely: values in, YAML text out."""
