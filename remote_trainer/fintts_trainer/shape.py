@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +12,7 @@ from fintts_trainer.errors import BaseModelProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from fintts_trainer.config import Target
 
@@ -199,8 +199,12 @@ class ModelShape:
         fast_weights = self.fast.linear_parameters + self.codebook_size * self.fast.dim
         fast = per_token * fast_weights * rows
         attention = _attention_flops(self.slow, length)
-        return linear + head + fast + attention + frames * _attention_flops(
-            self.fast, self.num_codebooks
+        return (
+            linear
+            + head
+            + fast
+            + attention
+            + frames * _attention_flops(self.fast, self.num_codebooks)
         )
 
 

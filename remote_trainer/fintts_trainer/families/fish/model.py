@@ -1,0 +1,221 @@
+"""The dual-AR model: two transformers of Hugging Face's, and the glue between them.
+
+The slow one reads text and frames along time and predicts the next row-0 token. The fast one
+starts from the slow one's hidden state and predicts the codes of one frame, codebook by codebook.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
+
+if TYPE_CHECKING:
+    from fintts_trainer.families.fish.tokenizer import FishTokenizer
+    from fintts_trainer.shape import ModelShape, StackShape
+
+IGNORE = -100
+"""Label of a position that carries no loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Utterances padded on the right.
+
+    Attributes:
+        inputs: int64 [batch, 1 + codebooks, T].
+        labels: int64 [batch, 1 + codebooks, T]; what follows each input. Row 0 is IGNORE where
+            there is no label: at text and at padding.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    @property
+    def label_count(self) -> int:
+        """Row-0 labels: frames, and one end a sentence."""
+        return int((self.labels[:, 0] != IGNORE).sum())
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(self.inputs.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Logits at label positions only, with what was right.
+
+    Attributes:
+        token_logits: [labels, vocabulary] with token_labels [labels].
+        code_logits: [frames, codebooks, codebook size] with code_labels [frames, codebooks].
+    """
+
+    token_logits: Tensor
+    token_labels: Tensor
+    code_logits: Tensor
+    code_labels: Tensor
+
+    def token_loss(self) -> Tensor:
+        """Sum of the cross-entropies of row 0, in nats."""
+        return F.cross_entropy(self.token_logits.float(), self.token_labels, reduction="sum")
+
+    def code_loss(self) -> Tensor:
+        """Sum of the cross-entropies of all codebooks, in nats."""
+        logits = self.code_logits.flatten(0, 1).float()
+        return F.cross_entropy(logits, self.code_labels.flatten(), reduction="sum")
+
+    def codes_in_top(self, k: int) -> int:
+        """How many codes are among the k likeliest of their codebook."""
+        best = self.code_logits.topk(min(k, self.code_logits.shape[-1]), dim=-1).indices
+        return int((best == self.code_labels[..., None]).any(-1).sum())
+
+
+class RoundedRotary(nn.Module):
+    """Rotary angles whose cosine and sine are rounded to bfloat16.
+
+    The released weights were trained and are served with a table in bfloat16: without the
+    rounding the logits differ by 6e-3.
+    """
+
+    def __init__(self, head_dim: int, base: float) -> None:
+        super().__init__()
+        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
+        self.inverse_frequencies = nn.Buffer(1.0 / base**exponents, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine, each [batch, T, head_dim] in the type of `x`."""
+        half = position_ids[..., None].float() * self.inverse_frequencies.float()
+        angles = torch.cat((half, half), dim=-1)
+        return angles.cos().bfloat16().to(x.dtype), angles.sin().bfloat16().to(x.dtype)
+
+
+class DualAR(nn.Module):
+    """Slow and fast stack with their embeddings and heads. Module names are PEFT's targets."""
+
+    def __init__(self, shape: ModelShape, semantic_begin_id: int, semantic_end_id: int) -> None:
+        super().__init__()
+        slow, fast, size = shape.slow, shape.fast, shape.codebook_size
+        self.shape = shape
+        self.semantic_begin_id, self.semantic_end_id = semantic_begin_id, semantic_end_id
+        self.slow = _stack(slow, shape, vocabulary=shape.vocab_size, length=shape.max_seq_len)
+        # The fast stack starts from the hidden state before the final norm, so the norm moves out.
+        self.norm: nn.Module = self.slow.norm
+        self.slow.add_module("norm", nn.Identity())
+        self.codebook_embeddings = nn.Embedding(size * shape.num_codebooks, slow.dim)
+        self.lm_head = (
+            None if shape.tied_head else nn.Linear(slow.dim, shape.vocab_size, bias=False)
+        )
+        same = slow.dim == fast.dim
+        self.fast_project_in = nn.Identity() if same else nn.Linear(slow.dim, fast.dim)
+        self.fast = _stack(fast, shape, vocabulary=size, length=shape.num_codebooks)
+        self.fast_head = nn.Linear(fast.dim, size, bias=False)
+
+    def add_tables(self) -> None:
+        """Builds what is computed instead of loaded; call it once, outside of a meta device."""
+        shape = self.shape
+        for stack, sizes in ((self.slow, shape.slow), (self.fast, shape.fast)):
+            stack.add_module("rotary_emb", RoundedRotary(sizes.head_dim, shape.rope_base))
+        offsets = torch.arange(shape.num_codebooks) * shape.codebook_size
+        self.codebook_offsets = nn.Buffer(offsets, persistent=False)
+
+    def forward(self, batch: Batch) -> Predictions:
+        """Teacher-forced logits, computed at label positions alone."""
+        hidden = self._slow_hidden(batch.inputs)
+        labelled = batch.labels[:, 0] != IGNORE
+        token_labels = batch.labels[:, 0][labelled]
+        rows = hidden[labelled]
+        normed = self.norm(rows)
+        has_codes = self._is_semantic(token_labels)
+        code_labels = batch.labels[:, 1:].transpose(1, 2)[labelled][has_codes]
+        fast_rows = (normed if self.shape.norm_fast_input else rows)[has_codes]
+        code_logits = self._code_logits(fast_rows, code_labels)
+        return Predictions(self._token_logits(normed), token_labels, code_logits, code_labels)
+
+    def _slow_hidden(self, inputs: Tensor) -> Tensor:
+        """[batch, 1 + codebooks, T] → [batch, T, dim], before the final norm.
+
+        Right padding needs no mask: with causal attention a valid position never sees it.
+        """
+        return _last_hidden(self.slow, self._embed(inputs))
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        """Token embeddings, with the sum of the codes' embeddings added at semantic positions."""
+        embedded = self.slow.embed_tokens(inputs[:, 0])
+        semantic = self._is_semantic(inputs[:, 0])
+        codes = inputs[:, 1:].transpose(1, 2)[semantic] + self.codebook_offsets
+        frames = embedded[semantic] + self.codebook_embeddings(codes).sum(dim=1)
+        if self.shape.scaled_embeddings:
+            frames = frames / math.sqrt(self.shape.num_codebooks + 1)
+        return embedded.masked_scatter(semantic[..., None], frames.to(embedded.dtype))
+
+    def _code_logits(self, rows: Tensor, codes: Tensor) -> Tensor:
+        """Hidden states [frames, dim], codes [frames, codebooks] → [frames, codebooks, size]."""
+        start = self.fast_project_in(rows)[:, None]
+        inputs = torch.cat([start, self.fast.embed_tokens(codes[:, :-1])], dim=1)
+        return cast("Tensor", self.fast_head(_last_hidden(self.fast, inputs)))
+
+    def _token_logits(self, rows: Tensor) -> Tensor:
+        if self.lm_head is not None:
+            return cast("Tensor", self.lm_head(rows))
+        return _tied_logits(self.slow.embed_tokens, rows)
+
+    def _is_semantic(self, ids: Tensor) -> Tensor:
+        return (ids >= self.semantic_begin_id) & (ids <= self.semantic_end_id)
+
+
+def build(shape: ModelShape, tokenizer: FishTokenizer) -> DualAR:
+    """A model without weights: on the meta device, so that no memory is spent twice."""
+    with torch.device("meta"):
+        return DualAR(shape, tokenizer.semantic_begin_id, tokenizer.semantic_end_id)
+
+
+def _last_hidden(stack: nn.Module, embedded: Tensor) -> Tensor:
+    return cast("Tensor", stack(inputs_embeds=embedded, use_cache=False).last_hidden_state)
+
+
+def _tied_logits(embedding: nn.Module, rows: Tensor) -> Tensor:
+    """Logits of a head that shares the embedding's weights, its adapter included.
+
+    PEFT's embedding is W + s (B A)ᵀ; reading `.weight` alone would leave the adapter out.
+    """
+    weight = cast("Tensor", embedding.weight)
+    logits = F.linear(rows, weight)
+    for name in getattr(embedding, "active_adapters", []):
+        down = cast("nn.ParameterDict", embedding.lora_embedding_A)[name]
+        up = cast("nn.ParameterDict", embedding.lora_embedding_B)[name]
+        scaling = cast("dict[str, float]", embedding.scaling)[name]
+        logits = logits + ((rows.to(up.dtype) @ up) @ down * scaling).to(logits.dtype)
+    return logits
+
+
+def _stack(
+    stack: StackShape, shape: ModelShape, *, vocabulary: int, length: int
+) -> LlamaModel | Qwen3Model:
+    """Qwen3's blocks where query and key are normalised, Llama's where they are not."""
+    settings: dict[str, object] = {
+        "vocab_size": vocabulary,
+        "hidden_size": stack.dim,
+        "num_hidden_layers": stack.layers,
+        "num_attention_heads": stack.heads,
+        "num_key_value_heads": stack.kv_heads,
+        "head_dim": stack.head_dim,
+        "intermediate_size": stack.intermediate,
+        "rms_norm_eps": shape.norm_eps,
+        "attention_bias": False,
+        "max_position_embeddings": length,
+        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_base},
+        "use_cache": False,
+        "attn_implementation": "sdpa",
+        "pad_token_id": None,
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+    if stack.qk_norm:
+        return Qwen3Model(Qwen3Config.from_dict(settings))
+    return LlamaModel(LlamaConfig.from_dict(settings))

@@ -1,0 +1,47 @@
+"""An utterance as the served model reads it: `<|interleave|><|speaker:0|>TEXT CODES<|im_end|>`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fintts_trainer.families.fish.tokenizer import FishTokenizer
+
+SPEAKER = "<|speaker:0|>"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One utterance, ready for the model.
+
+    Attributes:
+        tokens: int64 [1 + codebooks, T]; row 0 holds text, semantic and control ids, the others
+            the codes at semantic positions and 0 elsewhere.
+        text_length: positions before the first semantic token; they carry no label.
+    """
+
+    tokens: npt.NDArray[np.int64]
+    text_length: int
+
+    @property
+    def length(self) -> int:
+        """T, of which the model reads all but the last."""
+        return int(self.tokens.shape[1])
+
+
+def encode(tokenizer: FishTokenizer, text: str, codes: npt.NDArray[np.int64]) -> Example:
+    """Builds the serving prompt around one utterance; codes are int64 [codebooks, frames]."""
+    # The speaker mark and the text are split as one string: that is how the model is served.
+    text_ids = [tokenizer.interleave_id, *tokenizer.encode_text(SPEAKER + text)]
+    start, stop = len(text_ids), len(text_ids) + codes.shape[1]
+    tokens = np.zeros((1 + codes.shape[0], stop + 1), dtype=np.int64)
+    tokens[0, :start] = text_ids
+    tokens[0, start:stop] = codes[0] + tokenizer.semantic_begin_id
+    tokens[1:, start:stop] = codes
+    tokens[0, stop] = tokenizer.end_id
+    return Example(tokens, text_length=start)

@@ -1,0 +1,181 @@
+"""Fish Speech's state dict to ours and back: the same numbers in another order, nothing lost.
+
+Fish fuses query, key and value into one matrix and rotates interleaved pairs (2i, 2i + 1);
+transformers keeps three matrices and rotates halves (i, i + head_dim / 2). Permuting the rows of
+query and key, and their norms, turns the one into the other exactly.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import torch
+
+from fintts_trainer.errors import BaseModelProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from fintts_trainer.families.fish.model import DualAR
+    from fintts_trainer.shape import ModelShape, StackShape
+
+StateDict = dict[str, "Tensor"]
+
+ENDS = {
+    "embeddings.weight": "slow.embed_tokens.weight",
+    "codebook_embeddings.weight": "codebook_embeddings.weight",
+    "norm.weight": "norm.weight",
+    "output.weight": "lm_head.weight",
+    "fast_project_in.weight": "fast_project_in.weight",
+    "fast_project_in.bias": "fast_project_in.bias",
+    "fast_embeddings.weight": "fast.embed_tokens.weight",
+    "fast_norm.weight": "fast.norm.weight",
+    "fast_output.weight": "fast_head.weight",
+}
+IN_A_LAYER = {
+    "attention.wo.weight": "self_attn.o_proj.weight",
+    "feed_forward.w1.weight": "mlp.gate_proj.weight",
+    "feed_forward.w2.weight": "mlp.down_proj.weight",
+    "feed_forward.w3.weight": "mlp.up_proj.weight",
+    "attention_norm.weight": "input_layernorm.weight",
+    "ffn_norm.weight": "post_attention_layernorm.weight",
+}
+ROTATED_NORMS = {
+    "attention.q_norm.weight": "self_attn.q_norm.weight",
+    "attention.k_norm.weight": "self_attn.k_norm.weight",
+}
+FUSED = "attention.wqkv.weight"
+APART = tuple(f"self_attn.{name}_proj.weight" for name in "qkv")
+
+
+def read_state_dict(folder: Path) -> StateDict:
+    """Reads FOLDER/model.pth without unpickling anything but tensors.
+
+    Raises:
+        BaseModelProblem: the file is missing, damaged, or holds more than tensors.
+    """
+    path = folder / "model.pth"
+    if not path.is_file():
+        raise BaseModelProblem(
+            f"the base model folder {folder} has no model.pth",
+            "give the folder that holds config.json, model.pth and the tokenizer",
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
+        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BaseModelProblem(
+            f"{path} cannot be read: {sentence}", "download the base model again"
+        ) from None
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
+        raise BaseModelProblem(f"{path} does not hold a flat table of weights")
+    return content
+
+
+def load_into(model: DualAR, state: StateDict) -> None:
+    """Loads Fish's weights into a model on the meta device, strictly.
+
+    Raises:
+        BaseModelProblem: a weight is missing, unexpected or of another shape; each is named.
+    """
+    converted = from_fish(state, model.shape)
+    expected = model.state_dict()
+    for key, weight in converted.items():
+        if weight.shape != expected[key].shape:
+            raise BaseModelProblem(
+                f"the base model's {key} has shape {tuple(weight.shape)}, "
+                f"but its config.json says {tuple(expected[key].shape)}"
+            )
+    model.load_state_dict(converted, strict=True, assign=True)
+
+
+def from_fish(state: StateDict, shape: ModelShape) -> StateDict:
+    """Our state dict from Fish's.
+
+    Raises:
+        BaseModelProblem: keys are missing or left over.
+    """
+    _compare_keys(state, shape)
+    ours: StateDict = {ours: state[fish] for fish, ours in ENDS.items() if fish in state}
+    for fish, own, stack in _layers(shape):
+        q, k, v = torch.split(state[fish + FUSED], _fused_sizes(stack))
+        ours[own + APART[0]] = _to_halves(q, stack.head_dim)
+        ours[own + APART[1]] = _to_halves(k, stack.head_dim)
+        ours[own + APART[2]] = v
+        ours |= {own + b: state[fish + a] for a, b in IN_A_LAYER.items()}
+        if stack.qk_norm:
+            norms = ROTATED_NORMS.items()
+            ours |= {own + b: _to_halves(state[fish + a], stack.head_dim) for a, b in norms}
+    return ours
+
+
+def to_fish(ours: StateDict, shape: ModelShape) -> StateDict:
+    """Fish's state dict from ours: the inverse of `from_fish`, bit for bit."""
+    state: StateDict = {fish: ours[own] for fish, own in ENDS.items() if own in ours}
+    for fish, own, stack in _layers(shape):
+        q, k, v = (ours[own + name] for name in APART)
+        rotated = [_to_pairs(q, stack.head_dim), _to_pairs(k, stack.head_dim)]
+        state[fish + FUSED] = torch.cat([*rotated, v])
+        state |= {fish + a: ours[own + b] for a, b in IN_A_LAYER.items()}
+        if stack.qk_norm:
+            norms = ROTATED_NORMS.items()
+            state |= {fish + a: _to_pairs(ours[own + b], stack.head_dim) for a, b in norms}
+    return state
+
+
+def _layers(shape: ModelShape) -> Iterator[tuple[str, str, StackShape]]:
+    """(Fish's prefix, our prefix, stack) of each layer."""
+    for index in range(shape.slow.layers):
+        yield f"layers.{index}.", f"slow.layers.{index}.", shape.slow
+    for index in range(shape.fast.layers):
+        yield f"fast_layers.{index}.", f"fast.layers.{index}.", shape.fast
+
+
+def _expected_keys(shape: ModelShape) -> set[str]:
+    keys = set(ENDS)
+    if shape.tied_head:
+        keys.discard("output.weight")
+    if shape.slow.dim == shape.fast.dim:
+        keys -= {"fast_project_in.weight", "fast_project_in.bias"}
+    for prefix, _, stack in _layers(shape):
+        names = [FUSED, *IN_A_LAYER, *(ROTATED_NORMS if stack.qk_norm else ())]
+        keys |= {prefix + name for name in names}
+    return keys
+
+
+def _compare_keys(state: StateDict, shape: ModelShape) -> None:
+    expected = _expected_keys(shape)
+    missing, extra = sorted(expected - state.keys()), sorted(state.keys() - expected)
+    if missing or extra:
+        parts = [
+            f"{len(keys)} {what} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})"
+            for what, keys in (("missing", missing), ("unexpected", extra))
+            if keys
+        ]
+        raise BaseModelProblem(
+            f"the base model's weights do not fit its config.json: {' and '.join(parts)}",
+            "take config.json and model.pth from the same release, without an adapter in them",
+        )
+
+
+def _fused_sizes(stack: StackShape) -> list[int]:
+    kv = stack.kv_heads * stack.head_dim
+    return [stack.heads * stack.head_dim, kv, kv]
+
+
+def _to_halves(rows: Tensor, head_dim: int) -> Tensor:
+    """Interleaved pairs → halves, along the first dimension of each head."""
+    pairs = rows.view(-1, head_dim // 2, 2, *rows.shape[1:])
+    return pairs.transpose(1, 2).reshape(rows.shape)
+
+
+def _to_pairs(rows: Tensor, head_dim: int) -> Tensor:
+    """Halves → interleaved pairs: the inverse of `_to_halves`."""
+    halves = rows.view(-1, 2, head_dim // 2, *rows.shape[1:])
+    return halves.transpose(1, 2).reshape(rows.shape)

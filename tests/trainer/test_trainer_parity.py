@@ -1,0 +1,86 @@
+"""Our model against recorded outputs of the reference implementation's serving path."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fintts_trainer.families.fish import Batch, encode, open_base
+from fintts_trainer.families.fish.model import IGNORE
+from fintts_trainer.families.fish.weights import from_fish, read_state_dict, to_fish
+
+HERE = Path(__file__).parent / "fixtures"
+NAMED = [Path(p) for p in os.environ.get("FINTTS_PARITY_FIXTURES", "").split(os.pathsep) if p]
+FOLDERS = [
+    folder
+    for parent in [HERE, *NAMED]
+    for folder in sorted([parent, *parent.iterdir()])
+    if (folder / "expected.json").is_file()
+]
+
+pytestmark = pytest.mark.parity
+
+
+def one_sentence(tokens: torch.Tensor, text_length: int) -> Batch:
+    """A batch of one utterance, labelled from its first semantic token on."""
+    labels = tokens[:, 1:].clone()
+    labels[0, : text_length - 1] = IGNORE
+    return Batch(tokens[None, :, :-1], labels[None])
+
+
+def test_there_are_fixtures() -> None:
+    assert len(FOLDERS) >= 2
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_logits_and_losses(folder: Path) -> None:
+    expected = json.loads((folder / "expected.json").read_text())
+    recorded = load_file(folder / "expected.safetensors")
+    base = open_base(folder)
+    assert base.tokenizer.semantic_begin_id == expected["semantic_begin_id"]
+    assert base.tokenizer.semantic_end_id == expected["semantic_end_id"]
+    model = base.load(torch.float32).eval()
+    for number, sentence in enumerate(expected["sentences"]):
+        codes = recorded[f"{number}.codes"].numpy()
+        example = encode(base.tokenizer, sentence, codes)
+        np.testing.assert_array_equal(example.tokens, recorded[f"{number}.tokens"].numpy())
+        batch = one_sentence(torch.from_numpy(example.tokens), example.text_length)
+        with torch.no_grad():
+            found = model(batch)
+        labelled = recorded[f"{number}.token_logits"][example.text_length - 1 :]
+        torch.testing.assert_close(found.token_logits, labelled, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            found.code_logits, recorded[f"{number}.codebook_logits"], atol=1e-4, rtol=0
+        )
+        loss = expected["loss"][number]
+        assert found.token_loss().item() / batch.label_count == pytest.approx(
+            loss["token"], abs=1e-5
+        )
+        assert found.code_loss().item() / found.code_labels.numel() == pytest.approx(
+            loss["codebook"], abs=1e-5
+        )
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_all_positions_agree(folder: Path) -> None:
+    """Also where there is no label: the recorded logits cover text positions too."""
+    recorded = load_file(folder / "expected.safetensors")
+    model = open_base(folder).load(torch.float32).eval()
+    tokens = recorded["0.tokens"]
+    with torch.no_grad():
+        found = model(one_sentence(tokens, text_length=1))
+    torch.testing.assert_close(found.token_logits, recorded["0.token_logits"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_weights_convert_back_bit_for_bit(folder: Path) -> None:
+    base, state = open_base(folder), read_state_dict(folder)
+    back = to_fish(from_fish(state, base.shape), base.shape)
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[key], state[key]) for key in state)
