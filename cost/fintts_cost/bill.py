@@ -1,0 +1,318 @@
+"""The bill of a run before it is made: seconds by part, dollars, and three ways it may end.
+
+Plain values are named tuples: a frozen dataclass takes eight times as long to define, and
+`fintts estimate` has little time to start in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from fintts_cost.checkpoint_storage import keep_last_loses_best, plan_storage
+from fintts_cost.checks import (
+    MAX_BYTES,
+    MAX_HOURLY_RATE_USD,
+    MAX_SECONDS,
+    Amount,
+    exact,
+    require_amount,
+    require_count,
+)
+from fintts_cost.early_stopping import EarlyStopping
+from fintts_cost.errors import EstimateError
+from fintts_cost.estimate_json import document
+from fintts_cost.schedule import Schedule
+
+if TYPE_CHECKING:
+    from fintts_cost.accelerators import Accelerator
+    from fintts_cost.checkpoint_storage import CheckpointStorage
+    from fintts_cost.estimate_json import JsonValue
+    from fintts_cost.loss_levels import Head
+    from fintts_cost.memory import MeasuredPeak, MemoryModel
+
+SECONDS_PER_HOUR = 3600
+CENT = Decimal("0.01")
+MAX_KEEP_LAST = 100_000
+
+
+def cost_usd(seconds: Amount, hourly_rate_usd: Decimal) -> Decimal:
+    """Dollars for so many seconds, billed to the second and not rounded."""
+    return exact(seconds) * hourly_rate_usd / SECONDS_PER_HOUR
+
+
+def affordable_seconds(budget_usd: Decimal, hourly_rate_usd: Decimal) -> Decimal | None:
+    """How long a budget lasts; None where the instance costs nothing."""
+    if hourly_rate_usd == 0:
+        return None
+    return budget_usd * SECONDS_PER_HOUR / hourly_rate_usd
+
+
+class Price(NamedTuple):
+    """What an hour costs, who says so, and since when: frozen into the run's record."""
+
+    hourly_rate_usd: Decimal
+    source: str = "option"
+    as_of: str | None = None
+    """date of the price list"""
+
+
+class Durations(NamedTuple):
+    """Where the seconds go. All of them are billed."""
+
+    setup_seconds: Decimal
+    training_seconds: Decimal
+    validation_seconds: Decimal
+    checkpoint_seconds: Decimal
+    teardown_seconds: Decimal
+
+    @property
+    def total_seconds(self) -> Decimal:
+        """From the first billed second to the last."""
+        return sum(self, Decimal(0))
+
+
+class Bill(NamedTuple):
+    """A run up to one step, and what it costs."""
+
+    stop_step: int
+    durations: Durations
+    price: Price
+
+    @property
+    def total_seconds(self) -> Decimal:
+        """From the first billed second to the last."""
+        return self.durations.total_seconds
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """Not rounded."""
+        return cost_usd(self.total_seconds, self.price.hourly_rate_usd)
+
+    @property
+    def cost_usd_to_cent(self) -> Decimal:
+        """As it is shown."""
+        return self.cost_usd.quantize(CENT, ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True)
+class EstimateInput:
+    """All that an estimate is made from. Floats count as the decimals that they are written as.
+
+    Raises:
+        ScheduleError: steps, batches and cadences do not fit each other or the data.
+        EarlyStoppingError: the patience is below 1.
+        EstimateError: a duration, size or rate is negative, not finite, or absurd.
+    """
+
+    samples: int
+    seconds_per_step: Amount
+    hourly_rate_usd: Amount
+    batch_size: int = 8
+    gradient_accumulation: int = 1
+    max_steps: int = 3000
+    steps: int | None = None
+    """where the run is expected to stop; None is max_steps"""
+    validation_every: int = 100
+    seconds_per_validation: Amount = 0
+    checkpoint_every: int = 100
+    checkpoint_bytes: int = 0
+    """of one checkpoint"""
+    checkpoint_seconds: Amount = 0
+    """by which one checkpoint holds up the training"""
+    keep_last: int = 5
+    patience: int | None = 5
+    """validation checks; None is no early stopping"""
+    setup_seconds: Amount = 0
+    teardown_seconds: Amount = 0
+    price_source: str = "option"
+    price_as_of: str | None = None
+    seconds_per_step_source: str = "option"
+    monitor: str = "val/loss"
+    memory: MemoryModel | None = None
+    measured_peak: MeasuredPeak | None = None
+    accelerator: Accelerator | None = None
+    heads: tuple[Head, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check_steps()
+        self._check_amounts()
+        if self.patience is not None:
+            EarlyStopping(patience=self.patience)
+        require_count(
+            EstimateError, "--checkpoint-bytes", self.checkpoint_bytes, MAX_BYTES, least=0
+        )
+        require_count(EstimateError, "--keep-last", self.keep_last, MAX_KEEP_LAST)
+
+    def _check_steps(self) -> None:
+        most = self.schedule.max_steps
+        if self.steps is None:
+            return
+        require_count(EstimateError, "--steps", self.steps)
+        if self.steps > most:
+            raise EstimateError(
+                f"--steps {self.steps:,} is beyond --max-steps {most:,}",
+                "a run ends at --max-steps at the latest: raise it, or expect fewer steps",
+            )
+
+    def _check_amounts(self) -> None:
+        limits: tuple[tuple[str, Amount, int], ...] = (
+            ("--seconds-per-validation", self.seconds_per_validation, MAX_SECONDS),
+            ("--checkpoint-seconds", self.checkpoint_seconds, MAX_SECONDS),
+            ("--setup-seconds", self.setup_seconds, MAX_SECONDS),
+            ("--teardown-seconds", self.teardown_seconds, MAX_SECONDS),
+            ("--hourly-rate", self.hourly_rate_usd, MAX_HOURLY_RATE_USD),
+        )
+        for option, value, most in limits:
+            require_amount(EstimateError, option, value, most)
+        require_amount(
+            EstimateError,
+            "--seconds-per-step",
+            self.seconds_per_step,
+            MAX_SECONDS,
+            above_zero=True,
+        )
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The run's cadence."""
+        return Schedule(
+            samples=self.samples,
+            batch_size=self.batch_size,
+            gradient_accumulation=self.gradient_accumulation,
+            max_steps=self.max_steps,
+            validation_every=self.validation_every,
+            checkpoint_every=self.checkpoint_every,
+        )
+
+    @property
+    def stop_step(self) -> int:
+        """Where the run is expected to stop."""
+        return self.max_steps if self.steps is None else self.steps
+
+    @property
+    def earliest_stop_step(self) -> int:
+        """The first step at which early stopping can fire, at most max_steps."""
+        if self.patience is None:
+            return self.stop_step
+        rule = EarlyStopping(patience=self.patience)
+        return min(rule.earliest_stop_step(self.validation_every), self.max_steps)
+
+    @property
+    def price(self) -> Price:
+        """The rate with its origin."""
+        return Price(exact(self.hourly_rate_usd), self.price_source, self.price_as_of)
+
+    def durations(self, steps: int) -> Durations:
+        """The seconds of a run that stops after so many steps."""
+        checks = self.schedule.validation_checks(steps)
+        checkpoints = len(self.schedule.checkpoint_steps(steps))
+        return Durations(
+            setup_seconds=exact(self.setup_seconds),
+            training_seconds=steps * exact(self.seconds_per_step),
+            validation_seconds=checks * exact(self.seconds_per_validation),
+            checkpoint_seconds=checkpoints * exact(self.checkpoint_seconds),
+            teardown_seconds=exact(self.teardown_seconds),
+        )
+
+    def bill(self, steps: int) -> Bill:
+        """The bill of a run that stops after so many steps."""
+        return Bill(steps, self.durations(steps), self.price)
+
+
+class Saving(NamedTuple):
+    """What stopping before max_steps saves."""
+
+    steps: int
+    training_seconds: Decimal
+    seconds: Decimal
+    """with the validation checks and checkpoints that do not happen"""
+    hourly_rate_usd: Decimal
+
+    @property
+    def training_usd(self) -> Decimal:
+        """The training alone, not rounded."""
+        return cost_usd(self.training_seconds, self.hourly_rate_usd)
+
+    @property
+    def usd(self) -> Decimal:
+        """All of it, not rounded."""
+        return cost_usd(self.seconds, self.hourly_rate_usd)
+
+
+class Estimate(NamedTuple):
+    """The answer of `fintts estimate`: the expected bill between the earliest and the worst."""
+
+    given: EstimateInput
+    earliest: Bill
+    expected: Bill
+    worst: Bill
+    storage: CheckpointStorage
+
+    @property
+    def schedule(self) -> Schedule:
+        """The run's cadence."""
+        return self.given.schedule
+
+    @property
+    def samples_seen(self) -> int:
+        """Over all epochs."""
+        return self.schedule.samples_seen(self.expected.stop_step)
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """Of the expected run, not rounded."""
+        return self.expected.cost_usd
+
+    @property
+    def cost_per_unique_sample_usd(self) -> Decimal:
+        """Not rounded."""
+        return self.cost_usd / self.given.samples
+
+    @property
+    def cost_per_sample_seen_usd(self) -> Decimal:
+        """Not rounded."""
+        return self.cost_usd / self.samples_seen
+
+    @property
+    def samples_per_second(self) -> Decimal:
+        """While training, in full steps."""
+        return self.schedule.samples_per_step / exact(self.given.seconds_per_step)
+
+    @property
+    def saving(self) -> Saving:
+        """The expected run against one to max_steps."""
+        expected, worst = self.expected.durations, self.worst.durations
+        return Saving(
+            steps=self.worst.stop_step - self.expected.stop_step,
+            training_seconds=worst.training_seconds - expected.training_seconds,
+            seconds=worst.total_seconds - expected.total_seconds,
+            hourly_rate_usd=self.expected.price.hourly_rate_usd,
+        )
+
+    @property
+    def keep_last_alone_loses_best(self) -> bool:
+        """Whether the best would be gone at an early stop if it were not kept for itself."""
+        patience = self.given.patience
+        return patience is not None and keep_last_loses_best(
+            self.schedule, patience=patience, keep_last=self.given.keep_last
+        )
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The document of `fintts estimate --json`."""
+        return document(self)
+
+
+def estimate(given: EstimateInput) -> Estimate:
+    """The bill of the expected run, of the earliest early stop, and of a run to max_steps."""
+    return Estimate(
+        given=given,
+        earliest=given.bill(given.earliest_stop_step),
+        expected=given.bill(given.stop_step),
+        worst=given.bill(given.max_steps),
+        storage=plan_storage(
+            given.schedule, given.stop_step, given.checkpoint_bytes, given.keep_last
+        ),
+    )

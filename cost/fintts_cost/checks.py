@@ -1,0 +1,50 @@
+"""The ranges that numbers must lie in, and the sentence for one that does not."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fintts_cost.errors import CostError
+
+MAX_COUNT = 1_000_000_000
+MAX_SECONDS = 1_000_000_000
+MAX_HOURLY_RATE_USD = 1_000_000
+MAX_BYTES = 10**15
+
+Amount = int | float | Decimal
+"""Seconds or dollars; a float counts as the decimal number that it is written as."""
+
+
+def exact(amount: Amount) -> Decimal:
+    """5.4 → Decimal("5.4"), so that 2800 × 5.4 s are 15,120 s and nothing beside."""
+    return amount if isinstance(amount, Decimal) else Decimal(str(amount))
+
+
+def require_count(
+    error: type[CostError], option: str, value: int, most: int = MAX_COUNT, *, least: int = 1
+) -> None:
+    """Raises the error unless the value is a whole number from least to most."""
+    if least <= value <= most:
+        return
+    bound = f"at least {least:,}" if value < least else f"at most {most:,}"
+    raise error(
+        f"{option} must be {bound}, but is {value:,}",
+        f"give {option} a whole number from {least:,} to {most:,}",
+    )
+
+
+def require_amount(
+    error: type[CostError], option: str, value: Amount, most: int, *, above_zero: bool = False
+) -> None:
+    """Raises the error unless the value is a finite number from 0, or above it, to most."""
+    number = exact(value)
+    least = "above 0" if above_zero else "at least 0"
+    hint = f"give {option} a number {least}, up to {most:,}"
+    if not number.is_finite():
+        raise error(f"{option} must be a finite number, but is {value}", hint)
+    if number > most:
+        raise error(f"{option} must be at most {most:,}, but is {value}", hint)
+    if number < 0 or (above_zero and number == 0):
+        raise error(f"{option} must be {least}, but is {value}", hint)

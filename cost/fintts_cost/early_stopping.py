@@ -1,0 +1,128 @@
+"""When a run that no longer improves stops: the one rule that estimate and trainer obey.
+
+At each validation check the value is compared with the best so far. Better is strictly better, by
+more than min_delta; a value that is not finite is no improvement. The run stops at the
+`patience`-th check in a row without improvement.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from fintts_cost.checks import require_count
+from fintts_cost.errors import EarlyStoppingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Mode = Literal["min", "max"]
+
+
+class Progress(NamedTuple):
+    """What the rule remembers between two checks; it belongs into every checkpoint."""
+
+    best_value: float | None = None
+    best_step: int | None = None
+    checks_without_improvement: int = 0
+    """in a row, up to now"""
+    checks: int = 0
+
+    @classmethod
+    def start(cls) -> Progress:
+        """Before the first check."""
+        return cls()
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Plain values for JSON; floats survive the round trip bit for bit."""
+        return self._asdict()
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> Progress:
+        """The inverse of `to_dict`.
+
+        Raises:
+            EarlyStoppingError: a value is missing or is no number.
+        """
+        best_value = content.get("best_value")
+        return cls(
+            best_value=None if best_value is None else _number(best_value),
+            best_step=None if content.get("best_step") is None else _count(content, "best_step"),
+            checks_without_improvement=_count(content, "checks_without_improvement"),
+            checks=_count(content, "checks"),
+        )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    raise EarlyStoppingError(
+        f"the early-stopping state has best_value {value!r}, which is no finite number",
+        "resume from another checkpoint",
+    )
+
+
+def _count(content: Mapping[str, object], key: str) -> int:
+    value = content.get(key)
+    if isinstance(value, int) and value >= 0:
+        return value
+    raise EarlyStoppingError(
+        f"the early-stopping state has {key} {value!r}, which is no count",
+        "resume from another checkpoint",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStopping:
+    """The rule; pure, so that a resumed run decides as the uninterrupted one does.
+
+    Raises:
+        EarlyStoppingError: patience is below 1, or min_delta is negative or not finite.
+    """
+
+    mode: Mode = "min"
+    patience: int = 5
+    """validation checks, not steps"""
+    min_delta: float = 0.0
+    """by how much a value must be better to count, in the units of the value"""
+
+    def __post_init__(self) -> None:
+        require_count(EarlyStoppingError, "--patience", self.patience)
+        if not (math.isfinite(self.min_delta) and self.min_delta >= 0):
+            raise EarlyStoppingError(
+                f"min_delta must be a finite number of at least 0, but is {self.min_delta}",
+                "0 counts every improvement, however small",
+            )
+
+    def start(self) -> Progress:
+        """Before the first check."""
+        return Progress.start()
+
+    def check(self, progress: Progress, step: int, value: float) -> Progress:
+        """The progress after a validation check at this step."""
+        if self.improves(value, progress.best_value):
+            return Progress(float(value), step, 0, progress.checks + 1)
+        return Progress(
+            progress.best_value,
+            progress.best_step,
+            progress.checks_without_improvement + 1,
+            progress.checks + 1,
+        )
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether the value is finite and better than the best so far by more than min_delta."""
+        if not math.isfinite(value):
+            return False
+        if best is None:
+            return True
+        gain = best - value if self.mode == "min" else value - best
+        return gain > self.min_delta
+
+    def should_stop(self, progress: Progress) -> bool:
+        """Whether the patience is used up."""
+        return progress.checks_without_improvement >= self.patience
+
+    def earliest_stop_step(self, validation_every: int) -> int:
+        """The first step at which the rule can fire: one check sets the best, then patience."""
+        return (self.patience + 1) * validation_every

@@ -1,0 +1,105 @@
+"""A run that was measured: LoRA on a Finnish text-to-speech model on a rented A100-80GB.
+
+It is the profile of `fintts estimate --reference-run`, and what the arithmetic is tested against.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from fintts_cost.accelerators import ACCELERATORS
+from fintts_cost.bill import EstimateInput
+from fintts_cost.forecast import attention_flops, flops_per_step
+from fintts_cost.loss_levels import Head
+from fintts_cost.memory import MeasuredPeak, MemoryModel
+
+MB = 10**6
+GB = 10**9
+
+REFERENCE_MEMORY = MemoryModel(
+    weights_bytes=3500 * MB,
+    adapter_bytes=500 * MB,
+    gradient_bytes=500 * MB,
+    optimizer_bytes=500 * MB,
+    sample_bytes=(16 + 200) * MB,
+)
+"""As its user computed it: 16 MB of features and 200 MB of activations a sample."""
+
+REFERENCE_HEADS = (Head("vocabulary", 155_776), Head("codebook", 4_096))
+
+REFERENCE_RUN = EstimateInput(
+    samples=2000,
+    batch_size=8,
+    max_steps=3000,
+    steps=2800,
+    seconds_per_step=Decimal("5.4"),
+    seconds_per_step_source="measured",
+    validation_every=100,
+    seconds_per_validation=30,
+    checkpoint_every=100,
+    checkpoint_bytes=47 * MB,
+    keep_last=5,
+    patience=5,
+    monitor="train/loss",
+    hourly_rate_usd=Decimal("1.20"),
+    price_source="option",
+    memory=REFERENCE_MEMORY,
+    measured_peak=MeasuredPeak(peak_bytes=55 * GB, batch_size=8),
+    accelerator=ACCELERATORS["A100-80GB"],
+    heads=REFERENCE_HEADS,
+)
+
+REFERENCE_LOSSES: dict[int, float] = {
+    0: 23.0,
+    100: 18.5,
+    200: 17.2,
+    300: 16.8,
+    1100: 14.1,
+    1200: 13.9,
+    1500: 13.6,
+    2400: 13.2,
+    2500: 13.15,
+    2600: 13.1,
+    2700: 13.05,
+    2800: 13.0,
+}
+"""Training loss by step, the sum of both heads."""
+
+REFERENCE_STEP_SECONDS: dict[str, Decimal] = {
+    "data loading": Decimal("0.5"),
+    "forward": Decimal("2.0"),
+    "loss": Decimal("0.1"),
+    "backward": Decimal("2.5"),
+    "optimizer": Decimal("0.2"),
+    "logging": Decimal("0.1"),
+}
+"""Where the 5.4 s of a step go."""
+
+REFERENCE_CHECKPOINT_BYTES: dict[str, int] = {
+    "28 slow layers of 4 matrices": 28 * 4 * 100_000,
+    "4 fast layers of 4 matrices": 4 * 4 * 100_000,
+    "embeddings and heads": 10 * MB,
+    "optimizer state": 22 * MB,
+    "configuration, step, loss": 2 * MB,
+}
+"""What the 47 MB of a checkpoint are, rounded as its user did."""
+
+
+def reference_flops_per_step(
+    batch_size: int = 8, *, text_tokens: int = 100, frames: int = 300
+) -> int:
+    """FLOPs of one step of OpenAudio S1-mini with a rank 8 adapter: 13.0 TFLOP by default.
+
+    The text head is needed at the frames and the end token only; the fast stack runs over the
+    10 codebooks of each frame.
+    """
+    length, rows = text_tokens + frames, frames + 1
+    slow = flops_per_step(frozen=28 * 15_728_640, trained=28 * 163_840, tokens=length)
+    head = flops_per_step(frozen=155_776 * 1024, trained=1_254_400, tokens=rows)
+    fast = flops_per_step(
+        frozen=4 * 12_582_912 + 4096 * 1024,
+        trained=4 * 139_264 + 40_960,
+        tokens=frames * 10,
+    )
+    scores = attention_flops(layers=28, width=16 * 128, length=length)
+    return batch_size * (slow + head + fast + scores)
