@@ -27,7 +27,7 @@ class LoraConfig(Section):
     """The adapter: y = W x + (alpha / rank) B A x (Hu et al. 2021, arXiv:2106.09685)."""
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 8
-    alpha: PositiveFloat = 16.0
+    alpha: Count = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: Annotated[tuple[Target, ...], Field(min_length=1)] = (
         "attention",

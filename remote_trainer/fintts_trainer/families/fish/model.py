@@ -41,6 +41,12 @@ class Batch:
         """Row-0 labels: frames, and one end a sentence."""
         return int((self.labels[:, 0] != IGNORE).sum())
 
+    @property
+    def code_count(self) -> int:
+        """Codes to predict: one a frame and codebook."""
+        sentences, rows = self.labels.shape[:2]
+        return (self.label_count - sentences) * (rows - 1)
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
         return Batch(self.inputs.to(device), self.labels.to(device))
@@ -102,6 +108,8 @@ class DualAR(nn.Module):
         super().__init__()
         slow, fast, size = shape.slow, shape.fast, shape.codebook_size
         self.shape = shape
+        self.name_or_path = ""
+        """of the base model; PEFT writes it into the adapter's configuration"""
         self.semantic_begin_id, self.semantic_end_id = semantic_begin_id, semantic_end_id
         self.slow = _stack(slow, shape, vocabulary=shape.vocab_size, length=shape.max_seq_len)
         # The fast stack starts from the hidden state before the final norm, so the norm moves out.
@@ -152,7 +160,8 @@ class DualAR(nn.Module):
         frames = embedded[semantic] + self.codebook_embeddings(codes).sum(dim=1)
         if self.shape.scaled_embeddings:
             frames = frames / math.sqrt(self.shape.num_codebooks + 1)
-        return embedded.masked_scatter(semantic[..., None], frames.to(embedded.dtype))
+        scattered = embedded.masked_scatter(semantic[..., None], frames.to(embedded.dtype))
+        return cast("Tensor", scattered)
 
     def _code_logits(self, rows: Tensor, codes: Tensor) -> Tensor:
         """Hidden states [frames, dim], codes [frames, codebooks] → [frames, codebooks, size]."""

@@ -1,0 +1,37 @@
+# Every target that runs something builds .venv first; nothing needs to be prepared.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := cli cost store remote_trainer task_templates
+
+.PHONY: install demo test check unit bench clean
+
+install: .venv/installed
+
+# torch comes first and alone: on its own it resolves to the CPU build that is at hand.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,sky,test]'
+	touch $@
+
+demo: install
+	$(BIN)/python examples/kalevala/demo.py
+
+test: check unit
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+unit: install
+	$(BIN)/pytest
+
+bench: install
+	$(BIN)/python benchmarks/cli.py
+
+clean:
+	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

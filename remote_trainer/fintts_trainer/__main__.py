@@ -1,0 +1,64 @@
+"""The instance's entry: `python -m fintts_trainer run`, then `… conclude --exit-code N`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+from fintts_store.errors import StoreError
+from fintts_trainer.errors import TrainerError
+from fintts_trainer.job import Job
+
+EXIT_FAILED, EXIT_STORE, EXIT_PREEMPTED, EXIT_INTERRUPTED = 1, 5, 75, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 ended well, 1 failed, 5 the store, 75 preempted (all is saved), 130 Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m fintts_trainer", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="train the run that the environment names")
+    last = commands.add_parser("conclude", help="write result.json if the trainer could not")
+    last.add_argument("--exit-code", type=int, required=True, metavar="N")
+    options = parser.parse_args(arguments)
+    try:
+        job = Job.from_environment()
+        return _run(job) if options.command == "run" else _conclude(job, options.exit_code)
+    except TrainerError as error:
+        return _complain(error.message, error.hint, EXIT_FAILED)
+    except StoreError as error:
+        return _complain(error.message, error.hint, EXIT_STORE)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(job: Job) -> int:
+    # Whoever opens the run's files in the store must not be able to make this process phone home.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from fintts_store.records import StopReason
+    from fintts_trainer.preemption import Preemption
+    from fintts_trainer.train import train
+
+    preemption = Preemption()
+    preemption.watch()
+    result = train(job, preemption)
+    if result is None:
+        return EXIT_INTERRUPTED if preemption.signal == signal.SIGINT else EXIT_PREEMPTED
+    return EXIT_FAILED if result.stop_reason == StopReason.NAN_LOSS else 0
+
+
+def _conclude(job: Job, exit_code: int) -> int:
+    from fintts_trainer.conclude import conclude
+
+    conclude(job, exit_code)
+    return 0
+
+
+def _complain(message: str, hint: str, exit_code: int) -> int:
+    sys.stderr.write(f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else ""))
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

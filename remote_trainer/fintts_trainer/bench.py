@@ -1,0 +1,221 @@
+"""The bench of a run: model, data and rules, and the state from which it starts or goes on."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate import Accelerator
+
+from fintts_cost.early_stopping import EarlyStopping
+from fintts_cost.schedule import Schedule
+from fintts_store.restore import restore_newest
+from fintts_trainer.data_check import split
+from fintts_trainer.dataset import encode_all, in_batches
+from fintts_trainer.desk import tell
+from fintts_trainer.errors import ConfigurationChanged, DiskTooSmall
+from fintts_trainer.families.fish import open_base
+from fintts_trainer.job import fetch_base_model, fetch_dataset
+from fintts_trainer.lora import add_adapter, trainable
+from fintts_trainer.losses import evaluate, uniform_guess
+from fintts_trainer.pack import read_pack
+from fintts_trainer.phase_clock import Pace
+from fintts_trainer.state import LoopState, read_checkpoint, write_checkpoint
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from fintts_store.errors import StoreError
+    from fintts_store.manifest import Manifest
+    from fintts_trainer.config import RunConfig
+    from fintts_trainer.desk import Desk
+    from fintts_trainer.families.fish import Example, FishBase
+    from fintts_trainer.pack import Pack
+
+BETAS = (0.9, 0.95)
+EPSILON = 1e-5
+SPARE_CHECKPOINTS = 2
+"""One that is being written and one that is being uploaded, beside those that are kept."""
+
+
+@dataclass
+class Bench:
+    """What the loop works with, and where the run stands."""
+
+    desk: Desk
+    accelerator: Accelerator
+    model: PeftModel
+    optimizer: torch.optim.Optimizer
+    training: list[Example]
+    held_out: list[Example]
+    schedule: Schedule
+    rule: EarlyStopping
+    state: LoopState
+    pace: Pace
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's configuration."""
+        return self.desk.config
+
+    def write_checkpoint(self, folder: Path) -> None:
+        """Writes the state between two steps into an empty folder."""
+        state = self.state
+        state.phase_seconds = dict(self.desk.clock.seconds)
+        epoch, step_in_epoch = self.schedule.position(state.step)
+        position: dict[str, object] = {
+            "run": self.desk.job.run,
+            "step": state.step,
+            "loss": state.loss,
+            "epoch": epoch,
+            "position": step_in_epoch * self.schedule.samples_per_step,
+        }
+        write_checkpoint(folder, self.model, self.optimizer, state, self.config, position)
+
+
+def set_up(desk: Desk) -> Bench:
+    """Data, base model and adapter; then the newest checkpoint, or the losses before training.
+
+    Raises:
+        TrainerError: data, base model, disk or configuration do not allow the run.
+        StoreError: something could not be fetched.
+    """
+    with desk.clock.spend("setup"):
+        bench = _build(desk)
+        resumed = _resume(bench)
+        _check_disk(bench)
+        if not resumed:
+            _look_before(bench)
+        bench.accelerator.init_trackers("tensorboard")
+    desk.clock.add(bench.state.phase_seconds)
+    return bench
+
+
+def _build(desk: Desk) -> Bench:
+    config, workspace = desk.config, desk.job.workspace
+    base = open_base(fetch_base_model(desk.job.store, desk.record, workspace))
+    pack = read_pack(fetch_dataset(desk.job.store, desk.record, workspace))
+    training, held_out = _examples(base, pack, config)
+    accelerator = Accelerator(log_with="tensorboard", project_dir=str(workspace))
+    model = add_adapter(
+        base.load(_base_type(config, accelerator.device)),
+        config.lora,
+        base_name=desk.record.base_model.name,
+        seed=config.training.seed,
+    )
+    optimizer = torch.optim.AdamW(
+        trainable(model).values(),
+        lr=config.training.learning_rate,
+        betas=BETAS,
+        eps=EPSILON,
+        weight_decay=0.0,
+    )
+    model, optimizer = accelerator.prepare(model, optimizer)
+    adapted = sum(p.numel() for p in trainable(model).values())
+    tell(
+        f"{len(training)} utterances to train on, {len(held_out)} held out; "
+        f"adapter of {adapted:,} parameters on {base.shape.parameters:,} frozen ones; "
+        f"{accelerator.device}"
+    )
+    guess = uniform_guess(base.shape.vocab_size, base.shape.codebook_size)
+    tell(f"a uniform guess has loss {guess['loss']:.3f}")
+    return Bench(
+        desk=desk,
+        accelerator=accelerator,
+        model=model,
+        optimizer=optimizer,
+        training=training,
+        held_out=held_out,
+        schedule=schedule_of(config, len(training)),
+        rule=rule_of(config),
+        state=LoopState(),
+        pace=Pace(),
+    )
+
+
+def schedule_of(config: RunConfig, samples: int) -> Schedule:
+    """The schedule that the estimate was made with."""
+    return Schedule(
+        samples=samples,
+        batch_size=config.training.batch_size,
+        gradient_accumulation=config.training.gradient_accumulation,
+        max_steps=config.training.max_steps,
+        validation_every=config.validation.every,
+        checkpoint_every=config.checkpoints.every,
+    )
+
+
+def rule_of(config: RunConfig) -> EarlyStopping:
+    """The rule that finds the best step, and stops the run if it is enabled."""
+    stopping = config.early_stopping
+    return EarlyStopping(
+        mode=stopping.mode, patience=stopping.patience, min_delta=stopping.min_delta
+    )
+
+
+def _examples(base: FishBase, pack: Pack, config: RunConfig) -> tuple[list[Example], list[Example]]:
+    parts = split(pack.names, config.validation.fraction)
+    return encode_all(base, pack, parts.train), encode_all(base, pack, parts.held_out)
+
+
+def _base_type(config: RunConfig, device: torch.device) -> torch.dtype:
+    wanted = config.training.precision
+    if wanted == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return torch.float32 if wanted == "fp32" else torch.bfloat16
+
+
+def _resume(bench: Bench) -> bool:
+    """Goes on from the newest checkpoint that is whole, if there is one."""
+    desk = bench.desk
+    target = desk.job.workspace / "resumed"
+    shutil.rmtree(target, ignore_errors=True)
+    manifest = restore_newest(desk.job.store, desk.job.run, target, on_skip=_say_skipped)
+    if manifest is None:
+        return False
+    if manifest.config_digest != desk.config.digest():
+        raise ConfigurationChanged(
+            f"the checkpoint at step {manifest.step} was trained with another configuration",
+            "launch the changed configuration under a new --name",
+        )
+    bench.state = read_checkpoint(target, bench.model, bench.optimizer)
+    desk.committer.resume_point = manifest.id
+    tell(f"resumed at step {bench.state.step}")
+    return True
+
+
+def _say_skipped(manifest: Manifest, error: StoreError) -> None:
+    tell(f"the checkpoint at step {manifest.step} is passed over: {error.message}")
+
+
+def _check_disk(bench: Bench) -> None:
+    """Saves once for real, to know the size, and compares it with the free space."""
+    workspace = bench.desk.job.workspace
+    with tempfile.TemporaryDirectory(dir=workspace) as folder:
+        bench.write_checkpoint(Path(folder))
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    needed = size * (bench.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
+    free = shutil.disk_usage(workspace).free
+    if free < needed:
+        raise DiskTooSmall(
+            f"{workspace} has {free / 1e6:.0f} MB free, but the checkpoints to keep take up to "
+            f"{needed / 1e6:.0f} MB",
+            "free some space there, keep fewer checkpoints, or ask for a larger disk",
+        )
+    tell(f"a checkpoint takes {size / 1e6:.1f} MB")
+
+
+def _look_before(bench: Bench) -> None:
+    """The validation loss of the base model alone: what the adapter has to beat."""
+    batches = in_batches(bench.held_out, bench.config.training.batch_size)
+    means = evaluate(bench.model, batches, bench.accelerator.device).means()
+    bench.state.initial_validation = means
+    bench.desk.metrics.add(0, "validation", means)
+    tell(
+        f"before training: validation loss {means['loss']:.4f}, "
+        f"top-5 accuracy {means['top5_accuracy']:.3f}"
+    )

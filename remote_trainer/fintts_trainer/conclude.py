@@ -1,0 +1,67 @@
+"""The last word about a run whose trainer could not speak it itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fintts_store.claims import highest_claim
+from fintts_store.commit import list_manifests
+from fintts_store.records import Phase, Result, StopReason
+from fintts_store.retention import best_of, newest_of
+from fintts_store.runs import read_result, read_run, read_status, write_result_once, write_status
+from fintts_trainer.config import RunConfig
+
+if TYPE_CHECKING:
+    from fintts_trainer.job import Job
+
+DONE, PREEMPTED = 0, 75
+TIMED_OUT = (124, 137)
+"""coreutils' timeout: ended by TERM, ended by KILL"""
+
+
+def conclude(job: Job, exit_code: int) -> Result | None:
+    """Writes result.json for a trainer that was killed or failed; None if there is nothing to say.
+
+    Nothing is written after a preemption, since another job goes on, nor when a newer claim has
+    taken the run over.
+    """
+    if exit_code in (DONE, PREEMPTED) or read_result(job.store, job.run) is not None:
+        return None
+    claim = job.remembered_claim()
+    if claim is not None and claim != highest_claim(job.store, job.run):
+        return None
+    result = _result_of(job, exit_code)
+    write_result_once(job.store, result)
+    status = read_status(job.store, job.run)
+    if status is not None:
+        ended = {"phase": Phase.FAILED, "updated_at": result.ended_at, "message": result.message}
+        write_status(job.store, status.model_copy(update=ended))
+    return result
+
+
+def _result_of(job: Job, exit_code: int) -> Result:
+    record, now = read_run(job.store, job.run), datetime.now(UTC)
+    config = RunConfig.model_validate(record.config)
+    status = read_status(job.store, job.run)
+    manifests = list_manifests(job.store, job.run)
+    newest, best = newest_of(manifests), best_of(manifests)
+    deadline = job.deadline_at or record.deadline_at
+    late = exit_code in TIMED_OUT and now >= deadline
+    told = status.message if status is not None else None
+    return Result(
+        run=job.run,
+        stop_reason=StopReason.DEADLINE if late else StopReason.FAILED,
+        step=newest.step if newest else 0,
+        best_step=best.step if best else None,
+        best_value=best.value if best else None,
+        monitor=config.early_stopping.monitor,
+        kept_steps=sorted(manifest.step for manifest in manifests),
+        phase_seconds={},
+        samples_seen=0,
+        claims=highest_claim(job.store, job.run),
+        started_at=status.started_at if status else record.created_at,
+        ended_at=now,
+        initial_validation_value=None,
+        message=told or f"the trainer ended with exit code {exit_code}",
+    )

@@ -1,0 +1,123 @@
+"""The desk of a run: its record and claim, and who carries news and checkpoints to the store."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fintts_store.claims import take_claim
+from fintts_store.commit import Committer, clean_up_orphans
+from fintts_store.records import Phase, Status
+from fintts_store.runs import read_run
+from fintts_store.uploader import Uploader
+from fintts_trainer.config import RunConfig
+from fintts_trainer.deadline import Deadline
+from fintts_trainer.phase_clock import PhaseClock
+from fintts_trainer.telling import Heartbeat, Metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fintts_store.errors import StoreError
+    from fintts_store.manifest import Manifest
+    from fintts_store.records import RunRecord
+    from fintts_trainer.job import Job
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The store's side of a run."""
+
+    job: Job
+    record: RunRecord
+    config: RunConfig
+    claim: int
+    deadline: Deadline
+    started_at: datetime
+    clock: PhaseClock
+    heartbeat: Heartbeat
+    metrics: Metrics
+    committer: Committer
+    uploader: Uploader
+
+    def local_checkpoint(self, step: int) -> Path:
+        """Where a checkpoint lies until it is committed."""
+        return _local_checkpoint(self.job, step)
+
+    def give_up(self, error: BaseException) -> None:
+        """Tells the store why the run ends here."""
+        self.heartbeat.change(message=getattr(error, "message", None) or repr(error))
+        self.heartbeat.end(Phase.FAILED)
+        self.uploader.close()
+
+
+def open_desk(job: Job) -> Desk:
+    """Reads what was asked, takes the next claim, clears away what lower claims left half done.
+
+    Raises:
+        StoreError: there is no such run, or the store cannot be reached.
+    """
+    started_at = datetime.now(UTC)
+    record = read_run(job.store, job.run)
+    config = RunConfig.model_validate(record.config)
+    deadline_at = job.deadline_at or record.deadline_at
+    job.workspace.mkdir(parents=True, exist_ok=True)
+    claim = take_claim(job.store, job.run, holder=str(job.workspace))
+    job.remember_claim(claim)
+    clean_up_orphans(job.store, job.run, claim)
+    status = Status(
+        run=job.run,
+        claim=claim,
+        phase=Phase.SETUP,
+        step=0,
+        max_steps=config.training.max_steps,
+        started_at=started_at,
+        updated_at=started_at,
+        deadline_at=deadline_at,
+    )
+    heartbeat = Heartbeat(job.store, status, tell)
+    keep = config.checkpoints
+    committer = Committer(
+        job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
+    )
+    heartbeat.start()
+    return Desk(
+        job=job,
+        record=record,
+        config=config,
+        claim=claim,
+        deadline=Deadline.from_now(deadline_at, started_at),
+        started_at=started_at,
+        clock=PhaseClock(),
+        heartbeat=heartbeat,
+        metrics=Metrics(job.store, job.run, claim),
+        committer=committer,
+        uploader=Uploader(
+            committer,
+            on_commit=lambda manifest: _committed(job, heartbeat, manifest),
+            on_trouble=_upload_waits,
+        ),
+    )
+
+
+def tell(sentence: str) -> None:
+    """One line of the log."""
+    print(f"{datetime.now(UTC):%H:%M:%S} {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
+
+
+def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest) -> None:
+    """A checkpoint is safe in the store: say so, and free the local copy."""
+    heartbeat.change(last_committed_step=manifest.step)
+    tell(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
+    shutil.rmtree(_local_checkpoint(job, manifest.step), ignore_errors=True)
+
+
+def _upload_waits(error: StoreError) -> None:
+    tell(f"the upload waits, training goes on: {error.message}")
+
+
+def _local_checkpoint(job: Job, step: int) -> Path:
+    return job.workspace / "checkpoints" / f"checkpoint-{step}"

@@ -1,0 +1,103 @@
+"""What this process is asked to do, and how its data and base model come from the store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_store.errors import CheckpointCorrupt
+from fintts_store.opening import open_store
+from fintts_trainer.errors import NoRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fintts_store.records import RunRecord
+    from fintts_store.store import Store
+
+CLAIM_FILE = "claim"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One process's share of a run: many jobs may follow each other after preemptions."""
+
+    store: Store
+    run: str
+    workspace: Path
+    deadline_at: datetime | None
+    """None: as run.json says"""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Job:
+        """From FINTTS_STORE, FINTTS_RUN, FINTTS_WORKSPACE and FINTTS_DEADLINE_AT.
+
+        Raises:
+            NoRun: the environment does not say which run.
+        """
+        missing = [key for key in ("FINTTS_STORE", "FINTTS_RUN") if not environment.get(key)]
+        if missing:
+            raise NoRun(
+                f"{' and '.join(missing)} must be set in the environment",
+                "start runs with `fintts cloud launch` or `fintts train`",
+            )
+        deadline = environment.get("FINTTS_DEADLINE_AT")
+        return cls(
+            store=open_store(environment["FINTTS_STORE"]),
+            run=environment["FINTTS_RUN"],
+            workspace=Path(environment.get("FINTTS_WORKSPACE", "workspace")).absolute(),
+            deadline_at=datetime.fromisoformat(deadline) if deadline else None,
+        )
+
+    def remember_claim(self, claim: int) -> None:
+        """Leaves the claim where `conclude` finds it when this process is gone."""
+        (self.workspace / CLAIM_FILE).write_text(str(claim))
+
+    def remembered_claim(self) -> int | None:
+        """The claim that a trainer in this workspace took."""
+        path = self.workspace / CLAIM_FILE
+        return int(path.read_text()) if path.exists() else None
+
+
+def fetch_dataset(store: Store, record: RunRecord, workspace: Path) -> Path:
+    """Brings the packed data set here, verified.
+
+    Raises:
+        StoreError: it cannot be read, or its SHA-256 is not the one that the run was given.
+    """
+    target = workspace / Path(record.dataset.key).name
+    _fetch(store, record.dataset.key, target, record.dataset.sha256)
+    return target
+
+
+def fetch_base_model(store: Store, record: RunRecord, workspace: Path) -> Path:
+    """Brings the base model's files here, each verified; returns their folder."""
+    folder = workspace / "base_model"
+    folder.mkdir(exist_ok=True)
+    for file in record.base_model.files:
+        _fetch(store, record.base_model.prefix + file.name, folder / file.name, file.sha256)
+    return folder
+
+
+def _fetch(store: Store, key: str, target: Path, sha256: str) -> None:
+    if target.exists() and _sha256_of(target) == sha256:
+        return
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        for chunk in store.stream(key):
+            digest.update(chunk)
+            file.write(chunk)
+    if digest.hexdigest() != sha256:
+        raise CheckpointCorrupt(
+            f"{key} in {store.url} is damaged: its SHA-256 is not the one in run.json",
+            "delete it there and launch again, so that it is uploaded anew",
+        )
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,91 @@
+"""The adapter: PEFT's LoRA on the dual-AR model, in PEFT's own files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from peft import LoraConfig as PeftLoraConfig
+from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from fintts_trainer.errors import BaseModelProblem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from fintts_trainer.config import LoraConfig, Target
+    from fintts_trainer.families.fish import DualAR
+
+ADAPTER_FILE = "adapter_model.safetensors"
+
+MODULES: dict[Target, tuple[str, ...]] = {
+    "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
+    "mlp": ("gate_proj", "up_proj", "down_proj"),
+    "embeddings": ("embed_tokens", "codebook_embeddings"),
+    "heads": ("lm_head", "fast_head"),
+}
+
+
+def add_adapter(model: DualAR, config: LoraConfig, *, base_name: str, seed: int) -> PeftModel:
+    """Wraps a loaded model; the adapter starts as a no-op (B = 0), A from the seed.
+
+    The adapter is float32 whatever the base is: in bfloat16 1 + 1e-4 rounds to 1, and a step of
+    that size would not move it.
+    """
+    names = [name for target in config.targets for name in MODULES[target]]
+    present = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    torch.manual_seed(seed)
+    model.name_or_path = base_name
+    peft_config = PeftLoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=[name for name in names if name in present],
+    )
+    adapted = get_peft_model(model, peft_config)
+    if not isinstance(adapted, PeftModel):
+        raise TypeError(f"expected a PeftModel, got {type(adapted).__name__}")
+    return adapted
+
+
+def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The adapter's parameters by name, in a fixed order."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def write_adapter(model: PeftModel, folder: Path) -> None:
+    """Writes adapter_model.safetensors and adapter_config.json.
+
+    `save_embedding_layers=False`: PEFT would add whole embedding matrices to the adapter.
+    """
+    weights: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+    save_file(contiguous, str(folder / ADAPTER_FILE), metadata={"format": "pt"})
+    config = model.peft_config["default"]
+    training = config.inference_mode
+    config.inference_mode = True  # as PEFT saves it: who opens the adapter wants to use it
+    try:
+        config.save_pretrained(str(folder))
+    finally:
+        config.inference_mode = training
+
+
+def read_adapter(model: PeftModel, folder: Path) -> None:
+    """Loads an adapter of the same shape, strictly.
+
+    Raises:
+        BaseModelProblem: it has missing or unexpected weights.
+    """
+    weights = load_file(str(folder / ADAPTER_FILE))
+    expected = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
+    if weights.keys() != expected:
+        differing = sorted(weights.keys() ^ expected)
+        raise BaseModelProblem(
+            f"the adapter in {folder} does not fit: {len(differing)} weights differ, "
+            f"the first is {differing[0]}",
+            "resume with the lora section that the run was started with",
+        )
+    set_peft_model_state_dict(model, weights)

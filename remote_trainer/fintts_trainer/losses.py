@@ -1,0 +1,78 @@
+"""What a batch costs the model: the loss by head, and how often it is right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import nn
+
+    from fintts_trainer.families.fish import Batch, Predictions
+
+TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Sums over label positions, so that batches of any size add up to the exact mean."""
+
+    token_loss: float = 0.0
+    tokens: int = 0
+    code_loss: float = 0.0
+    codes: int = 0
+    codes_in_top5: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.token_loss + other.token_loss,
+            self.tokens + other.tokens,
+            self.code_loss + other.code_loss,
+            self.codes + other.codes,
+            self.codes_in_top5 + other.codes_in_top5,
+        )
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> Tally:
+        """The tally of one forward pass."""
+        return cls(
+            token_loss=float(predictions.token_loss()),
+            tokens=predictions.token_labels.numel(),
+            code_loss=float(predictions.code_loss()),
+            codes=predictions.code_labels.numel(),
+            codes_in_top5=predictions.codes_in_top(TOP),
+        )
+
+    def means(self) -> dict[str, float]:
+        """`loss` is the sum of its two parts, in nats: `token_loss`, the mean over row 0, and
+        `code_loss`, the mean over all codebooks. `top5_accuracy` is that of the codes."""
+        token = self.token_loss / self.tokens
+        code = self.code_loss / self.codes
+        return {
+            "loss": token + code,
+            "token_loss": token,
+            "code_loss": code,
+            "top5_accuracy": self.codes_in_top5 / self.codes,
+        }
+
+
+def uniform_guess(vocab_size: int, codebook_size: int) -> dict[str, float]:
+    """The losses of a model that knows nothing: ln of the number of choices of each head."""
+    token, code = math.log(vocab_size), math.log(codebook_size)
+    return {"loss": token + code, "token_loss": token, "code_loss": code}
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Iterable[Batch], device: torch.device) -> Tally:
+    """Forward passes only; leaves the model in training mode, as it was."""
+    model.eval()
+    total = Tally()
+    for batch in batches:
+        total += Tally.of(model(batch.to(device)))
+    model.train()
+    return total

@@ -1,0 +1,138 @@
+"""A data set as one content-addressed file: one object to upload, and quick to open.
+
+The file is a safetensors file of plain arrays: codes int32 [codebooks, all frames], and text and
+names as UTF-8 bytes, each with offsets. Utterances are sorted by name, so the same folder gives
+the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from fintts_trainer.data_check import CODES, TEXT, check_folder, read_codes, read_text
+from fintts_trainer.errors import DataProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from fintts_trainer.shape import ModelShape
+
+FORMAT = "fintts-pack-1"
+ARRAYS = ("codes", "frame_offsets", "text", "text_offsets", "names", "name_offsets")
+
+
+@dataclass(frozen=True, slots=True)
+class PackedDataset:
+    """A written pack; the path's stem is its SHA-256."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    utterances: int
+    frames: int
+
+
+def pack_folder(
+    folder: Path, target_folder: Path, shape: ModelShape | None = None
+) -> PackedDataset:
+    """Checks the folder and writes `target_folder/<sha256>.safetensors`.
+
+    Raises:
+        DataProblem: a file of the folder cannot be trained on.
+    """
+    report = check_folder(folder, shape)
+    report.refuse_problems()
+    names = sorted(utterance.name for utterance in report.utterances)
+    codes = [read_codes(folder / (name + CODES))[0].astype(np.int32) for name in names]
+    texts = [read_text(folder / (name + TEXT))[0].encode() for name in names]
+    text, text_offsets = _joined(texts)
+    joined_names, name_offsets = _joined([name.encode() for name in names])
+    content = save(
+        {
+            "codes": np.concatenate(codes, axis=1),
+            "frame_offsets": _offsets([each.shape[1] for each in codes]),
+            "text": text,
+            "text_offsets": text_offsets,
+            "names": joined_names,
+            "name_offsets": name_offsets,
+        },
+        metadata={"format": FORMAT},
+    )
+    sha256 = hashlib.sha256(content).hexdigest()
+    target_folder.mkdir(parents=True, exist_ok=True)
+    path = target_folder / f"{sha256}.safetensors"
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    return PackedDataset(path, sha256, len(content), len(names), report.frames)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A packed data set."""
+
+    names: tuple[str, ...]
+    _codes: npt.NDArray[np.int32]
+    _frame_offsets: npt.NDArray[np.int64]
+    _text: npt.NDArray[np.uint8]
+    _text_offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def text(self, index: int) -> str:
+        """The transcript."""
+        return _slice(self._text, self._text_offsets, index)
+
+    def codes(self, index: int) -> npt.NDArray[np.int32]:
+        """int32 [codebooks, frames]."""
+        start, stop = self._frame_offsets[index : index + 2]
+        return self._codes[:, start:stop]
+
+
+def read_pack(path: Path) -> Pack:
+    """Opens a packed data set.
+
+    Raises:
+        DataProblem: it is not a pack, or not a whole one.
+    """
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataProblem(f"{path} is not a packed data set: {error}") from None
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise DataProblem(f"{path} is not a packed data set: it has no {', '.join(missing)}")
+    count = len(arrays["name_offsets"]) - 1
+    names = [_slice(arrays["names"], arrays["name_offsets"], index) for index in range(count)]
+    return Pack(
+        tuple(names),
+        arrays["codes"],
+        arrays["frame_offsets"],
+        arrays["text"],
+        arrays["text_offsets"],
+    )
+
+
+def _joined(parts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    joined = np.frombuffer(b"".join(parts), dtype=np.uint8)
+    return joined, _offsets([len(part) for part in parts])
+
+
+def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Where each part starts, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _slice(joined: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], index: int) -> str:
+    start, stop = offsets[index : index + 2]
+    return joined[start:stop].tobytes().decode()

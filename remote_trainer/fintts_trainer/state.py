@@ -1,0 +1,125 @@
+"""A checkpoint: all that resume needs, in files that run no code when they are read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from fintts_cost.early_stopping import Progress
+from fintts_trainer.lora import read_adapter, trainable, write_adapter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from peft import PeftModel
+    from torch import Tensor, nn
+
+    from fintts_trainer.config import RunConfig
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+STATE_FILE = "trainer_state.json"
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass
+class LoopState:
+    """Where the run stands between two steps. A run that goes on from it is the same run."""
+
+    step: int = 0
+    early_stopping: Progress = field(default_factory=Progress.start)
+    initial_validation: dict[str, float] | None = None
+    loss: float | None = None
+    """of the last step"""
+    loss_sum: float = 0.0
+    """over the steps since the last validation check, for the monitor `train/loss`"""
+    loss_steps: int = 0
+    phase_seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values; floats survive a round trip bit for bit."""
+        return {**asdict(self), "early_stopping": self.early_stopping.to_dict()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, object]) -> LoopState:
+        """The inverse of `to_json`; unknown keys are another program's."""
+        known = {key: content[key] for key in cls.__dataclass_fields__}
+        progress = content["early_stopping"]
+        if not isinstance(progress, dict):
+            raise TypeError("early_stopping is not an object")
+        return cls(**{**known, "early_stopping": Progress.from_dict(progress)})  # type: ignore[arg-type] # checked when written
+
+
+def write_checkpoint(
+    folder: Path,
+    model: PeftModel,
+    optimizer: torch.optim.Optimizer,
+    state: LoopState,
+    config: RunConfig,
+    position: dict[str, object],
+) -> None:
+    """Writes the four files of a checkpoint into an empty folder."""
+    write_adapter(model, folder)
+    save_file(_optimizer_tensors(model, optimizer), str(folder / OPTIMIZER_FILE))
+    content = {
+        "loop": state.to_json(),
+        **position,
+        "seed": config.training.seed,
+        "learning_rate": optimizer.param_groups[0]["lr"],
+        "rng": _rng_state(),
+        "config": config.model_dump(mode="json"),
+        "config_digest": config.digest(),
+    }
+    (folder / STATE_FILE).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read_checkpoint(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer) -> LoopState:
+    """Brings model, optimizer and random numbers to where the checkpoint left them."""
+    read_adapter(model, folder)
+    _load_optimizer(model, optimizer, load_file(str(folder / OPTIMIZER_FILE)))
+    content = json.loads((folder / STATE_FILE).read_text())
+    _set_rng_state(content["rng"])
+    return LoopState.from_json(content["loop"])
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """AdamW's moments under the names of their parameters; none before the first step."""
+    return {
+        f"{name}.{moment}": optimizer.state[parameter][moment].detach().cpu().contiguous()
+        for name, parameter in trainable(model).items()
+        if parameter in optimizer.state
+        for moment in MOMENTS
+    }
+
+
+def _load_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    for name, parameter in trainable(model).items():
+        if f"{name}.step" in tensors:
+            loaded = {moment: tensors[f"{name}.{moment}"] for moment in MOMENTS}
+            moved = {k: t if k == "step" else t.to(parameter.device) for k, t in loaded.items()}
+            optimizer.state[parameter] = moved
+
+
+def _rng_state() -> dict[str, object]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"torch": _to_text(torch.get_rng_state()), "cuda": [_to_text(state) for state in cuda]}
+
+
+def _set_rng_state(state: dict[str, str | list[str]]) -> None:
+    torch.set_rng_state(_from_text(str(state["torch"])))
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([_from_text(text) for text in state["cuda"]])
+
+
+def _to_text(state: Tensor) -> str:
+    return base64.b64encode(bytes(state.tolist())).decode()
+
+
+def _from_text(text: str) -> Tensor:
+    return torch.tensor(list(base64.b64decode(text)), dtype=torch.uint8)

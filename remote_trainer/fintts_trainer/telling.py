@@ -1,0 +1,106 @@
+"""What the run tells the world while it goes on: the heartbeat, the metrics, TensorBoard."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fintts_store.errors import StoreError
+from fintts_store.layout import metrics_key
+from fintts_store.records import MetricRow, Phase, Status
+from fintts_store.runs import stop_requested, write_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from fintts_store.store import Store
+
+HEARTBEAT_SECONDS = 2.0
+
+
+class Heartbeat:
+    """Writes status.json every few seconds from a thread of its own, and hears a stop request.
+
+    The loop changes the status; the thread alone talks to the store, so a step never waits for
+    the network. A heartbeat that fails is told once: training goes on without it.
+    """
+
+    def __init__(self, store: Store, status: Status, tell: Callable[[str], None]) -> None:
+        self._store, self._tell = store, tell
+        self._status = status
+        self._changed = threading.Event()
+        self._ended = False
+        self._in_trouble = False
+        self.stop_requested = False
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Writes the first status and begins to beat."""
+        self._thread.start()
+
+    def change(self, **fields: object) -> None:
+        """Replaces fields of the status; a new phase is written at once."""
+        new_phase = fields.get("phase", self._status.phase) != self._status.phase
+        self._status = self._status.model_copy(update=fields)
+        if new_phase:
+            self._changed.set()
+
+    def end(self, phase: Phase) -> None:
+        """Writes the last status and ends the thread."""
+        self._ended = True
+        self.change(phase=phase)
+        self._changed.set()
+        self._thread.join(timeout=30)
+
+    def _beat(self) -> None:
+        while True:
+            last = self._ended
+            self._changed.clear()
+            self._write()
+            if last:
+                return
+            self._changed.wait(HEARTBEAT_SECONDS)
+
+    def _write(self) -> None:
+        status = self._status.model_copy(update={"updated_at": datetime.now(UTC)})
+        try:
+            write_status(self._store, status)
+            self.stop_requested = stop_requested(self._store, status.run)
+            self._in_trouble = False
+        except StoreError as error:
+            if not self._in_trouble:
+                self._tell(f"the heartbeat fails, training goes on: {error.message}")
+            self._in_trouble = True
+
+
+@dataclass
+class Metrics:
+    """Rows that go to the store in append-only parts."""
+
+    store: Store
+    run: str
+    claim: int
+    _rows: list[MetricRow] = field(default_factory=list[MetricRow])
+    _parts: int = 0
+
+    def add(
+        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
+    ) -> None:
+        """Remembers a row until the next `flush`."""
+        self._rows.append(MetricRow(step=step, kind=kind, values=values, at=datetime.now(UTC)))
+
+    def flush(self) -> None:
+        """Writes what was added as one more part; on a store error the rows stay for the next.
+
+        Raises:
+            StoreError: the part could not be written.
+        """
+        if not self._rows:
+            return
+        text = "".join(row.dump() + "\n" for row in self._rows)
+        self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
+        self._parts += 1
+        self._rows.clear()

@@ -1,0 +1,264 @@
+"""The run, from data to result: set up, then step, validate, save until there is a reason to end.
+
+Read `train` first; what it calls follows in that order.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from torch.nn.utils import clip_grad_norm_
+
+from fintts_store.commit import CheckpointFacts, list_manifests
+from fintts_store.durable import durable_directory
+from fintts_store.errors import StoreUnreachable
+from fintts_store.records import Phase, Result, StopReason
+from fintts_store.runs import write_result_once
+from fintts_trainer.bench import Bench, set_up
+from fintts_trainer.dataset import in_batches, samples_of_step
+from fintts_trainer.desk import open_desk, tell
+from fintts_trainer.lora import trainable
+from fintts_trainer.losses import evaluate
+from fintts_trainer.preemption import GRACE_SECONDS
+
+if TYPE_CHECKING:
+    from fintts_trainer.config import TrainingConfig
+    from fintts_trainer.families.fish import Batch, Predictions
+    from fintts_trainer.job import Job
+    from fintts_trainer.preemption import Preemption
+
+    Reason = StopReason | Literal["preempted"]
+
+PREEMPTED: Literal["preempted"] = "preempted"
+
+
+def train(job: Job, preemption: Preemption) -> Result | None:
+    """Runs the job to its end and writes result.json; None if it was preempted before that.
+
+    Raises:
+        TrainerError, StoreError: the run cannot go on; what was committed stays.
+    """
+    desk = open_desk(job)
+    try:
+        bench = set_up(desk)
+        desk.heartbeat.change(phase=Phase.TRAINING, step=bench.state.step)
+        saved_step = bench.state.step
+        reason = why_end(bench, preemption)
+        while reason is None:
+            loss = take_step(bench)
+            if not math.isfinite(loss):
+                reason = StopReason.NAN_LOSS
+                break
+            value = validate(bench) if bench.schedule.is_validation(bench.state.step) else None
+            if bench.schedule.is_checkpoint(bench.state.step):
+                save(bench, value)
+                saved_step = bench.state.step
+            reason = why_end(bench, preemption)
+        if reason != StopReason.NAN_LOSS and saved_step != bench.state.step:
+            save(bench, None)
+        return finish(bench, reason)
+    except BaseException as error:
+        desk.give_up(error)
+        raise
+
+
+def why_end(bench: Bench, preemption: Preemption) -> Reason | None:
+    """The reason to end at this step boundary, or None to go on."""
+    desk, state = bench.desk, bench.state
+    desk.uploader.check()
+    if bench.config.early_stopping.enabled and bench.rule.should_stop(state.early_stopping):
+        return StopReason.EARLY_STOPPING
+    if state.step >= bench.schedule.max_steps:
+        return StopReason.MAX_STEPS
+    if desk.deadline.is_over(datetime.now(UTC), bench.pace.seconds_per_step or 0.0):
+        return StopReason.DEADLINE
+    if desk.heartbeat.stop_requested:
+        return StopReason.REQUESTED
+    return PREEMPTED if preemption.signal is not None else None
+
+
+def take_step(bench: Bench) -> float:
+    """One optimizer update over batch_size × gradient_accumulation samples; returns its loss.
+
+    Each micro-batch is weighted by its share of the labels, so that the gradient is that of the
+    whole batch however it is cut. NaN is returned, and no weight moved, when the loss or the
+    gradient is not finite.
+    """
+    config, state = bench.config.training, bench.state
+    with bench.desk.clock.spend("training") as spent:
+        indices = samples_of_step(bench.schedule, config.seed, state.step)
+        examples = [bench.training[index] for index in indices]
+        loss = backward(bench, list(in_batches(examples, config.batch_size)))
+        parameters = list(trainable(bench.model).values())
+        norm = float(clip_grad_norm_(parameters, config.max_grad_norm))
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            return math.nan
+        rate = learning_rate_at(config, state.step)
+        for group in bench.optimizer.param_groups:
+            group["lr"] = rate
+        bench.optimizer.step()
+        bench.optimizer.zero_grad()
+    state.step += 1
+    state.loss = loss
+    state.loss_sum += loss
+    state.loss_steps += 1
+    tell_step(bench, {"loss": loss, "gradient_norm": norm, "learning_rate": rate}, spent.seconds)
+    return loss
+
+
+def backward(bench: Bench, batches: list[Batch]) -> float:
+    """Adds up the gradients of the micro-batches; returns the loss of the whole batch."""
+    tokens = sum(batch.label_count for batch in batches)
+    codes = sum(batch.code_count for batch in batches)
+    total = 0.0
+    for batch in batches:
+        predictions: Predictions = bench.model(batch.to(bench.accelerator.device))
+        loss = predictions.token_loss() / tokens + predictions.code_loss() / codes
+        bench.accelerator.backward(loss)
+        total += loss.item()
+    return total
+
+
+def learning_rate_at(config: TrainingConfig, step: int) -> float:
+    """Linear warm-up, then constant; a pure function of the step, so resume cannot bend it."""
+    return config.learning_rate * min(1.0, (step + 1) / max(config.warmup_steps, 1))
+
+
+def tell_step(bench: Bench, values: dict[str, float], seconds: float) -> None:
+    """Metrics, TensorBoard and the heartbeat of one step."""
+    state, pace = bench.state, bench.pace
+    pace.add_step(seconds)
+    bench.desk.metrics.add(state.step, "train", {**values, "seconds": seconds})
+    bench.accelerator.log({f"train/{name}": value for name, value in values.items()}, state.step)
+    bench.desk.heartbeat.change(
+        step=state.step,
+        loss=values["loss"],
+        seconds_per_step=pace.seconds_per_step,
+        eta_seconds=pace.eta_seconds(bench.schedule, state.step),
+    )
+
+
+def validate(bench: Bench) -> float:
+    """Losses and accuracy on the held-out utterances; feeds the early-stopping rule.
+
+    Returns the monitored value of this check.
+    """
+    desk, state = bench.desk, bench.state
+    desk.heartbeat.change(phase=Phase.VALIDATING)
+    with desk.clock.spend("validation") as spent:
+        batches = in_batches(bench.held_out, bench.config.training.batch_size)
+        means = evaluate(bench.model, batches, bench.accelerator.device).means()
+    bench.pace.add_validation(spent.seconds)
+    train_loss = state.loss_sum / state.loss_steps
+    state.loss_sum, state.loss_steps = 0.0, 0
+    monitored = {
+        "val/loss": means["loss"],
+        "val/top5_accuracy": means["top5_accuracy"],
+        "train/loss": train_loss,
+    }
+    value = monitored[bench.config.early_stopping.monitor]
+    state.early_stopping = bench.rule.check(state.early_stopping, state.step, value)
+    tell_check(bench, means, train_loss, value)
+    return value
+
+
+def tell_check(bench: Bench, means: dict[str, float], train_loss: float, value: float) -> None:
+    """Metrics, TensorBoard, heartbeat and log of one validation check."""
+    desk, progress, step = bench.desk, bench.state.early_stopping, bench.state.step
+    desk.metrics.add(step, "validation", {**means, "train_loss": train_loss})
+    bench.accelerator.log({f"val/{name}": mean for name, mean in means.items()}, step)
+    desk.heartbeat.change(
+        phase=Phase.TRAINING,
+        validation_value=value,
+        best_step=progress.best_step,
+        best_value=progress.best_value,
+    )
+    count, patience = progress.checks_without_improvement, bench.rule.patience
+    verdict = "the best so far" if count == 0 else f"no improvement, {count} of {patience}"
+    tell(
+        f"step {step}: validation loss {means['loss']:.4f} (token {means['token_loss']:.4f}, "
+        f"code {means['code_loss']:.4f}), top-5 accuracy {means['top5_accuracy']:.3f}, "
+        f"training loss {train_loss:.4f}: {verdict}"
+    )
+
+
+def save(bench: Bench, value: float | None) -> None:
+    """Writes a checkpoint to the disk and hands it to the uploader; the step goes on meanwhile.
+
+    `value` is the monitored one of a check at this very step, None without one.
+    """
+    desk, state = bench.desk, bench.state
+    desk.heartbeat.change(phase=Phase.SAVING)
+    with desk.clock.spend("checkpoint"):
+        folder = desk.local_checkpoint(state.step)
+        shutil.rmtree(folder, ignore_errors=True)
+        with durable_directory(folder) as temporary:
+            bench.write_checkpoint(temporary)
+        desk.metrics.flush()
+        facts = CheckpointFacts(
+            step=state.step,
+            config_digest=bench.config.digest(),
+            base_model_digest=desk.record.base_model.digest,
+            monitor=bench.config.early_stopping.monitor,
+            mode=bench.rule.mode,
+            value=value,
+        )
+        desk.uploader.submit(folder, facts)
+    desk.heartbeat.change(phase=Phase.TRAINING)
+
+
+def finish(bench: Bench, reason: Reason) -> Result | None:
+    """Waits for the last upload within the grace, then writes why the run ended."""
+    desk = bench.desk
+    desk.heartbeat.change(phase=Phase.STOPPING)
+    with desk.clock.spend("teardown"):
+        if not desk.uploader.drain(GRACE_SECONDS):
+            raise StoreUnreachable(
+                f"the last checkpoint could not be committed within {GRACE_SECONDS:.0f} s",
+                "start the run again: it goes on from the newest committed checkpoint",
+            )
+        desk.uploader.close()
+        desk.metrics.flush()
+        bench.accelerator.end_training()
+    if reason == PREEMPTED:
+        tell(f"preempted at step {bench.state.step}; all is saved")
+        desk.heartbeat.change(message="preempted; the next job goes on from here")
+        desk.heartbeat.end(Phase.STOPPING)
+        return None
+    result = result_of(bench, StopReason(reason))
+    desk.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
+    write_result_once(desk.job.store, result)
+    tell(f"ended at step {result.step}: {result.stop_reason}")
+    return result
+
+
+def result_of(bench: Bench, reason: StopReason) -> Result:
+    """What the run came to."""
+    desk, state = bench.desk, bench.state
+    before = state.initial_validation
+    kept = [manifest.step for manifest in list_manifests(desk.job.store, desk.job.run)]
+    message = None
+    if reason == StopReason.NAN_LOSS:
+        last = (
+            f"the checkpoint at step {max(kept)} is the last good one" if kept else "none is kept"
+        )
+        message = f"the loss after step {state.step} is not finite; {last}"
+    return Result(
+        run=desk.job.run,
+        stop_reason=reason,
+        step=state.step,
+        best_step=state.early_stopping.best_step,
+        best_value=state.early_stopping.best_value,
+        monitor=bench.config.early_stopping.monitor,
+        kept_steps=sorted(kept),
+        phase_seconds=dict(desk.clock.seconds),
+        samples_seen=bench.schedule.samples_seen(state.step),
+        claims=desk.claim,
+        started_at=desk.started_at,
+        ended_at=datetime.now(UTC),
+        initial_validation_value=None if before is None else before["loss"],
+        message=message,
+    )

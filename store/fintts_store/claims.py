@@ -1,0 +1,36 @@
+"""Claims: the right to write a run. A higher number fences all lower ones."""
+
+import json
+from datetime import UTC, datetime
+
+from fintts_store import layout
+from fintts_store.errors import KeyExists, StoreUnreachable
+from fintts_store.store import Store
+
+_ATTEMPTS = 100
+
+
+def highest_claim(store: Store, run: str) -> int:
+    """The claim that may write; 0 when nobody has claimed the run."""
+    entries = store.list(layout.claims_prefix(run))
+    return max((int(entry.key.rsplit("/", 1)[-1]) for entry in entries), default=0)
+
+
+def take_claim(store: Store, run: str, holder: str) -> int:
+    """Takes the next number; of several instances at once each gets one of its own.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    content = {"holder": holder, "at": datetime.now(UTC).isoformat()}
+    for _ in range(_ATTEMPTS):
+        claim = highest_claim(store, run) + 1
+        try:
+            store.create(layout.claim_key(run, claim), json.dumps(content).encode())
+        except KeyExists:
+            continue
+        return claim
+    raise StoreUnreachable(
+        f"run {run} is claimed by others all the time",
+        "see how many instances were started for it: fintts cloud ps",
+    )

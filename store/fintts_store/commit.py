@@ -1,0 +1,212 @@
+"""The commit protocol: upload, verify, check the claim, then the manifest. Until that lands,
+nothing is committed; from then on, everything is."""
+
+import hashlib
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from fintts_store import layout
+from fintts_store.claims import highest_claim
+from fintts_store.errors import (
+    CheckpointCorrupt,
+    Fenced,
+    InvalidKey,
+    KeyExists,
+    KeyNotFound,
+    StoreUnreachable,
+)
+from fintts_store.layout import CommitName
+from fintts_store.manifest import Manifest, ManifestFile, Tombstone, load_commit
+from fintts_store.retention import plan_retention
+from fintts_store.store import Store
+
+ID_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFacts:
+    """What a manifest says of a checkpoint beside its files."""
+
+    step: int
+    config_digest: str
+    base_model_digest: str
+    monitor: str
+    mode: Literal["min", "max"]
+    value: float | None
+    """of the monitor at this very step; None if it was not validated"""
+
+
+def list_manifests(store: Store, run: str) -> list[Manifest]:
+    """All committed checkpoints, the oldest first; tombstones are left out.
+
+    Raises:
+        InvalidRecord: a manifest is damaged or was tampered with.
+    """
+    found: list[Manifest] = []
+    for entry in store.list(layout.commits_prefix(run)):
+        try:
+            manifest = load_commit(store.get(entry.key), f"{store.url}/{entry.key}")
+        except KeyNotFound:  # rotated away since the listing
+            continue
+        if manifest is not None:
+            found.append(manifest)
+    return sorted(found, key=lambda manifest: manifest.name)
+
+
+class Committer:
+    """Commits checkpoints of one run under one claim, and rotates the older ones away."""
+
+    def __init__(
+        self, store: Store, run: str, claim: int, *, keep_last: int, keep_best: bool
+    ) -> None:
+        self._store, self._run, self._claim = store, run, claim
+        self._keep_last, self._keep_best = keep_last, keep_best
+        self.resume_point: str | None = None
+        """id of the checkpoint that this claim went on from; it is never rotated away"""
+
+    def commit(self, directory: Path, facts: CheckpointFacts) -> Manifest:
+        """Uploads a finished folder and commits it. Calling it again after an error is safe.
+
+        Raises:
+            Fenced: a newer claim has taken the run over; the folder stays.
+            StoreError: nothing was committed, or it is not known; call again.
+        """
+        files = _describe(directory)
+        name = CommitName(self._claim, facts.step, _id_of(files))
+        prefix = layout.checkpoint_prefix(self._run, name)
+        for file in files:
+            self._store.put(prefix + file.name, directory / file.name)
+        self._verify(prefix, files)
+        self._check_claim()
+        manifest = Manifest(
+            run=self._run,
+            claim=self._claim,
+            step=facts.step,
+            id=name.id,
+            created_at=datetime.now(UTC),
+            config_digest=facts.config_digest,
+            base_model_digest=facts.base_model_digest,
+            monitor=facts.monitor,
+            mode=facts.mode,
+            value=facts.value,
+            files=files,
+        )
+        return self._put_manifest(manifest)
+
+    def rotate(self) -> list[Manifest]:
+        """Removes what retention no longer keeps: the manifest first, then its files.
+
+        Raises:
+            StoreError: something could not be removed; what is kept is untouched.
+        """
+        plan = plan_retention(
+            list_manifests(self._store, self._run),
+            keep_last=self._keep_last,
+            keep_best=self._keep_best,
+            resume_point=self.resume_point,
+        )
+        for manifest in plan.remove:
+            self._store.delete(layout.commit_key(self._run, manifest.name))
+            _delete_all(self._store, layout.checkpoint_prefix(self._run, manifest.name))
+        return list(plan.remove)
+
+    def _verify(self, prefix: str, files: tuple[ManifestFile, ...]) -> None:
+        found = {entry.key: entry.size_bytes for entry in self._store.list(prefix)}
+        wrong = [f.name for f in files if found.get(prefix + f.name) != f.size_bytes]
+        if wrong:
+            raise StoreUnreachable(
+                f"{', '.join(wrong)} did not arrive whole in {self._store.url}",
+                "it is uploaded again",
+            )
+
+    def _check_claim(self) -> None:
+        highest = highest_claim(self._store, self._run)
+        if highest != self._claim:
+            raise Fenced(
+                f"run {self._run} was taken over: claim {highest} is above this one's, "
+                f"{self._claim}",
+                "the newer instance goes on; this one's last checkpoint stays on its disk",
+            )
+
+    def _put_manifest(self, manifest: Manifest) -> Manifest:
+        key = layout.commit_key(self._run, manifest.name)
+        try:
+            self._store.create(key, manifest.dump().encode())
+        except KeyExists:
+            landed = load_commit(self._store.get(key), key)
+            # Our own earlier attempt, whose reply was lost: only the time can differ.
+            if landed is not None and landed.files == manifest.files:
+                return landed
+            raise Fenced(
+                f"step {manifest.step} of run {self._run} was closed by a newer instance",
+                "the newer instance goes on; this one's last checkpoint stays on its disk",
+            ) from None
+        return manifest
+
+
+def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
+    """Removes uploads of lower claims that were never committed; returns their names.
+
+    A tombstone is put at the commit's key first: a slow instance that wakes up now finds its
+    place taken, and cannot commit files that are being deleted.
+    """
+    committed = {entry.key for entry in store.list(layout.commits_prefix(run))}
+    cleared: list[CommitName] = []
+    for folder in store.folders(layout.checkpoints_prefix(run)):
+        try:
+            name = layout.parse_commit_name(f"{folder}.json")
+        except InvalidKey:  # not one of ours
+            continue
+        if name.claim < claim and _bury(store, run, name, claim, committed):
+            _delete_all(store, layout.checkpoint_prefix(run, name))
+            cleared.append(name)
+    return cleared
+
+
+def _bury(store: Store, run: str, name: CommitName, claim: int, committed: set[str]) -> bool:
+    """Whether a tombstone stands at this name, ours or an earlier one."""
+    key = layout.commit_key(run, name)
+    if key not in committed:
+        try:
+            store.create(key, Tombstone(by_claim=claim).dump().encode())
+        except KeyExists:
+            pass  # it was committed, or buried, just now: look at what lies there
+        else:
+            return True
+    try:
+        return load_commit(store.get(key), key) is None
+    except KeyNotFound:  # rotated away between the listings, files last
+        return False
+
+
+def _describe(directory: Path) -> tuple[ManifestFile, ...]:
+    """The files of a checkpoint's folder. Raises CheckpointCorrupt for anything else in it."""
+    paths = sorted(directory.iterdir())
+    odd = [path.name for path in paths if not stat.S_ISREG(path.lstat().st_mode)]
+    if odd or not paths:
+        what = f"{', '.join(odd)}, which is no plain file" if odd else "no file"
+        raise CheckpointCorrupt(f"the checkpoint in {directory} holds {what}")
+    return tuple(
+        ManifestFile(name=path.name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
+        for path in paths
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _id_of(files: tuple[ManifestFile, ...]) -> str:
+    """From the content, so that an attempt that is repeated writes the same keys."""
+    text = "".join(f"{file.name}:{file.sha256}\n" for file in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+def _delete_all(store: Store, prefix: str) -> None:
+    for entry in store.list(prefix):
+        store.delete(entry.key)

@@ -1,0 +1,144 @@
+"""The directory store: a folder, whose files' relative paths are the keys."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from fintts_store.durable import copy_file, create_file, write_file
+from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.os_errors import explained
+from fintts_store.store import (
+    CHUNK_BYTES,
+    TEMPORARY_PREFIX,
+    Entries,
+    Entry,
+    Names,
+    check_key,
+    check_prefix,
+)
+
+_WRITE_ATTEMPTS = 20
+
+
+class DirectoryStore:
+    """Keeps each key in a file of its own; see Store for what its methods do.
+
+    Only regular files and real folders count: links are neither listed nor followed by list().
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @property
+    def url(self) -> str:
+        return str(self._root)
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        path = self._path(key)
+        if isinstance(source, bytes):
+            self._write(path, partial(write_file, path, source))
+            return
+        if not source.is_file():
+            raise StoreError(f"there is no file {source} to store", "see whether it was moved")
+        self._write(path, partial(copy_file, source, path))
+
+    def create(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        try:
+            self._write(path, partial(create_file, path, data))
+        except FileExistsError as error:
+            raise KeyExists(f"{key} is in {self.url} already") from error
+
+    def get(self, key: str) -> bytes:
+        return b"".join(self.stream(key))
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        path = self._path(key)
+        if path.is_dir():
+            raise self._not_found(key)
+        try:
+            with explained(path), path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+        except FileNotFoundError as error:
+            raise self._not_found(key) from error
+
+    def list(self, prefix: str) -> Entries:
+        found = self._walk(self._root, "", check_prefix(prefix))
+        return sorted((_entry(key, path) for key, path in found), key=lambda entry: entry.key)
+
+    def folders(self, prefix: str) -> Names:
+        folder = self._root / check_prefix(prefix)
+        return sorted(item.name for item in _scan(folder) if item.is_dir(follow_symlinks=False))
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        if path.is_dir():
+            return
+        with explained(path):
+            path.unlink(missing_ok=True)
+        self._remove_empty(path.parent)
+
+    def discard_unfinished(self, prefix: str) -> None:
+        for path in self._temporary(self._root / check_prefix(prefix)):
+            with explained(path):
+                path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _write(self, path: Path, write: Callable[[], None]) -> None:
+        """Writes; again when a delete took the folder away between making and using it."""
+        for _ in range(_WRITE_ATTEMPTS):
+            with suppress(FileNotFoundError):
+                write()
+                return
+        raise StoreUnreachable(
+            f"{path.parent} disappears while it is written to", "see what else removes it"
+        )
+
+    def _not_found(self, key: str) -> KeyNotFound:
+        return KeyNotFound(f"{self.url} has no {key}")
+
+    def _walk(self, folder: Path, key: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """(key, file) of everything below the folder that may begin with the prefix."""
+        for item in _scan(folder):
+            name = key + item.name
+            if item.is_dir(follow_symlinks=False):
+                below = f"{name}/"
+                if below.startswith(prefix) or prefix.startswith(below):
+                    yield from self._walk(Path(item.path), below, prefix)
+            elif item.is_file(follow_symlinks=False) and name.startswith(prefix):
+                yield name, item
+
+    def _temporary(self, folder: Path) -> Iterator[Path]:
+        with explained(folder):
+            yield from (path for path in folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file())
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Removes folders that a delete left empty, up to the root."""
+        while folder != self._root and self._root in folder.parents:
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or already gone: somebody else's business
+                return
+            folder = folder.parent
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, temporary names left out; nothing if it is not there."""
+    try:
+        with explained(folder), os.scandir(folder) as items:
+            return [item for item in items if not item.name.startswith(TEMPORARY_PREFIX)]
+    except FileNotFoundError:
+        return []
+
+
+def _entry(key: str, item: os.DirEntry[str]) -> Entry:
+    try:
+        return Entry(key, item.stat(follow_symlinks=False).st_size)
+    except FileNotFoundError:
+        # Removed between the scan and now: a listing may show it a last time, empty.
+        return Entry(key, 0)

@@ -1,0 +1,128 @@
+"""Writes to a disk so that a power cut leaves either the old or the new, and never a part.
+
+The order is: temporary name in the same folder, bytes, length, fsync, rename, fsync of the folder.
+Every function raises a StoreError that says which path could not be written.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import takewhile
+from pathlib import Path
+
+from fintts_store.errors import StoreUnreachable
+from fintts_store.os_errors import explained
+from fintts_store.store import TEMPORARY_PREFIX
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes the file, in place of what was there; makes missing folders."""
+    with explained(path), _temporary_beside(path) as temporary:
+        _fill(temporary, data)
+        temporary.replace(path)
+        sync_directory(path.parent)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copies the file `source` to `path`, in place of what was there; makes missing folders."""
+    with explained(path), _temporary_beside(path) as temporary:
+        shutil.copyfile(source, temporary)
+        _sync_file(temporary, source.stat().st_size)
+        temporary.replace(path)
+        sync_directory(path.parent)
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """Writes a new file, or raises FileExistsError and leaves the old one as it is."""
+    with explained(path), _temporary_beside(path) as temporary:
+        _fill(temporary, data)
+        # A link, not O_EXCL: the name appears with all of its bytes, and only once.
+        path.hardlink_to(temporary)
+        sync_directory(path.parent)
+
+
+@contextmanager
+def durable_directory(target: Path) -> Iterator[Path]:
+    """Yields an empty folder that becomes `target` when the block ends without an error.
+
+    What was at `target` before is replaced. After an error `target` is as it was, and the
+    temporary folder is gone.
+    """
+    with explained(target):
+        make_directories(target.parent)
+        temporary = _temporary_name(target)
+        temporary.mkdir()
+        try:
+            yield temporary
+            _sync_tree(temporary)
+            _replace_directory(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_directories(path: Path) -> None:
+    """Makes a folder and those above it, so that they outlast a power cut."""
+    missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_directory(folder.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes renames and new names in a folder outlast a power cut; one that is gone needs none."""
+    with suppress(FileNotFoundError):
+        _sync(path)
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    make_directories(path.parent)
+    temporary = _temporary_name(path)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
+
+
+def _fill(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    _sync_file(path, len(data))
+
+
+def _sync_file(path: Path, size_bytes: int) -> None:
+    written_bytes = path.stat().st_size
+    if written_bytes != size_bytes:
+        raise StoreUnreachable(
+            f"{path} has {written_bytes} bytes after {size_bytes} were written",
+            "see whether that disk is sound, and that nothing else writes there",
+        )
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
+
+
+def _replace_directory(temporary: Path, target: Path) -> None:
+    aside = _temporary_name(target)
+    if target.exists():
+        target.rename(aside)
+    temporary.rename(target)
+    sync_directory(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""What can go wrong with a store and with what lies in it.
+
+StoreError
+├── StoreUnreachable     passes by itself: down, slow, a cut connection
+├── StoreFull            passes when somebody frees space
+├── StoreSlow            uploads take longer than the time between two checkpoints
+├── StoreDenied          stays until somebody changes permissions or the address
+├── InvalidKey           a key that no store takes
+├── KeyNotFound          nothing lies under this key
+├── KeyExists            create() lost: somebody else wrote the key first
+├── Fenced               a newer instance has taken over the run
+├── CheckpointCorrupt    bytes differ from what the manifest says
+├── InvalidRecord        a record that cannot be read, or is newer than this program
+└── InvalidRunName       not [a-z0-9-]{1,40}
+"""
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it."""
+
+    passes_by_itself: ClassVar[bool] = False
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class StoreUnreachable(StoreError):
+    """The store did not answer, or not in time; the same call may succeed later."""
+
+    passes_by_itself: ClassVar[bool] = True
+
+
+class StoreFull(StoreError):
+    """The disk or the quota is used up; the same call succeeds once there is space."""
+
+    passes_by_itself: ClassVar[bool] = True
+
+
+class StoreSlow(StoreError):
+    """Checkpoints are made faster than the store takes them."""
+
+
+class StoreDenied(StoreError):
+    """The store answered, and refused; asking again does not help."""
+
+
+class InvalidKey(StoreError):
+    """A key that is absolute, has `..` in it, or cannot be told from a temporary file."""
+
+
+class KeyNotFound(StoreError):
+    """Nothing lies under the key that was asked for."""
+
+
+class KeyExists(StoreError):
+    """The key that was to be created is there already, and was left as it is."""
+
+
+class Fenced(StoreError):
+    """Another instance holds a higher claim on the run: this one must not write any more."""
+
+
+class CheckpointCorrupt(StoreError):
+    """A checkpoint's files are not the ones that its manifest names."""
+
+
+class InvalidRecord(StoreError):
+    """A record or manifest that does not say what it must, or says it in a newer format."""
+
+
+class InvalidRunName(StoreError):
+    """A run's name is part of keys, so few characters are allowed in it."""

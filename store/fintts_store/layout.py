@@ -1,0 +1,131 @@
+"""The keys of a store: what lies where, and how a commit's key is read back.
+
+    datasets/<sha256>.safetensors             packed data, written once
+    base_models/<digest>/<file>               a base model's folder, written once
+    runs/<run>/run.json                       what was asked; never changed
+    runs/<run>/status.json                    heartbeat; overwritten
+    runs/<run>/stop.json                      the request to stop
+    runs/<run>/metrics/<claim>-<part>.jsonl   append-only parts
+    runs/<run>/claims/<claim>                 who may write the run
+    runs/<run>/checkpoints/<claim>-<step>-<id>/<file>
+    runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
+    runs/<run>/result.json                    how it ended; written last, once
+
+Numbers are padded with zeros, so that keys sort as their numbers do.
+"""
+
+import re
+from dataclasses import dataclass
+
+from fintts_store.errors import InvalidKey, InvalidRunName
+
+RUNS = "runs/"
+_RUN = re.compile(r"[a-z0-9-]{1,40}")
+_COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
+
+
+def check_run_name(run: str) -> str:
+    """Returns the name, or raises InvalidRunName."""
+    if not _RUN.fullmatch(run):
+        raise InvalidRunName(
+            f"{run!r} is not a run's name",
+            "use 1 to 40 of the characters a to z, 0 to 9 and -",
+        )
+    return run
+
+
+def dataset_key(sha256: str) -> str:
+    """Where a packed data set lies."""
+    return f"datasets/{sha256}.safetensors"
+
+
+def base_model_prefix(digest: str) -> str:
+    """Where the files of a base model lie."""
+    return f"base_models/{digest}/"
+
+
+def run_prefix(run: str) -> str:
+    """Where everything of a run lies."""
+    return f"{RUNS}{check_run_name(run)}/"
+
+
+def run_json_key(run: str) -> str:
+    """What was asked."""
+    return f"{run_prefix(run)}run.json"
+
+
+def status_key(run: str) -> str:
+    """The heartbeat."""
+    return f"{run_prefix(run)}status.json"
+
+
+def result_key(run: str) -> str:
+    """How it ended."""
+    return f"{run_prefix(run)}result.json"
+
+
+def stop_request_key(run: str) -> str:
+    """The request to stop."""
+    return f"{run_prefix(run)}stop.json"
+
+
+def metrics_prefix(run: str) -> str:
+    """All parts of the metrics."""
+    return f"{run_prefix(run)}metrics/"
+
+
+def metrics_key(run: str, claim: int, part: int) -> str:
+    """One part of the metrics."""
+    return f"{metrics_prefix(run)}{claim:06d}-{part:06d}.jsonl"
+
+
+def claims_prefix(run: str) -> str:
+    """All claims."""
+    return f"{run_prefix(run)}claims/"
+
+
+def claim_key(run: str, claim: int) -> str:
+    """One claim."""
+    return f"{claims_prefix(run)}{claim:06d}"
+
+
+def commits_prefix(run: str) -> str:
+    """All manifests."""
+    return f"{run_prefix(run)}commits/"
+
+
+def checkpoints_prefix(run: str) -> str:
+    """The files of all checkpoints."""
+    return f"{run_prefix(run)}checkpoints/"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CommitName:
+    """Claim, step and id of a checkpoint; newer ones compare greater."""
+
+    claim: int
+    step: int
+    id: str
+
+    @property
+    def text(self) -> str:
+        """As it stands in keys."""
+        return f"{self.claim:06d}-{self.step:09d}-{self.id}"
+
+
+def checkpoint_prefix(run: str, name: CommitName) -> str:
+    """Where the files of one checkpoint lie."""
+    return f"{checkpoints_prefix(run)}{name.text}/"
+
+
+def commit_key(run: str, name: CommitName) -> str:
+    """The manifest of one checkpoint."""
+    return f"{commits_prefix(run)}{name.text}.json"
+
+
+def parse_commit_name(text: str) -> CommitName:
+    """The inverse of `CommitName.text` with `.json` behind it. Raises InvalidKey."""
+    match = _COMMIT.fullmatch(text)
+    if match is None:
+        raise InvalidKey(f"{text!r} is not a commit's name")
+    return CommitName(int(match[1]), int(match[2]), match[3])

@@ -1,0 +1,47 @@
+"""Turns the operating system's errors into sentences with a mend."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fintts_store.errors import InvalidKey, StoreDenied, StoreError, StoreFull, StoreUnreachable
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raises a StoreError for each OSError about `path`.
+
+    FileNotFoundError and FileExistsError pass unchanged: what they mean, the caller knows.
+    """
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError as error:
+        raise _explain(error, path) from error
+
+
+def _explain(error: OSError, path: Path) -> StoreError:
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return StoreFull(f"no space is left for {path}", "free some space on that disk")
+    if error.errno in _DENIED:
+        return StoreDenied(
+            f"{path} cannot be accessed: {reason}",
+            "change its permissions, or choose another directory with --store",
+        )
+    if error.errno in _WRONG_KIND:
+        return StoreDenied(
+            f"{path} cannot be used: {reason}",
+            "a file and a directory are in each other's place: choose another directory",
+        )
+    if error.errno == errno.ENAMETOOLONG:
+        return InvalidKey(f"the name {path} is too long", "choose a shorter directory or name")
+    return StoreUnreachable(
+        f"{path} cannot be reached: {reason}", "see whether that disk is connected and sound"
+    )

@@ -1,0 +1,174 @@
+"""What a run writes about itself: run.json, status.json, result.json and rows of metrics.
+
+Laptop and instance both read and write them, perhaps in different versions of the program, so
+unknown keys are passed over.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, ValidationError
+
+from fintts_store.errors import InvalidRecord
+
+
+class Phase(StrEnum):
+    """What a run is doing."""
+
+    PENDING = "pending"
+    PROVISIONING = "provisioning"
+    SETUP = "setup"
+    TRAINING = "training"
+    VALIDATING = "validating"
+    SAVING = "saving"
+    STOPPING = "stopping"
+    TEARING_DOWN = "tearing-down"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class StopReason(StrEnum):
+    """Why a run ended."""
+
+    MAX_STEPS = "max_steps"
+    EARLY_STOPPING = "early_stopping"
+    DEADLINE = "deadline"
+    REQUESTED = "requested"
+    NAN_LOSS = "nan_loss"
+    FAILED = "failed"
+
+
+class Record(BaseModel):
+    """An immutable JSON document."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def dump(self) -> str:
+        """One line of JSON."""
+        return self.model_dump_json()
+
+    @classmethod
+    def load(cls, text: str | bytes, source: str = "record") -> Self:
+        """The inverse of `dump`. Raises InvalidRecord, which names the source."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise InvalidRecord(
+                f"{source} cannot be read: {where}: {first['msg']}",
+                "it was damaged, or written by another version of fintts",
+            ) from None
+
+
+class FileRef(Record):
+    """A file in the store."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class DatasetRef(Record):
+    """The packed data set."""
+
+    key: str
+    sha256: str
+    size_bytes: int
+    utterances: int
+    frames: int
+
+
+class BaseModelRef(Record):
+    """The base model's folder."""
+
+    name: str
+    prefix: str
+    digest: str
+    files: tuple[FileRef, ...]
+
+
+class PriceRef(Record):
+    """The price that the estimate was made with, frozen."""
+
+    hourly_rate_usd: Decimal
+    source: str
+    as_of: str | None = None
+
+
+class RunRecord(Record):
+    """run.json: what was asked, at which price, with which code."""
+
+    run: str
+    created_at: AwareDatetime
+    fintts_version: str
+    bundle_digest: str | None = None
+    config: dict[str, JsonValue]
+    dataset: DatasetRef
+    base_model: BaseModelRef
+    price: PriceRef
+    budget_usd: Decimal | None = None
+    deadline_at: AwareDatetime
+    estimate: dict[str, JsonValue]
+    infra: str
+    gpus: str
+    spot: bool = False
+
+
+class Status(Record):
+    """status.json: the heartbeat."""
+
+    run: str
+    claim: int | None = None
+    phase: Phase
+    step: int
+    max_steps: int
+    loss: float | None = None
+    validation_value: float | None = None
+    best_step: int | None = None
+    best_value: float | None = None
+    seconds_per_step: float | None = None
+    eta_seconds: float | None = None
+    started_at: AwareDatetime
+    updated_at: AwareDatetime
+    deadline_at: AwareDatetime
+    last_committed_step: int | None = None
+    message: str | None = None
+
+
+class Result(Record):
+    """result.json: how the run ended."""
+
+    run: str
+    stop_reason: StopReason
+    step: int
+    best_step: int | None = None
+    best_value: float | None = None
+    monitor: str
+    kept_steps: tuple[int, ...]
+    phase_seconds: dict[str, float]
+    samples_seen: int
+    claims: int
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    initial_validation_value: float | None = None
+    message: str | None = None
+
+
+class MetricRow(Record):
+    """Numbers of one step or one validation check."""
+
+    step: int
+    kind: Literal["train", "validation"]
+    values: dict[str, float]
+    at: AwareDatetime
+
+
+class StopRequest(Record):
+    """stop.json: somebody wants the run to save and end."""
+
+    run: str
+    reason: str
+    at: datetime

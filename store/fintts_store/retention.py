@@ -1,0 +1,83 @@
+"""Which checkpoints stay: a pure function of what is committed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fintts_store.manifest import Manifest
+
+Reason = Literal["last", "best", "resume point"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A checkpoint that stays, and why."""
+
+    manifest: Manifest
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What stays and what goes, each in order of age, the oldest first."""
+
+    keep: tuple[Kept, ...]
+    remove: tuple[Manifest, ...]
+
+
+def newest_of(manifests: Sequence[Manifest]) -> Manifest | None:
+    """The highest (claim, step): where a run goes on from."""
+    return max(manifests, key=lambda manifest: manifest.name, default=None)
+
+
+def best_of(manifests: Sequence[Manifest]) -> Manifest | None:
+    """The best monitored value; of equal ones the earliest step, as early stopping has it."""
+    valued = [m for m in manifests if m.value is not None and math.isfinite(m.value)]
+    return min(valued, key=_rank, default=None)
+
+
+def _rank(manifest: Manifest) -> tuple[float, int, int]:
+    value = manifest.value if manifest.value is not None else math.inf
+    signed = value if manifest.mode == "min" else -value
+    # A step that a later claim has trained again is the same step: the later one counts.
+    return signed, manifest.step, -manifest.claim
+
+
+def plan_retention(
+    manifests: Sequence[Manifest],
+    *,
+    keep_last: int,
+    keep_best: bool,
+    resume_point: str | None = None,
+) -> Retention:
+    """Keeps the newest `keep_last`, the best, and the one that the run was resumed from (its id).
+
+    Of a step that was committed under two claims only the newest commit counts towards
+    `keep_last`.
+    """
+    ordered = sorted(manifests, key=lambda manifest: manifest.name)
+    last = _last_steps(ordered, keep_last)
+    best = best_of(ordered) if keep_best else None
+    kept: list[Kept] = []
+    removed: list[Manifest] = []
+    for manifest in ordered:
+        reasons: list[Reason] = []
+        if manifest.id in last:
+            reasons.append("last")
+        if best is not None and manifest.id == best.id:
+            reasons.append("best")
+        if manifest.id == resume_point:
+            reasons.append("resume point")
+        if reasons:
+            kept.append(Kept(manifest, tuple(reasons)))
+        else:
+            removed.append(manifest)
+    return Retention(tuple(kept), tuple(removed))
+
+
+def _last_steps(ordered: Sequence[Manifest], keep_last: int) -> set[str]:
+    """Ids of the newest commits of the last steps."""
+    newest_by_step = {manifest.step: manifest for manifest in ordered}
+    newest_first = sorted(newest_by_step.values(), key=lambda m: m.name, reverse=True)
+    return {manifest.id for manifest in newest_first[:keep_last]}

@@ -1,0 +1,103 @@
+"""The runs in a store: reading and writing their records."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from fintts_store import layout
+from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound
+from fintts_store.records import MetricRow, Result, RunRecord, Status, StopRequest
+from fintts_store.store import Store
+
+
+def list_runs(store: Store) -> list[str]:
+    """The names of all runs, sorted."""
+    return store.folders(layout.RUNS)
+
+
+def create_run(store: Store, record: RunRecord) -> None:
+    """Writes run.json. Raises KeyExists if there is a run of that name."""
+    store.create(layout.run_json_key(record.run), record.dump().encode())
+
+
+def read_run(store: Store, run: str) -> RunRecord:
+    """Reads run.json. Raises KeyNotFound, whose hint says which runs there are."""
+    key = layout.run_json_key(run)
+    try:
+        return RunRecord.load(store.get(key), f"{store.url}/{key}")
+    except KeyNotFound:
+        known = ", ".join(list_runs(store)[-5:]) or "none yet"
+        raise KeyNotFound(f"there is no run {run} in {store.url}", f"runs there: {known}") from None
+
+
+def newest_run(store: Store) -> str | None:
+    """The run that was created last; None if there is none. Broken records are passed over."""
+    records = list(_readable(store))
+    newest = max(records, key=lambda record: record.created_at, default=None)
+    return None if newest is None else newest.run
+
+
+def _readable(store: Store) -> Iterator[RunRecord]:
+    for run in list_runs(store):
+        try:
+            yield read_run(store, run)
+        except (InvalidRecord, KeyNotFound):
+            continue
+
+
+def read_status(store: Store, run: str) -> Status | None:
+    """The last heartbeat; None before the first."""
+    text = _get(store, layout.status_key(run))
+    return None if text is None else Status.load(text, layout.status_key(run))
+
+
+def write_status(store: Store, status: Status) -> None:
+    """Overwrites the heartbeat."""
+    store.put(layout.status_key(status.run), status.dump().encode())
+
+
+def read_result(store: Store, run: str) -> Result | None:
+    """How the run ended; None while it goes on."""
+    text = _get(store, layout.result_key(run))
+    return None if text is None else Result.load(text, layout.result_key(run))
+
+
+def write_result_once(store: Store, result: Result) -> bool:
+    """Writes result.json unless it is there; says whether it did."""
+    try:
+        store.create(layout.result_key(result.run), result.dump().encode())
+    except KeyExists:
+        return False
+    return True
+
+
+def request_stop(store: Store, run: str, reason: str) -> None:
+    """Asks the trainer to save, upload and end."""
+    request = StopRequest(run=run, reason=reason, at=datetime.now(UTC))
+    store.put(layout.stop_request_key(run), request.dump().encode())
+
+
+def stop_requested(store: Store, run: str) -> bool:
+    """Whether somebody asked the run to end."""
+    return _get(store, layout.stop_request_key(run)) is not None
+
+
+def withdraw_stop(store: Store, run: str) -> None:
+    """Takes a stop request back, so that a resumed run does not end at once."""
+    store.delete(layout.stop_request_key(run))
+
+
+def read_metrics(store: Store, run: str) -> list[MetricRow]:
+    """All rows by kind and step; of a step that was made twice, the later claim's row."""
+    rows: dict[tuple[str, int], MetricRow] = {}
+    for entry in store.list(layout.metrics_prefix(run)):
+        for line in store.get(entry.key).splitlines():
+            row = MetricRow.load(line, entry.key)
+            rows[row.kind, row.step] = row
+    return sorted(rows.values(), key=lambda row: (row.step, row.kind))
+
+
+def _get(store: Store, key: str) -> bytes | None:
+    try:
+        return store.get(key)
+    except KeyNotFound:
+        return None

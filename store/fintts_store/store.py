@@ -1,0 +1,107 @@
+"""The Store Protocol: what every store does, in words that its contract tests check."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from fintts_store.errors import InvalidKey
+
+CHUNK_BYTES = 1024 * 1024
+TEMPORARY_PREFIX = ".tmp-"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key, and how many bytes lie under it."""
+
+    key: str
+    size_bytes: int
+
+
+# Inside the Protocol `list` is the method, so the type needs a name of its own.
+Entries: TypeAlias = list[Entry]
+Names: TypeAlias = list[str]
+
+
+class Store(Protocol):
+    """Bytes under keys. Every method raises a StoreError, and nothing else, when it fails.
+
+    A key is a relative path with `/` between its parts (see check_key). A reader sees a key
+    either with all of its bytes or not at all. What one call has written, every later call of
+    every process sees.
+    """
+
+    @property
+    def url(self) -> str:
+        """The text for which open_store opens this store again."""
+        ...
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """Writes the bytes, or those of the file `source`, in place of what was there."""
+        ...
+
+    def create(self, key: str, data: bytes) -> None:
+        """Writes the key if it is not there; of several at once exactly one succeeds.
+
+        Raises KeyExists for all others, whatever the bytes.
+        """
+        ...
+
+    def get(self, key: str) -> bytes:
+        """All bytes of a key. Raises KeyNotFound."""
+        ...
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The bytes of a key in chunks of at most CHUNK_BYTES; errors come while iterating."""
+        ...
+
+    def list(self, prefix: str) -> Entries:
+        """All keys that begin with the text `prefix`, however deep, sorted by key."""
+        ...
+
+    def folders(self, prefix: str) -> Names:
+        """The parts that follow `prefix` and are followed by `/`, sorted, each of them once.
+
+        With the keys `a/x/1` and `a/y/2`, `folders("a/")` is `["x", "y"]`. `prefix` is empty or
+        ends with `/`.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Removes the key; a key that is not there counts as removed."""
+        ...
+
+    def discard_unfinished(self, prefix: str) -> None:
+        """Frees what writes to keys with this prefix left behind when they were killed.
+
+        A write to such a key that is still going on may fail by it.
+        """
+        ...
+
+
+def check_key(key: str) -> str:
+    """Returns the key, or raises InvalidKey if it is not one that every store can hold."""
+    reserved = any(part.startswith(TEMPORARY_PREFIX) for part in key.split("/"))
+    if reserved or not is_relative_name(key):
+        raise InvalidKey(
+            f"the store takes no key named {key!r}",
+            f"use a relative name without '..', backslashes and '{TEMPORARY_PREFIX}'",
+        )
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Returns the prefix, or raises InvalidKey if it points out of the store."""
+    if prefix:
+        check_key(f"{prefix}x")
+    return prefix
+
+
+def is_relative_name(name: str) -> bool:
+    """Whether a name with `/` between its parts stays below the folder that it is put into."""
+    return (
+        all(part not in ("", ".", "..") for part in name.split("/"))
+        and "\\" not in name
+        and name.isprintable()
+    )

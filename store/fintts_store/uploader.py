@@ -1,0 +1,155 @@
+"""The uploader: commits checkpoints from a thread of its own, so that a step never waits.
+
+One checkpoint is being uploaded and at most one waits; a third makes its maker wait, and says so.
+What passes by itself is tried again with growing pauses; what does not is said at once, and the
+local copy stays.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fintts_store.commit import CheckpointFacts, Committer
+from fintts_store.errors import Fenced, StoreError, StoreSlow
+from fintts_store.manifest import Manifest
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+Checkpoint = tuple[Path, CheckpointFacts]
+
+
+class Uploader:
+    """Commits what is submitted, in order.
+
+    `on_commit` is called from the uploader's thread after each commit, `on_trouble` with each
+    error that training outlives.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        on_commit: Callable[[Manifest], None],
+        on_trouble: Callable[[StoreError], None],
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
+        self._committer = committer
+        self._on_commit, self._on_trouble = on_commit, on_trouble
+        self._first_pause_seconds = first_pause_seconds
+        self._changed = threading.Condition()
+        self._waiting: Checkpoint | None = None
+        self._busy = False
+        self._closed = False
+        self._fatal: BaseException | None = None
+        self.trouble: StoreError | None = None
+        """why the last checkpoint is not committed; None when it is"""
+        self._thread = threading.Thread(target=self._work, name="uploader", daemon=True)
+        self._thread.start()
+
+    def submit(self, directory: Path, facts: CheckpointFacts) -> None:
+        """Hands a finished folder over; waits only while another one waits already.
+
+        Raises:
+            Fenced: a newer claim has taken the run over.
+        """
+        with self._changed:
+            if self._waiting is not None and self._fatal is None:
+                self._on_trouble(
+                    StoreSlow(
+                        f"the checkpoint at step {facts.step} waits: two earlier ones are not "
+                        "uploaded yet",
+                        "save less often, or use a faster store",
+                    )
+                )
+                self._changed.wait_for(lambda: self._waiting is None or self._fatal is not None)
+            self._raise_fatal()
+            self._waiting = (directory, facts)
+            self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raises what ended the uploader, such as Fenced; nothing while it works."""
+        with self._changed:
+            self._raise_fatal()
+
+    def drain(self, timeout_seconds: float) -> bool:
+        """Waits until all is committed, at most so long; whether it is.
+
+        Raises:
+            Fenced: a newer claim has taken the run over.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or self._fatal is not None, timeout_seconds)
+            self._raise_fatal()
+            return self._idle and self.trouble is None
+
+    def close(self) -> None:
+        """Ends the thread after the attempt in hand; what is not committed stays on the disk."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(timeout=LONGEST_PAUSE_SECONDS)
+
+    @property
+    def _idle(self) -> bool:
+        return self._waiting is None and not self._busy
+
+    def _raise_fatal(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _work(self) -> None:
+        try:
+            while (checkpoint := self._take()) is not None:
+                self._commit(checkpoint)
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+        except BaseException as error:  # the loop must hear of it, whatever it is
+            with self._changed:
+                self._fatal = error
+                self._changed.notify_all()
+
+    def _take(self) -> Checkpoint | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting is not None or self._closed)
+            if self._closed:
+                return None
+            taken, self._waiting, self._busy = self._waiting, None, True
+            self._changed.notify_all()
+            return taken
+
+    def _commit(self, checkpoint: Checkpoint) -> None:
+        pause_seconds = self._first_pause_seconds
+        while True:
+            try:
+                manifest = self._committer.commit(*checkpoint)
+            except Fenced:
+                raise
+            except StoreError as error:
+                self._say(error)
+                if not error.passes_by_itself or self._pause(pause_seconds):
+                    return
+                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+            else:
+                self.trouble = None
+                self._on_commit(manifest)
+                self._rotate()
+                return
+
+    def _rotate(self) -> None:
+        try:
+            self._committer.rotate()
+        except StoreError as error:  # too many checkpoints stay: no reason to end a run
+            self._on_trouble(error)
+
+    def _say(self, error: StoreError) -> None:
+        self.trouble = error
+        self._on_trouble(error)
+
+    def _pause(self, seconds: float) -> bool:
+        """Waits before the next attempt; whether the uploader was closed meanwhile."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closed, deadline - time.monotonic())

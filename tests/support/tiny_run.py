@@ -1,0 +1,123 @@
+"""Runs of a tiny model, each in a store of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fintts_store import layout
+from fintts_store.commit import sha256_of
+from fintts_store.directory import DirectoryStore
+from fintts_store.records import BaseModelRef, DatasetRef, FileRef, PriceRef, RunRecord
+from fintts_store.runs import create_run
+from fintts_trainer.config import RunConfig
+from fintts_trainer.job import Job
+from fintts_trainer.pack import pack_folder
+
+TINY = Path(__file__).parents[1] / "trainer" / "fixtures" / "fish_s1_tiny"
+
+
+def write_speech(folder: Path, utterances: int = 40, codebooks: int = 4) -> Path:
+    """A folder of pairs with a rhythm that a model can learn: codes repeat every few frames."""
+    folder.mkdir()
+    generator = np.random.default_rng(5)
+    for n in range(utterances):
+        motif = generator.integers(0, 64, (codebooks, 3))
+        np.save(folder / f"u{n:03d}.npy", np.tile(motif, (1, 2 + n % 3)).astype(np.int16))
+        (folder / f"u{n:03d}.lab").write_text(f"rivi numero {n}\n")
+    return folder
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A run in a store, and the ways to work on it."""
+
+    store: DirectoryStore
+    name: str
+    folder: Path
+
+    def job(self, workspace: str = "workspace") -> Job:
+        """To be trained in this process."""
+        return Job(self.store, self.name, self.folder / workspace, deadline_at=None)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The trainer as the instance starts it."""
+        return [sys.executable, "-m", "fintts_trainer", *arguments]
+
+    def environment(self, workspace: str = "workspace") -> dict[str, str]:
+        """What the instance exports."""
+        return {
+            **os.environ,
+            "FINTTS_STORE": self.store.url,
+            "FINTTS_RUN": self.name,
+            "FINTTS_WORKSPACE": str(self.folder / workspace),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def train(self, workspace: str = "workspace") -> subprocess.CompletedProcess[str]:
+        """Trains in a process of its own, to the end."""
+        return subprocess.run(
+            self.command("run"),
+            env=self.environment(workspace),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def start_run(
+    folder: Path,
+    name: str = "tiny",
+    base: Path = TINY,
+    deadline: timedelta = timedelta(hours=1),
+    **sections: dict[str, Any],
+) -> TinyRun:
+    """Writes what `fintts cloud launch` writes before an instance starts."""
+    folder.mkdir(exist_ok=True)
+    store = DirectoryStore(folder / "store")
+    speech = folder / "speech"
+    packed = pack_folder(speech if speech.exists() else write_speech(speech), folder / "packed")
+    store.put(layout.dataset_key(packed.sha256), packed.path)
+    files = sorted(path for path in base.iterdir() if not path.name.startswith("expected"))
+    prefix = layout.base_model_prefix("0" * 64)
+    for path in files:
+        store.put(prefix + path.name, path)
+    config = RunConfig.model_validate({"data": speech, "base_model": base, **sections})
+    now = datetime.now(UTC)
+    record = RunRecord(
+        run=name,
+        created_at=now,
+        fintts_version="test",
+        config=config.model_dump(mode="json"),
+        dataset=DatasetRef(
+            key=layout.dataset_key(packed.sha256),
+            sha256=packed.sha256,
+            size_bytes=packed.size_bytes,
+            utterances=packed.utterances,
+            frames=packed.frames,
+        ),
+        base_model=BaseModelRef(
+            name=base.name,
+            prefix=prefix,
+            digest="0" * 64,
+            files=tuple(
+                FileRef(name=p.name, size_bytes=p.stat().st_size, sha256=sha256_of(p))
+                for p in files
+            ),
+        ),
+        price=PriceRef(hourly_rate_usd=Decimal("1.20"), source="option"),
+        deadline_at=now + deadline,
+        estimate={},
+        infra="local",
+        gpus="A100-80GB:1",
+    )
+    create_run(store, record)
+    return TinyRun(store, name, folder)

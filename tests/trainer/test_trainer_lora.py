@@ -1,0 +1,106 @@
+"""The adapter: PEFT's own files, float32, deterministic, and no more than an adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+
+from fintts_trainer.config import LoraConfig
+from fintts_trainer.dataset import collate
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.families.fish import Example, FishBase
+from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
+
+
+def adapted(base: FishBase, config: LoraConfig | None = None, seed: int = 7) -> PeftModel:
+    model = base.load(torch.float32)
+    return add_adapter(model, config or LoraConfig(), base_name="tiny", seed=seed)
+
+
+def randomise(model: PeftModel) -> None:
+    for number, parameter in enumerate(trainable(model).values()):
+        generator = torch.Generator().manual_seed(number)
+        with torch.no_grad():
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+
+
+def test_it_starts_as_a_no_op(base: FishBase, examples: list[Example]) -> None:
+    batch = collate(examples)
+    with torch.no_grad():
+        before = base.load(torch.float32)(batch).token_logits
+        after = adapted(base)(batch).token_logits
+    torch.testing.assert_close(after, before, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [("attention",), ("mlp",), ("embeddings",), ("heads",), ("attention", "mlp"), None],
+)
+def test_its_size_is_what_the_shape_says(base: FishBase, targets: tuple[str, ...] | None) -> None:
+    config = LoraConfig.model_validate({"targets": targets} if targets else {})
+    model = adapted(base, config)
+    counted = sum(parameter.numel() for parameter in trainable(model).values())
+    assert counted == base.shape.lora_parameters(config.rank, config.targets)
+
+
+def test_the_seed_decides_its_start(base: FishBase) -> None:
+    first, again, other = (trainable(adapted(base, seed=seed)) for seed in (7, 7, 8))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_bfloat16_base_gets_a_float32_adapter(base: FishBase) -> None:
+    model = add_adapter(base.load(torch.bfloat16), LoraConfig(), base_name="tiny", seed=1)
+    assert {parameter.dtype for parameter in trainable(model).values()} == {torch.float32}
+    frozen = {p.dtype for p in model.parameters() if not p.requires_grad}
+    assert frozen == {torch.bfloat16}
+
+
+def test_every_adapted_matrix_gets_a_gradient(base: FishBase, examples: list[Example]) -> None:
+    model = adapted(base)
+    randomise(model)
+    predictions = model(collate(examples))
+    (predictions.token_loss() + predictions.code_loss()).backward()
+    silent = [name for name, p in trainable(model).items() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+def test_peft_alone_opens_it(base: FishBase, examples: list[Example], tmp_path: Path) -> None:
+    model = adapted(base)
+    randomise(model)
+    write_adapter(model, tmp_path)
+    opened = PeftModel.from_pretrained(base.load(torch.float32), str(tmp_path))
+    batch = collate(examples)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            opened(batch).token_logits, model(batch).token_logits, atol=0, rtol=0
+        )
+
+
+def test_it_holds_no_base_weights(base: FishBase, tmp_path: Path) -> None:
+    model = adapted(base)
+    write_adapter(model, tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    assert all("lora_" in name for name in weights)
+    assert sum(w.numel() for w in weights.values()) == base.shape.lora_parameters(
+        8, LoraConfig().targets
+    )
+
+
+def test_it_reads_back_bit_for_bit(base: FishBase, tmp_path: Path) -> None:
+    model, other = adapted(base), adapted(base, seed=99)
+    randomise(model)
+    write_adapter(model, tmp_path)
+    read_adapter(other, tmp_path)
+    mine, theirs = trainable(model), trainable(other)
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_an_adapter_of_other_targets_is_refused(base: FishBase, tmp_path: Path) -> None:
+    write_adapter(adapted(base, LoraConfig(targets=("attention",))), tmp_path)
+    with pytest.raises(BaseModelProblem, match="does not fit"):
+        read_adapter(adapted(base), tmp_path)

@@ -1,0 +1,239 @@
+"""Whole runs of the tiny model: every way to end, and going on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from subprocess import Popen as AnyPopen
+from typing import Any
+
+import pytest
+
+from fintts_store.commit import list_manifests
+from fintts_store.layout import checkpoint_prefix
+from fintts_store.records import Phase, StopReason
+from fintts_store.runs import (
+    read_metrics,
+    read_result,
+    read_status,
+    request_stop,
+)
+from tiny_run import TinyRun, start_run
+
+Popen = AnyPopen[str]
+
+QUICK: dict[str, dict[str, Any]] = {
+    "training": {"max_steps": 12, "learning_rate": 1e-3, "warmup_steps": 2},
+    "validation": {"every": 4, "fraction": 0.2},
+    "checkpoints": {"every": 4, "keep_last": 2},
+}
+
+
+def bytes_of_newest(run: TinyRun) -> dict[str, bytes]:
+    manifest = list_manifests(run.store, run.name)[-1]
+    prefix = checkpoint_prefix(run.name, manifest.name)
+    return {file.name: run.store.get(prefix + file.name) for file in manifest.files}
+
+
+def losses(run: TinyRun) -> list[tuple[str, int, float]]:
+    rows = read_metrics(run.store, run.name)
+    return [(row.kind, row.step, row.values["loss"]) for row in rows]
+
+
+def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
+    run = start_run(tmp_path, **QUICK)
+    trained = run.train()
+    assert trained.returncode == 0, trained.stderr
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.MAX_STEPS
+    assert (result.step, result.claims) == (12, 1)
+    assert result.best_step in (4, 8, 12)
+    assert set(result.kept_steps) >= {8, 12}
+    assert result.samples_seen > 0
+    assert result.phase_seconds["training"] > 0
+    assert result.initial_validation_value is not None
+    assert result.best_value is not None
+    assert result.best_value < result.initial_validation_value - 0.1
+    status = read_status(run.store, run.name)
+    assert status is not None
+    assert (status.phase, status.step, status.last_committed_step) == (Phase.DONE, 12, 12)
+    kinds = [kind for kind, _, _ in losses(run)]
+    assert (kinds.count("train"), kinds.count("validation")) == (12, 4)
+    assert "before training: validation loss" in trained.stderr
+    assert list((run.folder / "workspace").rglob("events.out.tfevents*"))
+
+
+def test_a_checkpoint_has_its_four_files_and_all_of_the_state(tmp_path: Path) -> None:
+    run = start_run(tmp_path, **QUICK)
+    assert run.train().returncode == 0
+    files = bytes_of_newest(run)
+    assert sorted(files) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "optimizer.safetensors",
+        "trainer_state.json",
+    ]
+    state = json.loads(files["trainer_state.json"])
+    assert {"step", "epoch", "position", "seed", "learning_rate", "rng", "loss", "config"} <= set(
+        state
+    )
+    assert state["loop"]["early_stopping"]["checks"] == 3
+    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "fish_s1_tiny"
+
+
+def train_until(run: TinyRun, sentence: str, workspace: str, act: Callable[[Popen], None]) -> Popen:
+    """Trains until the log says something, acts, and waits for the end."""
+    with subprocess.Popen(
+        run.command("run"), env=run.environment(workspace), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if sentence in line:
+                act(process)
+                break
+        process.stderr.read()
+    return process
+
+
+def killed_after(run: TinyRun, committed_step: int) -> None:
+    """Trains until a step is committed, then SIGKILL."""
+    sentence = f"step {committed_step}: checkpoint committed"
+    process = train_until(run, sentence, "first", Popen.kill)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> None:
+    sections = {**QUICK, "training": {**QUICK["training"], "max_steps": 24}}
+    straight = start_run(tmp_path / "straight", **sections)
+    assert straight.train().returncode == 0
+    broken = start_run(tmp_path / "broken", **sections)
+    killed_after(broken, committed_step=8)
+    resumed = broken.train("second")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed at step" in resumed.stderr
+    assert losses(broken) == losses(straight)
+    mine, theirs = bytes_of_newest(broken), bytes_of_newest(straight)
+    assert mine["adapter_model.safetensors"] == theirs["adapter_model.safetensors"]
+    assert mine["optimizer.safetensors"] == theirs["optimizer.safetensors"]
+    results = [read_result(run.store, run.name) for run in (broken, straight)]
+    assert results[0] is not None
+    assert results[1] is not None
+    assert results[0].best_value == results[1].best_value
+    assert results[0].claims == 2
+
+
+ENDLESS: dict[str, dict[str, Any]] = {
+    **QUICK,
+    "training": {"max_steps": 50_000},
+    "checkpoints": {"every": 50_000},
+    "early_stopping": {"enabled": False},
+}
+
+
+def test_sigterm_saves_and_leaves_the_run_open(tmp_path: Path) -> None:
+    run = start_run(tmp_path, **ENDLESS)
+    process = train_until(run, "step 4: validation", "workspace", Popen.terminate)
+    assert process.returncode == 75
+    assert read_result(run.store, run.name) is None
+    saved = list_manifests(run.store, run.name)
+    assert len(saved) == 1
+    assert saved[0].step >= 4
+
+
+def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
+    run = start_run(
+        tmp_path,
+        training={"max_steps": 500, "learning_rate": 0.03, "warmup_steps": 1},
+        validation={"every": 5, "fraction": 0.2},
+        early_stopping={"patience": 2},
+        checkpoints={"every": 5, "keep_last": 2},
+    )
+    assert run.train().returncode == 0
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.EARLY_STOPPING
+    assert result.best_step is not None
+    assert result.step == result.best_step + 2 * 5
+    # Keep-last alone would have lost the best one just now.
+    assert result.kept_steps == (result.best_step, result.step - 5, result.step)
+
+
+def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
+    run = start_run(tmp_path, **ENDLESS)
+    process = train_until(
+        run, "step 4: validation", "workspace", lambda _: request_stop(run.store, run.name, "test")
+    )
+    assert process.returncode == 0
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.REQUESTED
+    assert result.kept_steps == (result.step,)
+    assert result.step >= 4
+
+
+def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
+    run = start_run(tmp_path, deadline=timedelta(seconds=20), **ENDLESS)
+    assert run.train().returncode == 0
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.DEADLINE
+    assert result.kept_steps == (result.step,)
+    assert result.step > 0
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoint(
+    tmp_path: Path,
+) -> None:
+    run = start_run(
+        tmp_path,
+        training={"max_steps": 400, "learning_rate": 1e18, "warmup_steps": 40},
+        validation={"every": 50, "fraction": 0.2},
+        checkpoints={"every": 1, "keep_last": 2},
+        early_stopping={"enabled": False},
+    )
+    trained = run.train()
+    assert trained.returncode == 1, trained.stderr
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.NAN_LOSS
+    assert result.message is not None
+    assert "is not finite" in result.message
+
+
+@pytest.mark.parametrize("code", [1, 137])
+def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path, code: int) -> None:
+    run = start_run(tmp_path, **QUICK)
+    killed_after(run, committed_step=4)
+    environment = run.environment("first")
+    command = run.command("conclude", "--exit-code", str(code))
+    subprocess.run(command, env=environment, check=True)
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.FAILED
+    assert result.kept_steps[-1] >= 4
+    status = read_status(run.store, run.name)
+    assert status is not None
+    assert status.phase == Phase.FAILED
+
+
+@pytest.mark.parametrize("code", [0, 75])
+def test_conclude_is_silent_when_the_run_ended_well_or_goes_on(tmp_path: Path, code: int) -> None:
+    run = start_run(tmp_path, **QUICK)
+    command = run.command("conclude", "--exit-code", str(code))
+    subprocess.run(command, env=run.environment(), check=True)
+    assert read_result(run.store, run.name) is None
+
+
+def test_micro_batches_give_the_same_run_within_rounding(tmp_path: Path) -> None:
+    whole = start_run(tmp_path / "whole", **QUICK)
+    cut = {**QUICK["training"], "batch_size": 2, "gradient_accumulation": 4}
+    pieces = start_run(tmp_path / "pieces", **{**QUICK, "training": cut})
+    assert whole.train().returncode == pieces.train().returncode == 0
+    for mine, theirs in zip(losses(whole), losses(pieces), strict=True):
+        assert mine[:2] == theirs[:2]
+        assert mine[2] == pytest.approx(theirs[2], abs=2e-3)
