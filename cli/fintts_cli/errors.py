@@ -1,0 +1,51 @@
+"""What can go wrong on the laptop's side, each with its mend and the exit code of the contract.
+
+CliError
+├── CheckFailed       1   the run or the check failed
+├── UsageProblem      2   what was typed cannot be done
+│   └── ConfigError       the configuration says something impossible
+├── OverBudget        3   refused: it would cost more than the budget
+└── CloudError        4   no offer, no credentials, no instance
+"""
+
+
+class CliError(Exception):
+    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it."""
+
+    def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+class CheckFailed(CliError):
+    """Something was looked at and is not as it has to be."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, exit_code=1)
+
+
+class UsageProblem(CliError):
+    """The command cannot do this as it was asked to."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, exit_code=2)
+
+
+class ConfigError(UsageProblem):
+    """A setting is missing, unknown or out of range, or its file cannot be read."""
+
+
+class OverBudget(CliError):
+    """The run would cost more than the user allowed."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, exit_code=3)
+
+
+class CloudError(CliError):
+    """The place where the task was to run refused, or does not know the run."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, exit_code=4)
