@@ -1,0 +1,150 @@
+"""What every store must do; each adapter joins by one more parameter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fintts_store.directory import DirectoryStore
+from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError
+from fintts_store.store import CHUNK_BYTES, Entry, Store
+from memory_store import MemoryStore
+
+MAKERS: dict[str, Callable[[Path], Store]] = {
+    "directory": lambda folder: DirectoryStore(folder / "store"),
+    "memory": lambda _: MemoryStore(),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return MAKERS[request.param](tmp_path)
+
+
+def test_what_was_put_is_got(store: Store, tmp_path: Path) -> None:
+    store.put("a/b.txt", b"one")
+    assert store.get("a/b.txt") == b"one"
+    store.put("a/b.txt", b"")
+    assert store.get("a/b.txt") == b""
+    path = tmp_path / "big"
+    path.write_bytes(bytes(range(256)) * 10_000)
+    store.put("a/big", path)
+    chunks = list(store.stream("a/big"))
+    assert b"".join(chunks) == path.read_bytes()
+    assert max(map(len, chunks)) <= CHUNK_BYTES
+    assert len(chunks) > 2
+
+
+def test_a_file_that_is_not_there_cannot_be_put(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no file"):
+        store.put("a", tmp_path / "nothing")
+    assert store.list("") == []
+
+
+def test_a_key_that_is_not_there_is_an_error(store: Store) -> None:
+    store.put("a/b", b"x")
+    for key in ("b", "a", "a/b/c", "a/bb"):
+        with pytest.raises(StoreError):
+            store.get(key)
+        with pytest.raises(StoreError):
+            list(store.stream(key))
+    with pytest.raises(KeyNotFound):
+        store.get("a/c")
+
+
+def test_create_writes_once(store: Store) -> None:
+    store.create("c/1", b"mine")
+    with pytest.raises(KeyExists):
+        store.create("c/1", b"theirs")
+    with pytest.raises(KeyExists):
+        store.create("c/1", b"mine")
+    assert store.get("c/1") == b"mine"
+
+
+def race(store: Store, key: str) -> list[bytes]:
+    """Eight threads create one key at once; what the winners wrote."""
+    start, won = threading.Barrier(8), list[bytes]()
+
+    def run(number: int) -> None:
+        data = bytes([number]) * 50_000
+        start.wait()
+        try:
+            store.create(key, data)
+        except KeyExists:
+            assert len(store.get(key)) == 50_000
+        else:
+            won.append(data)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return won
+
+
+def test_one_of_eight_wins_a_race_and_nobody_sees_a_half(store: Store) -> None:
+    for number in range(20):
+        key = f"claims/{number}"
+        assert race(store, key) == [store.get(key)]
+
+
+def test_readers_see_the_old_or_the_new_and_never_a_part(store: Store) -> None:
+    contents = [bytes([number]) * 200_000 for number in range(2)]
+    store.put("status", contents[0])
+    done, torn = threading.Event(), list[int]()
+
+    def read() -> None:
+        while not done.is_set():
+            seen = store.get("status")
+            if seen not in contents:
+                torn.append(len(seen))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for number in range(200):
+        store.put("status", contents[number % 2])
+    done.set()
+    thread.join()
+    assert torn == []
+
+
+def test_listing_is_sorted_exact_and_deep(store: Store) -> None:
+    for key in ("runs/b/x", "runs/a/z/1", "runs/a/y", "runsx", "runs/ab/c"):
+        store.put(key, key.encode())
+    assert store.list("runs/a/") == [Entry("runs/a/y", 8), Entry("runs/a/z/1", 10)]
+    assert [e.key for e in store.list("runs/a")] == ["runs/a/y", "runs/a/z/1", "runs/ab/c"]
+    assert [e.key for e in store.list("")] == sorted(
+        ["runs/b/x", "runs/a/z/1", "runs/a/y", "runsx", "runs/ab/c"]
+    )
+    assert store.list("nothing/here") == []
+    assert store.folders("runs/") == ["a", "ab", "b"]
+    assert store.folders("") == ["runs"]
+    assert store.folders("runs/a/") == ["z"]
+
+
+def test_delete_is_idempotent_and_takes_nothing_else(store: Store) -> None:
+    store.put("a/1", b"x")
+    store.put("a/12", b"y")
+    store.delete("a/1")
+    store.delete("a/1")
+    store.delete("a")
+    store.delete("nothing/at/all")
+    assert [entry.key for entry in store.list("")] == ["a/12"]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/.", "a\\b", "a/"]
+)
+def test_keys_that_leave_the_store_are_refused(store: Store, key: str) -> None:
+    for attempt in (
+        lambda: store.put(key, b"x"),
+        lambda: store.create(key, b"x"),
+        lambda: store.get(key),
+        lambda: store.delete(key),
+    ):
+        with pytest.raises(InvalidKey):
+            attempt()

@@ -1,0 +1,138 @@
+"""The uploader: no step waits for the network; what passes is tried again, the rest is said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fintts_store.claims import take_claim
+from fintts_store.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.errors import Fenced, StoreDenied, StoreError, StoreSlow, StoreUnreachable
+from fintts_store.manifest import Manifest
+from fintts_store.uploader import Uploader
+from memory_store import MemoryStore
+
+RUN, SOON = "tiny", 20.0
+
+
+class GatedStore(MemoryStore):
+    """Takes a file when its gate is open; fails with what lies in `errors` first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.entered = threading.Event(), threading.Event()
+        self.errors: list[StoreError] = []
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        self.entered.set()
+        assert self.gate.wait(SOON)
+        if self.errors:
+            raise self.errors.pop(0)
+        super().put(key, source)
+
+
+class Rig:
+    """An uploader, and what it told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.folder = GatedStore(), folder
+        take_claim(self.store, RUN, "me")
+        self.committed: list[int] = []
+        self.told: list[StoreError] = []
+        self.slow = threading.Event()
+        committer = Committer(self.store, RUN, 1, keep_last=5, keep_best=True)
+        self.uploader = Uploader(committer, self._commit, self._trouble, first_pause_seconds=0.001)
+
+    def _commit(self, manifest: Manifest) -> None:
+        self.committed.append(manifest.step)
+
+    def _trouble(self, error: StoreError) -> None:
+        self.told.append(error)
+        if isinstance(error, StoreSlow):
+            self.slow.set()
+
+    def submit(self, step: int) -> None:
+        target = self.folder / f"checkpoint-{step}"
+        target.mkdir()
+        (target / "adapter").write_text(str(step))
+        facts = CheckpointFacts(step, "c", "b", "val/loss", "min", None)
+        self.uploader.submit(target, facts)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.store.gate.set()
+    rig.uploader.close()
+
+
+def test_submitting_does_not_wait_for_the_network(rig: Rig) -> None:
+    rig.submit(100)
+    assert rig.store.entered.wait(SOON)
+    rig.submit(200)  # returns although the first one hangs
+    assert rig.committed == []
+    assert not rig.uploader.drain(0.01)
+    rig.store.gate.set()
+    assert rig.uploader.drain(SOON)
+    assert rig.committed == [100, 200]
+    assert rig.told == []
+
+
+def test_the_third_waits_and_says_so(rig: Rig) -> None:
+    rig.submit(100)
+    assert rig.store.entered.wait(SOON)
+    rig.submit(200)
+    third = threading.Thread(target=rig.submit, args=(300,))
+    third.start()
+    assert rig.slow.wait(SOON)
+    assert third.is_alive()
+    rig.store.gate.set()
+    third.join(SOON)
+    assert rig.uploader.drain(SOON)
+    assert rig.committed == [100, 200, 300]
+
+
+def test_what_passes_by_itself_is_tried_again(rig: Rig) -> None:
+    rig.store.errors = [StoreUnreachable("down"), StoreUnreachable("down")]
+    rig.store.gate.set()
+    rig.submit(100)
+    assert rig.uploader.drain(SOON)
+    assert rig.committed == [100]
+    assert [error.message for error in rig.told] == ["down", "down"]
+
+
+def test_what_does_not_pass_is_said_once_and_the_local_copy_stays(rig: Rig) -> None:
+    rig.store.errors = [StoreDenied("no permission")]
+    rig.store.gate.set()
+    rig.submit(100)
+    assert not rig.uploader.drain(SOON)
+    assert [error.message for error in rig.told] == ["no permission"]
+    assert (rig.folder / "checkpoint-100" / "adapter").exists()
+    rig.submit(200)
+    assert rig.uploader.drain(SOON)
+    assert [manifest.step for manifest in list_manifests(rig.store, RUN)] == [200]
+
+
+def test_being_fenced_reaches_the_loop(rig: Rig) -> None:
+    take_claim(rig.store, RUN, "newer")
+    rig.store.gate.set()
+    rig.submit(100)
+    with pytest.raises(Fenced):
+        rig.uploader.drain(SOON)
+    with pytest.raises(Fenced):
+        rig.uploader.check()
+    with pytest.raises(Fenced):
+        rig.submit(200)
+
+
+def test_closing_ends_a_retry_loop(rig: Rig) -> None:
+    rig.store.errors = [StoreUnreachable("down")] * 100_000
+    rig.store.gate.set()
+    rig.submit(100)
+    assert not rig.uploader.drain(0.05)
+    rig.uploader.close()
+    assert rig.committed == []
