@@ -1,0 +1,154 @@
+"""The `fintts` command, and the one place where errors become exit codes and hints."""
+
+import json
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+
+import typer
+from typer.core import TyperGroup
+
+from fintts_cli.commands import (
+    cloud_pull_checkpoints,
+    data_check,
+    data_pack,
+    estimate,
+    init,
+)
+from fintts_cli.commands.options import wants_json
+from fintts_cli.errors import CliError
+from fintts_cost import __version__
+from fintts_cost.errors import CostError
+from fintts_store.errors import StoreError
+from fintts_trainer.errors import TrainerError
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+EXIT_STORE = 5
+EXIT_INTERRUPTED = 130
+
+EPILOG = """\b
+Exit codes:
+    0  done
+    1  the run or the check failed
+    2  usage or configuration
+    3  refused: over budget
+    4  the cloud: no offer, no credentials, provisioning failed
+    5  the store: unreachable, denied, corrupt
+  130  interrupted
+"""
+
+KnownError = CliError | CostError | StoreError | TrainerError
+KNOWN_ERRORS = (CliError, CostError, StoreError, TrainerError)
+
+
+class Fintts(TyperGroup):
+    """All commands below `fintts`, with every expected error turned into its exit code."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # click's Context is private to Typer
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except KNOWN_ERRORS as error:
+            _report(error.message, error.hint, exit_code(error), as_json=wants_json(ctx))
+            raise typer.Exit(exit_code(error)) from None
+        except KeyboardInterrupt as interrupt:
+            sentence = str(interrupt) or "interrupted; nothing was left running"
+            _report(sentence, "", EXIT_INTERRUPTED, as_json=wants_json(ctx))
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def exit_code(error: KnownError) -> int:
+    """The contract's exit code of an error."""
+    if isinstance(error, CliError):
+        return error.exit_code
+    if isinstance(error, StoreError):
+        return EXIT_STORE
+    return EXIT_CONFIGURATION if isinstance(error, CostError) else EXIT_FAILED
+
+
+def _report(message: str, hint: str, code: int, *, as_json: bool) -> None:
+    if as_json:
+        content = {"error": message, "hint": hint, "exit_code": code}
+        typer.echo(json.dumps(content, ensure_ascii=False), err=True)
+        return
+    typer.echo(f"error: {message}", err=True)
+    if hint:
+        typer.echo(f"\nhint: {hint}", err=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fintts {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Fine-tunes a text-to-speech model with LoRA on a rented GPU, for a price known beforehand."""
+
+
+def build() -> typer.Typer:
+    """The tree of commands."""
+    app = typer.Typer(
+        cls=Fintts,
+        callback=_root,
+        epilog=EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.command()(init.init)
+    app.command()(estimate.estimate)
+    app.add_typer(_data_commands(), name="data")
+    app.add_typer(_cloud_commands(), name="cloud")
+    return app
+
+
+def _data_commands() -> typer.Typer:
+    data = typer.Typer(
+        help="Checks and packs a folder of speech.", no_args_is_help=True, rich_markup_mode=None
+    )
+    data.command("check")(data_check.check)
+    data.command("pack")(data_pack.pack)
+    return data
+
+
+def _cloud_commands() -> typer.Typer:
+    cloud = typer.Typer(
+        help="Launches runs and looks after them.", no_args_is_help=True, rich_markup_mode=None
+    )
+    cloud.command("pull-checkpoints")(cloud_pull_checkpoints.pull_checkpoints)
+    return cloud
+
+
+def main() -> None:
+    """Runs the command line; what nobody foresaw becomes one sentence and a file to report."""
+    try:
+        build()()
+    except Exception as error:
+        if os.environ.get("FINTTS_DEBUG") == "1":
+            raise
+        sentence = f"unexpected {type(error).__name__}: {error}"
+        hint = f"please report it with {_keep_traceback()}"
+        _report(sentence, hint, EXIT_FAILED, as_json="--json" in sys.argv)
+        sys.exit(EXIT_FAILED)
+
+
+def _keep_traceback() -> str:
+    """Writes the traceback where the user can find it; names the file, or how to see it."""
+    from fintts_cli.wiring import state_directory
+
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = state_directory() / f"traceback-{moment}-{os.getpid()}.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc())
+    except OSError:
+        return "what FINTTS_DEBUG=1 shows"
+    return str(path)

@@ -1,0 +1,46 @@
+"""`fintts data pack`: one content-addressed file, as a launch uploads it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fintts_cli.commands.data_check import Folder, base_shape
+from fintts_cli.commands.options import Config, Json, Quiet
+
+
+def pack(
+    folder: Folder = None,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where the file goes.")] = Path(),
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pack a data folder into one file that is named by its SHA-256, as launch uploads it."""
+    from fintts_cli import wiring
+    from fintts_cli.errors import ConfigError
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.units import size
+    from fintts_trainer.pack import pack_folder
+
+    terminal = Terminal(json=json, quiet=quiet)
+    settings = wiring.load_settings(terminal, {"data": folder}, config)
+    if settings.data is None:
+        raise ConfigError("no data folder was given", "name it: `fintts data pack DIR`")
+    try:
+        packed = pack_folder(settings.data, to, base_shape(settings, terminal))
+    except OSError as error:
+        raise ConfigError(f"{to} cannot be written: {error.strerror}") from None
+    if json:
+        content = {
+            "path": str(packed.path),
+            "sha256": packed.sha256,
+            "bytes": packed.size_bytes,
+            "utterances": packed.utterances,
+            "frames": packed.frames,
+        }
+        terminal.document(content)
+        return
+    terminal.data(str(packed.path))
+    megabytes = size(packed.size_bytes)
+    terminal.say(f"{packed.utterances:,} utterances, {packed.frames:,} frames, {megabytes}")

@@ -1,0 +1,54 @@
+"""`fintts init`: writes a commented fintts.yaml."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fintts_cli.commands.options import Quiet
+
+PROJECT_FILE = Path("fintts.yaml")
+
+
+def init(
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of .npy and .lab files.")
+    ] = None,
+    base_model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the base model.")
+    ] = None,
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = PROJECT_FILE,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a commented fintts.yaml: every key with its default and unit."""
+    from fintts_cli.errors import ConfigError
+    from fintts_cli.project_file import render_project_file
+    from fintts_cli.terminal import Terminal
+
+    text = render_project_file(
+        _place(data, config, "data", default="data"),
+        _place(base_model, config, "base model", default="base_model"),
+    )
+    try:
+        with config.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{config} exists already", "--force overwrites it") from None
+    except OSError as error:
+        raise ConfigError(f"{config} cannot be written: {error.strerror}") from None
+    terminal = Terminal(quiet=quiet)
+    terminal.data(str(config))
+    terminal.say("next: `fintts data check` and `fintts estimate`")
+
+
+def _place(folder: Path | None, config: Path, what: str, *, default: str) -> str:
+    """How the folder stands in the file: relative to it where it lies below it."""
+    from fintts_cli.errors import ConfigError
+
+    if folder is None:
+        return default
+    if not folder.is_dir():
+        raise ConfigError(f"there is no {what} folder {folder}", "give the path of a folder")
+    place, home = folder.absolute(), config.absolute().parent
+    return str(place.relative_to(home) if place.is_relative_to(home) else place)

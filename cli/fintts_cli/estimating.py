@@ -1,0 +1,95 @@
+"""The estimate of a configured run: looks at data, model and earlier runs, then computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fintts_cli import wiring
+from fintts_cli.errors import ConfigError
+from fintts_cli.run_forecast import Known, Workload, estimate_input
+from fintts_cli.workload import workload_of_folder, workload_of_samples
+from fintts_cost.bill import Estimate, estimate
+from fintts_trainer.shape import ModelShape
+
+if TYPE_CHECKING:
+    from fintts_cli.run_forecast import MeasuredPace
+    from fintts_cli.settings import ReadSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """The bill, and what it was made from."""
+
+    estimate: Estimate
+    workload: Workload
+    notes: tuple[str, ...]
+
+
+def estimate_run(found: ReadSettings, samples: int | None = None) -> RunEstimate:
+    """The bill of the run that is configured.
+
+    Args:
+        samples: utterances to train on; None counts those of the data folder.
+
+    Raises:
+        ConfigError: something is not set and cannot be found out.
+        CostError: the numbers do not fit each other.
+        TrainerError: the data folder or the base model cannot be used.
+        StoreError: earlier runs cannot be read.
+    """
+    settings = found.settings
+    workload = _workload(settings, samples)
+    known = Known(
+        settings=settings,
+        origins=found.origins,
+        workload=workload,
+        shape=_shape(settings),
+        measured=_measured(settings),
+    )
+    notes = _notes(settings, workload, samples)
+    return RunEstimate(estimate(estimate_input(known)), workload, notes)
+
+
+def _workload(settings: Settings, samples: int | None) -> Workload:
+    fraction = settings.validation.fraction
+    if samples is not None:
+        return workload_of_samples(samples, fraction)
+    if settings.data is None:
+        raise ConfigError(
+            "neither a data folder nor the number of samples is known",
+            "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
+        )
+    return workload_of_folder(settings.data, fraction)
+
+
+def _shape(settings: Settings) -> ModelShape | None:
+    """None where it is not here yet and the speed is known without it."""
+    folder = settings.base_model
+    if folder is None:
+        return None
+    if settings.forecast.seconds_per_step is not None and not folder.exists():
+        return None
+    return ModelShape.read(folder)
+
+
+def _measured(settings: Settings) -> MeasuredPace | None:
+    """Earlier runs are looked at only where the speed is not set, and where there may be some."""
+    folder = settings.base_model
+    if settings.forecast.seconds_per_step is not None or folder is None:
+        return None
+    from fintts_cli.measured_pace import find_pace
+    from fintts_cli.run_inputs import BASE_MODEL_FILES
+
+    files = [folder / name for name in BASE_MODEL_FILES]
+    sizes = {file.name: file.stat().st_size for file in files if file.is_file()}
+    return find_pace(wiring.open_runs(settings), settings, sizes)
+
+
+def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:
+    if samples is not None or settings.data is None:
+        return ()
+    return (
+        f"{workload.samples:,} utterances of {settings.data} are trained on, "
+        f"{workload.held_out:,} are held out for validation.",
+    )

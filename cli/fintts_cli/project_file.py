@@ -1,0 +1,80 @@
+"""The commented fintts.yaml that `fintts init` writes: every key with its default and its unit."""
+
+from __future__ import annotations
+
+import json
+
+_TEXT = """\
+# What fintts fine-tunes, where, and for how much. Every key is here with its default.
+# Precedence: option > FINTTS_* variable (FINTTS_TRAINING__BATCH_SIZE) > this file >
+# the user's file > default. Relative paths start at this file's folder.
+
+# Utterances: NAME.npy (codes, [codebooks, frames]) beside NAME.lab (the text).
+data: {data}
+# A Fish Speech model folder: config.json, model.pth, tokenizer.tiktoken, special_tokens.json.
+base_model: {base_model}
+
+# The adapter: y = W x + (alpha / rank) B A x
+lora:
+  rank: 8
+  alpha: 16.0
+  dropout: 0.0                # probability
+  targets: [attention, mlp, embeddings, heads]
+
+# A step is one optimizer update of batch_size x gradient_accumulation utterances.
+training:
+  batch_size: 8               # utterances
+  gradient_accumulation: 1    # micro-batches a step
+  max_steps: 3000             # steps
+  learning_rate: 0.0001
+  warmup_steps: 10            # steps
+  max_grad_norm: 1.0
+  seed: 42
+  precision: auto             # auto | fp32 | bf16: of the frozen base; the adapter is fp32
+
+# Utterances held out by a hash of their name; they are never trained on.
+validation:
+  every: 100                  # steps
+  fraction: 0.1               # of the utterances
+
+# Ends the run after `patience` validation checks in a row that are no improvement.
+early_stopping:
+  enabled: true
+  monitor: val/loss           # val/loss | train/loss | val/top5_accuracy
+  mode: min                   # min | max
+  patience: 5                 # checks, not steps
+  min_delta: 0.0              # an improvement is larger than this
+
+checkpoints:
+  every: 100                  # steps
+  keep_last: 5
+  keep_best: true             # beside the last ones
+
+# Where the run goes, and what it may cost. This part stays on the laptop.
+gpus: A100-80GB:1             # NAME[:N]
+infra: local                  # local: this machine
+spot: false
+# name: finnish-1             # [a-z0-9-]{{1,40}}; without it one is made up
+# store: runs                 # folder of data, runs and checkpoints; without it the user's own
+# budget_usd: 10.00           # USD; a run that is expected to cost more is refused
+# hourly_rate_usd: 1.20       # USD an hour of the instance
+
+# What you know better than the forecast. Without a key it is measured or computed.
+forecast:
+#   seconds_per_step: 5.4
+#   seconds_per_validation: 30.0
+#   setup_seconds: 600.0      # from asking for the instance to the first step
+#   teardown_seconds: 110.0   # from the last step to the end of billing
+#   checkpoint_bytes: 47000000
+#   stop_step: 2800           # where you expect it to stop; without it training.max_steps
+"""
+
+
+def render_project_file(data: str, base_model: str) -> str:
+    """The file's text for these two folders, as they are to stand in it."""
+    return _TEXT.format(data=_quoted(data), base_model=_quoted(base_model))
+
+
+def _quoted(text: str) -> str:
+    """A YAML scalar that stays a string whatever is in it: a folder may be called `no`."""
+    return json.dumps(text, ensure_ascii=False)

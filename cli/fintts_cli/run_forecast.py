@@ -1,0 +1,216 @@
+"""From settings to the numbers of an estimate: what is not set is measured, else computed. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import ConfigError
+from fintts_cli.settings import parse_gpus
+from fintts_cost.bill import EstimateInput
+from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
+from fintts_cost.forecast import EXPECTED_MFU, seconds_per_step
+from fintts_cost.loss_levels import Head
+from fintts_cost.memory import MemoryModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from fintts_cli.settings import Settings
+    from fintts_trainer.shape import ModelShape
+
+LOCAL = "local"
+SETUP_SECONDS = {True: 20.0, False: 600.0}
+"""here; on a rented instance: two minutes to boot and eight to install the trainer by pip"""
+TEARDOWN_SECONDS = {True: 1.0, False: 110.0}
+"""here; on a rented instance, whose idleness is looked at once a minute: 96 to 107 s were seen"""
+
+FORWARD_SHARE = 0.5
+"""of a training pass with a frozen base: 2 of the 4 FLOPs a parameter and token"""
+BYTES_PER_ACTIVATION = 34
+"""a value of the hidden state and layer, in 16 bits (Korthikanti et al. 2022, arXiv:2205.05198)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """How much there is to train on."""
+
+    samples: int
+    """utterances of the training split"""
+    held_out: int
+    text_tokens: float
+    """mean of an utterance"""
+    frames: float
+    """mean of an utterance"""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPace:
+    """What an earlier run of the same model, batch and accelerator took."""
+
+    run: str
+    seconds_per_step: float
+    seconds_per_validation: float | None
+    """None where no check was made"""
+    setup_seconds: float | None
+    """None where an interruption hides it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number, and who says so."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that an estimate may be made from; None for what is not known."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """dotted key → where its value was given"""
+    workload: Workload
+    shape: ModelShape | None
+    measured: MeasuredPace | None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the run is to go on this machine."""
+        return self.settings.infra == LOCAL
+
+    @property
+    def samples_per_step(self) -> int:
+        """Of all micro-batches."""
+        training = self.settings.training
+        return training.batch_size * training.gradient_accumulation
+
+
+def estimate_input(known: Known) -> EstimateInput:
+    """Everything that fintts_cost.bill.estimate needs.
+
+    Raises:
+        ConfigError: no hourly rate is set, or there is nothing to forecast the speed from.
+        CostError: the numbers do not fit each other.
+    """
+    settings = known.settings
+    early_stopping = settings.early_stopping
+    step = step_seconds(known)
+    accelerator, _ = parse_gpus(settings.gpus)
+    return EstimateInput(
+        samples=known.workload.samples,
+        batch_size=settings.training.batch_size,
+        gradient_accumulation=settings.training.gradient_accumulation,
+        max_steps=settings.training.max_steps,
+        steps=settings.forecast.stop_step,
+        seconds_per_step=step.value,
+        seconds_per_step_source=step.source,
+        validation_every=settings.validation.every,
+        seconds_per_validation=_validation_seconds(known, step),
+        checkpoint_every=settings.checkpoints.every,
+        checkpoint_bytes=_checkpoint_bytes(known),
+        keep_last=settings.checkpoints.keep_last,
+        patience=early_stopping.patience if early_stopping.enabled else None,
+        monitor=early_stopping.monitor,
+        setup_seconds=_setup_seconds(known),
+        teardown_seconds=_or(settings.forecast.teardown_seconds, TEARDOWN_SECONDS[known.is_local]),
+        hourly_rate_usd=hourly_rate(settings),
+        price_source=known.origins.get("hourly_rate_usd", "option"),
+        accelerator=None if known.is_local else accelerator,
+        memory=None if known.shape is None else _memory(known, known.shape),
+        heads=() if known.shape is None else _heads(known.shape),
+    )
+
+
+def hourly_rate(settings: Settings) -> Decimal:
+    """What an hour costs.
+
+    Raises:
+        ConfigError: nobody says.
+    """
+    if settings.hourly_rate_usd is None:
+        raise ConfigError(
+            "the hourly rate of the instance is not known",
+            "give --hourly-rate USD, or set hourly_rate_usd in fintts.yaml",
+        )
+    return settings.hourly_rate_usd
+
+
+def step_seconds(known: Known) -> Figure:
+    """Seconds of one step: as set, else as measured, else from its FLOPs.
+
+    Raises:
+        ConfigError: none of these is possible.
+    """
+    given, workload = known.settings.forecast.seconds_per_step, known.workload
+    if given is not None:
+        return Figure(given, known.origins.get("forecast.seconds_per_step", "option"))
+    if known.measured is not None:
+        return Figure(known.measured.seconds_per_step, f"run {known.measured.run}")
+    if known.is_local:
+        raise _unknown_speed("no run has measured how long a step takes on this machine")
+    if known.shape is None:
+        raise _unknown_speed("without a base model the time of a step cannot be forecast")
+    gpus = known.settings.gpus
+    accelerator, count = parse_gpus(gpus)
+    flops = known.shape.training_flops(workload.text_tokens, workload.frames)
+    seconds = seconds_per_step(known.samples_per_step * flops, accelerator) / count
+    return Figure(seconds, f"forecast at {EXPECTED_MFU * 100:.0f} % MFU of {gpus}")
+
+
+def _unknown_speed(sentence: str) -> ConfigError:
+    return ConfigError(
+        sentence, "give --seconds-per-step, or set forecast.seconds_per_step in fintts.yaml"
+    )
+
+
+def _validation_seconds(known: Known, step: Figure) -> float:
+    """A check is a forward pass over the held-out utterances: half of training on them."""
+    given, measured = known.settings.forecast.seconds_per_validation, known.measured
+    if given is not None:
+        return given
+    if measured is not None and measured.seconds_per_validation is not None:
+        return measured.seconds_per_validation
+    return FORWARD_SHARE * step.value * known.workload.held_out / known.samples_per_step
+
+
+def _setup_seconds(known: Known) -> float:
+    seen = known.measured.setup_seconds if known.measured is not None else None
+    return _or(known.settings.forecast.setup_seconds, _or(seen, SETUP_SECONDS[known.is_local]))
+
+
+def _or(number: float | None, otherwise: float) -> float:
+    return otherwise if number is None else number
+
+
+def _checkpoint_bytes(known: Known) -> int:
+    """0 where neither the size nor the model is known."""
+    given, lora = known.settings.forecast.checkpoint_bytes, known.settings.lora
+    if given is not None:
+        return given
+    if known.shape is None:
+        return 0
+    return lora_checkpoint_bytes(known.shape.lora_parameters(lora.rank, lora.targets))
+
+
+def _memory(known: Known, shape: ModelShape) -> MemoryModel:
+    """On paper: the base in 16 bits, adapter, gradient and Adam in 32, activations by layer."""
+    workload, lora = known.workload, known.settings.lora
+    adapter = 4 * shape.lora_parameters(lora.rank, lora.targets)
+    rows = workload.frames * shape.num_codebooks
+    slow = (workload.text_tokens + workload.frames) * shape.slow.dim * shape.slow.layers
+    fast = rows * shape.fast.dim * shape.fast.layers
+    logits = 4 * workload.frames * shape.vocab_size + 4 * rows * shape.codebook_size
+    return MemoryModel(
+        weights_bytes=2 * shape.parameters,
+        adapter_bytes=adapter,
+        gradient_bytes=adapter,
+        optimizer_bytes=2 * adapter,
+        sample_bytes=round(BYTES_PER_ACTIVATION * (slow + fast) + logits),
+    )
+
+
+def _heads(shape: ModelShape) -> tuple[Head, ...]:
+    return (Head("vocabulary", shape.vocab_size), Head("codebook", shape.codebook_size))

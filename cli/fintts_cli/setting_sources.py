@@ -1,0 +1,217 @@
+"""Where settings come from: options, FINTTS_* variables, YAML files; each with its origin."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from fintts_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import yaml
+
+PREFIX = "FINTTS_"
+PROJECT_FILE = "fintts.yaml"
+
+OTHER_VARIABLES = frozenset(
+    PREFIX + name
+    for name in (
+        "CONFIG",
+        "DEADLINE_AT",
+        "DEBUG",
+        "PARITY_FIXTURES",
+        "RUN",
+        "STATE_DIR",
+        "WORKSPACE",
+    )
+)
+"""Variables that are read elsewhere, here or on the instance."""
+
+PATH_KEYS = frozenset({"data", "base_model", "store"})
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that somebody gave, and where: `fintts.yaml:12`, `FINTTS_GPUS`, `option`."""
+
+    value: object
+    origin: str
+
+
+Layer = dict[str, Given]
+"""Dotted key → value: {"training.batch_size": Given(16, "fintts.yaml:7")}."""
+
+
+def variable_name(key: str) -> str:
+    """training.batch_size → FINTTS_TRAINING__BATCH_SIZE"""
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+
+
+def find_project_file(start: Path) -> Path | None:
+    """The fintts.yaml of this folder or of the nearest one above it."""
+    candidates = (folder / PROJECT_FILE for folder in (start, *start.parents))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def from_options(options: Mapping[str, object], folder: Path) -> Layer:
+    """What was typed; None means that the option was not."""
+    return {
+        key: Given(_anchored(key, value, folder), "option")
+        for key, value in options.items()
+        if value is not None
+    }
+
+
+def from_environment(
+    environment: Mapping[str, str], keys: Mapping[str, bool], folder: Path
+) -> tuple[Layer, list[str]]:
+    """The FINTTS_* variables that are settings, and a sentence about each that is none.
+
+    Args:
+        keys: every known key, and whether it holds a list (separated by commas in a variable).
+        folder: what a relative path is relative to.
+    """
+    known = {variable_name(key): key for key in keys}
+    layer: Layer = {}
+    warnings: list[str] = []
+    for name, text in sorted(environment.items()):
+        if not name.startswith(PREFIX) or name in OTHER_VARIABLES or not text:
+            continue
+        key = known.get(name)
+        if key is None:
+            warnings.append(_unknown_variable(name, known))
+            continue
+        value = [part.strip() for part in text.split(",")] if keys[key] else text
+        layer[key] = Given(_anchored(key, value, folder), name)
+    return layer, warnings
+
+
+def _unknown_variable(name: str, known: Iterable[str]) -> str:
+    meant = nearest(name, [*known, *OTHER_VARIABLES])
+    question = f"; did you mean {meant}?" if meant else ""
+    return f"{name} is not a setting and is ignored{question}"
+
+
+def from_file(path: Path, keys: Iterable[str]) -> Layer:
+    """A YAML file's values under their dotted keys, each with its line.
+
+    Raises:
+        ConfigError: the file cannot be read, is no mapping, or has an unknown or repeated key.
+    """
+    import yaml
+
+    text = _read_text(path)
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return {}
+        lines = _lines(node, path)
+        content: object = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        raise _invalid_yaml(path, error) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    finally:
+        loader.dispose()
+    known = set(keys)
+    flat = _flatten(content, known)
+    folder = path.absolute().parent
+    layer = {
+        key: Given(_anchored(key, value, folder), f"{path.name}:{lines[key]}")
+        for key, value in flat.items()
+    }
+    _refuse_unknown(layer, known)
+    return layer
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration file {path}",
+            "`fintts init` writes one; --config names another",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+
+
+def _invalid_yaml(path: Path, error: yaml.MarkedYAMLError) -> ConfigError:
+    line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+    return ConfigError(
+        f"{path.name}{line} is not YAML: {error.problem or error.context}",
+        "a key is followed by a colon and a space, and sections are indented by two spaces",
+    )
+
+
+def _lines(node: yaml.Node, path: Path) -> dict[str, int]:
+    """Dotted key → line number from 1; a key that is given twice is an error."""
+    import yaml
+
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(
+            f"{path.name} does not hold `key: value` lines", "`fintts init` writes an example"
+        )
+    lines: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        key, line = str(key_node.value), key_node.start_mark.line + 1
+        if key in lines:
+            raise ConfigError(f"{path.name}:{line} gives {key} again, after line {lines[key]}")
+        lines[key] = line
+        if isinstance(value_node, yaml.MappingNode):
+            nested = _lines(value_node, path)
+            lines |= {f"{key}.{name}": number for name, number in nested.items()}
+    return lines
+
+
+def _flatten(content: object, known: set[str], prefix: str = "") -> dict[str, object]:
+    """{"a": {"b": 1}} → {"a.b": 1}; a section without keys is left out, a null is kept."""
+    if not isinstance(content, dict):
+        return {}
+    flat: dict[str, object] = {}
+    for name, value in cast("dict[object, object]", content).items():
+        key = f"{prefix}{name}"
+        is_section = any(other.startswith(f"{key}.") for other in known)
+        if isinstance(value, dict):
+            nested = _flatten(cast("object", value), known, f"{key}.")
+            flat |= nested or ({} if is_section else {key: {}})
+        elif not (is_section and value is None):
+            flat[key] = value
+    return flat
+
+
+def _refuse_unknown(layer: Layer, known: set[str]) -> None:
+    unknown = [key for key in layer if key not in known]
+    if not unknown:
+        return
+    sentences = [_unknown_key(key, layer[key].origin, known) for key in unknown]
+    meant = {key: nearest(key, known) for key in unknown}
+    suggestions = [f"did you mean {word} for {key}?" for key, word in meant.items() if word]
+    hint = " ".join(suggestions) or "`fintts init --config example.yaml` writes every known key"
+    raise ConfigError("; ".join(sentences), hint)
+
+
+def _unknown_key(key: str, origin: str, known: set[str]) -> str:
+    if any(other.startswith(f"{key}.") for other in known):
+        return f"{origin}: {key} is a section: its keys stand indented below it"
+    return f"{origin}: unknown key {key}"
+
+
+def _anchored(key: str, value: object, folder: Path) -> object:
+    """A relative path made absolute, as seen from where it was written."""
+    if key not in PATH_KEYS or not isinstance(value, str | Path) or "://" in str(value):
+        return value
+    if not str(value):
+        return value
+    return os.path.normpath(folder / Path(value).expanduser())

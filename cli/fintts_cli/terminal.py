@@ -1,0 +1,82 @@
+"""The terminal: data goes to stdout, talk to stderr, and questions only to a person."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+
+import typer
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """How one command talks: what the user asked for with --json, --quiet and --no-input."""
+
+    json: bool = False
+    quiet: bool = False
+    no_input: bool = False
+
+    def data(self, text: str) -> None:
+        """What the command is for; the only thing on stdout."""
+        typer.echo(text)
+
+    def document(self, content: object) -> None:
+        """One JSON document on stdout."""
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+    def say(self, text: str = "") -> None:
+        """Talk beside the data, which --quiet leaves out."""
+        if not self.quiet:
+            typer.echo(text, err=True)
+
+    def warn(self, sentence: str, hint: str = "") -> None:
+        """Something the user should know even with --quiet."""
+        typer.echo(f"warning: {sentence}", err=True)
+        if hint:
+            typer.echo(f"hint: {hint}", err=True)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether there is a person who can answer."""
+        return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a line on stderr may be written over."""
+        return not self.quiet and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Asks on stderr; only yes is yes."""
+        return typer.confirm(question, default=False, err=True)
+
+
+class LiveLine:
+    """One line on stderr that is written over on a terminal; elsewhere a line for each change."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._shown = ""
+
+    def show(self, text: str, *, mark: object = None) -> None:
+        """Shows the text; off a terminal only when `mark` (or, without one, the text) is new."""
+        if self._terminal.quiet:
+            return
+        if self._terminal.is_live:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\x1b[2K{text[:width]}")
+            sys.stderr.flush()
+            self._shown = text
+            return
+        key = text if mark is None else repr(mark)
+        if key != self._shown:
+            self._shown = key
+            self._terminal.say(text)
+
+    def close(self) -> None:
+        """Leaves the last text where it is and goes to the next line."""
+        if self._terminal.is_live and self._shown:
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+        self._shown = ""

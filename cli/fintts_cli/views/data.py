@@ -1,0 +1,83 @@
+"""What a data folder holds, as text and as a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fintts_cost.schedule import Schedule
+    from fintts_trainer.data_check import DataReport, Problem
+
+SHOWN = 20
+FRAMES_PER_SECOND = 21.5
+"""of the base models' own codec"""
+
+
+@dataclass(frozen=True, slots=True)
+class DataView:
+    """A report with what follows from it for training; `schedule` is None where none does."""
+
+    report: DataReport
+    train: int
+    held_out: int
+    schedule: Schedule | None
+    frames_per_second: float
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `fintts data check --json`."""
+        report = self.report
+        return {
+            "folder": str(report.folder),
+            "utterances": len(report.utterances),
+            "train": self.train,
+            "held_out": self.held_out,
+            "frames": report.frames,
+            "hours": report.hours(self.frames_per_second),
+            "frames_per_second": self.frames_per_second,
+            "codebooks": len(report.highest_codes) or None,
+            "highest_codes": list(report.highest_codes),
+            "steps_per_epoch": None if self.schedule is None else self.schedule.steps_per_epoch,
+            "ignored_files": report.ignored,
+            "problems": [_document(problem) for problem in report.problems],
+            "warnings": [_document(warning) for warning in report.warnings],
+        }
+
+
+def _document(problem: Problem) -> dict[str, str]:
+    return {"file": problem.file, "sentence": problem.sentence}
+
+
+def render_data(view: DataView) -> str:
+    """Counts, then every problem by file, then what looks odd."""
+    report = view.report
+    lines = [
+        f"{report.folder}",
+        f"  utterances  {len(report.utterances):,}: {view.train:,} to train on, "
+        f"{view.held_out:,} held out",
+        f"  frames      {report.frames:,}, {report.hours(view.frames_per_second):.2f} hours at "
+        f"{view.frames_per_second:g} frames a second",
+    ]
+    if report.highest_codes:
+        highest = " ".join(str(code) for code in report.highest_codes)
+        lines.append(f"  codebooks   {len(report.highest_codes)}, highest codes {highest}")
+    if view.schedule is not None:
+        each = view.schedule.samples_per_step
+        lines.append(
+            f"  an epoch    {view.schedule.steps_per_epoch:,} steps of {each:,} utterances"
+        )
+    if report.ignored:
+        lines.append(f"  ignored     {report.ignored:,} files that are neither .npy nor .lab")
+    lines += _listed("problems", report.problems, every=True)
+    lines += _listed("warnings", report.warnings, every=False)
+    return "\n".join(lines)
+
+
+def _listed(name: str, problems: tuple[Problem, ...], *, every: bool) -> list[str]:
+    if not problems:
+        return []
+    shown = problems if every else problems[:SHOWN]
+    lines = ["", f"{name}: {len(problems):,}"]
+    lines += [f"  {problem.file}: {problem.sentence}" for problem in shown]
+    hidden = len(problems) - len(shown)
+    return [*lines, f"  and {hidden:,} more (--json lists all)"] if hidden else lines

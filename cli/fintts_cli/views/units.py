@@ -1,0 +1,72 @@
+"""Numbers with their units, as every view writes them."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+CENT = Decimal("0.01")
+NOTHING = "–"
+
+
+def dollars(amount: Decimal | None) -> str:
+    """$5.32; an amount below a cent that is not nothing is shown as such."""
+    if amount is None:
+        return NOTHING
+    if 0 < amount < CENT:
+        return "<$0.01"
+    return f"${amount.quantize(CENT, ROUND_HALF_EVEN):,}"
+
+
+def duration(seconds: float | None) -> str:
+    """4 h 26 min, 3 min 05 s, 12.3 s"""
+    if seconds is None:
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def size(count: int) -> str:
+    """47.0 MB: decimal units, as clouds bill them."""
+    amount, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def value(number: float | None) -> str:
+    """A loss or an accuracy, to four decimals."""
+    return NOTHING if number is None else f"{number:.4f}"
+
+
+def moment(when: datetime | None, now: datetime) -> str:
+    """The local clock's time, with the day where that is not today's."""
+    if when is None:
+        return NOTHING
+    local, today = when.astimezone(), now.astimezone().date()
+    return f"{local:%H:%M}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Columns two spaces apart; the first `left` are set to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            text.ljust(width) if i < left else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join(line(row) for row in (header, *rows))

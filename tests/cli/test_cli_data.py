@@ -1,0 +1,135 @@
+"""`fintts data check` names every problem by its file; `fintts data pack` writes one file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from fintts_cli.app import build
+
+KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
+
+
+def data(*arguments: str) -> Result:
+    return CliRunner().invoke(build(), ["data", *arguments])
+
+
+@pytest.fixture
+def folder(own_folder: Path) -> Path:
+    """Forty sound pairs."""
+    target = own_folder / "speech"
+    target.mkdir()
+    for source in sorted(KALEVALA.glob("*.npy"))[:40]:
+        shutil.copy(source, target)
+        shutil.copy(source.with_suffix(".lab"), target)
+    return target
+
+
+def test_a_sound_folder_is_counted(folder: Path) -> None:
+    result = data("check", "speech")
+    assert result.exit_code == 0, result.stderr
+    assert "40: " in result.stdout
+    assert "codebooks   4" in result.stdout
+    assert "steps of 8 utterances" in result.stdout
+    assert "not compared with its codebooks" in result.stderr
+
+
+def test_the_document_holds_what_the_text_says(folder: Path) -> None:
+    result = data("check", "speech", "--json", "--frames-per-second", "25")
+    content = json.loads(result.stdout)
+    assert content["utterances"] == 40
+    assert content["train"] + content["held_out"] == 40
+    assert content["steps_per_epoch"] == -(-content["train"] // 8)
+    assert content["hours"] == pytest.approx(content["frames"] / 25 / 3600)
+    assert content["problems"] == []
+
+
+def test_every_problem_is_named_by_its_file(folder: Path) -> None:
+    names = sorted(path.stem for path in folder.glob("*.npy"))
+    (folder / f"{names[0]}.lab").unlink()
+    (folder / f"{names[1]}.npy").unlink()
+    (folder / f"{names[2]}.lab").write_text(" \n")
+    (folder / f"{names[3]}.npy").write_bytes(b"not numpy")
+    np.save(folder / f"{names[4]}.npy", np.zeros(7, dtype=np.int64))
+    np.save(folder / f"{names[5]}.npy", np.zeros((4, 0), dtype=np.int64))
+    np.save(folder / f"{names[6]}.npy", np.full((4, 9), -1))
+    np.save(folder / f"{names[7]}.npy", np.zeros((5, 9), dtype=np.int64))
+    result = data("check", "speech")
+    assert result.exit_code == 1
+    for name in names[:8]:
+        assert name in result.stdout, name
+    assert "8 problems are to be mended" in result.stderr
+    assert names[8] not in result.stdout
+
+
+def test_codes_beyond_the_base_model_are_named(folder: Path, own_folder: Path) -> None:
+    (own_folder / "model").mkdir()
+    (own_folder / "model" / "config.json").write_text(
+        json.dumps(
+            {
+                "model_type": "dual_ar",
+                "vocab_size": 100,
+                "n_layer": 1,
+                "n_head": 1,
+                "dim": 8,
+                "intermediate_size": 8,
+                "codebook_size": 64,
+                "num_codebooks": 4,
+            }
+        )
+    )
+    (own_folder / "fintts.yaml").write_text("data: speech\nbase_model: model\n")
+    result = data("check")
+    assert result.exit_code == 1
+    assert "the codebooks end at 63" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "code"),
+    [
+        (["check"], "no data folder was given", 2),
+        (["pack"], "no data folder was given", 2),
+        (["check", "nowhere"], "nowhere does not exist", 1),
+        (["check", "empty"], "holds no .npy and .lab files", 1),
+        (["pack", "empty"], "holds no .npy and .lab files", 1),
+    ],
+)
+def test_a_folder_that_cannot_be_looked_at_is_one_sentence(
+    own_folder: Path, arguments: list[str], sentence: str, code: int
+) -> None:
+    (own_folder / "empty").mkdir()
+    result = data(*arguments)
+    assert result.exit_code == code
+    assert sentence in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_batch_larger_than_the_data_is_warned_about(folder: Path, own_folder: Path) -> None:
+    (own_folder / "fintts.yaml").write_text("training: {batch_size: 41}\n")
+    result = data("check", "speech")
+    assert "--batch-size is 41 samples, more than" in result.stderr
+
+
+def test_a_pack_is_named_by_its_content(folder: Path, own_folder: Path) -> None:
+    result = data("pack", "speech", "--to", "packed", "--json")
+    assert result.exit_code == 0, result.stderr
+    content = json.loads(result.stdout)
+    path = own_folder / content["path"]
+    assert path.stem == content["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert content["utterances"] == 40
+    again = data("pack", "speech")
+    assert again.stdout.strip() == f"{content['sha256']}.safetensors"
+
+
+def test_half_a_pair_is_not_packed(folder: Path) -> None:
+    next(folder.glob("*.lab")).unlink()
+    result = data("pack", "speech")
+    assert result.exit_code == 1
+    assert "1 problem" in result.stderr
+    assert "fintts data check" in result.stderr

@@ -1,0 +1,227 @@
+"""`fintts estimate`: the contract's document, where figures come from, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fintts_cli.app import build
+
+KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
+TINY_MODEL = {
+    "model_type": "dual_ar",
+    "vocab_size": 1000,
+    "n_layer": 2,
+    "n_head": 2,
+    "dim": 64,
+    "intermediate_size": 128,
+    "codebook_size": 512,
+    "num_codebooks": 4,
+    "n_fast_layer": 1,
+}
+
+
+def estimate(*arguments: str) -> Result:
+    return CliRunner().invoke(build(), ["estimate", *arguments])
+
+
+def document(*arguments: str) -> dict[str, Any]:
+    result = estimate(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    content: dict[str, Any] = json.loads(result.stdout)
+    return content
+
+
+@pytest.fixture
+def base_model(own_folder: Path) -> Path:
+    folder = own_folder / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(TINY_MODEL))
+    return folder
+
+
+def test_the_reference_run_gives_the_contracts_document() -> None:
+    content = document("--reference-run")
+    expected = {
+        "steps_per_epoch": 250,
+        "epochs": 11.2,
+        "samples_seen": 22400,
+        "validation_checks": 28,
+        "setup_seconds": 0.0,
+        "training_seconds": 15120.0,
+        "validation_seconds": 840.0,
+        "checkpoint_seconds": 0.0,
+        "teardown_seconds": 0.0,
+        "total_seconds": 15960.0,
+        "hourly_rate_usd": 1.2,
+        "price": {"source": "option", "as_of": None},
+        "cost_usd": 5.32,
+        "cost_per_unique_sample_usd": 0.00266,
+        "cost_per_sample_seen_usd": 0.0002375,
+    }
+    assert {key: content[key] for key in expected} == expected
+    assert content["samples_per_second"] == pytest.approx(1.4815, abs=5e-5)
+    checkpoints = content["checkpoints"]
+    assert (checkpoints["written"], checkpoints["removed"]) == (28, 23)
+    assert checkpoints["kept_steps"] == [2400, 2500, 2600, 2700, 2800]
+    assert checkpoints["bytes_each"] == 47000000
+    assert checkpoints["bytes_at_end"] == 235000000
+    assert checkpoints["bytes_at_peak"] == 282000000
+    stopping = content["early_stopping"]
+    assert (stopping["saved_steps"], stopping["saved_seconds"], stopping["saved_usd"]) == (
+        200,
+        1140.0,
+        0.38,
+    )
+    assert set(content["scenarios"]) == {"earliest", "expected", "worst"}
+    assert content["scenarios"]["expected"] == {
+        "stop_step": 2800,
+        "total_seconds": 15960.0,
+        "cost_usd": 5.32,
+    }
+
+
+def test_the_reference_run_needs_no_configuration_and_obeys_options(own_folder: Path) -> None:
+    (own_folder / "fintts.yaml").write_text("this is: not valid\n")
+    assert document("--reference-run", "--hourly-rate", "2.40")["cost_usd"] == 10.64
+    assert "$5.32" in estimate("--reference-run").stdout
+
+
+def test_options_alone_give_a_bill() -> None:
+    content = document(
+        "--samples", "2000", "--batch-size", "8", "--gradient-accumulation", "1",
+        "--max-steps", "3000", "--steps", "2800", "--seconds-per-step", "5.4",
+        "--validation-every", "100", "--seconds-per-validation", "30",
+        "--checkpoint-every", "100", "--checkpoint-bytes", "47000000", "--keep-last", "5",
+        "--patience", "5", "--hourly-rate", "1.20", "--setup-seconds", "0",
+        "--teardown-seconds", "0",
+    )  # fmt: skip
+    reference = document("--reference-run")
+    for key in ("cost_usd", "epochs", "checkpoints", "scenarios", "samples_seen"):
+        assert content[key] == reference[key]
+
+
+def test_the_configured_run_counts_its_data_and_says_so(own_folder: Path, base_model: Path) -> None:
+    (own_folder / "fintts.yaml").write_text(
+        f"data: {KALEVALA}\nbase_model: {base_model}\nhourly_rate_usd: 1.50\n"
+    )
+    content = document()
+    # 160 utterances, of which the hash of their names holds out some.
+    assert 130 <= content["steps_per_epoch"] * 8 <= 160
+    assert content["price"]["source"] == "fintts.yaml:3"
+    assert content["seconds_per_step"]["source"] == "forecast at 40 % MFU of A100-80GB:1"
+    assert content["setup_seconds"] == 600.0
+    text = estimate().stdout
+    assert "are held out for validation" in " ".join(text.split())
+
+
+def test_a_step_that_was_set_is_named_by_where_it_was_set(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINTTS_FORECAST__SECONDS_PER_STEP", "2.5")
+    content = document("--samples", "100", "--hourly-rate", "1")
+    assert content["seconds_per_step"] == {
+        "value": 2.5,
+        "source": "FINTTS_FORECAST__SECONDS_PER_STEP",
+    }
+
+
+def test_faster_accelerators_make_shorter_steps(own_folder: Path, base_model: Path) -> None:
+    (own_folder / "fintts.yaml").write_text(f"base_model: {base_model}\nhourly_rate_usd: 1\n")
+    seconds = [
+        document("--samples", "100", "--gpus", name)["seconds_per_step"]["value"]
+        for name in ("A100-80GB", "A100-80GB:2", "H100")
+    ]
+    assert seconds[0] == pytest.approx(2 * seconds[1])
+    assert seconds[2] < seconds[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "hint"),
+    [
+        (["--samples", "0"], "--samples must be at least 1", ""),
+        (["--samples", "-3"], "--samples must be at least 1", ""),
+        (["--patience", "0"], "early_stopping.patience", ""),
+        (["--samples", "7", "--batch-size", "8"], "more than the 7", ""),
+        (["--batch-size", "-1"], "training.batch_size", ""),
+        (["--hourly-rate", "-1"], "hourly_rate_usd", ""),
+        (["--hourly-rate", "cheap"], "no amount in dollars", ""),
+        (["--hourly-rate", "nan"], "hourly_rate_usd", ""),
+        (["--seconds-per-step", "nan"], "forecast.seconds_per_step", ""),
+        (["--seconds-per-step", "0"], "forecast.seconds_per_step", ""),
+        (["--steps", "3001"], "beyond --max-steps", ""),
+        (["--gpus", "A100-90GB"], "A100-90GB", "A100-80GB"),
+        (["--gpus", "A100-80GB:0"], "number of GPUs", ""),
+        (["--config", "nowhere.yaml"], "no configuration file", "fintts init"),
+        (["--budget", "0"], "budget_usd", ""),
+    ],
+)
+def test_a_number_that_cannot_be_is_a_sentence_and_exit_2(
+    arguments: list[str], sentence: str, hint: str
+) -> None:
+    # Of an option that is given twice the last one counts.
+    usual = ["--samples", "100", "--seconds-per-step", "1", "--hourly-rate", "1"]
+    refused(estimate(*usual, *arguments), sentence, hint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "hint"),
+    [
+        ([], "neither a data folder nor the number of samples is known", "fintts init"),
+        (["--samples", "9", "--seconds-per-step", "1"], "hourly rate", "--hourly-rate"),
+        (["--samples", "9", "--hourly-rate", "1"], "time of a step", "--seconds-per-step"),
+        (["--reference-run", "--samples", "0"], "--samples must be at least 1", ""),
+        (["--reference-run", "--patience", "0"], "patience", ""),
+    ],
+)
+def test_what_is_missing_is_a_sentence_and_exit_2(
+    arguments: list[str], sentence: str, hint: str
+) -> None:
+    refused(estimate(*arguments), sentence, hint)
+
+
+def refused(result: Result, sentence: str, hint: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert sentence in result.stderr
+    assert hint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_local_run_does_not_guess_how_fast_this_machine_is(base_model: Path) -> None:
+    result = estimate("--samples", "9", "--infra", "local", "--hourly-rate", "1")
+    assert result.exit_code == 2
+    assert "on this machine" in result.stderr
+
+
+def test_over_budget_shows_the_bill_and_exits_3() -> None:
+    result = estimate("--reference-run", "--budget", "5.00")
+    assert result.exit_code == 3
+    assert "$5.32" in result.stdout
+    assert "expected to cost $5.32, more than the budget of $5.00" in result.stderr
+    assert "training.max_steps to 2" in result.stderr
+    assert estimate("--reference-run", "--budget", "5.32").exit_code == 0
+
+
+def test_an_error_with_json_is_json_on_stderr_and_nothing_on_stdout() -> None:
+    result = estimate("--samples", "0", "--seconds-per-step", "1", "--hourly-rate", "1", "--json")
+    assert result.stdout == ""
+    content = json.loads(result.stderr)
+    assert content["exit_code"] == 2
+    assert "--samples" in content["error"]
+
+
+def test_a_data_folder_that_is_empty_or_missing_is_named(own_folder: Path) -> None:
+    (own_folder / "empty").mkdir()
+    (own_folder / "fintts.yaml").write_text("data: empty\n")
+    result = estimate("--seconds-per-step", "1", "--hourly-rate", "1")
+    assert result.exit_code == 1
+    assert "holds no pairs" in result.stderr
+    (own_folder / "fintts.yaml").write_text("data: missing\n")
+    result = estimate("--seconds-per-step", "1", "--hourly-rate", "1")
+    assert result.exit_code == 1
+    assert "does not exist" in result.stderr

@@ -1,0 +1,75 @@
+"""`fintts init` writes a file that says everything and passes validation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fintts_cli.app import build
+from fintts_cli.project_file import render_project_file
+from fintts_cli.setting_sources import from_file
+from fintts_cli.settings import Settings, known_keys, read_settings
+
+
+def uncommented(text: str) -> str:
+    """The file with its optional keys switched on."""
+    return re.sub(r"^# ?(  )?([a-z_]+: )", r"\1\2", text, flags=re.MULTILINE)
+
+
+def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> None:
+    result = CliRunner().invoke(build(), ["init"])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "fintts.yaml\n"
+    settings = read_settings({}, environment={}, folder=own_folder).settings
+    assert settings.run_config().data == own_folder / "data"
+    places = {"data", "base_model", "infra"}
+    assert settings.model_dump(exclude=places) == Settings().model_dump(exclude=places)
+    assert settings.infra == "local"
+
+
+def test_every_key_stands_in_the_file(own_folder: Path) -> None:
+    path = own_folder / "all.yaml"
+    path.write_text(uncommented(render_project_file("d", "m")))
+    assert set(from_file(path, known_keys())) == set(known_keys())
+    read_settings({}, config=path, environment={}, folder=own_folder)
+
+
+def test_an_existing_file_is_kept_unless_forced(own_folder: Path) -> None:
+    path = own_folder / "fintts.yaml"
+    path.write_text("mine")
+    refused = CliRunner().invoke(build(), ["init"])
+    assert refused.exit_code == 2
+    assert "fintts.yaml exists already" in refused.stderr
+    assert "--force" in refused.stderr
+    assert path.read_text() == "mine"
+    assert CliRunner().invoke(build(), ["init", "--force"]).exit_code == 0
+    assert path.read_text() != "mine"
+
+
+@pytest.mark.parametrize("name", ["no", "speech and text", 'quo"te', "ääni", "a: b # c"])
+def test_folders_are_filled_in_whatever_they_are_called(own_folder: Path, name: str) -> None:
+    (own_folder / name).mkdir()
+    outside = own_folder.parent / "model"
+    outside.mkdir()
+    arguments = ["init", "--data", name, "--base-model", str(outside)]
+    result = CliRunner().invoke(build(), arguments)
+    assert result.exit_code == 0, result.stderr
+    settings = read_settings({}, environment={}, folder=own_folder).settings
+    assert settings.data == own_folder / name
+    assert settings.base_model == outside
+
+
+def test_a_folder_that_is_not_there_is_refused(own_folder: Path) -> None:
+    result = CliRunner().invoke(build(), ["init", "--data", "nowhere"])
+    assert result.exit_code == 2
+    assert "there is no data folder nowhere" in result.stderr
+    assert not (own_folder / "fintts.yaml").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(own_folder: Path) -> None:
+    result = CliRunner().invoke(build(), ["init", "--config", "nowhere/fintts.yaml"])
+    assert result.exit_code == 2
+    assert "nowhere/fintts.yaml cannot be written" in result.stderr

@@ -1,0 +1,211 @@
+"""Settings: precedence, places, and one clear sentence for everything that is wrong in them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from fintts_cli.errors import ConfigError
+from fintts_cli.settings import (
+    ForecastConfig,
+    LaunchConfig,
+    ReadSettings,
+    Settings,
+    known_keys,
+    read_settings,
+)
+from fintts_trainer.config import RunConfig
+
+
+def read(
+    folder: Path,
+    text: str | None = None,
+    options: dict[str, object] | None = None,
+    environment: dict[str, str] | None = None,
+) -> ReadSettings:
+    if text is not None:
+        (folder / "fintts.yaml").write_text(text)
+    return read_settings(options or {}, environment=environment or {}, folder=folder)
+
+
+def refused(folder: Path, text: str, **given: dict[str, str]) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text, environment=given.get("environment"))
+    return caught.value
+
+
+def test_settings_are_the_runs_and_the_laptops_and_the_forecast() -> None:
+    expected = set(RunConfig.model_fields) | set(LaunchConfig.model_fields) | {"forecast"}
+    assert set(Settings.model_fields) == expected
+    assert {f"forecast.{name}" for name in ForecastConfig.model_fields} <= set(known_keys())
+
+
+def test_defaults_are_those_of_the_reference_run(own_folder: Path) -> None:
+    settings = read(own_folder).settings
+    assert settings.training.batch_size == 8
+    assert settings.gpus == "A100-80GB:1"
+    assert settings.budget_usd is None
+
+
+def test_an_option_wins_over_a_variable_over_the_file_over_the_user_file(
+    own_folder: Path, tmp_path: Path
+) -> None:
+    user_file = tmp_path / "config" / "fintts" / "config.yaml"
+    user_file.parent.mkdir(parents=True)
+    user_file.write_text("training: {batch_size: 1, max_steps: 1, seed: 1, warmup_steps: 1}\n")
+    project = "training: {batch_size: 2, max_steps: 2, seed: 2}\n"
+    variables = {"FINTTS_TRAINING__BATCH_SIZE": "3", "FINTTS_TRAINING__MAX_STEPS": "3"}
+    found = read(own_folder, project, {"training.batch_size": 4}, variables)
+    training = found.settings.training
+    assert (training.batch_size, training.max_steps, training.seed, training.warmup_steps) == (
+        4,
+        3,
+        2,
+        1,
+    )
+    assert found.origins["training.batch_size"] == "option"
+    assert found.origins["training.max_steps"] == "FINTTS_TRAINING__MAX_STEPS"
+    assert found.origins["training.seed"] == "fintts.yaml:1"
+    assert found.origins["training.warmup_steps"] == "config.yaml:1"
+
+
+def test_an_option_that_was_not_typed_leaves_the_file_alone(own_folder: Path) -> None:
+    found = read(own_folder, "budget_usd: 7.10\n", {"budget_usd": None})
+    assert found.settings.budget_usd == Decimal("7.1")
+
+
+def test_the_file_is_found_upwards_and_its_paths_start_at_its_folder(own_folder: Path) -> None:
+    below = own_folder / "a" / "b"
+    below.mkdir(parents=True)
+    (own_folder / "fintts.yaml").write_text("data: speech\nbase_model: /models/base\nstore: ../s\n")
+    settings = read_settings({}, environment={}, folder=below).settings
+    assert settings.data == own_folder / "speech"
+    assert settings.base_model == Path("/models/base")
+    assert settings.store == str(own_folder.parent / "s")
+
+
+def test_paths_in_options_and_variables_start_at_the_current_folder(own_folder: Path) -> None:
+    below = own_folder / "below"
+    below.mkdir()
+    (own_folder / "fintts.yaml").write_text("data: speech\n")
+    found = read_settings(
+        {"store": "runs"}, environment={"FINTTS_BASE_MODEL": "base"}, folder=below
+    ).settings
+    assert found.store == str(below / "runs")
+    assert found.base_model == below / "base"
+
+
+def test_a_store_that_is_no_folder_is_left_as_it_is(own_folder: Path) -> None:
+    assert read(own_folder, "store: s3://bucket/prefix\n").settings.store == "s3://bucket/prefix"
+
+
+def test_a_variable_names_another_file(own_folder: Path) -> None:
+    (own_folder / "other.yaml").write_text("gpus: H100:1\n")
+    found = read(own_folder, "gpus: A100-80GB\n", environment={"FINTTS_CONFIG": "other.yaml"})
+    assert found.settings.gpus == "H100:1"
+
+
+def test_a_list_in_a_variable_is_separated_by_commas(own_folder: Path) -> None:
+    found = read(own_folder, environment={"FINTTS_LORA__TARGETS": "attention, mlp"})
+    assert found.settings.lora.targets == ("attention", "mlp")
+
+
+def test_a_misspelt_variable_is_warned_about(own_folder: Path) -> None:
+    found = read(
+        own_folder,
+        environment={
+            "FINTTS_BUDGET": "5",
+            "FINTTS_STATE_DIR": "/x",
+            "FINTTS_DEBUG": "1",
+            "FINTTS_GPUS": "",
+        },
+    )
+    assert found.warnings == [
+        "FINTTS_BUDGET is not a setting and is ignored; did you mean FINTTS_BUDGET_USD?"
+    ]
+
+
+def test_an_empty_file_and_an_empty_section_are_defaults(own_folder: Path) -> None:
+    assert read(own_folder, "").settings == Settings()
+    assert read(own_folder, "forecast:\ntraining:\n  # nothing\n").settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "hint"),
+    [
+        (
+            "training:\n  batchsize: 4\n",
+            "fintts.yaml:2: unknown key training.batchsize",
+            "batch_size",
+        ),
+        ("batch_size: 4\n", "fintts.yaml:1: unknown key batch_size", "training.batch_size"),
+        ("nonsense: {}\n", "fintts.yaml:1: unknown key nonsense", "fintts init"),
+        ("training: 5\n", "fintts.yaml:1: training is a section", ""),
+        ("lora:\n- rank\n", "fintts.yaml:1: lora is a section", ""),
+        ("gpus: a\ngpus: b\n", "fintts.yaml:2 gives gpus again, after line 1", ""),
+        ("- a\n- b\n", "does not hold `key: value` lines", "fintts init"),
+        ("data: [a\n", "fintts.yaml:2 is not YAML", "colon"),
+        ("data: !!python/object/apply:os.system [x]\n", "is not YAML", ""),
+        ("gpus: A100-80GBB\n", "gpus", "A100-80GB"),
+        ("gpus: A100-80GB:0\n", "the number of GPUs is 1 to 64", ""),
+        ("gpus: A100-80GB:many\n", "the number of GPUs is 1 to 64", ""),
+        ("name: Not OK\n", "name should match pattern", ""),
+        (
+            "early_stopping: {patience: 0}\n",
+            "early_stopping.patience should be greater than or equal to 1, but is 0"
+            " (fintts.yaml:1)",
+            "fintts init",
+        ),
+        ("training:\n  max_steps: -5\n", "but is -5 (fintts.yaml:2)", ""),
+        ("training: {learning_rate: .nan}\n", "training.learning_rate should be", ""),
+        ("budget_usd: -1\n", "budget_usd should be greater than or equal to 0", ""),
+        ("budget_usd: 0\n", "budget_usd should be greater than 0", ""),
+        ("budget_usd: much\n", "budget_usd should be a valid decimal, but is much", ""),
+        ("hourly_rate_usd: .inf\n", "hourly_rate_usd", ""),
+        ("lora: {targets: [mlp, mlp]}\n", "lora: each target may be named once", ""),
+        ("lora: {targets: [mlp, head]}\n", "lora.targets should be 'attention'", ""),
+        ("validation: {fraction: 1.0}\n", "validation.fraction should be less than 1", ""),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_one_sentence_with_its_line(
+    own_folder: Path, text: str, sentence: str, hint: str
+) -> None:
+    error = refused(own_folder, text)
+    assert sentence in error.message
+    assert "\n" not in error.message
+    assert hint in error.hint
+    assert error.exit_code == 2
+
+
+def test_several_wrong_values_are_all_named(own_folder: Path) -> None:
+    error = refused(own_folder, "lora: {rank: 0}\ntraining: {batch_size: 0}\n")
+    assert "lora.rank" in error.message
+    assert "training.batch_size" in error.message
+
+
+def test_a_wrong_variable_is_named(own_folder: Path) -> None:
+    error = refused(own_folder, "", environment={"FINTTS_TRAINING__MAX_STEPS": "many"})
+    assert "but is many (FINTTS_TRAINING__MAX_STEPS)" in error.message
+
+
+def test_a_file_that_is_not_there_is_named(own_folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no configuration file .*missing\.yaml") as caught:
+        read_settings({}, config=Path("missing.yaml"), environment={}, folder=own_folder)
+    assert "fintts init" in caught.value.hint
+
+
+def test_a_file_that_is_no_text_is_named(own_folder: Path) -> None:
+    (own_folder / "fintts.yaml").write_bytes(b"\xff\xfe\x00data")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read(own_folder)
+
+
+def test_a_run_needs_data_and_a_base_model(own_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="data and base_model are not set") as caught:
+        read(own_folder).settings.run_config()
+    assert "fintts init" in caught.value.hint
+    config = read(own_folder, "data: d\nbase_model: m\nlora: {rank: 4}\n").settings.run_config()
+    assert config.lora.rank == 4
+    assert config.data == own_folder / "d"
