@@ -123,6 +123,8 @@ class EstimateInput:
     checkpoint_seconds: Amount = 0
     """by which one checkpoint holds up the training"""
     keep_last: int = 5
+    keep_best: bool = True
+    """beyond the last ones"""
     patience: int | None = 5
     """validation checks; None is no early stopping"""
     setup_seconds: Amount = 0

@@ -27,19 +27,21 @@ REFERENCE_MEMORY = MemoryModel(
 
 REFERENCE_HEADS = (Head("vocabulary", 155_776), Head("codebook", 4_096))
 
+REFERENCE_PATIENCE = 5
+
 REFERENCE_RUN = EstimateInput(
     samples=2000,
     batch_size=8,
     max_steps=3000,
     steps=2800,
     seconds_per_step=Decimal("5.4"),
-    seconds_per_step_source="measured",
+    seconds_per_step_source="measured on the run",
     validation_every=100,
     seconds_per_validation=30,
     checkpoint_every=100,
     checkpoint_bytes=47 * MB,
     keep_last=5,
-    patience=5,
+    patience=REFERENCE_PATIENCE,
     monitor="train/loss",
     hourly_rate_usd=Decimal("1.20"),
     price_source="option",
@@ -64,6 +66,21 @@ REFERENCE_LOSSES: dict[int, float] = {
     2800: 13.0,
 }
 """Training loss by step, the sum of both heads."""
+
+REFERENCE_LATE_LOSSES: dict[int, float] = {
+    2300: 13.25,
+    2400: 13.20,
+    2500: 13.15,
+    2600: 13.10,
+    2700: 13.05,
+    2800: 13.00,
+    2900: 13.010,
+    3000: 13.005,
+    3100: 13.020,
+    3200: 13.015,
+    3300: 13.025,
+}
+"""What the run's user expected of it had it gone on after step 2,800."""
 
 REFERENCE_STEP_SECONDS: dict[str, Decimal] = {
     "data loading": Decimal("0.5"),

@@ -1,0 +1,94 @@
+"""Where the reference run's own account rounds or errs, and what is right."""
+
+from __future__ import annotations
+
+from fintts_cost.accelerators import ACCELERATORS
+from fintts_cost.bill import SECONDS_PER_HOUR, estimate
+from fintts_cost.early_stopping import EarlyStopping
+from fintts_cost.forecast import EXPECTED_MFU, seconds_per_step
+from fintts_cost.reference_run import (
+    MB,
+    REFERENCE_CHECKPOINT_BYTES,
+    REFERENCE_HEADS,
+    REFERENCE_LATE_LOSSES,
+    REFERENCE_LOSSES,
+    REFERENCE_PATIENCE,
+    REFERENCE_RUN,
+    REFERENCE_STEP_SECONDS,
+    reference_flops_per_step,
+)
+
+
+def reference_notes() -> tuple[str, ...]:
+    """One note for each; every figure in them is computed."""
+    return (
+        _cost(),
+        _stop(),
+        f"The reference run watched {REFERENCE_RUN.monitor}, which cannot see overfitting; "
+        "fintts watches val/loss unless told otherwise.",
+        _peak(),
+        _step(),
+        _checkpoint(),
+        _loss(),
+    )
+
+
+def _cost() -> str:
+    expected = estimate(REFERENCE_RUN).expected
+    validation = expected.durations.validation_seconds / SECONDS_PER_HOUR
+    total = expected.total_seconds / SECONDS_PER_HOUR
+    rounded = round(expected.durations.training_seconds / SECONDS_PER_HOUR, 1) + round(
+        validation, 1
+    )
+    cost = rounded * expected.price.hourly_rate_usd
+    return (
+        f"Rounding {validation:.4f} h of validation to {validation:.1f} h gives {rounded} h and "
+        f"${cost:.2f}; exactly it is {total:.4f} h and ${expected.cost_usd_to_cent}."
+    )
+
+
+def _stop() -> str:
+    rule = EarlyStopping(patience=REFERENCE_PATIENCE)
+    progress = rule.start()
+    step = 0
+    for step, loss in REFERENCE_LATE_LOSSES.items():
+        progress = rule.check(progress, step, loss)
+        if rule.should_stop(progress):
+            break
+    return (
+        f"At step {REFERENCE_RUN.stop_step:,} the loss still fell, so the rule could not stop "
+        f"there: it fires at {step:,}, beyond max steps, with the best at {progress.best_step:,}."
+    )
+
+
+def _peak() -> str:
+    storage = estimate(REFERENCE_RUN).storage
+    return (
+        f"A peak of {storage.bytes_without_rotation / MB / 1000:.1f} GB is the one without "
+        f"rotation; with it the peak is {storage.bytes_at_peak // MB} MB."
+    )
+
+
+def _step() -> str:
+    parts = " + ".join(f"{name} {seconds}" for name, seconds in REFERENCE_STEP_SECONDS.items())
+    flops = reference_flops_per_step()
+    on_paper = seconds_per_step(flops, ACCELERATORS["A100-80GB"])
+    return (
+        f"One step: {parts} = {sum(REFERENCE_STEP_SECONDS.values())} s. On paper, "
+        f"{flops / 1e12:.1f} TFLOP at {EXPECTED_MFU:.0%} of an A100 take {on_paper:.3f} s."
+    )
+
+
+def _checkpoint() -> str:
+    parts = " + ".join(f"{size / MB:.1f}" for size in REFERENCE_CHECKPOINT_BYTES.values())
+    return f"One checkpoint: {parts} = {sum(REFERENCE_CHECKPOINT_BYTES.values()) / MB:.1f} MB."
+
+
+def _loss() -> str:
+    first, last = REFERENCE_LOSSES[0], REFERENCE_LOSSES[REFERENCE_RUN.stop_step]
+    codebook = REFERENCE_HEADS[-1]
+    return (
+        f"The loss went from {first} to {last}, above the {codebook.uniform_guess:.2f} of a "
+        f"uniform guess over {codebook.classes:,} codes: it is the sum of two heads, and "
+        f"exp(-{last}) is no probability of being right."
+    )

@@ -1,0 +1,148 @@
+"""The human form of `fintts estimate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from fintts_cli.views.estimate import estimate_text
+from fintts_cost.accelerators import find
+from fintts_cost.bill import EstimateInput, estimate
+from fintts_cost.loss_levels import Head
+from fintts_cost.reference_notes import reference_notes
+from fintts_cost.reference_run import REFERENCE_MEMORY, REFERENCE_RUN
+
+Golden = Callable[[str, str], None]
+
+SMALL_RUN = EstimateInput(
+    samples=115,
+    batch_size=4,
+    max_steps=600,
+    seconds_per_step=0.31,
+    hourly_rate_usd=0.4375,
+    validation_every=25,
+    seconds_per_validation=1.5,
+    checkpoint_every=25,
+    checkpoint_bytes=213_456,
+    keep_last=10,
+    patience=3,
+    setup_seconds=90,
+    teardown_seconds=30,
+    price_source="catalog",
+    price_as_of="2026-08-01",
+    heads=(Head("vocabulary", 700), Head("codebook", 512)),
+)
+
+
+def text_of(run: EstimateInput, **fields: object) -> str:
+    return estimate_text(estimate(replace(run, **fields)), title="A run")  # type: ignore[arg-type]  # the fields of one test each
+
+
+def test_the_reference_run(golden: Golden) -> None:
+    title = "The reference run: 2,000 samples on one A100-80GB"
+    text = estimate_text(estimate(REFERENCE_RUN), title=title, notes=reference_notes())
+    golden("estimate_reference_run.txt", text + "\n")
+
+
+def test_a_small_run(golden: Golden) -> None:
+    text = estimate_text(estimate(SMALL_RUN), title="kalevala: 115 samples on one A10G")
+    golden("estimate_small_run.txt", text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("run", "columns"),
+    [
+        (REFERENCE_RUN, 80),
+        (SMALL_RUN, 80),
+        (replace(SMALL_RUN, max_steps=1, patience=None), 80),
+        (replace(SMALL_RUN, gradient_accumulation=3, samples=12, batch_size=4), 80),
+        (replace(REFERENCE_RUN, samples=10**5, max_steps=10**5, steps=99_999), 80),
+        (replace(REFERENCE_RUN, samples=8, max_steps=10**9, steps=None), 100),
+        (replace(REFERENCE_RUN, samples=10**9, max_steps=10**9, keep_last=100_000), 100),
+    ],
+)
+def test_it_fits_the_terminal_and_leaves_nothing_hanging(run: EstimateInput, columns: int) -> None:
+    lines = text_of(run).splitlines()
+    assert len(lines) < 110
+    for line in lines:
+        assert len(line) <= columns, line
+        assert line == line.rstrip()
+
+
+def test_few_epochs_are_all_shown_and_many_are_folded() -> None:
+    fourteen = text_of(REFERENCE_RUN, max_steps=3500, steps=None)
+    fifteen = text_of(REFERENCE_RUN, max_steps=3501, steps=None)
+    assert "3,251 – 3,500" in fourteen
+    assert "…" not in fourteen
+    assert "…" in fifteen
+    assert "1,751 – 2,000" not in fifteen
+    assert "3,501 – 3,501      1  partial" in fifteen
+
+
+def test_a_patience_that_outlasts_what_is_kept_is_told() -> None:
+    sentence = "the best one just as the run stops"
+    assert "fintts keeps it beyond them" in text_of(REFERENCE_RUN)
+    assert "set keep_best to keep it" in text_of(REFERENCE_RUN, keep_best=False)
+    assert sentence not in text_of(REFERENCE_RUN, keep_last=6)
+    assert sentence not in text_of(REFERENCE_RUN, patience=None)
+
+
+def test_a_stop_that_the_rule_does_not_allow_is_told() -> None:
+    sentence = "comes before early stopping can fire"
+    assert f"step 300 {sentence}" in text_of(REFERENCE_RUN, steps=300)
+    assert sentence not in text_of(REFERENCE_RUN)
+    assert "cannot fire before step 9,900" in text_of(REFERENCE_RUN, patience=98)
+
+
+def test_without_early_stopping() -> None:
+    text = text_of(REFERENCE_RUN, patience=None)
+    assert "off: the run goes on to its last step" in text
+    assert "checks × " not in text.split("── Early")[1].split("── Check")[0]
+
+
+def test_a_figure_that_was_not_measured_is_called_uncalibrated() -> None:
+    without = text_of(SMALL_RUN)
+    assert "GPU memory" not in without
+    assert "calibrated" not in without
+    computed = text_of(SMALL_RUN, memory=REFERENCE_MEMORY)
+    assert "uncalibrated means computed from sizes alone" in computed
+    measured = REFERENCE_MEMORY.calibrate(55 * 10**9, 8)
+    text = text_of(SMALL_RUN, memory=measured)
+    assert "calibrated: 4 × 6,250 MB" in text
+    assert "uncalibrated" not in text
+
+
+def test_a_batch_that_does_not_fit_is_marked() -> None:
+    measured = REFERENCE_MEMORY.calibrate(55 * 10**9, 8)
+    text = text_of(REFERENCE_RUN, memory=measured, accelerator=find("H200"))
+    assert "! 105.0 GB" not in text
+    assert "! 205.0 GB" in text
+    assert "! is more than the 141 GB of H200" in text
+
+
+def test_a_run_too_short_for_a_checkpoint() -> None:
+    text = text_of(REFERENCE_RUN, max_steps=50, steps=None)
+    assert "none before the end: the first would follow step 100" in text
+
+
+def test_the_rate_is_shown_as_it_is() -> None:
+    assert "$0.4375 an hour, from: catalog, as of 2026-08-01" in text_of(SMALL_RUN)
+    assert "$2.00 an hour" in text_of(SMALL_RUN, hourly_rate_usd=Decimal(2))
+    assert "$0.00 an hour" in text_of(SMALL_RUN, hourly_rate_usd=0)
+    assert "$1,000.00 an hour" in text_of(SMALL_RUN, hourly_rate_usd=1000)
+
+
+def test_notes_come_last_and_are_wrapped() -> None:
+    text = estimate_text(estimate(SMALL_RUN), title="A run", notes=["word " * 40])
+    notes = text.split("── Notes")[1].splitlines()[1:]
+    assert notes[0].startswith("  · word")
+    assert len(notes) == 3
+    assert "Notes" not in text_of(SMALL_RUN)
+
+
+def test_how_often_each_sample_is_seen() -> None:
+    assert "22,400 samples seen, each 11 or 12 times, 11.2 on average" in text_of(REFERENCE_RUN)
+    assert "24,000 samples seen, each 12 times\n" in text_of(REFERENCE_RUN, steps=None)
