@@ -56,7 +56,7 @@ def _result_of(job: Job, exit_code: int) -> Result:
         best_step=best.step if best else None,
         best_value=best.value if best else None,
         monitor=config.early_stopping.monitor,
-        kept_steps=sorted(manifest.step for manifest in manifests),
+        kept_steps=tuple(sorted(manifest.step for manifest in manifests)),
         phase_seconds={},
         samples_seen=0,
         claims=highest_claim(job.store, job.run),

@@ -45,10 +45,7 @@ def add_adapter(model: DualAR, config: LoraConfig, *, base_name: str, seed: int)
         lora_dropout=config.dropout,
         target_modules=[name for name in names if name in present],
     )
-    adapted = get_peft_model(model, peft_config)
-    if not isinstance(adapted, PeftModel):
-        raise TypeError(f"expected a PeftModel, got {type(adapted).__name__}")
-    return adapted
+    return get_peft_model(model, peft_config)
 
 
 def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

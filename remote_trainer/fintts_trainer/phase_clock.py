@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from fintts_cost.schedule import Schedule
 
@@ -36,7 +36,7 @@ class PhaseClock:
             self.seconds[part] += spent.get(part, 0.0)
 
     @contextmanager
-    def spend(self, part: Part) -> Iterator[Spent]:
+    def spend(self, part: Part) -> Generator[Spent]:
         """Books the time inside of the block on this part; it is known when the block is left."""
         spent, start = Spent(), self._clock()
         try:

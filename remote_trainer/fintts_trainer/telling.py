@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_store.errors import StoreError
-from fintts_store.layout import metrics_key
+from fintts_store.layout import metrics_key, tensorboard_prefix
 from fintts_store.records import MetricRow, Phase, Status
 from fintts_store.runs import stop_requested, write_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Literal
 
     from fintts_store.store import Store
@@ -104,3 +105,13 @@ class Metrics:
         self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
         self._parts += 1
         self._rows.clear()
+
+
+def bring_home_tensorboard(store: Store, run: str, claim: int, workspace: Path) -> None:
+    """Puts TensorBoard's event files into the store: the workspace goes with the instance.
+
+    Raises:
+        StoreError: one could not be written.
+    """
+    for path in sorted(workspace.rglob("events.out.tfevents.*")):
+        store.put(tensorboard_prefix(run, claim) + path.name, path)

@@ -23,6 +23,7 @@ from fintts_trainer.desk import open_desk, tell
 from fintts_trainer.lora import trainable
 from fintts_trainer.losses import evaluate
 from fintts_trainer.preemption import GRACE_SECONDS
+from fintts_trainer.telling import bring_home_tensorboard
 
 if TYPE_CHECKING:
     from fintts_trainer.config import TrainingConfig
@@ -216,13 +217,14 @@ def finish(bench: Bench, reason: Reason) -> Result | None:
     desk.heartbeat.change(phase=Phase.STOPPING)
     with desk.clock.spend("teardown"):
         if not desk.uploader.drain(GRACE_SECONDS):
-            raise StoreUnreachable(
+            raise desk.uploader.trouble or StoreUnreachable(
                 f"the last checkpoint could not be committed within {GRACE_SECONDS:.0f} s",
                 "start the run again: it goes on from the newest committed checkpoint",
             )
         desk.uploader.close()
         desk.metrics.flush()
         bench.accelerator.end_training()
+        bring_home_tensorboard(desk.job.store, desk.job.run, desk.claim, desk.job.workspace)
     if reason == PREEMPTED:
         tell(f"preempted at step {bench.state.step}; all is saved")
         desk.heartbeat.change(message="preempted; the next job goes on from here")
@@ -253,7 +255,7 @@ def result_of(bench: Bench, reason: StopReason) -> Result:
         best_step=state.early_stopping.best_step,
         best_value=state.early_stopping.best_value,
         monitor=bench.config.early_stopping.monitor,
-        kept_steps=sorted(kept),
+        kept_steps=tuple(sorted(kept)),
         phase_seconds=dict(desk.clock.seconds),
         samples_seen=bench.schedule.samples_seen(state.step),
         claims=desk.claim,

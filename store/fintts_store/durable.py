@@ -7,7 +7,7 @@ Every function raises a StoreError that says which path could not be written.
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -44,7 +44,7 @@ def create_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def durable_directory(target: Path) -> Iterator[Path]:
+def durable_directory(target: Path) -> Generator[Path]:
     """Yields an empty folder that becomes `target` when the block ends without an error.
 
     What was at `target` before is replaced. After an error `target` is as it was, and the
@@ -77,7 +77,7 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def _temporary_beside(path: Path) -> Iterator[Path]:
+def _temporary_beside(path: Path) -> Generator[Path]:
     make_directories(path.parent)
     temporary = _temporary_name(path)
     try:

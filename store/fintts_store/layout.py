@@ -6,6 +6,7 @@
     runs/<run>/status.json                    heartbeat; overwritten
     runs/<run>/stop.json                      the request to stop
     runs/<run>/metrics/<claim>-<part>.jsonl   append-only parts
+    runs/<run>/tensorboard/<claim>/<file>     event files, brought home at the end
     runs/<run>/claims/<claim>                 who may write the run
     runs/<run>/checkpoints/<claim>-<step>-<id>/<file>
     runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
@@ -77,6 +78,11 @@ def metrics_prefix(run: str) -> str:
 def metrics_key(run: str, claim: int, part: int) -> str:
     """One part of the metrics."""
     return f"{metrics_prefix(run)}{claim:06d}-{part:06d}.jsonl"
+
+
+def tensorboard_prefix(run: str, claim: int) -> str:
+    """TensorBoard's event files of one job."""
+    return f"{run_prefix(run)}tensorboard/{claim:06d}/"
 
 
 def claims_prefix(run: str) -> str:

@@ -1,7 +1,7 @@
 """Turns the operating system's errors into sentences with a mend."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Generator[None]:
     """Raises a StoreError for each OSError about `path`.
 
     FileNotFoundError and FileExistsError pass unchanged: what they mean, the caller knows.

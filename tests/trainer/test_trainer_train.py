@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fintts_store.commit import list_manifests
-from fintts_store.layout import checkpoint_prefix
+from fintts_store.layout import checkpoint_prefix, tensorboard_prefix
 from fintts_store.records import Phase, StopReason
 from fintts_store.runs import (
     read_metrics,
@@ -65,7 +65,7 @@ def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
     kinds = [kind for kind, _, _ in losses(run)]
     assert (kinds.count("train"), kinds.count("validation")) == (12, 4)
     assert "before training: validation loss" in trained.stderr
-    assert list((run.folder / "workspace").rglob("events.out.tfevents*"))
+    assert run.store.list(tensorboard_prefix(run.name, 1))
 
 
 def test_a_checkpoint_has_its_four_files_and_all_of_the_state(tmp_path: Path) -> None:
