@@ -12,6 +12,7 @@ from fintts_cli.views.estimate import estimate_text
 from fintts_cost.accelerators import find
 from fintts_cost.bill import EstimateInput, estimate
 from fintts_cost.loss_levels import Head
+from fintts_cost.memory import MemoryModel
 from fintts_cost.reference_notes import reference_notes
 from fintts_cost.reference_run import REFERENCE_MEMORY, REFERENCE_RUN
 
@@ -146,3 +147,10 @@ def test_notes_come_last_and_are_wrapped() -> None:
 def test_how_often_each_sample_is_seen() -> None:
     assert "22,400 samples seen, each 11 or 12 times, 11.2 on average" in text_of(REFERENCE_RUN)
     assert "24,000 samples seen, each 12 times\n" in text_of(REFERENCE_RUN, steps=None)
+
+
+def test_a_small_model_s_memory_is_in_megabytes() -> None:
+    tiny = MemoryModel(2_000_000, 100_000, 100_000, 200_000, sample_bytes=1_500_000)
+    text = text_of(SMALL_RUN, memory=tiny)
+    assert "+ 2.4 MB of weights, adapter, gradients and optimizer = 8.4 MB" in text
+    assert "0.0 GB" not in text

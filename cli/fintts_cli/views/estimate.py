@@ -398,4 +398,7 @@ def _megabytes(count: int) -> str:
 
 
 def _gigabytes(count: int) -> str:
+    """Of a small model megabytes, since 0.0 GB says nothing."""
+    if count < 1000 * MB:
+        return _megabytes(count)
     return f"{Decimal(count) / (1000 * MB):,.1f} GB"
