@@ -16,7 +16,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/python examples/kalevala/demo.py
+	examples/kalevala/demo.sh
 
 test: check unit
 

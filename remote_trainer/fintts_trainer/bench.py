@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from fintts_cost.early_stopping import EarlyStopping
+from fintts_cost.forecast import EtaMeter
 from fintts_cost.schedule import Schedule
 from fintts_store.restore import restore_newest
 from fintts_trainer.data_check import split
@@ -23,7 +24,6 @@ from fintts_trainer.job import fetch_base_model, fetch_dataset
 from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import evaluate, uniform_guess
 from fintts_trainer.pack import read_pack
-from fintts_trainer.phase_clock import Pace
 from fintts_trainer.state import LoopState, read_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Bench:
     schedule: Schedule
     rule: EarlyStopping
     state: LoopState
-    pace: Pace
+    eta: EtaMeter
 
     @property
     def config(self) -> RunConfig:
@@ -133,7 +133,7 @@ def _build(desk: Desk) -> Bench:
         schedule=schedule_of(config, len(training)),
         rule=rule_of(config),
         state=LoopState(),
-        pace=Pace(),
+        eta=EtaMeter(),
     )
 
 

@@ -189,7 +189,8 @@ class ModelShape:
 
         Linears count 4 FLOPs a parameter and token (forward and gradient of the activations), the
         text head at label positions only, attention 12 × heads × head_dim × length² / 2 a layer
-        (causal). 13.0 TFLOP for a batch of 8 × (300 frames + 100 text tokens) of S1-mini.
+        (causal). 12.9 TFLOP for 8 × (300 frames + 100 text tokens) of S1-mini, 13.0 with the
+        adapter's own, which are left out.
         """
         length = text_tokens + frames
         rows = frames * self.num_codebooks

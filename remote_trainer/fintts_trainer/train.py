@@ -74,7 +74,7 @@ def why_end(bench: Bench, preemption: Preemption) -> Reason | None:
         return StopReason.EARLY_STOPPING
     if state.step >= bench.schedule.max_steps:
         return StopReason.MAX_STEPS
-    if desk.deadline.is_over(datetime.now(UTC), bench.pace.seconds_per_step or 0.0):
+    if desk.deadline.is_over(datetime.now(UTC), bench.eta.seconds_per_step or 0.0):
         return StopReason.DEADLINE
     if desk.heartbeat.stop_requested:
         return StopReason.REQUESTED
@@ -130,15 +130,15 @@ def learning_rate_at(config: TrainingConfig, step: int) -> float:
 
 def tell_step(bench: Bench, values: dict[str, float], seconds: float) -> None:
     """Metrics, TensorBoard and the heartbeat of one step."""
-    state, pace = bench.state, bench.pace
-    pace.add_step(seconds)
+    state = bench.state
+    bench.eta = bench.eta.after_step(seconds)
     bench.desk.metrics.add(state.step, "train", {**values, "seconds": seconds})
     bench.accelerator.log({f"train/{name}": value for name, value in values.items()}, state.step)
     bench.desk.heartbeat.change(
         step=state.step,
         loss=values["loss"],
-        seconds_per_step=pace.seconds_per_step,
-        eta_seconds=pace.eta_seconds(bench.schedule, state.step),
+        seconds_per_step=bench.eta.seconds_per_step,
+        eta_seconds=bench.eta.eta_seconds(bench.schedule, state.step),
     )
 
 
@@ -152,7 +152,7 @@ def validate(bench: Bench) -> float:
     with desk.clock.spend("validation") as spent:
         batches = in_batches(bench.held_out, bench.config.training.batch_size)
         means = evaluate(bench.model, batches, bench.accelerator.device).means()
-    bench.pace.add_validation(spent.seconds)
+    bench.eta = bench.eta.after_check(spent.seconds)
     train_loss = state.loss_sum / state.loss_steps
     state.loss_sum, state.loss_steps = 0.0, 0
     monitored = {

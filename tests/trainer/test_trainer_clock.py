@@ -1,4 +1,4 @@
-"""Deadline, pace and phases: arithmetic on times that are passed in."""
+"""Deadline and phases: arithmetic on times that are passed in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fintts_trainer.deadline import Deadline
-from fintts_trainer.phase_clock import Pace, PhaseClock
+from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.preemption import Preemption
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -51,16 +51,6 @@ def test_phases_add_up_over_jobs() -> None:
         "checkpoint": 0.0,
         "teardown": 0.0,
     }
-
-
-def test_pace_leaves_the_warm_up_out() -> None:
-    pace = Pace()
-    for seconds in (60.0, 30.0, 10.0):
-        pace.add_step(seconds)
-    assert pace.seconds_per_step is None
-    for seconds in (5.0, 6.0):
-        pace.add_step(seconds)
-    assert pace.seconds_per_step == 5.5
 
 
 def test_a_signal_is_remembered_and_a_second_interrupt_ends_at_once() -> None:

@@ -1,0 +1,60 @@
+"""Opens the best of the pulled checkpoints with PEFT alone, and compares it with the base model.
+
+    python open_adapter.py CHECKPOINTS
+
+Prints the loss on the held-out utterances without and with the adapter; exits with 1 unless the
+adapter is clearly better.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from fintts_trainer.data_check import count_pairs, read_codes, read_text
+from fintts_trainer.dataset import in_batches
+from fintts_trainer.families.fish import encode, open_base
+from fintts_trainer.holdout import is_held_out
+from fintts_trainer.losses import evaluate
+from peft import PeftModel
+
+HERE = Path(__file__).parent
+FRACTION = 0.1
+CLEAR_MARGIN = 0.3
+"""nats"""
+
+
+def best_of(folder: Path) -> Path:
+    """The checkpoint whose own state calls it the best step."""
+    states = sorted(folder.glob("checkpoint-*/trainer_state.json"))
+    newest = max((json.loads(path.read_text()) for path in states), key=lambda s: int(s["step"]))
+    return folder / f"checkpoint-{newest['loop']['early_stopping']['best_step']}"
+
+
+def main(folder: Path) -> int:
+    """Returns 0 if the adapter beats the base model by the margin."""
+    base, data = open_base(HERE / "base_model"), HERE / "data"
+    names = [name for name in count_pairs(data) if is_held_out(name, FRACTION)]
+    examples = [
+        encode(
+            base.tokenizer,
+            read_text(data / f"{name}.lab")[0],
+            read_codes(data / f"{name}.npy")[0],
+        )
+        for name in names
+    ]
+    device, model = torch.device("cpu"), base.load(torch.float32)
+    before = evaluate(model, in_batches(examples, 8), device).means()
+    best = best_of(folder)
+    adapted = PeftModel.from_pretrained(model, str(best))
+    after = evaluate(adapted, in_batches(examples, 8), device).means()
+    print(f"{'':24}{'base model':>12}{best.name:>18}")
+    for name in ("loss", "token_loss", "code_loss", "top5_accuracy"):
+        print(f"{name:24}{before[name]:12.4f}{after[name]:18.4f}")
+    return 0 if after["loss"] < before["loss"] - CLEAR_MARGIN else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,107 @@
+"""The configuration's defaults are the reference run's, and the shape counts as it is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from fintts_trainer.config import RunConfig
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.shape import ModelShape
+
+S1_MINI: dict[str, Any] = {
+    "model_type": "dual_ar",
+    "vocab_size": 155_776,
+    "n_layer": 28,
+    "n_head": 16,
+    "n_local_heads": 8,
+    "head_dim": 128,
+    "dim": 1024,
+    "intermediate_size": 3072,
+    "attention_qk_norm": True,
+    "tie_word_embeddings": False,
+    "scale_codebook_embeddings": True,
+    "codebook_size": 4096,
+    "num_codebooks": 10,
+    "n_fast_layer": 4,
+    "fast_head_dim": 64,
+    "fast_attention_qk_norm": False,
+}
+
+
+def config(**sections: object) -> RunConfig:
+    return RunConfig.model_validate({"data": "data", "base_model": "base", **sections})
+
+
+def test_defaults_are_the_reference_run_s() -> None:
+    run = config()
+    assert (run.training.batch_size, run.training.max_steps) == (8, 3000)
+    assert (run.validation.every, run.validation.fraction) == (100, 0.1)
+    assert (run.checkpoints.every, run.checkpoints.keep_last) == (100, 5)
+    assert (run.early_stopping.patience, run.early_stopping.mode) == (5, "min")
+    assert (run.lora.rank, run.lora.alpha, run.lora.dropout) == (8, 16, 0)
+    # A training loss cannot see overfitting: the one default that differs.
+    assert run.early_stopping.monitor == "val/loss"
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"trainning": {}},
+        {"training": {"batchsize": 8}},
+        {"training": {"batch_size": 0}},
+        {"training": {"learning_rate": float("nan")}},
+        {"training": {"max_steps": -1}},
+        {"early_stopping": {"patience": 0}},
+        {"early_stopping": {"mode": "max"}},
+        {"early_stopping": {"monitor": "val/top5_accuracy"}},
+        {"validation": {"fraction": 0}},
+        {"validation": {"fraction": 1}},
+        {"lora": {"targets": []}},
+        {"lora": {"targets": ["attention", "attention"]}},
+        {"checkpoints": {"keep_last": 0}},
+    ],
+)
+def test_unknown_keys_and_absurd_values_are_refused(sections: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        config(**sections)
+
+
+def test_the_digest_is_of_what_the_result_depends_on() -> None:
+    run = config()
+    moved = RunConfig.model_validate({"data": "elsewhere", "base_model": "b"})
+    other = config(training={"batch_size": 4}, lora={"rank": 16})
+    assert run.digest() == moved.digest() != other.digest()
+    assert run.differences(other) == ["lora.rank: 8 → 16", "training.batch_size: 8 → 4"]
+    assert run.differences(moved) == []
+    assert RunConfig.model_validate_json(run.model_dump_json()) == run
+
+
+def test_s1_mini_has_the_known_counts() -> None:
+    shape = ModelShape.load(S1_MINI)
+    assert shape.parameters == 860_169_216
+    targets = ("attention", "mlp", "embeddings", "heads")
+    assert shape.lora_parameters(8, targets) == 8_595_456
+    assert shape.lora_parameters(8, ("attention", "mlp", "heads")) == 6_964_224
+    assert 8 * shape.training_flops(100, 300) == pytest.approx(13.0e12, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "llama"}, "model_type"),
+        ({"attention_qkv_bias": True}, "biases"),
+        ({"n_layer": "many"}, "n_layer"),
+        ({"dim": 0}, "dim"),
+    ],
+)
+def test_another_kind_of_model_is_refused(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**S1_MINI, **change}))
+    with pytest.raises(BaseModelProblem, match=said):
+        ModelShape.read(tmp_path)

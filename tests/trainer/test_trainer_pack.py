@@ -1,0 +1,202 @@
+"""The data check names everything, and a pack gives back what went in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fintts_trainer.data_check import DataReport, check_folder, count_pairs, split
+from fintts_trainer.errors import DataProblem
+from fintts_trainer.pack import pack_folder, read_pack
+from fintts_trainer.shape import ModelShape
+from tiny_run import TINY, write_speech
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    return write_speech(tmp_path / "speech", utterances=12)
+
+
+@pytest.fixture
+def shape() -> ModelShape:
+    return ModelShape.read(TINY)
+
+
+def said(report: DataReport) -> dict[str, str]:
+    return {problem.file: problem.sentence for problem in report.problems}
+
+
+def test_a_sound_folder_has_no_problems(speech: Path, shape: ModelShape) -> None:
+    (speech / "README").write_text("not data")
+    report = check_folder(speech, shape)
+    assert said(report) == {}
+    assert (len(report.utterances), report.ignored) == (12, 1)
+    assert report.frames == sum(6 + 3 * (n % 3) for n in range(12))
+    assert report.hours(21.5) == pytest.approx(report.frames / 21.5 / 3600)
+    assert len(report.highest_codes) == 4
+    assert [u.name for u in report.utterances] == count_pairs(speech)
+
+
+CODES = np.ones((4, 6), dtype=np.int16)
+ARRAYS = {
+    "floats": CODES.astype(np.float32),
+    "one dimension": CODES[0],
+    "no frames": CODES[:, :0],
+    "negative": -CODES,
+    "codebooks": CODES[:3],
+    "range": CODES * 64,
+    "too long": np.ones((4, 512), dtype=np.int16),
+}
+TEXTS = {"empty lab": b"  \n", "latin-1": "päivä".encode("latin-1")}
+
+
+def break_file(folder: Path, fault: str) -> str:
+    """Puts one fault into the folder; the file that has to be named."""
+    npy, lab = folder / "u003.npy", folder / "u003.lab"
+    if fault in TEXTS:
+        lab.write_bytes(TEXTS[fault])
+        return lab.name
+    if fault in ARRAYS:
+        np.save(npy, ARRAYS[fault])
+        return npy.name
+    return break_otherwise(npy, lab, fault)
+
+
+def break_otherwise(npy: Path, lab: Path, fault: str) -> str:
+    if fault == "no npy":
+        npy.unlink()
+        return lab.name
+    if fault == "no lab":
+        lab.unlink()
+    elif fault == "truncated":
+        npy.write_bytes(npy.read_bytes()[:-10])
+    elif fault == "empty npy":
+        npy.write_bytes(b"")
+    elif fault == "pickled":
+        np.save(npy, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    elif fault == "archive":
+        np.savez(npy.with_suffix(".npz"), a=CODES)
+        npy.with_suffix(".npz").replace(npy)
+    return npy.name
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("no lab", "there is no u003.lab beside it"),
+        ("no npy", "there is no u003.npy beside it"),
+        ("empty lab", "is empty"),
+        ("latin-1", "is not UTF-8"),
+        ("truncated", "is not a whole .npy file of numbers"),
+        ("empty npy", "is not a whole .npy file of numbers"),
+        ("pickled", "is not a whole .npy file of numbers"),
+        ("archive", "is an archive, not a .npy file"),
+        ("floats", "holds float32 instead of integers"),
+        ("one dimension", "has 1 dimensions instead of two, [codebooks, frames]"),
+        ("no frames", "is empty: [4, 0]"),
+        ("negative", "holds the negative code -1"),
+        ("codebooks", "has 3 codebooks, the base model 4"),
+        ("range", "holds the code 64, the codebooks end at 63"),
+        ("too long", "has 512 frames, the base model reads 512 tokens at most"),
+    ],
+)
+def test_every_fault_is_named_by_file(
+    speech: Path, shape: ModelShape, tmp_path: Path, fault: str, sentence: str
+) -> None:
+    name = break_file(speech, fault)
+    report = check_folder(speech, shape)
+    assert said(report) == {name: sentence}
+    assert len(report.utterances) == 11
+    with pytest.raises(DataProblem, match="1 problem: u003") as refused:
+        pack_folder(speech, tmp_path / "packed", shape)
+    assert "fintts data check" in refused.value.hint
+    assert not list((tmp_path / "packed").glob("*"))
+
+
+def test_without_a_base_model_the_odd_one_out_is_named(speech: Path) -> None:
+    break_file(speech, "codebooks")
+    assert said(check_folder(speech)) == {"u003.npy": "has 3 codebooks, most have 4"}
+
+
+def test_what_may_be_meant_so_is_a_warning(speech: Path, shape: ModelShape) -> None:
+    (speech / "u005.lab").write_text((speech / "u004.lab").read_text())
+    for suffix in (".npy", ".lab"):
+        (speech / f"U006{suffix}").write_bytes((speech / f"u006{suffix}").read_bytes())
+    report = check_folder(speech, shape)
+    assert report.problems == ()
+    sentences = {warning.file: warning.sentence for warning in report.warnings}
+    assert sentences["u005.lab"] == "says the same as u004.lab"
+    assert "in case alone" in sentences["u006.npy"]
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "empty", "other files"])
+def test_a_folder_that_is_none(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "speech"
+    if what == "file":
+        folder.write_text("x")
+    elif what != "missing":
+        folder.mkdir()
+    if what == "other files":
+        (folder / "a.wav").write_text("x")
+    with pytest.raises(DataProblem) as refused:
+        check_folder(folder)
+    assert str(folder) in refused.value.message
+    assert refused.value.hint
+
+
+def test_sub_folders_are_speakers(tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    write_speech(tmp_path / "all" / "anna", utterances=3)
+    write_speech(tmp_path / "all" / "elias", utterances=2)
+    assert count_pairs(tmp_path / "all") == [
+        *(f"anna/u00{n}" for n in range(3)),
+        *(f"elias/u00{n}" for n in range(2)),
+    ]
+
+
+def test_a_pack_gives_back_what_went_in(speech: Path, shape: ModelShape, tmp_path: Path) -> None:
+    packed = pack_folder(speech, tmp_path / "packed", shape)
+    pack = read_pack(packed.path)
+    assert packed.path.stem == packed.sha256
+    assert (len(pack), packed.utterances) == (12, 12)
+    for index, name in enumerate(pack.names):
+        np.testing.assert_array_equal(pack.codes(index), np.load(speech / f"{name}.npy"))
+        assert pack.text(index) == (speech / f"{name}.lab").read_text().strip()
+
+
+def test_the_same_folder_gives_the_same_bytes(speech: Path, tmp_path: Path) -> None:
+    first = pack_folder(speech, tmp_path / "one")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in sorted(speech.iterdir(), reverse=True):
+        (copy / path.name).write_bytes(path.read_bytes())
+    assert pack_folder(copy, tmp_path / "two").sha256 == first.sha256
+    (copy / "u001.lab").write_text("muuta")
+    assert pack_folder(copy, tmp_path / "two").sha256 != first.sha256
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_what_is_no_pack_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DataProblem, match="is not a packed data set"):
+        read_pack(path)
+
+
+def test_a_truncated_pack_is_refused(speech: Path, tmp_path: Path) -> None:
+    packed = pack_folder(speech, tmp_path / "packed")
+    packed.path.write_bytes(packed.path.read_bytes()[:-5])
+    with pytest.raises(DataProblem):
+        read_pack(packed.path)
+
+
+def test_both_parts_of_the_split_need_an_utterance() -> None:
+    names = [f"u{n}" for n in range(50)]
+    parts = split(names, 0.1)
+    assert sorted((*parts.train, *parts.held_out)) == list(range(50))
+    with pytest.raises(DataProblem, match="none is held out"):
+        split([name for i, name in enumerate(names) if i in parts.train], 0.1)
+    with pytest.raises(DataProblem, match="none is to train on"):
+        split([names[i] for i in parts.held_out], 0.1)
