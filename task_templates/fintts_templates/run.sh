@@ -1,0 +1,20 @@
+# The bundle alone: nothing of the machine may stand in for what the bundle lacks.
+export PYTHONPATH="$PWD"
+export FINTTS_WORKSPACE="${FINTTS_WORKSPACE:-$PWD/../fintts-workspace}"
+read -r python < ../fintts-python
+left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - $(date +%s) ))
+guard=""
+trap 'signalled=1; [ -z "$guard" ] || kill -TERM "$guard" 2> /dev/null' TERM INT
+# The guard is outside of the trainer's process, so that a hung trainer, too, ends at the deadline.
+timeout --signal=TERM --kill-after=120 "$(( left > 1 ? left : 1 ))" \
+  "$python" -m fintts_trainer run &
+guard=$!
+# A signal ends `wait` while the trainer still saves: wait for its own end.
+signalled=1
+while [ -n "$signalled" ]; do
+  signalled=""
+  code=0
+  wait "$guard" || code=$?
+done
+timeout 300 "$python" -m fintts_trainer conclude --exit-code "$code" || true
+exit "$code"

@@ -1,0 +1,63 @@
+"""What a task says, and its text: the same set-up and run scripts wherever it is executed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, StrictUndefined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskValues:
+    """What differs from task to task; no value may be a secret, since the text is shown and kept.
+
+    `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot, and
+    `local` is not SkyPilot's, so the text does not say it. `max_hourly_cost_usd` is what the
+    budget was computed with: no dearer offer may take the task over.
+    """
+
+    run: str
+    workdir: str
+    envs: Mapping[str, str]
+    infra: str | None = None
+    accelerators: str | None = None
+    use_spot: bool = False
+    max_hourly_cost_usd: Decimal | None = None
+    idle_minutes: int = 1
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def render(task: TaskValues) -> str:
+    """The text of the task: YAML that SkyPilot and the local infra read alike."""
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.policies["json.dumps_function"] = _quoted
+    ceiling = task.max_hourly_cost_usd
+    return environment.from_string(_text("task.yaml.j2")).render(
+        task=task,
+        infra=None if task.infra == LOCAL else task.infra,
+        max_hourly_cost=None if ceiling is None else float(ceiling),
+        setup=_text("setup.sh"),
+        run=_text("run.sh"),
+    )
+
+
+def _text(name: str) -> str:
+    return files("fintts_templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def _quoted(value: object, *, sort_keys: bool) -> str:
+    r"""JSON in printable ASCII, which is YAML, too: \U holds what JSON would split into two \u."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=sort_keys)
+    return re.sub(r"[^ -~]", lambda match: f"\\U{ord(match[0]):08x}", text)

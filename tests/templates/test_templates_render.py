@@ -1,0 +1,134 @@
+"""The rendered task: its text, what SkyPilot makes of it, and what no value can do to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fintts_templates import TaskValues, render
+
+TASK = TaskValues(
+    run="kalevala-1",
+    workdir="/home/aino/.local/state/fintts/bundle",
+    envs={
+        "FINTTS_RUN": "kalevala-1",
+        "FINTTS_STORE": "/srv/runs",
+        "FINTTS_DEADLINE_AT": "2026-11-23T12:00:00Z",
+    },
+    labels={"fintts-run": "kalevala-1"},
+)
+TASKS = {
+    "local": replace(TASK, infra="local"),
+    "aws_on_demand": replace(TASK, infra="aws/us-east-1", accelerators="H100:1"),
+    "spot": replace(
+        TASK, accelerators="A100-80GB:1", use_spot=True, max_hourly_cost_usd=Decimal("1.20")
+    ),
+}
+READ_BY_SKY = """
+import json, sys
+from pathlib import Path
+import sky
+def facts(path):
+    task = sky.Task.from_yaml(path)
+    [resources] = task.resources
+    return {"name": task.name, "workdir": task.workdir, "envs": task.envs, "setup": task.setup,
+            "run": task.run, "resources": resources.to_yaml_config()}
+Path("facts.json").write_text(json.dumps([facts(path) for path in sys.argv[1:]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def as_sky_reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    """What SkyPilot's own parser finds in each task, in a home of its own."""
+    folder = tmp_path_factory.mktemp("sky")
+    paths = [folder / f"{name}.yaml" for name in TASKS]
+    for path, task in zip(paths, TASKS.values(), strict=True):
+        path.write_text(render(replace(task, workdir=str(folder))))
+    environment = {"HOME": str(folder), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", READ_BY_SKY, *map(str, paths)]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    read = json.loads((folder / "facts.json").read_text())
+    return dict(zip(TASKS, read, strict=True))
+
+
+def loaded(task: TaskValues) -> dict[str, object]:
+    content: object = yaml.safe_load(render(task))
+    assert isinstance(content, dict)
+    return cast("dict[str, object]", content)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_task_is_as_in_the_golden_file(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"task_{name}.yaml", render(TASKS[name]))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_skypilot_reads_what_was_meant(
+    name: str, as_sky_reads: dict[str, dict[str, object]]
+) -> None:
+    read, written = as_sky_reads[name], loaded(TASKS[name])
+    assert read["name"] == "kalevala-1"
+    assert read["envs"] == dict(TASK.envs)
+    assert (read["setup"], read["run"]) == (written["setup"], written["run"])
+
+
+def test_skypilot_tears_down_without_waiting_for_anybody(
+    as_sky_reads: dict[str, dict[str, object]],
+) -> None:
+    for name in TASKS:
+        resources = as_sky_reads[name]["resources"]
+        assert isinstance(resources, dict)
+        autostop = {"idle_minutes": 1, "down": True, "wait_for": "none"}
+        assert resources["autostop"] == autostop
+        assert resources["labels"] == {"fintts-run": "kalevala-1"}
+
+
+def test_skypilot_takes_no_dearer_offer(as_sky_reads: dict[str, dict[str, object]]) -> None:
+    resources = as_sky_reads["spot"]["resources"]
+    assert isinstance(resources, dict)
+    assert resources["max_hourly_cost"] == 1.2
+    assert resources["use_spot"] is True
+
+
+def test_scripts_are_the_same_wherever_the_task_runs() -> None:
+    scripts = {(str(loaded(task)["setup"]), str(loaded(task)["run"])) for task in TASKS.values()}
+    assert len(scripts) == 1
+
+
+@given(
+    st.text(st.characters(exclude_categories=())),
+    st.dictionaries(st.text(min_size=1, max_size=30), st.text(), max_size=3),
+)
+def test_no_value_becomes_yaml(text: str, more: dict[str, str]) -> None:
+    task = TaskValues(run=text, workdir=text, envs=more, accelerators=text, labels=more)
+    content = loaded(task)
+    assert (content["name"], content["workdir"]) == (text, text)
+    assert (content["envs"] or {}) == more
+    assert set(content) == {"name", "resources", "workdir", "envs", "setup", "run"}
+
+
+def test_environment_of_the_laptop_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
+    assert "planted" not in render(TASKS["spot"])
+
+
+def test_golden_files_are_one_for_each_task() -> None:
+    folder = Path(__file__).parents[1] / "golden"
+    assert {path.name for path in folder.glob("task_*.yaml")} == {
+        f"task_{name}.yaml" for name in TASKS
+    }

@@ -1,0 +1,173 @@
+"""The set-up and run scripts, executed by bash with a small trainer in the real one's place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fintts_templates import TaskValues, render
+
+INSTANCE = Path(__file__).parents[2] / "task_templates/fintts_templates/instance"
+TRAINER = """
+import os, signal, sys
+from pathlib import Path
+def note(text):
+    with Path("notes").open("a") as file:
+        file.write(text + "\\n")
+if sys.argv[1] == "conclude":
+    note(" ".join(sys.argv[1:]))
+    sys.exit(1)
+note("PYTHONPATH " + os.environ["PYTHONPATH"])
+def save(*_):
+    note("saved")
+    sys.exit(75)
+kind = os.environ["KIND"]
+signal.signal(signal.SIGTERM, save)
+if kind == "exits":
+    sys.exit(3)
+Path("ready").touch()
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    folder = tmp_path / "workdir"
+    (folder / "fintts_trainer").mkdir(parents=True)
+    (folder / "fintts_trainer" / "__init__.py").touch()
+    (folder / "fintts_trainer" / "__main__.py").write_text(TRAINER)
+    (folder / "check_requirements.py").write_bytes(
+        (INSTANCE / "check_requirements.py").read_bytes()
+    )
+    (tmp_path / "fintts-python").write_text(f"{sys.executable}\n")
+    return folder
+
+
+def script(name: str) -> str:
+    content: dict[str, str] = yaml.safe_load(render(TaskValues(run="r", workdir="w", envs={})))
+    return content[name]
+
+
+def start(
+    name: str, workdir: Path, *, seconds_left: float = 600, **envs: str
+) -> subprocess.Popen[str]:
+    deadline_at = datetime.now(UTC) + timedelta(seconds=seconds_left)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(workdir.parent),
+        "FINTTS_DEADLINE_AT": deadline_at.isoformat(),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    return subprocess.Popen(
+        ["bash", "-c", script(name)],
+        cwd=workdir,
+        env=environment | envs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Waits for the script; returns what it printed."""
+    output, _ = process.communicate(timeout=60)
+    return output
+
+
+def wait_for(path: Path) -> None:
+    """Waits for another process to make the file."""
+    give_up_at = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < give_up_at, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def notes(workdir: Path) -> list[str]:
+    return (workdir / "notes").read_text().splitlines()
+
+
+def chosen_python(workdir: Path) -> str:
+    return (workdir.parent / "fintts-python").read_text().strip()
+
+
+def test_set_up_takes_a_python_that_has_everything(workdir: Path) -> None:
+    (workdir / "requirements.txt").write_text(f"PyYAML=={yaml.__version__}\n")
+    process = start("setup", workdir, FINTTS_PYTHON=sys.executable)
+    output = finish(process)
+    assert (process.returncode, output) == (0, "")
+    assert chosen_python(workdir) == sys.executable
+    assert not (workdir.parent / "fintts-venv").exists()
+
+
+def write_wheel(folder: Path) -> None:
+    folder.mkdir()
+    info = "needed-1.0.dist-info"
+    with zipfile.ZipFile(folder / "needed-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("needed.py", "")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: needed\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def test_set_up_makes_a_python_with_what_is_missing(workdir: Path) -> None:
+    (workdir / "requirements.txt").write_text("needed==1.0\n")
+    write_wheel(workdir.parent / "wheels")
+    process = start(
+        "setup",
+        workdir,
+        FINTTS_PYTHON=sys.executable,
+        PIP_NO_INDEX="1",
+        PIP_FIND_LINKS=str(workdir.parent / "wheels"),
+    )
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert "needed 1.0 is pinned, but none is installed" in output
+    python = chosen_python(workdir)
+    assert Path(python).is_relative_to(workdir.parent)
+    subprocess.run([python, "-c", "import needed"], check=True)
+
+
+def test_set_up_fails_if_a_package_cannot_be_had(workdir: Path) -> None:
+    (workdir / "requirements.txt").write_text("needed==1.0\n")
+    (workdir.parent / "fintts-python").unlink()
+    process = start("setup", workdir, FINTTS_PYTHON=sys.executable, PIP_NO_INDEX="1")
+    assert "needed==1.0" in finish(process)
+    assert process.returncode != 0
+    assert not (workdir.parent / "fintts-python").exists()
+
+
+def test_run_exits_as_the_trainer_did_though_its_last_word_failed(workdir: Path) -> None:
+    process = start("run", workdir, KIND="exits", PYTHONPATH="/elsewhere")
+    finish(process)
+    assert process.returncode == 3
+    assert notes(workdir) == [f"PYTHONPATH {workdir}", "conclude --exit-code 3"]
+
+
+@pytest.mark.parametrize("seconds_left", [2, -3600])
+def test_trainer_that_never_ends_is_ended_at_the_deadline(
+    workdir: Path, seconds_left: float
+) -> None:
+    process = start("run", workdir, seconds_left=seconds_left, KIND="hangs")
+    finish(process)
+    assert process.returncode == 124
+    assert notes(workdir)[-1] == "conclude --exit-code 124"
+
+
+def test_preempted_trainer_saves_and_its_exit_code_is_kept(workdir: Path) -> None:
+    process = start("run", workdir, KIND="hangs")
+    wait_for(workdir / "ready")
+    process.send_signal(signal.SIGTERM)
+    finish(process)
+    assert process.returncode == 75
+    assert notes(workdir)[1:] == ["saved", "conclude --exit-code 75"]
