@@ -1,1 +1,78 @@
-"""Where a task runs."""
+"""Where a task runs: the port that every infra implements, and its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+
+class InstancePhase(StrEnum):
+    """What an instance is doing."""
+
+    PROVISIONING = "provisioning"
+    SETUP = "setup"
+    RUNNING = "running"
+    TEARING_DOWN = "tearing-down"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceState:
+    """One run's instance at one moment. Times are aware and UTC."""
+
+    run: str
+    phase: InstancePhase
+    where: str
+    """a folder, or a cluster's name"""
+    created_at: datetime
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    """of the job; None while it runs, or when nobody saw it end"""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still be billing."""
+        return self.phase != InstancePhase.GONE
+
+
+class Infra(Protocol):
+    """Takes rendered tasks and runs them, one instance a run."""
+
+    @property
+    def name(self) -> str:
+        """As `--infra` has it."""
+        ...
+
+    def launch(self, run: str, task_yaml: str) -> None:
+        """Returns when the instance is accepted and lives on without this process.
+
+        Raises CloudError: it could not be created, or the run has a live instance already.
+        """
+        ...
+
+    def state(self, run: str) -> InstanceState | None:
+        """The run's instance as the infra itself sees it now; None if it never had one here."""
+        ...
+
+    def instances(self) -> list[InstanceState]:
+        """All that are known here, those that are gone too, in order of creation."""
+        ...
+
+    def logs(self, run: str, *, follow: bool) -> Iterator[str]:
+        """The lines of the job's output, also when the instance is gone.
+
+        With `follow` it goes on until the job is over. Raises CloudError: there is no such run.
+        """
+        ...
+
+    def down(self, run: str) -> None:
+        """Removes the instance and returns when it is gone; one that is not there counts as gone.
+
+        Raises CloudError: it could not be removed, and may be billing.
+        """
+        ...

@@ -1,0 +1,109 @@
+"""The local instance: sets the rendered task up, runs it, and tears itself down.
+
+`python -m fintts_cli.infra.local_agent FOLDER` is started in a session of its own, so that no
+terminal takes it along. It obeys the task alone: workdir, envs, setup, run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from fintts_cli.infra import InstancePhase
+from fintts_cli.infra.instance_file import (
+    LOG_FILE,
+    STAYS,
+    TASK_FILE,
+    InstanceFile,
+    write_instance,
+)
+from fintts_cli.infra.processes import read_process
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
+"""of the laptop's environment; an instance has none of the rest"""
+
+
+class Agent:
+    """Runs one task in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        me = read_process(os.getpid())
+        self._folder = folder
+        self._task = yaml.safe_load((folder / TASK_FILE).read_text(encoding="utf-8"))
+        self._child: subprocess.Popen[bytes] | None = None
+        self._terminated = False
+        self._instance = InstanceFile(
+            run=folder.name,
+            agent_pid=os.getpid(),
+            agent_started=me.started if me else 0,
+            phase=InstancePhase.PROVISIONING,
+            created_at=datetime.now(UTC),
+        )
+
+    def work(self) -> int:
+        """The whole life of the instance; returns the job's exit code."""
+        self._tell(phase=InstancePhase.PROVISIONING)
+        signal.signal(signal.SIGTERM, self._notice)
+        workdir = self._folder / "workdir"
+        shutil.copytree(self._task["workdir"], workdir)
+        self._tell(phase=InstancePhase.SETUP)
+        code = self._execute(self._task["setup"], workdir)
+        if code == 0 and not self._terminated:
+            self._tell(phase=InstancePhase.RUNNING)
+            code = self._execute(self._task["run"], workdir)
+        self._tell(phase=InstancePhase.TEARING_DOWN, exit_code=code)
+        clear(self._folder)
+        self._tell(phase=InstancePhase.GONE, ended_at=datetime.now(UTC))
+        return code
+
+    def _execute(self, script: str, workdir: Path) -> int:
+        with (self._folder / LOG_FILE).open("ab") as log:
+            self._child = subprocess.Popen(
+                ["/bin/bash", "-c", script],
+                cwd=workdir,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            return self._child.wait()
+
+    def _environment(self) -> dict[str, str]:
+        own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        return own | {str(key): str(value) for key, value in self._task["envs"].items()}
+
+    def _notice(self, _number: int, _frame: FrameType | None) -> None:
+        """A preemption: the job hears of it, and ends by itself within its grace."""
+        self._terminated = True
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+
+    def _tell(self, **fields: object) -> None:
+        self._instance = self._instance.model_copy(update=fields)
+        write_instance(self._folder, self._instance)
+
+
+def clear(folder: Path) -> None:
+    """Removes all of the instance but its record, its task and its log."""
+    for path in folder.iterdir():
+        if path.name in STAYS:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(Agent(Path(sys.argv[1])).work())

@@ -1,0 +1,74 @@
+"""The journal: every instance that was asked for, written before it is created.
+
+Whatever happens to the terminal between the request and the answer, the entry is there, and says
+what may be billing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from fintts_store.durable import write_file
+from fintts_store.errors import InvalidRecord
+from fintts_store.records import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class JournalEntry(Record):
+    """One instance. Times are aware and UTC; what is None is not known yet."""
+
+    run: str
+    infra: str
+    store: str
+    requested_at: datetime
+    deadline_at: datetime
+    hourly_rate_usd: Decimal
+    created_at: datetime | None = None
+    gone_at: datetime | None = None
+
+
+class Journal:
+    """One file a run, in a folder of this machine's state."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, entry: JournalEntry) -> None:
+        """Writes the entry durably, in place of an older one of the same run.
+
+        Raises:
+            StoreError: the folder cannot be written; nothing may be created then.
+        """
+        write_file(self._folder / f"{entry.run}.json", entry.dump().encode())
+
+    def change(self, run: str, **fields: datetime) -> None:
+        """Adds what has become known of an instance; an entry that is not there stays so."""
+        entry = self.read(run)
+        if entry is not None:
+            self.write(entry.model_copy(update=fields))
+
+    def read(self, run: str) -> JournalEntry | None:
+        """The entry of a run.
+
+        Raises:
+            InvalidRecord: the file is damaged.
+        """
+        path = self._folder / f"{run}.json"
+        if not path.is_file():
+            return None
+        return JournalEntry.load(path.read_bytes(), str(path))
+
+    def entries(self) -> tuple[list[JournalEntry], list[InvalidRecord]]:
+        """All entries, the oldest first, and what could not be read."""
+        found: list[JournalEntry] = []
+        damaged: list[InvalidRecord] = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                found.append(JournalEntry.load(path.read_bytes(), str(path)))
+            except InvalidRecord as error:
+                damaged.append(error)
+        return sorted(found, key=lambda entry: entry.requested_at), damaged
