@@ -4,6 +4,7 @@ The order is: temporary name in the same folder, bytes, length, fsync, rename, f
 Every function raises a StoreError that says which path could not be written.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -65,7 +66,10 @@ def durable_directory(target: Path) -> Generator[Path]:
 def make_directories(path: Path) -> None:
     """Makes a folder and those above it, so that they outlast a power cut."""
     missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # a file stands there; what an existing key means is another matter
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     for folder in missing:
         sync_directory(folder.parent)
 

@@ -52,16 +52,17 @@ class LocalInfra:
         folder = self._root / run
         shutil.rmtree(folder, ignore_errors=True)
         write_file(folder / TASK_FILE, task_yaml.encode())
-        # A session of its own: closing the terminal, or Ctrl-C in it, does not reach the agent.
-        agent = subprocess.Popen(
-            [sys.executable, "-m", "fintts_cli.infra.local_agent", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(folder / LOG_FILE).open("ab"),
-            cwd=folder,
-            start_new_session=True,
-        )
-        self._await_acceptance(folder, agent)
+        with (folder / LOG_FILE).open("ab") as log:
+            # It forks, and its parent ends at once: the instance is nobody's child.
+            started = subprocess.run(
+                [sys.executable, "-m", "fintts_cli.infra.local_agent", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                check=False,
+            )
+        self._await_acceptance(folder, accepted=started.returncode == 0)
 
     def state(self, run: str) -> InstanceState | None:
         instance = read_instance(self._root / run)
@@ -122,13 +123,14 @@ class LocalInfra:
         clear(folder)
         return latest
 
-    def _await_acceptance(self, folder: Path, agent: subprocess.Popen[bytes]) -> None:
+    def _await_acceptance(self, folder: Path, *, accepted: bool) -> None:
         """Returns when the agent has written its record: from then on it can be found again."""
         deadline = time.monotonic() + ACCEPTED_WITHIN_SECONDS
         while read_instance(folder) is None:
-            if agent.poll() is not None or time.monotonic() > deadline:
-                agent.kill()
+            if not accepted or time.monotonic() > deadline:
                 text = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
                 reason = text.splitlines()[-1] if text else "it said nothing"
-                raise CloudError(f"the local instance could not be started: {reason}")
+                raise CloudError(
+                    f"the local instance could not be started: {reason}", f"see {folder / LOG_FILE}"
+                )
             time.sleep(POLL_SECONDS / 5)

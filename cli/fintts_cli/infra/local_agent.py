@@ -1,7 +1,7 @@
 """The local instance: sets the rendered task up, runs it, and tears itself down.
 
-`python -m fintts_cli.infra.local_agent FOLDER` is started in a session of its own, so that no
-terminal takes it along. It obeys the task alone: workdir, envs, setup, run.
+`python -m fintts_cli.infra.local_agent FOLDER` goes on in a session of its own, so that no terminal
+takes it along, and returns at once. It obeys the task alone: workdir, envs, setup, run.
 """
 
 from __future__ import annotations
@@ -105,5 +105,13 @@ def clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def main(folder: Path) -> int:
+    """Leaves the agent behind as the leader of a new session."""
+    if os.fork() > 0:
+        return 0
+    os.setsid()
+    return Agent(folder).work()
+
+
 if __name__ == "__main__":
-    sys.exit(Agent(Path(sys.argv[1])).work())
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,121 @@
+"""The bundle: the instance's side alone, the same from a checkout and from an installed wheel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fintts_cli.bundle import write_bundle
+from fintts_cli.errors import UsageProblem
+from tiny_run import start_run
+
+# What an instance does not have is not there for a search, and an error for an import.
+GUARD = "import sys; sys.modules.update(dict.fromkeys({refused!r}))"
+REFUSED = ("typer", "rich", "sky", "click", "fintts_cli", "fintts_templates", "platformdirs")
+EVERYTHING = """
+import pkgutil, importlib, pathlib
+for package in ("fintts_trainer", "fintts_store", "fintts_cost"):
+    root = importlib.import_module(package)
+    for module in pkgutil.walk_packages(root.__path__, package + "."):
+        if not module.name.endswith("__main__"):
+            loaded = importlib.import_module(module.name)
+            assert pathlib.Path(loaded.__file__).is_relative_to(pathlib.Path.cwd()), loaded.__file__
+print("all imported")
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "bundle").path
+
+
+def on_instance(bundle: Path, *arguments: str, **envs: str) -> subprocess.CompletedProcess[str]:
+    """Python as it is there: the bundle alone on its path, and none of the laptop's packages."""
+    guard = bundle.parent / "guard"
+    guard.mkdir(exist_ok=True)
+    (guard / "sitecustomize.py").write_text(GUARD.format(refused=REFUSED))
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=bundle,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{bundle}:{guard}", **envs},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_holds_source_and_nothing_of_the_laptop(bundle: Path) -> None:
+    names = {path.name for path in bundle.iterdir()}
+    assert names == {
+        "fintts_trainer",
+        "fintts_store",
+        "fintts_cost",
+        "check_requirements.py",
+        "requirements.txt",
+    }
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".py", ".typed", ".txt"}
+
+
+def test_its_digest_is_of_its_content(bundle: Path, tmp_path: Path) -> None:
+    first, again = write_bundle(tmp_path / "one"), write_bundle(tmp_path / "two")
+    assert first.digest == again.digest
+    (tmp_path / "two" / "left over").write_text("x")
+    with pytest.raises(UsageProblem, match="not empty"):
+        write_bundle(tmp_path / "two")
+
+
+def test_the_guard_refuses(bundle: Path) -> None:
+    for name in REFUSED:
+        refused = on_instance(bundle, "-c", f"import {name}")
+        assert refused.returncode == 1
+        assert "ModuleNotFoundError" in refused.stderr
+
+
+def test_every_module_imports_from_the_bundle_alone(bundle: Path) -> None:
+    imported = on_instance(bundle, "-c", EVERYTHING)
+    assert imported.stdout == "all imported\n", imported.stderr
+
+
+def test_a_run_is_trained_from_the_bundle_alone(bundle: Path, tmp_path: Path) -> None:
+    run = start_run(
+        tmp_path,
+        training={"max_steps": 2},
+        validation={"every": 2, "fraction": 0.2},
+        checkpoints={"every": 2},
+    )
+    trained = on_instance(
+        bundle,
+        "-m",
+        "fintts_trainer",
+        "run",
+        FINTTS_STORE=run.store.url,
+        FINTTS_RUN=run.name,
+        FINTTS_WORKSPACE=str(tmp_path / "workspace"),
+        HOME=str(tmp_path),
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert "ended at step 2: max_steps" in trained.stderr
+
+
+def test_the_check_of_the_requirements(bundle: Path) -> None:
+    fine = on_instance(bundle, "check_requirements.py", "requirements.txt")
+    assert (fine.returncode, fine.stderr) == (0, "")
+    (bundle.parent / "more.txt").write_text("numpy==0.1\nnever-heard-of==1.0\n")
+    lacking = on_instance(bundle, "check_requirements.py", str(bundle.parent / "more.txt"))
+    assert lacking.returncode == 1
+    assert "numpy 0.1 is pinned" in lacking.stderr
+    assert "never-heard-of 1.0 is pinned, but none is installed" in lacking.stderr
+
+
+def test_the_pins_are_those_of_the_constraints(bundle: Path) -> None:
+    root = Path(__file__).parents[2]
+    constraints = set((root / "constraints.txt").read_text().splitlines())
+    lines = (bundle / "requirements.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert pins
+    assert set(pins) <= constraints

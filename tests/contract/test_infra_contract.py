@@ -1,0 +1,189 @@
+"""What every infra must do with a task; each adapter joins by one more parameter."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import Infra, InstancePhase, InstanceState
+from fintts_cli.infra.instance_file import read_instance
+from fintts_cli.infra.local import LocalInfra
+from fintts_cli.infra.processes import session_of
+
+LIMIT_SECONDS = 30.0
+MAKERS: dict[str, Callable[[Path], Infra]] = {"local": LocalInfra}
+
+
+@pytest.fixture(params=MAKERS)
+def infra(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Infra]:
+    infra = MAKERS[request.param](tmp_path)
+    yield infra
+    for state in infra.instances():
+        infra.down(state.run)
+
+
+def task(tmp_path: Path, run: str, setup: str = "true", **envs: str) -> str:
+    """The text of a task, rendered or not: an infra obeys workdir, envs, setup and run."""
+    workdir = tmp_path / "bundle"
+    workdir.mkdir(exist_ok=True)
+    (workdir / "code.txt").write_text("from the bundle\n")
+    content = {"workdir": str(workdir), "envs": envs, "setup": setup, "run": run}
+    return yaml.safe_dump(content)
+
+
+def until(infra: Infra, run: str, reached: Callable[[InstanceState], bool]) -> InstanceState:
+    """Waits, within a limit, for what a real process does."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while True:
+        state = infra.state(run)
+        if state is not None and reached(state):
+            return state
+        assert time.monotonic() < deadline, state
+        time.sleep(0.02)
+
+
+def gone(state: InstanceState) -> bool:
+    return not state.is_live
+
+
+def until_logged(infra: Infra, run: str, word: str) -> None:
+    until(infra, run, lambda _: any(word in line for line in infra.logs(run, follow=False)))
+
+
+def test_a_task_runs_to_its_end_and_is_gone(infra: Infra, tmp_path: Path) -> None:
+    text = task(tmp_path, 'cat code.txt; echo "run says $WORD"', "echo set up", WORD="päivää & $x")
+    infra.launch("one", text)
+    assert list(infra.logs("one", follow=True)) == [
+        "set up\n",
+        "from the bundle\n",
+        "run says päivää & $x\n",
+    ]
+    state = until(infra, "one", gone)
+    assert (state.phase, state.exit_code) == (InstancePhase.GONE, 0)
+    assert state.ended_at is not None
+    assert state.created_at <= state.ended_at
+    assert [each.run for each in infra.instances()] == ["one"]
+
+
+def test_the_exit_code_is_the_job_s(infra: Infra, tmp_path: Path) -> None:
+    infra.launch("one", task(tmp_path, "exit 3"))
+    assert until(infra, "one", gone).exit_code == 3
+
+
+def test_a_set_up_that_fails_ends_it(infra: Infra, tmp_path: Path) -> None:
+    infra.launch("one", task(tmp_path, "echo never", setup="echo no; exit 7"))
+    assert until(infra, "one", gone).exit_code == 7
+    assert list(infra.logs("one", follow=False)) == ["no\n"]
+
+
+def test_down_takes_everything_along_and_may_be_called_again(infra: Infra, tmp_path: Path) -> None:
+    deaf = "trap '' TERM INT HUP; (trap '' TERM; sleep 1000) & echo here; sleep 1000"
+    infra.launch("one", task(tmp_path, deaf))
+    until_logged(infra, "one", "here")
+    infra.down("one")
+    state = infra.state("one")
+    assert state is not None
+    assert gone(state)
+    infra.down("one")
+    infra.down("never-heard-of")
+    assert infra.state("never-heard-of") is None
+
+
+def test_down_during_set_up(infra: Infra, tmp_path: Path) -> None:
+    infra.launch("one", task(tmp_path, "echo never", setup="echo here; sleep 1000"))
+    until_logged(infra, "one", "here")
+    infra.down("one")
+    assert list(infra.logs("one", follow=False)) == ["here\n"]
+
+
+def test_a_second_launch_of_a_live_run_is_refused(infra: Infra, tmp_path: Path) -> None:
+    infra.launch("one", task(tmp_path, "sleep 1000"))
+    with pytest.raises(CloudError, match="live instance") as refused:
+        infra.launch("one", task(tmp_path, "echo again"))
+    assert refused.value.hint
+    infra.down("one")
+    infra.launch("one", task(tmp_path, "echo again"))
+    assert list(infra.logs("one", follow=True)) == ["again\n"]
+
+
+def test_logs_of_an_unknown_run_are_an_error(infra: Infra) -> None:
+    with pytest.raises(CloudError):
+        list(infra.logs("never", follow=True))
+
+
+def test_the_laptop_s_environment_stays_there(
+    infra: Infra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    infra.launch("one", task(tmp_path, "env", FINTTS_RUN="one"))
+    lines = list(infra.logs("one", follow=True))
+    assert "FINTTS_RUN=one\n" in lines
+    assert not [line for line in lines if "do-not-tell" in line or "PYTHONPATH" in line]
+
+
+class TestLocal:
+    """What only an instance on this machine can show."""
+
+    def test_a_killed_agent_is_noticed_and_its_children_are_found(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path)
+        infra.launch("one", task(tmp_path, "echo here; sleep 1000"))
+        until_logged(infra, "one", "here")
+        instance = read_instance(tmp_path / "instances" / "one")
+        assert instance is not None
+        os.kill(instance.agent_pid, signal.SIGKILL)
+        state = infra.state("one")
+        assert state is not None
+        assert state.is_live, "the job goes on without its agent, and may not be overlooked"
+        infra.down("one")
+        assert session_of(instance.agent_pid, instance.agent_started) == []
+        state = infra.state("one")
+        assert state is not None
+        assert gone(state)
+        assert state.ended_at is not None
+
+    def test_a_preempted_instance_lets_the_job_save(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path)
+        job = "trap 'echo saving; exit 75' TERM; echo here; sleep 1000 & wait"
+        infra.launch("one", task(tmp_path, job))
+        until_logged(infra, "one", "here")
+        instance = read_instance(tmp_path / "instances" / "one")
+        assert instance is not None
+        os.kill(instance.agent_pid, signal.SIGTERM)
+        assert until(infra, "one", gone).exit_code == 75
+        assert list(infra.logs("one", follow=False)) == ["here\n", "saving\n"]
+
+    def test_what_outlives_the_instance_is_its_record(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path)
+        infra.launch("one", task(tmp_path, "mkdir big; echo x > big/file; ln -s /etc ../link"))
+        until(infra, "one", gone)
+        left = sorted(path.name for path in (tmp_path / "instances" / "one").iterdir())
+        assert left == ["instance.json", "log.txt", "task.yaml"]
+
+    def test_a_workdir_that_is_not_there_is_told(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path)
+        text = yaml.safe_dump({"workdir": "/nowhere", "envs": {}, "setup": "", "run": ""})
+        infra.launch("one", text)
+        state = until(infra, "one", gone)
+        assert state.exit_code is None
+        assert any("/nowhere" in line for line in infra.logs("one", follow=False))
+
+    def test_the_terminal_s_signals_do_not_reach_it(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path)
+        infra.launch("one", task(tmp_path, "echo here; sleep 1000"))
+        instance = read_instance(tmp_path / "instances" / "one")
+        assert instance is not None
+        pid = instance.agent_pid
+        session = subprocess.run(
+            ["ps", "-o", "sid=", "-p", str(pid)], capture_output=True, text=True, check=True
+        )
+        assert int(session.stdout) == pid != os.getsid(0)
+        infra.down("one")
