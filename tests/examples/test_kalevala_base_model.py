@@ -1,0 +1,98 @@
+"""The example's base model is one that the trainer accepts, and it has learned to speak."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from fintts_trainer.data_check import check_folder, split
+from fintts_trainer.dataset import encode_all, in_batches
+from fintts_trainer.families.fish import FishBase, open_base
+from fintts_trainer.families.fish.weights import read_state_dict
+from fintts_trainer.losses import evaluate, uniform_guess
+from fintts_trainer.pack import pack_folder, read_pack
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FOLDER = Path(__file__).parents[2] / "examples" / "kalevala"
+BASE = FOLDER / "base_model"
+FILES = ("config.json", "model.pth", "special_tokens.json", "tokenizer.tiktoken")
+
+
+def _script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+make_data, make_base_model = _script("make_data"), _script("make_base_model")
+
+
+@pytest.fixture(scope="module")
+def base() -> FishBase:
+    return open_base(BASE)
+
+
+def test_it_is_four_files_of_4_megabytes_at_most() -> None:
+    assert sorted(path.name for path in BASE.iterdir()) == sorted(FILES)
+    assert sum(path.stat().st_size for path in BASE.iterdir()) <= 4_000_000
+
+
+def test_its_weights_are_finite_and_in_bfloat16() -> None:
+    state = read_state_dict(BASE)
+    assert {weight.dtype for weight in state.values()} == {torch.bfloat16}
+    assert all(bool(weight.isfinite().all()) for weight in state.values())
+
+
+def test_its_configuration_and_tokenizer_are_those_of_the_script(tmp_path: Path) -> None:
+    voices = make_data.PRETRAINING_VOICES
+    texts = [u.text for voice in voices for u in make_data.pretraining_utterances(voice)]
+    make_base_model.write_tokenizer(texts, tmp_path)
+    for name in ("tokenizer.tiktoken", "special_tokens.json"):
+        assert (BASE / name).read_text() == (tmp_path / name).read_text()
+    assert json.loads((BASE / "config.json").read_text()) == make_base_model.CONFIG
+
+
+def test_its_tokenizer_keeps_every_letter(base: FishBase) -> None:
+    for utterance in make_data.fine_tuning_utterances():
+        ids = base.tokenizer.encode_text(utterance.text)
+        assert base.tokenizer.text.decode(ids) == utterance.text
+        assert len(ids) < len(utterance.text)
+
+
+def test_the_data_fit_it(base: FishBase) -> None:
+    report = check_folder(FOLDER / "data", base.shape)
+    assert not report.problems
+    assert base.tokenizer.size == base.shape.vocab_size
+
+
+def test_it_knows_speech_before_it_knows_this_voice(base: FishBase, tmp_path: Path) -> None:
+    pack = read_pack(pack_folder(FOLDER / "data", tmp_path, base.shape).path)
+    held_out = encode_all(base, pack, split(pack.names, 0.1).held_out)
+    assert len(held_out) >= 12
+    model = base.load(torch.float32)
+    loss = evaluate(model, in_batches(held_out, 8), torch.device("cpu")).means()["loss"]
+    guess = uniform_guess(base.shape.vocab_size, base.shape.codebook_size)["loss"]
+    assert loss < 0.7 * guess
+
+
+def test_byte_pairs_are_merged_by_frequency_then_by_alphabet() -> None:
+    vocabulary = make_base_model.train_byte_pairs(["aab aab", "cd cd", "xy xy"], 3)
+    # Every pair occurs twice; b"aa" comes first, then b"aa" + b"b" before b"c" + b"d".
+    assert vocabulary[256:] == [b"aa", b"aab", b"cd"]
+
+
+def test_a_byte_pair_is_merged_from_the_left() -> None:
+    parts = [b"a", b"a", b"a", b"b"]
+    assert make_base_model.merge(parts, (b"a", b"a")) == [b"aa", b"a", b"b"]
