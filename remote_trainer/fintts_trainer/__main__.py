@@ -6,7 +6,10 @@ import argparse
 import os
 import signal
 import sys
+import traceback
+from pathlib import Path
 
+from fintts_cost.errors import CostError
 from fintts_store.errors import StoreError
 from fintts_trainer.errors import TrainerError
 from fintts_trainer.job import Job
@@ -25,12 +28,24 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         job = Job.from_environment()
         return _run(job) if options.command == "run" else _conclude(job, options.exit_code)
-    except TrainerError as error:
+    except (TrainerError, CostError) as error:
         return _complain(error.message, error.hint, EXIT_FAILED)
     except StoreError as error:
         return _complain(error.message, error.hint, EXIT_STORE)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Exception as error:  # a fault of ours: the details are kept, the sentence is shown
+        return _complain(*_unforeseen(error), EXIT_FAILED)
+
+
+def _unforeseen(error: Exception) -> tuple[str, str]:
+    """A sentence about an error that nobody foresaw, and where its traceback lies."""
+    if type(error).__name__ == "OutOfMemoryError":
+        more = "make training.batch_size smaller and training.gradient_accumulation larger"
+        return "the accelerator's memory is too small for this batch", more
+    path = Path(os.environ.get("FINTTS_WORKSPACE", ".")) / "traceback.txt"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return f"{type(error).__name__}: {error}", f"please report this, with {path.absolute()}"
 
 
 def _run(job: Job) -> int:

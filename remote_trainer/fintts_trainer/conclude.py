@@ -10,7 +10,6 @@ from fintts_store.commit import list_manifests
 from fintts_store.records import Phase, Result, StopReason
 from fintts_store.retention import best_of, newest_of
 from fintts_store.runs import read_result, read_run, read_status, write_result_once, write_status
-from fintts_trainer.config import RunConfig
 
 if TYPE_CHECKING:
     from fintts_trainer.job import Job
@@ -42,7 +41,8 @@ def conclude(job: Job, exit_code: int) -> Result | None:
 
 def _result_of(job: Job, exit_code: int) -> Result:
     record, now = read_run(job.store, job.run), datetime.now(UTC)
-    config = RunConfig.model_validate(record.config)
+    stopping = record.config.get("early_stopping")
+    monitor = stopping.get("monitor") if isinstance(stopping, dict) else None
     status = read_status(job.store, job.run)
     manifests = list_manifests(job.store, job.run)
     newest, best = newest_of(manifests), best_of(manifests)
@@ -55,7 +55,7 @@ def _result_of(job: Job, exit_code: int) -> Result:
         step=newest.step if newest else 0,
         best_step=best.step if best else None,
         best_value=best.value if best else None,
-        monitor=config.early_stopping.monitor,
+        monitor=str(monitor),
         kept_steps=tuple(sorted(manifest.step for manifest in manifests)),
         phase_seconds={},
         samples_seen=0,

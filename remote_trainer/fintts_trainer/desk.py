@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from fintts_store.claims import take_claim
 from fintts_store.commit import Committer, clean_up_orphans
 from fintts_store.records import Phase, Status
@@ -15,6 +17,7 @@ from fintts_store.runs import read_run
 from fintts_store.uploader import Uploader
 from fintts_trainer.config import RunConfig
 from fintts_trainer.deadline import Deadline
+from fintts_trainer.errors import ConfigurationChanged
 from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.telling import Heartbeat, Metrics
 
@@ -62,7 +65,7 @@ def open_desk(job: Job) -> Desk:
     """
     started_at = datetime.now(UTC)
     record = read_run(job.store, job.run)
-    config = RunConfig.model_validate(record.config)
+    config = config_of(record)
     deadline_at = job.deadline_at or record.deadline_at
     job.workspace.mkdir(parents=True, exist_ok=True)
     claim = take_claim(job.store, job.run, holder=str(job.workspace))
@@ -101,6 +104,24 @@ def open_desk(job: Job) -> Desk:
             on_trouble=_upload_waits,
         ),
     )
+
+
+def config_of(record: RunRecord) -> RunConfig:
+    """What run.json asks for.
+
+    Raises:
+        ConfigurationChanged: another version of the program wrote it, with other keys.
+    """
+    try:
+        return RunConfig.model_validate(record.config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationChanged(
+            f"run.json of {record.run}, by fintts {record.fintts_version}, cannot be followed: "
+            f"{key}: {first['msg']}",
+            "use the version that the run was begun with, or begin a new one",
+        ) from None
 
 
 def tell(sentence: str) -> None:

@@ -16,7 +16,7 @@ from fintts_store.commit import CheckpointFacts, list_manifests
 from fintts_store.durable import durable_directory
 from fintts_store.errors import StoreUnreachable
 from fintts_store.records import Phase, Result, StopReason
-from fintts_store.runs import write_result_once
+from fintts_store.runs import read_result, write_result_once
 from fintts_trainer.bench import Bench, set_up
 from fintts_trainer.dataset import in_batches, samples_of_step
 from fintts_trainer.desk import open_desk, tell
@@ -42,6 +42,9 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     Raises:
         TrainerError, StoreError: the run cannot go on; what was committed stays.
     """
+    ended = read_result(job.store, job.run)
+    if ended is not None:
+        return ended  # a recovered instance may come up when all is done
     desk = open_desk(job)
     try:
         bench = set_up(desk)

@@ -66,6 +66,8 @@ def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
     assert (kinds.count("train"), kinds.count("validation")) == (12, 4)
     assert "before training: validation loss" in trained.stderr
     assert run.store.list(tensorboard_prefix(run.name, 1))
+    assert run.train("another").returncode == 0, "an instance that comes up late has nothing to do"
+    assert read_result(run.store, run.name) == result
 
 
 def test_a_checkpoint_has_its_four_files_and_all_of_the_state(tmp_path: Path) -> None:
@@ -203,6 +205,38 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoi
     assert result.stop_reason == StopReason.NAN_LOSS
     assert result.message is not None
     assert "is not finite" in result.message
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"training": {"batch_size": 1000}}, "batch-size is 1,000 samples, more than"),
+        ({"validation": {"fraction": 0.0001}}, "none is held out"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(
+    tmp_path: Path, sections: dict[str, Any], said: str
+) -> None:
+    run = start_run(tmp_path, **sections)
+    trained = run.train()
+    assert trained.returncode == 1
+    error = trained.stderr[trained.stderr.index("error: ") :]
+    assert said in error
+    assert "hint: " in error
+    assert "Traceback" not in trained.stderr
+    status = read_status(run.store, run.name)
+    assert status is not None
+    assert status.phase == Phase.FAILED
+    assert status.message is not None
+    assert said in status.message
+
+
+def test_an_unknown_run_is_the_store_s_error(tmp_path: Path) -> None:
+    run = start_run(tmp_path)
+    trained = TinyRun(run.store, "another", run.folder).train()
+    assert trained.returncode == 5
+    assert "there is no run another" in trained.stderr
+    assert "Traceback" not in trained.stderr
 
 
 @pytest.mark.parametrize("code", [1, 137])
