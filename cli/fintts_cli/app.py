@@ -10,11 +10,19 @@ import typer
 from typer.core import TyperGroup
 
 from fintts_cli.commands import (
+    cloud_down,
+    cloud_launch,
+    cloud_logs,
+    cloud_ps,
     cloud_pull_checkpoints,
+    cloud_report,
+    cloud_stop,
+    cloud_watch,
     data_check,
     data_pack,
     estimate,
     init,
+    train,
 )
 from fintts_cli.commands.options import wants_json
 from fintts_cli.errors import CliError
@@ -105,6 +113,7 @@ def build() -> typer.Typer:
     )
     app.command()(init.init)
     app.command()(estimate.estimate)
+    app.command()(train.train)
     app.add_typer(_data_commands(), name="data")
     app.add_typer(_cloud_commands(), name="cloud")
     return app
@@ -123,7 +132,14 @@ def _cloud_commands() -> typer.Typer:
     cloud = typer.Typer(
         help="Launches runs and looks after them.", no_args_is_help=True, rich_markup_mode=None
     )
+    cloud.command("launch")(cloud_launch.launch)
+    cloud.command("ps")(cloud_ps.ps)
+    cloud.command("watch")(cloud_watch.watch)
+    cloud.command("logs")(cloud_logs.logs)
+    cloud.command("stop")(cloud_stop.stop)
+    cloud.command("down")(cloud_down.down)
     cloud.command("pull-checkpoints")(cloud_pull_checkpoints.pull_checkpoints)
+    cloud.command("report")(cloud_report.report)
     return cloud
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
-from fintts_cli.run_forecast import Known, Workload, estimate_input
+from fintts_cli.launch_plan import Terms, plan_launch
+from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input
 from fintts_cli.workload import workload_of_folder, workload_of_samples
-from fintts_cost.bill import Estimate, estimate
+from fintts_cost.bill import Estimate, Price, estimate
+from fintts_cost.schedule import Schedule
 from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fintts_cli.run_forecast import MeasuredPace
     from fintts_cli.settings import ReadSettings, Settings
+
+
+UNLIMITED = timedelta(days=3650)
+"""A run on one's own machine ends when its owner wants it to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,50 @@ def estimate_run(found: ReadSettings, samples: int | None = None) -> RunEstimate
     )
     notes = _notes(settings, workload, samples)
     return RunEstimate(estimate(estimate_input(known)), workload, notes)
+
+
+def terms_here(found: ReadSettings, now: datetime) -> Terms:
+    """The limits of a run on this machine, which costs nothing unless a rate is set.
+
+    Raises:
+        OverBudget: a rate and a budget are set, and the expected run costs more.
+        CostError: the numbers do not fit each other.
+        TrainerError: the data folder or the base model cannot be used.
+    """
+    settings = found.settings
+    rate = settings.hourly_rate_usd or Decimal(0)
+    priced = replace(found, settings=settings.model_copy(update={"hourly_rate_usd": rate}))
+    source = found.origins.get("hourly_rate_usd", "this machine")
+    terms = Terms(
+        infra=LOCAL,
+        gpus=settings.gpus,
+        spot=False,
+        price=Price(rate, source),
+        budget_usd=settings.budget_usd,
+        deadline_at=now + UNLIMITED,
+        estimate={},
+    )
+    try:
+        made = estimate_run(priced).estimate
+    except ConfigError:  # nobody knows yet how long a step takes here
+        _check_schedule(settings)
+        return terms
+    if settings.budget_usd is not None and rate > 0:
+        deadline_at = plan_launch(made, settings.budget_usd, now).deadline_at
+        terms = replace(terms, deadline_at=deadline_at)
+    return replace(terms, estimate=made.to_json())
+
+
+def _check_schedule(settings: Settings) -> None:
+    """Raises ScheduleError where steps, batches and data do not fit each other."""
+    Schedule(
+        samples=_workload(settings, None).samples,
+        batch_size=settings.training.batch_size,
+        gradient_accumulation=settings.training.gradient_accumulation,
+        max_steps=settings.training.max_steps,
+        validation_every=settings.validation.every,
+        checkpoint_every=settings.checkpoints.every,
+    )
 
 
 def _workload(settings: Settings, samples: int | None) -> Workload:

@@ -12,13 +12,28 @@ from fintts_cli.views.units import dollars
 from fintts_cost.bill import affordable_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from fintts_cost.bill import Estimate
+    from fintts_cost.bill import Estimate, Price
+    from fintts_cost.estimate_json import JsonValue
 
 SPARE_SHARE = Decimal("1.5")
 SPARE_SECONDS = Decimal(600)
 """Without a budget a run gets half as long again as in the worst case, and ten minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Where and within which limits a run goes: what run.json says beside its configuration."""
+
+    infra: str
+    gpus: str
+    spot: bool
+    price: Price
+    budget_usd: Decimal | None
+    deadline_at: datetime
+    estimate: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,34 @@ def plan_launch(estimate: Estimate, budget_usd: Decimal | None, now: datetime) -
     deadline_at = now + timedelta(seconds=float(allowed - teardown))
     cut = None if estimate.worst.total_seconds <= allowed else last_step_within(estimate, allowed)
     return LaunchPlan(estimate, budget_usd, deadline_at, cut)
+
+
+def plan_resumption(
+    estimate: Estimate, budget_usd: Decimal | None, spent_usd: Decimal, now: datetime
+) -> LaunchPlan:
+    """The plan of a run that goes on: what is left of the budget sets the deadline.
+
+    The estimate is still that of the whole run: how much of it is left is known only when the
+    newest checkpoint has been read.
+
+    Raises:
+        OverBudget: nothing is left.
+    """
+    if budget_usd is None:
+        return plan_launch(estimate, None, now)
+    left = affordable_seconds(budget_usd - spent_usd, estimate.expected.price.hourly_rate_usd)
+    fixed = estimate.given.durations(0).total_seconds
+    if left is not None and left <= fixed:
+        raise OverBudget(
+            f"{dollars(spent_usd)} of the budget of {dollars(budget_usd)} are spent,"
+            " and the rest does not pay for another instance",
+            "raise --budget",
+        )
+    allowed = _generous(estimate) if left is None else left
+    deadline_at = now + timedelta(
+        seconds=float(allowed - estimate.expected.durations.teardown_seconds)
+    )
+    return LaunchPlan(estimate, budget_usd, deadline_at, cut_at_step=None)
 
 
 def _affordable(estimate: Estimate, budget_usd: Decimal | None) -> Decimal | None:

@@ -162,7 +162,8 @@ def step_seconds(known: Known) -> Figure:
 
 def _unknown_speed(sentence: str) -> ConfigError:
     return ConfigError(
-        sentence, "give --seconds-per-step, or set forecast.seconds_per_step in fintts.yaml"
+        sentence,
+        "set forecast.seconds_per_step in fintts.yaml; `fintts estimate` has --seconds-per-step",
     )
 
 

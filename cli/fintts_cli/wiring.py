@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fintts_cli.infra import Infra
+    from fintts_cli.journal import Journal
+    from fintts_cli.run_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cli.terminal import Terminal
+    from fintts_store.records import RunRecord
     from fintts_store.store import Store
 
 
@@ -49,11 +53,71 @@ def store_url(settings: Settings) -> str:
     return settings.store or str(state_directory() / "store")
 
 
-def open_runs(settings: Settings) -> Store:
-    """The store that holds the runs."""
+def open_runs(settings: Settings, run: str | None = None) -> Store:
+    """The store that holds the runs; for one that was launched here, the one it was given."""
     from fintts_store.opening import open_store
 
+    if settings.store is None and run is not None:
+        entry = open_journal().read(run)
+        if entry is not None:
+            return open_store(entry.store)
     return open_store(store_url(settings))
+
+
+def open_journal() -> Journal:
+    """Every instance that was asked for from here."""
+    from fintts_cli.journal import Journal
+
+    return Journal(state_directory() / "journal")
+
+
+def infra_of(name: str | None) -> Infra:
+    """Where tasks run.
+
+    Raises:
+        CloudError: this version does not know the place.
+    """
+    from fintts_cli.errors import CloudError
+    from fintts_cli.infra.local import LOCAL, LocalInfra
+
+    if name == LOCAL:
+        return LocalInfra(state_directory())
+    raise CloudError(
+        f"this version launches on this machine alone, not on {name or 'a cloud'}",
+        "give --infra local; --dry-run shows the task for any infra",
+    )
+
+
+def instance_of(record: RunRecord) -> InstanceView:
+    """What this machine knows of a run's instance."""
+    from fintts_cli.infra import InstancePhase
+    from fintts_cli.infra.local import LOCAL
+    from fintts_cli.run_view import InstanceView
+    from fintts_store.records import Phase
+
+    if record.infra != LOCAL:
+        return InstanceView()
+    state = infra_of(record.infra).state(record.run)
+    if state is None:
+        return _never_seen(record)
+    running = state.phase in (InstancePhase.GONE, InstancePhase.RUNNING)
+    return InstanceView(
+        name=state.where,
+        is_live=state.is_live,
+        phase=Phase.SETUP if running else Phase(state.phase),
+        created_at=state.created_at,
+        ended_at=state.ended_at,
+    )
+
+
+def _never_seen(record: RunRecord) -> InstanceView:
+    """Asked for here and never there: it is gone. Not asked for here: nobody can tell."""
+    from fintts_cli.run_view import InstanceView
+
+    entry = open_journal().read(record.run)
+    if entry is None:
+        return InstanceView()
+    return InstanceView(is_live=False, ended_at=entry.requested_at)
 
 
 def pick_run(store: Store, run: str | None) -> str:

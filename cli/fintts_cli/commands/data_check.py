@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.options import Config, Json, Quiet
+from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 
 if TYPE_CHECKING:
     from fintts_cli.settings import Settings
@@ -24,6 +24,7 @@ def check(
     frames_per_second: Annotated[
         float, typer.Option(metavar="N", min=0.1, help="Of the codec, for the hours.")
     ] = 21.5,
+    base_model: BaseModel = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -35,7 +36,7 @@ def check(
     from fintts_cli.views.data import render_data
 
     terminal = Terminal(json=json, quiet=quiet)
-    settings = wiring.load_settings(terminal, {"data": folder}, config)
+    settings = wiring.load_settings(terminal, {"data": folder, "base_model": base_model}, config)
     view = look_at(settings, frames_per_second, terminal)
     if json:
         terminal.document(view.to_json())

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from fintts_cli.commands.data_check import Folder, base_shape
-from fintts_cli.commands.options import Config, Json, Quiet
+from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 
 
 def pack(
     folder: Folder = None,
     to: Annotated[Path, typer.Option(metavar="DIR", help="Where the file goes.")] = Path(),
+    base_model: BaseModel = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -24,7 +25,7 @@ def pack(
     from fintts_trainer.pack import pack_folder
 
     terminal = Terminal(json=json, quiet=quiet)
-    settings = wiring.load_settings(terminal, {"data": folder}, config)
+    settings = wiring.load_settings(terminal, {"data": folder, "base_model": base_model}, config)
     if settings.data is None:
         raise ConfigError("no data folder was given", "name it: `fintts data pack DIR`")
     try:

@@ -32,6 +32,9 @@ Config = Annotated[
         metavar="FILE", help="Project file; without it fintts.yaml, here or in a folder above."
     ),
 ]
+BaseModel = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Whose codebooks the codes have to fit.")
+]
 Gpus = Annotated[
     str | None, typer.Option(metavar="NAME[:N]", help="Accelerator, such as A100-80GB.")
 ]

@@ -22,6 +22,12 @@ def dollars(amount: Decimal | None) -> str:
     return f"${amount.quantize(CENT, ROUND_HALF_EVEN):,}"
 
 
+def hourly(rate: Decimal) -> str:
+    """$1.20 an hour; digits below the cent stay, since rates have them."""
+    cents = rate.quantize(CENT)
+    return f"${cents if cents == rate else rate:,} an hour"
+
+
 def duration(seconds: float | None) -> str:
     """4 h 26 min, 3 min 05 s, 12.3 s"""
     if seconds is None:

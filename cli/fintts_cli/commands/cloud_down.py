@@ -1,0 +1,43 @@
+"""`fintts cloud down`: tears the instance down now."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+
+if TYPE_CHECKING:
+    from fintts_store.records import Result
+    from fintts_store.store import Store as RunStore
+
+
+def down(
+    run: Run = None,
+    store: Store = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tear the instance down now; what came after the last checkpoint is lost."""
+    from fintts_cli import wiring
+    from fintts_cli.terminal import Terminal
+
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    run = wiring.pick_run(runs, run)
+    result = take_down(runs, run)
+    if json:
+        terminal.document({"run": run, "stop_reason": result.stop_reason, "step": result.step})
+    terminal.say(f"run {run} has no instance any more, and has ended ({result.stop_reason})")
+
+
+def take_down(runs: "RunStore", run: str) -> "Result":
+    """Removes the run's instance and makes sure that it has a result."""
+    from datetime import UTC, datetime
+
+    from fintts_cli import wiring
+    from fintts_cli.ending import tear_down
+    from fintts_cli.run_listing import look_at
+
+    now = datetime.now(UTC)
+    view = look_at(runs, run, wiring.instance_of, now)
+    infra = wiring.infra_of(view.infra)
+    return tear_down(runs, infra, wiring.open_journal(), view, now)

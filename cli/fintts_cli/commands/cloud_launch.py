@@ -1,0 +1,126 @@
+"""`fintts cloud launch`: estimate, ask, launch, follow."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.cloud_watch import follow_live, refuse_bad_ending
+from fintts_cli.commands.options import (
+    Budget,
+    Config,
+    Detach,
+    Gpus,
+    HourlyRate,
+    Infra,
+    Json,
+    Name,
+    NoInput,
+    Quiet,
+    Spot,
+    Store,
+    Yes,
+)
+
+if TYPE_CHECKING:
+    from fintts_cli.launching import Launch
+    from fintts_cli.terminal import Terminal
+
+
+def launch(
+    name: Name = None,
+    gpus: Gpus = None,
+    infra: Infra = None,
+    store: Store = None,
+    spot: Spot = None,
+    budget: Budget = None,
+    hourly_rate: HourlyRate = None,
+    yes: Yes = False,
+    detach: Detach = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the task and the bill; touch nothing.")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+) -> None:
+    """Show the estimate, ask, launch, and follow the run; Ctrl-C then leaves it running."""
+    from datetime import UTC, datetime
+
+    from fintts_cli import wiring
+    from fintts_cli.launching import prepare, start
+    from fintts_cli.terminal import Terminal
+
+    terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
+    options: dict[str, object] = {
+        "name": name,
+        "gpus": gpus,
+        "infra": infra,
+        "store": store,
+        "spot": spot,
+        "budget_usd": budget,
+        "hourly_rate_usd": hourly_rate,
+    }
+    found = wiring.read_sources(terminal, options, config)
+    ready = prepare(found, datetime.now(UTC))
+    _show_plan(terminal, ready, may_ask=not yes and not dry_run)
+    if dry_run:
+        _show_task(terminal, ready)
+        return
+    place = wiring.infra_of(found.settings.infra)
+    _confirm(terminal, yes=yes)
+    start(ready, place, wiring.open_journal(), terminal.say)
+    _stay(terminal, ready, detach=detach)
+
+
+def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
+    """The bill, which --quiet leaves out unless there is something to say yes to."""
+    from datetime import UTC, datetime
+
+    from fintts_cli.views.launch import render_plan
+
+    text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
+    if may_ask or not terminal.quiet:
+        typer.echo(text, err=True)
+    if ready.resumes is not None:
+        terminal.say(f"run {ready.run} is there already, and goes on from its newest checkpoint")
+    for sentence in ready.plan.warnings:
+        terminal.warn(sentence)
+
+
+def _show_task(terminal: "Terminal", ready: "Launch") -> None:
+    if terminal.json:
+        bill = ready.plan.estimate.to_json()
+        terminal.document({**ready.to_json(), "task": ready.render(), "estimate": bill})
+    else:
+        terminal.data(ready.render().rstrip("\n"))
+
+
+def _confirm(terminal: "Terminal", *, yes: bool) -> None:
+    """Returns when the user agrees; ends the command when not."""
+    from fintts_cli.errors import UsageProblem
+
+    if yes:
+        return
+    if not terminal.may_ask:
+        raise UsageProblem("nobody can be asked whether to launch", "--yes launches without asking")
+    if not terminal.confirm("Launch it?"):
+        terminal.say("nothing was launched")
+        raise typer.Exit(1)
+
+
+def _stay(terminal: "Terminal", ready: "Launch", *, detach: bool) -> None:
+    """Follows the run to its end, or says how to come back to it."""
+    run = ready.run
+    if detach:
+        terminal.say(f"run {run} goes on; `fintts cloud watch {run}` shows it")
+        if terminal.json:
+            terminal.document(ready.to_json())
+        return
+    terminal.say(f"run {run} goes on without this terminal: Ctrl-C leaves it alone")
+    view = follow_live(terminal, ready.store, run)
+    if terminal.json:
+        terminal.document(ready.to_json())
+    refuse_bad_ending(view)
+    terminal.say(f"{run}: {view.stop_reason} at step {view.step}")
+    terminal.say(f"next: `fintts cloud pull-checkpoints {run}`, `fintts cloud report {run}`")

@@ -1,0 +1,32 @@
+"""`fintts cloud logs`: what the instance said."""
+
+from typing import Annotated
+
+import typer
+
+from fintts_cli.commands.options import Config, Quiet, Run, Store
+
+
+def logs(
+    run: Run = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print what the run's instance wrote, also when it is gone."""
+    from fintts_cli import wiring
+    from fintts_cli.terminal import Terminal
+    from fintts_store.runs import read_run
+
+    terminal = Terminal(quiet=quiet)
+    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    run = wiring.pick_run(runs, run)
+    infra = wiring.infra_of(read_run(runs, run).infra)
+    try:
+        for line in infra.logs(run, follow=follow):
+            terminal.data(line.rstrip("\n"))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"run {run} goes on") from None

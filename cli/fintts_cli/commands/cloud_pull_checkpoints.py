@@ -1,0 +1,77 @@
+"""`fintts cloud pull-checkpoints`: brings a run's checkpoints here and verifies them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fintts_cli.pulling import Pulled
+
+NEXT = """\
+next, in Python:
+    from peft import PeftModel
+    model = PeftModel.from_pretrained(base_model, "{path}")"""
+
+
+def pull_checkpoints(
+    run: Run = None,
+    best: Annotated[bool, typer.Option("--best", help="The best one alone.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="The newest one alone.")] = False,
+    step: Annotated[int | None, typer.Option(metavar="N", help="That of one step.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to; without it ./checkpoints/RUN."),
+    ] = None,
+    store: Store = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Copy checkpoints to DIR/checkpoint-STEP/ and verify each: all kept ones by default."""
+    from fintts_cli import wiring
+    from fintts_cli.errors import CheckFailed, UsageProblem
+    from fintts_cli.pulling import choose, newest_of_each_step, pull
+    from fintts_cli.terminal import Terminal
+    from fintts_store.commit import list_manifests
+
+    if best + last + (step is not None) > 1:
+        raise UsageProblem("--best, --last and --step exclude each other", "give one of them")
+    terminal = Terminal(json=json, quiet=quiet)
+    settings = wiring.load_settings(terminal, {"store": store}, config)
+    runs = wiring.open_runs(settings, run)
+    run = wiring.pick_run(runs, run)
+    manifests = newest_of_each_step(list_manifests(runs, run))
+    if not manifests:
+        raise CheckFailed(
+            f"run {run} has no checkpoint yet", "`fintts cloud watch` shows how far it is"
+        )
+    target = to or Path("checkpoints") / run
+    chosen = choose(manifests, best=best, last=last, step=step)
+    pulled = pull(runs, chosen, manifests, target, terminal.say)
+    if json:
+        checkpoints = [one.to_json() for one in pulled]
+        terminal.document({"run": run, "to": str(target), "checkpoints": checkpoints})
+    else:
+        for one in pulled:
+            if one.trouble is None:
+                terminal.data(str(one.path))
+    _conclude(pulled, terminal.say)
+
+
+def _conclude(pulled: "list[Pulled]", say: "Callable[[str], None]") -> None:
+    """Which one is the best, and how to open it; raises what kept one from arriving."""
+    from fintts_cli.views.units import value
+
+    troubles = [one.trouble for one in pulled if one.trouble is not None]
+    if troubles:
+        raise troubles[0]
+    chosen = next((one for one in pulled if one.is_best), pulled[-1])
+    if chosen.is_best:
+        manifest = chosen.manifest
+        say(f"best: step {manifest.step}, {manifest.monitor} {value(manifest.value)}")
+    say(NEXT.format(path=chosen.path))

@@ -1,0 +1,72 @@
+"""`fintts cloud report`: estimate against actual."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fintts_cli.run_report import RunReport
+    from fintts_store.records import RunRecord
+    from fintts_store.store import Store as RunStore
+
+
+def report(
+    run: Run = None,
+    store: Store = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show estimate against actual, the loss curve, validation checks and checkpoints."""
+    from datetime import UTC, datetime
+
+    from fintts_cli import wiring
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.report import render_report
+
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    made = read_report(runs, wiring.pick_run(runs, run), datetime.now(UTC))
+    if json:
+        terminal.document(made.to_json())
+    else:
+        terminal.data(render_report(made))
+
+
+def read_report(runs: "RunStore", run: str, now: "datetime") -> "RunReport":
+    """Everything that the store and the infra know of the run."""
+    from fintts_cli import wiring
+    from fintts_cli.run_listing import look_at
+    from fintts_cli.run_report import build_report, kept_of
+    from fintts_store.commit import list_manifests
+    from fintts_store.runs import read_metrics, read_result, read_run
+
+    record = read_run(runs, run)
+    view = look_at(runs, run, wiring.instance_of, now)
+    return build_report(
+        record,
+        view,
+        read_result(runs, run),
+        read_metrics(runs, run),
+        kept_of(record, list_manifests(runs, run)),
+        now=now,
+        uniform_guess=_uniform_guess(runs, record),
+    )
+
+
+def _uniform_guess(runs: "RunStore", record: "RunRecord") -> float | None:
+    """The loss of a model that knows nothing, from the base model's config.json in the store."""
+    import json
+
+    from fintts_cost.loss_levels import uniform_guess
+    from fintts_store.errors import KeyNotFound
+    from fintts_trainer.shape import ModelShape
+
+    try:
+        text = runs.get(record.base_model.prefix + "config.json")
+    except KeyNotFound:
+        return None
+    shape = ModelShape.load(json.loads(text))
+    return uniform_guess(shape.vocab_size) + uniform_guess(shape.codebook_size)

@@ -1,0 +1,55 @@
+"""`fintts cloud stop`: the trainer saves, uploads and ends; then the instance is torn down."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.cloud_down import take_down
+from fintts_cli.commands.cloud_watch import follow_live
+from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+
+if TYPE_CHECKING:
+    from fintts_cli.run_view import RunView
+    from fintts_store.store import Store as RunStore
+
+ENDS_WITHIN_SECONDS = 300.0
+"""a step, a validation check, two minutes of grace for the last upload, and the teardown"""
+
+
+def stop(
+    run: Run = None,
+    store: Store = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ask the trainer to save, upload and end; then tear down."""
+    from fintts_cli import wiring
+    from fintts_cli.terminal import Terminal
+    from fintts_store.runs import read_result, request_stop
+
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    run = wiring.pick_run(runs, run)
+    if read_result(runs, run) is None:
+        request_stop(runs, run, "fintts cloud stop")
+    view = follow_live(terminal, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)
+    view = _ended(runs, view)
+    if json:
+        terminal.document(view.to_json())
+    terminal.say(f"run {run} has ended at step {view.step} ({view.stop_reason}); nothing is billed")
+
+
+def _ended(runs: "RunStore", view: "RunView") -> "RunView":
+    """The run without an instance; raises where the request cannot have been heard."""
+    from datetime import UTC, datetime
+
+    from fintts_cli import wiring
+    from fintts_cli.errors import CheckFailed
+    from fintts_cli.run_listing import look_at
+
+    if view.instance_is_live is None and view.stop_reason is None:
+        raise CheckFailed(
+            f"run {view.run} has not ended within {ENDS_WITHIN_SECONDS / 60:.0f} minutes",
+            "the request stays in the store; this machine does not know the run's instance",
+        )
+    take_down(runs, view.run)
+    return look_at(runs, view.run, wiring.instance_of, datetime.now(UTC))

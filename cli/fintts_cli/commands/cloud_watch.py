@@ -1,0 +1,74 @@
+"""`fintts cloud watch`: one run, live."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+
+if TYPE_CHECKING:
+    from fintts_cli.run_view import RunView
+    from fintts_cli.terminal import Terminal
+    from fintts_store.store import Store as RunStore
+
+
+def watch(
+    run: Run = None,
+    store: Store = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show one run live until it has ended. Ctrl-C leaves the run alone."""
+    from fintts_cli import wiring
+    from fintts_cli.terminal import Terminal
+
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    view = follow_live(terminal, runs, wiring.pick_run(runs, run))
+    if json:
+        terminal.document(view.to_json())
+    refuse_bad_ending(view)
+
+
+def follow_live(
+    terminal: "Terminal", runs: "RunStore", run: str, *, limit_seconds: float | None = None
+) -> "RunView":
+    """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on."""
+    import time
+    from datetime import UTC, datetime
+
+    from fintts_cli import wiring
+    from fintts_cli.following import follow
+    from fintts_cli.run_listing import look_at
+    from fintts_cli.terminal import LiveLine
+    from fintts_cli.views.runs import render_live_line
+
+    line = LiveLine(terminal)
+
+    def look() -> "RunView":
+        return look_at(runs, run, wiring.instance_of, datetime.now(UTC))
+
+    def show(view: "RunView") -> None:
+        text = render_live_line(view, datetime.now(UTC))
+        line.show(text, mark=view.milestone)
+
+    try:
+        view = follow(look, show, time.sleep, limit_seconds=limit_seconds)
+    except KeyboardInterrupt:
+        line.close()
+        raise KeyboardInterrupt(
+            f"run {run} goes on; `fintts cloud watch {run}` shows it again, "
+            f"`fintts cloud stop {run}` ends it"
+        ) from None
+    line.close()
+    return view
+
+
+def refuse_bad_ending(view: "RunView") -> None:
+    """Raises CheckFailed where the run has no result to be content with."""
+    from fintts_cli.errors import CheckFailed
+
+    if not view.ended_well:
+        raise CheckFailed(
+            view.message or f"run {view.run} ended by {view.stop_reason or view.phase}",
+            f"`fintts cloud logs {view.run}` says more",
+        )

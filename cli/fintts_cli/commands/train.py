@@ -1,0 +1,89 @@
+"""`fintts train`: the trainer on this machine, from the same configuration."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.options import Config, Json, Name, Quiet, Store
+
+if TYPE_CHECKING:
+    from fintts_cli.settings import ReadSettings
+    from fintts_cli.terminal import Terminal
+    from fintts_store.store import Store as RunStore
+
+INTERRUPTED = (75, 130)
+"""what the trainer exits with when a signal came and all is saved"""
+EXIT_STORE = 5
+
+
+def train(
+    name: Name = None,
+    store: Store = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train on this machine; the same --name again goes on where it stopped."""
+    from fintts_cli import wiring
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.trainer_process import require_trainer, run_trainer
+
+    terminal = Terminal(json=json, quiet=quiet)
+    options = {"name": name, "store": store, "infra": "local"}
+    found = wiring.read_sources(terminal, options, config)
+    require_trainer()
+    runs = wiring.open_runs(found.settings)
+    run = _prepare(terminal, found, runs)
+    workspace = wiring.state_directory() / "train" / run
+    terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")
+    code = run_trainer(
+        {
+            "FINTTS_STORE": wiring.store_url(found.settings),
+            "FINTTS_RUN": run,
+            "FINTTS_WORKSPACE": str(workspace),
+        }
+    )
+    _conclude(terminal, runs, run, code)
+
+
+def _prepare(terminal: "Terminal", found: "ReadSettings", runs: "RunStore") -> str:
+    """Puts everything into the store that the trainer reads; returns the run's name."""
+    from datetime import UTC, datetime
+
+    from fintts_cli import run_start
+    from fintts_cli.estimating import terms_here
+
+    config, now = found.settings.run_config(), datetime.now(UTC)
+    name = found.settings.name or run_start.make_name(config.data, now.date())
+    terms = terms_here(found, now)
+    record = run_start.existing_run(runs, name)
+    if record is not None:
+        run_start.refuse_changes(runs, record, config)
+    inputs = run_start.upload_inputs(runs, config, terminal.say)
+    if record is None:
+        run_start.begin(runs, name, config, inputs, terms, now)
+    else:
+        run_start.refuse_other_inputs(record, inputs)
+        run_start.go_on(runs, record)
+        terminal.say(f"run {name} goes on")
+    return name
+
+
+def _conclude(terminal: "Terminal", runs: "RunStore", run: str, code: int) -> None:
+    """Says how it ended and what to type next; raises where it did not end well."""
+    from fintts_cli.errors import CheckFailed, CliError
+    from fintts_cli.run_view import BAD_ENDINGS
+    from fintts_store.runs import read_result
+
+    result = read_result(runs, run)
+    again = f"`fintts train --name {run}` goes on from the newest checkpoint"
+    if result is None and code in INTERRUPTED:
+        raise KeyboardInterrupt(f"run {run} was interrupted, and is saved: {again}")
+    if result is None:
+        exit_code = EXIT_STORE if code == EXIT_STORE else 1
+        raise CliError(f"the trainer failed with exit code {code}", again, exit_code=exit_code)
+    if result.stop_reason in BAD_ENDINGS:
+        raise CheckFailed(result.message or f"run {run} ended by {result.stop_reason}")
+    if terminal.json:
+        terminal.document(result.model_dump(mode="json"))
+    best = "" if result.best_step is None else f", the best at step {result.best_step}"
+    terminal.say(f"{run}: {result.stop_reason} at step {result.step}{best}")
+    terminal.say(f"next: `fintts cloud pull-checkpoints {run}`")

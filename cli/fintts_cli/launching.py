@@ -1,0 +1,198 @@
+"""From settings to an instance that lives on without this terminal: check, plan, begin, ask."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fintts_cli import run_start, wiring
+from fintts_cli.bundle import write_bundle
+from fintts_cli.errors import UsageProblem
+from fintts_cli.estimating import estimate_run
+from fintts_cli.journal import JournalEntry
+from fintts_cli.launch_plan import LaunchPlan, Terms, plan_launch, plan_resumption
+from fintts_cli.run_forecast import LOCAL
+from fintts_cli.run_inputs import check_base_model
+from fintts_cli.run_listing import look_at
+from fintts_store import layout
+from fintts_templates import TaskValues, render
+from fintts_trainer.data_check import check_folder
+from fintts_trainer.shape import ModelShape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fintts_cli.infra import Infra
+    from fintts_cli.journal import Journal
+    from fintts_cli.settings import ReadSettings, Settings
+    from fintts_store.records import RunRecord
+    from fintts_store.store import Store
+    from fintts_trainer.config import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run that was checked and planned; nothing of it exists yet, unless it is resumed."""
+
+    run: str
+    settings: Settings
+    config: RunConfig
+    plan: LaunchPlan
+    store: Store
+    bundle: Path
+    resumes: RunRecord | None
+    """the run of this name that goes on"""
+
+    @property
+    def where(self) -> str:
+        """As a person says it."""
+        settings = self.settings
+        how = "spot" if settings.spot else "on-demand"
+        return f"{settings.infra or 'the infra that SkyPilot chooses'}, {settings.gpus}, {how}"
+
+    @property
+    def terms(self) -> Terms:
+        """What run.json says beside the configuration."""
+        return Terms(
+            infra=self.settings.infra or "",
+            gpus=self.settings.gpus,
+            spot=self.settings.spot,
+            price=self.plan.estimate.expected.price,
+            budget_usd=self.plan.budget_usd,
+            deadline_at=self.plan.deadline_at,
+            estimate=self.plan.estimate.to_json(),
+        )
+
+    def render(self) -> str:
+        """The task's text. It holds no secret: it is shown, and lies beside the instance."""
+        is_local = self.settings.infra == LOCAL
+        envs = {
+            "FINTTS_STORE": self.store.url,
+            "FINTTS_RUN": self.run,
+            "FINTTS_DEADLINE_AT": _iso(self.plan.deadline_at),
+        }
+        return render(
+            TaskValues(
+                run=self.run,
+                workdir=str(self.bundle),
+                envs=envs | ({"FINTTS_PYTHON": sys.executable} if is_local else {}),
+                infra=self.settings.infra,
+                accelerators=None if is_local else self.settings.gpus,
+                use_spot=self.settings.spot,
+                max_hourly_cost_usd=None if is_local else self.plan.hourly_rate_usd,
+                labels={"fintts-run": self.run},
+            )
+        )
+
+    def journal_entry(self, now: datetime) -> JournalEntry:
+        """What is written down before anything is created."""
+        return JournalEntry(
+            run=self.run,
+            infra=self.settings.infra or "",
+            store=self.store.url,
+            requested_at=now,
+            deadline_at=self.plan.deadline_at,
+            hourly_rate_usd=self.plan.hourly_rate_usd,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `fintts cloud launch --json`."""
+        plan = self.plan
+        return {
+            "run": self.run,
+            "infra": self.settings.infra,
+            "store": self.store.url,
+            "estimated_cost_usd": float(plan.estimate.expected.cost_usd_to_cent),
+            "budget_usd": None if plan.budget_usd is None else float(plan.budget_usd),
+            "deadline_at": _iso(plan.deadline_at),
+        }
+
+
+def prepare(found: ReadSettings, now: datetime) -> Launch:
+    """Looks at data, model, store and earlier runs, and plans; writes nothing.
+
+    Raises:
+        CliError, CostError, TrainerError, StoreError: the run cannot be launched so.
+    """
+    settings = found.settings
+    config = settings.run_config()
+    check_base_model(config.base_model)
+    check_folder(config.data, ModelShape.read(config.base_model)).refuse_problems()
+    name = settings.name or run_start.make_name(config.data, now.date())
+    store = wiring.open_runs(settings)
+    record = run_start.existing_run(store, name)
+    estimate = estimate_run(found).estimate
+    if record is None:
+        plan = plan_launch(estimate, settings.budget_usd, now)
+    else:
+        run_start.refuse_changes(store, record, config)
+        _refuse_live(record)
+        spent = look_at(store, name, wiring.instance_of, now).cost_so_far_usd
+        plan = plan_resumption(estimate, settings.budget_usd, spent, now)
+    bundle = wiring.state_directory() / "bundles" / name
+    return Launch(name, settings, config, plan, store, bundle, record)
+
+
+def _refuse_live(record: RunRecord) -> None:
+    """Raises UsageProblem where an instance works on the run already."""
+    if wiring.instance_of(record).is_live:
+        raise UsageProblem(
+            f"run {record.run} is running already",
+            f"`fintts cloud watch {record.run}` shows it; give a new --name to start another run",
+        )
+
+
+def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], None]) -> None:
+    """Uploads, writes run.json and asks for the instance. What fails or is interrupted leaves
+    nothing running, and no run that never began.
+
+    Raises:
+        CliError, TrainerError, StoreError: it could not be started.
+    """
+    inputs = run_start.upload_inputs(launch.store, launch.config, tell)
+    shutil.rmtree(launch.bundle, ignore_errors=True)
+    bundle = write_bundle(launch.bundle)
+    if launch.resumes is not None:
+        run_start.refuse_other_inputs(launch.resumes, inputs)
+        run_start.go_on(launch.store, launch.resumes)
+        ask_for_instance(launch, infra, journal)
+        return
+    now = datetime.now(UTC)
+    run_start.begin(
+        launch.store, launch.run, launch.config, inputs, launch.terms, now, bundle.digest
+    )
+    try:
+        ask_for_instance(launch, infra, journal)
+    except BaseException:
+        launch.store.delete(layout.run_json_key(launch.run))
+        raise
+
+
+def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
+    """The task, then the journal, then the instance.
+
+    An interruption while the instance comes up takes it down again: what nobody has seen come up,
+    nobody would look for.
+
+    Raises:
+        CloudError: it could not be created.
+        StoreError: the journal cannot be written; nothing was created then.
+        KeyboardInterrupt: it was taken down again.
+    """
+    task = launch.render()
+    journal.write(launch.journal_entry(datetime.now(UTC)))
+    try:
+        infra.launch(launch.run, task)
+    except BaseException:
+        infra.down(launch.run)
+        journal.change(launch.run, gone_at=datetime.now(UTC))
+        raise
+    journal.change(launch.run, created_at=datetime.now(UTC))
+
+
+def _iso(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

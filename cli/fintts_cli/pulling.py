@@ -1,0 +1,142 @@
+"""Brings committed checkpoints here, each verified, and copies none a second time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import UsageProblem
+from fintts_store.errors import StoreError
+from fintts_store.restore import is_whole, restore
+from fintts_store.retention import best_of, newest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from fintts_store.manifest import Manifest
+    from fintts_store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """One checkpoint in its folder; `trouble` says why it is not there."""
+
+    manifest: Manifest
+    path: Path
+    is_best: bool
+    is_last: bool
+    was_there: bool = False
+    trouble: StoreError | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """An element of `checkpoints` in the command's document."""
+        return {
+            "step": self.manifest.step,
+            "path": str(self.path),
+            "bytes": self.manifest.size_bytes,
+            "verified": self.trouble is None,
+            "best": self.is_best,
+            "last": self.is_last,
+        }
+
+
+def newest_of_each_step(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """A step that was done again after a preemption counts as its last instance did it."""
+    by_step: dict[int, Manifest] = {}
+    for manifest in sorted(manifests, key=lambda manifest: manifest.claim):
+        by_step[manifest.step] = manifest
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def choose(
+    manifests: Sequence[Manifest], *, best: bool, last: bool, step: int | None
+) -> list[Manifest]:
+    """Those that were asked for; all of them when nothing particular was.
+
+    Raises:
+        UsageProblem: there is none like that.
+    """
+    if step is not None:
+        chosen = [manifest for manifest in manifests if manifest.step == step]
+        steps = ", ".join(str(manifest.step) for manifest in manifests)
+        return _one(chosen, f"there is no checkpoint of step {step}", f"there are {steps}")
+    if best:
+        found = best_of(manifests)
+        return _one(
+            [found] if found else [],
+            "no checkpoint has a monitored value yet, so none is the best",
+            "--last takes the newest one",
+        )
+    if last:
+        newest = newest_of(manifests)
+        return [newest] if newest else []
+    return list(manifests)
+
+
+def _one(chosen: list[Manifest], sentence: str, hint: str) -> list[Manifest]:
+    if not chosen:
+        raise UsageProblem(sentence, hint)
+    return chosen
+
+
+def pull(
+    store: Store,
+    chosen: Sequence[Manifest],
+    everything: Sequence[Manifest],
+    target: Path,
+    tell: Callable[[str], None],
+) -> list[Pulled]:
+    """Restores the chosen ones into TARGET/checkpoint-STEP/; one that is damaged stops no other.
+
+    Args:
+        everything: all checkpoints of the run, which say which one is the best and the last.
+
+    Raises:
+        UsageProblem: a folder of that name holds something else.
+    """
+    best, newest = best_of(everything), newest_of(everything)
+    places = [(manifest, target / f"checkpoint-{manifest.step}") for manifest in chosen]
+    there = {path for manifest, path in places if _is_there(manifest, path)}
+    pulled: list[Pulled] = []
+    for manifest, path in places:
+        trouble = None if path in there else _restore(store, manifest, path)
+        tell(_sentence(manifest, path, was_there=path in there, trouble=trouble))
+        pulled.append(
+            Pulled(manifest, path, manifest == best, manifest == newest, path in there, trouble)
+        )
+    return pulled
+
+
+def _restore(store: Store, manifest: Manifest, path: Path) -> StoreError | None:
+    try:
+        restore(store, manifest, path)
+    except StoreError as error:
+        return error
+    return None
+
+
+def _sentence(
+    manifest: Manifest, path: Path, *, was_there: bool, trouble: StoreError | None
+) -> str:
+    if trouble is not None:
+        return f"step {manifest.step}: {trouble.message}"
+    megabytes = f"{manifest.size_bytes / 1e6:.1f} MB"
+    verb = "there already, verified" if was_there else f"{megabytes}, verified"
+    return f"step {manifest.step}: {path} ({verb})"
+
+
+def _is_there(manifest: Manifest, path: Path) -> bool:
+    """Whether the folder is this checkpoint, byte for byte.
+
+    Raises:
+        UsageProblem: it is something else, which is not overwritten.
+    """
+    if not path.exists():
+        return False
+    if is_whole(manifest, path):
+        return True
+    raise UsageProblem(
+        f"{path} exists and is not this run's checkpoint of step {manifest.step}",
+        "name another folder by --to, or move this one away",
+    )

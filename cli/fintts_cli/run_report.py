@@ -1,0 +1,185 @@
+"""Estimate against actual: what a run was expected to take and cost, and what it did. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from fintts_cost.forecast import cost_so_far_usd
+from fintts_store.retention import plan_retention
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from pydantic import JsonValue
+
+    from fintts_cli.run_view import RunView
+    from fintts_store.manifest import Manifest
+    from fintts_store.records import MetricRow, Result, RunRecord
+    from fintts_store.retention import Retention
+
+PHASES = ("setup", "training", "validation", "checkpoint", "teardown")
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseDifference:
+    """Seconds of one part of the run; None where it is not known."""
+
+    phase: str
+    estimated_seconds: float | None
+    actual_seconds: float | None
+
+    @property
+    def difference_seconds(self) -> float | None:
+        """More than 0 where it took longer than estimated."""
+        if self.estimated_seconds is None or self.actual_seconds is None:
+            return None
+        return self.actual_seconds - self.estimated_seconds
+
+    def to_json(self) -> dict[str, float | None]:
+        """The three figures."""
+        return {
+            "estimated_seconds": self.estimated_seconds,
+            "actual_seconds": self.actual_seconds,
+            "difference_seconds": self.difference_seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """All that `fintts cloud report` says about a run."""
+
+    view: RunView
+    result: Result | None
+    phases: tuple[PhaseDifference, ...]
+    billed_seconds: float
+    cost_usd: Decimal
+    estimated_cost_usd: Decimal | None
+    estimated_stop_step: int | None
+    hourly_rate_usd: Decimal
+    price_source: str
+    budget_usd: Decimal | None
+    metrics: tuple[MetricRow, ...]
+    kept: Retention
+    uniform_guess: float | None
+    """nats: the loss of a model that knows nothing"""
+
+    @property
+    def difference_usd(self) -> Decimal | None:
+        """Actual less estimated cost."""
+        if self.estimated_cost_usd is None:
+            return None
+        return self.cost_usd - self.estimated_cost_usd
+
+    def to_json(self) -> dict[str, object]:
+        """result.json's content, the money, and the differences phase by phase."""
+        content: dict[str, object] = (
+            {} if self.result is None else self.result.model_dump(mode="json")
+        )
+        return {
+            **self.view.to_json(),
+            **content,
+            "billed_seconds": self.billed_seconds,
+            "cost_usd": _cents(self.cost_usd),
+            "estimated_cost_usd": _cents(self.estimated_cost_usd),
+            "difference_usd": _cents(self.difference_usd),
+            "hourly_rate_usd": float(self.hourly_rate_usd),
+            "price_source": self.price_source,
+            "budget_usd": _cents(self.budget_usd),
+            "phases": {phase.phase: phase.to_json() for phase in self.phases},
+            "checkpoints": [
+                {
+                    "step": kept.manifest.step,
+                    "bytes": kept.manifest.size_bytes,
+                    "value": kept.manifest.value,
+                    "reasons": list(kept.reasons),
+                }
+                for kept in self.kept.keep
+            ],
+        }
+
+
+def build_report(
+    record: RunRecord,
+    view: RunView,
+    result: Result | None,
+    metrics: Sequence[MetricRow],
+    kept: Retention,
+    *,
+    now: datetime,
+    uniform_guess: float | None = None,
+) -> RunReport:
+    """Puts estimate and actual beside each other."""
+    billed_seconds = max(((view.ended_at or now) - view.started_at).total_seconds(), 0.0)
+    rate = record.price.hourly_rate_usd
+    return RunReport(
+        view=view,
+        result=result,
+        phases=_differences(record.estimate, _actual_seconds(view, result)),
+        billed_seconds=billed_seconds,
+        cost_usd=cost_so_far_usd(billed_seconds, rate),
+        estimated_cost_usd=_decimal(record.estimate.get("cost_usd")),
+        estimated_stop_step=_stop_step(record.estimate),
+        hourly_rate_usd=rate,
+        price_source=record.price.source,
+        budget_usd=record.budget_usd,
+        metrics=tuple(metrics),
+        kept=kept,
+        uniform_guess=uniform_guess,
+    )
+
+
+def kept_of(record: RunRecord, manifests: Sequence[Manifest]) -> Retention:
+    """What is committed, each with the reasons for which it stays."""
+    checkpoints = record.config.get("checkpoints")
+    keep_last = checkpoints.get("keep_last") if isinstance(checkpoints, dict) else None
+    return plan_retention(
+        manifests, keep_last=keep_last if isinstance(keep_last, int) else 1, keep_best=True
+    )
+
+
+def _actual_seconds(view: RunView, result: Result | None) -> dict[str, float]:
+    """By part, as the trainer booked them; what it could not see is booked here.
+
+    It is billed from the request for the instance, before the trainer starts, and until the
+    instance is gone, after the trainer has ended. After a preemption these moments are another
+    instance's, so the trainer's own figures are left alone.
+    """
+    if result is None:
+        return {}
+    seconds = dict(result.phase_seconds)
+    if result.claims == 1 and seconds:
+        before = (result.started_at - view.started_at).total_seconds()
+        after = (view.ended_at - result.ended_at).total_seconds() if view.ended_at else 0.0
+        seconds["setup"] = seconds.get("setup", 0.0) + max(before, 0.0)
+        seconds["teardown"] = seconds.get("teardown", 0.0) + max(after, 0.0)
+    return seconds
+
+
+def _differences(
+    estimate: Mapping[str, JsonValue], actual: Mapping[str, float]
+) -> tuple[PhaseDifference, ...]:
+    estimated = {phase: estimate.get(f"{phase}_seconds") for phase in PHASES}
+    return tuple(
+        PhaseDifference(
+            phase, float(seconds) if isinstance(seconds, int | float) else None, actual.get(phase)
+        )
+        for phase, seconds in estimated.items()
+    )
+
+
+def _stop_step(estimate: Mapping[str, JsonValue]) -> int | None:
+    scenarios = estimate.get("scenarios")
+    expected = scenarios.get("expected") if isinstance(scenarios, dict) else None
+    step = expected.get("stop_step") if isinstance(expected, dict) else None
+    return step if isinstance(step, int) else None
+
+
+def _decimal(number: JsonValue) -> Decimal | None:
+    return Decimal(str(number)) if isinstance(number, int | float) else None
+
+
+def _cents(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(round(amount, 2))

@@ -1,0 +1,155 @@
+"""The beginning of a run: its name, its inputs in the store, and run.json, written once."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from fintts_cli.errors import UsageProblem
+from fintts_cli.run_inputs import check_base_model, upload_base_model, upload_dataset
+from fintts_cost import __version__
+from fintts_store.errors import KeyNotFound
+from fintts_store.records import PriceRef, RunRecord
+from fintts_store.runs import create_run, read_result, read_run, withdraw_stop
+from fintts_trainer.config import RunConfig
+from fintts_trainer.shape import ModelShape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from fintts_cli.launch_plan import Terms
+    from fintts_store.records import BaseModelRef, DatasetRef
+    from fintts_store.store import Store
+
+LONGEST_STEM = 24
+ANOTHER_NAME = "--name to start another run"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run reads, as it lies in the store."""
+
+    dataset: DatasetRef
+    base_model: BaseModelRef
+
+
+def make_name(data: Path, today: date, token: str | None = None) -> str:
+    """kalevala-20261123-a1b2, from the data folder; one called `data` is named by its parent."""
+    token = token or secrets.token_hex(2)
+    folder = data.absolute()
+    stem = folder.parent.name if folder.name.lower() in ("data", "dataset") else folder.name
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:LONGEST_STEM].strip("-")
+    return f"{plain or 'run'}-{today:%Y%m%d}-{token}"
+
+
+def existing_run(store: Store, name: str) -> RunRecord | None:
+    """The run of this name, if there is one."""
+    try:
+        return read_run(store, name)
+    except KeyNotFound:
+        return None
+
+
+def upload_inputs(store: Store, config: RunConfig, tell: Callable[[str], None]) -> Inputs:
+    """Brings data set and base model into the store, each once.
+
+    Raises:
+        TrainerError: data or base model cannot be trained with.
+        StoreError: the store does not take them.
+    """
+    check_base_model(config.base_model)
+    shape = ModelShape.read(config.base_model)
+    dataset = upload_dataset(store, config.data, shape, tell)
+    return Inputs(dataset, upload_base_model(store, config.base_model, tell))
+
+
+def refuse_changes(store: Store, record: RunRecord, config: RunConfig) -> None:
+    """A run goes on only as what it was begun, and only when it has not ended.
+
+    Raises:
+        UsageProblem: it has ended, or something differs, which is named.
+    """
+    result = read_result(store, record.run)
+    if result is not None:
+        raise UsageProblem(
+            f"run {record.run} has ended already, by {result.stop_reason} at step {result.step}",
+            f"give a new {ANOTHER_NAME}",
+        )
+    _refuse(record, _differences(record, config))
+
+
+def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
+    """The same for what lies in the folders: places may change, content may not.
+
+    Raises:
+        UsageProblem: data set or base model are others than the run was begun with.
+    """
+    data_differ = record.dataset.sha256 != inputs.dataset.sha256
+    model_differs = record.base_model.digest != inputs.base_model.digest
+    data = ["data: the content of the folder"] if data_differ else []
+    model = ["base_model: the content of its files"] if model_differs else []
+    _refuse(record, data + model)
+
+
+def _refuse(record: RunRecord, differences: list[str]) -> None:
+    if differences:
+        raise UsageProblem(
+            f"run {record.run} was begun with another configuration: {'; '.join(differences)}",
+            f"take these back, or give a new {ANOTHER_NAME}",
+        )
+
+
+def _differences(record: RunRecord, config: RunConfig) -> list[str]:
+    try:
+        return RunConfig.model_validate(record.config).differences(config)
+    except ValidationError:
+        return ["its configuration is that of another version of fintts"]
+
+
+def begin(
+    store: Store,
+    name: str,
+    config: RunConfig,
+    inputs: Inputs,
+    terms: Terms,
+    now: datetime,
+    bundle_digest: str | None = None,
+) -> RunRecord:
+    """Writes run.json.
+
+    Raises:
+        KeyExists: somebody else has begun a run of this name just now.
+        StoreError: the store cannot be written.
+    """
+    price = terms.price
+    record = RunRecord(
+        run=name,
+        created_at=now,
+        fintts_version=__version__,
+        bundle_digest=bundle_digest,
+        config=config.model_dump(mode="json"),
+        dataset=inputs.dataset,
+        base_model=inputs.base_model,
+        price=PriceRef(
+            hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of
+        ),
+        budget_usd=terms.budget_usd,
+        deadline_at=terms.deadline_at,
+        estimate=dict(terms.estimate),
+        infra=terms.infra,
+        gpus=terms.gpus,
+        spot=terms.spot,
+    )
+    create_run(store, record)
+    return record
+
+
+def go_on(store: Store, record: RunRecord) -> None:
+    """Takes back an earlier request to stop, which would end the resumed run at once."""
+    withdraw_stop(store, record.run)

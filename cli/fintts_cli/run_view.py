@@ -1,0 +1,218 @@
+"""One run as the terminal shows it: what was asked, the heartbeat, its end, its instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fintts_cost.forecast import cost_so_far_usd, cost_to_finish_usd
+from fintts_store.records import Phase, StopReason
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from fintts_store.records import Result, RunRecord, Status
+
+STALE_AFTER = timedelta(seconds=120)
+"""A heartbeat comes every few seconds; after two minutes without one something is wrong."""
+
+BAD_ENDINGS = (StopReason.FAILED, StopReason.NAN_LOSS)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    """What this machine knows of a run's instance; `is_live` is None where nobody can tell."""
+
+    name: str | None = None
+    is_live: bool | None = None
+    phase: Phase | None = None
+    """what the infra says that it is doing, before the trainer speaks for itself"""
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """What `ps`, `watch` and `report` say about a run at one moment. Times are aware and UTC."""
+
+    run: str
+    phase: Phase
+    step: int
+    max_steps: int
+    loss: float | None
+    validation_value: float | None
+    best_step: int | None
+    best_value: float | None
+    stop_reason: StopReason | None
+    message: str | None
+    started_at: datetime
+    updated_at: datetime | None
+    ended_at: datetime | None
+    deadline_at: datetime
+    seconds_per_step: float | None
+    eta_seconds: float | None
+    hourly_rate_usd: Decimal
+    cost_so_far_usd: Decimal
+    cost_to_finish_usd: Decimal | None
+    infra: str
+    gpus: str
+    instance: str | None
+    instance_is_live: bool | None
+
+    @property
+    def milestone(self) -> tuple[object, ...]:
+        """Changes when there is news: another phase of life, a check, the end."""
+        at_work = self.phase in (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
+        phase = Phase.TRAINING if at_work else self.phase
+        return phase, self.stop_reason, self.validation_value, self.message
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen: it is done or failed, and its instance is gone."""
+        return self.phase in (Phase.DONE, Phase.FAILED) and not self.instance_is_live
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether there is a result to be content with."""
+        return self.stop_reason is not None and self.stop_reason not in BAD_ENDINGS
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `fintts cloud ps --json`, one run of it."""
+        return {
+            "run": self.run,
+            "phase": str(self.phase),
+            "step": self.step,
+            "max_steps": self.max_steps,
+            "loss": self.loss,
+            "started_at": _iso(self.started_at),
+            "deadline_at": _iso(self.deadline_at),
+            "cost_so_far_usd": _cents(self.cost_so_far_usd),
+            "cost_to_finish_usd": _cents(self.cost_to_finish_usd),
+            "infra": self.infra,
+            "instance": self.instance,
+            "instance_is_live": self.instance_is_live,
+            "best_step": self.best_step,
+            "best_value": self.best_value,
+            "eta_seconds": self.eta_seconds,
+            "updated_at": _iso(self.updated_at),
+            "ended_at": _iso(self.ended_at),
+            "stop_reason": None if self.stop_reason is None else str(self.stop_reason),
+            "message": self.message,
+        }
+
+
+def view_run(
+    record: RunRecord,
+    status: Status | None,
+    result: Result | None,
+    instance: InstanceView,
+    now: datetime,
+) -> RunView:
+    """Merges what the store and the infra say about a run."""
+    if status is not None and instance.created_at and status.updated_at < instance.created_at:
+        status = _of_an_earlier_instance(status)
+    phase, message = _phase(status, result, instance, now)
+    ended_at = _ended_at(status, result, instance)
+    started_at = instance.created_at or record.created_at
+    eta_seconds = _eta(phase, status)
+    rate = record.price.hourly_rate_usd
+    was_asked_for = status is not None or instance.name is not None
+    billed_seconds = ((ended_at or now) - started_at).total_seconds() if was_asked_for else 0.0
+    last = result or status
+    return RunView(
+        run=record.run,
+        phase=phase,
+        step=last.step if last else 0,
+        max_steps=_max_steps(record, status),
+        loss=status.loss if status else None,
+        validation_value=status.validation_value if status else None,
+        best_step=last.best_step if last else None,
+        best_value=last.best_value if last else None,
+        stop_reason=result.stop_reason if result else None,
+        message=message,
+        started_at=started_at,
+        updated_at=status.updated_at if status else None,
+        ended_at=ended_at,
+        deadline_at=status.deadline_at if status else record.deadline_at,
+        seconds_per_step=status.seconds_per_step if status else None,
+        eta_seconds=eta_seconds,
+        hourly_rate_usd=rate,
+        cost_so_far_usd=cost_so_far_usd(billed_seconds, rate),
+        cost_to_finish_usd=cost_to_finish_usd(eta_seconds, rate),
+        infra=record.infra,
+        gpus=record.gpus,
+        instance=instance.name,
+        instance_is_live=instance.is_live,
+    )
+
+
+def _of_an_earlier_instance(status: Status) -> Status:
+    """The heartbeat of an instance that is gone says where the run stands, not what it does."""
+    return status.model_copy(update={"phase": Phase.PROVISIONING, "eta_seconds": None})
+
+
+def _phase(
+    status: Status | None, result: Result | None, instance: InstanceView, now: datetime
+) -> tuple[Phase, str | None]:
+    """The phase, and what there is to say about it."""
+    if result is not None:
+        if instance.is_live:
+            return Phase.TEARING_DOWN, result.message
+        return (Phase.FAILED if result.stop_reason in BAD_ENDINGS else Phase.DONE), result.message
+    if instance.is_live is False:
+        return Phase.FAILED, _lost(status)
+    if status is None:
+        return instance.phase or Phase.PENDING, None
+    if status.phase == Phase.PROVISIONING:
+        return instance.phase or Phase.PROVISIONING, None
+    silence = now - status.updated_at
+    if silence > STALE_AFTER:
+        return status.phase, f"no heartbeat for {silence.total_seconds() / 60:.0f} minutes"
+    return status.phase, status.message
+
+
+def _lost(status: Status | None) -> str:
+    if status is None:
+        return "the instance is gone, and the trainer never wrote a heartbeat: see the logs"
+    committed = status.last_committed_step
+    saved = "no checkpoint" if committed is None else f"the checkpoint of step {committed}"
+    reason = f" ({status.message})" if status.message else ""
+    return f"the instance ended at step {status.step} without a result{reason}; {saved} was saved"
+
+
+def _ended_at(
+    status: Status | None, result: Result | None, instance: InstanceView
+) -> datetime | None:
+    """When billing ended; None while it goes on."""
+    if instance.is_live:
+        return None
+    if instance.ended_at is not None:
+        return instance.ended_at
+    if result is not None:
+        return result.ended_at
+    if instance.is_live is False and status is not None:
+        return status.updated_at
+    return instance.created_at if instance.is_live is False else None
+
+
+def _eta(phase: Phase, status: Status | None) -> float | None:
+    if phase in (Phase.DONE, Phase.FAILED, Phase.TEARING_DOWN):
+        return 0.0
+    return status.eta_seconds if status else None
+
+
+def _max_steps(record: RunRecord, status: Status | None) -> int:
+    if status is not None:
+        return status.max_steps
+    training = record.config.get("training")
+    steps = training.get("max_steps") if isinstance(training, dict) else None
+    return steps if isinstance(steps, int) else 0
+
+
+def _cents(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(round(amount, 2))
+
+
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,54 @@
+"""The trainer as a child process of this terminal: signals reach it once, and it ends before us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+FORWARDED = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
+}
+"""A closed terminal is no reason to lose what was trained: the trainer saves and ends."""
+
+
+def require_trainer() -> None:
+    """Raises UsageProblem where the trainer's packages are not installed."""
+    if any(find_spec(package) is None for package in ("torch", "peft", "accelerate")):
+        raise UsageProblem(
+            "the trainer's packages are not installed here", "pip install 'fintts[trainer]'"
+        )
+
+
+def run_trainer(environment: Mapping[str, str]) -> int:
+    """Runs `python -m fintts_trainer run` with this terminal's output; returns its exit code.
+
+    It gets a process group of its own: Ctrl-C would reach it twice otherwise, by the terminal and
+    from here, and a second one means to it that it must not even save.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "fintts_trainer", "run"],
+        env=os.environ | environment,
+        process_group=0,
+    )
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        child.send_signal(FORWARDED[signal.Signals(number)])
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,55 @@
+"""A series of values as a few lines of text."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+LEVELS = len(BLOCKS) - 1
+
+
+def plot(points: Sequence[tuple[int, float]], *, width: int = 64, height: int = 8) -> list[str]:
+    """Columns of blocks with the largest and the smallest value at the side.
+
+    Args:
+        points: (step, value) by step; values that are not finite are left out. Several that
+            fall into one column are averaged.
+    """
+    finite = [(step, value) for step, value in points if math.isfinite(value)]
+    if len(finite) < 2:
+        return []
+    columns = _columns(finite, width)
+    low, high = min(columns), max(columns)
+    span = (high - low) or 1.0
+    # The lowest value keeps one eighth of a block, so that no column looks empty.
+    filled = [1 + round((value - low) / span * (height * LEVELS - 1)) for value in columns]
+    rows = [_row(filled, height - 1 - number) for number in range(height)]
+    labels = [f"{high:.4f}", *[""] * (height - 2), f"{low:.4f}"]
+    margin = max(len(label) for label in labels)
+    lines = [f"{label:>{margin}} ┤{row}".rstrip() for label, row in zip(labels, rows, strict=True)]
+    first, last = f"step {finite[0][0]}", f"step {finite[-1][0]}"
+    gap = " " * max(len(columns) - len(first) - len(last), 1)
+    return [*lines, f"{'':>{margin}}  {first}{gap}{last}"]
+
+
+def _columns(points: Sequence[tuple[int, float]], width: int) -> list[float]:
+    """At most `width` averages over equally long stretches of steps; an empty one repeats."""
+    first, last = points[0][0], points[-1][0]
+    count = min(width, len(points))
+    buckets: list[list[float]] = [[] for _ in range(count)]
+    for step, value in points:
+        place = (step - first) * count // (last - first + 1)
+        buckets[place].append(value)
+    columns: list[float] = []
+    for bucket in buckets:
+        columns.append(sum(bucket) / len(bucket) if bucket else columns[-1])
+    return columns
+
+
+def _row(filled: Sequence[int], above: int) -> str:
+    """The row that has `above` rows below it."""
+    return "".join(BLOCKS[min(max(eighths - above * LEVELS, 0), LEVELS)] for eighths in filled)

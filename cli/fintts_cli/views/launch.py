@@ -1,0 +1,45 @@
+"""The plan of a launch as the user sees it before saying yes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.units import dollars, duration, hourly, table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fintts_cli.launch_plan import LaunchPlan
+    from fintts_cost.bill import Bill
+
+
+def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str:
+    """Run and place, the bill in three scenarios, and the deadline.
+
+    Args:
+        where: infra and accelerator, such as `local, A100-80GB:1, on-demand`.
+    """
+    made = plan.estimate
+    step = f"{made.given.seconds_per_step:g} s a step ({made.given.seconds_per_step_source})"
+    rate = f"{hourly(plan.hourly_rate_usd)} ({made.expected.price.source})"
+    rows = [
+        _row("earliest", made.earliest),
+        _row("expected", made.expected),
+        _row("worst", made.worst),
+    ]
+    scenarios = table(("", "COST", "TIME", "STOPS AT STEP"), rows).splitlines()
+    deadline = plan.deadline_at.astimezone()
+    day = "" if deadline.date() == now.astimezone().date() else f"{deadline:%Y-%m-%d} "
+    return "\n".join(
+        [
+            f"Run {run} on {where}",
+            f"  {rate}, {step}",
+            *(f"  {line}" for line in scenarios),
+            f"  deadline {day}{deadline:%H:%M}: {plan.deadline_sentence}",
+        ]
+    )
+
+
+def _row(name: str, bill: Bill) -> tuple[str, ...]:
+    time = duration(float(bill.total_seconds))
+    return name, dollars(bill.cost_usd), time, f"{bill.stop_step:,}"

@@ -1,0 +1,146 @@
+"""A run's report as text: estimate against actual, loss curve, checks, checkpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.curve import plot
+from fintts_cli.views.units import NOTHING, dollars, duration, hourly, size, table, value
+
+if TYPE_CHECKING:
+    from fintts_cli.run_report import PhaseDifference, RunReport
+    from fintts_store.records import MetricRow
+
+SHOWN_CHECKS = 20
+
+
+def render_report(report: RunReport) -> str:
+    """The whole report, section by section."""
+    sections = [
+        _head(report),
+        _phases(report),
+        _money(report),
+        _curve(report),
+        _checks(report),
+        _checkpoints(report),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
+def _head(report: RunReport) -> list[str]:
+    view = report.view
+    ending = f"{view.stop_reason or view.phase} at step {view.step} of {view.max_steps}"
+    lines = [f"Run {view.run} on {view.infra}: {ending}"]
+    if view.best_step is not None:
+        monitor = report.result.monitor if report.result else "value"
+        lines.append(f"  best {monitor} {value(view.best_value)} at step {view.best_step}")
+    if report.result is not None:
+        result = report.result
+        if result.initial_validation_value is not None:
+            lines.append(f"  before training {value(result.initial_validation_value)}")
+        lines.append(f"  samples seen {result.samples_seen:,}; instances {result.claims}")
+    if view.message:
+        lines.append(f"  {view.message}")
+    return lines
+
+
+def _phases(report: RunReport) -> list[str]:
+    expected = report.estimated_stop_step
+    header = "Time, estimate against actual"
+    if expected is not None:
+        header += f" (estimated to step {expected}, ended at {report.view.step})"
+    rows = [_phase_row(phase) for phase in report.phases]
+    known = [p.estimated_seconds for p in report.phases if p.estimated_seconds is not None]
+    total = sum(known) if known else None
+    rows.append(
+        (
+            "billed",
+            duration(total),
+            duration(report.billed_seconds),
+            _signed(None if total is None else report.billed_seconds - total),
+        )
+    )
+    return [header, _indented(table(("", "ESTIMATE", "ACTUAL", "DIFFERENCE"), rows))]
+
+
+def _phase_row(phase: PhaseDifference) -> tuple[str, ...]:
+    return (
+        phase.phase,
+        duration(phase.estimated_seconds),
+        duration(phase.actual_seconds),
+        _signed(phase.difference_seconds),
+    )
+
+
+def _signed(seconds: float | None) -> str:
+    if seconds is None:
+        return NOTHING
+    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds))}"
+
+
+def _money(report: RunReport) -> list[str]:
+    lines = [
+        f"Cost {dollars(report.cost_usd)}, estimated {dollars(report.estimated_cost_usd)}",
+        f"  {report.billed_seconds:,.0f} s billed at {hourly(report.hourly_rate_usd)}"
+        f" (price from {report.price_source})",
+    ]
+    if report.result is not None and report.result.claims > 1:
+        lines.append(f"  the bill is that of the last of {report.result.claims} instances")
+    if report.budget_usd is not None:
+        lines.append(f"  budget {dollars(report.budget_usd)}")
+    return lines
+
+
+def _curve(report: RunReport) -> list[str]:
+    rows = [row for row in report.metrics if row.kind == "train" and "loss" in row.values]
+    drawn = plot([(row.step, row.values["loss"]) for row in rows])
+    if not drawn:
+        return []
+    lines = ["Training loss (nats)", *(f"  {line}" for line in drawn)]
+    if report.uniform_guess is not None:
+        lines.append(f"  a uniform guess over all tokens and codes: {value(report.uniform_guess)}")
+    return lines
+
+
+def _checks(report: RunReport) -> list[str]:
+    rows = [row for row in report.metrics if row.kind == "validation"]
+    if not rows:
+        return []
+    hidden = len(rows) - SHOWN_CHECKS
+    title = "Validation checks" + (
+        f" (the last {SHOWN_CHECKS} of {len(rows)})" if hidden > 0 else ""
+    )
+    header = ("STEP", "LOSS", "TOKEN LOSS", "CODE LOSS", "TOP-5", "")
+    shown = [_check_row(row, report.view.best_step) for row in rows[-SHOWN_CHECKS:]]
+    return [title, _indented(table(header, shown, left=0))]
+
+
+def _check_row(row: MetricRow, best_step: int | None) -> tuple[str, ...]:
+    accuracy = row.values.get("top5_accuracy")
+    return (
+        str(row.step),
+        value(row.values.get("loss")),
+        value(row.values.get("token_loss")),
+        value(row.values.get("code_loss")),
+        NOTHING if accuracy is None else f"{100 * accuracy:.1f} %",
+        "best" if row.step == best_step else "",
+    )
+
+
+def _checkpoints(report: RunReport) -> list[str]:
+    if not report.kept.keep:
+        return ["Checkpoints: none"]
+    rows = [
+        (
+            str(kept.manifest.step),
+            size(kept.manifest.size_bytes),
+            value(kept.manifest.value),
+            ", ".join(kept.reasons),
+        )
+        for kept in report.kept.keep
+    ]
+    return ["Checkpoints kept", _indented(table(("STEP", "SIZE", "VALUE", "WHY"), rows, left=0))]
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -1,0 +1,77 @@
+"""Runs as text: the table of `ps`, and the one line of `watch`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.units import NOTHING, dollars, duration, moment, table, value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from fintts_cli.run_view import RunView
+
+COLUMNS = (
+    "RUN",
+    "PHASE",
+    "STEP",
+    "LOSS",
+    "BEST",
+    "$ SO FAR",
+    "$ TO GO",
+    "ETA",
+    "DEADLINE",
+    "WHERE",
+)
+
+
+def render_runs(views: Sequence[RunView], now: datetime) -> str:
+    """One line a run, newest first, and below the table what is to be said about single runs."""
+    if not views:
+        return "no runs yet"
+    lines = [table(COLUMNS, [_row(view, now) for view in views], left=2)]
+    notes = [f"{view.run}: {view.message}" for view in views if view.message]
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _row(view: RunView, now: datetime) -> tuple[str, ...]:
+    return (
+        view.run,
+        _phase(view),
+        f"{view.step}/{view.max_steps}",
+        value(view.loss),
+        _best(view),
+        dollars(view.cost_so_far_usd),
+        dollars(view.cost_to_finish_usd),
+        NOTHING if not view.eta_seconds else duration(view.eta_seconds),
+        NOTHING if view.has_ended else moment(view.deadline_at, now),
+        view.infra,
+    )
+
+
+def _phase(view: RunView) -> str:
+    """`done` alone says little: why it ended stands beside it."""
+    if view.stop_reason is None or str(view.stop_reason) == str(view.phase):
+        return str(view.phase)
+    return f"{view.phase} ({view.stop_reason})"
+
+
+def _best(view: RunView) -> str:
+    return NOTHING if view.best_step is None else f"{value(view.best_value)} @ {view.best_step}"
+
+
+def render_live_line(view: RunView, now: datetime) -> str:
+    """step 120/3000 · loss 4.2100 · best 4.1000 @ 100 · ETA 3 min 05 s · $0.12 so far · …"""
+    parts = [
+        view.run,
+        _phase(view),
+        f"step {view.step}/{view.max_steps}",
+        "" if view.loss is None else f"loss {value(view.loss)}",
+        "" if view.best_step is None else f"best {_best(view)}",
+        "" if not view.eta_seconds else f"ETA {duration(view.eta_seconds)}",
+        f"{dollars(view.cost_so_far_usd)} so far",
+        "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
+        "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
+    ]
+    return " · ".join(part for part in parts if part)

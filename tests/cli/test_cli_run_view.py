@@ -1,0 +1,117 @@
+"""One pure function says what a run is doing, from records, heartbeat, result and instance."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from fintts_cli.following import follow
+from fintts_cli.run_view import InstanceView, RunView, view_run
+from fintts_store.records import Phase, StopReason
+from run_samples import MINUTE, START, record, result, status
+
+LIVE = InstanceView("pid 7", is_live=True, phase=Phase.PROVISIONING, created_at=START)
+GONE = InstanceView("pid 7", is_live=False, created_at=START, ended_at=START + 12 * MINUTE)
+UNKNOWN = InstanceView()
+NOW = START + 10 * MINUTE
+
+
+def test_a_run_without_heartbeat_is_pending_then_provisioning() -> None:
+    assert view_run(record(), None, None, UNKNOWN, NOW).phase == Phase.PENDING
+    assert view_run(record(), None, None, UNKNOWN, NOW).cost_so_far_usd == 0
+    view = view_run(record(), None, None, LIVE, NOW)
+    assert view.phase == Phase.PROVISIONING
+    assert view.cost_so_far_usd == Decimal("0.2")
+    assert (view.step, view.max_steps, view.loss) == (0, 3000, None)
+    assert view.cost_to_finish_usd is None
+
+
+def test_a_heartbeat_says_where_it_is_and_what_it_costs() -> None:
+    view = view_run(record(), status(), None, LIVE, NOW)
+    assert (view.phase, view.step, view.loss) == (Phase.TRAINING, 1000, 4.25)
+    assert view.cost_so_far_usd == Decimal("0.2")
+    assert view.cost_to_finish_usd == Decimal("0.3")
+    assert not view.has_ended
+
+
+def test_billing_goes_on_until_the_instance_is_gone() -> None:
+    view = view_run(record(), status(), result(), LIVE, START + 30 * MINUTE)
+    assert view.phase == Phase.TEARING_DOWN
+    assert not view.has_ended
+    assert view.cost_so_far_usd == Decimal("0.6")
+    gone = view_run(record(), status(), result(), GONE, START + 30 * MINUTE)
+    assert gone.phase == Phase.DONE
+    assert gone.has_ended
+    assert gone.cost_so_far_usd == Decimal("0.24")
+    assert gone.cost_to_finish_usd == 0
+
+
+def test_from_another_laptop_the_result_alone_says_that_it_ended() -> None:
+    view = view_run(record(), status(), result(), UNKNOWN, START + 30 * MINUTE)
+    assert view.has_ended
+    assert view.ended_well
+    assert view.cost_so_far_usd == Decimal("0.4")
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_only_failed_and_nan_are_bad_endings(reason: StopReason) -> None:
+    view = view_run(record(), status(), result(stop_reason=reason, message="why"), GONE, NOW)
+    bad = reason in (StopReason.FAILED, StopReason.NAN_LOSS)
+    assert view.phase == (Phase.FAILED if bad else Phase.DONE)
+    assert view.ended_well is not bad
+    assert view.message == "why"
+
+
+def test_a_vanished_instance_is_a_failure_that_says_what_is_saved() -> None:
+    view = view_run(record(), status(message="disk full"), None, GONE, NOW)
+    assert view.phase == Phase.FAILED
+    assert view.has_ended
+    assert not view.ended_well
+    assert "ended at step 1000 without a result (disk full)" in str(view.message)
+    assert "checkpoint of step 1000 was saved" in str(view.message)
+    bare = view_run(record(), status(last_committed_step=None), None, GONE, NOW)
+    assert "no checkpoint was saved" in str(bare.message)
+    silent = view_run(record(), None, None, GONE, NOW)
+    assert "never wrote a heartbeat" in str(silent.message)
+
+
+def test_a_stale_heartbeat_is_said_and_not_taken_for_the_end() -> None:
+    view = view_run(record(), status(), None, LIVE, START + 15 * MINUTE)
+    assert view.phase == Phase.TRAINING
+    assert view.message == "no heartbeat for 5 minutes"
+
+
+def test_the_heartbeat_of_an_earlier_instance_says_where_the_run_stands() -> None:
+    again = InstanceView("pid 9", is_live=True, phase=Phase.SETUP, created_at=START + 20 * MINUTE)
+    view = view_run(record(), status(), None, again, START + 21 * MINUTE)
+    assert (view.phase, view.step, view.message) == (Phase.SETUP, 1000, None)
+    assert view.eta_seconds is None
+    assert view.cost_so_far_usd == Decimal("0.02")
+
+
+def test_the_document_has_the_contracts_keys() -> None:
+    document = view_run(record(), status(), None, LIVE, NOW).to_json()
+    contract = {
+        "run", "phase", "step", "max_steps", "loss", "started_at", "deadline_at",
+        "cost_so_far_usd", "cost_to_finish_usd", "infra", "instance",
+    }  # fmt: skip
+    assert contract <= set(document)
+    assert document["started_at"] == "2026-11-23T09:00:00Z"
+    assert document["cost_so_far_usd"] == 0.2
+    assert document["phase"] == "training"
+
+
+def test_following_ends_with_the_run_or_with_patience() -> None:
+    running = view_run(record(), status(), None, LIVE, NOW)
+    ended = view_run(record(), status(), result(), GONE, NOW)
+    views = iter([running, running, ended])
+    shown: list[RunView] = []
+    waits: list[float] = []
+    last = follow(lambda: next(views), shown.append, waits.append)
+    assert last is ended
+    assert shown == [running, running, ended]
+    assert len(waits) == 2
+    waits.clear()
+    assert follow(lambda: running, shown.append, waits.append, limit_seconds=3) is running
+    assert sum(waits) == 3

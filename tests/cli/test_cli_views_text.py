@@ -1,0 +1,152 @@
+"""What runs and reports look like, read once and kept as golden files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from fintts_cli.run_report import RunReport, build_report, kept_of
+from fintts_cli.run_view import InstanceView, view_run
+from fintts_cli.views.curve import plot
+from fintts_cli.views.report import render_report
+from fintts_cli.views.runs import render_live_line, render_runs
+from fintts_cli.views.units import dollars, duration, size
+from run_samples import MINUTE, START, manifest, metrics, record, result, status
+
+NOW = START + 30 * MINUTE
+GONE = InstanceView("pid 7", is_live=False, created_at=START, ended_at=START + 21 * MINUTE)
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local times in golden files are UTC everywhere."""
+    import time
+
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+def report() -> RunReport:
+    manifests = [manifest(900, 4.4), manifest(1300, 5.2), manifest(1400, 5.4)]
+    return build_report(
+        record(budget_usd=Decimal("2.00")),
+        view_run(record(), status(), result(), GONE, NOW),
+        result(),
+        metrics(),
+        kept_of(record(), manifests),
+        now=NOW,
+        uniform_guess=10.0229,
+    )
+
+
+def test_a_report_puts_estimate_and_actual_beside_each_other(
+    golden: Callable[[str, str], None],
+) -> None:
+    golden("cli_report.txt", render_report(report()) + "\n")
+
+
+def test_the_reports_document_has_the_contracts_keys() -> None:
+    document = json.loads(json.dumps(report().to_json()))
+    contract = {
+        "stop_reason", "step", "best_step", "best_value", "kept_steps", "phase_seconds",
+        "samples_seen", "claims", "billed_seconds", "cost_usd", "estimated_cost_usd",
+        "hourly_rate_usd", "price_source",
+    }  # fmt: skip
+    assert contract <= set(document)
+    assert document["billed_seconds"] == 21 * 60
+    assert document["cost_usd"] == 0.42
+    assert document["difference_usd"] == -0.08
+    assert document["phases"]["training"] == {
+        "estimated_seconds": 1200.0,
+        "actual_seconds": 560.0,
+        "difference_seconds": -640.0,
+    }
+    assert [(c["step"], c["reasons"]) for c in document["checkpoints"]] == [
+        (900, ["best"]),
+        (1300, ["last"]),
+        (1400, ["last"]),
+    ]
+
+
+def test_a_run_that_goes_on_has_a_report_too() -> None:
+    live = InstanceView("pid 7", is_live=True, created_at=START)
+    view = view_run(record(), status(), None, live, START + 10 * MINUTE)
+    made = build_report(
+        record(estimate={}), view, None, [], kept_of(record(), []), now=START + 10 * MINUTE
+    )
+    text = render_report(made)
+    assert "training at step 1000 of 3000" in text
+    assert "Checkpoints: none" in text
+    assert made.to_json()["billed_seconds"] == 600
+    assert made.to_json()["estimated_cost_usd"] is None
+
+
+def test_the_table_of_runs(golden: Callable[[str, str], None]) -> None:
+    live = InstanceView("pid 8", is_live=True, created_at=START)
+    later = record(run="other-2", created_at=START + 5 * MINUTE, infra="aws/us-east-1")
+    views = [
+        view_run(later, None, None, InstanceView(), NOW),
+        view_run(record(), status(updated_at=NOW), None, live, NOW),
+        view_run(record(run="old"), status(), result(), GONE, NOW),
+        view_run(record(run="lost"), status(), None, GONE, NOW),
+    ]
+    golden("cli_ps.txt", render_runs(views, NOW) + "\n")
+
+
+def test_no_runs_are_said_in_words() -> None:
+    assert render_runs([], NOW) == "no runs yet"
+
+
+def test_the_live_line_says_what_the_contract_names() -> None:
+    live = InstanceView("pid 8", is_live=True, created_at=START)
+    now = START + 10 * MINUTE
+    line = render_live_line(view_run(record(), status(), None, live, now), now)
+    assert line == (
+        "kalevala-1 · training · step 1000/3000 · loss 4.2500 · best 4.4000 @ 900 · "
+        "ETA 15 min 00 s · $0.20 so far · $0.30 to go · deadline 10:00"
+    )
+
+
+def test_a_curve_falls_from_left_to_right() -> None:
+    lines = plot([(step, 10.0 - step / 10) for step in range(1, 100)], width=20, height=3)
+    assert len(lines) == 4
+    assert lines[0].startswith(" 9.") or "┤█" in lines[0]
+    top, bottom = lines[0].split("┤")[1], lines[2].split("┤")[1]
+    assert top[0] == "█"
+    assert len(top) < 20
+    assert bottom[-1] != " "
+    assert "step 1" in lines[3]
+    assert "step 99" in lines[3]
+
+
+def test_a_curve_leaves_out_what_is_no_number() -> None:
+    assert plot([(1, float("nan")), (2, 1.0)]) == []
+    assert plot([]) == []
+    flat = plot([(1, 2.0), (2, 2.0), (3, float("inf"))])
+    assert flat[0].startswith("2.0000 ┤")
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("5.324", "$5.32"), ("0.004", "<$0.01"), ("0", "$0.00"), ("1234.5", "$1,234.50")],
+)
+def test_dollars_are_shown_to_the_cent(amount: str, text: str) -> None:
+    assert dollars(Decimal(amount)) == text
+
+
+def test_units_are_readable() -> None:
+    assert [duration(seconds) for seconds in (0.0, 59.94, 61, 15960, None)] == [
+        "0.0 s",
+        "59.9 s",
+        "1 min 01 s",
+        "4 h 26 min",
+        "–",
+    ]
+    assert [size(count) for count in (999, 47_000_000, 3_500_000_000)] == [
+        "999 B",
+        "47.0 MB",
+        "3.5 GB",
+    ]

@@ -1,0 +1,139 @@
+"""The main job on this machine: launch, watch, stop, lose, resume, tear down, pull, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from cli_project import Shell, wait_for_line, write_project
+from fintts_cli.infra.local import LocalInfra
+from fintts_cli.infra.processes import session_of
+from fintts_cli.infra.instance_file import read_instance
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Its runs go on for so long that a test can interfere."""
+    return Shell(write_project(tmp_path / "project", patience=1000))
+
+
+def members(shell: Shell, run: str) -> list[int]:
+    """Processes of the run's instance."""
+    instance = read_instance(shell.state / "instances" / run)
+    assert instance is not None
+    return [process.pid for process in session_of(instance.agent_pid, instance.agent_started)]
+
+
+def test_from_estimate_to_report(tmp_path: Path) -> None:
+    shell = Shell(write_project(tmp_path / "project"))
+    launched = shell("cloud", "launch", "--name", "whole", "--yes", "--json", "--budget", "0.50")
+    assert launched.returncode == 0, launched.stderr
+    document = json.loads(launched.stdout)
+    assert set(document) == {
+        "run", "infra", "store", "estimated_cost_usd", "budget_usd", "deadline_at",
+    }  # fmt: skip
+    assert document["budget_usd"] == 0.5
+    assert "the budget of $0.50 lasts until then" in launched.stderr
+    assert "early_stopping at step" in launched.stderr
+    assert members(shell, "whole") == []
+
+    (listed,) = shell.document("cloud", "ps")
+    assert (listed["run"], listed["phase"], listed["stop_reason"]) == (
+        "whole",
+        "done",
+        "early_stopping",
+    )
+
+    pulled = shell.document("cloud", "pull-checkpoints", "--to", "home")
+    assert [c["verified"] for c in pulled["checkpoints"]] == [True] * len(pulled["checkpoints"])
+    (best,) = [c for c in pulled["checkpoints"] if c["best"]]
+    assert best["step"] == listed["best_step"]
+    adapter = shell.project / best["path"] / "adapter_model.safetensors"
+    assert adapter.stat().st_size > 0
+    again = shell("cloud", "pull-checkpoints", "--to", "home", "--best")
+    assert "there already, verified" in again.stderr
+
+    report = shell.document("cloud", "report")
+    assert report["stop_reason"] == "early_stopping"
+    assert report["billed_seconds"] > report["phase_seconds"]["training"] > 0
+    assert report["cost_usd"] == round(report["billed_seconds"] * 1.2 / 3600, 2)
+    assert report["phases"]["setup"]["estimated_seconds"] == 10
+    text = shell("cloud", "report").stdout
+    assert "Training loss (nats)" in text
+    assert "best" in text
+
+    assert "early_stopping" in shell("cloud", "logs").stdout
+    down = shell("cloud", "down")
+    assert down.returncode == 0
+    assert "early_stopping" in down.stderr
+    ended = shell("cloud", "launch", "--name", "whole", "--yes")
+    assert ended.returncode == 2
+    assert "has ended already, by early_stopping" in ended.stderr
+
+
+def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
+    launch = shell.start("cloud", "launch", "--name", "patient", "--yes")
+    wait_for_line(launch, "training")
+    launch.send_signal(signal.SIGINT)
+    _, rest = launch.communicate(timeout=20)
+    assert launch.returncode == 130
+    assert "run patient goes on; `fintts cloud watch patient` shows it again" in rest
+    assert members(shell, "patient") != []
+    refused = shell("cloud", "launch", "--name", "patient", "--yes")
+    assert refused.returncode == 2
+    assert "running already" in refused.stderr
+
+    stopped = shell("cloud", "stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "has ended at step" in stopped.stderr
+    assert members(shell, "patient") == []
+    (view,) = shell.document("cloud", "ps")
+    assert (view["phase"], view["stop_reason"]) == ("done", "requested")
+    (last,) = shell.document("cloud", "pull-checkpoints", "--last")["checkpoints"]
+    assert last["step"] == view["step"]
+
+
+def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) -> None:
+    assert shell("cloud", "launch", "--name", "lost", "--yes", "--detach").returncode == 0
+    watch = shell.start("cloud", "watch", "lost")
+    wait_for_line(watch, "best")
+    for pid in members(shell, "lost"):
+        os.kill(pid, signal.SIGKILL)
+    _, rest = watch.communicate(timeout=30)
+    assert watch.returncode == 1
+    assert "without a result" in rest
+    assert "fintts cloud logs lost" in rest
+
+    changed = shell("cloud", "launch", "--name", "lost", "--yes", FINTTS_LORA__RANK="3")
+    assert changed.returncode == 2
+    assert "lora.rank: 2 → 3" in changed.stderr
+
+    resumed = shell.start("cloud", "launch", "--name", "lost", "--yes")
+    assert "goes on from its newest checkpoint" in wait_for_line(resumed, "training")
+    assert shell("cloud", "stop", "lost").returncode == 0
+    _, rest = resumed.communicate(timeout=30)
+    assert resumed.returncode == 0, rest
+    report = shell.document("cloud", "report")
+    assert (report["stop_reason"], report["claims"]) == ("requested", 2)
+    assert report["step"] > 0
+    assert "resumed at step" in shell("cloud", "logs").stdout
+
+
+def test_down_ends_it_now_and_keeps_what_was_committed(shell: Shell) -> None:
+    assert shell("cloud", "launch", "--name", "cut", "--yes", "-d", "-q").returncode == 0
+    watch = shell.start("cloud", "watch")
+    wait_for_line(watch, "best")
+    down = shell("cloud", "down", "--json")
+    assert down.returncode == 0, down.stderr
+    assert json.loads(down.stdout)["stop_reason"] == "requested"
+    assert members(shell, "cut") == []
+    watch.communicate(timeout=30)
+    assert watch.returncode == 0
+    assert LocalInfra(shell.state).instances()[0].is_live is False
+    assert shell.document("cloud", "pull-checkpoints")["checkpoints"] != []
+    assert shell("cloud", "down").returncode == 0

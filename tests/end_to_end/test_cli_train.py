@@ -1,0 +1,45 @@
+"""`fintts train`: on this machine, interrupted, gone on with, and refused when it is another run."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from cli_project import Shell, wait_for_line, write_project
+
+pytestmark = pytest.mark.end_to_end
+
+
+def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:
+    shell = Shell(write_project(tmp_path / "project", patience=5))
+    first = shell.start("train", "--name", "mine")
+    wait_for_line(first, "committed")
+    first.send_signal(signal.SIGINT)
+    _, rest = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert "run mine was interrupted, and is saved: `fintts train --name mine` goes on" in rest
+
+    other = shell("train", "--name", "mine", FINTTS_TRAINING__BATCH_SIZE="8")
+    assert other.returncode == 2
+    assert "training.batch_size: 4 → 8" in other.stderr
+    (shell.project / "speech" / "u000.lab").write_text("toinen\n")
+    changed = shell("train", "--name", "mine")
+    assert changed.returncode == 2
+    assert "data: the content of the folder" in changed.stderr
+    (shell.project / "speech" / "u000.lab").write_text("rivi numero 0\n")
+
+    second = shell("train", "--name", "mine", "--json")
+    assert second.returncode == 0, second.stderr
+    assert "resumed at step" in second.stderr
+    result = json.loads(second.stdout)
+    assert (result["stop_reason"], result["claims"]) == ("early_stopping", 2)
+    (view,) = shell.document("cloud", "ps")
+    assert (view["run"], view["phase"], view["cost_to_finish_usd"]) == ("mine", "done", 0.0)
+
+    estimate = shell.document("estimate", "--hourly-rate", "1")
+    assert estimate["seconds_per_step"]["source"].startswith("fintts.yaml:")
+    third = shell("train", "--name", "mine")
+    assert third.returncode == 2
+    assert "has ended already" in third.stderr

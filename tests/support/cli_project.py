@@ -1,0 +1,99 @@
+"""A small project as a user has it, and the command line that works in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tiny_run import TINY, write_speech
+
+FINTTS = str(Path(sys.executable).parent / "fintts")
+
+SETTINGS = """\
+data: speech
+base_model: {base_model}
+lora: {{rank: 2}}
+training: {{max_steps: 400, batch_size: 4, learning_rate: 0.02}}
+validation: {{every: 3}}
+early_stopping: {{patience: {patience}}}
+checkpoints: {{every: 3, keep_last: 2}}
+infra: local
+store: store
+hourly_rate_usd: 1.20
+forecast: {{seconds_per_step: 0.2, setup_seconds: 10, teardown_seconds: 1}}
+"""
+
+
+def write_project(folder: Path, patience: int = 2) -> Path:
+    """Forty utterances, the tiny base model, and a fintts.yaml; returns the folder.
+
+    With a patience of 2 a run stops early within some twenty steps.
+    """
+    folder.mkdir(exist_ok=True)
+    write_speech(folder / "speech")
+    text = SETTINGS.format(base_model=TINY, patience=patience)
+    (folder / "fintts.yaml").write_text(text)
+    return folder
+
+
+class Shell:
+    """Runs `fintts` in a project, with a state directory of its own."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.state = project.parent / "state"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The user's, without what would change the settings."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("FINTTS_")}
+        return kept | {
+            "FINTTS_STATE_DIR": str(self.state),
+            "XDG_CONFIG_HOME": str(self.project.parent / "config"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs to the end; nobody can be asked."""
+        return subprocess.run(
+            [FINTTS, *arguments],
+            cwd=self.project,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def document(self, *arguments: str) -> Any:
+        """What a command prints with --json."""
+        done = self(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Goes on beside the test; stderr is a pipe."""
+        return subprocess.Popen(
+            [FINTTS, *arguments],
+            cwd=self.project,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
+    """Reads stderr until a line holds the text; returns all that was read."""
+    assert process.stderr is not None
+    read: list[str] = []
+    for line in process.stderr:
+        read.append(line)
+        if text in line:
+            return "".join(read)
+    raise AssertionError(f"no line with {text!r} in: {''.join(read)}")
