@@ -11,7 +11,6 @@ from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
 from fintts_cli.launch_plan import Terms, plan_launch
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input
-from fintts_cli.workload import workload_of_folder, workload_of_samples
 from fintts_cost.bill import Estimate, Price, estimate
 from fintts_cost.schedule import Schedule
 from fintts_trainer.shape import ModelShape
@@ -108,12 +107,14 @@ def _check_schedule(settings: Settings) -> None:
 def _workload(settings: Settings, samples: int | None) -> Workload:
     fraction = settings.validation.fraction
     if samples is not None:
-        return workload_of_samples(samples, fraction)
+        return Workload.of_samples(samples, fraction)
     if settings.data is None:
         raise ConfigError(
             "neither a data folder nor the number of samples is known",
             "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
         )
+    from fintts_cli.workload import workload_of_folder
+
     return workload_of_folder(settings.data, fraction)
 
 

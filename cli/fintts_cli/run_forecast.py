@@ -32,6 +32,11 @@ BYTES_PER_ACTIVATION = 34
 """a value of the hidden state and layer, in 16 bits (Korthikanti et al. 2022, arXiv:2205.05198)"""
 
 
+TYPICAL_TEXT_TOKENS = 100.0
+TYPICAL_FRAMES = 300.0
+"""of an utterance, where there are none to look at"""
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """How much there is to train on."""
@@ -43,6 +48,11 @@ class Workload:
     """mean of an utterance"""
     frames: float
     """mean of an utterance"""
+
+    @classmethod
+    def of_samples(cls, samples: int, fraction: float) -> Workload:
+        """So many utterances to train on, of a usual length."""
+        return cls(samples, round(samples * fraction), TYPICAL_TEXT_TOKENS, TYPICAL_FRAMES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fintts_cli.run_forecast import Workload
+from fintts_cli.run_forecast import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
 from fintts_trainer.data_check import CODES, TEXT, count_pairs, split
 from fintts_trainer.errors import DataProblem
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 LOOKED_AT = 64
 BYTES_PER_TOKEN = 3.0
 """of UTF-8 text; 2.5 to 4 were seen with the base models' tokenizers"""
-
-TYPICAL_TEXT_TOKENS = 100.0
-TYPICAL_FRAMES = 300.0
-"""of an utterance, where there are none to look at"""
 
 _SHAPE = re.compile(rb"'shape': \((\d+), (\d+)\)")
 _HEADER_BYTES = 256
@@ -45,11 +41,6 @@ def workload_of_folder(folder: Path, fraction: float) -> Workload:
         text_tokens=_mean([_text_bytes(folder, name) for name in seen]) / BYTES_PER_TOKEN,
         frames=_mean([_frames(folder, name) for name in seen]),
     )
-
-
-def workload_of_samples(samples: int, fraction: float) -> Workload:
-    """So many utterances to train on, of a usual length."""
-    return Workload(samples, round(samples * fraction), TYPICAL_TEXT_TOKENS, TYPICAL_FRAMES)
 
 
 def _mean(numbers: Sequence[float]) -> float:

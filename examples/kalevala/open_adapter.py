@@ -13,12 +13,13 @@ import sys
 from pathlib import Path
 
 import torch
+from peft import PeftModel
+
 from fintts_trainer.data_check import count_pairs, read_codes, read_text
 from fintts_trainer.dataset import in_batches
 from fintts_trainer.families.fish import encode, open_base
 from fintts_trainer.holdout import is_held_out
 from fintts_trainer.losses import evaluate
-from peft import PeftModel
 
 HERE = Path(__file__).parent
 FRACTION = 0.1

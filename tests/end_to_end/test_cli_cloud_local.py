@@ -8,10 +8,11 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from cli_project import Shell, wait_for_line, write_project
+from fintts_cli.infra.instance_file import read_instance
 from fintts_cli.infra.local import LocalInfra
 from fintts_cli.infra.processes import session_of
-from fintts_cli.infra.instance_file import read_instance
 
 pytestmark = pytest.mark.end_to_end
 

@@ -1,4 +1,4 @@
-"""`fintts train`: on this machine, interrupted, gone on with, and refused when it is another run."""
+"""`fintts train`: interrupted, gone on with, and refused when it is another run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from cli_project import Shell, wait_for_line, write_project
 
 pytestmark = pytest.mark.end_to_end

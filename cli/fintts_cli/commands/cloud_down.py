@@ -16,7 +16,10 @@ def down(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tear the instance down now; what came after the last checkpoint is lost."""
+    """Tear down now.
+
+    What came after the last checkpoint is lost; `fintts cloud stop` saves it.
+    """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
 

@@ -44,7 +44,11 @@ def launch(
     quiet: Quiet = False,
     no_input: NoInput = False,
 ) -> None:
-    """Show the estimate, ask, launch, and follow the run; Ctrl-C then leaves it running."""
+    """Estimate, ask, launch, follow.
+
+    Once the run is followed, Ctrl-C leaves it running and says how to come back. A run that lost
+    its instance goes on when it is launched again under its --name.
+    """
     from datetime import UTC, datetime
 
     from fintts_cli import wiring

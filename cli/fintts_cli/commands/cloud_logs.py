@@ -16,7 +16,10 @@ def logs(
     config: Config = None,
     quiet: Quiet = False,
 ) -> None:
-    """Print what the run's instance wrote, also when it is gone."""
+    """Print what the instance wrote.
+
+    Also when it is gone.
+    """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_store.runs import read_run

@@ -9,7 +9,10 @@ def ps(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List all runs: phase, step, loss, $ so far, $ to go, deadline."""
+    """List all runs.
+
+    Phase, step, loss, $ so far, $ to go, deadline.
+    """
     from datetime import UTC, datetime
 
     from fintts_cli import wiring

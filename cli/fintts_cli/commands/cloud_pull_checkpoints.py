@@ -32,7 +32,11 @@ def pull_checkpoints(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Copy checkpoints to DIR/checkpoint-STEP/ and verify each: all kept ones by default."""
+    """Bring checkpoints here.
+
+    All kept ones without an option, each verified, to DIR/checkpoint-STEP/. What is there already
+    is not copied again.
+    """
     from fintts_cli import wiring
     from fintts_cli.errors import CheckFailed, UsageProblem
     from fintts_cli.pulling import choose, newest_of_each_step, pull

@@ -19,7 +19,10 @@ def report(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show estimate against actual, the loss curve, validation checks and checkpoints."""
+    """Show estimate against actual.
+
+    Phase by phase, with the loss curve, the validation checks and the checkpoints.
+    """
     from datetime import UTC, datetime
 
     from fintts_cli import wiring

@@ -21,7 +21,10 @@ def stop(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Ask the trainer to save, upload and end; then tear down."""
+    """Save, upload, end, tear down.
+
+    The trainer is asked to; the instance is torn down once it has, or after five minutes.
+    """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_store.runs import read_result, request_stop

@@ -17,7 +17,10 @@ def watch(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show one run live until it has ended. Ctrl-C leaves the run alone."""
+    """Show one run live.
+
+    Until it has ended; Ctrl-C leaves the run alone.
+    """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fintts_trainer.shape import ModelShape
 
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="[DIR]", help="Without it the configured one.")
+    Path | None, typer.Argument(metavar="DIR", help="Without it the configured one.")
 ]
 
 
@@ -29,7 +29,10 @@ def check(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Validate .npy and .lab pairs: counts, hours, steps per epoch, every problem by file."""
+    """Validate .npy and .lab pairs.
+
+    Counts, hours, steps per epoch, and every problem by its file.
+    """
     from fintts_cli import wiring
     from fintts_cli.errors import CheckFailed
     from fintts_cli.terminal import Terminal

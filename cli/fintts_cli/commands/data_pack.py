@@ -17,7 +17,10 @@ def pack(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Pack a data folder into one file that is named by its SHA-256, as launch uploads it."""
+    """Pack a data folder into one file.
+
+    It is named by its SHA-256, and the same that a launch uploads.
+    """
     from fintts_cli import wiring
     from fintts_cli.errors import ConfigError
     from fintts_cli.terminal import Terminal

@@ -67,7 +67,11 @@ def estimate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what the run will take and cost, offline, before anything is rented."""
+    """Say what the run will take and cost.
+
+    Offline, and before anything is rented. What is not given by an option comes from fintts.yaml,
+    from earlier runs, or from a forecast; each figure says from where.
+    """
     from fintts_cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet)

@@ -21,7 +21,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a commented fintts.yaml: every key with its default and unit."""
+    """Write a commented fintts.yaml.
+
+    Every key stands in it, with its default and its unit.
+    """
     from fintts_cli.errors import ConfigError
     from fintts_cli.project_file import render_project_file
     from fintts_cli.terminal import Terminal

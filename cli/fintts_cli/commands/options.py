@@ -65,4 +65,6 @@ Json = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data, warnings and errors.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail where one would.")]
-Run = Annotated[str | None, typer.Argument(metavar="[RUN]", help="The newest one without it.")]
+Run = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="The newest one without it.", show_default=False)
+]

@@ -21,7 +21,10 @@ def train(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train on this machine; the same --name again goes on where it stopped."""
+    """Train on this machine.
+
+    The same --name with the same configuration goes on where it stopped. Ctrl-C saves first.
+    """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_cli.trainer_process import require_trainer, run_trainer
