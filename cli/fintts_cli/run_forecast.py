@@ -122,6 +122,7 @@ def estimate_input(known: Known) -> EstimateInput:
         checkpoint_every=settings.checkpoints.every,
         checkpoint_bytes=_checkpoint_bytes(known),
         keep_last=settings.checkpoints.keep_last,
+        keep_best=settings.checkpoints.keep_best,
         patience=early_stopping.patience if early_stopping.enabled else None,
         monitor=early_stopping.monitor,
         setup_seconds=_setup_seconds(known),

@@ -133,10 +133,13 @@ def build_report(
 
 def kept_of(record: RunRecord, manifests: Sequence[Manifest]) -> Retention:
     """What is committed, each with the reasons for which it stays."""
-    checkpoints = record.config.get("checkpoints")
-    keep_last = checkpoints.get("keep_last") if isinstance(checkpoints, dict) else None
+    section = record.config.get("checkpoints")
+    checkpoints = section if isinstance(section, dict) else {}
+    keep_last = checkpoints.get("keep_last")
     return plan_retention(
-        manifests, keep_last=keep_last if isinstance(keep_last, int) else 1, keep_best=True
+        manifests,
+        keep_last=keep_last if isinstance(keep_last, int) else 1,
+        keep_best=checkpoints.get("keep_best") is not False,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fintts_cli.infra import Infra
+    from fintts_cli.infra import Infra, InstanceState
     from fintts_cli.journal import Journal
     from fintts_cli.run_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
@@ -108,6 +108,20 @@ def instance_of(record: RunRecord) -> InstanceView:
         created_at=state.created_at,
         ended_at=state.ended_at,
     )
+
+
+def live_elsewhere(runs: set[str]) -> list[InstanceState]:
+    """Instances that live on this machine for runs that are not among these."""
+    from fintts_cli.infra.local import LOCAL
+
+    states = infra_of(LOCAL).instances()
+    return [state for state in states if state.is_live and state.run not in runs]
+
+
+def journalled_store(run: str) -> str:
+    """The store that the run was launched with from here."""
+    entry = open_journal().read(run)
+    return entry.store if entry is not None else "DIR"
 
 
 def _never_seen(record: RunRecord) -> InstanceView:

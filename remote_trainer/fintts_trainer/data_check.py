@@ -37,7 +37,6 @@ class Utterance:
 
     name: str
     frames: int
-    characters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
     whole = [pair for pair in opened if not pair.problems]
     return DataReport(
         folder=folder,
-        utterances=tuple(Utterance(p.name, p.frames, len(p.text)) for p in whole),
+        utterances=tuple(Utterance(p.name, p.frames) for p in whole),
         problems=tuple(sorted(problems, key=lambda problem: problem.file)),
         warnings=tuple(_suspicious(whole)),
         ignored=len(files) - len(ours),

@@ -5,7 +5,6 @@ TrainerError
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
 ├── ConfigurationChanged a run is resumed with another configuration than its own
 ├── DiskTooSmall         the checkpoints to keep would not fit
-├── NotANumber           the loss became NaN or infinite
 └── NoRun                the store holds no such run
 """
 
@@ -35,10 +34,6 @@ class ConfigurationChanged(TrainerError):
 
 class DiskTooSmall(TrainerError):
     """Checkpoints of the measured size would fill the disk during the run."""
-
-
-class NotANumber(TrainerError):
-    """The training loss is not finite any more."""
 
 
 class NoRun(TrainerError):

@@ -161,7 +161,9 @@ def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
         except InvalidKey:  # not one of ours
             continue
         if name.claim < claim and _bury(store, run, name, claim, committed):
-            _delete_all(store, layout.checkpoint_prefix(run, name))
+            prefix = layout.checkpoint_prefix(run, name)
+            store.discard_unfinished(prefix)
+            _delete_all(store, prefix)
             cleared.append(name)
     return cleared
 

@@ -85,6 +85,7 @@ class DirectoryStore:
         for path in self._temporary(self._root / check_prefix(prefix)):
             with explained(path):
                 path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
@@ -113,9 +114,9 @@ class DirectoryStore:
             elif item.is_file(follow_symlinks=False) and name.startswith(prefix):
                 yield name, item
 
-    def _temporary(self, folder: Path) -> Iterator[Path]:
+    def _temporary(self, folder: Path) -> tuple[Path, ...]:
         with explained(folder):
-            yield from (path for path in folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file())
+            return tuple(p for p in folder.rglob(f"{TEMPORARY_PREFIX}*") if p.is_file())
 
     def _remove_empty(self, folder: Path) -> None:
         """Removes folders that a delete left empty, up to the root."""

@@ -25,6 +25,7 @@ from fintts_store.errors import (
 )
 from fintts_store.manifest import Manifest
 from fintts_store.restore import is_whole, restore, restore_newest
+from fintts_store.store import TEMPORARY_PREFIX
 from memory_store import BreakingStore, Killed, MemoryStore
 
 RUN = "tiny"
@@ -118,6 +119,18 @@ def test_orphans_are_buried_and_cannot_rise(tmp_path: Path) -> None:
     assert b"tombstone" in store.get(layout.commit_key(RUN, cleared[0]))
     assert steps(store) == [100]
     assert clean_up_orphans(store, RUN, 2) == []
+
+
+def test_what_a_kill_left_half_written_goes_too(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    take_claim(store, RUN, "first")
+    prefix = layout.checkpoint_prefix(RUN, layout.CommitName(1, 100, "0123abcd"))
+    torn = tmp_path / "store" / prefix / f"{TEMPORARY_PREFIX}0000-adapter"
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(b"half")
+    take_claim(store, RUN, "second")
+    clean_up_orphans(store, RUN, 2)
+    assert not torn.parent.exists()
 
 
 def test_the_newest_claim_goes_before_the_highest_step(tmp_path: Path) -> None:

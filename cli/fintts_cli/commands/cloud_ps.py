@@ -27,6 +27,11 @@ def ps(
     for error in listing.broken:
         terminal.warn(error.message, error.hint)
     views = listing.views
+    for state in wiring.live_elsewhere({view.run for view in views}):
+        terminal.warn(
+            f"run {state.run}, of another store, has a live instance in {state.where}",
+            f"`fintts cloud ps --store {wiring.journalled_store(state.run)}` shows it",
+        )
     if json:
         terminal.document([view.to_json() for view in views])
     else:

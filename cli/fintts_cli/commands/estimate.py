@@ -138,12 +138,13 @@ class Shown:
 def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
     """The measured run, with whatever else was typed put in its place."""
     from fintts_cost.bill import EstimateInput, estimate
+    from fintts_cost.reference_notes import reference_notes
     from fintts_cost.reference_run import REFERENCE_RUN
 
     profile = {part.name: getattr(REFERENCE_RUN, part.name) for part in fields(REFERENCE_RUN)}
     profile.update({name: value for name, value in changes.items() if value is not None})
     made = estimate(EstimateInput(**profile))
-    return Shown(made, "The reference run, as it was measured", (), budget_usd)
+    return Shown(made, "The reference run, as it was measured", reference_notes(), budget_usd)
 
 
 def _configured(
