@@ -191,7 +191,9 @@ def _ended_at(
         return instance.ended_at
     if result is not None:
         return result.ended_at
-    if instance.is_live is False and status is not None:
+    # A trainer without an instance of ours (`fintts train`) bills until its last heartbeat.
+    is_over = status is not None and status.phase in (Phase.FAILED, Phase.STOPPING)
+    if status is not None and (instance.is_live is False or is_over):
         return status.updated_at
     return instance.created_at if instance.is_live is False else None
 

@@ -48,8 +48,15 @@ class Terminal:
         return not self.quiet and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:
-        """Asks on stderr; only yes is yes."""
-        return typer.confirm(question, default=False, err=True)
+        """Asks on stderr; only yes is yes.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was the answer, which Typer would call an ordinary failure.
+        """
+        try:
+            return typer.confirm(question, default=False, err=True)
+        except typer.Abort:
+            raise KeyboardInterrupt from None
 
 
 class LiveLine:

@@ -211,6 +211,7 @@ def _check_disk(bench: Bench) -> None:
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
         bench.write_checkpoint(Path(folder))
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    size += _moments_to_come(bench)
     needed = size * (bench.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
     free = shutil.disk_usage(workspace).free
     if free < needed:
@@ -220,6 +221,14 @@ def _check_disk(bench: Bench) -> None:
             "free some space there, keep fewer checkpoints, or ask for a larger disk",
         )
     tell(f"a checkpoint takes {size / 1e6:.1f} MB")
+
+
+def _moments_to_come(bench: Bench) -> int:
+    """Bytes of AdamW's two moments, which it does not have before its first step."""
+    if bench.optimizer.state:
+        return 0
+    parameters = trainable(bench.model).values()
+    return 2 * sum(parameter.numel() * parameter.element_size() for parameter in parameters)
 
 
 def _look_before(bench: Bench) -> None:

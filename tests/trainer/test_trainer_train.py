@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -100,6 +101,15 @@ def train_until(run: TinyRun, sentence: str, workspace: str, act: Callable[[Pope
                 break
         process.stderr.read()
     return process
+
+
+def test_the_size_that_is_foreseen_is_the_size_that_comes(tmp_path: Path) -> None:
+    trained = start_run(tmp_path, **QUICK).train()
+    foreseen = re.search(r"a checkpoint takes ([0-9.]+) MB", trained.stderr)
+    committed = re.search(r"step 12: checkpoint committed, ([0-9.]+) MB", trained.stderr)
+    assert foreseen is not None
+    assert committed is not None
+    assert float(foreseen[1]) == pytest.approx(float(committed[1]), rel=0.2)
 
 
 def killed_after(run: TinyRun, committed_step: int) -> None:

@@ -1,0 +1,42 @@
+"""What a person types at a prompt, on a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def answered(tmp_path: Path, answer: bytes) -> tuple[int, str]:
+    """Runs a confirmation in a terminal of its own; its exit code and what the screen showed."""
+    script = tmp_path / "ask.py"
+    script.write_text(
+        "import sys\n"
+        "from fintts_cli.terminal import Terminal\n"
+        "try:\n"
+        "    sys.exit(0 if Terminal().confirm('Launch it?') else 1)\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
+    )
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, str(script)])
+    shown = b""
+    while b"?" not in shown:
+        shown += os.read(screen, 4096)
+    os.write(screen, answer)
+    _, status = os.waitpid(pid, 0)
+    os.close(screen)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1), (b"\x03", 130), (b"\x04", 130)]
+)
+def test_answers(tmp_path: Path, answer: bytes, code: int) -> None:
+    found, shown = answered(tmp_path, answer)
+    assert found == code
+    assert "Launch it? [y/N]" in shown
