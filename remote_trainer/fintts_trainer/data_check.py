@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.holdout import is_held_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     from fintts_trainer.shape import ModelShape
@@ -205,6 +204,9 @@ def read_text(path: Path) -> tuple[str, str]:
 
 def read_codes(path: Path) -> tuple[npt.NDArray[np.int64], str]:
     """(int64 [codebooks, frames], what is wrong with it)."""
+    # Here and not above: counting the pairs for an estimate must not wait for NumPy's 0.1 s.
+    import numpy as np
+
     nothing = np.zeros((0, 0), dtype=np.int64)
     try:
         codes = np.load(path, allow_pickle=False)
@@ -218,6 +220,8 @@ def read_codes(path: Path) -> tuple[npt.NDArray[np.int64], str]:
 
 
 def _wrong_array(codes: npt.NDArray[np.generic]) -> str:
+    import numpy as np
+
     if not np.issubdtype(codes.dtype, np.integer):
         return f"holds {codes.dtype} instead of integers"
     if codes.ndim != 2:

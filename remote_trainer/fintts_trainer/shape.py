@@ -117,16 +117,7 @@ class ModelShape:
             BaseModelProblem: there is no such file, or it describes another kind of model.
         """
         path = folder / "config.json"
-        try:
-            content = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise BaseModelProblem(
-                f"the base model folder {folder} has no config.json",
-                "give the folder that holds config.json, model.pth and the tokenizer",
-            ) from None
-        except (OSError, ValueError) as error:
-            raise BaseModelProblem(f"{path} cannot be read: {error}") from None
-        return cls.load(content, str(path))
+        return cls.load(read_json(path), str(path))
 
     @classmethod
     def load(cls, content: object, source: str = "config.json") -> ModelShape:
@@ -207,6 +198,37 @@ class ModelShape:
             + attention
             + frames * _attention_flops(self.fast, self.num_codebooks)
         )
+
+
+def read_text(path: Path) -> str:
+    """A text file of a base model's folder.
+
+    Raises:
+        BaseModelProblem: it is not there, or cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BaseModelProblem(
+            f"the base model folder {path.parent} has no {path.name}",
+            "give the folder that holds config.json, model.pth, tokenizer.tiktoken and "
+            "special_tokens.json",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaseModelProblem(f"{path} cannot be read: {error}") from None
+
+
+def read_json(path: Path) -> object:
+    """A JSON file of a base model's folder.
+
+    Raises:
+        BaseModelProblem: it is not there, cannot be read, or is not JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise BaseModelProblem(f"{path} is not JSON: {error}") from None
 
 
 def _attention_flops(stack: StackShape, length: float) -> float:

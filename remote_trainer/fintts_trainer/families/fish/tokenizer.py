@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import tiktoken
 from pydantic import TypeAdapter, ValidationError
 
 from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.shape import read_json, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,16 +70,11 @@ class FishTokenizer:
 
 
 def _read_ranks(path: Path) -> dict[bytes, int]:
+    lines = read_text(path).splitlines()
     try:
-        lines = path.read_text().splitlines()
         pairs = [line.split() for line in lines if line.strip()]
         ranks = {base64.b64decode(token, validate=True): int(rank) for token, rank in pairs}
-    except FileNotFoundError:
-        raise BaseModelProblem(
-            f"the base model folder {path.parent} has no {path.name}",
-            "copy the tokenizer files of the base model into it",
-        ) from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise BaseModelProblem(f"{path} is not a tiktoken file: {error}") from None
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
@@ -89,16 +84,7 @@ def _read_ranks(path: Path) -> dict[bytes, int]:
 
 def _read_special(path: Path) -> dict[str, int]:
     try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise BaseModelProblem(
-            f"the base model folder {path.parent} has no {path.name}",
-            "copy the tokenizer files of the base model into it",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise BaseModelProblem(f"{path} is not JSON: {error}") from None
-    try:
-        return TypeAdapter(dict[str, int]).validate_python(content)
+        return TypeAdapter(dict[str, int]).validate_python(read_json(path))
     except ValidationError:
         raise BaseModelProblem(f"{path} is not a table of tokens and their ids") from None
 
