@@ -88,11 +88,11 @@ def set_up(desk: Desk) -> Bench:
     with desk.clock.spend("setup"):
         bench = _build(desk)
         resumed = _resume(bench)
+        desk.clock.add(bench.state.phase_seconds)
         _check_disk(bench)
         if not resumed:
             _look_before(bench)
         bench.accelerator.init_trackers("tensorboard")
-    desk.clock.add(bench.state.phase_seconds)
     return bench
 
 

@@ -49,7 +49,7 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     try:
         bench = set_up(desk)
         desk.heartbeat.change(phase=Phase.TRAINING, step=bench.state.step)
-        saved_step = bench.state.step
+        saved_step, value = bench.state.step, None
         reason = why_end(bench, preemption)
         while reason is None:
             loss = take_step(bench)
@@ -57,12 +57,12 @@ def train(job: Job, preemption: Preemption) -> Result | None:
                 reason = StopReason.NAN_LOSS
                 break
             value = validate(bench) if bench.schedule.is_validation(bench.state.step) else None
-            if bench.schedule.is_checkpoint(bench.state.step):
+            if is_worth_saving(bench):
                 save(bench, value)
                 saved_step = bench.state.step
             reason = why_end(bench, preemption)
         if reason != StopReason.NAN_LOSS and saved_step != bench.state.step:
-            save(bench, None)
+            save(bench, value)
         return finish(bench, reason)
     except BaseException as error:
         desk.give_up(error)
@@ -187,6 +187,13 @@ def tell_check(bench: Bench, means: dict[str, float], train_loss: float, value: 
         f"code {means['code_loss']:.4f}), top-5 accuracy {means['top5_accuracy']:.3f}, "
         f"training loss {train_loss:.4f}: {verdict}"
     )
+
+
+def is_worth_saving(bench: Bench) -> bool:
+    """At the cadence of checkpoints, and at a new best between them: the best is to be kept."""
+    step, progress = bench.state.step, bench.state.early_stopping
+    is_best = bench.config.checkpoints.keep_best and progress.best_step == step
+    return is_best or bench.schedule.is_checkpoint(step)
 
 
 def save(bench: Bench, value: float | None) -> None:

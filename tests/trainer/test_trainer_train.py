@@ -137,6 +137,9 @@ def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> N
     assert results[1] is not None
     assert results[0].best_value == results[1].best_value
     assert results[0].claims == 2
+    rows = read_metrics(broken.store, broken.name)
+    spent = sum(row.values["seconds"] for row in rows if row.kind == "train")
+    assert results[0].phase_seconds["training"] == pytest.approx(spent), "both jobs count"
 
 
 ENDLESS: dict[str, dict[str, Any]] = {
@@ -173,6 +176,22 @@ def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
     assert result.step == result.best_step + 2 * 5
     # Keep-last alone would have lost the best one just now.
     assert result.kept_steps == (result.best_step, result.step - 5, result.step)
+
+
+def test_a_best_step_between_two_checkpoints_is_kept_too(tmp_path: Path) -> None:
+    run = start_run(
+        tmp_path,
+        training={"max_steps": 12, "learning_rate": 1e-3, "warmup_steps": 2},
+        validation={"every": 4, "fraction": 0.2},
+        checkpoints={"every": 10, "keep_last": 1},
+    )
+    assert run.train().returncode == 0
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.best_step in (4, 8, 12), "validated, and not at a checkpoint's step"
+    values = {m.step: m.value for m in list_manifests(run.store, run.name)}
+    assert set(values) == {result.best_step, 12}
+    assert values[result.best_step] == result.best_value
 
 
 def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
