@@ -21,10 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 LIMIT_SECONDS = 0.3
-CONFIGURED = """\
-hourly_rate_usd: 1.20
-forecast: {seconds_per_step: 5.4, seconds_per_validation: 30.0, stop_step: 2800}
-"""
+CONFIGURED = Path(__file__).parents[1] / "examples" / "kalevala" / "fintts.yaml"
 
 
 @dataclass(frozen=True)
@@ -38,15 +35,14 @@ class Timing:
     ratio_to_first: float
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
+def commands() -> dict[str, list[str]]:
     """What is timed; `sky` only where it is installed."""
     programs = Path(sys.executable).parent
     fintts = str(programs / "fintts")
-    (folder / "fintts.yaml").write_text(CONFIGURED)
     timed = {
         "fintts --help": [fintts, "--help"],
         "fintts estimate --reference-run": [fintts, "estimate", "--reference-run"],
-        "fintts estimate": [fintts, "estimate", "--samples", "2000"],
+        "fintts estimate": [fintts, "estimate", "--config", str(CONFIGURED)],
     }
     if (programs / "sky").exists():
         timed["sky --help"] = [str(programs / "sky"), "--help"]
@@ -70,7 +66,7 @@ def measure(rounds: int) -> list[Timing]:
     """Times each command once a round, after one round that warms the file cache."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        timed = commands(folder)
+        timed = commands()
         seconds: dict[str, list[float]] = {name: [] for name in timed}
         for number in range(rounds + 1):
             for name, command in timed.items():

@@ -21,6 +21,7 @@ from fintts_cost.errors import ScheduleError
 from fintts_store.errors import CheckpointCorrupt
 from fintts_trainer.errors import DataProblem
 
+KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "fintts.yaml"
 FINTTS = str(Path(sys.executable).parent / "fintts")
 COMMANDS = [
     [],
@@ -194,7 +195,7 @@ def test_help_and_estimate_import_neither_torch_nor_sky_nor_numpy() -> None:
         "from typer.testing import CliRunner\n"
         "from fintts_cli.app import build\n"
         "for arguments in (['--help'], ['estimate', '--reference-run'],\n"
-        "        'estimate --samples 99 --seconds-per-step 1 --hourly-rate 1'.split()):\n"
+        f"        ['estimate', '--config', '{KALEVALA}']):\n"
         "    result = CliRunner().invoke(build(), arguments)\n"
         "    assert result.exit_code == 0, result.output\n"
         "heavy = {'torch', 'sky', 'boto3', 'numpy', 'rich', 'transformers'} & set(sys.modules)\n"
