@@ -61,8 +61,9 @@ def parse_gpus(text: str) -> tuple[Accelerator, int]:
 
 
 def _gpus(text: str) -> str:
-    parse_gpus(text)
-    return text
+    """As SkyPilot writes it: h100 → H100:1."""
+    accelerator, count = parse_gpus(text)
+    return f"{accelerator.name}:{count}"
 
 
 class LaunchConfig(Section):

@@ -1,0 +1,381 @@
+"""The commands below `fintts cloud` without a trainer: what they read, say and refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli_project import write_project
+from fintts_cli.app import build
+from fintts_store import layout
+from fintts_store.claims import take_claim
+from fintts_store.commit import CheckpointFacts, Committer
+from fintts_store.directory import DirectoryStore
+from fintts_store.records import Phase, StopReason
+from fintts_store.runs import (
+    create_run,
+    read_result,
+    stop_requested,
+    write_result_once,
+    write_status,
+)
+from run_samples import record, result, status
+from tiny_run import TINY
+
+NOW = datetime.now(UTC)
+
+
+def cloud(*arguments: str) -> Result:
+    return CliRunner().invoke(build(), ["cloud", *arguments])
+
+
+@pytest.fixture
+def project(own_folder: Path) -> Path:
+    return write_project(own_folder)
+
+
+@pytest.fixture
+def store(project: Path) -> DirectoryStore:
+    """A run that stopped early, with three checkpoints, and an older one without a heartbeat."""
+    store = DirectoryStore(project / "store")
+    create_run(store, record(run="older", created_at=NOW - timedelta(days=1)))
+    create_run(store, record(run="newest", created_at=NOW - timedelta(hours=1)))
+    write_status(store, status(run="newest", phase=Phase.DONE))
+    write_result_once(store, result(run="newest", ended_at=NOW))
+    committer = Committer(
+        store, "newest", take_claim(store, "newest", "test"), keep_last=5, keep_best=True
+    )
+    for step, value in ((100, 5.0), (200, 4.0), (300, None)):
+        folder = project / f"saved-{step}"
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(bytes([step % 251]) * step)
+        (folder / "adapter_config.json").write_text("{}")
+        facts = CheckpointFacts(
+            step=step,
+            config_digest="c",
+            base_model_digest="b",
+            monitor="val/loss",
+            mode="min",
+            value=value,
+        )
+        committer.commit(folder, facts)
+    return store
+
+
+def steps(result: Result) -> list[int]:
+    assert result.exit_code == 0, result.output
+    return [checkpoint["step"] for checkpoint in json.loads(result.stdout)["checkpoints"]]
+
+
+# --- which run ----------------------------------------------------------------------------------
+
+
+def test_the_newest_run_is_meant_when_none_is_named(store: DirectoryStore) -> None:
+    assert json.loads(cloud("report", "--json").stdout)["run"] == "newest"
+
+
+@pytest.mark.parametrize("command", ["watch", "logs", "stop", "down", "pull-checkpoints", "report"])
+def test_a_run_that_is_not_there_is_refused_with_a_suggestion(
+    store: DirectoryStore, command: str
+) -> None:
+    refused = cloud(command, "newets")
+    assert refused.exit_code == 2
+    assert "there is no run newets" in refused.stderr
+    assert "did you mean newest?" in refused.stderr
+    assert refused.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["watch", "logs", "stop", "down", "report"])
+def test_a_store_without_runs_is_said(project: Path, command: str) -> None:
+    refused = cloud(command)
+    assert refused.exit_code == 2
+    assert "holds no runs" in refused.stderr
+    assert "fintts cloud launch" in refused.stderr
+
+
+def test_a_store_that_is_no_folder_is_the_stores_error(project: Path) -> None:
+    (project / "file").write_text("")
+    for arguments in (["ps"], ["launch", "--yes"]):
+        refused = cloud(*arguments, "--store", "file/below")
+        assert refused.exit_code == 5, refused.output
+        assert refused.stderr.splitlines()[-3].startswith("error: ")
+    elsewhere = cloud("ps", "--store", "s3://bucket/prefix")
+    assert elsewhere.exit_code == 5
+    assert "--store a directory" in elsewhere.stderr
+
+
+# --- ps, watch, report --------------------------------------------------------------------------
+
+
+def test_ps_lists_the_newest_first_and_names_what_is_damaged(store: DirectoryStore) -> None:
+    store.put("runs/broken/run.json", b"{}")
+    listed = cloud("ps", "--json")
+    assert listed.exit_code == 0
+    assert [run["run"] for run in json.loads(listed.stdout)] == ["newest", "older"]
+    assert "runs/broken/run.json cannot be read" in listed.stderr
+
+
+def test_ps_of_an_empty_store_is_an_empty_list(project: Path) -> None:
+    assert json.loads(cloud("ps", "--json").stdout) == []
+    assert cloud("ps").stdout == "no runs yet\n"
+
+
+def test_watching_a_run_that_has_ended_ends_at_once(store: DirectoryStore) -> None:
+    watched = cloud("watch", "--json")
+    assert watched.exit_code == 0
+    assert json.loads(watched.stdout)["stop_reason"] == "early_stopping"
+    assert "done (early_stopping)" in watched.stderr
+
+
+def test_a_run_that_failed_ends_watching_with_1(store: DirectoryStore) -> None:
+    failed = result(run="older", stop_reason=StopReason.FAILED, message="the GPU fell off")
+    write_result_once(store, failed)
+    watched = cloud("watch", "older")
+    assert watched.exit_code == 1
+    assert "error: the GPU fell off" in watched.stderr
+    assert "fintts cloud logs older" in watched.stderr
+
+
+def test_a_report_reads_the_store_alone(store: DirectoryStore) -> None:
+    document = json.loads(cloud("report", "--json").stdout)
+    assert document["stop_reason"] == "early_stopping"
+    assert [c["step"] for c in document["checkpoints"]] == [200, 300]
+    text = cloud("report").stdout
+    assert "Checkpoints kept" in text
+
+
+def test_logs_of_a_run_from_elsewhere_are_the_clouds_error(store: DirectoryStore) -> None:
+    refused = cloud("logs")
+    assert refused.exit_code == 4
+    assert "no instance of run newest" in refused.stderr
+
+
+# --- pull-checkpoints ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], [100, 200, 300]),
+        (["--best"], [200]),
+        (["--last"], [300]),
+        (["--step", "100"], [100]),
+    ],
+)
+def test_what_is_asked_for_is_pulled(
+    store: DirectoryStore, project: Path, options: list[str], expected: list[int]
+) -> None:
+    pulled = cloud("pull-checkpoints", *options, "--to", "home", "--json")
+    assert steps(pulled) == expected
+    folders = sorted(path.name for path in (project / "home").iterdir())
+    assert folders == sorted(f"checkpoint-{step}" for step in expected)
+    flags = {
+        c["step"]: (c["best"], c["last"], c["verified"])
+        for c in json.loads(pulled.stdout)["checkpoints"]
+    }
+    every = {100: (False, False, True), 200: (True, False, True), 300: (False, True, True)}
+    assert flags == {step: every[step] for step in expected}
+
+
+def test_the_default_folder_is_named_by_the_run_and_peft_is_explained(
+    store: DirectoryStore,
+) -> None:
+    pulled = cloud("pull-checkpoints")
+    assert pulled.stdout.splitlines() == [
+        f"checkpoints/newest/checkpoint-{step}" for step in (100, 200, 300)
+    ]
+    assert "best: step 200, val/loss 4.0000" in pulled.stderr
+    assert 'PeftModel.from_pretrained(base_model, "checkpoints/newest/checkpoint-200")' in (
+        pulled.stderr
+    )
+
+
+def test_a_whole_one_is_not_copied_again_and_another_is_not_overwritten(
+    store: DirectoryStore, project: Path
+) -> None:
+    cloud("pull-checkpoints", "--to", "home")
+    file = project / "home" / "checkpoint-100" / "adapter_config.json"
+    before = file.stat().st_mtime_ns
+    again = cloud("pull-checkpoints", "--to", "home")
+    assert again.stderr.count("there already, verified") == 3
+    assert file.stat().st_mtime_ns == before
+    file.write_text("mine")
+    refused = cloud("pull-checkpoints", "--to", "home")
+    assert refused.exit_code == 2
+    assert "checkpoint-100 exists and is not this run's checkpoint" in refused.stderr
+    assert file.read_text() == "mine"
+
+
+def test_a_damaged_checkpoint_is_named_and_hides_no_other(
+    store: DirectoryStore, project: Path
+) -> None:
+    (damaged,) = [
+        entry.key
+        for entry in store.list(layout.checkpoints_prefix("newest"))
+        if "-000000200-" in entry.key and entry.key.endswith(".safetensors")
+    ]
+    store.put(damaged, b"flipped")
+    pulled = cloud("pull-checkpoints", "--to", "home", "--json")
+    assert pulled.exit_code == 5
+    flags = {c["step"]: c["verified"] for c in json.loads(pulled.stdout)["checkpoints"]}
+    assert flags == {100: True, 200: False, 300: True}
+    assert (project / "home" / "checkpoint-300").is_dir()
+    assert not (project / "home" / "checkpoint-200").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--best", "--last"], 2, "exclude each other"),
+        (["--last", "--step", "100"], 2, "exclude each other"),
+        (["--step", "150"], 2, "there is no checkpoint of step 150"),
+        (["older"], 1, "run older has no checkpoint yet"),
+    ],
+)
+def test_what_cannot_be_pulled_is_one_sentence(
+    store: DirectoryStore, arguments: list[str], code: int, sentence: str
+) -> None:
+    refused = cloud("pull-checkpoints", *arguments)
+    assert refused.exit_code == code
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+# --- stop, down ---------------------------------------------------------------------------------
+
+
+def test_stopping_what_has_ended_asks_for_nothing(store: DirectoryStore) -> None:
+    stopped = cloud("stop")
+    assert stopped.exit_code == 0, stopped.output
+    assert not stop_requested(store, "newest")
+    assert "early_stopping" in stopped.stderr
+
+
+def test_down_writes_the_result_that_nobody_else_will(store: DirectoryStore) -> None:
+    write_status(store, status(run="older", updated_at=NOW - timedelta(hours=3)))
+    for _ in range(2):
+        assert cloud("down", "older").exit_code == 0
+    ended = read_result(store, "older")
+    assert ended is not None
+    assert ended.stop_reason == StopReason.REQUESTED
+
+
+def test_down_does_not_claim_an_instance_of_another_machine(store: DirectoryStore) -> None:
+    write_status(store, status(run="older", updated_at=datetime.now(UTC)))
+    refused = cloud("down", "older")
+    assert refused.exit_code == 4
+    assert "not an instance of this machine" in refused.stderr
+    assert "fintts cloud stop older" in refused.stderr
+    assert read_result(store, "older") is None
+
+
+# --- launch: what it refuses, before anything is written ----------------------------------------
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_a_dry_run_prints_the_task_and_touches_nothing(project: Path, tmp_path: Path) -> None:
+    before = everything(tmp_path)
+    shown = cloud(
+        "launch", "--dry-run", "--name", "x", "--infra", "aws/us-east-1", "--gpus", "h100"
+    )
+    assert shown.exit_code == 0, shown.output
+    assert 'infra: "aws/us-east-1"' in shown.stdout
+    assert 'accelerators: "H100:1"' in shown.stdout
+    assert "expected" in shown.stderr
+    document = json.loads(cloud("launch", "--dry-run", "--json", "--name", "x").stdout)
+    assert document["run"] == "x"
+    assert document["estimate"]["scenarios"]["worst"]["stop_step"] == 400
+    assert 'name: "x"' in document["task"]
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence", "hint"),
+    [
+        ([], 2, "nobody can be asked whether to launch", "--yes"),
+        (["--no-input"], 2, "nobody can be asked whether to launch", "--yes"),
+        (["--yes", "--budget", "0.01"], 3, "expected to cost $0.03", "--budget"),
+        (["--yes", "--infra", "aws"], 4, "on this machine alone, not on aws", "--infra local"),
+        (["--yes", "--gpus", "A100-80"], 2, "A100-80", "A100-80GB"),
+        (["--yes", "--name", "Not-OK"], 2, "name should match pattern", ""),
+        (["--yes", "--config", "nowhere.yaml"], 2, "no configuration file", "fintts init"),
+    ],
+)
+def test_a_launch_that_is_refused_leaves_nothing(
+    project: Path, tmp_path: Path, arguments: list[str], code: int, sentence: str, hint: str
+) -> None:
+    before = everything(tmp_path)
+    refused = cloud("launch", *arguments)
+    assert refused.exit_code == code, refused.output
+    assert sentence in refused.stderr
+    assert hint in refused.stderr
+    assert refused.stdout == ""
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "sentence"),
+    [
+        ("no data", 1, "does not exist"),
+        ("half a pair", 1, "has 1 problem"),
+        ("empty data", 1, "holds no .npy and .lab files"),
+        ("no base model", 1, "there is no base model folder"),
+        ("no weights", 1, "has no model.pth"),
+        ("no configuration", 2, "data and base_model are not set"),
+        ("unknown key", 2, "unknown key training.batchsize"),
+        ("no rate", 2, "hourly rate"),
+        ("large batch", 2, "--batch-size is 400 samples"),
+    ],
+)
+def test_a_project_that_cannot_be_launched_is_one_sentence(
+    project: Path, damage: str, code: int, sentence: str
+) -> None:
+    break_project(project, damage)
+    refused = cloud("launch", "--yes")
+    assert refused.exit_code == code, refused.output
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (project / "store").exists()
+
+
+REPLACED = {
+    "no base model": (f"base_model: {TINY}", "base_model: base"),
+    "no weights": (f"base_model: {TINY}", "base_model: base"),
+    "unknown key": ("batch_size", "batchsize"),
+    "no rate": ("hourly_rate_usd: 1.20\n", ""),
+    "large batch": ("batch_size: 4", "batch_size: 400"),
+}
+
+
+def break_project(project: Path, damage: str) -> None:
+    file, speech = project / "fintts.yaml", project / "speech"
+    file.write_text(file.read_text().replace(*REPLACED.get(damage, ("", ""))))
+    if damage in ("no data", "empty data"):
+        shutil.rmtree(speech)
+    if damage == "empty data":
+        speech.mkdir()
+    elif damage == "half a pair":
+        (speech / "u000.lab").unlink()
+    elif damage == "no weights":
+        (project / "base").mkdir()
+        shutil.copy(TINY / "config.json", project / "base")
+    elif damage == "no configuration":
+        file.write_text("")
+
+
+def test_a_worst_case_over_budget_warns_where_the_deadline_cuts(project: Path) -> None:
+    text = (project / "fintts.yaml").read_text()
+    (project / "fintts.yaml").write_text(text.replace("setup_seconds: 10", "stop_step: 50"))
+    shown = cloud("launch", "--dry-run", "--budget", "0.03")
+    assert shown.exit_code == 0, shown.output
+    assert "warning: a run to step 400 would cost $0.04: the deadline ends it at about step" in (
+        shown.stderr
+    )

@@ -1,0 +1,196 @@
+"""Between yes and an instance: what fails or is interrupted leaves nothing running, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli_project import write_project
+from fintts_cli import wiring
+from fintts_cli.errors import CloudError, UsageProblem
+from fintts_cli.infra import InstancePhase, InstanceState
+from fintts_cli.launching import Launch, prepare, start
+from fintts_cli.settings import read_settings
+from fintts_store.directory import DirectoryStore
+from fintts_store.records import Phase
+from fintts_store.runs import (
+    list_runs,
+    read_run,
+    request_stop,
+    stop_requested,
+    write_result_once,
+    write_status,
+)
+from run_samples import result, status
+
+
+@dataclass
+class ScriptedInfra:
+    """Fails as it is told to, and remembers what it was asked."""
+
+    error: BaseException | None = None
+    calls: list[str] = field(default_factory=list[str])
+    tasks: list[str] = field(default_factory=list[str])
+
+    @property
+    def name(self) -> str:
+        return "local"
+
+    def launch(self, run: str, task_yaml: str) -> None:
+        self.calls.append(f"launch {run}")
+        self.tasks.append(task_yaml)
+        if self.error is not None:
+            raise self.error
+
+    def state(self, run: str) -> InstanceState | None:
+        return InstanceState(run, InstancePhase.GONE, "nowhere", datetime.now(UTC))
+
+    def instances(self) -> list[InstanceState]:
+        return []
+
+    def logs(self, run: str, *, follow: bool) -> Iterator[str]:
+        return iter(())
+
+    def down(self, run: str) -> None:
+        self.calls.append(f"down {run}")
+
+
+@pytest.fixture
+def project(own_folder: Path) -> Path:
+    return write_project(own_folder)
+
+
+@pytest.fixture
+def store(project: Path) -> DirectoryStore:
+    return DirectoryStore(project / "store")
+
+
+def ready(name: str = "mine", options: dict[str, object] | None = None) -> Launch:
+    return prepare(read_settings({"name": name, **(options or {})}), datetime.now(UTC))
+
+
+def begin(launch: Launch, infra: ScriptedInfra) -> None:
+    start(launch, infra, wiring.open_journal(), lambda _sentence: None)
+
+
+def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
+    store: DirectoryStore, project: Path
+) -> None:
+    class Looking(ScriptedInfra):
+        def launch(self, run: str, task_yaml: str) -> None:
+            super().launch(run, task_yaml)
+            entry = wiring.open_journal().read(run)
+            assert entry is not None
+            assert entry.created_at is None
+            assert read_run(store, run).run == run
+
+    infra = Looking()
+    begin(ready(), infra)
+    assert infra.calls == ["launch mine"]
+    record = read_run(store, "mine")
+    assert record.dataset.utterances == 40
+    assert record.price.source == "fintts.yaml:10"
+    assert record.estimate["cost_usd"] == 0.03
+    assert record.bundle_digest
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert entry.created_at is not None
+    assert entry.store == str(project / "store")
+    task = yaml.safe_load(infra.tasks[0])
+    assert task["envs"]["FINTTS_RUN"] == "mine"
+    assert datetime.fromisoformat(task["envs"]["FINTTS_DEADLINE_AT"]) == (
+        record.deadline_at.replace(microsecond=0)
+    )
+    assert (Path(task["workdir"]) / "fintts_trainer").is_dir()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("no instance")])
+def test_a_launch_that_fails_or_is_interrupted_is_taken_down_and_was_never_there(
+    store: DirectoryStore, error: BaseException
+) -> None:
+    infra = ScriptedInfra(error)
+    with pytest.raises(type(error)):
+        begin(ready(), infra)
+    assert infra.calls == ["launch mine", "down mine"]
+    assert list_runs(store) == []
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert entry.gone_at is not None
+    # What was uploaded stays, so that the next attempt is quick; and it is not refused.
+    assert store.list("datasets/") != []
+    begin(ready(), ScriptedInfra())
+    assert list_runs(store) == ["mine"]
+
+
+def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore) -> None:
+    infra = ScriptedInfra()
+
+    def interrupt(_sentence: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start(ready(), infra, wiring.open_journal(), interrupt)
+    assert infra.calls == []
+    assert list_runs(store) == []
+
+
+def test_the_same_data_and_model_are_uploaded_once(store: DirectoryStore) -> None:
+    told: list[str] = []
+    for name in ("one", "two"):
+        start(ready(name), ScriptedInfra(), wiring.open_journal(), told.append)
+    assert len([sentence for sentence in told if "utterances" in sentence]) == 1
+    assert len([sentence for sentence in told if "model.pth" in sentence]) == 1
+    one, two = read_run(store, "one"), read_run(store, "two")
+    assert one.dataset == two.dataset
+    assert one.base_model == two.base_model
+
+
+def test_a_run_without_result_and_instance_goes_on(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    before = read_run(store, "mine")
+    write_status(store, status(run="mine", phase=Phase.TRAINING))
+    request_stop(store, "mine", "an earlier request")
+    again = ready()
+    assert again.resumes == before
+    infra = ScriptedInfra()
+    begin(again, infra)
+    assert infra.calls == ["launch mine"]
+    assert read_run(store, "mine") == before
+    assert not stop_requested(store, "mine")
+
+
+def test_a_failed_resumption_keeps_the_run(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    with pytest.raises(CloudError):
+        begin(ready(), ScriptedInfra(CloudError("no instance")))
+    assert list_runs(store) == ["mine"]
+
+
+def test_another_configuration_is_refused_field_by_field(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    with pytest.raises(UsageProblem) as caught:
+        ready(options={"lora.rank": 5, "training.seed": 7})
+    assert "lora.rank: 2 → 5" in caught.value.message
+    assert "training.seed: 42 → 7" in caught.value.message
+    assert "--name" in caught.value.hint
+
+
+def test_other_data_under_the_same_name_are_refused(store: DirectoryStore, project: Path) -> None:
+    begin(ready(), ScriptedInfra())
+    (project / "speech" / "u001.lab").write_text("toinen rivi\n")
+    infra = ScriptedInfra()
+    with pytest.raises(UsageProblem, match="data: the content of the folder"):
+        begin(ready(), infra)
+    assert infra.calls == []
+
+
+def test_a_run_that_has_ended_does_not_go_on(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    write_result_once(store, result(run="mine"))
+    with pytest.raises(UsageProblem, match="has ended already, by early_stopping at step 1400"):
+        ready()
