@@ -84,9 +84,11 @@ def test_every_module_imports_from_the_bundle_alone(bundle: Path) -> None:
 def test_a_run_is_trained_from_the_bundle_alone(bundle: Path, tmp_path: Path) -> None:
     run = start_run(
         tmp_path,
-        training={"max_steps": 2},
-        validation={"every": 2, "fraction": 0.2},
-        checkpoints={"every": 2},
+        dict(
+            training={"max_steps": 2},
+            validation={"every": 2, "fraction": 0.2},
+            checkpoints={"every": 2},
+        ),
     )
     trained = on_instance(
         bundle,

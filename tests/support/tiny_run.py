@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -75,10 +75,11 @@ class TinyRun:
 
 def start_run(
     folder: Path,
+    sections: Mapping[str, Mapping[str, object]] | None = None,
+    *,
     name: str = "tiny",
     base: Path = TINY,
     deadline: timedelta = timedelta(hours=1),
-    **sections: dict[str, Any],
 ) -> TinyRun:
     """Writes what `fintts cloud launch` writes before an instance starts."""
     folder.mkdir(exist_ok=True)
@@ -90,7 +91,7 @@ def start_run(
     prefix = layout.base_model_prefix("0" * 64)
     for path in files:
         store.put(prefix + path.name, path)
-    config = RunConfig.model_validate({"data": speech, "base_model": base, **sections})
+    config = RunConfig.model_validate({"data": speech, "base_model": base, **(sections or {})})
     now = datetime.now(UTC)
     record = RunRecord(
         run=name,

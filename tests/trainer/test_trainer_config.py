@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fintts_trainer.config import RunConfig
+from fintts_trainer.config import LoraConfig, RunConfig
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import ModelShape
 
@@ -84,8 +84,7 @@ def test_the_digest_is_of_what_the_result_depends_on() -> None:
 def test_s1_mini_has_the_known_counts() -> None:
     shape = ModelShape.load(S1_MINI)
     assert shape.parameters == 860_169_216
-    targets = ("attention", "mlp", "embeddings", "heads")
-    assert shape.lora_parameters(8, targets) == 8_595_456
+    assert shape.lora_parameters(8, LoraConfig().targets) == 8_595_456
     assert shape.lora_parameters(8, ("attention", "mlp", "heads")) == 6_964_224
     assert 8 * shape.training_flops(100, 300) == pytest.approx(13.0e12, rel=0.02)
 

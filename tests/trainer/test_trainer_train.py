@@ -46,7 +46,7 @@ def losses(run: TinyRun) -> list[tuple[str, int, float]]:
 
 
 def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
-    run = start_run(tmp_path, **QUICK)
+    run = start_run(tmp_path, QUICK)
     trained = run.train()
     assert trained.returncode == 0, trained.stderr
     result = read_result(run.store, run.name)
@@ -72,7 +72,7 @@ def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_has_its_four_files_and_all_of_the_state(tmp_path: Path) -> None:
-    run = start_run(tmp_path, **QUICK)
+    run = start_run(tmp_path, QUICK)
     assert run.train().returncode == 0
     files = bytes_of_newest(run)
     assert sorted(files) == [
@@ -104,7 +104,7 @@ def train_until(run: TinyRun, sentence: str, workspace: str, act: Callable[[Pope
 
 
 def test_the_size_that_is_foreseen_is_the_size_that_comes(tmp_path: Path) -> None:
-    trained = start_run(tmp_path, **QUICK).train()
+    trained = start_run(tmp_path, QUICK).train()
     foreseen = re.search(r"a checkpoint takes ([0-9.]+) MB", trained.stderr)
     committed = re.search(r"step 12: checkpoint committed, ([0-9.]+) MB", trained.stderr)
     assert foreseen is not None
@@ -121,9 +121,9 @@ def killed_after(run: TinyRun, committed_step: int) -> None:
 
 def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> None:
     sections = {**QUICK, "training": {**QUICK["training"], "max_steps": 24}}
-    straight = start_run(tmp_path / "straight", **sections)
+    straight = start_run(tmp_path / "straight", sections)
     assert straight.train().returncode == 0
-    broken = start_run(tmp_path / "broken", **sections)
+    broken = start_run(tmp_path / "broken", sections)
     killed_after(broken, committed_step=8)
     resumed = broken.train("second")
     assert resumed.returncode == 0, resumed.stderr
@@ -151,7 +151,7 @@ ENDLESS: dict[str, dict[str, Any]] = {
 
 
 def test_sigterm_saves_and_leaves_the_run_open(tmp_path: Path) -> None:
-    run = start_run(tmp_path, **ENDLESS)
+    run = start_run(tmp_path, ENDLESS)
     process = train_until(run, "step 4: validation", "workspace", Popen.terminate)
     assert process.returncode == 75
     assert read_result(run.store, run.name) is None
@@ -163,10 +163,12 @@ def test_sigterm_saves_and_leaves_the_run_open(tmp_path: Path) -> None:
 def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
     run = start_run(
         tmp_path,
-        training={"max_steps": 500, "learning_rate": 0.03, "warmup_steps": 1},
-        validation={"every": 5, "fraction": 0.2},
-        early_stopping={"patience": 2},
-        checkpoints={"every": 5, "keep_last": 2},
+        dict(
+            training={"max_steps": 500, "learning_rate": 0.03, "warmup_steps": 1},
+            validation={"every": 5, "fraction": 0.2},
+            early_stopping={"patience": 2},
+            checkpoints={"every": 5, "keep_last": 2},
+        ),
     )
     assert run.train().returncode == 0
     result = read_result(run.store, run.name)
@@ -181,9 +183,11 @@ def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
 def test_a_best_step_between_two_checkpoints_is_kept_too(tmp_path: Path) -> None:
     run = start_run(
         tmp_path,
-        training={"max_steps": 12, "learning_rate": 1e-3, "warmup_steps": 2},
-        validation={"every": 4, "fraction": 0.2},
-        checkpoints={"every": 10, "keep_last": 1},
+        dict(
+            training={"max_steps": 12, "learning_rate": 1e-3, "warmup_steps": 2},
+            validation={"every": 4, "fraction": 0.2},
+            checkpoints={"every": 10, "keep_last": 1},
+        ),
     )
     assert run.train().returncode == 0
     result = read_result(run.store, run.name)
@@ -195,7 +199,7 @@ def test_a_best_step_between_two_checkpoints_is_kept_too(tmp_path: Path) -> None
 
 
 def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
-    run = start_run(tmp_path, **ENDLESS)
+    run = start_run(tmp_path, ENDLESS)
     process = train_until(
         run, "step 4: validation", "workspace", lambda _: request_stop(run.store, run.name, "test")
     )
@@ -208,7 +212,7 @@ def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
 
 
 def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
-    run = start_run(tmp_path, deadline=timedelta(seconds=20), **ENDLESS)
+    run = start_run(tmp_path, ENDLESS, deadline=timedelta(seconds=20))
     assert run.train().returncode == 0
     result = read_result(run.store, run.name)
     assert result is not None
@@ -222,10 +226,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoi
 ) -> None:
     run = start_run(
         tmp_path,
-        training={"max_steps": 400, "learning_rate": 1e18, "warmup_steps": 40},
-        validation={"every": 50, "fraction": 0.2},
-        checkpoints={"every": 1, "keep_last": 2},
-        early_stopping={"enabled": False},
+        dict(
+            training={"max_steps": 400, "learning_rate": 1e18, "warmup_steps": 40},
+            validation={"every": 50, "fraction": 0.2},
+            checkpoints={"every": 1, "keep_last": 2},
+            early_stopping={"enabled": False},
+        ),
     )
     trained = run.train()
     assert trained.returncode == 1, trained.stderr
@@ -246,7 +252,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoi
 def test_what_cannot_be_trained_is_one_sentence(
     tmp_path: Path, sections: dict[str, Any], said: str
 ) -> None:
-    run = start_run(tmp_path, **sections)
+    run = start_run(tmp_path, sections)
     trained = run.train()
     assert trained.returncode == 1
     error = trained.stderr[trained.stderr.index("error: ") :]
@@ -270,7 +276,7 @@ def test_an_unknown_run_is_the_store_s_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [1, 137])
 def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path, code: int) -> None:
-    run = start_run(tmp_path, **QUICK)
+    run = start_run(tmp_path, QUICK)
     killed_after(run, committed_step=4)
     environment = run.environment("first")
     command = run.command("conclude", "--exit-code", str(code))
@@ -286,16 +292,16 @@ def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path, code: int)
 
 @pytest.mark.parametrize("code", [0, 75])
 def test_conclude_is_silent_when_the_run_ended_well_or_goes_on(tmp_path: Path, code: int) -> None:
-    run = start_run(tmp_path, **QUICK)
+    run = start_run(tmp_path, QUICK)
     command = run.command("conclude", "--exit-code", str(code))
     subprocess.run(command, env=run.environment(), check=True)
     assert read_result(run.store, run.name) is None
 
 
 def test_micro_batches_give_the_same_run_within_rounding(tmp_path: Path) -> None:
-    whole = start_run(tmp_path / "whole", **QUICK)
+    whole = start_run(tmp_path / "whole", QUICK)
     cut = {**QUICK["training"], "batch_size": 2, "gradient_accumulation": 4}
-    pieces = start_run(tmp_path / "pieces", **{**QUICK, "training": cut})
+    pieces = start_run(tmp_path / "pieces", {**QUICK, "training": cut})
     assert whole.train().returncode == pieces.train().returncode == 0
     for mine, theirs in zip(losses(whole), losses(pieces), strict=True):
         assert mine[:2] == theirs[:2]
