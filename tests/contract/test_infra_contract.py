@@ -105,13 +105,14 @@ def test_down_during_set_up(infra: Infra, tmp_path: Path) -> None:
 
 
 def test_a_second_launch_of_a_live_run_is_refused(infra: Infra, tmp_path: Path) -> None:
-    infra.launch("one", task(tmp_path, "sleep 1000"))
+    infra.launch("one", task(tmp_path, "echo first; sleep 1000"))
+    until_logged(infra, "one", "first")
     with pytest.raises(CloudError, match="live instance") as refused:
         infra.launch("one", task(tmp_path, "echo again"))
     assert refused.value.hint
     infra.down("one")
     infra.launch("one", task(tmp_path, "echo again"))
-    assert list(infra.logs("one", follow=True)) == ["again\n"]
+    assert list(infra.logs("one", follow=True)) == ["first\n", "again\n"]
 
 
 def test_logs_of_an_unknown_run_are_an_error(infra: Infra) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase, InstanceState
 from fintts_cli.infra.instance_file import (
+    INSTANCE_FILE,
     LOG_FILE,
     TASK_FILE,
     InstanceFile,
@@ -50,7 +50,9 @@ class LocalInfra:
                 f"`fintts cloud stop {run}` ends it, or choose another --name",
             )
         folder = self._root / run
-        shutil.rmtree(folder, ignore_errors=True)
+        if state is not None:  # an earlier job of the run: its log stays, and goes on
+            clear(folder)
+            (folder / INSTANCE_FILE).unlink()
         write_file(folder / TASK_FILE, task_yaml.encode())
         with (folder / LOG_FILE).open("ab") as log:
             # It forks, and its parent ends at once: the instance is nobody's child.
