@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+
+LIMIT_SECONDS = 60
 
 
 def answered(tmp_path: Path, answer: bytes) -> tuple[int, str]:
@@ -23,6 +26,9 @@ def answered(tmp_path: Path, answer: bytes) -> tuple[int, str]:
     )
     pid, screen = pty.fork()
     if pid == 0:
+        # A background job's children inherit an ignored SIGINT; a person's terminal has none.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.alarm(LIMIT_SECONDS)
         os.execv(sys.executable, [sys.executable, str(script)])
     shown = b""
     while b"?" not in shown:
