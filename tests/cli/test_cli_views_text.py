@@ -64,6 +64,9 @@ def test_the_reports_document_has_the_contracts_keys() -> None:
         "actual_seconds": 560.0,
         "difference_seconds": -640.0,
     }
+    # The ten seconds before the trainer started, and the minute after it ended, are billed too.
+    assert document["phases"]["setup"]["actual_seconds"] == 35.0
+    assert document["phases"]["teardown"]["actual_seconds"] == 61.5
     assert [(c["step"], c["reasons"]) for c in document["checkpoints"]] == [
         (900, ["best"]),
         (1300, ["last"]),

@@ -100,7 +100,7 @@ def result(**changes: Any) -> Result:
         },
         "samples_seen": 11200,
         "claims": 1,
-        "started_at": START,
+        "started_at": START + MINUTE / 6,
         "ended_at": START + 20 * MINUTE,
         "initial_validation_value": 6.1,
     }
