@@ -145,7 +145,7 @@ def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> N
 ENDLESS: dict[str, dict[str, Any]] = {
     **QUICK,
     "training": {"max_steps": 50_000},
-    "checkpoints": {"every": 50_000},
+    "checkpoints": {"every": 50_000, "keep_best": False},
     "early_stopping": {"enabled": False},
 }
 
