@@ -10,7 +10,8 @@ StoreError
 ├── KeyExists            create() lost: somebody else wrote the key first
 ├── Fenced               a newer instance has taken over the run
 ├── CheckpointCorrupt    bytes differ from what the manifest says
-├── InvalidRecord        a record that cannot be read, or is newer than this program
+├── InvalidRecord        a record that cannot be read
+│   └── NewerRecord      it is sound, and this program is too old for it
 └── InvalidRunName       not [a-z0-9-]{1,40}
 """
 
@@ -69,7 +70,11 @@ class CheckpointCorrupt(StoreError):
 
 
 class InvalidRecord(StoreError):
-    """A record or manifest that does not say what it must, or says it in a newer format."""
+    """A record or manifest that does not say what it must."""
+
+
+class NewerRecord(InvalidRecord):
+    """A record in a format that came after this program; updating fintts makes it readable."""
 
 
 class InvalidRunName(StoreError):

@@ -4,26 +4,25 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from fintts_store.errors import InvalidRecord
+from fintts_store.errors import NewerRecord
 from fintts_store.layout import CommitName
-from fintts_store.records import Record
-from fintts_store.store import is_relative_name
+from fintts_store.records import PlainName, Record
 
 VERSION = 1
-
-
-def _plain_name(name: str) -> str:
-    if "/" in name or not is_relative_name(name):
-        raise ValueError(f"{name!r} is not the name of a file in a checkpoint")
-    return name
 
 
 class ManifestFile(Record):
     """One file of a checkpoint."""
 
-    name: Annotated[str, AfterValidator(_plain_name)]
+    name: PlainName
     size_bytes: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def _each_once(files: tuple[ManifestFile, ...]) -> tuple[ManifestFile, ...]:
+    if len({file.name for file in files}) != len(files):
+        raise ValueError("a file is named twice")
+    return files
 
 
 class Manifest(Record):
@@ -41,7 +40,7 @@ class Manifest(Record):
     mode: Literal["min", "max"]
     value: float | None = None
     """of the monitor at this very step; None if it was not validated"""
-    files: tuple[ManifestFile, ...]
+    files: Annotated[tuple[ManifestFile, ...], Field(min_length=1), AfterValidator(_each_once)]
 
     @property
     def name(self) -> CommitName:
@@ -61,18 +60,23 @@ class Tombstone(Record):
     by_claim: int
 
 
+class _Kind(Record):
+    """What is read first of a commit: it tells how to read the rest."""
+
+    version: int = VERSION
+    tombstone: bool = False
+
+
 def load_commit(text: bytes, source: str) -> Manifest | None:
     """The manifest at a commit's key; None if a tombstone lies there.
 
     Raises:
-        InvalidRecord: it is damaged, or of a newer version than this program.
+        NewerRecord: it is of a newer version than this program.
+        InvalidRecord: it is damaged.
     """
-    if b'"tombstone":true' in text:
-        return None
-    manifest = Manifest.load(text, source)
-    if manifest.version > VERSION:
-        raise InvalidRecord(
-            f"{source} has version {manifest.version}, this program knows {VERSION}",
-            "update fintts",
+    kind = _Kind.load(text, source)
+    if kind.version > VERSION:
+        raise NewerRecord(
+            f"{source} has version {kind.version}, this program knows {VERSION}", "update fintts"
         )
-    return manifest
+    return None if kind.tombstone else Manifest.load(text, source)

@@ -7,11 +7,20 @@ unknown keys are passed over.
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+)
 
 from fintts_store.errors import InvalidRecord
+from fintts_store.store import is_relative_name
 
 
 class Phase(StrEnum):
@@ -63,11 +72,21 @@ class Record(BaseModel):
             ) from None
 
 
+def _plain_name(name: str) -> str:
+    if "/" in name or not is_relative_name(name):
+        raise ValueError(f"{name!r} is not the name of a file in a folder")
+    return name
+
+
+PlainName = Annotated[str, AfterValidator(_plain_name)]
+"""A file's name that stays in the folder that it is put into, whoever wrote the record"""
+
+
 class FileRef(Record):
     """A file in the store."""
 
-    name: str
-    size_bytes: int
+    name: PlainName
+    size_bytes: Annotated[int, Field(ge=0)]
     sha256: str
 
 
@@ -159,6 +178,9 @@ class Result(Record):
 
 class MetricRow(Record):
     """Numbers of one step or one validation check."""
+
+    # A loss may well be NaN, and that it was must survive: JSON has no number for it.
+    model_config = ConfigDict(ser_json_inf_nan="strings")
 
     step: int
     kind: Literal["train", "validation"]

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import groupby
 
 from fintts_store import layout
-from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound
+from fintts_store.errors import InvalidRecord, InvalidRunName, KeyExists, KeyNotFound
 from fintts_store.records import MetricRow, Result, RunRecord, Status, StopRequest
 from fintts_store.store import Store
 
@@ -40,7 +41,7 @@ def _readable(store: Store) -> Iterator[RunRecord]:
     for run in list_runs(store):
         try:
             yield read_run(store, run)
-        except (InvalidRecord, KeyNotFound):
+        except (InvalidRecord, InvalidRunName, KeyNotFound):
             continue
 
 
@@ -87,13 +88,28 @@ def withdraw_stop(store: Store, run: str) -> None:
 
 
 def read_metrics(store: Store, run: str) -> list[MetricRow]:
-    """All rows by kind and step; of a step that was made twice, the later claim's row."""
-    rows: dict[tuple[str, int], MetricRow] = {}
-    for entry in store.list(layout.metrics_prefix(run)):
-        for line in store.get(entry.key).splitlines():
-            row = MetricRow.load(line, entry.key)
-            rows[row.kind, row.step] = row
-    return sorted(rows.values(), key=lambda row: (row.step, row.kind))
+    """All rows by step and kind.
+
+    Where a later claim went back to an earlier step, what the former had beyond it is left out:
+    those steps did not lead to the adapter.
+    """
+    rows: list[MetricRow] = []
+    prefix = layout.metrics_prefix(run)
+    parts = store.list(prefix)
+    for _, entries in groupby(parts, key=lambda entry: entry.key.removeprefix(prefix)[:6]):
+        later = [row for entry in entries for row in _rows(store, entry.key)]
+        began = {kind: min(r.step for r in later if r.kind == kind) for kind in _kinds(later)}
+        rows = [r for r in rows if r.kind not in began or r.step < began[r.kind]] + later
+    latest = {(row.step, row.kind): row for row in rows}
+    return [latest[place] for place in sorted(latest)]
+
+
+def _rows(store: Store, key: str) -> list[MetricRow]:
+    return [MetricRow.load(line, key) for line in store.get(key).splitlines()]
+
+
+def _kinds(rows: list[MetricRow]) -> set[str]:
+    return {row.kind for row in rows}
 
 
 def _get(store: Store, key: str) -> bytes | None:

@@ -1,0 +1,61 @@
+"""A run's records in the store: which is the newest, and which rows of metrics count."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Literal
+
+import pytest
+
+from fintts_store import layout
+from fintts_store.records import MetricRow
+from fintts_store.runs import newest_run, read_metrics
+from memory_store import MemoryStore
+
+RUN, NOW = "tiny", datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def put_part(
+    store: MemoryStore,
+    claim: int,
+    part: int,
+    losses: dict[int, float],
+    kind: Literal["train", "validation"] = "train",
+) -> None:
+    rows = [MetricRow(step=s, kind=kind, values={"loss": v}, at=NOW) for s, v in losses.items()]
+    text = "".join(row.dump() + "\n" for row in rows)
+    store.put(layout.metrics_key(RUN, claim, part), text.encode())
+
+
+def losses(store: MemoryStore, kind: str = "train") -> dict[int, float]:
+    return {row.step: row.values["loss"] for row in read_metrics(store, RUN) if row.kind == kind}
+
+
+def test_rows_come_in_order_of_steps() -> None:
+    store = MemoryStore()
+    put_part(store, 1, 1, {3: 7.0, 4: 6.0})
+    put_part(store, 1, 0, {1: 9.0, 2: 8.0})
+    assert list(losses(store).items()) == [(1, 9.0), (2, 8.0), (3, 7.0), (4, 6.0)]
+
+
+def test_steps_that_a_preemption_threw_away_do_not_count() -> None:
+    store = MemoryStore()
+    put_part(store, 1, 0, {1: 9.0, 2: 8.0, 3: 7.0, 4: 6.0})
+    put_part(store, 1, 1, {2: 5.0, 4: 4.0}, "validation")
+    put_part(store, 2, 0, {3: 6.5})
+    assert losses(store) == {1: 9.0, 2: 8.0, 3: 6.5}
+    assert losses(store, "validation") == {2: 5.0, 4: 4.0}
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_is_read_back(loss: float) -> None:
+    store = MemoryStore()
+    put_part(store, 1, 0, {1: loss})
+    assert repr(losses(store)[1]) == repr(loss)
+
+
+def test_a_folder_that_is_no_run_is_passed_over() -> None:
+    store = MemoryStore()
+    store.put("runs/Old Runs/note.txt", b"x")
+    assert newest_run(store) is None
