@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from fintts_store.durable import copy_file, create_file, write_file
+from fintts_store.durable import copy_file, create_file, name_meant, write_file
 from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.os_errors import explained
 from fintts_store.store import (
@@ -40,8 +39,9 @@ class DirectoryStore:
         if isinstance(source, bytes):
             self._write(path, partial(write_file, path, source))
             return
-        if not source.is_file():
-            raise StoreError(f"there is no file {source} to store", "see whether it was moved")
+        with explained(source):
+            if not source.is_file():
+                raise StoreError(f"there is no file {source} to store", "see whether it was moved")
         self._write(path, partial(copy_file, source, path))
 
     def create(self, key: str, data: bytes) -> None:
@@ -56,18 +56,20 @@ class DirectoryStore:
 
     def stream(self, key: str) -> Iterator[bytes]:
         path = self._path(key)
-        if path.is_dir():
-            raise self._not_found(key)
         try:
-            with explained(path), path.open("rb") as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    yield chunk
+            with explained(path):
+                if path.is_dir():
+                    raise self._not_found(key)
+                with path.open("rb") as file:
+                    while chunk := file.read(CHUNK_BYTES):
+                        yield chunk
         except FileNotFoundError as error:
             raise self._not_found(key) from error
 
     def list(self, prefix: str) -> Entries:
         found = self._walk(self._root, "", check_prefix(prefix))
-        return sorted((_entry(key, path) for key, path in found), key=lambda entry: entry.key)
+        entries = (_entry(key, item) for key, item in found)
+        return sorted((entry for entry in entries if entry), key=lambda entry: entry.key)
 
     def folders(self, prefix: str) -> Names:
         folder = self._root / check_prefix(prefix)
@@ -75,14 +77,14 @@ class DirectoryStore:
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        if path.is_dir():
-            return
         with explained(path):
+            if path.is_dir():
+                return
             path.unlink(missing_ok=True)
         self._remove_empty(path.parent)
 
     def discard_unfinished(self, prefix: str) -> None:
-        for path in self._temporary(self._root / check_prefix(prefix)):
+        for path in self._temporary(check_prefix(prefix)):
             with explained(path):
                 path.unlink(missing_ok=True)
             self._remove_empty(path.parent)
@@ -93,9 +95,14 @@ class DirectoryStore:
     def _write(self, path: Path, write: Callable[[], None]) -> None:
         """Writes; again when a delete took the folder away between making and using it."""
         for _ in range(_WRITE_ATTEMPTS):
-            with suppress(FileNotFoundError):
+            try:
                 write()
-                return
+            except FileNotFoundError:
+                continue
+            except BaseException:
+                self._remove_empty(path.parent)
+                raise
+            return
         raise StoreUnreachable(
             f"{path.parent} disappears while it is written to", "see what else removes it"
         )
@@ -114,9 +121,16 @@ class DirectoryStore:
             elif item.is_file(follow_symlinks=False) and name.startswith(prefix):
                 yield name, item
 
-    def _temporary(self, folder: Path) -> tuple[Path, ...]:
+    def _temporary(self, prefix: str) -> tuple[Path, ...]:
+        """The temporary files of writes to keys with this prefix."""
+        folder = self._root / prefix.rpartition("/")[0]
         with explained(folder):
-            return tuple(p for p in folder.rglob(f"{TEMPORARY_PREFIX}*") if p.is_file())
+            found = [p for p in folder.rglob(f"{TEMPORARY_PREFIX}*") if p.is_file()]
+        return tuple(path for path in found if self._key_meant(path).startswith(prefix))
+
+    def _key_meant(self, temporary: Path) -> str:
+        meant = temporary.with_name(name_meant(temporary.name))
+        return meant.relative_to(self._root).as_posix()
 
     def _remove_empty(self, folder: Path) -> None:
         """Removes folders that a delete left empty, up to the root."""
@@ -137,9 +151,10 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _entry(key: str, item: os.DirEntry[str]) -> Entry:
+def _entry(key: str, item: os.DirEntry[str]) -> Entry | None:
+    """None if it was removed since the scan."""
     try:
-        return Entry(key, item.stat(follow_symlinks=False).st_size)
+        with explained(Path(item.path)):
+            return Entry(key, item.stat(follow_symlinks=False).st_size)
     except FileNotFoundError:
-        # Removed between the scan and now: a listing may show it a last time, empty.
-        return Entry(key, 0)
+        return None

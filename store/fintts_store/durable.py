@@ -94,6 +94,11 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
 
 
+def name_meant(temporary_name: str) -> str:
+    """The name that a temporary file would have got in the end."""
+    return temporary_name.removeprefix(TEMPORARY_PREFIX).partition("-")[2]
+
+
 def _fill(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     _sync_file(path, len(data))
@@ -127,6 +132,11 @@ def _replace_directory(temporary: Path, target: Path) -> None:
     aside = _temporary_name(target)
     if target.exists():
         target.rename(aside)
-    temporary.rename(target)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise
     sync_directory(target.parent)
     shutil.rmtree(aside, ignore_errors=True)

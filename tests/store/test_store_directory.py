@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fintts_store import directory
 from fintts_store.directory import DirectoryStore
 from fintts_store.durable import durable_directory
-from fintts_store.errors import KeyNotFound, StoreDenied, StoreError, StoreFull
+from fintts_store.errors import (
+    KeyNotFound,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+)
 from fintts_store.opening import open_store
 from fintts_store.store import TEMPORARY_PREFIX
 
@@ -53,8 +62,10 @@ def test_a_full_disk_keeps_what_was_there_and_leaves_nothing_behind(
     with pytest.raises(StoreFull):
         store.create("new", big.read_bytes())
     assert store.get("status") == b"old"
+    with pytest.raises(StoreFull):
+        store.put("a/new/folder/big", big)
+    assert [path.name for path in small_disk.rglob("*")] == ["status"]
     assert [entry.key for entry in store.list("")] == ["status"]
-    assert leftovers(small_disk) == []
 
 
 def test_a_checkpoint_that_does_not_fit_is_not_there(small_disk: Path) -> None:
@@ -89,7 +100,9 @@ def test_temporary_files_are_not_listed_and_can_be_discarded(tmp_path: Path) -> 
     torn = tmp_path / "runs" / "a" / f"{TEMPORARY_PREFIX}0000-y"
     torn.write_bytes(b"half")
     assert [entry.key for entry in store.list("")] == ["runs/a/x"]
-    store.discard_unfinished("runs/a/")
+    store.discard_unfinished("runs/a/x")
+    assert torn.exists()
+    store.discard_unfinished("runs/a/y")
     assert not torn.exists()
     assert store.get("runs/a/x") == b"x"
 
@@ -113,6 +126,42 @@ def test_durable_directory_replaces_and_survives_an_error(tmp_path: Path) -> Non
     write_folder(target, {"b": b"3"})
     assert [path.name for path in target.iterdir()] == ["b"]
     assert leftovers(tmp_path) == []
+
+
+def test_what_a_failed_replacement_moved_aside_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "c"
+    write_folder(target, {"a": b"1"})
+    rename = Path.rename
+
+    def fail_for_the_new(path: Path, to: Path) -> Path:
+        if to == target and (path / "a").read_bytes() == b"2":
+            raise OSError(errno.EIO, "a bad sector")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new)
+    with pytest.raises(StoreUnreachable, match="a bad sector"):
+        write_folder(target, {"a": b"2"})
+    assert (target / "a").read_bytes() == b"1"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_key_that_vanishes_during_a_listing_is_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryStore(tmp_path)
+    for key in ("a", "b"):
+        store.put(key, b"x")
+    scan = directory._scan
+
+    def scan_and_lose_a_file(folder: Path) -> list[os.DirEntry[str]]:
+        found = scan(folder)
+        (folder / "a").unlink()
+        return found
+
+    monkeypatch.setattr(directory, "_scan", scan_and_lose_a_file)
+    assert [entry.key for entry in store.list("")] == ["b"]
 
 
 def test_opening_a_store(tmp_path: Path) -> None:
