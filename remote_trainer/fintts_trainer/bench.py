@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from fintts_store.errors import StoreError
-    from fintts_store.manifest import Manifest
+    from fintts_store.layout import CommitName
     from fintts_trainer.config import RunConfig
     from fintts_trainer.desk import Desk
     from fintts_trainer.families.fish import Example, FishBase
@@ -201,8 +201,8 @@ def _resume(bench: Bench) -> bool:
     return True
 
 
-def _say_skipped(manifest: Manifest, error: StoreError) -> None:
-    tell(f"the checkpoint at step {manifest.step} is passed over: {error.message}")
+def _say_skipped(name: CommitName, error: StoreError) -> None:
+    tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
 
 
 def _check_disk(bench: Bench) -> None:

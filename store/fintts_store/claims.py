@@ -1,6 +1,7 @@
 """Claims: the right to write a run. A higher number fences all lower ones."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 from fintts_store import layout
@@ -8,12 +9,15 @@ from fintts_store.errors import KeyExists, StoreUnreachable
 from fintts_store.store import Store
 
 _ATTEMPTS = 100
+_CLAIM = re.compile("[0-9]{6}")
 
 
 def highest_claim(store: Store, run: str) -> int:
     """The claim that may write; 0 when nobody has claimed the run."""
-    entries = store.list(layout.claims_prefix(run))
-    return max((int(entry.key.rsplit("/", 1)[-1]) for entry in entries), default=0)
+    prefix = layout.claims_prefix(run)
+    names = [entry.key.removeprefix(prefix) for entry in store.list(prefix)]
+    # Anything else was put there by hand, such as a file browser's own file.
+    return max((int(name) for name in names if _CLAIM.fullmatch(name)), default=0)
 
 
 def take_claim(store: Store, run: str, holder: str) -> int:

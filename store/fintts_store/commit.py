@@ -3,6 +3,7 @@ nothing is committed; from then on, everything is."""
 
 import hashlib
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,15 @@ from fintts_store.errors import (
     CheckpointCorrupt,
     Fenced,
     InvalidKey,
+    InvalidRecord,
     KeyExists,
     KeyNotFound,
+    StoreError,
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest, ManifestFile, Tombstone, load_commit
+from fintts_store.os_errors import explained
 from fintts_store.retention import plan_retention
 from fintts_store.store import Store
 
@@ -39,21 +43,62 @@ class CheckpointFacts:
     """of the monitor at this very step; None if it was not validated"""
 
 
-def list_manifests(store: Store, run: str) -> list[Manifest]:
+def _refuse(_name: CommitName, error: StoreError) -> None:
+    raise error
+
+
+def list_manifests(
+    store: Store, run: str, *, on_unreadable: Callable[[CommitName, StoreError], None] = _refuse
+) -> list[Manifest]:
     """All committed checkpoints, the oldest first; tombstones are left out.
+
+    `on_unreadable` is told of each manifest that is damaged or was tampered with. Without it:
 
     Raises:
         InvalidRecord: a manifest is damaged or was tampered with.
     """
     found: list[Manifest] = []
-    for entry in store.list(layout.commits_prefix(run)):
+    for name in list_commits(store, run):
         try:
-            manifest = load_commit(store.get(entry.key), f"{store.url}/{entry.key}")
+            manifest = read_manifest(store, run, name)
         except KeyNotFound:  # rotated away since the listing
+            continue
+        except InvalidRecord as error:
+            on_unreadable(name, error)
             continue
         if manifest is not None:
             found.append(manifest)
-    return sorted(found, key=lambda manifest: manifest.name)
+    return found
+
+
+def list_commits(store: Store, run: str) -> list[CommitName]:
+    """The names of all commits, tombstones among them, the oldest first; reads none of them."""
+    prefix = layout.commits_prefix(run)
+    names: list[CommitName] = []
+    for entry in store.list(prefix):
+        try:
+            names.append(layout.parse_commit_name(entry.key.removeprefix(prefix)))
+        except InvalidKey:  # not one of ours
+            continue
+    return sorted(names)
+
+
+def read_manifest(store: Store, run: str, name: CommitName) -> Manifest | None:
+    """The manifest of this name; None if a tombstone lies there.
+
+    Raises:
+        KeyNotFound: there is no such commit.
+        InvalidRecord: it is damaged, or is the manifest of another checkpoint.
+    """
+    key = layout.commit_key(run, name)
+    manifest = load_commit(store.get(key), f"{store.url}/{key}")
+    if manifest is not None and (manifest.run, manifest.name) != (run, name):
+        raise InvalidRecord(
+            f"{store.url}/{key} is the manifest of another checkpoint: "
+            f"{manifest.name.text} of run {manifest.run}",
+            "it was moved or tampered with; delete it",
+        )
+    return manifest
 
 
 class Committer:
@@ -99,19 +144,28 @@ class Committer:
     def rotate(self) -> list[Manifest]:
         """Removes what retention no longer keeps: the manifest first, then its files.
 
+        A manifest that cannot be read is left alone with its files, and said at the end. So is
+        what a newer claim has committed: this one may just have been fenced.
+
         Raises:
-            StoreError: something could not be removed; what is kept is untouched.
+            StoreError: something could not be read or removed; what is kept is untouched.
         """
+        unreadable: list[StoreError] = []
         plan = plan_retention(
-            list_manifests(self._store, self._run),
+            list_manifests(
+                self._store, self._run, on_unreadable=lambda _, error: unreadable.append(error)
+            ),
             keep_last=self._keep_last,
             keep_best=self._keep_best,
             resume_point=self.resume_point,
         )
-        for manifest in plan.remove:
+        removed = [manifest for manifest in plan.remove if manifest.claim <= self._claim]
+        for manifest in removed:
             self._store.delete(layout.commit_key(self._run, manifest.name))
             _delete_all(self._store, layout.checkpoint_prefix(self._run, manifest.name))
-        return list(plan.remove)
+        if unreadable:
+            raise unreadable[0]
+        return removed
 
     def _verify(self, prefix: str, files: tuple[ManifestFile, ...]) -> None:
         found = {entry.key: entry.size_bytes for entry in self._store.list(prefix)}
@@ -155,6 +209,9 @@ def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
     """
     committed = {entry.key for entry in store.list(layout.commits_prefix(run))}
     cleared: list[CommitName] = []
+    # This claim has written nothing there yet: what is unfinished is a killed instance's.
+    store.discard_unfinished(layout.commits_prefix(run))
+    store.discard_unfinished(layout.metrics_prefix(run))
     for folder in store.folders(layout.checkpoints_prefix(run)):
         try:
             name = layout.parse_commit_name(f"{folder}.json")
@@ -180,13 +237,24 @@ def _bury(store: Store, run: str, name: CommitName, claim: int, committed: set[s
             return True
     try:
         return load_commit(store.get(key), key) is None
-    except KeyNotFound:  # rotated away between the listings, files last
+    except (KeyNotFound, InvalidRecord):
+        # Rotated away between the listings, files last; or unreadable, and then not ours to judge.
         return False
 
 
 def _describe(directory: Path) -> tuple[ManifestFile, ...]:
     """The files of a checkpoint's folder. Raises CheckpointCorrupt for anything else in it."""
-    paths = sorted(directory.iterdir())
+    try:
+        with explained(directory):
+            return _describe_all(directory, sorted(directory.iterdir()))
+    except FileNotFoundError as error:
+        raise CheckpointCorrupt(
+            f"the checkpoint in {directory} is not there any more: {error.filename}",
+            "see what else removes files there",
+        ) from error
+
+
+def _describe_all(directory: Path, paths: list[Path]) -> tuple[ManifestFile, ...]:
     odd = [path.name for path in paths if not stat.S_ISREG(path.lstat().st_mode)]
     if odd or not paths:
         what = f"{', '.join(odd)}, which is no plain file" if odd else "no file"

@@ -5,9 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fintts_store import layout
-from fintts_store.commit import list_manifests, sha256_of
+from fintts_store.commit import list_commits, read_manifest, sha256_of
 from fintts_store.durable import durable_directory
-from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreError
+from fintts_store.errors import (
+    CheckpointCorrupt,
+    InvalidRecord,
+    KeyNotFound,
+    NewerRecord,
+    StoreError,
+    StoreUnreachable,
+)
+from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest, ManifestFile
 from fintts_store.store import Store
 
@@ -20,14 +28,15 @@ def restore(store: Store, manifest: Manifest, target: Path) -> None:
     Raises:
         CheckpointCorrupt: the bytes are not those of the manifest, at the second attempt too;
             `target` is as it was.
-        StoreError: the store cannot be read, or the disk cannot be written.
+        StoreError: the store cannot be read, at the second attempt too, or the disk cannot be
+            written.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with durable_directory(target) as folder:
                 for file in manifest.files:
                     _fetch(store, manifest, file, folder / file.name)
-        except CheckpointCorrupt:
+        except (CheckpointCorrupt, StoreUnreachable):
             if attempt == _ATTEMPTS:
                 raise
         else:
@@ -38,23 +47,37 @@ def restore_newest(
     store: Store,
     run: str,
     target: Path,
-    on_skip: Callable[[Manifest, StoreError], None],
+    on_skip: Callable[[CommitName, StoreError], None],
 ) -> Manifest | None:
     """Restores the newest checkpoint that is whole; None if there is none.
 
-    `on_skip` is told of each newer one that is damaged.
+    `on_skip` is told of each newer one that is damaged, be it a file or the manifest.
 
     Raises:
+        NewerRecord: the newest was written by a newer version of this program; it is sound, so
+            none is restored in its place.
         StoreError: the store cannot be read at all.
     """
-    for manifest in reversed(list_manifests(store, run)):
+    tried: set[CommitName] = set()
+    # Listed again after each failure: a slow instance of a lower claim may just have rotated it
+    # away for a newer one.
+    while (name := _newest_untried(store, run, tried)) is not None:
+        tried.add(name)
         try:
-            restore(store, manifest, target)
-        except (CheckpointCorrupt, KeyNotFound) as error:
-            on_skip(manifest, error)
-        else:
-            return manifest
+            manifest = read_manifest(store, run, name)
+            if manifest is not None:
+                restore(store, manifest, target)
+                return manifest
+        except NewerRecord:
+            raise
+        except (CheckpointCorrupt, InvalidRecord, KeyNotFound) as error:
+            on_skip(name, error)
     return None
+
+
+def _newest_untried(store: Store, run: str, tried: set[CommitName]) -> CommitName | None:
+    names = [name for name in list_commits(store, run) if name not in tried]
+    return names[-1] if names else None
 
 
 def is_whole(manifest: Manifest, folder: Path) -> bool:
@@ -74,6 +97,8 @@ def _fetch(store: Store, manifest: Manifest, file: ManifestFile, path: Path) -> 
         for chunk in store.stream(key):
             digest.update(chunk)
             size += len(chunk)
+            if size > file.size_bytes:  # no more of a wrong object than a right one would need
+                break
             target.write(chunk)
     if (size, digest.hexdigest()) != (file.size_bytes, file.sha256):
         raise CheckpointCorrupt(

@@ -55,7 +55,12 @@ def plan_retention(
 
     Of a step that was committed under two claims only the newest commit counts towards
     `keep_last`.
+
+    Raises:
+        ValueError: `keep_last` is below 1, which would leave a run with nothing to go on from.
     """
+    if keep_last < 1:
+        raise ValueError(f"keep_last is {keep_last}, and must be at least 1")
     ordered = sorted(manifests, key=lambda manifest: manifest.name)
     last = _last_steps(ordered, keep_last)
     best = best_of(ordered) if keep_best else None

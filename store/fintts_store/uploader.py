@@ -16,6 +16,8 @@ from fintts_store.manifest import Manifest
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
+DRAINING_PAUSE_SECONDS = 5.0
+"""While somebody waits for the end, the store is asked this often"""
 
 Checkpoint = tuple[Path, CheckpointFacts]
 
@@ -42,6 +44,7 @@ class Uploader:
         self._waiting: Checkpoint | None = None
         self._busy = False
         self._closed = False
+        self._longest_pause_seconds = LONGEST_PAUSE_SECONDS
         self._fatal: BaseException | None = None
         self.trouble: StoreError | None = None
         """why the last checkpoint is not committed; None when it is"""
@@ -80,7 +83,10 @@ class Uploader:
             Fenced: a newer claim has taken the run over.
         """
         with self._changed:
+            self._longest_pause_seconds = DRAINING_PAUSE_SECONDS
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._idle or self._fatal is not None, timeout_seconds)
+            self._longest_pause_seconds = LONGEST_PAUSE_SECONDS
             self._raise_fatal()
             return self._idle and self.trouble is None
 
@@ -150,6 +156,11 @@ class Uploader:
 
     def _pause(self, seconds: float) -> bool:
         """Waits before the next attempt; whether the uploader was closed meanwhile."""
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         with self._changed:
-            return self._changed.wait_for(lambda: self._closed, deadline - time.monotonic())
+            while not self._closed:
+                # Looked at anew each time: a drain makes a pause that has begun shorter.
+                end = began + min(seconds, self._longest_pause_seconds)
+                if not self._changed.wait(max(0.0, end - time.monotonic())):
+                    break
+            return self._closed

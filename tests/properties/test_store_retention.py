@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,11 @@ def test_the_newest_and_the_best_stay(
 def test_it_is_idempotent(history: list[Manifest], keep_last: int) -> None:
     kept = [m.manifest for m in plan_retention(history, keep_last=keep_last, keep_best=True).keep]
     assert plan_retention(kept, keep_last=keep_last, keep_best=True).remove == ()
+
+
+def test_keeping_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        plan_retention([manifest(1, 100, None)], keep_last=0, keep_best=True)
 
 
 @given(histories(), st.data())

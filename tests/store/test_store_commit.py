@@ -23,7 +23,7 @@ from fintts_store.errors import (
     StoreError,
     StoreUnreachable,
 )
-from fintts_store.manifest import Manifest
+from fintts_store.layout import CommitName
 from fintts_store.restore import is_whole, restore, restore_newest
 from fintts_store.store import TEMPORARY_PREFIX
 from memory_store import BreakingStore, Killed, MemoryStore
@@ -56,8 +56,8 @@ def steps(store: MemoryStore | DirectoryStore) -> list[int]:
 
 def restored_step(store: MemoryStore | DirectoryStore, target: Path) -> int | None:
     """The step that a resume would go on from, checked against the bytes."""
-    skipped: list[Manifest] = []
-    manifest = restore_newest(store, RUN, target, lambda m, _: skipped.append(m))
+    skipped: list[CommitName] = []
+    manifest = restore_newest(store, RUN, target, lambda name, _: skipped.append(name))
     assert skipped == []
     if manifest is None:
         return None

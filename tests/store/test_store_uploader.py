@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fintts_store import uploader
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer, list_manifests
 from fintts_store.errors import Fenced, StoreDenied, StoreError, StoreSlow, StoreUnreachable
@@ -37,14 +39,16 @@ class GatedStore(MemoryStore):
 class Rig:
     """An uploader, and what it told."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first_pause_seconds: float = 0.001) -> None:
         self.store, self.folder = GatedStore(), folder
         take_claim(self.store, RUN, "me")
         self.committed: list[int] = []
         self.told: list[StoreError] = []
         self.slow = threading.Event()
         committer = Committer(self.store, RUN, 1, keep_last=5, keep_best=True)
-        self.uploader = Uploader(committer, self._commit, self._trouble, first_pause_seconds=0.001)
+        self.uploader = Uploader(
+            committer, self._commit, self._trouble, first_pause_seconds=first_pause_seconds
+        )
 
     def _commit(self, manifest: Manifest) -> None:
         self.committed.append(manifest.step)
@@ -127,6 +131,35 @@ def test_being_fenced_reaches_the_loop(rig: Rig) -> None:
         rig.uploader.check()
     with pytest.raises(Fenced):
         rig.submit(200)
+
+
+class WatchedClock:
+    """Tells when a pause has begun: its end is computed under the lock that drain() needs."""
+
+    def __init__(self) -> None:
+        self.pausing = threading.Event()
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        if self.looks == 2:
+            self.pausing.set()
+        return time.monotonic()
+
+
+def test_draining_cuts_a_long_pause_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grace after a preemption is shorter than two of the longest pauses."""
+    clock = WatchedClock()
+    monkeypatch.setattr(uploader, "time", clock)
+    monkeypatch.setattr(uploader, "DRAINING_PAUSE_SECONDS", 0.001)
+    rig = Rig(tmp_path, first_pause_seconds=3600.0)
+    rig.store.errors = [StoreUnreachable("down")]
+    rig.store.gate.set()
+    rig.submit(100)
+    assert clock.pausing.wait(SOON)
+    assert rig.uploader.drain(SOON)
+    assert rig.committed == [100]
+    rig.uploader.close()
 
 
 def test_closing_ends_a_retry_loop(rig: Rig) -> None:
