@@ -175,21 +175,23 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
 def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
     """The task, then the journal, then the instance.
 
-    An interruption while the instance comes up takes it down again: what nobody has seen come up,
-    nobody would look for.
+    An infra leaves nothing of a launch that fails or is interrupted; the journal then says so, or
+    again what it said of an earlier instance that may still live.
 
     Raises:
-        CloudError: it could not be created.
+        CloudError: it could not be created, or the run has a live instance, which is left alone.
         StoreError: the journal cannot be written; nothing was created then.
-        KeyboardInterrupt: it was taken down again.
+        KeyboardInterrupt: nothing was left running.
     """
-    task = launch.render()
+    task, before = launch.render(), journal.read(launch.run)
     journal.write(launch.journal_entry(datetime.now(UTC)))
     try:
         infra.launch(launch.run, task)
     except BaseException:
-        infra.down(launch.run)
-        journal.change(launch.run, gone_at=datetime.now(UTC))
+        if before is not None and before.gone_at is None:
+            journal.write(before)
+        else:
+            journal.change(launch.run, gone_at=datetime.now(UTC))
         raise
     journal.change(launch.run, created_at=datetime.now(UTC))
 

@@ -44,7 +44,8 @@ def _result_of(job: Job, exit_code: int) -> Result:
     stopping = record.config.get("early_stopping")
     monitor = stopping.get("monitor") if isinstance(stopping, dict) else None
     status = read_status(job.store, job.run)
-    manifests = list_manifests(job.store, job.run)
+    # A damaged manifest is no reason to leave a run without its last word.
+    manifests = list_manifests(job.store, job.run, on_unreadable=lambda _name, _error: None)
     newest, best = newest_of(manifests), best_of(manifests)
     deadline = job.deadline_at or record.deadline_at
     late = exit_code in TIMED_OUT and now >= deadline

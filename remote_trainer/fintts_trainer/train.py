@@ -26,6 +26,8 @@ from fintts_trainer.preemption import GRACE_SECONDS
 from fintts_trainer.telling import bring_home_tensorboard
 
 if TYPE_CHECKING:
+    from fintts_store.errors import StoreError
+    from fintts_store.layout import CommitName
     from fintts_trainer.config import TrainingConfig
     from fintts_trainer.families.fish import Batch, Predictions
     from fintts_trainer.job import Job
@@ -247,11 +249,16 @@ def finish(bench: Bench, reason: Reason) -> Result | None:
     return result
 
 
+def passed_over(name: CommitName, error: StoreError) -> None:
+    """A damaged manifest is no reason to end a run without its result."""
+    tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
+
+
 def result_of(bench: Bench, reason: StopReason) -> Result:
     """What the run came to."""
     desk, state = bench.desk, bench.state
     before = state.initial_validation
-    kept = [manifest.step for manifest in list_manifests(desk.job.store, desk.job.run)]
+    kept = [m.step for m in list_manifests(desk.job.store, desk.job.run, on_unreadable=passed_over)]
     message = None
     if reason == StopReason.NAN_LOSS:
         last = (

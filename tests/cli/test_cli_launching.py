@@ -110,13 +110,13 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("no instance")])
-def test_a_launch_that_fails_or_is_interrupted_is_taken_down_and_was_never_there(
+def test_a_launch_that_fails_or_is_interrupted_was_never_there(
     store: DirectoryStore, error: BaseException
 ) -> None:
     infra = ScriptedInfra(error)
     with pytest.raises(type(error)):
         begin(ready(), infra)
-    assert infra.calls == ["launch mine", "down mine"]
+    assert infra.calls == ["launch mine"], "taking down is the infra's: it knows what it began"
     assert list_runs(store) == []
     entry = wiring.open_journal().read("mine")
     assert entry is not None
@@ -125,6 +125,16 @@ def test_a_launch_that_fails_or_is_interrupted_is_taken_down_and_was_never_there
     assert store.list("datasets/") != []
     begin(ready(), ScriptedInfra())
     assert list_runs(store) == ["mine"]
+
+
+def test_a_refused_launch_leaves_the_journal_of_the_live_instance(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    before = wiring.open_journal().read("mine")
+    infra = ScriptedInfra(CloudError("run mine has a live instance"))
+    with pytest.raises(CloudError):
+        begin(ready(), infra)
+    assert infra.calls == ["launch mine"]
+    assert wiring.open_journal().read("mine") == before
 
 
 def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore) -> None:

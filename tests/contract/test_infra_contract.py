@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ import yaml
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Infra, InstancePhase, InstanceState
-from fintts_cli.infra.instance_file import read_instance
+from fintts_cli.infra.instance_file import read_instance, write_instance
 from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.processes import session_of
+from fintts_cli.infra.processes import read_process, session_of
+from fintts_store.errors import InvalidRunName
 
 LIMIT_SECONDS = 30.0
 MAKERS: dict[str, Callable[[Path], Infra]] = {"local": LocalInfra}
@@ -110,9 +113,52 @@ def test_a_second_launch_of_a_live_run_is_refused(infra: Infra, tmp_path: Path) 
     with pytest.raises(CloudError, match="live instance") as refused:
         infra.launch("one", task(tmp_path, "echo again"))
     assert refused.value.hint
+    state = infra.state("one")
+    assert state is not None
+    assert state.is_live, "the one that is there is left alone"
     infra.down("one")
     infra.launch("one", task(tmp_path, "echo again"))
     assert list(infra.logs("one", follow=True)) == ["first\n", "again\n"]
+
+
+def test_what_the_job_left_behind_goes_with_the_instance(infra: Infra, tmp_path: Path) -> None:
+    infra.launch("one", task(tmp_path, f"sleep 1000 & echo $! > {tmp_path}/pid; exit 5"))
+    assert until(infra, "one", gone).exit_code == 5
+    assert read_process(int((tmp_path / "pid").read_text())) is None
+
+
+def test_the_workdir_may_go_once_the_launch_was_accepted(infra: Infra, tmp_path: Path) -> None:
+    text = task(tmp_path, "ls | wc -l")
+    for number in range(200):
+        (tmp_path / "bundle" / f"{number}.txt").touch()
+    infra.launch("one", text)
+    shutil.rmtree(tmp_path / "bundle")
+    assert list(infra.logs("one", follow=True)) == ["201\n"]
+
+
+def test_of_two_launches_at_once_one_is_refused(infra: Infra, tmp_path: Path) -> None:
+    text = task(tmp_path, "echo here; sleep 1000")
+
+    def launch(_: int) -> bool:
+        try:
+            infra.launch("one", text)
+        except CloudError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as both:
+        assert sorted(both.map(launch, range(2))) == [False, True]
+    until_logged(infra, "one", "here")
+    assert list(infra.logs("one", follow=False)) == ["here\n"]
+
+
+def test_a_name_that_leads_elsewhere_is_refused(infra: Infra, tmp_path: Path) -> None:
+    text = task(tmp_path, "true")
+    with pytest.raises(InvalidRunName):
+        infra.launch("..", text)
+    with pytest.raises(InvalidRunName):
+        infra.down("..")
+    assert (tmp_path / "bundle").is_dir()
 
 
 def test_logs_of_an_unknown_run_are_an_error(infra: Infra) -> None:
@@ -162,6 +208,57 @@ class TestLocal:
         assert until(infra, "one", gone).exit_code == 75
         assert list(infra.logs("one", follow=False)) == ["here\n", "saving\n"]
 
+    def test_a_job_that_is_deaf_to_its_preemption_is_ended(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path, grace_seconds=0.2)
+        infra.launch("one", task(tmp_path, "trap '' TERM; echo here; sleep 1000; sleep 1000"))
+        until_logged(infra, "one", "here")
+        instance = read_instance(tmp_path / "instances" / "one")
+        assert instance is not None
+        os.kill(instance.agent_pid, signal.SIGTERM)
+        assert until(infra, "one", gone).exit_code == 128 + signal.SIGKILL
+
+    @pytest.mark.parametrize("earlier_boot", [False, True])
+    def test_a_stranger_with_the_agent_s_number_is_left_alone(
+        self, tmp_path: Path, *, earlier_boot: bool
+    ) -> None:
+        infra = LocalInfra(tmp_path)
+        infra.launch("one", task(tmp_path, "true"))
+        until(infra, "one", gone)
+        folder = tmp_path / "instances" / "one"
+        instance = read_instance(folder)
+        assert instance is not None
+        with subprocess.Popen(["sleep", "1000"], start_new_session=True) as stranger:
+            seen = read_process(stranger.pid)
+            assert seen is not None
+            fields: dict[str, object] = {
+                "agent_pid": stranger.pid,
+                "agent_started": seen.started if earlier_boot else seen.started - 1,
+                "boot_id": "another" if earlier_boot else instance.boot_id,
+                "phase": InstancePhase.RUNNING,
+            }
+            write_instance(folder, instance.model_copy(update=fields))
+            infra.down("one")
+            state = infra.state("one")
+            assert state is not None
+            assert gone(state)
+            assert stranger.poll() is None
+            stranger.kill()
+
+    def test_a_line_is_told_when_it_is_whole(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path)
+        gate = tmp_path / "gate"
+        job = f"printf 'half '; until [ -e {gate} ]; do sleep 0.01; done; echo line"
+        infra.launch("one", task(tmp_path, job))
+        log = tmp_path / "instances" / "one" / "log.txt"
+        until(infra, "one", lambda _: log.read_text() == "half ")
+        lines = infra.logs("one", follow=True)
+        with ThreadPoolExecutor(1) as reader:
+            first = reader.submit(next, lines)
+            time.sleep(0.3)
+            gate.touch()
+            assert first.result(LIMIT_SECONDS) == "half line\n"
+        assert list(lines) == []
+
     def test_what_outlives_the_instance_is_its_record(self, tmp_path: Path) -> None:
         infra = LocalInfra(tmp_path)
         infra.launch("one", task(tmp_path, "mkdir big; echo x > big/file; ln -s /etc ../link"))
@@ -188,3 +285,21 @@ class TestLocal:
         )
         assert int(session.stdout) == pid != os.getsid(0)
         infra.down("one")
+
+    def test_an_interrupted_launch_leaves_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        infra = LocalInfra(tmp_path)
+
+        def interrupt(*_arguments: object, **_options: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(infra, "_await_acceptance", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            infra.launch("one", task(tmp_path, "sleep 1000"))
+        instance = read_instance(tmp_path / "instances" / "one")
+        assert instance is not None
+        assert session_of(instance.agent_pid, instance.agent_started) == []
+        state = infra.state("one")
+        assert state is not None
+        assert gone(state)

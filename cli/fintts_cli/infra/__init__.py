@@ -51,7 +51,8 @@ class Infra(Protocol):
     def launch(self, run: str, task_yaml: str) -> None:
         """Returns when the instance is accepted and lives on without this process.
 
-        Raises CloudError: it could not be created, or the run has a live instance already.
+        Raises CloudError: it could not be created, or the run has a live instance already, which
+        is left as it is. Whatever is raised, nothing lives that this call began.
         """
         ...
 

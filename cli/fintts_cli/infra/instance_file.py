@@ -23,6 +23,8 @@ class InstanceFile(Record):
     run: str
     agent_pid: int
     agent_started: int
+    boot_id: str
+    """of the machine's start in which the two numbers above mean something"""
     phase: InstancePhase
     created_at: datetime
     ended_at: datetime | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,55 +22,94 @@ from fintts_cli.infra.instance_file import (
     write_instance,
 )
 from fintts_cli.infra.local_agent import clear
-from fintts_cli.infra.processes import end_session, session_of
-from fintts_store.durable import write_file
+from fintts_cli.infra.processes import boot_id, end_session, session_of
+from fintts_store.durable import make_directories, write_file
+from fintts_store.layout import check_run_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
+    from typing import TextIO
 
 LOCAL = "local"
 ACCEPTED_WITHIN_SECONDS = 30.0
 GONE_WITHIN_SECONDS = 30.0
+GRACE_SECONDS = 150.0
+"""A trainer has 120 s to save; the run script needs a moment for its last word."""
 POLL_SECONDS = 0.1
+
+
+def _whole_lines(log: TextIO, *, to_the_end: bool) -> Iterator[str]:
+    """The lines that are there; one that is still being written waits for its end."""
+    while True:
+        start = log.tell()
+        line = log.readline()
+        if not line or not (line.endswith("\n") or to_the_end):
+            log.seek(start)
+            return
+        yield line
 
 
 class LocalInfra:
     """Instances are folders: STATE/instances/RUN/{task.yaml, log.txt, instance.json, workdir/}."""
 
-    def __init__(self, state_folder: Path) -> None:
+    def __init__(self, state_folder: Path, grace_seconds: float = GRACE_SECONDS) -> None:
         self._root = state_folder / "instances"
+        self._grace_seconds = grace_seconds
 
     @property
     def name(self) -> str:
         return LOCAL
 
     def launch(self, run: str, task_yaml: str) -> None:
+        begun = False
+        try:
+            with self._lock() as lock:
+                self._refuse_live(run)
+                begun = True
+                self._launch(run, task_yaml, lock)
+        except BaseException:
+            # Behind the lock again: an agent that was just being made is on record by then.
+            if begun:
+                self.down(run)
+            raise
+
+    def _refuse_live(self, run: str) -> None:
         state = self.state(run)
         if state is not None and state.is_live:
             raise CloudError(
                 f"run {run} has a live instance in {state.where}",
                 f"`fintts cloud stop {run}` ends it, or choose another --name",
             )
-        folder = self._root / run
-        if state is not None:  # an earlier job of the run: its log stays, and goes on
+
+    def _launch(self, run: str, task_yaml: str, lock: int) -> None:
+        folder = self._folder(run)
+        if (folder / INSTANCE_FILE).exists():  # an earlier job's: its log stays, and goes on
             clear(folder)
             (folder / INSTANCE_FILE).unlink()
         write_file(folder / TASK_FILE, task_yaml.encode())
         with (folder / LOG_FILE).open("ab") as log:
             # It forks, and its parent ends at once: the instance is nobody's child.
             started = subprocess.run(
-                [sys.executable, "-m", "fintts_cli.infra.local_agent", str(folder)],
+                [
+                    sys.executable,
+                    "-m",
+                    "fintts_cli.infra.local_agent",
+                    str(folder),
+                    str(self._grace_seconds),
+                    str(lock),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                pass_fds=(lock,),
                 check=False,
             )
         self._await_acceptance(folder, accepted=started.returncode == 0)
 
     def state(self, run: str) -> InstanceState | None:
-        instance = read_instance(self._root / run)
+        instance = read_instance(self._folder(run))
         if instance is None:
             return None
         if instance.phase != InstancePhase.GONE and not self._members(instance):
@@ -75,7 +117,7 @@ class LocalInfra:
         return InstanceState(
             run=run,
             phase=instance.phase,
-            where=str(self._root / run),
+            where=str(self._folder(run)),
             created_at=instance.created_at,
             ended_at=instance.ended_at,
             exit_code=instance.exit_code,
@@ -83,28 +125,37 @@ class LocalInfra:
 
     def instances(self) -> list[InstanceState]:
         folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
-        states = [state for folder in folders if (state := self.state(folder.name))]
+        ours = [folder.name for folder in folders if (folder / INSTANCE_FILE).is_file()]
+        states = [state for run in ours if (state := self.state(run))]
         return sorted(states, key=lambda state: state.created_at)
 
     def logs(self, run: str, *, follow: bool) -> Iterator[str]:
         if self.state(run) is None:
             raise CloudError(f"there is no instance of run {run} on this machine")
-        path = self._root / run / LOG_FILE
+        path = self._folder(run) / LOG_FILE
         path.touch()
         with path.open(encoding="utf-8", errors="replace") as log:
             while True:
                 state = self.state(run)
                 over = state is None or not state.is_live
-                yield from log
+                yield from _whole_lines(log, to_the_end=over or not follow)
                 if over or not follow:
                     return
                 time.sleep(POLL_SECONDS)
 
     def down(self, run: str) -> None:
-        instance = read_instance(self._root / run)
+        folder = self._folder(run)
+        if not self._root.is_dir():
+            return
+        with self._lock():
+            self._take_down(run, read_instance(folder))
+
+    def _take_down(self, run: str, instance: InstanceFile | None) -> None:
         if instance is None or instance.phase == InstancePhase.GONE:
             return
-        if not end_session(instance.agent_pid, instance.agent_started, GONE_WITHIN_SECONDS):
+        if self._members(instance) and not end_session(
+            instance.agent_pid, instance.agent_started, GONE_WITHIN_SECONDS
+        ):
             raise CloudError(
                 f"the instance of run {run} does not end: session {instance.agent_pid}",
                 f"look at it with: ps -s {instance.agent_pid}",
@@ -112,7 +163,24 @@ class LocalInfra:
         self._found_dead(instance)
 
     def _members(self, instance: InstanceFile) -> bool:
+        """Whether anything of it lives; nothing outlives a restart of the machine."""
+        if instance.boot_id != boot_id():
+            return False
         return bool(session_of(instance.agent_pid, instance.agent_started))
+
+    def _folder(self, run: str) -> Path:
+        return self._root / check_run_name(run)
+
+    @contextmanager
+    def _lock(self) -> Generator[int]:
+        """One launch or teardown at a time; a killed one lets go, once its agent is on record."""
+        make_directories(self._root)
+        descriptor = os.open(self._root, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _found_dead(self, instance: InstanceFile) -> InstanceFile:
         """Nothing of it lives any more, and its agent could not say so: say it, and tidy up."""
@@ -125,10 +193,14 @@ class LocalInfra:
         clear(folder)
         return latest
 
+    def _is_copying(self, instance: InstanceFile) -> bool:
+        return instance.phase == InstancePhase.PROVISIONING and self._members(instance)
+
     def _await_acceptance(self, folder: Path, *, accepted: bool) -> None:
-        """Returns when the agent has written its record: from then on it can be found again."""
+        """Returns when the agent is on record, so that it can be found again, and has its copy of
+        the workdir, which the caller may then remove."""
         deadline = time.monotonic() + ACCEPTED_WITHIN_SECONDS
-        while read_instance(folder) is None:
+        while (instance := read_instance(folder)) is None or self._is_copying(instance):
             if not accepted or time.monotonic() > deadline:
                 text = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
                 reason = text.splitlines()[-1] if text else "it said nothing"

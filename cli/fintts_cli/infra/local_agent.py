@@ -1,7 +1,7 @@
 """The local instance: sets the rendered task up, runs it, and tears itself down.
 
-`python -m fintts_cli.infra.local_agent FOLDER` goes on in a session of its own, so that no terminal
-takes it along, and returns at once. It obeys the task alone: workdir, envs, setup, run.
+`python -m fintts_cli.infra.local_agent FOLDER GRACE LOCK` goes on in a session of its own, so that
+no terminal takes it along, and returns at once. It obeys the task alone: workdir, envs, setup, run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fintts_cli.infra.instance_file import (
     InstanceFile,
     write_instance,
 )
-from fintts_cli.infra.processes import read_process
+from fintts_cli.infra.processes import boot_id, end_session, read_process
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,13 +33,16 @@ if TYPE_CHECKING:
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 """of the laptop's environment; an instance has none of the rest"""
 
+KILLED_WITHIN_SECONDS = 30.0
+
 
 class Agent:
-    """Runs one task in one folder."""
+    """Runs one task in one folder; a preempted job has `grace_seconds` to save."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, grace_seconds: float) -> None:
         me = read_process(os.getpid())
         self._folder = folder
+        self._grace_seconds = grace_seconds
         self._task = yaml.safe_load((folder / TASK_FILE).read_text(encoding="utf-8"))
         self._child: subprocess.Popen[bytes] | None = None
         self._terminated = False
@@ -47,14 +50,20 @@ class Agent:
             run=folder.name,
             agent_pid=os.getpid(),
             agent_started=me.started if me else 0,
+            boot_id=boot_id(),
             phase=InstancePhase.PROVISIONING,
             created_at=datetime.now(UTC),
         )
 
-    def work(self) -> int:
-        """The whole life of the instance; returns the job's exit code."""
-        self._tell(phase=InstancePhase.PROVISIONING)
+    def work(self, lock: int) -> int:
+        """The whole life of the instance; returns the job's exit code.
+
+        `lock` is the launch's: whoever gets it next finds the instance on record.
+        """
         signal.signal(signal.SIGTERM, self._notice)
+        signal.signal(signal.SIGALRM, self._lose_patience)
+        self._tell(phase=InstancePhase.PROVISIONING)
+        os.close(lock)
         workdir = self._folder / "workdir"
         shutil.copytree(self._task["workdir"], workdir)
         self._tell(phase=InstancePhase.SETUP)
@@ -63,6 +72,8 @@ class Agent:
             self._tell(phase=InstancePhase.RUNNING)
             code = self._execute(self._task["run"], workdir)
         self._tell(phase=InstancePhase.TEARING_DOWN, exit_code=code)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._end_the_rest()
         clear(self._folder)
         self._tell(phase=InstancePhase.GONE, ended_at=datetime.now(UTC))
         return code
@@ -77,17 +88,31 @@ class Agent:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-            return self._child.wait()
+            if self._terminated:
+                # The notice came while the child was being made.
+                self._child.send_signal(signal.SIGTERM)
+            code = self._child.wait()
+            return code if code >= 0 else 128 - code
 
     def _environment(self) -> dict[str, str]:
         own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         return own | {str(key): str(value) for key, value in self._task["envs"].items()}
 
     def _notice(self, _number: int, _frame: FrameType | None) -> None:
-        """A preemption: the job hears of it, and ends by itself within its grace."""
+        """A preemption: the job hears of it, and is ended after its grace."""
         self._terminated = True
+        signal.setitimer(signal.ITIMER_REAL, self._grace_seconds)
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
+
+    def _lose_patience(self, _number: int, _frame: FrameType | None) -> None:
+        self._end_the_rest()
+
+    def _end_the_rest(self) -> None:
+        """What the job started goes with the instance, as it would on a rented one."""
+        mine = self._instance
+        leader, started = mine.agent_pid, mine.agent_started
+        end_session(leader, started, KILLED_WITHIN_SECONDS, spare=leader)
 
     def _tell(self, **fields: object) -> None:
         self._instance = self._instance.model_copy(update=fields)
@@ -105,13 +130,13 @@ def clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, grace_seconds: float, lock: int) -> int:
     """Leaves the agent behind as the leader of a new session."""
     if os.fork() > 0:
         return 0
     os.setsid()
-    return Agent(folder).work()
+    return Agent(folder, grace_seconds).work(lock)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))

@@ -34,18 +34,29 @@ def read_process(pid: int) -> Process | None:
     return Process(pid, int(fields[SESSION_FIELD]), int(fields[STARTED_FIELD]))
 
 
+def boot_id() -> str:
+    """Names this start of the machine: pids and clock ticks of another one mean nothing."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
 def session_of(leader: int, started: int) -> list[Process]:
     """Who is left of the session that this process began, the leader itself included."""
+    now = read_process(leader)
+    if now is not None and now.started != started:
+        # The kernel gives a number away again only when its session has no member left.
+        return []
     found = (read_process(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - names, not paths
     members = [p for p in found if p is not None and p.session == leader]
-    # A session whose leader started later is another one that got the same number.
     return [process for process in members if process.started >= started]
 
 
-def end_session(leader: int, started: int, limit_seconds: float) -> bool:
-    """Kills the session until nothing is left of it; whether that was so within the limit."""
+def end_session(leader: int, started: int, limit_seconds: float, *, spare: int = 0) -> bool:
+    """Kills the session until nothing is left of it; whether that was so within the limit.
+
+    The process `spare`, its leader for example, may live on.
+    """
     deadline = time.monotonic() + limit_seconds
-    while members := session_of(leader, started):
+    while members := [each for each in session_of(leader, started) if each.pid != spare]:
         if time.monotonic() > deadline:
             return False
         for process in members:
