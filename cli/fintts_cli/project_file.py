@@ -43,7 +43,7 @@ early_stopping:
   monitor: val/loss           # val/loss | train/loss | val/top5_accuracy
   mode: min                   # min | max
   patience: 5                 # checks, not steps
-  min_delta: 0.0              # an improvement is larger than this
+  min_delta: 0.0              # a gain that counts is larger than this
 
 checkpoints:
   every: 100                  # steps

@@ -1,8 +1,9 @@
 """When a run that no longer improves stops: the one rule that estimate and trainer obey.
 
-At each validation check the value is compared with the best so far. Better is strictly better, by
-more than min_delta; a value that is not finite is no improvement. The run stops at the
-`patience`-th check in a row without improvement.
+At each validation check the value is compared with the last one that counted. It counts when it is
+better by more than min_delta; a value that is not finite never does. The run stops at the
+`patience`-th check in a row that does not count. The best is the best whether or not it counted: a
+checkpoint that is better by less than min_delta is still the one to keep.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Progress(NamedTuple):
     checks_without_improvement: int = 0
     """in a row, up to now"""
     checks: int = 0
+    counted_value: float | None = None
+    """the last one that was better by more than min_delta; the next is measured against it"""
 
     @classmethod
     def start(cls) -> Progress:
@@ -45,20 +48,23 @@ class Progress(NamedTuple):
         Raises:
             EarlyStoppingError: a value is missing or is no number.
         """
-        best_value = content.get("best_value")
         return cls(
-            best_value=None if best_value is None else _number(best_value),
+            best_value=_number(content, "best_value"),
             best_step=None if content.get("best_step") is None else _count(content, "best_step"),
             checks_without_improvement=_count(content, "checks_without_improvement"),
             checks=_count(content, "checks"),
+            counted_value=_number(content, "counted_value"),
         )
 
 
-def _number(value: object) -> float:
+def _number(content: Mapping[str, object], key: str) -> float | None:
+    value = content.get(key)
+    if value is None:
+        return None
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     raise EarlyStoppingError(
-        f"the early-stopping state has best_value {value!r}, which is no finite number",
+        f"the early-stopping state has {key} {value!r}, which is no finite number",
         "resume from another checkpoint",
     )
 
@@ -101,23 +107,27 @@ class EarlyStopping:
 
     def check(self, progress: Progress, step: int, value: float) -> Progress:
         """The progress after a validation check at this step."""
-        if self.improves(value, progress.best_value):
-            return Progress(float(value), step, 0, progress.checks + 1)
+        counts = self.improves(value, progress.counted_value)
+        is_best = self._is_better(value, progress.best_value, by_more_than=0.0)
         return Progress(
-            progress.best_value,
-            progress.best_step,
-            progress.checks_without_improvement + 1,
-            progress.checks + 1,
+            best_value=float(value) if is_best else progress.best_value,
+            best_step=step if is_best else progress.best_step,
+            checks_without_improvement=0 if counts else progress.checks_without_improvement + 1,
+            checks=progress.checks + 1,
+            counted_value=float(value) if counts else progress.counted_value,
         )
 
-    def improves(self, value: float, best: float | None) -> bool:
-        """Whether the value is finite and better than the best so far by more than min_delta."""
+    def improves(self, value: float, counted: float | None) -> bool:
+        """Whether the value is finite and better than the last that counted, by over min_delta."""
+        return self._is_better(value, counted, by_more_than=self.min_delta)
+
+    def _is_better(self, value: float, other: float | None, *, by_more_than: float) -> bool:
         if not math.isfinite(value):
             return False
-        if best is None:
+        if other is None:
             return True
-        gain = best - value if self.mode == "min" else value - best
-        return gain > self.min_delta
+        gain = other - value if self.mode == "min" else value - other
+        return gain > by_more_than
 
     def should_stop(self, progress: Progress) -> bool:
         """Whether the patience is used up."""

@@ -26,6 +26,7 @@ from fintts_trainer.preemption import GRACE_SECONDS
 from fintts_trainer.telling import bring_home_tensorboard
 
 if TYPE_CHECKING:
+    from fintts_cost.early_stopping import EarlyStopping, Progress
     from fintts_store.errors import StoreError
     from fintts_store.layout import CommitName
     from fintts_trainer.config import TrainingConfig
@@ -182,13 +183,21 @@ def tell_check(bench: Bench, means: dict[str, float], train_loss: float, value: 
         best_step=progress.best_step,
         best_value=progress.best_value,
     )
-    count, patience = progress.checks_without_improvement, bench.rule.patience
-    verdict = "the best so far" if count == 0 else f"no improvement, {count} of {patience}"
     tell(
         f"step {step}: validation loss {means['loss']:.4f} (token {means['token_loss']:.4f}, "
         f"code {means['code_loss']:.4f}), top-5 accuracy {means['top5_accuracy']:.3f}, "
-        f"training loss {train_loss:.4f}: {verdict}"
+        f"training loss {train_loss:.4f}: {verdict(bench.rule, progress, step)}"
     )
+
+
+def verdict(rule: EarlyStopping, progress: Progress, step: int) -> str:
+    """What a check means for the run, in words."""
+    waiting = f"{progress.checks_without_improvement} of {rule.patience}"
+    if progress.best_step != step:
+        return f"no improvement, {waiting}"
+    if progress.checks_without_improvement == 0:
+        return "the best so far"
+    return f"the best so far, by no more than min_delta {rule.min_delta:g}, {waiting}"
 
 
 def is_worth_saving(bench: Bench) -> bool:

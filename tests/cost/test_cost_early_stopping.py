@@ -15,7 +15,7 @@ def test_equal_is_no_improvement() -> None:
     rule = EarlyStopping(patience=2)
     progress = rule.check(rule.start(), 100, 1.0)
     progress = rule.check(progress, 200, 1.0)
-    assert progress == Progress(1.0, 100, checks_without_improvement=1, checks=2)
+    assert progress == Progress(1.0, 100, checks_without_improvement=1, checks=2, counted_value=1.0)
 
 
 def test_an_improvement_sets_the_count_back() -> None:
@@ -42,6 +42,22 @@ def test_min_delta_must_be_exceeded() -> None:
     assert rule.improves(9.4, 10.0)
 
 
+def test_a_gain_within_min_delta_is_the_best_and_does_not_count() -> None:
+    rule = EarlyStopping(min_delta=0.5, patience=2)
+    progress = rule.check(rule.check(rule.start(), 100, 10.0), 200, 9.8)
+    assert progress == Progress(9.8, 200, 1, 2, counted_value=10.0)
+    assert rule.should_stop(rule.check(progress, 300, 9.7))
+
+
+def test_small_gains_count_once_they_add_up() -> None:
+    rule = EarlyStopping(min_delta=0.5, patience=2)
+    progress = rule.start()
+    for step, value in enumerate([10.0, 9.7, 9.4, 9.1, 8.8], start=1):
+        progress = rule.check(progress, step, value)
+        assert not rule.should_stop(progress)
+    assert progress == Progress(8.8, 5, 0, 5, counted_value=8.8)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_no_improvement(value: float) -> None:
     for rule in (EarlyStopping(patience=1), EarlyStopping(mode="max", patience=1)):
@@ -55,8 +71,7 @@ def test_the_best_cannot_fire_before_patience_checks_have_followed_it() -> None:
 
 
 def test_progress_goes_through_json() -> None:
-    rule = EarlyStopping()
-    progress = rule.check(rule.check(rule.start(), 100, 1 / 3), 200, 0.5)
+    progress = Progress(1 / 3, 200, 1, 2, counted_value=0.35)
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
     assert Progress.from_dict(Progress.start().to_dict()) == Progress.start()
 
@@ -69,6 +84,7 @@ def test_progress_goes_through_json() -> None:
         {"checks": 1, "checks_without_improvement": "0"},
         {"checks": 1, "checks_without_improvement": 0, "best_value": math.nan},
         {"checks": 1, "checks_without_improvement": 0, "best_value": 1.0, "best_step": 0.5},
+        {"checks": 1, "checks_without_improvement": 0, "counted_value": "1.0"},
     ],
 )
 def test_a_damaged_progress_is_refused(content: dict[str, object]) -> None:

@@ -180,12 +180,14 @@ def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
     assert result.kept_steps == (result.best_step, result.step - 5, result.step)
 
 
-def test_a_best_step_between_two_checkpoints_is_kept_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("min_delta", [0.0, 100.0])
+def test_a_best_step_between_two_checkpoints_is_kept_too(tmp_path: Path, min_delta: float) -> None:
     run = start_run(
         tmp_path,
         dict(
             training={"max_steps": 12, "learning_rate": 1e-3, "warmup_steps": 2},
             validation={"every": 4, "fraction": 0.2},
+            early_stopping={"min_delta": min_delta},
             checkpoints={"every": 10, "keep_last": 1},
         ),
     )
