@@ -81,7 +81,7 @@ def open_desk(job: Job) -> Desk:
         updated_at=started_at,
         deadline_at=deadline_at,
     )
-    heartbeat = Heartbeat(job.store, status, tell)
+    heartbeat, metrics = Heartbeat(job.store, status, tell), Metrics(job.store, job.run, claim)
     keep = config.checkpoints
     committer = Committer(
         job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
@@ -96,12 +96,14 @@ def open_desk(job: Job) -> Desk:
         started_at=started_at,
         clock=PhaseClock(),
         heartbeat=heartbeat,
-        metrics=Metrics(job.store, job.run, claim),
+        metrics=metrics,
         committer=committer,
         uploader=Uploader(
             committer,
+            # First what the steps told: who goes on from the checkpoint will not tell it again.
+            before_commit=metrics.flush,
             on_commit=lambda manifest: _committed(job, heartbeat, manifest),
-            on_trouble=_upload_waits,
+            on_trouble=lambda error: _told_in_passing(heartbeat, error),
         ),
     )
 
@@ -131,13 +133,15 @@ def tell(sentence: str) -> None:
 
 def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest) -> None:
     """A checkpoint is safe in the store: say so, and free the local copy."""
-    heartbeat.change(last_committed_step=manifest.step)
+    heartbeat.change(last_committed_step=manifest.step, message=None)
     tell(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
     shutil.rmtree(_local_checkpoint(job, manifest.step), ignore_errors=True)
 
 
-def _upload_waits(error: StoreError) -> None:
-    tell(f"the upload waits, training goes on: {error.message}")
+def _told_in_passing(heartbeat: Heartbeat, error: StoreError) -> None:
+    sentence = f"training goes on: {error.message}"
+    heartbeat.change(message=sentence)
+    tell(sentence)
 
 
 def _local_checkpoint(job: Job, step: int) -> Path:

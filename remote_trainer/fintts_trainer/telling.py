@@ -79,13 +79,17 @@ class Heartbeat:
 
 @dataclass
 class Metrics:
-    """Rows that go to the store in append-only parts."""
+    """Rows that go to the store in append-only parts.
+
+    The loop adds, and the uploader flushes, each in its own thread.
+    """
 
     store: Store
     run: str
     claim: int
     _rows: list[MetricRow] = field(default_factory=list[MetricRow])
     _parts: int = 0
+    _flushing: threading.Lock = field(default_factory=threading.Lock)
 
     def add(
         self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
@@ -99,12 +103,14 @@ class Metrics:
         Raises:
             StoreError: the part could not be written.
         """
-        if not self._rows:
-            return
-        text = "".join(row.dump() + "\n" for row in self._rows)
-        self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
-        self._parts += 1
-        self._rows.clear()
+        with self._flushing:
+            rows = self._rows.copy()
+            if not rows:
+                return
+            text = "".join(row.dump() + "\n" for row in rows)
+            self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
+            self._parts += 1
+            del self._rows[: len(rows)]  # not those that were added meanwhile
 
 
 def bring_home_tensorboard(store: Store, run: str, claim: int, workspace: Path) -> None:

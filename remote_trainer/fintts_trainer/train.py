@@ -14,8 +14,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from fintts_store.commit import CheckpointFacts, list_manifests
 from fintts_store.durable import durable_directory
-from fintts_store.errors import StoreUnreachable
+from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.records import Phase, Result, StopReason
+from fintts_store.retrying import insist
 from fintts_store.runs import read_result, write_result_once
 from fintts_trainer.bench import Bench, set_up
 from fintts_trainer.dataset import in_batches, samples_of_step
@@ -27,7 +28,6 @@ from fintts_trainer.telling import bring_home_tensorboard
 
 if TYPE_CHECKING:
     from fintts_cost.early_stopping import EarlyStopping, Progress
-    from fintts_store.errors import StoreError
     from fintts_store.layout import CommitName
     from fintts_trainer.config import TrainingConfig
     from fintts_trainer.families.fish import Batch, Predictions
@@ -61,11 +61,11 @@ def train(job: Job, preemption: Preemption) -> Result | None:
                 break
             value = validate(bench) if bench.schedule.is_validation(bench.state.step) else None
             if is_worth_saving(bench):
-                save(bench, value)
+                save(bench, value, preemption)
                 saved_step = bench.state.step
             reason = why_end(bench, preemption)
         if reason != StopReason.NAN_LOSS and saved_step != bench.state.step:
-            save(bench, value)
+            save(bench, value, preemption)
         return finish(bench, reason)
     except BaseException as error:
         desk.give_up(error)
@@ -80,6 +80,12 @@ def why_end(bench: Bench, preemption: Preemption) -> Reason | None:
         return StopReason.EARLY_STOPPING
     if state.step >= bench.schedule.max_steps:
         return StopReason.MAX_STEPS
+    return who_ends(bench, preemption)
+
+
+def who_ends(bench: Bench, preemption: Preemption) -> Reason | None:
+    """The reason that comes from outside, whatever the state of training."""
+    desk = bench.desk
     if desk.deadline.is_over(datetime.now(UTC), bench.eta.seconds_per_step or 0.0):
         return StopReason.DEADLINE
     if desk.heartbeat.stop_requested:
@@ -207,10 +213,11 @@ def is_worth_saving(bench: Bench) -> bool:
     return is_best or bench.schedule.is_checkpoint(step)
 
 
-def save(bench: Bench, value: float | None) -> None:
+def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
     """Writes a checkpoint to the disk and hands it to the uploader; the step goes on meanwhile.
 
-    `value` is the monitored one of a check at this very step, None without one.
+    `value` is the monitored one of a check at this very step, None without one. With two uploads
+    behind, it waits for the store, but not longer than the run may last.
     """
     desk, state = bench.desk, bench.state
     desk.heartbeat.change(phase=Phase.SAVING)
@@ -219,7 +226,6 @@ def save(bench: Bench, value: float | None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         with durable_directory(folder) as temporary:
             bench.write_checkpoint(temporary)
-        desk.metrics.flush()
         facts = CheckpointFacts(
             step=state.step,
             config_digest=bench.config.digest(),
@@ -228,7 +234,7 @@ def save(bench: Bench, value: float | None) -> None:
             mode=bench.rule.mode,
             value=value,
         )
-        desk.uploader.submit(folder, facts)
+        desk.uploader.submit(folder, facts, lambda: who_ends(bench, preemption) is not None)
     desk.heartbeat.change(phase=Phase.TRAINING)
 
 
@@ -237,24 +243,53 @@ def finish(bench: Bench, reason: Reason) -> Result | None:
     desk = bench.desk
     desk.heartbeat.change(phase=Phase.STOPPING)
     with desk.clock.spend("teardown"):
-        if not desk.uploader.drain(GRACE_SECONDS):
-            raise desk.uploader.trouble or StoreUnreachable(
-                f"the last checkpoint could not be committed within {GRACE_SECONDS:.0f} s",
-                "start the run again: it goes on from the newest committed checkpoint",
-            )
-        desk.uploader.close()
-        desk.metrics.flush()
+        is_safe = desk.uploader.drain(GRACE_SECONDS)
         bench.accelerator.end_training()
-        bring_home_tensorboard(desk.job.store, desk.job.run, desk.claim, desk.job.workspace)
     if reason == PREEMPTED:
-        tell(f"preempted at step {bench.state.step}; all is saved")
-        desk.heartbeat.change(message="preempted; the next job goes on from here")
-        desk.heartbeat.end(Phase.STOPPING)
+        leave(bench, is_safe=is_safe)
         return None
-    result = result_of(bench, StopReason(reason))
+    if not is_safe:
+        raise desk.uploader.trouble or StoreUnreachable(
+            f"the last checkpoint could not be committed within {GRACE_SECONDS:.0f} s",
+            "start the run again: it goes on from the newest committed checkpoint",
+        )
+    desk.uploader.close()
     desk.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
-    write_result_once(desk.job.store, result)
+    result = insist(lambda: bring_home(bench, StopReason(reason)), GRACE_SECONDS)
     tell(f"ended at step {result.step}: {result.stop_reason}")
+    return result
+
+
+def leave(bench: Bench, *, is_safe: bool) -> None:
+    """The last words before a preemption; no store is worth being late, another job goes on."""
+    desk, step = bench.desk, bench.state.step
+    trouble = desk.uploader.trouble
+    why = trouble.message if trouble else f"{GRACE_SECONDS:.0f} s were not enough"
+    tell(
+        f"preempted at step {step}; all is saved"
+        if is_safe
+        else f"preempted at step {step}; its checkpoint is not committed: {why}"
+    )
+    desk.heartbeat.change(message="preempted; the next job goes on from here")
+    desk.heartbeat.end(Phase.STOPPING)
+    try:
+        desk.metrics.flush()
+        bring_home_tensorboard(desk.job.store, desk.job.run, desk.claim, desk.job.workspace)
+    except StoreError as error:
+        tell(f"the curves of the last steps stay behind: {error.message}")
+
+
+def bring_home(bench: Bench, reason: StopReason) -> Result:
+    """Brings everything but the checkpoints into the store, the result last; may be repeated.
+
+    Raises:
+        StoreError: something is not there yet.
+    """
+    desk = bench.desk
+    desk.metrics.flush()
+    bring_home_tensorboard(desk.job.store, desk.job.run, desk.claim, desk.job.workspace)
+    result = result_of(bench, reason)
+    write_result_once(desk.job.store, result)
     return result
 
 

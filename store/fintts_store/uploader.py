@@ -1,12 +1,14 @@
 """The uploader: commits checkpoints from a thread of its own, so that a step never waits.
 
-One checkpoint is being uploaded and at most one waits; a third makes its maker wait, and says so.
+One checkpoint is being uploaded and at most one waits; a third makes its maker wait, and says so,
+unless the maker has to leave: then it joins the queue, and `drain` tries for all of them.
 What passes by itself is tried again with growing pauses; what does not is said at once, and the
 local copy stays.
 """
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from fintts_store.manifest import Manifest
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
+LOOK_UP_SECONDS = 0.2
+"""How often a maker who waits looks whether it has to leave"""
 DRAINING_PAUSE_SECONDS = 5.0
 """While somebody waits for the end, the store is asked this often"""
 
@@ -25,23 +29,25 @@ Checkpoint = tuple[Path, CheckpointFacts]
 class Uploader:
     """Commits what is submitted, in order.
 
-    `on_commit` is called from the uploader's thread after each commit, `on_trouble` with each
-    error that training outlives.
+    All that it calls is called from its own thread: `before_commit` before each attempt, and what
+    fails there fails the attempt; `on_commit` after each commit; `on_trouble` with each error that
+    training outlives.
     """
 
     def __init__(
         self,
         committer: Committer,
+        before_commit: Callable[[], None],
         on_commit: Callable[[Manifest], None],
         on_trouble: Callable[[StoreError], None],
         *,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
     ) -> None:
-        self._committer = committer
+        self._committer, self._before_commit = committer, before_commit
         self._on_commit, self._on_trouble = on_commit, on_trouble
         self._first_pause_seconds = first_pause_seconds
         self._changed = threading.Condition()
-        self._waiting: Checkpoint | None = None
+        self._waiting: deque[Checkpoint] = deque()
         self._busy = False
         self._closed = False
         self._longest_pause_seconds = LONGEST_PAUSE_SECONDS
@@ -51,14 +57,20 @@ class Uploader:
         self._thread = threading.Thread(target=self._work, name="uploader", daemon=True)
         self._thread.start()
 
-    def submit(self, directory: Path, facts: CheckpointFacts) -> None:
+    def submit(
+        self, directory: Path, facts: CheckpointFacts, must_leave: Callable[[], bool]
+    ) -> None:
         """Hands a finished folder over; waits only while another one waits already.
+
+        Args:
+            must_leave: ends the waiting when it becomes true; the folder is then queued all the
+                same.
 
         Raises:
             Fenced: a newer claim has taken the run over.
         """
         with self._changed:
-            if self._waiting is not None and self._fatal is None:
+            if self._waiting and self._fatal is None:
                 self._on_trouble(
                     StoreSlow(
                         f"the checkpoint at step {facts.step} waits: two earlier ones are not "
@@ -66,9 +78,10 @@ class Uploader:
                         "save less often, or use a faster store",
                     )
                 )
-                self._changed.wait_for(lambda: self._waiting is None or self._fatal is not None)
+            while self._waiting and self._fatal is None and not must_leave():
+                self._changed.wait(LOOK_UP_SECONDS)
             self._raise_fatal()
-            self._waiting = (directory, facts)
+            self._waiting.append((directory, facts))
             self._changed.notify_all()
 
     def check(self) -> None:
@@ -99,7 +112,7 @@ class Uploader:
 
     @property
     def _idle(self) -> bool:
-        return self._waiting is None and not self._busy
+        return not self._waiting and not self._busy
 
     def _raise_fatal(self) -> None:
         if self._fatal is not None:
@@ -119,17 +132,18 @@ class Uploader:
 
     def _take(self) -> Checkpoint | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting is not None or self._closed)
+            self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
-            taken, self._waiting, self._busy = self._waiting, None, True
+            self._busy = True
             self._changed.notify_all()
-            return taken
+            return self._waiting.popleft()
 
     def _commit(self, checkpoint: Checkpoint) -> None:
         pause_seconds = self._first_pause_seconds
         while True:
             try:
+                self._before_commit()
                 manifest = self._committer.commit(*checkpoint)
             except Fenced:
                 raise

@@ -27,6 +27,7 @@ class GatedStore(MemoryStore):
         super().__init__()
         self.gate, self.entered = threading.Event(), threading.Event()
         self.errors: list[StoreError] = []
+        self.unprepared: list[StoreError] = []
 
     def put(self, key: str, source: bytes | Path) -> None:
         self.entered.set()
@@ -44,11 +45,21 @@ class Rig:
         take_claim(self.store, RUN, "me")
         self.committed: list[int] = []
         self.told: list[StoreError] = []
-        self.slow = threading.Event()
+        self.slow, self.leaving = threading.Event(), threading.Event()
+        self.prepared = 0
         committer = Committer(self.store, RUN, 1, keep_last=5, keep_best=True)
         self.uploader = Uploader(
-            committer, self._commit, self._trouble, first_pause_seconds=first_pause_seconds
+            committer,
+            self._prepare,
+            self._commit,
+            self._trouble,
+            first_pause_seconds=first_pause_seconds,
         )
+
+    def _prepare(self) -> None:
+        self.prepared += 1
+        if self.store.unprepared:
+            raise self.store.unprepared.pop(0)
 
     def _commit(self, manifest: Manifest) -> None:
         self.committed.append(manifest.step)
@@ -63,7 +74,7 @@ class Rig:
         target.mkdir()
         (target / "adapter").write_text(str(step))
         facts = CheckpointFacts(step, "c", "b", "val/loss", "min", None)
-        self.uploader.submit(target, facts)
+        self.uploader.submit(target, facts, self.leaving.is_set)
 
 
 @pytest.fixture
@@ -98,6 +109,30 @@ def test_the_third_waits_and_says_so(rig: Rig) -> None:
     third.join(SOON)
     assert rig.uploader.drain(SOON)
     assert rig.committed == [100, 200, 300]
+
+
+def test_who_has_to_leave_is_not_kept_waiting_and_loses_nothing(rig: Rig) -> None:
+    rig.submit(100)
+    assert rig.store.entered.wait(SOON)
+    rig.submit(200)
+    third = threading.Thread(target=rig.submit, args=(300,))
+    third.start()
+    assert rig.slow.wait(SOON)
+    rig.leaving.set()  # the notice of a preemption, while the store does not answer
+    third.join(SOON)
+    assert not third.is_alive()
+    assert not rig.uploader.drain(0.01)
+    rig.store.gate.set()
+    assert rig.uploader.drain(SOON)
+    assert rig.committed == [100, 200, 300]
+
+
+def test_what_belongs_before_a_commit_is_tried_again_with_it(rig: Rig) -> None:
+    rig.store.unprepared = [StoreUnreachable("down")]
+    rig.store.gate.set()
+    rig.submit(100)
+    assert rig.uploader.drain(SOON)
+    assert (rig.prepared, rig.committed) == (2, [100])
 
 
 def test_what_passes_by_itself_is_tried_again(rig: Rig) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -211,6 +212,25 @@ def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
     assert result.stop_reason == StopReason.REQUESTED
     assert result.kept_steps == (result.step,)
     assert result.step >= 4
+
+
+def test_a_preemption_is_one_also_when_the_store_takes_nothing(tmp_path: Path) -> None:
+    run = start_run(tmp_path, {**QUICK, "training": {"max_steps": 1000}})
+    in_the_way = tmp_path / "store" / "runs" / run.name / "checkpoints"
+
+    def preempt(process: Popen) -> None:
+        in_the_way.write_text("no folder")
+        time.sleep(1.5)  # long enough for several saves, of which none arrives
+        process.terminate()
+
+    process = train_until(run, "before training", "workspace", preempt)
+    assert process.returncode == 75, "another job goes on, so it has not failed"
+    assert read_result(run.store, run.name) is None
+    assert list_manifests(run.store, run.name) == []
+    in_the_way.unlink()
+    process = train_until(run, "checkpoint committed", "workspace", Popen.terminate)
+    assert process.returncode == 75
+    assert list_manifests(run.store, run.name)
 
 
 def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Patience with a store: what passes by itself is tried again for a while."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from fintts_store.errors import StoreError
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 5.0
+
+Answer = TypeVar("Answer")
+
+
+def insist(action: Callable[[], Answer], limit_seconds: float) -> Answer:
+    """Calls until it succeeds, for so long at most; the action must bear being repeated.
+
+    Raises:
+        StoreError: it does not pass by itself, or has not passed in time.
+    """
+    deadline = time.monotonic() + limit_seconds
+    pause_seconds = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return action()
+        except StoreError as error:
+            if not error.passes_by_itself or time.monotonic() + pause_seconds > deadline:
+                raise
+        time.sleep(pause_seconds)
+        pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
