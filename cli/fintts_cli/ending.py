@@ -34,7 +34,8 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
         StoreError: the result could not be written; the instance is gone all the same.
     """
     _refuse_elsewhere(view, now)
-    infra.down(view.run)
+    if view.instance_is_live is not None:  # else one of this name is another store's
+        infra.down(view.run)
     journal.change(view.run, gone_at=now)
     result = read_result(store, view.run)
     if result is None:
@@ -58,7 +59,8 @@ def _refuse_elsewhere(view: RunView, now: datetime) -> None:
 def requested_result(store: Store, run: str, now: datetime) -> Result:
     """How the run ended, as far as the store knows it."""
     record, status = read_run(store, run), read_status(store, run)
-    manifests = list_manifests(store, run)
+    # A damaged manifest is no reason to leave a run without its last word.
+    manifests = list_manifests(store, run, on_unreadable=lambda _name, _error: None)
     newest, best = newest_of(manifests), best_of(manifests)
     return Result(
         run=run,

@@ -29,6 +29,15 @@ class JournalEntry(Record):
     hourly_rate_usd: Decimal
     created_at: datetime | None = None
     gone_at: datetime | None = None
+    earlier_seconds: float = 0.0
+    """that instances of this run were billed for before this one"""
+
+    @property
+    def seconds_up_to_now(self) -> float:
+        """That this instance, which is gone, and the earlier ones were billed for."""
+        if self.created_at is None or self.gone_at is None:
+            return self.earlier_seconds
+        return self.earlier_seconds + (self.gone_at - self.created_at).total_seconds()
 
 
 class Journal:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
-from fintts_cli.bundle import write_bundle
+from fintts_cli.bundle import Bundle, write_bundle
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimating import estimate_run
 from fintts_cli.journal import JournalEntry
@@ -18,6 +18,7 @@ from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_inputs import check_base_model
 from fintts_cli.run_listing import look_at
 from fintts_store import layout
+from fintts_store.runs import write_result_once
 from fintts_templates import TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.shape import ModelShape
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Infra
     from fintts_cli.journal import Journal
+    from fintts_cli.run_start import Inputs
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_store.records import RunRecord
     from fintts_store.store import Store
@@ -88,8 +90,9 @@ class Launch:
             )
         )
 
-    def journal_entry(self, now: datetime) -> JournalEntry:
-        """What is written down before anything is created."""
+    def journal_entry(self, now: datetime, before: JournalEntry | None) -> JournalEntry:
+        """What is written down before anything is created; `before` is an earlier instance's."""
+        is_same_run = before is not None and before.store == self.store.url
         return JournalEntry(
             run=self.run,
             infra=self.settings.infra or "",
@@ -97,6 +100,7 @@ class Launch:
             requested_at=now,
             deadline_at=self.plan.deadline_at,
             hourly_rate_usd=self.plan.hourly_rate_usd,
+            earlier_seconds=before.seconds_up_to_now if before and is_same_run else 0.0,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -130,16 +134,16 @@ def prepare(found: ReadSettings, now: datetime) -> Launch:
         plan = plan_launch(estimate, settings.budget_usd, now)
     else:
         run_start.refuse_changes(store, record, config)
-        _refuse_live(record)
+        _refuse_live(record, store)
         spent = look_at(store, name, wiring.instance_of, now).cost_so_far_usd
         plan = plan_resumption(estimate, settings.budget_usd, spent, now)
     bundle = wiring.state_directory() / "bundles" / name
     return Launch(name, settings, config, plan, store, bundle, record)
 
 
-def _refuse_live(record: RunRecord) -> None:
+def _refuse_live(record: RunRecord, store: Store) -> None:
     """Raises UsageProblem where an instance works on the run already."""
-    if wiring.instance_of(record).is_live:
+    if wiring.instance_of(record, store).is_live:
         raise UsageProblem(
             f"run {record.run} is running already",
             f"`fintts cloud watch {record.run}` shows it; give a new --name to start another run",
@@ -154,12 +158,17 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
         CliError, TrainerError, StoreError: it could not be started.
     """
     inputs = run_start.upload_inputs(launch.store, launch.config, tell)
-    shutil.rmtree(launch.bundle, ignore_errors=True)
-    bundle = write_bundle(launch.bundle)
+    try:
+        shutil.rmtree(launch.bundle, ignore_errors=True)
+        _start(launch, inputs, write_bundle(launch.bundle), infra, journal)
+    finally:  # an instance that was accepted has its own copy
+        shutil.rmtree(launch.bundle, ignore_errors=True)
+
+
+def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:
     if launch.resumes is not None:
         run_start.refuse_other_inputs(launch.resumes, inputs)
-        run_start.go_on(launch.store, launch.resumes)
-        ask_for_instance(launch, infra, journal)
+        _go_on(launch, infra, journal)
         return
     now = datetime.now(UTC)
     run_start.begin(
@@ -172,28 +181,47 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
         raise
 
 
+def _go_on(launch: Launch, infra: Infra, journal: Journal) -> None:
+    ended = run_start.go_on(launch.store, launch.run)
+    try:
+        ask_for_instance(launch, infra, journal)
+    except BaseException:
+        if ended is not None:
+            write_result_once(launch.store, ended)
+        raise
+
+
 def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
     """The task, then the journal, then the instance.
 
     An infra leaves nothing of a launch that fails or is interrupted; the journal then says so, or
-    again what it said of an earlier instance that may still live.
+    again what it said of an earlier instance.
 
     Raises:
         CloudError: it could not be created, or the run has a live instance, which is left alone.
         StoreError: the journal cannot be written; nothing was created then.
         KeyboardInterrupt: nothing was left running.
     """
-    task, before = launch.render(), journal.read(launch.run)
-    journal.write(launch.journal_entry(datetime.now(UTC)))
+    task, before = launch.render(), _earlier(launch.run, infra, journal)
+    journal.write(launch.journal_entry(datetime.now(UTC), before))
     try:
         infra.launch(launch.run, task)
     except BaseException:
-        if before is not None and before.gone_at is None:
+        if before is not None:
             journal.write(before)
         else:
             journal.change(launch.run, gone_at=datetime.now(UTC))
         raise
     journal.change(launch.run, created_at=datetime.now(UTC))
+
+
+def _earlier(run: str, infra: Infra, journal: Journal) -> JournalEntry | None:
+    """What the journal has of an earlier instance, with the end that the infra saw."""
+    entry, state = journal.read(run), infra.state(run)
+    if entry is None or state is None or state.is_live:
+        return entry
+    lived = {"created_at": state.created_at, "gone_at": state.ended_at or state.created_at}
+    return entry.model_copy(update=lived)
 
 
 def _iso(when: datetime) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fintts_store.records import RunRecord
     from fintts_store.store import Store
 
-    InstanceOf = Callable[[RunRecord], InstanceView]
+    InstanceOf = Callable[[RunRecord, Store], InstanceView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
     """
     record = read_run(store, run)
     # The instance first: read the other way round, a run that ends meanwhile would seem lost.
-    instance = instance_of(record)
+    instance = instance_of(record, store)
     return view_run(record, read_status(store, run), read_result(store, run), instance, now)
 
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.retention import plan_retention
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from pydantic import JsonValue
 
@@ -54,7 +52,6 @@ class RunReport:
     view: RunView
     result: Result | None
     phases: tuple[PhaseDifference, ...]
-    billed_seconds: float
     cost_usd: Decimal
     estimated_cost_usd: Decimal | None
     estimated_stop_step: int | None
@@ -81,7 +78,7 @@ class RunReport:
         return {
             **self.view.to_json(),
             **content,
-            "billed_seconds": self.billed_seconds,
+            "billed_seconds": self.view.billed_seconds,
             "cost_usd": _cents(self.cost_usd),
             "estimated_cost_usd": _cents(self.estimated_cost_usd),
             "difference_usd": _cents(self.difference_usd),
@@ -108,21 +105,17 @@ def build_report(
     metrics: Sequence[MetricRow],
     kept: Retention,
     *,
-    now: datetime,
     uniform_guess: float | None = None,
 ) -> RunReport:
     """Puts estimate and actual beside each other."""
-    billed_seconds = max(((view.ended_at or now) - view.started_at).total_seconds(), 0.0)
-    rate = record.price.hourly_rate_usd
     return RunReport(
         view=view,
         result=result,
         phases=_differences(record.estimate, _actual_seconds(view, result)),
-        billed_seconds=billed_seconds,
-        cost_usd=cost_so_far_usd(billed_seconds, rate),
+        cost_usd=view.cost_so_far_usd,
         estimated_cost_usd=_decimal(record.estimate.get("cost_usd")),
         estimated_stop_step=_stop_step(record.estimate),
-        hourly_rate_usd=rate,
+        hourly_rate_usd=record.price.hourly_rate_usd,
         price_source=record.price.source,
         budget_usd=record.budget_usd,
         metrics=tuple(metrics),

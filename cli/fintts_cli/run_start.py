@@ -13,8 +13,14 @@ from fintts_cli.errors import UsageProblem
 from fintts_cli.run_inputs import check_base_model, upload_base_model, upload_dataset
 from fintts_cost import __version__
 from fintts_store.errors import KeyNotFound
-from fintts_store.records import PriceRef, RunRecord
-from fintts_store.runs import create_run, read_result, read_run, withdraw_stop
+from fintts_store.records import PriceRef, RunRecord, StopReason
+from fintts_store.runs import (
+    create_run,
+    read_result,
+    read_run,
+    withdraw_result,
+    withdraw_stop,
+)
 from fintts_trainer.config import RunConfig
 from fintts_trainer.shape import ModelShape
 
@@ -24,10 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.launch_plan import Terms
-    from fintts_store.records import BaseModelRef, DatasetRef
+    from fintts_store.records import BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
 
 LONGEST_STEM = 24
+CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
+"""ends after which a run can go on from its newest checkpoint"""
 ANOTHER_NAME = "--name to start another run"
 
 
@@ -70,13 +78,13 @@ def upload_inputs(store: Store, config: RunConfig, tell: Callable[[str], None]) 
 
 
 def refuse_changes(store: Store, record: RunRecord, config: RunConfig) -> None:
-    """A run goes on only as what it was begun, and only when it has not ended.
+    """A run goes on only as what it was begun, and only when there is something left to do.
 
     Raises:
-        UsageProblem: it has ended, or something differs, which is named.
+        UsageProblem: it has come to its end, or something differs, which is named.
     """
     result = read_result(store, record.run)
-    if result is not None:
+    if result is not None and result.stop_reason not in CUT_SHORT:
         raise UsageProblem(
             f"run {record.run} has ended already, by {result.stop_reason} at step {result.step}",
             f"give a new {ANOTHER_NAME}",
@@ -150,6 +158,12 @@ def begin(
     return record
 
 
-def go_on(store: Store, record: RunRecord) -> None:
-    """Takes back an earlier request to stop, which would end the resumed run at once."""
-    withdraw_stop(store, record.run)
+def go_on(store: Store, run: str) -> Result | None:
+    """Takes an earlier end, and a request for it, back: either would end the run at once.
+
+    Returns the earlier end, to be written again where the run cannot go on after all.
+    """
+    before = read_result(store, run)
+    withdraw_stop(store, run)
+    withdraw_result(store, run)
+    return before

@@ -30,6 +30,8 @@ class InstanceView:
     """what the infra says that it is doing, before the trainer speaks for itself"""
     created_at: datetime | None = None
     ended_at: datetime | None = None
+    earlier_seconds: float = 0.0
+    """that earlier instances of the run were billed for"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class RunView:
     seconds_per_step: float | None
     eta_seconds: float | None
     hourly_rate_usd: Decimal
+    billed_seconds: float
+    """by all instances of the run up to now, as far as this machine asked for them"""
     cost_so_far_usd: Decimal
     cost_to_finish_usd: Decimal | None
     infra: str
@@ -117,8 +121,9 @@ def view_run(
     started_at = instance.created_at or record.created_at
     eta_seconds = _eta(phase, status)
     rate = record.price.hourly_rate_usd
-    was_asked_for = status is not None or instance.name is not None
-    billed_seconds = ((ended_at or now) - started_at).total_seconds() if was_asked_for else 0.0
+    was_asked_for = status is not None or instance.created_at is not None
+    lived_seconds = ((ended_at or now) - started_at).total_seconds() if was_asked_for else 0.0
+    billed_seconds = instance.earlier_seconds + max(lived_seconds, 0.0)
     last = result or status
     return RunView(
         run=record.run,
@@ -138,6 +143,7 @@ def view_run(
         seconds_per_step=status.seconds_per_step if status else None,
         eta_seconds=eta_seconds,
         hourly_rate_usd=rate,
+        billed_seconds=billed_seconds,
         cost_so_far_usd=cost_so_far_usd(billed_seconds, rate),
         cost_to_finish_usd=cost_to_finish_usd(eta_seconds, rate),
         infra=record.infra,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fintts_cli.infra import Infra, InstanceState
-    from fintts_cli.journal import Journal
+    from fintts_cli.journal import Journal, JournalEntry
     from fintts_cli.run_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cli.terminal import Terminal
@@ -88,18 +88,19 @@ def infra_of(name: str | None) -> Infra:
     )
 
 
-def instance_of(record: RunRecord) -> InstanceView:
-    """What this machine knows of a run's instance."""
+def instance_of(record: RunRecord, store: Store) -> InstanceView:
+    """What this machine knows of a run's instance; nothing of one of the same name elsewhere."""
     from fintts_cli.infra import InstancePhase
     from fintts_cli.infra.local import LOCAL
     from fintts_cli.run_view import InstanceView
     from fintts_store.records import Phase
 
-    if record.infra != LOCAL:
+    entry = open_journal().read(record.run)
+    if record.infra != LOCAL or (entry is not None and entry.store != store.url):
         return InstanceView()
     state = infra_of(record.infra).state(record.run)
     if state is None:
-        return _never_seen(record)
+        return _never_seen(entry)
     running = state.phase in (InstancePhase.GONE, InstancePhase.RUNNING)
     return InstanceView(
         name=state.where,
@@ -107,6 +108,7 @@ def instance_of(record: RunRecord) -> InstanceView:
         phase=Phase.SETUP if running else Phase(state.phase),
         created_at=state.created_at,
         ended_at=state.ended_at,
+        earlier_seconds=entry.earlier_seconds if entry is not None else 0.0,
     )
 
 
@@ -124,14 +126,18 @@ def journalled_store(run: str) -> str:
     return entry.store if entry is not None else "DIR"
 
 
-def _never_seen(record: RunRecord) -> InstanceView:
+def _never_seen(entry: JournalEntry | None) -> InstanceView:
     """Asked for here and never there: it is gone. Not asked for here: nobody can tell."""
     from fintts_cli.run_view import InstanceView
 
-    entry = open_journal().read(record.run)
     if entry is None:
         return InstanceView()
-    return InstanceView(is_live=False, ended_at=entry.requested_at)
+    return InstanceView(
+        is_live=False,
+        created_at=entry.created_at,
+        ended_at=entry.gone_at or entry.requested_at,
+        earlier_seconds=entry.earlier_seconds,
+    )
 
 
 def pick_run(store: Store, run: str | None) -> str:

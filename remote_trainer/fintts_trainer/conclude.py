@@ -14,7 +14,8 @@ from fintts_store.runs import read_result, read_run, read_status, write_result_o
 if TYPE_CHECKING:
     from fintts_trainer.job import Job
 
-DONE, PREEMPTED = 0, 75
+DONE, STORE_FAILED, PREEMPTED = 0, 5, 75
+NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""
 
@@ -22,10 +23,10 @@ TIMED_OUT = (124, 137)
 def conclude(job: Job, exit_code: int) -> Result | None:
     """Writes result.json for a trainer that was killed or failed; None if there is nothing to say.
 
-    Nothing is written after a preemption, since another job goes on, nor when a newer claim has
-    taken the run over.
+    Nothing is written after a preemption, since another job goes on; nor when the store failed,
+    since the run can go on once it is back; nor when a newer claim has taken the run over.
     """
-    if exit_code in (DONE, PREEMPTED) or read_result(job.store, job.run) is not None:
+    if exit_code in NO_LAST_WORD or read_result(job.store, job.run) is not None:
         return None
     claim = job.remembered_claim()
     if claim is not None and claim != highest_claim(job.store, job.run):

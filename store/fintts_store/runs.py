@@ -71,6 +71,11 @@ def write_result_once(store: Store, result: Result) -> bool:
     return True
 
 
+def withdraw_result(store: Store, run: str) -> None:
+    """Makes an ended run one that goes on."""
+    store.delete(layout.result_key(run))
+
+
 def request_stop(store: Store, run: str, reason: str) -> None:
     """Asks the trainer to save, upload and end."""
     request = StopRequest(run=run, reason=reason, at=datetime.now(UTC))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,14 @@ from fintts_cli import wiring
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import InstancePhase, InstanceState
 from fintts_cli.launching import Launch, prepare, start
+from fintts_cli.run_listing import look_at
+from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
 from fintts_store.directory import DirectoryStore
 from fintts_store.records import Phase
 from fintts_store.runs import (
     list_runs,
+    read_result,
     read_run,
     request_stop,
     stop_requested,
@@ -28,12 +31,15 @@ from fintts_store.runs import (
 )
 from run_samples import result, status
 
+MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
+
 
 @dataclass
 class ScriptedInfra:
     """Fails as it is told to, and remembers what it was asked."""
 
     error: BaseException | None = None
+    phase: InstancePhase = InstancePhase.GONE
     calls: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
 
@@ -48,7 +54,7 @@ class ScriptedInfra:
             raise self.error
 
     def state(self, run: str) -> InstanceState | None:
-        return InstanceState(run, InstancePhase.GONE, "nowhere", datetime.now(UTC))
+        return InstanceState(run, self.phase, "nowhere", datetime.now(UTC))
 
     def instances(self) -> list[InstanceState]:
         return []
@@ -88,6 +94,7 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
             assert entry is not None
             assert entry.created_at is None
             assert read_run(store, run).run == run
+            assert (Path(yaml.safe_load(task_yaml)["workdir"]) / "fintts_trainer").is_dir()
 
     infra = Looking()
     begin(ready(), infra)
@@ -106,7 +113,7 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
     assert datetime.fromisoformat(task["envs"]["FINTTS_DEADLINE_AT"]) == (
         record.deadline_at.replace(microsecond=0)
     )
-    assert (Path(task["workdir"]) / "fintts_trainer").is_dir()
+    assert not Path(task["workdir"]).exists(), "the instance has its own copy"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("no instance")])
@@ -130,7 +137,7 @@ def test_a_launch_that_fails_or_is_interrupted_was_never_there(
 def test_a_refused_launch_leaves_the_journal_of_the_live_instance(store: DirectoryStore) -> None:
     begin(ready(), ScriptedInfra())
     before = wiring.open_journal().read("mine")
-    infra = ScriptedInfra(CloudError("run mine has a live instance"))
+    infra = ScriptedInfra(CloudError("run mine has a live instance"), InstancePhase.RUNNING)
     with pytest.raises(CloudError):
         begin(ready(), infra)
     assert infra.calls == ["launch mine"]
@@ -199,8 +206,61 @@ def test_other_data_under_the_same_name_are_refused(store: DirectoryStore, proje
     assert infra.calls == []
 
 
-def test_a_run_that_has_ended_does_not_go_on(store: DirectoryStore) -> None:
+@pytest.mark.parametrize("reason", ["early_stopping", "max_steps", "nan_loss"])
+def test_a_run_that_came_to_its_end_does_not_go_on(store: DirectoryStore, reason: str) -> None:
     begin(ready(), ScriptedInfra())
-    write_result_once(store, result(run="mine"))
-    with pytest.raises(UsageProblem, match="has ended already, by early_stopping at step 1400"):
+    write_result_once(store, result(run="mine", stop_reason=reason))
+    with pytest.raises(UsageProblem, match=f"has ended already, by {reason} at step 1400"):
         ready()
+
+
+@pytest.mark.parametrize("reason", ["failed", "deadline", "requested"])
+def test_a_run_that_was_cut_short_goes_on(store: DirectoryStore, reason: str) -> None:
+    begin(ready(), ScriptedInfra())
+    ended = result(run="mine", stop_reason=reason)
+    write_result_once(store, ended)
+    with pytest.raises(CloudError):
+        begin(ready(), ScriptedInfra(CloudError("no instance")))
+    assert read_result(store, "mine") == ended, "nothing has changed"
+    begin(ready(), ScriptedInfra())
+    assert read_result(store, "mine") is None
+
+
+@dataclass
+class EndedInfra(ScriptedInfra):
+    """Its last instance lived for an hour."""
+
+    def state(self, run: str) -> InstanceState | None:
+        if not self.calls:
+            return None
+        hour = timedelta(hours=1)
+        return InstanceState(run, InstancePhase.GONE, "nowhere", MORNING, MORNING + hour)
+
+
+def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
+    infra, journal = EndedInfra(), wiring.open_journal()
+    for hours in (0, 1, 2):
+        begin(ready(), infra)
+        entry = journal.read("mine")
+        assert entry is not None
+        assert entry.earlier_seconds == hours * 3600
+    infra.error = CloudError("no instance")
+    with pytest.raises(CloudError):
+        begin(ready(), infra)
+    entry = journal.read("mine")
+    assert entry is not None
+    assert entry.seconds_up_to_now == 3 * 3600, "the one that was not created cost nothing"
+    view = look_at(store, "mine", wiring.instance_of, MORNING + timedelta(hours=9))
+    assert view.billed_seconds == 3 * 3600
+
+
+def test_a_run_of_the_same_name_in_another_store_is_another_run(
+    store: DirectoryStore, project: Path
+) -> None:
+    begin(ready(), EndedInfra())
+    other = DirectoryStore(project / "other")
+    begin(ready(options={"store": other.url}), EndedInfra(calls=["an hour of the first one"]))
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert (entry.store, entry.earlier_seconds) == (other.url, 0.0)
+    assert wiring.instance_of(read_run(store, "mine"), store) == InstanceView()

@@ -37,7 +37,6 @@ def report() -> RunReport:
         result(),
         metrics(),
         kept_of(record(), manifests),
-        now=NOW,
         uniform_guess=10.0229,
     )
 
@@ -77,9 +76,7 @@ def test_the_reports_document_has_the_contracts_keys() -> None:
 def test_a_run_that_goes_on_has_a_report_too() -> None:
     live = InstanceView("pid 7", is_live=True, created_at=START)
     view = view_run(record(), status(), None, live, START + 10 * MINUTE)
-    made = build_report(
-        record(estimate={}), view, None, [], kept_of(record(), []), now=START + 10 * MINUTE
-    )
+    made = build_report(record(estimate={}), view, None, [], kept_of(record(), []))
     text = render_report(made)
     assert "training at step 1000 of 3000" in text
     assert "Checkpoints: none" in text

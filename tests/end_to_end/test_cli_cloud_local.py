@@ -13,6 +13,7 @@ from cli_project import Shell, wait_for_line, write_project
 from fintts_cli.infra.instance_file import read_instance
 from fintts_cli.infra.local import LocalInfra
 from fintts_cli.infra.processes import session_of
+from fintts_cli.journal import Journal
 
 pytestmark = pytest.mark.end_to_end
 
@@ -98,6 +99,13 @@ def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
     (last,) = shell.document("cloud", "pull-checkpoints", "--last")["checkpoints"]
     assert last["step"] == view["step"]
 
+    again = shell("cloud", "launch", "--name", "patient", "--yes", "--detach")
+    assert "goes on from its newest checkpoint" in again.stderr
+    (view,) = shell.document("cloud", "ps")
+    assert view["stop_reason"] is None
+    assert shell("cloud", "down").returncode == 0
+    assert not any((shell.state / "bundles").iterdir())
+
 
 def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) -> None:
     assert shell("cloud", "launch", "--name", "lost", "--yes", "--detach").returncode == 0
@@ -122,6 +130,9 @@ def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) 
     report = shell.document("cloud", "report")
     assert (report["stop_reason"], report["claims"]) == ("requested", 2)
     assert report["step"] > 0
+    entry = Journal(shell.state / "journal").read("lost")
+    assert entry is not None
+    assert report["billed_seconds"] > entry.earlier_seconds > 1, "both instances cost something"
     assert "resumed at step" in shell("cloud", "logs").stdout
 
 

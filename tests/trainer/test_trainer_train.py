@@ -312,7 +312,7 @@ def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path, code: int)
     assert status.phase == Phase.FAILED
 
 
-@pytest.mark.parametrize("code", [0, 75])
+@pytest.mark.parametrize("code", [0, 5, 75])
 def test_conclude_is_silent_when_the_run_ended_well_or_goes_on(tmp_path: Path, code: int) -> None:
     run = start_run(tmp_path, QUICK)
     command = run.command("conclude", "--exit-code", str(code))

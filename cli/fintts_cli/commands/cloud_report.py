@@ -54,7 +54,6 @@ def read_report(runs: "RunStore", run: str, now: "datetime") -> "RunReport":
         read_result(runs, run),
         read_metrics(runs, run),
         kept_of(record, list_manifests(runs, run)),
-        now=now,
         uniform_guess=_uniform_guess(runs, record),
     )
 

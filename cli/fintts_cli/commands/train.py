@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.options import Config, Json, Name, Quiet, Store
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fintts_cli.settings import ReadSettings
     from fintts_cli.terminal import Terminal
     from fintts_store.store import Store as RunStore
@@ -34,7 +36,7 @@ def train(
     found = wiring.read_sources(terminal, options, config)
     require_trainer()
     runs = wiring.open_runs(found.settings)
-    run = _prepare(terminal, found, runs)
+    run, deadline_at = _prepare(terminal, found, runs)
     workspace = wiring.state_directory() / "train" / run
     terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")
     code = run_trainer(
@@ -42,13 +44,16 @@ def train(
             "FINTTS_STORE": wiring.store_url(found.settings),
             "FINTTS_RUN": run,
             "FINTTS_WORKSPACE": str(workspace),
+            "FINTTS_DEADLINE_AT": deadline_at.isoformat(),
         }
     )
     _conclude(terminal, runs, run, code)
 
 
-def _prepare(terminal: "Terminal", found: "ReadSettings", runs: "RunStore") -> str:
-    """Puts everything into the store that the trainer reads; returns the run's name."""
+def _prepare(
+    terminal: "Terminal", found: "ReadSettings", runs: "RunStore"
+) -> "tuple[str, datetime]":
+    """Puts everything into the store that the trainer reads; returns its name and deadline."""
     from datetime import UTC, datetime
 
     from fintts_cli import run_start
@@ -65,9 +70,9 @@ def _prepare(terminal: "Terminal", found: "ReadSettings", runs: "RunStore") -> s
         run_start.begin(runs, name, config, inputs, terms, now)
     else:
         run_start.refuse_other_inputs(record, inputs)
-        run_start.go_on(runs, record)
+        run_start.go_on(runs, name)
         terminal.say(f"run {name} goes on")
-    return name
+    return name, terms.deadline_at
 
 
 def _conclude(terminal: "Terminal", runs: "RunStore", run: str, code: int) -> None:

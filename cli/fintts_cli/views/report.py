@@ -56,8 +56,8 @@ def _phases(report: RunReport) -> list[str]:
         (
             "billed",
             duration(total),
-            duration(report.billed_seconds),
-            _signed(None if total is None else report.billed_seconds - total),
+            duration(report.view.billed_seconds),
+            _signed(None if total is None else report.view.billed_seconds - total),
         )
     )
     return [header, _indented(table(("", "ESTIMATE", "ACTUAL", "DIFFERENCE"), rows))]
@@ -81,7 +81,7 @@ def _signed(seconds: float | None) -> str:
 def _money(report: RunReport) -> list[str]:
     lines = [
         f"Cost {dollars(report.cost_usd)}, estimated {dollars(report.estimated_cost_usd)}",
-        f"  {report.billed_seconds:,.0f} s billed at {hourly(report.hourly_rate_usd)}"
+        f"  {report.view.billed_seconds:,.0f} s billed at {hourly(report.hourly_rate_usd)}"
         f" (price from {report.price_source})",
     ]
     if report.result is not None and report.result.claims > 1:
