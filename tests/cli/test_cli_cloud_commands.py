@@ -211,6 +211,56 @@ def test_a_whole_one_is_not_copied_again_and_another_is_not_overwritten(
     assert file.read_text() == "mine"
 
 
+@pytest.fixture
+def without_manifest(store: DirectoryStore) -> DirectoryStore:
+    """The manifest of step 300 is damaged."""
+    (key,) = [e.key for e in store.list(layout.commits_prefix("newest")) if "300" in e.key]
+    store.put(key, b"{")
+    return store
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "expected"),
+    [
+        ([], 5, [100, 200]),
+        (["--best"], 0, [200]),
+        (["--last"], 0, [200]),
+        (["--step", "100"], 0, [100]),
+    ],
+)
+def test_a_damaged_manifest_hides_no_other_checkpoint(
+    without_manifest: DirectoryStore, options: list[str], exit_code: int, expected: list[int]
+) -> None:
+    pulled = cloud("pull-checkpoints", *options, "--to", "home", "--json")
+    assert pulled.exit_code == exit_code
+    found = json.loads(pulled.stdout)["checkpoints"]
+    assert [(one["step"], one["verified"]) for one in found] == [(s, True) for s in expected]
+    assert "warning: the checkpoint of step 300 is left out" in pulled.stderr
+
+
+def test_a_damaged_manifest_that_was_asked_for_is_the_error(
+    without_manifest: DirectoryStore,
+) -> None:
+    refused = cloud("pull-checkpoints", "--step", "300", "--to", "home")
+    assert refused.exit_code == 5
+    assert "cannot be read" in refused.stderr
+    assert not Path("home").exists()
+
+
+def test_a_damaged_manifest_spoils_neither_report_nor_teardown(
+    without_manifest: DirectoryStore,
+) -> None:
+    reported = cloud("report", "--json")
+    assert reported.exit_code == 0
+    assert [c["step"] for c in json.loads(reported.stdout)["checkpoints"]] == [100, 200]
+    assert "step 300 is left out" in reported.stderr
+    without_manifest.delete(layout.result_key("newest"))
+    assert cloud("down").exit_code == 0
+    ended = read_result(without_manifest, "newest")
+    assert ended is not None
+    assert ended.kept_steps == (100, 200)
+
+
 def test_a_damaged_checkpoint_is_named_and_hides_no_other(
     store: DirectoryStore, project: Path
 ) -> None:

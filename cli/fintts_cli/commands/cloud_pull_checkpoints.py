@@ -38,6 +38,7 @@ def pull_checkpoints(
     is not copied again.
     """
     from fintts_cli import wiring
+    from fintts_cli.damaged import Damaged
     from fintts_cli.errors import CheckFailed, UsageProblem
     from fintts_cli.pulling import choose, newest_of_each_step, pull
     from fintts_cli.terminal import Terminal
@@ -49,12 +50,17 @@ def pull_checkpoints(
     settings = wiring.load_settings(terminal, {"store": store}, config)
     runs = wiring.open_runs(settings, run)
     run = wiring.pick_run(runs, run)
-    manifests = newest_of_each_step(list_manifests(runs, run))
+    damaged = Damaged()
+    manifests = newest_of_each_step(list_manifests(runs, run, on_unreadable=damaged.note))
+    damaged.warn(terminal)
     if not manifests:
+        damaged.refuse()
         raise CheckFailed(
             f"run {run} has no checkpoint yet", "`fintts cloud watch` shows how far it is"
         )
     target = to or Path("checkpoints") / run
+    if step is not None and all(manifest.step != step for manifest in manifests):
+        damaged.refuse(step)
     chosen = choose(manifests, best=best, last=last, step=step)
     pulled = pull(runs, chosen, manifests, target, terminal.say)
     if json:
@@ -65,6 +71,8 @@ def pull_checkpoints(
             if one.trouble is None:
                 terminal.data(str(one.path))
     _conclude(pulled, terminal.say)
+    if len(chosen) == len(manifests):  # all were asked for, and not all are here
+        damaged.refuse()
 
 
 def _conclude(pulled: "list[Pulled]", say: "Callable[[str], None]") -> None:

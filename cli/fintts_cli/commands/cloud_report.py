@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.run_report import RunReport
+    from fintts_cli.terminal import Terminal
     from fintts_store.records import RunRecord
     from fintts_store.store import Store as RunStore
 
@@ -31,29 +32,32 @@ def report(
 
     terminal = Terminal(json=json, quiet=quiet)
     runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
-    made = read_report(runs, wiring.pick_run(runs, run), datetime.now(UTC))
+    made = read_report(terminal, runs, wiring.pick_run(runs, run), datetime.now(UTC))
     if json:
         terminal.document(made.to_json())
     else:
         terminal.data(render_report(made))
 
 
-def read_report(runs: "RunStore", run: str, now: "datetime") -> "RunReport":
-    """Everything that the store and the infra know of the run."""
+def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime") -> "RunReport":
+    """Everything that the store and the infra know of the run; what is damaged is warned about."""
     from fintts_cli import wiring
+    from fintts_cli.damaged import Damaged
     from fintts_cli.run_listing import look_at
     from fintts_cli.run_report import build_report, kept_of
     from fintts_store.commit import list_manifests
     from fintts_store.runs import read_metrics, read_result, read_run
 
-    record = read_run(runs, run)
+    record, damaged = read_run(runs, run), Damaged()
+    manifests = list_manifests(runs, run, on_unreadable=damaged.note)
+    damaged.warn(terminal)
     view = look_at(runs, run, wiring.instance_of, now)
     return build_report(
         record,
         view,
         read_result(runs, run),
         read_metrics(runs, run),
-        kept_of(record, list_manifests(runs, run)),
+        kept_of(record, manifests),
         uniform_guess=_uniform_guess(runs, record),
     )
 
