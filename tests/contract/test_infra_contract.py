@@ -18,7 +18,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import Infra, InstancePhase, InstanceState
 from fintts_cli.infra.instance_file import read_instance, write_instance
 from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.processes import read_process, session_of
+from fintts_cli.infra.processes import members_of, read_process
 from fintts_store.errors import InvalidRunName
 
 LIMIT_SECONDS = 30.0
@@ -98,6 +98,36 @@ def test_down_takes_everything_along_and_may_be_called_again(infra: Infra, tmp_p
     infra.down("one")
     infra.down("never-heard-of")
     assert infra.state("never-heard-of") is None
+
+
+DAEMON = """
+python3 - <<'END'
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open(os.environ["PIDS"], "a").write(f"{os.getpid()}\\n")
+        time.sleep(1000)
+    os._exit(0)
+END
+"""
+
+
+def test_a_daemon_goes_with_the_instance_too(infra: Infra, tmp_path: Path) -> None:
+    """It has left the session, and its parents are gone."""
+    pids = tmp_path / "pids"
+    until_known = "while [ ! -s $PIDS ]; do sleep 0.02; done"
+    for end in ("true", "echo up; sleep 1000"):
+        pids.unlink(missing_ok=True)
+        script = f"{DAEMON}\n{until_known}\n{end}"
+        infra.launch("mine", task(tmp_path, script, PIDS=str(pids)))
+        if end != "true":
+            until_logged(infra, "mine", "up")
+            daemon = int(pids.read_text())
+            assert read_process(daemon) is not None
+            infra.down("mine")
+        until(infra, "mine", gone)
+        assert read_process(int(pids.read_text())) is None
 
 
 def test_down_during_set_up(infra: Infra, tmp_path: Path) -> None:
@@ -191,7 +221,7 @@ class TestLocal:
         assert state is not None
         assert state.is_live, "the job goes on without its agent, and may not be overlooked"
         infra.down("one")
-        assert session_of(instance.agent_pid, instance.agent_started) == []
+        assert members_of(instance.agent_pid, instance.agent_started) == []
         state = infra.state("one")
         assert state is not None
         assert gone(state)
@@ -299,7 +329,7 @@ class TestLocal:
             infra.launch("one", task(tmp_path, "sleep 1000"))
         instance = read_instance(tmp_path / "instances" / "one")
         assert instance is not None
-        assert session_of(instance.agent_pid, instance.agent_started) == []
+        assert members_of(instance.agent_pid, instance.agent_started) == []
         state = infra.state("one")
         assert state is not None
         assert gone(state)

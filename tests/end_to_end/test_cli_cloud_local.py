@@ -12,7 +12,7 @@ import pytest
 from cli_project import Shell, wait_for_line, write_project
 from fintts_cli.infra.instance_file import read_instance
 from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.processes import session_of
+from fintts_cli.infra.processes import members_of
 from fintts_cli.journal import Journal
 
 pytestmark = pytest.mark.end_to_end
@@ -28,7 +28,7 @@ def members(shell: Shell, run: str) -> list[int]:
     """Processes of the run's instance."""
     instance = read_instance(shell.state / "instances" / run)
     assert instance is not None
-    return [process.pid for process in session_of(instance.agent_pid, instance.agent_started)]
+    return [process.pid for process in members_of(instance.agent_pid, instance.agent_started)]
 
 
 def test_from_estimate_to_report(tmp_path: Path) -> None:

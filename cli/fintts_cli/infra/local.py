@@ -22,7 +22,7 @@ from fintts_cli.infra.instance_file import (
     write_instance,
 )
 from fintts_cli.infra.local_agent import clear
-from fintts_cli.infra.processes import boot_id, end_session, session_of
+from fintts_cli.infra.processes import boot_id, end_all, members_of
 from fintts_store.durable import make_directories, write_file
 from fintts_store.layout import check_run_name
 
@@ -153,12 +153,12 @@ class LocalInfra:
     def _take_down(self, run: str, instance: InstanceFile | None) -> None:
         if instance is None or instance.phase == InstancePhase.GONE:
             return
-        if self._members(instance) and not end_session(
+        if self._members(instance) and not end_all(
             instance.agent_pid, instance.agent_started, GONE_WITHIN_SECONDS
         ):
             raise CloudError(
-                f"the instance of run {run} does not end: session {instance.agent_pid}",
-                f"look at it with: ps -s {instance.agent_pid}",
+                f"the instance of run {run} does not end: process {instance.agent_pid}",
+                f"look at it with: ps -f --pid {instance.agent_pid} --ppid {instance.agent_pid}",
             )
         self._found_dead(instance)
 
@@ -166,7 +166,7 @@ class LocalInfra:
         """Whether anything of it lives; nothing outlives a restart of the machine."""
         if instance.boot_id != boot_id():
             return False
-        return bool(session_of(instance.agent_pid, instance.agent_started))
+        return bool(members_of(instance.agent_pid, instance.agent_started))
 
     def _folder(self, run: str) -> Path:
         return self._root / check_run_name(run)

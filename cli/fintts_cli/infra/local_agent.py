@@ -25,7 +25,7 @@ from fintts_cli.infra.instance_file import (
     InstanceFile,
     write_instance,
 )
-from fintts_cli.infra.processes import boot_id, end_session, read_process
+from fintts_cli.infra.processes import become_leader, boot_id, end_others, read_process
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -112,7 +112,7 @@ class Agent:
         """What the job started goes with the instance, as it would on a rented one."""
         mine = self._instance
         leader, started = mine.agent_pid, mine.agent_started
-        end_session(leader, started, KILLED_WITHIN_SECONDS, spare=leader)
+        end_others(leader, started, KILLED_WITHIN_SECONDS)
 
     def _tell(self, **fields: object) -> None:
         self._instance = self._instance.model_copy(update=fields)
@@ -134,7 +134,7 @@ def main(folder: Path, grace_seconds: float, lock: int) -> int:
     """Leaves the agent behind as the leader of a new session."""
     if os.fork() > 0:
         return 0
-    os.setsid()
+    become_leader()
     return Agent(folder, grace_seconds).work(lock)
 
 

@@ -1,21 +1,32 @@
-"""Processes of a session, as /proc shows them: how a local instance is told alive from dead."""
+"""What a process began, as /proc shows it: how a local instance is told alive from dead.
+
+A session alone is not enough, since a daemon leaves it. The leader is therefore a subreaper: what
+loses its parent becomes the leader's child, and is found below it for as long as the leader lives.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-STARTED_FIELD, SESSION_FIELD, STATE_FIELD = 21, 5, 2
+STATE_FIELD, PARENT_FIELD, SESSION_FIELD, STARTED_FIELD = 2, 3, 5, 21
 """positions in /proc/PID/stat, counted from 0 (proc(5) counts from 1)"""
+
+PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2)"""
+
+PAUSE_SECONDS = 0.02
 
 
 class Process(NamedTuple):
     """One process that is not a zombie."""
 
     pid: int
+    parent: int
     session: int
     started: int
     """clock ticks after boot: with the pid it names a process for ever"""
@@ -31,7 +42,12 @@ def read_process(pid: int) -> Process | None:
     fields = [str(pid), "", *text[text.rindex(")") + 2 :].split()]
     if fields[STATE_FIELD] in ("Z", "X"):
         return None
-    return Process(pid, int(fields[SESSION_FIELD]), int(fields[STARTED_FIELD]))
+    return Process(
+        pid,
+        int(fields[PARENT_FIELD]),
+        int(fields[SESSION_FIELD]),
+        int(fields[STARTED_FIELD]),
+    )
 
 
 def boot_id() -> str:
@@ -39,34 +55,71 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def session_of(leader: int, started: int) -> list[Process]:
-    """Who is left of the session that this process began, the leader itself included."""
+def become_leader() -> None:
+    """Begins a session, and adopts whatever of it loses its parent."""
+    os.setsid()
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def members_of(leader: int, started: int) -> list[Process]:
+    """What is left of what this process began, the process itself included.
+
+    Once the leader is gone, what has left its session is not found any more.
+    """
     now = read_process(leader)
     if now is not None and now.started != started:
         # The kernel gives a number away again only when its session has no member left.
         return []
     found = (read_process(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - names, not paths
-    members = [p for p in found if p is not None and p.session == leader]
-    return [process for process in members if process.started >= started]
+    others = [process for process in found if process is not None]
+    members: dict[int, Process] = {}
+    while joining := [p for p in others if _belongs(p, leader, started, members)]:
+        members |= {process.pid: process for process in joining}
+        others = [process for process in others if process.pid not in members]
+    return list(members.values())
 
 
-def end_session(leader: int, started: int, limit_seconds: float, *, spare: int = 0) -> bool:
-    """Kills the session until nothing is left of it; whether that was so within the limit.
+def _belongs(process: Process, leader: int, started: int, members: dict[int, Process]) -> bool:
+    is_of_session = process.session == leader and process.started >= started
+    return is_of_session or process.parent in members
 
-    The process `spare`, its leader for example, may live on.
-    """
+
+def end_all(leader: int, started: int, limit_seconds: float) -> bool:
+    """Kills all that the leader began, and itself last; whether that was so within the limit."""
     deadline = time.monotonic() + limit_seconds
-    while members := [each for each in session_of(leader, started) if each.pid != spare]:
+    now = read_process(leader)
+    if now is not None and now.started == started:
+        _signal(leader, signal.SIGSTOP)  # it adopts orphans still, and begins nothing more
+    if not end_others(leader, started, limit_seconds):
+        return False
+    while members := members_of(leader, started):
         if time.monotonic() > deadline:
             return False
         for process in members:
-            _kill(process.pid)
-        time.sleep(0.02)
+            _signal(process.pid, signal.SIGKILL)
+        time.sleep(PAUSE_SECONDS)
     return True
 
 
-def _kill(pid: int) -> None:
+def end_others(leader: int, started: int, limit_seconds: float) -> bool:
+    """Kills all that the leader began, but itself; whether that was so within the limit."""
+    deadline = time.monotonic() + limit_seconds
+    times_empty = 0
+    # Twice, since a process whose parent ended while /proc was read is seen below nobody.
+    while times_empty < 2:
+        others = [process for process in members_of(leader, started) if process.pid != leader]
+        times_empty = 0 if others else times_empty + 1
+        if time.monotonic() > deadline:
+            return False
+        for process in others:
+            _signal(process.pid, signal.SIGKILL)
+        time.sleep(PAUSE_SECONDS)
+    return True
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
         return
