@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from fintts_cli.bundle import write_bundle
+from fintts_cli.bundle import PACKAGES, write_bundle
 from fintts_cli.errors import UsageProblem
+from fintts_templates.instance.check_requirements import read_pins
 from tiny_run import start_run
 
 # What an instance does not have is not there for a search, and an error for an import.
@@ -74,6 +77,26 @@ def test_the_guard_refuses(bundle: Path) -> None:
         refused = on_instance(bundle, "-c", f"import {name}")
         assert refused.returncode == 1
         assert "ModuleNotFoundError" in refused.stderr
+
+
+def third_party_imports(source: Path) -> set[str]:
+    """Top-level names that a module imports from elsewhere, wherever in it that is."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - set(PACKAGES)
+
+
+def test_everything_that_it_imports_is_pinned(bundle: Path) -> None:
+    pins = read_pins(bundle / "requirements.txt")
+    imported = {name for path in bundle.rglob("*.py") for name in third_party_imports(path)}
+    assert {"torch", "pydantic", "numpy"} <= imported
+    providers = packages_distributions()
+    unpinned = {name for name in imported if not pins.keys() & set(providers.get(name, ()))}
+    assert unpinned == set()
 
 
 def test_every_module_imports_from_the_bundle_alone(bundle: Path) -> None:
