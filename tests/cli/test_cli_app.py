@@ -179,6 +179,23 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_file(own_folder: Path) -> Non
     assert unwritable.returncode == 1
 
 
+def test_an_interruption_while_the_program_loads_is_one_sentence() -> None:
+    program = (
+        "import sys\n"
+        "from fintts_cli.__main__ import main\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'fintts_cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 130
+    assert result.stderr == "error: interrupted; nothing was left running\n"
+
+
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"{FINTTS} estimate --reference-run | head -n 1"
     result = subprocess.run(
