@@ -26,7 +26,8 @@ import torch
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.schedule import Schedule
 from fintts_trainer.dataset import collate, encode_all, in_batches, samples_of_step
-from fintts_trainer.families.fish import DualAR, Example, FishBase, open_base
+from fintts_trainer.families.fish import FishFamily
+from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.prompt import SPEAKER
 from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN
 from fintts_trainer.families.fish.weights import StateDict, to_fish
@@ -36,6 +37,9 @@ from fintts_trainer.pack import pack_folder, read_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from fintts_trainer.families.base import Example
+    from fintts_trainer.families.fish import FishBase
 
 HERE = Path(__file__).parent
 SEED = 1849
@@ -243,11 +247,11 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     write_tokenizer((p.read_text().strip() for p in sorted(data.glob("*.lab"))), folder)
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
-    base = open_base(folder)
+    base = FishFamily().open(folder)
     training, validation = read_examples(base, data)
     say(f"{len(training)} utterances to train on, {len(validation)} held out")
     torch.save(train(new_model(base), training, validation), folder / "model.pth")
-    loaded = open_base(folder).load(torch.float32)
+    loaded = FishFamily().open(folder).load(torch.float32)
     say(f"as saved, in bfloat16: validation {loss_on(loaded, validation):.4f}")
 
 

@@ -17,7 +17,7 @@ from peft import PeftModel
 
 from fintts_trainer.data_check import count_pairs, read_codes, read_text
 from fintts_trainer.dataset import in_batches
-from fintts_trainer.families.fish import encode, open_base
+from fintts_trainer.families import open_base
 from fintts_trainer.holdout import is_held_out
 from fintts_trainer.losses import evaluate
 
@@ -39,8 +39,7 @@ def main(folder: Path) -> int:
     base, data = open_base(HERE / "base_model"), HERE / "data"
     names = [name for name in count_pairs(data) if is_held_out(name, FRACTION)]
     examples = [
-        encode(
-            base.tokenizer,
+        base.encode(
             read_text(data / f"{name}.lab")[0],
             read_codes(data / f"{name}.npy")[0],
         )

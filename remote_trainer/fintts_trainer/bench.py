@@ -20,7 +20,7 @@ from fintts_trainer.data_check import split
 from fintts_trainer.dataset import encode_all, in_batches
 from fintts_trainer.desk import tell
 from fintts_trainer.errors import ConfigurationChanged, DiskTooSmall
-from fintts_trainer.families.fish import open_base
+from fintts_trainer.families import open_base
 from fintts_trainer.job import fetch_base_model, fetch_dataset
 from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import evaluate, uniform_guess
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fintts_store.layout import CommitName
     from fintts_trainer.config import RunConfig
     from fintts_trainer.desk import Desk
-    from fintts_trainer.families.fish import Example, FishBase
+    from fintts_trainer.families.base import BaseModel, Example
     from fintts_trainer.pack import Pack
 
 BETAS = (0.9, 0.95)
@@ -106,6 +106,7 @@ def _build(desk: Desk) -> Bench:
         _leave_a_core()
     model = add_adapter(
         base.load(_base_type(config, accelerator.device)),
+        base.targets,
         config.lora,
         base_name=desk.record.base_model.name,
         seed=config.training.seed,
@@ -170,7 +171,9 @@ def rule_of(config: RunConfig) -> EarlyStopping:
     )
 
 
-def _examples(base: FishBase, pack: Pack, config: RunConfig) -> tuple[list[Example], list[Example]]:
+def _examples(
+    base: BaseModel, pack: Pack, config: RunConfig
+) -> tuple[list[Example], list[Example]]:
     parts = split(pack.names, config.validation.fraction)
     return encode_all(base, pack, parts.train), encode_all(base, pack, parts.held_out)
 

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 
 from fintts_trainer.errors import DataProblem
-from fintts_trainer.families.fish import Batch, Example, FishBase, encode
-from fintts_trainer.families.fish.model import IGNORE
+from fintts_trainer.families.base import IGNORE, Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from fintts_cost.schedule import Schedule
+    from fintts_trainer.families.base import BaseModel, Example
     from fintts_trainer.pack import Pack
 
 
-def encode_all(base: FishBase, pack: Pack, indices: Iterable[int]) -> list[Example]:
+def encode_all(base: BaseModel, pack: Pack, indices: Iterable[int]) -> list[Example]:
     """The examples of these utterances, in the order given.
 
     Raises:
@@ -27,7 +27,7 @@ def encode_all(base: FishBase, pack: Pack, indices: Iterable[int]) -> list[Examp
     return [_encode_one(base, pack, index) for index in indices]
 
 
-def _encode_one(base: FishBase, pack: Pack, index: int) -> Example:
+def _encode_one(base: BaseModel, pack: Pack, index: int) -> Example:
     name, codes = pack.names[index], pack.codes(index).astype(np.int64)
     shape = base.shape
     if codes.shape[0] != shape.num_codebooks:
@@ -42,7 +42,7 @@ def _encode_one(base: FishBase, pack: Pack, index: int) -> Example:
             f"but the base model's codebooks end at {shape.codebook_size - 1}",
             "code the audio with the codec that belongs to the base model",
         )
-    example = encode(base.tokenizer, pack.text(index), codes)
+    example = base.encode(pack.text(index), codes)
     if example.length - 1 > shape.max_seq_len:
         raise DataProblem(
             f"utterance {name} is {example.length - 1} tokens long, "

@@ -12,40 +12,44 @@ from safetensors.torch import load_file, save_file
 from fintts_trainer.errors import BaseModelProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from fintts_trainer.config import LoraConfig, Target
-    from fintts_trainer.families.fish import DualAR
 
 ADAPTER_FILE = "adapter_model.safetensors"
 
-MODULES: dict[Target, tuple[str, ...]] = {
-    "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
-    "mlp": ("gate_proj", "up_proj", "down_proj"),
-    "embeddings": ("embed_tokens", "codebook_embeddings"),
-    "heads": ("lm_head", "fast_head"),
-}
 
-
-def add_adapter(model: DualAR, config: LoraConfig, *, base_name: str, seed: int) -> PeftModel:
+def add_adapter(
+    model: nn.Module,
+    targets: Mapping[Target, tuple[str, ...]],
+    config: LoraConfig,
+    *,
+    base_name: str,
+    seed: int,
+) -> PeftModel:
     """Wraps a loaded model; the adapter starts as a no-op (B = 0), A from the seed.
 
     The adapter is float32 whatever the base is: in bfloat16 1 + 1e-4 rounds to 1, and a step of
     that size would not move it.
+
+    Args:
+        targets: the family's module names for each of the configuration's targets.
+        base_name: of the base model, for adapter_config.json.
     """
-    names = [name for target in config.targets for name in MODULES[target]]
-    present = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
     torch.manual_seed(seed)
-    model.name_or_path = base_name
     peft_config = PeftLoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
-        target_modules=[name for name in names if name in present],
+        target_modules=[name for target in config.targets for name in targets[target]],
     )
-    return get_peft_model(model, peft_config)
+    adapted = get_peft_model(model, peft_config)
+    # PEFT takes the name from an attribute of the model, which ours has no use for.
+    adapted.peft_config["default"].base_model_name_or_path = base_name
+    return adapted
 
 
 def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

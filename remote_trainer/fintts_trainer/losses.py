@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from fintts_trainer.families.fish import Batch, Predictions
+    from fintts_trainer.families.base import Batch, Predictions
 
 TOP = 5
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from fintts_trainer.config import Target
 
+FISH = "fish"
+
 FLOPS_PER_PARAMETER_AND_TOKEN = 4
 """Forward 2, gradient of the activations 2; a frozen weight needs no gradient of its own."""
 
@@ -97,6 +99,8 @@ class FishConfigFile(BaseModel):
 class ModelShape:
     """A dual-AR text-to-semantic model: a slow stack over time, a fast one over the codebooks."""
 
+    family: str
+    """which of fintts_trainer.families reads the folder"""
     vocab_size: int
     codebook_size: int
     num_codebooks: int
@@ -130,6 +134,7 @@ class ModelShape:
             raise BaseModelProblem(f"{source}: {key}: {first['msg']}") from None
         _refuse_unsupported(config, source)
         return cls(
+            family=FISH,
             vocab_size=config.vocab_size,
             codebook_size=config.codebook_size,
             num_codebooks=config.num_codebooks,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fintts_cost.early_stopping import EarlyStopping, Progress
     from fintts_store.layout import CommitName
     from fintts_trainer.config import TrainingConfig
-    from fintts_trainer.families.fish import Batch, Predictions
+    from fintts_trainer.families.base import Batch, Predictions
     from fintts_trainer.job import Job
     from fintts_trainer.preemption import Preemption
 

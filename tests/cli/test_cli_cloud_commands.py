@@ -247,6 +247,17 @@ def test_a_damaged_manifest_that_was_asked_for_is_the_error(
     assert not Path("home").exists()
 
 
+def test_of_two_damaged_manifests_the_one_that_was_asked_for_is_named(
+    without_manifest: DirectoryStore,
+) -> None:
+    (other,) = [
+        e.key for e in without_manifest.list(layout.commits_prefix("newest")) if "100" in e.key
+    ]
+    without_manifest.put(other, b"{")
+    refused = cloud("pull-checkpoints", "--step", "300", "--json")
+    assert "00000300" in json.loads(refused.stderr.splitlines()[-1])["error"]
+
+
 def test_a_damaged_manifest_spoils_neither_report_nor_teardown(
     without_manifest: DirectoryStore,
 ) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from cli_project import write_project
 from fintts_cli import wiring
+from fintts_cli.ending import tear_down
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import InstancePhase, InstanceState
 from fintts_cli.launching import Launch, prepare, start
@@ -264,3 +265,7 @@ def test_a_run_of_the_same_name_in_another_store_is_another_run(
     assert entry is not None
     assert (entry.store, entry.earlier_seconds) == (other.url, 0.0)
     assert wiring.instance_of(read_run(store, "mine"), store) == InstanceView()
+    infra, now = ScriptedInfra(), datetime.now(UTC)
+    view = look_at(store, "mine", wiring.instance_of, now)
+    assert tear_down(store, infra, wiring.open_journal(), view, now).stop_reason == "requested"
+    assert infra.calls == [], "the instance is the other run's"

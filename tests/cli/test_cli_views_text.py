@@ -73,6 +73,16 @@ def test_the_reports_document_has_the_contracts_keys() -> None:
     ]
 
 
+def test_after_a_preemption_the_trainer_s_own_figures_stand() -> None:
+    """The seconds around them are the last instance's alone."""
+    twice = result(claims=2)
+    view = view_run(record(), status(), twice, GONE, NOW)
+    document = build_report(record(), view, twice, [], kept_of(record(), [])).to_json()
+    assert isinstance(document["phases"], dict)
+    assert document["phases"]["setup"]["actual_seconds"] == 25.0
+    assert document["phases"]["teardown"]["actual_seconds"] == 1.5
+
+
 def test_a_run_that_goes_on_has_a_report_too() -> None:
     live = InstanceView("pid 7", is_live=True, created_at=START)
     view = view_run(record(), status(), None, live, START + 10 * MINUTE)

@@ -13,7 +13,7 @@ import torch
 
 from fintts_trainer.data_check import check_folder, split
 from fintts_trainer.dataset import encode_all, in_batches
-from fintts_trainer.families.fish import FishBase, open_base
+from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.weights import read_state_dict
 from fintts_trainer.losses import evaluate, uniform_guess
 from fintts_trainer.pack import pack_folder, read_pack
@@ -41,7 +41,7 @@ make_data, make_base_model = _script("make_data"), _script("make_base_model")
 
 @pytest.fixture(scope="module")
 def base() -> FishBase:
-    return open_base(BASE)
+    return FishFamily().open(BASE)
 
 
 def test_it_is_four_files_of_4_megabytes_at_most() -> None:

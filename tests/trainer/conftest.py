@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fintts_trainer.families.fish import Example, FishBase, encode, open_base
+from fintts_trainer.families.base import Example
+from fintts_trainer.families.fish import FishBase, FishFamily
 from tiny_run import TINY
 
 
 @pytest.fixture
 def base() -> FishBase:
     """The S1-mini-like tiny model: 4 codebooks of 64."""
-    return open_base(TINY)
+    return FishFamily().open(TINY)
 
 
 @pytest.fixture
@@ -30,6 +31,6 @@ def examples(base: FishBase) -> list[Example]:
     generator = np.random.default_rng(1)
     lengths = [5 + 3 * n for n in range(5)]
     return [
-        encode(base.tokenizer, f"Rivi {n}, sana" * (n + 1), generator.integers(0, 64, (4, frames)))
+        base.encode(f"Rivi {n}, sana" * (n + 1), generator.integers(0, 64, (4, frames)))
         for n, frames in enumerate(lengths)
     ]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fintts_trainer.dataset import collate, in_batches, order_of_epoch
-from fintts_trainer.families.fish import Example, FishBase
-from fintts_trainer.families.fish.model import IGNORE
+from fintts_trainer.families.base import IGNORE, Example
+from fintts_trainer.families.fish import FishBase
 
 seeds, epochs = st.integers(0, 2**32 - 1), st.integers(0, 10_000)
 

@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.families.fish import Example, FishBase
+from fintts_trainer.families.base import Example
+from fintts_trainer.families.fish import TARGETS, FishBase
 from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
 
 
 def adapted(base: FishBase, config: LoraConfig | None = None, seed: int = 7) -> PeftModel:
     model = base.load(torch.float32)
-    return add_adapter(model, config or LoraConfig(), base_name="tiny", seed=seed)
+    return add_adapter(model, TARGETS, config or LoraConfig(), base_name="tiny", seed=seed)
 
 
 def randomise(model: PeftModel) -> None:
@@ -54,7 +55,9 @@ def test_the_seed_decides_its_start(base: FishBase) -> None:
 
 
 def test_a_bfloat16_base_gets_a_float32_adapter(base: FishBase) -> None:
-    model = add_adapter(base.load(torch.bfloat16), LoraConfig(), base_name="tiny", seed=1)
+    model = add_adapter(
+        base.load(torch.bfloat16), base.targets, LoraConfig(), base_name="tiny", seed=1
+    )
     assert {parameter.dtype for parameter in trainable(model).values()} == {torch.float32}
     frozen = {p.dtype for p in model.parameters() if not p.requires_grad}
     assert frozen == {torch.bfloat16}

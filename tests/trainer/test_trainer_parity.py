@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fintts_trainer.families.fish import Batch, encode, open_base
-from fintts_trainer.families.fish.model import IGNORE
+from fintts_trainer.families.base import IGNORE, Batch
+from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.weights import from_fish, read_state_dict, to_fish
 
 HERE = Path(__file__).parent / "fixtures"
@@ -42,13 +42,13 @@ def test_there_are_fixtures() -> None:
 def test_logits_and_losses(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     recorded = load_file(folder / "expected.safetensors")
-    base = open_base(folder)
+    base = FishFamily().open(folder)
     assert base.tokenizer.semantic_begin_id == expected["semantic_begin_id"]
     assert base.tokenizer.semantic_end_id == expected["semantic_end_id"]
     model = base.load(torch.float32).eval()
     for number, sentence in enumerate(expected["sentences"]):
         codes = recorded[f"{number}.codes"].numpy()
-        example = encode(base.tokenizer, sentence, codes)
+        example = base.encode(sentence, codes)
         np.testing.assert_array_equal(example.tokens, recorded[f"{number}.tokens"].numpy())
         batch = one_sentence(torch.from_numpy(example.tokens), example.text_length)
         with torch.no_grad():
@@ -71,7 +71,7 @@ def test_logits_and_losses(folder: Path) -> None:
 def test_all_positions_agree(folder: Path) -> None:
     """Also where there is no label: the recorded logits cover text positions too."""
     recorded = load_file(folder / "expected.safetensors")
-    model = open_base(folder).load(torch.float32).eval()
+    model = FishFamily().open(folder).load(torch.float32).eval()
     tokens = recorded["0.tokens"]
     with torch.no_grad():
         found = model(one_sentence(tokens, text_length=1))
@@ -80,7 +80,7 @@ def test_all_positions_agree(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_weights_convert_back_bit_for_bit(folder: Path) -> None:
-    base, state = open_base(folder), read_state_dict(folder)
+    base, state = FishFamily().open(folder), read_state_dict(folder)
     back = to_fish(from_fish(state, base.shape), base.shape)
     assert back.keys() == state.keys()
     assert all(torch.equal(back[key], state[key]) for key in state)

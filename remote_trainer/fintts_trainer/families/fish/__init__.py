@@ -6,36 +6,48 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.families.fish.model import Batch, DualAR, Predictions, build
-from fintts_trainer.families.fish.prompt import Example, encode
+from fintts_trainer.families.fish.model import DualAR, build
+from fintts_trainer.families.fish.prompt import encode
 from fintts_trainer.families.fish.tokenizer import FishTokenizer
 from fintts_trainer.families.fish.weights import load_into, read_state_dict
-from fintts_trainer.shape import ModelShape
+from fintts_trainer.shape import FISH, ModelShape
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
     import torch
 
-__all__ = [
-    "Batch",
-    "DualAR",
-    "Example",
-    "FishBase",
-    "FishTokenizer",
-    "Predictions",
-    "encode",
-    "open_base",
-]
+    from fintts_trainer.config import Target
+    from fintts_trainer.families.base import Example
+
+TARGETS: dict[Target, tuple[str, ...]] = {
+    "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
+    "mlp": ("gate_proj", "up_proj", "down_proj"),
+    "embeddings": ("embed_tokens", "codebook_embeddings"),
+    "heads": ("lm_head", "fast_head"),
+}
 
 
 @dataclass(frozen=True)
 class FishBase:
-    """A base model's folder, understood but not loaded."""
+    """A Fish Speech folder, understood but not loaded."""
 
     folder: Path
     shape: ModelShape
     tokenizer: FishTokenizer
+
+    @property
+    def targets(self) -> dict[Target, tuple[str, ...]]:
+        """A tied head has no module of its own, and changes with the embedding."""
+        if not self.shape.tied_head:
+            return TARGETS
+        return {**TARGETS, "heads": ("fast_head",)}
+
+    def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
+        """The serving prompt around one utterance."""
+        return encode(self.tokenizer, text, codes)
 
     def load(self, dtype: torch.dtype) -> DualAR:
         """The model with its frozen weights in `dtype`, on the CPU.
@@ -49,22 +61,22 @@ class FishBase:
         return model.to(dtype).requires_grad_(requires_grad=False)
 
 
-def open_base(folder: Path) -> FishBase:
-    """Reads configuration and tokenizer of a base model's folder.
+class FishFamily:
+    """Folders with config.json of model type `dual_ar`, model.pth and a tiktoken tokenizer."""
 
-    Raises:
-        BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
-    """
-    if not folder.is_dir():
-        raise BaseModelProblem(
-            f"there is no base model folder {folder}",
-            "set base_model to the folder that holds config.json, model.pth and the tokenizer",
-        )
-    shape = ModelShape.read(folder)
-    tokenizer = FishTokenizer.read(folder, shape.codebook_size)
-    if tokenizer.size > shape.vocab_size:
-        raise BaseModelProblem(
-            f"the tokenizer of {folder} has ids up to {tokenizer.size - 1}, "
-            f"but the model knows {shape.vocab_size}"
-        )
-    return FishBase(folder, shape, tokenizer)
+    name = FISH
+
+    def open(self, folder: Path) -> FishBase:
+        """Reads configuration and tokenizer.
+
+        Raises:
+            BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
+        """
+        shape = ModelShape.read(folder)
+        tokenizer = FishTokenizer.read(folder, shape.codebook_size)
+        if tokenizer.size > shape.vocab_size:
+            raise BaseModelProblem(
+                f"the tokenizer of {folder} has ids up to {tokenizer.size - 1}, "
+                f"but the model knows {shape.vocab_size}"
+            )
+        return FishBase(folder, shape, tokenizer)

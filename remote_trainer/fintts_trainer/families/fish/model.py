@@ -7,7 +7,6 @@ starts from the slow one's hidden state and predicts the codes of one frame, cod
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -15,70 +14,11 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
+from fintts_trainer.families.base import IGNORE, Batch, Predictions
+
 if TYPE_CHECKING:
     from fintts_trainer.families.fish.tokenizer import FishTokenizer
     from fintts_trainer.shape import ModelShape, StackShape
-
-IGNORE = -100
-"""Label of a position that carries no loss."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Utterances padded on the right.
-
-    Attributes:
-        inputs: int64 [batch, 1 + codebooks, T].
-        labels: int64 [batch, 1 + codebooks, T]; what follows each input. Row 0 is IGNORE where
-            there is no label: at text and at padding.
-    """
-
-    inputs: Tensor
-    labels: Tensor
-
-    @property
-    def label_count(self) -> int:
-        """Row-0 labels: frames, and one end a sentence."""
-        return int((self.labels[:, 0] != IGNORE).sum())
-
-    @property
-    def code_count(self) -> int:
-        """Codes to predict: one a frame and codebook."""
-        sentences, rows = self.labels.shape[:2]
-        return (self.label_count - sentences) * (rows - 1)
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        return Batch(self.inputs.to(device), self.labels.to(device))
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """Logits at label positions only, with what was right.
-
-    Attributes:
-        token_logits: [labels, vocabulary] with token_labels [labels].
-        code_logits: [frames, codebooks, codebook size] with code_labels [frames, codebooks].
-    """
-
-    token_logits: Tensor
-    token_labels: Tensor
-    code_logits: Tensor
-    code_labels: Tensor
-
-    def token_loss(self) -> Tensor:
-        """Sum of the cross-entropies of row 0, in nats."""
-        return F.cross_entropy(self.token_logits.float(), self.token_labels, reduction="sum")
-
-    def code_loss(self) -> Tensor:
-        """Sum of the cross-entropies of all codebooks, in nats."""
-        logits = self.code_logits.flatten(0, 1).float()
-        return F.cross_entropy(logits, self.code_labels.flatten(), reduction="sum")
-
-    def codes_in_top(self, k: int) -> int:
-        """How many codes are among the k likeliest of their codebook."""
-        best = self.code_logits.topk(min(k, self.code_logits.shape[-1]), dim=-1).indices
-        return int((best == self.code_labels[..., None]).any(-1).sum())
 
 
 class RoundedRotary(nn.Module):
@@ -108,8 +48,6 @@ class DualAR(nn.Module):
         super().__init__()
         slow, fast, size = shape.slow, shape.fast, shape.codebook_size
         self.shape = shape
-        self.name_or_path = ""
-        """of the base model; PEFT writes it into the adapter's configuration"""
         self.semantic_begin_id, self.semantic_end_id = semantic_begin_id, semantic_end_id
         self.slow = _stack(slow, shape, vocabulary=shape.vocab_size, length=shape.max_seq_len)
         # The fast stack starts from the hidden state before the final norm, so the norm moves out.

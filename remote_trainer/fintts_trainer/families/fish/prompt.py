@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from fintts_trainer.families.base import Example
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -13,25 +14,6 @@ if TYPE_CHECKING:
     from fintts_trainer.families.fish.tokenizer import FishTokenizer
 
 SPEAKER = "<|speaker:0|>"
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One utterance, ready for the model.
-
-    Attributes:
-        tokens: int64 [1 + codebooks, T]; row 0 holds text, semantic and control ids, the others
-            the codes at semantic positions and 0 elsewhere.
-        text_length: positions before the first semantic token; they carry no label.
-    """
-
-    tokens: npt.NDArray[np.int64]
-    text_length: int
-
-    @property
-    def length(self) -> int:
-        """T, of which the model reads all but the last."""
-        return int(self.tokens.shape[1])
 
 
 def encode(tokenizer: FishTokenizer, text: str, codes: npt.NDArray[np.int64]) -> Example:

@@ -1,0 +1,146 @@
+"""What the trainer knows of a base model, whatever its family: utterances, batches, predictions.
+
+Every family here is a dual autoregressive model: one network reads text and frames along time and
+predicts row 0, the next token; a smaller one predicts the other codes of a frame from the first
+one's hidden state. To add a family, obey `BaseModelFamily` and join its contract test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+    from torch import Tensor, nn
+
+    from fintts_trainer.config import Target
+    from fintts_trainer.shape import ModelShape
+
+IGNORE = -100
+"""Label of a position that carries no loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One utterance, ready for the model.
+
+    Attributes:
+        tokens: int64 [rows, T]; row 0 holds what the first network reads and predicts, the others
+            the codes that the second one predicts, and 0 where there is no frame.
+        text_length: positions before the first frame; they carry no label.
+    """
+
+    tokens: npt.NDArray[np.int64]
+    text_length: int
+
+    @property
+    def length(self) -> int:
+        """T, of which the model reads all but the last."""
+        return int(self.tokens.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Utterances padded on the right.
+
+    Attributes:
+        inputs: int64 [batch, rows, T].
+        labels: int64 [batch, rows, T]; what follows each input. Row 0 is IGNORE where there is no
+            label: at text and at padding.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    @property
+    def label_count(self) -> int:
+        """Row-0 labels: frames, and one end a sentence."""
+        return int((self.labels[:, 0] != IGNORE).sum())
+
+    @property
+    def code_count(self) -> int:
+        """Codes to predict: one a frame and row beyond the first."""
+        sentences, rows = self.labels.shape[:2]
+        return (self.label_count - sentences) * (rows - 1)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(self.inputs.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Logits at label positions only, with what was right.
+
+    Attributes:
+        token_logits: [labels, tokens] with token_labels [labels].
+        code_logits: [frames, codebooks, codebook size] with code_labels [frames, codebooks].
+    """
+
+    token_logits: Tensor
+    token_labels: Tensor
+    code_logits: Tensor
+    code_labels: Tensor
+
+    def token_loss(self) -> Tensor:
+        """Sum of the cross-entropies of row 0, in nats."""
+        return F.cross_entropy(self.token_logits.float(), self.token_labels, reduction="sum")
+
+    def code_loss(self) -> Tensor:
+        """Sum of the cross-entropies of all codebooks, in nats."""
+        logits = self.code_logits.flatten(0, 1).float()
+        return F.cross_entropy(logits, self.code_labels.flatten(), reduction="sum")
+
+    def codes_in_top(self, k: int) -> int:
+        """How many codes are among the k likeliest of their codebook."""
+        best = self.code_logits.topk(min(k, self.code_logits.shape[-1]), dim=-1).indices
+        return int((best == self.code_labels[..., None]).any(-1).sum())
+
+
+class BaseModel(Protocol):
+    """A base model's folder, understood but not loaded."""
+
+    @property
+    def shape(self) -> ModelShape:
+        """Sizes and counts."""
+        ...
+
+    @property
+    def targets(self) -> Mapping[Target, tuple[str, ...]]:
+        """The modules that an adapter may change, by the configuration's names for them."""
+        ...
+
+    def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
+        """The prompt that the model is served with; codes are int64 [codebooks, frames]."""
+        ...
+
+    def load(self, dtype: torch.dtype) -> nn.Module:
+        """The model with its frozen weights in `dtype`, on the CPU: `Batch` → `Predictions`.
+
+        Raises BaseModelProblem: weights are missing, unexpected or misshapen; each is named.
+        """
+        ...
+
+
+class BaseModelFamily(Protocol):
+    """Base models whose folders are read in the same way."""
+
+    @property
+    def name(self) -> str:
+        """As `ModelShape.family` has it."""
+        ...
+
+    def open(self, folder: Path) -> BaseModel:
+        """Reads configuration and tokenizer, not the weights.
+
+        Raises BaseModelProblem: a file is missing or malformed, or two do not fit each other.
+        """
+        ...
