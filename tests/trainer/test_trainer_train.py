@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from subprocess import Popen as AnyPopen
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from fintts_store.commit import list_manifests
+from fintts_store.directory import DirectoryStore
+from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
 from fintts_store.layout import checkpoint_prefix, tensorboard_prefix
 from fintts_store.records import Phase, StopReason
 from fintts_store.runs import (
@@ -24,6 +27,9 @@ from fintts_store.runs import (
     read_status,
     request_stop,
 )
+from fintts_trainer import desk
+from fintts_trainer import train as train_module
+from fintts_trainer.preemption import Preemption
 from tiny_run import TinyRun, start_run
 
 Popen = AnyPopen[str]
@@ -231,6 +237,34 @@ def test_a_preemption_is_one_also_when_the_store_takes_nothing(tmp_path: Path) -
     process = train_until(run, "checkpoint committed", "workspace", Popen.terminate)
     assert process.returncode == 75
     assert list_manifests(run.store, run.name)
+
+
+class UnreachableStore(DirectoryStore):
+    """Everything but checkpoints arrives."""
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        if "/checkpoints/" in key:
+            raise StoreUnreachable("no route to the store")
+        super().put(key, source)
+
+
+def test_a_preemption_is_heard_while_two_uploads_are_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = {"every": 1, "keep_last": 2}
+    run = start_run(tmp_path, {**QUICK, "training": {"max_steps": 1000}, "checkpoints": often})
+    preemption = Preemption()
+
+    def notice(_heartbeat: object, error: StoreError) -> None:
+        if isinstance(error, StoreSlow):
+            preemption.signal = signal.SIGTERM
+
+    monkeypatch.setattr(desk, "_told_in_passing", notice)
+    monkeypatch.setattr(train_module, "GRACE_SECONDS", 0.1)
+    job = replace(run.job(), store=UnreachableStore(tmp_path / "store"))
+    assert train_module.train(job, preemption) is None
+    assert preemption.signal is not None
+    assert read_result(run.store, run.name) is None
 
 
 def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def _money(report: RunReport) -> list[str]:
         f" (price from {report.price_source})",
     ]
     if report.result is not None and report.result.claims > 1:
-        lines.append(f"  the bill is that of the last of {report.result.claims} instances")
+        count = report.result.claims
+        lines.append(f"  {count} instances; billed are those that this machine asked for")
     if report.budget_usd is not None:
         lines.append(f"  budget {dollars(report.budget_usd)}")
     return lines
