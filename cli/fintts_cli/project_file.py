@@ -55,7 +55,8 @@ gpus: A100-80GB:1             # NAME[:N]
 infra: local                  # local: this machine
 spot: false
 # name: finnish-1             # [a-z0-9-]{{1,40}}; without it one is made up
-# store: runs                 # folder of data, runs and checkpoints; without it the user's own
+# store: s3://bucket/prefix   # or a folder; of data, runs, checkpoints; without it the user's own
+# s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph
 # budget_usd: 10.00           # USD; a run that is expected to cost more is refused
 # hourly_rate_usd: 1.20       # USD an hour of the instance
 

@@ -73,6 +73,7 @@ class LaunchConfig(Section):
     gpus: Annotated[str, AfterValidator(_gpus)] = "A100-80GB:1"
     infra: Annotated[str, Field(min_length=1)] | None = None
     store: Annotated[str, Field(min_length=1)] | None = None
+    s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
     spot: bool = False
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Dollars | None = None

@@ -49,8 +49,15 @@ def load_settings(
 
 
 def store_url(settings: Settings) -> str:
-    """The store that is set, else a folder beside what this machine remembers."""
-    return settings.store or str(state_directory() / "store")
+    """The store that is set, else a folder beside what this machine remembers.
+
+    Raises:
+        StoreError: it is no address of an S3 store, though there is an endpoint for one.
+    """
+    from fintts_store.opening import at_endpoint
+
+    url = settings.store or str(state_directory() / "store")
+    return at_endpoint(url, settings.s3_endpoint_url)
 
 
 def open_runs(settings: Settings, run: str | None = None) -> Store:
@@ -62,6 +69,13 @@ def open_runs(settings: Settings, run: str | None = None) -> Store:
         if entry is not None:
             return open_store(entry.store)
     return open_store(store_url(settings))
+
+
+def find_runs(
+    terminal: Terminal, run: str | None, config: Path | None, **options: str | None
+) -> Store:
+    """The store in which a command on a run looks for it; `run` is as the user gave it."""
+    return open_runs(load_settings(terminal, options, config), run)
 
 
 def open_journal() -> Journal:

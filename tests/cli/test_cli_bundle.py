@@ -79,15 +79,29 @@ def test_the_guard_refuses(bundle: Path) -> None:
         assert "ModuleNotFoundError" in refused.stderr
 
 
+class Imports(ast.NodeVisitor):
+    """Top-level names that a module imports when it runs, wherever in it that is."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.names |= {alias.name.partition(".")[0] for alias in node.names}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if node.module and not node.level:
+            self.names.add(node.module.partition(".")[0])
+
+    def visit_If(self, node: ast.If) -> None:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return
+        self.generic_visit(node)
+
+
 def third_party_imports(source: Path) -> set[str]:
-    """Top-level names that a module imports from elsewhere, wherever in it that is."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found - sys.stdlib_module_names - set(PACKAGES)
+    imports = Imports()
+    imports.visit(ast.parse(source.read_text(encoding="utf-8")))
+    return imports.names - sys.stdlib_module_names - set(PACKAGES)
 
 
 def test_everything_that_it_imports_is_pinned(bundle: Path) -> None:

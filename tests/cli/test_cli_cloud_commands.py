@@ -104,9 +104,9 @@ def test_a_store_that_is_no_folder_is_the_stores_error(project: Path) -> None:
         refused = cloud(*arguments, "--store", "file/below")
         assert refused.exit_code == 5, refused.output
         assert refused.stderr.splitlines()[-3].startswith("error: ")
-    elsewhere = cloud("ps", "--store", "s3://bucket/prefix")
+    elsewhere = cloud("ps", "--store", "gs://bucket/prefix")
     assert elsewhere.exit_code == 5
-    assert "--store a directory" in elsewhere.stderr
+    assert "s3://BUCKET/PREFIX or a folder" in elsewhere.stderr
 
 
 # --- ps, watch, report --------------------------------------------------------------------------

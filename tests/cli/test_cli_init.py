@@ -16,7 +16,7 @@ from fintts_cli.settings import Settings, known_keys, read_settings
 
 def uncommented(text: str) -> str:
     """The file with its optional keys switched on."""
-    return re.sub(r"^# ?(  )?([a-z_]+: )", r"\1\2", text, flags=re.MULTILINE)
+    return re.sub(r"^# ?(  )?([a-z0-9_]+: )", r"\1\2", text, flags=re.MULTILINE)
 
 
 def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> None:

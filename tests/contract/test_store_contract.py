@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,18 +11,29 @@ import pytest
 
 from fintts_store.directory import DirectoryStore
 from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError
+from fintts_store.s3 import S3Store
 from fintts_store.store import CHUNK_BYTES, Entry, Store
 from memory_store import MemoryStore
+from s3_servers import make_bucket
 
-MAKERS: dict[str, Callable[[Path], Store]] = {
-    "directory": lambda folder: DirectoryStore(folder / "store"),
-    "memory": lambda _: MemoryStore(),
+Maker = Callable[[pytest.FixtureRequest, Path], Store]
+
+
+def in_moto(request: pytest.FixtureRequest, _folder: Path) -> Store:
+    endpoint_url: str = request.getfixturevalue("moto_endpoint")
+    return S3Store(make_bucket(endpoint_url, f"b{secrets.token_hex(8)}"))
+
+
+MAKERS: dict[str, Maker] = {
+    "directory": lambda _, folder: DirectoryStore(folder / "store"),
+    "memory": lambda _, __: MemoryStore(),
+    "s3-moto": in_moto,
 }
 
 
 @pytest.fixture(params=MAKERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return MAKERS[request.param](tmp_path)
+    return MAKERS[request.param](request, tmp_path)
 
 
 def test_what_was_put_is_got(store: Store, tmp_path: Path) -> None:

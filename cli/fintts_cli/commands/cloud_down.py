@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
     from fintts_store.records import Result
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def down(
     run: Run = None,
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -24,7 +25,7 @@ def down(
     from fintts_cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = wiring.pick_run(runs, run)
     result = take_down(runs, run)
     if json:

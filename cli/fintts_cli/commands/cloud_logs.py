@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fintts_cli.commands.options import Config, Quiet, Run, Store
+from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
 
 
 def logs(
@@ -13,6 +13,7 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
     ] = False,
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     quiet: Quiet = False,
 ) -> None:
@@ -25,7 +26,7 @@ def logs(
     from fintts_store.runs import read_run
 
     terminal = Terminal(quiet=quiet)
-    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = wiring.pick_run(runs, run)
     infra = wiring.infra_of(read_run(runs, run).infra)
     try:

@@ -1,10 +1,11 @@
 """`fintts cloud ps`: all runs in the store."""
 
-from fintts_cli.commands.options import Config, Json, Quiet, Store
+from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 
 
 def ps(
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -21,7 +22,9 @@ def ps(
     from fintts_cli.views.runs import render_runs
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config))
+    runs = wiring.open_runs(
+        wiring.load_settings(terminal, {"store": store, "s3_endpoint_url": s3_endpoint_url}, config)
+    )
     now = datetime.now(UTC)
     listing = look_at_all(runs, wiring.instance_of, now)
     for error in listing.broken:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ def pull_checkpoints(
         typer.Option(metavar="DIR", help="Where to; without it ./checkpoints/RUN."),
     ] = None,
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -47,8 +48,7 @@ def pull_checkpoints(
     if best + last + (step is not None) > 1:
         raise UsageProblem("--best, --last and --step exclude each other", "give one of them")
     terminal = Terminal(json=json, quiet=quiet)
-    settings = wiring.load_settings(terminal, {"store": store}, config)
-    runs = wiring.open_runs(settings, run)
+    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = wiring.pick_run(runs, run)
     damaged = Damaged()
     manifests = newest_of_each_step(list_manifests(runs, run, on_unreadable=damaged.note))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def report(
     run: Run = None,
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -31,7 +32,7 @@ def report(
     from fintts_cli.views.report import render_report
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     made = read_report(terminal, runs, wiring.pick_run(runs, run), datetime.now(UTC))
     if json:
         terminal.document(made.to_json())

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.commands.cloud_down import take_down
 from fintts_cli.commands.cloud_watch import follow_live
-from fintts_cli.commands.options import Config, Json, Quiet, Run, Store
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
     from fintts_cli.run_view import RunView
@@ -17,6 +17,7 @@ ENDS_WITHIN_SECONDS = 300.0
 def stop(
     run: Run = None,
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -30,7 +31,7 @@ def stop(
     from fintts_store.runs import read_result, request_stop
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.open_runs(wiring.load_settings(terminal, {"store": store}, config), run)
+    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = wiring.pick_run(runs, run)
     if read_result(runs, run) is None:
         request_stop(runs, run, "fintts cloud stop")

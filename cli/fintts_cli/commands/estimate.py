@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.options import Budget, Config, Gpus, HourlyRate, Infra, Json, Quiet, Store
+from fintts_cli.commands.options import (
+    Budget,
+    Config,
+    Gpus,
+    HourlyRate,
+    Infra,
+    Json,
+    Quiet,
+    S3EndpointUrl,
+    Store,
+)
 
 if TYPE_CHECKING:
     from fintts_cli.terminal import Terminal
@@ -62,6 +72,7 @@ def estimate(
     gpus: Gpus = None,
     infra: Infra = None,
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     budget: Budget = None,
     config: Config = None,
     json: Json = False,
@@ -99,6 +110,7 @@ def estimate(
             "gpus": gpus,
             "infra": infra,
             "store": store,
+            "s3_endpoint_url": s3_endpoint_url,
             "budget_usd": budget,
         }
         shown = _configured(terminal, changes, others, config)

@@ -43,7 +43,12 @@ Infra = Annotated[
     typer.Option(metavar="local|CLOUD[/REGION[/ZONE]]", help="Where the task runs."),
 ]
 Store = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Where data, runs and checkpoints lie.")
+    str | None,
+    typer.Option(metavar="DIR|s3://BUCKET/PREFIX", help="Where data, runs and checkpoints lie."),
+]
+S3EndpointUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The server of an s3:// store that is not AWS."),
 ]
 Spot = Annotated[
     bool | None, typer.Option("--spot/--on-demand", help="How the instance is rented.")

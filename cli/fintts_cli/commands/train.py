@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.options import Config, Json, Name, Quiet, Store
+from fintts_cli.commands.options import Config, Json, Name, Quiet, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +19,7 @@ EXIT_STORE = 5
 def train(
     name: Name = None,
     store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -32,7 +33,7 @@ def train(
     from fintts_cli.trainer_process import require_trainer, run_trainer
 
     terminal = Terminal(json=json, quiet=quiet)
-    options = {"name": name, "store": store, "infra": "local"}
+    options = {"name": name, "store": store, "s3_endpoint_url": s3_endpoint_url, "infra": "local"}
     found = wiring.read_sources(terminal, options, config)
     require_trainer()
     runs = wiring.open_runs(found.settings)

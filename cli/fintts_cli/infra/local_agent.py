@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 """of the laptop's environment; an instance has none of the rest"""
+PASSED_ON_PREFIX = "AWS_"
+"""what S3 is reached with: on a rented instance it comes as a secret, here from the same user"""
 
 KILLED_WITHIN_SECONDS = 30.0
 
@@ -95,7 +97,11 @@ class Agent:
             return code if code >= 0 else 128 - code
 
     def _environment(self) -> dict[str, str]:
-        own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if name in PASSED_ON or name.startswith(PASSED_ON_PREFIX)
+        }
         return own | {str(key): str(value) for key, value in self._task["envs"].items()}
 
     def _notice(self, _number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,203 @@
+"""The S3 store: objects of a bucket, on AWS or on a server that speaks its protocol.
+
+The only file that imports boto3, which takes a third of a second: it is imported when it is used.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.os_errors import explained
+from fintts_store.s3_address import S3Address
+from fintts_store.s3_errors import explained_by_s3
+from fintts_store.store import (
+    CHUNK_BYTES,
+    Entries,
+    Entry,
+    Names,
+    check_key,
+    check_prefix,
+    is_relative_name,
+)
+
+if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
+    from mypy_boto3_s3.client import S3Client
+
+MB = 1024 * 1024
+SINGLE_PUT_BELOW = 64 * MB
+PART_BYTES = 16 * MB
+PARTS_AT_ONCE = 4
+CONNECTIONS = 16
+ATTEMPTS = 4
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+FIRST_PAUSE_SECONDS = 0.2
+
+
+class S3Store:
+    """Keeps each key in an object of its own; see Store for what its methods do.
+
+    `create` relies on conditional writes (If-None-Match), of which the server must let exactly
+    one win: AWS, R2, MinIO and Ceph do.
+    """
+
+    def __init__(self, address: S3Address) -> None:
+        self._address = address
+        self._bucket = address.bucket
+
+    @property
+    def url(self) -> str:
+        return self._address.url
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        if isinstance(source, bytes):
+            with explained_by_s3(self._address, key):
+                self._client.put_object(Bucket=self._bucket, Key=self._name(key), Body=source)
+            return
+        with explained(source):
+            if not source.is_file():
+                raise StoreError(f"there is no file {source} to store", "see whether it was moved")
+        with explained_by_s3(self._address, key), explained(source), source.open("rb") as file:
+            # One request below the threshold, else parts, which are aborted when one fails.
+            self._client.upload_fileobj(
+                file, self._bucket, self._name(key), Config=self._transfer_config
+            )
+
+    def create(self, key: str, data: bytes) -> None:
+        name = self._name(key)
+        for attempt in range(ATTEMPTS):
+            try:
+                with explained_by_s3(self._address, key):
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=name, Body=data, IfNoneMatch="*"
+                    )
+            except StoreUnreachable:
+                # Among them the 409 of two writers at the same moment: one of them is asked again.
+                if attempt == ATTEMPTS - 1:
+                    raise
+                _pause(attempt)
+            else:
+                return
+
+    def get(self, key: str) -> bytes:
+        return b"".join(self.stream(key))
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """A connection that breaks in the middle is taken up where it broke, for the same bytes."""
+        name, read, tag = self._name(key), 0, ""
+        failures = 0
+        while True:
+            try:
+                with explained_by_s3(self._address, key):
+                    # Only what is left, and only while it is the same object.
+                    rest: dict[str, Any] = (
+                        {"Range": f"bytes={read}-", "IfMatch": tag} if read else {}
+                    )
+                    response = self._client.get_object(Bucket=self._bucket, Key=name, **rest)
+                    tag = response["ETag"]
+                    for chunk in response["Body"].iter_chunks(CHUNK_BYTES):
+                        read += len(chunk)
+                        yield chunk
+            except KeyExists as error:
+                raise StoreUnreachable(f"{key} was replaced while it was read") from error
+            except StoreUnreachable:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+                _pause(failures)
+            else:
+                return
+
+    def list(self, prefix: str) -> Entries:
+        found: Entries = []
+        with explained_by_s3(self._address):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix(prefix)
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    key = item.get("Key", "").removeprefix(self._address.prefix)
+                    if is_relative_name(key):  # else a folder that a console made
+                        found.append(Entry(key, item.get("Size", 0)))
+        return sorted(found, key=lambda entry: entry.key)
+
+    def folders(self, prefix: str) -> Names:
+        found: Names = []
+        whole = self._prefix(prefix)
+        with explained_by_s3(self._address):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=whole, Delimiter="/"
+            )
+            for page in pages:
+                for item in page.get("CommonPrefixes", []):
+                    found.append(item.get("Prefix", "").removeprefix(whole).rstrip("/"))
+        return sorted(found)
+
+    def delete(self, key: str) -> None:
+        with explained_by_s3(self._address, key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+
+    def discard_unfinished(self, prefix: str) -> None:
+        with explained_by_s3(self._address):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix(prefix)
+            )
+            for page in pages:
+                for upload in page.get("Uploads", []):
+                    self._abort(upload.get("Key", ""), upload.get("UploadId", ""))
+
+    def _abort(self, name: str, upload: str) -> None:
+        try:
+            with explained_by_s3(self._address):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
+        except KeyNotFound:  # finished or aborted since the listing
+            return
+
+    def _name(self, key: str) -> str:
+        return self._address.prefix + check_key(key)
+
+    def _prefix(self, prefix: str) -> str:
+        return self._address.prefix + check_prefix(prefix)
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        import boto3
+        from botocore.config import Config
+
+        with explained_by_s3(self._address):
+            # A session of its own: boto3's default one may not be shared by threads while it
+            # makes a client. A client may.
+            return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType] # stubs of S3 alone
+                "s3",
+                endpoint_url=self._address.endpoint_url,
+                region_name=self._address.region,
+                config=Config(
+                    retries={"mode": "standard", "max_attempts": ATTEMPTS},
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
+                    max_pool_connections=CONNECTIONS,
+                    # The default sends a checksum behind the body, and Ceph answers that with 411.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                    s3={"addressing_style": self._address.addressing},
+                ),
+            )
+
+    @cached_property
+    def _transfer_config(self) -> "TransferConfig":
+        from boto3.s3.transfer import TransferConfig
+
+        return TransferConfig(
+            multipart_threshold=SINGLE_PUT_BELOW,
+            multipart_chunksize=PART_BYTES,
+            max_concurrency=PARTS_AT_ONCE,
+            io_chunksize=MB,
+            preferred_transfer_client="classic",  # the other one ignores endpoint_url
+        )
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)

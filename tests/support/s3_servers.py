@@ -1,0 +1,32 @@
+"""Servers that speak S3, on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from fintts_store.s3_address import S3Address
+
+BUCKET = "fintts-test"
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """AWS's S3 as moto emulates it; the URL of its endpoint."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def make_bucket(endpoint_url: str, name: str = BUCKET) -> S3Address:
+    """A new bucket, and the address of an empty store in it."""
+    client = boto3.client("s3", endpoint_url=endpoint_url, region_name="us-east-1")
+    client.create_bucket(Bucket=name)
+    return S3Address(name, "teams/speech/", endpoint_url=endpoint_url, addressing="path")
