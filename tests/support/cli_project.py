@@ -43,8 +43,8 @@ def write_project(folder: Path, patience: int = 2) -> Path:
 class Shell:
     """Runs `fintts` in a project, with a state directory of its own."""
 
-    def __init__(self, project: Path) -> None:
-        self.project = project
+    def __init__(self, project: Path, **variables: str) -> None:
+        self.project, self.variables = project, variables
         self.state = project.parent / "state"
 
     @property
@@ -55,6 +55,7 @@ class Shell:
             "FINTTS_STATE_DIR": str(self.state),
             "XDG_CONFIG_HOME": str(self.project.parent / "config"),
             "OMP_NUM_THREADS": "1",
+            **self.variables,
         }
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

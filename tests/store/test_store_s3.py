@@ -1,0 +1,272 @@
+"""S3 as it is on a bad day: every fault is either outlived or one clear sentence."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import boto3
+import pytest
+
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from fintts_store import s3
+from fintts_store.claims import take_claim
+from fintts_store.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.errors import (
+    CheckpointCorrupt,
+    KeyExists,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+)
+from fintts_store.opening import at_endpoint, open_store
+from fintts_store.restore import restore
+from fintts_store.s3 import S3Store
+from fintts_store.s3_address import S3Address
+from s3_servers import make_bucket
+
+RUN = "mine"
+MB = 1024 * 1024
+
+
+@dataclass
+class Rig:
+    """A store behind a proxy, and the same one without."""
+
+    proxy: FaultProxy
+    store: S3Store
+    direct: S3Store
+
+    def fault(self, *args: object, **kwargs: object) -> None:
+        self.proxy.faults.append(Fault(*args, **kwargs))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def rig(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr(s3, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "4")
+    address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
+    with fault_proxy(moto_endpoint) as proxy:
+        yield Rig(proxy, S3Store(replace(address, endpoint_url=proxy.url)), S3Store(address))
+
+
+def checkpoint(folder: Path) -> tuple[Path, CheckpointFacts]:
+    folder.mkdir()
+    (folder / "adapter").write_bytes(secrets.token_bytes(300_000))
+    (folder / "optimizer").write_bytes(secrets.token_bytes(200_000))
+    return folder, CheckpointFacts(100, "c", "b", "val/loss", "min", 4.5)
+
+
+def committer(store: S3Store) -> Committer:
+    return Committer(store, RUN, take_claim(store, RUN, "me"), keep_last=2, keep_best=True)
+
+
+# --- addresses ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://bucket",
+        "s3://my.bucket-1/a/b",
+        "s3://bucket/a?endpoint_url=http%3A%2F%2F127.0.0.1%3A9000",
+        "s3://bucket/a?endpoint_url=https%3A%2F%2Fr2.example&addressing=virtual&region=auto",
+    ],
+)
+def test_an_address_is_the_same_there_and_back(text: str) -> None:
+    assert S3Address.parse(text).url == text
+    assert open_store(text).url == text
+
+
+def test_an_endpoint_becomes_part_of_the_address() -> None:
+    url = at_endpoint("s3://bucket/a/", "http://localhost:9000")
+    assert url == "s3://bucket/a?endpoint_url=http%3A%2F%2Flocalhost%3A9000"
+    assert S3Address.parse(url).addressing == "path"
+    assert at_endpoint("/some/folder", "http://localhost:9000") == "/some/folder"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("s3://", "names no bucket"),
+        ("s3://Big_Bucket/a", "names no bucket"),
+        ("s3://bucket/a/../b", "has a part that is empty"),
+        ("s3://bucket/a//b", "has a part that is empty"),
+        ("s3://bucket?colour=red", "an option colour"),
+        ("s3://bucket?addressing=sideways", "addressing sideways"),
+        ("s3://bucket?endpoint_url=localhost:9000", "is no URL"),
+    ],
+)
+def test_what_is_no_address_is_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(StoreDenied, match=said) as caught:
+        open_store(text)
+    assert caught.value.hint
+
+
+# --- what the server says -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "said"),
+    [
+        (403, "AccessDenied", StoreDenied, "refuses PutObject"),
+        (403, "InvalidAccessKeyId", StoreDenied, "does not know the access key"),
+        (403, "SignatureDoesNotMatch", StoreDenied, "does not accept the secret key"),
+        (400, "ExpiredToken", StoreDenied, "have expired"),
+        (403, "RequestTimeTooSkewed", StoreDenied, "the clock of this machine"),
+        (400, "AuthorizationHeaderMalformed", StoreDenied, "is in another region"),
+        (404, "NoSuchBucket", StoreDenied, "there is no bucket"),
+        (507, "XMinioStorageFull", StoreFull, "no space left"),
+        (503, "SlowDown", StoreUnreachable, "answered PutObject with 503 SlowDown"),
+        (500, "InternalError", StoreUnreachable, "answered PutObject with 500"),
+    ],
+)
+def test_an_error_is_one_sentence_with_its_mend(
+    rig: Rig, status: int, code: str, kind: type[StoreError], said: str
+) -> None:
+    rig.fault("answer", "PUT", "/a", times=100, status=status, code=code)
+    with pytest.raises(kind, match=said) as caught:
+        rig.store.put("a", b"x")
+    assert caught.value.hint
+    tries = len([one for one in rig.proxy.requests if one.startswith("PUT")])
+    assert (tries > 1) == (kind is StoreUnreachable), "only what passes soon is tried again"
+
+
+def test_a_bucket_that_is_not_there(moto_endpoint: str) -> None:
+    store = S3Store(S3Address("nowhere-to-be-found", endpoint_url=moto_endpoint, addressing="path"))
+    for attempt in (lambda: store.put("a", b"x"), lambda: store.list(""), lambda: store.get("a")):
+        with pytest.raises(StoreDenied, match="there is no bucket s3://nowhere-to-be-found"):
+            attempt()
+
+
+def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch, moto_endpoint: str) -> None:
+    store = S3Store(S3Address("bucket", endpoint_url="http://127.0.0.1:9", addressing="path"))
+    with pytest.raises(StoreUnreachable, match="cannot be reached"):
+        store.get("a")
+
+
+def test_no_credentials_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    store = S3Store(S3Address("bucket", endpoint_url="http://127.0.0.1:9", addressing="path"))
+    with pytest.raises(StoreDenied, match="there are no credentials") as caught:
+        store.put("a", b"x")
+    assert "AWS_ACCESS_KEY_ID" in caught.value.hint
+
+
+# --- what goes wrong on the way -----------------------------------------------------------------
+
+
+def test_two_answers_503_are_outlived(rig: Rig) -> None:
+    rig.fault("answer", "PUT", "/a", times=2)
+    rig.store.put("a", b"x")
+    assert rig.direct.get("a") == b"x"
+
+
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_a_body_that_breaks_off_is_taken_up_where_it_broke(rig: Rig, kind: str) -> None:
+    data = secrets.token_bytes(3 * MB)
+    rig.direct.put("a", data)
+    rig.fault(kind, "GET", "/a", times=2)
+    assert rig.store.get("a") == data
+
+
+def test_an_object_that_is_replaced_while_it_is_read_is_no_mixture(rig: Rig) -> None:
+    rig.direct.put("a", b"1" * 3 * MB)
+    rig.fault("cut", "GET", "/a")
+    chunks = rig.store.stream("a")
+    assert next(chunks)[:1] == b"1"
+    rig.direct.put("a", b"2" * 3 * MB)
+    with pytest.raises(StoreUnreachable, match="was replaced"):
+        list(chunks)
+
+
+def test_a_conflict_is_asked_again(rig: Rig) -> None:
+    rig.fault("answer", "PUT", "/a", times=2, status=409, code="ConditionalRequestConflict")
+    rig.store.create("a", b"x")
+    assert rig.direct.get("a") == b"x"
+    with pytest.raises(KeyExists):
+        rig.store.create("a", b"y")
+
+
+def test_a_large_file_goes_in_parts_and_leaves_none_behind(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "SINGLE_PUT_BELOW", 5 * MB)
+    monkeypatch.setattr(s3, "PART_BYTES", 5 * MB)
+    path = tmp_path / "large"
+    path.write_bytes(secrets.token_bytes(12 * MB))
+    rig.store.put("large", path)
+    assert rig.direct.get("large") == path.read_bytes()
+    assert len([one for one in rig.proxy.requests if "partNumber" in one]) == 3
+    rig.fault("answer", "PUT", "partNumber=2", times=100, status=403, code="AccessDenied")
+    with pytest.raises(StoreDenied):
+        rig.store.put("another", path)
+    assert "DELETE" in rig.proxy.requests[-1], "the upload was aborted"
+
+
+def test_what_a_killed_upload_left_is_discarded(rig: Rig, moto_endpoint: str) -> None:
+    client = boto3.client("s3", endpoint_url=moto_endpoint)
+    address = S3Address.parse(rig.direct.url)
+    for key in ("runs/a/x", "runs/b/x"):
+        client.create_multipart_upload(Bucket=address.bucket, Key=address.prefix + key)
+    rig.store.discard_unfinished("runs/a/")
+    left = client.list_multipart_uploads(Bucket=address.bucket)["Uploads"]
+    assert [upload["Key"] for upload in left] == [address.prefix + "runs/b/x"]
+
+
+# --- the protocol over it -----------------------------------------------------------------------
+
+
+def test_a_commit_whose_reply_is_lost_is_committed_once(rig: Rig, tmp_path: Path) -> None:
+    commit = committer(rig.store)
+    rig.fault("lose reply", "PUT", "/commits/")
+    manifest = commit.commit(*checkpoint(tmp_path / "one"))
+    assert list_manifests(rig.direct, RUN) == [manifest]
+
+
+def test_a_conflict_at_the_commit_is_asked_again(rig: Rig, tmp_path: Path) -> None:
+    commit = committer(rig.store)
+    rig.fault("answer", "PUT", "/commits/", status=409, code="ConditionalRequestConflict")
+    manifest = commit.commit(*checkpoint(tmp_path / "one"))
+    assert list_manifests(rig.direct, RUN) == [manifest]
+
+
+def test_a_flipped_bit_on_the_way_down_is_fetched_again(rig: Rig, tmp_path: Path) -> None:
+    folder, facts = checkpoint(tmp_path / "one")
+    manifest = committer(rig.direct).commit(folder, facts)
+    rig.fault("flip", "GET", "/optimizer")
+    restore(rig.store, manifest, tmp_path / "back")
+    for path in folder.iterdir():
+        assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
+    rig.fault("flip", "GET", "/optimizer", times=100)
+    with pytest.raises(CheckpointCorrupt):
+        restore(rig.store, manifest, tmp_path / "never")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "one"]
+
+
+def test_nothing_is_committed_that_did_not_arrive(rig: Rig, tmp_path: Path) -> None:
+    commit = committer(rig.store)
+    rig.fault("answer", "PUT", "/optimizer", times=100, status=403, code="AccessDenied")
+    with pytest.raises(StoreDenied):
+        commit.commit(*checkpoint(tmp_path / "one"))
+    assert list_manifests(rig.direct, RUN) == []
+
+
+def test_a_save_takes_few_requests(rig: Rig, tmp_path: Path) -> None:
+    commit = committer(rig.store)
+    folder, facts = checkpoint(tmp_path / "one")
+    for number in range(5):
+        (folder / f"more-{number}").write_bytes(b"x")
+    rig.proxy.requests.clear()
+    commit.commit(folder, facts)
+    methods = [one.split()[0] for one in rig.proxy.requests]
+    assert methods.count("PUT") == 8, "seven files and the manifest"
+    assert methods.count("GET") == 2, "sizes, and the highest claim"
+    assert len(methods) == 10
