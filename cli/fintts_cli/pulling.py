@@ -12,10 +12,14 @@ from fintts_store.retention import best_of, newest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from fintts_store.manifest import Manifest
     from fintts_store.store import Store
+
+    Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+    """Given the bytes to come, is told of each that has come"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +90,13 @@ def pull(
     everything: Sequence[Manifest],
     target: Path,
     tell: Callable[[str], None],
+    transfer: Transfer,
 ) -> list[Pulled]:
     """Restores the chosen ones into TARGET/checkpoint-STEP/; one that is damaged stops no other.
 
     Args:
         everything: all checkpoints of the run, which say which one is the best and the last.
+        transfer: shows how far so many bytes have come.
 
     Raises:
         UsageProblem: a folder of that name holds something else.
@@ -99,18 +105,21 @@ def pull(
     places = [(manifest, target / f"checkpoint-{manifest.step}") for manifest in chosen]
     there = {path for manifest, path in places if _is_there(manifest, path)}
     pulled: list[Pulled] = []
-    for manifest, path in places:
-        trouble = None if path in there else _restore(store, manifest, path)
-        tell(_sentence(manifest, path, was_there=path in there, trouble=trouble))
-        pulled.append(
-            Pulled(manifest, path, manifest == best, manifest == newest, path in there, trouble)
-        )
+    with transfer(sum(m.size_bytes for m, path in places if path not in there)) as on_bytes:
+        for manifest, path in places:
+            trouble = None if path in there else _restore(store, manifest, path, on_bytes)
+            tell(_sentence(manifest, path, was_there=path in there, trouble=trouble))
+            pulled.append(
+                Pulled(manifest, path, manifest == best, manifest == newest, path in there, trouble)
+            )
     return pulled
 
 
-def _restore(store: Store, manifest: Manifest, path: Path) -> StoreError | None:
+def _restore(
+    store: Store, manifest: Manifest, path: Path, on_bytes: Callable[[int], None]
+) -> StoreError | None:
     try:
-        restore(store, manifest, path)
+        restore(store, manifest, path, on_bytes)
     except StoreError as error:
         return error
     return None

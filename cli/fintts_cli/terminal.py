@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,29 @@ class Terminal:
     def is_live(self) -> bool:
         """Whether a line on stderr may be written over."""
         return not self.quiet and sys.stderr.isatty()
+
+    @contextmanager
+    def transfer(self, total_bytes: int) -> Generator[Callable[[int], None]]:
+        """A bar with rate and time left while the block lasts; to be told of each byte that came.
+
+        Off a terminal, and with nothing to transfer, there is none.
+        """
+        if not self.is_live or total_bytes == 0:
+            yield lambda _size_bytes: None
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=total_bytes)
+            yield lambda size_bytes: progress.advance(task, size_bytes)
 
     def confirm(self, question: str) -> bool:
         """Asks on stderr; only yes is yes.

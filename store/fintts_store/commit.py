@@ -24,6 +24,7 @@ from fintts_store.errors import (
 from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest, ManifestFile, Tombstone, load_commit
 from fintts_store.os_errors import explained
+from fintts_store.parallel import in_parallel
 from fintts_store.retention import plan_retention
 from fintts_store.store import Store
 
@@ -47,20 +48,34 @@ def _refuse(_name: CommitName, error: StoreError) -> None:
     raise error
 
 
+Known = dict[CommitName, Manifest | None]
+"""Manifests that were read before, None for a tombstone: neither ever changes"""
+
+
 def list_manifests(
-    store: Store, run: str, *, on_unreadable: Callable[[CommitName, StoreError], None] = _refuse
+    store: Store,
+    run: str,
+    *,
+    on_unreadable: Callable[[CommitName, StoreError], None] = _refuse,
+    known: Known | None = None,
 ) -> list[Manifest]:
     """All committed checkpoints, the oldest first; tombstones are left out.
 
-    `on_unreadable` is told of each manifest that is damaged or was tampered with. Without it:
+    Args:
+        on_unreadable: is told of each manifest that is damaged or was tampered with.
+        known: is looked into before the store, and added to.
 
     Raises:
-        InvalidRecord: a manifest is damaged or was tampered with.
+        InvalidRecord: a manifest is damaged or was tampered with, and `on_unreadable` was not
+            given.
     """
     found: list[Manifest] = []
+    known = {} if known is None else known
     for name in list_commits(store, run):
         try:
-            manifest = read_manifest(store, run, name)
+            if name not in known:
+                known[name] = read_manifest(store, run, name)
+            manifest = known[name]
         except KeyNotFound:  # rotated away since the listing
             continue
         except InvalidRecord as error:
@@ -109,6 +124,7 @@ class Committer:
     ) -> None:
         self._store, self._run, self._claim = store, run, claim
         self._keep_last, self._keep_best = keep_last, keep_best
+        self._known: Known = {}
         self.resume_point: str | None = None
         """id of the checkpoint that this claim went on from; it is never rotated away"""
 
@@ -122,8 +138,9 @@ class Committer:
         files = _describe(directory)
         name = CommitName(self._claim, facts.step, _id_of(files))
         prefix = layout.checkpoint_prefix(self._run, name)
-        for file in files:
-            self._store.put(prefix + file.name, directory / file.name)
+        in_parallel(
+            lambda file, _stop: self._store.put(prefix + file.name, directory / file.name), files
+        )
         self._verify(prefix, files)
         self._check_claim()
         manifest = Manifest(
@@ -153,7 +170,10 @@ class Committer:
         unreadable: list[StoreError] = []
         plan = plan_retention(
             list_manifests(
-                self._store, self._run, on_unreadable=lambda _, error: unreadable.append(error)
+                self._store,
+                self._run,
+                on_unreadable=lambda _, error: unreadable.append(error),
+                known=self._known,
             ),
             keep_last=self._keep_last,
             keep_best=self._keep_best,

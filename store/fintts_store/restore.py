@@ -1,6 +1,7 @@
 """From the store back to a folder: verified while it streams, and whole or not there at all."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +18,27 @@ from fintts_store.errors import (
 )
 from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest, ManifestFile
+from fintts_store.parallel import in_parallel
 from fintts_store.store import Store
 
 _ATTEMPTS = 2
 
 
-def restore(store: Store, manifest: Manifest, target: Path) -> None:
+def _nobody_asks(_size_bytes: int) -> None:
+    pass
+
+
+def restore(
+    store: Store,
+    manifest: Manifest,
+    target: Path,
+    on_bytes: Callable[[int], None] = _nobody_asks,
+) -> None:
     """Puts the checkpoint's files into `target`, in place of what was there.
+
+    Args:
+        on_bytes: is told how many more bytes have come, from several threads; fewer than none when
+            a file is fetched again.
 
     Raises:
         CheckpointCorrupt: the bytes are not those of the manifest, at the second attempt too;
@@ -34,8 +49,7 @@ def restore(store: Store, manifest: Manifest, target: Path) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with durable_directory(target) as folder:
-                for file in manifest.files:
-                    _fetch(store, manifest, file, folder / file.name)
+                _fetch_all(store, manifest, folder, on_bytes)
         except (CheckpointCorrupt, StoreUnreachable):
             if attempt == _ATTEMPTS:
                 raise
@@ -90,7 +104,33 @@ def is_whole(manifest: Manifest, folder: Path) -> bool:
     )
 
 
-def _fetch(store: Store, manifest: Manifest, file: ManifestFile, path: Path) -> None:
+def _fetch_all(
+    store: Store, manifest: Manifest, folder: Path, on_bytes: Callable[[int], None]
+) -> None:
+    came: list[int] = []
+
+    def told(size_bytes: int) -> None:
+        came.append(size_bytes)
+        on_bytes(size_bytes)
+
+    def fetch(file: ManifestFile, stop: threading.Event) -> None:
+        _fetch(store, manifest, file, folder / file.name, told, stop)
+
+    try:
+        in_parallel(fetch, manifest.files)
+    except BaseException:
+        on_bytes(-sum(came))
+        raise
+
+
+def _fetch(
+    store: Store,
+    manifest: Manifest,
+    file: ManifestFile,
+    path: Path,
+    on_bytes: Callable[[int], None],
+    stop: threading.Event,
+) -> None:
     digest, size = hashlib.sha256(), 0
     key = layout.checkpoint_prefix(manifest.run, manifest.name) + file.name
     with path.open("wb") as target:
@@ -100,6 +140,9 @@ def _fetch(store: Store, manifest: Manifest, file: ManifestFile, path: Path) -> 
             if size > file.size_bytes:  # no more of a wrong object than a right one would need
                 break
             target.write(chunk)
+            on_bytes(len(chunk))
+            if stop.is_set():  # another file has failed, and the whole folder with it
+                return
     if (size, digest.hexdigest()) != (file.size_bytes, file.sha256):
         raise CheckpointCorrupt(
             f"{file.name} of step {manifest.step} differs from what its manifest says",

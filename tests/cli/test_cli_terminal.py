@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fintts_cli.terminal import Terminal
+
 LIMIT_SECONDS = 60
 
 
@@ -46,3 +48,31 @@ def test_answers(tmp_path: Path, answer: bytes, code: int) -> None:
     found, shown = answered(tmp_path, answer)
     assert found == code
     assert "Launch it? [y/N]" in shown
+
+
+def test_a_transfer_has_a_bar_on_a_terminal_and_none_elsewhere(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    script = (
+        "from fintts_cli.terminal import Terminal\n"
+        "with Terminal().transfer(4_000_000) as on_bytes:\n"
+        "    on_bytes(3_000_000)\n"
+    )
+    pid, screen = pty.fork()
+    if pid == 0:
+        signal.alarm(LIMIT_SECONDS)
+        os.environ["TERM"] = "xterm"
+        os.execv(sys.executable, [sys.executable, "-c", script])
+    shown = b""
+    try:
+        while part := os.read(screen, 4096):
+            shown += part
+    except OSError:  # the other side has ended
+        pass
+    _, status = os.waitpid(pid, 0)
+    os.close(screen)
+    assert os.waitstatus_to_exitcode(status) == 0, shown.decode()
+    assert "3.0/4.0 MB" in shown.decode()
+    with Terminal().transfer(4_000_000) as on_bytes:
+        on_bytes(3_000_000)
+    assert capfd.readouterr().err == ""

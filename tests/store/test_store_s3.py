@@ -242,7 +242,9 @@ def test_a_flipped_bit_on_the_way_down_is_fetched_again(rig: Rig, tmp_path: Path
     folder, facts = checkpoint(tmp_path / "one")
     manifest = committer(rig.direct).commit(folder, facts)
     rig.fault("flip", "GET", "/optimizer")
-    restore(rig.store, manifest, tmp_path / "back")
+    came: list[int] = []
+    restore(rig.store, manifest, tmp_path / "back", came.append)
+    assert sum(came) == manifest.size_bytes < sum(size for size in came if size > 0)
     for path in folder.iterdir():
         assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
     rig.fault("flip", "GET", "/optimizer", times=100)
@@ -270,3 +272,9 @@ def test_a_save_takes_few_requests(rig: Rig, tmp_path: Path) -> None:
     assert methods.count("PUT") == 8, "seven files and the manifest"
     assert methods.count("GET") == 2, "sizes, and the highest claim"
     assert len(methods) == 10
+    for step in (200, 300, 400):
+        rig.proxy.requests.clear()
+        commit.commit(folder, replace(facts, step=step))
+        commit.rotate()
+        read = [one for one in rig.proxy.requests if one.startswith("GET") and ".json" in one]
+        assert len(read) <= 2, "a manifest is read once"

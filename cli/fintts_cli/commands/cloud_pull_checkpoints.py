@@ -62,7 +62,7 @@ def pull_checkpoints(
     if step is not None and all(manifest.step != step for manifest in manifests):
         damaged.refuse(step)
     chosen = choose(manifests, best=best, last=last, step=step)
-    pulled = pull(runs, chosen, manifests, target, terminal.say)
+    pulled = pull(runs, chosen, manifests, target, terminal.say, terminal.transfer)
     if json:
         checkpoints = [one.to_json() for one in pulled]
         terminal.document({"run": run, "to": str(target), "checkpoints": checkpoints})

@@ -1,0 +1,28 @@
+"""A few transfers at once: files of a checkpoint are many and their round trips are long."""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+AT_ONCE = 4
+
+Item = TypeVar("Item")
+
+
+def in_parallel(work: Callable[[Item, threading.Event], None], items: Iterable[Item]) -> None:
+    """Calls `work(item, stop)` for each item, a few at once; returns when all have ended.
+
+    After the first error, and after Ctrl-C, `stop` is set for those that have begun, and the others
+    do not begin; then that error is raised.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(work, item, stop) for item in items]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
