@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import Infra, InstancePhase, InstanceState
+from fintts_cli.infra import Infra, InstancePhase, InstanceState, local
 from fintts_cli.infra.instance_file import read_instance, write_instance
 from fintts_cli.infra.local import LocalInfra
 from fintts_cli.infra.processes import members_of, read_process
-from fintts_store.errors import InvalidRunName
+from fintts_store.errors import InvalidRunName, StoreFull
 
 LIMIT_SECONDS = 30.0
 MAKERS: dict[str, Callable[[Path], Infra]] = {"local": LocalInfra}
@@ -199,7 +199,7 @@ def test_logs_of_an_unknown_run_are_an_error(infra: Infra) -> None:
 def test_the_laptop_s_environment_stays_there(
     infra: Infra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
+    monkeypatch.setenv("HF_TOKEN", "do-not-tell")
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     infra.launch("one", task(tmp_path, "env", FINTTS_RUN="one"))
     lines = list(infra.logs("one", follow=True))
@@ -289,6 +289,41 @@ class TestLocal:
             assert first.result(LIMIT_SECONDS) == "half line\n"
         assert list(lines) == []
 
+    def test_a_damaged_record_hides_no_live_instance(self, tmp_path: Path) -> None:
+        infra = LocalInfra(tmp_path)
+        infra.launch("mine", task(tmp_path, "echo up; sleep 1000"))
+        infra.launch("other", task(tmp_path, "true"))
+        until_logged(infra, "mine", "up")
+        until(infra, "other", gone)
+        (tmp_path / "instances" / "mine" / "instance.json").write_text("{")
+        assert [(state.run, state.is_live) for state in infra.instances()] == [
+            ("mine", True),
+            ("other", False),
+        ]
+        infra.down("mine")
+        state = infra.state("mine")
+        assert state is not None
+        assert not state.is_live
+
+    def test_a_full_disk_does_not_hide_that_it_is_gone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        infra = LocalInfra(tmp_path)
+        infra.launch("mine", task(tmp_path, "echo up; sleep 1000"))
+        until_logged(infra, "mine", "up")
+        instance = read_instance(tmp_path / "instances" / "mine")
+        assert instance is not None
+        os.kill(instance.agent_pid, signal.SIGKILL)
+        for process in members_of(instance.agent_pid, instance.agent_started):
+            os.kill(process.pid, signal.SIGKILL)
+
+        def full(folder: Path, _instance: object) -> None:
+            raise StoreFull(f"no space is left for {folder}")
+
+        monkeypatch.setattr(local, "write_instance", full)
+        until(infra, "mine", gone)
+        assert not (tmp_path / "instances" / "mine" / "workdir").exists()
+
     def test_what_outlives_the_instance_is_its_record(self, tmp_path: Path) -> None:
         infra = LocalInfra(tmp_path)
         infra.launch("one", task(tmp_path, "mkdir big; echo x > big/file; ln -s /etc ../link"))
@@ -299,10 +334,20 @@ class TestLocal:
     def test_a_workdir_that_is_not_there_is_told(self, tmp_path: Path) -> None:
         infra = LocalInfra(tmp_path)
         text = yaml.safe_dump({"workdir": "/nowhere", "envs": {}, "setup": "", "run": ""})
-        infra.launch("one", text)
+        with pytest.raises(CloudError, match=r"could not be started: .*/nowhere"):
+            infra.launch("one", text)
         state = until(infra, "one", gone)
         assert state.exit_code is None
         assert any("/nowhere" in line for line in infra.logs("one", follow=False))
+
+    def test_what_s3_is_reached_with_comes_along(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_PROFILE", "speech")
+        infra = LocalInfra(tmp_path)
+        infra.launch("one", task(tmp_path, "env"))
+        assert "AWS_PROFILE=speech\n" in list(infra.logs("one", follow=True))
+        assert "speech" not in (tmp_path / "instances" / "one" / "task.yaml").read_text()
 
     def test_the_terminal_s_signals_do_not_reach_it(self, tmp_path: Path) -> None:
         infra = LocalInfra(tmp_path)

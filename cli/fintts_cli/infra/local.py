@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,10 @@ from fintts_cli.infra.instance_file import (
     read_instance,
     write_instance,
 )
-from fintts_cli.infra.local_agent import clear
-from fintts_cli.infra.processes import boot_id, end_all, members_of
+from fintts_cli.infra.local_agent import agent_command, clear
+from fintts_cli.infra.processes import boot_id, end_all, find_process, members_of
 from fintts_store.durable import make_directories, write_file
+from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ GONE_WITHIN_SECONDS = 30.0
 GRACE_SECONDS = 150.0
 """A trainer has 120 s to save; the run script needs a moment for its last word."""
 POLL_SECONDS = 0.1
+
+
+def _is_copying(instance: InstanceFile) -> bool:
+    return instance.phase == InstancePhase.PROVISIONING
 
 
 def _whole_lines(log: TextIO, *, to_the_end: bool) -> Iterator[str]:
@@ -91,14 +96,7 @@ class LocalInfra:
         with (folder / LOG_FILE).open("ab") as log:
             # It forks, and its parent ends at once: the instance is nobody's child.
             started = subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "fintts_cli.infra.local_agent",
-                    str(folder),
-                    str(self._grace_seconds),
-                    str(lock),
-                ],
+                [sys.executable, *agent_command(folder), str(self._grace_seconds), str(lock)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -109,7 +107,7 @@ class LocalInfra:
         self._await_acceptance(folder, accepted=started.returncode == 0)
 
     def state(self, run: str) -> InstanceState | None:
-        instance = read_instance(self._folder(run))
+        instance = self._read(self._folder(run))
         if instance is None:
             return None
         if instance.phase != InstancePhase.GONE and not self._members(instance):
@@ -148,7 +146,7 @@ class LocalInfra:
         if not self._root.is_dir():
             return
         with self._lock():
-            self._take_down(run, read_instance(folder))
+            self._take_down(run, self._read(folder))
 
     def _take_down(self, run: str, instance: InstanceFile | None) -> None:
         if instance is None or instance.phase == InstancePhase.GONE:
@@ -161,6 +159,25 @@ class LocalInfra:
                 f"look at it with: ps -f --pid {instance.agent_pid} --ppid {instance.agent_pid}",
             )
         self._found_dead(instance)
+
+    def _read(self, folder: Path) -> InstanceFile | None:
+        """The instance's own record; where that is damaged, what the machine knows of it.
+
+        A damaged file must neither hide a live instance nor keep it from being taken down.
+        """
+        try:
+            return read_instance(folder)
+        except InvalidRecord:
+            agent = find_process(agent_command(folder))
+            began = datetime.fromtimestamp((folder / TASK_FILE).stat().st_mtime, UTC)
+            return InstanceFile(
+                run=folder.name,
+                agent_pid=agent.pid if agent else 0,
+                agent_started=agent.started if agent else 0,
+                boot_id=boot_id() if agent else "",
+                phase=InstancePhase.RUNNING,
+                created_at=began,
+            )
 
     def _members(self, instance: InstanceFile) -> bool:
         """Whether anything of it lives; nothing outlives a restart of the machine."""
@@ -183,25 +200,29 @@ class LocalInfra:
             os.close(descriptor)
 
     def _found_dead(self, instance: InstanceFile) -> InstanceFile:
-        """Nothing of it lives any more, and its agent could not say so: say it, and tidy up."""
-        folder = self._root / instance.run
-        latest = read_instance(folder) or instance
-        if latest.phase != InstancePhase.GONE:
-            fields = {"phase": InstancePhase.GONE, "ended_at": datetime.now(UTC)}
-            latest = latest.model_copy(update=fields)
-            write_instance(folder, latest)
-        clear(folder)
-        return latest
+        """Nothing of it lives any more, and its agent could not say so: tidy up, and say it.
 
-    def _is_copying(self, instance: InstanceFile) -> bool:
-        return instance.phase == InstancePhase.PROVISIONING and self._members(instance)
+        On a full disk the tidying comes first, and what cannot be written is no reason not to be
+        told that the instance is gone.
+        """
+        folder = self._root / instance.run
+        clear(folder)
+        latest = self._read(folder) or instance
+        if latest.phase == InstancePhase.GONE:
+            return latest
+        fields = {"phase": InstancePhase.GONE, "ended_at": datetime.now(UTC)}
+        latest = latest.model_copy(update=fields)
+        with suppress(StoreError):
+            write_instance(folder, latest)
+        return latest
 
     def _await_acceptance(self, folder: Path, *, accepted: bool) -> None:
         """Returns when the agent is on record, so that it can be found again, and has its copy of
         the workdir, which the caller may then remove."""
         deadline = time.monotonic() + ACCEPTED_WITHIN_SECONDS
-        while (instance := read_instance(folder)) is None or self._is_copying(instance):
-            if not accepted or time.monotonic() > deadline:
+        while (instance := read_instance(folder)) is None or _is_copying(instance):
+            has_died = instance is not None and not self._members(instance)
+            if not accepted or has_died or time.monotonic() > deadline:
                 text = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
                 reason = text.splitlines()[-1] if text else "it said nothing"
                 raise CloudError(

@@ -125,6 +125,11 @@ class Agent:
         write_instance(self._folder, self._instance)
 
 
+def agent_command(folder: Path) -> list[str]:
+    """What an agent is started with, behind the interpreter; it can be found again by it."""
+    return ["-m", "fintts_cli.infra.local_agent", str(folder)]
+
+
 def clear(folder: Path) -> None:
     """Removes all of the instance but its record, its task and its log."""
     for path in folder.iterdir():

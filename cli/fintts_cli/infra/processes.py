@@ -50,6 +50,22 @@ def read_process(pid: int) -> Process | None:
     )
 
 
+def find_process(arguments: list[str]) -> Process | None:
+    """The process that was started with these arguments, one after the other, among its own."""
+    wanted = b"\0" + b"\0".join(argument.encode() for argument in arguments) + b"\0"
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names, not paths
+        if name.isdigit() and wanted in _command_of(int(name)):
+            return read_process(int(name))
+    return None
+
+
+def _command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def boot_id() -> str:
     """Names this start of the machine: pids and clock ticks of another one mean nothing."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
