@@ -11,7 +11,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted; nothing was left running\n")
+        sys.stderr.write("error: interrupted\n")
         sys.exit(128 + signal.SIGINT)
 
 

@@ -66,7 +66,7 @@ class Fintts(TyperGroup):
             _report(error.message, error.hint, exit_code(error), as_json=wants_json(ctx))
             raise typer.Exit(exit_code(error)) from None
         except KeyboardInterrupt as interrupt:
-            sentence = str(interrupt) or "interrupted; nothing was left running"
+            sentence = str(interrupt) or "interrupted"
             _report(sentence, "", EXIT_INTERRUPTED, as_json=wants_json(ctx))
             raise typer.Exit(EXIT_INTERRUPTED) from None
 

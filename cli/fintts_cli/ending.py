@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
+from fintts_cli.run_view import FRESH_WITHIN
 from fintts_store.claims import highest_claim
 from fintts_store.commit import list_manifests
 from fintts_store.records import Result, StopReason
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from fintts_cli.journal import Journal
     from fintts_cli.run_view import RunView
     from fintts_store.store import Store
-
-FRESH_WITHIN = timedelta(seconds=30)
-"""A heartbeat comes every few seconds."""
 
 
 def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: datetime) -> Result:
@@ -43,6 +40,22 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
         result = read_result(store, view.run)
     assert result is not None
     return result
+
+
+def what_goes_on(infra: Infra, run: str) -> str:
+    """After an interruption: whether anything is left that may be billing."""
+    state = infra.state(run)
+    if state is not None and state.is_live:
+        return goes_on(run)
+    return f"interrupted; run {run} has no instance"
+
+
+def goes_on(run: str) -> str:
+    """How to come back to a run that was left alone."""
+    return (
+        f"run {run} goes on; `fintts cloud watch {run}` shows it again, "
+        f"`fintts cloud stop {run}` ends it"
+    )
 
 
 def _refuse_elsewhere(view: RunView, now: datetime) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
 from fintts_cli.bundle import Bundle, write_bundle
-from fintts_cli.errors import UsageProblem
 from fintts_cli.estimating import estimate_run
 from fintts_cli.journal import JournalEntry
 from fintts_cli.launch_plan import LaunchPlan, Terms, plan_launch, plan_resumption
@@ -18,6 +19,7 @@ from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_inputs import check_base_model
 from fintts_cli.run_listing import look_at
 from fintts_store import layout
+from fintts_store.errors import StoreError
 from fintts_store.runs import write_result_once
 from fintts_templates import TaskValues, render
 from fintts_trainer.data_check import check_folder
@@ -134,20 +136,12 @@ def prepare(found: ReadSettings, now: datetime) -> Launch:
         plan = plan_launch(estimate, settings.budget_usd, now)
     else:
         run_start.refuse_changes(store, record, config)
-        _refuse_live(record, store)
-        spent = look_at(store, name, wiring.instance_of, now).cost_so_far_usd
-        plan = plan_resumption(estimate, settings.budget_usd, spent, now)
-    bundle = wiring.state_directory() / "bundles" / name
+        view = look_at(store, name, wiring.instance_of, now)
+        run_start.refuse_live(view, now)
+        plan = plan_resumption(estimate, settings.budget_usd, view.cost_so_far_usd, now)
+    # Of two launches at the same time each has a bundle of its own.
+    bundle = wiring.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"
     return Launch(name, settings, config, plan, store, bundle, record)
-
-
-def _refuse_live(record: RunRecord, store: Store) -> None:
-    """Raises UsageProblem where an instance works on the run already."""
-    if wiring.instance_of(record, store).is_live:
-        raise UsageProblem(
-            f"run {record.run} is running already",
-            f"`fintts cloud watch {record.run}` shows it; give a new --name to start another run",
-        )
 
 
 def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], None]) -> None:
@@ -177,7 +171,8 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
     try:
         ask_for_instance(launch, infra, journal)
     except BaseException:
-        launch.store.delete(layout.run_json_key(launch.run))
+        if not is_live(infra, launch.run):
+            launch.store.delete(layout.run_json_key(launch.run))
         raise
 
 
@@ -186,9 +181,15 @@ def _go_on(launch: Launch, infra: Infra, journal: Journal) -> None:
     try:
         ask_for_instance(launch, infra, journal)
     except BaseException:
-        if ended is not None:
+        if ended is not None and not is_live(infra, launch.run):
             write_result_once(launch.store, ended)
         raise
+
+
+def is_live(infra: Infra, run: str) -> bool:
+    """Whether the run has an instance that may be billing."""
+    state = infra.state(run)
+    return state is not None and state.is_live
 
 
 def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
@@ -212,7 +213,8 @@ def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
         else:
             journal.change(launch.run, gone_at=datetime.now(UTC))
         raise
-    journal.change(launch.run, created_at=datetime.now(UTC))
+    with suppress(StoreError):  # the infra knows the moment, too
+        journal.change(launch.run, created_at=datetime.now(UTC))
 
 
 def _earlier(run: str, infra: Infra, journal: Journal) -> JournalEntry | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.run_view import InstanceView
     from fintts_store.errors import StoreError
-    from fintts_store.records import RunRecord
+    from fintts_store.records import RunRecord, Status
     from fintts_store.store import Store
 
     InstanceOf = Callable[[RunRecord, Store], InstanceView]
@@ -38,7 +38,15 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
     record = read_run(store, run)
     # The instance first: read the other way round, a run that ends meanwhile would seem lost.
     instance = instance_of(record, store)
-    return view_run(record, read_status(store, run), read_result(store, run), instance, now)
+    return view_run(record, _heartbeat(store, run), read_result(store, run), instance, now)
+
+
+def _heartbeat(store: Store, run: str) -> Status | None:
+    """A damaged one is no worse than none: the next overwrites it."""
+    try:
+        return read_status(store, run)
+    except InvalidRecord:
+        return None
 
 
 def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing:

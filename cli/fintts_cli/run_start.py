@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from fintts_cli.errors import UsageProblem
 from fintts_cli.run_inputs import check_base_model, upload_base_model, upload_dataset
+from fintts_cli.run_view import FRESH_WITHIN
 from fintts_cost import __version__
-from fintts_store.errors import KeyNotFound
-from fintts_store.records import PriceRef, RunRecord, StopReason
+from fintts_store.errors import KeyExists, KeyNotFound
+from fintts_store.records import Phase, PriceRef, RunRecord, StopReason
 from fintts_store.runs import (
     create_run,
     read_result,
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.launch_plan import Terms
+    from fintts_cli.run_view import RunView
     from fintts_store.records import BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
 
 LONGEST_STEM = 24
 CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
 """ends after which a run can go on from its newest checkpoint"""
+AT_WORK = (Phase.SETUP, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
+"""what a trainer's heartbeat says while it is busy"""
 ANOTHER_NAME = "--name to start another run"
 
 
@@ -92,6 +96,17 @@ def refuse_changes(store: Store, record: RunRecord, config: RunConfig) -> None:
     _refuse(record, _differences(record, config))
 
 
+def refuse_live(view: RunView, now: datetime) -> None:
+    """Raises UsageProblem where an instance, or a `fintts train` somewhere, works on the run."""
+    is_heard = view.updated_at is not None and now - view.updated_at < FRESH_WITHIN
+    at_work = view.instance_is_live is None and is_heard and view.phase in AT_WORK
+    if view.instance_is_live or at_work:
+        raise UsageProblem(
+            f"run {view.run} is running already",
+            f"`fintts cloud watch {view.run}` shows it; give a new {ANOTHER_NAME}",
+        )
+
+
 def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     """The same for what lies in the folders: places may change, content may not.
 
@@ -132,7 +147,7 @@ def begin(
     """Writes run.json.
 
     Raises:
-        KeyExists: somebody else has begun a run of this name just now.
+        UsageProblem: somebody else has begun a run of this name just now.
         StoreError: the store cannot be written.
     """
     price = terms.price
@@ -154,7 +169,13 @@ def begin(
         gpus=terms.gpus,
         spot=terms.spot,
     )
-    create_run(store, record)
+    try:
+        create_run(store, record)
+    except KeyExists:
+        raise UsageProblem(
+            f"somebody else has begun a run {name} just now",
+            f"`fintts cloud watch {name}` shows it; give a new {ANOTHER_NAME}",
+        ) from None
     return record
 
 

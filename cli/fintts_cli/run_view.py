@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from fintts_store.records import Result, RunRecord, Status
 
+FRESH_WITHIN = timedelta(seconds=30)
+"""A heartbeat that came so lately means that somebody is at work."""
+
 STALE_AFTER = timedelta(seconds=120)
 """A heartbeat comes every few seconds; after two minutes without one something is wrong."""
 

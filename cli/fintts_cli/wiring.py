@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,9 +64,11 @@ def store_url(settings: Settings) -> str:
 
 def open_runs(settings: Settings, run: str | None = None) -> Store:
     """The store that holds the runs; for one that was launched here, the one it was given."""
+    from fintts_store.layout import check_run_name
     from fintts_store.opening import open_store
 
     if settings.store is None and run is not None:
+        check_run_name(run)
         entry = open_journal().read(run)
         if entry is not None:
             return open_store(entry.store)
@@ -126,18 +130,45 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
     )
 
 
+def known_infra(run: str) -> Infra:
+    """Where the run was asked for from here; this machine, where nobody knows."""
+    from fintts_cli.infra.local import LOCAL
+    from fintts_store.errors import InvalidRecord
+
+    try:
+        entry = open_journal().read(run)
+    except InvalidRecord:
+        entry = None
+    return infra_of(entry.infra if entry is not None else LOCAL)
+
+
+def end_what_lives(run: str, store: Store | None) -> bool:
+    """Removes an instance although its run cannot be read; whether there was one.
+
+    One of the same name that belongs to another store than this is left alone.
+    """
+    from fintts_store.errors import InvalidRecord
+
+    journal, infra = open_journal(), known_infra(run)
+    state = infra.state(run)
+    if state is None or not state.is_live:
+        return False
+    with suppress(InvalidRecord):  # a damaged journal knows no store
+        entry = journal.read(run)
+        if entry is not None and store is not None and entry.store != store.url:
+            return False
+    infra.down(run)
+    with suppress(InvalidRecord):
+        journal.change(run, gone_at=datetime.now(UTC))
+    return True
+
+
 def live_elsewhere(runs: set[str]) -> list[InstanceState]:
     """Instances that live on this machine for runs that are not among these."""
     from fintts_cli.infra.local import LOCAL
 
     states = infra_of(LOCAL).instances()
     return [state for state in states if state.is_live and state.run not in runs]
-
-
-def journalled_store(run: str) -> str:
-    """The store that the run was launched with from here."""
-    entry = open_journal().read(run)
-    return entry.store if entry is not None else "DIR"
 
 
 def _never_seen(entry: JournalEntry | None) -> InstanceView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,14 +13,16 @@ import yaml
 
 from cli_project import write_project
 from fintts_cli import wiring
-from fintts_cli.ending import tear_down
+from fintts_cli.ending import tear_down, what_goes_on
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import InstancePhase, InstanceState
+from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start
 from fintts_cli.run_listing import look_at
 from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
 from fintts_store.directory import DirectoryStore
+from fintts_store.errors import StoreFull
 from fintts_store.records import Phase
 from fintts_store.runs import (
     list_runs,
@@ -133,6 +136,59 @@ def test_a_launch_that_fails_or_is_interrupted_was_never_there(
     assert store.list("datasets/") != []
     begin(ready(), ScriptedInfra())
     assert list_runs(store) == ["mine"]
+
+
+class InterruptedJournal(Journal):
+    """Something goes wrong when the instance is there, and only its moment is to be noted."""
+
+    def __init__(self, folder: Path, error: BaseException) -> None:
+        super().__init__(folder)
+        self._error = error
+
+    def change(self, run: str, **fields: datetime) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StoreFull("no space")])
+def test_an_instance_that_is_there_keeps_its_run(
+    store: DirectoryStore, project: Path, error: BaseException
+) -> None:
+    infra = ScriptedInfra(phase=InstancePhase.RUNNING)
+    journal = InterruptedJournal(wiring.state_directory() / "journal", error)
+    with suppress(KeyboardInterrupt):
+        start(ready(), infra, journal, lambda _sentence: None)
+    assert list_runs(store) == ["mine"]
+    assert what_goes_on(infra, "mine").startswith("run mine goes on")
+    assert "has no instance" in what_goes_on(ScriptedInfra(), "mine")
+
+
+def test_of_two_launches_at_once_the_second_is_refused(store: DirectoryStore) -> None:
+    one, two = ready(), ready()
+    assert one.bundle != two.bundle
+    begin(one, ScriptedInfra())
+    infra = ScriptedInfra()
+    with pytest.raises(UsageProblem, match="somebody else has begun a run mine"):
+        begin(two, infra)
+    assert infra.calls == []
+    assert list_runs(store) == ["mine"]
+
+
+def test_a_run_that_a_trainer_works_on_is_not_started_again(store: DirectoryStore) -> None:
+    """`fintts train` on some machine: there is a heartbeat, and no instance of ours."""
+    begin(ready(), ScriptedInfra())
+    wiring.open_journal().write(
+        JournalEntry.model_validate(
+            {**dict(wiring.open_journal().read("mine") or ()), "store": "elsewhere"}
+        )
+    )
+    now = datetime.now(UTC)
+    write_status(store, status(run="mine", phase=Phase.TRAINING, updated_at=now))
+    with pytest.raises(UsageProblem, match="is running already"):
+        ready()
+    write_status(
+        store, status(run="mine", phase=Phase.TRAINING, updated_at=now - timedelta(minutes=1))
+    )
+    assert ready().resumes is not None
 
 
 def test_a_refused_launch_leaves_the_journal_of_the_live_instance(store: DirectoryStore) -> None:

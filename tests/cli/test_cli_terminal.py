@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,16 @@ def answered(tmp_path: Path, answer: bytes) -> tuple[int, str]:
     shown = b""
     while b"?" not in shown:
         shown += os.read(screen, 4096)
-    os.write(screen, answer)
-    _, status = os.waitpid(pid, 0)
+    ended, status = 0, 0
+    while not ended:
+        # Now and then a Ctrl-C falls into the moment in which the prompt sets its terminal up, and
+        # is lost: a person presses it again.
+        os.write(screen, answer)
+        for _ in range(50):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.1)
     os.close(screen)
     return os.waitstatus_to_exitcode(status), shown.decode()
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cli_project import Shell, wait_for_line, write_project
+from cli_project import Shell, wait_for_commit, wait_for_line, write_project
 from fintts_cli.infra.instance_file import read_instance
 from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.processes import members_of
+from fintts_cli.infra.processes import members_of, read_process
 from fintts_cli.journal import Journal
+from fintts_store.directory import DirectoryStore
 
 pytestmark = pytest.mark.end_to_end
 
@@ -110,7 +111,7 @@ def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
 def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) -> None:
     assert shell("cloud", "launch", "--name", "lost", "--yes", "--detach").returncode == 0
     watch = shell.start("cloud", "watch", "lost")
-    wait_for_line(watch, "best")
+    wait_for_commit(DirectoryStore(shell.project / "store"), "lost")
     for pid in members(shell, "lost"):
         os.kill(pid, signal.SIGKILL)
     _, rest = watch.communicate(timeout=30)
@@ -136,10 +137,30 @@ def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) 
     assert "resumed at step" in shell("cloud", "logs").stdout
 
 
+@pytest.mark.parametrize("damage", ["run.json", "journal", "instance.json"])
+def test_down_ends_what_lives_whatever_is_damaged(shell: Shell, damage: str) -> None:
+    assert shell("cloud", "launch", "--name", "torn", "--yes", "-d", "-q").returncode == 0
+    before = members(shell, "torn")
+    assert before != []
+    {
+        "run.json": shell.project / "store" / "runs" / "torn" / "run.json",
+        "journal": shell.state / "journal" / "torn.json",
+        "instance.json": shell.state / "instances" / "torn" / "instance.json",
+    }[damage].write_text("{")
+    down = shell("cloud", "down", "torn")
+    assert not [pid for pid in before if read_process(pid)]
+    if damage == "instance.json":
+        assert down.returncode == 0, down.stderr
+    else:
+        assert down.returncode == 1
+        assert "the instance is gone; but" in down.stderr
+        assert "cannot be read" in down.stderr
+
+
 def test_down_ends_it_now_and_keeps_what_was_committed(shell: Shell) -> None:
     assert shell("cloud", "launch", "--name", "cut", "--yes", "-d", "-q").returncode == 0
     watch = shell.start("cloud", "watch")
-    wait_for_line(watch, "best")
+    wait_for_commit(DirectoryStore(shell.project / "store"), "cut")
     down = shell("cloud", "down", "--json")
     assert down.returncode == 0, down.stderr
     assert json.loads(down.stdout)["stop_reason"] == "requested"

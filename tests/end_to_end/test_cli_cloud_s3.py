@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli_project import Shell, wait_for_line, write_project
+from cli_project import Shell, wait_for_commit, write_project
 from fintts_store.s3 import S3Store
 from fintts_store.s3_address import S3Address
 from s3_servers import make_bucket
@@ -56,7 +56,7 @@ def test_a_run_that_was_torn_down_goes_on_from_the_bucket(tmp_path: Path, store:
     here = shell(tmp_path, store, patience=1000)
     assert here("cloud", "launch", "--name", "again", "--yes", "-d", "-q").returncode == 0
     watch = here.start("cloud", "watch", "again")
-    wait_for_line(watch, "best")
+    wait_for_commit(store, "again")
     assert here("cloud", "down", "again").returncode == 0
     watch.communicate(timeout=60)
     assert here("cloud", "launch", "--name", "again", "--yes", "-d", "-q").returncode == 0

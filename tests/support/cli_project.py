@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+from fintts_store.commit import list_commits
+from fintts_store.store import Store
 from tiny_run import TINY, write_speech
 
 FINTTS = str(Path(sys.executable).parent / "fintts")
@@ -98,3 +101,11 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
         if text in line:
             return "".join(read)
     raise AssertionError(f"no line with {text!r} in: {''.join(read)}")
+
+
+def wait_for_commit(store: Store, run: str, limit_seconds: float = 60.0) -> None:
+    """Waits until a first checkpoint is committed: from then on the run can go on from it."""
+    deadline = time.monotonic() + limit_seconds
+    while not list_commits(store, run):
+        assert time.monotonic() < deadline, f"run {run} has committed nothing"
+        time.sleep(0.1)

@@ -22,12 +22,25 @@ def down(
     What came after the last checkpoint is lost; `fintts cloud stop` saves it.
     """
     from fintts_cli import wiring
+    from fintts_cli.ending import what_goes_on
+    from fintts_cli.errors import CheckFailed, UsageProblem
     from fintts_cli.terminal import Terminal
+    from fintts_store.errors import StoreError
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-    run = wiring.pick_run(runs, run)
-    result = take_down(runs, run)
+    given, runs = run, None
+    try:
+        runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+        run = wiring.pick_run(runs, run)
+        result = take_down(runs, run)
+    except (StoreError, UsageProblem) as error:
+        if given is not None and wiring.end_what_lives(given, runs):
+            raise CheckFailed(f"the instance is gone; but {error.message}", error.hint) from error
+        raise
+    except KeyboardInterrupt:
+        if run is None:
+            raise
+        raise KeyboardInterrupt(what_goes_on(wiring.known_infra(run), run)) from None
     if json:
         terminal.document({"run": run, "stop_reason": result.stop_reason, "step": result.step})
     terminal.say(f"run {run} has no instance any more, and has ended ({result.stop_reason})")

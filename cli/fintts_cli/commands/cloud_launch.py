@@ -54,6 +54,7 @@ def launch(
     from datetime import UTC, datetime
 
     from fintts_cli import wiring
+    from fintts_cli.ending import what_goes_on
     from fintts_cli.launching import prepare, start
     from fintts_cli.terminal import Terminal
 
@@ -76,8 +77,11 @@ def launch(
         return
     place = wiring.infra_of(found.settings.infra)
     _confirm(terminal, yes=yes)
-    start(ready, place, wiring.open_journal(), terminal.say)
-    _stay(terminal, ready, detach=detach)
+    try:
+        start(ready, place, wiring.open_journal(), terminal.say)
+        _stay(terminal, ready, detach=detach)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(str(interrupt) or what_goes_on(place, ready.run)) from None
 
 
 def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:

@@ -32,8 +32,8 @@ def ps(
     views = listing.views
     for state in wiring.live_elsewhere({view.run for view in views}):
         terminal.warn(
-            f"run {state.run}, of another store, has a live instance in {state.where}",
-            f"`fintts cloud ps --store {wiring.journalled_store(state.run)}` shows it",
+            f"run {state.run}, unknown to this store, has a live instance in {state.where}",
+            f"`fintts cloud down {state.run}` ends it",
         )
     if json:
         terminal.document([view.to_json() for view in views])

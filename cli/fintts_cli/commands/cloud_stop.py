@@ -35,7 +35,13 @@ def stop(
     run = wiring.pick_run(runs, run)
     if read_result(runs, run) is None:
         request_stop(runs, run, "fintts cloud stop")
-    view = follow_live(terminal, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)
+    try:
+        view = follow_live(terminal, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"run {run} was asked to stop, and will; `fintts cloud watch {run}` shows it, "
+            f"`fintts cloud down {run}` does not wait for it"
+        ) from None
     view = _ended(runs, view)
     if json:
         terminal.document(view.to_json())

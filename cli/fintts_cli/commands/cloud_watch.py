@@ -41,6 +41,7 @@ def follow_live(
     from datetime import UTC, datetime
 
     from fintts_cli import wiring
+    from fintts_cli.ending import goes_on
     from fintts_cli.following import follow
     from fintts_cli.run_listing import look_at
     from fintts_cli.terminal import LiveLine
@@ -59,10 +60,7 @@ def follow_live(
         view = follow(look, show, time.sleep, limit_seconds=limit_seconds)
     except KeyboardInterrupt:
         line.close()
-        raise KeyboardInterrupt(
-            f"run {run} goes on; `fintts cloud watch {run}` shows it again, "
-            f"`fintts cloud stop {run}` ends it"
-        ) from None
+        raise KeyboardInterrupt(goes_on(run)) from None
     line.close()
     return view
 

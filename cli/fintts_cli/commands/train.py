@@ -57,8 +57,9 @@ def _prepare(
     """Puts everything into the store that the trainer reads; returns its name and deadline."""
     from datetime import UTC, datetime
 
-    from fintts_cli import run_start
+    from fintts_cli import run_start, wiring
     from fintts_cli.estimating import terms_here
+    from fintts_cli.run_listing import look_at
 
     config, now = found.settings.run_config(), datetime.now(UTC)
     name = found.settings.name or run_start.make_name(config.data, now.date())
@@ -66,6 +67,7 @@ def _prepare(
     record = run_start.existing_run(runs, name)
     if record is not None:
         run_start.refuse_changes(runs, record, config)
+        run_start.refuse_live(look_at(runs, name, wiring.instance_of, now), now)
     inputs = run_start.upload_inputs(runs, config, terminal.say)
     if record is None:
         run_start.begin(runs, name, config, inputs, terms, now)
