@@ -4,8 +4,16 @@ import signal
 import sys
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    """Whoever ends the program gets what Ctrl-C gives: nothing half done stays behind."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Runs the command line; an interruption at any moment of it is no traceback."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores the second
+            signal.signal(number, _interrupt)
     try:
         from fintts_cli.app import main as run
 

@@ -154,6 +154,13 @@ def main() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
     try:
         build()()
+    except OSError as error:
+        # Not foreseen where it happened, and yet no fault of the program: a full disk, a folder
+        # that is gone, a name that is too long.
+        place = f"{error.filename}: " if error.filename else ""
+        sentence = f"{place}{error.strerror or error}"
+        _report(sentence, "", EXIT_FAILED, as_json="--json" in sys.argv)
+        sys.exit(EXIT_FAILED)
     except Exception as error:
         if os.environ.get("FINTTS_DEBUG") == "1":
             raise

@@ -123,12 +123,19 @@ def _affordable(estimate: Estimate, budget_usd: Decimal | None) -> Decimal | Non
 
 def refuse_over_budget(estimate: Estimate, budget_usd: Decimal) -> None:
     """Raises OverBudget if the expected run costs more than that; the hint says what would fit."""
-    if estimate.cost_usd > budget_usd:
+    cost = estimate.cost_usd
+    if cost > budget_usd:
+        # Amounts that are the same to the cent are told apart by more digits.
+        shown = dollars if dollars(cost) != dollars(budget_usd) else _exactly
         raise OverBudget(
-            f"the run is expected to cost {dollars(estimate.cost_usd)},"
-            f" more than the budget of {dollars(budget_usd)}",
+            f"the run is expected to cost {shown(cost)},"
+            f" more than the budget of {shown(budget_usd)}",
             _what_would_fit(estimate, budget_usd),
         )
+
+
+def _exactly(amount: Decimal) -> str:
+    return f"${amount:.6f}"
 
 
 def _what_would_fit(estimate: Estimate, budget_usd: Decimal) -> str:
@@ -136,7 +143,11 @@ def _what_would_fit(estimate: Estimate, budget_usd: Decimal) -> str:
     step = 0 if seconds is None else last_step_within(estimate, seconds)
     if step < 1:
         return "raise --budget, or find an instance with a lower --hourly-rate"
-    return f"raise --budget, or set training.max_steps to {step} or less"
+    is_expected_sooner = estimate.expected.stop_step < estimate.worst.stop_step
+    keys = (
+        "training.max_steps and forecast.stop_step" if is_expected_sooner else "training.max_steps"
+    )
+    return f"raise --budget, or set {keys} to {step} or less"
 
 
 def _generous(estimate: Estimate) -> Decimal:

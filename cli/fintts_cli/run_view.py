@@ -66,6 +66,8 @@ class RunView:
     gpus: str
     instance: str | None
     instance_is_live: bool | None
+    is_silent: bool
+    """no instance is known here, and its trainer has not been heard of for long"""
 
     @property
     def milestone(self) -> tuple[object, ...]:
@@ -77,7 +79,8 @@ class RunView:
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will happen: it is done or failed, and its instance is gone."""
-        return self.phase in (Phase.DONE, Phase.FAILED) and not self.instance_is_live
+        is_over = self.phase in (Phase.DONE, Phase.FAILED) and not self.instance_is_live
+        return is_over or self.is_silent
 
     @property
     def ended_well(self) -> bool:
@@ -153,7 +156,18 @@ def view_run(
         gpus=record.gpus,
         instance=instance.name,
         instance_is_live=instance.is_live,
+        is_silent=_is_silent(status, result, instance, now),
     )
+
+
+def _is_silent(
+    status: Status | None, result: Result | None, instance: InstanceView, now: datetime
+) -> bool:
+    """So ends a `fintts train` that was killed, or interrupted: it says nothing any more."""
+    if status is None or result is not None or instance.is_live is not None:
+        return False
+    limit = FRESH_WITHIN if status.phase == Phase.STOPPING else STALE_AFTER
+    return now - status.updated_at > limit
 
 
 def _of_an_earlier_instance(status: Status) -> Status:

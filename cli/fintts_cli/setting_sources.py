@@ -111,9 +111,8 @@ def from_file(path: Path, keys: Iterable[str]) -> Layer:
     import yaml
 
     text = _read_text(path)
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
+        node = yaml.compose(text, yaml.SafeLoader)
         if node is None:
             return {}
         lines = _lines(node, path)
@@ -121,9 +120,12 @@ def from_file(path: Path, keys: Iterable[str]) -> Layer:
     except yaml.MarkedYAMLError as error:
         raise _invalid_yaml(path, error) from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    finally:
-        loader.dispose()
+        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # no such day, 5,000 brackets
+        raise ConfigError(f"{path} cannot be understood: {error}") from None
     known = set(keys)
     flat = _flatten(content, known)
     folder = path.absolute().parent
@@ -166,6 +168,11 @@ def _lines(node: yaml.Node, path: Path) -> dict[str, int]:
     lines: dict[str, int] = {}
     for key_node, value_node in node.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
+        if key_node.tag != "tag:yaml.org,2002:str":
+            raise ConfigError(
+                f"{path.name}:{line}: {key} is no name in YAML",
+                f"unknown keys are refused; write {key!r} in quotes if it is meant to be one",
+            )
         if key in lines:
             raise ConfigError(f"{path.name}:{line} gives {key} again, after line {lines[key]}")
         lines[key] = line
@@ -214,4 +221,8 @@ def _anchored(key: str, value: object, folder: Path) -> object:
         return value
     if not str(value):
         return value
-    return os.path.normpath(folder / Path(value).expanduser())
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:  # ~somebody, whom this machine does not know
+        path = Path(value)
+    return os.path.normpath(folder / path)

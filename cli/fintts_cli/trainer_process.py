@@ -37,17 +37,25 @@ def run_trainer(environment: Mapping[str, str]) -> int:
     It gets a process group of its own: Ctrl-C would reach it twice otherwise, by the terminal and
     from here, and a second one means to it that it must not even save.
     """
-    child = subprocess.Popen(
-        [sys.executable, "-m", "fintts_trainer", "run"],
-        env=os.environ | environment,
-        process_group=0,
-    )
+    children: list[subprocess.Popen[bytes]] = []
+    early: list[signal.Signals] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        child.send_signal(FORWARDED[signal.Signals(number)])
+        early.append(FORWARDED[signal.Signals(number)])
+        for child in children:
+            child.send_signal(early.pop())
 
+    # Before there is a child: from its first moment on no signal ends this process without it.
     before = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "fintts_trainer", "run"],
+            env=os.environ | environment,
+            process_group=0,
+        )
+        children.append(child)
+        for number in early:
+            child.send_signal(number)
         return child.wait()
     finally:
         for number, handler in before.items():

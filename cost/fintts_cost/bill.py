@@ -210,7 +210,7 @@ class EstimateInput:
     def durations(self, steps: int) -> Durations:
         """The seconds of a run that stops after so many steps."""
         checks = self.schedule.validation_checks(steps)
-        checkpoints = len(self.schedule.checkpoint_steps(steps))
+        checkpoints = self.schedule.checkpoints(steps)
         return Durations(
             setup_seconds=exact(self.setup_seconds),
             training_seconds=steps * exact(self.seconds_per_step),

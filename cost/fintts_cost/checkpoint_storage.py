@@ -8,6 +8,8 @@ from fintts_cost.checks import MAX_BYTES, require_count
 from fintts_cost.errors import EstimateError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fintts_cost.schedule import Schedule
 
 FLOAT32_BYTES = 4
@@ -22,7 +24,7 @@ class CheckpointStorage(NamedTuple):
     """
 
     written: int
-    kept_steps: range
+    kept_steps: Sequence[int]
     keep_last: int
     bytes_each: int
 
@@ -62,10 +64,9 @@ def plan_storage(
     """
     require_count(EstimateError, "--keep-last", keep_last)
     require_count(EstimateError, "--checkpoint-bytes", bytes_each, MAX_BYTES, least=0)
-    steps = schedule.checkpoint_steps(stop_step)
     return CheckpointStorage(
-        written=len(steps),
-        kept_steps=steps[-keep_last:],
+        written=schedule.checkpoints(stop_step),
+        kept_steps=schedule.last_checkpoints(stop_step, keep_last),
         keep_last=keep_last,
         bytes_each=bytes_each,
     )

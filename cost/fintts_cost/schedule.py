@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cost.checks import require_count
 from fintts_cost.errors import ScheduleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class EpochRow(NamedTuple):
@@ -108,9 +111,16 @@ class Schedule:
         """Validation checks in so many steps."""
         return steps // self.validation_every
 
-    def checkpoint_steps(self, steps: int) -> range:
-        """The steps up to `steps` that are followed by a checkpoint."""
-        return range(self.checkpoint_every, steps + 1, self.checkpoint_every)
+    def checkpoints(self, steps: int) -> int:
+        """Checkpoints of a run that ends after so many steps; it ends with one."""
+        return -(-steps // self.checkpoint_every)
+
+    def last_checkpoints(self, steps: int, count: int) -> Sequence[int]:
+        """The steps of the last `count` of them, in order."""
+        regular = range(self.checkpoint_every, steps + 1, self.checkpoint_every)
+        if steps % self.checkpoint_every == 0:
+            return regular[-count:]
+        return (*regular[max(0, len(regular) - count + 1) :], steps)
 
     def epochs_begun(self, steps: int) -> int:
         """Rows of the table of epochs."""

@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 
 from fintts_cost.errors import CostError
 from fintts_store.errors import StoreError
+from fintts_store.layout import traceback_key
+from fintts_store.opening import open_store
 from fintts_trainer.errors import TrainerError
 from fintts_trainer.job import Job
 
@@ -43,9 +44,19 @@ def _unforeseen(error: Exception) -> tuple[str, str]:
     if type(error).__name__ == "OutOfMemoryError":
         more = "make training.batch_size smaller and training.gradient_accumulation larger"
         return "the accelerator's memory is too small for this batch", more
-    path = Path(os.environ.get("FINTTS_WORKSPACE", ".")) / "traceback.txt"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return f"{type(error).__name__}: {error}", f"please report this, with {path.absolute()}"
+    return f"{type(error).__name__}: {error}", f"please report this, with {_keep(error)}"
+
+
+def _keep(error: Exception) -> str:
+    """Puts the traceback where it outlives the instance; where that is."""
+    text = "".join(traceback.format_exception(error))
+    run, url = os.environ.get("FINTTS_RUN", ""), os.environ.get("FINTTS_STORE", "")
+    try:
+        store, key = open_store(url), traceback_key(run)
+        store.put(key, text.encode())
+    except StoreError:
+        return f"this:\n{text}"
+    return f"{store.url}/{key}"
 
 
 def _run(job: Job) -> int:
@@ -53,10 +64,11 @@ def _run(job: Job) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from fintts_store.records import StopReason
     from fintts_trainer.preemption import Preemption
-    from fintts_trainer.train import train
 
     preemption = Preemption()
-    preemption.watch()
+    preemption.watch()  # first: what follows takes seconds to import
+    from fintts_trainer.train import train
+
     result = train(job, preemption)
     if result is None:
         return EXIT_INTERRUPTED if preemption.signal == signal.SIGINT else EXIT_PREEMPTED

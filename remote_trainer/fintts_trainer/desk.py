@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from fintts_store.claims import take_claim
 from fintts_store.commit import Committer, clean_up_orphans
+from fintts_store.durable import make_directories
+from fintts_store.os_errors import explained
 from fintts_store.records import Phase, Status
 from fintts_store.runs import read_run
 from fintts_store.uploader import Uploader
@@ -67,7 +69,8 @@ def open_desk(job: Job) -> Desk:
     record = read_run(job.store, job.run)
     config = config_of(record)
     deadline_at = job.deadline_at or record.deadline_at
-    job.workspace.mkdir(parents=True, exist_ok=True)
+    with explained(job.workspace):
+        make_directories(job.workspace)
     claim = take_claim(job.store, job.run, holder=str(job.workspace))
     job.remember_claim(claim)
     clean_up_orphans(job.store, job.run, claim)
@@ -139,7 +142,7 @@ def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest) -> None:
 
 
 def _told_in_passing(heartbeat: Heartbeat, error: StoreError) -> None:
-    sentence = f"training goes on: {error.message}"
+    sentence = f"what is not in the store yet stays here: {error.message}"
     heartbeat.change(message=sentence)
     tell(sentence)
 

@@ -11,6 +11,7 @@
     runs/<run>/checkpoints/<claim>-<step>-<id>/<file>
     runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
     runs/<run>/result.json                    how it ended; written last, once
+    runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
 
 Numbers are padded with zeros, so that keys sort as their numbers do.
 """
@@ -68,6 +69,11 @@ def result_key(run: str) -> str:
 def stop_request_key(run: str) -> str:
     """The request to stop."""
     return f"{run_prefix(run)}stop.json"
+
+
+def traceback_key(run: str) -> str:
+    """Where a fault of the program is kept for a report."""
+    return f"{run_prefix(run)}traceback.txt"
 
 
 def metrics_prefix(run: str) -> str:

@@ -179,13 +179,29 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_file(own_folder: Path) -> Non
     assert unwritable.returncode == 1
 
 
-def test_an_interruption_while_the_program_loads_is_one_sentence() -> None:
+def test_what_the_machine_refuses_is_no_fault_of_the_program() -> None:
     program = (
-        "import sys\n"
+        "import errno, os, fintts_cli.app as app\n"
+        "def full(): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), '/x')\n"
+        "app.build = lambda: full\n"
+        "app.main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (1, "error: /x: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "happens", ["raise KeyboardInterrupt", "os.kill(os.getpid(), 15)", "os.kill(os.getpid(), 1)"]
+)
+def test_an_interruption_while_the_program_loads_is_one_sentence(happens: str) -> None:
+    program = (
+        "import os, sys\n"
         "from fintts_cli.__main__ import main\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'fintts_cli.app': raise KeyboardInterrupt\n"
+        f"        if name == 'fintts_cli.app': {happens}\n"
         "sys.meta_path.insert(0, Interrupt())\n"
         "main()\n"
     )

@@ -203,7 +203,7 @@ def test_over_budget_shows_the_bill_and_exits_3() -> None:
     assert result.exit_code == 3
     assert "$5.32" in result.stdout
     assert "expected to cost $5.32, more than the budget of $5.00" in result.stderr
-    assert "training.max_steps to 2" in result.stderr
+    assert "training.max_steps and forecast.stop_step to 2" in result.stderr
     assert estimate("--reference-run", "--budget", "5.32").exit_code == 0
 
 

@@ -54,6 +54,17 @@ def test_from_another_laptop_the_result_alone_says_that_it_ended() -> None:
     assert view.cost_so_far_usd == Decimal("0.4")
 
 
+def test_a_trainer_that_falls_silent_is_not_waited_for() -> None:
+    """A `fintts train` that was killed has no instance whose end anybody could see."""
+    for minutes, is_over in ((1, False), (3, True)):
+        view = view_run(record(), status(), None, UNKNOWN, NOW + minutes * MINUTE)
+        assert view.has_ended is is_over
+    assert not view_run(record(), status(), None, LIVE, NOW + 3 * MINUTE).has_ended
+    left = status(phase=Phase.STOPPING)
+    assert not view_run(record(), left, None, UNKNOWN, NOW).has_ended
+    assert view_run(record(), left, None, UNKNOWN, NOW + MINUTE).has_ended
+
+
 @pytest.mark.parametrize("reason", list(StopReason))
 def test_only_failed_and_nan_are_bad_endings(reason: StopReason) -> None:
     view = view_run(record(), status(), result(stop_reason=reason, message="why"), GONE, NOW)

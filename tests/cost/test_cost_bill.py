@@ -84,10 +84,10 @@ def test_the_price_keeps_its_origin() -> None:
     assert document["uniform_guess"] == {}
 
 
-def test_a_run_that_ends_before_its_first_checkpoint() -> None:
+def test_a_run_that_ends_before_its_first_checkpoint_saves_at_its_end() -> None:
     storage = estimate(replace(RUN, max_steps=50)).storage
-    assert (storage.written, storage.removed, list(storage.kept_steps)) == (0, 0, [])
-    assert storage.bytes_at_peak == 0
+    assert (storage.written, storage.removed, list(storage.kept_steps)) == (1, 0, [50])
+    assert storage.bytes_at_peak == storage.bytes_each
 
 
 @pytest.mark.parametrize(

@@ -124,9 +124,10 @@ def test_a_batch_that_does_not_fit_is_marked() -> None:
     assert "! is more than the 141 GB of H200" in text
 
 
-def test_a_run_too_short_for_a_checkpoint() -> None:
+def test_a_run_that_ends_between_two_checkpoints_saves_at_its_end() -> None:
     text = text_of(REFERENCE_RUN, max_steps=50, steps=None)
-    assert "none before the end: the first would follow step 100" in text
+    assert "written      1, every 100 steps and at the end" in text
+    assert "kept         50\n" in text
 
 
 def test_the_rate_is_shown_as_it_is() -> None:

@@ -28,7 +28,11 @@ def test_cadences_begin_at_their_first_multiple() -> None:
     schedule = Schedule(samples=100, max_steps=30, validation_every=10, checkpoint_every=15)
     assert [step for step in range(31) if schedule.is_validation(step)] == [10, 20, 30]
     assert [step for step in range(31) if schedule.is_checkpoint(step)] == [15, 30]
-    assert list(schedule.checkpoint_steps(29)) == [15]
+    assert schedule.checkpoints(30) == 2
+    assert list(schedule.last_checkpoints(30, 5)) == [15, 30]
+    assert list(schedule.last_checkpoints(29, 5)) == [15, 29], "a run ends with a checkpoint"
+    assert list(schedule.last_checkpoints(29, 1)) == [29]
+    assert schedule.checkpoints(0) == 0
     assert schedule.validation_checks(29) == 2
 
 

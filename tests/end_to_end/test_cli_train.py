@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,28 @@ import pytest
 from cli_project import Shell, wait_for_line, write_project
 
 pytestmark = pytest.mark.end_to_end
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    shell = Shell(write_project(tmp_path / "project"))
+    shell.state.write_text("a file")
+    refused = shell("train", "--name", "mine")
+    assert refused.returncode == 5
+    assert str(shell.state) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (shell.project / "store" / "runs").exists(), "no run that nobody works on"
+
+
+def test_an_interruption_before_the_first_checkpoint_promises_nothing(tmp_path: Path) -> None:
+    shell = Shell(write_project(tmp_path / "project"))
+    first = shell.start("train", "--name", "mine")
+    wait_for_line(first, "its curves")
+    time.sleep(0.5)  # the trainer imports torch
+    first.send_signal(signal.SIGINT)
+    _, rest = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert "before it had a checkpoint: `fintts train --name mine` tries again" in rest
+    assert "Traceback" not in rest
 
 
 def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:

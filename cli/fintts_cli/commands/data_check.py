@@ -22,7 +22,7 @@ Folder = Annotated[
 def check(
     folder: Folder = None,
     frames_per_second: Annotated[
-        float, typer.Option(metavar="N", min=0.1, help="Of the codec, for the hours.")
+        float, typer.Option(metavar="N", min=0.1, max=10_000, help="Of the codec, for the hours.")
     ] = 21.5,
     base_model: BaseModel = None,
     config: Config = None,

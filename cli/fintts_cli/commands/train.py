@@ -31,12 +31,16 @@ def train(
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_cli.trainer_process import require_trainer, run_trainer
+    from fintts_store.durable import make_directories
+    from fintts_store.os_errors import explained
 
     terminal = Terminal(json=json, quiet=quiet)
     options = {"name": name, "store": store, "s3_endpoint_url": s3_endpoint_url, "infra": "local"}
     found = wiring.read_sources(terminal, options, config)
     require_trainer()
     runs = wiring.open_runs(found.settings)
+    with explained(wiring.state_directory()):
+        make_directories(wiring.state_directory() / "train")
     run, deadline_at = _prepare(terminal, found, runs)
     workspace = wiring.state_directory() / "train" / run
     terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")
@@ -82,12 +86,18 @@ def _conclude(terminal: "Terminal", runs: "RunStore", run: str, code: int) -> No
     """Says how it ended and what to type next; raises where it did not end well."""
     from fintts_cli.errors import CheckFailed, CliError
     from fintts_cli.run_view import BAD_ENDINGS
+    from fintts_store.commit import list_commits
     from fintts_store.runs import read_result
 
     result = read_result(runs, run)
-    again = f"`fintts train --name {run}` goes on from the newest checkpoint"
+    is_saved = bool(list_commits(runs, run))
+    command = f"`fintts train --name {run}`"
+    again = (
+        f"{command} goes on from the newest checkpoint" if is_saved else f"{command} tries again"
+    )
     if result is None and code in INTERRUPTED:
-        raise KeyboardInterrupt(f"run {run} was interrupted, and is saved: {again}")
+        how = "and is saved" if is_saved else "before it had a checkpoint"
+        raise KeyboardInterrupt(f"run {run} was interrupted, {how}: {again}")
     if result is None:
         exit_code = EXIT_STORE if code == EXIT_STORE else 1
         raise CliError(f"the trainer failed with exit code {code}", again, exit_code=exit_code)

@@ -207,10 +207,7 @@ def _saving(estimate: Estimate) -> Iterator[str]:
 
 def _checkpoints(estimate: Estimate) -> Iterator[str]:
     storage, given = estimate.storage, estimate.given
-    if storage.written == 0:
-        yield f"none before the end: the first would follow step {given.checkpoint_every:,}"
-        return
-    cadence = f"every {given.checkpoint_every:,} steps"
+    cadence = f"every {given.checkpoint_every:,} steps and at the end"
     yield f"written      {storage.written:,}, {cadence}; {storage.removed:,} rotated away"
     yield f"kept         {_kept_steps(storage.kept_steps)}"
     if storage.bytes_each:
@@ -227,7 +224,7 @@ def _best_is_kept(estimate: Estimate) -> str:
     return "set keep_best to keep it"
 
 
-def _kept_steps(steps: range) -> str:
+def _kept_steps(steps: Sequence[int]) -> str:
     if len(steps) <= MOST_KEPT_STEPS:
         return "  ".join(f"{step:,}" for step in steps)
     return f"{steps[0]:,}  {steps[1]:,}  …  {steps[-1]:,} ({len(steps):,} of them)"

@@ -73,5 +73,6 @@ def render_live_line(view: RunView, now: datetime) -> str:
         f"{dollars(view.cost_so_far_usd)} so far",
         "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
         "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
+        view.message or "",
     ]
     return " · ".join(part for part in parts if part)
