@@ -133,8 +133,8 @@ def _measured(settings: Settings) -> MeasuredPace | None:
     folder = settings.base_model
     if settings.forecast.seconds_per_step is not None or folder is None:
         return None
+    from fintts_cli.base_model_check import BASE_MODEL_FILES
     from fintts_cli.measured_pace import find_pace
-    from fintts_cli.run_inputs import BASE_MODEL_FILES
 
     files = [folder / name for name in BASE_MODEL_FILES]
     sizes = {file.name: file.stat().st_size for file in files if file.is_file()}
@@ -144,7 +144,15 @@ def _measured(settings: Settings) -> MeasuredPace | None:
 def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:
     if samples is not None or settings.data is None:
         return ()
+    from fintts_trainer.data_check import count_unpaired
+
+    unpaired = count_unpaired(settings.data)
+    left_out = (
+        f"{unpaired:,} files lack their partner and are not counted: "
+        "`fintts data check` names them.",
+    )
     return (
         f"{workload.samples:,} utterances of {settings.data} are trained on, "
         f"{workload.held_out:,} are held out for validation.",
+        *(left_out if unpaired else ()),
     )

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
+from fintts_cli.base_model_check import check_base_model
 from fintts_cli.bundle import Bundle, write_bundle
 from fintts_cli.estimating import estimate_run
 from fintts_cli.journal import JournalEntry
 from fintts_cli.launch_plan import LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cli.run_forecast import LOCAL
-from fintts_cli.run_inputs import check_base_model
 from fintts_cli.run_listing import look_at
 from fintts_store import layout
 from fintts_store.errors import StoreError

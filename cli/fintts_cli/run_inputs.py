@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fintts_cli.base_model_check import BASE_MODEL_FILES
 from fintts_cli.views.units import size
 from fintts_store import layout
 from fintts_store.records import BaseModelRef, DatasetRef, FileRef
-from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.pack import pack_folder
 
 if TYPE_CHECKING:
@@ -18,26 +18,6 @@ if TYPE_CHECKING:
 
     from fintts_store.store import Store
     from fintts_trainer.shape import ModelShape
-
-BASE_MODEL_FILES = ("config.json", "model.pth", "special_tokens.json", "tokenizer.tiktoken")
-
-
-def check_base_model(folder: Path) -> None:
-    """Whether every file that the trainer reads is there.
-
-    Raises:
-        BaseModelProblem: one is missing.
-    """
-    missing = [name for name in BASE_MODEL_FILES if not (folder / name).is_file()]
-    if not folder.is_dir():
-        raise BaseModelProblem(
-            f"there is no base model folder {folder}", "set base_model to a Fish Speech folder"
-        )
-    if missing:
-        raise BaseModelProblem(
-            f"the base model folder {folder} has no {', '.join(missing)}",
-            f"a Fish Speech model folder holds {', '.join(BASE_MODEL_FILES)}",
-        )
 
 
 def upload_dataset(
@@ -63,13 +43,12 @@ def upload_dataset(
 
 
 def upload_base_model(store: Store, folder: Path, tell: Callable[[str], None]) -> BaseModelRef:
-    """Puts the base model's files under the digest of all of them, unless they are there.
+    """Puts the files of a folder that was checked under the digest of all of them, unless they are
+    there.
 
     Raises:
-        BaseModelProblem: a file is missing.
         StoreError: the store does not take them.
     """
-    check_base_model(folder)
     files = tuple(_file_ref(folder / name) for name in BASE_MODEL_FILES)
     digest = hashlib.sha256()
     for file in files:

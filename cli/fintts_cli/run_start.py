@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from fintts_cli.base_model_check import check_base_model
 from fintts_cli.errors import UsageProblem
-from fintts_cli.run_inputs import check_base_model, upload_base_model, upload_dataset
+from fintts_cli.run_inputs import upload_base_model, upload_dataset
 from fintts_cli.run_view import FRESH_WITHIN
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound

@@ -107,6 +107,12 @@ def count_pairs(folder: Path) -> list[str]:
     return sorted(f[: -len(CODES)] for f in files if f.endswith(CODES) and _lab(f) in files)
 
 
+def count_unpaired(folder: Path) -> int:
+    """Files that lack their partner; opens none. Raises DataProblem as `count_pairs` does."""
+    files = set(_files(folder))
+    return sum(f.endswith((CODES, TEXT)) and _partner(f) not in files for f in files)
+
+
 def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
     """Opens every file. With a shape the codes are compared with the base model's codebooks.
 

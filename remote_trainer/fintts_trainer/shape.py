@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fintts_trainer.config import Target
 
 FISH = "fish"
+AGAIN = "download the base model again"
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 4
 """Forward 2, gradient of the activations 2; a frozen weight needs no gradient of its own."""
@@ -131,7 +132,8 @@ class ModelShape:
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            raise BaseModelProblem(f"{source}: {key}: {first['msg']}") from None
+            what = f"{key}: {first['msg']}" if key else "it is no table of keys and values"
+            raise BaseModelProblem(f"{source}: {what}", AGAIN) from None
         _refuse_unsupported(config, source)
         return cls(
             family=FISH,
@@ -220,7 +222,7 @@ def read_text(path: Path) -> str:
             "special_tokens.json",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise BaseModelProblem(f"{path} cannot be read: {error}") from None
+        raise BaseModelProblem(f"{path} cannot be read: {error}", AGAIN) from None
 
 
 def read_json(path: Path) -> object:
@@ -233,7 +235,7 @@ def read_json(path: Path) -> object:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise BaseModelProblem(f"{path} is not JSON: {error}") from None
+        raise BaseModelProblem(f"{path} is not JSON: {error}", AGAIN) from None
 
 
 def _attention_flops(stack: StackShape, length: float) -> float:
@@ -268,12 +270,23 @@ def _fast_stack(config: FishConfigFile) -> StackShape:
     )
 
 
+def _refuse_impossible(stack: StackShape, source: str) -> None:
+    if stack.heads % stack.kv_heads or stack.head_dim % 2:
+        raise BaseModelProblem(
+            f"{source}: {stack.heads} heads of {stack.head_dim} cannot share {stack.kv_heads} "
+            "key and value heads",
+            AGAIN,
+        )
+
+
 def _refuse_unsupported(config: FishConfigFile, source: str) -> None:
     if config.model_type != "dual_ar":
         raise BaseModelProblem(
             f"{source}: model_type is {config.model_type!r}, not 'dual_ar'",
             "this version fine-tunes Fish Speech 1.5 and OpenAudio S1-mini",
         )
+    for stack in (_slow_stack(config), _fast_stack(config)):
+        _refuse_impossible(stack, source)
     biases = (
         config.attention_qkv_bias,
         config.attention_o_bias,
