@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
 from fintts_cli.run_view import FRESH_WITHIN
 from fintts_store.claims import highest_claim
 from fintts_store.commit import list_manifests
+from fintts_store.errors import StoreError
 from fintts_store.records import Result, StopReason
 from fintts_store.retention import best_of, newest_of
 from fintts_store.runs import read_result, read_run, read_status, write_result_once
@@ -33,7 +35,8 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
     _refuse_elsewhere(view, now)
     if view.instance_is_live is not None:  # else one of this name is another store's
         infra.down(view.run)
-    journal.change(view.run, gone_at=now)
+    with suppress(StoreError):  # a full disk here is no reason to leave the run without its end
+        journal.change(view.run, gone_at=now)
     result = read_result(store, view.run)
     if result is None:
         write_result_once(store, requested_result(store, view.run, now))

@@ -146,7 +146,9 @@ def _read_text(path: Path) -> str:
             "`fintts init` writes one; --config names another",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
+        raise ConfigError(
+            f"{path} cannot be read: {error}", "--config names a text file in UTF-8"
+        ) from None
 
 
 def _invalid_yaml(path: Path, error: yaml.MarkedYAMLError) -> ConfigError:

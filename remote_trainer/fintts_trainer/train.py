@@ -308,7 +308,10 @@ def result_of(bench: Bench, reason: StopReason) -> Result:
         last = (
             f"the checkpoint at step {max(kept)} is the last good one" if kept else "none is kept"
         )
-        message = f"the loss after step {state.step} is not finite; {last}"
+        message = (
+            f"the loss after step {state.step} is not finite; {last}; "
+            "begin a new run with a lower training.learning_rate"
+        )
     return Result(
         run=desk.job.run,
         stop_reason=reason,

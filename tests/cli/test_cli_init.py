@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from fintts_cli.app import build
 from fintts_cli.project_file import render_project_file
 from fintts_cli.setting_sources import from_file
 from fintts_cli.settings import Settings, known_keys, read_settings
+from fintts_store import durable
 
 
 def uncommented(text: str) -> str:
@@ -73,3 +76,16 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(own_folder: Path) -> No
     result = CliRunner().invoke(build(), ["init", "--config", "nowhere/fintts.yaml"])
     assert result.exit_code == 2
     assert "nowhere/fintts.yaml cannot be written" in result.stderr
+
+
+def test_a_full_disk_leaves_no_empty_file(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _size_bytes: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(durable, "_sync_file", full)
+    refused = CliRunner().invoke(build(), ["init"])
+    assert refused.exit_code == 2
+    assert "no space is left" in refused.stderr
+    assert list(own_folder.iterdir()) == []

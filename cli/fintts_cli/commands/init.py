@@ -28,18 +28,22 @@ def init(
     from fintts_cli.errors import ConfigError
     from fintts_cli.project_file import render_project_file
     from fintts_cli.terminal import Terminal
+    from fintts_store.durable import create_file, write_file
+    from fintts_store.errors import StoreError
 
     text = render_project_file(
         _place(data, config, "data", default="data"),
         _place(base_model, config, "base model", default="base_model"),
     )
+    if not config.absolute().parent.is_dir():
+        raise ConfigError(f"{config} cannot be written: there is no such folder", "make it first")
     try:
-        with config.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
+        # Whole or not at all: a full disk must not leave an empty file that is in the way.
+        (write_file if force else create_file)(config, text.encode())
     except FileExistsError:
         raise ConfigError(f"{config} exists already", "--force overwrites it") from None
-    except OSError as error:
-        raise ConfigError(f"{config} cannot be written: {error.strerror}") from None
+    except StoreError as error:
+        raise ConfigError(error.message, "name another file by --config") from None
     terminal = Terminal(quiet=quiet)
     terminal.data(str(config))
     terminal.say("next: `fintts data check` and `fintts estimate`")
