@@ -26,6 +26,7 @@ from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import evaluate, uniform_guess
 from fintts_trainer.pack import read_pack
 from fintts_trainer.state import LoopState, read_checkpoint, write_checkpoint
+from fintts_trainer.step_clock import StepClock, matmul_peak
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from fintts_trainer.desk import Desk
     from fintts_trainer.families.base import BaseModel, Example
     from fintts_trainer.pack import Pack
+    from fintts_trainer.shape import ModelShape
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-5
@@ -57,6 +59,10 @@ class Bench:
     rule: EarlyStopping
     state: LoopState
     eta: EtaMeter
+    shape: ModelShape
+    step_clock: StepClock
+    peak_flops: float
+    """FLOP/s that the device can do at best, measured when the run began"""
 
     @property
     def config(self) -> RunConfig:
@@ -104,8 +110,9 @@ def _build(desk: Desk) -> Bench:
     accelerator = Accelerator(log_with="tensorboard", project_dir=str(workspace))
     if accelerator.device.type == "cpu":
         _leave_a_core()
+    dtype = _base_type(config, accelerator.device)
     model = add_adapter(
-        base.load(_base_type(config, accelerator.device)),
+        base.load(dtype),
         base.targets,
         config.lora,
         base_name=desk.record.base_model.name,
@@ -138,7 +145,16 @@ def _build(desk: Desk) -> Bench:
         rule=rule_of(config),
         state=LoopState(),
         eta=EtaMeter(),
+        shape=base.shape,
+        step_clock=StepClock(accelerator.device),
+        peak_flops=_peak_of(accelerator.device, dtype),
     )
+
+
+def _peak_of(device: torch.device, dtype: torch.dtype) -> float:
+    peak = matmul_peak(device, dtype)
+    tell(f"large matrix products run at {peak / 1e12:.3g} TFLOP/s here ({dtype})")
+    return peak
 
 
 def _leave_a_core() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torch.nn.utils import clip_grad_norm_
 
@@ -24,13 +24,14 @@ from fintts_trainer.desk import open_desk, tell
 from fintts_trainer.lora import trainable
 from fintts_trainer.losses import evaluate
 from fintts_trainer.preemption import GRACE_SECONDS
+from fintts_trainer.step_clock import memory_peak_bytes
 from fintts_trainer.telling import bring_home_tensorboard
 
 if TYPE_CHECKING:
     from fintts_cost.early_stopping import EarlyStopping, Progress
     from fintts_store.layout import CommitName
     from fintts_trainer.config import TrainingConfig
-    from fintts_trainer.families.base import Batch, Predictions
+    from fintts_trainer.families.base import Batch, Example, Predictions
     from fintts_trainer.job import Job
     from fintts_trainer.preemption import Preemption
 
@@ -100,39 +101,83 @@ def take_step(bench: Bench) -> float:
     whole batch however it is cut. NaN is returned, and no weight moved, when the loss or the
     gradient is not finite.
     """
-    config, state = bench.config.training, bench.state
+    config, state, clock = bench.config.training, bench.state, bench.step_clock
+    clock.begin(state.step)
     with bench.desk.clock.spend("training") as spent:
-        indices = samples_of_step(bench.schedule, config.seed, state.step)
-        examples = [bench.training[index] for index in indices]
-        loss = backward(bench, list(in_batches(examples, config.batch_size)))
-        parameters = list(trainable(bench.model).values())
-        norm = float(clip_grad_norm_(parameters, config.max_grad_norm))
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            return math.nan
-        rate = learning_rate_at(config, state.step)
-        for group in bench.optimizer.param_groups:
-            group["lr"] = rate
-        bench.optimizer.step()
-        bench.optimizer.zero_grad()
+        with clock.part("data"):
+            indices = samples_of_step(bench.schedule, config.seed, state.step)
+            examples = [bench.training[index] for index in indices]
+            batches = list(in_batches(examples, config.batch_size))
+        losses = backward(bench, batches)
+        with clock.part("optimizer"):
+            parameters = list(trainable(bench.model).values())
+            norm = float(clip_grad_norm_(parameters, config.max_grad_norm))
+            if not math.isfinite(losses.loss) or not math.isfinite(norm):
+                return math.nan
+            rate = learning_rate_at(config, state.step)
+            for group in bench.optimizer.param_groups:
+                group["lr"] = rate
+            bench.optimizer.step()
+            bench.optimizer.zero_grad()
     state.step += 1
-    state.loss = loss
-    state.loss_sum += loss
+    state.loss = losses.loss
+    state.loss_sum += losses.loss
     state.loss_steps += 1
-    tell_step(bench, {"loss": loss, "gradient_norm": norm, "learning_rate": rate}, spent.seconds)
-    return loss
+    values = {**losses._asdict(), "gradient_norm": norm, "learning_rate": rate}
+    tell_step(bench, values | work_of(bench, examples, batches, spent.seconds), spent.seconds)
+    return losses.loss
 
 
-def backward(bench: Bench, batches: list[Batch]) -> float:
-    """Adds up the gradients of the micro-batches; returns the loss of the whole batch."""
+class StepLosses(NamedTuple):
+    """Of the whole batch of a step, in nats: the sum, and its two parts."""
+
+    loss: float
+    token_loss: float
+    code_loss: float
+
+
+def backward(bench: Bench, batches: list[Batch]) -> StepLosses:
+    """Adds up the gradients of the micro-batches; returns the losses of the whole batch."""
     tokens = sum(batch.label_count for batch in batches)
     codes = sum(batch.code_count for batch in batches)
-    total = 0.0
+    clock, token_total, code_total = bench.step_clock, 0.0, 0.0
     for batch in batches:
-        predictions: Predictions = bench.model(batch.to(bench.accelerator.device))
-        loss = predictions.token_loss() / tokens + predictions.code_loss() / codes
-        bench.accelerator.backward(loss)
-        total += loss.item()
-    return total
+        with clock.part("data"):
+            here = batch.to(bench.accelerator.device)
+        with clock.part("forward"):
+            predictions: Predictions = bench.model(here)
+        with clock.part("loss"):
+            token_loss = predictions.token_loss() / tokens
+            code_loss = predictions.code_loss() / codes
+        with clock.part("backward"):
+            bench.accelerator.backward(token_loss + code_loss)
+        token_total += token_loss.item()
+        code_total += code_loss.item()
+    return StepLosses(token_total + code_total, token_total, code_total)
+
+
+def work_of(
+    bench: Bench, examples: list[Example], batches: list[Batch], seconds: float
+) -> dict[str, float]:
+    """How much a step has done, and how well it used the device.
+
+    `tokens` are positions that are no padding; `mfu` counts the useful FLOPs of
+    `ModelShape.training_flops` against the matrix products that were measured on this device.
+    """
+    tokens = sum(example.length - 1 for example in examples)
+    read = sum(batch.inputs[:, 0].numel() for batch in batches)
+    flops = sum(
+        bench.shape.training_flops(example.text_length, example.length - 1 - example.text_length)
+        for example in examples
+    )
+    return {
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds,
+        "padding_share": 1 - tokens / read,
+        "mfu": flops / seconds / bench.peak_flops,
+        "memory_peak_bytes": memory_peak_bytes(bench.accelerator.device),
+        **{f"{part}_seconds": value for part, value in bench.step_clock.seconds.items()},
+    }
 
 
 def learning_rate_at(config: TrainingConfig, step: int) -> float:

@@ -72,6 +72,16 @@ def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
     assert (status.phase, status.step, status.last_committed_step) == (Phase.DONE, 12, 12)
     kinds = [kind for kind, _, _ in losses(run)]
     assert (kinds.count("train"), kinds.count("validation")) == (12, 4)
+    rows = [row.values for row in read_metrics(run.store, run.name) if row.kind == "train"]
+    parts = ("data", "forward", "loss", "backward", "optimizer")
+    booked = sum(row[f"{part}_seconds"] for row in rows for part in parts)
+    assert 0.5 < booked / sum(row["seconds"] for row in rows) <= 1
+    for row in rows:
+        assert row["loss"] == pytest.approx(row["token_loss"] + row["code_loss"])
+        assert 0 <= row["padding_share"] < 0.6
+        assert row["tokens"] == pytest.approx(row["tokens_per_second"] * row["seconds"])
+        assert 0 < row["mfu"] < 1
+        assert row["memory_peak_bytes"] > 10**8
     assert "before training: validation loss" in trained.stderr
     assert run.store.list(tensorboard_prefix(run.name, 1))
     assert run.train("another").returncode == 0, "an instance that comes up late has nothing to do"

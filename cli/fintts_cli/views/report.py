@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.curve import plot
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from fintts_store.records import MetricRow
 
 SHOWN_CHECKS = 20
+STEP_PARTS = ("data", "forward", "loss", "backward", "optimizer")
 
 
 def render_report(report: RunReport) -> str:
@@ -20,6 +22,7 @@ def render_report(report: RunReport) -> str:
         _head(report),
         _phases(report),
         _money(report),
+        _step(report),
         _curve(report),
         _checks(report),
         _checkpoints(report),
@@ -90,6 +93,34 @@ def _money(report: RunReport) -> list[str]:
     if report.budget_usd is not None:
         lines.append(f"  budget {dollars(report.budget_usd)}")
     return lines
+
+
+def _step(report: RunReport) -> list[str]:
+    """Medians: the first steps, which warm up, and those beside a save do not count for more."""
+    rows = [row.values for row in report.metrics if row.kind == "train"]
+    medians = {
+        name: median(row[name] for row in rows if name in row)
+        for name in {name for row in rows for name in row}
+    }
+    if "seconds" not in medians or "tokens_per_second" not in medians:
+        return []
+    whole = medians["seconds"]
+    parts = [
+        (part, medians[f"{part}_seconds"]) for part in STEP_PARTS if f"{part}_seconds" in medians
+    ]
+    rest = ("the rest", whole - sum(seconds for _, seconds in parts))
+    shown = [
+        (part, f"{seconds * 1000:,.1f} ms", f"{seconds / whole:.1%}")
+        for part, seconds in (*parts, rest, ("step", whole))
+    ]
+    return [
+        "One step, measured (medians)",
+        _indented(table(("", "TIME", "SHARE"), shown)),
+        f"  {medians['tokens_per_second']:,.0f} tokens/s, of which none is padding; "
+        f"{medians['padding_share']:.1%} of what the model reads is",
+        f"  {medians['mfu']:.1%} of the rate at which this device multiplies matrices;"
+        f" memory peak {size(round(medians['memory_peak_bytes']))}",
+    ]
 
 
 def _curve(report: RunReport) -> list[str]:
