@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := cli cost store remote_trainer task_templates
 
-.PHONY: install demo test check unit bench clean
+.PHONY: install servers demo test check unit bench clean
 
 install: .venv/installed
 
@@ -28,7 +28,10 @@ check: install
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 
-unit: install
+servers:
+	tests/install_servers.sh
+
+unit: install servers
 	$(BIN)/pytest
 
 bench: install

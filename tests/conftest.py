@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from s3_servers import moto_server
+from radosgw import Radosgw, missing_programs, radosgw
+from s3_servers import KEY, SECRET, moto_server
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -33,10 +35,29 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 @pytest.fixture(scope="session")
-def moto_endpoint() -> Iterator[str]:
-    """The URL of an emulated S3, for the whole session, with credentials in the environment."""
-    with pytest.MonkeyPatch.context() as patch, moto_server() as url:
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+def s3_credentials() -> Iterator[None]:
+    """In the environment, as boto3 looks for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.delenv("AWS_PROFILE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint(s3_credentials: None) -> Iterator[str]:
+    """The URL of an emulated S3, for the whole session."""
+    with moto_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def gateway(s3_credentials: None) -> Iterator[Radosgw]:
+    """Ceph's object gateway, for the whole session; where it is not installed tests are skipped,
+    but not on CI."""
+    missing = missing_programs()
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"not installed: {', '.join(missing)}; tests/install_servers.sh installs them")
+    with radosgw() as running:
+        yield running

@@ -14,6 +14,7 @@ from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError
 from fintts_store.s3 import S3Store
 from fintts_store.store import CHUNK_BYTES, Entry, Store
 from memory_store import MemoryStore
+from radosgw import Radosgw
 from s3_servers import make_bucket
 
 Maker = Callable[[pytest.FixtureRequest, Path], Store]
@@ -24,10 +25,24 @@ def in_moto(request: pytest.FixtureRequest, _folder: Path) -> Store:
     return S3Store(make_bucket(endpoint_url, f"b{secrets.token_hex(8)}"))
 
 
+def in_radosgw(request: pytest.FixtureRequest, _folder: Path) -> Store:
+    gateway: Radosgw = request.getfixturevalue("gateway")
+    return S3Store(make_bucket(gateway.url, f"b{secrets.token_hex(8)}"))
+
+
+def in_radosgw_by_tls(request: pytest.FixtureRequest, _folder: Path) -> Store:
+    gateway: Radosgw = request.getfixturevalue("gateway")
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    patch.setenv("AWS_CA_BUNDLE", str(gateway.certificate))
+    return S3Store(make_bucket(gateway.tls_url, f"b{secrets.token_hex(8)}"))
+
+
 MAKERS: dict[str, Maker] = {
     "directory": lambda _, folder: DirectoryStore(folder / "store"),
     "memory": lambda _, __: MemoryStore(),
     "s3-moto": in_moto,
+    "s3-radosgw": in_radosgw,
+    "s3-radosgw-tls": in_radosgw_by_tls,
 }
 
 

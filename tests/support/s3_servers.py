@@ -11,6 +11,8 @@ from moto.server import ThreadedMotoServer
 from fintts_store.s3_address import S3Address
 
 BUCKET = "fintts-test"
+KEY, SECRET = "testing", "only-on-loopback"
+"""moto takes any, radosgw this one alone"""
 
 
 @contextmanager
