@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := cli cost store remote_trainer task_templates
 
-.PHONY: install servers demo test check unit bench clean
+.PHONY: install servers demo test check unit chaos bench clean
 
 install: .venv/installed
 
@@ -33,6 +33,11 @@ servers:
 
 unit: install servers
 	$(BIN)/pytest
+
+# Kills a committing process N times at random moments, against a real object store.
+N ?= 300
+chaos: install servers
+	CHAOS_KILLS=$(N) $(BIN)/pytest tests/store/test_store_chaos.py
 
 bench: install
 	$(BIN)/python benchmarks/cli.py

@@ -232,6 +232,10 @@ def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
     # This claim has written nothing there yet: what is unfinished is a killed instance's.
     store.discard_unfinished(layout.commits_prefix(run))
     store.discard_unfinished(layout.metrics_prefix(run))
+    # Of a checkpoint whose first file never arrived there is no folder to be found below.
+    store.discard_unfinished(
+        layout.checkpoints_prefix(run), spare=lambda key: not _is_lower(run, key, claim)
+    )
     for folder in store.folders(layout.checkpoints_prefix(run)):
         try:
             name = layout.parse_commit_name(f"{folder}.json")
@@ -243,6 +247,11 @@ def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
             _delete_all(store, prefix)
             cleared.append(name)
     return cleared
+
+
+def _is_lower(run: str, key: str, claim: int) -> bool:
+    theirs = layout.claim_of(run, key)
+    return theirs is not None and theirs < claim
 
 
 def _bury(store: Store, run: str, name: CommitName, claim: int, committed: set[str]) -> bool:

@@ -16,6 +16,7 @@ from fintts_store.store import (
     Names,
     check_key,
     check_prefix,
+    nobody,
 )
 
 _WRITE_ATTEMPTS = 20
@@ -83,8 +84,10 @@ class DirectoryStore:
             path.unlink(missing_ok=True)
         self._remove_empty(path.parent)
 
-    def discard_unfinished(self, prefix: str) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         for path in self._temporary(check_prefix(prefix)):
+            if spare(self._key_meant(path)):
+                continue
             with explained(path):
                 path.unlink(missing_ok=True)
             self._remove_empty(path.parent)

@@ -135,6 +135,15 @@ def commit_key(run: str, name: CommitName) -> str:
     return f"{commits_prefix(run)}{name.text}.json"
 
 
+def claim_of(run: str, key: str) -> int | None:
+    """The claim under which a checkpoint's file was written; None for a file of somebody else."""
+    folder = key.removeprefix(checkpoints_prefix(run)).partition("/")[0]
+    try:
+        return parse_commit_name(f"{folder}.json").claim
+    except InvalidKey:
+        return None
+
+
 def parse_commit_name(text: str) -> CommitName:
     """The inverse of `CommitName.text` with `.json` behind it. Raises InvalidKey."""
     match = _COMMIT.fullmatch(text)

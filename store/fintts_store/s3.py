@@ -4,7 +4,7 @@ The only file that imports boto3, which takes a third of a second: it is importe
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from fintts_store.store import (
     check_key,
     check_prefix,
     is_relative_name,
+    nobody,
 )
 
 if TYPE_CHECKING:
@@ -140,14 +141,16 @@ class S3Store:
         with explained_by_s3(self._address, key):
             self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
-    def discard_unfinished(self, prefix: str) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         with explained_by_s3(self._address):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=self._prefix(prefix)
             )
             for page in pages:
                 for upload in page.get("Uploads", []):
-                    self._abort(upload.get("Key", ""), upload.get("UploadId", ""))
+                    name = upload.get("Key", "")
+                    if not spare(name.removeprefix(self._address.prefix)):
+                        self._abort(name, upload.get("UploadId", ""))
 
     def _abort(self, name: str, upload: str) -> None:
         try:

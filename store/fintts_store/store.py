@@ -1,6 +1,6 @@
 """The Store Protocol: what every store does, in words that its contract tests check."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -22,6 +22,11 @@ class Entry:
 # Inside the Protocol `list` is the method, so the type needs a name of its own.
 Entries: TypeAlias = list[Entry]
 Names: TypeAlias = list[str]
+
+
+def nobody(_key: str) -> bool:
+    """Spares no key."""
+    return False
 
 
 class Store(Protocol):
@@ -72,10 +77,11 @@ class Store(Protocol):
         """Removes the key; a key that is not there counts as removed."""
         ...
 
-    def discard_unfinished(self, prefix: str) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         """Frees what writes to keys with this prefix left behind when they were killed.
 
-        A write to such a key that is still going on may fail by it.
+        Keys for which `spare` is true are left alone. A write to another such key that is still
+        going on may fail by it.
         """
         ...
 

@@ -13,7 +13,7 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store import s3
 from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans, list_manifests
 from fintts_store.errors import (
     CheckpointCorrupt,
     KeyExists,
@@ -219,6 +219,26 @@ def test_what_a_killed_upload_left_is_discarded(rig: Rig, moto_endpoint: str) ->
     rig.store.discard_unfinished("runs/a/")
     left = client.list_multipart_uploads(Bucket=address.bucket)["Uploads"]
     assert [upload["Key"] for upload in left] == [address.prefix + "runs/b/x"]
+
+
+def test_a_killed_instance_s_first_upload_is_discarded_and_a_newer_one_s_is_not(
+    rig: Rig, moto_endpoint: str
+) -> None:
+    """There is no object yet, and so no folder, in which anybody could look for it."""
+    client = boto3.client("s3", endpoint_url=moto_endpoint)
+    address = S3Address.parse(rig.direct.url)
+    keys = [
+        f"runs/{RUN}/checkpoints/{claim}-000000100-0123abcd/adapter"
+        for claim in ("000001", "000003")
+    ]
+    for key in [*keys, f"runs/{RUN}/checkpoints/notes/mine"]:
+        client.create_multipart_upload(Bucket=address.bucket, Key=address.prefix + key)
+    clean_up_orphans(rig.store, RUN, claim=2)
+    left = client.list_multipart_uploads(Bucket=address.bucket)["Uploads"]
+    assert {upload["Key"].removeprefix(address.prefix) for upload in left} == {
+        keys[1],
+        f"runs/{RUN}/checkpoints/notes/mine",
+    }
 
 
 # --- the protocol over it -----------------------------------------------------------------------

@@ -1,43 +1,88 @@
 """Takes the next claim of a run, goes on from its newest checkpoint and commits until it is killed.
 
-Prints a step when its commit is reported: what is printed may not be lost.
+    python commit_for_ever.py STORE FOLDER [COUNT]
+
+With the trainer's own uploader. Prints `ready`, and a step when its commit is reported: what is
+printed may not be lost. With COUNT it ends by itself after so many, all of them committed.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
+import shutil
 import sys
 from pathlib import Path
 
+from fintts_store import s3
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans
-from fintts_store.directory import DirectoryStore
 from fintts_store.durable import durable_directory
+from fintts_store.errors import StoreError
+from fintts_store.manifest import Manifest
+from fintts_store.opening import open_store
 from fintts_store.restore import restore_newest
+from fintts_store.uploader import Uploader
 
 RUN = "tiny"
+KEEP_LAST = 3
+MB = 1024 * 1024
+SMALL_BYTES, LARGE_BYTES = 20_000, 6 * MB
+"""The large one goes to S3 in parts"""
 
 
-def main(folder: Path) -> None:
-    store = DirectoryStore(folder / "store")
+def value_of(step: int) -> float:
+    """Pseudo-random, so that the best checkpoint is often an old one."""
+    return float((step * 7) % 13)
+
+
+def content_of(step: int) -> dict[str, bytes]:
+    """The files of a step's checkpoint, from nothing but the step."""
+    generator = random.Random(step)
+    return {
+        "adapter": generator.randbytes(SMALL_BYTES),
+        "optimizer": generator.randbytes(LARGE_BYTES if step % 5 == 0 else SMALL_BYTES),
+        "state.json": json.dumps({"step": step}).encode(),
+    }
+
+
+def main(url: str, folder: Path, count: int | None) -> None:
+    s3.SINGLE_PUT_BELOW = s3.PART_BYTES = 5 * MB
+    store = open_store(url)
     claim = take_claim(store, RUN, "child")
     clean_up_orphans(store, RUN, claim)
-    newest = restore_newest(store, RUN, folder / "resumed", lambda _manifest, _error: sys.exit(9))
-    committer = Committer(store, RUN, claim, keep_last=3, keep_best=True)
+    newest = restore_newest(store, RUN, folder / "resumed", lambda _name, _error: sys.exit(9))
+    committer = Committer(store, RUN, claim, keep_last=KEEP_LAST, keep_best=True)
     committer.resume_point = newest.id if newest else None
-    step = newest.step if newest else 0
-    while True:
-        step += 1
+    uploader = Uploader(committer, lambda: None, report, complain)
+    tell("ready")
+    first = newest.step + 1 if newest else 1
+    for step in itertools.islice(itertools.count(first), count):
         local = folder / "local" / f"checkpoint-{step}"
+        shutil.rmtree(local, ignore_errors=True)
         with durable_directory(local) as target:
-            (target / "adapter").write_bytes(f"adapter {step}".encode() * 100)
-            (target / "state.json").write_text(json.dumps({"step": step}))
-        value = float((step * 7) % 13)
-        committer.commit(local, CheckpointFacts(step, "c", "b", "val/loss", "min", value))
-        sys.stdout.write(f"{step}\n")
-        sys.stdout.flush()
-        committer.rotate()
+            for name, data in content_of(step).items():
+                (target / name).write_bytes(data)
+        facts = CheckpointFacts(step, "c", "b", "val/loss", "min", value_of(step))
+        uploader.submit(local, facts, must_leave=lambda: False)
+    if not uploader.drain(60):
+        sys.exit(8)
+    uploader.close()
+
+
+def report(manifest: Manifest) -> None:
+    tell(str(manifest.step))
+
+
+def complain(error: StoreError) -> None:
+    sys.stderr.write(f"{error.message}\n")
+
+
+def tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fintts_store.errors import KeyExists, KeyNotFound, StoreError
-from fintts_store.store import CHUNK_BYTES, Entries, Entry, Names, Store, check_key, check_prefix
+from fintts_store.store import (
+    CHUNK_BYTES,
+    Entries,
+    Entry,
+    Names,
+    Store,
+    check_key,
+    check_prefix,
+    nobody,
+)
 
 
 class MemoryStore:
@@ -57,7 +66,7 @@ class MemoryStore:
         with self._lock:
             self._content.pop(check_key(key), None)
 
-    def discard_unfinished(self, prefix: str) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         check_prefix(prefix)
 
     @staticmethod
@@ -106,8 +115,8 @@ class BreakingStore:
         self._count()
         self._store.delete(key)
 
-    def discard_unfinished(self, prefix: str) -> None:
-        self._store.discard_unfinished(prefix)
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
+        self._store.discard_unfinished(prefix, spare)
 
     def _count(self) -> None:
         if self.writes_left == 0:

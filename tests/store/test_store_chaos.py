@@ -1,0 +1,105 @@
+"""SIGKILL at random moments, a real process, a real object store: nothing torn, nothing lost.
+
+`make chaos N=300` kills more often than the test suite does.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+
+from commit_for_ever import KEEP_LAST, RUN, content_of, value_of
+from fintts_store.s3_address import S3Address
+from radosgw import Radosgw
+from s3_servers import make_bucket
+from store_verifier import Commit, orphans, verify
+
+KILLS = int(os.environ.get("CHAOS_KILLS", "60"))
+SCRIPT = Path(__file__).parents[1] / "support" / "commit_for_ever.py"
+MOMENTS = random.Random(5)
+STARTING_SHARE = 0.2
+"""of the kills come while the process still starts"""
+
+
+@dataclass
+class Bucket:
+    """The store from outside, by boto3 alone."""
+
+    address: S3Address
+
+    def __post_init__(self) -> None:
+        self._client = boto3.client("s3", endpoint_url=self.address.endpoint_url)
+
+    def keys(self) -> list[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.address.bucket)
+        found = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return [key.removeprefix(self.address.prefix) for key in found]
+
+    def read(self, key: str) -> bytes:
+        response = self._client.get_object(
+            Bucket=self.address.bucket, Key=self.address.prefix + key
+        )
+        return response["Body"].read()
+
+    def uploads(self) -> int:
+        """Multipart uploads that are neither finished nor aborted."""
+        return len(
+            self._client.list_multipart_uploads(Bucket=self.address.bucket).get("Uploads", [])
+        )
+
+    def verified(self) -> list[Commit]:
+        return verify(self.keys(), self.read, RUN)
+
+
+def killed_at_some_moment(address: S3Address, folder: Path) -> int:
+    """The highest step that a process reported before its SIGKILL; 0 if none."""
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), address.url, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        if MOMENTS.random() > STARTING_SHARE:
+            assert child.stdout.readline() == "ready\n"
+        time.sleep(MOMENTS.uniform(0.0, 0.8))
+        child.kill()
+        reported = [line for line in child.stdout.read().split() if line != "ready"]
+    return max(map(int, reported), default=0)
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+def test_kills_at_random_moments_lose_nothing(gateway: Radosgw, tmp_path: Path) -> None:
+    bucket = Bucket(make_bucket(gateway.url, f"chaos-{secrets.token_hex(4)}"))
+    last_reported = 0
+    for _ in range(KILLS):
+        last_reported = max(last_reported, killed_at_some_moment(bucket.address, tmp_path))
+        commits = bucket.verified()
+        if last_reported:
+            assert commits, "something can be restored at all times"
+            assert commits[-1].step >= last_reported, "a reported commit is there"
+    assert last_reported > KILLS, "the processes had time to work"
+
+    subprocess.run(
+        [sys.executable, str(SCRIPT), bucket.address.url, str(tmp_path), "6"], check=True
+    )
+    commits = bucket.verified()
+    assert orphans(bucket.keys(), commits, RUN) == set()
+    assert bucket.uploads() == 0
+    last = [commit.step for commit in commits][-KEEP_LAST:]
+    assert last == list(range(last[-1] - KEEP_LAST + 1, last[-1] + 1))
+    assert len(commits) <= KEEP_LAST + 2, "the last, the best, and the one that was resumed from"
+    assert min(commit.value for commit in commits) == min(
+        value_of(step) for step in range(1, last[-1] + 1)
+    )
+    newest = f"runs/{RUN}/checkpoints/{commits[-1].name}/"
+    assert {name: bucket.read(newest + name) for name in content_of(1)} == content_of(last[-1])
