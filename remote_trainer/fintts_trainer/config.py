@@ -7,13 +7,21 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Target = Literal["attention", "mlp", "embeddings", "heads"]
 Monitor = Literal["val/loss", "train/loss", "val/top5_accuracy"]
 Precision = Literal["auto", "fp32", "bf16"]
 
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+def _a_number(value: object) -> object:
+    """YAML's `true` would count as 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"a number is needed, not {str(value).lower()}")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1, le=1_000_000_000)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from fintts_store.durable import write_file
 from fintts_trainer.data_check import CODES, TEXT, check_folder, read_codes, read_text
 from fintts_trainer.errors import DataProblem
 
@@ -48,6 +49,7 @@ def pack_folder(
 
     Raises:
         DataProblem: a file of the folder cannot be trained on.
+        StoreError: the target cannot be written; nothing of it is left there.
     """
     report = check_folder(folder, shape)
     report.refuse_problems()
@@ -68,11 +70,8 @@ def pack_folder(
         metadata={"format": FORMAT},
     )
     sha256 = hashlib.sha256(content).hexdigest()
-    target_folder.mkdir(parents=True, exist_ok=True)
     path = target_folder / f"{sha256}.safetensors"
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    write_file(path, content)
     return PackedDataset(path, sha256, len(content), len(names), report.frames)
 
 

@@ -166,6 +166,7 @@ def test_an_empty_file_and_an_empty_section_are_defaults(own_folder: Path) -> No
             " (fintts.yaml:1)",
             "fintts init",
         ),
+        ("training: {batch_size: true}\n", "batch_size: a number is needed, not true", ""),
         ("training:\n  max_steps: -5\n", "but is -5 (fintts.yaml:2)", ""),
         ("training: {learning_rate: .nan}\n", "training.learning_rate should be", ""),
         ("budget_usd: -1\n", "budget_usd should be greater than or equal to 0", ""),

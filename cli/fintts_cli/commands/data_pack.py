@@ -25,6 +25,7 @@ def pack(
     from fintts_cli.errors import ConfigError
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.units import size
+    from fintts_store.errors import StoreError
     from fintts_trainer.pack import pack_folder
 
     terminal = Terminal(json=json, quiet=quiet)
@@ -33,8 +34,8 @@ def pack(
         raise ConfigError("no data folder was given", "name it: `fintts data pack DIR`")
     try:
         packed = pack_folder(settings.data, to, base_shape(settings, terminal))
-    except OSError as error:
-        raise ConfigError(f"{to} cannot be written: {error.strerror}") from None
+    except StoreError as error:
+        raise ConfigError(error.message, "name another folder by --to") from None
     if json:
         content = {
             "path": str(packed.path),
