@@ -214,7 +214,7 @@ def _memory(known: Known, shape: ModelShape) -> MemoryModel:
     rows = workload.frames * shape.num_codebooks
     slow = (workload.text_tokens + workload.frames) * shape.slow.dim * shape.slow.layers
     fast = rows * shape.fast.dim * shape.fast.layers
-    logits = 4 * workload.frames * shape.vocab_size + 4 * rows * shape.codebook_size
+    logits = 4 * workload.frames * shape.vocab_size + 4 * rows * shape.code_choices
     return MemoryModel(
         weights_bytes=2 * shape.parameters,
         adapter_bytes=adapter,
@@ -225,4 +225,4 @@ def _memory(known: Known, shape: ModelShape) -> MemoryModel:
 
 
 def _heads(shape: ModelShape) -> tuple[Head, ...]:
-    return (Head("vocabulary", shape.vocab_size), Head("codebook", shape.codebook_size))
+    return (Head("vocabulary", shape.vocab_size), Head("codebook", shape.code_choices))

@@ -132,7 +132,7 @@ def _build(desk: Desk) -> Bench:
         f"adapter of {adapted:,} parameters on {base.shape.parameters:,} frozen ones; "
         f"{accelerator.device}"
     )
-    guess = uniform_guess(base.shape.vocab_size, base.shape.codebook_size)
+    guess = uniform_guess(base.shape.vocab_size, base.shape.code_choices)
     tell(f"a uniform guess has loss {guess['loss']:.3f}")
     return Bench(
         desk=desk,

@@ -75,13 +75,14 @@ def collate(examples: Sequence[Example]) -> Batch:
     width = max(example.length for example in examples) - 1
     rows = examples[0].tokens.shape[0]
     inputs = torch.zeros((len(examples), rows, width), dtype=torch.int64)
-    labels = torch.zeros_like(inputs)
-    labels[:, 0] = IGNORE
+    labels = torch.full_like(inputs, IGNORE)
     for row, example in enumerate(examples):
         tokens = torch.from_numpy(example.tokens)
-        first = example.text_length - 1
-        inputs[row, :, : example.length - 1] = tokens[:, :-1]
-        labels[row, :, first : example.length - 1] = tokens[:, first + 1 :]
+        first, last = example.text_length - 1, example.length - 1
+        inputs[row, :, :last] = tokens[:, :-1]
+        labels[row, :, first:last] = tokens[:, first + 1 :]
+        if not example.end_has_codes:
+            labels[row, 1:, last - 1] = IGNORE
     return Batch(inputs, labels)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fintts_trainer.csm_config import CsmConfigFile, CsmDepthFile
 from fintts_trainer.errors import BaseModelProblem
 
 if TYPE_CHECKING:
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 
     from fintts_trainer.config import Target
 
-FISH = "fish"
+FISH, CSM = "fish", "csm"
+FISH_MODEL_TYPE, CSM_MODEL_TYPE = "dual_ar", "csm"
 AGAIN = "download the base model again"
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 4
 """Forward 2, gradient of the activations 2; a frozen weight needs no gradient of its own."""
@@ -66,7 +70,6 @@ class FishConfigFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    model_type: str
     vocab_size: int = Field(ge=1)
     n_layer: int = Field(ge=1)
     n_head: int = Field(ge=1)
@@ -96,6 +99,33 @@ class FishConfigFile(BaseModel):
     fast_attention_qk_norm: bool | None = None
 
 
+class ModelKind(BaseModel):
+    """The key of config.json that says which of the families it is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What is around the two stacks.
+
+    Attributes:
+        embeddings: (inputs, outputs) of what an adapter on the embeddings changes.
+        heads: the same of the heads; one that is tied, or is no module, is not among them.
+        parameters: of all embeddings, heads and projections; what is tied is counted once.
+        weights_per_label: that a label on row 0 costs, beyond the slow stack.
+        weights_per_frame: that all codes of a frame cost, beyond the fast stack.
+    """
+
+    embeddings: tuple[tuple[int, int], ...]
+    heads: tuple[tuple[int, int], ...]
+    parameters: int
+    weights_per_label: int
+    weights_per_frame: int
+
+
 @dataclass(frozen=True, slots=True)
 class ModelShape:
     """A dual-AR text-to-semantic model: a slow stack over time, a fast one over the codebooks."""
@@ -103,16 +133,24 @@ class ModelShape:
     family: str
     """which of fintts_trainer.families reads the folder"""
     vocab_size: int
+    """what row 0 is chosen from; with CSM that is the first codebook"""
     codebook_size: int
+    """the codes that may occur in the data"""
+    code_choices: int
+    """what a code is chosen from: with CSM a few more, for the end and for padding"""
     num_codebooks: int
+    end_has_codes: bool
+    """whether the end is a frame, whose codes are predicted too"""
     slow: StackShape
     fast: StackShape
-    tied_head: bool
-    scaled_embeddings: bool
-    norm_fast_input: bool
-    rope_base: float
-    norm_eps: float
+    ends: Ends
     max_seq_len: int
+    # What Fish Speech's models differ in. CSM's blocks take theirs from its own config.json.
+    tied_head: bool = False
+    scaled_embeddings: bool = False
+    norm_fast_input: bool = False
+    rope_base: float = 10_000
+    norm_eps: float = 1e-5
 
     @classmethod
     def read(cls, folder: Path) -> ModelShape:
@@ -126,40 +164,16 @@ class ModelShape:
 
     @classmethod
     def load(cls, content: object, source: str = "config.json") -> ModelShape:
-        """From the parsed config.json of v1.5, OpenAudio S1-mini and their like."""
-        try:
-            config = FishConfigFile.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            what = f"{key}: {first['msg']}" if key else "it is no table of keys and values"
-            raise BaseModelProblem(f"{source}: {what}", AGAIN) from None
-        _refuse_unsupported(config, source)
-        return cls(
-            family=FISH,
-            vocab_size=config.vocab_size,
-            codebook_size=config.codebook_size,
-            num_codebooks=config.num_codebooks,
-            slow=_slow_stack(config),
-            fast=_fast_stack(config),
-            tied_head=config.tie_word_embeddings,
-            scaled_embeddings=config.scale_codebook_embeddings,
-            norm_fast_input=config.norm_fastlayer_input,
-            rope_base=config.rope_base,
-            norm_eps=config.norm_eps,
-            max_seq_len=config.max_seq_len,
-        )
+        """From the parsed config.json of Fish Speech 1.5, OpenAudio S1-mini, CSM and their like."""
+        shape = _shape(content, source)
+        for stack in (shape.slow, shape.fast):
+            _refuse_impossible(stack, source)
+        return shape
 
     @property
     def parameters(self) -> int:
-        """All frozen parameters, the tied head counted once."""
-        embeddings = self.vocab_size * self.slow.dim
-        codebook_embeddings = self.codebook_size * self.num_codebooks * self.slow.dim
-        fast_ends = 2 * self.codebook_size * self.fast.dim
-        head = 0 if self.tied_head else embeddings
-        project = 0 if self.slow.dim == self.fast.dim else (self.slow.dim + 1) * self.fast.dim
-        stacks = self.slow.parameters + self.fast.parameters
-        return embeddings + codebook_embeddings + fast_ends + head + project + stacks
+        """All frozen parameters, without a codec; what is tied is counted once."""
+        return self.slow.parameters + self.fast.parameters + self.ends.parameters
 
     def lora_parameters(self, rank: int, targets: Iterable[Target]) -> int:
         """Parameters of an adapter: rank × (inputs + outputs) for each adapted matrix.
@@ -172,14 +186,11 @@ class ModelShape:
         return rank * sum(inputs + outputs for inputs, outputs in shapes)
 
     def _adapted(self, target: Target) -> list[tuple[int, int]]:
-        slow, fast = self.slow, self.fast
         if target == "embeddings":
-            codes = self.codebook_size * self.num_codebooks
-            ends = [(self.vocab_size, slow.dim), (codes, slow.dim)]
-            return [*ends, (self.codebook_size, fast.dim)]
+            return list(self.ends.embeddings)
         if target == "heads":
-            text_head = [] if self.tied_head else [(slow.dim, self.vocab_size)]
-            return [*text_head, (fast.dim, self.codebook_size)]
+            return list(self.ends.heads)
+        slow, fast = self.slow, self.fast
         return slow.linears[target] * slow.layers + fast.linears[target] * fast.layers
 
     def training_flops(self, text_tokens: float, frames: float) -> float:
@@ -190,21 +201,17 @@ class ModelShape:
         (causal). 12.9 TFLOP for 8 × (300 frames + 100 text tokens) of S1-mini, 13.0 with the
         adapter's own, which are left out.
         """
-        length = text_tokens + frames
-        rows = frames * self.num_codebooks
-        per_token = FLOPS_PER_PARAMETER_AND_TOKEN
-        linear = per_token * self.slow.linear_parameters * length
-        head = per_token * self.vocab_size * self.slow.dim * (frames + 1)
-        fast_weights = self.fast.linear_parameters + self.codebook_size * self.fast.dim
-        fast = per_token * fast_weights * rows
-        attention = _attention_flops(self.slow, length)
-        return (
-            linear
-            + head
-            + fast
-            + attention
-            + frames * _attention_flops(self.fast, self.num_codebooks)
+        length, labels = text_tokens + frames, frames + 1
+        coded = labels if self.end_has_codes else frames
+        weights = (
+            self.slow.linear_parameters * length
+            + self.ends.weights_per_label * labels
+            + self.fast.linear_parameters * self.num_codebooks * coded
+            + self.ends.weights_per_frame * coded
         )
+        attention = _attention_flops(self.slow, length)
+        attention += coded * _attention_flops(self.fast, self.num_codebooks)
+        return FLOPS_PER_PARAMETER_AND_TOKEN * weights + attention
 
 
 def read_text(path: Path) -> str:
@@ -218,8 +225,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise BaseModelProblem(
             f"the base model folder {path.parent} has no {path.name}",
-            "give the folder that holds config.json, model.pth, tokenizer.tiktoken and "
-            "special_tokens.json",
+            "give the folder that holds config.json, the weights and the tokenizer",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BaseModelProblem(f"{path} cannot be read: {error}", AGAIN) from None
@@ -240,6 +246,72 @@ def read_json(path: Path) -> object:
 
 def _attention_flops(stack: StackShape, length: float) -> float:
     return 6 * stack.layers * stack.heads * stack.head_dim * length**2
+
+
+def _shape(content: object, source: str) -> ModelShape:
+    kind = _validated(ModelKind, content, source).model_type
+    if kind == FISH_MODEL_TYPE:
+        return _fish_shape(_validated(FishConfigFile, content, source), source)
+    if kind == CSM_MODEL_TYPE:
+        return _csm_shape(_validated(CsmConfigFile, content, source))
+    raise BaseModelProblem(
+        f"{source}: model_type is {kind!r}, not {FISH_MODEL_TYPE!r} or {CSM_MODEL_TYPE!r}",
+        "this version fine-tunes Fish Speech 1.5, OpenAudio S1-mini and CSM",
+    )
+
+
+def _validated(schema: type[Schema], content: object, source: str) -> Schema:
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "value_error":  # two keys that contradict each other
+            said = first["msg"].removeprefix("Value error, ")
+            raise BaseModelProblem(f"{source}: {said}") from None
+        key = ".".join(str(part) for part in first["loc"])
+        what = f"{key}: {first['msg']}" if key else "it is no table of keys and values"
+        raise BaseModelProblem(f"{source}: {what}", AGAIN) from None
+
+
+def _fish_shape(config: FishConfigFile, source: str) -> ModelShape:
+    _refuse_biases(config, source)
+    slow, fast = _slow_stack(config), _fast_stack(config)
+    return ModelShape(
+        family=FISH,
+        vocab_size=config.vocab_size,
+        codebook_size=config.codebook_size,
+        code_choices=config.codebook_size,
+        num_codebooks=config.num_codebooks,
+        end_has_codes=False,
+        slow=slow,
+        fast=fast,
+        ends=_fish_ends(config, slow, fast),
+        max_seq_len=config.max_seq_len,
+        tied_head=config.tie_word_embeddings,
+        scaled_embeddings=config.scale_codebook_embeddings,
+        norm_fast_input=config.norm_fastlayer_input,
+        rope_base=config.rope_base,
+        norm_eps=config.norm_eps,
+    )
+
+
+def _fish_ends(config: FishConfigFile, slow: StackShape, fast: StackShape) -> Ends:
+    text, codes = config.vocab_size * slow.dim, config.codebook_size * config.num_codebooks
+    embeddings = (
+        (config.vocab_size, slow.dim),
+        (codes, slow.dim),
+        (config.codebook_size, fast.dim),
+    )
+    text_head = () if config.tie_word_embeddings else ((slow.dim, config.vocab_size),)
+    heads = (*text_head, (fast.dim, config.codebook_size))
+    project = 0 if slow.dim == fast.dim else (slow.dim + 1) * fast.dim
+    return Ends(
+        embeddings=embeddings,
+        heads=heads,
+        parameters=project + sum(inputs * outputs for inputs, outputs in (*embeddings, *heads)),
+        weights_per_label=text,
+        weights_per_frame=codes * fast.dim,
+    )
 
 
 def _slow_stack(config: FishConfigFile) -> StackShape:
@@ -279,14 +351,7 @@ def _refuse_impossible(stack: StackShape, source: str) -> None:
         )
 
 
-def _refuse_unsupported(config: FishConfigFile, source: str) -> None:
-    if config.model_type != "dual_ar":
-        raise BaseModelProblem(
-            f"{source}: model_type is {config.model_type!r}, not 'dual_ar'",
-            "this version fine-tunes Fish Speech 1.5 and OpenAudio S1-mini",
-        )
-    for stack in (_slow_stack(config), _fast_stack(config)):
-        _refuse_impossible(stack, source)
+def _refuse_biases(config: FishConfigFile, source: str) -> None:
     biases = (
         config.attention_qkv_bias,
         config.attention_o_bias,
@@ -295,3 +360,50 @@ def _refuse_unsupported(config: FishConfigFile, source: str) -> None:
     )
     if any(biases):
         raise BaseModelProblem(f"{source}: attention biases are not supported")
+
+
+def _csm_shape(config: CsmConfigFile) -> ModelShape:
+    depth = config.depth_decoder_config
+    slow, fast = _csm_stack(config), _csm_stack(depth)
+    return ModelShape(
+        family=CSM,
+        vocab_size=config.vocab_size,
+        codebook_size=config.codec_config.codebook_size,
+        code_choices=config.vocab_size,
+        num_codebooks=config.num_codebooks,
+        end_has_codes=True,
+        slow=slow,
+        fast=fast,
+        ends=_csm_ends(config, slow, fast),
+        max_seq_len=config.max_position_embeddings,
+    )
+
+
+def _csm_stack(config: CsmConfigFile | CsmDepthFile) -> StackShape:
+    heads = config.num_attention_heads
+    return StackShape(
+        layers=config.num_hidden_layers,
+        dim=config.hidden_size,
+        heads=heads,
+        kv_heads=config.num_key_value_heads or heads,
+        head_dim=config.head_dim or config.hidden_size // heads,
+        intermediate=config.intermediate_size,
+        qk_norm=False,
+    )
+
+
+def _csm_ends(config: CsmConfigFile, slow: StackShape, fast: StackShape) -> Ends:
+    """The depth decoder embeds codes in the backbone's size, and projects them to its own. Its
+    heads, one for each codebook but the first, are one parameter and no module: not adapted."""
+    audio = (config.num_codebooks * config.vocab_size, slow.dim)
+    text, head = (config.text_vocab_size, slow.dim), (slow.dim, config.vocab_size)
+    once = (text, audio, head) if config.tie_codebooks_embeddings else (text, audio, audio, head)
+    codebooks_head = (config.num_codebooks - 1) * fast.dim * config.vocab_size
+    project = slow.dim * fast.dim
+    return Ends(
+        embeddings=(text, audio, audio),
+        heads=(head,),
+        parameters=codebooks_head + project + sum(inputs * outputs for inputs, outputs in once),
+        weights_per_label=slow.dim * config.vocab_size,
+        weights_per_frame=codebooks_head + config.num_codebooks * project,
+    )

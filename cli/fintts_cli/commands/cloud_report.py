@@ -76,4 +76,4 @@ def _uniform_guess(runs: "RunStore", record: "RunRecord") -> float | None:
     except KeyNotFound:
         return None
     shape = ModelShape.load(json.loads(text))
-    return uniform_guess(shape.vocab_size) + uniform_guess(shape.codebook_size)
+    return uniform_guess(shape.vocab_size) + uniform_guess(shape.code_choices)

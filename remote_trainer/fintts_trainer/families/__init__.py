@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.shape import ModelShape
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     from fintts_trainer.families.base import BaseModel, BaseModelFamily
 
-FAMILIES: dict[str, BaseModelFamily] = {family.name: family for family in (FishFamily(),)}
+FAMILIES: dict[str, BaseModelFamily] = {
+    family.name: family for family in (FishFamily(), CsmFamily())
+}
 
 
 def open_base(folder: Path) -> BaseModel:

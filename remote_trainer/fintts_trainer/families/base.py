@@ -1,8 +1,10 @@
 """What the trainer knows of a base model, whatever its family: utterances, batches, predictions.
 
 Every family here is a dual autoregressive model: one network reads text and frames along time and
-predicts row 0, the next token; a smaller one predicts the other codes of a frame from the first
-one's hidden state. To add a family, obey `BaseModelFamily` and join its contract test.
+predicts row 0, the next token; a smaller one predicts the codes of that frame on the other rows
+from the first one's hidden state. Whether row 0 of a frame is a token of its own (Fish Speech) or
+its first code (CSM), and whether the end is one token or a whole frame, is the family's affair.
+To add a family, obey `BaseModelFamily` and join its contract test.
 """
 
 from __future__ import annotations
@@ -34,12 +36,15 @@ class Example:
 
     Attributes:
         tokens: int64 [rows, T]; row 0 holds what the first network reads and predicts, the others
-            the codes that the second one predicts, and 0 where there is no frame.
+            the codes that the second one predicts, and 0 where there is no frame. The last
+            position is the end.
         text_length: positions before the first frame; they carry no label.
+        end_has_codes: whether the end is a frame, whose codes are labels as well.
     """
 
     tokens: npt.NDArray[np.int64]
     text_length: int
+    end_has_codes: bool
 
     @property
     def length(self) -> int:
@@ -53,8 +58,8 @@ class Batch:
 
     Attributes:
         inputs: int64 [batch, rows, T].
-        labels: int64 [batch, rows, T]; what follows each input. Row 0 is IGNORE where there is no
-            label: at text and at padding.
+        labels: int64 [batch, rows, T]; what follows each input, IGNORE where there is no label: at
+            text, at padding and, in the rows beyond the first, at an end without codes.
     """
 
     inputs: Tensor
@@ -67,9 +72,8 @@ class Batch:
 
     @property
     def code_count(self) -> int:
-        """Codes to predict: one a frame and row beyond the first."""
-        sentences, rows = self.labels.shape[:2]
-        return (self.label_count - sentences) * (rows - 1)
+        """Labels of the rows beyond the first: the codes to predict."""
+        return int((self.labels[:, 1:] != IGNORE).sum())
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

@@ -26,4 +26,4 @@ def encode(tokenizer: FishTokenizer, text: str, codes: npt.NDArray[np.int64]) ->
     tokens[0, start:stop] = codes[0] + tokenizer.semantic_begin_id
     tokens[1:, start:stop] = codes
     tokens[0, stop] = tokenizer.end_id
-    return Example(tokens, text_length=start)
+    return Example(tokens, text_length=start, end_has_codes=False)

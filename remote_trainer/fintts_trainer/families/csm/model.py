@@ -1,0 +1,113 @@
+"""CSM for training: transformers' backbone and depth decoder, and the embedding between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
+from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
+
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.families.base import IGNORE, Batch, Predictions
+from fintts_trainer.shape import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What the two stacks do not read. transformers warns of text ids beyond the audio vocabulary.
+UNREAD = dict.fromkeys(
+    ("pad_token_id", "bos_token_id", "audio_token_id", "audio_eos_token_id", "codec_config")
+)
+
+
+class CsmDualAR(nn.Module):
+    """The modules of CsmForConditionalGeneration under its names, without the codec.
+
+    So an adapter has the same names in both. The loss is the original's with one difference: the
+    depth decoder is trained on all frames, where the original draws one in sixteen at random to
+    save memory. Its expected gradient is the same, and its noise less.
+    """
+
+    def __init__(self, config: CsmConfig) -> None:
+        super().__init__()
+        self.text_vocab_size = config.text_vocab_size
+        self.embed_text_tokens = nn.Embedding(config.text_vocab_size, config.hidden_size)
+        # transformers gives these two no types.
+        self.backbone_model = CsmBackboneModel(config)  # type: ignore[no-untyped-call]
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        depth = config.depth_decoder_config
+        self.depth_decoder = CsmDepthDecoderForCausalLM(depth)  # type: ignore[no-untyped-call]
+
+    def add_tables(self) -> None:
+        """Builds what is computed instead of loaded: in float32, whatever the weights are.
+
+        Call it once, outside of a meta device and after a change of type.
+        """
+        for stack in (self.backbone_model, self.depth_decoder.model):
+            stack.rotary_emb = CsmRotaryEmbedding(cast("CsmConfig", stack.config))
+        embeddings = self.backbone_model.embed_tokens
+        codebooks, size = embeddings.audio_tokens_offsets.numel(), self.lm_head.out_features
+        offsets = torch.arange(codebooks) * size
+        embeddings.audio_tokens_offsets = nn.Buffer(offsets, persistent=False)
+
+    def tie_audio_embeddings(self) -> None:
+        """Makes one parameter of two; each module keeps an adapter of its own."""
+        shared = self.backbone_model.embed_tokens.embed_audio_tokens.weight
+        self.depth_decoder.model.embed_tokens.weight = shared
+
+    def forward(self, batch: Batch) -> Predictions:
+        """Teacher-forced logits, computed at label positions alone."""
+        labelled = batch.labels[:, 0] != IGNORE
+        rows = self._hidden(batch.inputs)[labelled]
+        first = batch.labels[:, 0][labelled] - self.text_vocab_size
+        others = batch.labels[:, 1:].transpose(1, 2)[labelled]
+        code_logits = self._code_logits(rows, first, others)
+        return Predictions(self.lm_head(rows), first, code_logits, others)
+
+    def _hidden(self, inputs: Tensor) -> Tensor:
+        """[batch, codebooks, T] → [batch, T, dim], after the final norm.
+
+        Right padding needs no mask: with causal attention a valid position never sees it.
+        """
+        found = self.backbone_model(inputs_embeds=self._embed(inputs), use_cache=False)
+        return cast("Tensor", found.last_hidden_state)
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        """Embedded text, and at frames the sum of the codes' embeddings."""
+        is_frame = inputs[:, 0] >= self.text_vocab_size
+        text = self.embed_text_tokens(inputs[:, 0].masked_fill(is_frame, 0))
+        codes = inputs.transpose(1, 2)[is_frame]
+        codes[:, 0] -= self.text_vocab_size
+        frames = self.backbone_model.embed_tokens(codes[None])[0]
+        return cast("Tensor", text.masked_scatter(is_frame[..., None], frames.to(text.dtype)))
+
+    def _code_logits(self, rows: Tensor, first: Tensor, others: Tensor) -> Tensor:
+        """Hidden states [frames, dim], codes [frames] and [frames, codebooks - 1] → logits.
+
+        The depth decoder reads the hidden state in the place of its first input, then the codes;
+        nothing follows the last.
+        """
+        place = torch.zeros_like(first)
+        read = torch.cat([torch.stack([place, first], dim=1), others[:, :-1]], dim=1)
+        found = self.depth_decoder(input_ids=read, backbone_last_hidden_state=rows, use_cache=False)
+        return cast("Tensor", found.logits)
+
+
+def build(path: Path) -> CsmDualAR:
+    """A model without weights, from its config.json: on the meta device, so that no memory is
+    spent twice.
+
+    Raises:
+        BaseModelProblem: transformers does not take the configuration.
+    """
+    content = TypeAdapter(dict[str, object]).validate_python(read_json(path))
+    try:
+        config = CsmConfig.from_dict({**content, **UNREAD})
+        with torch.device("meta"):
+            return CsmDualAR(config)
+    # transformers checks in many places, with errors of many kinds.
+    except (ValueError, TypeError, KeyError) as error:
+        raise BaseModelProblem(f"{path} is refused by transformers: {error}") from None

@@ -1,0 +1,39 @@
+"""An utterance as transformers' CsmProcessor has it, for a single speaker.
+
+`<|begin_of_text|>[0]TEXT<|end_of_text|>`, the frames, and a frame whose codes all mean the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fintts_trainer.families.base import Example
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fintts_trainer.csm_config import CsmConfigFile
+    from fintts_trainer.families.csm.tokenizer import CsmTokenizer
+
+SPEAKER = "[0]"
+
+
+def encode(
+    tokenizer: CsmTokenizer, config: CsmConfigFile, text: str, codes: npt.NDArray[np.int64]
+) -> Example:
+    """Builds the prompt around one utterance; codes are int64 [codebooks, frames].
+
+    Row 0 holds the ids of the text and, at frames, text_vocab_size + the first code.
+    """
+    # Speaker and text are split as one string, as the processor does it.
+    words = tokenizer.encode_text(SPEAKER + text)
+    text_ids = [tokenizer.begin_id, *words, tokenizer.end_id]
+    start, stop = len(text_ids), len(text_ids) + codes.shape[1]
+    tokens = np.zeros((codes.shape[0], stop + 1), dtype=np.int64)
+    tokens[0, :start] = text_ids
+    tokens[:, start:stop] = codes
+    tokens[:, stop] = config.codebook_eos_token_id
+    tokens[0, start:] += config.text_vocab_size
+    return Example(tokens, text_length=start, end_has_codes=True)
