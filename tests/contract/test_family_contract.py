@@ -363,6 +363,16 @@ def test_a_base_in_bfloat16_says_almost_the_same(base: BaseModel, examples: list
     assert half.item() == pytest.approx(whole.item(), rel=0.02)
 
 
+def test_tables_stay_exact_in_bfloat16(base: BaseModel) -> None:
+    """Rotary frequencies in bfloat16 would put a position of 400 off by more than half a radian."""
+    half, whole = (dict(base.load(t).named_buffers()) for t in (torch.bfloat16, torch.float32))
+    assert half.keys() == whole.keys()
+    assert half
+    for name, table in whole.items():
+        assert half[name].dtype == table.dtype
+        assert torch.equal(half[name], table)
+
+
 def test_training_lowers_the_loss(base: BaseModel, examples: list[Example]) -> None:
     model = _adapted(base)
     optimizer = torch.optim.AdamW(trainable(model).values(), lr=1e-2)

@@ -152,12 +152,3 @@ def test_tied_embeddings_have_an_adapter_each(tied: Path) -> None:
     counted = sum(parameter.numel() for parameter in trainable(model).values())
     assert counted == base.shape.lora_parameters(2, ("embeddings",))
     assert sum(".depth_decoder." in name for name in trainable(model)) == 2
-
-
-def test_the_tables_stay_exact_in_bfloat16(folder: Path) -> None:
-    """Rotary angles from frequencies in bfloat16 would be off by radians at a far position."""
-    base = CsmFamily().open(folder)
-    half, whole = base.load(torch.bfloat16), base.load(torch.float32)
-    for mine, theirs in zip(half.buffers(), whole.buffers(), strict=True):
-        assert mine.dtype == theirs.dtype
-        assert torch.equal(mine, theirs)

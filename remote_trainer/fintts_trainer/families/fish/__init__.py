@@ -57,8 +57,9 @@ class FishBase:
         """
         model = build(self.shape, self.tokenizer)
         load_into(model, read_state_dict(self.folder))
+        model.to(dtype).requires_grad_(requires_grad=False)
         model.add_tables()
-        return model.to(dtype).requires_grad_(requires_grad=False)
+        return model
 
 
 class FishFamily:

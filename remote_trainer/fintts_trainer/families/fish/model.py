@@ -63,7 +63,10 @@ class DualAR(nn.Module):
         self.fast_head = nn.Linear(fast.dim, size, bias=False)
 
     def add_tables(self) -> None:
-        """Builds what is computed instead of loaded; call it once, outside of a meta device."""
+        """Builds what is computed instead of loaded: exact, whatever type the weights have.
+
+        Call it once, outside of a meta device and after a change of type.
+        """
         shape = self.shape
         for stack, sizes in ((self.slow, shape.slow), (self.fast, shape.fast)):
             stack.add_module("rotary_emb", RoundedRotary(sizes.head_dim, shape.rope_base))
