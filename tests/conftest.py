@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+# Threads of OpenMP spin while they wait for each other: where the machine is busy with anything
+# else, two of them are many times slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from radosgw import Radosgw, missing_programs, radosgw
 from s3_servers import KEY, SECRET, moto_server
 
