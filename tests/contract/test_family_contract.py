@@ -364,7 +364,7 @@ def test_a_base_in_bfloat16_says_almost_the_same(base: BaseModel, examples: list
 
 
 def test_tables_stay_exact_in_bfloat16(base: BaseModel) -> None:
-    """Rotary frequencies in bfloat16 would put a position of 400 off by more than half a radian."""
+    """Rotary frequencies in bfloat16 would put a position of 400 off by 0.46 of a radian."""
     half, whole = (dict(base.load(t).named_buffers()) for t in (torch.bfloat16, torch.float32))
     assert half.keys() == whole.keys()
     assert half
