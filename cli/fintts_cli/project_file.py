@@ -25,6 +25,8 @@ lora:
 training:
   batch_size: 8               # utterances
   gradient_accumulation: 1    # micro-batches a step
+#   tokens_per_micro_batch: 16384  # padding included; cuts the same step as memory needs it
+  bucketing: true             # a step reads utterances of like length: less padding
   max_steps: 3000             # steps
   learning_rate: 0.0001
   warmup_steps: 10            # steps

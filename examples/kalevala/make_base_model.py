@@ -25,7 +25,8 @@ import torch
 
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.schedule import Schedule
-from fintts_trainer.dataset import collate, encode_all, in_batches, samples_of_step
+from fintts_trainer.dataset import collate, in_batches
+from fintts_trainer.encoding import encode_utterances
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.prompt import SPEAKER
@@ -33,6 +34,7 @@ from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN
 from fintts_trainer.families.fish.weights import StateDict, to_fish
 from fintts_trainer.holdout import is_held_out
 from fintts_trainer.losses import evaluate
+from fintts_trainer.order import Order
 from fintts_trainer.pack import pack_folder, read_pack
 
 if TYPE_CHECKING:
@@ -160,7 +162,8 @@ def read_examples(base: FishBase, data: Path) -> tuple[list[Example], list[Examp
     held_out = [is_held_out(name[: len("runo03-0001")], HELD_OUT) for name in pack.names]
     training = [index for index, held in enumerate(held_out) if not held]
     validation = [index for index, held in enumerate(held_out) if held]
-    return encode_all(base, pack, training), encode_all(base, pack, validation)
+    parts = (encode_utterances(base, pack, part) for part in (training, validation))
+    return list(next(parts)), list(next(parts))
 
 
 def new_model(base: FishBase) -> DualAR:
@@ -177,7 +180,7 @@ def new_model(base: FishBase) -> DualAR:
 def train(model: DualAR, training: list[Example], validation: list[Example]) -> StateDict:
     """Trains until the validation loss levels off; returns the best weights."""
     schedule = Schedule(len(training), BATCH_SIZE, 1, MAX_STEPS, VALIDATION_EVERY)
-    rule = EarlyStopping(patience=PATIENCE)
+    order, rule = Order(schedule, SEED), EarlyStopping(patience=PATIENCE)
     progress = rule.start()
     best = snapshot(model)
     optimizer = torch.optim.AdamW(
@@ -185,8 +188,8 @@ def train(model: DualAR, training: list[Example], validation: list[Example]) -> 
     )
     started = time.monotonic()
     for step in range(MAX_STEPS):
-        indices = samples_of_step(schedule, SEED, step)
-        loss = take_step(model, optimizer, [training[i] for i in indices], step)
+        samples = order.samples_of_step(step)
+        loss = take_step(model, optimizer, [training[i] for i in samples], step)
         if schedule.is_validation(step + 1):
             value = loss_on(model, validation)
             progress = rule.check(progress, step + 1, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +17,16 @@ from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.forecast import EtaMeter
 from fintts_cost.schedule import Schedule
 from fintts_store.restore import restore_newest
-from fintts_trainer.data_check import split
-from fintts_trainer.dataset import encode_all, in_batches
 from fintts_trainer.desk import tell
+from fintts_trainer.encoded import encoded_once, write_encoded
+from fintts_trainer.encoding import encode_utterances, encoding_key
 from fintts_trainer.errors import ConfigurationChanged, DiskTooSmall
 from fintts_trainer.families import open_base
+from fintts_trainer.feed import Feed
 from fintts_trainer.job import fetch_base_model, fetch_dataset
 from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import evaluate, uniform_guess
+from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
 from fintts_trainer.state import LoopState, read_checkpoint, write_checkpoint
 from fintts_trainer.step_clock import StepClock, matmul_peak
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
     from fintts_store.layout import CommitName
     from fintts_trainer.config import RunConfig
     from fintts_trainer.desk import Desk
-    from fintts_trainer.families.base import BaseModel, Example
-    from fintts_trainer.pack import Pack
+    from fintts_trainer.encoded import EncodedDataset
+    from fintts_trainer.families.base import BaseModel
     from fintts_trainer.shape import ModelShape
 
 BETAS = (0.9, 0.95)
@@ -53,8 +56,7 @@ class Bench:
     accelerator: Accelerator
     model: PeftModel
     optimizer: torch.optim.Optimizer
-    training: list[Example]
-    held_out: list[Example]
+    feed: Feed
     schedule: Schedule
     rule: EarlyStopping
     state: LoopState
@@ -105,9 +107,9 @@ def set_up(desk: Desk) -> Bench:
 def _build(desk: Desk) -> Bench:
     config, workspace = desk.config, desk.job.workspace
     base = open_base(fetch_base_model(desk.job.store, desk.record, workspace))
-    pack = read_pack(fetch_dataset(desk.job.store, desk.record, workspace))
-    training, held_out = _examples(base, pack, config)
+    dataset = _encoded(desk, base)
     accelerator = Accelerator(log_with="tensorboard", project_dir=str(workspace))
+    feed = _feed(dataset, config, accelerator)
     if accelerator.device.type == "cpu":
         _leave_a_core()
     dtype = _base_type(config, accelerator.device)
@@ -128,7 +130,7 @@ def _build(desk: Desk) -> Bench:
     model, optimizer = accelerator.prepare(model, optimizer)
     adapted = sum(p.numel() for p in trainable(model).values())
     tell(
-        f"{len(training)} utterances to train on, {len(held_out)} held out; "
+        f"{len(feed.training):,} utterances to train on, {len(feed.held_out):,} held out; "
         f"adapter of {adapted:,} parameters on {base.shape.parameters:,} frozen ones; "
         f"{accelerator.device}"
     )
@@ -139,9 +141,8 @@ def _build(desk: Desk) -> Bench:
         accelerator=accelerator,
         model=model,
         optimizer=optimizer,
-        training=training,
-        held_out=held_out,
-        schedule=schedule_of(config, len(training)),
+        feed=feed,
+        schedule=schedule_of(config, len(feed.training)),
         rule=rule_of(config),
         state=LoopState(),
         eta=EtaMeter(),
@@ -187,11 +188,35 @@ def rule_of(config: RunConfig) -> EarlyStopping:
     )
 
 
-def _examples(
-    base: BaseModel, pack: Pack, config: RunConfig
-) -> tuple[list[Example], list[Example]]:
-    parts = split(pack.names, config.validation.fraction)
-    return encode_all(base, pack, parts.train), encode_all(base, pack, parts.held_out)
+def _encoded(desk: Desk, base: BaseModel) -> EncodedDataset:
+    """The utterances as this base model reads them; encoded unless an earlier job has done it."""
+    record, workspace = desk.record, desk.job.workspace
+
+    def write(path: Path) -> None:
+        pack = read_pack(fetch_dataset(desk.job.store, record, workspace))
+        started, everything = time.monotonic(), range(len(pack))
+        names = map(pack.name, everything)
+        examples = encode_utterances(base, pack, everything)
+        write_encoded(path, zip(names, examples, strict=True), len(pack))
+        tell(f"{len(pack):,} utterances encoded in {time.monotonic() - started:.1f} s")
+
+    return encoded_once(workspace / "encoded", encoding_key(record), write)
+
+
+def _feed(dataset: EncodedDataset, config: RunConfig, accelerator: Accelerator) -> Feed:
+    training, held_out = dataset.split(config.validation.fraction)
+    lengths = dataset.lengths[training] if config.training.bucketing else None
+    schedule = schedule_of(config, len(training))
+    return Feed(
+        dataset=dataset,
+        training=training,
+        held_out=held_out,
+        order=Order(schedule, config.training.seed, lengths),
+        config=config.training,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+        pinned=accelerator.device.type == "cuda",
+    )
 
 
 def _base_type(config: RunConfig, device: torch.device) -> torch.dtype:
@@ -252,8 +277,7 @@ def _moments_to_come(bench: Bench) -> int:
 
 def _look_before(bench: Bench) -> None:
     """The validation loss of the base model alone: what the adapter has to beat."""
-    batches = in_batches(bench.held_out, bench.config.training.batch_size)
-    means = evaluate(bench.model, batches, bench.accelerator.device).means()
+    means = evaluate(bench.model, bench.feed.validation(), bench.accelerator.device).means()
     bench.state.initial_validation = means
     bench.desk.metrics.add(0, "validation", means)
     tell(

@@ -56,6 +56,12 @@ class TrainingConfig(Section):
 
     batch_size: Count = 8
     gradient_accumulation: Count = 1
+    tokens_per_micro_batch: Count | None = None
+    """None: a micro-batch is batch_size samples. Else the samples of a step are cut into
+    micro-batches of at most so many tokens, padding included; the step stays the same."""
+    bucketing: bool = True
+    """A step reads samples of like length, so that less is padding. Each epoch still reads every
+    sample once, and its steps come in random order."""
     max_steps: Count = 3000
     learning_rate: PositiveFloat = 1e-4
     warmup_steps: Annotated[int, Field(ge=0)] = 10

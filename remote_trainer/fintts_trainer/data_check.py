@@ -88,13 +88,18 @@ def split(names: Sequence[str], fraction: float) -> Split:
     held_out = tuple(i for i, name in enumerate(names) if is_held_out(name, fraction))
     chosen = set(held_out)
     train = tuple(i for i in range(len(names)) if i not in chosen)
+    refuse_empty_part(len(train), len(held_out))
+    return Split(train, held_out)
+
+
+def refuse_empty_part(train: int, held_out: int) -> None:
+    """Raises DataProblem if one of the two parts of a split holds no utterance."""
     if not train or not held_out:
         empty = "to train on" if not train else "held out for validation"
         raise DataProblem(
-            f"of {_times(len(names), 'utterance')} none is {empty}",
+            f"of {_times(train + held_out, 'utterance')} none is {empty}",
             "add utterances, or change validation.fraction",
         )
-    return Split(train, held_out)
 
 
 def count_pairs(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Utterances as the model reads them, in an order that is a pure function of seed and epoch."""
+"""Utterances of different lengths in batches for the model."""
 
 from __future__ import annotations
 
@@ -7,83 +7,53 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fintts_trainer.errors import DataProblem
 from fintts_trainer.families.base import IGNORE, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from fintts_cost.schedule import Schedule
-    from fintts_trainer.families.base import BaseModel, Example
-    from fintts_trainer.pack import Pack
+    import numpy.typing as npt
+
+    from fintts_trainer.families.base import Example
 
 
-def encode_all(base: BaseModel, pack: Pack, indices: Iterable[int]) -> list[Example]:
-    """The examples of these utterances, in the order given.
+def cut(
+    lengths: npt.NDArray[np.int64], batch_size: int, tokens: int | None
+) -> list[npt.NDArray[np.int64]]:
+    """Places in `lengths`, cut into micro-batches.
 
-    Raises:
-        DataProblem: an utterance does not fit the model; it is named.
+    Without `tokens`: neighbours, `batch_size` of them, the last micro-batch perhaps smaller. With
+    it, from the longest down, as many as are at most so many tokens once padded; an utterance that
+    is longer has a micro-batch to itself. The longest come first: if memory is too small for them,
+    that shows at once.
     """
-    return [_encode_one(base, pack, index) for index in indices]
-
-
-def _encode_one(base: BaseModel, pack: Pack, index: int) -> Example:
-    name, codes = pack.names[index], pack.codes(index).astype(np.int64)
-    shape = base.shape
-    if codes.shape[0] != shape.num_codebooks:
-        raise DataProblem(
-            f"utterance {name} has {codes.shape[0]} codebooks, "
-            f"but the base model has {shape.num_codebooks}",
-            "code the audio with the codec that belongs to the base model",
-        )
-    if codes.min() < 0 or codes.max() >= shape.codebook_size:
-        raise DataProblem(
-            f"utterance {name} holds the code {codes.max()}, "
-            f"but the base model's codebooks end at {shape.codebook_size - 1}",
-            "code the audio with the codec that belongs to the base model",
-        )
-    example = base.encode(pack.text(index), codes)
-    if example.length - 1 > shape.max_seq_len:
-        raise DataProblem(
-            f"utterance {name} is {example.length - 1} tokens long, "
-            f"but the base model reads {shape.max_seq_len} at most",
-            "cut it into shorter utterances, or leave it out of the folder",
-        )
-    return example
-
-
-def order_of_epoch(seed: int, epoch: int, samples: int) -> list[int]:
-    """The permutation of 0 … samples - 1 in which an epoch goes through the training set.
-
-    It depends on nothing but its arguments, so a resumed run sees the same batches.
-    """
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch])))
-    return [int(index) for index in generator.permutation(samples)]
-
-
-def samples_of_step(schedule: Schedule, seed: int, step: int) -> list[int]:
-    """Which training samples the step after `step` finished ones reads; the last of an epoch
-    may be fewer than the others."""
-    epoch, step_in_epoch = schedule.position(step)
-    start = step_in_epoch * schedule.samples_per_step
-    order = order_of_epoch(seed, epoch, schedule.samples)
-    return order[start : start + schedule.samples_per_step]
+    places = np.arange(len(lengths))
+    if tokens is not None:
+        places = np.argsort(-lengths, kind="stable")
+    parts: list[npt.NDArray[np.int64]] = []
+    start = 0
+    while start < len(places):
+        width = int(lengths[places[start]])
+        count = batch_size if tokens is None else max(1, tokens // width)
+        parts.append(places[start : start + count])
+        start += count
+    return parts
 
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pads on the right; what is padding carries no label, and causal attention never sees it."""
     width = max(example.length for example in examples) - 1
     rows = examples[0].tokens.shape[0]
-    inputs = torch.zeros((len(examples), rows, width), dtype=torch.int64)
-    labels = torch.full_like(inputs, IGNORE)
+    # In NumPy: torch would start a second team of threads in the thread that makes the batches.
+    inputs = np.zeros((len(examples), rows, width), dtype=np.int64)
+    labels = np.full_like(inputs, IGNORE)
     for row, example in enumerate(examples):
-        tokens = torch.from_numpy(example.tokens)
         first, last = example.text_length - 1, example.length - 1
-        inputs[row, :, :last] = tokens[:, :-1]
-        labels[row, :, first:last] = tokens[:, first + 1 :]
+        inputs[row, :, :last] = example.tokens[:, :-1]
+        labels[row, :, first:last] = example.tokens[:, first + 1 :]
         if not example.end_has_codes:
             labels[row, 1:, last - 1] = IGNORE
-    return Batch(inputs, labels)
+    return Batch(torch.from_numpy(inputs), torch.from_numpy(labels))
 
 
 def in_batches(examples: Sequence[Example], size: int) -> Iterator[Batch]:

@@ -11,5 +11,9 @@ def is_held_out(name: str, fraction: float) -> bool:
     The split depends on the name alone, so that adding an utterance moves no other one across,
     and the same utterance is never trained on in one run and validated on in its continuation.
     """
-    digest = hashlib.sha256(name.encode()).digest()
-    return int.from_bytes(digest[:8], "big") < fraction * 2**64
+    return mark_of(name) < fraction * 2**64
+
+
+def mark_of(name: str) -> int:
+    """The number, evenly spread over 0 … 2⁶⁴ - 1, that decides for an utterance."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")

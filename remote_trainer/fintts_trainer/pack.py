@@ -8,19 +8,20 @@ the same bytes everywhere.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from fintts_store.durable import write_file
 from fintts_trainer.data_check import CODES, TEXT, check_folder, read_codes, read_text
 from fintts_trainer.errors import DataProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
     from fintts_trainer.shape import ModelShape
 
 FORMAT = "fintts-pack-1"
-ARRAYS = ("codes", "frame_offsets", "text", "text_offsets", "names", "name_offsets")
+ARRAYS = {
+    "codes": "I32",
+    "frame_offsets": "I64",
+    "text": "U8",
+    "text_offsets": "I64",
+    "names": "U8",
+    "name_offsets": "I64",
+}
+"""With their types, as safetensors calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +85,44 @@ def pack_folder(
 
 
 @dataclass(frozen=True)
-class Pack:
-    """A packed data set."""
+class _Strings:
+    """Texts one after the other in UTF-8, and where each starts."""
 
-    names: tuple[str, ...]
-    _codes: npt.NDArray[np.int32]
-    _frame_offsets: npt.NDArray[np.int64]
-    _text: npt.NDArray[np.uint8]
-    _text_offsets: npt.NDArray[np.int64]
+    joined: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> str:
+        start, stop = self.offsets[index : index + 2]
+        return self.joined[start:stop].tobytes().decode()
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A packed data set, mapped into memory: what is not asked for is not read."""
+
+    _names: _Strings
+    _texts: _Strings
+    _codes: npt.NDArray[np.int32]
+    _frame_offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in order."""
+        return tuple(self.name(index) for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """The relative path in the folder, without suffix."""
+        return self._names[index]
 
     def text(self, index: int) -> str:
         """The transcript."""
-        return _slice(self._text, self._text_offsets, index)
+        return self._texts[index]
 
     def codes(self, index: int) -> npt.NDArray[np.int32]:
         """int32 [codebooks, frames]."""
@@ -105,21 +137,31 @@ def read_pack(path: Path) -> Pack:
         DataProblem: it is not a pack, or not a whole one.
     """
     try:
-        arrays = load_file(path)
+        # Compares the header with the size of the file. Its slices would be copies.
+        with safe_open(path, framework="numpy"):
+            content: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
     except (OSError, SafetensorError) as error:
         raise DataProblem(f"{path} is not a packed data set: {error}") from None
-    missing = [name for name in ARRAYS if name not in arrays]
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8:start].tobytes())
+    missing = [name for name, kind in ARRAYS.items() if header.get(name, {}).get("dtype") != kind]
     if missing:
         raise DataProblem(f"{path} is not a packed data set: it has no {', '.join(missing)}")
-    count = len(arrays["name_offsets"]) - 1
-    names = [_slice(arrays["names"], arrays["name_offsets"], index) for index in range(count)]
+    arrays = {name: _bytes_of(content[start:], header[name]) for name in ARRAYS}
     return Pack(
-        tuple(names),
-        arrays["codes"],
-        arrays["frame_offsets"],
-        arrays["text"],
-        arrays["text_offsets"],
+        _Strings(arrays["names"], arrays["name_offsets"].view(np.int64)),
+        _Strings(arrays["text"], arrays["text_offsets"].view(np.int64)),
+        arrays["codes"].view(np.int32),
+        arrays["frame_offsets"].view(np.int64),
     )
+
+
+def _bytes_of(
+    content: npt.NDArray[np.uint8], entry: Mapping[str, Sequence[int]]
+) -> npt.NDArray[np.uint8]:
+    """An array of the file, with a row of bytes for each row of numbers."""
+    first, last = entry["data_offsets"]
+    return content[first:last].reshape(*entry["shape"][:-1], -1)
 
 
 def _joined(parts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -130,8 +172,3 @@ def _joined(parts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
 def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
     """Where each part starts, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def _slice(joined: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], index: int) -> str:
-    start, stop = offsets[index : index + 2]
-    return joined[start:stop].tobytes().decode()

@@ -19,11 +19,11 @@ from fintts_store.records import Phase, Result, StopReason
 from fintts_store.retrying import insist
 from fintts_store.runs import read_result, write_result_once
 from fintts_trainer.bench import Bench, set_up
-from fintts_trainer.dataset import in_batches, samples_of_step
 from fintts_trainer.desk import open_desk, tell
 from fintts_trainer.lora import trainable
 from fintts_trainer.losses import evaluate
 from fintts_trainer.preemption import GRACE_SECONDS
+from fintts_trainer.prefetch import prefetched
 from fintts_trainer.step_clock import memory_peak_bytes
 from fintts_trainer.telling import bring_home_tensorboard
 
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from fintts_cost.early_stopping import EarlyStopping, Progress
     from fintts_store.layout import CommitName
     from fintts_trainer.config import TrainingConfig
-    from fintts_trainer.families.base import Batch, Example, Predictions
+    from fintts_trainer.families.base import Batch, Predictions
+    from fintts_trainer.feed import StepData
     from fintts_trainer.job import Job
     from fintts_trainer.preemption import Preemption
+    from fintts_trainer.prefetch import Prefetched
 
     Reason = StopReason | Literal["preempted"]
 
@@ -55,16 +57,18 @@ def train(job: Job, preemption: Preemption) -> Result | None:
         desk.heartbeat.change(phase=Phase.TRAINING, step=bench.state.step)
         saved_step, value = bench.state.step, None
         reason = why_end(bench, preemption)
-        while reason is None:
-            loss = take_step(bench)
-            if not math.isfinite(loss):
-                reason = StopReason.NAN_LOSS
-                break
-            value = validate(bench) if bench.schedule.is_validation(bench.state.step) else None
-            if is_worth_saving(bench):
-                save(bench, value, preemption)
-                saved_step = bench.state.step
-            reason = why_end(bench, preemption)
+        # Where the data go on from follows from the step alone.
+        with prefetched(bench.feed.steps(bench.state.step, bench.schedule.max_steps)) as steps:
+            while reason is None:
+                loss = take_step(bench, steps)
+                if not math.isfinite(loss):
+                    reason = StopReason.NAN_LOSS
+                    break
+                value = validate(bench) if bench.schedule.is_validation(bench.state.step) else None
+                if is_worth_saving(bench):
+                    save(bench, value, preemption)
+                    saved_step = bench.state.step
+                reason = why_end(bench, preemption)
         if reason != StopReason.NAN_LOSS and saved_step != bench.state.step:
             save(bench, value, preemption)
         return finish(bench, reason)
@@ -94,7 +98,7 @@ def who_ends(bench: Bench, preemption: Preemption) -> Reason | None:
     return PREEMPTED if preemption.signal is not None else None
 
 
-def take_step(bench: Bench) -> float:
+def take_step(bench: Bench, steps: Prefetched[StepData]) -> float:
     """One optimizer update over batch_size × gradient_accumulation samples; returns its loss.
 
     Each micro-batch is weighted by its share of the labels, so that the gradient is that of the
@@ -105,10 +109,8 @@ def take_step(bench: Bench) -> float:
     clock.begin(state.step)
     with bench.desk.clock.spend("training") as spent:
         with clock.part("data"):
-            indices = samples_of_step(bench.schedule, config.seed, state.step)
-            examples = [bench.training[index] for index in indices]
-            batches = list(in_batches(examples, config.batch_size))
-        losses = backward(bench, batches)
+            data = next(steps)
+        losses = backward(bench, data.batches)
         with clock.part("optimizer"):
             parameters = list(trainable(bench.model).values())
             norm = float(clip_grad_norm_(parameters, config.max_grad_norm))
@@ -124,7 +126,8 @@ def take_step(bench: Bench) -> float:
     state.loss_sum += losses.loss
     state.loss_steps += 1
     values = {**losses._asdict(), "gradient_norm": norm, "learning_rate": rate}
-    tell_step(bench, values | work_of(bench, examples, batches, spent.seconds), spent.seconds)
+    values["data_wait_seconds"] = steps.waited_seconds
+    tell_step(bench, values | work_of(bench, data, spent.seconds), spent.seconds)
     return losses.loss
 
 
@@ -156,24 +159,20 @@ def backward(bench: Bench, batches: list[Batch]) -> StepLosses:
     return StepLosses(token_total + code_total, token_total, code_total)
 
 
-def work_of(
-    bench: Bench, examples: list[Example], batches: list[Batch], seconds: float
-) -> dict[str, float]:
+def work_of(bench: Bench, data: StepData, seconds: float) -> dict[str, float]:
     """How much a step has done, and how well it used the device.
 
     `tokens` are positions that are no padding; `mfu` counts the useful FLOPs of
     `ModelShape.training_flops` against the matrix products that were measured on this device.
     """
-    tokens = sum(example.length - 1 for example in examples)
-    read = sum(batch.inputs[:, 0].numel() for batch in batches)
     flops = sum(
-        bench.shape.training_flops(example.text_length, example.length - 1 - example.text_length)
-        for example in examples
+        bench.shape.training_flops(text, length - text)
+        for length, text in zip(data.lengths.tolist(), data.text_lengths.tolist(), strict=True)
     )
     return {
-        "tokens": tokens,
-        "tokens_per_second": tokens / seconds,
-        "padding_share": 1 - tokens / read,
+        "tokens": data.tokens,
+        "tokens_per_second": data.tokens / seconds,
+        "padding_share": data.padding_share,
         "mfu": flops / seconds / bench.peak_flops,
         "memory_peak_bytes": memory_peak_bytes(bench.accelerator.device),
         **{f"{part}_seconds": value for part, value in bench.step_clock.seconds.items()},
@@ -207,8 +206,7 @@ def validate(bench: Bench) -> float:
     desk, state = bench.desk, bench.state
     desk.heartbeat.change(phase=Phase.VALIDATING)
     with desk.clock.spend("validation") as spent:
-        batches = in_batches(bench.held_out, bench.config.training.batch_size)
-        means = evaluate(bench.model, batches, bench.accelerator.device).means()
+        means = evaluate(bench.model, bench.feed.validation(), bench.accelerator.device).means()
     bench.eta = bench.eta.after_check(spent.seconds)
     train_loss = state.loss_sum / state.loss_steps
     state.loss_sum, state.loss_steps = 0.0, 0

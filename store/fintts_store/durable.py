@@ -45,6 +45,18 @@ def create_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
+def durable_file(target: Path) -> Generator[Path]:
+    """Yields the name of a file to write, which becomes `target` when the block ends without an
+    error, in place of what was there. For what is too large for `write_file`.
+    """
+    with explained(target), _temporary_beside(target) as temporary:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+        sync_directory(target.parent)
+
+
+@contextmanager
 def durable_directory(target: Path) -> Generator[Path]:
     """Yields an empty folder that becomes `target` when the block ends without an error.
 

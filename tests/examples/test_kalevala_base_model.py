@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from fintts_trainer.data_check import check_folder, split
-from fintts_trainer.dataset import encode_all, in_batches
+from fintts_trainer.dataset import in_batches
+from fintts_trainer.encoding import encode_utterances
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.weights import read_state_dict
 from fintts_trainer.losses import evaluate, uniform_guess
@@ -79,7 +80,7 @@ def test_the_data_fit_it(base: FishBase) -> None:
 
 def test_it_knows_speech_before_it_knows_this_voice(base: FishBase, tmp_path: Path) -> None:
     pack = read_pack(pack_folder(FOLDER / "data", tmp_path, base.shape).path)
-    held_out = encode_all(base, pack, split(pack.names, 0.1).held_out)
+    held_out = list(encode_utterances(base, pack, split(pack.names, 0.1).held_out))
     assert len(held_out) >= 12
     model = base.load(torch.float32)
     loss = evaluate(model, in_batches(held_out, 8), torch.device("cpu")).means()["loss"]

@@ -1,32 +1,13 @@
-"""Order, batches and refusals of the training data."""
+"""Batches: what is padding, what is a label, and how a step is cut."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fintts_trainer.dataset import collate, in_batches, order_of_epoch
+from fintts_trainer.dataset import collate, cut, in_batches
 from fintts_trainer.families.base import IGNORE, Example
 from fintts_trainer.families.fish import FishBase
-
-seeds, epochs = st.integers(0, 2**32 - 1), st.integers(0, 10_000)
-
-
-@given(seeds, epochs, st.integers(1, 300))
-def test_an_epoch_visits_each_sample_once(seed: int, epoch: int, samples: int) -> None:
-    assert sorted(order_of_epoch(seed, epoch, samples)) == list(range(samples))
-
-
-@given(seeds, epochs)
-def test_order_is_a_pure_function_of_seed_and_epoch(seed: int, epoch: int) -> None:
-    before = order_of_epoch(seed, epoch, 100)
-    np.random.default_rng(5).permutation(100)
-    torch.rand(3)
-    assert order_of_epoch(seed, epoch, 100) == before
-    assert order_of_epoch(seed, epoch + 1, 100) != before
-    assert order_of_epoch((seed + 1) % 2**32, epoch, 100) != before
 
 
 def test_a_batch_shifts_labels_by_one_and_leaves_text_unlabelled(examples: list[Example]) -> None:
@@ -51,3 +32,13 @@ def test_batches_cover_all_examples_in_order(base: FishBase, examples: list[Exam
     labels = sum(batch.label_count for batch in batches)
     assert labels == collate(examples).label_count
     assert (batches[0].inputs[:, 0, 0] == base.tokenizer.interleave_id).all()
+
+
+def test_without_a_budget_neighbours_stay_together() -> None:
+    parts = cut(np.array([5, 90, 7, 8, 9]), batch_size=2, tokens=None)
+    assert [part.tolist() for part in parts] == [[0, 1], [2, 3], [4]]
+
+
+def test_with_a_budget_a_long_utterance_stands_alone() -> None:
+    parts = cut(np.array([5, 90, 7, 8, 9]), batch_size=2, tokens=30)
+    assert [part.tolist() for part in parts] == [[1], [4, 3, 2], [0]]

@@ -76,8 +76,14 @@ class Batch:
         return int((self.labels[:, 1:] != IGNORE).sum())
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        return Batch(self.inputs.to(device), self.labels.to(device))
+        """The same batch on another device; a pinned one is copied while the caller goes on."""
+        return Batch(
+            self.inputs.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
+        )
+
+    def pinned(self) -> Batch:
+        """The same batch in page-locked memory, for a GPU to copy from."""
+        return Batch(self.inputs.pin_memory(), self.labels.pin_memory())
 
 
 @dataclass(frozen=True, slots=True)
