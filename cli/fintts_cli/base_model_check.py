@@ -11,16 +11,21 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 
+from fintts_trainer.base_files import (
+    PICKLED,
+    SPECIAL_TOKENS,
+    TIKTOKEN,
+    base_model_files,
+    tokenizer_files,
+    weight_files,
+)
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import AGAIN, ModelShape, read_json, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CONFIG, WEIGHTS = "config.json", "model.pth"
-SPECIAL_TOKENS, TOKENIZER = "special_tokens.json", "tokenizer.tiktoken"
-BASE_MODEL_FILES = (CONFIG, WEIGHTS, SPECIAL_TOKENS, TOKENIZER)
 
 LEAST_BYTES_PER_PARAMETER = 1
 
@@ -31,40 +36,47 @@ def check_base_model(folder: Path) -> None:
     Raises:
         BaseModelProblem: one is missing, truncated, or of another kind.
     """
-    _check_presence(folder)
-    _check_weights(folder / WEIGHTS, ModelShape.read(folder))
-    _check_special_tokens(folder / SPECIAL_TOKENS)
-    _check_tokenizer(folder / TOKENIZER)
+    base_model_files(folder)
+    _check_weights(folder, ModelShape.read(folder))
+    if TIKTOKEN in tokenizer_files(folder):
+        _check_special_tokens(folder / SPECIAL_TOKENS)
+        _check_ranks(folder / TIKTOKEN)
+    else:
+        for name in tokenizer_files(folder):
+            _check_tokenizer(folder / name)
 
 
-def _check_presence(folder: Path) -> None:
-    if not folder.is_dir():
+def _check_weights(folder: Path, shape: ModelShape) -> None:
+    names = weight_files(folder)
+    size_bytes = sum(_weights_bytes(folder / name) for name in names)
+    if size_bytes < LEAST_BYTES_PER_PARAMETER * shape.parameters:
         raise BaseModelProblem(
-            f"there is no base model folder {folder}", "set base_model to a Fish Speech folder"
-        )
-    missing = [name for name in BASE_MODEL_FILES if not (folder / name).is_file()]
-    if missing:
-        raise BaseModelProblem(
-            f"the base model folder {folder} has no {', '.join(missing)}",
-            f"a Fish Speech model folder holds {', '.join(BASE_MODEL_FILES)}",
+            f"{' and '.join(names)} in {folder} hold {size_bytes:,} bytes, too few for the "
+            f"{shape.parameters:,} parameters that config.json describes",
+            "take the weights and config.json from the same release",
         )
 
 
-def _check_weights(path: Path, shape: ModelShape) -> None:
+def _weights_bytes(path: Path) -> int:
+    """Either format says at its end or its beginning how long it is, so a part is told at once."""
+    if path.name == PICKLED:
+        return _zipped_bytes(path)
+    try:
+        with safe_open(path, framework="numpy"):
+            return path.stat().st_size
+    except (OSError, SafetensorError) as error:
+        raise BaseModelProblem(f"{path} is no whole safetensors file: {error}", AGAIN) from None
+
+
+def _zipped_bytes(path: Path) -> int:
     """torch.save writes a zip, whose table of contents is at its end."""
     try:
         with zipfile.ZipFile(path) as archive:
-            size_bytes = sum(entry.file_size for entry in archive.infolist())
+            return sum(entry.file_size for entry in archive.infolist())
     except (OSError, zipfile.BadZipFile):
         raise BaseModelProblem(
             f"{path} is no whole file of weights as torch.save writes it", AGAIN
         ) from None
-    if size_bytes < LEAST_BYTES_PER_PARAMETER * shape.parameters:
-        raise BaseModelProblem(
-            f"{path} holds {size_bytes:,} bytes, too few for the {shape.parameters:,} parameters "
-            "that config.json describes",
-            f"take {WEIGHTS} and {CONFIG} from the same release",
-        )
 
 
 def _check_special_tokens(path: Path) -> None:
@@ -74,7 +86,7 @@ def _check_special_tokens(path: Path) -> None:
         raise BaseModelProblem(f"{path} is not a table of tokens and their ids", AGAIN) from None
 
 
-def _check_tokenizer(path: Path) -> None:
+def _check_ranks(path: Path) -> None:
     lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
     try:
         ranks = [(base64.b64decode(token, validate=True), int(rank)) for token, rank in lines]
@@ -82,3 +94,9 @@ def _check_tokenizer(path: Path) -> None:
         ranks = []
     if not ranks:
         raise BaseModelProblem(f"{path} is not a tiktoken file", AGAIN)
+
+
+def _check_tokenizer(path: Path) -> None:
+    content = read_json(path)
+    if not isinstance(content, dict) or "model" not in content:
+        raise BaseModelProblem(f"{path} is not a tokenizer of Hugging Face's tokenizers", AGAIN)

@@ -133,11 +133,14 @@ def _measured(settings: Settings) -> MeasuredPace | None:
     folder = settings.base_model
     if settings.forecast.seconds_per_step is not None or folder is None:
         return None
-    from fintts_cli.base_model_check import BASE_MODEL_FILES
     from fintts_cli.measured_pace import find_pace
+    from fintts_trainer.base_files import base_model_files
+    from fintts_trainer.errors import BaseModelProblem
 
-    files = [folder / name for name in BASE_MODEL_FILES]
-    sizes = {file.name: file.stat().st_size for file in files if file.is_file()}
+    try:
+        sizes = {name: (folder / name).stat().st_size for name in base_model_files(folder)}
+    except BaseModelProblem:  # no run can have had it as it is
+        return None
     return find_pace(wiring.open_runs(settings), settings, sizes)
 
 

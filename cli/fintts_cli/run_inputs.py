@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.base_model_check import BASE_MODEL_FILES
 from fintts_cli.views.units import size
 from fintts_store import layout
 from fintts_store.records import BaseModelRef, DatasetRef, FileRef
+from fintts_trainer.base_files import base_model_files
 from fintts_trainer.pack import pack_folder
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def upload_base_model(store: Store, folder: Path, tell: Callable[[str], None]) -
     Raises:
         StoreError: the store does not take them.
     """
-    files = tuple(_file_ref(folder / name) for name in BASE_MODEL_FILES)
+    files = tuple(_file_ref(folder / name) for name in base_model_files(folder))
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name} {file.sha256}\n".encode())

@@ -31,7 +31,7 @@ from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.prompt import SPEAKER
 from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN
-from fintts_trainer.families.fish.weights import StateDict, to_fish
+from fintts_trainer.families.fish.weights import to_fish
 from fintts_trainer.holdout import is_held_out
 from fintts_trainer.losses import evaluate
 from fintts_trainer.order import Order
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from fintts_trainer.families.base import Example
     from fintts_trainer.families.fish import FishBase
+    from fintts_trainer.families.fish.weight_files import StateDict
 
 HERE = Path(__file__).parent
 SEED = 1849

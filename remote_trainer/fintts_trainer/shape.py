@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fintts_trainer.csm_config import CsmConfigFile, CsmDepthFile
 from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.s2_config import S2_MODEL_TYPE, S2ConfigFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -164,7 +165,7 @@ class ModelShape:
 
     @classmethod
     def load(cls, content: object, source: str = "config.json") -> ModelShape:
-        """From the parsed config.json of Fish Speech 1.5, OpenAudio S1-mini, CSM and their like."""
+        """From the parsed config.json of Fish Speech 1.5, OpenAudio S1-mini, S2, CSM and the like."""
         shape = _shape(content, source)
         for stack in (shape.slow, shape.fast):
             _refuse_impossible(stack, source)
@@ -184,6 +185,15 @@ class ModelShape:
         chosen = set(targets)
         shapes = [shape for target in chosen for shape in self._adapted(target)]
         return rank * sum(inputs + outputs for inputs, outputs in shapes)
+
+    def fused_lora_parameters(self, rank: int, targets: Iterable[Target]) -> int:
+        """The same adapter in Fish Speech's trainer, where query, key and value are one matrix.
+
+        It has one A where there are three here.
+        """
+        stacks = (self.slow, self.fast) if "attention" in set(targets) else ()
+        spared = sum(2 * stack.dim * stack.layers for stack in stacks)
+        return self.lora_parameters(rank, targets) - rank * spared
 
     def _adapted(self, target: Target) -> list[tuple[int, int]]:
         if target == "embeddings":
@@ -252,11 +262,15 @@ def _shape(content: object, source: str) -> ModelShape:
     kind = _validated(ModelKind, content, source).model_type
     if kind == FISH_MODEL_TYPE:
         return _fish_shape(_validated(FishConfigFile, content, source), source)
+    if kind == S2_MODEL_TYPE:
+        content = _validated(S2ConfigFile, content, source).as_dual_ar()
+        return _fish_shape(_validated(FishConfigFile, content, source), source)
     if kind == CSM_MODEL_TYPE:
         return _csm_shape(_validated(CsmConfigFile, content, source))
     raise BaseModelProblem(
-        f"{source}: model_type is {kind!r}, not {FISH_MODEL_TYPE!r} or {CSM_MODEL_TYPE!r}",
-        "this version fine-tunes Fish Speech 1.5, OpenAudio S1-mini and CSM",
+        f"{source}: model_type is {kind!r}, not {FISH_MODEL_TYPE!r}, {S2_MODEL_TYPE!r} or "
+        f"{CSM_MODEL_TYPE!r}",
+        "this version fine-tunes Fish Speech 1.5, OpenAudio S1-mini, S2 and CSM",
     )
 
 

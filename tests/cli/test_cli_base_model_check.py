@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.base_model_check import check_base_model
+from fintts_trainer.base_files import INDEX
 from fintts_trainer.errors import BaseModelProblem
 from tiny_run import TINY
+from tiny_s2 import SHARDS, write_tiny_s2
 
 
 @pytest.fixture
@@ -39,10 +41,37 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "tokenizer empty": (lambda f: (f / "tokenizer.tiktoken").write_text(""), "not a tiktoken"),
     "tokenizer html": (lambda f: (f / "tokenizer.tiktoken").write_text("<html>"), "not a tiktoken"),
 }
+S2_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "shard missing": (lambda f: (f / SHARDS[0]).unlink(), f"has no {SHARDS[0]}"),
+    "shard truncated": (lambda f: truncate(f / SHARDS[1]), "no whole safetensors file"),
+    "shard empty": (lambda f: (f / SHARDS[1]).write_bytes(b""), "no whole safetensors file"),
+    "shard outside": (
+        lambda f: (f / INDEX).write_text('{"weight_map": {"a": "../b"}}'),
+        "outside of the folder",
+    ),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "has no tokenizer"),
+    "tokenizer a list": (lambda f: (f / "tokenizer.json").write_text("[]"), "not a tokenizer"),
+    "config missing": (lambda f: (f / "config.json").unlink(), "has no config.json"),
+    "no weights": (lambda f: (f / INDEX).unlink(), "has no model.pth or model.safetensors or"),
+}
 
 
 def test_a_sound_folder_passes(folder: Path) -> None:
     check_base_model(folder)
+
+
+def test_so_does_one_in_several_files(tmp_path: Path) -> None:
+    check_base_model(write_tiny_s2(tmp_path / "s2"))
+
+
+@pytest.mark.parametrize("name", S2_DAMAGES)
+def test_what_is_damaged_among_several_files_is_one_sentence(tmp_path: Path, name: str) -> None:
+    folder = write_tiny_s2(tmp_path / "s2")
+    damage, said = S2_DAMAGES[name]
+    damage(folder)
+    with pytest.raises(BaseModelProblem, match=said) as caught:
+        check_base_model(folder)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("name", DAMAGES)

@@ -17,7 +17,8 @@ from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS, FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.families.fish.weights import load_into, read_state_dict
+from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.fish.weights import load_into
 from fintts_trainer.lora import add_adapter
 from fintts_trainer.losses import Tally
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
-from fintts_trainer.families.fish.weights import from_fish, read_state_dict, to_fish
+from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.fish.weights import from_fish, to_fish
 
 HERE = Path(__file__).parent / "fixtures"
 NAMED = [Path(p) for p in os.environ.get("FINTTS_PARITY_FIXTURES", "").split(os.pathsep) if p]

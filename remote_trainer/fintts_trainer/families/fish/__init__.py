@@ -1,4 +1,4 @@
-"""Fish Speech dual-AR models (1.5, OpenAudio S1-mini) on the blocks of transformers."""
+"""Fish Speech dual-AR models (1.5, OpenAudio S1-mini, S2) on the blocks of transformers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.fish.model import DualAR, build
 from fintts_trainer.families.fish.prompt import encode
 from fintts_trainer.families.fish.tokenizer import FishTokenizer
-from fintts_trainer.families.fish.weights import load_into, read_state_dict
+from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.fish.weights import load_into
 from fintts_trainer.shape import FISH, ModelShape
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class FishBase:
 
 
 class FishFamily:
-    """Folders with config.json of model type `dual_ar`, model.pth and a tiktoken tokenizer."""
+    """Folders with config.json, weights and tokenizer as 1.5, S1-mini and S2 were released."""
 
     name = FISH
 

@@ -1,18 +1,22 @@
-"""Text to ids, as Fish Speech's tiktoken files have it."""
+"""Text to ids, as tokenizer.tiktoken of 1.5 and S1-mini and tokenizer.json of S2 have it."""
 
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import tiktoken
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from tokenizers import Tokenizer
 
+from fintts_trainer.base_files import SPECIAL_TOKENS, TIKTOKEN, TOKENIZER, tokenizer_files
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import read_json, read_text
+from fintts_trainer.shape import AGAIN, read_json, read_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # The split pattern that the models were trained with. `(\?!\S)` looks like a slip for `(?!\S)`;
@@ -31,11 +35,71 @@ SPLIT_PATTERN = "|".join(
 )
 
 
+class TextEncoding(Protocol):
+    """Ids of a text, in which nothing is a control token."""
+
+    def encode_ordinary(self, text: str) -> Sequence[int]:
+        """What the text is split into."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text again."""
+        ...
+
+
+class JsonEncoding:
+    """The byte pairs of a tokenizer.json, without its control tokens."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """What the text is split into; nothing is put before or behind it."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text again."""
+        text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=False)
+        return text
+
+
+class AddedToken(BaseModel):
+    """A token that tokenizer.json matches as a whole."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: int
+    content: str
+
+
+class Vocabulary(BaseModel):
+    """The part of tokenizer.json that holds the byte pairs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    vocab: dict[str, int]
+
+
+class TokenizerFile(BaseModel):
+    """tokenizer.json as the tokenizers library writes it, as far as it is read here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    added_tokens: list[AddedToken]
+    model: Vocabulary
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """Every token with its id."""
+        return self.model.vocab | {token.content: token.id for token in self.added_tokens}
+
+
 @dataclass(frozen=True)
 class FishTokenizer:
     """Byte pairs for text, and the ids of the control and semantic tokens."""
 
-    text: tiktoken.Encoding
+    text: TextEncoding
     interleave_id: int
     end_id: int
     semantic_begin_id: int
@@ -45,37 +109,81 @@ class FishTokenizer:
 
     @classmethod
     def read(cls, folder: Path, codebook_size: int) -> FishTokenizer:
-        """Reads tokenizer.tiktoken and special_tokens.json.
+        """Reads tokenizer.tiktoken with special_tokens.json, or else tokenizer.json.
 
         Raises:
             BaseModelProblem: a file is missing or malformed, or a token that training needs.
         """
-        ranks = _read_ranks(folder / "tokenizer.tiktoken")
-        special = _read_special(folder / "special_tokens.json")
-        semantic = _semantic_ids(special, codebook_size)
+        if TIKTOKEN in tokenizer_files(folder):
+            return cls._from_tiktoken(folder, codebook_size)
+        return cls._from_json(folder / TOKENIZER, codebook_size)
+
+    @classmethod
+    def _from_tiktoken(cls, folder: Path, codebook_size: int) -> FishTokenizer:
+        ranks = read_ranks(folder / TIKTOKEN)
+        special = _read_special(folder / SPECIAL_TOKENS)
+        text = tiktoken.Encoding(
+            "fish", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={}
+        )
+        size = 1 + max(*special.values(), *ranks.values())
+        return cls._of(text, special, SPECIAL_TOKENS, codebook_size, size)
+
+    @classmethod
+    def _from_json(cls, path: Path, codebook_size: int) -> FishTokenizer:
+        content = read_json(path)
+        try:
+            ids = TokenizerFile.model_validate(content).ids
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            what = f"{key}: {first['msg']}" if key else "it is no table of keys and values"
+            raise BaseModelProblem(f"{path} is no tokenizer: {what}", AGAIN) from None
+        text = JsonEncoding(_without_control(content, path))
+        return cls._of(text, ids, path.name, codebook_size, 1 + max(ids.values()))
+
+    @classmethod
+    def _of(
+        cls, text: TextEncoding, special: dict[str, int], source: str, codebook_size: int, size: int
+    ) -> FishTokenizer:
+        semantic = _semantic_ids(special, source, codebook_size)
         return cls(
-            text=tiktoken.Encoding(
-                "fish", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={}
-            ),
-            interleave_id=_id_of(special, "<|interleave|>"),
-            end_id=_id_of(special, "<|im_end|>"),
+            text=text,
+            interleave_id=_id_of(special, source, "<|interleave|>"),
+            end_id=_id_of(special, source, "<|im_end|>"),
             semantic_begin_id=semantic[0],
             semantic_end_id=semantic[-1],
-            size=1 + max(*special.values(), *ranks.values()),
+            size=size,
         )
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of the text; what looks like a control token in it stays text."""
-        return self.text.encode_ordinary(text)
+        return list(self.text.encode_ordinary(text))
 
 
-def _read_ranks(path: Path) -> dict[bytes, int]:
+def _without_control(content: object, path: Path) -> Tokenizer:
+    """The tokenizer without its added tokens: it would find them in a transcript, too."""
+    assert isinstance(content, dict)
+    try:
+        text_only = Tokenizer.from_str(json.dumps({**content, "added_tokens": []}))
+    except Exception as error:  # the library raises no narrower one
+        raise BaseModelProblem(f"{path} is no tokenizer: {error}", AGAIN) from None
+    text_only.no_truncation()
+    text_only.no_padding()
+    return text_only
+
+
+def read_ranks(path: Path) -> dict[bytes, int]:
+    """Byte pairs and the order in which they are merged, which is their id.
+
+    Raises:
+        BaseModelProblem: it is no tiktoken file, or cannot spell every text.
+    """
     lines = read_text(path).splitlines()
     try:
         pairs = [line.split() for line in lines if line.strip()]
         ranks = {base64.b64decode(token, validate=True): int(rank) for token, rank in pairs}
     except ValueError as error:
-        raise BaseModelProblem(f"{path} is not a tiktoken file: {error}") from None
+        raise BaseModelProblem(f"{path} is not a tiktoken file: {error}", AGAIN) from None
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
         raise BaseModelProblem(f"{path} lacks {len(missing)} of the 256 single bytes")
@@ -89,14 +197,17 @@ def _read_special(path: Path) -> dict[str, int]:
         raise BaseModelProblem(f"{path} is not a table of tokens and their ids") from None
 
 
-def _id_of(special: dict[str, int], token: str) -> int:
+def _id_of(special: dict[str, int], source: str, token: str) -> int:
     if token not in special:
-        raise BaseModelProblem(f"special_tokens.json has no {token}, which the prompt needs")
+        raise BaseModelProblem(
+            f"{source} has no {token}, which the prompt needs",
+            "take the tokenizer from the same release as config.json",
+        )
     return special[token]
 
 
-def _semantic_ids(special: dict[str, int], codebook_size: int) -> list[int]:
-    ids = [_id_of(special, f"<|semantic:{code}|>") for code in range(codebook_size)]
+def _semantic_ids(special: dict[str, int], source: str, codebook_size: int) -> list[int]:
+    ids = [_id_of(special, source, f"<|semantic:{code}|>") for code in range(codebook_size)]
     if ids != list(range(ids[0], ids[0] + codebook_size)):
         raise BaseModelProblem("the ids of the semantic tokens are not consecutive")
     return ids

@@ -7,7 +7,7 @@ query and key, and their norms, turns the one into the other exactly.
 
 from __future__ import annotations
 
-import pickle
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,15 +15,13 @@ import torch
 from fintts_trainer.errors import BaseModelProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
     from fintts_trainer.families.fish.model import DualAR
+    from fintts_trainer.families.fish.weight_files import StateDict
     from fintts_trainer.shape import ModelShape, StackShape
-
-StateDict = dict[str, "Tensor"]
 
 ENDS = {
     "embeddings.weight": "slow.embed_tokens.weight",
@@ -51,31 +49,34 @@ ROTATED_NORMS = {
 FUSED = "attention.wqkv.weight"
 APART = tuple(f"self_attn.{name}_proj.weight" for name in "qkv")
 
+FAST = "fast_"
+CODEBOOK_EMBEDDINGS = "codebook_embeddings."
 
-def read_state_dict(folder: Path) -> StateDict:
-    """Reads FOLDER/model.pth without unpickling anything but tensors.
 
-    Raises:
-        BaseModelProblem: the file is missing, damaged, or holds more than tensors.
-    """
-    path = folder / "model.pth"
-    if not path.is_file():
-        raise BaseModelProblem(
-            f"the base model folder {folder} has no model.pth",
-            "give the folder that holds config.json, model.pth and the tokenizer",
-        )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
-        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BaseModelProblem(
-            f"{path} cannot be read: {sentence}", "download the base model again"
-        ) from None
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
-        raise BaseModelProblem(f"{path} does not hold a flat table of weights")
-    return content
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """What a release puts before the names of the weights."""
+
+    slow: str = ""
+    fast: str = FAST
+    codebook_embeddings: str = ""
+
+    def of(self, key: str) -> str:
+        """The name in this release of what model.pth of 1.5 and S1-mini calls `key`."""
+        if key.startswith(FAST):
+            return self.fast + key.removeprefix(FAST)
+        if key.startswith(CODEBOOK_EMBEDDINGS):
+            return self.codebook_embeddings + key
+        return self.slow + key
+
+
+PLAIN = Spelling()
+S2 = Spelling("text_model.model.", "audio_decoder.", "audio_decoder.")
+
+
+def spelling_of(keys: Iterable[str]) -> Spelling:
+    """How the release with these weights spells them."""
+    return S2 if any(key.startswith((S2.slow, S2.fast)) for key in keys) else PLAIN
 
 
 def load_into(model: DualAR, state: StateDict) -> None:
@@ -96,12 +97,12 @@ def load_into(model: DualAR, state: StateDict) -> None:
 
 
 def from_fish(state: StateDict, shape: ModelShape) -> StateDict:
-    """Our state dict from Fish's.
+    """Our state dict from Fish's, whichever way it is spelled.
 
     Raises:
         BaseModelProblem: keys are missing or left over.
     """
-    _compare_keys(state, shape)
+    state = _plain(state, shape)
     ours: StateDict = {ours: state[fish] for fish, ours in ENDS.items() if fish in state}
     for fish, own, stack in _layers(shape):
         q, k, v = torch.split(state[fish + FUSED], _fused_sizes(stack))
@@ -115,7 +116,7 @@ def from_fish(state: StateDict, shape: ModelShape) -> StateDict:
     return ours
 
 
-def to_fish(ours: StateDict, shape: ModelShape) -> StateDict:
+def to_fish(ours: StateDict, shape: ModelShape, spelling: Spelling = PLAIN) -> StateDict:
     """Fish's state dict from ours: the inverse of `from_fish`, bit for bit."""
     state: StateDict = {fish: ours[own] for fish, own in ENDS.items() if own in ours}
     for fish, own, stack in _layers(shape):
@@ -126,7 +127,7 @@ def to_fish(ours: StateDict, shape: ModelShape) -> StateDict:
         if stack.qk_norm:
             norms = ROTATED_NORMS.items()
             state |= {fish + a: _to_pairs(ours[own + b], stack.head_dim) for a, b in norms}
-    return state
+    return {spelling.of(key): weight for key, weight in state.items()}
 
 
 def _layers(shape: ModelShape) -> Iterator[tuple[str, str, StackShape]]:
@@ -149,9 +150,12 @@ def _expected_keys(shape: ModelShape) -> set[str]:
     return keys
 
 
-def _compare_keys(state: StateDict, shape: ModelShape) -> None:
-    expected = _expected_keys(shape)
-    missing, extra = sorted(expected - state.keys()), sorted(state.keys() - expected)
+def _plain(state: StateDict, shape: ModelShape) -> StateDict:
+    """The same weights under the names of model.pth, each of them there, and no other."""
+    spelling = spelling_of(state)
+    names = {key: spelling.of(key) for key in _expected_keys(shape)}
+    missing = sorted(set(names.values()) - state.keys())
+    extra = sorted(state.keys() - set(names.values()))
     if missing or extra:
         parts = [
             f"{len(keys)} {what} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})"
@@ -160,8 +164,9 @@ def _compare_keys(state: StateDict, shape: ModelShape) -> None:
         ]
         raise BaseModelProblem(
             f"the base model's weights do not fit its config.json: {' and '.join(parts)}",
-            "take config.json and model.pth from the same release, without an adapter in them",
+            "take config.json and the weights from the same release, without an adapter in them",
         )
+    return {key: state[name] for key, name in names.items()}
 
 
 def _fused_sizes(stack: StackShape) -> list[int]:

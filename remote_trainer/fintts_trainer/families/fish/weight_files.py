@@ -1,0 +1,83 @@
+"""Weights as they lie in a folder: model.pth, or safetensors in one file or in several."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from fintts_trainer.base_files import find_weights, read_index, weight_files
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.shape import AGAIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+StateDict = dict[str, "Tensor"]
+
+
+def read_state_dict(folder: Path) -> StateDict:
+    """All weights of a folder under the names that its files give them; nothing is unpickled.
+
+    Raises:
+        BaseModelProblem: as `read_files` does.
+    """
+    return {key: weight for part in read_files(folder).values() for key, weight in part.items()}
+
+
+def read_files(folder: Path) -> dict[str, StateDict]:
+    """The weights by the file that holds them, mapped into memory instead of read.
+
+    Raises:
+        BaseModelProblem: a file is missing, damaged, holds more than weights, or is not what the
+            index says of it.
+    """
+    files = {name: _read(folder / name) for name in weight_files(folder)}
+    found = find_weights(folder)
+    if found not in files:
+        _compare_with_index(folder / found, files)
+    return files
+
+
+def _read(path: Path) -> StateDict:
+    try:
+        content: object = load_file(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
+        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BaseModelProblem(f"{path} cannot be read: {sentence}", AGAIN) from None
+    if not isinstance(content, dict) or not all(map(_is_weight, content.values())):
+        raise BaseModelProblem(
+            f"{path} does not hold a flat table of weights",
+            "take the weights as they were released, not quantised and without an optimizer",
+        )
+    return content
+
+
+def _read_pickled(path: Path) -> object:
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _compare_with_index(index: Path, files: dict[str, StateDict]) -> None:
+    """Raises BaseModelProblem where a weight is not in the one file that the index names."""
+    said = set(read_index(index).items())
+    there = {(key, name) for name, part in files.items() for key in part}
+    if said != there:
+        key, name = min(said ^ there)
+        what = "lacks" if (key, name) in said else f"is not said by {index.name} to hold"
+        raise BaseModelProblem(f"{index.parent / name} {what} {key}", AGAIN)

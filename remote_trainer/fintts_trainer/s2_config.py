@@ -1,0 +1,79 @@
+"""config.json of Fish Audio S2, which keeps its two stacks apart, in the words of S1-mini's."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+S2_MODEL_TYPE = "fish_qwen3_omni"
+
+
+class S2StackFile(BaseModel):
+    """One stack. Names and defaults are those of S1-mini's config.json."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    vocab_size: int = Field(ge=1)
+    n_layer: int = Field(ge=1)
+    n_head: int = Field(ge=1)
+    dim: int = Field(ge=1)
+    intermediate_size: int = Field(ge=1)
+    n_local_heads: int = -1
+    head_dim: int | None = None
+    rope_base: float = 10_000
+    norm_eps: float = 1e-5
+    max_seq_len: int = 2048
+    tie_word_embeddings: bool = True
+    attention_qkv_bias: bool = False
+    attention_o_bias: bool = False
+    attention_qk_norm: bool = False
+    use_moe: Literal[False] = False
+
+
+class S2DecoderFile(S2StackFile):
+    """The fast stack; its vocabulary is one codebook."""
+
+    num_codebooks: int = Field(ge=1)
+    text_dim: int | None = None
+
+
+class S2ConfigFile(BaseModel):
+    """config.json of model type `fish_qwen3_omni`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text_config: S2StackFile
+    audio_decoder_config: S2DecoderFile
+    scale_codebook_embeddings: bool = True
+    norm_fastlayer_input: bool = True
+
+    @model_validator(mode="after")
+    def _stacks_suit_each_other(self) -> Self:
+        slow, fast = self.text_config, self.audio_decoder_config
+        if fast.text_dim not in (None, slow.dim):
+            raise ValueError(f"text_dim is {fast.text_dim}, but text_config says {slow.dim}")
+        if (slow.rope_base, slow.norm_eps) != (fast.rope_base, fast.norm_eps):
+            raise ValueError("the two stacks differ in rope_base or norm_eps")
+        return self
+
+    def as_dual_ar(self) -> dict[str, object]:
+        """The same in the keys of a `dual_ar` model's config.json."""
+        slow, fast = self.text_config, self.audio_decoder_config
+        return {
+            **slow.model_dump(exclude={"use_moe"}),
+            "model_type": "dual_ar",
+            "codebook_size": fast.vocab_size,
+            "num_codebooks": fast.num_codebooks,
+            "scale_codebook_embeddings": self.scale_codebook_embeddings,
+            "norm_fastlayer_input": self.norm_fastlayer_input,
+            "n_fast_layer": fast.n_layer,
+            "fast_dim": fast.dim,
+            "fast_n_head": fast.n_head,
+            "fast_n_local_heads": fast.n_head if fast.n_local_heads == -1 else fast.n_local_heads,
+            "fast_head_dim": fast.head_dim or fast.dim // fast.n_head,
+            "fast_intermediate_size": fast.intermediate_size,
+            "fast_attention_qkv_bias": fast.attention_qkv_bias,
+            "fast_attention_o_bias": fast.attention_o_bias,
+            "fast_attention_qk_norm": fast.attention_qk_norm,
+        }
