@@ -1,4 +1,7 @@
-"""The instance's entry: `python -m fintts_trainer run`, then `… conclude --exit-code N`."""
+"""The instance's entry: `python -m fintts_trainer run`, then `… conclude --exit-code N`.
+
+On the laptop `fintts export` calls `… merge`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 
 from fintts_cost.errors import CostError
 from fintts_store.errors import StoreError
@@ -25,8 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("run", help="train the run that the environment names")
     last = commands.add_parser("conclude", help="write result.json if the trainer could not")
     last.add_argument("--exit-code", type=int, required=True, metavar="N")
+    merge = commands.add_parser("merge", help="write a base model with an adapter folded into it")
+    for name in ("--base", "--adapter", "--to"):
+        merge.add_argument(name, type=Path, required=True, metavar="DIR")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "merge":
+            return _merge(options.base, options.adapter, options.to)
         job = Job.from_environment()
         return _run(job) if options.command == "run" else _conclude(job, options.exit_code)
     except (TrainerError, CostError) as error:
@@ -73,6 +82,13 @@ def _run(job: Job) -> int:
     if result is None:
         return EXIT_INTERRUPTED if preemption.signal == signal.SIGINT else EXIT_PREEMPTED
     return EXIT_FAILED if result.stop_reason == StopReason.NAN_LOSS else 0
+
+
+def _merge(base: Path, adapter: Path, target: Path) -> int:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from fintts_trainer.export import main as export
+
+    return export(base, adapter, target)
 
 
 def _conclude(job: Job, exit_code: int) -> int:

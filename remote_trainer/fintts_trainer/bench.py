@@ -28,6 +28,7 @@ from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import evaluate, uniform_guess
 from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
+from fintts_trainer.shape import FISH
 from fintts_trainer.state import LoopState, read_checkpoint, write_checkpoint
 from fintts_trainer.step_clock import StepClock, matmul_peak
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from fintts_store.errors import StoreError
     from fintts_store.layout import CommitName
-    from fintts_trainer.config import RunConfig
+    from fintts_trainer.config import LoraConfig, RunConfig
     from fintts_trainer.desk import Desk
     from fintts_trainer.encoded import EncodedDataset
     from fintts_trainer.families.base import BaseModel
@@ -131,7 +132,8 @@ def _build(desk: Desk) -> Bench:
     adapted = sum(p.numel() for p in trainable(model).values())
     tell(
         f"{len(feed.training):,} utterances to train on, {len(feed.held_out):,} held out; "
-        f"adapter of {adapted:,} parameters on {base.shape.parameters:,} frozen ones; "
+        f"adapter of {adapted:,} parameters{_beside_reference(base.shape, config.lora)} "
+        f"on {base.shape.parameters:,} frozen ones; "
         f"{accelerator.device}"
     )
     guess = uniform_guess(base.shape.vocab_size, base.shape.code_choices)
@@ -156,6 +158,14 @@ def _peak_of(device: torch.device, dtype: torch.dtype) -> float:
     peak = matmul_peak(device, dtype)
     tell(f"large matrix products run at {peak / 1e12:.3g} TFLOP/s here ({dtype})")
     return peak
+
+
+def _beside_reference(shape: ModelShape, lora: LoraConfig) -> str:
+    """What Fish Speech's own trainer would count, to whom this number looks wrong."""
+    fused = shape.fused_lora_parameters(lora.rank, lora.targets)
+    return (
+        f" ({fused:,} with the reference trainer's fused matrices)" if shape.family == FISH else ""
+    )
 
 
 def _leave_a_core() -> None:

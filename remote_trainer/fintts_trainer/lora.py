@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from fintts_trainer.errors import BaseModelProblem
@@ -74,19 +75,43 @@ def write_adapter(model: PeftModel, folder: Path) -> None:
         config.inference_mode = training
 
 
+def open_adapter(model: nn.Module, folder: Path) -> PeftModel:
+    """The model with an adapter as its own adapter_config.json describes it.
+
+    Raises:
+        BaseModelProblem: the adapter is damaged, or of another base model.
+    """
+    try:
+        config = PeftLoraConfig.from_pretrained(str(folder))
+        # PEFT would warn that our model has no name to compare it with.
+        config.base_model_name_or_path = None
+        adapted = get_peft_model(model, config)
+    except (OSError, TypeError, ValueError) as error:
+        raise BaseModelProblem(f"the adapter in {folder} cannot be opened: {error}") from None
+    read_adapter(adapted, folder)
+    return adapted
+
+
 def read_adapter(model: PeftModel, folder: Path) -> None:
     """Loads an adapter of the same shape, strictly.
 
     Raises:
-        BaseModelProblem: it has missing or unexpected weights.
+        BaseModelProblem: it is damaged, or has missing, unexpected or misshapen weights.
     """
-    weights = load_file(str(folder / ADAPTER_FILE))
+    try:
+        weights = load_file(str(folder / ADAPTER_FILE))
+    except (OSError, SafetensorError) as error:
+        raise BaseModelProblem(f"the adapter in {folder} cannot be read: {error}") from None
     expected = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
     if weights.keys() != expected:
         differing = sorted(weights.keys() ^ expected)
         raise BaseModelProblem(
             f"the adapter in {folder} does not fit: {len(differing)} weights differ, "
             f"the first is {differing[0]}",
-            "resume with the lora section that the run was started with",
+            "it goes with its own base model and its run's lora section",
         )
-    set_peft_model_state_dict(model, weights)
+    try:
+        set_peft_model_state_dict(model, weights)
+    except RuntimeError as error:  # torch's first line is a heading; the next one names a weight
+        sentence = " ".join(str(error).split("\n\t")[-1].split())
+        raise BaseModelProblem(f"the adapter in {folder} does not fit: {sentence}") from None

@@ -86,6 +86,8 @@ def test_s1_mini_has_the_known_counts() -> None:
     assert shape.parameters == 860_169_216
     assert shape.lora_parameters(8, LoraConfig().targets) == 8_595_456
     assert shape.lora_parameters(8, ("attention", "mlp", "heads")) == 6_964_224
+    assert shape.fused_lora_parameters(8, LoraConfig().targets) == 8_071_168
+    assert shape.fused_lora_parameters(8, ("mlp",)) == shape.lora_parameters(8, ("mlp",))
     assert 8 * shape.training_flops(100, 300) == pytest.approx(13.0e12, rel=0.02)
 
 

@@ -1,0 +1,111 @@
+"""An adapter folded into the base model: the base's files again, with other numbers in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from fintts_store.errors import StoreFull
+from fintts_store.os_errors import explained
+from fintts_trainer.base_files import PICKLED
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.families.fish.weight_files import read_files
+from fintts_trainer.families.fish.weights import from_fish, spelling_of, to_fish
+from fintts_trainer.lora import open_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from peft import PeftModel
+    from torch import Tensor
+
+    from fintts_trainer.families.fish import FishBase
+    from fintts_trainer.families.fish.weight_files import StateDict
+
+PEFT_PREFIX = "base_model.model."
+
+
+def merge(base: FishBase, adapter: Path, target: Path) -> int:
+    """Writes the base model's weight files into `target`, each matrix with its adapter's share.
+
+    Matrix by matrix the sum is made in float32 and written in the type of the base model's file;
+    what has no adapter is written bit for bit. Returns how many matrices were merged.
+
+    Raises:
+        BaseModelProblem: the adapter does not fit, holds numbers that are not finite, or changes
+            nothing.
+        StoreError: the files cannot be written.
+    """
+    files = read_files(base.folder)
+    state = {key: weight for part in files.values() for key, weight in part.items()}
+    ours = from_fish(state, base.shape)
+    shares = _shares(open_adapter(base.load(_type_of(state)), adapter))
+    changed = 0
+    for name, share in shares.items():
+        merged = _sum(name, ours[name], share())
+        changed += not torch.equal(merged, ours[name])
+        ours[name] = merged
+    if not changed:
+        raise BaseModelProblem(
+            f"the adapter in {adapter} changes nothing of the base model",
+            "export a later step; --format peft exports it as it is",
+        )
+    merged_state = to_fish(ours, base.shape, spelling_of(state))
+    for name, part in files.items():
+        _write(target / name, {key: merged_state[key] for key in part})
+    return len(shares)
+
+
+def _shares(adapted: PeftModel) -> dict[str, Callable[[], Tensor]]:
+    """What the adapter adds to each weight, by our name of it; made when it is called."""
+    return {
+        f"{name.removeprefix(PEFT_PREFIX)}.weight": lambda layer=layer: _share(layer)
+        for name, layer in adapted.named_modules()
+        if isinstance(layer, LoraLayer)
+    }
+
+
+def _share(layer: LoraLayer) -> Tensor:
+    with torch.no_grad():
+        return cast("Tensor", layer.get_delta_weight("default")).float()
+
+
+def _type_of(state: StateDict) -> torch.dtype:
+    return next(iter(state.values())).dtype
+
+
+def _sum(name: str, weight: Tensor, share: Tensor) -> Tensor:
+    merged = (weight.float() + share).to(weight.dtype)
+    if not bool(merged.isfinite().all()):
+        raise BaseModelProblem(
+            f"merged, {name} holds numbers that are not finite", "export an earlier step"
+        )
+    return merged
+
+
+def _write(path: Path, weights: StateDict) -> None:
+    plain = {key: _alone(weight) for key, weight in weights.items()}
+    with explained(path):
+        if path.name == PICKLED:
+            with path.open("wb") as file:
+                torch.save(plain, file)
+        else:
+            _save_safetensors(plain, path)
+
+
+def _save_safetensors(weights: StateDict, path: Path) -> None:
+    try:
+        save_file(weights, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # it wraps the operating system's error in a text
+        raise StoreFull(f"{path} cannot be written: {error}", "free some space there") from None
+
+
+def _alone(weight: Tensor) -> Tensor:
+    """A view would be written with all that it is a view of."""
+    whole = weight.untyped_storage().nbytes() == weight.nbytes and weight.is_contiguous()
+    return weight if whole else weight.clone(memory_format=torch.contiguous_format)
