@@ -22,6 +22,7 @@ from fintts_cli.commands import (
     data_check,
     data_pack,
     estimate,
+    export,
     init,
     train,
 )
@@ -118,6 +119,7 @@ def build() -> typer.Typer:
     app.command()(init.init)
     app.command()(estimate.estimate)
     app.command()(train.train)
+    app.command()(export.export)
     app.add_typer(_data_commands(), name="data")
     app.add_typer(_cloud_commands(), name="cloud")
     return app

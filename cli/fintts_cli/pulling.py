@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.errors import UsageProblem
+from fintts_cli.damaged import Damaged
+from fintts_cli.errors import CheckFailed, UsageProblem
+from fintts_store.commit import list_manifests
 from fintts_store.errors import StoreError
 from fintts_store.restore import is_whole, restore
 from fintts_store.retention import best_of, newest_of
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from fintts_cli.terminal import Terminal
     from fintts_store.manifest import Manifest
     from fintts_store.store import Store
 
@@ -43,6 +46,28 @@ class Pulled:
             "best": self.is_best,
             "last": self.is_last,
         }
+
+
+def find_checkpoints(
+    store: Store, run: str, terminal: Terminal, step: int | None
+) -> tuple[list[Manifest], Damaged]:
+    """A run's checkpoints, one a step, and those that cannot be read, which are warned about.
+
+    Raises:
+        CheckFailed: there is none yet.
+        StoreError: there is none but damaged ones, or the one of `step` is damaged.
+    """
+    damaged = Damaged()
+    manifests = newest_of_each_step(list_manifests(store, run, on_unreadable=damaged.note))
+    damaged.warn(terminal)
+    if not manifests:
+        damaged.refuse()
+        raise CheckFailed(
+            f"run {run} has no checkpoint yet", "`fintts cloud watch` shows how far it is"
+        )
+    if step is not None and all(manifest.step != step for manifest in manifests):
+        damaged.refuse(step)
+    return manifests, damaged
 
 
 def newest_of_each_step(manifests: Sequence[Manifest]) -> list[Manifest]:

@@ -9,10 +9,13 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from fintts_cli.errors import UsageProblem
+from pydantic import BaseModel, ValidationError
+
+from fintts_cli.errors import CheckFailed, UsageProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import FrameType
 
 FORWARDED = {
@@ -21,6 +24,14 @@ FORWARDED = {
     signal.SIGHUP: signal.SIGTERM,
 }
 """A closed terminal is no reason to lose what was trained: the trainer saves and ends."""
+
+
+class MergeAnswer(BaseModel):
+    """What `python -m fintts_trainer merge` says on stdout."""
+
+    merged: int = 0
+    error: str | None = None
+    hint: str = ""
 
 
 def require_trainer() -> None:
@@ -60,3 +71,25 @@ def run_trainer(environment: Mapping[str, str]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def merge(base_model: Path, adapter: Path, target: Path) -> None:
+    """Writes the base model's weights with the adapter merged into them, by the trainer.
+
+    Raises:
+        CheckFailed: they do not go together, or the disk is full.
+    """
+    folders = ["--base", str(base_model), "--adapter", str(adapter), "--to", str(target)]
+    done = subprocess.run(
+        [sys.executable, "-m", "fintts_trainer", "merge", *folders],
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    try:
+        answer = MergeAnswer.model_validate_json(done.stdout)
+    except ValidationError:
+        raise CheckFailed(
+            f"merging failed with exit code {done.returncode}", "what went wrong stands above"
+        ) from None
+    if answer.error is not None:
+        raise CheckFailed(answer.error, answer.hint)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_store.errors import CheckpointCorrupt
+from fintts_store.fetch import fetch
 from fintts_store.opening import open_store
 from fintts_trainer.errors import NoRun
 
@@ -70,7 +69,7 @@ def fetch_dataset(store: Store, record: RunRecord, workspace: Path) -> Path:
         StoreError: it cannot be read, or its SHA-256 is not the one that the run was given.
     """
     target = workspace / Path(record.dataset.key).name
-    _fetch(store, record.dataset.key, target, record.dataset.sha256)
+    fetch(store, record.dataset.key, target, record.dataset.sha256)
     return target
 
 
@@ -79,25 +78,5 @@ def fetch_base_model(store: Store, record: RunRecord, workspace: Path) -> Path:
     folder = workspace / "base_model"
     folder.mkdir(exist_ok=True)
     for file in record.base_model.files:
-        _fetch(store, record.base_model.prefix + file.name, folder / file.name, file.sha256)
+        fetch(store, record.base_model.prefix + file.name, folder / file.name, file.sha256)
     return folder
-
-
-def _fetch(store: Store, key: str, target: Path, sha256: str) -> None:
-    if target.exists() and _sha256_of(target) == sha256:
-        return
-    digest = hashlib.sha256()
-    with target.open("wb") as file:
-        for chunk in store.stream(key):
-            digest.update(chunk)
-            file.write(chunk)
-    if digest.hexdigest() != sha256:
-        raise CheckpointCorrupt(
-            f"{key} in {store.url} is damaged: its SHA-256 is not the one in run.json",
-            "delete it there and launch again, so that it is uploaded anew",
-        )
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -85,7 +85,7 @@ def open_adapter(model: nn.Module, folder: Path) -> PeftModel:
         config = PeftLoraConfig.from_pretrained(str(folder))
         # PEFT would warn that our model has no name to compare it with.
         config.base_model_name_or_path = None
-        adapted = get_peft_model(model, config)
+        adapted: PeftModel = get_peft_model(model, config)
     except (OSError, TypeError, ValueError) as error:
         raise BaseModelProblem(f"the adapter in {folder} cannot be opened: {error}") from None
     read_adapter(adapted, folder)

@@ -165,7 +165,7 @@ class ModelShape:
 
     @classmethod
     def load(cls, content: object, source: str = "config.json") -> ModelShape:
-        """From the parsed config.json of Fish Speech 1.5, OpenAudio S1-mini, S2, CSM and the like."""
+        """From the parsed config.json of Fish Speech 1.5, OpenAudio S1-mini, S2 or CSM."""
         shape = _shape(content, source)
         for stack in (shape.slow, shape.fast):
             _refuse_impossible(stack, source)

@@ -31,6 +31,7 @@ COMMANDS = [
     ["data", "pack"],
     ["estimate"],
     ["train"],
+    ["export"],
     ["cloud"],
     ["cloud", "launch"],
     ["cloud", "ps"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,25 +11,7 @@ from pydantic import ValidationError
 from fintts_trainer.config import LoraConfig, RunConfig
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import ModelShape
-
-S1_MINI: dict[str, Any] = {
-    "model_type": "dual_ar",
-    "vocab_size": 155_776,
-    "n_layer": 28,
-    "n_head": 16,
-    "n_local_heads": 8,
-    "head_dim": 128,
-    "dim": 1024,
-    "intermediate_size": 3072,
-    "attention_qk_norm": True,
-    "tie_word_embeddings": False,
-    "scale_codebook_embeddings": True,
-    "codebook_size": 4096,
-    "num_codebooks": 10,
-    "n_fast_layer": 4,
-    "fast_head_dim": 64,
-    "fast_attention_qk_norm": False,
-}
+from released_shapes import S1_MINI
 
 
 def config(**sections: object) -> RunConfig:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from fintts_store.errors import StoreFull
@@ -19,11 +18,14 @@ from fintts_trainer.base_files import INDEX, base_model_files, weight_files
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.export import main as answer
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.weight_files import read_state_dict
-from fintts_trainer.lora import ADAPTER_FILE, add_adapter, trainable, write_adapter
+from fintts_trainer.lora import ADAPTER_FILE, add_adapter, open_adapter, write_adapter
+from tiny_csm import write_tiny_csm
+from tiny_export import write_random_adapter
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2
 
@@ -50,20 +52,6 @@ def base_in_float32(request: pytest.FixtureRequest, tmp_path: Path) -> FishBase:
     return FishFamily().open(in_float32(TINY if request.param == "s1" else V15, folder))
 
 
-def write_random_adapter(
-    base: FishBase, folder: Path, config: LoraConfig | None = None
-) -> PeftModel:
-    """An adapter that changes every matrix it is on."""
-    folder.mkdir()
-    config = config or LoraConfig(rank=4)
-    model = add_adapter(base.load(torch.float32), base.targets, config, base_name="tiny", seed=5)
-    for number, parameter in enumerate(trainable(model).values()):
-        generator = torch.Generator().manual_seed(number)
-        parameter.data.normal_(0, 0.05, generator=generator)
-    write_adapter(model, folder)
-    return model
-
-
 def utterances(base: FishBase) -> Batch:
     generator = np.random.default_rng(2)
     codes = [generator.integers(0, 64, (4, frames)) for frames in (6, 11)]
@@ -88,7 +76,8 @@ def merged(base: FishBase, adapter: Path, target: Path) -> Path:
 
 def test_it_answers_as_base_and_adapter_do(base_in_float32: FishBase, tmp_path: Path) -> None:
     base = base_in_float32
-    adapted, batch = write_random_adapter(base, tmp_path / "adapter"), utterances(base)
+    write_random_adapter(base, tmp_path / "adapter")
+    adapted, batch = open_adapter(base.load(torch.float32), tmp_path / "adapter"), utterances(base)
     whole = FishFamily().open(merged(base, tmp_path / "adapter", tmp_path / "merged"))
     apart, together = answers(adapted, batch), answers(whole.load(torch.float32), batch)
     alone = answers(base.load(torch.float32), batch)
@@ -221,12 +210,11 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, small_disk: Path, kind: str
 
 
 def test_the_process_answers_with_one_document(tmp_path: Path) -> None:
-    base = FishFamily().open(TINY)
-    write_random_adapter(base, tmp_path / "adapter")
+    write_random_adapter(FishFamily().open(TINY), tmp_path / "adapter")
     (tmp_path / "merged").mkdir()
-    command = [sys.executable, "-m", "fintts_trainer", "merge", "--adapter", tmp_path / "adapter"]
+    folders: list[str | Path] = ["--adapter", tmp_path / "adapter", "--to", tmp_path / "merged"]
     done = subprocess.run(
-        [*command, "--base", TINY, "--to", tmp_path / "merged"],
+        [sys.executable, "-m", "fintts_trainer", "merge", "--base", TINY, *folders],
         capture_output=True,
         text=True,
         check=False,
@@ -234,11 +222,14 @@ def test_the_process_answers_with_one_document(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     linears = 7 * 3 + 7 * 2
     assert json.loads(done.stdout) == {"merged": linears + 3 + 2}
-    refused = subprocess.run(
-        [*command, "--base", tmp_path / "none", "--to", tmp_path / "merged"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert "there is no base model folder" in json.loads(refused.stdout)["error"]
+
+
+def test_an_error_is_one_document_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(tmp_path / "none", tmp_path, tmp_path) == 1
+    assert "there is no base model folder" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_model_of_another_family_is_refused(tmp_path: Path) -> None:
+    base = write_tiny_csm(tmp_path / "csm")
+    with pytest.raises(BaseModelProblem, match="family csm cannot be written in Fish"):
+        merge_folders(base, tmp_path, tmp_path)

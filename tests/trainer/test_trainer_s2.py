@@ -21,41 +21,9 @@ from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.families.fish.weights import S2, from_fish, to_fish
 from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.shape import ModelShape
+from released_shapes import S2_PRO
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2
-
-RELEASED_STACK: dict[str, object] = {
-    "attention_o_bias": False,
-    "attention_qkv_bias": False,
-    "dim": 2560,
-    "head_dim": 128,
-    "intermediate_size": 9728,
-    "n_head": 32,
-    "n_local_heads": 8,
-    "norm_eps": 1e-6,
-    "rope_base": 1_000_000,
-    "use_moe": False,
-}
-RELEASED: dict[str, object] = {
-    "model_type": "fish_qwen3_omni",
-    "text_config": {
-        **RELEASED_STACK,
-        "attention_qk_norm": True,
-        "n_layer": 36,
-        "vocab_size": 155_776,
-        "max_seq_len": 32_768,
-        "tie_word_embeddings": True,
-    },
-    "audio_decoder_config": {
-        **RELEASED_STACK,
-        "attention_qk_norm": False,
-        "n_layer": 4,
-        "vocab_size": 4096,
-        "num_codebooks": 10,
-        "max_seq_len": 11,
-        "text_dim": 2560,
-    },
-}
 
 
 @pytest.fixture
@@ -85,7 +53,7 @@ def answers(model: torch.nn.Module, batch: Batch) -> Predictions:
 
 
 def test_the_released_shape_is_counted_as_it_is_built() -> None:
-    shape = ModelShape.load(RELEASED)
+    shape = ModelShape.load(S2_PRO)
     assert (shape.tied_head, shape.scaled_embeddings, shape.norm_fast_input) == (True, True, True)
     assert (shape.slow.qk_norm, shape.fast.qk_norm) == (True, False)
     with torch.device("meta"):
@@ -94,7 +62,7 @@ def test_the_released_shape_is_counted_as_it_is_built() -> None:
 
 
 def test_a_tied_head_is_not_counted_twice_in_an_adapter() -> None:
-    shape = ModelShape.load(RELEASED)
+    shape = ModelShape.load(S2_PRO)
     assert shape.lora_parameters(8, ("heads",)) == 8 * (2560 + 4096)
     embeddings = 155_776 + 40_960 + 4096 + 3 * 2560
     assert shape.lora_parameters(8, ("embeddings",)) == 8 * embeddings
@@ -112,7 +80,7 @@ def test_a_tied_head_is_not_counted_twice_in_an_adapter() -> None:
     ],
 )
 def test_what_is_not_supported_is_named(section: str, change: dict[str, object], said: str) -> None:
-    content = json.loads(json.dumps(RELEASED))
+    content = json.loads(json.dumps(S2_PRO))
     content[section] |= change
     with pytest.raises(BaseModelProblem, match=said):
         ModelShape.load(content)

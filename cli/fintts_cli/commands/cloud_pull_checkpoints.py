@@ -39,28 +39,17 @@ def pull_checkpoints(
     is not copied again.
     """
     from fintts_cli import wiring
-    from fintts_cli.damaged import Damaged
-    from fintts_cli.errors import CheckFailed, UsageProblem
-    from fintts_cli.pulling import choose, newest_of_each_step, pull
+    from fintts_cli.errors import UsageProblem
+    from fintts_cli.pulling import choose, find_checkpoints, pull
     from fintts_cli.terminal import Terminal
-    from fintts_store.commit import list_manifests
 
     if best + last + (step is not None) > 1:
         raise UsageProblem("--best, --last and --step exclude each other", "give one of them")
     terminal = Terminal(json=json, quiet=quiet)
     runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = wiring.pick_run(runs, run)
-    damaged = Damaged()
-    manifests = newest_of_each_step(list_manifests(runs, run, on_unreadable=damaged.note))
-    damaged.warn(terminal)
-    if not manifests:
-        damaged.refuse()
-        raise CheckFailed(
-            f"run {run} has no checkpoint yet", "`fintts cloud watch` shows how far it is"
-        )
+    manifests, damaged = find_checkpoints(runs, run, terminal, step)
     target = to or Path("checkpoints") / run
-    if step is not None and all(manifest.step != step for manifest in manifests):
-        damaged.refuse(step)
     chosen = choose(manifests, best=best, last=last, step=step)
     pulled = pull(runs, chosen, manifests, target, terminal.say, terminal.transfer)
     if json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -18,7 +18,6 @@ from fintts_trainer.families.fish.weights import from_fish, spelling_of, to_fish
 from fintts_trainer.lora import open_adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from peft import PeftModel
@@ -28,6 +27,14 @@ if TYPE_CHECKING:
     from fintts_trainer.families.fish.weight_files import StateDict
 
 PEFT_PREFIX = "base_model.model."
+
+
+class AdaptedLayer(Protocol):
+    """PEFT's linear and embedding layers."""
+
+    def get_delta_weight(self, adapter: str) -> Tensor:
+        """What the adapter adds to the layer's weight."""
+        ...
 
 
 def merge(base: FishBase, adapter: Path, target: Path) -> int:
@@ -44,10 +51,10 @@ def merge(base: FishBase, adapter: Path, target: Path) -> int:
     files = read_files(base.folder)
     state = {key: weight for part in files.values() for key, weight in part.items()}
     ours = from_fish(state, base.shape)
-    shares = _shares(open_adapter(base.load(_type_of(state)), adapter))
+    layers = _layers(open_adapter(base.load(_type_of(state)), adapter))
     changed = 0
-    for name, share in shares.items():
-        merged = _sum(name, ours[name], share())
+    for name, layer in layers.items():
+        merged = _sum(name, ours[name], _share(layer))
         changed += not torch.equal(merged, ours[name])
         ours[name] = merged
     if not changed:
@@ -58,21 +65,21 @@ def merge(base: FishBase, adapter: Path, target: Path) -> int:
     merged_state = to_fish(ours, base.shape, spelling_of(state))
     for name, part in files.items():
         _write(target / name, {key: merged_state[key] for key in part})
-    return len(shares)
+    return len(layers)
 
 
-def _shares(adapted: PeftModel) -> dict[str, Callable[[], Tensor]]:
-    """What the adapter adds to each weight, by our name of it; made when it is called."""
+def _layers(adapted: PeftModel) -> dict[str, AdaptedLayer]:
+    """The layers with an adapter by our names of their weights."""
     return {
-        f"{name.removeprefix(PEFT_PREFIX)}.weight": lambda layer=layer: _share(layer)
+        f"{name.removeprefix(PEFT_PREFIX)}.weight": cast("AdaptedLayer", layer)
         for name, layer in adapted.named_modules()
         if isinstance(layer, LoraLayer)
     }
 
 
-def _share(layer: LoraLayer) -> Tensor:
+def _share(layer: AdaptedLayer) -> Tensor:
     with torch.no_grad():
-        return cast("Tensor", layer.get_delta_weight("default")).float()
+        return layer.get_delta_weight("default").float()
 
 
 def _type_of(state: StateDict) -> torch.dtype:

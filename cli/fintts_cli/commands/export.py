@@ -1,0 +1,78 @@
+"""`fintts export`: a checkpoint as PEFT has it, or merged into the base model's own format."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.export_record import Format
+
+if TYPE_CHECKING:
+    from fintts_cli.exporting import Exported
+    from fintts_cli.terminal import Terminal
+
+
+def export(
+    run: Run = None,
+    *,
+    format: Annotated[
+        Format, typer.Option(help="peft: the adapter alone. fish: merged, for Fish Speech.")
+    ],
+    last: Annotated[
+        bool, typer.Option("--last", help="The newest checkpoint instead of the best.")
+    ] = False,
+    step: Annotated[int | None, typer.Option(metavar="N", help="That of one step instead.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to; without it ./exports/RUN-STEP-FORMAT."),
+    ] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The base model; without it the store's copy."),
+    ] = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Export the best checkpoint of a run.
+
+    The folder gets a model card with run, step and licence. One that is there already is left as
+    it is.
+    """
+    from fintts_cli import wiring
+    from fintts_cli.errors import UsageProblem
+    from fintts_cli.exporting import Export
+    from fintts_cli.pulling import choose, find_checkpoints
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.trainer_process import require_trainer
+    from fintts_store.runs import read_run
+
+    if last and step is not None:
+        raise UsageProblem("--last and --step exclude each other", "give one of them")
+    if format is Format.FISH:
+        require_trainer()
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    run = wiring.pick_run(runs, run)
+    manifests, _ = find_checkpoints(runs, run, terminal, step)
+    is_best = not last and step is None
+    (manifest,) = choose(manifests, best=is_best, last=last, step=step)
+    one = Export(runs, read_run(runs, run), manifest, format, base, terminal.say, terminal.transfer)
+    exported = one.to(to or Path("exports") / f"{run}-{manifest.step}-{format}")
+    _show(terminal, exported)
+
+
+def _show(terminal: "Terminal", exported: "Exported") -> None:
+    from fintts_cli.views.units import size
+
+    record = exported.record
+    state = "there already, verified" if exported.was_there else size(record.size_bytes)
+    terminal.say(f"{record.origin.run}, step {record.origin.step}: {exported.path} ({state})")
+    terminal.say(f"licence: {record.licence}; README.md there says what that means")
+    if terminal.json:
+        terminal.document(exported.to_json())
+    else:
+        terminal.data(str(exported.path))

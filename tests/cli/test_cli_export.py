@@ -1,0 +1,312 @@
+"""`fintts export`: whole folders, verified, that PEFT and Fish Speech open, with their licence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from peft import PeftModel
+from typer.testing import CliRunner, Result
+
+from fintts_cli import trainer_process
+from fintts_cli.app import build
+from fintts_store import layout
+from fintts_store.commit import list_commits, sha256_of
+from fintts_store.directory import DirectoryStore
+from fintts_store.runs import read_run
+from fintts_trainer.families import open_base
+from fintts_trainer.families.fish.weight_files import read_state_dict
+from tiny_export import write_run
+from tiny_run import TINY
+from tiny_s2 import SHARDS, write_tiny_s2
+
+CARD = "---\nlicense: cc-by-nc-sa-4.0\nlanguage:\n- fi\n---\n# Tiny\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a run on the fixture with a model card, and one on S2's kind without."""
+    folder = tmp_path_factory.mktemp("export")
+    shutil.copytree(TINY, folder / "base")
+    (folder / "base" / "README.md").write_text(CARD)
+    write_tiny_s2(folder / "s2")
+    store = DirectoryStore(folder / "store")
+    write_run(store, folder / "base", folder)
+    write_run(store, folder / "s2", folder, run="other")
+    return folder
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> DirectoryStore:
+    """A copy of it, to be damaged."""
+    shutil.copytree(made / "store", tmp_path / "store")
+    return DirectoryStore(tmp_path / "store")
+
+
+def export(store: DirectoryStore, *arguments: str) -> Result:
+    return CliRunner().invoke(build(), ["export", *arguments, "--store", store.url])
+
+
+def exported(store: DirectoryStore, *arguments: str) -> dict[str, object]:
+    done = export(store, *arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    document: dict[str, object] = json.loads(done.stdout)
+    return document
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def card(folder: Path) -> dict[str, object]:
+    _, head, _ = (folder / "README.md").read_text().split("---\n", 2)
+    content: dict[str, object] = yaml.safe_load(head)
+    return content
+
+
+# --- peft ---------------------------------------------------------------------------------------
+
+
+def test_the_best_adapter_is_what_peft_opens(store: DirectoryStore, own_folder: Path) -> None:
+    document = exported(store, "mine", "--format", "peft")
+    folder = own_folder / "exports" / "mine-100-peft"
+    assert document["to"] == "exports/mine-100-peft"
+    assert (document["run"], document["step"], document["licence"]) == (
+        "mine",
+        100,
+        "cc-by-nc-sa-4.0",
+    )
+    assert names(folder) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "base_model_README.md",
+        "fintts_export.json",
+    ]
+    opened = PeftModel.from_pretrained(open_base(TINY).load(torch.float32), str(folder))
+    assert any("lora_A" in name for name, _ in opened.named_parameters())
+
+
+def test_its_card_says_what_it_is(store: DirectoryStore) -> None:
+    exported(store, "mine", "--format", "peft", "--to", "out")
+    assert card(Path("out")) == {
+        "base_model": "base",
+        "license": "cc-by-nc-sa-4.0",
+        "library_name": "peft",
+        "tags": ["lora", "text-to-speech"],
+        "pipeline_tag": "text-to-speech",
+    }
+    text = Path("out/README.md").read_text()
+    for said in ("# mine, step 100", "| val/loss | 4.0000 |", "under cc-by-nc-sa-4.0 (says its"):
+        assert said in text, said
+
+
+def test_the_card_s_lines_of_python_run(store: DirectoryStore, made: Path) -> None:
+    exported(store, "mine", "--format", "peft", "--to", "out")
+    text = Path("out/README.md").read_text()
+    lines = text.split("```python\n")[1].split("```")[0].replace('"."', '"out"')
+    shutil.copytree(made / "base", "base")
+    exec(lines, {})
+
+
+@pytest.mark.parametrize(
+    ("options", "step"), [([], 100), (["--last"], 200), (["--step", "200"], 200)]
+)
+def test_the_checkpoint_that_is_meant(store: DirectoryStore, options: list[str], step: int) -> None:
+    assert exported(store, "mine", "--format", "peft", *options)["step"] == step
+    (key,) = [
+        e.key
+        for e in store.list(layout.checkpoints_prefix("mine"))
+        if f"{step:09d}" in e.key and "adapter_model" in e.key
+    ]
+    file = Path(f"exports/mine-{step}-peft/adapter_model.safetensors")
+    assert file.read_bytes() == store.get(key)
+
+
+def test_the_trainer_s_packages_are_not_needed_for_peft(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_process, "find_spec", lambda _name: None)
+    exported(store, "mine", "--format", "peft")
+    refused = export(store, "mine", "--format", "fish")
+    assert refused.exit_code == 2
+    assert "the trainer's packages are not installed" in refused.stderr
+
+
+# --- fish ---------------------------------------------------------------------------------------
+
+
+def test_fish_has_the_base_model_s_files_with_other_weights(
+    store: DirectoryStore, made: Path
+) -> None:
+    document = exported(store, "mine", "--format", "fish", "--to", "out")
+    out = Path("out")
+    assert names(out) == [
+        "README.md",
+        "base_model_README.md",
+        "config.json",
+        "fintts_export.json",
+        "model.pth",
+        "special_tokens.json",
+        "tokenizer.tiktoken",
+    ]
+    for name in ("config.json", "special_tokens.json", "tokenizer.tiktoken"):
+        assert (out / name).read_bytes() == (TINY / name).read_bytes()
+    before, after = read_state_dict(TINY), read_state_dict(out)
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["output.weight"], after["output.weight"])
+    assert card(out)["base_model_relation"] == "finetune"
+    files = document["files"]
+    assert isinstance(files, list)
+    assert {file["name"]: file["sha256"] for file in files} == {
+        name: sha256_of(out / name) for name in names(out) if name != "fintts_export.json"
+    }
+    assert not list(Path().glob(".tmp-*"))
+
+
+def test_an_unknown_licence_is_said(store: DirectoryStore) -> None:
+    assert exported(store, "other", "--format", "peft", "--to", "out")["licence"] == "unknown"
+    assert "check it where you got them" in Path("out/README.md").read_text()
+
+
+def test_the_base_model_may_come_from_a_folder_of_several_files(
+    store: DirectoryStore, made: Path
+) -> None:
+    store.delete(read_run(store, "other").base_model.prefix + SHARDS[0])
+    gone = export(store, "other", "--format", "fish")
+    assert gone.exit_code == 1
+    assert "does not hold the base model" in gone.stderr
+    assert "--base DIR" in gone.stderr
+    assert not Path("exports/other-100-fish").exists()
+    exported(store, "other", "--format", "fish", "--to", "out", "--base", str(made / "s2"))
+    assert {*SHARDS, "model.safetensors.index.json", "tokenizer.json"} < set(names(Path("out")))
+    open_base(Path("out")).load(torch.float32)
+
+
+def test_another_base_model_is_refused_by_its_files(store: DirectoryStore, tmp_path: Path) -> None:
+    shutil.copytree(TINY, tmp_path / "base")
+    weights = tmp_path / "base" / "model.pth"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    for name in ("peft", "fish"):
+        refused = export(store, "mine", "--format", name, "--base", str(tmp_path / "base"))
+        assert refused.exit_code == 2
+        assert "is not the base model of run mine: model.pth differs" in refused.stderr
+
+
+def test_a_damaged_base_model_in_the_store_is_refused(store: DirectoryStore) -> None:
+    key = read_run(store, "mine").base_model.prefix + "config.json"
+    store.put(key, store.get(key) + b" ")
+    for name in ("peft", "fish"):
+        refused = export(store, "mine", "--format", name)
+        assert refused.exit_code == 5
+        assert "config.json" in refused.stderr
+        assert "is damaged" in refused.stderr
+
+
+def test_what_cannot_be_merged_leaves_nothing_behind(store: DirectoryStore) -> None:
+    name = list_commits(store, "mine")[0]
+    manifest_key = layout.commit_key("mine", name)
+    manifest = json.loads(store.get(manifest_key))
+    config = next(f for f in manifest["files"] if f["name"] == "adapter_config.json")
+    config["sha256"], config["size_bytes"] = sha256_of(_put_text(store, name, "{")), 1
+    store.put(manifest_key, json.dumps(manifest).encode())
+    refused = export(store, "mine", "--format", "fish", "--step", str(name.step), "--json")
+    assert refused.exit_code == 1
+    assert "cannot be opened" in json.loads(refused.stderr.splitlines()[-1])["error"]
+    assert names(Path("exports")) == []
+
+
+def _put_text(store: DirectoryStore, name: layout.CommitName, text: str) -> Path:
+    key = layout.checkpoint_prefix("mine", name) + "adapter_config.json"
+    store.put(key, text.encode())
+    return Path(store.url) / key
+
+
+# --- where to -----------------------------------------------------------------------------------
+
+
+def test_the_same_export_is_not_made_again(store: DirectoryStore) -> None:
+    exported(store, "mine", "--format", "peft", "--to", "out")
+    before = Path("out/README.md").stat().st_mtime_ns
+    Path("out/codec.pth").write_bytes(b"put there by the user")
+    again = export(store, "mine", "--format", "peft", "--to", "out")
+    assert again.exit_code == 0
+    assert "there already, verified" in again.stderr
+    assert Path("out/README.md").stat().st_mtime_ns == before
+    assert Path("out/codec.pth").exists()
+
+
+@pytest.mark.parametrize("kind", ["another", "changed", "foreign", "file"])
+def test_something_else_is_not_overwritten(store: DirectoryStore, kind: str) -> None:
+    out = Path("out")
+    if kind == "file":
+        out.write_text("mine")
+    elif kind == "foreign":
+        out.mkdir()
+        (out / "note.txt").write_text("mine")
+    else:
+        exported(store, "mine", "--format", "peft", "--to", "out")
+    if kind == "changed":
+        (out / "adapter_model.safetensors").write_bytes(b"mine")
+    options = ["--last"] if kind == "another" else []
+    refused = export(store, "mine", "--format", "peft", "--to", "out", *options)
+    assert refused.exit_code == 2
+    assert "out exists and is not this export of run mine" in refused.stderr
+    assert "--to" in refused.stderr
+
+
+def test_an_empty_folder_is_filled(store: DirectoryStore) -> None:
+    Path("out").mkdir()
+    exported(store, "mine", "--format", "peft", "--to", "out")
+    assert "README.md" in names(Path("out"))
+
+
+@pytest.fixture
+def small_disk(own_folder: Path) -> Iterator[Path]:
+    folder = own_folder / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("name", ["peft", "fish"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    store: DirectoryStore, small_disk: Path, name: str
+) -> None:
+    refused = export(store, "mine", "--format", name, "--to", "disk/out")
+    assert refused.exit_code == 5
+    assert refused.stderr.splitlines()[-1].startswith("hint: free some space")
+    assert names(small_disk) == []
+
+
+def test_last_and_step_exclude_each_other(store: DirectoryStore) -> None:
+    refused = export(store, "mine", "--format", "peft", "--last", "--step", "100")
+    assert refused.exit_code == 2
+    assert "exclude each other" in refused.stderr
+
+
+def test_a_step_that_is_not_there_is_named(store: DirectoryStore) -> None:
+    refused = export(store, "mine", "--format", "peft", "--step", "7")
+    assert refused.exit_code == 2
+    assert "there are 100, 200" in refused.stderr
+
+
+def test_a_format_is_needed(store: DirectoryStore) -> None:
+    refused = export(store, "mine")
+    assert refused.exit_code == 2
+    assert "--format" in refused.stderr
+
+
+def test_quiet_says_only_where_it_is(store: DirectoryStore) -> None:
+    done = export(store, "mine", "--format", "peft", "--quiet")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout == "exports/mine-100-peft\n"
