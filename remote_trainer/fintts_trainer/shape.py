@@ -76,11 +76,11 @@ class FishConfigFile(BaseModel):
     n_head: int = Field(ge=1)
     dim: int = Field(ge=1)
     intermediate_size: int = Field(ge=1)
-    n_local_heads: int = -1
-    head_dim: int | None = None
+    n_local_heads: int = Field(default=-1, ge=-1)
+    head_dim: int | None = Field(default=None, ge=1)
     rope_base: float = 10_000
     norm_eps: float = 1e-5
-    max_seq_len: int = 2048
+    max_seq_len: int = Field(default=2048, ge=1)
     tie_word_embeddings: bool = True
     attention_qkv_bias: bool = False
     attention_o_bias: bool = False
@@ -89,12 +89,12 @@ class FishConfigFile(BaseModel):
     num_codebooks: int = Field(ge=1)
     scale_codebook_embeddings: bool = False
     norm_fastlayer_input: bool = False
-    n_fast_layer: int = 4
-    fast_dim: int | None = None
-    fast_n_head: int | None = None
+    n_fast_layer: int = Field(default=4, ge=1)
+    fast_dim: int | None = Field(default=None, ge=1)
+    fast_n_head: int | None = Field(default=None, ge=1)
     fast_n_local_heads: int | None = None
-    fast_head_dim: int | None = None
-    fast_intermediate_size: int | None = None
+    fast_head_dim: int | None = Field(default=None, ge=1)
+    fast_intermediate_size: int | None = Field(default=None, ge=1)
     fast_attention_qkv_bias: bool | None = None
     fast_attention_o_bias: bool | None = None
     fast_attention_qk_norm: bool | None = None
@@ -250,7 +250,7 @@ def read_json(path: Path) -> object:
     text = read_text(path)
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BaseModelProblem(f"{path} is not JSON: {error}", AGAIN) from None
 
 
@@ -357,7 +357,8 @@ def _fast_stack(config: FishConfigFile) -> StackShape:
 
 
 def _refuse_impossible(stack: StackShape, source: str) -> None:
-    if stack.heads % stack.kv_heads or stack.head_dim % 2:
+    shares = stack.kv_heads > 0 and stack.heads % stack.kv_heads == 0
+    if not shares or stack.head_dim < 1 or stack.head_dim % 2:
         raise BaseModelProblem(
             f"{source}: {stack.heads} heads of {stack.head_dim} cannot share {stack.kv_heads} "
             "key and value heads",
