@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from fintts_cli.run_forecast import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
-from fintts_trainer.data_check import CODES, TEXT, count_pairs, split
+from fintts_trainer.data_check import count_pairs, split
+from fintts_trainer.data_files import CODES, TEXT
 from fintts_trainer.errors import DataProblem
 
 if TYPE_CHECKING:
@@ -56,8 +57,11 @@ def _text_bytes(folder: Path, name: str) -> float:
 
 def _frames(folder: Path, name: str) -> float:
     """From the header alone; a file that has none is for `fintts data check` to name."""
+    path = folder / (name + CODES)
+    if not path.is_file():  # a pipe would keep the estimate waiting
+        return TYPICAL_FRAMES
     try:
-        with (folder / (name + CODES)).open("rb") as file:
+        with path.open("rb") as file:
             found = _SHAPE.search(file.read(_HEADER_BYTES))
     except OSError:
         found = None

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from fintts_trainer.data_files import (
+    CODES,
+    TEXT,
+    Problem,
+    list_folder,
+    read_codes,
+    read_text,
+)
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.holdout import is_held_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
     from fintts_trainer.shape import ModelShape
 
-CODES, TEXT = ".npy", ".lab"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one file; `file` is relative to the folder."""
-
-    file: str
-    sentence: str
+PROMPT_TOKENS = 16
+"""at most, beside those of the transcript and the codes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,13 @@ def count_pairs(folder: Path) -> list[str]:
     Raises:
         DataProblem: there is no such folder.
     """
-    files = set(_files(folder))
+    files = set(list_folder(folder).files)
     return sorted(f[: -len(CODES)] for f in files if f.endswith(CODES) and _lab(f) in files)
 
 
 def count_unpaired(folder: Path) -> int:
     """Files that lack their partner; opens none. Raises DataProblem as `count_pairs` does."""
-    files = set(_files(folder))
+    files = set(list_folder(folder).files)
     return sum(f.endswith((CODES, TEXT)) and _partner(f) not in files for f in files)
 
 
@@ -124,28 +125,31 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
     Raises:
         DataProblem: there is no such folder, or not one .npy or .lab in it.
     """
-    files = sorted(_files(folder))
-    ours = [file for file in files if file.endswith((CODES, TEXT))]
-    if not ours:
+    listing = list_folder(folder)
+    if not listing.files and not listing.problems:
         raise DataProblem(
             f"{folder} holds no .npy and .lab files",
             "give the folder of the codec's .npy files and their .lab transcripts",
         )
-    present = set(ours)
-    problems = [_unpaired(file) for file in ours if _partner(file) not in present]
+    present = set(listing.files)
+    problems = [*listing.problems]
+    problems += [_unpaired(file) for file in listing.files if _partner(file) not in present]
     opened = [
-        _open_pair(folder, f, shape) for f in ours if f.endswith(CODES) and _lab(f) in present
+        _open_pair(folder, file, shape)
+        for file in listing.files
+        if file.endswith(CODES) and _lab(file) in present
     ]
     problems += [problem for pair in opened for problem in pair.problems]
-    problems += _odd_codebooks(opened) if shape is None else []
-    whole = [pair for pair in opened if not pair.problems]
+    odd = _odd_codebooks(opened) if shape is None else {}
+    problems += odd.values()
+    sound = [pair for pair in opened if not pair.problems and pair.name not in odd]
     return DataReport(
         folder=folder,
-        utterances=tuple(Utterance(p.name, p.frames) for p in whole),
+        utterances=tuple(Utterance(p.name, p.frames) for p in sound),
         problems=tuple(sorted(problems, key=lambda problem: problem.file)),
-        warnings=tuple(_suspicious(whole)),
-        ignored=len(files) - len(ours),
-        highest_codes=_highest(whole),
+        warnings=(*listing.hidden, *_suspicious(sound), *_perhaps_too_long(sound, shape)),
+        ignored=listing.ignored,
+        highest_codes=_highest(sound),
     )
 
 
@@ -159,20 +163,6 @@ class _Pair:
     problems: tuple[Problem, ...]
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """Relative names of all files below the folder, hidden ones left out."""
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise DataProblem(
-            f"the data folder {folder} {what}", "set data to a folder of .npy and .lab"
-        )
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                yield (Path(parent) / name).relative_to(folder).as_posix()
-
-
 def _lab(file: str) -> str:
     return file[: -len(CODES)] + TEXT
 
@@ -182,7 +172,7 @@ def _partner(file: str) -> str:
 
 
 def _unpaired(file: str) -> Problem:
-    return Problem(file, f"there is no {Path(_partner(file)).name} beside it")
+    return Problem(file, f"there is no {PurePosixPath(_partner(file)).name} beside it")
 
 
 def _open_pair(folder: Path, file: str, shape: ModelShape | None) -> _Pair:
@@ -202,46 +192,6 @@ def _open_pair(folder: Path, file: str, shape: ModelShape | None) -> _Pair:
     )
 
 
-def read_text(path: Path) -> tuple[str, str]:
-    """(transcript, what is wrong with it); an empty second part means nothing."""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError:
-        return "", "is not UTF-8"
-    except OSError as error:
-        return "", f"cannot be read: {error.strerror}"
-    return text, "" if text else "is empty"
-
-
-def read_codes(path: Path) -> tuple[npt.NDArray[np.int64], str]:
-    """(int64 [codebooks, frames], what is wrong with it)."""
-    # Here and not above: counting the pairs for an estimate must not wait for NumPy's 0.1 s.
-    import numpy as np
-
-    nothing = np.zeros((0, 0), dtype=np.int64)
-    try:
-        codes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError):
-        return nothing, "is not a whole .npy file of numbers"
-    if not isinstance(codes, np.ndarray):
-        codes.close()
-        return nothing, "is an archive, not a .npy file"
-    fault = _wrong_array(codes)
-    return (nothing, fault) if fault else (codes.astype(np.int64), "")
-
-
-def _wrong_array(codes: npt.NDArray[np.generic]) -> str:
-    import numpy as np
-
-    if not np.issubdtype(codes.dtype, np.integer):
-        return f"holds {codes.dtype} instead of integers"
-    if codes.ndim != 2:
-        return f"has {codes.ndim} dimensions instead of two, [codebooks, frames]"
-    if 0 in codes.shape:
-        return f"is empty: {list(codes.shape)}"
-    return f"holds the negative code {codes.min()}" if bool(codes.min() < 0) else ""
-
-
 def _misfits(codes: npt.NDArray[np.int64], shape: ModelShape) -> Iterator[str]:
     codebooks, frames = codes.shape
     if codebooks != shape.num_codebooks:
@@ -252,18 +202,16 @@ def _misfits(codes: npt.NDArray[np.int64], shape: ModelShape) -> Iterator[str]:
         yield f"has {frames} frames, the base model reads {shape.max_seq_len} tokens at most"
 
 
-def _odd_codebooks(pairs: Iterable[_Pair]) -> list[Problem]:
-    """Those whose number of codebooks is not the usual one of the folder."""
-    whole = [pair for pair in pairs if pair.codebooks]
-    counts = Counter(pair.codebooks for pair in whole)
-    if len(counts) < 2:
-        return []
-    usual = counts.most_common(1)[0][0]
-    return [
-        Problem(pair.name + CODES, f"has {pair.codebooks} codebooks, most have {usual}")
-        for pair in whole
+def _odd_codebooks(pairs: Sequence[_Pair]) -> dict[str, Problem]:
+    """By name those whose number of codebooks is not the usual one of the folder."""
+    readable = [pair for pair in pairs if pair.codebooks]
+    counts = Counter(pair.codebooks for pair in readable)
+    usual = max(counts, key=lambda codebooks: counts[codebooks], default=0)
+    return {
+        pair.name: Problem(pair.name + CODES, f"has {pair.codebooks} codebooks, most have {usual}")
+        for pair in readable
         if pair.codebooks != usual
-    ]
+    }
 
 
 def _suspicious(pairs: Sequence[_Pair]) -> Iterator[Problem]:
@@ -275,6 +223,21 @@ def _suspicious(pairs: Sequence[_Pair]) -> Iterator[Problem]:
             yield Problem(pair.name + TEXT, f"says the same as {first}{TEXT}")
         if (other := names.setdefault(pair.name.lower(), pair.name)) != pair.name:
             yield Problem(pair.name + CODES, f"differs from {other}{CODES} in case alone")
+
+
+def _perhaps_too_long(pairs: Sequence[_Pair], shape: ModelShape | None) -> Iterator[Problem]:
+    """Only the tokenizer, which is not here, knows how many tokens a text has: at most its bytes.
+
+    The trainer refuses an utterance that is too long in fact.
+    """
+    for pair in pairs:
+        text_bytes = len(pair.text.encode())
+        if shape and pair.frames + text_bytes + PROMPT_TOKENS > shape.max_seq_len:
+            yield Problem(
+                pair.name + CODES,
+                f"has {pair.frames} frames and {text_bytes} bytes of text, which may be more than "
+                f"the {shape.max_seq_len} tokens that the base model reads",
+            )
 
 
 def _highest(pairs: Sequence[_Pair]) -> tuple[int, ...]:

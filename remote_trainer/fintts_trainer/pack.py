@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fintts_store.durable import write_file
-from fintts_trainer.data_check import CODES, TEXT, check_folder, read_codes, read_text
+from fintts_trainer.data_check import check_folder
+from fintts_trainer.data_files import CODES, TEXT, read_codes, read_text
 from fintts_trainer.errors import DataProblem
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from fintts_trainer.data_check import DataReport
     from fintts_trainer.shape import ModelShape
 
 FORMAT = "fintts-pack-1"
+AGAIN = "pack the folder again with: fintts data pack DIR"
 ARRAYS = {
     "codes": "I32",
     "frame_offsets": "I64",
@@ -62,26 +65,41 @@ def pack_folder(
     """
     report = check_folder(folder, shape)
     report.refuse_problems()
-    names = sorted(utterance.name for utterance in report.utterances)
-    codes = [read_codes(folder / (name + CODES))[0].astype(np.int32) for name in names]
-    texts = [read_text(folder / (name + TEXT))[0].encode() for name in names]
-    text, text_offsets = _joined(texts)
-    joined_names, name_offsets = _joined([name.encode() for name in names])
-    content = save(
-        {
-            "codes": np.concatenate(codes, axis=1),
-            "frame_offsets": _offsets([each.shape[1] for each in codes]),
-            "text": text,
-            "text_offsets": text_offsets,
-            "names": joined_names,
-            "name_offsets": name_offsets,
-        },
-        metadata={"format": FORMAT},
-    )
+    content = save(_arrays(report), metadata={"format": FORMAT})
     sha256 = hashlib.sha256(content).hexdigest()
     path = target_folder / f"{sha256}.safetensors"
     write_file(path, content)
-    return PackedDataset(path, sha256, len(content), len(names), report.frames)
+    return PackedDataset(path, sha256, len(content), len(report.utterances), report.frames)
+
+
+def _arrays(report: DataReport) -> dict[str, npt.NDArray[np.generic]]:
+    """Reads the folder once more, and each file straight into its place."""
+    utterances = sorted(report.utterances, key=lambda utterance: utterance.name)
+    frame_offsets = _offsets([utterance.frames for utterance in utterances])
+    codes = np.empty((len(report.highest_codes), report.frames), dtype=np.int32)
+    texts: list[bytes] = []
+    for utterance, start, stop in zip(
+        utterances, frame_offsets[:-1], frame_offsets[1:], strict=True
+    ):
+        found, codes_fault = read_codes(report.folder / (utterance.name + CODES))
+        text, text_fault = read_text(report.folder / (utterance.name + TEXT))
+        if codes_fault or text_fault or found.shape != (len(codes), stop - start):
+            raise DataProblem(
+                f"{report.folder / utterance.name} changed while it was packed",
+                "pack again when nothing writes there any more",
+            )
+        codes[:, start:stop] = found
+        texts.append(text.encode())
+    text_bytes, text_offsets = _joined(texts)
+    names, name_offsets = _joined([utterance.name.encode() for utterance in utterances])
+    return {
+        "codes": codes,
+        "frame_offsets": frame_offsets,
+        "text": text_bytes,
+        "text_offsets": text_offsets,
+        "names": names,
+        "name_offsets": name_offsets,
+    }
 
 
 @dataclass(frozen=True)
@@ -110,6 +128,17 @@ class Pack:
 
     def __len__(self) -> int:
         return len(self._names)
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether it has a name, a text and codes for each utterance."""
+        names, texts, frames = self._names.offsets, self._texts.offsets, self._frame_offsets
+        return (
+            len(names) == len(texts) == len(frames)
+            and _divides(names, len(self._names.joined))
+            and _divides(texts, len(self._texts.joined))
+            and _divides(frames, self._codes.shape[1])
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,19 +170,31 @@ def read_pack(path: Path) -> Pack:
         with safe_open(path, framework="numpy"):
             content: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
     except (OSError, SafetensorError) as error:
-        raise DataProblem(f"{path} is not a packed data set: {error}") from None
+        raise DataProblem(f"{path} is not a packed data set: {error}", AGAIN) from None
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     header = json.loads(content[8:start].tobytes())
     missing = [name for name, kind in ARRAYS.items() if header.get(name, {}).get("dtype") != kind]
     if missing:
-        raise DataProblem(f"{path} is not a packed data set: it has no {', '.join(missing)}")
+        raise DataProblem(f"{path} is not a packed data set: it has no {', '.join(missing)}", AGAIN)
+    if [len(header[name]["shape"]) for name in ARRAYS] != [2, 1, 1, 1, 1, 1]:
+        raise DataProblem(f"{path} is not a packed data set: its arrays are misshapen", AGAIN)
     arrays = {name: _bytes_of(content[start:], header[name]) for name in ARRAYS}
-    return Pack(
+    pack = Pack(
         _Strings(arrays["names"], arrays["name_offsets"].view(np.int64)),
         _Strings(arrays["text"], arrays["text_offsets"].view(np.int64)),
         arrays["codes"].view(np.int32),
         arrays["frame_offsets"].view(np.int64),
     )
+    if not pack.is_consistent:
+        raise DataProblem(f"{path} is not a packed data set: its offsets do not fit", AGAIN)
+    return pack
+
+
+def _divides(offsets: npt.NDArray[np.int64], size: int) -> bool:
+    """Whether the offsets rise from the start to the end of what they divide."""
+    if not offsets.size or offsets[0] != 0 or offsets[-1] != size:
+        return False
+    return bool((np.diff(offsets) >= 0).all())
 
 
 def _bytes_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fintts_cli.app import build
+from fintts_cli.workload import workload_of_folder
 
 KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
 
@@ -43,6 +45,9 @@ def test_a_sound_folder_is_counted(folder: Path) -> None:
 def test_the_document_holds_what_the_text_says(folder: Path) -> None:
     result = data("check", "speech", "--json", "--frames-per-second", "25")
     content = json.loads(result.stdout)
+    counts = f"40: {content['train']} to train on, {content['held_out']} held out"
+    assert counts in data("check", "speech").stdout
+    assert content["train"] > content["held_out"]
     assert content["utterances"] == 40
     assert content["train"] + content["held_out"] == 40
     assert content["steps_per_epoch"] == -(-content["train"] // 8)
@@ -68,7 +73,9 @@ def test_every_problem_is_named_by_its_file(folder: Path) -> None:
     assert names[8] not in result.stdout
 
 
-def test_codes_beyond_the_base_model_are_named(folder: Path, own_folder: Path) -> None:
+@pytest.fixture
+def small_model(folder: Path, own_folder: Path) -> None:
+    """A configured base model whose codebooks are too small for the folder's codes."""
     (own_folder / "model").mkdir()
     (own_folder / "model" / "config.json").write_text(
         json.dumps(
@@ -85,9 +92,21 @@ def test_codes_beyond_the_base_model_are_named(folder: Path, own_folder: Path) -
         )
     )
     (own_folder / "fintts.yaml").write_text("data: speech\nbase_model: model\n")
+
+
+@pytest.mark.usefixtures("small_model")
+def test_codes_beyond_the_base_model_are_named() -> None:
     result = data("check")
     assert result.exit_code == 1
     assert "the codebooks end at 63" in result.stdout
+
+
+@pytest.mark.usefixtures("small_model")
+def test_codes_beyond_the_base_model_are_not_packed(own_folder: Path) -> None:
+    result = data("pack", "--to", "packed")
+    assert result.exit_code == 1
+    assert "the codebooks end at 63" in result.stderr
+    assert not (own_folder / "packed").exists()
 
 
 @pytest.mark.parametrize(
@@ -133,3 +152,59 @@ def test_half_a_pair_is_not_packed(folder: Path) -> None:
     assert result.exit_code == 1
     assert "1 problem" in result.stderr
     assert "fintts data check" in result.stderr
+
+
+def test_what_cannot_be_shown_is_escaped(folder: Path) -> None:
+    (folder / "\x1b[31mred.npy").write_bytes(b"")
+    (folder / "\udcff.lab").write_bytes(b"")
+    result = data("check", "speech")
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stdout
+    document = json.loads(data("check", "speech", "--json").stdout)
+    files = {problem["file"] for problem in document["problems"]}
+    assert files == {r"\x1b[31mred.npy", r"\udcff.lab"}
+
+
+def test_a_base_model_that_is_not_there_is_warned_about(folder: Path) -> None:
+    result = data("check", "speech", "--base-model", "nowhere", "--quiet")
+    assert result.exit_code == 0
+    assert "there is no base model folder" in result.stderr
+    assert "nowhere" in result.stderr
+
+
+def test_hidden_pairs_are_warned_about(folder: Path) -> None:
+    (folder / "._a.npy").write_bytes(b"")
+    result = data("check", "speech")
+    assert result.exit_code == 0
+    assert "._a.npy: is hidden, and left out" in result.stdout
+
+
+def test_every_problem_is_listed_and_the_first_warnings(folder: Path) -> None:
+    for n in range(30):
+        (folder / f"x{n:02d}.lab").write_text("x")
+        (folder / f".y{n:02d}.lab").write_text("x")
+    text = data("check", "speech").stdout
+    assert sum("beside it" in line for line in text.splitlines()) == 30
+    assert sum("is hidden" in line for line in text.splitlines()) == 20
+    assert "and 10 more (--json lists all)" in text
+    content = json.loads(data("check", "speech", "--json").stdout)
+    assert (len(content["problems"]), len(content["warnings"])) == (30, 30)
+
+
+@pytest.mark.parametrize("target", ["file", "file/below"])
+def test_a_pack_that_cannot_be_written_is_one_sentence(
+    folder: Path, own_folder: Path, target: str
+) -> None:
+    (own_folder / "file").write_text("x")
+    result = data("pack", "speech", "--to", target)
+    assert result.exit_code == 2
+    assert target in result.stderr
+    assert "hint: " in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_pipe_keeps_no_estimate_waiting(folder: Path) -> None:
+    for path in sorted(folder.glob("*.npy"))[:3]:
+        path.unlink()
+        os.mkfifo(path)
+    assert workload_of_folder(folder, 0.1).frames > 0

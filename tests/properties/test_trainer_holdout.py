@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fintts_trainer.data_check import split
+from fintts_trainer.errors import DataProblem
 from fintts_trainer.holdout import is_held_out
 
 fractions = st.floats(0.01, 0.99)
@@ -27,3 +29,24 @@ def test_the_share_is_near_the_fraction(fraction: float, prefix: str) -> None:
     # Five standard deviations of a binomial count.
     spread = 5 * (4000 * fraction * (1 - fraction)) ** 0.5
     assert abs(held_out - 4000 * fraction) < spread
+
+
+def test_the_side_of_a_name_stays_what_it_was() -> None:
+    """Runs that are there already were split so; a continuation must not mix the two sides."""
+    held_out = [n for n in range(60) if is_held_out(f"u{n:03d}", 0.1)]
+    assert held_out == [15, 16, 41, 46]
+    assert is_held_out("sää/ö", 0.5) is True
+
+
+@given(st.lists(st.text(), unique=True, min_size=1), st.text(), fractions)
+def test_another_utterance_moves_none_across(names: list[str], new: str, fraction: float) -> None:
+    def held_out(all_names: list[str]) -> set[str]:
+        try:
+            parts = split(all_names, fraction)
+        except DataProblem:  # one side is empty; there is nothing to compare
+            return {name for name in all_names if is_held_out(name, fraction)}
+        assert sorted((*parts.train, *parts.held_out)) == list(range(len(all_names)))
+        return {all_names[index] for index in parts.held_out}
+
+    more = [*names, *({new} - set(names))]
+    assert held_out(more) - {new} == held_out(names) - {new}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from fintts_store.errors import StoreFull
+from fintts_trainer import pack
 from fintts_trainer.data_check import DataReport, check_folder, count_pairs, split
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.pack import pack_folder, read_pack
@@ -46,8 +50,11 @@ ARRAYS = {
     "no frames": CODES[:, :0],
     "negative": -CODES,
     "codebooks": CODES[:3],
+    "more codebooks": np.ones((5, 6), dtype=np.int16),
     "range": CODES * 64,
     "too long": np.ones((4, 512), dtype=np.int16),
+    "as long as may be": np.ones((4, 511), dtype=np.int16),
+    "last code": CODES * 63,
 }
 TEXTS = {"empty lab": b"  \n", "latin-1": "päivä".encode("latin-1")}
 
@@ -98,6 +105,7 @@ def break_otherwise(npy: Path, lab: Path, fault: str) -> str:
         ("no frames", "is empty: [4, 0]"),
         ("negative", "holds the negative code -1"),
         ("codebooks", "has 3 codebooks, the base model 4"),
+        ("more codebooks", "has 5 codebooks, the base model 4"),
         ("range", "holds the code 64, the codebooks end at 63"),
         ("too long", "has 512 frames, the base model reads 512 tokens at most"),
     ],
@@ -115,9 +123,30 @@ def test_every_fault_is_named_by_file(
     assert not list((tmp_path / "packed").glob("*"))
 
 
+def test_both_files_of_a_pair_are_named(speech: Path, shape: ModelShape) -> None:
+    for fault in ("empty lab", "floats"):
+        break_file(speech, fault)
+    assert said(check_folder(speech, shape)).keys() == {"u003.lab", "u003.npy"}
+
+
+@pytest.mark.parametrize("bound", ["as long as may be", "last code"])
+def test_what_just_fits_is_no_problem(speech: Path, shape: ModelShape, bound: str) -> None:
+    break_file(speech, bound)
+    assert check_folder(speech, shape).problems == ()
+
+
 def test_without_a_base_model_the_odd_one_out_is_named(speech: Path) -> None:
     break_file(speech, "codebooks")
-    assert said(check_folder(speech)) == {"u003.npy": "has 3 codebooks, most have 4"}
+    report = check_folder(speech)
+    assert said(report) == {"u003.npy": "has 3 codebooks, most have 4"}
+    assert (len(report.utterances), len(report.highest_codes)) == (11, 4)
+    (speech / "u003.lab").write_text("")
+    assert said(check_folder(speech)).keys() == {"u003.npy", "u003.lab"}
+
+
+def test_the_highest_codes_are_told_by_codebook(speech: Path) -> None:
+    np.save(speech / "u003.npy", np.array([[70, 2], [1, 80], [3, 90], [75, 4]]))
+    assert check_folder(speech).highest_codes == (70, 80, 90, 75)
 
 
 def test_what_may_be_meant_so_is_a_warning(speech: Path, shape: ModelShape) -> None:
@@ -158,12 +187,12 @@ def test_sub_folders_are_speakers(tmp_path: Path) -> None:
 
 def test_a_pack_gives_back_what_went_in(speech: Path, shape: ModelShape, tmp_path: Path) -> None:
     packed = pack_folder(speech, tmp_path / "packed", shape)
-    pack = read_pack(packed.path)
+    opened = read_pack(packed.path)
     assert packed.path.stem == packed.sha256
-    assert (len(pack), packed.utterances) == (12, 12)
-    for index, name in enumerate(pack.names):
-        np.testing.assert_array_equal(pack.codes(index), np.load(speech / f"{name}.npy"))
-        assert pack.text(index) == (speech / f"{name}.lab").read_text().strip()
+    assert (len(opened), packed.utterances) == (12, 12)
+    for index, name in enumerate(opened.names):
+        np.testing.assert_array_equal(opened.codes(index), np.load(speech / f"{name}.npy"))
+        assert opened.text(index) == (speech / f"{name}.lab").read_text().strip()
 
 
 def test_the_same_folder_gives_the_same_bytes(speech: Path, tmp_path: Path) -> None:
@@ -175,6 +204,93 @@ def test_the_same_folder_gives_the_same_bytes(speech: Path, tmp_path: Path) -> N
     assert pack_folder(copy, tmp_path / "two").sha256 == first.sha256
     (copy / "u001.lab").write_text("muuta")
     assert pack_folder(copy, tmp_path / "two").sha256 != first.sha256
+
+
+def test_the_bytes_of_a_pack_stay_what_they_were(tmp_path: Path) -> None:
+    """Runs that are there already name their data by this digest."""
+    (tmp_path / "anna").mkdir()
+    for frames, name in ((3, "anna/b"), (5, "a")):
+        np.save(tmp_path / f"{name}.npy", np.arange(2 * frames, dtype=">i8").reshape(2, frames))
+        (tmp_path / f"{name}.lab").write_text(f"sää {name}\n", encoding="utf-8")
+    packed = pack_folder(tmp_path, tmp_path)
+    assert packed.sha256 == "88c67aef0feb0deb0cc0173654a6fb545d861406759e0f232ceea87916fda126"
+    assert (packed.utterances, packed.frames) == (2, 8)
+    assert packed.size_bytes == packed.path.stat().st_size
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a text is gone": lambda folder: (folder / "u003.lab").write_text(""),
+    "codes are gone": lambda folder: (folder / "u003.npy").write_bytes(b""),
+    "fewer frames": lambda folder: np.save(folder / "u003.npy", CODES[:, :1]),
+    "fewer codebooks": lambda folder: np.save(folder / "u003.npy", CODES[:1]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_folder_that_changes_while_it_is_packed_is_refused(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    def check_and_change(folder: Path, shape: ModelShape | None) -> DataReport:
+        report = check_folder(folder, shape)
+        CHANGES[change](folder)
+        return report
+
+    monkeypatch.setattr(pack, "check_folder", check_and_change)
+    with pytest.raises(DataProblem, match="u003 changed while it was packed"):
+        pack_folder(speech, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+
+
+@pytest.mark.parametrize("method", ["write_bytes", "replace"])
+def test_a_full_disk_leaves_no_half_pack(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(path: Path, *_: object) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, method, fail)
+    with pytest.raises(StoreFull, match="no space is left for"):
+        pack_folder(speech, tmp_path / "packed")
+    assert list((tmp_path / "packed").iterdir()) == []
+
+
+def test_names_keep_their_order_and_their_umlauts(tmp_path: Path) -> None:
+    folder = tmp_path / "speech"
+    (folder / "sää").mkdir(parents=True)
+    names = ["Z", "a", "sää/ö", "ä"]
+    for frames, name in enumerate(reversed(names), 1):
+        np.save(folder / f"{name}.npy", np.full((4, frames), frames))
+        (folder / f"{name}.lab").write_text(f"öljy {name}", encoding="utf-8")
+    opened = read_pack(pack_folder(folder, tmp_path).path)
+    assert opened.names == tuple(names)
+    assert [opened.codes(n).shape for n in range(4)] == [(4, 4), (4, 3), (4, 2), (4, 1)]
+    assert [opened.text(n) for n in range(4)] == [f"öljy {name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("frame_offsets", np.array([0, 5])),
+        ("frame_offsets", np.array([0, 900, 900, 27])),
+        ("text_offsets", np.array([1, 2, 3, 40])),
+        ("name_offsets", np.array([0, 4, 8, 99])),
+        ("name_offsets", np.array([0.0, 4.0, 8.0, 12.0])),
+        ("name_offsets", np.array([0, 8, 12])),
+        ("name_offsets", np.zeros((0,), dtype=np.int64)),
+        ("codes", np.zeros((27,), dtype=np.int32)),
+    ],
+)
+def test_a_pack_whose_parts_do_not_fit_is_refused(
+    tmp_path: Path, name: str, values: np.ndarray
+) -> None:
+    packed = pack_folder(write_speech(tmp_path / "speech", utterances=3), tmp_path)
+    arrays = load_file(packed.path)
+    assert (arrays["codes"].shape[1], arrays["names"].size) == (27, 12)
+    save_file({**arrays, name: values}, tmp_path / "other.safetensors")
+    with pytest.raises(DataProblem, match="is not a packed data set: it") as refused:
+        read_pack(tmp_path / "other.safetensors")
+    assert refused.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\0\0\0\0\0\0\0{}      "])

@@ -77,8 +77,13 @@ def base_shape(settings: "Settings", terminal: "Terminal") -> "ModelShape | None
     from fintts_trainer.shape import ModelShape
 
     folder = settings.base_model
-    if folder is None or not folder.exists():
+    if folder is None:
         terminal.say("without a base model the codes are not compared with its codebooks")
+        return None
+    if not folder.exists():
+        terminal.warn(
+            f"there is no base model folder {folder}: the codes are not compared with its codebooks"
+        )
         return None
     return ModelShape.read(folder)
 

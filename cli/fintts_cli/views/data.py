@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fintts_cost.schedule import Schedule
-    from fintts_trainer.data_check import DataReport, Problem
+    from fintts_trainer.data_check import DataReport
+    from fintts_trainer.data_files import Problem
 
 SHOWN = 20
 FRAMES_PER_SECOND = 21.5
