@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fintts_cli import export_record
+from fintts_cli.base_licence import licence_of_folder
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.export_record import ExportRecord, Format, Origin
 from fintts_cli.trainer_process import merge
@@ -22,8 +23,6 @@ from fintts_store.os_errors import explained
 from fintts_store.restore import restore
 from fintts_store.store import TEMPORARY_PREFIX
 from fintts_trainer.base_files import CONFIG, DOCUMENTS, README
-from fintts_trainer.licence import licence_of
-from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -88,7 +87,7 @@ class Export:
         with explained(target):
             make_directories(target.parent)
         with self._base_model(target.parent) as base_model, durable_directory(target) as folder:
-            licence = _read_licence(base_model)
+            licence = licence_of_folder(base_model)
             self._fill(folder, base_model, licence)
             _copy_documents(base_model, folder)
             written = export_record.describe(folder, origin, licence.identifier)
@@ -165,15 +164,6 @@ class Export:
         """What the base model is, without what is only said of it."""
         files = self.record.base_model.files
         return tuple(file for file in files if file.name not in DOCUMENTS)
-
-
-def _read_licence(base_model: Path) -> Licence:
-    documents = {
-        name: (base_model / name).read_text(encoding="utf-8", errors="replace")
-        for name in DOCUMENTS
-        if (base_model / name).is_file()
-    }
-    return licence_of(documents, ModelShape.read(base_model))
 
 
 def _copy_documents(base_model: Path, folder: Path) -> None:

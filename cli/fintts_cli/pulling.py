@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from fintts_cli.damaged import Damaged
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_store.commit import list_manifests
+from fintts_store.durable import write_file
 from fintts_store.errors import StoreError
 from fintts_store.restore import is_whole, restore
 from fintts_store.retention import best_of, newest_of
+from fintts_trainer.base_files import README
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,6 +116,7 @@ def pull(
     chosen: Sequence[Manifest],
     everything: Sequence[Manifest],
     target: Path,
+    card: Callable[[Manifest], str] | None,
     tell: Callable[[str], None],
     transfer: Transfer,
 ) -> list[Pulled]:
@@ -121,6 +124,7 @@ def pull(
 
     Args:
         everything: all checkpoints of the run, which say which one is the best and the last.
+        card: the README.md of a checkpoint, to be written beside its files.
         transfer: shows how far so many bytes have come.
 
     Raises:
@@ -133,6 +137,8 @@ def pull(
     with transfer(sum(m.size_bytes for m, path in places if path not in there)) as on_bytes:
         for manifest, path in places:
             trouble = None if path in there else _restore(store, manifest, path, on_bytes)
+            if trouble is None and card is not None:
+                trouble = _describe(path, card(manifest))
             tell(_sentence(manifest, path, was_there=path in there, trouble=trouble))
             pulled.append(
                 Pulled(manifest, path, manifest == best, manifest == newest, path in there, trouble)
@@ -145,6 +151,16 @@ def _restore(
 ) -> StoreError | None:
     try:
         restore(store, manifest, path, on_bytes)
+    except StoreError as error:
+        return error
+    return None
+
+
+def _describe(path: Path, card: str) -> StoreError | None:
+    """A card that is there may have been changed by its reader, and stays."""
+    try:
+        if not (path / README).exists():
+            write_file(path / README, card.encode())
     except StoreError as error:
         return error
     return None

@@ -58,6 +58,7 @@ class Licence:
 
 
 UNKNOWN = "unknown"
+NOT_KNOWN = Licence(UNKNOWN, "")
 _BY_SHAPE = "as its release of this shape is"
 _NON_COMMERCIAL = Licence(
     "cc-by-nc-sa-4.0",
@@ -92,7 +93,7 @@ def licence_of(documents: Mapping[str, str], shape: ModelShape) -> Licence:
         if name != README and heading:
             return Licence("other", f"says its {name}", heading, name)
     known = RELEASED.get((shape.family, shape.vocab_size, shape.slow.layers, shape.slow.dim))
-    return known or Licence(UNKNOWN, "")
+    return known or NOT_KNOWN
 
 
 def _from_card(text: str) -> Licence | None:

@@ -174,6 +174,10 @@ def test_what_is_asked_for_is_pulled(
     assert steps(pulled) == expected
     folders = sorted(path.name for path in (project / "home").iterdir())
     assert folders == sorted(f"checkpoint-{step}" for step in expected)
+    for step in expected:
+        card = (project / "home" / f"checkpoint-{step}" / "README.md").read_text()
+        assert 'library_name: "peft"' in card
+        assert f"step {step}" in card
     flags = {
         c["step"]: (c["best"], c["last"], c["verified"])
         for c in json.loads(pulled.stdout)["checkpoints"]

@@ -139,6 +139,24 @@ def test_the_trainer_s_packages_are_not_needed_for_peft(
     assert "the trainer's packages are not installed" in refused.stderr
 
 
+def test_a_pulled_checkpoint_has_the_same_card(store: DirectoryStore) -> None:
+    exported(store, "mine", "--format", "peft", "--to", "out")
+    arguments = ["cloud", "pull-checkpoints", "mine", "--best", "--to", "home", "--store"]
+    assert CliRunner().invoke(build(), [*arguments, store.url]).exit_code == 0
+    pulled = Path("home/checkpoint-100/README.md")
+    assert pulled.read_text() == Path("out/README.md").read_text()
+    pulled.write_text("my own words")
+    assert CliRunner().invoke(build(), [*arguments, store.url]).exit_code == 0
+    assert pulled.read_text() == "my own words"
+
+
+def test_a_damaged_run_json_costs_a_pulled_checkpoint_its_card_alone(store: DirectoryStore) -> None:
+    store.put(layout.run_json_key("mine"), b"{}")
+    arguments = ["cloud", "pull-checkpoints", "mine", "--best", "--to", "home", "--store"]
+    assert CliRunner().invoke(build(), [*arguments, store.url]).exit_code == 0
+    assert "adapter_model.safetensors" in names(Path("home/checkpoint-100"))
+
+
 # --- fish ---------------------------------------------------------------------------------------
 
 

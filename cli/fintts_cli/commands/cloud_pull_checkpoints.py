@@ -1,5 +1,6 @@
 """`fintts cloud pull-checkpoints`: brings a run's checkpoints here and verifies them."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fintts_cli.pulling import Pulled
+    from fintts_store.manifest import Manifest
+    from fintts_store.store import Store as RunStore
 
 NEXT = """\
 next, in Python:
@@ -51,7 +54,8 @@ def pull_checkpoints(
     manifests, damaged = find_checkpoints(runs, run, terminal, step)
     target = to or Path("checkpoints") / run
     chosen = choose(manifests, best=best, last=last, step=step)
-    pulled = pull(runs, chosen, manifests, target, terminal.say, terminal.transfer)
+    card = _card(runs, run)
+    pulled = pull(runs, chosen, manifests, target, card, terminal.say, terminal.transfer)
     if json:
         checkpoints = [one.to_json() for one in pulled]
         terminal.document({"run": run, "to": str(target), "checkpoints": checkpoints})
@@ -62,6 +66,20 @@ def pull_checkpoints(
     _conclude(pulled, terminal.say)
     if len(chosen) == len(manifests):  # all were asked for, and not all are here
         damaged.refuse()
+
+
+def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
+    """The model card of a checkpoint; without run.json there is none, and the rest is sound."""
+    from fintts_cli.base_licence import licence_in_store
+    from fintts_cli.views.card import adapter_card
+    from fintts_store.errors import InvalidRecord, KeyNotFound
+    from fintts_store.runs import read_run
+
+    try:
+        record = read_run(runs, run)
+    except (InvalidRecord, KeyNotFound):
+        return None
+    return partial(adapter_card, record, licence=licence_in_store(runs, record))
 
 
 def _conclude(pulled: "list[Pulled]", say: "Callable[[str], None]") -> None:

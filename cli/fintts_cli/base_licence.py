@@ -1,0 +1,53 @@
+"""The licence of a run's base model, from a folder or from the small files in the store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from fintts_store.errors import KeyNotFound
+from fintts_trainer.base_files import CONFIG, DOCUMENTS
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.licence import NOT_KNOWN, licence_of
+from fintts_trainer.shape import ModelShape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fintts_store.records import RunRecord
+    from fintts_store.store import Store
+    from fintts_trainer.licence import Licence
+
+
+def licence_of_folder(base_model: Path) -> Licence:
+    """Of a base model that lies here.
+
+    Raises:
+        BaseModelProblem: its config.json cannot be read.
+    """
+    documents = {
+        name: (base_model / name).read_text(encoding="utf-8", errors="replace")
+        for name in DOCUMENTS
+        if (base_model / name).is_file()
+    }
+    return licence_of(documents, ModelShape.read(base_model))
+
+
+def licence_in_store(store: Store, record: RunRecord) -> Licence:
+    """Of the base model that a run was given; not known, where the store holds it no more.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    reference = record.base_model
+    names = {file.name for file in reference.files}
+    try:
+        documents = {
+            name: store.get(reference.prefix + name).decode(errors="replace")
+            for name in DOCUMENTS
+            if name in names
+        }
+        shape = ModelShape.load(json.loads(store.get(reference.prefix + CONFIG)))
+    except (KeyNotFound, BaseModelProblem, ValueError):
+        return NOT_KNOWN
+    return licence_of(documents, shape)
