@@ -101,6 +101,19 @@ def test_keys_shapes_and_types_are_the_base_model_s(tmp_path: Path) -> None:
     assert abs(difference) < 20_000, "nothing is written that is not a weight"
 
 
+def test_a_weight_is_written_without_what_it_is_a_part_of(tmp_path: Path) -> None:
+    base = FishFamily().open(in_float32(TINY, tmp_path / "base"))
+    write_random_adapter(base, tmp_path / "adapter")
+    state = read_state_dict(base.folder)
+    larger = torch.ones(1_000_000)
+    torch.save({**state, "norm.weight": larger[:64]}, base.folder / "new.pth")
+    (base.folder / "new.pth").replace(base.folder / "model.pth")  # the old one is mapped
+    target = merged(base, tmp_path / "adapter", tmp_path / "merged")
+    saved_bytes = sum(weight.nbytes for weight in state.values())
+    assert (base.folder / "model.pth").stat().st_size > saved_bytes + larger.nbytes
+    assert (target / "model.pth").stat().st_size < saved_bytes + larger.nbytes / 10
+
+
 def test_every_matrix_with_an_adapter_changes_and_no_other_weight(tmp_path: Path) -> None:
     base = FishFamily().open(TINY)
     write_random_adapter(base, tmp_path / "adapter")
@@ -171,7 +184,8 @@ def test_an_adapter_of_another_base_model_is_refused(tmp_path: Path) -> None:
         for k, w in read_state_dict(other).items()
     }
     state["output.weight"] = torch.cat([state["output.weight"]] * 2)
-    torch.save(state, other / "model.pth")
+    torch.save(state, other / "new.pth")
+    (other / "new.pth").replace(other / "model.pth")
     (other / "config.json").write_text(json.dumps(content | {"vocab_size": 704}))
     with pytest.raises(BaseModelProblem, match="does not fit: size mismatch for") as caught:
         merge_folders(other, tmp_path / "adapter", tmp_path)
