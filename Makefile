@@ -41,6 +41,7 @@ chaos: install servers
 
 bench: install
 	$(BIN)/python benchmarks/cli.py
+	$(BIN)/python benchmarks/data.py
 
 clean:
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

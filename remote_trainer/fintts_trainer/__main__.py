@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _unforeseen(error: Exception) -> tuple[str, str]:
     """A sentence about an error that nobody foresaw, and where its traceback lies."""
     if type(error).__name__ == "OutOfMemoryError":
-        more = "make training.batch_size smaller and training.gradient_accumulation larger"
+        more = "set training.tokens_per_micro_batch: the same steps in smaller pieces"
         return "the accelerator's memory is too small for this batch", more
     return f"{type(error).__name__}: {error}", f"please report this, with {_keep(error)}"
 

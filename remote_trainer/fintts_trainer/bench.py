@@ -225,7 +225,7 @@ def _feed(dataset: EncodedDataset, config: RunConfig, accelerator: Accelerator) 
         config=config.training,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
-        pinned=accelerator.device.type == "cuda",
+        device=accelerator.device,
     )
 
 

@@ -3,7 +3,7 @@
 A run encodes its utterances once; each start after that opens the file, whatever its size. All
 numbers are little-endian:
 
-    header   JSON: format, counts, size_bytes, index_crc32; blanks up to 512 bytes
+    header   JSON: format, counts, index_crc32; blanks up to 512 bytes
     index    20 bytes an utterance, see INDEX
     body     an utterance each: row 0, uint32 [T], then the other rows where there are frames,
              uint16 [rows - 1, T - text_length], up to a multiple of 4 bytes
@@ -50,7 +50,9 @@ INDEX = np.dtype(
 TOKEN, CODE = np.dtype("<u4"), np.dtype("<u2")
 ALIGNMENT = 4
 RELEASE_BYTES = 64 * 1024 * 1024
-"""After so many bytes read the mapped pages are given back, so that memory stays flat."""
+"""After so many bytes mapped the pages are given back, so that memory stays flat."""
+FAULT_BYTES = 64 * 1024
+"""What Linux maps around a page that is read, if it is in its cache."""
 
 
 class _Header(BaseModel):
@@ -58,7 +60,6 @@ class _Header(BaseModel):
     utterances: int
     rows: int
     end_has_codes: bool
-    size_bytes: int
     index_crc32: int
 
 
@@ -77,7 +78,7 @@ class EncodedDataset:
     _mapping: mmap.mmap
     _index: npt.NDArray[np.void]
     _offsets: npt.NDArray[np.int64]
-    _bytes_read: int = field(default=0, init=False)
+    _mapped_bytes: int = field(default=0, init=False)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -91,7 +92,7 @@ class EncodedDataset:
         start, stop = (int(offset) for offset in self._offsets[number : number + 2])
         _, length, text_length, crc32 = self._index[number].item()
         part = self._mapping[start:stop]
-        self._release(len(part))
+        self._release(len(part) + FAULT_BYTES)
         if zlib.crc32(part) != crc32:
             self._give_up(number)
         tokens = np.zeros((self.rows, length), dtype=np.int64)
@@ -113,11 +114,11 @@ class EncodedDataset:
         refuse_empty_part(len(training), len(validation))
         return training, validation
 
-    def _release(self, read_bytes: int) -> None:
+    def _release(self, mapped_bytes: int) -> None:
         """Lets go of the pages that were read; they stay in the system's cache while it can."""
-        self._bytes_read += read_bytes
-        if self._bytes_read >= RELEASE_BYTES:
-            self._bytes_read = 0
+        self._mapped_bytes += mapped_bytes
+        if self._mapped_bytes >= RELEASE_BYTES:
+            self._mapped_bytes = 0
             self._mapping.madvise(mmap.MADV_DONTNEED)
 
     def _give_up(self, number: int) -> None:
@@ -180,7 +181,10 @@ def read_encoded(path: Path) -> EncodedDataset:
     np.cumsum(sizes, out=offsets[1:])
     offsets += HEADER_BYTES + index.nbytes
     if offsets[-1] != len(mapping):
-        raise DataProblem(f"{path} is not a whole encoded data set: its header is damaged")
+        raise DataProblem(
+            f"{path} is not a whole encoded data set: it has {len(mapping):,} bytes "
+            f"instead of {offsets[-1]:,}"
+        )
     return EncodedDataset(
         path=path,
         rows=header.rows,
@@ -201,8 +205,6 @@ def _read_header(mapping: mmap.mmap) -> _Header:
         raise ValueError("it has no header") from None
     if header.format != FORMAT:
         raise ValueError(f"its format is {header.format}, not {FORMAT}")
-    if header.size_bytes != len(mapping):
-        raise ValueError(f"it has {len(mapping):,} of {header.size_bytes:,} bytes")
     return header
 
 
@@ -230,7 +232,6 @@ def write_encoded(path: Path, examples: Iterable[tuple[str, Example]], count: in
             utterances=count,
             rows=rows,
             end_has_codes=end_has_codes,
-            size_bytes=file.tell(),
             index_crc32=zlib.crc32(index.tobytes()),
         )
         file.seek(0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from fintts_trainer.dataset import collate, cut
 from fintts_trainer.order import share_of_step
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from fintts_trainer.encoded import EncodedDataset
     from fintts_trainer.families.base import Batch
     from fintts_trainer.order import Order, Samples
+
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class Feed:
     config: TrainingConfig
     rank: int = 0
     world: int = 1
-    pinned: bool = False
-    """in page-locked memory, from which a GPU copies while it computes"""
+    device: torch.device = CPU
+    """for a GPU, batches lie in page-locked memory, from which it copies while it computes"""
 
     def steps(self, first: int, last: int) -> Iterator[StepData]:
         """The steps after `first` finished ones, until `last` are finished.
@@ -67,6 +71,9 @@ class Feed:
         Raises:
             DataProblem: the encoded data set was damaged meanwhile.
         """
+        # Without this, the thread of each process would take memory of GPU 0.
+        if self.device.index is not None:  # pyright: ignore[reportUnnecessaryComparison] # torch's stubs leave None out
+            torch.cuda.set_device(self.device)
         for step in range(first, last):
             samples = share_of_step(self.order.samples_of_step(step), self.rank, self.world)
             yield self._step(self.training[samples])
@@ -95,4 +102,4 @@ class Feed:
 
     def _collated(self, utterances: Samples) -> Batch:
         batch = collate([self.dataset.example(int(number)) for number in utterances])
-        return batch.pinned() if self.pinned else batch
+        return batch.pinned() if self.device.type == "cuda" else batch

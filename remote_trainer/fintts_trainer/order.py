@@ -52,24 +52,24 @@ class Order:
 
     def __init__(self, schedule: Schedule, seed: int, lengths: Samples | None = None) -> None:
         """With the `lengths` of the samples, each step reads samples of like length."""
-        self._schedule, self._seed, self._lengths = schedule, seed, lengths
+        self.schedule, self._seed, self._lengths = schedule, seed, lengths
         self._epoch = -1
         self._order: Samples = np.zeros(0, dtype=np.int64)
 
     def samples_of_step(self, step: int) -> Samples:
         """Which samples the step after `step` finished ones reads; the last of an epoch may be
         fewer than the others."""
-        epoch, step_in_epoch = self._schedule.position(step)
+        epoch, step_in_epoch = self.schedule.position(step)
         if epoch != self._epoch:
             self._order, self._epoch = self._order_of(epoch), epoch
-        start = step_in_epoch * self._schedule.samples_per_step
-        return self._order[start : start + self._schedule.samples_per_step]
+        start = step_in_epoch * self.schedule.samples_per_step
+        return self._order[start : start + self.schedule.samples_per_step]
 
     def _order_of(self, epoch: int) -> Samples:
         if self._lengths is None:
-            return order_of_epoch(self._seed, epoch, self._schedule.samples)
+            return order_of_epoch(self._seed, epoch, self.schedule.samples)
         return bucketed_order_of_epoch(
-            self._seed, epoch, self._lengths, self._schedule.samples_per_step
+            self._seed, epoch, self._lengths, self.schedule.samples_per_step
         )
 
 

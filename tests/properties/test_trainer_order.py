@@ -92,6 +92,14 @@ def test_steps_are_those_of_windows_sorted_by_length(
     assert order[whole:].tolist() == plain[whole:].tolist()
 
 
+@given(seeds, epochs)
+def test_long_and_short_steps_are_mixed(seed: int, epoch: int) -> None:
+    lengths = np.arange(1000)
+    firsts = lengths[bucketed_order_of_epoch(seed, epoch, lengths, 5)][::5]
+    rises = int((np.diff(firsts) > 0).sum())
+    assert 50 < rises < 150, "about half of the 199, and not all but those between windows"
+
+
 @given(all_lengths, st.integers(1, 16), st.one_of(st.none(), st.integers(1, 20_000)))
 def test_micro_batches_hold_each_sample_once_and_stay_within_the_budget(
     lengths: Samples, batch_size: int, tokens: int | None

@@ -99,7 +99,7 @@ def damaged(content: bytes, how: str) -> bytes:
     if how == "header":
         return content.replace(b'"rows":5', b'"rows":4')
     if how == "index":
-        return content[:520] + bytes([content[520] ^ 1]) + content[521:]
+        return content[:512] + bytes([content[512] ^ 1]) + content[513:]
     return {
         "empty": b"",
         "cut short": content[:-1],
@@ -154,8 +154,12 @@ def test_processes_that_start_together_encode_once(
 ) -> None:
     writes: list[Path] = []
 
+    second_writer = threading.Barrier(2)
+
     def write(target: Path) -> None:
         writes.append(target)
+        with pytest.raises(threading.BrokenBarrierError):
+            second_writer.wait(timeout=0.2)
         write_encoded(target, named, len(named))
 
     def start() -> None:
