@@ -55,9 +55,19 @@ def test_an_error_reaches_the_loop_after_the_items_before_it() -> None:
 
 
 def test_the_thread_ends_with_a_block_that_fails() -> None:
+    made = threading.Semaphore(0)
+
+    def source() -> Iterator[int]:
+        for number in count():
+            made.release()
+            yield number
+
     def fail() -> None:
-        with prefetched(count(), ahead=1) as items:
-            raise ValueError(f"the loop, after {next(items)}")
+        with prefetched(source(), ahead=1) as items:
+            first = next(items)
+            for _ in range(3):  # one is read, one lies ready, and the thread stands with another
+                made.acquire()
+            raise ValueError(f"the loop, after {first}")
 
     with pytest.raises(ValueError, match="the loop, after 0"):
         fail()
