@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -29,8 +30,10 @@ class Torn(AssertionError):
 def verify(keys: Iterable[str], read: Callable[[str], bytes], run: str) -> list[Commit]:
     """All commits in order of (claim, step). Raises Torn."""
     here, root = set(keys), f"runs/{run}/"
+    # A killed writer to a directory leaves its temporary file: nobody reads it as a manifest.
+    manifest_key = re.compile(re.escape(f"{root}commits/") + r"\d{6}-\d{9}-[0-9a-f]{8}\.json")
     commits: list[Commit] = []
-    for key in sorted(key for key in here if key.startswith(f"{root}commits/")):
+    for key in sorted(filter(manifest_key.fullmatch, here)):
         manifest = json.loads(read(key))
         if manifest.get("tombstone"):
             continue
