@@ -5,6 +5,8 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import typer
@@ -26,15 +28,17 @@ from fintts_cli.commands import (
     init,
     train,
 )
-from fintts_cli.commands.options import wants_json
 from fintts_cli.errors import CliError
 from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_store.errors import StoreError
-from fintts_trainer.errors import TrainerError
+from fintts_trainer.errors import FolderMissing, TrainerError
 
 GARBAGE_THRESHOLD = 100_000
 """objects"""
+
+WANTS_JSON = "fintts_cli.json"
+"""Under this key of click's Context.meta: whether errors are to be JSON, too."""
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
@@ -55,21 +59,42 @@ Exit codes:
 KnownError = CliError | CostError | StoreError | TrainerError
 KNOWN_ERRORS = (CliError, CostError, StoreError, TrainerError)
 
+USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+"""Of all errors in what was typed; Typer gives a public name to this one kind alone."""
+
 
 class Fintts(TyperGroup):
     """All commands below `fintts`, with every expected error turned into its exit code."""
 
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # click's Context is private to Typer
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # click's Context is private to Typer
+        """Takes the options before the command's name, and remembers how to tell of errors."""
+        ctx.meta[WANTS_JSON] = "--json" in args
+        with _errors_told(as_json=ctx.meta[WANTS_JSON]):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Runs the command."""
-        try:
+        with _errors_told(as_json=ctx.meta[WANTS_JSON]):
             return super().invoke(ctx)
-        except KNOWN_ERRORS as error:
-            _report(error.message, error.hint, exit_code(error), as_json=wants_json(ctx))
-            raise typer.Exit(exit_code(error)) from None
-        except KeyboardInterrupt as interrupt:
-            sentence = str(interrupt) or "interrupted"
-            _report(sentence, "", EXIT_INTERRUPTED, as_json=wants_json(ctx))
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+@contextmanager
+def _errors_told(*, as_json: bool) -> Generator[None]:
+    """Says what was expected to go wrong in one sentence, and ends with its exit code."""
+    try:
+        yield
+    except KNOWN_ERRORS as error:
+        _report(error.message, error.hint, exit_code(error), as_json=as_json)
+        raise typer.Exit(exit_code(error)) from None
+    except USAGE_ERROR as error:
+        if not as_json:
+            raise  # Typer's own words, with the usage
+        hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
+        _report(error.format_message(), hint, error.exit_code, as_json=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt as interrupt:
+        _report(str(interrupt) or "interrupted", "", EXIT_INTERRUPTED, as_json=as_json)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def exit_code(error: KnownError) -> int:
@@ -78,7 +103,7 @@ def exit_code(error: KnownError) -> int:
         return error.exit_code
     if isinstance(error, StoreError):
         return EXIT_STORE
-    return EXIT_CONFIGURATION if isinstance(error, CostError) else EXIT_FAILED
+    return EXIT_CONFIGURATION if isinstance(error, CostError | FolderMissing) else EXIT_FAILED
 
 
 def _report(message: str, hint: str, code: int, *, as_json: bool) -> None:

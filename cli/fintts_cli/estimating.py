@@ -11,6 +11,7 @@ from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
 from fintts_cli.launch_plan import Terms, plan_launch
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input
+from fintts_cli.views.units import counted
 from fintts_cost.bill import Estimate, Price, estimate
 from fintts_cost.schedule import Schedule
 from fintts_trainer.shape import ModelShape
@@ -151,11 +152,10 @@ def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple
 
     unpaired = count_unpaired(settings.data)
     left_out = (
-        f"{unpaired:,} files lack their partner and are not counted: "
-        "`fintts data check` names them.",
+        f"Not counted are {unpaired:,} without their partner: `fintts data check` names them.",
     )
     return (
-        f"{workload.samples:,} utterances of {settings.data} are trained on, "
-        f"{workload.held_out:,} are held out for validation.",
+        f"{settings.data} has {counted(workload.samples, 'utterance')} to train on, "
+        f"and holds out {workload.held_out:,} for validation.",
         *(left_out if unpaired else ()),
     )

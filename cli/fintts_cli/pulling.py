@@ -12,6 +12,7 @@ from fintts_store.durable import write_file
 from fintts_store.errors import StoreError
 from fintts_store.restore import is_whole, restore
 from fintts_store.retention import best_of, newest_of
+from fintts_store.runs import read_result
 from fintts_trainer.base_files import README
 
 if TYPE_CHECKING:
@@ -64,12 +65,18 @@ def find_checkpoints(
     damaged.warn(terminal)
     if not manifests:
         damaged.refuse()
-        raise CheckFailed(
-            f"run {run} has no checkpoint yet", "`fintts cloud watch` shows how far it is"
-        )
+        raise _no_checkpoint(store, run)
     if step is not None and all(manifest.step != step for manifest in manifests):
         damaged.refuse(step)
     return manifests, damaged
+
+
+def _no_checkpoint(store: Store, run: str) -> CheckFailed:
+    if read_result(store, run) is None:
+        hint = f"`fintts cloud watch {run}` shows how far it is"
+        return CheckFailed(f"run {run} has no checkpoint yet", hint)
+    hint = f"`fintts cloud report {run}` shows how"
+    return CheckFailed(f"run {run} ended without a checkpoint", hint)
 
 
 def newest_of_each_step(manifests: Sequence[Manifest]) -> list[Manifest]:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import size
+from fintts_cli.views.units import counted, size
 from fintts_store import layout
 from fintts_store.records import BaseModelRef, DatasetRef, FileRef
 from fintts_trainer.base_files import base_model_files
@@ -32,7 +32,7 @@ def upload_dataset(
     with tempfile.TemporaryDirectory(prefix="fintts-pack-") as temporary:
         packed = pack_folder(folder, Path(temporary), shape)
         key = layout.dataset_key(packed.sha256)
-        _put_once(store, key, packed.path, f"{packed.utterances:,} utterances", tell)
+        _put_once(store, key, packed.path, counted(packed.utterances, "utterance"), tell)
     return DatasetRef(
         key=key,
         sha256=packed.sha256,

@@ -52,6 +52,11 @@ class Terminal:
         """Whether a line on stderr may be written over."""
         return not self.quiet and sys.stderr.isatty()
 
+    @property
+    def live_width(self) -> int | None:
+        """Characters that a line that is written over may have; None where none is."""
+        return shutil.get_terminal_size().columns - 1 if self.is_live else None
+
     @contextmanager
     def transfer(self, total_bytes: int) -> Generator[Callable[[int], None]]:
         """A bar with rate and time left while the block lasts; to be told of each byte that came.
@@ -99,8 +104,7 @@ class LiveLine:
         if self._terminal.quiet:
             return
         if self._terminal.is_live:
-            width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r\x1b[2K{text[:width]}")
+            sys.stderr.write(f"\r\x1b[2K{text[: self._terminal.live_width]}")
             sys.stderr.flush()
             self._shown = text
             return

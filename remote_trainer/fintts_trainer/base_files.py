@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import AGAIN, read_json
+from fintts_trainer.shape import AGAIN, read_json, refuse_no_base_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,13 +113,10 @@ def base_model_files(folder: Path) -> tuple[str, ...]:
     """All files that the trainer reads, and the licence where there is one.
 
     Raises:
-        BaseModelProblem: one is missing.
+        FolderMissing: there is no such folder.
+        BaseModelProblem: a file is missing.
     """
-    if not folder.is_dir():
-        raise BaseModelProblem(
-            f"there is no base model folder {folder}",
-            "set base_model to the folder that holds config.json, the weights and the tokenizer",
-        )
+    refuse_no_base_model(folder)
     if not (folder / CONFIG).is_file():
         raise BaseModelProblem(
             f"the base model folder {folder} has no {CONFIG}",

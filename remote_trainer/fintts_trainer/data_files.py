@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_trainer.errors import DataProblem
+from fintts_trainer.errors import DataProblem, FolderMissing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ def _refuse_no_folder(folder: Path) -> None:
     else:
         what = "" if stat.S_ISDIR(mode) else "is not a folder"
     if what:
-        raise DataProblem(
+        raise FolderMissing(
             f"the data folder {folder} {what}", "set data to a folder of .npy and .lab"
         )
 

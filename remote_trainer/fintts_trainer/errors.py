@@ -1,6 +1,7 @@
 """What can go wrong in the trainer, each with its mend.
 
 TrainerError
+├── FolderMissing        the data or the base model's folder is not where the configuration says
 ├── DataProblem          the data set is unpaired, empty, misshapen or out of range
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
 ├── ConfigurationChanged a run is resumed with another configuration than its own
@@ -18,6 +19,10 @@ class TrainerError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class FolderMissing(TrainerError):
+    """The configuration names a folder that is not there, or is none."""
 
 
 class DataProblem(TrainerError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fintts_trainer.csm_config import CsmConfigFile, CsmDepthFile
-from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.errors import BaseModelProblem, FolderMissing
 from fintts_trainer.s2_config import S2_MODEL_TYPE, S2ConfigFile
 
 if TYPE_CHECKING:
@@ -158,8 +158,10 @@ class ModelShape:
         """Reads FOLDER/config.json.
 
         Raises:
+            FolderMissing: there is no such folder.
             BaseModelProblem: there is no such file, or it describes another kind of model.
         """
+        refuse_no_base_model(folder)
         path = folder / "config.json"
         return cls.load(read_json(path), str(path))
 
@@ -222,6 +224,15 @@ class ModelShape:
         attention = _attention_flops(self.slow, length)
         attention += coded * _attention_flops(self.fast, self.num_codebooks)
         return FLOPS_PER_PARAMETER_AND_TOKEN * weights + attention
+
+
+def refuse_no_base_model(folder: Path) -> None:
+    """Raises FolderMissing where there is no such folder."""
+    if not folder.is_dir():
+        raise FolderMissing(
+            f"there is no base model folder {folder}",
+            "set base_model to the folder that holds config.json, the weights and the tokenizer",
+        )
 
 
 def read_text(path: Path) -> str:

@@ -19,7 +19,7 @@ from fintts_cli.errors import CloudError, ConfigError, OverBudget
 from fintts_cost import __version__
 from fintts_cost.errors import ScheduleError
 from fintts_store.errors import CheckpointCorrupt
-from fintts_trainer.errors import DataProblem
+from fintts_trainer.errors import DataProblem, FolderMissing
 
 KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "fintts.yaml"
 FINTTS = str(Path(sys.executable).parent / "fintts")
@@ -87,6 +87,26 @@ def test_the_version_is_single_sourced() -> None:
     assert run("--version").stdout == f"fintts {__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "see"),
+    [
+        (["estimate", "--json", "--sample"], "No such option: --sample", "fintts estimate"),
+        (["estimate", "--budget", "much", "--json"], "no amount in dollars", "fintts estimate"),
+        (["cloud", "lunch", "--json"], "No such command 'lunch'", "fintts cloud"),
+        (["--jason", "--json"], "No such option: --jason", "fintts"),
+    ],
+)
+def test_a_usage_error_is_json_where_json_is_wanted(
+    arguments: list[str], sentence: str, see: str
+) -> None:
+    result = CliRunner().invoke(build(), arguments, prog_name="fintts")
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = json.loads(result.stderr)
+    assert sentence in told["error"]
+    assert told["hint"] == f"see `{see} --help`"
+    assert told["exit_code"] == 2
+
+
 def test_a_misspelt_option_is_a_usage_error() -> None:
     result = run("estimate", "--sample", "3")
     assert result.returncode == 2
@@ -103,6 +123,7 @@ def test_a_misspelt_option_is_a_usage_error() -> None:
         (ScheduleError("a"), 2),
         (CheckpointCorrupt("a"), 5),
         (DataProblem("a"), 1),
+        (FolderMissing("a"), 2),
     ],
 )
 def test_each_error_has_the_contracts_exit_code(error: Exception, code: int) -> None:

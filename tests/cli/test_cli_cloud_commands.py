@@ -311,6 +311,14 @@ def test_what_cannot_be_pulled_is_one_sentence(
     assert "Traceback" not in refused.stderr
 
 
+def test_an_ended_run_without_a_checkpoint_has_no_more_to_watch(store: DirectoryStore) -> None:
+    assert cloud("down", "older").exit_code == 0
+    refused = cloud("pull-checkpoints", "older")
+    assert refused.exit_code == 1
+    assert "run older ended without a checkpoint" in refused.stderr
+    assert "report older" in refused.stderr
+
+
 # --- stop, down ---------------------------------------------------------------------------------
 
 
@@ -389,10 +397,10 @@ def test_a_launch_that_is_refused_leaves_nothing(
 @pytest.mark.parametrize(
     ("damage", "code", "sentence"),
     [
-        ("no data", 1, "does not exist"),
+        ("no data", 2, "does not exist"),
         ("half a pair", 1, "has 1 problem"),
         ("empty data", 1, "holds no .npy and .lab files"),
-        ("no base model", 1, "there is no base model folder"),
+        ("no base model", 2, "there is no base model folder"),
         ("no weights", 1, "has no model.pth"),
         ("no configuration", 2, "data and base_model are not set"),
         ("unknown key", 2, "unknown key training.batchsize"),

@@ -114,7 +114,7 @@ def test_codes_beyond_the_base_model_are_not_packed(own_folder: Path) -> None:
     [
         (["check"], "no data folder was given", 2),
         (["pack"], "no data folder was given", 2),
-        (["check", "nowhere"], "nowhere does not exist", 1),
+        (["check", "nowhere"], "nowhere does not exist", 2),
         (["check", "empty"], "holds no .npy and .lab files", 1),
         (["pack", "empty"], "holds no .npy and .lab files", 1),
     ],

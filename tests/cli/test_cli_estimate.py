@@ -116,7 +116,7 @@ def test_the_configured_run_counts_its_data_and_says_so(own_folder: Path, base_m
     assert content["seconds_per_step"]["source"] == "forecast at 40 % MFU of A100-80GB:1"
     assert content["setup_seconds"] == 600.0
     text = estimate().stdout
-    assert "are held out for validation" in " ".join(text.split())
+    assert "utterances to train on, and holds out" in " ".join(text.split())
 
 
 def test_a_step_that_was_set_is_named_by_where_it_was_set(
@@ -223,5 +223,5 @@ def test_a_data_folder_that_is_empty_or_missing_is_named(own_folder: Path) -> No
     assert "holds no pairs" in result.stderr
     (own_folder / "fintts.yaml").write_text("data: missing\n")
     result = estimate("--seconds-per-step", "1", "--hourly-rate", "1")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "does not exist" in result.stderr

@@ -13,7 +13,7 @@ from fintts_cli.run_view import InstanceView, view_run
 from fintts_cli.views.curve import plot
 from fintts_cli.views.report import render_report
 from fintts_cli.views.runs import render_live_line, render_runs
-from fintts_cli.views.units import dollars, duration, size
+from fintts_cli.views.units import counted, dollars, duration, size
 from run_samples import MINUTE, START, manifest, metrics, record, result, status
 
 NOW = START + 30 * MINUTE
@@ -120,6 +120,24 @@ def test_the_live_line_says_what_the_contract_names() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (
+            85,
+            "kalevala-1 · training · step 1000/3000 · loss 4.2500 · ETA 15 min 00 s · $0.20 so far",
+        ),
+        (62, "step 1000/3000 · loss 4.2500 · ETA 15 min 00 s · $0.20 so far"),
+        (10, "step 1000/3000 · ETA 15 min 00 s · $0.20 so far"),
+    ],
+)
+def test_a_narrow_live_line_still_says_time_and_money(width: int, line: str) -> None:
+    live = InstanceView("pid 8", is_live=True, created_at=START)
+    now = START + 10 * MINUTE
+    view = view_run(record(), status(), None, live, now)
+    assert render_live_line(view, now, width=width) == line
+
+
 def test_a_curve_falls_from_left_to_right() -> None:
     lines = plot([(step, 10.0 - step / 10) for step in range(1, 100)], width=20, height=3)
     assert len(lines) == 4
@@ -141,10 +159,20 @@ def test_a_curve_leaves_out_what_is_no_number() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [("5.324", "$5.32"), ("0.004", "<$0.01"), ("0", "$0.00"), ("1234.5", "$1,234.50")],
+    [
+        ("5.324", "$5.32"),
+        ("0.004", "<$0.01"),
+        ("0.008", "$0.01"),
+        ("0", "$0.00"),
+        ("1234.5", "$1,234.50"),
+    ],
 )
 def test_dollars_are_shown_to_the_cent(amount: str, text: str) -> None:
     assert dollars(Decimal(amount)) == text
+
+
+def test_what_is_one_is_not_many() -> None:
+    assert [counted(n, "step") for n in (0, 1, 2000)] == ["0 steps", "1 step", "2,000 steps"]
 
 
 def test_units_are_readable() -> None:

@@ -6,18 +6,6 @@ from typing import Annotated
 
 import typer
 
-_JSON = "fintts_cli.json"
-
-
-def _remember_json(ctx: typer.Context, wanted: bool) -> bool:
-    ctx.meta[_JSON] = wanted
-    return wanted
-
-
-def wants_json(ctx: typer.Context) -> bool:
-    """Whether the command below this context was given --json: its errors are JSON, too."""
-    return bool(ctx.meta.get(_JSON))
-
 
 def _dollars(text: str) -> Decimal:
     try:
@@ -64,10 +52,7 @@ HourlyRate = Annotated[
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="The run's name: [a-z0-9-]{1,40}.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Do not follow the run.")]
-Json = Annotated[
-    bool,
-    typer.Option("--json", callback=_remember_json, is_eager=True, help="Print one JSON document."),
-]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data, warnings and errors.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail where one would.")]
 Run = Annotated[

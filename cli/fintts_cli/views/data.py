@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_cli.views.units import counted
+
 if TYPE_CHECKING:
     from fintts_cost.schedule import Schedule
     from fintts_trainer.data_check import DataReport
@@ -65,10 +67,11 @@ def render_data(view: DataView) -> str:
     if view.schedule is not None:
         each = view.schedule.samples_per_step
         lines.append(
-            f"  an epoch    {view.schedule.steps_per_epoch:,} steps of {each:,} utterances"
+            f"  an epoch    {counted(view.schedule.steps_per_epoch, 'step')} of "
+            f"{counted(each, 'utterance')}"
         )
     if report.ignored:
-        lines.append(f"  ignored     {report.ignored:,} files that are neither .npy nor .lab")
+        lines.append(f"  ignored     {counted(report.ignored, 'file')}, neither .npy nor .lab")
     lines += _listed("problems", report.problems, every=True)
     lines += _listed("warnings", report.warnings, every=False)
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import dollars, duration
+from fintts_cli.views.units import counted, dollars, duration
 from fintts_cost.early_stopping import EarlyStopping
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def _headline(estimate: Estimate) -> Iterator[str]:
     expected, worst = estimate.expected, estimate.worst
     time = duration(float(expected.total_seconds))
     if worst.stop_step == expected.stop_step:
-        yield f"{dollars(expected.cost_usd)} and {time} for all {expected.stop_step:,} steps"
+        steps = counted(expected.stop_step, "step")
+        yield f"{dollars(expected.cost_usd)} and {time} for all {steps}"
         return
     yield f"{dollars(expected.cost_usd)} and {time}, if it stops at step {expected.stop_step:,}"
     most = duration(float(worst.total_seconds))
@@ -68,11 +69,11 @@ def _epochs(estimate: Estimate) -> Iterator[str]:
     schedule, given, steps = estimate.schedule, estimate.given, estimate.expected.stop_step
     each = schedule.samples_per_step
     batch = f"batch {given.batch_size:,} × accumulation {given.gradient_accumulation:,}"
-    yield f"a step    one optimizer update on {each:,} samples ({batch})"
+    yield f"a step    one optimizer update on {counted(each, 'sample')} ({batch})"
     yield f"an epoch  one pass over the data: {_steps_per_epoch(schedule)}"
     epochs = _number(schedule.epochs(steps))
     yield f"the run   {steps:,} / {schedule.steps_per_epoch:,} = {epochs} epochs"
-    yield f"          {estimate.samples_seen:,} samples seen, {_times_each(estimate)}"
+    yield f"          {counted(estimate.samples_seen, 'sample')} seen, {_times_each(estimate)}"
     yield ""
     yield from _table(("epoch", "steps", "count", ""), _epoch_rows(estimate), "rrrl")
 
@@ -123,8 +124,8 @@ def _time(estimate: Estimate) -> Iterator[str]:
     hours = f"{spent.total_seconds / SECONDS_PER_HOUR:,.4f} h"
     rows = (
         ("set-up", spent.setup_seconds, ""),
-        ("training", spent.training_seconds, f"{steps:,} steps × {each_step}"),
-        ("validation", spent.validation_seconds, f"{checks:,} checks × {each_check}"),
+        ("training", spent.training_seconds, f"{counted(steps, 'step')} × {each_step}"),
+        ("validation", spent.validation_seconds, f"{counted(checks, 'check')} × {each_check}"),
         ("checkpoints", spent.checkpoint_seconds, f"{written:,} × {each_save}"),
         ("teardown", spent.teardown_seconds, ""),
         ("total", spent.total_seconds, hours),
@@ -158,8 +159,8 @@ def _early_stopping(estimate: Estimate) -> Iterator[str]:
     if given.patience is None:
         yield "off: the run goes on to its last step, whatever the loss does"
     else:
-        checks = "check" if given.patience == 1 else "checks"
-        yield f"watches {given.monitor}; stops after {given.patience:,} {checks} in a row"
+        checks = counted(given.patience, "check")
+        yield f"watches {given.monitor}; stops after {checks} in a row"
         yield "without a new best (patience counts validation checks, not steps)"
         yield ""
     yield from _table(

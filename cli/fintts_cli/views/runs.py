@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.views.units import NOTHING, dollars, duration, moment, table, value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from fintts_cli.run_view import RunView
@@ -24,6 +24,9 @@ COLUMNS = (
     "DEADLINE",
     "WHERE",
 )
+
+DISPENSABLE = ("deadline", "to go", "best", "run", "phase", "loss")
+"""Parts of the live line, in the order in which a narrow terminal does without them."""
 
 
 def render_runs(views: Sequence[RunView], now: datetime) -> str:
@@ -61,18 +64,28 @@ def _best(view: RunView) -> str:
     return NOTHING if view.best_step is None else f"{value(view.best_value)} @ {view.best_step}"
 
 
-def render_live_line(view: RunView, now: datetime) -> str:
-    """step 120/3000 · loss 4.2100 · best 4.1000 @ 100 · ETA 3 min 05 s · $0.12 so far · …"""
-    parts = [
-        view.run,
-        _phase(view),
-        f"step {view.step}/{view.max_steps}",
-        "" if view.loss is None else f"loss {value(view.loss)}",
-        "" if view.best_step is None else f"best {_best(view)}",
-        "" if not view.eta_seconds else f"ETA {duration(view.eta_seconds)}",
-        f"{dollars(view.cost_so_far_usd)} so far",
-        "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
-        "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
-        view.message or "",
-    ]
+def render_live_line(view: RunView, now: datetime, *, width: int | None = None) -> str:
+    """step 120/3000 · loss 4.2100 · best 4.1000 @ 100 · ETA 3 min 05 s · $0.12 so far · …
+
+    Where its numbers take more than `width` characters, what matters least is left out first.
+    """
+    parts = {
+        "run": view.run,
+        "phase": _phase(view),
+        "step": f"step {view.step}/{view.max_steps}",
+        "loss": "" if view.loss is None else f"loss {value(view.loss)}",
+        "best": "" if view.best_step is None else f"best {_best(view)}",
+        "eta": "" if not view.eta_seconds else f"ETA {duration(view.eta_seconds)}",
+        "cost": f"{dollars(view.cost_so_far_usd)} so far",
+        "to go": "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
+        "deadline": "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
+    }
+    for dispensable in DISPENSABLE:
+        if width is None or len(_joined(parts.values())) <= width:
+            break
+        parts.pop(dispensable)
+    return _joined([*parts.values(), view.message or ""])
+
+
+def _joined(parts: Iterable[str]) -> str:
     return " · ".join(part for part in parts if part)

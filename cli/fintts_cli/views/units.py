@@ -14,12 +14,16 @@ NOTHING = "–"
 
 
 def dollars(amount: Decimal | None) -> str:
-    """$5.32; an amount below a cent that is not nothing is shown as such."""
+    """$5.32; an amount that rounds to no cent, and is not nothing, is shown as such."""
     if amount is None:
         return NOTHING
-    if 0 < amount < CENT:
-        return "<$0.01"
-    return f"${amount.quantize(CENT, ROUND_HALF_EVEN):,}"
+    rounded = amount.quantize(CENT, ROUND_HALF_EVEN)
+    return "<$0.01" if amount > 0 and not rounded else f"${rounded:,}"
+
+
+def counted(count: int, one: str) -> str:
+    """1 step, 2 steps, 1,000 steps"""
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
 def hourly(rate: Decimal) -> str:
