@@ -277,6 +277,27 @@ def test_a_preemption_is_heard_while_two_uploads_are_behind(
     assert read_result(run.store, run.name) is None
 
 
+class HesitantStore(DirectoryStore):
+    """The first attempt to write how the run ended fails."""
+
+    refused = 0
+
+    def create(self, key: str, data: bytes) -> None:
+        if key.endswith("/result.json") and not self.refused:
+            self.refused += 1
+            raise StoreUnreachable("no route to the store")
+        super().create(key, data)
+
+
+def test_the_last_word_is_said_again_when_the_store_did_not_take_it(tmp_path: Path) -> None:
+    run = start_run(tmp_path, {**QUICK, "training": {"max_steps": 4}})
+    store = HesitantStore(tmp_path / "store")
+    result = train_module.train(replace(run.job(), store=store), Preemption())
+    assert result is not None
+    assert store.refused == 1
+    assert read_result(run.store, run.name) == result
+
+
 def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
     run = start_run(tmp_path, ENDLESS, deadline=timedelta(seconds=20))
     assert run.train().returncode == 0
