@@ -26,6 +26,7 @@ from fintts_cli.commands import (
     estimate,
     export,
     init,
+    store_check,
     train,
 )
 from fintts_cli.errors import CliError
@@ -147,6 +148,7 @@ def build() -> typer.Typer:
     app.command()(export.export)
     app.add_typer(_data_commands(), name="data")
     app.add_typer(_cloud_commands(), name="cloud")
+    app.add_typer(_store_commands(), name="store")
     return app
 
 
@@ -172,6 +174,17 @@ def _cloud_commands() -> typer.Typer:
     cloud.command("pull-checkpoints")(cloud_pull_checkpoints.pull_checkpoints)
     cloud.command("report")(cloud_report.report)
     return cloud
+
+
+def _store_commands() -> typer.Typer:
+    store = typer.Typer(help="Looks after the store.", no_args_is_help=True, rich_markup_mode=None)
+
+    # A group of a single command would be that command itself.
+    @store.callback()
+    def _() -> None: ...
+
+    store.command("check")(store_check.check)
+    return store
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from fintts_store import layout
@@ -14,8 +15,13 @@ _CLAIM = re.compile("[0-9]{6}")
 
 def highest_claim(store: Store, run: str) -> int:
     """The claim that may write; 0 when nobody has claimed the run."""
+    return highest_of(run, (entry.key for entry in store.list(layout.claims_prefix(run))))
+
+
+def highest_of(run: str, keys: Iterable[str]) -> int:
+    """The highest claim among a run's keys; 0 when there is none."""
     prefix = layout.claims_prefix(run)
-    names = [entry.key.removeprefix(prefix) for entry in store.list(prefix)]
+    names = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
     # Anything else was put there by hand, such as a file browser's own file.
     return max((int(name) for name in names if _CLAIM.fullmatch(name)), default=0)
 

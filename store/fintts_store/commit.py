@@ -3,7 +3,7 @@ nothing is committed; from then on, everything is."""
 
 import hashlib
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,11 +88,18 @@ def list_manifests(
 
 def list_commits(store: Store, run: str) -> list[CommitName]:
     """The names of all commits, tombstones among them, the oldest first; reads none of them."""
+    return commits_among(run, (entry.key for entry in store.list(layout.commits_prefix(run))))
+
+
+def commits_among(run: str, keys: Iterable[str]) -> list[CommitName]:
+    """The names of all commits among a run's keys, the oldest first."""
     prefix = layout.commits_prefix(run)
     names: list[CommitName] = []
-    for entry in store.list(prefix):
+    for key in keys:
+        if not key.startswith(prefix):
+            continue
         try:
-            names.append(layout.parse_commit_name(entry.key.removeprefix(prefix)))
+            names.append(layout.parse_commit_name(key.removeprefix(prefix)))
         except InvalidKey:  # not one of ours
             continue
     return sorted(names)

@@ -32,6 +32,11 @@ class DirectoryStore:
         self._root = root.absolute()
 
     @property
+    def root(self) -> Path:
+        """The folder, which need not be there yet."""
+        return self._root
+
+    @property
     def url(self) -> str:
         return str(self._root)
 
@@ -83,6 +88,9 @@ class DirectoryStore:
                 return
             path.unlink(missing_ok=True)
         self._remove_empty(path.parent)
+
+    def unfinished(self, prefix: str) -> Names:
+        return sorted(self._key_meant(path) for path in self._temporary(check_prefix(prefix)))
 
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         for path in self._temporary(check_prefix(prefix)):

@@ -5,6 +5,8 @@ StoreError
 ├── StoreFull            passes when somebody frees space
 ├── StoreSlow            uploads take longer than the time between two checkpoints
 ├── StoreDenied          stays until somebody changes permissions or the address
+│   └── PermissionMissing    of one operation: others may be allowed
+├── StoreUnsound         a check of the store found something wrong
 ├── InvalidKey           a key that no store takes
 ├── KeyNotFound          nothing lies under this key
 ├── KeyExists            create() lost: somebody else wrote the key first
@@ -47,6 +49,14 @@ class StoreSlow(StoreError):
 
 class StoreDenied(StoreError):
     """The store answered, and refused; asking again does not help."""
+
+
+class PermissionMissing(StoreDenied):
+    """The credentials, or the folder's permissions, do not allow this very operation."""
+
+
+class StoreUnsound(StoreError):
+    """A probe of the store failed, or what lies in it is not what its manifests say."""
 
 
 class InvalidKey(StoreError):

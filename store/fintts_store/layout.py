@@ -12,6 +12,7 @@
     runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
     runs/<run>/result.json                    how it ended; written last, once
     runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
+    probes/<moment>-<id>/…                    of `fintts store check`, for as long as it runs
 
 Numbers are padded with zeros, so that keys sort as their numbers do.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from fintts_store.errors import InvalidKey, InvalidRunName
 
 RUNS = "runs/"
+PROBES = "probes/"
 _RUN = re.compile(r"[a-z0-9-]{1,40}")
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
@@ -54,6 +56,12 @@ def run_prefix(run: str) -> str:
 def run_json_key(run: str) -> str:
     """What was asked."""
     return f"{run_prefix(run)}run.json"
+
+
+def run_of(key: str) -> str | None:
+    """The run below which a key lies; None if it lies below none."""
+    name = key.removeprefix(RUNS).partition("/")[0]
+    return name if key.startswith(RUNS) and _RUN.fullmatch(name) else None
 
 
 def status_key(run: str) -> str:

@@ -5,7 +5,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fintts_store.errors import InvalidKey, StoreDenied, StoreError, StoreFull, StoreUnreachable
+from fintts_store.errors import (
+    InvalidKey,
+    PermissionMissing,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -31,7 +38,7 @@ def _explain(error: OSError, path: Path) -> StoreError:
     if error.errno in _FULL:
         return StoreFull(f"no space is left for {path}", "free some space on that disk")
     if error.errno in _DENIED:
-        return StoreDenied(
+        return PermissionMissing(
             f"{path} cannot be accessed: {reason}",
             "change its permissions, or choose another directory with --store",
         )

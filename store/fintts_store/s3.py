@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.os_errors import explained
 from fintts_store.s3_address import S3Address
 from fintts_store.s3_errors import explained_by_s3
+from fintts_store.s3_probes import S3Probes
 from fintts_store.store import (
     CHUNK_BYTES,
     Entries,
@@ -27,6 +28,9 @@ from fintts_store.store import (
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
     from mypy_boto3_s3.client import S3Client
+
+# Inside the class `list` is the method.
+Uploads: TypeAlias = list[tuple[str, str]]
 
 MB = 1024 * 1024
 SINGLE_PUT_BELOW = 64 * MB
@@ -52,6 +56,11 @@ class S3Store:
     @property
     def url(self) -> str:
         return self._address.url
+
+    @property
+    def probes(self) -> S3Probes:
+        """What is to be probed of this kind of store alone."""
+        return S3Probes(self._client, self._address)
 
     def put(self, key: str, source: bytes | Path) -> None:
         if isinstance(source, bytes):
@@ -141,16 +150,26 @@ class S3Store:
         with explained_by_s3(self._address, key):
             self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
+    def unfinished(self, prefix: str) -> Names:
+        return sorted(key for key, _ in self._uploads(prefix))
+
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
+        for key, upload in self._uploads(prefix):
+            if not spare(key):
+                self._abort(self._address.prefix + key, upload)
+
+    def _uploads(self, prefix: str) -> Uploads:
+        """Key and id of each multipart upload that is neither complete nor aborted."""
+        found: Uploads = []
         with explained_by_s3(self._address):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=self._prefix(prefix)
             )
             for page in pages:
                 for upload in page.get("Uploads", []):
-                    name = upload.get("Key", "")
-                    if not spare(name.removeprefix(self._address.prefix)):
-                        self._abort(name, upload.get("UploadId", ""))
+                    key = upload.get("Key", "").removeprefix(self._address.prefix)
+                    found.append((key, upload.get("UploadId", "")))
+        return found
 
     def _abort(self, name: str, upload: str) -> None:
         try:

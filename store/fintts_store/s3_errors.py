@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fintts_store.errors import (
     KeyExists,
     KeyNotFound,
+    PermissionMissing,
     StoreDenied,
     StoreError,
     StoreFull,
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload"}
 EXISTS = {"PreconditionFailed", "412"}
 FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity"}
+FORBIDDEN = "AccessDenied"
 DENIED = {
     "NoSuchBucket": ("there is no bucket {where}", "create it, or correct --store"),
-    "AccessDenied": (
+    FORBIDDEN: (
         "{where} refuses {operation}",
         "the key needs s3:GetObject, PutObject, DeleteObject and AbortMultipartUpload on the "
         "prefix, and s3:ListBucket and ListBucketMultipartUploads on the bucket",
@@ -49,9 +51,9 @@ DENIED = {
     ),
 }
 SAME_AS = {
-    "403": "AccessDenied",
-    "Forbidden": "AccessDenied",
-    "AllAccessDisabled": "AccessDenied",
+    "403": FORBIDDEN,
+    "Forbidden": FORBIDDEN,
+    "AllAccessDisabled": FORBIDDEN,
     "InvalidToken": "ExpiredToken",
     "ExpiredTokenException": "ExpiredToken",
     "TokenRefreshRequired": "ExpiredToken",
@@ -88,7 +90,7 @@ def _explain_answer(error: "ClientError", address: S3Address, key: str) -> Store
     if code in DENIED:
         sentence, hint = DENIED[code]
         text = sentence.format(where=address.where, operation=error.operation_name)
-        return StoreDenied(text, hint)
+        return (PermissionMissing if code == FORBIDDEN else StoreDenied)(text, hint)
     if code in NOT_FOUND:
         return KeyNotFound(f"{address.url} has no {key}")
     if code in EXISTS:

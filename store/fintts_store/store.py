@@ -77,6 +77,13 @@ class Store(Protocol):
         """Removes the key; a key that is not there counts as removed."""
         ...
 
+    def unfinished(self, prefix: str) -> Names:
+        """The keys with this prefix to which a write was begun that has not ended, sorted.
+
+        It may be going on, or its process was killed. A key stands there once for each write.
+        """
+        ...
+
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         """Frees what writes to keys with this prefix left behind when they were killed.
 

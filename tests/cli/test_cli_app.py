@@ -41,6 +41,8 @@ COMMANDS = [
     ["cloud", "down"],
     ["cloud", "pull-checkpoints"],
     ["cloud", "report"],
+    ["store"],
+    ["store", "check"],
 ]
 
 

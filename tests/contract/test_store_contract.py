@@ -175,3 +175,11 @@ def test_keys_that_leave_the_store_are_refused(store: Store, key: str) -> None:
     ):
         with pytest.raises(InvalidKey):
             attempt()
+
+
+def test_what_was_written_is_not_unfinished(store: Store) -> None:
+    store.put("a/b", b"x")
+    store.create("a/c", b"x")
+    assert store.unfinished("") == store.unfinished("a/") == []
+    with pytest.raises(InvalidKey):
+        store.unfinished("../")

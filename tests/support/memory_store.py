@@ -66,6 +66,10 @@ class MemoryStore:
         with self._lock:
             self._content.pop(check_key(key), None)
 
+    def unfinished(self, prefix: str) -> Names:
+        check_prefix(prefix)
+        return []
+
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         check_prefix(prefix)
 
@@ -114,6 +118,9 @@ class BreakingStore:
     def delete(self, key: str) -> None:
         self._count()
         self._store.delete(key)
+
+    def unfinished(self, prefix: str) -> Names:
+        return self._store.unfinished(prefix)
 
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         self._store.discard_unfinished(prefix, spare)

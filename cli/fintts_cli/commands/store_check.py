@@ -1,0 +1,96 @@
+"""`fintts store check`: whether a store does what runs need, and what lies in it is whole."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl
+
+if TYPE_CHECKING:
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.store_check import StoreCheck
+    from fintts_store.probes import Outcome
+    from fintts_store.store import Store
+    from fintts_store.survey import Fault, StoreSurvey
+
+Place = Annotated[
+    str | None,
+    typer.Argument(metavar="DIR|s3://BUCKET/PREFIX", help="Without it the configured one."),
+]
+
+
+def check(
+    store: Place = None,
+    read_data: Annotated[
+        bool, typer.Option("--read-data", help="Read every byte and compare its SHA-256.")
+    ] = False,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Probe a store, and verify what lies in it.
+
+    Lists, writes, reads, lets eight writers race, deletes, and removes its traces; then compares
+    the files of every checkpoint with its manifest.
+    """
+    from fintts_cli import wiring
+    from fintts_cli.interrupting import ends_like_ctrl_c
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.store_check import render_check
+
+    terminal = Terminal(json=json, quiet=quiet)
+    options = {"store": store, "s3_endpoint_url": s3_endpoint_url}
+    opened = wiring.open_runs(wiring.load_settings(terminal, options, config))
+    with ends_like_ctrl_c():
+        made = _check(terminal, opened, read_data=read_data)
+    if json:
+        terminal.document(made.to_json())
+    else:
+        terminal.data(render_check(made))
+    made.refuse()
+
+
+def _check(terminal: "Terminal", store: "Store", *, read_data: bool) -> "StoreCheck":
+    from fintts_cli.views.store_check import StoreCheck
+    from fintts_store.survey import survey_store
+
+    terminal.say(f"probing {store.url}")
+    outcomes = _probe(store)
+    if not _can_read(outcomes):
+        return StoreCheck(store.url, outcomes, None, (), bytes_were_read=False)
+    terminal.say("looking at every run")
+    survey = survey_store(store)
+    torn = _read_all(terminal, store, survey) if read_data else ()
+    return StoreCheck(store.url, outcomes, survey, torn, bytes_were_read=read_data)
+
+
+def _probe(store: "Store") -> "list[Outcome]":
+    """Every kind of store has probes of its own."""
+    from fintts_store.directory import DirectoryStore
+    from fintts_store.probes import folder_as_it_was, probe_store
+    from fintts_store.s3 import S3Store
+
+    if isinstance(store, S3Store):
+        return probe_store(store, store.probes)
+    if isinstance(store, DirectoryStore):
+        with folder_as_it_was(store.root):
+            return probe_store(store)
+    return probe_store(store)
+
+
+def _can_read(outcomes: "list[Outcome]") -> bool:
+    """Whether there is a list of what lies in the store."""
+    from fintts_store.probes import Verdict
+
+    return outcomes[0].answer.verdict is not Verdict.FAILED
+
+
+def _read_all(terminal: "Terminal", store: "Store", survey: "StoreSurvey") -> "tuple[Fault, ...]":
+    """The checkpoints whose bytes are not those of their manifests."""
+    from fintts_store.survey import read_data
+
+    manifests = [manifest for run in survey.runs for manifest in run.whole]
+    with terminal.transfer(sum(manifest.size_bytes for manifest in manifests)) as on_bytes:
+        faults = [read_data(store, manifest, on_bytes) for manifest in manifests]
+    return tuple(fault for fault in faults if fault is not None)

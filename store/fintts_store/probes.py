@@ -1,0 +1,275 @@
+"""Probes of a store: whether it lets us do what runs need, and keeps its promises.
+
+Each probe is made for real, under a folder of its own that is removed afterwards, whatever
+happens in between.
+"""
+
+import re
+import secrets
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from fintts_store.errors import (
+    KeyExists,
+    KeyNotFound,
+    PermissionMissing,
+    StoreError,
+    StoreUnreachable,
+)
+from fintts_store.layout import PROBES
+from fintts_store.store import Store
+
+RACERS = 8
+RACES = 3
+"""One alone may be won by one writer by chance, though the server ignores the condition."""
+SAMPLE_BYTES = 1024
+KEPT_FROM_EARLIER = timedelta(hours=1)
+"""After so long a check is over: what it left was left because it was killed"""
+MOMENT = "%Y%m%dT%H%M%SZ"
+_FOLDER = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
+
+
+class Verdict(StrEnum):
+    """How a probe came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    NOT_PROBED = "not probed"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a probe found; a StoreError in its place means that it failed."""
+
+    verdict: Verdict = Verdict.OK
+    sentence: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to a store, which can only be asked if the probe `after` went well."""
+
+    name: str
+    ask: Callable[[], Answer]
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A probe's name and its answer."""
+
+    name: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where probes write, and what they may have written there."""
+
+    store: Store
+    prefix: str
+
+    @property
+    def sample(self) -> str:
+        """The key of a few bytes."""
+        return f"{self.prefix}sample"
+
+    def race(self, number: int) -> str:
+        """The key that the writers of one race all create."""
+        return f"{self.prefix}race-{number}"
+
+    @property
+    def parts(self) -> str:
+        """The key of an object in several parts."""
+        return f"{self.prefix}parts"
+
+    @property
+    def aborted(self) -> str:
+        """The key of an object that is begun and never finished."""
+        return f"{self.prefix}aborted"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All of them: they can be deleted where they cannot be listed."""
+        races = (self.race(number) for number in range(RACES))
+        return (self.sample, *races, self.parts, self.aborted)
+
+
+OwnProbes = Callable[[Ground], Sequence[Probe]]
+"""Probes that one kind of store has beside those of every store"""
+
+
+def nothing_else(_ground: Ground) -> Sequence[Probe]:
+    """For a store that has no probes of its own."""
+    return ()
+
+
+def probe_store(store: Store, own: OwnProbes = nothing_else) -> list[Outcome]:
+    """Asks every probe, and says last whether all of its traces are gone.
+
+    Raises:
+        KeyboardInterrupt: somebody ended it; the traces are gone, or it says which are not.
+    """
+    name = f"{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(4)}"
+    ground = Ground(store, f"{PROBES}{name}/")
+    try:
+        outcomes = _ask_all([*_common_probes(ground), *own(ground), _delete_probe(ground)])
+    except KeyboardInterrupt:
+        answer = sweep(ground)
+        raise KeyboardInterrupt(answer.sentence) from None
+    except BaseException:
+        sweep(ground)
+        raise
+    if outcomes[-1].answer.verdict is Verdict.NOT_PROBED:
+        return outcomes
+    return [*outcomes, Outcome("clean up", sweep(ground))]
+
+
+def _ask_all(probes: Sequence[Probe]) -> list[Outcome]:
+    """In order; once the store as a whole cannot be used, nothing more is asked of it."""
+    outcomes: list[Outcome] = []
+    good: set[str | None] = {None}
+    unusable = False
+    for probe in probes:
+        answer = Answer(Verdict.NOT_PROBED)
+        if not unusable and probe.after in good:
+            answer, unusable = _ask(probe, is_first=not outcomes)
+        if answer.verdict in (Verdict.OK, Verdict.WARNING):
+            good.add(probe.name)
+        outcomes.append(Outcome(probe.name, answer))
+    return outcomes
+
+
+def _ask(probe: Probe, *, is_first: bool) -> tuple[Answer, bool]:
+    """The answer, and whether it says that the store cannot be used at all."""
+    try:
+        return probe.ask(), False
+    except PermissionMissing as error:
+        return Answer(Verdict.FAILED, error.message, error.hint), False
+    except StoreError as error:
+        answer = Answer(Verdict.FAILED, error.message, error.hint)
+        return answer, is_first or isinstance(error, StoreUnreachable)
+
+
+def _common_probes(ground: Ground) -> list[Probe]:
+    store, sample = ground.store, secrets.token_bytes(SAMPLE_BYTES)
+
+    def lists() -> Answer:
+        store.list(ground.prefix)
+        return Answer()
+
+    def writes() -> Answer:
+        store.put(ground.sample, sample)
+        return Answer()
+
+    def reads() -> Answer:
+        if store.get(ground.sample) == sample:
+            return Answer()
+        return Answer(Verdict.FAILED, "other bytes came back than were written")
+
+    return [
+        Probe("list", lists),
+        Probe("write", writes),
+        Probe("read back", reads, after="write"),
+        Probe("conditional write", lambda: _race_all(ground), after="write"),
+    ]
+
+
+def _race_all(ground: Ground) -> Answer:
+    for number in range(RACES):
+        winners, content = _race(ground, number)
+        if len(winners) != 1 or content != winners[0]:
+            kept = ", and what another wrote is kept" if content not in winners else ""
+            return Answer(
+                Verdict.FAILED,
+                f"{len(winners)} of {RACERS} writers won a race{kept}",
+                "two instances could both believe that a run is theirs: use another store",
+            )
+    return Answer(sentence=f"{RACES} races of {RACERS} writers, one winner each")
+
+
+def _race(ground: Ground, number: int) -> tuple[list[bytes], bytes]:
+    """What those who were told that they had won had written, and what lies there."""
+    start = threading.Event()
+
+    def create(data: bytes) -> bytes | None:
+        start.wait()
+        try:
+            ground.store.create(ground.race(number), data)
+        except KeyExists:
+            return None
+        return data
+
+    with ThreadPoolExecutor(RACERS) as pool:
+        try:
+            futures = [pool.submit(create, b"writer %d" % n) for n in range(RACERS)]
+        finally:  # after Ctrl-C, too, the pool waits for those that have begun
+            start.set()
+        winners = [data for future in futures if (data := future.result()) is not None]
+    return winners, ground.store.get(ground.race(number))
+
+
+def _delete_probe(ground: Ground) -> Probe:
+    def deletes() -> Answer:
+        ground.store.delete(ground.sample)
+        with suppress(KeyNotFound):
+            ground.store.get(ground.sample)
+            return Answer(Verdict.FAILED, "what was deleted can still be read")
+        return Answer()
+
+    return Probe("delete", deletes, after="write")
+
+
+def sweep(ground: Ground) -> Answer:
+    """Removes every trace of the probes here, and of those of a check that was killed."""
+    store = ground.store
+    try:
+        for key in ground.keys:
+            store.delete(key)
+    except StoreError as error:
+        left = f"what was written for the probes stays in {ground.prefix}"
+        return Answer(Verdict.FAILED, f"{left}: {error.message}", error.hint)
+    try:
+        for prefix in (ground.prefix, *_left_by_others(store)):
+            store.discard_unfinished(prefix)
+            for entry in store.list(prefix):
+                store.delete(entry.key)
+        stays = store.list(ground.prefix)
+    except StoreError as error:
+        doubt = f"whether anything stays in {PROBES} cannot be seen"
+        return Answer(Verdict.WARNING, f"{doubt}: {error.message}", error.hint)
+    if stays:
+        return Answer(Verdict.FAILED, f"what was written for the probes stays in {ground.prefix}")
+    return Answer()
+
+
+def _left_by_others(store: Store) -> list[str]:
+    before = datetime.now(UTC) - KEPT_FROM_EARLIER
+    return [f"{PROBES}{name}/" for name in store.folders(PROBES) if _is_of(name, before)]
+
+
+def _is_of(name: str, before: datetime) -> bool:
+    match = _FOLDER.fullmatch(name)
+    if match is None:  # nobody's but the user's
+        return False
+    return datetime.strptime(match[1], MOMENT).replace(tzinfo=UTC) < before
+
+
+@contextmanager
+def folder_as_it_was(folder: Path) -> Generator[None]:
+    """Removes the folders that a block made in order to have `folder`, if they are empty again."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()

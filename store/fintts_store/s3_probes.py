@@ -1,0 +1,170 @@
+"""What is probed of an S3 store beside what every store is probed for."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from fintts_store.errors import KeyNotFound, StoreError
+from fintts_store.probes import Answer, Ground, Probe, Verdict
+from fintts_store.s3_address import S3Address
+from fintts_store.s3_errors import explained_by_s3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef
+
+SMALLEST_PART_BYTES = 5 * 1024 * 1024
+"""of all parts but the last"""
+LAST_PART_BYTES = 1024
+CLOCKS_AGREE_SECONDS = 2.0
+"""The server's header tells whole seconds"""
+CLOCKS_DIFFER_SECONDS = 60.0
+"""From here on it is worth a warning: servers refuse at a quarter of an hour"""
+NO_RULES = "NoSuchLifecycleConfiguration"
+RULE_DAYS = 2
+
+
+class S3Probes:
+    """Asks one bucket."""
+
+    def __init__(self, client: "S3Client", address: S3Address) -> None:
+        self._client, self._address = client, address
+        self._bucket = address.bucket
+
+    def __call__(self, ground: Ground) -> Sequence[Probe]:
+        """Those probes that need no more than the right to read come last."""
+        return (
+            Probe("multipart", lambda: self._multipart(ground), after="write"),
+            Probe("abort multipart", lambda: self._abort(ground), after="write"),
+            Probe("clock", self._clock),
+            Probe("lifecycle rule", self._lifecycle),
+        )
+
+    def _multipart(self, ground: Ground) -> Answer:
+        parts = [secrets.token_bytes(size) for size in (SMALLEST_PART_BYTES, LAST_PART_BYTES)]
+        name = self._address.prefix + ground.parts
+        with explained_by_s3(self._address, ground.parts):
+            upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=name)["UploadId"]
+            try:
+                self._complete(name, upload, parts)
+            except BaseException:
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
+                raise
+        digest = hashlib.sha256()
+        for chunk in ground.store.stream(ground.parts):
+            digest.update(chunk)
+        if digest.digest() == hashlib.sha256(b"".join(parts)).digest():
+            return Answer(sentence=f"{len(parts)} parts")
+        return Answer(Verdict.FAILED, "an upload in parts came back as other bytes")
+
+    def _complete(self, name: str, upload: str, parts: Sequence[bytes]) -> None:
+        tags = [
+            self._client.upload_part(
+                Bucket=self._bucket, Key=name, UploadId=upload, PartNumber=number, Body=part
+            )["ETag"]
+            for number, part in enumerate(parts, 1)
+        ]
+        self._client.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=name,
+            UploadId=upload,
+            MultipartUpload={
+                "Parts": [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]
+            },
+        )
+
+    def _abort(self, ground: Ground) -> Answer:
+        """An upload that was begun is seen, and is gone once it is aborted."""
+        store, name = ground.store, self._address.prefix + ground.aborted
+        with explained_by_s3(self._address, ground.aborted):
+            upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=name)["UploadId"]
+        try:
+            seen = store.unfinished(ground.prefix)
+        finally:
+            with explained_by_s3(self._address, ground.aborted):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
+        if ground.aborted not in seen:
+            return Answer(Verdict.FAILED, "an upload that was begun is not listed")
+        if ground.aborted in store.unfinished(ground.prefix):
+            return Answer(Verdict.FAILED, "an upload that was aborted is still listed")
+        return Answer()
+
+    def _clock(self) -> Answer:
+        asked = datetime.now(UTC)
+        with explained_by_s3(self._address):
+            response = self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=self._address.prefix, MaxKeys=1
+            )
+        told = response["ResponseMetadata"]["HTTPHeaders"].get("date")
+        if told is None:
+            return Answer(Verdict.WARNING, "the server does not tell its time")
+        midway = asked + (datetime.now(UTC) - asked) / 2
+        return judge_clock((parsedate_to_datetime(told) - midway).total_seconds())
+
+    def _lifecycle(self) -> Answer:
+        try:
+            with explained_by_s3(self._address):
+                rules = self._rules()
+        except KeyNotFound:
+            rules = []
+        except StoreError as error:  # not among the permissions that a run needs
+            return Answer(Verdict.WARNING, f"it cannot be seen: {error.message}")
+        days = [d for rule in rules if (d := days_to_abort(rule, self._address.prefix)) is not None]
+        if days:
+            return Answer(sentence=f"aborts uploads that are {min(days)} days old")
+        return Answer(
+            Verdict.WARNING,
+            "none aborts uploads that were cut off; what they hold is billed until then",
+            self._mend(),
+        )
+
+    def _rules(self) -> "list[LifecycleRuleOutputTypeDef]":
+        try:
+            found = self._client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
+        except self._client.exceptions.ClientError as error:
+            if error.response.get("Error", {}).get("Code") == NO_RULES:
+                return []
+            raise
+        return found["Rules"]
+
+    def _mend(self) -> str:
+        """How to add the rule: put-… replaces all rules, so others have to be given with it."""
+        prefix = self._address.prefix
+        endpoint = self._address.endpoint_url
+        rule = (
+            '{"Rules": [{"ID": "fintts-uploads", "Status": "Enabled", '
+            f'"Filter": {{"Prefix": "{prefix}"}}, '
+            f'"AbortIncompleteMultipartUpload": {{"DaysAfterInitiation": {RULE_DAYS}}}}}]}}'
+        )
+        return (
+            "to add one, with the bucket's other rules, if there are any, in the same list: "
+            f"aws {f'--endpoint-url {endpoint} ' if endpoint else ''}s3api "
+            f"put-bucket-lifecycle-configuration --bucket {self._bucket} "
+            f"--lifecycle-configuration '{rule}'"
+        )
+
+
+def judge_clock(ahead_seconds: float) -> Answer:
+    """Whether the server's clock, so many seconds ahead of ours, agrees with it."""
+    if abs(ahead_seconds) <= CLOCKS_AGREE_SECONDS:
+        return Answer(sentence="the server's agrees with ours")
+    way = "ahead of" if ahead_seconds > 0 else "behind"
+    sentence = f"the server's is {abs(ahead_seconds):.0f} s {way} ours"
+    if abs(ahead_seconds) < CLOCKS_DIFFER_SECONDS:
+        return Answer(sentence=sentence)
+    hint = "set this machine's right, for example with `timedatectl set-ntp true`"
+    return Answer(Verdict.WARNING, sentence, hint)
+
+
+def days_to_abort(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> int | None:
+    """After how many days a lifecycle rule aborts uploads below a prefix; None if it does not."""
+    chosen = rule.get("Filter", {})
+    if rule.get("Status") != "Enabled" or chosen.keys() - {"Prefix"}:  # an upload has no tags
+        return None
+    # The rule's own prefix is an older form of its filter's.
+    if not prefix.startswith(rule.get("Prefix") or chosen.get("Prefix") or ""):
+        return None
+    return rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")

@@ -1,0 +1,192 @@
+"""`fintts store check`: its lines, its document, its exit code, and that it leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import pytest
+from typer.testing import CliRunner, Result
+
+from fintts_cli.app import build
+from fintts_store import layout
+from fintts_store.claims import take_claim
+from fintts_store.commit import CheckpointFacts, Committer
+from fintts_store.directory import DirectoryStore
+from fintts_store.manifest import Manifest
+from fintts_store.runs import create_run
+from fintts_store.s3 import S3Store
+from fintts_store.store import Store
+from run_samples import DIGEST, record
+from s3_servers import make_bucket
+
+FINTTS = str(Path(sys.executable).parent / "fintts")
+RUN = "kalevala-1"
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(build(), ["store", "check", *arguments])
+
+
+def commit(store: Store, folder: Path, step: int) -> Manifest:
+    target = folder / f"saved-{step}"
+    target.mkdir()
+    (target / "adapter_model.safetensors").write_bytes(bytes([step % 251]) * 1000)
+    facts = CheckpointFacts(step, "c", DIGEST, "val/loss", "min", None)
+    return Committer(store, RUN, 1, keep_last=5, keep_best=True).commit(target, facts)
+
+
+def fill(store: Store, folder: Path) -> list[Manifest]:
+    create_run(store, record(run=RUN))
+    take_claim(store, RUN, "test")
+    return [commit(store, folder, step) for step in (100, 200, 300)]
+
+
+def adapter(manifest: Manifest) -> str:
+    return layout.checkpoint_prefix(RUN, manifest.name) + "adapter_model.safetensors"
+
+
+@pytest.fixture
+def store(own_folder: Path, tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(own_folder / "store")
+
+
+def test_a_sound_store_passes(store: DirectoryStore, tmp_path: Path) -> None:
+    fill(store, tmp_path)
+    before = sorted(store.root.rglob("*"))
+    for options in ([], ["--read-data"]):
+        passed = check("store", "--json", *options)
+        assert passed.exit_code == 0, passed.output
+        document = json.loads(passed.stdout)
+        assert document["ok"] is True
+        assert document["read_data"] is bool(options)
+        assert document["runs"] == [
+            {"run": RUN, "checkpoints": 3, "bytes": 3000, "kept_steps": [100, 200, 300]}
+        ]
+        assert (document["faults"], sorted(store.root.rglob("*"))) == ([], before)
+
+
+def test_every_finding_is_one_line(
+    store: DirectoryStore, tmp_path: Path, golden: Callable[[str, str], None]
+) -> None:
+    damaged, flipped, _ = fill(store, tmp_path)
+    store.delete(adapter(damaged))
+    store.put(adapter(flipped), b"\0" * 1000)
+    store.put(f"{layout.checkpoints_prefix(RUN)}000001-000000400-0123abcd/adapter", b"x" * 1234)
+    take_claim(store, RUN, "the next")
+    refused = check("store", "--read-data")
+    assert refused.exit_code == 5
+    assert "2 faults found in what it holds" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    golden("store_check.txt", refused.stdout.replace(str(store.root), "/somewhere/store"))
+    document = json.loads(check("store", "--read-data", "--json").stdout)
+    golden("store_check.json", json.dumps({**document, "store": "/somewhere/store"}, indent=2))
+
+
+def test_without_reading_the_data_a_flipped_bit_is_not_seen(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    flipped, *_ = fill(store, tmp_path)
+    store.put(adapter(flipped), b"\0" * 1000)
+    assert check("store").exit_code == 0
+    refused = check("store", "--read-data", "--json")
+    assert refused.exit_code == 5
+    assert json.loads(refused.stdout)["runs"][0]["kept_steps"] == [200, 300]
+    assert json.loads(refused.stderr.splitlines()[-1])["exit_code"] == 5
+
+
+def test_what_only_costs_is_named_and_is_no_failure(store: DirectoryStore, tmp_path: Path) -> None:
+    fill(store, tmp_path)
+    store.put(f"{layout.checkpoints_prefix(RUN)}000001-000000400-0123abcd/adapter", b"x")
+    take_claim(store, RUN, "the next")
+    passed = check("store", "--json")
+    assert passed.exit_code == 0
+    (fault,) = json.loads(passed.stdout)["faults"]
+    assert (fault["kind"], fault["harmless"]) == ("orphan", True)
+
+
+def test_the_configured_store_is_meant_without_one(store: DirectoryStore, own_folder: Path) -> None:
+    (own_folder / "fintts.yaml").write_text("store: store\n")
+    assert json.loads(check("--json").stdout)["store"] == str(store.root)
+    assert not store.root.exists()
+
+
+def test_a_store_that_is_a_file_is_one_sentence(own_folder: Path) -> None:
+    (own_folder / "file").write_text("")
+    refused = check("file/below")
+    assert refused.exit_code == 5
+    assert "a file and a directory are in each other's place" in refused.stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(store: DirectoryStore, tmp_path: Path) -> None:
+    fill(store, tmp_path)
+    store.root.chmod(0o500)
+    try:
+        refused = check("store", "--json")
+    finally:
+        store.root.chmod(0o700)
+    assert refused.exit_code == 5
+    document = json.loads(refused.stdout)
+    verdicts = {probe["name"]: probe["verdict"] for probe in document["probes"]}
+    assert (verdicts["list"], verdicts["write"]) == ("ok", "failed")
+    assert document["runs"][0]["checkpoints"] == 3
+
+
+# --- S3 -------------------------------------------------------------------------------------------
+
+
+def test_a_bucket_is_checked_as_a_folder_is(moto_endpoint: str, tmp_path: Path) -> None:
+    address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
+    damaged, *_ = fill(S3Store(address), tmp_path)
+    client = boto3.client("s3", endpoint_url=moto_endpoint)
+    key = f"{address.prefix}datasets/{DIGEST}.safetensors"
+    client.create_multipart_upload(Bucket=address.bucket, Key=key)
+    place = f"s3://{address.bucket}/{address.prefix}"
+    options = ("--s3-endpoint-url", moto_endpoint, "--json")
+    passed = check(place, *options)
+    assert passed.exit_code == 0, passed.output
+    document = json.loads(passed.stdout)
+    assert [fault["place"] for fault in document["faults"]] == [f"datasets/{DIGEST}.safetensors"]
+    S3Store(address).delete(adapter(damaged))
+    refused = check(place, *options)
+    assert refused.exit_code == 5
+    kinds = [fault["kind"] for fault in json.loads(refused.stdout)["faults"]]
+    assert kinds == ["damaged", "unfinished"]
+
+
+def test_a_bucket_that_is_not_there_is_one_sentence(moto_endpoint: str) -> None:
+    refused = check("s3://nowhere-to-be-found/a", "--s3-endpoint-url", moto_endpoint, "--json")
+    assert refused.exit_code == 5
+    document = json.loads(refused.stdout)
+    assert document["runs"] is None
+    assert document["probes"][0]["sentence"].startswith("there is no bucket s3://nowhere")
+    assert {probe["verdict"] for probe in document["probes"][1:]} == {"not probed"}
+
+
+# --- when it is ended -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_check_that_is_ended_leaves_no_trace(moto_endpoint: str, number: signal.Signals) -> None:
+    """It is ended as soon as the first bytes of its probes are in the bucket."""
+    address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
+    client = boto3.client("s3", endpoint_url=moto_endpoint)
+    process = subprocess.Popen(
+        [FINTTS, "store", "check", address.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while process.poll() is None and not client.list_objects_v2(Bucket=address.bucket)["KeyCount"]:
+        time.sleep(0.005)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode in (130, 0), "0: it was through already"
+    assert client.list_objects_v2(Bucket=address.bucket)["KeyCount"] == 0
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=address.bucket)

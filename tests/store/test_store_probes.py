@@ -1,0 +1,349 @@
+"""What `fintts store check` asks of a store: broken promises are found, no trace is left."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import boto3
+import pytest
+
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from fintts_store import s3
+from fintts_store.directory import DirectoryStore
+from fintts_store.errors import KeyExists, StoreDenied, StoreUnreachable
+from fintts_store.probes import (
+    Answer,
+    Ground,
+    Outcome,
+    Probe,
+    Verdict,
+    folder_as_it_was,
+    probe_store,
+)
+from fintts_store.s3 import S3Store
+from fintts_store.s3_address import S3Address
+from fintts_store.s3_probes import days_to_abort, judge_clock
+from fintts_store.store import Entry
+from memory_store import MemoryStore
+from radosgw import Radosgw
+from s3_servers import make_bucket
+
+COMMON = ["list", "write", "read back", "conditional write", "delete", "clean up"]
+OF_S3 = ["multipart", "abort multipart", "clock", "lifecycle rule"]
+OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
+
+
+def verdicts(outcomes: list[Outcome]) -> dict[str, Verdict]:
+    return {outcome.name: outcome.answer.verdict for outcome in outcomes}
+
+
+def answer(outcomes: list[Outcome], name: str) -> Answer:
+    (found,) = [outcome.answer for outcome in outcomes if outcome.name == name]
+    return found
+
+
+# --- every store --------------------------------------------------------------------------------
+
+
+def test_a_sound_store_passes_and_is_empty_again(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    store.put("mine", b"x")
+    outcomes = probe_store(store)
+    assert verdicts(outcomes) == dict.fromkeys(COMMON, OK)
+    assert [path.name for path in store.root.rglob("*")] == ["mine"]
+
+
+def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "a" / "store")
+    with folder_as_it_was(store.root):
+        assert verdicts(probe_store(store)) == dict.fromkeys(COMMON, OK)
+    assert list(tmp_path.iterdir()) == []
+
+
+class AnyoneWins(MemoryStore):
+    """Takes no notice of the condition."""
+
+    def create(self, key: str, data: bytes) -> None:
+        self.put(key, data)
+
+
+class NobodyWins(MemoryStore):
+    """Tells everyone that another was first."""
+
+    def create(self, key: str, data: bytes) -> None:
+        self.put(key, data)
+        raise KeyExists(f"{key} is there already")
+
+
+class LastWins(MemoryStore):
+    """Tells one that it has won, and keeps what another wrote."""
+
+    def create(self, key: str, data: bytes) -> None:
+        try:
+            super().create(key, data)
+        except KeyExists:
+            self.put(key, data)
+            raise
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (AnyoneWins, "8 of 8 writers won"),
+        (NobodyWins, "0 of 8 writers won"),
+        (LastWins, "1 of 8 writers won a race, and what another wrote is kept"),
+    ],
+)
+def test_a_store_that_does_not_keep_to_the_condition_is_found(
+    kind: type[MemoryStore], said: str
+) -> None:
+    found = answer(probe_store(kind()), "conditional write")
+    assert found.verdict is FAILED
+    assert said in found.sentence
+    assert "use another store" in found.hint
+
+
+class Forgetful(MemoryStore):
+    """Gives other bytes back than it was given."""
+
+    def get(self, key: str) -> bytes:
+        return super().get(key)[::-1]
+
+
+class Clinging(MemoryStore):
+    """Keeps what it is told to delete."""
+
+    def delete(self, key: str) -> None:
+        pass
+
+
+def test_broken_promises_are_found() -> None:
+    assert answer(probe_store(Forgetful()), "read back").verdict is FAILED
+    outcomes = probe_store(Clinging())
+    assert answer(outcomes, "delete").verdict is FAILED
+    assert answer(outcomes, "clean up").verdict is FAILED
+    assert "stays in probes/" in answer(outcomes, "clean up").sentence
+
+
+class Down(MemoryStore):
+    """Answers no more after so many writes."""
+
+    writes_left = 0
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        if not self.writes_left:
+            raise StoreUnreachable("it is down", "see whether it is up")
+        self.writes_left -= 1
+        super().put(key, source)
+
+
+def test_what_depends_on_a_failed_probe_is_not_probed() -> None:
+    """Each would only wait for its own time-out, to say the same."""
+    found = verdicts(probe_store(Down()))
+    assert found["list"] is OK
+    assert found["write"] is FAILED
+    assert {found[name] for name in ("read back", "conditional write", "delete")} == {
+        Verdict.NOT_PROBED
+    }
+
+
+class Nowhere(MemoryStore):
+    """A bucket that does not exist."""
+
+    asked = 0
+
+    def list(self, prefix: str) -> list[Entry]:
+        self.asked += 1
+        raise StoreDenied("there is no bucket", "create it")
+
+
+def test_of_a_store_that_is_not_there_nothing_more_is_asked() -> None:
+    store = Nowhere()
+    found = verdicts(probe_store(store))
+    assert found.pop("list") is FAILED
+    assert set(found.values()) == {Verdict.NOT_PROBED}
+    assert store.asked == 1
+
+
+# --- when it is ended -----------------------------------------------------------------------------
+
+
+def interrupted(_ground: Ground) -> list[Probe]:
+    def ask() -> Answer:
+        raise KeyboardInterrupt
+
+    return [Probe("interrupted", ask)]
+
+
+def test_ctrl_c_leaves_no_trace(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt) as ended:
+        probe_store(store, interrupted)
+    assert str(ended.value) == ""
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_ctrl_c_says_what_could_not_be_removed() -> None:
+    with pytest.raises(KeyboardInterrupt, match="stays in probes/"):
+        probe_store(Clinging(), interrupted)
+
+
+def test_what_a_killed_check_left_is_removed_later_and_nothing_else(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("probes/20200101T000000Z-0123abcd/sample", b"x")
+    others = ["probes/29990101T000000Z-0123abcd/sample", "probes/mine/20200101T000000Z"]
+    for key in others:
+        store.put(key, b"of somebody else")
+    probe_store(store)
+    assert [entry.key for entry in store.list("")] == sorted(others)
+
+
+# --- S3 -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def address(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Address:
+    monkeypatch.setattr(s3, "FIRST_PAUSE_SECONDS", 0.001)
+    return make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
+
+
+@pytest.fixture
+def proxy(moto_endpoint: str, address: S3Address) -> Iterator[FaultProxy]:
+    with fault_proxy(moto_endpoint) as running:
+        yield running
+
+
+def probe_s3(address: S3Address) -> list[Outcome]:
+    store = S3Store(address)
+    return probe_store(store, store.probes)
+
+
+def assert_no_trace(address: S3Address) -> None:
+    client = boto3.client("s3", endpoint_url=address.endpoint_url)
+    assert client.list_objects_v2(Bucket=address.bucket)["KeyCount"] == 0
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=address.bucket)
+
+
+def test_a_bucket_passes_and_is_empty_again(address: S3Address) -> None:
+    found = probe_s3(address)
+    assert verdicts(found) == {**dict.fromkeys([*COMMON, *OF_S3], OK), "lifecycle rule": WARNING}
+    assert_no_trace(address)
+
+
+@pytest.mark.parametrize(
+    ("method", "part", "operation", "probe"),
+    [
+        ("GET", "list-type=2", "ListObjectsV2", "list"),
+        ("PUT", "/sample", "PutObject", "write"),
+        ("GET", "/sample", "GetObject", "read back"),
+        ("DELETE", "/sample", "DeleteObject", "delete"),
+        ("DELETE", "uploadId=", "AbortMultipartUpload", "abort multipart"),
+        ("GET", "?uploads", "ListMultipartUploads", "abort multipart"),
+        ("POST", "uploads", "CreateMultipartUpload", "multipart"),
+    ],
+)
+def test_a_permission_that_lacks_is_said_by_its_name(
+    address: S3Address, proxy: FaultProxy, method: str, part: str, operation: str, probe: str
+) -> None:
+    proxy.faults.append(Fault("answer", method, part, 1000, 403, "AccessDenied"))
+    found = answer(probe_s3(replace(address, endpoint_url=proxy.url)), probe)
+    assert found.verdict is FAILED
+    assert f"refuses {operation}" in found.sentence
+    assert "AbortMultipartUpload on the prefix" in found.hint
+
+
+def test_a_bucket_without_a_right_to_list_is_left_clean_all_the_same(
+    address: S3Address, proxy: FaultProxy
+) -> None:
+    proxy.faults.append(Fault("answer", "GET", "list-type=2", 1000, 403, "AccessDenied"))
+    found = probe_s3(replace(address, endpoint_url=proxy.url))
+    assert answer(found, "clean up").verdict is WARNING
+    assert_no_trace(address)
+
+
+def test_an_upload_whose_last_part_fails_leaves_no_trace(
+    address: S3Address, proxy: FaultProxy
+) -> None:
+    proxy.faults.append(Fault("answer", "PUT", "partNumber=2", 1000, 400, "EntityTooSmall"))
+    found = probe_s3(replace(address, endpoint_url=proxy.url))
+    assert answer(found, "multipart").verdict is FAILED
+    assert_no_trace(address)
+
+
+def test_a_rule_that_aborts_uploads_is_found(address: S3Address) -> None:
+    client = boto3.client("s3", endpoint_url=address.endpoint_url)
+    hint = answer(probe_s3(address), "lifecycle rule").hint
+    rules = json.loads(hint.partition("--lifecycle-configuration '")[2].removesuffix("'"))
+    client.put_bucket_lifecycle_configuration(Bucket=address.bucket, LifecycleConfiguration=rules)
+    found = answer(probe_s3(address), "lifecycle rule")
+    assert (found.verdict, found.sentence) == (OK, "aborts uploads that are 2 days old")
+
+
+def test_a_rule_that_may_not_be_seen_is_no_failure(address: S3Address, proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("answer", "GET", "?lifecycle", 1000, 403, "AccessDenied"))
+    found = answer(probe_s3(replace(address, endpoint_url=proxy.url)), "lifecycle rule")
+    assert found.verdict is WARNING
+    assert "refuses GetBucketLifecycleConfiguration" in found.sentence
+
+
+ABORTS = {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "days"),
+    [
+        ({**ABORTS, "Filter": {}}, 7),
+        ({**ABORTS, "Filter": {"Prefix": "teams/"}}, 7),
+        ({**ABORTS, "Prefix": "teams/speech/"}, 7),
+        ({**ABORTS, "Filter": {"Prefix": "teams/speech/runs/"}}, None),
+        ({**ABORTS, "Prefix": "other"}, None),
+        ({**ABORTS, "Status": "Disabled"}, None),
+        ({**ABORTS, "Filter": {"Tag": {"Key": "a", "Value": "b"}}}, None),
+        ({"Status": "Enabled", "Expiration": {"Days": 7}}, None),
+    ],
+)
+def test_only_a_rule_for_this_prefix_counts(rule: object, days: int | None) -> None:
+    assert days_to_abort(rule, "teams/speech/") == days  # type: ignore[arg-type]  # as JSON has it
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "verdict", "said"),
+    [
+        (1.5, OK, "agrees"),
+        (-30.0, OK, "30 s behind ours"),
+        (61.0, WARNING, "61 s ahead of ours"),
+        (-600.0, WARNING, "600 s behind ours"),
+    ],
+)
+def test_clocks_are_compared(ahead_seconds: float, verdict: Verdict, said: str) -> None:
+    found = judge_clock(ahead_seconds)
+    assert found.verdict is verdict
+    assert said in found.sentence
+    assert bool(found.hint) == (verdict is WARNING)
+
+
+def test_the_real_server_passes(gateway: Radosgw) -> None:
+    address = make_bucket(gateway.url, f"b{secrets.token_hex(8)}")
+    found = verdicts(probe_s3(address))
+    assert found == {**dict.fromkeys([*COMMON, *OF_S3], OK), "lifecycle rule": WARNING}
+    assert_no_trace(address)
+
+
+def test_the_real_server_s_policy_is_said(gateway: Radosgw) -> None:
+    address = make_bucket(gateway.url, f"b{secrets.token_hex(8)}")
+    statement = {
+        "Effect": "Deny",
+        "Principal": {"AWS": ["*"]},
+        "Action": ["s3:DeleteObject"],
+        "Resource": [f"arn:aws:s3:::{address.bucket}/*"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client = boto3.client("s3", endpoint_url=address.endpoint_url)
+    client.put_bucket_policy(Bucket=address.bucket, Policy=policy)
+    found = probe_s3(address)
+    assert [o.name for o in found if o.answer.verdict is FAILED] == ["delete", "clean up"]
+    assert "refuses DeleteObject" in answer(found, "delete").sentence
