@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 from typer.testing import CliRunner, Result
 
+from fault_proxy import Fault, fault_proxy
 from fintts_cli.app import build
 from fintts_store import layout
 from fintts_store.claims import take_claim
@@ -177,16 +179,22 @@ def test_a_bucket_that_is_not_there_is_one_sentence(moto_endpoint: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_check_that_is_ended_leaves_no_trace(moto_endpoint: str, number: signal.Signals) -> None:
-    """It is ended as soon as the first bytes of its probes are in the bucket."""
+    """It is ended while it waits for a busy server, its probes being in the bucket."""
     address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
     client = boto3.client("s3", endpoint_url=moto_endpoint)
-    process = subprocess.Popen(
-        [FINTTS, "store", "check", address.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    while process.poll() is None and not client.list_objects_v2(Bucket=address.bucket)["KeyCount"]:
-        time.sleep(0.005)
-    process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode in (130, 0), "0: it was through already"
+    with fault_proxy(moto_endpoint) as proxy:
+        proxy.faults.append(Fault("answer", "GET", "?lifecycle", times=1000))
+        process = subprocess.Popen(
+            [FINTTS, "store", "check", replace(address, endpoint_url=proxy.url).url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        while not any("?lifecycle" in request for request in proxy.requests):
+            assert process.poll() is None
+            time.sleep(0.005)
+        assert client.list_objects_v2(Bucket=address.bucket)["KeyCount"] > 0
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
     assert client.list_objects_v2(Bucket=address.bucket)["KeyCount"] == 0
     assert "Uploads" not in client.list_multipart_uploads(Bucket=address.bucket)

@@ -155,6 +155,27 @@ def test_what_a_run_commits_and_rotates_meanwhile_is_no_fault(tmp_path: Path) ->
     assert ([m.step for m in found.whole], found.faults) == ([300], ())
 
 
+class Vanishing(MemoryStore):
+    """A rotation removes a checkpoint between two looks at it."""
+
+    def list(self, prefix: str) -> list[Entry]:
+        if prefix.startswith(layout.checkpoints_prefix(RUN)):
+            for entry in super().list(layout.commits_prefix(RUN)):
+                self.delete(entry.key)
+        return super().list(prefix)
+
+
+def test_what_vanishes_between_two_looks_is_no_fault(tmp_path: Path) -> None:
+    store = Vanishing()
+    begin(store)
+    folder = tmp_path / "one"
+    folder.mkdir()
+    manifest = commit(begin(MemoryStore()), folder, 100)
+    store.put(layout.commit_key(RUN, manifest.name), manifest.dump().encode())
+    found = survey_run(store, RUN)
+    assert (found.whole, found.faults) == ((), ())
+
+
 def test_unfinished_writes_to_a_directory_are_named(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     begin(store)

@@ -35,15 +35,13 @@ def check(
     the files of every checkpoint with its manifest.
     """
     from fintts_cli import wiring
-    from fintts_cli.interrupting import ends_like_ctrl_c
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.store_check import render_check
 
     terminal = Terminal(json=json, quiet=quiet)
     options = {"store": store, "s3_endpoint_url": s3_endpoint_url}
     opened = wiring.open_runs(wiring.load_settings(terminal, options, config))
-    with ends_like_ctrl_c():
-        made = _check(terminal, opened, read_data=read_data)
+    made = _check(terminal, opened, read_data=read_data)
     if json:
         terminal.document(made.to_json())
     else:
