@@ -16,6 +16,8 @@ from fintts_cli.commands import (
     cloud_down,
     cloud_launch,
     cloud_logs,
+    cloud_pin,
+    cloud_prune,
     cloud_ps,
     cloud_pull_checkpoints,
     cloud_report,
@@ -172,6 +174,9 @@ def _cloud_commands() -> typer.Typer:
     cloud.command("stop")(cloud_stop.stop)
     cloud.command("down")(cloud_down.down)
     cloud.command("pull-checkpoints")(cloud_pull_checkpoints.pull_checkpoints)
+    cloud.command("pin")(cloud_pin.pin)
+    cloud.command("unpin")(cloud_pin.unpin)
+    cloud.command("prune")(cloud_prune.prune)
     cloud.command("report")(cloud_report.report)
     return cloud
 

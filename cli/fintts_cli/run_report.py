@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_store.retention import plan_retention
+from fintts_store.retention import Rule, plan_retention
+from fintts_trainer.config import CheckpointConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pydantic import JsonValue
 
     from fintts_cli.run_view import RunView
+    from fintts_store.layout import CommitName
     from fintts_store.manifest import Manifest
     from fintts_store.records import MetricRow, Result, RunRecord
     from fintts_store.retention import Retention
@@ -124,14 +126,23 @@ def build_report(
     )
 
 
-def kept_of(record: RunRecord, manifests: Sequence[Manifest]) -> Retention:
+def kept_of(
+    record: RunRecord, manifests: Sequence[Manifest], pinned: Collection[CommitName] = ()
+) -> Retention:
     """What is committed, each with the reasons for which it stays."""
+    rule = rule_of(record)
+    return plan_retention(
+        manifests, keep_last=rule.keep_last, keep_best=rule.keep_best, pinned=pinned
+    )
+
+
+def rule_of(record: RunRecord) -> Rule:
+    """How many checkpoints the run was asked to keep."""
     section = record.config.get("checkpoints")
     checkpoints = section if isinstance(section, dict) else {}
     keep_last = checkpoints.get("keep_last")
-    return plan_retention(
-        manifests,
-        keep_last=keep_last if isinstance(keep_last, int) else 1,
+    return Rule(
+        keep_last=keep_last if isinstance(keep_last, int) else CheckpointConfig().keep_last,
         keep_best=checkpoints.get("keep_best") is not False,
     )
 

@@ -251,6 +251,7 @@ def _resume(bench: Bench) -> bool:
         )
     bench.state = read_checkpoint(target, bench.model, bench.optimizer)
     desk.committer.resume_point = manifest.id
+    desk.heartbeat.change(resume_point=manifest.id)
     tell(f"resumed at step {bench.state.step}")
     return True
 

@@ -3,7 +3,7 @@ nothing is committed; from then on, everything is."""
 
 import hashlib
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest, ManifestFile, Tombstone, load_commit
 from fintts_store.os_errors import explained
 from fintts_store.parallel import in_parallel
+from fintts_store.removal import delete_all, pins_among, remove_checkpoint
 from fintts_store.retention import plan_retention
 from fintts_store.store import Store
 
@@ -58,12 +59,14 @@ def list_manifests(
     *,
     on_unreadable: Callable[[CommitName, StoreError], None] = _refuse,
     known: Known | None = None,
+    names: Sequence[CommitName] | None = None,
 ) -> list[Manifest]:
     """All committed checkpoints, the oldest first; tombstones are left out.
 
     Args:
         on_unreadable: is told of each manifest that is damaged or was tampered with.
         known: is looked into before the store, and added to.
+        names: of the commits, where they have been listed just now.
 
     Raises:
         InvalidRecord: a manifest is damaged or was tampered with, and `on_unreadable` was not
@@ -71,7 +74,7 @@ def list_manifests(
     """
     found: list[Manifest] = []
     known = {} if known is None else known
-    for name in list_commits(store, run):
+    for name in list_commits(store, run) if names is None else names:
         try:
             if name not in known:
                 known[name] = read_manifest(store, run, name)
@@ -166,30 +169,31 @@ class Committer:
         return self._put_manifest(manifest)
 
     def rotate(self) -> list[Manifest]:
-        """Removes what retention no longer keeps: the manifest first, then its files.
+        """Removes what retention no longer keeps and nobody has pinned.
 
         A manifest that cannot be read is left alone with its files, and said at the end. So is
-        what a newer claim has committed: this one may just have been fenced.
+        what a newer claim has committed: this one may just have been fenced. A pinned one stays.
 
         Raises:
             StoreError: something could not be read or removed; what is kept is untouched.
         """
         unreadable: list[StoreError] = []
+        keys = [entry.key for entry in self._store.list(layout.commits_prefix(self._run))]
         plan = plan_retention(
             list_manifests(
                 self._store,
                 self._run,
                 on_unreadable=lambda _, error: unreadable.append(error),
                 known=self._known,
+                names=commits_among(self._run, keys),
             ),
             keep_last=self._keep_last,
             keep_best=self._keep_best,
             resume_point=self.resume_point,
+            pinned=pins_among(self._run, keys),
         )
-        removed = [manifest for manifest in plan.remove if manifest.claim <= self._claim]
-        for manifest in removed:
-            self._store.delete(layout.commit_key(self._run, manifest.name))
-            _delete_all(self._store, layout.checkpoint_prefix(self._run, manifest.name))
+        mine = [manifest for manifest in plan.remove if manifest.claim <= self._claim]
+        removed = [manifest for manifest in mine if remove_checkpoint(self._store, manifest)]
         if unreadable:
             raise unreadable[0]
         return removed
@@ -248,12 +252,26 @@ def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
             name = layout.parse_commit_name(f"{folder}.json")
         except InvalidKey:  # not one of ours
             continue
-        if name.claim < claim and _bury(store, run, name, claim, committed):
-            prefix = layout.checkpoint_prefix(run, name)
-            store.discard_unfinished(prefix)
-            _delete_all(store, prefix)
+        if name.claim >= claim:
+            continue
+        is_free = layout.commit_key(run, name) not in committed or _is_buried(store, run, name)
+        if is_free and clear_orphan(store, run, name, claim):
             cleared.append(name)
     return cleared
+
+
+def clear_orphan(store: Store, run: str, name: CommitName, claim: int) -> bool:
+    """Removes one upload of a claim below `claim` that was never committed; whether it was one.
+
+    Raises:
+        StoreError: something could not be removed.
+    """
+    if name.claim >= claim or not _bury(store, run, name, claim):
+        return False
+    prefix = layout.checkpoint_prefix(run, name)
+    store.discard_unfinished(prefix)
+    delete_all(store, prefix)
+    return True
 
 
 def _is_lower(run: str, key: str, claim: int) -> bool:
@@ -261,16 +279,17 @@ def _is_lower(run: str, key: str, claim: int) -> bool:
     return theirs is not None and theirs < claim
 
 
-def _bury(store: Store, run: str, name: CommitName, claim: int, committed: set[str]) -> bool:
+def _bury(store: Store, run: str, name: CommitName, claim: int) -> bool:
     """Whether a tombstone stands at this name, ours or an earlier one."""
+    try:
+        store.create(layout.commit_key(run, name), Tombstone(by_claim=claim).dump().encode())
+    except KeyExists:  # it was committed, or buried: look at what lies there
+        return _is_buried(store, run, name)
+    return True
+
+
+def _is_buried(store: Store, run: str, name: CommitName) -> bool:
     key = layout.commit_key(run, name)
-    if key not in committed:
-        try:
-            store.create(key, Tombstone(by_claim=claim).dump().encode())
-        except KeyExists:
-            pass  # it was committed, or buried, just now: look at what lies there
-        else:
-            return True
     try:
         return load_commit(store.get(key), key) is None
     except (KeyNotFound, InvalidRecord):
@@ -311,8 +330,3 @@ def _id_of(files: tuple[ManifestFile, ...]) -> str:
     """From the content, so that an attempt that is repeated writes the same keys."""
     text = "".join(f"{file.name}:{file.sha256}\n" for file in files)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
-
-
-def _delete_all(store: Store, prefix: str) -> None:
-    for entry in store.list(prefix):
-        store.delete(entry.key)

@@ -10,6 +10,7 @@
     runs/<run>/claims/<claim>                 who may write the run
     runs/<run>/checkpoints/<claim>-<step>-<id>/<file>
     runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
+    runs/<run>/commits/<claim>-<step>-<id>.pin     keeps that checkpoint from being removed
     runs/<run>/result.json                    how it ended; written last, once
     runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
     probes/<moment>-<id>/…                    of `fintts store check`, for as long as it runs
@@ -24,6 +25,7 @@ from fintts_store.errors import InvalidKey, InvalidRunName
 
 RUNS = "runs/"
 PROBES = "probes/"
+PIN = ".pin"
 _RUN = re.compile(r"[a-z0-9-]{1,40}")
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
@@ -141,6 +143,11 @@ def checkpoint_prefix(run: str, name: CommitName) -> str:
 def commit_key(run: str, name: CommitName) -> str:
     """The manifest of one checkpoint."""
     return f"{commits_prefix(run)}{name.text}.json"
+
+
+def pin_key(run: str, name: CommitName) -> str:
+    """What keeps one checkpoint from being removed."""
+    return f"{commits_prefix(run)}{name.text}{PIN}"
 
 
 def claim_of(run: str, key: str) -> int | None:

@@ -154,6 +154,8 @@ class Status(Record):
     updated_at: AwareDatetime
     deadline_at: AwareDatetime
     last_committed_step: int | None = None
+    resume_point: str | None = None
+    """id of the checkpoint that the present claim went on from"""
     message: str | None = None
 
 

@@ -1,13 +1,22 @@
 """Which checkpoints stay: a pure function of what is committed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest
 
-Reason = Literal["last", "best", "resume point"]
+Reason = Literal["last", "best", "resume point", "pinned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How many checkpoints stay beside those that are pinned or needed."""
+
+    keep_last: int
+    keep_best: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +59,10 @@ def plan_retention(
     keep_last: int,
     keep_best: bool,
     resume_point: str | None = None,
+    pinned: Collection[CommitName] = (),
 ) -> Retention:
-    """Keeps the newest `keep_last`, the best, and the one that the run was resumed from (its id).
+    """Keeps the newest `keep_last`, the best, the one that the run was resumed from (its id), and
+    those that somebody has pinned.
 
     Of a step that was committed under two claims only the newest commit counts towards
     `keep_last`.
@@ -74,6 +85,8 @@ def plan_retention(
             reasons.append("best")
         if manifest.id == resume_point:
             reasons.append("resume point")
+        if manifest.name in pinned:
+            reasons.append("pinned")
         if reasons:
             kept.append(Kept(manifest, tuple(reasons)))
         else:

@@ -27,6 +27,7 @@ from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest, ManifestFile
 from fintts_store.parallel import in_parallel
 from fintts_store.records import RunRecord
+from fintts_store.removal import pins_among
 from fintts_store.runs import list_runs, read_run
 from fintts_store.store import Store
 
@@ -89,6 +90,7 @@ class Snapshot:
     claim: int = 0
     """the highest"""
     has_ended: bool = False
+    pins: frozenset[CommitName] = frozenset()
 
     def is_over(self, claim: int) -> bool:
         """Whether nothing that this claim has begun will be finished."""
@@ -163,6 +165,7 @@ def take_snapshot(store: Store, run: str) -> Snapshot:
         files=_by_folder(run, sizes),
         claim=highest_of(run, sizes),
         has_ended=layout.result_key(run) in sizes,
+        pins=pins_among(run, sizes),
     )
 
 
@@ -226,7 +229,7 @@ def _look_at(
             return damage(run, name, "it belongs to another base model than run.json names")
         if not missing_of(manifest, snapshot.files.get(name.text, {})):
             return manifest
-        sentence = _missing_now(store, manifest)
+        sentence = missing_now(store, manifest)
         if not sentence:
             return manifest
         read_manifest(store, run, name)
@@ -237,8 +240,8 @@ def _look_at(
     return damage(run, name, sentence)
 
 
-def _missing_now(store: Store, manifest: Manifest) -> str:
-    """Files of a checkpoint may have been listed before they came."""
+def missing_now(store: Store, manifest: Manifest) -> str:
+    """What the store lacks of a checkpoint at this moment; empty if nothing."""
     prefix = layout.checkpoint_prefix(manifest.run, manifest.name)
     there = {e.key.removeprefix(prefix): e.size_bytes for e in store.list(prefix)}
     return missing_of(manifest, there)

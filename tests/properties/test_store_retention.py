@@ -103,3 +103,61 @@ def test_reasons_read_well(golden: Callable[[str, str], None]) -> None:
     kept = [f"keep {each.manifest.step}: {', '.join(each.reasons)}" for each in plan.keep]
     gone = [f"remove {each.step}" for each in plan.remove]
     golden("retention_reference_run.txt", "\n".join([*kept, *gone]) + "\n")
+
+
+@given(histories(), st.integers(1, 6), st.booleans(), st.data())
+def test_pins_stay_and_displace_nothing(
+    history: list[Manifest], keep_last: int, keep_best: bool, data: st.DataObject
+) -> None:
+    pinned = data.draw(st.sets(st.sampled_from([m.name for m in history]))) if history else set()
+    without = plan_retention(history, keep_last=keep_last, keep_best=keep_best)
+    plan = plan_retention(history, keep_last=keep_last, keep_best=keep_best, pinned=pinned)
+    kept = {each.manifest.name for each in plan.keep}
+    assert kept == pinned | {each.manifest.name for each in without.keep}
+
+
+HISTORIES: dict[str, tuple[list[Manifest], str | None, set[tuple[int, int]]]] = {
+    "the best is an old one": (
+        [manifest(1, step, abs(step - 200) / 100) for step in range(100, 800, 100)],
+        None,
+        set(),
+    ),
+    "a preemption: claim 2 goes on from 300 and trains 400 again": (
+        [manifest(1, s, 5.0 - s / 1000) for s in (100, 200, 300, 400)]
+        + [manifest(2, s, 5.0 - s / 1000) for s in (400, 500)],
+        "0001012c",
+        set(),
+    ),
+    "two pins, one of them among the last": (
+        [manifest(1, step, None) for step in range(100, 700, 100)],
+        None,
+        {(1, 200), (1, 600)},
+    ),
+    "equal values, and one that is not a number": (
+        [manifest(1, s, v) for s, v in ((100, 1.0), (200, 1.0), (300, float("nan")), (400, 2.0))],
+        None,
+        set(),
+    ),
+}
+
+
+def test_policies_read_well(golden: Callable[[str, str], None]) -> None:
+    lines: list[str] = []
+    for title, (history, resume_point, pins) in HISTORIES.items():
+        pinned = {m.name for m in history if (m.claim, m.step) in pins}
+        for keep_last, keep_best in ((1, True), (2, True), (3, False)):
+            plan = plan_retention(
+                history,
+                keep_last=keep_last,
+                keep_best=keep_best,
+                resume_point=resume_point,
+                pinned=pinned,
+            )
+            best = "and the best" if keep_best else "alone"
+            lines.append(f"{title}; keep the last {keep_last} {best}")
+            kept = {each.manifest.name: ", ".join(each.reasons) for each in plan.keep}
+            lines += [
+                f"  {m.claim} {m.step} {f'keep: {kept[m.name]}' if m.name in kept else 'remove'}"
+                for m in sorted(history, key=lambda m: m.name)
+            ]
+    golden("retention_policies.txt", "\n".join(lines) + "\n")

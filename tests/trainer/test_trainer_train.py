@@ -142,9 +142,13 @@ def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> N
     assert straight.train().returncode == 0
     broken = start_run(tmp_path / "broken", sections)
     killed_after(broken, committed_step=8)
+    newest = list_manifests(broken.store, broken.name)[-1]
     resumed = broken.train("second")
     assert resumed.returncode == 0, resumed.stderr
     assert "resumed at step" in resumed.stderr
+    status = read_status(broken.store, broken.name)
+    assert status is not None
+    assert status.resume_point == newest.id
     assert losses(broken) == losses(straight)
     mine, theirs = bytes_of_newest(broken), bytes_of_newest(straight)
     assert mine["adapter_model.safetensors"] == theirs["adapter_model.safetensors"]

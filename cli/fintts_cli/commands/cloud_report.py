@@ -47,6 +47,7 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     from fintts_cli.run_listing import look_at
     from fintts_cli.run_report import build_report, kept_of
     from fintts_store.commit import list_manifests
+    from fintts_store.removal import list_pins
     from fintts_store.runs import read_metrics, read_result, read_run
 
     record, damaged = read_run(runs, run), Damaged()
@@ -58,7 +59,7 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
         view,
         read_result(runs, run),
         read_metrics(runs, run),
-        kept_of(record, manifests),
+        kept_of(record, manifests, list_pins(runs, run)),
         uniform_guess=_uniform_guess(runs, record),
     )
 

@@ -1,0 +1,76 @@
+"""What `fintts cloud prune` removes and what it leaves, as text and as a document.
+
+The document:
+
+    run            its name
+    keep           [{step, bytes, reasons}], the oldest first; reasons are among last, best, resume
+                   point, pinned
+    remove         [{step, place, bytes, committed, removed}]: checkpoints, and files that were
+                   never committed; `removed` says whether it is gone by now
+    remove_bytes   of all that is to be removed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.units import counted, size, table
+from fintts_store.layout import checkpoint_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from fintts_store.layout import CommitName
+    from fintts_store.pruning import PrunePlan
+
+
+def render_plan(plan: PrunePlan) -> str:
+    """One line for each that stays and for each that goes, with the bytes."""
+    kept = counted(len(plan.keep), "checkpoint")
+    lines = [f"run {plan.snapshot.run} keeps {kept} of {size(plan.kept_bytes)}"]
+    rows = [
+        ("keep", ", ".join(kept.reasons), str(kept.manifest.step), size(kept.manifest.size_bytes))
+        for kept in plan.keep
+    ]
+    rows += [("remove", "", str(gone.step), size(gone.size_bytes)) for gone in plan.remove]
+    rows += [
+        ("remove", "never committed", str(orphan.name.step), size(orphan.size_bytes))
+        for orphan in plan.orphans
+    ]
+    if rows:
+        lines.append(table(("", "WHY", "STEP", "SIZE"), rows, left=2))
+    if plan.is_empty:
+        return "\n".join([*lines, "nothing is to be removed"])
+    going = counted(len(plan.remove) + len(plan.orphans), "folder")
+    return "\n".join([*lines, f"{going} of {size(plan.removed_bytes)} to be removed"])
+
+
+def document_of(plan: PrunePlan, gone: Collection[CommitName]) -> dict[str, object]:
+    """The document, as the module says."""
+    run = plan.snapshot.run
+    going = [
+        *((manifest.name, manifest.size_bytes, True) for manifest in plan.remove),
+        *((orphan.name, orphan.size_bytes, False) for orphan in plan.orphans),
+    ]
+    return {
+        "run": run,
+        "keep": [
+            {
+                "step": kept.manifest.step,
+                "bytes": kept.manifest.size_bytes,
+                "reasons": list(kept.reasons),
+            }
+            for kept in plan.keep
+        ],
+        "remove": [
+            {
+                "step": name.step,
+                "place": checkpoint_prefix(run, name),
+                "bytes": size_bytes,
+                "committed": committed,
+                "removed": name in gone,
+            }
+            for name, size_bytes, committed in going
+        ],
+        "remove_bytes": plan.removed_bytes,
+    }
