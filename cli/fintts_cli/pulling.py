@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.damaged import Damaged
 from fintts_cli.errors import CheckFailed, UsageProblem
+from fintts_cli.folder_lock import alone_in
 from fintts_store.commit import list_manifests
 from fintts_store.durable import write_file
-from fintts_store.errors import StoreError
+from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
+from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import is_whole, restore
 from fintts_store.retention import best_of, newest_of
-from fintts_store.runs import read_result
+from fintts_store.runs import read_result, read_run
 from fintts_trainer.base_files import README
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ def find_checkpoints(
         StoreError: there is none but damaged ones, or the one of `step` is damaged.
     """
     damaged = Damaged()
-    manifests = newest_of_each_step(list_manifests(store, run, on_unreadable=damaged.note))
+    found = list_manifests(store, run, on_unreadable=damaged.note)
+    manifests = newest_of_each_step(_of_this_base_model(store, run, found, damaged))
     damaged.warn(terminal)
     if not manifests:
         damaged.refuse()
@@ -69,6 +72,20 @@ def find_checkpoints(
     if step is not None and all(manifest.step != step for manifest in manifests):
         damaged.refuse(step)
     return manifests, damaged
+
+
+def _of_this_base_model(
+    store: Store, run: str, manifests: Sequence[Manifest], damaged: Damaged
+) -> list[Manifest]:
+    """Without those that belong to another base model: opened with it, they would be noise."""
+    try:
+        digest = read_run(store, run).base_model.digest
+    except (InvalidRecord, KeyNotFound):  # then nobody can tell
+        return list(manifests)
+    for manifest in manifests:
+        if manifest.base_model_digest != digest:
+            damaged.note(manifest.name, of_another_base_model(manifest))
+    return [manifest for manifest in manifests if manifest.base_model_digest == digest]
 
 
 def _no_checkpoint(store: Store, run: str) -> CheckFailed:
@@ -129,6 +146,8 @@ def pull(
 ) -> list[Pulled]:
     """Restores the chosen ones into TARGET/checkpoint-STEP/; one that is damaged stops no other.
 
+    Of several who pull to the same place at once, one does the work and the others verify it.
+
     Args:
         everything: all checkpoints of the run, which say which one is the best and the last.
         card: the README.md of a checkpoint, to be written beside its files.
@@ -137,6 +156,19 @@ def pull(
     Raises:
         UsageProblem: a folder of that name holds something else.
     """
+    with alone_in(target, lambda: tell(f"another pull goes on in {target}: waiting for it")):
+        return _pull_alone(store, chosen, everything, target, card, tell, transfer)
+
+
+def _pull_alone(
+    store: Store,
+    chosen: Sequence[Manifest],
+    everything: Sequence[Manifest],
+    target: Path,
+    card: Callable[[Manifest], str] | None,
+    tell: Callable[[str], None],
+    transfer: Transfer,
+) -> list[Pulled]:
     best, newest = best_of(everything), newest_of(everything)
     places = [(manifest, target / f"checkpoint-{manifest.step}") for manifest in chosen]
     there = {path for manifest, path in places if _is_there(manifest, path)}

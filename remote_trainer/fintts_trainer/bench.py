@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.forecast import EtaMeter
 from fintts_cost.schedule import Schedule
+from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import restore_newest
 from fintts_trainer.desk import tell
 from fintts_trainer.encoded import encoded_once, write_encoded
@@ -249,6 +250,8 @@ def _resume(bench: Bench) -> bool:
             f"the checkpoint at step {manifest.step} was trained with another configuration",
             "launch the changed configuration under a new --name",
         )
+    if manifest.base_model_digest != desk.record.base_model.digest:
+        raise of_another_base_model(manifest)
     bench.state = read_checkpoint(target, bench.model, bench.optimizer)
     desk.committer.resume_point = manifest.id
     desk.heartbeat.change(resume_point=manifest.id)

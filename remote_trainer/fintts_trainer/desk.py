@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from fintts_store.claims import take_claim
 from fintts_store.commit import Committer, clean_up_orphans
 from fintts_store.durable import make_directories
+from fintts_store.errors import OldCheckpointsStay
 from fintts_store.os_errors import explained
 from fintts_store.records import Phase, Status
 from fintts_store.runs import read_run
@@ -142,7 +143,9 @@ def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest) -> None:
 
 
 def _told_in_passing(heartbeat: Heartbeat, error: StoreError) -> None:
-    sentence = f"what is not in the store yet stays here: {error.message}"
+    is_safe = isinstance(error, OldCheckpointsStay)
+    here = "" if is_safe else "what is not in the store yet stays here: "
+    sentence = f"{here}{error.message}"
     heartbeat.change(message=sentence)
     tell(sentence)
 

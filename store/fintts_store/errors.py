@@ -4,6 +4,7 @@ StoreError
 ├── StoreUnreachable     passes by itself: down, slow, a cut connection
 ├── StoreFull            passes when somebody frees space
 ├── StoreSlow            uploads take longer than the time between two checkpoints
+├── OldCheckpointsStay   rotation removed nothing; what is kept is safe
 ├── StoreDenied          stays until somebody changes permissions or the address
 │   └── PermissionMissing    of one operation: others may be allowed
 ├── StoreUnsound         a check of the store found something wrong
@@ -45,6 +46,10 @@ class StoreFull(StoreError):
 
 class StoreSlow(StoreError):
     """Checkpoints are made faster than the store takes them."""
+
+
+class OldCheckpointsStay(StoreError):
+    """The store takes checkpoints and does not let go of old ones: it costs, and harms nothing."""
 
 
 class StoreDenied(StoreError):

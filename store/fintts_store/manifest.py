@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from fintts_store.errors import NewerRecord
+from fintts_store.errors import InvalidRecord, NewerRecord
 from fintts_store.layout import CommitName
 from fintts_store.records import PlainName, Record
 
@@ -51,6 +51,15 @@ class Manifest(Record):
     def size_bytes(self) -> int:
         """All files together."""
         return sum(file.size_bytes for file in self.files)
+
+
+def of_another_base_model(manifest: Manifest) -> InvalidRecord:
+    """What to say of a checkpoint whose base model is not the one that run.json names."""
+    return InvalidRecord(
+        f"the manifest of step {manifest.step} names another base model than run.json of run "
+        f"{manifest.run}",
+        "it was tampered with, or put there by hand: remove it, or go back to an older one",
+    )
 
 
 class Tombstone(Record):

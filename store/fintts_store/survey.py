@@ -24,7 +24,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest, ManifestFile
+from fintts_store.manifest import Manifest, ManifestFile, of_another_base_model
 from fintts_store.parallel import in_parallel
 from fintts_store.records import RunRecord
 from fintts_store.removal import pins_among
@@ -226,7 +226,7 @@ def _look_at(
         if manifest is None:
             return None
         if base_model_digest not in (None, manifest.base_model_digest):
-            return damage(run, name, "it belongs to another base model than run.json names")
+            raise of_another_base_model(manifest)
         if not missing_of(manifest, snapshot.files.get(name.text, {})):
             return manifest
         sentence = missing_now(store, manifest)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.errors import Fenced, StoreError, StoreSlow
+from fintts_store.errors import Fenced, OldCheckpointsStay, StoreError, StoreSlow
 from fintts_store.manifest import Manifest
 
 FIRST_PAUSE_SECONDS = 1.0
@@ -31,7 +31,7 @@ class Uploader:
 
     All that it calls is called from its own thread: `before_commit` before each attempt, and what
     fails there fails the attempt; `on_commit` after each commit; `on_trouble` with each error that
-    training outlives.
+    training outlives; where rotation fails again for the same reason, it is not told again.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Uploader:
         self._fatal: BaseException | None = None
         self.trouble: StoreError | None = None
         """why the last checkpoint is not committed; None when it is"""
+        self._said_of_rotation: str | None = None
         self._thread = threading.Thread(target=self._work, name="uploader", daemon=True)
         self._thread.start()
 
@@ -162,7 +163,12 @@ class Uploader:
         try:
             self._committer.rotate()
         except StoreError as error:  # too many checkpoints stay: no reason to end a run
-            self._on_trouble(error)
+            if error.message != self._said_of_rotation:
+                sentence = f"old checkpoints stay in the store: {error.message}"
+                self._on_trouble(OldCheckpointsStay(sentence, error.hint))
+            self._said_of_rotation = error.message
+        else:
+            self._said_of_rotation = None
 
     def _say(self, error: StoreError) -> None:
         self.trouble = error

@@ -24,7 +24,7 @@ from fintts_store.runs import (
     write_result_once,
     write_status,
 )
-from run_samples import record, result, status
+from run_samples import DIGEST, record, result, status
 from tiny_run import TINY
 
 NOW = datetime.now(UTC)
@@ -58,7 +58,7 @@ def store(project: Path) -> DirectoryStore:
         facts = CheckpointFacts(
             step=step,
             config_digest="c",
-            base_model_digest="b",
+            base_model_digest=DIGEST,
             monitor="val/loss",
             mode="min",
             value=value,

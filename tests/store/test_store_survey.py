@@ -80,7 +80,7 @@ def test_what_cannot_be_restored_is_named(store: MemoryStore, tmp_path: Path) ->
     assert sentences[100] == "adapter is missing"
     assert sentences[200] == "adapter has 999 bytes and not 1,000"
     assert "cannot be read" in sentences[300]
-    assert sentences[400] == "it belongs to another base model than run.json names"
+    assert "names another base model than run.json" in sentences[400]
     assert found.faults[0].place == layout.checkpoint_prefix(RUN, missing.name)
 
 

@@ -19,13 +19,14 @@ import pytest
 from fintts_store.commit import list_manifests
 from fintts_store.directory import DirectoryStore
 from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
-from fintts_store.layout import checkpoint_prefix, tensorboard_prefix
+from fintts_store.layout import checkpoint_prefix, commit_key, tensorboard_prefix
 from fintts_store.records import Phase, StopReason
 from fintts_store.runs import (
     read_metrics,
     read_result,
     read_status,
     request_stop,
+    withdraw_result,
 )
 from fintts_trainer import desk
 from fintts_trainer import train as train_module
@@ -161,6 +162,21 @@ def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> N
     rows = read_metrics(broken.store, broken.name)
     spent = sum(row.values["seconds"] for row in rows if row.kind == "train")
     assert results[0].phase_seconds["training"] == pytest.approx(spent), "both jobs count"
+
+
+def test_a_checkpoint_of_another_base_model_is_not_gone_on_from(tmp_path: Path) -> None:
+    run = start_run(tmp_path, {**QUICK, "training": {"max_steps": 4}})
+    assert run.train().returncode == 0
+    (newest,) = list_manifests(run.store, run.name)
+    key = commit_key(run.name, newest.name)
+    changed = newest.model_copy(update={"base_model_digest": "1" * 64}).dump().encode()
+    run.store.put(key, changed)
+    withdraw_result(run.store, run.name)
+    refused = run.train("second")
+    assert refused.returncode == 5
+    assert "names another base model" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert run.store.get(key) == changed
 
 
 ENDLESS: dict[str, dict[str, Any]] = {

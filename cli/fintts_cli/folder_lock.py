@@ -1,0 +1,46 @@
+"""One at a time in a folder, among those who ask here; whoever comes second waits."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fintts_store.durable import make_directories
+from fintts_store.os_errors import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+
+@contextmanager
+def alone_in(folder: Path, on_wait: Callable[[], None]) -> Generator[None]:
+    """Makes the folder, and keeps others who ask for it out of it while the block lasts.
+
+    `on_wait` is called once if somebody else is there. The lock is the folder's own, so it needs no
+    file, and it ends with the process. File systems without locks do without.
+
+    Raises:
+        StoreError: the folder cannot be made.
+    """
+    with explained(folder):
+        make_directories(folder)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(descriptor, on_wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, on_wait: Callable[[], None]) -> None:
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:  # some network file systems lock no folders
+        return
