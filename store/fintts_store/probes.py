@@ -23,6 +23,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import PROBES
+from fintts_store.os_errors import explained
 from fintts_store.store import Store
 
 RACERS = 8
@@ -128,8 +129,8 @@ def probe_store(store: Store, own: OwnProbes = nothing_else) -> list[Outcome]:
     except BaseException:
         sweep(ground)
         raise
-    if outcomes[-1].answer.verdict is Verdict.NOT_PROBED:
-        return outcomes
+    if all(outcome.answer.verdict is Verdict.NOT_PROBED for outcome in outcomes[1:]):
+        return outcomes  # nothing can have been written
     return [*outcomes, Outcome("clean up", sweep(ground))]
 
 
@@ -265,8 +266,13 @@ def _is_of(name: str, before: datetime) -> bool:
 
 @contextmanager
 def folder_as_it_was(folder: Path) -> Generator[None]:
-    """Removes the folders that a block made in order to have `folder`, if they are empty again."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    """Removes the folders that a block made in order to have `folder`, if they are empty again.
+
+    Raises:
+        StoreError: it may not even be seen whether it is there.
+    """
+    with explained(folder):
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         yield
     finally:

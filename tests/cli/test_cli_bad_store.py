@@ -187,6 +187,27 @@ def test_a_key_that_expires_midway(moto_endpoint: str, tmp_path: Path) -> None:
     assert is_whole(filled.manifests[-1], target / "checkpoint-300")
 
 
+@pytest.mark.parametrize(
+    ("command", "method", "said"),
+    [
+        (["prune", RUN, "--keep-last", "1", "--yes"], "DELETE", "refuses DeleteObject"),
+        (["pin", RUN, "100"], "PUT", "refuses PutObject"),
+        (["stop", RUN], "PUT", "refuses PutObject"),
+    ],
+)
+def test_a_key_that_may_not_change_anything_harms_nothing(
+    moto_endpoint: str, tmp_path: Path, command: list[str], method: str, said: str
+) -> None:
+    address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
+    filled = fill(S3Store(address), tmp_path)
+    before = filled.store.list("")
+    with fault_proxy(moto_endpoint) as proxy:
+        proxy.faults.append(Fault("answer", method, "", 1000, 403, "AccessDenied"))
+        url = replace(address, endpoint_url=proxy.url).url
+        refused(fintts("cloud", *command, "--store", url), said)
+    assert filled.store.list("") == before
+
+
 # --- manifests that were tampered with ------------------------------------------------------------
 
 

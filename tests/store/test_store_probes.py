@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import boto3
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store import s3
 from fintts_store.directory import DirectoryStore
-from fintts_store.errors import KeyExists, StoreDenied, StoreUnreachable
+from fintts_store.errors import KeyExists, PermissionMissing, StoreDenied, StoreUnreachable
 from fintts_store.probes import (
     Answer,
     Ground,
@@ -151,6 +153,34 @@ def test_what_depends_on_a_failed_probe_is_not_probed() -> None:
     }
 
 
+class Deaf(MemoryStore):
+    """Writes, and is not heard any more."""
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        super().put(key, source)
+        raise StoreUnreachable("the reply was lost")
+
+
+def test_what_was_written_without_a_reply_is_removed_too() -> None:
+    store = Deaf()
+    assert verdicts(probe_store(store))["write"] is FAILED
+    assert store.list("") == []
+
+
+def test_a_folder_that_may_not_be_seen_is_the_stores_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    with (
+        pytest.raises(PermissionMissing, match="cannot be accessed"),
+        folder_as_it_was(tmp_path / "store"),
+    ):
+        pass
+
+
 class Nowhere(MemoryStore):
     """A bucket that does not exist."""
 
@@ -273,6 +303,32 @@ def test_an_upload_whose_last_part_fails_leaves_no_trace(
     proxy.faults.append(Fault("answer", "GET", "?uploads", 1000, 403, "AccessDenied"))
     found = probe_s3(replace(address, endpoint_url=proxy.url))
     assert answer(found, "multipart").verdict is FAILED
+    assert_no_trace(address)
+
+
+class Unlisted(S3Store):
+    """Lists no uploads below a prefix, as MinIO."""
+
+    def unfinished(self, prefix: str) -> list[str]:
+        return []
+
+
+class Unaborted(S3Store):
+    """Goes on listing what was aborted."""
+
+    seen: ClassVar[set[str]] = set()
+
+    def unfinished(self, prefix: str) -> list[str]:
+        self.seen.update(super().unfinished(prefix))
+        return sorted(self.seen)
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [(Unlisted, WARNING), (Unaborted, FAILED)])
+def test_uploads_that_cannot_be_cleared_away_are_told_of(
+    address: S3Address, kind: type[S3Store], verdict: Verdict
+) -> None:
+    store = kind(address)
+    assert answer(probe_store(store, store.probes), "abort multipart").verdict is verdict
     assert_no_trace(address)
 
 
