@@ -22,12 +22,16 @@ NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload"}
 EXISTS = {"PreconditionFailed", "412"}
 FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity"}
 FORBIDDEN = "AccessDenied"
+NEEDED = (
+    "s3:GetObject, PutObject, DeleteObject and AbortMultipartUpload on the prefix, and "
+    "s3:ListBucket and ListBucketMultipartUploads on the bucket"
+)
+"""The permissions that a run needs, and no more"""
 DENIED = {
     "NoSuchBucket": ("there is no bucket {where}", "create it, or correct --store"),
     FORBIDDEN: (
         "{where} refuses {operation}",
-        "the key needs s3:GetObject, PutObject, DeleteObject and AbortMultipartUpload on the "
-        "prefix, and s3:ListBucket and ListBucketMultipartUploads on the bucket",
+        f"the key needs {NEEDED}",
     ),
     "InvalidAccessKeyId": (
         "{where} does not know the access key",

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from fintts_store.errors import KeyNotFound, StoreError
+from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
 from fintts_store.probes import Answer, Ground, Probe, Verdict
 from fintts_store.s3_address import S3Address
-from fintts_store.s3_errors import explained_by_s3
+from fintts_store.s3_errors import NEEDED, explained_by_s3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -41,6 +41,7 @@ class S3Probes:
             Probe("abort multipart", lambda: self._abort(ground), after="write"),
             Probe("clock", self._clock),
             Probe("lifecycle rule", self._lifecycle),
+            Probe("no more rights", self._reach),
         )
 
     def _multipart(self, ground: Ground) -> Answer:
@@ -134,6 +135,23 @@ class S3Probes:
                 return []
             raise
         return found["Rules"]
+
+    def _reach(self) -> Answer:
+        """A key that goes to an instance should open this store and nothing else."""
+        try:
+            with explained_by_s3(self._address):
+                buckets = self._client.list_buckets()["Buckets"]
+        except PermissionMissing:
+            buckets = []
+        others = [bucket for bucket in buckets if bucket.get("Name") != self._bucket]
+        if not others:
+            return Answer(sentence="the key sees no other bucket")
+        more = f"{len(others):,} more bucket{'s' if len(others) > 1 else ''}"
+        return Answer(
+            Verdict.WARNING,
+            f"the key sees {more}: it may do more than a run needs",
+            f"for instances, make one that has what follows alone: {NEEDED}",
+        )
 
     def _mend(self) -> str:
         """How to add the rule: put-… replaces all rules, so others have to be given with it."""
