@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fintts_store.records import RunRecord
     from fintts_store.store import Store
     from fintts_trainer.config import RunConfig
+    from fintts_trainer.data_files import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Launch:
     bundle: Path
     resumes: RunRecord | None
     """the run of this name that goes on"""
+    data_warnings: tuple[Problem, ...]
+    """what looks odd in the data, and stops nothing"""
 
     @property
     def where(self) -> str:
@@ -127,7 +130,8 @@ def prepare(found: ReadSettings, now: datetime) -> Launch:
     settings = found.settings
     config = settings.run_config()
     check_base_model(config.base_model)
-    check_folder(config.data, ModelShape.read(config.base_model)).refuse_problems()
+    report = check_folder(config.data, ModelShape.read(config.base_model))
+    report.refuse_problems()
     name = settings.name or run_start.make_name(config.data, now.date())
     store = wiring.open_runs(settings)
     record = run_start.existing_run(store, name)
@@ -141,7 +145,7 @@ def prepare(found: ReadSettings, now: datetime) -> Launch:
         plan = plan_resumption(estimate, settings.budget_usd, view.cost_so_far_usd, now)
     # Of two launches at the same time each has a bundle of its own.
     bundle = wiring.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"
-    return Launch(name, settings, config, plan, store, bundle, record)
+    return Launch(name, settings, config, plan, store, bundle, record, report.warnings)
 
 
 def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], None]) -> None:

@@ -428,6 +428,18 @@ REPLACED = {
 }
 
 
+@pytest.mark.parametrize(("count", "more"), [(1, 0), (5, 2)])
+def test_what_looks_odd_in_the_data_is_said_before_the_launch(
+    project: Path, count: int, more: int
+) -> None:
+    for number in range(count):
+        (project / "speech" / f"u{number:03}.lab").write_text(f"word{number} " * 2000)
+    shown = cloud("launch", "--dry-run", "--quiet")
+    assert shown.exit_code == 0, shown.output
+    assert shown.stderr.count("bytes of text, which may be more than") == count - more
+    assert ("and 2 more in the data" in shown.stderr) == bool(more)
+
+
 def break_project(project: Path, damage: str) -> None:
     file, speech = project / "fintts.yaml", project / "speech"
     file.write_text(file.read_text().replace(*REPLACED.get(damage, ("", ""))))

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from fintts_cli.terminal import Terminal
 
 
+SHOWN_WARNINGS = 3
+
+
 def launch(
     name: Name = None,
     gpus: Gpus = None,
@@ -97,6 +100,11 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
         terminal.say(f"run {ready.run} is there already, and goes on from its newest checkpoint")
     for sentence in ready.plan.warnings:
         terminal.warn(sentence)
+    for problem in ready.data_warnings[:SHOWN_WARNINGS]:
+        terminal.warn(f"{problem.file} {problem.sentence}")
+    hidden = len(ready.data_warnings) - SHOWN_WARNINGS
+    if hidden > 0:
+        terminal.warn(f"and {hidden:,} more in the data", "`fintts data check` lists all")
 
 
 def _show_task(terminal: "Terminal", ready: "Launch") -> None:
