@@ -156,32 +156,22 @@ def pull(
     Raises:
         UsageProblem: a folder of that name holds something else.
     """
-    with alone_in(target, lambda: tell(f"another pull goes on in {target}: waiting for it")):
-        return _pull_alone(store, chosen, everything, target, card, tell, transfer)
-
-
-def _pull_alone(
-    store: Store,
-    chosen: Sequence[Manifest],
-    everything: Sequence[Manifest],
-    target: Path,
-    card: Callable[[Manifest], str] | None,
-    tell: Callable[[str], None],
-    transfer: Transfer,
-) -> list[Pulled]:
     best, newest = best_of(everything), newest_of(everything)
     places = [(manifest, target / f"checkpoint-{manifest.step}") for manifest in chosen]
-    there = {path for manifest, path in places if _is_there(manifest, path)}
     pulled: list[Pulled] = []
-    with transfer(sum(m.size_bytes for m, path in places if path not in there)) as on_bytes:
-        for manifest, path in places:
-            trouble = None if path in there else _restore(store, manifest, path, on_bytes)
-            if trouble is None and card is not None:
-                trouble = _describe(path, card(manifest))
-            tell(_sentence(manifest, path, was_there=path in there, trouble=trouble))
-            pulled.append(
-                Pulled(manifest, path, manifest == best, manifest == newest, path in there, trouble)
-            )
+    with alone_in(target, lambda: tell(f"another pull goes on in {target}: waiting for it")):
+        there = {path for manifest, path in places if _is_there(manifest, path)}
+        missing_bytes = sum(m.size_bytes for m, path in places if path not in there)
+        with transfer(missing_bytes) as on_bytes:
+            for manifest, path in places:
+                was_there = path in there
+                trouble = None if was_there else _restore(store, manifest, path, on_bytes)
+                if trouble is None and card is not None:
+                    trouble = _describe(path, card(manifest))
+                tell(_sentence(manifest, path, was_there=was_there, trouble=trouble))
+                pulled.append(
+                    Pulled(manifest, path, manifest == best, manifest == newest, was_there, trouble)
+                )
     return pulled
 
 

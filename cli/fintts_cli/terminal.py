@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from fintts_cli.errors import UsageProblem
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -79,6 +81,17 @@ class Terminal:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("", total=total_bytes)
             yield lambda size_bytes: progress.advance(task, size_bytes)
+
+    def agrees(self, question: str, *, whether: str, hint: str) -> bool:
+        """Asks a person; `whether` says to what, for the case that there is none.
+
+        Raises:
+            UsageProblem: nobody can be asked.
+            KeyboardInterrupt: as `confirm` does.
+        """
+        if not self.may_ask:
+            raise UsageProblem(f"nobody can be asked whether to {whether}", hint)
+        return self.confirm(question)
 
     def confirm(self, question: str) -> bool:
         """Asks on stderr; only yes is yes.

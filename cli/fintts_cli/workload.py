@@ -26,7 +26,8 @@ def workload_of_folder(folder: Path, fraction: float) -> Workload:
     """Counts the pairs, divides them as the trainer will, and looks at some of them.
 
     Raises:
-        DataProblem: there is no such folder, or too little in it.
+        FolderMissing: there is no such folder.
+        DataProblem: too little is in it.
     """
     names = count_pairs(folder)
     if not names:

@@ -107,14 +107,15 @@ def count_pairs(folder: Path) -> list[str]:
     """The names of all pairs, sorted; opens no file, so that it takes milliseconds.
 
     Raises:
-        DataProblem: there is no such folder.
+        FolderMissing: there is no such folder.
+        DataProblem: it cannot be opened.
     """
     files = set(list_folder(folder).files)
     return sorted(f[: -len(CODES)] for f in files if f.endswith(CODES) and _lab(f) in files)
 
 
 def count_unpaired(folder: Path) -> int:
-    """Files that lack their partner; opens none. Raises DataProblem as `count_pairs` does."""
+    """Files that lack their partner; opens none. Raises as `count_pairs` does."""
     files = set(list_folder(folder).files)
     return sum(f.endswith((CODES, TEXT)) and _partner(f) not in files for f in files)
 
@@ -123,7 +124,8 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
     """Opens every file. With a shape the codes are compared with the base model's codebooks.
 
     Raises:
-        DataProblem: there is no such folder, or not one .npy or .lab in it.
+        FolderMissing: there is no such folder.
+        DataProblem: it cannot be opened, or there is not one .npy or .lab in it.
     """
     listing = list_folder(folder)
     if not listing.files and not listing.problems:

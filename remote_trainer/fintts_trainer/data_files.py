@@ -54,7 +54,8 @@ def list_folder(folder: Path) -> Listing:
     """Lists all files below the folder.
 
     Raises:
-        DataProblem: there is no such folder, or it cannot be opened.
+        FolderMissing: there is no such folder.
+        DataProblem: it cannot be opened.
     """
     _refuse_no_folder(folder)
     files: list[str] = []

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fintts_store import layout
-from fintts_store.commit import clear_orphan, commits_among, list_manifests, read_manifest
+from fintts_store.commit import (
+    clear_orphan,
+    commits_among,
+    list_commits,
+    list_manifests,
+    read_manifest,
+)
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord, KeyExists, KeyNotFound
 from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest
@@ -84,8 +90,7 @@ def pin(store: Store, run: str, step: int) -> Manifest:
 
 
 def _newest_of_step(store: Store, run: str, step: int) -> Manifest | None:
-    keys = (entry.key for entry in store.list(layout.commits_prefix(run)))
-    for name in reversed(commits_among(run, keys)):
+    for name in reversed(list_commits(store, run)):
         if name.step == step:
             with suppress(KeyNotFound):
                 manifest = read_manifest(store, run, name)

@@ -111,11 +111,6 @@ class RunSurvey:
         """Its name."""
         return self.snapshot.run
 
-    @property
-    def size_bytes(self) -> int:
-        """Of all whole checkpoints."""
-        return sum(manifest.size_bytes for manifest in self.whole)
-
 
 @dataclass(frozen=True, slots=True)
 class StoreSurvey:

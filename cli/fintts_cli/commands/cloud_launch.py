@@ -117,13 +117,10 @@ def _show_task(terminal: "Terminal", ready: "Launch") -> None:
 
 def _confirm(terminal: "Terminal", *, yes: bool) -> None:
     """Returns when the user agrees; ends the command when not."""
-    from fintts_cli.errors import UsageProblem
-
     if yes:
         return
-    if not terminal.may_ask:
-        raise UsageProblem("nobody can be asked whether to launch", "--yes launches without asking")
-    if not terminal.confirm("Launch it?"):
+    hint = "--yes launches without asking"
+    if not terminal.agrees("Launch it?", whether="launch", hint=hint):
         terminal.say("nothing was launched")
         raise typer.Exit(1)
 

@@ -77,16 +77,12 @@ def _show(terminal: "Terminal", plan: "PrunePlan", *, may_ask: bool) -> None:
 
 def _agreed(terminal: "Terminal", plan: "PrunePlan", *, dry_run: bool, yes: bool) -> bool:
     """Whether to remove what was shown; ends the command when the user does not agree."""
-    from fintts_cli.errors import UsageProblem
-
     if dry_run or plan.is_empty:
         return False
     if yes:
         return True
-    if not terminal.may_ask:
-        hint = "--yes removes without asking, --dry-run only shows"
-        raise UsageProblem("nobody can be asked whether to remove them", hint)
-    if not terminal.confirm("Remove them?"):
+    hint = "--yes removes without asking, --dry-run only shows"
+    if not terminal.agrees("Remove them?", whether="remove them", hint=hint):
         terminal.say("nothing was removed")
         raise typer.Exit(1)
     return True
