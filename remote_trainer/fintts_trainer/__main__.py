@@ -79,6 +79,7 @@ def _run(job: Job) -> int:
     from fintts_trainer.train import train
 
     result = train(job, preemption)
+    preemption.settle()
     if result is None:
         return EXIT_INTERRUPTED if preemption.signal == signal.SIGINT else EXIT_PREEMPTED
     return EXIT_FAILED if result.stop_reason == StopReason.NAN_LOSS else 0

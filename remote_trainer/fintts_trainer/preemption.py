@@ -23,6 +23,14 @@ class Preemption:
         signal.signal(signal.SIGTERM, self._notice)
         signal.signal(signal.SIGINT, self._notice)
 
+    def settle(self) -> None:
+        """Deafens the process to SIGTERM, once all is said and it only has to end.
+
+        Python takes its handlers away while it ends: a signal that comes twice, as `timeout` sends
+        it, would turn the exit code into that of a killed process, and the run into a failed one.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     def _notice(self, number: int, _frame: FrameType | None) -> None:
         if self.signal == signal.SIGINT and number == signal.SIGINT:
             raise KeyboardInterrupt

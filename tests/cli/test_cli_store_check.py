@@ -8,8 +8,10 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from s3_servers import make_bucket
 
 FINTTS = str(Path(sys.executable).parent / "fintts")
 RUN = "kalevala-1"
+NOBODY = 65534
 
 
 def check(*arguments: str) -> Result:
@@ -128,14 +131,39 @@ def test_a_store_that_is_a_file_is_one_sentence(own_folder: Path) -> None:
     assert "a file and a directory are in each other's place" in refused.stdout
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(store: DirectoryStore, tmp_path: Path) -> None:
-    fill(store, tmp_path)
-    store.root.chmod(0o500)
+@pytest.fixture
+def nobodys_folder(monkeypatch: pytest.MonkeyPatch, own_folder: Path) -> Iterator[Path]:
+    """The current folder, which everybody may enter: pytest's own is the user's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        monkeypatch.setenv("FINTTS_STATE_DIR", str(folder / "state"))
+        yield folder
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may write everywhere; any other user stays who he is."""
+    mine = os.geteuid()
+    if mine == 0:
+        os.seteuid(NOBODY)
     try:
-        refused = check("store", "--json")
+        yield
     finally:
-        store.root.chmod(0o700)
+        os.seteuid(mine)
+
+
+def test_a_folder_that_may_not_be_written(nobodys_folder: Path, tmp_path: Path) -> None:
+    root = nobodys_folder / "store"
+    fill(DirectoryStore(root), tmp_path)
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    with as_nobody():
+        refused = check("store", "--json")
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
     assert refused.exit_code == 5
     document = json.loads(refused.stdout)
     verdicts = {probe["name"]: probe["verdict"] for probe in document["probes"]}

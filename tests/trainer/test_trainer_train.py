@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -195,6 +196,30 @@ def test_sigterm_saves_and_leaves_the_run_open(tmp_path: Path) -> None:
     saved = list_manifests(run.store, run.name)
     assert len(saved) == 1
     assert saved[0].step >= 4
+
+
+PREEMPTED_WHILE_IT_ENDS = """
+import os, signal, sys
+from fintts_trainer import __main__ as program, train
+
+def preempted(job, preemption):
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert preemption.signal == signal.SIGTERM
+    return None
+
+train.train = preempted
+code = program._run(None)
+# As Python itself does while it ends, with each handler that is one of its own.
+if callable(signal.getsignal(signal.SIGTERM)):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(code)
+"""
+
+
+def test_a_signal_that_comes_twice_leaves_the_exit_code_as_it_was() -> None:
+    ended = subprocess.run([sys.executable, "-c", PREEMPTED_WHILE_IT_ENDS], check=False)
+    assert ended.returncode == 75
 
 
 def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
