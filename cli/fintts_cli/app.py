@@ -1,6 +1,5 @@
 """The `fintts` command, and the one place where errors become exit codes and hints."""
 
-import gc
 import json
 import os
 import sys
@@ -36,9 +35,6 @@ from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_store.errors import StoreError
 from fintts_trainer.errors import FolderMissing, TrainerError
-
-GARBAGE_THRESHOLD = 100_000
-"""objects"""
 
 WANTS_JSON = "fintts_cli.json"
 """Under this key of click's Context.meta: whether errors are to be JSON, too."""
@@ -194,9 +190,6 @@ def _store_commands() -> typer.Typer:
 
 def main() -> None:
     """Runs the command line; what nobody foresaw becomes one sentence and a file to report."""
-    # Importing makes many objects that live to the end: looking for garbage among them takes a
-    # tenth of the time of `fintts estimate`.
-    gc.set_threshold(GARBAGE_THRESHOLD)
     try:
         build()()
     except OSError as error:

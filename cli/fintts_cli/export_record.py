@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
+from fintts_cli.export_format import Format
 from fintts_store.commit import sha256_of
 from fintts_store.errors import InvalidRecord
 from fintts_store.os_errors import explained
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from fintts_store.records import RunRecord
 
 FILE = "fintts_export.json"
-
-
-class Format(StrEnum):
-    """What the folder can be opened with."""
-
-    PEFT = "peft"
-    FISH = "fish"
 
 
 class Origin(Record):

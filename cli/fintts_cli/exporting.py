@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from fintts_cli import export_record
 from fintts_cli.base_licence import licence_of_folder
 from fintts_cli.errors import CheckFailed, UsageProblem
-from fintts_cli.export_record import ExportRecord, Format, Origin
+from fintts_cli.export_format import Format
+from fintts_cli.export_record import ExportRecord, Origin
 from fintts_cli.trainer_process import merge
 from fintts_cli.views.card import adapter_card, merged_card
 from fintts_cli.views.units import size

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
-from fintts_cli.export_record import Format
+from fintts_cli.export_format import Format
 
 if TYPE_CHECKING:
     from fintts_cli.exporting import Exported
