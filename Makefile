@@ -42,6 +42,7 @@ chaos: install servers
 bench: install
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/step.py
 
 clean:
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -33,6 +33,7 @@ training:
   max_grad_norm: 1.0
   seed: 42
   precision: auto             # auto | fp32 | bf16: of the frozen base; the adapter is fp32
+  gradient_checkpointing: false    # true takes less memory and more time
 
 # Utterances held out by a hash of their name; they are never trained on.
 validation:

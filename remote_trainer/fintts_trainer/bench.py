@@ -18,6 +18,7 @@ from fintts_cost.forecast import EtaMeter
 from fintts_cost.schedule import Schedule
 from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import restore_newest
+from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.desk import tell
 from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
@@ -29,6 +30,7 @@ from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import evaluate, uniform_guess
 from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
+from fintts_trainer.recompute import recompute_layers
 from fintts_trainer.shape import FISH
 from fintts_trainer.state import LoopState, read_checkpoint, write_checkpoint
 from fintts_trainer.step_clock import StepClock, matmul_peak
@@ -114,6 +116,7 @@ def _build(desk: Desk) -> Bench:
     feed = _feed(dataset, config, accelerator)
     if accelerator.device.type == "cpu":
         _leave_a_core()
+        keep_freed_memory()
     dtype = _base_type(config, accelerator.device)
     model = add_adapter(
         base.load(dtype),
@@ -122,6 +125,8 @@ def _build(desk: Desk) -> Bench:
         base_name=desk.record.base_model.name,
         seed=config.training.seed,
     )
+    if config.training.gradient_checkpointing:
+        recompute_layers(model)
     optimizer = torch.optim.AdamW(
         trainable(model).values(),
         lr=config.training.learning_rate,

@@ -69,6 +69,9 @@ class TrainingConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     precision: Precision = "auto"
     """`auto` is bf16 for the frozen base on a GPU and fp32 on a CPU; the adapter is always fp32."""
+    gradient_checkpointing: bool = False
+    """Layers work their activations out again in backward: a tenth of the memory, a third more
+    time. The result is the same."""
 
 
 class ValidationConfig(Section):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 
+from fintts_trainer.fused_loss import cross_entropy_sum
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -86,32 +88,97 @@ class Batch:
         return Batch(self.inputs.pin_memory(), self.labels.pin_memory())
 
 
+class Scores(Protocol):
+    """What a head says of some rows."""
+
+    def logits(self) -> Tensor:
+        """[rows, classes]; for a wide head that is a lot of memory."""
+        ...
+
+    def loss(self, labels: Tensor) -> Tensor:
+        """Sum of the cross-entropies against `labels` [rows], in nats."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Predictions:
-    """Logits at label positions only, with what was right.
+class PlainScores:
+    """Logits that exist already."""
+
+    values: Tensor
+
+    def logits(self) -> Tensor:
+        """[rows, classes]"""
+        return self.values
+
+    def loss(self, labels: Tensor) -> Tensor:
+        """Sum of the cross-entropies against `labels` [rows], in nats."""
+        return F.cross_entropy(self.values.float(), labels, reduction="sum")
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Hidden states before a frozen head, adapted or not: rows Wᵀ + low upᵀ.
 
     Attributes:
-        token_logits: [labels, tokens] with token_labels [labels].
-        code_logits: [frames, codebooks, codebook size] with code_labels [frames, codebooks].
+        rows: [rows, dim].
+        weight: W, [classes, dim].
+        low: [rows, rank], the adapter's view of the rows, its scaling included; None without one.
+        up: [classes, rank], the adapter's other half.
     """
 
-    token_logits: Tensor
+    rows: Tensor
+    weight: Tensor
+    low: Tensor | None = None
+    up: Tensor | None = None
+
+    def logits(self) -> Tensor:
+        """[rows, classes]; an adapter counts in its own precision."""
+        logits = F.linear(self.rows, self.weight)
+        if self.low is None or self.up is None:
+            return logits
+        return logits + F.linear(self.low, self.up).to(logits.dtype)
+
+    def loss(self, labels: Tensor) -> Tensor:
+        """Sum of the cross-entropies against `labels` [rows], in nats; never holds all logits."""
+        return cross_entropy_sum(self.rows, self.weight, labels, self.low, self.up)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What the model says at label positions only, with what was right.
+
+    Attributes:
+        tokens: of row 0, with token_labels [labels].
+        codes: of the codebooks, frame by frame, with code_labels [frames, codebooks].
+    """
+
+    tokens: Scores
     token_labels: Tensor
-    code_logits: Tensor
+    codes: Scores
     code_labels: Tensor
+
+    @property
+    def token_logits(self) -> Tensor:
+        """[labels, tokens]"""
+        return self.tokens.logits()
+
+    @property
+    def code_logits(self) -> Tensor:
+        """[frames, codebooks, codebook size]"""
+        return self.codes.logits().view(*self.code_labels.shape, -1)
 
     def token_loss(self) -> Tensor:
         """Sum of the cross-entropies of row 0, in nats."""
-        return F.cross_entropy(self.token_logits.float(), self.token_labels, reduction="sum")
+        return self.tokens.loss(self.token_labels)
 
     def code_loss(self) -> Tensor:
         """Sum of the cross-entropies of all codebooks, in nats."""
-        logits = self.code_logits.flatten(0, 1).float()
-        return F.cross_entropy(logits, self.code_labels.flatten(), reduction="sum")
+        return self.codes.loss(self.code_labels.flatten())
 
     def codes_in_top(self, k: int) -> int:
         """How many codes are among the k likeliest of their codebook."""
-        best = self.code_logits.topk(min(k, self.code_logits.shape[-1]), dim=-1).indices
+        logits = self.code_logits
+        best = logits.topk(min(k, logits.shape[-1]), dim=-1).indices
         return int((best == self.code_labels[..., None]).any(-1).sum())
 
 

@@ -11,7 +11,8 @@ from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.families.base import IGNORE, Batch, Predictions
+from fintts_trainer.families.base import IGNORE, Batch, PlainScores, Predictions
+from fintts_trainer.families.heads import projection
 from fintts_trainer.shape import read_json
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class CsmDualAR(nn.Module):
         first = batch.labels[:, 0][labelled] - self.text_vocab_size
         others = batch.labels[:, 1:].transpose(1, 2)[labelled]
         code_logits = self._code_logits(rows, first, others)
-        return Predictions(self.lm_head(rows), first, code_logits, others)
+        codes = PlainScores(code_logits.flatten(0, 1))
+        return Predictions(projection(self.lm_head, rows), first, codes, others)
 
     def _hidden(self, inputs: Tensor) -> Tensor:
         """[batch, codebooks, T] → [batch, T, dim], after the final norm.

@@ -10,11 +10,11 @@ import math
 from typing import TYPE_CHECKING, cast
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
 from fintts_trainer.families.base import IGNORE, Batch, Predictions
+from fintts_trainer.families.heads import projection
 
 if TYPE_CHECKING:
     from fintts_trainer.families.fish.tokenizer import FishTokenizer
@@ -83,8 +83,13 @@ class DualAR(nn.Module):
         has_codes = self._is_semantic(token_labels)
         code_labels = batch.labels[:, 1:].transpose(1, 2)[labelled][has_codes]
         fast_rows = (normed if self.shape.norm_fast_input else rows)[has_codes]
-        code_logits = self._code_logits(fast_rows, code_labels)
-        return Predictions(self._token_logits(normed), token_labels, code_logits, code_labels)
+        head = self.slow.embed_tokens if self.lm_head is None else self.lm_head
+        return Predictions(
+            projection(head, normed),
+            token_labels,
+            projection(self.fast_head, self._fast_hidden(fast_rows, code_labels).flatten(0, 1)),
+            code_labels,
+        )
 
     def _slow_hidden(self, inputs: Tensor) -> Tensor:
         """[batch, 1 + codebooks, T] → [batch, T, dim], before the final norm.
@@ -104,16 +109,11 @@ class DualAR(nn.Module):
         scattered = embedded.masked_scatter(semantic[..., None], frames.to(embedded.dtype))
         return cast("Tensor", scattered)
 
-    def _code_logits(self, rows: Tensor, codes: Tensor) -> Tensor:
-        """Hidden states [frames, dim], codes [frames, codebooks] → [frames, codebooks, size]."""
+    def _fast_hidden(self, rows: Tensor, codes: Tensor) -> Tensor:
+        """Hidden states [frames, dim], codes [frames, codebooks] → [frames, codebooks, dim]."""
         start = self.fast_project_in(rows)[:, None]
         inputs = torch.cat([start, self.fast.embed_tokens(codes[:, :-1])], dim=1)
-        return cast("Tensor", self.fast_head(_last_hidden(self.fast, inputs)))
-
-    def _token_logits(self, rows: Tensor) -> Tensor:
-        if self.lm_head is not None:
-            return cast("Tensor", self.lm_head(rows))
-        return _tied_logits(self.slow.embed_tokens, rows)
+        return _last_hidden(self.fast, inputs)
 
     def _is_semantic(self, ids: Tensor) -> Tensor:
         return (ids >= self.semantic_begin_id) & (ids <= self.semantic_end_id)
@@ -127,21 +127,6 @@ def build(shape: ModelShape, tokenizer: FishTokenizer) -> DualAR:
 
 def _last_hidden(stack: nn.Module, embedded: Tensor) -> Tensor:
     return cast("Tensor", stack(inputs_embeds=embedded, use_cache=False).last_hidden_state)
-
-
-def _tied_logits(embedding: nn.Module, rows: Tensor) -> Tensor:
-    """Logits of a head that shares the embedding's weights, its adapter included.
-
-    PEFT's embedding is W + s (B A)ᵀ; reading `.weight` alone would leave the adapter out.
-    """
-    weight = cast("Tensor", embedding.weight)
-    logits = F.linear(rows, weight)
-    for name in getattr(embedding, "active_adapters", []):
-        down = cast("nn.ParameterDict", embedding.lora_embedding_A)[name]
-        up = cast("nn.ParameterDict", embedding.lora_embedding_B)[name]
-        scaling = cast("dict[str, float]", embedding.scaling)[name]
-        logits = logits + ((rows.to(up.dtype) @ up) @ down * scaling).to(logits.dtype)
-    return logits
 
 
 def _stack(

@@ -1,0 +1,189 @@
+"""Each defect of the reference trainer that concerns the model, by its name (see FISH.md)."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from peft import PeftModel
+from torch import Tensor
+
+from fintts_trainer.config import LoraConfig
+from fintts_trainer.dataset import collate
+from fintts_trainer.families.base import Batch, Example, Predictions
+from fintts_trainer.families.fish import TARGETS, FishBase
+from fintts_trainer.families.fish.model import DualAR
+from fintts_trainer.families.fish.weights import load_into, read_state_dict
+from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
+from fintts_trainer.recompute import recompute_layers
+
+
+def adapted(model: DualAR, config: LoraConfig | None = None) -> PeftModel:
+    """With an adapter that changes the output: no B is zero."""
+    found = add_adapter(model, TARGETS, config or LoraConfig(), base_name="tiny", seed=1)
+    for number, parameter in enumerate(trainable(found).values()):
+        generator = torch.Generator().manual_seed(number)
+        with torch.no_grad():
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return found.train()
+
+
+def tied(base: FishBase) -> DualAR:
+    shape = dataclasses.replace(base.shape, tied_head=True)
+    model = DualAR(shape, base.tokenizer.semantic_begin_id, base.tokenizer.semantic_end_id)
+    state = dict(read_state_dict(base.folder))
+    del state["output.weight"]
+    load_into(model, state)
+    model.add_tables()
+    return model.float().requires_grad_(requires_grad=False)
+
+
+def gradients(model: PeftModel, batch: Batch) -> dict[str, Tensor]:
+    """Of the loss that is trained with; zero where there is none."""
+    model.zero_grad()
+    predictions: Predictions = model(batch)
+    torch.autograd.backward(predictions.token_loss() / 10 + predictions.code_loss() / 40)
+    parameters = trainable(model).items()
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in parameters}
+
+
+def test_tied_head_misses_the_embedding_s_lora_while_training(
+    base: FishBase, examples: list[Example]
+) -> None:
+    model = adapted(tied(base), LoraConfig(targets=("embeddings",)))
+    batch = collate(examples)
+    merged = adapted(tied(base), LoraConfig(targets=("embeddings",)))
+    wanted = merged.merge_and_unload()(batch).token_loss()
+    torch.testing.assert_close(model(batch).token_loss(), wanted, atol=1e-3, rtol=0)
+
+    # Ids that only the head ever sees, because no sentence has them, learn through it.
+    torch.autograd.backward(model(batch).token_loss())
+    unread = torch.ones(base.shape.vocab_size, dtype=torch.bool)
+    unread[batch.inputs[:, 0].flatten()] = False
+    (name,) = (name for name in trainable(model) if "slow.embed_tokens.lora_embedding_A" in name)
+    gradient = trainable(model)[name].grad
+    assert gradient is not None
+    assert gradient[:, unread].any(dim=0).all()
+
+
+def test_loss_and_gradients_of_an_adapted_tied_head_are_torch_s(
+    base: FishBase, examples: list[Example]
+) -> None:
+    model, batch = adapted(tied(base)), collate(examples)
+    found = gradients(model, batch)
+    model.zero_grad()
+    plain = plain_loss(model(batch))
+    torch.autograd.backward(plain)
+    for name, parameter in trainable(model).items():
+        torch.testing.assert_close(parameter.grad, found[name], atol=1e-5, rtol=1e-4)
+
+
+def plain_loss(predictions: Predictions) -> Tensor:
+    token = F.cross_entropy(predictions.token_logits, predictions.token_labels, reduction="sum")
+    code_logits = predictions.code_logits.flatten(0, 1)
+    code = F.cross_entropy(code_logits, predictions.code_labels.flatten(), reduction="sum")
+    return token / 10 + code / 40
+
+
+def test_loss_and_gradients_of_an_adapted_head_are_torch_s(
+    base: FishBase, examples: list[Example]
+) -> None:
+    model, batch = adapted(base.load(torch.float32)), collate(examples)
+    found = gradients(model, batch)
+    model.zero_grad()
+    torch.autograd.backward(plain_loss(model(batch)))
+    for name, parameter in trainable(model).items():
+        torch.testing.assert_close(parameter.grad, found[name], atol=1e-5, rtol=1e-4)
+
+
+def test_reentrant_checkpointing_leaves_lora_without_gradient(
+    base: FishBase, examples: list[Example]
+) -> None:
+    config = LoraConfig(targets=("attention", "mlp"))
+    plain, recomputing = adapted(base.load(torch.float32), config), None
+    recomputing = adapted(base.load(torch.float32), config)
+    recompute_layers(recomputing)
+    batch = collate(examples)
+    wanted, found = gradients(plain, batch), gradients(recomputing, batch)
+    assert [name for name, gradient in found.items() if not gradient.any()] == []
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, wanted[name], atol=1e-6, rtol=1e-5)
+
+
+def test_checkpointing_holds_less(base: FishBase, examples: list[Example]) -> None:
+    model, batch = adapted(base.load(torch.float32)), collate(examples)
+    before = held_bytes(model, batch)
+    recompute_layers(model)
+    assert held_bytes(model, batch) < before / 2
+
+
+def held_bytes(model: PeftModel, batch: Batch) -> int:
+    """What forward keeps for backward, beside the parameters."""
+    own = {one.untyped_storage().data_ptr() for one in model.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(one: Tensor) -> Tensor:
+        kept[one.untyped_storage().data_ptr()] = one
+        return one
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
+        predictions: Predictions = model(batch)
+        loss = predictions.token_loss()
+    del loss
+    return sum(one.untyped_storage().nbytes() for key, one in kept.items() if key not in own)
+
+
+def test_utterances_in_a_row_attend_to_each_other(base: FishBase, examples: list[Example]) -> None:
+    model = adapted(base.load(torch.float32))
+    before, after = examples[1], examples[2]
+    other = dataclasses.replace(before, tokens=before.tokens.copy())
+    other.tokens[1:, other.text_length : -1] = 1
+    with torch.no_grad():
+        mine = model(collate([before, after])).token_logits
+        theirs = model(collate([other, after])).token_logits
+    labelled = before.length - before.text_length
+    assert not torch.equal(mine[:labelled], theirs[:labelled])
+    assert torch.equal(mine[labelled:], theirs[labelled:])
+
+
+def test_lora_set_up_after_loading_destroys_the_weights(base: FishBase) -> None:
+    loaded = base.load(torch.float32).state_dict()
+    model = add_adapter(base.load(torch.float32), TARGETS, LoraConfig(), base_name="t", seed=1)
+    kept = {
+        name.removeprefix("base_model.model.").replace(".base_layer", ""): weight
+        for name, weight in model.state_dict().items()
+        if "lora_" not in name
+    }
+    assert kept.keys() == loaded.keys()
+    assert all(torch.equal(kept[name], loaded[name]) for name in loaded)
+
+
+def test_resume_raises_on_stripped_weights(base: FishBase, tmp_path: Path) -> None:
+    model = adapted(base.load(torch.float32))
+    write_adapter(model, tmp_path)  # the adapter alone: the base's weights are stripped
+    resumed = add_adapter(base.load(torch.float32), TARGETS, LoraConfig(), base_name="t", seed=5)
+    read_adapter(resumed, tmp_path)
+    mine, theirs = trainable(model), trainable(resumed)
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_no_dense_mask_is_made(
+    base: FishBase, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a mask attention takes another way, and reads [T, T] for each head."""
+    asked: list[tuple[Tensor | None, bool]] = []
+    attention = F.scaled_dot_product_attention
+
+    def noting(
+        q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None = None, **options: object
+    ) -> Tensor:
+        asked.append((attn_mask, bool(options.get("is_causal"))))
+        return attention(q, k, v, attn_mask, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noting)
+    adapted(base.load(torch.float32))(collate(examples))
+    assert len(asked) == base.shape.slow.layers + base.shape.fast.layers
+    assert all(mask is None and is_causal for mask, is_causal in asked)
