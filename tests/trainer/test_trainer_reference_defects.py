@@ -16,7 +16,8 @@ from fintts_trainer.dataset import collate
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import TARGETS, FishBase
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.families.fish.weights import load_into, read_state_dict
+from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.fish.weights import load_into
 from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
 from fintts_trainer.recompute import recompute_layers
 
@@ -32,6 +33,7 @@ def adapted(model: DualAR, config: LoraConfig | None = None) -> PeftModel:
 
 
 def tied(base: FishBase) -> DualAR:
+    """The same model with its text head tied to the embeddings."""
     shape = dataclasses.replace(base.shape, tied_head=True)
     model = DualAR(shape, base.tokenizer.semantic_begin_id, base.tokenizer.semantic_end_id)
     state = dict(read_state_dict(base.folder))
