@@ -1,6 +1,6 @@
 """What an optimisation step costs, with each optimisation on and off.
 
-    python benchmarks/step.py [--rounds N] [--threads N] [--only TEXT] [--json]
+    python benchmarks/step.py [--rounds N] [--threads N] [--only PATTERN] [--json]
 
 The model is OpenAudio S1-mini scaled to a processor: 7 slow layers and 1 fast one, dim 384, 6 heads
 on 3 key-value heads of 128 (fast: 64), MLP 1,152, S1-mini's own vocabulary of 155,776 and its 10
@@ -31,6 +31,7 @@ import multiprocessing
 import os
 import platform
 import random
+import re
 import statistics
 import sys
 import time
@@ -54,7 +55,7 @@ from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.lora_linear import OneNodeLinear
 from fintts_trainer.recompute import recompute_layers
-from fintts_trainer.shape import FISH, ModelShape, StackShape
+from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -62,20 +63,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from torch import Tensor
 
-SHAPE = ModelShape(
-    family=FISH,
-    vocab_size=155_776,
-    codebook_size=4096,
-    num_codebooks=10,
-    slow=StackShape(7, 384, heads=6, kv_heads=3, head_dim=128, intermediate=1152, qk_norm=True),
-    fast=StackShape(1, 384, heads=6, kv_heads=3, head_dim=64, intermediate=1152, qk_norm=False),
-    tied_head=False,
-    scaled_embeddings=True,
-    norm_fast_input=False,
-    rope_base=1e6,
-    norm_eps=1e-6,
-    max_seq_len=8192,
-)
+SHAPE = ModelShape.read(Path(__file__).with_name("scaled_s1_mini"))
 SEMANTIC_BEGIN, END_OF_TEXT = 151_678, 151_645
 BATCH, SHORTEST, LONGEST, FRAMES_PER_TEXT_TOKEN = 4, 100, 500, 3
 PEAK_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (1600, 384, 1152))
@@ -185,7 +173,7 @@ def utterance(frames: int) -> Example:
     tokens[1:, text:-1] = generator.integers(0, 1024, (SHAPE.num_codebooks, frames))
     tokens[0, text:-1] = tokens[1, text:-1] + SEMANTIC_BEGIN
     tokens[0, -1] = END_OF_TEXT
-    return Example(tokens, text_length=text)
+    return Example(tokens, text_length=text, end_has_codes=SHAPE.end_has_codes)
 
 
 class Stand:
@@ -242,17 +230,15 @@ class Stand:
     def _held(self, batch: Batch) -> int:
         """Bytes of the distinct blocks that the graph keeps, the model's own left out."""
         weights = {one.untyped_storage().data_ptr() for one in self.model.parameters()}
-        kept: dict[int, Tensor] = {}
+        kept: dict[int, torch.UntypedStorage] = {}
 
-        def keep(one: Tensor) -> Tensor:
-            kept[one.untyped_storage().data_ptr()] = one
-            return one
+        def keep(one: Tensor) -> None:
+            # The tensor itself would hold the graph that holds it, and never be freed.
+            kept[one.untyped_storage().data_ptr()] = one.untyped_storage()
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
-            loss = self._loss(batch)
-        del loss
-        blocks = [one.untyped_storage() for key, one in kept.items() if key not in weights]
-        return sum(block.nbytes() for block in blocks)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda _: None):
+            self._loss(batch)
+        return sum(block.nbytes() for key, block in kept.items() if key not in weights)
 
 
 def plain_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -443,13 +429,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="variants whose name contains this text")
+    parser.add_argument("--only", default="", help="variants whose name matches this pattern")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # for the worker processes
-    chosen = [variant for variant in variants() if arguments.only in variant.name]
+    chosen = [variant for variant in variants() if re.search(arguments.only, variant.name)]
     if not chosen:
-        parser.error(f"no variant's name contains {arguments.only!r}")
+        parser.error(f"no variant's name matches {arguments.only!r}")
     lines = measure(chosen, arguments.rounds, arguments.threads)
     missed = missed_aims(lines)
     if arguments.json:
