@@ -1,8 +1,8 @@
 """Keeps freed memory in the process, so that a step on a CPU need not ask for it again.
 
 glibc gives every large block back to the kernel as soon as it is freed, and each page that comes
-anew is cleared first. A training step frees and asks for the same blocks over and over: on a scaled
-OpenAudio S1-mini half of the step's time went there (`benchmarks/step.py`).
+anew is cleared first. A training step frees and asks for the same blocks over and over: keeping
+them takes a seventh off a step of a scaled OpenAudio S1-mini (`benchmarks/step.py`, 8 rounds).
 """
 
 from __future__ import annotations

@@ -9,16 +9,14 @@ from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.lora_linear import OneNodeLinear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from fintts_trainer.config import LoraConfig, Target
 
@@ -49,8 +47,6 @@ def add_adapter(
         lora_dropout=config.dropout,
         target_modules=[name for target in config.targets for name in targets[target]],
     )
-    # PEFT documents this for one's own layers, in spite of the name; its files do not tell of it.
-    peft_config._register_custom_module({nn.Linear: OneNodeLinear})  # pyright: ignore[reportPrivateUsage]
     adapted = get_peft_model(model, peft_config)
     # PEFT takes the name from an attribute of the model, which ours has no use for.
     adapted.peft_config["default"].base_model_name_or_path = base_name
