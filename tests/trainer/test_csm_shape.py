@@ -60,7 +60,8 @@ def test_the_work_is_what_torch_counts(folder: Path) -> None:
     example = base.encode("laulun", np.zeros((4, frames), dtype=np.int64))
     model = base.load(torch.float32)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(collate([example]))
+        predictions = model(collate([example]))
+        _ = predictions.token_logits, predictions.code_logits
     products = counter.get_flop_counts()["Global"][torch.ops.aten.mm]
     length = example.text_length + frames
     attention = _attention(base.shape.slow, length) + (frames + 1) * _attention(base.shape.fast, 4)
