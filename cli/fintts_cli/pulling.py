@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.damaged import Damaged
 from fintts_cli.errors import CheckFailed, UsageProblem
-from fintts_cli.folder_lock import alone_in
 from fintts_store.commit import list_manifests
 from fintts_store.durable import write_file
 from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
+from fintts_store.folder_lock import alone_in
 from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import is_whole, restore
 from fintts_store.retention import best_of, newest_of

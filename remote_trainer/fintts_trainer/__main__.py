@@ -16,14 +16,26 @@ from fintts_cost.errors import CostError
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
-from fintts_trainer.errors import TrainerError
+from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.job import Job
+from fintts_trainer.launcher import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_PEER_LOST,
+    EXIT_PREEMPTED,
+    Crew,
+    Team,
+    trainer_command,
+)
 
-EXIT_FAILED, EXIT_STORE, EXIT_PREEMPTED, EXIT_INTERRUPTED = 1, 5, 75, 130
+EXIT_STORE = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 ended well, 1 failed, 5 the store, 75 preempted (all is saved), 130 Ctrl-C."""
+    """Exit codes: 0 ended well, 1 failed, 5 the store, 75 preempted (all is saved), 130 Ctrl-C.
+
+    A process of several that lost another one ends with 76, which only the launcher sees.
+    """
     parser = argparse.ArgumentParser(prog="python -m fintts_trainer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="train the run that the environment names")
@@ -36,16 +48,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "merge":
             return _merge(options.base, options.adapter, options.to)
-        job = Job.from_environment()
-        return _run(job) if options.command == "run" else _conclude(job, options.exit_code)
-    except (TrainerError, CostError) as error:
-        return _complain(error.message, error.hint, EXIT_FAILED)
-    except StoreError as error:
-        return _complain(error.message, error.hint, EXIT_STORE)
+        job, team = Job.from_environment(), Team.from_environment()
+        if options.command == "run":
+            is_one_of_several = "RANK" in os.environ
+            return _run(job) if is_one_of_several or team.size == 1 else _run_team(job, team)
+        return _conclude(job, options.exit_code) if team.has_first else 0
+    except (TrainerError, CostError, StoreError) as error:
+        return _complain(error.message, error.hint, _exit_code(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # a fault of ours: the details are kept, the sentence is shown
         return _complain(*_unforeseen(error), EXIT_FAILED)
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, PeerLost):
+        return EXIT_PEER_LOST
+    return EXIT_STORE if isinstance(error, StoreError) else EXIT_FAILED
 
 
 def _unforeseen(error: Exception) -> tuple[str, str]:
@@ -80,9 +99,22 @@ def _run(job: Job) -> int:
 
     result = train(job, preemption)
     preemption.settle()
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # the first process has the last word, and may still be saving
     if result is None:
         return EXIT_INTERRUPTED if preemption.signal == signal.SIGINT else EXIT_PREEMPTED
     return EXIT_FAILED if result.stop_reason == StopReason.NAN_LOSS else 0
+
+
+def _run_team(job: Job, team: Team) -> int:
+    """The run in several processes on this machine; the first one does all that is told."""
+    job.forget_trouble()
+    ending = Crew(team, trainer_command()).work()
+    if ending.trouble is None:
+        return ending.exit_code
+    job.remember_trouble(ending.trouble)
+    more = "start the run again: it goes on from the newest committed checkpoint"
+    return _complain(ending.trouble, more, ending.exit_code)
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> int:

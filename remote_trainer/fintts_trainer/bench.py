@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.forecast import EtaMeter
@@ -19,7 +18,7 @@ from fintts_cost.schedule import Schedule
 from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import restore_newest
 from fintts_trainer.allocator import keep_freed_memory
-from fintts_trainer.desk import tell
+from fintts_trainer.desk import FrontDesk, tell
 from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
 from fintts_trainer.errors import ConfigurationChanged, DiskTooSmall
@@ -27,12 +26,13 @@ from fintts_trainer.families import open_base
 from fintts_trainer.feed import Feed
 from fintts_trainer.job import fetch_base_model, fetch_dataset
 from fintts_trainer.lora import add_adapter, trainable
-from fintts_trainer.losses import evaluate, uniform_guess
+from fintts_trainer.losses import Tally, evaluate, uniform_guess
 from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
+from fintts_trainer.random_state import random_state, seed_of, set_random_state
 from fintts_trainer.recompute import recompute_layers
 from fintts_trainer.shape import FISH
-from fintts_trainer.state import LoopState, read_checkpoint, write_checkpoint
+from fintts_trainer.state import LoopState, copy_from_first, read_checkpoint, write_checkpoint
 from fintts_trainer.step_clock import StepClock, matmul_peak
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from fintts_trainer.desk import Desk
     from fintts_trainer.encoded import EncodedDataset
     from fintts_trainer.families.base import BaseModel
+    from fintts_trainer.random_state import RandomState
     from fintts_trainer.shape import ModelShape
+    from fintts_trainer.world import World
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-5
@@ -57,7 +59,7 @@ class Bench:
     """What the loop works with, and where the run stands."""
 
     desk: Desk
-    accelerator: Accelerator
+    world: World
     model: PeftModel
     optimizer: torch.optim.Optimizer
     feed: Feed
@@ -68,15 +70,24 @@ class Bench:
     shape: ModelShape
     step_clock: StepClock
     peak_flops: float
-    """FLOP/s that the device can do at best, measured when the run began"""
+    """FLOP/s that the devices can do at best, measured when the run began"""
 
     @property
     def config(self) -> RunConfig:
         """The run's configuration."""
         return self.desk.config
 
-    def write_checkpoint(self, folder: Path) -> None:
-        """Writes the state between two steps into an empty folder."""
+    def evaluate(self) -> dict[str, float]:
+        """The means of `Tally` over the held-out utterances, of which each process does a share."""
+        mine = evaluate(self.model, self.feed.validation(), self.world.device)
+        return Tally.of_sums(self.world.add_up(mine.sums)).means()
+
+    def write_checkpoint(self, folder: Path, random_states: list[RandomState]) -> None:
+        """Writes the state between two steps into an empty folder.
+
+        Args:
+            random_states: of each process.
+        """
         state = self.state
         state.phase_seconds = dict(self.desk.clock.seconds)
         epoch, step_in_epoch = self.schedule.position(state.step)
@@ -86,11 +97,12 @@ class Bench:
             "loss": state.loss,
             "epoch": epoch,
             "position": step_in_epoch * self.schedule.samples_per_step,
+            "rng": random_states,
         }
         write_checkpoint(folder, self.model, self.optimizer, state, self.config, position)
 
 
-def set_up(desk: Desk) -> Bench:
+def set_up(desk: Desk, world: World) -> Bench:
     """Data, base model and adapter; then the newest checkpoint, or the losses before training.
 
     Raises:
@@ -98,26 +110,26 @@ def set_up(desk: Desk) -> Bench:
         StoreError: something could not be fetched.
     """
     with desk.clock.spend("setup"):
-        bench = _build(desk)
-        resumed = _resume(bench)
-        desk.clock.add(bench.state.phase_seconds)
-        _check_disk(bench)
-        if not resumed:
+        bench = _build(desk, world)
+        _go_on(bench)
+        if isinstance(desk, FrontDesk):
+            desk.clock.add(bench.state.phase_seconds)
+            _check_disk(bench)
+        if bench.state.initial_validation is None:
             _look_before(bench)
-        bench.accelerator.init_trackers("tensorboard")
+        world.accelerator.init_trackers("tensorboard")
     return bench
 
 
-def _build(desk: Desk) -> Bench:
-    config, workspace = desk.config, desk.job.workspace
+def _build(desk: Desk, world: World) -> Bench:
+    config, workspace, device = desk.config, desk.job.workspace, world.device
     base = open_base(fetch_base_model(desk.job.store, desk.record, workspace))
     dataset = _encoded(desk, base)
-    accelerator = Accelerator(log_with="tensorboard", project_dir=str(workspace))
-    feed = _feed(dataset, config, accelerator)
-    if accelerator.device.type == "cpu":
+    feed = _feed(dataset, config, world)
+    if device.type == "cpu":
         _leave_a_core()
         keep_freed_memory()
-    dtype = _base_type(config, accelerator.device)
+    dtype = _base_type(config, device)
     model = add_adapter(
         base.load(dtype),
         base.targets,
@@ -127,6 +139,7 @@ def _build(desk: Desk) -> Bench:
     )
     if config.training.gradient_checkpointing:
         recompute_layers(model)
+    model.to(device)
     optimizer = torch.optim.AdamW(
         trainable(model).values(),
         lr=config.training.learning_rate,
@@ -134,19 +147,18 @@ def _build(desk: Desk) -> Bench:
         eps=EPSILON,
         weight_decay=0.0,
     )
-    model, optimizer = accelerator.prepare(model, optimizer)
     adapted = sum(p.numel() for p in trainable(model).values())
-    tell(
+    desk.tell(
         f"{len(feed.training):,} utterances to train on, {len(feed.held_out):,} held out; "
         f"adapter of {adapted:,} parameters{_beside_reference(base.shape, config.lora)} "
         f"on {base.shape.parameters:,} frozen ones; "
-        f"{accelerator.device}"
+        f"{_where(world)}"
     )
     guess = uniform_guess(base.shape.vocab_size, base.shape.code_choices)
-    tell(f"a uniform guess has loss {guess['loss']:.3f}")
+    desk.tell(f"a uniform guess has loss {guess['loss']:.3f}")
     return Bench(
         desk=desk,
-        accelerator=accelerator,
+        world=world,
         model=model,
         optimizer=optimizer,
         feed=feed,
@@ -155,15 +167,21 @@ def _build(desk: Desk) -> Bench:
         state=LoopState(),
         eta=EtaMeter(),
         shape=base.shape,
-        step_clock=StepClock(accelerator.device),
-        peak_flops=_peak_of(accelerator.device, dtype),
+        step_clock=StepClock(device),
+        peak_flops=_peak_of(desk, world, dtype),
     )
 
 
-def _peak_of(device: torch.device, dtype: torch.dtype) -> float:
-    peak = matmul_peak(device, dtype)
-    tell(f"large matrix products run at {peak / 1e12:.3g} TFLOP/s here ({dtype})")
-    return peak
+def _where(world: World) -> str:
+    """What the run trains on."""
+    return str(world.device) if world.size == 1 else f"{world.size} × {world.device.type}"
+
+
+def _peak_of(desk: Desk, world: World, dtype: torch.dtype) -> float:
+    """Of all devices together; they are measured at the same time, as they will work."""
+    peaks = world.collected(matmul_peak(world.device, dtype))
+    desk.tell(f"large matrix products run at {sum(peaks) / 1e12:.3g} TFLOP/s here ({dtype})")
+    return sum(peaks)
 
 
 def _beside_reference(shape: ModelShape, lora: LoraConfig) -> str:
@@ -214,12 +232,12 @@ def _encoded(desk: Desk, base: BaseModel) -> EncodedDataset:
         names = map(pack.name, everything)
         examples = encode_utterances(base, pack, everything)
         write_encoded(path, zip(names, examples, strict=True), len(pack))
-        tell(f"{len(pack):,} utterances encoded in {time.monotonic() - started:.1f} s")
+        desk.tell(f"{len(pack):,} utterances encoded in {time.monotonic() - started:.1f} s")
 
     return encoded_once(workspace / "encoded", encoding_key(record), write)
 
 
-def _feed(dataset: EncodedDataset, config: RunConfig, accelerator: Accelerator) -> Feed:
+def _feed(dataset: EncodedDataset, config: RunConfig, world: World) -> Feed:
     training, held_out = dataset.split(config.validation.fraction)
     lengths = dataset.lengths[training] if config.training.bucketing else None
     schedule = schedule_of(config, len(training))
@@ -229,9 +247,9 @@ def _feed(dataset: EncodedDataset, config: RunConfig, accelerator: Accelerator) 
         held_out=held_out,
         order=Order(schedule, config.training.seed, lengths),
         config=config.training,
-        rank=accelerator.process_index,
-        world=accelerator.num_processes,
-        device=accelerator.device,
+        rank=world.rank,
+        world=world.size,
+        device=world.device,
     )
 
 
@@ -242,14 +260,28 @@ def _base_type(config: RunConfig, device: torch.device) -> torch.dtype:
     return torch.float32 if wanted == "fp32" else torch.bfloat16
 
 
-def _resume(bench: Bench) -> bool:
-    """Goes on from the newest checkpoint that is whole, if there is one."""
-    desk = bench.desk
+def _go_on(bench: Bench) -> None:
+    """Brings every process to where the newest whole checkpoint left the run, if there is one."""
+    desk, world = bench.desk, bench.world
+    random_states: list[RandomState] = []
+    if isinstance(desk, FrontDesk):
+        random_states = _resume(bench, desk)
+    bench.state = world.from_first(bench.state)
+    random_states = world.from_first(random_states)
+    copy_from_first(world, bench.model, bench.optimizer)
+    if len(random_states) == world.size:
+        set_random_state(random_states[world.rank])
+    else:  # a first start, or another number of processes: no two may drop the same
+        torch.manual_seed(seed_of(bench.config.training.seed, bench.state.step, world.rank))
+
+
+def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
+    """Goes on from the newest checkpoint that is whole; the random states of its processes."""
     target = desk.job.workspace / "resumed"
     shutil.rmtree(target, ignore_errors=True)
     manifest = restore_newest(desk.job.store, desk.job.run, target, on_skip=_say_skipped)
     if manifest is None:
-        return False
+        return []
     if manifest.config_digest != desk.config.digest():
         raise ConfigurationChanged(
             f"the checkpoint at step {manifest.step} was trained with another configuration",
@@ -257,11 +289,11 @@ def _resume(bench: Bench) -> bool:
         )
     if manifest.base_model_digest != desk.record.base_model.digest:
         raise of_another_base_model(manifest)
-    bench.state = read_checkpoint(target, bench.model, bench.optimizer)
+    bench.state, random_states = read_checkpoint(target, bench.model, bench.optimizer)
     desk.committer.resume_point = manifest.id
     desk.heartbeat.change(resume_point=manifest.id)
     tell(f"resumed at step {bench.state.step}")
-    return True
+    return random_states
 
 
 def _say_skipped(name: CommitName, error: StoreError) -> None:
@@ -272,7 +304,7 @@ def _check_disk(bench: Bench) -> None:
     """Saves once for real, to know the size, and compares it with the free space."""
     workspace = bench.desk.job.workspace
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
-        bench.write_checkpoint(Path(folder))
+        bench.write_checkpoint(Path(folder), [random_state()])
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
     size += _moments_to_come(bench)
     needed = size * (bench.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
@@ -296,10 +328,10 @@ def _moments_to_come(bench: Bench) -> int:
 
 def _look_before(bench: Bench) -> None:
     """The validation loss of the base model alone: what the adapter has to beat."""
-    means = evaluate(bench.model, bench.feed.validation(), bench.accelerator.device).means()
+    means = bench.evaluate()
     bench.state.initial_validation = means
-    bench.desk.metrics.add(0, "validation", means)
-    tell(
+    bench.desk.add_metrics(0, "validation", means)
+    bench.desk.tell(
         f"before training: validation loss {means['loss']:.4f}, "
         f"top-5 accuracy {means['top5_accuracy']:.3f}"
     )

@@ -50,7 +50,7 @@ def _result_of(job: Job, exit_code: int) -> Result:
     newest, best = newest_of(manifests), best_of(manifests)
     deadline = job.deadline_at or record.deadline_at
     late = exit_code in TIMED_OUT and now >= deadline
-    told = status.message if status is not None else None
+    told = job.remembered_trouble() or (status.message if status is not None else None)
     return Result(
         run=job.run,
         stop_reason=StopReason.DEADLINE if late else StopReason.FAILED,

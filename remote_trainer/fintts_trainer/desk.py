@@ -15,7 +15,7 @@ from fintts_store.commit import Committer, clean_up_orphans
 from fintts_store.durable import make_directories
 from fintts_store.errors import OldCheckpointsStay
 from fintts_store.os_errors import explained
-from fintts_store.records import Phase, Status
+from fintts_store.records import Phase, Status, StopReason
 from fintts_store.runs import read_run
 from fintts_store.uploader import Uploader
 from fintts_trainer.config import RunConfig
@@ -26,6 +26,7 @@ from fintts_trainer.telling import Heartbeat, Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Literal
 
     from fintts_store.errors import StoreError
     from fintts_store.manifest import Manifest
@@ -35,19 +36,71 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Desk:
-    """The store's side of a run."""
+    """What a process has of a run. This one keeps to itself: only the first process of a run
+    talks to the store."""
 
     job: Job
     record: RunRecord
     config: RunConfig
+    clock: PhaseClock
+
+    def tell(self, sentence: str) -> None:
+        """A line of the log."""
+
+    def change_status(self, **fields: object) -> None:
+        """Replaces fields of status.json."""
+
+    def add_metrics(
+        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
+    ) -> None:
+        """A row of the metrics."""
+
+    def reason_to_end(self, _next_step_seconds: float) -> StopReason | None:
+        """What the clock or the user says against another step."""
+        return None
+
+    def check_uploads(self) -> None:
+        """Raises StoreError where checkpoints cannot be committed any more."""
+
+    def give_up(self, error: BaseException) -> None:
+        """Tells the store why the run ends here."""
+
+
+@dataclass(frozen=True)
+class FrontDesk(Desk):
+    """The first process's: the store's side of a run."""
+
     claim: int
     deadline: Deadline
     started_at: datetime
-    clock: PhaseClock
     heartbeat: Heartbeat
     metrics: Metrics
     committer: Committer
     uploader: Uploader
+
+    def tell(self, sentence: str) -> None:
+        """A line of the log."""
+        tell(sentence)
+
+    def change_status(self, **fields: object) -> None:
+        """Replaces fields of status.json."""
+        self.heartbeat.change(**fields)
+
+    def add_metrics(
+        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
+    ) -> None:
+        """A row of the metrics."""
+        self.metrics.add(step, kind, values)
+
+    def reason_to_end(self, next_step_seconds: float) -> StopReason | None:
+        """The deadline, or a request."""
+        if self.deadline.is_over(datetime.now(UTC), next_step_seconds):
+            return StopReason.DEADLINE
+        return StopReason.REQUESTED if self.heartbeat.stop_requested else None
+
+    def check_uploads(self) -> None:
+        """Raises StoreError where checkpoints cannot be committed any more."""
+        self.uploader.check()
 
     def local_checkpoint(self, step: int) -> Path:
         """Where a checkpoint lies until it is committed."""
@@ -60,18 +113,25 @@ class Desk:
         self.uploader.close()
 
 
-def open_desk(job: Job) -> Desk:
-    """Reads what was asked, takes the next claim, clears away what lower claims left half done.
+def open_desk(job: Job, *, is_first: bool = True) -> Desk:
+    """Reads what was asked; the first process also takes the next claim, and clears away what
+    lower claims left half done.
 
     Raises:
         StoreError: there is no such run, or the store cannot be reached.
     """
-    started_at = datetime.now(UTC)
-    record = read_run(job.store, job.run)
-    config = config_of(record)
-    deadline_at = job.deadline_at or record.deadline_at
     with explained(job.workspace):
         make_directories(job.workspace)
+    record = read_run(job.store, job.run)
+    config = config_of(record)
+    desk = Desk(job, record, config, PhaseClock())
+    return _front_desk(desk) if is_first else desk
+
+
+def _front_desk(desk: Desk) -> FrontDesk:
+    job, record, config = desk.job, desk.record, desk.config
+    started_at = datetime.now(UTC)
+    deadline_at = job.deadline_at or record.deadline_at
     claim = take_claim(job.store, job.run, holder=str(job.workspace))
     job.remember_claim(claim)
     clean_up_orphans(job.store, job.run, claim)
@@ -91,14 +151,14 @@ def open_desk(job: Job) -> Desk:
         job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
     )
     heartbeat.start()
-    return Desk(
+    return FrontDesk(
         job=job,
         record=record,
         config=config,
+        clock=desk.clock,
         claim=claim,
         deadline=Deadline.from_now(deadline_at, started_at),
         started_at=started_at,
-        clock=PhaseClock(),
         heartbeat=heartbeat,
         metrics=metrics,
         committer=committer,

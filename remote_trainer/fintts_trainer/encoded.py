@@ -13,26 +13,25 @@ The header is written last, and the file gets its name after that: it is whole o
 
 from __future__ import annotations
 
-import fcntl
 import math
 import mmap
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from fintts_store.durable import durable_file, make_directories
-from fintts_store.os_errors import explained
+from fintts_store.durable import durable_file
+from fintts_store.folder_lock import alone_in
 from fintts_trainer.data_check import refuse_empty_part
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.families.base import Example
 from fintts_trainer.holdout import mark_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -137,27 +136,13 @@ def encoded_once(folder: Path, key: str, write: Callable[[Path], None]) -> Encod
         StoreError: the disk does not take it.
     """
     path = folder / f"{key}.encoded"
-    with explained(folder):
-        make_directories(folder)
-    with _alone(folder):
+    with alone_in(folder):  # other processes on this workspace wait here, and then find the file
         with suppress(DataProblem):
             return read_encoded(path)
         for leftover in folder.iterdir():
-            if leftover.name != LOCK:
-                leftover.unlink()
+            leftover.unlink()
         write(path)
         return read_encoded(path)
-
-
-LOCK = "lock"
-
-
-@contextmanager
-def _alone(folder: Path) -> Generator[None]:
-    """Other processes on the same workspace wait here, and then find the file."""
-    with (folder / LOCK).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def read_encoded(path: Path) -> EncodedDataset:

@@ -6,6 +6,8 @@ TrainerError
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
 ├── ConfigurationChanged a run is resumed with another configuration than its own
 ├── DiskTooSmall         the checkpoints to keep would not fit
+├── BadTeam              the environment asks for processes that cannot be
+├── PeerLost             another process of the same run has ended, so this one cannot go on
 └── NoRun                the store holds no such run
 """
 
@@ -39,6 +41,14 @@ class ConfigurationChanged(TrainerError):
 
 class DiskTooSmall(TrainerError):
     """Checkpoints of the measured size would fill the disk during the run."""
+
+
+class BadTeam(TrainerError):
+    """The environment says what cannot be about the processes of a run."""
+
+
+class PeerLost(TrainerError):
+    """Another process of the run has ended; what it said itself is the reason."""
 
 
 class NoRun(TrainerError):

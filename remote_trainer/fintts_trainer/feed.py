@@ -25,28 +25,29 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class StepData:
-    """What one step learns from.
+    """What one step learns from, and how much of it this process computes.
 
     Attributes:
-        batches: its micro-batches.
-        lengths: tokens that the model reads of each utterance.
+        batches: the micro-batches of this process; none where there are more processes than
+            samples.
+        lengths: tokens that the model reads of each utterance of the whole step.
         text_lengths: how many of them come before the first frame.
+        label_count: row-0 labels of the whole step.
+        code_count: labels of its other rows.
+        padding_share: of the positions that this process computes, 0 … 1.
     """
 
     batches: list[Batch]
     lengths: Samples
     text_lengths: Samples
+    label_count: int
+    code_count: int
+    padding_share: float
 
     @property
     def tokens(self) -> int:
-        """Positions that are no padding."""
+        """Positions of the whole step that are no padding."""
         return int(self.lengths.sum())
-
-    @property
-    def padding_share(self) -> float:
-        """Of the positions that the model computes, 0 … 1."""
-        computed = sum(batch.inputs[:, 0].numel() for batch in self.batches)
-        return 1 - self.tokens / computed if computed else 0.0
 
 
 @dataclass(frozen=True)
@@ -72,27 +73,39 @@ class Feed:
             DataProblem: the encoded data set was damaged meanwhile.
         """
         # Without this, the thread of each process would take memory of GPU 0.
-        if self.device.index is not None:  # pyright: ignore[reportUnnecessaryComparison] # torch's stubs leave None out
+        if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         for step in range(first, last):
-            samples = share_of_step(self.order.samples_of_step(step), self.rank, self.world)
-            yield self._step(self.training[samples])
+            yield self._step(self.training[self.order.samples_of_step(step)])
 
     def validation(self) -> Iterator[Batch]:
-        """All held-out utterances, those of like length together: the loss is a sum over labels.
+        """This process's share of the held-out utterances, those of like length together: the loss
+        is a sum over labels, and the shares add up to that of all.
 
         Raises:
             DataProblem: the encoded data set was damaged meanwhile.
         """
         lengths = self.dataset.lengths[self.held_out]
-        for part in self._cut(self.held_out[np.argsort(lengths, kind="stable")]):
+        parts = self._cut(self.held_out[np.argsort(lengths, kind="stable")])
+        for part in parts[self.rank :: self.world]:
             yield self._collated(part)
 
     def _step(self, utterances: Samples) -> StepData:
+        lengths = self.dataset.lengths[utterances]
+        text_lengths = self.dataset.text_lengths[utterances]
+        labels = int((lengths + 1 - text_lengths).sum())  # each frame, and an end
+        frames = labels if self.dataset.end_has_codes else labels - len(utterances)
+        mine = share_of_step(utterances, self.rank, self.world)
+        batches = [self._collated(part) for part in self._cut(mine)]
+        computed = sum(batch.inputs[:, 0].numel() for batch in batches)
+        useful = int(self.dataset.lengths[mine].sum())
         return StepData(
-            batches=[self._collated(part) for part in self._cut(utterances)],
-            lengths=self.dataset.lengths[utterances],
-            text_lengths=self.dataset.text_lengths[utterances],
+            batches=batches,
+            lengths=lengths,
+            text_lengths=text_lengths,
+            label_count=labels,
+            code_count=frames * (self.dataset.rows - 1),
+            padding_share=1 - useful / computed if computed else 0.0,
         )
 
     def _cut(self, utterances: Samples) -> list[Samples]:

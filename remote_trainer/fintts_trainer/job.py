@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fintts_store.durable import make_directories
 from fintts_store.fetch import fetch
+from fintts_store.folder_lock import alone_in
 from fintts_store.opening import open_store
 from fintts_trainer.errors import NoRun
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from fintts_store.records import RunRecord
     from fintts_store.store import Store
 
-CLAIM_FILE = "claim"
+CLAIM_FILE, TROUBLE_FILE = "claim", "trouble"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,20 @@ class Job:
         path = self.workspace / CLAIM_FILE
         return int(path.read_text()) if path.exists() else None
 
+    def remember_trouble(self, sentence: str) -> None:
+        """Leaves for `conclude` what the trainer could not say itself."""
+        make_directories(self.workspace)
+        (self.workspace / TROUBLE_FILE).write_text(sentence)
+
+    def remembered_trouble(self) -> str | None:
+        """What kept the trainer in this workspace from saying why it ended."""
+        path = self.workspace / TROUBLE_FILE
+        return path.read_text() if path.exists() else None
+
+    def forget_trouble(self) -> None:
+        """What an earlier start in this workspace left is of no concern to this one."""
+        (self.workspace / TROUBLE_FILE).unlink(missing_ok=True)
+
 
 def fetch_dataset(store: Store, record: RunRecord, workspace: Path) -> Path:
     """Brings the packed data set here, verified.
@@ -76,7 +92,7 @@ def fetch_dataset(store: Store, record: RunRecord, workspace: Path) -> Path:
 def fetch_base_model(store: Store, record: RunRecord, workspace: Path) -> Path:
     """Brings the base model's files here, each verified; returns their folder."""
     folder = workspace / "base_model"
-    folder.mkdir(exist_ok=True)
-    for file in record.base_model.files:
-        fetch(store, record.base_model.prefix + file.name, folder / file.name, file.sha256)
+    with alone_in(folder):  # of several processes on one instance the first one fetches
+        for file in record.base_model.files:
+            fetch(store, record.base_model.prefix + file.name, folder / file.name, file.sha256)
     return folder

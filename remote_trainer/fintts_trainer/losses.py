@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from torch import nn
 
@@ -47,6 +47,17 @@ class Tally:
             codes=predictions.code_labels.numel(),
             codes_in_top5=predictions.codes_in_top(TOP),
         )
+
+    @property
+    def sums(self) -> list[float]:
+        """All five, in their order; `of_sums` takes them back."""
+        return [self.token_loss, self.tokens, self.code_loss, self.codes, self.codes_in_top5]
+
+    @classmethod
+    def of_sums(cls, sums: Sequence[float]) -> Tally:
+        """The inverse of `sums`; counts up to 2⁵³ stay exact."""
+        token_loss, tokens, code_loss, codes, codes_in_top5 = sums
+        return cls(token_loss, int(tokens), code_loss, int(codes), int(codes_in_top5))
 
     def means(self) -> dict[str, float]:
         """`loss` is the sum of its two parts, in nats: `token_loss`, the mean over row 0, and

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from fintts_trainer.config import RunConfig
+    from fintts_trainer.random_state import RandomState
+    from fintts_trainer.world import World
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "trainer_state.json"
@@ -70,20 +71,42 @@ def write_checkpoint(
         **position,
         "seed": config.training.seed,
         "learning_rate": optimizer.param_groups[0]["lr"],
-        "rng": _rng_state(),
         "config": config.model_dump(mode="json"),
         "config_digest": config.digest(),
     }
     (folder / STATE_FILE).write_text(json.dumps(content, indent=1) + "\n")
 
 
-def read_checkpoint(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer) -> LoopState:
-    """Brings model, optimizer and random numbers to where the checkpoint left them."""
+def read_checkpoint(
+    folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer
+) -> tuple[LoopState, list[RandomState]]:
+    """Brings model and optimizer to where the checkpoint left them; the loop's state, and the
+    random state of each process."""
     read_adapter(model, folder)
     _load_optimizer(model, optimizer, load_file(str(folder / OPTIMIZER_FILE)))
     content = json.loads((folder / STATE_FILE).read_text())
-    _set_rng_state(content["rng"])
-    return LoopState.from_json(content["loop"])
+    return LoopState.from_json(content["loop"]), content["rng"]
+
+
+def copy_from_first(world: World, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Gives every process the adapter and AdamW's moments of the first one.
+
+    Raises:
+        PeerLost: a process has ended.
+    """
+    parameters = list(trainable(model).values())
+    world.copy_from_first(parameters)
+    if not world.from_first(bool(optimizer.state)):
+        return
+    for parameter in parameters:
+        moments = optimizer.state[parameter]
+        if not moments:
+            moments |= {
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+                "step": torch.tensor(0.0),
+            }
+        world.copy_from_first([moments[moment] for moment in MOMENTS])
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -104,22 +127,3 @@ def _load_optimizer(
             loaded = {moment: tensors[f"{name}.{moment}"] for moment in MOMENTS}
             moved = {k: t if k == "step" else t.to(parameter.device) for k, t in loaded.items()}
             optimizer.state[parameter] = moved
-
-
-def _rng_state() -> dict[str, object]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"torch": _to_text(torch.get_rng_state()), "cuda": [_to_text(state) for state in cuda]}
-
-
-def _set_rng_state(state: dict[str, str | list[str]]) -> None:
-    torch.set_rng_state(_from_text(str(state["torch"])))
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([_from_text(text) for text in state["cuda"]])
-
-
-def _to_text(state: Tensor) -> str:
-    return base64.b64encode(bytes(state.tolist())).decode()
-
-
-def _from_text(text: str) -> Tensor:
-    return torch.tensor(list(base64.b64decode(text)), dtype=torch.uint8)

@@ -10,6 +10,7 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import torch
 from torch.nn.utils import clip_grad_norm_
 
 from fintts_store.commit import CheckpointFacts, list_manifests
@@ -18,20 +19,22 @@ from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.records import Phase, Result, StopReason
 from fintts_store.retrying import insist
 from fintts_store.runs import read_result, write_result_once
-from fintts_trainer.bench import Bench, set_up
-from fintts_trainer.desk import open_desk, tell
+from fintts_trainer.bench import set_up
+from fintts_trainer.desk import FrontDesk, open_desk, tell
 from fintts_trainer.lora import trainable
-from fintts_trainer.losses import evaluate
 from fintts_trainer.preemption import GRACE_SECONDS
 from fintts_trainer.prefetch import prefetched
+from fintts_trainer.random_state import random_state
 from fintts_trainer.step_clock import memory_peak_bytes
 from fintts_trainer.telling import bring_home_tensorboard
+from fintts_trainer.world import World
 
 if TYPE_CHECKING:
     from fintts_cost.early_stopping import EarlyStopping, Progress
     from fintts_store.layout import CommitName
+    from fintts_trainer.bench import Bench
     from fintts_trainer.config import TrainingConfig
-    from fintts_trainer.families.base import Batch, Predictions
+    from fintts_trainer.families.base import Predictions
     from fintts_trainer.feed import StepData
     from fintts_trainer.job import Job
     from fintts_trainer.preemption import Preemption
@@ -40,10 +43,20 @@ if TYPE_CHECKING:
     Reason = StopReason | Literal["preempted"]
 
 PREEMPTED: Literal["preempted"] = "preempted"
+REASONS: tuple[Reason, ...] = (
+    PREEMPTED,
+    StopReason.REQUESTED,
+    StopReason.DEADLINE,
+    StopReason.MAX_STEPS,
+    StopReason.EARLY_STOPPING,
+)
+"""to end at a step boundary; where there are several, the later one here counts"""
 
 
 def train(job: Job, preemption: Preemption) -> Result | None:
     """Runs the job to its end and writes result.json; None if it was preempted before that.
+
+    With several processes all of them call it; what the first one returns is the job's.
 
     Raises:
         TrainerError, StoreError: the run cannot go on; what was committed stays.
@@ -51,36 +64,53 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     ended = read_result(job.store, job.run)
     if ended is not None:
         return ended  # a recovered instance may come up when all is done
-    desk = open_desk(job)
+    world = World.join(job.workspace)
+    desk = open_desk(job, is_first=world.is_first)
     try:
-        bench = set_up(desk)
-        desk.heartbeat.change(phase=Phase.TRAINING, step=bench.state.step)
-        saved_step, value = bench.state.step, None
-        reason = why_end(bench, preemption)
-        # Where the data go on from follows from the step alone.
-        with prefetched(bench.feed.steps(bench.state.step, bench.schedule.max_steps)) as steps:
-            while reason is None:
-                loss = take_step(bench, steps)
-                if not math.isfinite(loss):
-                    reason = StopReason.NAN_LOSS
-                    break
-                value = validate(bench) if bench.schedule.is_validation(bench.state.step) else None
-                if is_worth_saving(bench):
-                    save(bench, value, preemption)
-                    saved_step = bench.state.step
-                reason = why_end(bench, preemption)
-        if reason != StopReason.NAN_LOSS and saved_step != bench.state.step:
-            save(bench, value, preemption)
-        return finish(bench, reason)
+        bench = set_up(desk, world)
+        reason = train_on(bench, preemption)
+        if isinstance(desk, FrontDesk):
+            return finish(bench, desk, reason)
+        world.leave()
+        return None
     except BaseException as error:
         desk.give_up(error)
         raise
 
 
+def train_on(bench: Bench, preemption: Preemption) -> Reason:
+    """Steps, validates and saves until there is a reason to end."""
+    bench.desk.change_status(phase=Phase.TRAINING, step=bench.state.step)
+    saved_step, value = bench.state.step, None
+    reason = why_end(bench, preemption)
+    # Where the data go on from follows from the step alone.
+    with prefetched(bench.feed.steps(bench.state.step, bench.schedule.max_steps)) as steps:
+        while reason is None:
+            loss = take_step(bench, steps)
+            if not math.isfinite(loss):
+                return StopReason.NAN_LOSS
+            value = validate(bench) if bench.schedule.is_validation(bench.state.step) else None
+            if is_worth_saving(bench):
+                save(bench, value, preemption)
+                saved_step = bench.state.step
+            reason = why_end(bench, preemption)
+    if saved_step != bench.state.step:
+        save(bench, value, preemption)
+    return reason
+
+
 def why_end(bench: Bench, preemption: Preemption) -> Reason | None:
-    """The reason to end at this step boundary, or None to go on."""
-    desk, state = bench.desk, bench.state
-    desk.uploader.check()
+    """The reason to end at this step boundary, or None to go on; the same for all processes."""
+    bench.desk.check_uploads()
+    mine = why_this_process_ends(bench, preemption)
+    weight = 0 if mine is None else 1 + REASONS.index(mine)
+    heaviest = bench.world.highest(weight)
+    return REASONS[heaviest - 1] if heaviest else None
+
+
+def why_this_process_ends(bench: Bench, preemption: Preemption) -> Reason | None:
+    """The reason that this process knows: only the first one hears the clock and the user."""
+    state = bench.state
     if bench.config.early_stopping.enabled and bench.rule.should_stop(state.early_stopping):
         return StopReason.EARLY_STOPPING
     if state.step >= bench.schedule.max_steps:
@@ -90,11 +120,9 @@ def why_end(bench: Bench, preemption: Preemption) -> Reason | None:
 
 def who_ends(bench: Bench, preemption: Preemption) -> Reason | None:
     """The reason that comes from outside, whatever the state of training."""
-    desk = bench.desk
-    if desk.deadline.is_over(datetime.now(UTC), bench.eta.seconds_per_step or 0.0):
-        return StopReason.DEADLINE
-    if desk.heartbeat.stop_requested:
-        return StopReason.REQUESTED
+    asked = bench.desk.reason_to_end(bench.eta.seconds_per_step or 0.0)
+    if asked is not None:
+        return asked
     return PREEMPTED if preemption.signal is not None else None
 
 
@@ -102,17 +130,20 @@ def take_step(bench: Bench, steps: Prefetched[StepData]) -> float:
     """One optimizer update over batch_size × gradient_accumulation samples; returns its loss.
 
     Each micro-batch is weighted by its share of the labels, so that the gradient is that of the
-    whole batch however it is cut. NaN is returned, and no weight moved, when the loss or the
-    gradient is not finite.
+    whole batch however it is cut, and however many processes share it. NaN is returned, and no
+    weight moved, when the loss or the gradient is not finite.
     """
     config, state, clock = bench.config.training, bench.state, bench.step_clock
     clock.begin(state.step)
     with bench.desk.clock.spend("training") as spent:
         with clock.part("data"):
             data = next(steps)
-        losses = backward(bench, data.batches)
+        parameters = list(trainable(bench.model).values())
+        mine = backward(bench, data)
+        with clock.part("exchange"):
+            losses = StepLosses(*bench.world.add_up(mine))
+            bench.world.add_up_gradients(parameters)
         with clock.part("optimizer"):
-            parameters = list(trainable(bench.model).values())
             norm = float(clip_grad_norm_(parameters, config.max_grad_norm))
             if not math.isfinite(losses.loss) or not math.isfinite(norm):
                 return math.nan
@@ -139,21 +170,19 @@ class StepLosses(NamedTuple):
     code_loss: float
 
 
-def backward(bench: Bench, batches: list[Batch]) -> StepLosses:
-    """Adds up the gradients of the micro-batches; returns the losses of the whole batch."""
-    tokens = sum(batch.label_count for batch in batches)
-    codes = sum(batch.code_count for batch in batches)
+def backward(bench: Bench, data: StepData) -> StepLosses:
+    """Adds up the gradients of this process's micro-batches; returns their part of the losses."""
     clock, token_total, code_total = bench.step_clock, 0.0, 0.0
-    for batch in batches:
+    for batch in data.batches:
         with clock.part("data"):
-            here = batch.to(bench.accelerator.device)
+            here = batch.to(bench.world.device)
         with clock.part("forward"):
             predictions: Predictions = bench.model(here)
         with clock.part("loss"):
-            token_loss = predictions.token_loss() / tokens
-            code_loss = predictions.code_loss() / codes
+            token_loss = predictions.token_loss() / data.label_count
+            code_loss = predictions.code_loss() / data.code_count
         with clock.part("backward"):
-            bench.accelerator.backward(token_loss + code_loss)
+            torch.autograd.backward(token_loss + code_loss)
         token_total += token_loss.item()
         code_total += code_loss.item()
     return StepLosses(token_total + code_total, token_total, code_total)
@@ -174,7 +203,7 @@ def work_of(bench: Bench, data: StepData, seconds: float) -> dict[str, float]:
         "tokens_per_second": data.tokens / seconds,
         "padding_share": data.padding_share,
         "mfu": flops / seconds / bench.peak_flops,
-        "memory_peak_bytes": memory_peak_bytes(bench.accelerator.device),
+        "memory_peak_bytes": memory_peak_bytes(bench.world.device),
         **{f"{part}_seconds": value for part, value in bench.step_clock.seconds.items()},
     }
 
@@ -188,9 +217,11 @@ def tell_step(bench: Bench, values: dict[str, float], seconds: float) -> None:
     """Metrics, TensorBoard and the heartbeat of one step."""
     state = bench.state
     bench.eta = bench.eta.after_step(seconds)
-    bench.desk.metrics.add(state.step, "train", {**values, "seconds": seconds})
-    bench.accelerator.log({f"train/{name}": value for name, value in values.items()}, state.step)
-    bench.desk.heartbeat.change(
+    bench.desk.add_metrics(state.step, "train", {**values, "seconds": seconds})
+    bench.world.accelerator.log(
+        {f"train/{name}": value for name, value in values.items()}, state.step
+    )
+    bench.desk.change_status(
         step=state.step,
         loss=values["loss"],
         seconds_per_step=bench.eta.seconds_per_step,
@@ -204,9 +235,9 @@ def validate(bench: Bench) -> float:
     Returns the monitored value of this check.
     """
     desk, state = bench.desk, bench.state
-    desk.heartbeat.change(phase=Phase.VALIDATING)
+    desk.change_status(phase=Phase.VALIDATING)
     with desk.clock.spend("validation") as spent:
-        means = evaluate(bench.model, bench.feed.validation(), bench.accelerator.device).means()
+        means = bench.evaluate()
     bench.eta = bench.eta.after_check(spent.seconds)
     train_loss = state.loss_sum / state.loss_steps
     state.loss_sum, state.loss_steps = 0.0, 0
@@ -224,15 +255,15 @@ def validate(bench: Bench) -> float:
 def tell_check(bench: Bench, means: dict[str, float], train_loss: float, value: float) -> None:
     """Metrics, TensorBoard, heartbeat and log of one validation check."""
     desk, progress, step = bench.desk, bench.state.early_stopping, bench.state.step
-    desk.metrics.add(step, "validation", {**means, "train_loss": train_loss})
-    bench.accelerator.log({f"val/{name}": mean for name, mean in means.items()}, step)
-    desk.heartbeat.change(
+    desk.add_metrics(step, "validation", {**means, "train_loss": train_loss})
+    bench.world.accelerator.log({f"val/{name}": mean for name, mean in means.items()}, step)
+    desk.change_status(
         phase=Phase.TRAINING,
         validation_value=value,
         best_step=progress.best_step,
         best_value=progress.best_value,
     )
-    tell(
+    desk.tell(
         f"step {step}: validation loss {means['loss']:.4f} (token {means['token_loss']:.4f}, "
         f"code {means['code_loss']:.4f}), top-5 accuracy {means['top5_accuracy']:.3f}, "
         f"training loss {train_loss:.4f}: {verdict(bench.rule, progress, step)}"
@@ -259,16 +290,20 @@ def is_worth_saving(bench: Bench) -> bool:
 def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
     """Writes a checkpoint to the disk and hands it to the uploader; the step goes on meanwhile.
 
-    `value` is the monitored one of a check at this very step, None without one. With two uploads
-    behind, it waits for the store, but not longer than the run may last.
+    Only the first process writes. `value` is the monitored one of a check at this very step, None
+    without one. With two uploads behind, it waits for the store, but not longer than the run may
+    last.
     """
+    random_states = bench.world.collected(random_state())
     desk, state = bench.desk, bench.state
+    if not isinstance(desk, FrontDesk):
+        return
     desk.heartbeat.change(phase=Phase.SAVING)
     with desk.clock.spend("checkpoint"):
         folder = desk.local_checkpoint(state.step)
         shutil.rmtree(folder, ignore_errors=True)
         with durable_directory(folder) as temporary:
-            bench.write_checkpoint(temporary)
+            bench.write_checkpoint(temporary, random_states)
         facts = CheckpointFacts(
             step=state.step,
             config_digest=bench.config.digest(),
@@ -281,15 +316,14 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
     desk.heartbeat.change(phase=Phase.TRAINING)
 
 
-def finish(bench: Bench, reason: Reason) -> Result | None:
+def finish(bench: Bench, desk: FrontDesk, reason: Reason) -> Result | None:
     """Waits for the last upload within the grace, then writes why the run ended."""
-    desk = bench.desk
     desk.heartbeat.change(phase=Phase.STOPPING)
     with desk.clock.spend("teardown"):
         is_safe = desk.uploader.drain(GRACE_SECONDS)
-        bench.accelerator.end_training()
+        bench.world.leave()
     if reason == PREEMPTED:
-        leave(bench, is_safe=is_safe)
+        leave(desk, bench.state.step, is_safe=is_safe)
         return None
     if not is_safe:
         raise desk.uploader.trouble or StoreUnreachable(
@@ -298,14 +332,13 @@ def finish(bench: Bench, reason: Reason) -> Result | None:
         )
     desk.uploader.close()
     desk.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
-    result = insist(lambda: bring_home(bench, StopReason(reason)), GRACE_SECONDS)
+    result = insist(lambda: bring_home(bench, desk, StopReason(reason)), GRACE_SECONDS)
     tell(f"ended at step {result.step}: {result.stop_reason}")
     return result
 
 
-def leave(bench: Bench, *, is_safe: bool) -> None:
+def leave(desk: FrontDesk, step: int, *, is_safe: bool) -> None:
     """The last words before a preemption; no store is worth being late, another job goes on."""
-    desk, step = bench.desk, bench.state.step
     trouble = desk.uploader.trouble
     why = trouble.message if trouble else f"{GRACE_SECONDS:.0f} s were not enough"
     tell(
@@ -322,16 +355,15 @@ def leave(bench: Bench, *, is_safe: bool) -> None:
         tell(f"the curves of the last steps stay behind: {error.message}")
 
 
-def bring_home(bench: Bench, reason: StopReason) -> Result:
+def bring_home(bench: Bench, desk: FrontDesk, reason: StopReason) -> Result:
     """Brings everything but the checkpoints into the store, the result last; may be repeated.
 
     Raises:
         StoreError: something is not there yet.
     """
-    desk = bench.desk
     desk.metrics.flush()
     bring_home_tensorboard(desk.job.store, desk.job.run, desk.claim, desk.job.workspace)
-    result = result_of(bench, reason)
+    result = result_of(bench, desk, reason)
     write_result_once(desk.job.store, result)
     return result
 
@@ -341,9 +373,9 @@ def passed_over(name: CommitName, error: StoreError) -> None:
     tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
 
 
-def result_of(bench: Bench, reason: StopReason) -> Result:
+def result_of(bench: Bench, desk: FrontDesk, reason: StopReason) -> Result:
     """What the run came to."""
-    desk, state = bench.desk, bench.state
+    state = bench.state
     before = state.initial_validation
     kept = [m.step for m in list_manifests(desk.job.store, desk.job.run, on_unreadable=passed_over)]
     message = None

@@ -18,12 +18,12 @@ from typer.testing import CliRunner, Result
 from cli_project import wait_for_line
 from fault_proxy import Fault, fault_proxy
 from fintts_cli.app import build
-from fintts_cli.folder_lock import alone_in
 from fintts_cli.pulling import pull
 from fintts_store import layout
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer
 from fintts_store.directory import DirectoryStore
+from fintts_store.folder_lock import alone_in
 from fintts_store.manifest import Manifest
 from fintts_store.restore import is_whole
 from fintts_store.runs import create_run

@@ -134,7 +134,7 @@ def test_a_file_that_is_not_whole_is_encoded_anew(
     (folder / ".tmp-1234-key.encoded").write_bytes(b"of a process that was killed")
     dataset = encoded_once(folder, "key", lambda target: write_encoded(target, named, len(named)))
     assert_same(dataset, named)
-    assert sorted(file.name for file in folder.iterdir()) == ["key.encoded", "lock"]
+    assert sorted(file.name for file in folder.iterdir()) == ["key.encoded"]
 
 
 def test_a_damaged_utterance_is_noticed_when_it_is_read(path: Path) -> None:
@@ -181,7 +181,7 @@ def test_an_encoding_that_fails_leaves_no_file(tmp_path: Path) -> None:
 
     with pytest.raises(DataProblem, match="u1"):
         encoded_once(tmp_path, "key", lambda target: write_encoded(target, examples(), 2))
-    assert [file.name for file in tmp_path.iterdir()] == ["lock"]
+    assert [file.name for file in tmp_path.iterdir()] == []
 
 
 def test_a_folder_that_cannot_be_written_is_the_store_s_error(tmp_path: Path) -> None:

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _wait_quietly() -> None:
+    pass
+
+
 @contextmanager
-def alone_in(folder: Path, on_wait: Callable[[], None]) -> Generator[None]:
+def alone_in(folder: Path, on_wait: Callable[[], None] = _wait_quietly) -> Generator[None]:
     """Makes the folder, and keeps others who ask for it out of it while the block lasts.
 
     `on_wait` is called once if somebody else is there. The lock is the folder's own, so it needs no

@@ -1,0 +1,178 @@
+"""The processes of a run, one per GPU, and what they tell each other.
+
+Adapters are small, so one sum a step of all their gradients is all that training needs:
+DistributedDataParallel, which hides the exchange of large gradients behind backward, would only
+forbid that a process has no samples of a step. What decides about the run (reasons to end, the
+state that it goes on from) goes through the processors' memory, by gloo, also where gradients go
+between GPUs: there a process that has died is noticed at once.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+
+from fintts_trainer.errors import PeerLost
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=6)
+"""for a process that is busy: it may fetch a large base model. One that has died is noticed
+before that, and the run's deadline ends what hangs."""
+
+
+class World:
+    """All processes of the run as one of them sees them; alone, it has nothing to tell anybody."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.rank: int = accelerator.process_index
+        self.size: int = accelerator.num_processes
+        self.device = accelerator.device
+        self._talk: dist.ProcessGroup | None = None
+        if self.size > 1:
+            self._talk = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=PATIENCE))
+
+    @classmethod
+    def join(cls, workspace: Path) -> World:
+        """Meets the others, as RANK, WORLD_SIZE and MASTER_ADDR say; without them it is alone.
+
+        Raises:
+            PeerLost: they could not be met.
+        """
+        wanted = int(os.environ.get("WORLD_SIZE", "1"))
+        try:
+            accelerator = Accelerator(
+                cpu=wanted > 1 and not torch.cuda.is_available(),
+                log_with="tensorboard",
+                project_dir=str(workspace),
+                kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+            )
+            world = cls(accelerator)
+        except dist.DistError as error:
+            raise PeerLost(f"the processes of this run do not meet: {_first_line(error)}") from None
+        if world.size != wanted:  # alone, each would claim the run for itself
+            raise PeerLost(f"of {wanted} processes of this run {world.size} have met")
+        return world
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that talks to the store."""
+        return self.rank == 0
+
+    def leave(self) -> None:
+        """Ends the trackers, and lets go of the others."""
+        self.accelerator.end_training()
+
+    def highest(self, number: int) -> int:
+        """The highest of what the processes say; all of them must ask.
+
+        Raises:
+            PeerLost: one has ended.
+        """
+        if self._talk is None:
+            return number
+        told = torch.tensor(number)
+        with _told():
+            dist.all_reduce(told, op=dist.ReduceOp.MAX, group=self._talk)
+        return int(told)
+
+    def from_first(self, value: T) -> T:
+        """The first process's value, whatever the others give.
+
+        Raises:
+            PeerLost: one has ended.
+        """
+        if self._talk is None:
+            return value
+        box = [value]
+        with _told():
+            dist.broadcast_object_list(box, src=0, group=self._talk)
+        return box[0]
+
+    def collected(self, value: T) -> list[T]:
+        """What each process gives, in the order of their ranks.
+
+        Raises:
+            PeerLost: one has ended.
+        """
+        if self._talk is None:
+            return [value]
+        values = [value] * self.size
+        with _told():
+            dist.all_gather_object(values, value, group=self._talk)
+        return values
+
+    def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrites the tensors with those of the first process.
+
+        Raises:
+            PeerLost: one has ended.
+        """
+        if self._talk is None:
+            return
+        for tensor in tensors:
+            here = tensor.detach().cpu().contiguous()
+            with _told():
+                dist.broadcast(here, src=0, group=self._talk)
+            tensor.detach().copy_(here)
+
+    def add_up(self, numbers: Sequence[float]) -> list[float]:
+        """Element by element, in float64.
+
+        Raises:
+            PeerLost: one has ended.
+        """
+        if self._talk is None:
+            return list(numbers)
+        total = torch.tensor(numbers, dtype=torch.float64)
+        with _told():
+            dist.all_reduce(total, group=self._talk)
+        return [float(number) for number in total]
+
+    def add_up_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Every process gets the same sums, between GPUs where there are some.
+
+        A process without samples of this step, whose parameters have no gradient, adds nothing.
+
+        Raises:
+            PeerLost: one has ended.
+        """
+        if self._talk is None:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        with _told():
+            dist.all_reduce(flat)
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """torch's errors about the others as one sentence."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's own are of no other class
+        raise PeerLost(f"another process of this run has ended: {_first_line(error)}") from None
+
+
+def _first_line(error: RuntimeError) -> str:
+    return str(error).partition("\n")[0]
