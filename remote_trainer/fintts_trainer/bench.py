@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,10 +16,11 @@ from fintts_cost.schedule import Schedule
 from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import restore_newest
 from fintts_trainer.allocator import keep_freed_memory
+from fintts_trainer.capacity import check_disk, fit_into_memory
 from fintts_trainer.desk import FrontDesk, tell
 from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
-from fintts_trainer.errors import ConfigurationChanged, DiskTooSmall
+from fintts_trainer.errors import ConfigurationChanged
 from fintts_trainer.families import open_base
 from fintts_trainer.feed import Feed
 from fintts_trainer.job import fetch_base_model, fetch_dataset
@@ -29,13 +28,15 @@ from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
 from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
-from fintts_trainer.random_state import random_state, seed_of, set_random_state
+from fintts_trainer.random_state import seed_of, set_random_state
 from fintts_trainer.recompute import recompute_layers
 from fintts_trainer.shape import FISH
 from fintts_trainer.state import LoopState, copy_from_first, read_checkpoint, write_checkpoint
 from fintts_trainer.step_clock import StepClock, matmul_peak
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from peft import PeftModel
 
     from fintts_store.errors import StoreError
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-5
-SPARE_CHECKPOINTS = 2
-"""One that is being written and one that is being uploaded, beside those that are kept."""
 
 
 @dataclass
@@ -114,7 +113,8 @@ def set_up(desk: Desk, world: World) -> Bench:
         _go_on(bench)
         if isinstance(desk, FrontDesk):
             desk.clock.add(bench.state.phase_seconds)
-            _check_disk(bench)
+            check_disk(bench)
+        fit_into_memory(bench)
         if bench.state.initial_validation is None:
             _look_before(bench)
         world.accelerator.init_trackers("tensorboard")
@@ -298,32 +298,6 @@ def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
 
 def _say_skipped(name: CommitName, error: StoreError) -> None:
     tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
-
-
-def _check_disk(bench: Bench) -> None:
-    """Saves once for real, to know the size, and compares it with the free space."""
-    workspace = bench.desk.job.workspace
-    with tempfile.TemporaryDirectory(dir=workspace) as folder:
-        bench.write_checkpoint(Path(folder), [random_state()])
-        size = sum(path.stat().st_size for path in Path(folder).iterdir())
-    size += _moments_to_come(bench)
-    needed = size * (bench.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
-    free = shutil.disk_usage(workspace).free
-    if free < needed:
-        raise DiskTooSmall(
-            f"{workspace} has {free / 1e6:.0f} MB free, but the checkpoints to keep take up to "
-            f"{needed / 1e6:.0f} MB",
-            "free some space there, keep fewer checkpoints, or ask for a larger disk",
-        )
-    tell(f"a checkpoint takes {size / 1e6:.1f} MB")
-
-
-def _moments_to_come(bench: Bench) -> int:
-    """Bytes of AdamW's two moments, which it does not have before its first step."""
-    if bench.optimizer.state:
-        return 0
-    parameters = trainable(bench.model).values()
-    return 2 * sum(parameter.numel() * parameter.element_size() for parameter in parameters)
 
 
 def _look_before(bench: Bench) -> None:

@@ -6,6 +6,7 @@ TrainerError
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
 ├── ConfigurationChanged a run is resumed with another configuration than its own
 ├── DiskTooSmall         the checkpoints to keep would not fit
+├── MemoryTooSmall       a step does not fit, however it is cut
 ├── BadTeam              the environment asks for processes that cannot be
 ├── PeerLost             another process of the same run has ended, so this one cannot go on
 └── NoRun                the store holds no such run
@@ -41,6 +42,10 @@ class ConfigurationChanged(TrainerError):
 
 class DiskTooSmall(TrainerError):
     """Checkpoints of the measured size would fill the disk during the run."""
+
+
+class MemoryTooSmall(TrainerError):
+    """Not even the longest utterance alone fits into the device's memory."""
 
 
 class BadTeam(TrainerError):

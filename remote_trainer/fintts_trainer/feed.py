@@ -65,6 +65,8 @@ class Feed:
     world: int = 1
     device: torch.device = CPU
     """for a GPU, batches lie in page-locked memory, from which it copies while it computes"""
+    memory_tokens: int | None = None
+    """the largest micro-batch that memory allows, where it allows less than the configuration"""
 
     def steps(self, first: int, last: int) -> Iterator[StepData]:
         """The steps after `first` finished ones, until `last` are finished.
@@ -110,7 +112,8 @@ class Feed:
 
     def _cut(self, utterances: Samples) -> list[Samples]:
         lengths = self.dataset.lengths[utterances]
-        parts = cut(lengths, self.config.batch_size, self.config.tokens_per_micro_batch)
+        tokens = self.memory_tokens or self.config.tokens_per_micro_batch
+        parts = cut(lengths, self.config.batch_size, tokens)
         return [utterances[part] for part in parts]
 
     def _collated(self, utterances: Samples) -> Batch:

@@ -39,6 +39,8 @@ class LoopState:
     loss_sum: float = 0.0
     """over the steps since the last validation check, for the monitor `train/loss`"""
     loss_steps: int = 0
+    memory_tokens: int | None = None
+    """the largest micro-batch that memory allowed so far; None where it allowed all"""
     phase_seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     def to_json(self) -> dict[str, object]:

@@ -69,6 +69,11 @@ class World:
         return world
 
     @property
+    def processes_here(self) -> int:
+        """How many of them share this machine."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+    @property
     def is_first(self) -> bool:
         """Whether this process is the one that talks to the store."""
         return self.rank == 0
