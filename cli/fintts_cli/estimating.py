@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
+from fintts_cli.hub import HubModel, not_here
 from fintts_cli.launch_plan import Terms, plan_launch
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input
 from fintts_cli.views.units import counted
@@ -124,7 +126,12 @@ def _shape(settings: Settings) -> ModelShape | None:
     folder = settings.base_model
     if folder is None:
         return None
-    if settings.forecast.seconds_per_step is not None and not folder.exists():
+    is_known_without = settings.forecast.seconds_per_step is not None
+    if isinstance(folder, HubModel):
+        if is_known_without:
+            return None
+        raise not_here(folder)
+    if is_known_without and not folder.exists():
         return None
     return ModelShape.read(folder)
 
@@ -132,7 +139,7 @@ def _shape(settings: Settings) -> ModelShape | None:
 def _measured(settings: Settings) -> MeasuredPace | None:
     """Earlier runs are looked at only where the speed is not set, and where there may be some."""
     folder = settings.base_model
-    if settings.forecast.seconds_per_step is not None or folder is None:
+    if settings.forecast.seconds_per_step is not None or not isinstance(folder, Path):
         return None
     from fintts_cli.measured_pace import find_pace
     from fintts_trainer.base_files import base_model_files

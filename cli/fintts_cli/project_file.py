@@ -11,7 +11,8 @@ _TEXT = """\
 
 # Utterances: NAME.npy (codes, [codebooks, frames]) beside NAME.lab (the text).
 data: {data}
-# A Fish Speech model folder: config.json, model.pth, tokenizer.tiktoken, special_tokens.json.
+# A Fish Speech model: a folder (config.json, weights, tokenizer), or a Hugging Face id such as
+# fishaudio/openaudio-s1-mini, which is downloaded here when a run begins.
 base_model: {base_model}
 
 # The adapter: y = W x + (alpha / rank) B A x

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fintts_cli.hub import origin_of
 from fintts_cli.views.units import counted, size
 from fintts_store import layout
 from fintts_store.records import BaseModelRef, DatasetRef, FileRef
@@ -58,8 +59,13 @@ def upload_base_model(store: Store, folder: Path, tell: Callable[[str], None]) -
         _put_once(
             store, prefix + file.name, folder / file.name, f"the base model's {file.name}", tell
         )
+    origin = origin_of(folder)
     return BaseModelRef(
-        prefix=prefix, digest=digest.hexdigest(), files=files, name=folder.resolve().name
+        prefix=prefix,
+        digest=digest.hexdigest(),
+        files=files,
+        name=origin.repository if origin else folder.resolve().name,
+        revision=origin.revision if origin else None,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from fintts_cli.errors import ConfigError
+from fintts_cli.hub import SCHEME, looks_like_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ OTHER_VARIABLES = frozenset(
         "DEADLINE_AT",
         "DEBUG",
         "PARITY_FIXTURES",
+        "PROCESSES",
         "RUN",
         "STATE_DIR",
         "WORKSPACE",
@@ -223,6 +225,8 @@ def _anchored(key: str, value: object, folder: Path) -> object:
         return value
     if not str(value):
         return value
+    if key == "base_model" and looks_like_id(str(value)) and not (folder / value).exists():
+        return f"{SCHEME}{value}"
     try:
         path = Path(value).expanduser()
     except RuntimeError:  # ~somebody, whom this machine does not know

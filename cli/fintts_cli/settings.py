@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_origin
 
 from platformdirs import user_config_path
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from fintts_cli.errors import ConfigError
+from fintts_cli.hub import SCHEME, HubModel, not_here, parse
 from fintts_cli.setting_sources import (
     Layer,
     find_project_file,
@@ -66,6 +67,11 @@ def _gpus(text: str) -> str:
     return f"{accelerator.name}:{count}"
 
 
+def _base_model(value: object) -> object:
+    """`hf://OWNER/NAME@REVISION`, which a path cannot hold."""
+    return parse(value) if isinstance(value, str) and value.startswith(SCHEME) else value
+
+
 class LaunchConfig(Section):
     """Where a run goes and what it may cost; it stays on the laptop."""
 
@@ -95,7 +101,7 @@ class Settings(LaunchConfig):
     """The file's top level: RunConfig's keys, LaunchConfig's, and a forecast."""
 
     data: Path | None = None
-    base_model: Path | None = None
+    base_model: Annotated[Path | HubModel, BeforeValidator(_base_model)] | None = None
     lora: LoraConfig = LoraConfig()
     training: TrainingConfig = TrainingConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -107,8 +113,10 @@ class Settings(LaunchConfig):
         """What is trained.
 
         Raises:
-            ConfigError: the data folder or the base model's is not set.
+            ConfigError: the data folder or the base model's is not set, or the model is not here.
         """
+        if isinstance(self.base_model, HubModel):
+            raise not_here(self.base_model)
         missing = [key for key in ("data", "base_model") if getattr(self, key) is None]
         if missing:
             raise ConfigError(

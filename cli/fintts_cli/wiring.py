@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,11 +44,29 @@ def read_sources(
     return found
 
 
+def with_base_model(terminal: Terminal, found: ReadSettings, *, may_download: bool) -> ReadSettings:
+    """The same settings, with a base model of Hugging Face's as the folder where it lies here.
+
+    Raises:
+        ConfigError: it cannot be downloaded.
+    """
+    from fintts_cli.hub import HubModel, cached, download
+
+    model = found.settings.base_model
+    if not isinstance(model, HubModel):
+        return found
+    folder = download(model, terminal) if may_download else cached(model)
+    if folder is None:
+        return found
+    return replace(found, settings=found.settings.model_copy(update={"base_model": folder}))
+
+
 def load_settings(
     terminal: Terminal, options: Mapping[str, object], config: Path | None
 ) -> Settings:
     """The settings of a command that need not know where they come from."""
-    return read_sources(terminal, options, config).settings
+    found = read_sources(terminal, options, config)
+    return with_base_model(terminal, found, may_download=False).settings
 
 
 def store_url(settings: Settings) -> str:

@@ -107,6 +107,8 @@ class BaseModelRef(Record):
     prefix: str
     digest: str
     files: tuple[FileRef, ...]
+    revision: str | None = None
+    """the commit at Hugging Face, where the files are from there"""
 
 
 class PriceRef(Record):

@@ -73,6 +73,7 @@ def launch(
         "hourly_rate_usd": hourly_rate,
     }
     found = wiring.read_sources(terminal, options, config)
+    found = wiring.with_base_model(terminal, found, may_download=not dry_run)
     ready = prepare(found, datetime.now(UTC))
     _show_plan(terminal, ready, may_ask=not yes and not dry_run)
     if dry_run:

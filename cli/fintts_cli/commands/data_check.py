@@ -74,11 +74,18 @@ def look_at(settings: "Settings", frames_per_second: float, terminal: "Terminal"
 
 def base_shape(settings: "Settings", terminal: "Terminal") -> "ModelShape | None":
     """The base model's shape, to compare the codes with; None where it is not here yet."""
+    from fintts_cli.hub import HubModel
     from fintts_trainer.shape import ModelShape
 
     folder = settings.base_model
     if folder is None:
         terminal.say("without a base model the codes are not compared with its codebooks")
+        return None
+    if isinstance(folder, HubModel):
+        terminal.warn(
+            f"the base model {folder} is not on this machine yet: the codes are not compared with "
+            "its codebooks"
+        )
         return None
     if not folder.exists():
         terminal.warn(

@@ -171,6 +171,7 @@ def _configured(
 
     typed = {KEYS[name]: value for name, value in changes.items() if name in KEYS}
     found = wiring.read_sources(terminal, typed | others, config)
+    found = wiring.with_base_model(terminal, found, may_download=False)
     samples = changes["samples"]
     run = estimate_run(found, samples if isinstance(samples, int) else None)
     return Shown(run.estimate, "The run as configured", run.notes, found.settings.budget_usd)

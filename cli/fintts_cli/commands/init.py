@@ -8,6 +8,7 @@ import typer
 from fintts_cli.commands.options import Quiet
 
 PROJECT_FILE = Path("fintts.yaml")
+BASE_MODEL = "base model"
 
 
 def init(
@@ -15,7 +16,8 @@ def init(
         Path | None, typer.Option(metavar="DIR", help="Folder of .npy and .lab files.")
     ] = None,
     base_model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the base model.")
+        Path | None,
+        typer.Option(metavar="DIR", help="The base model: a folder, or a Hugging Face id."),
     ] = None,
     config: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = PROJECT_FILE,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
@@ -33,7 +35,7 @@ def init(
 
     text = render_project_file(
         _place(data, config, "data", default="data"),
-        _place(base_model, config, "base model", default="base_model"),
+        _place(base_model, config, BASE_MODEL, default="base_model"),
     )
     if not config.absolute().parent.is_dir():
         raise ConfigError(f"{config} cannot be written: there is no such folder", "make it first")
@@ -52,9 +54,12 @@ def init(
 def _place(folder: Path | None, config: Path, what: str, *, default: str) -> str:
     """How the folder stands in the file: relative to it where it lies below it."""
     from fintts_cli.errors import ConfigError
+    from fintts_cli.hub import looks_like_id
 
     if folder is None:
         return default
+    if what == BASE_MODEL and not folder.exists() and looks_like_id(str(folder)):
+        return str(folder)  # downloaded when it is needed
     if not folder.is_dir():
         raise ConfigError(f"there is no {what} folder {folder}", "give the path of a folder")
     place, home = folder.absolute(), config.absolute().parent

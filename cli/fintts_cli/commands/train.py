@@ -37,6 +37,7 @@ def train(
     terminal = Terminal(json=json, quiet=quiet)
     options = {"name": name, "store": store, "s3_endpoint_url": s3_endpoint_url, "infra": "local"}
     found = wiring.read_sources(terminal, options, config)
+    found = wiring.with_base_model(terminal, found, may_download=True)
     require_trainer()
     runs = wiring.open_runs(found.settings)
     with explained(wiring.state_directory()):

@@ -1,0 +1,185 @@
+"""Base models by Hugging Face id: downloaded once, into the cache that all its tools share."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fintts_cli.terminal import Terminal
+
+SCHEME = "hf://"
+_ID = re.compile(r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+
+PARTS = (
+    "config.json",
+    "*.index.json",
+    "tokenizer.tiktoken",
+    "special_tokens.json",
+    "tokenizer.json",
+    "README.md",
+    "LICENSE*",
+    "NOTICE",
+)
+SAFE_WEIGHTS, PICKLED_WEIGHTS = "*.safetensors", "model.pth"
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A repository of models, such as fishaudio/openaudio-s1-mini, and which state of it."""
+
+    repository: str
+    revision: str | None = None
+    """a branch, a tag or a commit; None is the newest"""
+
+    def __str__(self) -> str:
+        return self.repository if self.revision is None else f"{self.repository}@{self.revision}"
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether this may be OWNER/NAME or OWNER/NAME@REVISION; a folder may be called so, too."""
+    return _ID.fullmatch(text) is not None
+
+
+def parse(text: str) -> HubModel:
+    """`hf://OWNER/NAME@REVISION`, with or without the beginning and the end.
+
+    Raises:
+        ValueError: it is no such thing.
+    """
+    found = _ID.fullmatch(text.removeprefix(SCHEME))
+    if found is None:
+        raise ValueError("a base model of Hugging Face's is hf://OWNER/NAME or hf://OWNER/NAME@REV")
+    return HubModel(found["repository"], found["revision"])
+
+
+def not_here(model: HubModel) -> ConfigError:
+    """What to say where a model would have to be here already."""
+    return ConfigError(
+        f"the base model {model} has not been downloaded to this machine yet",
+        f"`fintts cloud launch` and `fintts train` do that; now: hf download {model.repository}",
+    )
+
+
+def cached(model: HubModel) -> Path | None:
+    """Where it lies on this machine, if it was downloaded before; asks nobody."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return _snapshot(model, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return None
+
+
+def download(model: HubModel, terminal: Terminal) -> Path:
+    """Brings what a base model consists of here, and what says under which licence it is.
+
+    What is there already is not fetched again; what broke off is taken up where it broke.
+
+    Raises:
+        ConfigError: there is no such repository or revision, its licence was not accepted, it
+            holds no base model, the network fails or the disk is full.
+    """
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
+    (enable_progress_bars if terminal.is_live else disable_progress_bars)()
+    return _explained(model, lambda: _download(model, terminal.say))
+
+
+def _download(model: HubModel, tell: Callable[[str], None]) -> Path:
+    from huggingface_hub import HfApi
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    here = cached(model) if HF_HUB_OFFLINE else None
+    if here is not None:
+        return here
+    found = HfApi().model_info(model.repository, revision=model.revision)
+    names = wanted_files([file.rfilename for file in found.siblings or []])
+    tell(f"{model} at commit {(found.sha or 'unknown')[:12]}: {len(names)} files")
+    # By the name that was asked for, so that the cache knows it again without the network.
+    return _snapshot(model, allow_patterns=names)
+
+
+def _snapshot(
+    model: HubModel, *, allow_patterns: list[str] | None = None, local_files_only: bool = False
+) -> Path:
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType] # its progress bar is untyped
+
+    return Path(
+        snapshot_download(
+            model.repository,
+            revision=model.revision,
+            allow_patterns=allow_patterns,
+            local_files_only=local_files_only,
+        )
+    )
+
+
+def wanted_files(names: Sequence[str]) -> list[str]:
+    """Of a repository's files those of a base model; weights that can hold code only where there
+    are no others."""
+    top = [name for name in names if "/" not in name]
+    safe = [name for name in top if fnmatch(name, SAFE_WEIGHTS)]
+    weights = safe or [name for name in top if name == PICKLED_WEIGHTS]
+    parts = [name for name in top if any(fnmatch(name, part) for part in PARTS)]
+    return sorted({*weights, *parts})
+
+
+def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
+    import httpx
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{model.repository}"
+    try:
+        return work()
+    except errors.GatedRepoError:
+        raise ConfigError(
+            f"the licence of {model.repository} has to be accepted before it can be downloaded",
+            f"accept it at {page}, then `hf auth login`, or set HF_TOKEN, on this machine alone",
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise ConfigError(
+            f"{model.repository} has no revision {model.revision}", f"see {page}/commits"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise ConfigError(
+            f"there is no folder {model.repository} here, and no such model at Hugging Face",
+            "correct base_model; for a private one, `hf auth login` or set HF_TOKEN",
+        ) from None
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
+        raise ConfigError(
+            f"{model} cannot be downloaded: {_first_line(error)}",
+            "try again when Hugging Face can be reached, or set base_model to a folder",
+        ) from None
+    except errors.OfflineModeIsEnabled:
+        raise ConfigError(
+            f"{model} is not on this machine, and HF_HUB_OFFLINE forbids to download it",
+            "unset HF_HUB_OFFLINE",
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{model} cannot be stored here: {error.strerror or _first_line(error)}",
+            "HF_HOME names another disk",
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def origin_of(folder: Path) -> HubModel | None:
+    """Of which repository and commit a folder of the cache is; None for any other folder.
+
+    The cache's layout is documented: models--OWNER--NAME/snapshots/COMMIT.
+    """
+    kind, _, rest = folder.parent.parent.name.partition("--")
+    if folder.parent.name != "snapshots" or kind != "models" or not rest:
+        return None
+    return HubModel(rest.replace("--", "/", 1), folder.name)
