@@ -43,6 +43,7 @@ bench: install
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/save.py
 
 clean:
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

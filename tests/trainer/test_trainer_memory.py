@@ -49,8 +49,8 @@ def utterance(length: int) -> Example:
 def test_two_small_steps_tell_what_a_large_one_takes() -> None:
     model = Hoard()
     need = need_of_step(model, utterance(50), CPU)
-    # `kept` itself, and its product with the weight while forward lasts
-    assert PER_TOKEN <= need.bytes_per_token <= 3.5 * PER_TOKEN
+    # `kept` itself, its product with the weight, and the gradients of both; pages are not exact
+    assert PER_TOKEN <= need.bytes_per_token <= 6 * PER_TOKEN
     meter = PeakMeter(CPU)
     predictions = model(Batch(torch.zeros(8, 2, 50, dtype=torch.int64), torch.zeros(8, 2, 50)))
     assert predictions.token_loss().isfinite()
