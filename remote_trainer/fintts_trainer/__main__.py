@@ -50,8 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _merge(options.base, options.adapter, options.to)
         job, team = Job.from_environment(), Team.from_environment()
         if options.command == "run":
-            is_one_of_several = "RANK" in os.environ
-            return _run(job) if is_one_of_several or team.size == 1 else _run_team(job, team)
+            return _run(job) if "RANK" in os.environ else _lead(job, team)
         return _conclude(job, options.exit_code) if team.has_first else 0
     except (TrainerError, CostError, StoreError) as error:
         return _complain(error.message, error.hint, _exit_code(error))
@@ -106,9 +105,11 @@ def _run(job: Job) -> int:
     return EXIT_FAILED if result.stop_reason == StopReason.NAN_LOSS else 0
 
 
-def _run_team(job: Job, team: Team) -> int:
-    """The run in several processes on this machine; the first one does all that is told."""
+def _lead(job: Job, team: Team) -> int:
+    """The run on this machine, in as many processes as it is to have."""
     job.forget_trouble()
+    if team.size == 1:
+        return _run(job)
     ending = Crew(team, trainer_command()).work()
     if ending.trouble is None:
         return ending.exit_code

@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-StepPart = Literal["data", "forward", "loss", "backward", "exchange", "optimizer"]
+StepPart = Literal["data", "forward", "loss", "backward", "exchange", "optimizer", "logging"]
 
 MEASURED_EVERY = 10
 """steps, on a GPU: there each part must be waited for, which costs the overlap with the CPU"""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fintts_trainer.job import Job
     from fintts_trainer.preemption import Preemption
     from fintts_trainer.prefetch import Prefetched
+    from fintts_trainer.step_clock import StepClock
 
     Reason = StopReason | Literal["preempted"]
 
@@ -139,10 +140,11 @@ def take_step(bench: Bench, steps: Prefetched[StepData]) -> float:
         with clock.part("data"):
             data = next(steps)
         parameters = list(trainable(bench.model).values())
-        mine = backward(bench, data)
-        with clock.part("exchange"):
-            losses = StepLosses(*bench.world.add_up(mine))
-            bench.world.add_up_gradients(parameters)
+        losses = backward(bench, data)
+        if bench.world.size > 1:
+            with clock.part("exchange"):
+                losses = StepLosses(*bench.world.add_up(losses))
+                bench.world.add_up_gradients(parameters)
         with clock.part("optimizer"):
             norm = float(clip_grad_norm_(parameters, config.max_grad_norm))
             if not math.isfinite(losses.loss) or not math.isfinite(norm):
@@ -204,8 +206,13 @@ def work_of(bench: Bench, data: StepData, seconds: float) -> dict[str, float]:
         "padding_share": data.padding_share,
         "mfu": flops / seconds / bench.peak_flops,
         "memory_peak_bytes": memory_peak_bytes(bench.world.device),
-        **{f"{part}_seconds": value for part, value in bench.step_clock.seconds.items()},
+        **parts_of(bench.step_clock),
     }
+
+
+def parts_of(clock: StepClock) -> dict[str, float]:
+    """Seconds by part, as the metrics name them."""
+    return {f"{part}_seconds": seconds for part, seconds in clock.seconds.items()}
 
 
 def learning_rate_at(config: TrainingConfig, step: int) -> float:
@@ -217,16 +224,18 @@ def tell_step(bench: Bench, values: dict[str, float], seconds: float) -> None:
     """Metrics, TensorBoard and the heartbeat of one step."""
     state = bench.state
     bench.eta = bench.eta.after_step(seconds)
-    bench.desk.add_metrics(state.step, "train", {**values, "seconds": seconds})
-    bench.world.accelerator.log(
-        {f"train/{name}": value for name, value in values.items()}, state.step
-    )
-    bench.desk.change_status(
-        step=state.step,
-        loss=values["loss"],
-        seconds_per_step=bench.eta.seconds_per_step,
-        eta_seconds=bench.eta.eta_seconds(bench.schedule, state.step),
-    )
+    with bench.step_clock.part("logging"):
+        bench.world.accelerator.log(
+            {f"train/{name}": value for name, value in values.items()}, state.step
+        )
+        bench.desk.change_status(
+            step=state.step,
+            loss=values["loss"],
+            seconds_per_step=bench.eta.seconds_per_step,
+            eta_seconds=bench.eta.eta_seconds(bench.schedule, state.step),
+        )
+    row = {**values, **parts_of(bench.step_clock), "seconds": seconds}
+    bench.desk.add_metrics(state.step, "train", row)
 
 
 def validate(bench: Bench) -> float:

@@ -133,6 +133,7 @@ STEP = {
     "loss_seconds": 0.03,
     "backward_seconds": 0.2,
     "optimizer_seconds": 0.02,
+    "logging_seconds": 0.001,
     "tokens_per_second": 8000.0,
     "padding_share": 0.125,
     "mfu": 0.41,

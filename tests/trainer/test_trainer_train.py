@@ -83,6 +83,8 @@ def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
         assert 0 <= row["padding_share"] < 0.6
         assert row["tokens"] == pytest.approx(row["tokens_per_second"] * row["seconds"])
         assert 0 < row["mfu"] < 1
+        assert row["logging_seconds"] > 0
+        assert "exchange_seconds" not in row, "one process has nobody to exchange gradients with"
         assert row["memory_peak_bytes"] > 10**8
     assert "before training: validation loss" in trained.stderr
     assert run.store.list(tensorboard_prefix(run.name, 1))

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from fintts_store.records import MetricRow
 
 SHOWN_CHECKS = 20
-STEP_PARTS = ("data", "forward", "loss", "backward", "optimizer")
+STEP_PARTS = ("data", "forward", "loss", "backward", "exchange", "optimizer")
+BESIDE_THE_STEP = "logging"
 
 
 def render_report(report: RunReport) -> str:
@@ -109,9 +110,11 @@ def _step(report: RunReport) -> list[str]:
         (part, medians[f"{part}_seconds"]) for part in STEP_PARTS if f"{part}_seconds" in medians
     ]
     rest = ("the rest", whole - sum(seconds for _, seconds in parts))
+    logging = medians.get(f"{BESIDE_THE_STEP}_seconds")
+    beside = [] if logging is None else [(f"{BESIDE_THE_STEP}, beside it", logging)]
     shown = [
         (part, f"{seconds * 1000:,.1f} ms", f"{seconds / whole:.1%}")
-        for part, seconds in (*parts, rest, ("step", whole))
+        for part, seconds in (*parts, rest, ("step", whole), *beside)
     ]
     return [
         "One step, measured (medians)",
