@@ -20,7 +20,7 @@ from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_listing import look_at
 from fintts_store import layout
 from fintts_store.errors import StoreError
-from fintts_store.runs import write_result_once
+from fintts_store.runs import withdraw_revision, write_result_once
 from fintts_templates import TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.shape import ModelShape
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_store.records import RunRecord
     from fintts_store.store import Store
-    from fintts_trainer.config import RunConfig
+    from fintts_trainer.config import Change, RunConfig
     from fintts_trainer.data_files import Problem
 
 
@@ -53,6 +53,8 @@ class Launch:
     """the run of this name that goes on"""
     data_warnings: tuple[Problem, ...]
     """what looks odd in the data, and stops nothing"""
+    changes: tuple[Change, ...] = ()
+    """what --force changes of the run's configuration"""
 
     @property
     def where(self) -> str:
@@ -121,8 +123,11 @@ class Launch:
         }
 
 
-def prepare(found: ReadSettings, now: datetime) -> Launch:
+def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launch:
     """Looks at data, model, store and earlier runs, and plans; writes nothing.
+
+    Args:
+        force: a run of this name may go on with another configuration where that is safe.
 
     Raises:
         CliError, CostError, TrainerError, StoreError: the run cannot be launched so.
@@ -136,16 +141,17 @@ def prepare(found: ReadSettings, now: datetime) -> Launch:
     store = wiring.open_runs(settings)
     record = run_start.existing_run(store, name)
     estimate = estimate_run(found).estimate
+    changes: tuple[Change, ...] = ()
     if record is None:
         plan = plan_launch(estimate, settings.budget_usd, now)
     else:
-        run_start.refuse_changes(store, record, config)
+        changes = run_start.refuse_changes(store, record, config, force=force)
         view = look_at(store, name, wiring.instance_of, now)
         run_start.refuse_live(view, now)
         plan = plan_resumption(estimate, settings.budget_usd, view.cost_so_far_usd, now)
     # Of two launches at the same time each has a bundle of its own.
     bundle = wiring.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"
-    return Launch(name, settings, config, plan, store, bundle, record, report.warnings)
+    return Launch(name, settings, config, plan, store, bundle, record, report.warnings, changes)
 
 
 def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], None]) -> None:
@@ -166,7 +172,7 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
 def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:
     if launch.resumes is not None:
         run_start.refuse_other_inputs(launch.resumes, inputs)
-        _go_on(launch, infra, journal)
+        _go_on(launch, launch.resumes, infra, journal)
         return
     now = datetime.now(UTC)
     run_start.begin(
@@ -180,13 +186,18 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
         raise
 
 
-def _go_on(launch: Launch, infra: Infra, journal: Journal) -> None:
-    ended = run_start.go_on(launch.store, launch.run)
+def _go_on(launch: Launch, record: RunRecord, infra: Infra, journal: Journal) -> None:
+    store, now = launch.store, datetime.now(UTC)
+    revision = run_start.revise(store, record, launch.config, launch.changes, now)
+    ended = run_start.go_on(store, launch.run)
     try:
         ask_for_instance(launch, infra, journal)
     except BaseException:
-        if ended is not None and not is_live(infra, launch.run):
-            write_result_once(launch.store, ended)
+        if not is_live(infra, launch.run):
+            if ended is not None:
+                write_result_once(store, ended)
+            if revision is not None:
+                withdraw_revision(store, launch.run, revision)
         raise
 
 

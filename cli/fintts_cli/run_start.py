@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import ValidationError
 
@@ -15,8 +15,9 @@ from fintts_cli.run_inputs import upload_base_model, upload_dataset
 from fintts_cli.run_view import FRESH_WITHIN
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
-from fintts_store.records import Phase, PriceRef, RunRecord, StopReason
+from fintts_store.records import Phase, PriceRef, Revision, RunRecord, StopReason
 from fintts_store.runs import (
+    create_revision,
     create_run,
     read_result,
     read_run,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fintts_cli.run_view import RunView
     from fintts_store.records import BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
+    from fintts_trainer.config import Change
 
 LONGEST_STEM = 24
 CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
@@ -42,6 +44,11 @@ CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
 AT_WORK = (Phase.SETUP, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
 """what a trainer's heartbeat says while it is busy"""
 ANOTHER_NAME = "--name to start another run"
+LIFTED_BY = {
+    StopReason.MAX_STEPS: "a higher training.max_steps",
+    StopReason.EARLY_STOPPING: "a higher early_stopping.patience",
+}
+"""what makes a run that came to its end go on, with --force"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +89,45 @@ def upload_inputs(store: Store, config: RunConfig, tell: Callable[[str], None]) 
     return Inputs(dataset, upload_base_model(store, config.base_model, tell))
 
 
-def refuse_changes(store: Store, record: RunRecord, config: RunConfig) -> None:
+def refuse_changes(
+    store: Store, record: RunRecord, config: RunConfig, *, force: bool
+) -> tuple[Change, ...]:
     """A run goes on only as what it was begun, and only when there is something left to do.
+
+    Returns what --force changes of its configuration.
 
     Raises:
         UsageProblem: it has come to its end, or something differs, which is named.
     """
+    before = _configuration_of(record)
     result = read_result(store, record.run)
-    if result is not None and result.stop_reason not in CUT_SHORT:
-        raise UsageProblem(
-            f"run {record.run} has ended already, by {result.stop_reason} at step {result.step}",
-            f"give a new {ANOTHER_NAME}",
-        )
-    _refuse(record, _differences(record, config))
+    if result is not None and not (
+        result.stop_reason in CUT_SHORT or (force and _is_lifted(result, before, config))
+    ):
+        _refuse_ended(result)
+    changes = before.differences(config)
+    if not force or not all(change.is_forcible for change in changes):
+        _refuse_differing(record, changes, force=force)
+    return tuple(changes)
+
+
+def _refuse_ended(result: Result) -> NoReturn:
+    lifted_by = LIFTED_BY.get(result.stop_reason)
+    longer = "" if lifted_by is None else f"--force with {lifted_by} goes on; or "
+    raise UsageProblem(
+        f"run {result.run} has ended already, by {result.stop_reason} at step {result.step}",
+        f"{longer}give a new {ANOTHER_NAME}",
+    )
+
+
+def _is_lifted(result: Result, before: RunConfig, config: RunConfig) -> bool:
+    """Whether the run would not end again at once, for the same reason."""
+    stopping = config.early_stopping
+    if result.stop_reason == StopReason.MAX_STEPS:
+        return config.training.max_steps > result.step
+    if result.stop_reason == StopReason.EARLY_STOPPING:
+        return not stopping.enabled or stopping.patience > before.early_stopping.patience
+    return False
 
 
 def refuse_live(view: RunView, now: datetime) -> None:
@@ -118,22 +151,79 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     model_differs = record.base_model.digest != inputs.base_model.digest
     data = ["data: the content of the folder"] if data_differ else []
     model = ["base_model: the content of its files"] if model_differs else []
-    _refuse(record, data + model)
-
-
-def _refuse(record: RunRecord, differences: list[str]) -> None:
-    if differences:
+    if data + model:
         raise UsageProblem(
-            f"run {record.run} was begun with another configuration: {'; '.join(differences)}",
+            f"run {record.run} was begun with another configuration: {'; '.join(data + model)}",
             f"take these back, or give a new {ANOTHER_NAME}",
         )
 
 
-def _differences(record: RunRecord, config: RunConfig) -> list[str]:
+def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) -> None:
+    """Says which fields --force may change, and which it may not."""
+    if not changes:
+        return
+    may = "; ".join(str(change) for change in changes if change.is_forcible)
+    never = "; ".join(str(change) for change in changes if not change.is_forcible)
+    begun = f"run {record.run} was begun with another configuration"
+    if not never:
+        sentence, hint = f"{begun}: {may}", "take these back, go on with them by --force"
+    elif force:
+        sentence, hint = f"{begun}, which --force cannot change: {never}", "take these back"
+    else:
+        sentence, hint = f"{begun}: {never}", "take these back"
+    if may and never:
+        sentence += f"; --force allows {may}"
+    raise UsageProblem(sentence, f"{hint}, or give a new {ANOTHER_NAME}")
+
+
+def nothing_to_force(run: str) -> str:
+    """What is said where --force has nothing to do."""
+    return f"there is no run {run} yet: --force changes nothing"
+
+
+def in_words(changes: tuple[Change, ...]) -> str:
+    """`, with training.max_steps: 400 → 800`; empty without changes."""
+    return f", with {'; '.join(map(str, changes))}" if changes else ""
+
+
+def _configuration_of(record: RunRecord) -> RunConfig:
     try:
-        return RunConfig.model_validate(record.config).differences(config)
+        return RunConfig.model_validate(record.config)
     except ValidationError:
-        return ["its configuration is that of another version of fintts"]
+        raise UsageProblem(
+            f"run {record.run} was begun with another configuration: its configuration is that of "
+            "another version of fintts",
+            f"use the version that it was begun with, or give a new {ANOTHER_NAME}",
+        ) from None
+
+
+def revise(
+    store: Store, record: RunRecord, config: RunConfig, changes: tuple[Change, ...], now: datetime
+) -> int | None:
+    """Writes the changed configuration beside run.json; its number, None where nothing changes.
+
+    Raises:
+        UsageProblem: somebody else has changed it since it was compared.
+        StoreError: the store cannot be written.
+    """
+    if not changes:
+        return None
+    revision = Revision(
+        run=record.run,
+        number=record.revision + 1,
+        created_at=now,
+        fintts_version=__version__,
+        config=config.model_dump(mode="json"),
+        changes=tuple(str(change) for change in changes),
+    )
+    try:
+        create_revision(store, revision)
+    except KeyExists:
+        raise UsageProblem(
+            f"somebody else has changed the configuration of run {record.run} just now",
+            "look at it again: the same command compares with what it is now",
+        ) from None
+    return revision.number
 
 
 def begin(

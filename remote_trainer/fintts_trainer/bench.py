@@ -20,10 +20,10 @@ from fintts_trainer.capacity import check_disk, fit_into_memory
 from fintts_trainer.desk import FrontDesk, tell
 from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
-from fintts_trainer.errors import ConfigurationChanged
 from fintts_trainer.families import open_base
 from fintts_trainer.feed import Feed
 from fintts_trainer.job import fetch_base_model, fetch_dataset
+from fintts_trainer.lineage import refuse_another_configuration
 from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
 from fintts_trainer.order import Order
@@ -282,11 +282,7 @@ def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
     manifest = restore_newest(desk.job.store, desk.job.run, target, on_skip=_say_skipped)
     if manifest is None:
         return []
-    if manifest.config_digest != desk.config.digest():
-        raise ConfigurationChanged(
-            f"the checkpoint at step {manifest.step} was trained with another configuration",
-            "launch the changed configuration under a new --name",
-        )
+    refuse_another_configuration(desk, manifest, target)
     if manifest.base_model_digest != desk.record.base_model.digest:
         raise of_another_base_model(manifest)
     bench.state, random_states = read_checkpoint(target, bench.model, bench.optimizer)

@@ -5,13 +5,52 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Target = Literal["attention", "mlp", "embeddings", "heads"]
 Monitor = Literal["val/loss", "train/loss", "val/top5_accuracy"]
 Precision = Literal["auto", "fp32", "bf16"]
+
+
+FORCIBLE = frozenset(
+    {
+        "lora.dropout",
+        "training.max_steps",
+        "training.learning_rate",
+        "training.warmup_steps",
+        "training.max_grad_norm",
+        "training.tokens_per_micro_batch",
+        "training.gradient_checkpointing",
+        "validation.every",
+        "early_stopping.enabled",
+        "early_stopping.patience",
+        "early_stopping.min_delta",
+        "checkpoints.every",
+        "checkpoints.keep_last",
+        "checkpoints.keep_best",
+    }
+)
+"""What a run may change under way, with --force: what was trained so far means the same with it.
+Not the adapter's shape and scale, nor what says which samples a step reads and which are held out,
+nor what makes losses before and after incomparable (precision, the monitored value)."""
+
+
+class Change(NamedTuple):
+    """A field in which two configurations differ."""
+
+    key: str
+    before: object
+    after: object
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.before} → {self.after}"
+
+    @property
+    def is_forcible(self) -> bool:
+        """Whether --force lets a run go on with it."""
+        return self.key in FORCIBLE
 
 
 def _a_number(value: object) -> object:
@@ -126,14 +165,12 @@ class RunConfig(Section):
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def differences(self, other: RunConfig) -> list[str]:
-        """Each field that differs, as `training.batch_size: 8 → 4`; places do not count."""
+    def differences(self, other: RunConfig) -> list[Change]:
+        """Each field that differs; places do not count."""
         mine = _flat(self.model_dump(mode="json", exclude={"data", "base_model"}))
         theirs = _flat(other.model_dump(mode="json", exclude={"data", "base_model"}))
         return [
-            f"{key}: {mine[key]} → {theirs[key]}"
-            for key in sorted(mine)
-            if mine[key] != theirs[key]
+            Change(key, mine[key], theirs[key]) for key in sorted(mine) if mine[key] != theirs[key]
         ]
 
 

@@ -3,6 +3,7 @@
     datasets/<sha256>.safetensors             packed data, written once
     base_models/<digest>/<file>               a base model's folder, written once
     runs/<run>/run.json                       what was asked; never changed
+    runs/<run>/revisions/<number>.json        a changed configuration; the highest counts
     runs/<run>/status.json                    heartbeat; overwritten
     runs/<run>/stop.json                      the request to stop
     runs/<run>/metrics/<claim>-<part>.jsonl   append-only parts
@@ -27,6 +28,7 @@ RUNS = "runs/"
 PROBES = "probes/"
 PIN = ".pin"
 _RUN = re.compile(r"[a-z0-9-]{1,40}")
+_REVISION = re.compile(r"(\d{6})\.json")
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
 
@@ -58,6 +60,22 @@ def run_prefix(run: str) -> str:
 def run_json_key(run: str) -> str:
     """What was asked."""
     return f"{run_prefix(run)}run.json"
+
+
+def revisions_prefix(run: str) -> str:
+    """All changes of the configuration."""
+    return f"{run_prefix(run)}revisions/"
+
+
+def revision_key(run: str, number: int) -> str:
+    """One change of the configuration; the first is 1."""
+    return f"{revisions_prefix(run)}{number:06d}.json"
+
+
+def revision_of(run: str, key: str) -> int | None:
+    """The number of a revision; None for a file of somebody else."""
+    match = _REVISION.fullmatch(key.removeprefix(revisions_prefix(run)))
+    return int(match[1]) if match else None
 
 
 def run_of(key: str) -> str | None:

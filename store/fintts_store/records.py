@@ -136,6 +136,20 @@ class RunRecord(Record):
     infra: str
     gpus: str
     spot: bool = False
+    revision: int = 0
+    """which revision `config` is of; 0 is run.json's own"""
+
+
+class Revision(Record):
+    """revisions/<number>.json: the whole configuration, from now on in place of run.json's."""
+
+    run: str
+    number: Annotated[int, Field(ge=1)]
+    created_at: AwareDatetime
+    fintts_version: str
+    config: dict[str, JsonValue]
+    changes: tuple[str, ...]
+    """what differs from the one before, for people"""
 
 
 class Status(Record):

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 
+from pydantic import JsonValue
+
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyExists, KeyNotFound
-from fintts_store.records import MetricRow, Result, RunRecord, Status, StopRequest
+from fintts_store.records import MetricRow, Result, Revision, RunRecord, Status, StopRequest
 from fintts_store.store import Store
 
 
@@ -21,7 +23,53 @@ def create_run(store: Store, record: RunRecord) -> None:
 
 
 def read_run(store: Store, run: str) -> RunRecord:
-    """Reads run.json. Raises KeyNotFound, whose hint says which runs there are."""
+    """run.json, with the newest configuration where it was changed since.
+
+    Raises:
+        KeyNotFound: there is no such run; the hint says which there are.
+        StoreError: a record is damaged, or the store cannot be read.
+    """
+    record = _read_run_json(store, run)
+    numbers = _revisions(store, run)
+    if not numbers:
+        return record
+    config = _read_revision(store, run, numbers[-1]).config
+    return record.model_copy(update={"config": config, "revision": numbers[-1]})
+
+
+def read_configurations(store: Store, run: str) -> list[dict[str, JsonValue]]:
+    """Every configuration that the run has had: run.json's, then one a revision.
+
+    Raises:
+        StoreError: a record is damaged, or the store cannot be read.
+    """
+    changed = [_read_revision(store, run, number) for number in _revisions(store, run)]
+    return [_read_run_json(store, run).config, *(revision.config for revision in changed)]
+
+
+def create_revision(store: Store, revision: Revision) -> None:
+    """Changes the configuration. Raises KeyExists if somebody else has changed it just now."""
+    key = layout.revision_key(revision.run, revision.number)
+    store.create(key, revision.dump().encode())
+
+
+def withdraw_revision(store: Store, run: str, number: int) -> None:
+    """Takes a change back that nobody has trained with."""
+    store.delete(layout.revision_key(run, number))
+
+
+def _revisions(store: Store, run: str) -> list[int]:
+    keys = [entry.key for entry in store.list(layout.revisions_prefix(run))]
+    numbers = [layout.revision_of(run, key) for key in keys]
+    return sorted(number for number in numbers if number is not None)
+
+
+def _read_revision(store: Store, run: str, number: int) -> Revision:
+    key = layout.revision_key(run, number)
+    return Revision.load(store.get(key), f"{store.url}/{key}")
+
+
+def _read_run_json(store: Store, run: str) -> RunRecord:
     key = layout.run_json_key(run)
     try:
         return RunRecord.load(store.get(key), f"{store.url}/{key}")
@@ -40,7 +88,7 @@ def newest_run(store: Store) -> str | None:
 def _readable(store: Store) -> Iterator[RunRecord]:
     for run in list_runs(store):
         try:
-            yield read_run(store, run)
+            yield _read_run_json(store, run)
         except (InvalidRecord, InvalidRunName, KeyNotFound):
             continue
 

@@ -23,9 +23,11 @@ from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
 from fintts_store.directory import DirectoryStore
 from fintts_store.errors import StoreFull
+from fintts_store.layout import run_json_key
 from fintts_store.records import Phase
 from fintts_store.runs import (
     list_runs,
+    read_configurations,
     read_result,
     read_run,
     request_stop,
@@ -33,6 +35,7 @@ from fintts_store.runs import (
     write_result_once,
     write_status,
 )
+from fintts_trainer.config import RunConfig
 from run_samples import result, status
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
@@ -80,8 +83,10 @@ def store(project: Path) -> DirectoryStore:
     return DirectoryStore(project / "store")
 
 
-def ready(name: str = "mine", options: dict[str, object] | None = None) -> Launch:
-    return prepare(read_settings({"name": name, **(options or {})}), datetime.now(UTC))
+def ready(
+    name: str = "mine", options: dict[str, object] | None = None, *, force: bool = False
+) -> Launch:
+    return prepare(read_settings({"name": name, **(options or {})}), datetime.now(UTC), force=force)
 
 
 def begin(launch: Launch, infra: ScriptedInfra) -> None:
@@ -252,6 +257,115 @@ def test_another_configuration_is_refused_field_by_field(store: DirectoryStore) 
     assert "lora.rank: 2 → 5" in caught.value.message
     assert "training.seed: 42 → 7" in caught.value.message
     assert "--name" in caught.value.hint
+
+
+MORE_STEPS: dict[str, object] = {"training.max_steps": 800}
+
+
+def test_force_is_offered_where_it_would_do(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    with pytest.raises(UsageProblem, match=r"max_steps: 400 → 800$") as caught:
+        ready(options=MORE_STEPS)
+    assert "go on with them by --force" in caught.value.hint
+    with pytest.raises(UsageProblem, match=r"rank: 2 → 5; --force allows training.max_steps"):
+        ready(options={**MORE_STEPS, "lora.rank": 5})
+
+
+def test_force_changes_what_is_safe_beside_run_json(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    asked = store.get(run_json_key("mine"))
+    begin(ready(options=MORE_STEPS, force=True), ScriptedInfra())
+    record = read_run(store, "mine")
+    assert store.get(run_json_key("mine")) == asked
+    assert record.revision == 1
+    assert RunConfig.model_validate(record.config).training.max_steps == 800
+    # From now on that is the run's configuration, and the former one is another.
+    assert ready(options=MORE_STEPS).changes == ()
+    with pytest.raises(UsageProblem, match="max_steps: 800 → 400"):
+        ready()
+    begin(ready(force=True), ScriptedInfra())
+    steps = [
+        RunConfig.model_validate(config).training.max_steps
+        for config in read_configurations(store, "mine")
+    ]
+    assert steps == [400, 800, 400]
+
+
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        {"lora.rank": 5},
+        {"lora.alpha": 5},
+        {"lora.targets": ["mlp"]},
+        {"training.seed": 5},
+        {"training.batch_size": 5},
+        {"training.gradient_accumulation": 5},
+        {"training.bucketing": False},
+        {"training.precision": "bf16"},
+        {"validation.fraction": 0.5},
+        {"early_stopping.monitor": "train/loss"},
+    ],
+)
+def test_force_does_not_make_another_run_of_it(
+    store: DirectoryStore, unsafe: dict[str, object]
+) -> None:
+    begin(ready(), ScriptedInfra())
+    (key,) = unsafe
+    with pytest.raises(UsageProblem, match=rf"--force cannot change: {key}: .*; --force allows"):
+        ready(options={**MORE_STEPS, **unsafe}, force=True)
+    assert read_run(store, "mine").revision == 0
+
+
+def test_force_does_not_take_other_data(store: DirectoryStore, project: Path) -> None:
+    begin(ready(), ScriptedInfra())
+    (project / "speech" / "u001.lab").write_text("toinen rivi\n")
+    with pytest.raises(UsageProblem, match="data: the content of the folder"):
+        begin(ready(options=MORE_STEPS, force=True), ScriptedInfra())
+    assert read_run(store, "mine").revision == 0
+
+
+def test_a_forced_launch_that_fails_leaves_the_configuration(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    before = read_run(store, "mine")
+    with pytest.raises(CloudError):
+        begin(ready(options=MORE_STEPS, force=True), ScriptedInfra(CloudError("no instance")))
+    assert read_run(store, "mine") == before
+
+
+def test_of_two_who_force_at_once_the_second_is_refused(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    one = ready(options=MORE_STEPS, force=True)
+    two = ready(options={"training.max_steps": 900}, force=True)
+    begin(one, ScriptedInfra())
+    infra = ScriptedInfra()
+    with pytest.raises(UsageProblem, match="somebody else has changed the configuration"):
+        begin(two, infra)
+    assert infra.calls == []
+    assert read_run(store, "mine").revision == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "options", "goes_on"),
+    [
+        ("max_steps", {"training.max_steps": 1401}, True),
+        ("max_steps", {"training.max_steps": 1400}, False),
+        ("early_stopping", {"early_stopping.patience": 3}, True),
+        ("early_stopping", {"early_stopping.patience": 1}, False),
+        ("early_stopping", {"early_stopping.enabled": False}, True),
+        ("nan_loss", {"training.learning_rate": 1e-6}, False),
+    ],
+)
+def test_force_lifts_an_end_only_where_the_run_would_not_end_again_at_once(
+    store: DirectoryStore, reason: str, options: dict[str, object], goes_on: bool
+) -> None:
+    begin(ready(), ScriptedInfra())
+    write_result_once(store, result(run="mine", stop_reason=reason))
+    if goes_on:
+        begin(ready(options=options, force=True), ScriptedInfra())
+        assert read_result(store, "mine") is None
+        return
+    with pytest.raises(UsageProblem, match=f"has ended already, by {reason}"):
+        ready(options=options, force=True)
 
 
 def test_other_data_under_the_same_name_are_refused(store: DirectoryStore, project: Path) -> None:

@@ -67,3 +67,14 @@ def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:
     third = shell("train", "--name", "mine")
     assert third.returncode == 2
     assert "has ended already" in third.stderr
+    assert "--force with a higher early_stopping.patience goes on" in third.stderr
+
+    longer = {"FINTTS_EARLY_STOPPING__ENABLED": "false"}
+    longer["FINTTS_TRAINING__MAX_STEPS"] = str(result["step"] + 4)
+    fourth = shell("train", "--name", "mine", "--force", "--json", **longer)
+    assert fourth.returncode == 0, fourth.stderr
+    assert "goes on with another configuration: early_stopping.enabled: True" in fourth.stderr
+    last = json.loads(fourth.stdout)
+    assert (last["stop_reason"], last["step"]) == ("max_steps", result["step"] + 4)
+    (view,) = shell.document("cloud", "ps")
+    assert view["max_steps"] == last["step"]

@@ -9,9 +9,19 @@ from typing import Literal
 import pytest
 
 from fintts_store import layout
-from fintts_store.records import MetricRow
-from fintts_store.runs import newest_run, read_metrics
+from fintts_store.errors import InvalidRecord, KeyExists
+from fintts_store.records import MetricRow, Revision
+from fintts_store.runs import (
+    create_revision,
+    create_run,
+    newest_run,
+    read_configurations,
+    read_metrics,
+    read_run,
+    withdraw_revision,
+)
 from memory_store import MemoryStore
+from run_samples import record
 
 RUN, NOW = "tiny", datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,3 +69,36 @@ def test_a_folder_that_is_no_run_is_passed_over() -> None:
     store = MemoryStore()
     store.put("runs/Old Runs/note.txt", b"x")
     assert newest_run(store) is None
+
+
+def revision(number: int) -> Revision:
+    config = {"training": {"max_steps": number}}
+    return Revision(
+        run=RUN, number=number, created_at=NOW, fintts_version="0", config=config, changes=("x",)
+    )
+
+
+def test_the_newest_configuration_is_the_run_s() -> None:
+    store = MemoryStore()
+    asked = record(run=RUN)
+    create_run(store, asked)
+    assert read_run(store, RUN) == asked
+    for number in range(1, 12):
+        create_revision(store, revision(number))
+    store.put(layout.revisions_prefix(RUN) + "notes.txt", b"somebody else's")
+    changed = read_run(store, RUN)
+    assert (changed.config, changed.revision) == ({"training": {"max_steps": 11}}, 11)
+    assert changed.model_copy(update={"config": asked.config, "revision": 0}) == asked
+    assert len(read_configurations(store, RUN)) == 12
+    with pytest.raises(KeyExists):
+        create_revision(store, revision(11))
+    withdraw_revision(store, RUN, 11)
+    assert read_run(store, RUN).revision == 10
+
+
+def test_a_damaged_revision_is_named_and_not_passed_over() -> None:
+    store = MemoryStore()
+    create_run(store, record(run=RUN))
+    store.put(layout.revision_key(RUN, 1), b"{")
+    with pytest.raises(InvalidRecord, match=r"revisions/000001\.json"):
+        read_run(store, RUN)

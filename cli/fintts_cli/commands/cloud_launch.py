@@ -9,6 +9,7 @@ from fintts_cli.commands.options import (
     Budget,
     Config,
     Detach,
+    Force,
     Gpus,
     HourlyRate,
     Infra,
@@ -45,6 +46,7 @@ def launch(
         bool, typer.Option("--dry-run", help="Print the task and the bill; touch nothing.")
     ] = False,
     config: Config = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
@@ -52,13 +54,16 @@ def launch(
     """Estimate, ask, launch, follow.
 
     Once the run is followed, Ctrl-C leaves it running and says how to come back. A run that lost
-    its instance goes on when it is launched again under its --name.
+    its instance goes on when it is launched again under its --name. --force goes on with other
+    steps, learning rate, patience or cadences; never with other data, another adapter or another
+    batch.
     """
     from datetime import UTC, datetime
 
     from fintts_cli import wiring
     from fintts_cli.ending import what_goes_on
     from fintts_cli.launching import prepare, start
+    from fintts_cli.run_start import nothing_to_force
     from fintts_cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
@@ -74,7 +79,9 @@ def launch(
     }
     found = wiring.read_sources(terminal, options, config)
     found = wiring.with_base_model(terminal, found, may_download=not dry_run)
-    ready = prepare(found, datetime.now(UTC))
+    ready = prepare(found, datetime.now(UTC), force=force)
+    if force and ready.resumes is None:
+        terminal.say(nothing_to_force(ready.run))
     _show_plan(terminal, ready, may_ask=not yes and not dry_run)
     if dry_run:
         _show_task(terminal, ready)
@@ -92,13 +99,17 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
     """The bill, which --quiet leaves out unless there is something to say yes to."""
     from datetime import UTC, datetime
 
+    from fintts_cli.run_start import in_words
     from fintts_cli.views.launch import render_plan
 
     text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
     if may_ask or not terminal.quiet:
         typer.echo(text, err=True)
     if ready.resumes is not None:
-        terminal.say(f"run {ready.run} is there already, and goes on from its newest checkpoint")
+        how = in_words(ready.changes)
+        terminal.say(
+            f"run {ready.run} is there already, and goes on from its newest checkpoint{how}"
+        )
     for sentence in ready.plan.warnings:
         terminal.warn(sentence)
     for problem in ready.data_warnings[:SHOWN_WARNINGS]:

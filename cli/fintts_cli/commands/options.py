@@ -50,6 +50,10 @@ HourlyRate = Annotated[
     typer.Option(metavar="USD", parser=_dollars, help="What an hour of the instance costs."),
 ]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="The run's name: [a-z0-9-]{1,40}.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Go on with a changed configuration, where that is safe."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Do not follow the run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

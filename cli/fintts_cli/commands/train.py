@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.options import Config, Json, Name, Quiet, S3EndpointUrl, Store
+from fintts_cli.commands.options import Config, Force, Json, Name, Quiet, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,12 +21,15 @@ def train(
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train on this machine.
 
     The same --name with the same configuration goes on where it stopped. Ctrl-C saves first.
+    --force goes on with other steps, learning rate, patience or cadences; never with other data,
+    another adapter or another batch.
     """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
@@ -42,7 +45,7 @@ def train(
     runs = wiring.open_runs(found.settings)
     with explained(wiring.state_directory()):
         make_directories(wiring.state_directory() / "train")
-    run, deadline_at = _prepare(terminal, found, runs)
+    run, deadline_at = _prepare(terminal, found, runs, force=force)
     workspace = wiring.state_directory() / "train" / run
     terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")
     code = run_trainer(
@@ -57,7 +60,7 @@ def train(
 
 
 def _prepare(
-    terminal: "Terminal", found: "ReadSettings", runs: "RunStore"
+    terminal: "Terminal", found: "ReadSettings", runs: "RunStore", *, force: bool
 ) -> "tuple[str, datetime]":
     """Puts everything into the store that the trainer reads; returns its name and deadline."""
     from datetime import UTC, datetime
@@ -70,16 +73,18 @@ def _prepare(
     name = found.settings.name or run_start.make_name(config.data, now.date())
     terms = terms_here(found, now)
     record = run_start.existing_run(runs, name)
-    if record is not None:
-        run_start.refuse_changes(runs, record, config)
-        run_start.refuse_live(look_at(runs, name, wiring.instance_of, now), now)
-    inputs = run_start.upload_inputs(runs, config, terminal.say)
     if record is None:
+        if force:
+            terminal.say(run_start.nothing_to_force(name))
+        inputs = run_start.upload_inputs(runs, config, terminal.say)
         run_start.begin(runs, name, config, inputs, terms, now)
-    else:
-        run_start.refuse_other_inputs(record, inputs)
-        run_start.go_on(runs, name)
-        terminal.say(f"run {name} goes on")
+        return name, terms.deadline_at
+    changes = run_start.refuse_changes(runs, record, config, force=force)
+    run_start.refuse_live(look_at(runs, name, wiring.instance_of, now), now)
+    run_start.refuse_other_inputs(record, run_start.upload_inputs(runs, config, terminal.say))
+    run_start.revise(runs, record, config, changes, now)
+    run_start.go_on(runs, name)
+    terminal.say(f"run {name} goes on{run_start.in_words(changes)}")
     return name, terms.deadline_at
 
 

@@ -1,0 +1,67 @@
+"""Whether a checkpoint belongs to what its run is asked for now."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from fintts_store.runs import read_configurations
+from fintts_trainer.config import RunConfig
+from fintts_trainer.desk import tell
+from fintts_trainer.errors import ConfigurationChanged
+from fintts_trainer.state import STATE_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fintts_store.manifest import Manifest
+    from fintts_trainer.config import Change
+    from fintts_trainer.desk import Desk
+
+
+def refuse_another_configuration(desk: Desk, manifest: Manifest, folder: Path) -> None:
+    """A run goes on from a checkpoint of its own configuration, or of one that it had before and
+    that differs in nothing but what --force may change.
+
+    Args:
+        folder: the checkpoint's files.
+
+    Raises:
+        ConfigurationChanged: it was trained with another one; each field that differs is named.
+        StoreError: the run's configurations cannot be read.
+    """
+    if manifest.config_digest == desk.config.digest():
+        return
+    changes = _changes(folder, desk.config)
+    is_known = manifest.config_digest in _digests(desk)
+    if is_known and changes and all(change.is_forcible for change in changes):
+        tell(f"the run goes on with another configuration: {'; '.join(map(str, changes))}")
+        return
+    differing = "; ".join(map(str, changes or ())) or "it is that of another version of fintts"
+    raise ConfigurationChanged(
+        f"the checkpoint at step {manifest.step} was trained with another configuration: "
+        f"{differing}",
+        "launch the changed configuration under a new --name",
+    )
+
+
+def _changes(folder: Path, config: RunConfig) -> list[Change] | None:
+    """From the checkpoint's configuration to this one; None where it cannot be read."""
+    try:
+        saved = json.loads((folder / STATE_FILE).read_text())["config"]
+        return RunConfig.model_validate(saved).differences(config)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _digests(desk: Desk) -> set[str]:
+    """Of each configuration that the run has had, as far as this version understands it."""
+    digests: set[str] = set()
+    for content in read_configurations(desk.job.store, desk.job.run):
+        try:
+            digests.add(RunConfig.model_validate(content).digest())
+        except ValidationError:
+            continue
+    return digests
