@@ -65,8 +65,7 @@ def load_settings(
     terminal: Terminal, options: Mapping[str, object], config: Path | None
 ) -> Settings:
     """The settings of a command that need not know where they come from."""
-    found = read_sources(terminal, options, config)
-    return with_base_model(terminal, found, may_download=False).settings
+    return read_sources(terminal, options, config).settings
 
 
 def store_url(settings: Settings) -> str:

@@ -17,18 +17,16 @@ from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
 from fintts_trainer.errors import PeerLost, TrainerError
-from fintts_trainer.job import Job
-from fintts_trainer.launcher import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_PEER_LOST,
-    EXIT_PREEMPTED,
-    Crew,
-    Team,
-    trainer_command,
+from fintts_trainer.exit_codes import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    PEER_LOST,
+    PREEMPTED,
+    STORE_FAILED,
 )
-
-EXIT_STORE = 5
+from fintts_trainer.job import Job
+from fintts_trainer.launcher import Crew, Team, trainer_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,15 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
     except (TrainerError, CostError, StoreError) as error:
         return _complain(error.message, error.hint, _exit_code(error))
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
     except Exception as error:  # a fault of ours: the details are kept, the sentence is shown
-        return _complain(*_unforeseen(error), EXIT_FAILED)
+        return _complain(*_unforeseen(error), FAILED)
 
 
 def _exit_code(error: Exception) -> int:
     if isinstance(error, PeerLost):
-        return EXIT_PEER_LOST
-    return EXIT_STORE if isinstance(error, StoreError) else EXIT_FAILED
+        return PEER_LOST
+    return STORE_FAILED if isinstance(error, StoreError) else FAILED
 
 
 def _unforeseen(error: Exception) -> tuple[str, str]:
@@ -99,10 +97,10 @@ def _run(job: Job) -> int:
     result = train(job, preemption)
     preemption.settle()
     if os.environ.get("RANK", "0") != "0":
-        return 0  # the first process has the last word, and may still be saving
+        return DONE  # the first process has the last word, and may still be saving
     if result is None:
-        return EXIT_INTERRUPTED if preemption.signal == signal.SIGINT else EXIT_PREEMPTED
-    return EXIT_FAILED if result.stop_reason == StopReason.NAN_LOSS else 0
+        return INTERRUPTED if preemption.signal == signal.SIGINT else PREEMPTED
+    return FAILED if result.stop_reason == StopReason.NAN_LOSS else DONE
 
 
 def _lead(job: Job, team: Team) -> int:

@@ -10,11 +10,11 @@ from fintts_store.commit import list_manifests
 from fintts_store.records import Phase, Result, StopReason
 from fintts_store.retention import best_of, newest_of
 from fintts_store.runs import read_result, read_run, read_status, write_result_once, write_status
+from fintts_trainer.exit_codes import DONE, PREEMPTED, STORE_FAILED
 
 if TYPE_CHECKING:
     from fintts_trainer.job import Job
 
-DONE, STORE_FAILED, PREEMPTED = 0, 5, 75
 NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""

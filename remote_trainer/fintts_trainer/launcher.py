@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_trainer.errors import BadTeam
+from fintts_trainer.exit_codes import DONE, FAILED, INTERRUPTED, PEER_LOST, PREEMPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +33,6 @@ EXPLAIN_SECONDS = 10.0
 """what the others have to end by themselves once one has ended badly"""
 LEAVE_SECONDS = 30.0
 """the same once the first one has ended well: all is done then"""
-EXIT_FAILED, EXIT_PREEMPTED, EXIT_PEER_LOST, EXIT_INTERRUPTED = 1, 75, 76, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Crew:
 
     def _start(self) -> None:
         between = self._team.nodes > 1
-        port = os.environ.get("MASTER_PORT", MASTER_PORT) if between else str(_free_port())
+        port = os.environ.get("MASTER_PORT", MASTER_PORT) if between else str(free_port())
         for local_rank in range(self._team.processes):
             environment = self._team.environment_of(local_rank, port)
             self._processes.append(subprocess.Popen(self._command, env=environment))
@@ -200,18 +200,18 @@ def ending_of(team: Team, codes: Mapping[int, int], noticed: int | None) -> Endi
         codes: by local rank, of those that ended by themselves.
         noticed: the signal that was passed on to them, if any.
     """
-    left = (0, EXIT_PREEMPTED, *((-signal.SIGTERM,) if noticed is not None else ()))
+    left = (DONE, PREEMPTED, *((-signal.SIGTERM,) if noticed is not None else ()))
     for local_rank, code in codes.items():
         if code < 0 and code not in left:
-            return Ending(EXIT_FAILED, _killed(team.rank(local_rank), team.size, -code))
+            return Ending(FAILED, _killed(team.rank(local_rank), team.size, -code))
     for local_rank, code in sorted(codes.items()):
-        if code not in (*left, EXIT_PEER_LOST):
+        if code not in (*left, PEER_LOST):
             return Ending(code, None if team.rank(local_rank) == 0 else _failed(team, local_rank))
-    if EXIT_PEER_LOST in codes.values():
-        return Ending(EXIT_FAILED, "a process of this run on another machine has ended")
+    if PEER_LOST in codes.values():
+        return Ending(FAILED, "a process of this run on another machine has ended")
     if any(codes.values()):
-        return Ending(EXIT_INTERRUPTED if noticed == signal.SIGINT else EXIT_PREEMPTED)
-    return Ending(0)
+        return Ending(INTERRUPTED if noticed == signal.SIGINT else PREEMPTED)
+    return Ending(DONE)
 
 
 def _killed(rank: int, size: int, number: int) -> str:
@@ -224,7 +224,8 @@ def _failed(team: Team, local_rank: int) -> str:
     return f"process {team.rank(local_rank)} of {team.size} failed; the log says why"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on just now."""
     with socket.socket() as listener:
         listener.bind((HERE, 0))
         port: int = listener.getsockname()[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fintts_store.records import Result
+from fintts_store.runs import read_metrics
 from fintts_trainer import capacity, memory
 from fintts_trainer.errors import MemoryTooSmall
 from fintts_trainer.families.base import Batch, Example, PlainScores, Predictions
@@ -91,13 +93,9 @@ def test_a_container_has_no_more_than_its_limit(
     assert found == free if free is not None else found == pytest.approx(machine, rel=0.2)
 
 
-def losses(run: TinyRun) -> dict[tuple[str, int], float]:
-    lines = [
-        json.loads(line)
-        for entry in run.store.list(f"runs/{run.name}/metrics/")
-        for line in run.store.get(entry.key).decode().splitlines()
-    ]
-    return {(line["kind"], line["step"]): line["values"]["loss"] for line in lines}
+def losses(run: TinyRun) -> Mapping[tuple[str, int], float]:
+    rows = read_metrics(run.store, run.name)
+    return {(row.kind, row.step): row.values["loss"] for row in rows}
 
 
 def trained(run: TinyRun, workspace: str = "workspace") -> Result:

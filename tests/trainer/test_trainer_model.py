@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS, FishBase, FishFamily
-from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weight_files import read_state_dict
-from fintts_trainer.families.fish.weights import load_into
 from fintts_trainer.lora import add_adapter
 from fintts_trainer.losses import Tally
+from tiny_fish import tied
 
 
 def test_padding_does_not_change_a_loss(base: FishBase, examples: list[Example]) -> None:
@@ -108,17 +106,6 @@ def test_a_tokenizer_larger_than_the_model_is_refused(base_folder: Path) -> None
     path.write_text(json.dumps({**config, "vocab_size": 300}))
     with pytest.raises(BaseModelProblem, match="the model knows 300"):
         FishFamily().open(base_folder)
-
-
-def tied(base: FishBase) -> DualAR:
-    """The same model with its text head tied to the embeddings."""
-    shape = dataclasses.replace(base.shape, tied_head=True)
-    model = DualAR(shape, base.tokenizer.semantic_begin_id, base.tokenizer.semantic_end_id)
-    state = dict(read_state_dict(base.folder))
-    del state["output.weight"]
-    load_into(model, state)
-    model.add_tables()
-    return model.float().requires_grad_(requires_grad=False)
 
 
 def test_a_tied_head_has_the_embedding_s_adapter(base: FishBase, examples: list[Example]) -> None:

@@ -16,10 +16,9 @@ from fintts_trainer.dataset import collate
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import TARGETS, FishBase
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.families.fish.weight_files import read_state_dict
-from fintts_trainer.families.fish.weights import load_into
 from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
 from fintts_trainer.recompute import recompute_layers
+from tiny_fish import tied
 
 
 def adapted(model: DualAR, config: LoraConfig | None = None) -> PeftModel:
@@ -30,17 +29,6 @@ def adapted(model: DualAR, config: LoraConfig | None = None) -> PeftModel:
         with torch.no_grad():
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
     return found.train()
-
-
-def tied(base: FishBase) -> DualAR:
-    """The same model with its text head tied to the embeddings."""
-    shape = dataclasses.replace(base.shape, tied_head=True)
-    model = DualAR(shape, base.tokenizer.semantic_begin_id, base.tokenizer.semantic_end_id)
-    state = dict(read_state_dict(base.folder))
-    del state["output.weight"]
-    load_into(model, state)
-    model.add_tables()
-    return model.float().requires_grad_(requires_grad=False)
 
 
 def gradients(model: PeftModel, batch: Batch) -> dict[str, Tensor]:

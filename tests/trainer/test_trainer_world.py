@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -21,7 +20,8 @@ from cli_project import wait_for_commit
 from fintts_store.claims import highest_claim
 from fintts_store.records import StopReason
 from fintts_store.restore import restore_newest
-from fintts_store.runs import read_result
+from fintts_store.runs import read_metrics, read_result
+from fintts_trainer.launcher import free_port
 from tiny_run import TinyRun, start_run
 
 STEPS = 12
@@ -57,7 +57,7 @@ def environment(run: TinyRun, processes: int, workspace: str = "workspace") -> d
 class Learnt:
     """What a run came to."""
 
-    losses: dict[tuple[str, int], float]
+    losses: Mapping[tuple[str, int], float]
     adapter: Mapping[str, npt.NDArray[np.float32]]
     tokens: list[float]
 
@@ -71,15 +71,11 @@ class Learnt:
 def learnt(run: TinyRun, tmp_path: Path) -> Learnt:
     folder = tmp_path / "restored"
     assert restore_newest(run.store, run.name, folder, on_skip=lambda *_: None) is not None
-    rows = [
-        json.loads(line)
-        for entry in sorted(run.store.list(f"runs/{run.name}/metrics/"), key=lambda e: e.key)
-        for line in run.store.get(entry.key).decode().splitlines()
-    ]
+    rows = read_metrics(run.store, run.name)
     return Learnt(
-        losses={(row["kind"], row["step"]): row["values"]["loss"] for row in rows},
+        losses={(row.kind, row.step): row.values["loss"] for row in rows},
         adapter=load_file(folder / "adapter_model.safetensors"),
-        tokens=[row["values"]["tokens"] for row in rows if row["kind"] == "train"],
+        tokens=[row.values["tokens"] for row in rows if row.kind == "train"],
     )
 
 
@@ -123,8 +119,7 @@ def test_accelerate_launch_does_as_well(alone: Learnt, tmp_path: Path) -> None:
 
 def test_two_machines_learn_what_one_process_learns(alone: Learnt, tmp_path: Path) -> None:
     run = start_run(tmp_path / "run", SECTIONS)
-    with subprocess.Popen([sys.executable, "-c", FREE_PORT], stdout=subprocess.PIPE) as asked:
-        port = asked.communicate()[0].decode().strip()
+    port = str(free_port())
     machines = [
         subprocess.Popen(
             run.command("run"),
@@ -140,11 +135,6 @@ def test_two_machines_learn_what_one_process_learns(alone: Learnt, tmp_path: Pat
     assert [machine.returncode for machine in machines] == [0, 0], told
     learnt(run, tmp_path).is_close_to(alone)
     assert "ended at step" not in told[1], "the first machine says how it went"
-
-
-FREE_PORT = (
-    "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
-)
 
 
 def test_there_may_be_more_processes_than_samples(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def check(
     from fintts_cli.views.data import render_data
 
     terminal = Terminal(json=json, quiet=quiet)
-    settings = wiring.load_settings(terminal, {"data": folder, "base_model": base_model}, config)
+    found = wiring.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
+    settings = wiring.with_base_model(terminal, found, may_download=False).settings
     view = look_at(settings, frames_per_second, terminal)
     if json:
         terminal.document(view.to_json())

@@ -29,7 +29,8 @@ def pack(
     from fintts_trainer.pack import pack_folder
 
     terminal = Terminal(json=json, quiet=quiet)
-    settings = wiring.load_settings(terminal, {"data": folder, "base_model": base_model}, config)
+    found = wiring.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
+    settings = wiring.with_base_model(terminal, found, may_download=False).settings
     if settings.data is None:
         raise ConfigError("no data folder was given", "name it: `fintts data pack DIR`")
     try:
