@@ -26,7 +26,7 @@ from fintts_trainer.exit_codes import (
     STORE_FAILED,
 )
 from fintts_trainer.job import Job
-from fintts_trainer.launcher import Crew, Team, trainer_command
+from fintts_trainer.launcher import Crew, Team, is_first_machine, trainer_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,10 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "merge":
             return _merge(options.base, options.adapter, options.to)
-        job, team = Job.from_environment(), Team.from_environment()
-        if options.command == "run":
-            return _run(job) if "RANK" in os.environ else _lead(job, team)
-        return _conclude(job, options.exit_code) if team.has_first else 0
+        job = Job.from_environment()
+        if options.command == "conclude":
+            return _conclude(job, options.exit_code) if is_first_machine() else DONE
+        return _run(job) if "RANK" in os.environ else _lead(job, Team.from_environment())
     except (TrainerError, CostError, StoreError) as error:
         return _complain(error.message, error.hint, _exit_code(error))
     except KeyboardInterrupt:

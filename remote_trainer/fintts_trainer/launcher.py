@@ -99,6 +99,11 @@ class Team:
         }
 
 
+def is_first_machine(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the last word about the run is spoken here, whatever else the environment says."""
+    return environment.get("SKYPILOT_NODE_RANK", "").strip() in ("", "0")
+
+
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, "").strip()
     if text and not text.isdecimal():

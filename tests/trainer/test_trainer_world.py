@@ -172,6 +172,26 @@ def pid_of(launcher: int, rank: int) -> int:
     raise AssertionError(f"no process of rank {rank} among {children}")
 
 
+@pytest.mark.parametrize(
+    ("variables", "speaks"),
+    [
+        ({"SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_RANK": "0"}, True),
+        ({"SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_RANK": "1"}, False),
+        ({"FINTTS_PROCESSES": "0"}, True),  # for which the trainer itself was refused
+    ],
+)
+def test_the_first_machine_has_the_last_word(
+    tmp_path: Path, variables: dict[str, str], *, speaks: bool
+) -> None:
+    run = start_run(tmp_path / "run", SECTIONS)
+    subprocess.run(
+        run.command("conclude", "--exit-code", "1"),
+        env=run.environment() | variables,
+        check=True,
+    )
+    assert (read_result(run.store, run.name) is not None) == speaks
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_dead_process_ends_the_job_which_can_go_on(tmp_path: Path, victim: int) -> None:
     run = start_run(tmp_path / "run", ENDLESS)
