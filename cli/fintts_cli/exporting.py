@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from fintts_store.os_errors import explained
 from fintts_store.restore import restore
 from fintts_store.store import TEMPORARY_PREFIX
 from fintts_trainer.base_files import CONFIG, DOCUMENTS, README
+from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE
+from fintts_trainer.shape import FISH, ModelShape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
     from fintts_trainer.licence import Licence
 
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_FILE)
 BASE_README = f"base_model_{README}"
 """the base model's own card, which would be in the way of the export's"""
 
@@ -85,6 +88,8 @@ class Export:
         there = export_record.find(target, origin)
         if there is not None:
             return Exported(target, there, was_there=True)
+        if self.format is Format.FISH:
+            self._refuse_other_family()
         with explained(target):
             make_directories(target.parent)
         with self._base_model(target.parent) as base_model, durable_directory(target) as folder:
@@ -93,6 +98,21 @@ class Export:
             _copy_documents(base_model, folder)
             written = export_record.describe(folder, origin, licence.identifier)
         return Exported(target, written, was_there=False)
+
+    def _refuse_other_family(self) -> None:
+        """Before gigabytes are fetched: config.json alone says it."""
+        key = self.record.base_model.prefix + CONFIG
+        try:
+            content: object = json.loads(self.store.get(key))
+        except (KeyNotFound, ValueError):
+            return  # whoever reads the whole model says what is wrong with it
+        family = ModelShape.load(content, key).family
+        if family != FISH:
+            raise CheckFailed(
+                f"{self.record.base_model.name} is of the family {family}, which cannot be "
+                "written in Fish Speech's format",
+                "--format peft exports the adapter of any model",
+            )
 
     def _fill(self, folder: Path, base_model: Path, licence: Licence) -> None:
         if self.format is Format.PEFT:

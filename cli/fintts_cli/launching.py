@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
 from fintts_cli.base_model_check import check_base_model
+from fintts_cli.begin_with import check_adapter
 from fintts_cli.bundle import Bundle, write_bundle
 from fintts_cli.estimating import estimate_run
 from fintts_cli.journal import JournalEntry
@@ -135,6 +136,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     settings = found.settings
     config = settings.run_config()
     check_base_model(config.base_model)
+    check_adapter(config)
     report = check_folder(config.data, ModelShape.read(config.base_model))
     report.refuse_problems()
     name = settings.name or run_start.make_name(config.data, now.date())

@@ -14,6 +14,9 @@ data: {data}
 # A Fish Speech model: a folder (config.json, weights, tokenizer), or a Hugging Face id such as
 # fishaudio/openaudio-s1-mini, which is downloaded here when a run begins.
 base_model: {base_model}
+# An adapter to begin with: a folder with PEFT's files, as `fintts cloud pull-checkpoints` writes
+# it, or a .ckpt of Fish Speech's own LoRA trainer; `lora` is what it was trained with.
+# initial_adapter: checkpoints/checkpoint-2800
 
 # The adapter: y = W x + (alpha / rank) B A x
 lora:

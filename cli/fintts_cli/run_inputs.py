@@ -1,4 +1,5 @@
-"""What a run reads, brought into the store once: the packed data set and the base model."""
+"""What a run reads, brought into the store once: the packed data set, the base model,
+and the adapter that it begins with."""
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING
 from fintts_cli.hub import origin_of
 from fintts_cli.views.units import counted, size
 from fintts_store import layout
-from fintts_store.records import BaseModelRef, DatasetRef, FileRef
+from fintts_store.records import AdapterRef, BaseModelRef, DatasetRef, FileRef
 from fintts_trainer.base_files import base_model_files
+from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_trainer.pack import pack_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fintts_store.store import Store
     from fintts_trainer.shape import ModelShape
@@ -43,30 +45,60 @@ def upload_dataset(
     )
 
 
-def upload_base_model(store: Store, folder: Path, tell: Callable[[str], None]) -> BaseModelRef:
-    """Puts the files of a folder that was checked under the digest of all of them, unless they are
-    there.
-
-    Raises:
-        StoreError: the store does not take them.
-    """
+def describe_base_model(folder: Path) -> BaseModelRef:
+    """The files of a folder that was checked, under the digest of all of them."""
     files = tuple(_file_ref(folder / name) for name in base_model_files(folder))
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name} {file.sha256}\n".encode())
-    prefix = layout.base_model_prefix(digest.hexdigest())
-    for file in files:
-        _put_once(
-            store, prefix + file.name, folder / file.name, f"the base model's {file.name}", tell
-        )
-    origin = origin_of(folder)
+    digest, origin = _digest_of(files), origin_of(folder)
     return BaseModelRef(
-        prefix=prefix,
-        digest=digest.hexdigest(),
+        prefix=layout.base_model_prefix(digest),
+        digest=digest,
         files=files,
         name=origin.repository if origin else folder.resolve().name,
         revision=origin.revision if origin else None,
     )
+
+
+def describe_adapter(folder: Path, source: Path) -> AdapterRef:
+    """PEFT's two files in a folder, under the digest of both.
+
+    Args:
+        source: what the user named, for people.
+    """
+    files = tuple(_file_ref(folder / name) for name in (ADAPTER_CONFIG, ADAPTER_FILE))
+    return AdapterRef(
+        name=source.resolve().name,
+        prefix=layout.adapter_prefix(_digest_of(files)),
+        weights_sha256=files[-1].sha256,
+        files=files,
+    )
+
+
+def upload_files(
+    store: Store,
+    reference: BaseModelRef | AdapterRef,
+    folder: Path,
+    what: str,
+    tell: Callable[[str], None],
+) -> None:
+    """Puts the files that were described into the store, unless they are there.
+
+    Args:
+        what: for people: `the base model`.
+
+    Raises:
+        StoreError: the store does not take them.
+    """
+    for file in reference.files:
+        of_what = f"{what}'s {file.name}"
+        _put_once(store, reference.prefix + file.name, folder / file.name, of_what, tell)
+
+
+def _digest_of(files: Iterable[FileRef]) -> str:
+    """SHA-256 of the names and the content of several files."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {file.sha256}\n".encode())
+    return digest.hexdigest()
 
 
 def _file_ref(path: Path) -> FileRef:

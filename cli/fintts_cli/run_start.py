@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 from pydantic import ValidationError
 
 from fintts_cli.base_model_check import check_base_model
+from fintts_cli.begin_with import adapter_folder, refuse_another_base
 from fintts_cli.errors import UsageProblem
-from fintts_cli.run_inputs import upload_base_model, upload_dataset
+from fintts_cli.run_inputs import (
+    describe_adapter,
+    describe_base_model,
+    upload_dataset,
+    upload_files,
+)
 from fintts_cli.run_view import FRESH_WITHIN
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.launch_plan import Terms
     from fintts_cli.run_view import RunView
-    from fintts_store.records import BaseModelRef, DatasetRef, Result
+    from fintts_store.records import AdapterRef, BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
     from fintts_trainer.config import Change
 
@@ -57,6 +63,7 @@ class Inputs:
 
     dataset: DatasetRef
     base_model: BaseModelRef
+    initial_adapter: AdapterRef | None = None
 
 
 def make_name(data: Path, today: date, token: str | None = None) -> str:
@@ -77,16 +84,25 @@ def existing_run(store: Store, name: str) -> RunRecord | None:
 
 
 def upload_inputs(store: Store, config: RunConfig, tell: Callable[[str], None]) -> Inputs:
-    """Brings data set and base model into the store, each once.
+    """Brings data set, base model and initial adapter into the store, each once.
 
     Raises:
-        TrainerError: data or base model cannot be trained with.
+        CliError, TrainerError: data, base model or adapter cannot be trained with.
         StoreError: the store does not take them.
     """
     check_base_model(config.base_model)
     shape = ModelShape.read(config.base_model)
-    dataset = upload_dataset(store, config.data, shape, tell)
-    return Inputs(dataset, upload_base_model(store, config.base_model, tell))
+    base_model = describe_base_model(config.base_model)
+    with adapter_folder(config) as folder:
+        adapter = None
+        if folder is not None and config.initial_adapter is not None:
+            refuse_another_base(folder, base_model)
+            adapter = describe_adapter(folder, config.initial_adapter)
+        dataset = upload_dataset(store, config.data, shape, tell)
+        upload_files(store, base_model, config.base_model, "the base model", tell)
+        if folder is not None and adapter is not None:
+            upload_files(store, adapter, folder, "the initial adapter", tell)
+    return Inputs(dataset, base_model, adapter)
 
 
 def refuse_changes(
@@ -145,17 +161,24 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     """The same for what lies in the folders: places may change, content may not.
 
     Raises:
-        UsageProblem: data set or base model are others than the run was begun with.
+        UsageProblem: data, base model or initial adapter are others than it was begun with.
     """
     data_differ = record.dataset.sha256 != inputs.dataset.sha256
     model_differs = record.base_model.digest != inputs.base_model.digest
     data = ["data: the content of the folder"] if data_differ else []
     model = ["base_model: the content of its files"] if model_differs else []
-    if data + model:
+    adapter_differs = _digest_of(record.initial_adapter) != _digest_of(inputs.initial_adapter)
+    adapter = ["initial_adapter: its weights"] if adapter_differs else []
+    others = data + model + adapter
+    if others:
         raise UsageProblem(
-            f"run {record.run} was begun with another configuration: {'; '.join(data + model)}",
+            f"run {record.run} was begun with another configuration: {'; '.join(others)}",
             f"take these back, or give a new {ANOTHER_NAME}",
         )
+
+
+def _digest_of(adapter: AdapterRef | None) -> str | None:
+    return adapter.weights_sha256 if adapter is not None else None
 
 
 def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) -> None:
@@ -250,6 +273,7 @@ def begin(
         config=config.model_dump(mode="json"),
         dataset=inputs.dataset,
         base_model=inputs.base_model,
+        initial_adapter=inputs.initial_adapter,
         price=PriceRef(
             hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of
         ),

@@ -34,7 +34,7 @@ OTHER_VARIABLES = frozenset(
 )
 """Variables that are read elsewhere, here or on the instance."""
 
-PATH_KEYS = frozenset({"data", "base_model", "store"})
+PATH_KEYS = frozenset({"data", "base_model", "initial_adapter", "store"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ class Settings(LaunchConfig):
 
     data: Path | None = None
     base_model: Annotated[Path | HubModel, BeforeValidator(_base_model)] | None = None
+    initial_adapter: Path | None = None
     lora: LoraConfig = LoraConfig()
     training: TrainingConfig = TrainingConfig()
     validation: ValidationConfig = ValidationConfig()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from fintts_trainer.config import LoraConfig
+
 FORWARDED = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
@@ -26,10 +28,10 @@ FORWARDED = {
 """A closed terminal is no reason to lose what was trained: the trainer saves and ends."""
 
 
-class MergeAnswer(BaseModel):
-    """What `python -m fintts_trainer merge` says on stdout."""
+class Answer(BaseModel):
+    """What `python -m fintts_trainer merge` and `… import-lora` say on stdout."""
 
-    merged: int = 0
+    done: int = 0
     error: str | None = None
     hint: str = ""
 
@@ -79,17 +81,34 @@ def merge(base_model: Path, adapter: Path, target: Path) -> None:
     Raises:
         CheckFailed: they do not go together, or the disk is full.
     """
-    folders = ["--base", str(base_model), "--adapter", str(adapter), "--to", str(target)]
+    _ask("merge", "--base", base_model, "--adapter", adapter, "--to", target)
+
+
+def import_lora(base_model: Path, checkpoint: Path, lora: LoraConfig, target: Path) -> None:
+    """Writes a LoRA of Fish Speech's trainer as PEFT's files, by the trainer.
+
+    Raises:
+        CheckFailed: it is none, or does not go with base model and `lora`.
+    """
+    section = lora.model_dump_json()
+    _ask(
+        "import-lora",
+        *("--base", base_model, "--checkpoint", checkpoint, "--lora", section, "--to", target),
+    )
+
+
+def _ask(command: str, *arguments: str | Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fintts_trainer", "merge", *folders],
+        [sys.executable, "-m", "fintts_trainer", command, *map(str, arguments)],
         stdout=subprocess.PIPE,
         check=False,
     )
     try:
-        answer = MergeAnswer.model_validate_json(done.stdout)
+        answer = Answer.model_validate_json(done.stdout)
     except ValidationError:
         raise CheckFailed(
-            f"merging failed with exit code {done.returncode}", "what went wrong stands above"
+            f"the trainer's {command} failed with exit code {done.returncode}",
+            "what went wrong stands above",
         ) from None
     if answer.error is not None:
         raise CheckFailed(answer.error, answer.hint)

@@ -1,6 +1,7 @@
 """The instance's entry: `python -m fintts_trainer run`, then `… conclude --exit-code N`.
 
-On the laptop `fintts export` calls `… merge`.
+On the laptop `fintts export` calls `… merge`, and a run that begins with a LoRA of Fish Speech's
+trainer `… import-lora`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
 
     A process of several that lost another one ends with 76, which only the launcher sees.
     """
+    options = _parser().parse_args(arguments)
+    try:
+        return _do(options)
+    except (TrainerError, CostError, StoreError) as error:
+        return _complain(error.message, error.hint, _exit_code(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # a fault of ours: the details are kept, the sentence is shown
+        return _complain(*_unforeseen(error), FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fintts_trainer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="train the run that the environment names")
@@ -42,20 +55,22 @@ def main(arguments: list[str] | None = None) -> int:
     merge = commands.add_parser("merge", help="write a base model with an adapter folded into it")
     for name in ("--base", "--adapter", "--to"):
         merge.add_argument(name, type=Path, required=True, metavar="DIR")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "merge":
-            return _merge(options.base, options.adapter, options.to)
-        job = Job.from_environment()
-        if options.command == "conclude":
-            return _conclude(job, options.exit_code) if is_first_machine() else DONE
-        return _run(job) if "RANK" in os.environ else _lead(job, Team.from_environment())
-    except (TrainerError, CostError, StoreError) as error:
-        return _complain(error.message, error.hint, _exit_code(error))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as error:  # a fault of ours: the details are kept, the sentence is shown
-        return _complain(*_unforeseen(error), FAILED)
+    lora = commands.add_parser("import-lora", help="turn a .ckpt of Fish Speech into PEFT's files")
+    for name in ("--base", "--checkpoint", "--to"):
+        lora.add_argument(name, type=Path, required=True, metavar="PATH")
+    lora.add_argument("--lora", required=True, metavar="JSON", help="the run's lora section")
+    return parser
+
+
+def _do(options: argparse.Namespace) -> int:
+    if options.command == "merge":
+        return _merge(options.base, options.adapter, options.to)
+    if options.command == "import-lora":
+        return _import_lora(options.base, options.checkpoint, options.lora, options.to)
+    job = Job.from_environment()
+    if options.command == "conclude":
+        return _conclude(job, options.exit_code) if is_first_machine() else DONE
+    return _run(job) if "RANK" in os.environ else _lead(job, Team.from_environment())
 
 
 def _exit_code(error: Exception) -> int:
@@ -87,6 +102,8 @@ def _keep(error: Exception) -> str:
 def _run(job: Job) -> int:
     # Whoever opens the run's files in the store must not be able to make this process phone home.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # It warns of what its own defaults for CSM say; what is wrong with a folder we say ourselves.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from fintts_store.records import StopReason
     from fintts_trainer.preemption import Preemption
 
@@ -118,9 +135,20 @@ def _lead(job: Job, team: Team) -> int:
 
 def _merge(base: Path, adapter: Path, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from fintts_trainer.export import main as export
+    from fintts_trainer.answering import answer
+    from fintts_trainer.export import merge_folders
 
-    return export(base, adapter, target)
+    return answer(lambda: merge_folders(base, adapter, target))
+
+
+def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from fintts_trainer.answering import answer
+    from fintts_trainer.config import LoraConfig
+    from fintts_trainer.export import import_lora
+
+    config = LoraConfig.model_validate_json(lora)
+    return answer(lambda: import_lora(base, checkpoint, config, target))
 
 
 def _conclude(job: Job, exit_code: int) -> int:

@@ -22,9 +22,10 @@ from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
 from fintts_trainer.families import open_base
 from fintts_trainer.feed import Feed
-from fintts_trainer.job import fetch_base_model, fetch_dataset
+from fintts_trainer.initial_adapter import check_initial_adapter
+from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_adapter
 from fintts_trainer.lineage import refuse_another_configuration
-from fintts_trainer.lora import add_adapter, trainable
+from fintts_trainer.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
 from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
@@ -98,7 +99,15 @@ class Bench:
             "position": step_in_epoch * self.schedule.samples_per_step,
             "rng": random_states,
         }
-        write_checkpoint(folder, self.model, self.optimizer, state, self.config, position)
+        write_checkpoint(
+            folder,
+            self.model,
+            self.optimizer,
+            state,
+            self.config,
+            position,
+            base_digest=self.desk.record.base_model.digest,
+        )
 
 
 def set_up(desk: Desk, world: World) -> Bench:
@@ -137,6 +146,8 @@ def _build(desk: Desk, world: World) -> Bench:
         base_name=desk.record.base_model.name,
         seed=config.training.seed,
     )
+    if desk.record.initial_adapter is not None:
+        _begin_with_adapter(desk, base, model)
     if config.training.gradient_checkpointing:
         recompute_layers(model)
     model.to(device)
@@ -170,6 +181,13 @@ def _build(desk: Desk, world: World) -> Bench:
         step_clock=StepClock(device),
         peak_flops=_peak_of(desk, world, dtype),
     )
+
+
+def _begin_with_adapter(desk: Desk, base: BaseModel, model: PeftModel) -> None:
+    """The weights of another run's adapter, or of one that was imported, instead of B = 0."""
+    folder = fetch_initial_adapter(desk.job.store, desk.record, desk.job.workspace)
+    check_initial_adapter(folder, base.shape, desk.config.lora)
+    read_adapter(model, folder)
 
 
 def _where(world: World) -> str:
@@ -297,7 +315,7 @@ def _say_skipped(name: CommitName, error: StoreError) -> None:
 
 
 def _look_before(bench: Bench) -> None:
-    """The validation loss of the base model alone: what the adapter has to beat."""
+    """The validation loss of what the run begins with: what training has to beat."""
     means = bench.evaluate()
     bench.state.initial_validation = means
     bench.desk.add_metrics(0, "validation", means)

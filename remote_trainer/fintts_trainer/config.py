@@ -37,6 +37,10 @@ Not the adapter's shape and scale, nor what says which samples a step reads and 
 nor what makes losses before and after incomparable (precision, the monitored value)."""
 
 
+PLACES = {"data", "base_model", "initial_adapter"}
+"""The inputs: run.json says by digest what they are, so where they lie does not count."""
+
+
 class Change(NamedTuple):
     """A field in which two configurations differ."""
 
@@ -153,6 +157,8 @@ class RunConfig(Section):
 
     data: Path
     base_model: Path
+    initial_adapter: Path | None = None
+    """an adapter to begin with instead of none; where it lies on the laptop"""
     lora: LoraConfig = LoraConfig()
     training: TrainingConfig = TrainingConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -160,15 +166,15 @@ class RunConfig(Section):
     checkpoints: CheckpointConfig = CheckpointConfig()
 
     def digest(self) -> str:
-        """SHA-256 of what the result depends on: the places of data and model do not count."""
-        content = self.model_dump(mode="json", exclude={"data", "base_model"})
+        """SHA-256 of what the result depends on: the places of the inputs do not count."""
+        content = self.model_dump(mode="json", exclude=PLACES)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: RunConfig) -> list[Change]:
         """Each field that differs; places do not count."""
-        mine = _flat(self.model_dump(mode="json", exclude={"data", "base_model"}))
-        theirs = _flat(other.model_dump(mode="json", exclude={"data", "base_model"}))
+        mine = _flat(self.model_dump(mode="json", exclude=PLACES))
+        theirs = _flat(other.model_dump(mode="json", exclude=PLACES))
         return [
             Change(key, mine[key], theirs[key]) for key in sorted(mine) if mine[key] != theirs[key]
         ]

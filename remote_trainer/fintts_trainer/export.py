@@ -1,19 +1,19 @@
-"""Export in a process of its own: one JSON document on stdout says how it went."""
+"""What Fish Speech's own tools read and write: a merged model, and a LoRA of its trainer."""
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
-from fintts_store.errors import StoreError
-from fintts_trainer.errors import BaseModelProblem, TrainerError
+from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.families.fish.merge import merge
+from fintts_trainer.families.fish.reference_lora import import_reference_lora
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fintts_trainer.config import LoraConfig
 
 
 def merge_folders(base_folder: Path, adapter: Path, target: Path) -> int:
@@ -32,11 +32,17 @@ def merge_folders(base_folder: Path, adapter: Path, target: Path) -> int:
     return merge(base, adapter, target)
 
 
-def main(base_folder: Path, adapter: Path, target: Path) -> int:
-    """Says on stdout how many matrices were merged, or the error; returns 0 or 1."""
-    try:
-        answer: dict[str, object] = {"merged": merge_folders(base_folder, adapter, target)}
-    except (TrainerError, StoreError) as error:
-        answer = {"error": error.message, "hint": error.hint}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    return 1 if "error" in answer else 0
+def import_lora(base_folder: Path, checkpoint: Path, lora: LoraConfig, target: Path) -> int:
+    """Writes a LoRA of Fish Speech's trainer as PEFT's files into `target`; its parameters.
+
+    Raises:
+        BaseModelProblem: the base model is of another family, or does not go with the adapter.
+    """
+    base = open_base(base_folder)
+    if not isinstance(base, FishBase):
+        raise BaseModelProblem(
+            f"{checkpoint} is a checkpoint of Fish Speech's trainer, but {base_folder} holds a "
+            f"model of the family {base.shape.family}",
+            "set base_model to the model that it was trained on",
+        )
+    return import_reference_lora(base, checkpoint, lora, target)

@@ -15,9 +15,9 @@ from fintts_store.opening import open_store
 from fintts_trainer.errors import NoRun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from fintts_store.records import RunRecord
+    from fintts_store.records import FileRef, RunRecord
     from fintts_store.store import Store
 
 CLAIM_FILE, TROUBLE_FILE = "claim", "trouble"
@@ -89,10 +89,22 @@ def fetch_dataset(store: Store, record: RunRecord, workspace: Path) -> Path:
     return target
 
 
+def fetch_initial_adapter(store: Store, record: RunRecord, workspace: Path) -> Path:
+    """Brings the adapter that the run begins with here, verified; returns its folder."""
+    folder = workspace / "initial_adapter"
+    if record.initial_adapter is not None:
+        _fetch_files(store, record.initial_adapter.prefix, record.initial_adapter.files, folder)
+    return folder
+
+
 def fetch_base_model(store: Store, record: RunRecord, workspace: Path) -> Path:
     """Brings the base model's files here, each verified; returns their folder."""
     folder = workspace / "base_model"
-    with alone_in(folder):  # of several processes on one instance the first one fetches
-        for file in record.base_model.files:
-            fetch(store, record.base_model.prefix + file.name, folder / file.name, file.sha256)
+    _fetch_files(store, record.base_model.prefix, record.base_model.files, folder)
     return folder
+
+
+def _fetch_files(store: Store, prefix: str, files: Iterable[FileRef], folder: Path) -> None:
+    with alone_in(folder):  # of several processes on one instance the first one fetches
+        for file in files:
+            fetch(store, prefix + file.name, folder / file.name, file.sha256)

@@ -11,16 +11,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.initial_adapter import ADAPTER_FILE, BASE_DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from peft import PeftConfig
     from torch import Tensor, nn
 
     from fintts_trainer.config import LoraConfig, Target
-
-ADAPTER_FILE = "adapter_model.safetensors"
 
 
 def add_adapter(
@@ -58,15 +58,29 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def write_adapter(model: PeftModel, folder: Path) -> None:
+def write_adapter(model: PeftModel, folder: Path, base_digest: str | None = None) -> None:
     """Writes adapter_model.safetensors and adapter_config.json.
 
     `save_embedding_layers=False`: PEFT would add whole embedding matrices to the adapter.
+
+    Args:
+        base_digest: of the base model, for whoever begins another run with this adapter.
     """
     weights: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
     contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-    save_file(contiguous, str(folder / ADAPTER_FILE), metadata={"format": "pt"})
-    config = model.peft_config["default"]
+    said = {} if base_digest is None else {BASE_DIGEST: base_digest}
+    save_adapter(contiguous, model.peft_config["default"], folder, said)
+
+
+def save_adapter(
+    weights: Mapping[str, Tensor],
+    config: PeftConfig,
+    folder: Path,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """The two files from weights that are named as PEFT names them."""
+    said = {"format": "pt", **(metadata or {})}
+    save_file(dict(weights), str(folder / ADAPTER_FILE), metadata=said)
     training = config.inference_mode
     config.inference_mode = True  # as PEFT saves it: who opens the adapter wants to use it
     try:

@@ -64,9 +64,11 @@ def write_checkpoint(
     state: LoopState,
     config: RunConfig,
     position: dict[str, object],
+    *,
+    base_digest: str,
 ) -> None:
     """Writes the four files of a checkpoint into an empty folder."""
-    write_adapter(model, folder)
+    write_adapter(model, folder, base_digest)
     save_file(_optimizer_tensors(model, optimizer), str(folder / OPTIMIZER_FILE))
     content = {
         "loop": state.to_json(),

@@ -2,6 +2,7 @@
 
     datasets/<sha256>.safetensors             packed data, written once
     base_models/<digest>/<file>               a base model's folder, written once
+    adapters/<digest>/<file>                  an adapter that runs begin with, written once
     runs/<run>/run.json                       what was asked; never changed
     runs/<run>/revisions/<number>.json        a changed configuration; the highest counts
     runs/<run>/status.json                    heartbeat; overwritten
@@ -50,6 +51,11 @@ def dataset_key(sha256: str) -> str:
 def base_model_prefix(digest: str) -> str:
     """Where the files of a base model lie."""
     return f"base_models/{digest}/"
+
+
+def adapter_prefix(digest: str) -> str:
+    """Where the files of an adapter lie that runs begin with."""
+    return f"adapters/{digest}/"
 
 
 def run_prefix(run: str) -> str:

@@ -111,6 +111,16 @@ class BaseModelRef(Record):
     """the commit at Hugging Face, where the files are from there"""
 
 
+class AdapterRef(Record):
+    """The adapter that a run begins with."""
+
+    name: str
+    prefix: str
+    weights_sha256: str
+    """says whether two are the same: PEFT writes its configuration in no fixed order"""
+    files: tuple[FileRef, ...]
+
+
 class PriceRef(Record):
     """The price that the estimate was made with, frozen."""
 
@@ -129,6 +139,7 @@ class RunRecord(Record):
     config: dict[str, JsonValue]
     dataset: DatasetRef
     base_model: BaseModelRef
+    initial_adapter: AdapterRef | None = None
     price: PriceRef
     budget_usd: Decimal | None = None
     deadline_at: AwareDatetime

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.run_inputs import upload_base_model
+from fintts_cli.run_inputs import describe_base_model, upload_files
 from fintts_store.directory import DirectoryStore
 from fintts_trainer.base_files import INDEX
 from tiny_run import TINY
@@ -21,7 +21,9 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 def upload(store: DirectoryStore, folder: Path) -> list[str]:
     told: list[str] = []
-    reference = upload_base_model(store, folder, told.append)
+    reference = describe_base_model(folder)
+    upload_files(store, reference, folder, "the base model", told.append)
+    assert told[0].startswith(f"uploading the base model's {reference.files[0].name}, ")
     names = [file.name for file in reference.files]
     assert [entry.key for entry in store.list(reference.prefix)] == sorted(
         reference.prefix + name for name in names
@@ -37,9 +39,9 @@ def test_a_folder_of_several_files_is_uploaded_whole(store: DirectoryStore, tmp_
     assert upload(store, folder) == sorted(expected)
 
 
-def test_a_licence_makes_it_another_upload(store: DirectoryStore, tmp_path: Path) -> None:
+def test_a_licence_makes_it_another_upload(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(TINY, tmp_path / "base"))
-    bare = upload_base_model(store, folder, lambda _: None)
+    bare = describe_base_model(folder)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
-    assert upload_base_model(store, folder, lambda _: None).digest != bare.digest
+    assert describe_base_model(folder).digest != bare.digest
     assert len(bare.files) == 4

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fintts_cli.run_inputs import upload_base_model
+from fintts_cli.run_inputs import describe_base_model, upload_files
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer
 from fintts_store.directory import DirectoryStore
@@ -22,7 +22,8 @@ VALUES: dict[int, float | None] = {100: 4.0, 200: 5.0}
 def write_run(store: DirectoryStore, base_folder: Path, folder: Path, run: str = "mine") -> None:
     """A run with the checkpoints of VALUES; each holds PEFT's files and an optimizer's."""
     base = FishFamily().open(base_folder)
-    reference = upload_base_model(store, base_folder, lambda _: None)
+    reference = describe_base_model(base_folder)
+    upload_files(store, reference, base_folder, "the base model", lambda _: None)
     create_run(store, record(run=run, base_model=reference))
     committer = Committer(store, run, take_claim(store, run, "test"), keep_last=5, keep_best=True)
     for step, value in VALUES.items():

@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
+from pathlib import Path
 
-from fintts_trainer.families.fish import FishBase
+import torch
+from safetensors.torch import save_file
+
+from fintts_trainer.base_files import CONFIG, PICKLED, SAFETENSORS
+from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weight_files import read_state_dict
-from fintts_trainer.families.fish.weights import load_into
+from fintts_trainer.families.fish.weights import load_into, to_fish
+from fintts_trainer.shape import ModelShape
+from tiny_run import TINY
+
+
+def write_fish(folder: Path, dtype: torch.dtype, **changes: object) -> FishBase:
+    """The tiny model with other sizes, and random weights that make them matter."""
+    shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns(PICKLED, "expected*"))
+    config = json.loads((TINY / CONFIG).read_text()) | changes
+    (folder / CONFIG).write_text(json.dumps(config))
+    shape = ModelShape.read(folder)
+    with torch.device("meta"):
+        wanted = DualAR(shape, 0, shape.codebook_size - 1).state_dict()
+    generator = torch.Generator().manual_seed(1)
+    ours = {
+        name: torch.ones(one.shape, dtype=dtype)
+        if one.dim() == 1
+        else (0.1 * torch.randn(one.shape, generator=generator)).to(dtype)
+        for name, one in wanted.items()
+    }
+    save_file(to_fish(ours, shape), folder / SAFETENSORS, metadata={"format": "pt"})
+    return FishFamily().open(folder)
 
 
 def tied(base: FishBase) -> DualAR:

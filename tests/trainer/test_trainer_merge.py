@@ -14,16 +14,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fintts_store.errors import StoreFull
+from fintts_trainer.answering import answer
 from fintts_trainer.base_files import INDEX, base_model_files, weight_files
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.export import main as answer
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.weight_files import read_state_dict
-from fintts_trainer.lora import ADAPTER_FILE, add_adapter, open_adapter, write_adapter
+from fintts_trainer.initial_adapter import ADAPTER_FILE
+from fintts_trainer.lora import add_adapter, open_adapter, write_adapter
 from tiny_csm import write_tiny_csm
 from tiny_export import write_random_adapter
 from tiny_run import TINY
@@ -235,11 +236,11 @@ def test_the_process_answers_with_one_document(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     linears = 7 * 3 + 7 * 2
-    assert json.loads(done.stdout) == {"merged": linears + 3 + 2}
+    assert json.loads(done.stdout) == {"done": linears + 3 + 2}
 
 
 def test_an_error_is_one_document_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(tmp_path / "none", tmp_path, tmp_path) == 1
+    assert answer(lambda: merge_folders(tmp_path / "none", tmp_path, tmp_path)) == 1
     assert "there is no base model folder" in json.loads(capsys.readouterr().out)["error"]
 
 

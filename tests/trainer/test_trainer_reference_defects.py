@@ -1,24 +1,41 @@
-"""Each defect of the reference trainer that concerns the model, by its name (see FISH.md)."""
+"""Each defect of the reference trainer, by its name: what it does wrong does not happen here."""
 
 from __future__ import annotations
 
 import dataclasses
+import random
+import re
+import signal
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from peft import PeftModel
 from torch import Tensor
 
+from fintts_store.runs import read_metrics
+from fintts_trainer import bench
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import TARGETS, FishBase
 from fintts_trainer.families.fish.model import DualAR
+from fintts_trainer.feed import Feed
 from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
+from fintts_trainer.preemption import Preemption
 from fintts_trainer.recompute import recompute_layers
+from fintts_trainer.train import train
+from tiny_export import write_random_adapter
 from tiny_fish import tied
+from tiny_run import start_run
 
 
 def adapted(model: DualAR, config: LoraConfig | None = None) -> PeftModel:
@@ -158,6 +175,96 @@ def test_resume_raises_on_stripped_weights(base: FishBase, tmp_path: Path) -> No
     read_adapter(resumed, tmp_path)
     mine, theirs = trainable(model), trainable(resumed)
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_merge_re_creates_the_base_and_only_warns_when_nothing_changed(
+    base: FishBase, tmp_path: Path
+) -> None:
+    (tmp_path / "merged").mkdir()
+    nothing = add_adapter(base.load(torch.float32), TARGETS, LoraConfig(), base_name="t", seed=1)
+    (tmp_path / "nothing").mkdir()
+    write_adapter(nothing, tmp_path / "nothing")
+    with pytest.raises(BaseModelProblem, match="changes nothing of the base model"):
+        merge_folders(base.folder, tmp_path / "nothing", tmp_path / "merged")
+    assert not list((tmp_path / "merged").iterdir())
+
+    write_random_adapter(base, tmp_path / "adapter", LoraConfig(targets=("attention",)))
+    merge_folders(base.folder, tmp_path / "adapter", tmp_path / "merged")
+    before = torch.load(base.folder / "model.pth", weights_only=True)
+    after = torch.load(tmp_path / "merged" / "model.pth", weights_only=True)
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {key for key in before if re.search(r"\.(wqkv|wo)\.weight$", key)}
+
+
+QUICK: dict[str, dict[str, Any]] = {
+    "training": {"max_steps": 12, "learning_rate": 1e-3},  # 5 steps an epoch
+    "validation": {"every": 4, "fraction": 0.2},
+    "checkpoints": {"every": 12},
+}
+
+
+def test_validation_on_the_training_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds: list[Feed] = []
+
+    class Noting(Feed):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            feeds.append(self)
+
+    monkeypatch.setattr(bench, "Feed", Noting)
+    train(start_run(tmp_path, QUICK).job(), Preemption())
+    feed = feeds[-1]
+    trained_on = utterances(b for step in feed.steps(0, 12) for b in step.batches)
+    held_out = utterances(feed.validation())
+    assert len(trained_on) + len(held_out) == 40
+    assert len(held_out) > 0
+    assert not trained_on & held_out
+
+
+def utterances(batches: Iterable[Batch]) -> set[bytes]:
+    """Each sample without its padding."""
+    found: set[bytes] = set()
+    for batch in batches:
+        for sample in batch.inputs:
+            width = int((sample[0] != 0).nonzero().max()) + 1
+            found.add(sample[:, :width].numpy().tobytes())
+    return found
+
+
+def test_95_percent_of_tokenisation_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    encode = FishBase.encode
+
+    def counting(self: FishBase, text: str, codes: npt.NDArray[np.int64]) -> Example:
+        texts.append(text)
+        return encode(self, text, codes)
+
+    monkeypatch.setattr(FishBase, "encode", counting)
+    run = start_run(tmp_path, QUICK)
+    leave = Preemption()
+    leave.signal = signal.SIGTERM
+    assert train(run.job(), leave) is None, "a first start, which is preempted"
+    assert train(run.job(), Preemption()) is not None, "12 steps of 8, and 4 times 8 held out"
+    counted = Counter(text for text in texts if text)
+    assert set(counted.values()) == {1}
+    assert len(counted) == 40
+
+
+def test_unseeded_sampling(tmp_path: Path) -> None:
+    def losses(name: str, seed: int, noise: int) -> list[float]:
+        random.seed(noise)
+        np.random.seed(noise)
+        torch.manual_seed(noise)
+        sections = {**QUICK, "training": {**QUICK["training"], "seed": seed}}
+        run = start_run(tmp_path / name, sections)
+        train(run.job(), Preemption())
+        return [row.values["loss"] for row in read_metrics(run.store, run.name)]
+
+    first = losses("first", seed=1, noise=1)
+    assert losses("again", seed=1, noise=2) == first
+    assert losses("other", seed=2, noise=1)[1:] != first[1:]
 
 
 def test_no_dense_mask_is_made(

@@ -60,7 +60,7 @@ class CsmBase:
             BaseModelProblem: weights are missing, unexpected or misshapen.
         """
         model = build(self.folder / "config.json")
-        state = read_state_dict(self.folder, self.config)
+        state = read_state_dict(self.folder)
         load_into(model, state, tied=self.config.tie_codebooks_embeddings)
         model.to(dtype).requires_grad_(requires_grad=False)
         model.add_tables()

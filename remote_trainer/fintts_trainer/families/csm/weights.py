@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from fintts_trainer.base_files import SAFETENSORS, weight_files
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import read_json
+from fintts_trainer.shape import AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -16,43 +16,29 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from fintts_trainer.csm_config import CsmConfigFile
     from fintts_trainer.families.csm.model import CsmDualAR
 
 StateDict = dict[str, "Tensor"]
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 CODEC = "codec_model."
 BACKBONE_AUDIO = "backbone_model.embed_tokens.embed_audio_tokens.weight"
 DEPTH_AUDIO = "depth_decoder.model.embed_tokens.weight"
 
 
-class IndexFile(BaseModel):
-    """model.safetensors.index.json: which file holds which weight."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    weight_map: dict[str, str]
-
-
-def read_state_dict(folder: Path, config: CsmConfigFile) -> StateDict:
+def read_state_dict(folder: Path) -> StateDict:
     """All weights but the codec's, which training has no use for.
 
     Raises:
         BaseModelProblem: a file is missing or damaged.
     """
     state: StateDict = {}
-    for name in _files(folder, config.transformers_weights):
+    for name in _files(folder):
         try:
             with safe_open(folder / name, framework="pt") as file:
                 keys = [key for key in file.keys() if not key.startswith(CODEC)]  # noqa: SIM118
                 state |= {key: file.get_tensor(key) for key in keys}
-        except FileNotFoundError:
-            raise BaseModelProblem(f"the base model folder {folder} has no {name}") from None
         except (OSError, SafetensorError) as error:
-            raise BaseModelProblem(
-                f"{folder / name} cannot be read: {error}", "download the base model again"
-            ) from None
+            raise BaseModelProblem(f"{folder / name} cannot be read: {error}", AGAIN) from None
     return state
 
 
@@ -79,31 +65,15 @@ def load_into(model: CsmDualAR, state: StateDict, *, tied: bool) -> None:
         model.tie_audio_embeddings()
 
 
-def _files(folder: Path, named: str | None) -> list[str]:
-    """The weights' files, in the order in which transformers looks for them."""
-    candidates = [named] if named else [SINGLE, INDEX]
-    _refuse_outside(folder, candidates)
-    found = next((name for name in candidates if (folder / name).is_file()), None)
-    if found is None:
+def _files(folder: Path) -> tuple[str, ...]:
+    """The weights' files; Fish Speech's model.pth is no CSM."""
+    names = weight_files(folder)
+    if any(not name.endswith(".safetensors") for name in names):
         raise BaseModelProblem(
-            f"the base model folder {folder} has no {' and no '.join(candidates)}",
+            f"the base model folder {folder} has no {SAFETENSORS}, only {', '.join(names)}",
             "give a CSM folder of transformers' with its weights as safetensors",
         )
-    if not found.endswith(".index.json"):
-        return [found]
-    try:
-        where = IndexFile.model_validate(read_json(folder / found)).weight_map
-    except ValidationError:
-        raise BaseModelProblem(f"{folder / found} is not a table of weights and files") from None
-    names = sorted(set(where.values()))
-    _refuse_outside(folder, names)
     return names
-
-
-def _refuse_outside(folder: Path, names: list[str]) -> None:
-    for name in names:
-        if "/" in name or "\\" in name:
-            raise BaseModelProblem(f"{folder} names weights outside of the folder: {name}")
 
 
 def _with_tied(state: StateDict) -> StateDict:

@@ -104,11 +104,9 @@ def from_fish(state: StateDict, shape: ModelShape) -> StateDict:
     """
     state = _plain(state, shape)
     ours: StateDict = {ours: state[fish] for fish, ours in ENDS.items() if fish in state}
-    for fish, own, stack in _layers(shape):
-        q, k, v = torch.split(state[fish + FUSED], _fused_sizes(stack))
-        ours[own + APART[0]] = _to_halves(q, stack.head_dim)
-        ours[own + APART[1]] = _to_halves(k, stack.head_dim)
-        ours[own + APART[2]] = v
+    for fish, own, stack in layers_of(shape):
+        parts = split_fused(state[fish + FUSED], stack)
+        ours |= {own + name: part for name, part in zip(APART, parts, strict=True)}
         ours |= {own + b: state[fish + a] for a, b in IN_A_LAYER.items()}
         if stack.qk_norm:
             norms = ROTATED_NORMS.items()
@@ -119,7 +117,7 @@ def from_fish(state: StateDict, shape: ModelShape) -> StateDict:
 def to_fish(ours: StateDict, shape: ModelShape, spelling: Spelling = PLAIN) -> StateDict:
     """Fish's state dict from ours: the inverse of `from_fish`, bit for bit."""
     state: StateDict = {fish: ours[own] for fish, own in ENDS.items() if own in ours}
-    for fish, own, stack in _layers(shape):
+    for fish, own, stack in layers_of(shape):
         q, k, v = (ours[own + name] for name in APART)
         rotated = [_to_pairs(q, stack.head_dim), _to_pairs(k, stack.head_dim)]
         state[fish + FUSED] = torch.cat([*rotated, v])
@@ -130,7 +128,7 @@ def to_fish(ours: StateDict, shape: ModelShape, spelling: Spelling = PLAIN) -> S
     return {spelling.of(key): weight for key, weight in state.items()}
 
 
-def _layers(shape: ModelShape) -> Iterator[tuple[str, str, StackShape]]:
+def layers_of(shape: ModelShape) -> Iterator[tuple[str, str, StackShape]]:
     """(Fish's prefix, our prefix, stack) of each layer."""
     for index in range(shape.slow.layers):
         yield f"layers.{index}.", f"slow.layers.{index}.", shape.slow
@@ -144,7 +142,7 @@ def _expected_keys(shape: ModelShape) -> set[str]:
         keys.discard("output.weight")
     if shape.slow.dim == shape.fast.dim:
         keys -= {"fast_project_in.weight", "fast_project_in.bias"}
-    for prefix, _, stack in _layers(shape):
+    for prefix, _, stack in layers_of(shape):
         names = [FUSED, *IN_A_LAYER, *(ROTATED_NORMS if stack.qk_norm else ())]
         keys |= {prefix + name for name in names}
     return keys
@@ -169,9 +167,11 @@ def _plain(state: StateDict, shape: ModelShape) -> StateDict:
     return {key: state[name] for key, name in names.items()}
 
 
-def _fused_sizes(stack: StackShape) -> list[int]:
+def split_fused(rows: Tensor, stack: StackShape) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of Fish's fused matrix, [query + key + value, …] → each alone, rotated as ours are."""
     kv = stack.kv_heads * stack.head_dim
-    return [stack.heads * stack.head_dim, kv, kv]
+    q, k, v = torch.split(rows, [stack.heads * stack.head_dim, kv, kv])
+    return _to_halves(q, stack.head_dim), _to_halves(k, stack.head_dim), v
 
 
 def _to_halves(rows: Tensor, head_dim: int) -> Tensor:

@@ -1,0 +1,236 @@
+"""A LoRA of Fish Speech's own trainer, turned into PEFT's files.
+
+Its trainer (PyTorch Lightning with loralib) leaves a `.ckpt` with `lora_A` [rank, inputs] and
+`lora_B` [outputs, rank] of each matrix: y = W x + (alpha / rank) B A x, as PEFT has it. Query, key
+and value are one matrix there. The rows of W are the rows of B, so that matrix' B is cut and its
+rows permuted as W's are, and its A serves all three: nothing is approximated.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import torch
+from peft import LoraConfig as PeftLoraConfig
+
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.families.fish.merge import PEFT_PREFIX
+from fintts_trainer.families.fish.weights import (
+    APART,
+    ENDS,
+    FUSED,
+    IN_A_LAYER,
+    layers_of,
+    split_fused,
+)
+from fintts_trainer.lora import save_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from fintts_trainer.config import LoraConfig, Target
+    from fintts_trainer.families.fish import FishBase
+    from fintts_trainer.families.fish.weight_files import StateDict
+    from fintts_trainer.shape import ModelShape, StackShape
+
+WEIGHT, LORA_A, LORA_B = ".weight", ".lora_A", ".lora_B"
+LIGHTNING_PREFIX = "model."
+EMBEDDINGS = ("embeddings", "codebook_embeddings", "fast_embeddings")
+HEADS = ("output", "fast_output")
+MLP = ("feed_forward.w1", "feed_forward.w3", "feed_forward.w2")
+"""gate, up, down: the order of `StackShape.linears`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A matrix that the reference trainer adapts.
+
+    Attributes:
+        name: Fish Speech's.
+        ours: our modules with its rows; three for query, key and value.
+        stack: whose heads the rows of query and key are of; None where they are as ours.
+    """
+
+    target: Target
+    name: str
+    ours: tuple[str, ...]
+    inputs: int
+    outputs: int
+    stack: StackShape | None = None
+
+
+def import_reference_lora(base: FishBase, checkpoint: Path, lora: LoraConfig, target: Path) -> int:
+    """Writes the adapter in `checkpoint` into the folder `target`; returns its parameters.
+
+    Args:
+        lora: rank and targets must be those of the checkpoint; alpha is not in it, and is taken
+            from here.
+
+    Raises:
+        BaseModelProblem: the file holds no such adapter, or one of other matrices, of another
+            rank or another base model.
+    """
+    pairs = _pairs(checkpoint)
+    matrices = list(_matrices(base.shape))
+    _refuse_unknown(checkpoint, pairs, matrices)
+    _refuse_other_targets(checkpoint, pairs, matrices, lora)
+    weights: StateDict = {}
+    for matrix in (one for one in matrices if one.target in lora.targets):
+        a, b = pairs[matrix.name]
+        _refuse_misshapen(checkpoint, matrix, a, b, lora.rank)
+        weights |= _in_peft(matrix, a.float(), b.float())
+    config = PeftLoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=[name for one in lora.targets for name in base.targets[one]],
+        base_model_name_or_path=base.folder.name,
+    )
+    save_adapter(weights, config, target)
+    return sum(weight.numel() for weight in weights.values())
+
+
+def _pairs(checkpoint: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """(A, B) of each adapted matrix, by Fish Speech's name for it."""
+    state = {
+        key.removeprefix(LIGHTNING_PREFIX): value
+        for key, value in _state_dict(checkpoint).items()
+        if key.endswith((LORA_A, LORA_B))
+    }
+    names = {key.removesuffix(LORA_A).removesuffix(LORA_B) for key in state}
+    if not names:
+        raise BaseModelProblem(
+            f"{checkpoint} holds no LoRA: none of its weights is called lora_A or lora_B",
+            "give the .ckpt that Fish Speech's trainer wrote with its LoRA configuration",
+        )
+    for name in sorted(names):
+        if name + LORA_A not in state or name + LORA_B not in state:
+            raise BaseModelProblem(f"{checkpoint} has half an adapter of {name}: {_again()}")
+    return {name: (state[name + LORA_A], state[name + LORA_B]) for name in names}
+
+
+def _state_dict(checkpoint: Path) -> Mapping[str, Tensor]:
+    """The weights of a Lightning checkpoint, or of a bare state dict; nothing else is unpickled."""
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        raise BaseModelProblem(
+            f"{checkpoint} holds more than numbers, and is not opened: that could run code",
+            "where it was trained, save torch.load(FILE)['state_dict'] alone with torch.save",
+        ) from None
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BaseModelProblem(f"{checkpoint} cannot be read: {sentence}", _again()) from None
+    state: object = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise BaseModelProblem(f"{checkpoint} holds no table of weights", _again())
+    return {
+        key: value
+        for key, value in state.items()
+        if isinstance(key, str) and isinstance(value, torch.Tensor)
+    }
+
+
+def _again() -> str:
+    return "copy it again from where it was trained"
+
+
+def _matrices(shape: ModelShape) -> Iterator[Matrix]:
+    """Everything that the reference trainer adapts, in our terms."""
+    heads = HEADS[1:] if shape.tied_head else HEADS
+    for name, (inputs, outputs) in zip(EMBEDDINGS, shape.ends.embeddings, strict=True):
+        yield Matrix("embeddings", name, (_own(ENDS, name),), inputs, outputs)
+    for name, (inputs, outputs) in zip(heads, shape.ends.heads, strict=True):
+        yield Matrix("heads", name, (_own(ENDS, name),), inputs, outputs)
+    for fish, own, stack in layers_of(shape):
+        q, k, v, o = stack.linears["attention"]
+        fused, apart = FUSED.removesuffix(WEIGHT), (own + n.removesuffix(WEIGHT) for n in APART)
+        rows = q[1] + k[1] + v[1]
+        yield Matrix("attention", fish + fused, tuple(apart), stack.dim, rows, stack)
+        yield _plain("attention", fish, own, "attention.wo", o)
+        for name, sizes in zip(MLP, stack.linears["mlp"], strict=True):
+            yield _plain("mlp", fish, own, name, sizes)
+
+
+def _plain(target: Target, fish: str, own: str, name: str, sizes: tuple[int, int]) -> Matrix:
+    """A matrix of a layer that is one here, too."""
+    inputs, outputs = sizes
+    return Matrix(target, fish + name, (own + _own(IN_A_LAYER, name),), inputs, outputs)
+
+
+def _own(table: Mapping[str, str], name: str) -> str:
+    return table[name + WEIGHT].removesuffix(WEIGHT)
+
+
+def _refuse_unknown(checkpoint: Path, pairs: Mapping[str, object], matrices: list[Matrix]) -> None:
+    known = {matrix.name for matrix in matrices}
+    unknown = sorted(pairs.keys() - known)
+    if unknown:
+        raise BaseModelProblem(
+            f"{checkpoint} adapts {len(unknown)} matrices that this base model does not have, "
+            f"the first is {unknown[0]}",
+            "set base_model to the model that it was trained on",
+        )
+
+
+def _refuse_other_targets(
+    checkpoint: Path, pairs: Mapping[str, object], matrices: list[Matrix], lora: LoraConfig
+) -> None:
+    found = {matrix.target for matrix in matrices if matrix.name in pairs}
+    if found != {matrix.target for matrix in matrices if matrix.target in lora.targets}:
+        raise BaseModelProblem(
+            f"{checkpoint} adapts {', '.join(sorted(found))}, but lora.targets are "
+            f"{', '.join(lora.targets)}",
+            f"set lora.targets to [{', '.join(sorted(found))}]",
+        )
+    wanted = {matrix.name for matrix in matrices if matrix.target in found}
+    missing = sorted(wanted - pairs.keys())
+    if missing:
+        raise BaseModelProblem(
+            f"{checkpoint} lacks {len(missing)} matrices of the base model, the first is "
+            f"{missing[0]}",
+            "set base_model to the model that it was trained on",
+        )
+
+
+def _refuse_misshapen(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor, rank: int) -> None:
+    if a.shape == (rank, matrix.inputs) and b.shape == (matrix.outputs, rank):
+        if bool(a.isfinite().all()) and bool(b.isfinite().all()):
+            return
+        raise BaseModelProblem(
+            f"{checkpoint} holds numbers that are not finite in {matrix.name}",
+            "take an earlier checkpoint",
+        )
+    _refuse_shapes(checkpoint, matrix, a, b, rank)
+
+
+def _refuse_shapes(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor, rank: int) -> NoReturn:
+    if a.dim() == b.dim() == 2 and a.shape[0] == b.shape[1] != rank:
+        raise BaseModelProblem(
+            f"{checkpoint} has rank {a.shape[0]}, but lora.rank is {rank}",
+            f"set lora.rank to {a.shape[0]}, and lora.alpha to what it was trained with",
+        )
+    raise BaseModelProblem(
+        f"{checkpoint} adapts {matrix.name} by {tuple(b.shape)} × {tuple(a.shape)}, but the base "
+        f"model's matrix is [{matrix.outputs}, {matrix.inputs}]",
+        "set base_model to the model that it was trained on",
+    )
+
+
+def _in_peft(matrix: Matrix, a: Tensor, b: Tensor) -> StateDict:
+    """The pair under PEFT's names, each tensor with memory of its own."""
+    parts = (b,) if matrix.stack is None else split_fused(b, matrix.stack)
+    first, second = (
+        ("lora_embedding_A", "lora_embedding_B")
+        if matrix.target == "embeddings"
+        else ("lora_A.weight", "lora_B.weight")
+    )
+    found: StateDict = {}
+    for name, part in zip(matrix.ours, parts, strict=True):
+        found[f"{PEFT_PREFIX}{name}.{first}"] = a.clone()
+        found[f"{PEFT_PREFIX}{name}.{second}"] = part.clone(memory_format=torch.contiguous_format)
+    return found

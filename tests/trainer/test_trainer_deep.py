@@ -1,0 +1,70 @@
+"""S1-mini's depth, 28 + 4 layers, in small: what `benchmarks/gpu.py` shows at full size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fintts_trainer.bench import BETAS, EPSILON
+from fintts_trainer.config import LoraConfig
+from fintts_trainer.dataset import collate
+from fintts_trainer.export import merge_folders
+from fintts_trainer.families.base import Batch, Predictions
+from fintts_trainer.families.fish import FishBase, FishFamily
+from fintts_trainer.lora import add_adapter, open_adapter, trainable, write_adapter
+from tiny_fish import write_fish
+
+
+def utterances(base: FishBase) -> Batch:
+    generator = np.random.default_rng(2)
+    codes = [generator.integers(0, 64, (4, frames)) for frames in (6, 11)]
+    return collate([base.encode(f"Sanat {n} sulavat", code) for n, code in enumerate(codes)])
+
+
+def answers(model: torch.nn.Module, batch: Batch) -> Predictions:
+    with torch.no_grad():
+        found = model.eval()(batch)
+    assert isinstance(found, Predictions)
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def test_every_adapter_tensor_moves_and_export_round_trips(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    base = write_fish(tmp_path / "base", dtype, n_layer=28, n_fast_layer=4)
+    model = add_adapter(base.load(dtype), base.targets, LoraConfig(), base_name="deep", seed=1)
+    before = {name: one.detach().clone() for name, one in trainable(model).items()}
+    assert len(before) == 2 * (28 * 7 + 4 * 7 + 3 + 2) == 458, "as many as S1-mini's has"
+    optimizer = torch.optim.AdamW(
+        trainable(model).values(), lr=1e-3, betas=BETAS, eps=EPSILON, weight_decay=0.0
+    )
+    batch = utterances(base)
+    for _ in range(2):  # B is 0 at first, so that A moves from the second step on
+        predictions: Predictions = model(batch)
+        torch.autograd.backward(predictions.token_loss() + predictions.code_loss())
+        optimizer.step()
+        optimizer.zero_grad()
+    still = [name for name, one in trainable(model).items() if torch.equal(one, before[name])]
+    assert still == []
+
+    for one in trainable(model).values():
+        one.data.mul_(3)  # after two steps an adapter would drown in bfloat16
+    (tmp_path / "adapter").mkdir()
+    write_adapter(model, tmp_path / "adapter")
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    assert merge_folders(base.folder, tmp_path / "adapter", merged) == 229
+    for path in base.folder.iterdir():
+        if path.suffix != ".safetensors":
+            (merged / path.name).write_bytes(path.read_bytes())
+    apart = answers(open_adapter(base.load(dtype), tmp_path / "adapter"), batch).token_logits
+    together = answers(FishFamily().open(merged).load(dtype), batch).token_logits
+    alone = answers(base.load(dtype), batch).token_logits
+    size, error = float(apart.abs().max()), float((together - apart).abs().max())
+    effect = float((apart - alone).abs().max())
+    assert error < (5e-5 if dtype == torch.float32 else 0.05 * size)
+    assert effect > (0.1 * size)
