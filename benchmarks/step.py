@@ -46,6 +46,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.bench import BETAS, EPSILON
+from fintts_trainer.compiled import compile_layers
 from fintts_trainer.config import LoraConfig, Target
 from fintts_trainer.dataset import collate
 from fintts_trainer.families.base import IGNORE, Batch, Example, Predictions
@@ -85,6 +86,7 @@ class Variant:
     keep_memory: bool = True
     targets: tuple[Target, ...] = INNER
     precision: str = "fp32"
+    compiled: bool = False
 
 
 def variants() -> list[Variant]:
@@ -114,6 +116,7 @@ def variants() -> list[Variant]:
         replace(every, name="all, plain cross-entropy", fused=False),
         replace(every, name="all, gradient checkpointing", recompute=True),
         replace(every, name="all, embeddings and heads adapted", targets=ends),
+        replace(every, name="all, compiled layers", compiled=True),
     ]
     if has_bf16():
         alone.append(replace(every, name="all, bf16", precision="bf16"))
@@ -274,6 +277,8 @@ def adapted_model(variant: Variant, weights: dict[str, Tensor]) -> PeftModel:
     adapted = add_adapter(model, TARGETS, config, base_name="scaled S1-mini", seed=1)
     if variant.recompute:
         recompute_layers(adapted)
+    if variant.compiled:
+        compile_layers(adapted)
     return adapted.train()
 
 

@@ -38,6 +38,7 @@ training:
   seed: 42
   precision: auto             # auto | fp32 | bf16: of the frozen base; the adapter is fp32
   gradient_checkpointing: false    # true takes less memory and more time
+  compile: false              # true: torch.compile; a minute or more, then somewhat faster steps
 
 # Utterances held out by a hash of their name; they are never trained on.
 validation:

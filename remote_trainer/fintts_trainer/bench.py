@@ -17,6 +17,7 @@ from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import restore_newest
 from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.capacity import check_disk, fit_into_memory
+from fintts_trainer.compiled import compile_layers
 from fintts_trainer.desk import FrontDesk, tell
 from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
@@ -151,6 +152,9 @@ def _build(desk: Desk, world: World) -> Bench:
     if config.training.gradient_checkpointing:
         recompute_layers(model)
     model.to(device)
+    if config.training.compile:
+        desk.tell("the layers are compiled as they are first run: that takes a minute or more")
+        compile_layers(model)
     optimizer = torch.optim.AdamW(
         trainable(model).values(),
         lr=config.training.learning_rate,

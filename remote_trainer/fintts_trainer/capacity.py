@@ -62,7 +62,8 @@ def fit_into_memory(bench: Bench) -> None:
     longest = int(bench.feed.dataset.lengths.argmax())
     width = int(bench.feed.dataset.lengths[longest])
     try:
-        need = need_of_step(bench.model, bench.feed.dataset.example(longest), device)
+        example, compiled = bench.feed.dataset.example(longest), bench.config.training.compile
+        need = need_of_step(bench.model, example, device, compiled=compiled)
     except torch.OutOfMemoryError:
         raise _too_long(width, None, free_bytes(device)) from None
     usable = usable_bytes(device, world.processes_here) - moments_to_come(bench)

@@ -7,6 +7,7 @@ TrainerError
 ├── ConfigurationChanged a run is resumed with another configuration than its own
 ├── DiskTooSmall         the checkpoints to keep would not fit
 ├── MemoryTooSmall       a step does not fit, however it is cut
+├── CannotCompile        training.compile is set where torch has no compiler
 ├── BadTeam              the environment asks for processes that cannot be
 ├── PeerLost             another process of the same run has ended, so this one cannot go on
 └── NoRun                the store holds no such run
@@ -46,6 +47,10 @@ class DiskTooSmall(TrainerError):
 
 class MemoryTooSmall(TrainerError):
     """Not even the longest utterance alone fits into the device's memory."""
+
+
+class CannotCompile(TrainerError):
+    """torch lacks what training.compile needs."""
 
 
 class BadTeam(TrainerError):

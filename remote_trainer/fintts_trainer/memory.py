@@ -92,15 +92,24 @@ def free_bytes(device: torch.device) -> int:
     return available if in_container is None else min(available, in_container)
 
 
-def need_of_step(model: nn.Module, longest: Example, device: torch.device) -> Need:
+def need_of_step(
+    model: nn.Module, longest: Example, device: torch.device, *, compiled: bool = False
+) -> Need:
     """From forward and backward of the longest utterance, alone and twice; leaves no gradient, and
     the random numbers where they were.
+
+    Args:
+        compiled: whether layers are compiled when they are first run, which takes memory of its
+            own: they are run once before.
 
     Raises:
         torch.OutOfMemoryError: not even these fit.
     """
-    width, meter = longest.length - 1, PeakMeter(device)
+    width = longest.length - 1
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for count in (1, 2) if compiled else ():
+            _try_step(model, [longest] * count, device)
+        meter = PeakMeter(device)
         _try_step(model, [longest], device)
         one = meter.bytes()
         _try_step(model, [longest, longest], device)

@@ -106,7 +106,7 @@ def trained(run: TinyRun, workspace: str = "workspace") -> Result:
 
 def as_if_free(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """Memory for so many positions a micro-batch."""
-    monkeypatch.setattr(capacity, "need_of_step", lambda *_: Need(1e9, 1e6))
+    monkeypatch.setattr(capacity, "need_of_step", lambda *_, **__: Need(1e9, 1e6))
     monkeypatch.setattr(capacity, "moments_to_come", lambda _bench: 0)
     monkeypatch.setattr(capacity, "usable_bytes", lambda *_: 1e9 + 1e6 * tokens)
 
@@ -161,7 +161,7 @@ def test_what_does_not_fit_at_all_is_said_before_the_first_step(
 def test_an_out_of_memory_while_trying_is_the_same_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> Need:
+    def fails(*_: object, **__: object) -> Need:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(capacity, "need_of_step", fails)

@@ -1,0 +1,64 @@
+"""Compiled layers: the same numbers within rounding, for every length, and a clear refusal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch._dynamo.utils import counters
+
+from fintts_trainer.compiled import compile_layers
+from fintts_trainer.config import LoraConfig
+from fintts_trainer.dataset import collate
+from fintts_trainer.errors import CannotCompile
+from fintts_trainer.families.base import Batch, Predictions
+from fintts_trainer.families.fish import FishBase
+from fintts_trainer.lora import add_adapter, trainable
+
+
+def adapted(base: FishBase) -> torch.nn.Module:
+    """With an adapter that changes the output: no B is zero."""
+    lora = LoraConfig(targets=("attention", "mlp"))
+    model = add_adapter(base.load(torch.float32), base.targets, lora, base_name="t", seed=1)
+    for number, parameter in enumerate(trainable(model).values()):
+        generator = torch.Generator().manual_seed(number)
+        parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return model.train()
+
+
+def gradients(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
+    model.zero_grad()
+    predictions: Predictions = model(batch)
+    torch.autograd.backward(predictions.token_loss() / 10 + predictions.code_loss() / 40)
+    found = {name: parameter.grad for name, parameter in trainable(model).items()}
+    return {name: one.clone() for name, one in found.items() if one is not None}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+def test_gradients_are_the_same_and_new_lengths_need_no_new_code(base: FishBase) -> None:
+    plain, compiled = adapted(base), adapted(base)
+    names = list(compiled.state_dict())
+    compile_layers(compiled)
+    assert list(compiled.state_dict()) == names, "a checkpoint's names"
+    generator, graphs = np.random.default_rng(1), list[int]()
+    for lengths in ((9, 4), (7, 8, 5), (30, 2), (21, 21, 3, 4)):
+        batch = collate(
+            [base.encode(f"Rivi {n}" * n, generator.integers(0, 64, (4, n))) for n in lengths]
+        )
+        wanted, found = gradients(plain, batch), gradients(compiled, batch)
+        assert found.keys() == wanted.keys() == trainable(compiled).keys()
+        for name, gradient in found.items():
+            torch.testing.assert_close(gradient, wanted[name], atol=1e-5, rtol=1e-4)
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] >= 2, "a slow layer's and a fast one's, forward and backward"
+    assert graphs == graphs[:1] * 4
+
+
+def test_a_machine_without_a_compiler_is_told_so(
+    base: FishBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    torch._dynamo.reset()
+    with pytest.raises(CannotCompile, match=r"training\.compile is set, but torch cannot compile"):
+        compile_layers(adapted(base))
