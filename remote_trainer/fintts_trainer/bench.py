@@ -23,6 +23,7 @@ from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
 from fintts_trainer.families import open_base
 from fintts_trainer.feed import Feed
+from fintts_trainer.fused_lora import fuse_adapted_linears
 from fintts_trainer.initial_adapter import check_initial_adapter
 from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_adapter
 from fintts_trainer.lineage import refuse_another_configuration
@@ -149,6 +150,7 @@ def _build(desk: Desk, world: World) -> Bench:
     )
     if desk.record.initial_adapter is not None:
         _begin_with_adapter(desk, base, model)
+    fuse_adapted_linears(model)
     if config.training.gradient_checkpointing:
         recompute_layers(model)
     model.to(device)

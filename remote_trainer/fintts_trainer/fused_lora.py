@@ -1,0 +1,99 @@
+"""An adapted linear as one node of autograd, in place of PEFT's five; its modules and files stay.
+
+y = x Wᵀ + s (x Aᵀ) Bᵀ. Kept for backward are x, as it came, and x Aᵀ [rows, rank]; PEFT's own
+forward also keeps x in the adapter's float32 where the base is bfloat16, and each sum.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from peft.tuners.lora import Linear
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def adapted_product(rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
+    """[n, outputs] in the rows' type; the adapter's share is computed in the adapter's own.
+
+    Args:
+        rows: x, [n, inputs].
+        weight: W, [outputs, inputs], frozen.
+        down: A, [rank, inputs].
+        up: B, [outputs, rank].
+    """
+    # torch's own signature of `apply` is untyped.
+    return cast("Tensor", _AdaptedProduct.apply(rows, weight, down, up, scale))  # type: ignore[no-untyped-call]
+
+
+class _AdaptedProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float
+    ) -> Tensor:
+        low = F.linear(rows.to(down.dtype), down)
+        ctx.save_for_backward(rows, weight, down, up, low)
+        ctx.scale = scale
+        return _plus(F.linear(rows, weight), low, up.t(), scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor | None, None, Tensor, Tensor, None]:
+        """Gradients of rows, A and B; the weight is frozen."""
+        rows, weight, down, up, low = ctx.saved_tensors
+        own = grad.to(up.dtype)
+        grad_low = (own @ up) * ctx.scale
+        grad_up = (own.t() @ low) * ctx.scale
+        grad_down = grad_low.t() @ rows.to(down.dtype)
+        wanted = ctx.needs_input_grad[0]
+        grad_rows = _plus(grad @ weight, grad_low, down, 1.0) if wanted else None
+        return grad_rows, None, grad_down, grad_up, None
+
+
+def fuse_adapted_linears(model: nn.Module) -> None:
+    """Has each adapted linear of the model compute so wherever that is PEFT's own result: one
+    plain adapter, no bias, no dropout, not merged."""
+    for module in model.modules():
+        if isinstance(module, Linear) and _is_plain(module):
+            # An instance's own forward: class, parameters and their names stay PEFT's.
+            module.forward = partial(_forward, module, module.forward)  # type: ignore[method-assign]
+
+
+def _is_plain(module: Linear) -> bool:
+    base, names = module.get_base_layer(), module.active_adapters
+    return (
+        isinstance(base, nn.Linear)
+        and getattr(base, "bias", None) is None
+        and len(names) == 1
+        and not module.lora_variant
+        and isinstance(module.lora_dropout[names[0]], nn.Identity)
+    )
+
+
+def _forward(module: Linear, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if module.disable_adapters or module.merged:
+        return otherwise(x)
+    (name,) = module.active_adapters
+    down, up = (
+        cast("Tensor", module.lora_A[name].weight),
+        cast("Tensor", module.lora_B[name].weight),
+    )
+    weight = cast("Tensor", module.get_base_layer().weight)
+    rows = x.reshape(-1, x.shape[-1])
+    product = adapted_product(rows, weight, down, up, module.scaling[name])
+    return product.view(*x.shape[:-1], -1)
+
+
+def _plus(product: Tensor, low: Tensor, other: Tensor, scale: float) -> Tensor:
+    """product + scale · low other, in the product's type; where that is the adapter's, in place."""
+    if product.dtype == low.dtype:
+        return product.addmm_(low, other, alpha=scale)
+    return (product + (low @ other) * scale).to(product.dtype)

@@ -1,0 +1,129 @@
+"""The one-node adapted linear is PEFT's own: values, gradients, files, and where it steps aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from fintts_trainer.config import LoraConfig
+from fintts_trainer.dataset import collate
+from fintts_trainer.families.base import Batch, Example, Predictions
+from fintts_trainer.families.fish import FishBase
+from fintts_trainer.fused_lora import adapted_product, fuse_adapted_linears
+from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
+
+
+def adapted(base: FishBase, dtype: torch.dtype, config: LoraConfig | None = None) -> PeftModel:
+    """With an adapter that changes the output: no B is zero."""
+    model = add_adapter(
+        base.load(dtype), base.targets, config or LoraConfig(), base_name="t", seed=1
+    )
+    for number, parameter in enumerate(trainable(model).values()):
+        generator = torch.Generator().manual_seed(number)
+        parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return model.train()
+
+
+def loss_and_gradients(model: PeftModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    model.zero_grad()
+    predictions: Predictions = model(batch)
+    loss = predictions.token_loss() / 10 + predictions.code_loss() / 40
+    torch.autograd.backward(loss)
+    found = {name: one.grad for name, one in trainable(model).items() if one.grad is not None}
+    return loss.detach(), found
+
+
+@pytest.mark.parametrize("targets", [("attention", "mlp"), ("attention", "mlp", "embeddings")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_loss_and_gradients_are_peft_s(
+    base: FishBase, examples: list[Example], dtype: torch.dtype, targets: tuple[str, ...]
+) -> None:
+    config = LoraConfig.model_validate({"targets": targets})
+    plain, fused = adapted(base, dtype, config), adapted(base, dtype, config)
+    fuse_adapted_linears(fused)
+    batch = collate(examples)
+    wanted, found = loss_and_gradients(plain, batch), loss_and_gradients(fused, batch)
+    tight = dtype == torch.float32
+    torch.testing.assert_close(found[0], wanted[0], atol=1e-4 if tight else 0.05, rtol=0)
+    assert found[1].keys() == wanted[1].keys() == trainable(fused).keys()
+    for name, gradient in found[1].items():
+        size = wanted[1][name].abs().max()
+        assert (gradient - wanted[1][name]).abs().max() < (1e-5 if tight else 0.1) * size, name
+        assert gradient.dtype == torch.float32
+
+
+def test_its_gradient_is_the_derivative() -> None:
+    torch.manual_seed(1)
+    sizes = {"rows": (5, 4), "weight": (3, 4), "down": (2, 4), "up": (3, 2)}
+    of = {name: torch.randn(size, dtype=torch.float64) for name, size in sizes.items()}
+    for name in ("rows", "down", "up"):
+        of[name].requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda rows, down, up: adapted_product(rows, of["weight"], down, up, 1.5),
+        (of["rows"], of["down"], of["up"]),
+    )
+
+
+def test_less_is_kept_for_backward(base: FishBase, examples: list[Example]) -> None:
+    def held(model: PeftModel) -> int:
+        own = {one.untyped_storage().data_ptr() for one in model.parameters()}
+        kept: dict[int, int] = {}
+
+        def keep(one: Tensor) -> Tensor:
+            kept[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
+            return one
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
+            predictions: Predictions = model(collate(examples))
+            loss = predictions.token_loss()
+        del loss
+        return sum(size for key, size in kept.items() if key not in own)
+
+    model = adapted(base, torch.bfloat16)
+    before = held(model)
+    fuse_adapted_linears(model)
+    assert held(model) < 0.8 * before
+
+
+def test_files_are_peft_s(base: FishBase, examples: list[Example], tmp_path: Path) -> None:
+    model = adapted(base, torch.float32)
+    names = list(model.state_dict())
+    fuse_adapted_linears(model)
+    assert list(model.state_dict()) == names
+    write_adapter(model, tmp_path)
+    other = adapted(base, torch.float32)
+    for parameter in trainable(other).values():
+        parameter.data.zero_()
+    read_adapter(other, tmp_path)
+    with torch.no_grad():
+        wanted, found = model(collate(examples)), other(collate(examples))
+    torch.testing.assert_close(found.token_logits, wanted.token_logits, atol=1e-4, rtol=0)
+
+
+def test_dropout_is_left_to_peft(base: FishBase, examples: list[Example]) -> None:
+    config = LoraConfig(dropout=0.5)
+    plain, fused = adapted(base, torch.float32, config), adapted(base, torch.float32, config)
+    fuse_adapted_linears(fused)
+    losses = []
+    for model in (plain, fused):
+        torch.manual_seed(5)
+        losses.append(loss_and_gradients(model, collate(examples))[0])
+    assert torch.equal(*losses)
+
+
+def test_disabled_and_merged_adapters_are_left_to_peft(
+    base: FishBase, examples: list[Example]
+) -> None:
+    model, batch = adapted(base, torch.float32), collate(examples)
+    fuse_adapted_linears(model)
+    alone = base.load(torch.float32)
+    with torch.no_grad():
+        with model.disable_adapter():
+            torch.testing.assert_close(model(batch).token_logits, alone(batch).token_logits)
+        wanted = model(batch).token_logits
+        model.merge_adapter()
+        torch.testing.assert_close(model(batch).token_logits, wanted, atol=1e-4, rtol=0)
