@@ -15,6 +15,7 @@ from fintts_cli.commands import (
     cloud_down,
     cloud_launch,
     cloud_logs,
+    cloud_offers,
     cloud_pin,
     cloud_prune,
     cloud_ps,
@@ -163,6 +164,7 @@ def _cloud_commands() -> typer.Typer:
     cloud = typer.Typer(
         help="Launches runs and looks after them.", no_args_is_help=True, rich_markup_mode=None
     )
+    cloud.command("offers")(cloud_offers.offers)
     cloud.command("launch")(cloud_launch.launch)
     cloud.command("ps")(cloud_ps.ps)
     cloud.command("watch")(cloud_watch.watch)

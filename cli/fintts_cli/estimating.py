@@ -21,6 +21,7 @@ from fintts_trainer.shape import ModelShape
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from fintts_cli.offers import OfferSource
     from fintts_cli.run_forecast import MeasuredPace
     from fintts_cli.settings import ReadSettings, Settings
 
@@ -38,7 +39,27 @@ class RunEstimate:
     notes: tuple[str, ...]
 
 
-def estimate_run(found: ReadSettings, samples: int | None = None) -> RunEstimate:
+def price_of(found: ReadSettings, source: OfferSource) -> Price:
+    """The rate that is set, else that of the cheapest offer.
+
+    Raises:
+        ConfigError: no rate is set, and the run is to go on this machine, which nobody offers.
+        CloudError: no rate is set, and there is no offer.
+    """
+    settings = found.settings
+    if settings.hourly_rate_usd is not None:
+        return Price(settings.hourly_rate_usd, found.origins.get("hourly_rate_usd", "option"))
+    if settings.infra == LOCAL:
+        raise ConfigError(
+            "the hourly rate of the instance is not known",
+            "give --hourly-rate USD, or set hourly_rate_usd in fintts.yaml",
+        )
+    from fintts_cli.offers import cheapest_offer
+
+    return cheapest_offer(source, settings).price
+
+
+def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) -> RunEstimate:
     """The bill of the run that is configured.
 
     Args:
@@ -57,7 +78,8 @@ def estimate_run(found: ReadSettings, samples: int | None = None) -> RunEstimate
         origins=found.origins,
         workload=workload,
         shape=_shape(settings),
-        measured=_measured(settings),
+        measured=measured_pace(settings),
+        price=price,
     )
     notes = _notes(settings, workload, samples)
     return RunEstimate(estimate(estimate_input(known)), workload, notes)
@@ -73,19 +95,18 @@ def terms_here(found: ReadSettings, now: datetime) -> Terms:
     """
     settings = found.settings
     rate = settings.hourly_rate_usd or Decimal(0)
-    priced = replace(found, settings=settings.model_copy(update={"hourly_rate_usd": rate}))
-    source = found.origins.get("hourly_rate_usd", "this machine")
+    price = Price(rate, found.origins.get("hourly_rate_usd", "this machine"))
     terms = Terms(
         infra=LOCAL,
         gpus=settings.gpus,
         spot=False,
-        price=Price(rate, source),
+        price=price,
         budget_usd=settings.budget_usd,
         deadline_at=now + UNLIMITED,
         estimate={},
     )
     try:
-        made = estimate_run(priced).estimate
+        made = estimate_run(found, price).estimate
     except ConfigError:  # nobody knows yet how long a step takes here
         _check_schedule(settings)
         return terms
@@ -136,7 +157,7 @@ def _shape(settings: Settings) -> ModelShape | None:
     return ModelShape.read(folder)
 
 
-def _measured(settings: Settings) -> MeasuredPace | None:
+def measured_pace(settings: Settings) -> MeasuredPace | None:
     """Earlier runs are looked at only where the speed is not set, and where there may be some."""
     folder = settings.base_model
     if settings.forecast.seconds_per_step is not None or not isinstance(folder, Path):

@@ -14,7 +14,7 @@ from fintts_cli import run_start, wiring
 from fintts_cli.base_model_check import check_base_model
 from fintts_cli.begin_with import check_adapter
 from fintts_cli.bundle import Bundle, write_bundle
-from fintts_cli.estimating import estimate_run
+from fintts_cli.estimating import estimate_run, price_of
 from fintts_cli.journal import JournalEntry
 from fintts_cli.launch_plan import LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cli.run_forecast import LOCAL
@@ -142,7 +142,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     name = settings.name or run_start.make_name(config.data, now.date())
     store = wiring.open_runs(settings)
     record = run_start.existing_run(store, name)
-    estimate = estimate_run(found).estimate
+    estimate = estimate_run(found, price_of(found, wiring.offer_source())).estimate
     changes: tuple[Change, ...] = ()
     if record is None:
         plan = plan_launch(estimate, settings.budget_usd, now)

@@ -15,9 +15,9 @@ from fintts_cost.memory import MemoryModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
 
     from fintts_cli.settings import Settings
+    from fintts_cost.bill import Price
     from fintts_trainer.shape import ModelShape
 
 LOCAL = "local"
@@ -85,6 +85,7 @@ class Known:
     workload: Workload
     shape: ModelShape | None
     measured: MeasuredPace | None
+    price: Price
 
     @property
     def is_local(self) -> bool:
@@ -102,7 +103,7 @@ def estimate_input(known: Known) -> EstimateInput:
     """Everything that fintts_cost.bill.estimate needs.
 
     Raises:
-        ConfigError: no hourly rate is set, or there is nothing to forecast the speed from.
+        ConfigError: there is nothing to forecast the speed from.
         CostError: the numbers do not fit each other.
     """
     settings = known.settings
@@ -127,26 +128,13 @@ def estimate_input(known: Known) -> EstimateInput:
         monitor=early_stopping.monitor,
         setup_seconds=_setup_seconds(known),
         teardown_seconds=_or(settings.forecast.teardown_seconds, TEARDOWN_SECONDS[known.is_local]),
-        hourly_rate_usd=hourly_rate(settings),
-        price_source=known.origins.get("hourly_rate_usd", "option"),
+        hourly_rate_usd=known.price.hourly_rate_usd,
+        price_source=known.price.source,
+        price_as_of=known.price.as_of,
         accelerator=None if known.is_local else accelerator,
         memory=None if known.shape is None else _memory(known, known.shape),
         heads=() if known.shape is None else _heads(known.shape),
     )
-
-
-def hourly_rate(settings: Settings) -> Decimal:
-    """What an hour costs.
-
-    Raises:
-        ConfigError: nobody says.
-    """
-    if settings.hourly_rate_usd is None:
-        raise ConfigError(
-            "the hourly rate of the instance is not known",
-            "give --hourly-rate USD, or set hourly_rate_usd in fintts.yaml",
-        )
-    return settings.hourly_rate_usd
 
 
 def step_seconds(known: Known) -> Figure:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Infra, InstanceState
     from fintts_cli.journal import Journal, JournalEntry
+    from fintts_cli.offers import OfferSource
     from fintts_cli.run_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cli.terminal import Terminal
@@ -122,6 +123,15 @@ def infra_of(name: str | None) -> Infra:
         f"this version launches on this machine alone, not on {name or 'a cloud'}",
         "give --infra local; --dry-run shows the task for any infra",
     )
+
+
+def offer_source() -> OfferSource:
+    """SkyPilot's prices, where it is installed and may use a cloud; else those that come along."""
+    from fintts_cli.infra.sky_catalog import SkyCatalog
+    from fintts_cli.offers import FirstToKnow
+    from fintts_cli.price_snapshot import Snapshot
+
+    return FirstToKnow(SkyCatalog(), Snapshot())
 
 
 def instance_of(record: RunRecord, store: Store) -> InstanceView:

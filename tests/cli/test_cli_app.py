@@ -33,6 +33,7 @@ COMMANDS = [
     ["train"],
     ["export"],
     ["cloud"],
+    ["cloud", "offers"],
     ["cloud", "launch"],
     ["cloud", "ps"],
     ["cloud", "watch"],
@@ -255,7 +256,8 @@ def test_help_and_estimate_import_neither_torch_nor_sky_nor_numpy() -> None:
         "from typer.testing import CliRunner\n"
         "from fintts_cli.app import build\n"
         "for arguments in (['--help'], ['estimate', '--reference-run'],\n"
-        f"        ['estimate', '--config', '{KALEVALA}']):\n"
+        f"        ['estimate', '--config', '{KALEVALA}'],\n"
+        "        ['estimate', '--samples', '9', '--seconds-per-step', '1']):\n"
         "    result = CliRunner().invoke(build(), arguments)\n"
         "    assert result.exit_code == 0, result.output\n"
         "heavy = {'torch', 'sky', 'boto3', 'numpy', 'rich', 'transformers'} & set(sys.modules)\n"

@@ -130,6 +130,44 @@ def test_a_step_that_was_set_is_named_by_where_it_was_set(
     }
 
 
+def test_without_a_rate_the_cheapest_offer_of_the_price_list_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = ("--samples", "2000", "--seconds-per-step", "1")
+    priced = document(*usual)
+    assert priced["price"]["as_of"] == "2026-11-24"
+    assert priced["price"]["source"].startswith("runpod 1x_A100-80GB_SECURE on-demand, snapshot ")
+    assert priced["hourly_rate_usd"] == 1.39
+    assert priced["cost_usd"] == document(*usual, "--hourly-rate", "1.39")["cost_usd"]
+    assert document(*usual, "--infra", "aws", "--gpus", "H100")["hourly_rate_usd"] == 6.88
+    monkeypatch.setenv("FINTTS_SPOT", "true")
+    assert document(*usual, "--gpus", "H100", "--infra", "nebius")["hourly_rate_usd"] == 1.25
+    text = " ".join(estimate(*usual).stdout.split())
+    assert "an hour, from: verda 1A100.22V spot, snapshot v8/verda/vms.csv@" in text
+    assert "as of 2026-11-24" in text
+    assert all(len(line) <= 78 for line in estimate(*usual).stdout.splitlines())
+
+
+def test_a_rate_that_is_given_wins_over_every_offer() -> None:
+    content = document("--samples", "9", "--seconds-per-step", "1", "--hourly-rate", "7")
+    assert (content["hourly_rate_usd"], content["price"]) == (
+        7,
+        {"source": "option", "as_of": None},
+    )
+
+
+def test_without_a_rate_and_without_an_offer_the_cloud_is_what_is_missing() -> None:
+    usual = ("--samples", "9", "--seconds-per-step", "1")
+    nowhere = estimate(*usual, "--gpus", "B200")
+    assert (nowhere.exit_code, nowhere.stdout) == (4, "")
+    assert "there is no on-demand offer for B200:1" in nowhere.stderr
+    assert "--hourly-rate" in nowhere.stderr
+    doubtful = estimate(*usual, "--infra", "hyperstack")
+    assert doubtful.exit_code == 4
+    assert "no on-demand offer for A100-80GB:1 on hyperstack can be taken" in doubtful.stderr
+    assert "not-rentable" in doubtful.stderr
+
+
 def test_faster_accelerators_make_shorter_steps(own_folder: Path, base_model: Path) -> None:
     (own_folder / "fintts.yaml").write_text(f"base_model: {base_model}\nhourly_rate_usd: 1\n")
     seconds = [
@@ -172,7 +210,11 @@ def test_a_number_that_cannot_be_is_a_sentence_and_exit_2(
     ("arguments", "sentence", "hint"),
     [
         ([], "neither a data folder nor the number of samples is known", "fintts init"),
-        (["--samples", "9", "--seconds-per-step", "1"], "hourly rate", "--hourly-rate"),
+        (
+            ["--samples", "9", "--seconds-per-step", "1", "--infra", "local"],
+            "hourly rate",
+            "--hourly-rate",
+        ),
         (["--samples", "9", "--hourly-rate", "1"], "time of a step", "--seconds-per-step"),
         (["--reference-run", "--samples", "0"], "--samples must be at least 1", ""),
         (["--reference-run", "--patience", "0"], "patience", ""),

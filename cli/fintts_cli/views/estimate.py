@@ -145,7 +145,7 @@ def _cost(estimate: Estimate) -> Iterator[str]:
     hours = f"{expected.total_seconds / SECONDS_PER_HOUR:,.4f} h"
     source = price.source + (f", as of {price.as_of}" if price.as_of else "")
     rate = f"${_money(price.hourly_rate_usd)} an hour"
-    yield f"the rate         {rate}, from: {source}"
+    yield from _hanging("the rate         ", f"{rate}, from: {source}")
     yield f"the run          {rate} × {hours} = {dollars(expected.cost_usd)}"
     unique, seen = estimate.cost_per_unique_sample_usd, estimate.cost_per_sample_seen_usd
     yield f"a unique sample  ${_digits(unique)}, of {given.samples:,}"
@@ -351,6 +351,12 @@ def _heading(name: str) -> tuple[str, str]:
 
 def _indented(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" if line else "" for line in lines]
+
+
+def _hanging(label: str, text: str) -> list[str]:
+    """Lines that begin where the first one does after its label."""
+    room = WIDTH - len("  ")
+    return wrap(text, room, initial_indent=label, subsequent_indent=" " * len(label))
 
 
 def _bullet(note: str) -> list[str]:

@@ -21,7 +21,9 @@ def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str
     """
     made = plan.estimate
     step = f"{made.given.seconds_per_step:g} s a step ({made.given.seconds_per_step_source})"
-    rate = f"{hourly(plan.hourly_rate_usd)} ({made.expected.price.source})"
+    price = made.expected.price
+    as_of = f", as of {price.as_of}" if price.as_of else ""
+    rate = f"{hourly(plan.hourly_rate_usd)} ({price.source}{as_of})"
     rows = [
         _row("earliest", made.earliest),
         _row("expected", made.expected),

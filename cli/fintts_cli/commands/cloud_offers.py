@@ -1,0 +1,57 @@
+"""`fintts cloud offers`: every offer for a GPU, and what this run would cost on it."""
+
+from fintts_cli.commands.options import (
+    Budget,
+    Config,
+    Gpus,
+    Infra,
+    Json,
+    Quiet,
+    S3EndpointUrl,
+    Spot,
+    Store,
+)
+
+
+def offers(
+    gpus: Gpus = None,
+    spot: Spot = None,
+    infra: Infra = None,
+    budget: Budget = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List every offer for a GPU.
+
+    $ an hour, and predicted time and cost of this run, the cheapest first. Prices are SkyPilot's,
+    where it is installed and a cloud is enabled; else from a list that comes along, with its date.
+    """
+    from fintts_cli import wiring
+    from fintts_cli.errors import UsageProblem
+    from fintts_cli.offers import find_offers, wanted_by
+    from fintts_cli.run_forecast import LOCAL
+    from fintts_cli.run_offers import refuse_what_cannot_be, run_on_offers
+    from fintts_cli.settings import read_settings
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.offers import document_of, render_offers
+
+    terminal = Terminal(json=json, quiet=quiet)
+    if infra == LOCAL:
+        raise UsageProblem("nobody offers this machine for rent", "name a cloud, or leave it out")
+    place: dict[str, object] = {"store": store, "s3_endpoint_url": s3_endpoint_url}
+    options = place | {"gpus": gpus, "infra": infra, "spot": spot, "budget_usd": budget}
+    found = wiring.read_sources(terminal, options, config)
+    found = wiring.with_base_model(terminal, found, may_download=False)
+    configured = read_settings(place, config=config).settings
+    is_given = "spot" in found.origins
+    wanted = wanted_by(found.settings, spot=found.settings.spot if is_given else None)
+    market = find_offers(wiring.offer_source(), wanted)
+    run = run_on_offers(found, configured, market)
+    if json:
+        terminal.document(document_of(run))
+    else:
+        terminal.data(render_offers(run))
+    refuse_what_cannot_be(run)

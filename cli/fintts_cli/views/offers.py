@@ -1,0 +1,155 @@
+"""Offers for a run, as a table and as a document.
+
+The document:
+
+    gpus               what was asked for, as `--gpus` has it
+    budget_usd         or null
+    seconds_per_step   {value, source}, or null where the run is not known
+    total_seconds      of the expected run, set-up and teardown included; or null
+    notes              sentences about prices and pace
+    offers             the cheapest run first: {cloud, region, zone, seller, instance_type,
+                       accelerator, count, spot, hourly_rate_usd, price: {source, as_of}, cost_usd,
+                       total_seconds, over_budget, doubts, cheapest}; region is null where the
+                       price is the same in all of them; `cheapest` is the one of those that can be
+                       taken, and without a doubt if there is one
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.run_offers import how_cheap
+from fintts_cli.views.units import dollars, duration, hourly, table
+from fintts_cost.bill import CENT
+from fintts_cost.prices import NEVER_CHOSEN, Doubt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fintts_cli.run_offers import PricedOffer, RunOffers
+    from fintts_cost.prices import Offer
+
+COLUMNS = ("CLOUD", "REGION", "INSTANCE", "HOW", "REMARKS", "$/H", "TIME", "COST")
+LEFT = 5
+EVERYWHERE = "any"
+OVER_BUDGET = "over budget"
+
+MEANING = {
+    Doubt.NO_DISCOUNT: "spot is listed as dear as on-demand",
+    Doubt.BELOW_OWN_SPOT: "the GPU is listed cheaper on demand than as spot",
+    Doubt.OUTLIER: "far from what others ask, or from the same machine elsewhere",
+    Doubt.SUSPECT: "the price was looked at, and is not believed",
+    Doubt.OLD: "from an older price list",
+    Doubt.NO_AUTODOWN: "SkyPilot cannot tear it down without this laptop",
+    Doubt.OTHER_NAME: "SkyPilot's catalog has it under another GPU's name, and does not find it",
+    Doubt.NOT_RENTABLE: "SkyPilot does not rent there",
+}
+
+
+def render_offers(run: RunOffers) -> str:
+    """One line an offer, and below it what the remarks mean and where the figures come from."""
+    time = None if run.estimate is None else float(run.estimate.expected.total_seconds)
+    rows = [_row(priced, duration(time)) for priced in run.offers]
+    return "\n".join(
+        [
+            table(COLUMNS, rows, left=LEFT),
+            "",
+            *_cheapest(run),
+            *_meanings(run),
+            *_pace(run),
+            *run.notes,
+        ]
+    )
+
+
+def _row(priced: PricedOffer, time: str) -> tuple[str, ...]:
+    offer = priced.offer
+    remarks = [*map(str, offer.doubts), *([OVER_BUDGET] if priced.over_budget else [])]
+    return (
+        offer.cloud if offer.seller is None else f"{offer.cloud} ({offer.seller})",
+        offer.region or EVERYWHERE,
+        offer.instance_type,
+        how(offer),
+        ", ".join(remarks),
+        f"{offer.hourly_rate_usd:.2f}",
+        time,
+        dollars(priced.cost_usd),
+    )
+
+
+def how(offer: Offer) -> str:
+    """spot, on-demand"""
+    return "spot" if offer.spot else "on-demand"
+
+
+def _cheapest(run: RunOffers) -> Iterator[str]:
+    offer = run.cheapest
+    if offer is not None:
+        option = "--spot" if offer.spot else "--on-demand"
+        place = f"--infra {offer.cloud} {option}, {offer.instance_type}"
+        yield f"{how_cheap(offer)}: {place}, {hourly(offer.hourly_rate_usd)}"
+
+
+def _meanings(run: RunOffers) -> Iterator[str]:
+    found = {doubt for priced in run.offers for doubt in priced.offer.doubts}
+    for doubt, meaning in MEANING.items():
+        if doubt in found:
+            never = "; never chosen" if doubt in NEVER_CHOSEN else ""
+            yield f"{doubt}: {meaning}{never}"
+
+
+def _pace(run: RunOffers) -> Iterator[str]:
+    if run.estimate is None:
+        return
+    given, expected = run.estimate.given, run.estimate.expected
+    each = f"{float(given.seconds_per_step):g} s a step ({given.seconds_per_step_source})"
+    yield f"time and cost: {expected.stop_step:,} steps, {each}, set-up and teardown included"
+    if any(priced.offer.spot for priced in run.offers):
+        yield "what a preemption of a spot instance repeats is not counted"
+
+
+def document_of(run: RunOffers) -> dict[str, object]:
+    """The document, as the module says."""
+    made = run.estimate
+    pace = None
+    if made is not None:
+        given = made.given
+        pace = {
+            "value": float(given.seconds_per_step),
+            "source": given.seconds_per_step_source,
+        }
+    total = None if made is None else float(made.expected.total_seconds)
+    return {
+        "gpus": run.gpus,
+        "budget_usd": None if run.budget_usd is None else float(run.budget_usd),
+        "seconds_per_step": pace,
+        "total_seconds": total,
+        "notes": list(run.notes),
+        "offers": [
+            _offer_document(priced, total, cheapest=priced.offer is run.cheapest)
+            for priced in run.offers
+        ],
+    }
+
+
+def _offer_document(
+    priced: PricedOffer, total_seconds: float | None, *, cheapest: bool
+) -> dict[str, object]:
+    offer, cost = priced.offer, priced.cost_usd
+    return {
+        "cloud": offer.cloud,
+        "region": offer.region,
+        "zone": offer.zone,
+        "seller": offer.seller,
+        "instance_type": offer.instance_type,
+        "accelerator": offer.accelerator,
+        "count": offer.gpus,
+        "spot": offer.spot,
+        "hourly_rate_usd": float(offer.hourly_rate_usd),
+        "price": {"source": offer.source, "as_of": offer.as_of},
+        "total_seconds": total_seconds,
+        "cost_usd": None if cost is None else float(cost.quantize(CENT)),
+        "over_budget": priced.over_budget,
+        "doubts": [str(doubt) for doubt in offer.doubts],
+        "cheapest": cheapest,
+    }

@@ -1,0 +1,98 @@
+"""One name for one GPU, however a seller writes it: `NVIDIA A100-SXM4-80GB` is A100-80GB-SXM.
+
+What differs in memory or in form is another GPU: H100, H100-SXM and H100-NVL are three, and a
+40 GB A100 is no A100-80GB. A PCIe card bears the plain name, as in SkyPilot's catalogs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from fintts_cost.accelerators import ACCELERATORS
+
+MEMORY_TOLERANCE = 0.10
+"""Sellers write GB, GiB and what the driver leaves; an H100 of 80 and one of 94 are 17 % apart."""
+
+_MAKERS = re.compile(r"\b(NVIDIA|TESLA|GEFORCE)\b")
+_MEMORY = re.compile(r"^(\d+)G(?:I?B)?$")
+_FORM = re.compile(r"^(SXM|PCIE)\d?$")
+
+
+class _Parts(NamedTuple):
+    """A name taken apart."""
+
+    model: str
+    """A100, RTX6000ADA"""
+    memory_gb: float | None
+    form: str
+    """SXM; empty for a PCIe card, and for a name that does not say"""
+
+
+def canonical(name: str, memory_gb: float | None = None) -> str:
+    """The name in `accelerators`, or a tidied one that is not in there.
+
+    Args:
+        memory_gb: of one GPU, as the seller states it (GB or GiB); it overrules the name, since
+            some call an A100 of 80 GB just A100.
+    """
+    parts = _taken_apart(name)
+    if memory_gb is not None and memory_gb > 0:
+        parts = parts._replace(memory_gb=memory_gb)
+    return _known(parts) or _written_out(parts)
+
+
+def family(name: str) -> str:
+    """What the names of its siblings begin with: A100-80GB → A100."""
+    return name.split("-")[0]
+
+
+def _taken_apart(name: str) -> _Parts:
+    rest: list[str] = []
+    memory_gb, form = None, ""
+    for token in re.split(r"[\s_-]+", _MAKERS.sub(" ", name.upper()).strip()):
+        if (found := _MEMORY.match(token)) and rest:
+            memory_gb = float(found[1])
+        elif found := _FORM.match(token):
+            form = "" if found[1] == "PCIE" else found[1]
+        else:
+            rest.append(token)
+    return _Parts("".join(rest), memory_gb, form)
+
+
+_TABLE = tuple((_taken_apart(name), accelerator) for name, accelerator in ACCELERATORS.items())
+
+
+def _known(parts: _Parts) -> str | None:
+    """Same model, form and memory; without a stated memory the name that states none."""
+    for known, accelerator in _TABLE:
+        if (known.model, known.form) != (parts.model, parts.form):
+            continue
+        if parts.memory_gb is None:
+            if known.memory_gb is None:
+                return accelerator.name
+        elif _is_near(parts.memory_gb, accelerator.memory_gb):
+            return accelerator.name
+    return _by_memory(parts)
+
+
+def _by_memory(parts: _Parts) -> str | None:
+    """An H100 of 94 GB can only be the NVL, though the name does not say so."""
+    if parts.memory_gb is None or parts.form:
+        return None
+    names = [
+        accelerator.name
+        for _, accelerator in _TABLE
+        if family(accelerator.name).upper() == parts.model
+        and _is_near(parts.memory_gb, accelerator.memory_gb)
+    ]
+    return names[0] if len(names) == 1 else None
+
+
+def _is_near(stated_gb: float, sold_gb: float) -> bool:
+    return abs(stated_gb - sold_gb) <= MEMORY_TOLERANCE * sold_gb
+
+
+def _written_out(parts: _Parts) -> str:
+    memory = "" if parts.memory_gb is None else f"{parts.memory_gb:.0f}GB"
+    return "-".join(part for part in (parts.model, memory, parts.form) if part)

@@ -1,0 +1,375 @@
+"""`fintts cloud offers`: what it lists, computes, chooses and refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli_project import write_project
+from fintts_cli.app import build
+from fintts_cli.errors import CloudError, OverBudget
+from fintts_cli.offers import (
+    CatalogMissing,
+    FirstToKnow,
+    PriceList,
+    cheapest_offer,
+    find_offers,
+    wanted_by,
+)
+from fintts_cli.price_snapshot import COLUMNS, Snapshot, load, read_snapshot
+from fintts_cli.run_offers import RunOffers, refuse_what_cannot_be, run_on_offers
+from fintts_cli.settings import ReadSettings, Settings, read_settings
+from fintts_cli.views.offers import MEANING, document_of, render_offers
+from fintts_cost.accelerators import ACCELERATORS
+from fintts_cost.prices import Doubt, offers_of
+from fintts_store.directory import DirectoryStore
+from fintts_store.records import BaseModelRef, FileRef
+from fintts_store.runs import create_run, write_result_once
+from fintts_trainer.base_files import base_model_files
+from run_samples import DIGEST, record, result
+
+PRICES = """\
+cloud,seller,region,zone,instance_type,accelerator,count,gpu_memory_gb,price_usd,spot_price_usd,source,as_of,doubts
+aws,,us-east-1,,p4de.24xlarge,A100-80GB,8,,40.96,15.00,v8/aws,2026-11-20,
+azure,,westus3,,NC24ads,A100-80GB,1,,3.673,0.404,v6/azure,2026-11-01,old
+gcp,,us-east5,,a2-ultragpu-1g,,0,,1.09962,0.31193,v8/gcp,2026-11-20,
+gcp,,us-east5,,a2-ultragpu-1g,A100-80GB,1,,4.4242,1.3356,v8/gcp,2026-11-20,
+lambda,,,,gpu_1x_a100,A100,1,,1.99,,v8/lambda,2026-11-20,
+runpod,,,,1x_A100-80GB,A100-80GB,1,,1.39,1.39,v8/runpod,2026-11-20,
+shadeform,crusoe,culpeper-1,,crusoe_A100,A100-80GB,1,,2.00,,v8/shadeform,2026-11-20,
+vast,,Oklahoma,,1x-A100_PCIE,A100,1,80,0.87,0.00,v8/vast,2026-11-20,
+verda,,FIN-01,,1A100.22V,A100-80GB,1,,1.29,0.4515,v8/verda,2026-11-20,
+"""
+
+
+class Listed:
+    """The prices above."""
+
+    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
+        return PriceList(load(PRICES), "prices of a test")
+
+
+def read(**options: object) -> ReadSettings:
+    """A run of 360 s at a pace that is declared for an A100-80GB."""
+    run = {"forecast.seconds_per_step": 0.5, "training.max_steps": 600}
+    durations = {"forecast.setup_seconds": 60.0, "forecast.teardown_seconds": 0.0}
+    checks = {"forecast.seconds_per_validation": 0.0, "data": "speech"}
+    return read_settings(run | durations | checks | options)
+
+
+def offers_for(found: ReadSettings, spot: bool | None = None) -> RunOffers:
+    wanted = wanted_by(found.settings, spot=spot)
+    return run_on_offers(found, read(infra="gcp").settings, find_offers(Listed(), wanted))
+
+
+@pytest.fixture
+def project(own_folder: Path) -> Path:
+    return write_project(own_folder)
+
+
+def offers(*arguments: str) -> Result:
+    return CliRunner().invoke(build(), ["cloud", "offers", *arguments])
+
+
+def document(*arguments: str) -> dict[str, Any]:
+    shown = offers(*arguments, "--json")
+    assert shown.exit_code == 0, shown.stderr
+    content: dict[str, Any] = json.loads(shown.stdout)
+    return content
+
+
+def test_the_table(project: Path, golden: Callable[[str, str], None]) -> None:
+    golden("offers.txt", render_offers(offers_for(read(budget_usd=Decimal("0.15")))) + "\n")
+
+
+def test_the_document(project: Path) -> None:
+    content = document_of(offers_for(read(budget_usd=Decimal("0.15")), spot=False))
+    assert content["gpus"] == "A100-80GB:1"
+    assert content["seconds_per_step"] == {"value": 0.5, "source": "option"}
+    assert content["total_seconds"] == 360.0
+    listed = content["offers"]
+    assert isinstance(listed, list)
+    runpod = next(offer for offer in listed if offer["cloud"] == "runpod")
+    assert runpod == {
+        "cloud": "runpod",
+        "region": None,
+        "zone": None,
+        "seller": None,
+        "instance_type": "1x_A100-80GB",
+        "accelerator": "A100-80GB",
+        "count": 1,
+        "spot": False,
+        "hourly_rate_usd": 1.39,
+        "price": {"source": "snapshot v8/runpod", "as_of": "2026-11-20"},
+        "total_seconds": 360.0,
+        "cost_usd": 0.14,
+        "over_budget": False,
+        "doubts": [],
+        "cheapest": True,
+    }
+    assert [offer["cost_usd"] for offer in listed] == sorted(o["cost_usd"] for o in listed)
+    assert [offer["cloud"] for offer in listed if offer["over_budget"]] == [
+        "shadeform",
+        "azure",
+        "gcp",
+    ]
+    assert [offer["cloud"] for offer in listed if offer["cheapest"]] == ["runpod"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "clouds"),
+    [("A100-80GB:8", ["aws"]), ("A100", ["lambda"])],
+)
+def test_only_what_is_asked_for_fits(gpus: str, clouds: list[str]) -> None:
+    market = find_offers(Listed(), wanted_by(Settings(gpus=gpus), spot=False))
+    assert [offer.cloud for offer in market.offers] == clouds
+
+
+@pytest.mark.parametrize(
+    ("infra", "count"),
+    [
+        (None, 6),
+        ("local", 6),
+        ("*", 6),
+        ("gcp", 1),
+        ("GCP", 1),
+        ("gcp/us-east5", 1),
+        ("gcp/US-EAST5/us-east5-a", 1),
+        ("gcp/*", 1),
+        ("runpod/CA", 1),  # listed without a region: the price is the same in all
+        ("*/us-east5", 2),
+    ],
+)
+def test_the_place_is_a_cloud_and_a_region(infra: str | None, count: int) -> None:
+    market = find_offers(Listed(), wanted_by(Settings(infra=infra), spot=False))
+    assert len(market.offers) == count
+
+
+@pytest.mark.parametrize(
+    ("settings", "spot", "sentence", "hint"),
+    [
+        ({"gpus": "B200"}, None, "there is no offer for B200:1", "there is A100"),
+        ({"gpus": "A100-80GB:2"}, None, "for A100-80GB:2", "--gpus A100-80GB:1, A100-80GB:8"),
+        ({"infra": "aws"}, None, "for A100-80GB:1 on aws", "one of azure, verda, runpod, gcp, sh"),
+        ({"infra": "gcp/us-east1"}, None, "on gcp/us-east1", "--infra with one of"),
+        ({"gpus": "A100"}, True, "no spot offer for A100:1", "leave --spot out"),
+        ({"gpus": "H100-NVL"}, False, "no on-demand offer for H100-NVL:1", "--hourly-rate"),
+    ],
+)
+def test_no_offer_says_what_there_is(
+    settings: dict[str, Any], spot: bool | None, sentence: str, hint: str
+) -> None:
+    with pytest.raises(CloudError) as caught:
+        find_offers(Listed(), wanted_by(Settings(**settings), spot=spot))
+    assert sentence in caught.value.message
+    assert "prices of a test" in caught.value.message
+    assert hint in caught.value.hint
+    assert "vast" not in caught.value.hint  # which nobody can get by that name
+    assert caught.value.exit_code == 4
+
+
+def test_a_launch_is_computed_with_the_kind_that_it_rents() -> None:
+    assert cheapest_offer(Listed(), Settings()).cloud == "runpod"
+    spot = cheapest_offer(Listed(), Settings(spot=True))
+    assert (spot.cloud, spot.spot) == ("verda", True)
+
+
+def test_what_cannot_be_taken_is_no_price() -> None:
+    with pytest.raises(CloudError, match=r"no spot offer .* can be taken: no-discount"):
+        cheapest_offer(Listed(), Settings(spot=True, infra="runpod"))
+
+
+class Silent:
+    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
+        raise CatalogMissing("it is silent")
+
+
+def test_the_second_source_is_asked_where_the_first_knows_nothing() -> None:
+    assert FirstToKnow(Listed(), Silent()).prices("A100", None).note == "prices of a test"
+    rows, note = FirstToKnow(Silent(), Listed()).prices("A100", None)
+    assert note == "prices of a test; it is silent"
+    assert len(rows) == 9
+
+
+def test_a_budget_under_the_cheapest_is_refused_with_the_arithmetic(project: Path) -> None:
+    run = offers_for(read(budget_usd=Decimal("0.10")), spot=False)
+    with pytest.raises(OverBudget) as caught:
+        refuse_what_cannot_be(run)
+    assert caught.value.message == (
+        "the run is expected to cost $0.14, more than the budget of $0.10: 0.10 h at $1.39 an hour"
+        " (runpod 1x_A100-80GB, the cheapest without a remark)"
+    )
+    assert "training.max_steps" in caught.value.hint
+    refuse_what_cannot_be(offers_for(read(budget_usd=Decimal("0.14")), spot=False))
+
+
+def test_a_doubtful_offer_within_the_budget_does_not_make_the_run_affordable(
+    project: Path,
+) -> None:
+    """On verda, at $0.129, SkyPilot would leave the machine running."""
+    with pytest.raises(OverBudget):
+        refuse_what_cannot_be(offers_for(read(budget_usd=Decimal("0.135")), spot=False))
+
+
+def test_a_pace_that_was_declared_for_another_gpu_is_not_scaled_and_says_so(project: Path) -> None:
+    run = offers_for(read(gpus="A100"))
+    (note,) = [note for note in run.notes if "declared" in note]
+    assert note == (
+        "0.5 s a step are declared for A100-80GB:1 (option); no run has measured A100:1,"
+        " and they are not scaled to it"
+    )
+    assert document_of(run)["total_seconds"] == 360.0
+    assert not [note for note in offers_for(read()).notes if "declared" in note]
+
+
+def test_a_run_that_measured_the_other_gpu_is_believed(project: Path) -> None:
+    found = read_settings({"gpus": "A100", "forecast.seconds_per_step": 0.5})
+    model = found.settings.base_model
+    assert isinstance(model, Path)
+    base_model = BaseModelRef(
+        name="m",
+        prefix="base_models/m/",
+        digest=DIGEST,
+        files=tuple(
+            FileRef(name=name, size_bytes=(model / name).stat().st_size, sha256=DIGEST)
+            for name in base_model_files(model)
+        ),
+    )
+    store = DirectoryStore(project / "store")
+    config = {"data": "d", "base_model": "m", "training": {"batch_size": 4}}
+    measured = {"config": config, "base_model": base_model, "gpus": "A100:1"}
+    create_run(store, record(run="earlier", infra="gcp", **measured))
+    write_result_once(store, result(run="earlier"))
+    run = offers_for(found)
+    assert run.estimate is not None
+    assert run.estimate.given.seconds_per_step_source == "run earlier"
+    assert not [note for note in run.notes if "declared" in note]
+
+
+def test_the_projects_own_run_is_computed(project: Path) -> None:
+    """The project runs on this machine, which nobody rents: all clouds are looked at."""
+    content = document("--gpus", "A100-80GB")
+    assert content["seconds_per_step"] == {"value": 0.2, "source": "fintts.yaml:11"}
+    assert any("declared for this machine" in note for note in content["notes"])
+    kinds = {offer["spot"] for offer in content["offers"]}
+    assert kinds == {True, False}
+    clouds = {offer["cloud"] for offer in content["offers"]}
+    assert {"gcp", "runpod", "azure"} <= clouds
+    first = content["offers"][0]
+    hours = content["total_seconds"] / 3600
+    assert first["cost_usd"] == pytest.approx(hours * first["hourly_rate_usd"], abs=0.005)
+
+
+def test_either_kind_can_be_asked_for_also_in_the_file(own_folder: Path) -> None:
+    kinds = {
+        option: {offer["spot"] for offer in document(option)["offers"]}
+        for option in ("--spot", "--on-demand")
+    }
+    assert kinds == {"--spot": {True}, "--on-demand": {False}}
+    (own_folder / "fintts.yaml").write_text("spot: true\n")
+    assert {offer["spot"] for offer in document()["offers"]} == {True}
+
+
+def test_without_a_run_there_are_prices_and_a_sentence(own_folder: Path) -> None:
+    content = document("--gpus", "H100")
+    assert content["total_seconds"] is None
+    assert {offer["cost_usd"] for offer in content["offers"]} == {None}
+    rates = [offer["hourly_rate_usd"] for offer in content["offers"]]
+    assert rates == sorted(rates)
+    assert content["notes"][-1].startswith("time and cost are left out: neither a data folder")
+    assert offers().stdout.count("–") >= 2 * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence", "hint"),
+    [
+        (["--gpus", "H1000"], 2, "no accelerator named 'H1000'", "H100"),
+        (["--gpus", "A100-80G"], 2, "no accelerator named", "did you mean A100-80GB"),
+        (["--infra", "local"], 2, "nobody offers this machine", "cloud"),
+        (["--budget", "1"], 2, "time and cost are left out", "without --budget"),
+        (["--budget", "0"], 2, "budget_usd", ""),
+        (["--gpus", "B200"], 4, "no offer for B200:1", "H100"),
+        (["--gpus", "H100", "--infra", "lambda", "--spot"], 4, "no spot offer", "--infra"),
+        (["--gpus", "A100-80GB:2"], 4, "no offer for A100-80GB:2", "A100-80GB:8"),
+        (["--infra", "nowhere"], 4, "for A100-80GB:1 on nowhere", "runpod"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    arguments: list[str], code: int, sentence: str, hint: str
+) -> None:
+    refused = offers(*arguments)
+    assert (refused.exit_code, refused.stdout) == (code, "")
+    assert sentence in refused.stderr
+    assert hint in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_offers_none_of_which_can_be_taken_are_shown_and_refused(project: Path) -> None:
+    shown = offers("--infra", "hyperstack")
+    assert shown.exit_code == 4
+    assert "not-rentable" in shown.stdout
+    assert "none of these offers for A100-80GB:1 can be taken" in shown.stderr
+
+
+def test_over_budget_is_shown_and_refused(project: Path) -> None:
+    shown = offers("--gpus", "A100-80GB", "--budget", "0.001")
+    assert shown.exit_code == 3
+    assert shown.stdout.count("over budget") > 10
+    assert "an hour (verda 1A100.22V, the cheapest without a remark)" in shown.stderr
+
+
+def launch(*arguments: str) -> dict[str, Any]:
+    shown = CliRunner().invoke(
+        build(), ["cloud", "launch", "--dry-run", "--json", *arguments], catch_exceptions=False
+    )
+    assert shown.exit_code == 0, shown.stderr
+    content: dict[str, Any] = json.loads(shown.stdout)
+    return content
+
+
+def test_a_launch_without_a_rate_takes_the_cheapest_offer_as_its_ceiling(project: Path) -> None:
+    settings = (project / "fintts.yaml").read_text().replace("hourly_rate_usd: 1.20\n", "")
+    (project / "fintts.yaml").write_text(settings)
+    planned = launch("--infra", "runpod")
+    assert planned["estimate"]["price"]["as_of"] == "2026-11-24"
+    assert "max_hourly_cost: 1.39" in planned["task"]
+    spot = launch("--infra", "verda", "--spot")
+    assert spot["estimate"]["hourly_rate_usd"] == 0.4515
+    shown = CliRunner().invoke(build(), ["cloud", "launch", "--dry-run", "--infra", "runpod"])
+    assert "$1.39 an hour (runpod 1x_A100-80GB_SECURE on-demand, snapshot" in shown.stderr
+    assert "as of 2026-11-24)" in shown.stderr
+    assert "max_hourly_cost: 3" in launch("--infra", "runpod", "--hourly-rate", "3")["task"]
+    here = CliRunner().invoke(build(), ["cloud", "launch", "--dry-run"])
+    assert here.exit_code == 2
+    assert "hourly rate" in here.stderr
+
+
+def test_the_snapshot_has_a_day_and_a_source_for_every_line() -> None:
+    rows = read_snapshot()
+    assert len(rows) > 50
+    assert all(row.as_of[:4] == "2026" and row.source for row in rows)
+    header = files("fintts_cli").joinpath("price_snapshot.csv").read_text().splitlines()[0]
+    assert tuple(header.split(",")) == COLUMNS
+    assert "2026-11-24" in Snapshot().prices("A100", None).note
+
+
+def test_the_snapshots_names_are_known_and_its_machines_are_whole() -> None:
+    found = offers_of(read_snapshot())
+    assert {offer.accelerator for offer in found} <= ACCELERATORS.keys()
+    gcp = [offer for offer in found if (offer.cloud, offer.region) == ("gcp", "us-east5")]
+    a100 = {offer.spot: offer for offer in gcp if offer.accelerator == "A100-80GB"}
+    assert a100[False].hourly_rate_usd == Decimal("5.52382")
+    assert a100[True].hourly_rate_usd == Decimal("1.64753")
+    west = [offer for offer in found if offer.doubts and offer.region == "europe-west4"]
+    assert [offer.doubts for offer in west] == [(Doubt.BELOW_OWN_SPOT,)]
+
+
+def test_every_doubt_is_explained() -> None:
+    assert MEANING.keys() == set(Doubt)
