@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := cli cost store remote_trainer task_templates
 
-.PHONY: install servers demo test check unit chaos bench clean
+.PHONY: install servers demo test check unit chaos bench prices clean
 
 install: .venv/installed
 
@@ -44,6 +44,11 @@ bench: install
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/save.py
+
+# Renews the list of prices that comes along, from SkyPilot's catalog; needs the network.
+CLOUDS ?= aws azure gcp lambda nebius runpod vast verda
+prices: install
+	$(BIN)/python -m fintts_cli.renew_prices $(CLOUDS)
 
 clean:
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

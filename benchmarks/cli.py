@@ -22,6 +22,8 @@ from pathlib import Path
 
 LIMIT_SECONDS = 0.3
 CONFIGURED = Path(__file__).parents[1] / "examples" / "kalevala" / "fintts.yaml"
+WITHOUT_RATE = ("--samples", "2000", "--seconds-per-step", "5.4")
+"""The price is looked up in the list that comes along."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def commands() -> dict[str, list[str]]:
         "fintts --help": [fintts, "--help"],
         "fintts estimate --reference-run": [fintts, "estimate", "--reference-run"],
         "fintts estimate": [fintts, "estimate", "--config", str(CONFIGURED)],
+        "fintts estimate without a rate": [fintts, "estimate", *WITHOUT_RATE],
     }
     if (programs / "sky").exists():
         timed["sky --help"] = [str(programs / "sky"), "--help"]

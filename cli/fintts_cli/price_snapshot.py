@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "price_snapshot.csv"
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "cloud",
     "seller",
     "region",

@@ -66,7 +66,7 @@ spot: false
 # store: s3://bucket/prefix   # or a folder; of data, runs, checkpoints; without it the user's own
 # s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph
 # budget_usd: 10.00           # USD; a run that is expected to cost more is refused
-# hourly_rate_usd: 1.20       # USD an hour of the instance
+# hourly_rate_usd: 1.20       # USD an hour of the instance; without it that of the cheapest offer
 
 # What you know better than the forecast. Without a key it is measured or computed.
 forecast:

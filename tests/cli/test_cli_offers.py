@@ -24,6 +24,7 @@ from fintts_cli.offers import (
     wanted_by,
 )
 from fintts_cli.price_snapshot import COLUMNS, Snapshot, load, read_snapshot
+from fintts_cli.renew_prices import families, renewed
 from fintts_cli.run_offers import RunOffers, refuse_what_cannot_be, run_on_offers
 from fintts_cli.settings import ReadSettings, Settings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
@@ -369,6 +370,28 @@ def test_the_snapshots_names_are_known_and_its_machines_are_whole() -> None:
     assert a100[True].hourly_rate_usd == Decimal("1.64753")
     west = [offer for offer in found if offer.doubts and offer.region == "europe-west4"]
     assert [offer.doubts for offer in west] == [(Doubt.BELOW_OWN_SPOT,)]
+
+
+def test_renewing_replaces_the_lines_of_a_cloud_and_leaves_the_others() -> None:
+    fresh = load(PRICES.replace("15.00", "16.00").replace("11-20", "11-23"))
+    text = renewed(PRICES, {"aws", "vast"}, [row for row in fresh if row.cloud in ("aws", "vast")])
+    before = {row.cloud: row for row in load(PRICES)}
+    after = {row.cloud: row for row in load(text)}
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"aws", "vast"}
+    assert after["aws"].spot_price_usd == 16
+    assert (after["aws"].as_of, after["aws"].source) == ("2026-11-23", "snapshot aws/vms.csv")
+    assert after["vast"]._replace(as_of="", source="") == before["vast"]._replace(
+        as_of="", source=""
+    )
+    assert len(load(text)) == len(load(PRICES))
+    assert renewed(text, {"gcp"}, []).count("gcp") == 0
+
+
+def test_renewing_asks_for_the_gpus_that_the_list_is_about() -> None:
+    header, *_ = PRICES.splitlines()
+    assert families(f"{header}\ngcp,,,,host,,0,,1,,x,2026-11-20,\n") == []
+    assert families(PRICES) == ["A100"]
 
 
 def test_every_doubt_is_explained() -> None:

@@ -47,7 +47,9 @@ Budget = Annotated[
 ]
 HourlyRate = Annotated[
     Decimal | None,
-    typer.Option(metavar="USD", parser=_dollars, help="What an hour of the instance costs."),
+    typer.Option(
+        metavar="USD", parser=_dollars, help="What an hour costs; without it the cheapest offer's."
+    ),
 ]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="The run's name: [a-z0-9-]{1,40}.")]
 Force = Annotated[

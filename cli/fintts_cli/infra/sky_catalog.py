@@ -13,6 +13,7 @@ from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 LIMIT_SECONDS = 60.0
+LONGEST_REASON = 100
+"""characters of an error of SkyPilot's"""
+PRICE_DIGITS = 6
+"""SkyPilot adds hosts and GPUs as floats: 1.1 + 2.2 is not to be 3.3000000000000003."""
 NOTHING_ENABLED = "SkyPilot has no cloud enabled; `sky check` looks for some"
 WITHOUT_CATALOG = frozenset({"kubernetes", "ssh", "slurm"})
 """Machines of one's own, which have no price."""
@@ -154,8 +159,8 @@ def _listing(accelerator: str, clouds: Sequence[str]) -> Listing:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    lines = str(error).splitlines() or ["without a word"]
+    return shorten(f"{type(error).__name__}: {lines[0]}", LONGEST_REASON, placeholder=" …")
 
 
 def _row(cloud: str, info: InstanceType) -> PriceRow:
@@ -169,8 +174,8 @@ def _row(cloud: str, info: InstanceType) -> PriceRow:
         accelerator=info.accelerator_name,
         gpus=info.accelerator_count,
         gpu_memory_gb=memory,
-        price_usd=amount(info.price),
-        spot_price_usd=amount(info.spot_price),
+        price_usd=amount(round(info.price, PRICE_DIGITS)),
+        spot_price_usd=amount(round(info.spot_price, PRICE_DIGITS)),
         source=f"SkyPilot's catalog, {cloud}/vms.csv",
         as_of=_fetched_at(cloud),
     )
