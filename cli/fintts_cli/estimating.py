@@ -19,6 +19,7 @@ from fintts_cost.schedule import Schedule
 from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from fintts_cli.offers import OfferSource
@@ -39,8 +40,11 @@ class RunEstimate:
     notes: tuple[str, ...]
 
 
-def price_of(found: ReadSettings, source: OfferSource) -> Price:
+def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Price:
     """The rate that is set, else that of the cheapest offer.
+
+    Args:
+        open_source: called only where no rate is set, since to load prices takes time.
 
     Raises:
         ConfigError: no rate is set, and the run is to go on this machine, which nobody offers.
@@ -56,7 +60,7 @@ def price_of(found: ReadSettings, source: OfferSource) -> Price:
         )
     from fintts_cli.offers import cheapest_offer
 
-    return cheapest_offer(source, settings).price
+    return cheapest_offer(open_source(), settings).price
 
 
 def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) -> RunEstimate:

@@ -142,7 +142,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     name = settings.name or run_start.make_name(config.data, now.date())
     store = wiring.open_runs(settings)
     record = run_start.existing_run(store, name)
-    estimate = estimate_run(found, price_of(found, wiring.offer_source())).estimate
+    estimate = estimate_run(found, price_of(found, wiring.offer_source)).estimate
     changes: tuple[Change, ...] = ()
     if record is None:
         plan = plan_launch(estimate, settings.budget_usd, now)

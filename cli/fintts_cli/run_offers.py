@@ -91,7 +91,7 @@ def _with_pace(found: ReadSettings, configured: Settings) -> tuple[ReadSettings,
     A pace that was declared for another place is taken only where no run has measured this one,
     and then as it is: how much faster the other GPU is, nobody has found out.
     """
-    settings = found.settings.model_copy(update={"infra": _rented(found.settings.infra)})
+    settings = _rented(found.settings, configured)
     declared = settings.forecast.seconds_per_step
     place = "this machine" if configured.infra == LOCAL else configured.gpus
     if declared is None or place == settings.gpus:
@@ -108,9 +108,17 @@ def _with_pace(found: ReadSettings, configured: Settings) -> tuple[ReadSettings,
     return replace(found, settings=settings), note
 
 
-def _rented(infra: str | None) -> str | None:
-    """Nobody rents this machine: where a project runs here, all clouds are looked at."""
-    return None if infra == LOCAL else infra
+def _rented(settings: Settings, configured: Settings) -> Settings:
+    """Nobody rents this machine: where a project runs here, all clouds are looked at.
+
+    How long this machine takes to set up and to tear down says nothing about theirs.
+    """
+    if configured.infra != LOCAL:
+        return settings
+    nowhere = {"setup_seconds": None, "teardown_seconds": None}
+    forecast = settings.forecast.model_copy(update=nowhere)
+    infra = None if settings.infra == LOCAL else settings.infra
+    return settings.model_copy(update={"infra": infra, "forecast": forecast})
 
 
 def refuse_what_cannot_be(run: RunOffers) -> None:

@@ -125,13 +125,19 @@ def infra_of(name: str | None) -> Infra:
     )
 
 
+def price_snapshot() -> OfferSource:
+    """The prices that come along: for what has to be quick and offline."""
+    from fintts_cli.price_snapshot import Snapshot
+
+    return Snapshot()
+
+
 def offer_source() -> OfferSource:
     """SkyPilot's prices, where it is installed and may use a cloud; else those that come along."""
     from fintts_cli.infra.sky_catalog import SkyCatalog
     from fintts_cli.offers import FirstToKnow
-    from fintts_cli.price_snapshot import Snapshot
 
-    return FirstToKnow(SkyCatalog(), Snapshot())
+    return FirstToKnow(SkyCatalog(), price_snapshot())
 
 
 def instance_of(record: RunRecord, store: Store) -> InstanceView:

@@ -67,12 +67,21 @@ def read(**options: object) -> ReadSettings:
 
 def offers_for(found: ReadSettings, spot: bool | None = None) -> RunOffers:
     wanted = wanted_by(found.settings, spot=spot)
-    return run_on_offers(found, read(infra="gcp").settings, find_offers(Listed(), wanted))
+    return run_on_offers(found, read().settings, find_offers(Listed(), wanted))
 
 
 @pytest.fixture
 def project(own_folder: Path) -> Path:
+    """It runs on this machine."""
     return write_project(own_folder)
+
+
+@pytest.fixture
+def rented(project: Path) -> Path:
+    """The same on a machine that SkyPilot chooses."""
+    settings = (project / "fintts.yaml").read_text().replace("infra: local\n", "")
+    (project / "fintts.yaml").write_text(settings)
+    return project
 
 
 def offers(*arguments: str) -> Result:
@@ -86,11 +95,11 @@ def document(*arguments: str) -> dict[str, Any]:
     return content
 
 
-def test_the_table(project: Path, golden: Callable[[str, str], None]) -> None:
+def test_the_table(rented: Path, golden: Callable[[str, str], None]) -> None:
     golden("offers.txt", render_offers(offers_for(read(budget_usd=Decimal("0.15")))) + "\n")
 
 
-def test_the_document(project: Path) -> None:
+def test_the_document(rented: Path) -> None:
     content = document_of(offers_for(read(budget_usd=Decimal("0.15")), spot=False))
     assert content["gpus"] == "A100-80GB:1"
     assert content["seconds_per_step"] == {"value": 0.5, "source": "option"}
@@ -199,7 +208,7 @@ def test_the_second_source_is_asked_where_the_first_knows_nothing() -> None:
     assert len(rows) == 9
 
 
-def test_a_budget_under_the_cheapest_is_refused_with_the_arithmetic(project: Path) -> None:
+def test_a_budget_under_the_cheapest_is_refused_with_the_arithmetic(rented: Path) -> None:
     run = offers_for(read(budget_usd=Decimal("0.10")), spot=False)
     with pytest.raises(OverBudget) as caught:
         refuse_what_cannot_be(run)
@@ -212,14 +221,14 @@ def test_a_budget_under_the_cheapest_is_refused_with_the_arithmetic(project: Pat
 
 
 def test_a_doubtful_offer_within_the_budget_does_not_make_the_run_affordable(
-    project: Path,
+    rented: Path,
 ) -> None:
     """On verda, at $0.129, SkyPilot would leave the machine running."""
     with pytest.raises(OverBudget):
         refuse_what_cannot_be(offers_for(read(budget_usd=Decimal("0.135")), spot=False))
 
 
-def test_a_pace_that_was_declared_for_another_gpu_is_not_scaled_and_says_so(project: Path) -> None:
+def test_a_pace_that_was_declared_for_another_gpu_is_not_scaled_and_says_so(rented: Path) -> None:
     run = offers_for(read(gpus="A100"))
     (note,) = [note for note in run.notes if "declared" in note]
     assert note == (
@@ -230,7 +239,12 @@ def test_a_pace_that_was_declared_for_another_gpu_is_not_scaled_and_says_so(proj
     assert not [note for note in offers_for(read()).notes if "declared" in note]
 
 
-def test_a_run_that_measured_the_other_gpu_is_believed(project: Path) -> None:
+def test_set_up_and_teardown_of_this_machine_are_not_those_of_a_rented_one(project: Path) -> None:
+    here = read(**{"forecast.setup_seconds": 7200.0})
+    assert document_of(offers_for(here))["total_seconds"] == 300 + 600 + 110
+
+
+def test_a_run_that_measured_the_other_gpu_is_believed(rented: Path) -> None:
     found = read_settings({"gpus": "A100", "forecast.seconds_per_step": 0.5})
     model = found.settings.base_model
     assert isinstance(model, Path)
@@ -243,7 +257,7 @@ def test_a_run_that_measured_the_other_gpu_is_believed(project: Path) -> None:
             for name in base_model_files(model)
         ),
     )
-    store = DirectoryStore(project / "store")
+    store = DirectoryStore(rented / "store")
     config = {"data": "d", "base_model": "m", "training": {"batch_size": 4}}
     measured = {"config": config, "base_model": base_model, "gpus": "A100:1"}
     create_run(store, record(run="earlier", infra="gcp", **measured))
@@ -259,6 +273,7 @@ def test_the_projects_own_run_is_computed(project: Path) -> None:
     content = document("--gpus", "A100-80GB")
     assert content["seconds_per_step"] == {"value": 0.2, "source": "fintts.yaml:11"}
     assert any("declared for this machine" in note for note in content["notes"])
+    assert content["total_seconds"] > 600 + 110  # not the 11 s that are declared for this machine
     kinds = {offer["spot"] for offer in content["offers"]}
     assert kinds == {True, False}
     clouds = {offer["cloud"] for offer in content["offers"]}

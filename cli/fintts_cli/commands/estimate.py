@@ -168,13 +168,12 @@ def _configured(
     """The run that fintts.yaml and the options describe."""
     from fintts_cli import wiring
     from fintts_cli.estimating import estimate_run, price_of
-    from fintts_cli.price_snapshot import Snapshot
 
     typed = {KEYS[name]: value for name, value in changes.items() if name in KEYS}
     found = wiring.read_sources(terminal, typed | others, config)
     found = wiring.with_base_model(terminal, found, may_download=False)
     samples = changes["samples"]
-    price = price_of(found, Snapshot())
+    price = price_of(found, wiring.price_snapshot)
     run = estimate_run(found, price, samples if isinstance(samples, int) else None)
     return Shown(run.estimate, "The run as configured", run.notes, found.settings.budget_usd)
 

@@ -103,7 +103,10 @@ def _pace(run: RunOffers) -> Iterator[str]:
         return
     given, expected = run.estimate.given, run.estimate.expected
     each = f"{float(given.seconds_per_step):g} s a step ({given.seconds_per_step_source})"
-    yield f"time and cost: {expected.stop_step:,} steps, {each}, set-up and teardown included"
+    spent = expected.durations
+    around = f"{duration(float(spent.setup_seconds))} of set-up"
+    after = f"{duration(float(spent.teardown_seconds))} of teardown"
+    yield f"time and cost: {expected.stop_step:,} steps, {each}, {around}, {after}"
     if any(priced.offer.spot for priced in run.offers):
         yield "what a preemption of a spot instance repeats is not counted"
 
