@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := cli cost store remote_trainer task_templates
 
-.PHONY: install servers demo test check unit chaos bench prices clean
+.PHONY: install servers demo test check unit chaos test-cloud clean-cloud bench prices clean
 
 install: .venv/installed
 
@@ -39,6 +39,21 @@ N ?= 300
 chaos: install servers
 	CHAOS_KILLS=$(N) $(BIN)/pytest tests/store/test_store_chaos.py
 
+# Real SkyPilot against an AWS emulated on this machine: needs root and Debian.
+CLOUD := $(BIN)/python tests/emulated_aws
+test-cloud: install .emulated-aws/tools
+	$(CLOUD) build
+	$(CLOUD) run $(BIN)/pytest -m cloud --capture=no
+
+# What SkyPilot's client calls, and what the rig itself does.
+.emulated-aws/tools: tests/emulated_aws/install_tools.sh
+	tests/emulated_aws/install_tools.sh
+	mkdir -p .emulated-aws
+	touch $@
+
+clean-cloud:
+	rm -rf .emulated-aws
+
 bench: install
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/data.py
@@ -50,5 +65,5 @@ CLOUDS ?= aws azure gcp lambda nebius runpod vast verda
 prices: install
 	$(BIN)/python -m fintts_cli.renew_prices $(CLOUDS)
 
-clean:
+clean: clean-cloud
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

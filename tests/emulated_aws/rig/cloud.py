@@ -1,0 +1,220 @@
+"""The emulated AWS as a test sees it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+
+from rig import catalog, enclosure, hypervisor, laptop
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_s3 import S3Client
+
+DOWN_WITHIN_SECONDS = 30.0
+DISK_SIZE = "4g"
+
+
+@dataclass(frozen=True)
+class InstanceFacts:
+    """What EC2 says of an instance, terminated ones included."""
+
+    id: str
+    state: str
+    region: str
+    instance_type: str
+    spot: bool
+    launched_at: datetime
+    tags: dict[str, str]
+
+    @property
+    def is_billed(self) -> bool:
+        return self.state in ("pending", "running", "stopping", "shutting-down")
+
+
+class EmulatedAws:
+    """AWS for one test session: started and stopped once, or used as a context manager.
+
+    Works in an enclosure only (`enclosure.require_enclosure`); with several at a time their
+    bridges would collide.
+    """
+
+    def __init__(self, disk_size: str = DISK_SIZE) -> None:
+        """`disk_size`: of each instance, as mount's tmpfs takes it (`4g`)."""
+        enclosure.require_enclosure()
+        self.endpoint_url = hypervisor.ENDPOINT_URL
+        """the same from here and from an instance: of S3, EC2 and all other services"""
+        self.folder = Path(tempfile.mkdtemp(prefix="emulated-aws-"))
+        self.home = self.folder / "home"
+        self.environment = laptop.environment(self.home, hypervisor.certificate(self.folder))
+        """for every process that shall see this AWS, and none other"""
+        self._disk_size = disk_size
+        self._hypervisor: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> EmulatedAws:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when AWS's API answers. Raises RuntimeError when it does not come up."""
+        laptop.furnish(self.home)
+        amis = self.folder / "amis.json"
+        catalog.write_amis(amis)
+        arguments = [self.folder, enclosure.IMAGE, sysconfig.get_path("purelib"), self._disk_size]
+        log = self.folder / "aws.log"
+        with log.open("wb") as file:
+            self._hypervisor = subprocess.Popen(
+                [sys.executable, "-m", "rig.hypervisor", *map(str, arguments), *catalog.ZONES],
+                env=os.environ | {"PYTHONPATH": str(_SOURCES), "MOTO_AMIS_PATH": str(amis)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+            )
+        assert self._hypervisor.stdout is not None
+        if self._hypervisor.stdout.readline() != b"up\n":
+            said = log.read_text()
+            self.stop()
+            message = f"the emulated AWS did not start: {said}"
+            raise RuntimeError(message)
+
+    def stop(self) -> None:
+        """Ends every process of the laptop's HOME and every instance, and removes all files."""
+        _kill_all(self.home)
+        if self._hypervisor is not None:
+            self._hypervisor.communicate(timeout=DOWN_WITHIN_SECONDS)
+            self._hypervisor = None
+        shutil.rmtree(self.folder)
+
+    def instances(self) -> list[InstanceFacts]:
+        """As EC2 lists them, in all regions, oldest first."""
+        facts = [
+            _facts(described, region)
+            for region in catalog.ZONES
+            for reservation in self.ec2(region).describe_instances()["Reservations"]
+            for described in reservation["Instances"]
+        ]
+        return sorted(facts, key=lambda instance: instance.launched_at)
+
+    def preempt(self, instance_id: str) -> None:
+        """Takes the instance away without a warning, as a spot market does at its worst."""
+        [region] = [item.region for item in self.instances() if item.id == instance_id]
+        self.ec2(region).terminate_instances(InstanceIds=[instance_id])
+
+    def run_in_instance(
+        self, instance_id: str, command: str, user: str = "ubuntu", timeout_seconds: float = 60.0
+    ) -> str:
+        """The standard output of a shell command there; subprocess.CalledProcessError if it fails.
+
+        Goes in beside the network, so it works also where SSH does not.
+        """
+        entered = ["nsenter", "--target", str(self._first_process(instance_id))]
+        entered += ["--mount", "--pid", "--net", "--ipc", "--uts", "--root", "--wd"]
+        shell = ["runuser", "--login", user, "--command", command]
+        done = subprocess.run(
+            [*entered, *shell], check=True, capture_output=True, text=True, timeout=timeout_seconds
+        )
+        return done.stdout
+
+    def instance_processes(self, instance_id: str) -> list[str]:
+        """Command lines of all that runs there, but for what asks."""
+        listed = self.run_in_instance(instance_id, "ps -eo args=", user="root")
+        return [line for line in listed.splitlines() if not line.startswith(("ps -eo", "runuser"))]
+
+    def console(self, instance_id: str) -> str:
+        """What the instance printed while it booted."""
+        return (self.folder / "instances" / f"{instance_id}.console").read_text()
+
+    def ec2(self, region: str) -> EC2Client:
+        return boto3.client(
+            "ec2",
+            region_name=region,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=laptop.ACCESS_KEY,
+            aws_secret_access_key=laptop.SECRET_KEY,
+        )
+
+    def s3(self) -> S3Client:
+        return boto3.client(
+            "s3",
+            region_name=laptop.REGION,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=laptop.ACCESS_KEY,
+            aws_secret_access_key=laptop.SECRET_KEY,
+        )
+
+    def _first_process(self, instance_id: str) -> int:
+        """Of the instance, seen from outside: the child of the process that made its namespaces."""
+        maker = int((self.folder / "instances" / f"{instance_id}.pid").read_text())
+        [first] = [pid for pid, parent in _parents() if parent == maker]
+        return first
+
+
+_SOURCES = Path(__file__).parents[1]
+
+
+def _facts(described: InstanceTypeDef, region: str) -> InstanceFacts:
+    return InstanceFacts(
+        described["InstanceId"],
+        described["State"]["Name"],
+        region,
+        described["InstanceType"],
+        described.get("InstanceLifecycle") == "spot",
+        described["LaunchTime"],
+        {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
+    )
+
+
+def _kill_all(home: Path) -> None:
+    """Every process that was started with this HOME: SkyPilot's server leaves its parent behind."""
+    deadline = time.monotonic() + DOWN_WITHIN_SECONDS
+    while left := list(_of_home(home)):
+        if time.monotonic() > deadline:
+            message = f"processes outlive SIGKILL: {left}"
+            raise RuntimeError(message)
+        for pid in left:
+            with _gone():
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _of_home(home: Path) -> Iterator[int]:
+    mark = f"HOME={home}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with _gone():
+            # That of a process which ended and waits to be collected is empty.
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                yield int(folder.name)
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Each process with its parent."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with _gone():
+            # The second field is a name in brackets, which may hold anything.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            yield int(folder.name), int(fields[1])
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    """Lets a process end while it is looked at."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        yield

@@ -1,0 +1,138 @@
+"""Serves AWS's API and keeps one namespace for each instance that the API calls running.
+
+A process of its own, so that moto shares neither interpreter nor warnings with a test; it ends when
+its standard input does. Its only output is a line when all of it is up.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import ssl
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
+from moto.server import ThreadedMotoServer
+
+from rig import network
+from rig.instance import Instance, Machine
+
+if TYPE_CHECKING:
+    from moto.ec2.models import EC2Backend
+    from moto.ec2.models.instances import Instance as MotoInstance
+
+LOOK_EVERY_SECONDS = 0.1
+ROLE = "skypilot-v1"
+PORT = 5000
+ENDPOINT_URL = f"http://{network.GATEWAY}:{PORT}"
+
+
+def main() -> None:
+    folder, image, packages, disk_size = sys.argv[1:5]
+    regions = sys.argv[5:]
+    machine = Machine(Path(image), Path(packages), disk_size, ENDPOINT_URL)
+    with ExitStack() as stack:
+        network.raise_bridge()
+        stack.callback(network.remove_bridge)
+        for address, port in (("0.0.0.0", PORT), (network.METADATA, 80)):
+            server = ThreadedMotoServer(address, port, verbose=False)
+            server.start()
+        _answer_as_internet(Path(folder))
+        _make_role()
+        hypervisor = Hypervisor(machine, Path(folder) / "instances", regions)
+        stack.callback(hypervisor.destroy_all)
+        print("up", flush=True)  # noqa: T201 - the line that is waited for
+        while not select.select([sys.stdin], [], [], LOOK_EVERY_SECONDS)[0]:
+            hypervisor.reconcile()
+
+
+class Hypervisor:
+    """Makes what runs here follow what EC2's API says."""
+
+    def __init__(self, machine: Machine, folder: Path, regions: list[str]) -> None:
+        self._machine = machine
+        self._folder = folder
+        self._backends = [ec2_backends[DEFAULT_ACCOUNT_ID][region] for region in regions]
+        for backend in self._backends:
+            _open_to_the_internet(backend)
+        self._running: dict[str, Instance] = {}
+
+    def reconcile(self) -> None:
+        """Boots what the API calls running, destroys the rest."""
+        wanted = self._wanted()
+        for instance_id in self._running.keys() - wanted.keys():
+            self._running.pop(instance_id).destroy()
+        for instance_id in wanted.keys() - self._running.keys():
+            booted = Instance(wanted[instance_id], self._machine, self._folder)
+            self._running[instance_id] = booted
+
+    def destroy_all(self) -> None:
+        while self._running:
+            self._running.popitem()[1].destroy()
+
+    def _wanted(self) -> dict[str, MotoInstance]:
+        return {
+            instance.id: instance
+            for backend in self._backends
+            for instance in backend.all_instances()
+            if instance.state == "running"
+        }
+
+
+def _open_to_the_internet(backend: EC2Backend) -> None:
+    """Routes the default VPC outwards, as AWS's own is: moto leaves it without a gateway."""
+    vpc_id = backend.default_vpc.id
+    gateway = backend.create_internet_gateway()
+    backend.attach_internet_gateway(gateway.id, vpc_id)
+    for table in backend.describe_route_tables(filters={"vpc-id": vpc_id}):
+        backend.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
+
+
+def _make_role() -> None:
+    """SkyPilot's instance profile; where it is missing SkyPilot makes it, and waits 30 s for it."""
+    iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    iam.create_role(ROLE, policy, "/", None, "", [], None)
+    iam.create_instance_profile(ROLE, "/", [])
+    iam.add_role_to_instance_profile(ROLE, ROLE)
+
+
+class _Anything(BaseHTTPRequestHandler):
+    """Answers that it is there."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+def certificate(folder: Path) -> Path:
+    """Of the authority that vouches for `network.INTERNET`; the laptop has to trust it."""
+    return folder / "internet.pem"
+
+
+def _answer_as_internet(folder: Path) -> None:
+    key = folder / "internet.key"
+    name = ["-subj", "/CN=internet", "-addext", f"subjectAltName=IP:{network.INTERNET}"]
+    files = ["-keyout", str(key), "-out", str(certificate(folder))]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    subprocess.run([*make, *name, *files], check=True, stderr=subprocess.DEVNULL)
+    server = ThreadingHTTPServer((network.INTERNET, 443), _Anything)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(folder), key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

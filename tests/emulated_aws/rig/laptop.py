@@ -1,0 +1,52 @@
+"""The side that launches: a HOME and an environment that know the emulated AWS and nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rig import catalog, hypervisor, image
+
+REGION = "us-east-1"
+ACCESS_KEY = "AKIAEMULATEDEMULATED"
+SECRET_KEY = "only/inside/the/enclosure"
+CREDENTIALS = f"""\
+[default]
+aws_access_key_id = {ACCESS_KEY}
+aws_secret_access_key = {SECRET_KEY}
+region = {REGION}
+endpoint_url = {hypervisor.ENDPOINT_URL}
+"""
+SKY_CONFIGURATION = """\
+jobs:
+  controller:
+    consolidation_mode: true  # no instance for the controller: SkyPilot's server does its work
+"""
+NOT_PASSED_ON = ("AWS_", "SKY", "XDG_", "FINTTS_", "PYTHON", "PIP_")
+"""prefixes of variables by which the developer's own set-up would reach the emulated laptop"""
+
+
+def furnish(home: Path) -> None:
+    """Writes what `aws configure` and SkyPilot's first start would leave in a HOME."""
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws" / "credentials").write_text(CREDENTIALS)
+    catalog.write_catalogs(home)
+    (home / ".sky" / "config.yaml").write_text(SKY_CONFIGURATION)
+
+
+def environment(home: Path, certificate: Path) -> dict[str, str]:
+    """All variables of a process on the laptop; `certificate` vouches for the emulated internet."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
+    return kept | {
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "REQUESTS_CA_BUNDLE": str(certificate),
+        "SSL_CERT_FILE": str(certificate),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(image.WHEELS),
+        "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
+        # By the memory SkyPilot counts how many controllers of jobs it starts; this makes one.
+        "SKYPILOT_POD_MEMORY_GB_LIMIT": "6",
+    }
