@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from rig import catalog, enclosure, hypervisor, laptop
+from rig import catalog, enclosure, hypervisor, laptop, processes
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
     from mypy_boto3_s3 import S3Client
 
-DOWN_WITHIN_SECONDS = 30.0
+UP_WITHIN_SECONDS = 60.0
 DISK_SIZE = "4g"
 
 
@@ -96,12 +94,17 @@ class EmulatedAws:
             raise RuntimeError(message)
 
     def stop(self) -> None:
-        """Ends every process of the laptop's HOME and every instance, and removes all files."""
-        _kill_all(self.home)
+        """Ends what runs on the laptop and every instance, and removes all files."""
+        self.shut_laptop()
         if self._hypervisor is not None:
-            self._hypervisor.communicate(timeout=DOWN_WITHIN_SECONDS)
+            self._hypervisor.communicate(timeout=processes.DOWN_WITHIN_SECONDS)
             self._hypervisor = None
         shutil.rmtree(self.folder)
+
+    def shut_laptop(self) -> None:
+        """SIGKILL for all that has this HOME, and for all daemons: SkyPilot's server and what it
+        started. The calling process and those that started it live on, and so does the cloud."""
+        processes.kill_all(lambda: processes.on_laptop(self.home))
 
     def instances(self) -> list[InstanceFacts]:
         """As EC2 lists them, in all regions, oldest first."""
@@ -113,6 +116,19 @@ class EmulatedAws:
         ]
         return sorted(facts, key=lambda instance: instance.launched_at)
 
+    def boot(self, region: str) -> str:
+        """Asks EC2 for an instance that SkyPilot knows nothing of; its id."""
+        asked = self.ec2(region).run_instances(ImageId=catalog.AMI, MinCount=1, MaxCount=1)
+        return asked["Instances"][0]["InstanceId"]
+
+    def await_boot(self, instance_id: str) -> None:
+        """Returns when its SSH server runs; RuntimeError if it does not within a minute."""
+        self._await(lambda: self._has_booted(instance_id), f"{instance_id} does not boot")
+
+    def await_end(self, instance_id: str) -> None:
+        """Returns when nothing of it runs; RuntimeError if something does after a minute."""
+        self._await(lambda: self._first_process(instance_id) is None, f"{instance_id} lives on")
+
     def preempt(self, instance_id: str) -> None:
         """Takes the instance away without a warning, as a spot market does at its worst."""
         [region] = [item.region for item in self.instances() if item.id == instance_id]
@@ -121,11 +137,15 @@ class EmulatedAws:
     def run_in_instance(
         self, instance_id: str, command: str, user: str = "ubuntu", timeout_seconds: float = 60.0
     ) -> str:
-        """The standard output of a shell command there; subprocess.CalledProcessError if it fails.
+        """The standard output of a shell command there; subprocess.CalledProcessError if it fails,
+        LookupError if the instance does not run.
 
         Goes in beside the network, so it works also where SSH does not.
         """
-        entered = ["nsenter", "--target", str(self._first_process(instance_id))]
+        first = self._first_process(instance_id)
+        if first is None:
+            raise LookupError(instance_id)
+        entered = ["nsenter", "--target", str(first)]
         entered += ["--mount", "--pid", "--net", "--ipc", "--uts", "--root", "--wd"]
         shell = ["runuser", "--login", user, "--command", command]
         done = subprocess.run(
@@ -160,11 +180,23 @@ class EmulatedAws:
             aws_secret_access_key=laptop.SECRET_KEY,
         )
 
-    def _first_process(self, instance_id: str) -> int:
+    def _first_process(self, instance_id: str) -> int | None:
         """Of the instance, seen from outside: the child of the process that made its namespaces."""
-        maker = int((self.folder / "instances" / f"{instance_id}.pid").read_text())
-        [first] = [pid for pid, parent in _parents() if parent == maker]
-        return first
+        noted = self.folder / "instances" / f"{instance_id}.pid"
+        if not noted.exists():
+            return None
+        return processes.child_of(int(noted.read_text()))
+
+    def _has_booted(self, instance_id: str) -> bool:
+        first = self._first_process(instance_id)
+        return first is not None and Path(f"/proc/{first}/comm").read_text() == "sshd\n"
+
+    def _await(self, condition: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + UP_WITHIN_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise RuntimeError(complaint)
+            time.sleep(0.1)
 
 
 _SOURCES = Path(__file__).parents[1]
@@ -180,41 +212,3 @@ def _facts(described: InstanceTypeDef, region: str) -> InstanceFacts:
         described["LaunchTime"],
         {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
     )
-
-
-def _kill_all(home: Path) -> None:
-    """Every process that was started with this HOME: SkyPilot's server leaves its parent behind."""
-    deadline = time.monotonic() + DOWN_WITHIN_SECONDS
-    while left := list(_of_home(home)):
-        if time.monotonic() > deadline:
-            message = f"processes outlive SIGKILL: {left}"
-            raise RuntimeError(message)
-        for pid in left:
-            with _gone():
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-
-
-def _of_home(home: Path) -> Iterator[int]:
-    mark = f"HOME={home}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with _gone():
-            # That of a process which ended and waits to be collected is empty.
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                yield int(folder.name)
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    """Each process with its parent."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with _gone():
-            # The second field is a name in brackets, which may hold anything.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            yield int(folder.name), int(fields[1])
-
-
-@contextmanager
-def _gone() -> Iterator[None]:
-    """Lets a process end while it is looked at."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        yield

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rig import network
+from rig import network, processes
 from rig.namespaces import SYSTEM_PATH, dying_with_parent, unshare
 
 if TYPE_CHECKING:
@@ -59,8 +61,10 @@ class Instance:
         disk.with_suffix(".pid").write_text(str(self._process.pid))
 
     def destroy(self) -> None:
-        """At once, as a hypervisor pulls the plug."""
-        self._process.kill()
+        """Kills all of it, and only then its network: whoever is connected sees the end."""
+        first = processes.child_of(self._process.pid)
+        # The first process of a PID namespace is gone when all others are.
+        os.kill(first or self._process.pid, signal.SIGKILL)
         self._process.wait()
         network.unplug(self.id, self._addresses)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
 BRIDGE = "aws"
 GATEWAY = "172.31.255.254"
@@ -15,6 +16,7 @@ GATEWAY = "172.31.255.254"
 METADATA = "169.254.169.254"
 INTERNET = "8.8.8.8"
 """what SkyPilot's jobs controller asks, over HTTPS, whether the network is up"""
+NAMESPACES = Path("/run/netns")
 
 
 def raise_bridge() -> None:
@@ -26,6 +28,9 @@ def raise_bridge() -> None:
 
 def remove_bridge() -> None:
     _ip("link", "delete", BRIDGE)
+    # `ip netns` mounts this folder over itself and leaves it so.
+    if f" {NAMESPACES} " in Path("/proc/self/mounts").read_text():
+        subprocess.run(["umount", NAMESPACES], check=True)
 
 
 def plug(instance_id: str, addresses: Iterable[str]) -> None:

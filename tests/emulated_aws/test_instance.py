@@ -1,0 +1,69 @@
+"""What an instance is, seen from its inside."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rig import network
+from rig.cloud import EmulatedAws
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+
+HERE = Path(__file__).parent
+PYTHON = "~/sky-user-env/bin/python -c"
+
+
+@pytest.fixture(scope="module")
+def instance(emulated_aws: EmulatedAws) -> str:
+    """The id of one that nothing was done to."""
+    instance_id = emulated_aws.boot("us-east-1")
+    emulated_aws.await_boot(instance_id)
+    return instance_id
+
+
+def test_it_has_the_trainers_packages_and_none_of_ours(
+    emulated_aws: EmulatedAws, instance: str
+) -> None:
+    packages = "accelerate, peft, torch, transformers"
+    emulated_aws.run_in_instance(instance, f"{PYTHON} 'import {packages}'")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        emulated_aws.run_in_instance(instance, f"{PYTHON} 'import fintts_trainer'")
+    assert "No module named 'fintts_trainer'" in failed.value.stderr
+
+
+def test_it_sees_nothing_of_this_machine(emulated_aws: EmulatedAws, instance: str) -> None:
+    seen = emulated_aws.run_in_instance(instance, "ls -A /home /mnt /opt /root", user="root")
+    assert seen == "/home:\nubuntu\n\n/mnt:\n\n/opt:\ntrainer\n\n/root:\n"
+    for path in (HERE, emulated_aws.folder):
+        emulated_aws.run_in_instance(instance, f"test ! -e {path}", user="root")
+    [only] = emulated_aws.instance_processes(instance)
+    assert only.startswith("sshd:")
+
+
+def test_what_it_shares_it_cannot_change(emulated_aws: EmulatedAws, instance: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        emulated_aws.run_in_instance(instance, "touch /opt/trainer/torch/x", user="root")
+    assert "Read-only file system" in failed.value.stderr
+
+
+def test_it_reaches_aws_and_nothing_else(emulated_aws: EmulatedAws, instance: str) -> None:
+    get = "curl --silent --show-error --max-time 3"
+    assert "<" in emulated_aws.run_in_instance(instance, f"{get} {emulated_aws.endpoint_url}")
+    roles = f"http://{network.METADATA}/latest/meta-data/iam/security-credentials/"
+    assert emulated_aws.run_in_instance(instance, f"{get} {roles}") == "default-role"
+    with pytest.raises(subprocess.CalledProcessError):
+        emulated_aws.run_in_instance(instance, f"{get} http://192.0.2.1")
+
+
+def test_a_preempted_one_is_gone(emulated_aws: EmulatedAws) -> None:
+    instance_id = emulated_aws.boot("us-west-2")
+    emulated_aws.await_boot(instance_id)
+    emulated_aws.preempt(instance_id)
+    [facts] = [item for item in emulated_aws.instances() if item.id == instance_id]
+    assert facts.state == "terminated"
+    emulated_aws.await_end(instance_id)
+    with pytest.raises(LookupError):
+        emulated_aws.run_in_instance(instance_id, "true")
