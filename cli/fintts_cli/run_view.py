@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fintts_cli.run_forecast import LOCAL
 from fintts_cost.forecast import cost_so_far_usd, cost_to_finish_usd
 from fintts_store.records import Phase, StopReason
 
@@ -81,6 +82,12 @@ class RunView:
         """Whether nothing more will happen: it is done or failed, and its instance is gone."""
         is_over = self.phase in (Phase.DONE, Phase.FAILED) and not self.instance_is_live
         return is_over or self.is_silent
+
+    @property
+    def only_bills(self) -> bool:
+        """Whether a rented instance is there for nothing: it ends itself, a minute or two later."""
+        is_over = self.stop_reason is not None and self.phase == Phase.TEARING_DOWN
+        return is_over and bool(self.instance_is_live) and self.infra != LOCAL
 
     @property
     def ended_well(self) -> bool:

@@ -61,11 +61,7 @@ def run_trainer(environment: Mapping[str, str]) -> int:
     # Before there is a child: from its first moment on no signal ends this process without it.
     before = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "fintts_trainer", "run"],
-            env=os.environ | environment,
-            process_group=0,
-        )
+        child = _start(environment)
         children.append(child)
         for number in early:
             child.send_signal(number)
@@ -73,6 +69,20 @@ def run_trainer(environment: Mapping[str, str]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """The trainer begins deaf, and hears what came meanwhile once it can answer: a Python that is
+    interrupted while it imports ends with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED.values())
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "fintts_trainer", "run"],
+            env=os.environ | environment,
+            process_group=0,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def merge(base_model: Path, adapter: Path, target: Path) -> None:

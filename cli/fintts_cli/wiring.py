@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,20 +110,17 @@ def open_journal() -> Journal:
 
 
 def infra_of(name: str | None) -> Infra:
-    """Where tasks run.
+    """Where tasks run: this machine, or what SkyPilot makes of `name`, its own term."""
+    return _infra_in(state_directory(), name or "")
 
-    Raises:
-        CloudError: this version does not know the place.
-    """
-    from fintts_cli.errors import CloudError
+
+@cache
+def _infra_in(state: Path, name: str) -> Infra:
+    """One a process: it remembers for some seconds what a cloud has answered."""
     from fintts_cli.infra.local import LOCAL, LocalInfra
+    from fintts_cli.infra.sky import SkyInfra
 
-    if name == LOCAL:
-        return LocalInfra(state_directory())
-    raise CloudError(
-        f"this version launches on this machine alone, not on {name or 'a cloud'}",
-        "give --infra local; --dry-run shows the task for any infra",
-    )
+    return LocalInfra(state) if name == LOCAL else SkyInfra(name, state)
 
 
 def price_snapshot() -> OfferSource:
@@ -143,12 +141,11 @@ def offer_source() -> OfferSource:
 def instance_of(record: RunRecord, store: Store) -> InstanceView:
     """What this machine knows of a run's instance; nothing of one of the same name elsewhere."""
     from fintts_cli.infra import InstancePhase
-    from fintts_cli.infra.local import LOCAL
     from fintts_cli.run_view import InstanceView
     from fintts_store.records import Phase
 
     entry = open_journal().read(record.run)
-    if record.infra != LOCAL or (entry is not None and entry.store != store.url):
+    if entry is not None and entry.store != store.url:
         return InstanceView()
     state = infra_of(record.infra).state(record.run)
     if state is None:

@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        # `fintts train` starts it deaf to them, so that its imports are not interrupted.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         return _do(options)
     except (TrainerError, CostError, StoreError) as error:
         return _complain(error.message, error.hint, _exit_code(error))

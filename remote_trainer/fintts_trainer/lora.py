@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.initial_adapter import ADAPTER_FILE, BASE_DIGEST
@@ -80,13 +81,23 @@ def save_adapter(
 ) -> None:
     """The two files from weights that are named as PEFT names them."""
     said = {"format": "pt", **(metadata or {})}
-    save_file(dict(weights), str(folder / ADAPTER_FILE), metadata=said)
+    (folder / ADAPTER_FILE).write_bytes(_in_fixed_order(save(dict(weights), metadata=said)))
     training = config.inference_mode
     config.inference_mode = True  # as PEFT saves it: who opens the adapter wants to use it
     try:
         config.save_pretrained(str(folder))
     finally:
         config.inference_mode = training
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """The same safetensors with its metadata sorted: the library writes several keys in a new order
+    each time, and the same adapter is to be the same bytes."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return content[:8] + text.ljust(size) + content[8 + size :]
 
 
 def open_adapter(model: nn.Module, folder: Path) -> PeftModel:

@@ -376,7 +376,7 @@ def test_a_dry_run_prints_the_task_and_touches_nothing(project: Path, tmp_path: 
         ([], 2, "nobody can be asked whether to launch", "--yes"),
         (["--no-input"], 2, "nobody can be asked whether to launch", "--yes"),
         (["--yes", "--budget", "0.01"], 3, "expected to cost $0.03", "--budget"),
-        (["--yes", "--infra", "aws"], 4, "on this machine alone, not on aws", "--infra local"),
+        (["--yes", "--infra", "aws"], 2, "a rented instance cannot reach the folder", "s3://"),
         (["--yes", "--gpus", "A100-80"], 2, "A100-80", "A100-80GB"),
         (["--yes", "--name", "Not-OK"], 2, "name should match pattern", ""),
         (["--yes", "--config", "nowhere.yaml"], 2, "no configuration file", "fintts init"),

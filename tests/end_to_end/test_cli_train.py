@@ -24,11 +24,14 @@ def test_a_state_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> N
     assert not (shell.project / "store" / "runs").exists(), "no run that nobody works on"
 
 
-def test_an_interruption_before_the_first_checkpoint_promises_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after_seconds", [0.02, 0.1, 0.5])  # Python starts; imports; torch
+def test_an_interruption_before_the_first_checkpoint_promises_nothing(
+    tmp_path: Path, after_seconds: float
+) -> None:
     shell = Shell(write_project(tmp_path / "project"))
     first = shell.start("train", "--name", "mine")
     wait_for_line(first, "its curves")
-    time.sleep(0.5)  # the trainer imports torch
+    time.sleep(after_seconds)
     first.send_signal(signal.SIGINT)
     _, rest = first.communicate(timeout=60)
     assert first.returncode == 130

@@ -63,6 +63,8 @@ def launch(
     from fintts_cli import wiring
     from fintts_cli.ending import what_goes_on
     from fintts_cli.launching import prepare, start
+    from fintts_cli.renting import refuse_what_cannot_end_well
+    from fintts_cli.run_forecast import LOCAL
     from fintts_cli.run_start import nothing_to_force
     from fintts_cli.terminal import Terminal
 
@@ -86,6 +88,8 @@ def launch(
     if dry_run:
         _show_task(terminal, ready)
         return
+    if found.settings.infra != LOCAL:
+        refuse_what_cannot_end_well(found.settings, ready.store.url)
     place = wiring.infra_of(found.settings.infra)
     _confirm(terminal, yes=yes)
     try:

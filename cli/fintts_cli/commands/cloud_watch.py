@@ -38,10 +38,13 @@ def follow_live(
 ) -> "RunView":
     """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on."""
     import time
+    from contextlib import suppress
     from datetime import UTC, datetime
 
     from fintts_cli import wiring
+    from fintts_cli.commands.cloud_down import take_down
     from fintts_cli.ending import goes_on
+    from fintts_cli.errors import CloudError
     from fintts_cli.following import follow
     from fintts_cli.run_listing import look_at
     from fintts_cli.terminal import LiveLine
@@ -50,6 +53,11 @@ def follow_live(
     line = LiveLine(terminal)
 
     def look() -> "RunView":
+        view = look_at(runs, run, wiring.instance_of, datetime.now(UTC))
+        if not view.only_bills:
+            return view
+        with suppress(CloudError):  # it is about to end itself
+            take_down(runs, run)
         return look_at(runs, run, wiring.instance_of, datetime.now(UTC))
 
     def show(view: "RunView") -> None:

@@ -1,0 +1,57 @@
+"""What must hold before a machine is rented: the store within its reach, and a way to end it."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fintts_cli.errors import CloudError, UsageProblem
+from fintts_store.s3_address import SCHEME, S3Address
+
+if TYPE_CHECKING:
+    from fintts_cli.settings import Settings
+
+WITHOUT_AUTODOWN = frozenset({"verda", "primeintellect", "hyperbolic", "yotta"})
+"""SkyPilot 0.14.1 cannot have a cluster there end itself."""
+
+
+def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
+    """For a rented machine; this one reaches what it reaches.
+
+    Raises:
+        UsageProblem: the store is within this machine's reach alone.
+        CloudError: nothing would end the instance, or bring it back.
+    """
+    if not store_url.startswith(f"{SCHEME}://"):
+        raise UsageProblem(
+            f"a rented instance cannot reach the folder {store_url}",
+            "--store s3://BUCKET/PREFIX; --infra local runs here",
+        )
+    endpoint_url = S3Address.parse(store_url).endpoint_url
+    if endpoint_url is not None and _is_loopback(urlsplit(endpoint_url).hostname or ""):
+        raise UsageProblem(
+            f"a rented instance cannot reach {endpoint_url}, which is this machine alone",
+            "give the store's address as others reach it",
+        )
+    if settings.spot:
+        raise CloudError(
+            "this version does not rent spot instances: nothing would bring a run back that "
+            "loses one",
+            "leave --spot out",
+        )
+    cloud = (settings.infra or "").partition("/")[0].lower()
+    if cloud in WITHOUT_AUTODOWN:
+        raise CloudError(
+            f"an instance on {cloud} would not end by itself when the run does",
+            "take another --infra",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False

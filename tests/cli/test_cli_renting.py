@@ -1,0 +1,39 @@
+"""What is refused before a machine is rented."""
+
+from __future__ import annotations
+
+import pytest
+
+from fintts_cli.errors import CloudError, UsageProblem
+from fintts_cli.renting import refuse_what_cannot_end_well
+from fintts_cli.settings import Settings
+
+BUCKET = "s3://bucket/prefix"
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000"]
+)
+def test_a_store_on_this_machine_is_out_of_an_instance_s_reach(endpoint: str) -> None:
+    with pytest.raises(UsageProblem, match="is this machine alone"):
+        refuse_what_cannot_end_well(Settings(infra="aws"), f"{BUCKET}?endpoint_url={endpoint}")
+
+
+@pytest.mark.parametrize("folder", ["/srv/store", "store"])
+def test_a_folder_is_out_of_an_instance_s_reach(folder: str) -> None:
+    with pytest.raises(UsageProblem, match=f"cannot reach the folder {folder}") as refused:
+        refuse_what_cannot_end_well(Settings(), folder)
+    assert "--store s3://BUCKET" in refused.value.hint
+
+
+def test_nothing_is_rented_that_would_not_end_or_not_come_back() -> None:
+    with pytest.raises(CloudError, match="does not rent spot instances"):
+        refuse_what_cannot_end_well(Settings(infra="aws", spot=True), BUCKET)
+    with pytest.raises(CloudError, match="on verda would not end by itself"):
+        refuse_what_cannot_end_well(Settings(infra="Verda/FIN-01"), BUCKET)
+
+
+@pytest.mark.parametrize("store", [BUCKET, f"{BUCKET}?endpoint_url=https://s3.example.org"])
+@pytest.mark.parametrize("infra", [None, "aws", "aws/us-east-1", "runpod"])
+def test_everything_else_may_be_tried(infra: str | None, store: str) -> None:
+    refuse_what_cannot_end_well(Settings(infra=infra), store)
