@@ -154,9 +154,12 @@ def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
 
 
 def _conclude(job: Job, exit_code: int) -> int:
-    from fintts_trainer.conclude import conclude
+    from fintts_trainer.conclude import conclude, keep_log
 
     conclude(job, exit_code)
+    log = os.environ.get("FINTTS_LOG")
+    if log is not None:
+        keep_log(job, Path(log))
     return 0
 
 

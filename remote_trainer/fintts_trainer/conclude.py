@@ -9,13 +9,23 @@ from fintts_store.claims import highest_claim
 from fintts_store.commit import list_manifests
 from fintts_store.records import Phase, Result, StopReason
 from fintts_store.retention import best_of, newest_of
-from fintts_store.runs import read_result, read_run, read_status, write_result_once, write_status
+from fintts_store.runs import (
+    read_result,
+    read_run,
+    read_status,
+    write_log,
+    write_result_once,
+    write_status,
+)
 from fintts_trainer.exit_codes import DONE, PREEMPTED, STORE_FAILED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fintts_trainer.job import Job
 
 NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
+MOST_LOG_BYTES = 4 << 20
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""
 
@@ -38,6 +48,17 @@ def conclude(job: Job, exit_code: int) -> Result | None:
         ended = {"phase": Phase.FAILED, "updated_at": result.ended_at, "message": result.message}
         write_status(job.store, status.model_copy(update=ended))
     return result
+
+
+def keep_log(job: Job, path: Path) -> None:
+    """Puts what the instance said into the store; of a long one the end.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MOST_LOG_BYTES))
+        write_log(job.store, job.run, datetime.now(UTC), file.read())
 
 
 def _result_of(job: Job, exit_code: int) -> Result:

@@ -14,6 +14,7 @@
     runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
     runs/<run>/commits/<claim>-<step>-<id>.pin     keeps that checkpoint from being removed
     runs/<run>/result.json                    how it ended; written last, once
+    runs/<run>/logs/<moment>.txt              what an instance said; written at its end
     runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
     probes/<moment>-<id>/…                    of `fintts store check`, for as long as it runs
 
@@ -22,6 +23,7 @@ Numbers are padded with zeros, so that keys sort as their numbers do.
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fintts_store.errors import InvalidKey, InvalidRunName
 
@@ -108,6 +110,16 @@ def stop_request_key(run: str) -> str:
 def traceback_key(run: str) -> str:
     """Where a fault of the program is kept for a report."""
     return f"{run_prefix(run)}traceback.txt"
+
+
+def logs_prefix(run: str) -> str:
+    """What each instance said, in the order of their ends."""
+    return f"{run_prefix(run)}logs/"
+
+
+def log_key(run: str, ended_at: datetime) -> str:
+    """What one instance said."""
+    return f"{logs_prefix(run)}{ended_at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}.txt"
 
 
 def metrics_prefix(run: str) -> str:

@@ -140,6 +140,17 @@ def withdraw_stop(store: Store, run: str) -> None:
     store.delete(layout.stop_request_key(run))
 
 
+def write_log(store: Store, run: str, ended_at: datetime, text: bytes) -> None:
+    """Keeps what an instance said, which is lost with it otherwise."""
+    store.put(layout.log_key(run, ended_at), text)
+
+
+def read_logs(store: Store, run: str) -> str:
+    """What the run's instances said, one after the other; empty if none is known."""
+    entries = store.list(layout.logs_prefix(run))
+    return "".join(store.get(entry.key).decode(errors="replace") for entry in entries)
+
+
 def read_metrics(store: Store, run: str) -> list[MetricRow]:
     """All rows by step and kind.
 

@@ -1,5 +1,9 @@
 # The bundle alone: nothing of the machine may stand in for what the bundle lacks.
 export PYTHONPATH="$PWD"
+# What is said goes to the store at the end: the instance's own log ends with the instance. The copy
+# outlives a signal to all, or the trainer would have nobody to write to while it saves.
+export FINTTS_LOG="$PWD/../fintts-log.txt"
+exec > >(trap '' TERM INT; exec tee "$FINTTS_LOG") 2>&1
 export FINTTS_WORKSPACE="${FINTTS_WORKSPACE:-$PWD/../fintts-workspace}"
 read -r python < ../fintts-python
 left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - $(date +%s) ))

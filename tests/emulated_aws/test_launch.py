@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,13 @@ class Laptop:
         text = text.replace("hourly_rate_usd: 1.20", f"s3_endpoint_url: {cloud.endpoint_url}")
         file.write_text(text)
 
-    def fintts(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def fintts(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs to the end; nobody can be asked."""
+        state = {"FINTTS_STATE_DIR": str(self.folder / "state")}
         return subprocess.run(
             [str(Path(sys.executable).parent / "fintts"), *words],
             cwd=self.folder,
-            env=self.cloud.environment | {"FINTTS_STATE_DIR": str(self.folder / "state")},
+            env=self.cloud.environment | state | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -50,6 +52,10 @@ class Laptop:
         return json.loads(done.stdout)
 
 
+def billed(cloud: EmulatedAws) -> list[str]:
+    return [one.id for one in cloud.instances() if one.is_billed]
+
+
 def test_a_run_is_launched_trained_and_torn_down_with_nobody_watching(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
@@ -61,7 +67,7 @@ def test_a_run_is_launched_trained_and_torn_down_with_nobody_watching(
     emulated_aws.shut_laptop()
     ours = [one for one in emulated_aws.instances() if one.tags.get("fintts-run") == "mine"]
     assert [one.instance_type for one in ours] == ["p5.4xlarge"]
-    wait_until(lambda: not any(one.is_billed for one in emulated_aws.instances()))
+    wait_until(lambda: not billed(emulated_aws))
     timeline.mark("terminated")
 
     (view,) = laptop.document("cloud", "ps")
@@ -69,3 +75,52 @@ def test_a_run_is_launched_trained_and_torn_down_with_nobody_watching(
     assert view["instance_is_live"] is False
     pulled = laptop.document("cloud", "pull-checkpoints", "mine")
     assert all(checkpoint["verified"] for checkpoint in pulled["checkpoints"])
+
+
+def test_whoever_watches_has_it_torn_down_at_once(
+    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
+) -> None:
+    laptop = Laptop(emulated_aws, tmp_path / "project", "watched")
+    timeline.mark("launch")
+    launched = laptop.fintts("cloud", "launch", "--name", "watched", "--yes")
+    timeline.mark("over")
+    assert launched.returncode == 0, launched.stderr
+    assert billed(emulated_aws) == []
+    assert "watched: early_stopping" in launched.stderr
+    report = laptop.document("cloud", "report", "watched")
+    result = datetime.fromisoformat(report["ended_at"]).timestamp()
+    timeline.mark("instance gone", result)
+    assert "Traceback" not in launched.stderr
+    again = laptop.fintts("cloud", "launch", "--name", "watched", "--yes")
+    assert again.returncode == 2
+    assert "has ended already" in again.stderr
+
+
+def test_down_in_the_middle_leaves_nothing(emulated_aws: EmulatedAws, tmp_path: Path) -> None:
+    laptop = Laptop(emulated_aws, tmp_path / "project", "downed")
+    long = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
+    launched = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **long)
+    assert launched.returncode == 0, launched.stderr
+    assert len(billed(emulated_aws)) == 1
+    second = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **long)
+    assert second.returncode == 2, second.stderr
+    assert "is running already" in second.stderr
+    wait_until(lambda: laptop.document("cloud", "ps")[0]["step"] > 0)
+    followed = laptop.fintts("cloud", "logs", "downed")
+    assert "utterances to train on" in followed.stdout, followed.stderr
+    down = laptop.fintts("cloud", "down", "downed")
+    assert down.returncode == 0, down.stderr
+    assert billed(emulated_aws) == []
+    assert laptop.fintts("cloud", "down", "downed").returncode == 0, "twice is once"
+
+
+def test_an_offer_that_does_not_exist_is_one_sentence(
+    emulated_aws: EmulatedAws, tmp_path: Path
+) -> None:
+    laptop = Laptop(emulated_aws, tmp_path / "project", "refused")
+    refused = laptop.fintts("cloud", "launch", "--name", "refused", "--yes", "--hourly-rate", "1")
+    assert refused.returncode == 4, refused.stderr
+    assert "no cloud has such an instance at this price now" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert billed(emulated_aws) == []
+    assert laptop.document("cloud", "ps") == []

@@ -70,7 +70,11 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
     assert "Training loss (nats)" in text
     assert "best" in text
 
-    assert "early_stopping" in shell("cloud", "logs").stdout
+    said = shell("cloud", "logs").stdout
+    assert "early_stopping" in said
+    elsewhere = shell("cloud", "logs", "--store", "store", FINTTS_STATE_DIR=str(tmp_path / "other"))
+    assert "early_stopping" in elsewhere.stdout, "the store keeps what the instance said"
+    assert elsewhere.stdout in said
     down = shell("cloud", "down")
     assert down.returncode == 0
     assert "early_stopping" in down.stderr

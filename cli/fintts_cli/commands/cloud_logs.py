@@ -22,6 +22,7 @@ def logs(
     Also when it is gone.
     """
     from fintts_cli import wiring
+    from fintts_cli.log_lines import log_lines
     from fintts_cli.terminal import Terminal
     from fintts_store.runs import read_run
 
@@ -30,7 +31,7 @@ def logs(
     run = wiring.pick_run(runs, run)
     infra = wiring.infra_of(read_run(runs, run).infra)
     try:
-        for line in infra.logs(run, follow=follow):
+        for line in log_lines(infra, runs, run, follow=follow):
             terminal.data(line.rstrip("\n"))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"run {run} goes on") from None

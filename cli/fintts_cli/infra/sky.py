@@ -126,7 +126,14 @@ class SkyInfra:
         if record.ended_at is not None:
             return _as_state(record, InstancePhase.GONE)
         with self._sky(record.run) as sky:
-            found = self._look(sky, record)
+            try:
+                found = self._look(sky, record)
+            except Exception as error:
+                raise CloudError(
+                    f"SkyPilot cannot say whether {record.cluster} is there: "
+                    f"{self._refused(record.run, error).message}",
+                    f"all it said is in {self._log(record.run)}; the instance ends by itself",
+                ) from error
         if found is not None:
             seen, phase = found
             self._write(seen)
@@ -168,7 +175,7 @@ class SkyInfra:
         """The newest job of the cluster; None while it has none, or cannot be asked."""
         try:
             jobs = sky.get(sky.queue(cluster))
-        except (sky.exceptions.ClusterNotUpError, sky.exceptions.ClusterDoesNotExist):
+        except Exception:  # SSH fails in many ways; that the instance is there is known already
             return None
         return max(jobs, key=lambda job: int(job.job_id), default=None)
 

@@ -1,0 +1,32 @@
+"""What a run's instances said: from the instance while it is there, else from the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import CloudError
+from fintts_store.runs import read_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fintts_cli.infra import Infra
+    from fintts_store.store import Store
+
+
+def log_lines(infra: Infra, store: Store, run: str, *, follow: bool) -> Iterator[str]:
+    """The lines, oldest first; with `follow` until the job is over.
+
+    Raises:
+        CloudError: the infra has none, and the instance left none in the store.
+    """
+    begun = False
+    try:
+        for line in infra.logs(run, follow=follow):
+            begun = True
+            yield line
+    except CloudError:
+        kept = "" if begun else read_logs(store, run)
+        if not kept:
+            raise
+        yield from kept.splitlines(keepends=True)
