@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from rig import network
 from rig.cloud import EmulatedAws
@@ -56,6 +57,16 @@ def test_it_reaches_aws_and_nothing_else(emulated_aws: EmulatedAws, instance: st
     assert emulated_aws.run_in_instance(instance, f"{get} {roles}") == "default-role"
     with pytest.raises(subprocess.CalledProcessError):
         emulated_aws.run_in_instance(instance, f"{get} http://192.0.2.1")
+
+
+def test_none_is_to_be_had_where_all_are_sold(emulated_aws: EmulatedAws) -> None:
+    before = emulated_aws.instances()
+    with emulated_aws.sold_out("us-west-2"):
+        with pytest.raises(ClientError) as refused:
+            emulated_aws.boot("us-west-2")
+        assert "InsufficientInstanceCapacity" in str(refused.value)
+        assert emulated_aws.instances() == before
+    emulated_aws.preempt(emulated_aws.boot("us-west-2"))
 
 
 def test_a_preempted_one_is_gone(emulated_aws: EmulatedAws) -> None:

@@ -24,29 +24,6 @@ PATIENCE_SECONDS = 400.0
 """for a machine whose two cores have other work"""
 
 
-def test_a_cluster_does_its_job_and_goes_down_with_nobody_watching(
-    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
-) -> None:
-    bucket = Bucket(emulated_aws, "cluster")
-    down = {"autostop": {"idle_minutes": 1, "down": True, "wait_for": "none"}}
-    labels = {"labels": {"fintts-run": "plain"}}
-    task = write_task(tmp_path, bucket, steps=5, resources={"use_spot": False, **down, **labels})
-
-    timeline.mark("launch")
-    assert sky(emulated_aws, "launch", "plain", str(task)) == "1"
-    timeline.mark("submitted, laptop shut")
-    emulated_aws.shut_laptop()
-    [instance] = instances(emulated_aws, bucket.since)
-    timeline.mark("instance", instance.launched_at.timestamp())
-    wait_until(lambda: instances(emulated_aws, bucket.since)[0].state == "terminated")
-    timeline.mark("terminated")
-    bucket.mark(timeline)
-
-    assert instance.tags["fintts-run"] == "plain"
-    assert instance.instance_type == "p5.4xlarge"
-    assert bucket.steps() == [f"steps/{step:03}" for step in range(5)]
-
-
 def test_a_managed_job_outlives_its_spot_instance_and_leaves_none(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
@@ -77,6 +54,29 @@ def test_a_managed_job_outlives_its_spot_instance_and_leaves_none(
     assert len(bucket.steps()) == STEPS
     wait_until(lambda: sky(emulated_aws, "jobs-status", "counting") == "SUCCEEDED")
     assert len(instances(emulated_aws, bucket.since)) == 2
+
+
+def test_a_cluster_does_its_job_and_goes_down_with_nobody_watching(
+    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
+) -> None:
+    bucket = Bucket(emulated_aws, "cluster")
+    down = {"autostop": {"idle_minutes": 1, "down": True, "wait_for": "none"}}
+    labels = {"labels": {"fintts-run": "plain"}}
+    task = write_task(tmp_path, bucket, steps=5, resources={"use_spot": False, **down, **labels})
+
+    timeline.mark("launch")
+    assert sky(emulated_aws, "launch", "plain", str(task)) == "1"
+    timeline.mark("submitted, laptop shut")
+    emulated_aws.shut_laptop()
+    [instance] = instances(emulated_aws, bucket.since)
+    timeline.mark("instance", instance.launched_at.timestamp())
+    wait_until(lambda: instances(emulated_aws, bucket.since)[0].state == "terminated")
+    timeline.mark("terminated")
+    bucket.mark(timeline)
+
+    assert instance.tags["fintts-run"] == "plain"
+    assert instance.instance_type == "p5.4xlarge"
+    assert bucket.steps() == [f"steps/{step:03}" for step in range(5)]
 
 
 class Bucket:

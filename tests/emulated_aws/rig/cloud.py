@@ -9,7 +9,8 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -133,6 +134,16 @@ class EmulatedAws:
         """Takes the instance away without a warning, as a spot market does at its worst."""
         [region] = [item.region for item in self.instances() if item.id == instance_id]
         self.ec2(region).terminate_instances(InstanceIds=[instance_id])
+
+    @contextmanager
+    def sold_out(self, region: str) -> Iterator[None]:
+        """Within the block EC2 refuses new instances there for lack of capacity."""
+        mark = hypervisor.sold_out(self.folder, region)
+        mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink()
 
     def run_in_instance(
         self, instance_id: str, command: str, user: str = "ubuntu", timeout_seconds: float = 60.0

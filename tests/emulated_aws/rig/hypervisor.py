@@ -15,9 +15,10 @@ import threading
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.server import ThreadedMotoServer
@@ -47,7 +48,7 @@ def main() -> None:
             server.start()
         _answer_as_internet(Path(folder))
         _make_role()
-        hypervisor = Hypervisor(machine, Path(folder) / "instances", regions)
+        hypervisor = Hypervisor(machine, Path(folder), regions)
         stack.callback(hypervisor.destroy_all)
         print("up", flush=True)  # noqa: T201 - the line that is waited for
         while not select.select([sys.stdin], [], [], LOOK_EVERY_SECONDS)[0]:
@@ -59,10 +60,11 @@ class Hypervisor:
 
     def __init__(self, machine: Machine, folder: Path, regions: list[str]) -> None:
         self._machine = machine
-        self._folder = folder
+        self._folder = folder / "instances"
         self._backends = [ec2_backends[DEFAULT_ACCOUNT_ID][region] for region in regions]
         for backend in self._backends:
             _open_to_the_internet(backend)
+            _heed_what_is_sold_out(backend, sold_out(folder, backend.region_name))
         self._running: dict[str, Instance] = {}
 
     def reconcile(self) -> None:
@@ -85,6 +87,25 @@ class Hypervisor:
             for instance in backend.all_instances()
             if instance.state == "running"
         }
+
+
+def sold_out(folder: Path, region: str) -> Path:
+    """While this file is there the region has no capacity."""
+    return folder / f"sold-out-{region}"
+
+
+def _heed_what_is_sold_out(backend: EC2Backend, mark: Path) -> None:
+    """Has EC2 refuse as AWS does where it has no machine left; moto's own always has one."""
+    run_instances = backend.run_instances
+
+    def refuse_or_run(*args: Any, **kwargs: Any) -> Any:
+        if mark.exists():
+            code, message = "InsufficientInstanceCapacity", "We have no capacity here at present."
+            raise EC2ClientError(code, message)
+        return run_instances(*args, **kwargs)
+
+    # What the API's request handlers call is looked up on the object.
+    backend.__dict__["run_instances"] = refuse_or_run
 
 
 def _open_to_the_internet(backend: EC2Backend) -> None:
