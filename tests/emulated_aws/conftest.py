@@ -6,17 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from rig import image
 from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 
+LOGS = image.FOLDER / "logs"
 TIMELINES = pytest.StashKey[list[Timeline]]()
 
 
 @pytest.fixture(scope="session")
-def emulated_aws() -> Iterator[EmulatedAws]:
-    """One AWS and one laptop for the whole session; nothing of them is left behind."""
+def emulated_aws(request: pytest.FixtureRequest) -> Iterator[EmulatedAws]:
+    """One AWS and one laptop for the whole session; nothing of them is left behind, but for logs
+    of a session with failures."""
     with EmulatedAws() as cloud:
         yield cloud
+        if request.session.testsfailed:
+            cloud.keep_logs(LOGS)
 
 
 @pytest.fixture

@@ -102,6 +102,14 @@ class EmulatedAws:
             self._hypervisor = None
         shutil.rmtree(self.folder)
 
+    def keep_logs(self, folder: Path) -> None:
+        """Copies what AWS, SkyPilot and each booting instance said, for a reader after the end."""
+        shutil.copytree(self.home / "sky_logs", folder / "sky_logs", dirs_exist_ok=True)
+        server = self.home / ".sky" / "api_server" / "server.log"
+        for log in (self.folder / "aws.log", server, *self.folder.glob("instances/*.console")):
+            if log.exists():
+                shutil.copy(log, folder)
+
     def shut_laptop(self) -> None:
         """SIGKILL for all that has this HOME, and for all daemons: SkyPilot's server and what it
         started. The calling process and those that started it live on, and so does the cloud."""

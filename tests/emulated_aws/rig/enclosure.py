@@ -26,8 +26,13 @@ MEMORY_SIZE = "8g"
 
 
 def run(command: list[str]) -> int:
-    """The command's exit code. SIGTERM ends the whole enclosure at once; SIGINT is the command's
-    to answer, which gets it from the terminal too."""
+    """The command's exit code; SystemExit before the image was built.
+
+    SIGTERM ends the whole enclosure at once; SIGINT is the command's to answer, which gets it from
+    the terminal too.
+    """
+    if not LAYER.exists():
+        raise SystemExit("there is no image yet: python tests/emulated_aws build")
     enter = [sys.executable, "-c", f"from rig.enclosure import inside; inside({command!r})"]
     # unshare waits with its signals blocked, so it is killed, also if this process is.
     process = subprocess.Popen(

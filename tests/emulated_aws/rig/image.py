@@ -62,7 +62,7 @@ def _is_current() -> bool:
 
 def _fingerprint() -> str:
     """Of all that the layer depends on."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(_not_of_the_system()).encode())
     for path in (Path(__file__), *RECIPE):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -92,9 +92,14 @@ def _hide_the_machine(upper: Path) -> None:
         (upper / name).mkdir()
         (upper / name).chmod(stat.S_IMODE(Path("/", name).stat().st_mode))
         os.setxattr(upper / name, "trusted.overlay.opaque", b"y")
-    for path in Path("/").iterdir():
-        if path.name not in OPERATING_SYSTEM and path.name not in EMPTY:
-            os.mknod(upper / path.name, stat.S_IFCHR, os.makedev(0, 0))
+    for name in _not_of_the_system():
+        os.mknod(upper / name, stat.S_IFCHR, os.makedev(0, 0))
+
+
+def _not_of_the_system() -> list[str]:
+    """Whatever else lies at the top of this machine's root."""
+    names = {path.name for path in Path("/").iterdir()}
+    return sorted(names - OPERATING_SYSTEM - set(EMPTY))
 
 
 def _build_environment() -> dict[str, str]:

@@ -29,7 +29,8 @@ NOT_PASSED_ON = ("AWS_", "SKY", "XDG_", "FINTTS_", "PYTHON", "PIP_")
 
 def furnish(home: Path) -> None:
     """Writes what `aws configure` and SkyPilot's first start would leave in a HOME."""
-    (home / ".aws").mkdir(parents=True)
+    for folder in (".aws", "sky_logs"):
+        (home / folder).mkdir(parents=True)
     (home / ".aws" / "credentials").write_text(CREDENTIALS)
     catalog.write_catalogs(home)
     (home / ".sky" / "config.yaml").write_text(SKY_CONFIGURATION)
