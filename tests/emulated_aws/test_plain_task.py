@@ -18,6 +18,7 @@ from rig.timeline import Timeline
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
 HERE = Path(__file__).parent
+LABEL = "fintts-run"
 STEPS = 60
 """a second each: enough for a preemption midway"""
 PATIENCE_SECONDS = 400.0
@@ -37,15 +38,15 @@ def test_a_managed_job_outlives_its_spot_instance_and_leaves_none(
     # Preempted before SkyPilot has seen it run, a job waits longer for its next instance.
     wait_until(lambda: sky(emulated_aws, "jobs-status", "counting") == "RUNNING")
     wait_until(lambda: len(bucket.steps()) >= 10)
-    [first] = instances(emulated_aws, bucket.since)
+    [first] = instances(emulated_aws, bucket)
     emulated_aws.preempt(first.id)
     timeline.mark("preempted")
     reached = len(bucket.steps())
     wait_until(lambda: len(bucket.steps()) > reached + 1)
-    _, second = instances(emulated_aws, bucket.since)
+    _, second = instances(emulated_aws, bucket)
     timeline.mark("second instance", second.launched_at.timestamp())
     wait_until(bucket.has_ended)
-    wait_until(lambda: not any(i.is_billed for i in instances(emulated_aws, bucket.since)))
+    wait_until(lambda: not any(i.is_billed for i in instances(emulated_aws, bucket)))
     timeline.mark("terminated")
     bucket.mark(timeline, first_after=reached)
 
@@ -53,7 +54,7 @@ def test_a_managed_job_outlives_its_spot_instance_and_leaves_none(
     assert second.spot
     assert len(bucket.steps()) == STEPS
     wait_until(lambda: sky(emulated_aws, "jobs-status", "counting") == "SUCCEEDED")
-    assert len(instances(emulated_aws, bucket.since)) == 2
+    assert len(instances(emulated_aws, bucket)) == 2
 
 
 def test_a_cluster_does_its_job_and_goes_down_with_nobody_watching(
@@ -61,20 +62,18 @@ def test_a_cluster_does_its_job_and_goes_down_with_nobody_watching(
 ) -> None:
     bucket = Bucket(emulated_aws, "cluster")
     down = {"autostop": {"idle_minutes": 1, "down": True, "wait_for": "none"}}
-    labels = {"labels": {"fintts-run": "plain"}}
-    task = write_task(tmp_path, bucket, steps=5, resources={"use_spot": False, **down, **labels})
+    task = write_task(tmp_path, bucket, steps=5, resources={"use_spot": False, **down})
 
     timeline.mark("launch")
     assert sky(emulated_aws, "launch", "plain", str(task)) == "1"
     timeline.mark("submitted, laptop shut")
     emulated_aws.shut_laptop()
-    [instance] = instances(emulated_aws, bucket.since)
+    [instance] = instances(emulated_aws, bucket)
     timeline.mark("instance", instance.launched_at.timestamp())
-    wait_until(lambda: instances(emulated_aws, bucket.since)[0].state == "terminated")
+    wait_until(lambda: instances(emulated_aws, bucket)[0].state == "terminated")
     timeline.mark("terminated")
     bucket.mark(timeline)
 
-    assert instance.tags["fintts-run"] == "plain"
     assert instance.instance_type == "p5.4xlarge"
     assert bucket.steps() == [f"steps/{step:03}" for step in range(5)]
 
@@ -84,7 +83,6 @@ class Bucket:
 
     def __init__(self, cloud: EmulatedAws, name: str) -> None:
         self.name = name
-        self.since = time.time()
         self._s3 = cloud.s3()
         self._s3.create_bucket(Bucket=name)
 
@@ -111,8 +109,9 @@ def write_task(folder: Path, bucket: Bucket, steps: int, resources: dict[str, ob
     workdir.mkdir()
     shutil.copy(HERE / "counting_job.py", workdir)
     gpu = {"infra": "aws", "accelerators": "H100:1", "max_hourly_cost": 7.0}
+    labels = {"labels": {LABEL: bucket.name}}
     task = {
-        "resources": gpu | resources,
+        "resources": gpu | labels | resources,
         "workdir": str(workdir),
         "run": f"python3 counting_job.py {bucket.name} {steps}",
     }
@@ -131,9 +130,9 @@ def sky(cloud: EmulatedAws, *words: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def instances(cloud: EmulatedAws, since: float) -> list[InstanceFacts]:
-    """Those that one test launched; EC2 tells whole seconds."""
-    return [item for item in cloud.instances() if item.launched_at.timestamp() >= int(since)]
+def instances(cloud: EmulatedAws, bucket: Bucket) -> list[InstanceFacts]:
+    """Those of one task, by its label."""
+    return [item for item in cloud.instances() if item.tags.get(LABEL) == bucket.name]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
