@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
 
     Raises:
         UsageProblem: the store is within this machine's reach alone.
-        CloudError: nothing would end the instance, or bring it back.
+        CloudError: nobody can be asked for an instance, or nothing would end it or bring it back.
     """
     if not store_url.startswith(f"{SCHEME}://"):
         raise UsageProblem(
@@ -34,6 +35,8 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
             f"a rented instance cannot reach {endpoint_url}, which is this machine alone",
             "give the store's address as others reach it",
         )
+    if find_spec("sky") is None:
+        raise CloudError("SkyPilot is not installed here", "pip install 'fintts[sky]'")
     if settings.spot:
         raise CloudError(
             "this version does not rent spot instances: nothing would bring a run back that "

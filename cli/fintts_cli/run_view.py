@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_cli.run_forecast import LOCAL
+from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
 from fintts_cost.forecast import cost_so_far_usd, cost_to_finish_usd
 from fintts_store.records import Phase, StopReason
 
@@ -130,7 +130,7 @@ def view_run(
     if status is not None and instance.created_at and status.updated_at < instance.created_at:
         status = _of_an_earlier_instance(status)
     phase, message = _phase(status, result, instance, now)
-    ended_at = _ended_at(status, result, instance)
+    ended_at = _ended_at(record, status, result, instance)
     started_at = instance.created_at or record.created_at
     eta_seconds = _eta(phase, status)
     rate = record.price.hourly_rate_usd
@@ -212,15 +212,19 @@ def _lost(status: Status | None) -> str:
 
 
 def _ended_at(
-    status: Status | None, result: Result | None, instance: InstanceView
+    record: RunRecord, status: Status | None, result: Result | None, instance: InstanceView
 ) -> datetime | None:
-    """When billing ended; None while it goes on."""
+    """When billing ended; None while it goes on.
+
+    A rented instance that ended itself with nobody watching was billed for its teardown as well.
+    """
     if instance.is_live:
         return None
     if instance.ended_at is not None:
         return instance.ended_at
     if result is not None:
-        return result.ended_at
+        unseen = timedelta(seconds=TEARDOWN_SECONDS[False])
+        return result.ended_at + (unseen if record.infra != LOCAL else timedelta())
     # A trainer without an instance of ours (`fintts train`) bills until its last heartbeat.
     is_over = status is not None and status.phase in (Phase.FAILED, Phase.STOPPING)
     if status is not None and (instance.is_live is False or is_over):

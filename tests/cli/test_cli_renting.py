@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fintts_cli import renting
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.renting import refuse_what_cannot_end_well
 from fintts_cli.settings import Settings
@@ -31,6 +32,13 @@ def test_nothing_is_rented_that_would_not_end_or_not_come_back() -> None:
         refuse_what_cannot_end_well(Settings(infra="aws", spot=True), BUCKET)
     with pytest.raises(CloudError, match="on verda would not end by itself"):
         refuse_what_cannot_end_well(Settings(infra="Verda/FIN-01"), BUCKET)
+
+
+def test_without_skypilot_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renting, "find_spec", lambda _name: None)
+    with pytest.raises(CloudError, match="SkyPilot is not installed here") as refused:
+        refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
+    assert "fintts[sky]" in refused.value.hint
 
 
 @pytest.mark.parametrize("store", [BUCKET, f"{BUCKET}?endpoint_url=https://s3.example.org"])

@@ -126,3 +126,23 @@ def test_following_ends_with_the_run_or_with_patience() -> None:
     waits.clear()
     assert follow(lambda: running, shown.append, waits.append, limit_seconds=3) is running
     assert sum(waits) == 3
+
+
+def test_a_rented_instance_that_nobody_saw_end_is_billed_for_its_teardown_and_no_longer() -> None:
+    gone = InstanceView("fintts-x", is_live=False, phase=Phase.SETUP, created_at=START)
+    looked_at = START + 600 * MINUTE
+    view = view_run(record(infra="aws"), status(), result(), gone, looked_at)
+    here = view_run(record(), status(), result(), gone, looked_at)
+    assert view.ended_at is not None
+    assert here.ended_at is not None
+    assert (view.ended_at - here.ended_at).total_seconds() == 110
+    assert view.cost_so_far_usd > here.cost_so_far_usd
+
+
+def test_a_rented_instance_with_nothing_left_to_do_only_bills() -> None:
+    live = InstanceView("fintts-x", is_live=True, phase=Phase.SETUP, created_at=START)
+    assert view_run(record(infra="aws"), status(), result(), live, NOW).only_bills
+    assert not view_run(record(), status(), result(), live, NOW).only_bills, "this machine"
+    assert not view_run(record(infra="aws"), status(), None, live, NOW).only_bills
+    unknown = InstanceView()
+    assert not view_run(record(infra="aws"), status(), result(), unknown, NOW).only_bills

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,12 @@ def test_whoever_watches_has_it_torn_down_at_once(
     assert "has ended already" in again.stderr
 
 
-def test_down_in_the_middle_leaves_nothing(emulated_aws: EmulatedAws, tmp_path: Path) -> None:
+LONGER_THAN_AUTODOWN_SECONDS = 150.0
+
+
+def test_a_run_outlives_the_idle_time_and_down_leaves_nothing(
+    emulated_aws: EmulatedAws, tmp_path: Path
+) -> None:
     laptop = Laptop(emulated_aws, tmp_path / "project", "downed")
     long = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
     launched = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **long)
@@ -105,7 +111,11 @@ def test_down_in_the_middle_leaves_nothing(emulated_aws: EmulatedAws, tmp_path: 
     second = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **long)
     assert second.returncode == 2, second.stderr
     assert "is running already" in second.stderr
-    wait_until(lambda: laptop.document("cloud", "ps")[0]["step"] > 0)
+    submitted = time.monotonic()
+    wait_until(lambda: time.monotonic() - submitted > LONGER_THAN_AUTODOWN_SECONDS)
+    assert len(billed(emulated_aws)) == 1, "it is at work: SkyPilot must not take it for idle"
+    (view,) = laptop.document("cloud", "ps")
+    assert (view["phase"], view["instance_is_live"]) == ("training", True)
     followed = laptop.fintts("cloud", "logs", "downed")
     assert "utterances to train on" in followed.stdout, followed.stderr
     down = laptop.fintts("cloud", "down", "downed")

@@ -61,7 +61,7 @@ def test_a_cluster_does_its_job_and_goes_down_with_nobody_watching(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
     bucket = Bucket(emulated_aws, "cluster")
-    down = {"autostop": {"idle_minutes": 1, "down": True, "wait_for": "none"}}
+    down = {"autostop": {"idle_minutes": 1, "down": True, "wait_for": "jobs"}}
     task = write_task(tmp_path, bucket, steps=5, resources={"use_spot": False, **down})
 
     timeline.mark("launch")

@@ -93,7 +93,7 @@ def test_skypilot_tears_down_without_waiting_for_anybody(
     for name in TASKS:
         resources = as_sky_reads[name]["resources"]
         assert isinstance(resources, dict)
-        autostop = {"idle_minutes": 1, "down": True, "wait_for": "none"}
+        autostop = {"idle_minutes": 1, "down": True, "wait_for": "jobs"}
         assert resources["autostop"] == autostop
         assert resources["labels"] == {"fintts-run": "kalevala-1"}
 

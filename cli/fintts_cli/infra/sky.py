@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,6 @@ APPEARS_WITHIN = timedelta(minutes=10)
 between must not make anybody believe that there is none."""
 FRESH_SECONDS = 10.0
 """Asking SkyPilot and the cloud takes seconds: within this time an answer is still good."""
-POLL_SECONDS = 5.0
-
 SETTING_UP = frozenset({"INIT", "PENDING", "SETTING_UP"})
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -46,7 +44,9 @@ class SkyRecord(Record):
     was_seen: bool = False
     """whether SkyPilot has ever listed it"""
     created_at: datetime | None = None
+    is_gone: bool = False
     ended_at: datetime | None = None
+    """None of one that is gone, too, where it ended itself: SkyPilot hears of that when it asks"""
     exit_code: int | None = None
 
 
@@ -90,7 +90,8 @@ class SkyInfra:
             try:
                 sky.stream_and_get(request)
             except BaseException:
-                sky.get(sky.api_cancel(request))
+                with suppress(Exception):  # whatever it says, the cluster is removed next
+                    sky.get(sky.api_cancel(request))
                 raise
 
     def _refused(self, run: str, error: Exception) -> CloudError:
@@ -123,7 +124,7 @@ class SkyInfra:
         return state
 
     def _state(self, record: SkyRecord) -> InstanceState:
-        if record.ended_at is not None:
+        if record.is_gone:
             return _as_state(record, InstancePhase.GONE)
         with self._sky(record.run) as sky:
             try:
@@ -140,7 +141,7 @@ class SkyInfra:
             return _as_state(seen, phase)
         if not record.was_seen and datetime.now(UTC) - record.requested_at < APPEARS_WITHIN:
             return _as_state(record, InstancePhase.PROVISIONING)
-        return _as_state(self._gone(record), InstancePhase.GONE)
+        return _as_state(self._gone(record, None), InstancePhase.GONE)
 
     def _look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """What SkyPilot, having asked the cloud, says; None if there is no such cluster."""
@@ -203,7 +204,7 @@ class SkyInfra:
 
     def down(self, run: str) -> None:
         record = self._read(run)
-        if record is None or record.ended_at is not None:
+        if record is None or record.is_gone:
             return
         with self._sky(run) as sky:
             try:
@@ -217,7 +218,7 @@ class SkyInfra:
                     f"try again; or remove it in the cloud's console, and see {self._log(run)}",
                 ) from error
         self._answers.pop(run, None)
-        self._gone(record)
+        self._gone(record, datetime.now(UTC))
 
     @contextmanager
     def _sky(self, run: str) -> Generator[Any]:
@@ -235,8 +236,8 @@ class SkyInfra:
 
             yield sky
 
-    def _gone(self, record: SkyRecord) -> SkyRecord:
-        gone = record.model_copy(update={"ended_at": datetime.now(UTC)})
+    def _gone(self, record: SkyRecord, ended_at: datetime | None) -> SkyRecord:
+        gone = record.model_copy(update={"is_gone": True, "ended_at": ended_at})
         self._write(gone)
         return gone
 
