@@ -21,7 +21,7 @@ from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_listing import look_at
 from fintts_store import layout
 from fintts_store.errors import StoreError
-from fintts_store.runs import withdraw_revision, write_result_once
+from fintts_store.runs import read_status, withdraw_revision, write_result_once
 from fintts_templates import TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.shape import ModelShape
@@ -220,7 +220,7 @@ def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
         StoreError: the journal cannot be written; nothing was created then.
         KeyboardInterrupt: nothing was left running.
     """
-    task, before = launch.render(), _earlier(launch.run, infra, journal)
+    task, before = launch.render(), _earlier(launch, infra, journal)
     journal.write(launch.journal_entry(datetime.now(UTC), before))
     try:
         infra.launch(launch.run, task)
@@ -234,12 +234,16 @@ def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
         journal.change(launch.run, created_at=datetime.now(UTC))
 
 
-def _earlier(run: str, infra: Infra, journal: Journal) -> JournalEntry | None:
-    """What the journal has of an earlier instance, with the end that the infra saw."""
-    entry, state = journal.read(run), infra.state(run)
+def _earlier(launch: Launch, infra: Infra, journal: Journal) -> JournalEntry | None:
+    """What the journal has of an earlier instance, with the end that the infra saw; where it saw
+    none, with the last that the trainer said."""
+    entry, state = journal.read(launch.run), infra.state(launch.run)
     if entry is None or state is None or state.is_live:
         return entry
-    lived = {"created_at": state.created_at, "gone_at": state.ended_at or state.created_at}
+    status = read_status(launch.store, launch.run)
+    last_heard = state.created_at if status is None else status.updated_at
+    ended_at = state.ended_at or max(last_heard, state.created_at)
+    lived = {"created_at": state.created_at, "gone_at": ended_at}
     return entry.model_copy(update=lived)
 
 

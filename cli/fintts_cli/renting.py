@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fintts_cli.errors import CloudError, UsageProblem
+from fintts_cost.prices import WITHOUT_AUTODOWN
 from fintts_store.s3_address import SCHEME, S3Address
 
 if TYPE_CHECKING:
     from fintts_cli.settings import Settings
-
-WITHOUT_AUTODOWN = frozenset({"verda", "primeintellect", "hyperbolic", "yotta"})
-"""SkyPilot 0.14.1 cannot have a cluster there end itself."""
 
 
 def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.run_view import RunView, view_run
+from fintts_cli.errors import CloudError
+from fintts_cli.run_view import InstanceView, RunView, view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound
 from fintts_store.runs import list_runs, read_result, read_run, read_status
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from fintts_cli.run_view import InstanceView
     from fintts_store.errors import StoreError
     from fintts_store.records import RunRecord, Status
     from fintts_store.store import Store
@@ -26,7 +26,7 @@ class Listing:
     """All runs, the newest first, and what kept others from being read."""
 
     views: list[RunView]
-    broken: list[StoreError]
+    broken: list[StoreError | CloudError]
 
 
 def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> RunView:
@@ -41,6 +41,10 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
     return view_run(record, _heartbeat(store, run), read_result(store, run), instance, now)
 
 
+def _nobody_knows(_record: RunRecord, _store: Store) -> InstanceView:
+    return InstanceView()
+
+
 def _heartbeat(store: Store, run: str) -> Status | None:
     """A damaged one is no worse than none: the next overwrites it."""
     try:
@@ -50,16 +54,20 @@ def _heartbeat(store: Store, run: str) -> Status | None:
 
 
 def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing:
-    """Every run; one that is damaged is named, and hides no other.
+    """Every run; one that is damaged is named, and hides no other. Of one whose cloud gives no
+    answer there is what the store knows.
 
     Raises:
         StoreError: the store cannot be read at all.
     """
     views: list[RunView] = []
-    broken: list[StoreError] = []
+    broken: list[StoreError | CloudError] = []
     for run in list_runs(store):
         try:
             views.append(look_at(store, run, instance_of, now))
         except (InvalidRecord, InvalidRunName, KeyNotFound) as error:
             broken.append(error)
+        except CloudError as error:
+            broken.append(error)
+            views.append(look_at(store, run, _nobody_knows, now))
     return Listing(sorted(views, key=lambda view: view.started_at, reverse=True), broken)

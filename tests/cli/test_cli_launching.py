@@ -18,13 +18,13 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import InstancePhase, InstanceState
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start
-from fintts_cli.run_listing import look_at
+from fintts_cli.run_listing import look_at, look_at_all
 from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
 from fintts_store.directory import DirectoryStore
 from fintts_store.errors import StoreFull
 from fintts_store.layout import run_json_key
-from fintts_store.records import Phase
+from fintts_store.records import Phase, RunRecord
 from fintts_store.runs import (
     list_runs,
     read_configurations,
@@ -35,6 +35,7 @@ from fintts_store.runs import (
     write_result_once,
     write_status,
 )
+from fintts_store.store import Store
 from fintts_trainer.config import RunConfig
 from run_samples import result, status
 
@@ -423,6 +424,39 @@ def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
     assert entry.seconds_up_to_now == 3 * 3600, "the one that was not created cost nothing"
     view = look_at(store, "mine", wiring.instance_of, MORNING + timedelta(hours=9))
     assert view.billed_seconds == 3 * 3600
+
+
+class UnseenInfra(ScriptedInfra):
+    """Its last instance began in the morning and ended itself; nobody saw when."""
+
+    def state(self, run: str) -> InstanceState | None:
+        return InstanceState(run, InstancePhase.GONE, "nowhere", MORNING) if self.calls else None
+
+
+def test_an_instance_that_nobody_saw_end_is_billed_up_to_its_last_word(
+    store: DirectoryStore,
+) -> None:
+    infra = UnseenInfra()
+    begin(ready(), infra)
+    write_status(store, status(run="mine", updated_at=MORNING + timedelta(minutes=30)))
+    begin(ready(), infra)
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert entry.earlier_seconds == 30 * 60
+
+
+def test_a_cloud_that_gives_no_answer_hides_no_run(store: DirectoryStore) -> None:
+    begin(ready(), EndedInfra())
+
+    def no_answer(_record: RunRecord, _store: Store) -> InstanceView:
+        raise CloudError("SkyPilot cannot say whether it is there")
+
+    listing = look_at_all(store, no_answer, MORNING)
+    assert [view.run for view in listing.views] == ["mine"]
+    assert listing.views[0].instance_is_live is None
+    assert [error.message for error in listing.broken] == [
+        "SkyPilot cannot say whether it is there"
+    ]
 
 
 def test_a_run_of_the_same_name_in_another_store_is_another_run(

@@ -7,10 +7,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from fintts_trainer.base_files import CONFIG, PICKLED, SAFETENSORS
+from fintts_trainer.dataset import collate
+from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weight_files import read_state_dict
@@ -36,6 +39,21 @@ def write_fish(folder: Path, dtype: torch.dtype, **changes: object) -> FishBase:
     }
     save_file(to_fish(ours, shape), folder / SAFETENSORS, metadata={"format": "pt"})
     return FishFamily().open(folder)
+
+
+def utterances(base: FishBase) -> Batch:
+    """Two, of different lengths."""
+    generator = np.random.default_rng(2)
+    codes = [generator.integers(0, 64, (4, frames)) for frames in (6, 11)]
+    return collate([base.encode(f"Sanat {n} sulavat", code) for n, code in enumerate(codes)])
+
+
+def answers(model: torch.nn.Module, batch: Batch) -> Predictions:
+    """What a model says of them, in evaluation mode."""
+    with torch.no_grad():
+        found = model.eval()(batch)
+    assert isinstance(found, Predictions)
+    return found
 
 
 def tied(base: FishBase) -> DualAR:

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from fintts_trainer.bench import BETAS, EPSILON
 from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
 from fintts_trainer.export import merge_folders
-from fintts_trainer.families.base import Batch, Predictions
-from fintts_trainer.families.fish import FishBase, FishFamily
+from fintts_trainer.families.base import Predictions
+from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.lora import add_adapter, open_adapter, trainable, write_adapter
-from tiny_fish import write_fish
-
-
-def utterances(base: FishBase) -> Batch:
-    generator = np.random.default_rng(2)
-    codes = [generator.integers(0, 64, (4, frames)) for frames in (6, 11)]
-    return collate([base.encode(f"Sanat {n} sulavat", code) for n, code in enumerate(codes)])
-
-
-def answers(model: torch.nn.Module, batch: Batch) -> Predictions:
-    with torch.no_grad():
-        found = model.eval()(batch)
-    assert isinstance(found, Predictions)
-    return found
+from tiny_fish import answers, utterances, write_fish
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])

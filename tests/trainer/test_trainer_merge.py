@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,16 +16,15 @@ from fintts_store.errors import StoreFull
 from fintts_trainer.answering import answer
 from fintts_trainer.base_files import INDEX, base_model_files, weight_files
 from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.export import merge_folders
-from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.initial_adapter import ADAPTER_FILE
 from fintts_trainer.lora import add_adapter, open_adapter, write_adapter
 from tiny_csm import write_tiny_csm
 from tiny_export import write_random_adapter
+from tiny_fish import answers, utterances
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2
 
@@ -51,19 +49,6 @@ def base_in_float32(request: pytest.FixtureRequest, tmp_path: Path) -> FishBase:
         fast_norm = request.param.endswith("norm")
         return FishFamily().open(write_tiny_s2(folder, torch.float32, fast_norm=fast_norm))
     return FishFamily().open(in_float32(TINY if request.param == "s1" else V15, folder))
-
-
-def utterances(base: FishBase) -> Batch:
-    generator = np.random.default_rng(2)
-    codes = [generator.integers(0, 64, (4, frames)) for frames in (6, 11)]
-    return collate([base.encode(f"Sanat {n} sulavat", code) for n, code in enumerate(codes)])
-
-
-def answers(model: torch.nn.Module, batch: Batch) -> Predictions:
-    with torch.no_grad():
-        found = model.eval()(batch)
-    assert isinstance(found, Predictions)
-    return found
 
 
 def merged(base: FishBase, adapter: Path, target: Path) -> Path:

@@ -7,17 +7,14 @@ import pathlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from fintts_trainer.__main__ import main
 from fintts_trainer.base_files import base_model_files
 from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.export import import_lora
-from fintts_trainer.families.base import Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.initial_adapter import check_initial_adapter
@@ -25,6 +22,7 @@ from fintts_trainer.lora import open_adapter
 from fintts_trainer.shape import ModelShape
 from reference_checkpoint import Pairs, merged_by_hand, random_pairs, write_checkpoint
 from tiny_csm import write_tiny_csm
+from tiny_fish import answers, utterances
 from tiny_run import TINY
 
 V15 = TINY.parent / "fish_v15_tiny"
@@ -44,16 +42,6 @@ def folder_with(base: Path, folder: Path, state: dict[str, torch.Tensor]) -> Fis
     return FishFamily().open(folder)
 
 
-def answers(base: FishBase, model: torch.nn.Module) -> Predictions:
-    generator = np.random.default_rng(2)
-    codes = [generator.integers(0, 64, (4, frames)) for frames in (6, 11)]
-    batch = collate([base.encode(f"Sanat {n} sulavat", code) for n, code in enumerate(codes)])
-    with torch.no_grad():
-        found = model.eval()(batch)
-    assert isinstance(found, Predictions)
-    return found
-
-
 @pytest.mark.parametrize("folder", [TINY, V15], ids=["s1", "v15"])
 def test_it_answers_as_the_reference_s_merged_weights(folder: Path, tmp_path: Path) -> None:
     state = {key: weight.double() for key, weight in read_state_dict(folder).items()}
@@ -68,8 +56,9 @@ def test_it_answers_as_the_reference_s_merged_weights(folder: Path, tmp_path: Pa
     assert parameters == plain.shape.lora_parameters(LORA.rank, LORA.targets)
     check_initial_adapter(tmp_path / "adapter", ModelShape.read(plain.folder), LORA)
     adapted = open_adapter(plain.load(torch.float64), tmp_path / "adapter").double()
-    wanted, mine = answers(plain, merged.load(torch.float64)), answers(plain, adapted)
-    alone = answers(plain, plain.load(torch.float64))
+    batch = utterances(plain)
+    wanted, mine = answers(merged.load(torch.float64), batch), answers(adapted, batch)
+    alone = answers(plain.load(torch.float64), batch)
     for name in ("token_logits", "code_logits"):
         torch.testing.assert_close(getattr(mine, name), getattr(wanted, name), atol=1e-9, rtol=0)
         assert (getattr(mine, name) - getattr(alone, name)).abs().max() > 0.1
