@@ -220,6 +220,8 @@ def _sentence(detail: ErrorDetails, layer: Layer) -> str:
     """`training.batch_size should be greater than or equal to 1, but is 0 (fintts.yaml:7)`"""
     key = _dotted(detail, layer)
     message = re.sub(r"^[\w ]+ (?=should )", "", detail["msg"].removeprefix("Value error, "))
+    if detail["type"] == "path_type":  # pydantic names Python's class
+        message = "should be a path"
     given = layer.get(key)
     if detail["type"] == "value_error":
         return f"{key}: {message}" + (f" ({given.origin})" if given else "")

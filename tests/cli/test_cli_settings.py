@@ -176,6 +176,8 @@ def test_an_empty_file_and_an_empty_section_are_defaults(own_folder: Path) -> No
         ("lora: {targets: [mlp, mlp]}\n", "lora: each target may be named once", ""),
         ("lora: {targets: [mlp, head]}\n", "lora.targets should be 'attention'", ""),
         ("validation: {fraction: 1.0}\n", "validation.fraction should be less than 1", ""),
+        ("data: 5\n", "data should be a path, but is 5 (fintts.yaml:1)", ""),
+        ("initial_adapter: true\n", "initial_adapter should be a path, but is True", ""),
     ],
 )
 def test_what_is_wrong_in_a_file_is_one_sentence_with_its_line(
