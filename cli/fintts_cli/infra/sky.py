@@ -33,6 +33,8 @@ FRESH_SECONDS = 10.0
 """Asking SkyPilot and the cloud takes seconds: within this time an answer is still good."""
 SETTING_UP = frozenset({"INIT", "PENDING", "SETTING_UP"})
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+OF_JOB = re.compile(r"^\([^()]+, pid=\d+\) ", re.MULTILINE)
+"""what SkyPilot writes before each line of a job"""
 
 
 class SkyRecord(Record):
@@ -200,7 +202,7 @@ class SkyInfra:
             lines = sky.tail_logs(record.cluster, None, follow, preload_content=False)
         for line in lines:
             if line is not None:
-                yield ANSI.sub("", line)
+                yield OF_JOB.sub("", ANSI.sub("", line))
 
     def down(self, run: str) -> None:
         record = self._read(run)
