@@ -82,6 +82,7 @@ class SkyInfra:
             if isinstance(error, Exception):
                 raise self._refused(run, error) from error
             raise
+        self._answers.pop(run, None)
         self._write(record.model_copy(update={"was_seen": True}))
 
     def _launch(self, record: SkyRecord, task_yaml: str) -> None:
