@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs the real servers that tests run against, where they are missing: Ceph's object gateway.
+# Installs what tests run for real, where it is missing: Ceph's object gateway, and a compiler.
 set -eu
-packages="radosgw ceph-mon ceph-osd ceph-common openssl"
-for program in radosgw ceph-mon ceph-osd ceph radosgw-admin monmaptool openssl; do
+packages="radosgw ceph-mon ceph-osd ceph-common openssl g++"
+for program in radosgw ceph-mon ceph-osd ceph radosgw-admin monmaptool openssl g++; do
   if ! command -v "$program" > /dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-      echo "not installed: $program; tests against radosgw are skipped (Debian: $packages)" >&2
+      echo "not installed: $program; tests that need it are skipped or fail (Debian: $packages)" >&2
       exit 0
     fi
     export DEBIAN_FRONTEND=noninteractive
