@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fintts_cli.errors import CloudError, UsageProblem
+from fintts_cli.infra.sky import require_sky
 from fintts_cost.prices import WITHOUT_AUTODOWN
 from fintts_store.s3_address import SCHEME, S3Address
 
@@ -33,8 +33,7 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
             f"a rented instance cannot reach {endpoint_url}, which is this machine alone",
             "give the store's address as others reach it",
         )
-    if find_spec("sky") is None:
-        raise CloudError("SkyPilot is not installed here", "pip install 'fintts[sky]'")
+    require_sky()
     if settings.spot:
         raise CloudError(
             "this version does not rent spot instances: nothing would bring a run back that "

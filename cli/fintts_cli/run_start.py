@@ -167,7 +167,7 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     model_differs = record.base_model.digest != inputs.base_model.digest
     data = ["data: the content of the folder"] if data_differ else []
     model = ["base_model: the content of its files"] if model_differs else []
-    adapter_differs = _digest_of(record.initial_adapter) != _digest_of(inputs.initial_adapter)
+    adapter_differs = _weights_of(record.initial_adapter) != _weights_of(inputs.initial_adapter)
     adapter = ["initial_adapter: its weights"] if adapter_differs else []
     others = data + model + adapter
     if others:
@@ -177,7 +177,7 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
         )
 
 
-def _digest_of(adapter: AdapterRef | None) -> str | None:
+def _weights_of(adapter: AdapterRef | None) -> str | None:
     return adapter.weights_sha256 if adapter is not None else None
 
 

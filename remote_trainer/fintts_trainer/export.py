@@ -8,7 +8,7 @@ from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.families.fish.merge import merge
-from fintts_trainer.families.fish.reference_lora import import_reference_lora
+from fintts_trainer.families.fish.reference_lora import ITS_BASE, import_reference_lora
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,6 @@ def import_lora(base_folder: Path, checkpoint: Path, lora: LoraConfig, target: P
         raise BaseModelProblem(
             f"{checkpoint} is a checkpoint of Fish Speech's trainer, but {base_folder} holds a "
             f"model of the family {base.shape.family}",
-            "set base_model to the model that it was trained on",
+            ITS_BASE,
         )
     return import_reference_lora(base, checkpoint, lora, target)

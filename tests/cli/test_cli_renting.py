@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_cli import renting
 from fintts_cli.errors import CloudError, UsageProblem
+from fintts_cli.infra import sky
 from fintts_cli.renting import refuse_what_cannot_end_well
 from fintts_cli.settings import Settings
 
@@ -35,7 +35,7 @@ def test_nothing_is_rented_that_would_not_end_or_not_come_back() -> None:
 
 
 def test_without_skypilot_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renting, "find_spec", lambda _name: None)
+    monkeypatch.setattr(sky, "find_spec", lambda _name: None)
     with pytest.raises(CloudError, match="SkyPilot is not installed here") as refused:
         refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
     assert "fintts[sky]" in refused.value.hint

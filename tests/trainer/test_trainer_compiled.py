@@ -8,23 +8,16 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
+from adapters import adapted
 from fintts_trainer.compiled import compile_layers
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
 from fintts_trainer.errors import CannotCompile
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.lora import add_adapter, trainable
+from fintts_trainer.lora import trainable
 
-
-def adapted(base: FishBase) -> torch.nn.Module:
-    """With an adapter that changes the output: no B is zero."""
-    lora = LoraConfig(targets=("attention", "mlp"))
-    model = add_adapter(base.load(torch.float32), base.targets, lora, base_name="t", seed=1)
-    for number, parameter in enumerate(trainable(model).values()):
-        generator = torch.Generator().manual_seed(number)
-        parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return model.train()
+INNER = LoraConfig(targets=("attention", "mlp"))
 
 
 def gradients(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -37,7 +30,7 @@ def gradients(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_gradients_are_the_same_and_new_lengths_need_no_new_code(base: FishBase) -> None:
-    plain, compiled = adapted(base), adapted(base)
+    plain, compiled = (adapted(base.load(torch.float32), INNER) for _ in range(2))
     names = list(compiled.state_dict())
     compile_layers(compiled)
     assert list(compiled.state_dict()) == names, "a checkpoint's names"
@@ -61,4 +54,4 @@ def test_a_machine_without_a_compiler_is_told_so(
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     torch._dynamo.reset()
     with pytest.raises(CannotCompile, match=r"training\.compile is set, but torch cannot compile"):
-        compile_layers(adapted(base))
+        compile_layers(adapted(base.load(torch.float32), INNER))

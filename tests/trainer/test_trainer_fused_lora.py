@@ -9,23 +9,13 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from adapters import adapted, held_bytes
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.fused_lora import adapted_product, fuse_adapted_linears
-from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
-
-
-def adapted(base: FishBase, dtype: torch.dtype, config: LoraConfig | None = None) -> PeftModel:
-    """With an adapter that changes the output: no B is zero."""
-    model = add_adapter(
-        base.load(dtype), base.targets, config or LoraConfig(), base_name="t", seed=1
-    )
-    for number, parameter in enumerate(trainable(model).values()):
-        generator = torch.Generator().manual_seed(number)
-        parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return model.train()
+from fintts_trainer.lora import read_adapter, trainable, write_adapter
 
 
 def loss_and_gradients(model: PeftModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -43,7 +33,7 @@ def test_loss_and_gradients_are_peft_s(
     base: FishBase, examples: list[Example], dtype: torch.dtype, targets: tuple[str, ...]
 ) -> None:
     config = LoraConfig.model_validate({"targets": targets})
-    plain, fused = adapted(base, dtype, config), adapted(base, dtype, config)
+    plain, fused = (adapted(base.load(dtype), config) for _ in range(2))
     fuse_adapted_linears(fused)
     batch = collate(examples)
     wanted, found = loss_and_gradients(plain, batch), loss_and_gradients(fused, batch)
@@ -69,33 +59,19 @@ def test_its_gradient_is_the_derivative() -> None:
 
 
 def test_less_is_kept_for_backward(base: FishBase, examples: list[Example]) -> None:
-    def held(model: PeftModel) -> int:
-        own = {one.untyped_storage().data_ptr() for one in model.parameters()}
-        kept: dict[int, int] = {}
-
-        def keep(one: Tensor) -> Tensor:
-            kept[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
-            return one
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
-            predictions: Predictions = model(collate(examples))
-            loss = predictions.token_loss()
-        del loss
-        return sum(size for key, size in kept.items() if key not in own)
-
-    model = adapted(base, torch.bfloat16)
-    before = held(model)
+    model = adapted(base.load(torch.bfloat16))
+    before = held_bytes(model, collate(examples))
     fuse_adapted_linears(model)
-    assert held(model) < 0.8 * before
+    assert held_bytes(model, collate(examples)) < 0.8 * before
 
 
 def test_files_are_peft_s(base: FishBase, examples: list[Example], tmp_path: Path) -> None:
-    model = adapted(base, torch.float32)
+    model = adapted(base.load(torch.float32))
     names = list(model.state_dict())
     fuse_adapted_linears(model)
     assert list(model.state_dict()) == names
     write_adapter(model, tmp_path)
-    other = adapted(base, torch.float32)
+    other = adapted(base.load(torch.float32))
     for parameter in trainable(other).values():
         parameter.data.zero_()
     read_adapter(other, tmp_path)
@@ -106,7 +82,7 @@ def test_files_are_peft_s(base: FishBase, examples: list[Example], tmp_path: Pat
 
 def test_dropout_is_left_to_peft(base: FishBase, examples: list[Example]) -> None:
     config = LoraConfig(dropout=0.5)
-    plain, fused = adapted(base, torch.float32, config), adapted(base, torch.float32, config)
+    plain, fused = (adapted(base.load(torch.float32), config) for _ in range(2))
     fuse_adapted_linears(fused)
     losses = []
     for model in (plain, fused):
@@ -118,7 +94,7 @@ def test_dropout_is_left_to_peft(base: FishBase, examples: list[Example]) -> Non
 def test_disabled_and_merged_adapters_are_left_to_peft(
     base: FishBase, examples: list[Example]
 ) -> None:
-    model, batch = adapted(base, torch.float32), collate(examples)
+    model, batch = adapted(base.load(torch.float32)), collate(examples)
     fuse_adapted_linears(model)
     alone = base.load(torch.float32)
     with torch.no_grad():

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
+from adapters import randomise
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
@@ -20,13 +21,6 @@ from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adap
 def adapted(base: FishBase, config: LoraConfig | None = None, seed: int = 7) -> PeftModel:
     model = base.load(torch.float32)
     return add_adapter(model, TARGETS, config or LoraConfig(), base_name="tiny", seed=seed)
-
-
-def randomise(model: PeftModel) -> None:
-    for number, parameter in enumerate(trainable(model).values()):
-        generator = torch.Generator().manual_seed(number)
-        with torch.no_grad():
-            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
 
 
 def test_it_starts_as_a_no_op(base: FishBase, examples: list[Example]) -> None:

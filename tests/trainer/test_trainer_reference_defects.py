@@ -19,6 +19,7 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from peft import PeftModel
 from torch import Tensor
 
+from adapters import adapted, held_bytes
 from fintts_store.runs import read_metrics
 from fintts_trainer import bench
 from fintts_trainer.config import LoraConfig
@@ -27,7 +28,6 @@ from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import TARGETS, FishBase
-from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.feed import Feed
 from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
 from fintts_trainer.preemption import Preemption
@@ -36,16 +36,6 @@ from fintts_trainer.train import train
 from tiny_export import write_random_adapter
 from tiny_fish import tied
 from tiny_run import start_run
-
-
-def adapted(model: DualAR, config: LoraConfig | None = None) -> PeftModel:
-    """With an adapter that changes the output: no B is zero."""
-    found = add_adapter(model, TARGETS, config or LoraConfig(), base_name="tiny", seed=1)
-    for number, parameter in enumerate(trainable(found).values()):
-        generator = torch.Generator().manual_seed(number)
-        with torch.no_grad():
-            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return found.train()
 
 
 def gradients(model: PeftModel, batch: Batch) -> dict[str, Tensor]:
@@ -125,22 +115,6 @@ def test_checkpointing_holds_less(base: FishBase, examples: list[Example]) -> No
     before = held_bytes(model, batch)
     recompute_layers(model)
     assert held_bytes(model, batch) < before / 2
-
-
-def held_bytes(model: PeftModel, batch: Batch) -> int:
-    """What forward keeps for backward, beside the parameters."""
-    own = {one.untyped_storage().data_ptr() for one in model.parameters()}
-    kept: dict[int, Tensor] = {}
-
-    def keep(one: Tensor) -> Tensor:
-        kept[one.untyped_storage().data_ptr()] = one
-        return one
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
-        predictions: Predictions = model(batch)
-        loss = predictions.token_loss()
-    del loss
-    return sum(one.untyped_storage().nbytes() for key, one in kept.items() if key not in own)
 
 
 def test_utterances_in_a_row_attend_to_each_other(base: FishBase, examples: list[Example]) -> None:

@@ -140,7 +140,8 @@ class SkyInfra:
                 ) from error
         if found is not None:
             seen, phase = found
-            self._write(seen)
+            if seen != record:
+                self._write(seen)
             return _as_state(seen, phase)
         if not record.was_seen and datetime.now(UTC) - record.requested_at < APPEARS_WITHIN:
             return _as_state(record, InstancePhase.PROVISIONING)
@@ -226,8 +227,7 @@ class SkyInfra:
     @contextmanager
     def _sky(self, run: str) -> Generator[Any]:
         """SkyPilot's SDK; what it prints goes into the run's file, not to the user."""
-        if find_spec("sky") is None:
-            raise CloudError("SkyPilot is not installed here", "pip install 'fintts[sky]'")
+        require_sky()
         os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
         make_directories(self._folder(run))
         with (
@@ -256,6 +256,12 @@ class SkyInfra:
 
     def _log(self, run: str) -> Path:
         return self._folder(run) / LOG_FILE
+
+
+def require_sky() -> None:
+    """Raises CloudError where SkyPilot is not installed."""
+    if find_spec("sky") is None:
+        raise CloudError("SkyPilot is not installed here", "pip install 'fintts[sky]'")
 
 
 def cluster_of(run: str) -> str:

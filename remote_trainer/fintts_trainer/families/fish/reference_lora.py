@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import torch
 from peft import LoraConfig as PeftLoraConfig
@@ -44,6 +44,8 @@ EMBEDDINGS = ("embeddings", "codebook_embeddings", "fast_embeddings")
 HEADS = ("output", "fast_output")
 MLP = ("feed_forward.w1", "feed_forward.w3", "feed_forward.w2")
 """gate, up, down: the order of `StackShape.linears`"""
+COPY_AGAIN = "copy it again from where it was trained"
+ITS_BASE = "set base_model to the model that it was trained on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def import_reference_lora(base: FishBase, checkpoint: Path, lora: LoraConfig, ta
     for matrix in (one for one in matrices if one.target in lora.targets):
         a, b = pairs[matrix.name]
         _refuse_misshapen(checkpoint, matrix, a, b, lora.rank)
+        _refuse_infinite(checkpoint, matrix, a, b)
         weights |= _in_peft(matrix, a.float(), b.float())
     config = PeftLoraConfig(
         r=lora.rank,
@@ -109,7 +112,7 @@ def _pairs(checkpoint: Path) -> dict[str, tuple[Tensor, Tensor]]:
         )
     for name in sorted(names):
         if name + LORA_A not in state or name + LORA_B not in state:
-            raise BaseModelProblem(f"{checkpoint} has half an adapter of {name}: {_again()}")
+            raise BaseModelProblem(f"{checkpoint} has half an adapter of {name}", COPY_AGAIN)
     return {name: (state[name + LORA_A], state[name + LORA_B]) for name in names}
 
 
@@ -124,19 +127,15 @@ def _state_dict(checkpoint: Path) -> Mapping[str, Tensor]:
         ) from None
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BaseModelProblem(f"{checkpoint} cannot be read: {sentence}", _again()) from None
+        raise BaseModelProblem(f"{checkpoint} cannot be read: {sentence}", COPY_AGAIN) from None
     state: object = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict):
-        raise BaseModelProblem(f"{checkpoint} holds no table of weights", _again())
+        raise BaseModelProblem(f"{checkpoint} holds no table of weights", COPY_AGAIN)
     return {
         key: value
         for key, value in state.items()
         if isinstance(key, str) and isinstance(value, torch.Tensor)
     }
-
-
-def _again() -> str:
-    return "copy it again from where it was trained"
 
 
 def _matrices(shape: ModelShape) -> Iterator[Matrix]:
@@ -173,7 +172,7 @@ def _refuse_unknown(checkpoint: Path, pairs: Mapping[str, object], matrices: lis
         raise BaseModelProblem(
             f"{checkpoint} adapts {len(unknown)} matrices that this base model does not have, "
             f"the first is {unknown[0]}",
-            "set base_model to the model that it was trained on",
+            ITS_BASE,
         )
 
 
@@ -193,22 +192,13 @@ def _refuse_other_targets(
         raise BaseModelProblem(
             f"{checkpoint} lacks {len(missing)} matrices of the base model, the first is "
             f"{missing[0]}",
-            "set base_model to the model that it was trained on",
+            ITS_BASE,
         )
 
 
 def _refuse_misshapen(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor, rank: int) -> None:
     if a.shape == (rank, matrix.inputs) and b.shape == (matrix.outputs, rank):
-        if bool(a.isfinite().all()) and bool(b.isfinite().all()):
-            return
-        raise BaseModelProblem(
-            f"{checkpoint} holds numbers that are not finite in {matrix.name}",
-            "take an earlier checkpoint",
-        )
-    _refuse_shapes(checkpoint, matrix, a, b, rank)
-
-
-def _refuse_shapes(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor, rank: int) -> NoReturn:
+        return
     if a.dim() == b.dim() == 2 and a.shape[0] == b.shape[1] != rank:
         raise BaseModelProblem(
             f"{checkpoint} has rank {a.shape[0]}, but lora.rank is {rank}",
@@ -217,8 +207,16 @@ def _refuse_shapes(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor, rank:
     raise BaseModelProblem(
         f"{checkpoint} adapts {matrix.name} by {tuple(b.shape)} × {tuple(a.shape)}, but the base "
         f"model's matrix is [{matrix.outputs}, {matrix.inputs}]",
-        "set base_model to the model that it was trained on",
+        ITS_BASE,
     )
+
+
+def _refuse_infinite(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor) -> None:
+    if not all(bool(half.isfinite().all()) for half in (a, b)):
+        raise BaseModelProblem(
+            f"{checkpoint} holds numbers that are not finite in {matrix.name}",
+            "take an earlier checkpoint",
+        )
 
 
 def _in_peft(matrix: Matrix, a: Tensor, b: Tensor) -> StateDict:
