@@ -111,7 +111,11 @@ class _Work:
         if self.low is not None and self.up is not None:
             scores.addmm_(self.low[part], self.up.t())
         hit, highest = scores.gather(1, labels).float(), scores.amax(1).float()
-        torch.softmax(scores, 1, dtype=torch.float32, out=likely)
+        if scores.dtype == likely.dtype:
+            torch.softmax(scores, 1, out=likely)
+        else:
+            # Asked for another type, softmax would make a copy of its own, in fresh memory.
+            torch.softmax(likely.copy_(scores), 1, out=likely)
         # The likeliest class has 1 / classes at least: its logarithm is safe, the label's is not.
         loss = (highest - likely.amax(1).log() - hit[:, 0]).sum()
         if is_training:

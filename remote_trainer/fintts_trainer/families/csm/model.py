@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 
+from fintts_trainer.attention import CAUSAL_ATTENTION
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.base import IGNORE, Batch, PlainScores, Predictions
 from fintts_trainer.families.heads import projection
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 UNREAD = dict.fromkeys(
     ("pad_token_id", "bos_token_id", "audio_token_id", "audio_eos_token_id", "codec_config")
 )
+OURS = {"attn_implementation": CAUSAL_ATTENTION}
 
 
 class CsmDualAR(nn.Module):
@@ -107,7 +109,7 @@ def build(path: Path) -> CsmDualAR:
     """
     content = TypeAdapter(dict[str, object]).validate_python(read_json(path))
     try:
-        config = CsmConfig.from_dict({**content, **UNREAD})
+        config = CsmConfig.from_dict({**content, **UNREAD, **OURS})
         with torch.device("meta"):
             return CsmDualAR(config)
     # transformers checks in many places, with errors of many kinds.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
+from fintts_trainer.attention import CAUSAL_ATTENTION
 from fintts_trainer.families.base import IGNORE, Batch, Predictions
 from fintts_trainer.families.heads import projection
 
@@ -146,7 +147,7 @@ def _stack(
         "max_position_embeddings": length,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_base},
         "use_cache": False,
-        "attn_implementation": "sdpa",
+        "attn_implementation": CAUSAL_ATTENTION,
         "pad_token_id": None,
         "bos_token_id": None,
         "eos_token_id": None,
