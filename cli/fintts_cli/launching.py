@@ -7,7 +7,7 @@ import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
@@ -19,6 +19,7 @@ from fintts_cli.journal import JournalEntry
 from fintts_cli.launch_plan import LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_listing import look_at
+from fintts_cli.run_view import billed_seconds
 from fintts_store import layout
 from fintts_store.errors import StoreError
 from fintts_store.runs import read_status, withdraw_revision, write_result_once
@@ -241,9 +242,13 @@ def _earlier(launch: Launch, infra: Infra, journal: Journal) -> JournalEntry | N
     if entry is None or state is None or state.is_live:
         return entry
     status = read_status(launch.store, launch.run)
-    last_heard = state.created_at if status is None else status.updated_at
-    ended_at = state.ended_at or max(last_heard, state.created_at)
-    lived = {"created_at": state.created_at, "gone_at": ended_at}
+    last_heard = None if status is None else status.updated_at
+    created_at = state.created_at
+    ended_at = state.ended_at or max(last_heard or created_at, created_at)
+    if state.spans:  # as if all had been one, without the time between them
+        seconds = billed_seconds(state.spans, last_heard, ended_at)
+        created_at = ended_at - timedelta(seconds=seconds)
+    lived = {"created_at": created_at, "gone_at": ended_at}
     return entry.model_copy(update=lived)
 
 

@@ -6,8 +6,11 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fintts_cli import wiring
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra.sky import require_sky
+from fintts_cli.infra.sky import LOG_FILE
+from fintts_cli.infra.sky_job import require_own_controller
+from fintts_cli.infra.sky_session import require_sky
 from fintts_cost.prices import WITHOUT_AUTODOWN
 from fintts_store.s3_address import SCHEME, S3Address
 
@@ -20,7 +23,8 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
 
     Raises:
         UsageProblem: the store is within this machine's reach alone.
-        CloudError: nobody can be asked for an instance, or nothing would end it or bring it back.
+        CloudError: nobody can be asked for an instance, nothing would end it, or a second one
+            would be rented to watch over it.
     """
     if not store_url.startswith(f"{SCHEME}://"):
         raise UsageProblem(
@@ -34,18 +38,14 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
             "give the store's address as others reach it",
         )
     require_sky()
-    if settings.spot:
-        raise CloudError(
-            "this version does not rent spot instances: nothing would bring a run back that "
-            "loses one",
-            "leave --spot out",
-        )
     cloud = (settings.infra or "").partition("/")[0].lower()
     if cloud in WITHOUT_AUTODOWN:
         raise CloudError(
             f"an instance on {cloud} would not end by itself when the run does",
             "take another --infra",
         )
+    if settings.spot:
+        require_own_controller(wiring.state_directory() / "sky" / LOG_FILE)
 
 
 def _is_loopback(host: str) -> bool:

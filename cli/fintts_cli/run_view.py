@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fintts_cli.infra import Span
 from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
 from fintts_cost.forecast import cost_so_far_usd, cost_to_finish_usd
 from fintts_store.records import Phase, StopReason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from decimal import Decimal
 
     from fintts_store.records import Result, RunRecord, Status
@@ -20,6 +22,9 @@ FRESH_WITHIN = timedelta(seconds=30)
 
 STALE_AFTER = timedelta(seconds=120)
 """A heartbeat comes every few seconds; after two minutes without one something is wrong."""
+
+AUTODOWN_WITHIN = timedelta(seconds=660)
+"""A managed job's instance ends itself within this time of the run, even if nobody looks."""
 
 BAD_ENDINGS = (StopReason.FAILED, StopReason.NAN_LOSS)
 
@@ -36,6 +41,12 @@ class InstanceView:
     ended_at: datetime | None = None
     earlier_seconds: float = 0.0
     """that earlier instances of the run were billed for"""
+    spans: tuple[Span, ...] = ()
+    """of a run whose instance is replaced when it is taken away: of each, when it was billed"""
+    is_recovering: bool = False
+    """whether it was taken away, and another one is sought"""
+    message: str | None = None
+    """why the infra gave it up"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +146,11 @@ def view_run(
     eta_seconds = _eta(phase, status)
     rate = record.price.hourly_rate_usd
     was_asked_for = status is not None or instance.created_at is not None
-    lived_seconds = ((ended_at or now) - started_at).total_seconds() if was_asked_for else 0.0
-    billed_seconds = instance.earlier_seconds + max(lived_seconds, 0.0)
+    lived = Span(began=started_at, ended=ended_at).seconds(now) if was_asked_for else 0.0
+    if instance.spans:
+        last_heard = status.updated_at if status else None
+        lived = billed_seconds(instance.spans, last_heard, ended_at or now)
+    seconds = instance.earlier_seconds + lived
     last = result or status
     return RunView(
         run=record.run,
@@ -156,8 +170,8 @@ def view_run(
         seconds_per_step=status.seconds_per_step if status else None,
         eta_seconds=eta_seconds,
         hourly_rate_usd=rate,
-        billed_seconds=billed_seconds,
-        cost_so_far_usd=cost_so_far_usd(billed_seconds, rate),
+        billed_seconds=seconds,
+        cost_so_far_usd=cost_so_far_usd(seconds, rate),
         cost_to_finish_usd=cost_to_finish_usd(eta_seconds, rate),
         infra=record.infra,
         gpus=record.gpus,
@@ -191,7 +205,9 @@ def _phase(
             return Phase.TEARING_DOWN, result.message
         return (Phase.FAILED if result.stop_reason in BAD_ENDINGS else Phase.DONE), result.message
     if instance.is_live is False:
-        return Phase.FAILED, _lost(status)
+        return Phase.FAILED, _lost(status, instance.message)
+    if instance.is_recovering:
+        return Phase.PROVISIONING, _taken_away(status)
     if status is None:
         return instance.phase or Phase.PENDING, None
     if status.phase == Phase.PROVISIONING:
@@ -202,13 +218,36 @@ def _phase(
     return status.phase, status.message
 
 
-def _lost(status: Status | None) -> str:
+def _lost(status: Status | None, why: str | None) -> str:
+    if status is None and why is not None:
+        return f"there was no instance for it: {why}"
     if status is None:
         return "the instance is gone, and the trainer never wrote a heartbeat: see the logs"
     committed = status.last_committed_step
     saved = "no checkpoint" if committed is None else f"the checkpoint of step {committed}"
-    reason = f" ({status.message})" if status.message else ""
+    reason = f" ({status.message or why})" if status.message or why else ""
     return f"the instance ended at step {status.step} without a result{reason}; {saved} was saved"
+
+
+def _taken_away(status: Status | None) -> str:
+    committed = None if status is None else status.last_committed_step
+    where = "begins anew" if committed is None else f"goes on from step {committed}"
+    return f"the instance was taken away; the run {where} when another one is found"
+
+
+def billed_seconds(spans: Iterable[Span], last_heard: datetime | None, now: datetime) -> float:
+    """What instances that came one after the other are billed for up to now.
+
+    One that ended itself, or was taken away, was gone long before a laptop that slept heard of it;
+    the trainer's last heartbeat says when at the latest.
+    """
+    return sum(_known_end(span, last_heard).seconds(now) for span in spans)
+
+
+def _known_end(span: Span, last_heard: datetime | None) -> Span:
+    if last_heard is None or span.ended is None or span.began > last_heard:
+        return span
+    return Span(began=span.began, ended=min(span.ended, last_heard + AUTODOWN_WITHIN))
 
 
 def _ended_at(

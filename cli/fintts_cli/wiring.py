@@ -150,14 +150,22 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
     state = infra_of(record.infra).state(record.run)
     if state is None:
         return _never_seen(entry)
-    running = state.phase in (InstancePhase.GONE, InstancePhase.RUNNING)
+    # Before the trainer speaks for itself.
+    early = {
+        InstancePhase.RUNNING: Phase.SETUP,
+        InstancePhase.GONE: Phase.SETUP,
+        InstancePhase.RECOVERING: Phase.PROVISIONING,
+    }
     return InstanceView(
         name=state.where,
         is_live=state.is_live,
-        phase=Phase.SETUP if running else Phase(state.phase),
+        phase=early.get(state.phase) or Phase(state.phase),
         created_at=state.created_at,
         ended_at=state.ended_at,
         earlier_seconds=entry.earlier_seconds if entry is not None else 0.0,
+        spans=state.spans,
+        is_recovering=state.phase == InstancePhase.RECOVERING,
+        message=state.message,
     )
 
 

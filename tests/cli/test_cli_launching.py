@@ -15,7 +15,7 @@ from cli_project import write_project
 from fintts_cli import wiring
 from fintts_cli.ending import tear_down, what_goes_on
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra import InstancePhase, InstanceState
+from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start
 from fintts_cli.run_listing import look_at, look_at_all
@@ -424,6 +424,32 @@ def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
     assert entry.seconds_up_to_now == 3 * 3600, "the one that was not created cost nothing"
     view = look_at(store, "mine", wiring.instance_of, MORNING + timedelta(hours=9))
     assert view.billed_seconds == 3 * 3600
+
+
+class ReplacedInfra(ScriptedInfra):
+    """Its instance was taken away after an hour; ten hours later another one came for two."""
+
+    def state(self, run: str) -> InstanceState | None:
+        if not self.calls:
+            return None
+        hour = timedelta(hours=1)
+        again = MORNING + 10 * hour
+        spans = (
+            Span(began=MORNING, ended=MORNING + hour),
+            Span(began=again, ended=again + 2 * hour),
+        )
+        gone = InstancePhase.GONE
+        return InstanceState(run, gone, "nowhere", again, again + 2 * hour, spans=spans)
+
+
+def test_of_instances_that_replaced_each_other_each_stays_on_the_bill(
+    store: DirectoryStore,
+) -> None:
+    for hours in (0, 3):
+        begin(ready(), ReplacedInfra(calls=["before"] if hours else []))
+        entry = wiring.open_journal().read("mine")
+        assert entry is not None
+        assert entry.earlier_seconds == hours * 3600
 
 
 class UnseenInfra(ScriptedInfra):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from fintts_cli import renting
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra import sky
+from fintts_cli.infra import sky_session
 from fintts_cli.renting import refuse_what_cannot_end_well
 from fintts_cli.settings import Settings
 
@@ -27,15 +30,13 @@ def test_a_folder_is_out_of_an_instance_s_reach(folder: str) -> None:
     assert "--store s3://BUCKET" in refused.value.hint
 
 
-def test_nothing_is_rented_that_would_not_end_or_not_come_back() -> None:
-    with pytest.raises(CloudError, match="does not rent spot instances"):
-        refuse_what_cannot_end_well(Settings(infra="aws", spot=True), BUCKET)
+def test_nothing_is_rented_that_would_not_end() -> None:
     with pytest.raises(CloudError, match="on verda would not end by itself"):
         refuse_what_cannot_end_well(Settings(infra="Verda/FIN-01"), BUCKET)
 
 
 def test_without_skypilot_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sky, "find_spec", lambda _name: None)
+    monkeypatch.setattr(sky_session, "find_spec", lambda _name: None)
     with pytest.raises(CloudError, match="SkyPilot is not installed here") as refused:
         refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
     assert "fintts[sky]" in refused.value.hint
@@ -45,3 +46,13 @@ def test_without_skypilot_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("infra", [None, "aws", "aws/us-east-1", "runpod"])
 def test_everything_else_may_be_tried(infra: str | None, store: str) -> None:
     refuse_what_cannot_end_well(Settings(infra=infra), store)
+
+
+def test_a_spot_run_needs_somebody_to_watch_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_log: Path) -> None:
+        raise CloudError("SkyPilot would rent a second instance")
+
+    monkeypatch.setattr(renting, "require_own_controller", nobody)
+    refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
+    with pytest.raises(CloudError, match="a second instance"):
+        refuse_what_cannot_end_well(Settings(infra="aws", spot=True), BUCKET)

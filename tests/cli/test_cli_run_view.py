@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from fintts_cli.following import follow
+from fintts_cli.infra import Span
 from fintts_cli.run_view import InstanceView, RunView, view_run
 from fintts_store.records import Phase, StopReason
 from run_samples import MINUTE, START, record, result, status
@@ -146,3 +147,53 @@ def test_a_rented_instance_with_nothing_left_to_do_only_bills() -> None:
     assert not view_run(record(infra="aws"), status(), None, live, NOW).only_bills
     unknown = InstanceView()
     assert not view_run(record(infra="aws"), status(), result(), unknown, NOW).only_bills
+
+
+def test_a_run_whose_instance_was_taken_away_says_where_it_will_go_on() -> None:
+    sought = InstanceView(
+        "job", is_live=True, phase=Phase.PROVISIONING, created_at=START, is_recovering=True
+    )
+    view = view_run(record(infra="aws"), status(), None, sought, NOW)
+    assert view.phase == Phase.PROVISIONING
+    assert view.message is not None
+    assert "goes on from step 1000" in view.message
+    assert not view.has_ended
+    early = view_run(record(infra="aws"), None, None, sought, NOW)
+    assert early.message is not None
+    assert "begins anew" in early.message
+    over = view_run(record(infra="aws"), status(), result(), sought, NOW)
+    assert over.phase == Phase.TEARING_DOWN, "the trainer has had the last word"
+
+
+def test_what_lies_between_two_instances_is_not_billed() -> None:
+    spans = (
+        Span(began=START, ended=START + 10 * MINUTE),
+        Span(began=START + 40 * MINUTE, ended=None),
+    )
+    live = InstanceView("job", is_live=True, created_at=START + 40 * MINUTE, spans=spans)
+    view = view_run(record(infra="aws"), status(), None, live, START + 60 * MINUTE)
+    assert view.billed_seconds == 30 * 60
+    assert view.cost_so_far_usd == Decimal("0.6")
+
+
+def test_a_laptop_that_slept_does_not_bill_its_own_sleep() -> None:
+    """SkyPilot heard eight hours later that the instance had ended itself."""
+    night = START + 480 * MINUTE
+    spans = (Span(began=START, ended=night),)
+    last = status(updated_at=START + 20 * MINUTE)
+    gone = InstanceView("job", is_live=False, created_at=START, ended_at=night, spans=spans)
+    view = view_run(record(infra="aws"), last, result(), gone, night)
+    assert view.billed_seconds == (20 + 11) * 60
+    found_ended = (*spans, Span(began=night, ended=night + 3 * MINUTE))
+    gone = InstanceView("job", is_live=False, created_at=night, ended_at=night, spans=found_ended)
+    view = view_run(record(infra="aws"), last, result(), gone, night + 3 * MINUTE)
+    assert view.billed_seconds == (20 + 11 + 3) * 60
+
+
+def test_why_there_was_no_instance_is_said() -> None:
+    gone = InstanceView("job", is_live=False, created_at=START, message="the quota is exceeded")
+    view = view_run(record(infra="aws"), None, None, gone, NOW)
+    assert view.message == "there was no instance for it: the quota is exceeded"
+    view = view_run(record(infra="aws"), status(), None, gone, NOW)
+    assert view.message is not None
+    assert "(the quota is exceeded)" in view.message

@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cli_project import write_project
+from a_laptop import Laptop, billed
 from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
-
-
-class Laptop:
-    """`fintts` on the emulated laptop, in a project whose store is a bucket of the emulated AWS."""
-
-    def __init__(self, cloud: EmulatedAws, folder: Path, bucket: str) -> None:
-        self.cloud, self.folder = cloud, folder
-        cloud.s3().create_bucket(Bucket=bucket)
-        write_project(folder)
-        file = folder / "fintts.yaml"
-        text = file.read_text().replace("infra: local", "infra: aws\ngpus: H100:1")
-        text = text.replace("store: store", f"store: s3://{bucket}/speech")
-        text = text.replace("hourly_rate_usd: 1.20", f"s3_endpoint_url: {cloud.endpoint_url}")
-        file.write_text(text)
-
-    def fintts(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Runs to the end; nobody can be asked."""
-        state = {"FINTTS_STATE_DIR": str(self.folder / "state")}
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "fintts"), *words],
-            cwd=self.folder,
-            env=self.cloud.environment | state | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def document(self, *words: str) -> Any:
-        """What a command prints with --json."""
-        done = self.fintts(*words, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-
-def billed(cloud: EmulatedAws) -> list[str]:
-    return [one.id for one in cloud.instances() if one.is_billed]
 
 
 def test_a_run_is_launched_trained_and_torn_down_with_nobody_watching(

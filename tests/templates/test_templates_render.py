@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fintts_templates import TaskValues, render
+from fintts_trainer import exit_codes
 
 TASK = TaskValues(
     run="kalevala-1",
@@ -103,6 +104,17 @@ def test_skypilot_takes_no_dearer_offer(as_sky_reads: dict[str, dict[str, object
     assert isinstance(resources, dict)
     assert resources["max_hourly_cost"] == 1.2
     assert resources["use_spot"] is True
+
+
+def test_skypilot_brings_back_what_was_taken_away_and_nothing_that_failed(
+    as_sky_reads: dict[str, dict[str, object]],
+) -> None:
+    resources = as_sky_reads["spot"]["resources"]
+    assert isinstance(resources, dict)
+    recovery = resources["job_recovery"]
+    assert isinstance(recovery, dict)
+    assert recovery["max_restarts_on_errors"] == 0
+    assert recovery["recover_on_exit_codes"] == [exit_codes.PREEMPTED]
 
 
 def test_scripts_are_the_same_wherever_the_task_runs() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from fintts_store.records import Record
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
 
 class InstancePhase(StrEnum):
@@ -17,8 +19,21 @@ class InstancePhase(StrEnum):
     PROVISIONING = "provisioning"
     SETUP = "setup"
     RUNNING = "running"
+    RECOVERING = "recovering"
+    """it was taken away, and another one is sought"""
     TEARING_DOWN = "tearing-down"
     GONE = "gone"
+
+
+class Span(Record):
+    """When an instance was billed; `ended` is None while it is. Times are aware and UTC."""
+
+    began: datetime
+    ended: datetime | None
+
+    def seconds(self, now: datetime) -> float:
+        """Up to its end, or now."""
+        return max(((self.ended or now) - self.began).total_seconds(), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,11 @@ class InstanceState:
     ended_at: datetime | None = None
     exit_code: int | None = None
     """of the job; None while it runs, or when nobody saw it end"""
+    spans: tuple[Span, ...] = ()
+    """of one that is replaced when it is taken away: all that came one after the other, as far as
+    the infra knows; `created_at` is the newest one's"""
+    message: str | None = None
+    """why the infra gave it up"""
 
     @property
     def is_live(self) -> bool:

@@ -1,0 +1,81 @@
+"""An instance that is rented for good: a cluster of SkyPilot's, which tears itself down."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fintts_cli.infra import InstancePhase
+from fintts_cli.infra.sky_session import await_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fintts_cli.infra.sky_record import SkyRecord
+
+SETTING_UP = frozenset({"INIT", "PENDING", "SETTING_UP"})
+
+
+class Cluster:
+    """A run's cluster; `sky` is the SDK. What SkyPilot raises is passed on."""
+
+    def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
+        """Returns when the job is in the cluster's queue: from then on it needs nobody."""
+        await_request(sky, sky.launch(task, cluster_name=record.cluster))
+
+    def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
+        """What SkyPilot, having asked the cloud, says; None if there is no such cluster."""
+        cluster = self._cluster(sky, record.cluster)
+        if cluster is None:
+            return None
+        began = datetime.fromtimestamp(cluster.launched_at, UTC)
+        seen = record.model_copy(
+            update={"was_seen": True, "created_at": record.created_at or began}
+        )
+        if cluster.status != sky.ClusterStatus.UP:
+            return seen, InstancePhase.PROVISIONING
+        job = self._job(sky, record.cluster)
+        if job is None or job.status.value in SETTING_UP:
+            return seen, InstancePhase.SETUP
+        if not job.status.is_terminal():
+            return seen, InstancePhase.RUNNING
+        code = 0 if job.status.value == "SUCCEEDED" else 1
+        return seen.model_copy(update={"exit_code": code}), InstancePhase.TEARING_DOWN
+
+    def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
+        """The lines of the job, None where there is none for a while."""
+        lines: Iterable[str | None] = sky.tail_logs(
+            record.cluster, None, follow, preload_content=False
+        )
+        return lines
+
+    def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
+        """Returns when the cloud says that it is gone."""
+        remove_cluster(sky, record.cluster)
+        return record
+
+    @staticmethod
+    def _cluster(sky: Any, name: str) -> Any:
+        """SkyPilot's entry, or None; AUTO asks the cloud where a cluster may have gone unaided."""
+        try:
+            found: list[Any] = sky.get(sky.status([name], refresh=sky.StatusRefreshMode.AUTO))
+        except sky.exceptions.ClusterDoesNotExist:
+            return None
+        return next(iter(found), None)
+
+    @staticmethod
+    def _job(sky: Any, cluster: str) -> Any:
+        """The newest job of the cluster; None while it has none, or cannot be asked."""
+        try:
+            jobs = sky.get(sky.queue(cluster))
+        except Exception:  # SSH fails in many ways; that the instance is there is known already
+            return None
+        return max(jobs, key=lambda job: int(job.job_id), default=None)
+
+
+def remove_cluster(sky: Any, name: str) -> None:
+    """Returns when it is gone; one that SkyPilot does not know is."""
+    try:
+        sky.get(sky.down(name))
+    except sky.exceptions.ClusterDoesNotExist:
+        return

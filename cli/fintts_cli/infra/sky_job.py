@@ -1,0 +1,197 @@
+"""An instance that may be taken away: a managed job of SkyPilot's, which rents another one then.
+
+Its controller, a process beside SkyPilot's server, looks at the instance every 15 seconds: it
+brings the job back after a preemption, and removes the instance at the end. Where it does not run,
+because this machine sleeps, nobody brings the job back; its instance tears itself down ten
+minutes after the job's end, whoever looks.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import InstancePhase, Span
+from fintts_cli.infra.sky_cluster import remove_cluster
+from fintts_cli.infra.sky_session import await_request, first_sentence, sky_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from fintts_cli.infra.sky_record import SkyRecord
+
+FIELDS = (
+    "job_id",
+    "job_name",
+    "status",
+    "schedule_state",
+    "current_cluster_name",
+    "start_at",
+    "failure_reason",
+)
+LAUNCHING = frozenset({"PENDING", "SUBMITTED", "STARTING"})
+"""PENDING, too, is one that waits for a next try because there was no capacity."""
+PHASES = {
+    "RUNNING": InstancePhase.RUNNING,
+    "RECOVERING": InstancePhase.RECOVERING,
+    "CANCELLING": InstancePhase.TEARING_DOWN,
+}
+GONE_WITHIN_SECONDS = 600.0
+"""A controller that was just started again takes half a minute to hear of the request, and an
+instance that is being made is made first."""
+POLL_SECONDS = 1.0
+REMEMBERED_DAYS = 30
+"""how long ago the clusters were used that SkyPilot is asked about"""
+
+
+class ManagedJob:
+    """A run's managed job; `sky` is the SDK. What SkyPilot raises is passed on."""
+
+    def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
+        """Returns when the job is in SkyPilot's queue: from then on it needs its controller alone.
+
+        An offer that does not exist is refused at once; one that has no capacity is waited for.
+        """
+        refuse_hired_controller(sky)
+        plan = sky.Dag()
+        plan.add(task)
+        sky.get(sky.optimize(plan))
+        await_request(sky, sky.jobs.launch(task, name=record.job))
+
+    def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
+        """What SkyPilot says; None if it was never asked for this job.
+
+        Raises CloudError: it has forgotten the job, so nobody knows of its instance.
+        """
+        job = self._job(sky, record)
+        if job is None:
+            return None
+        cluster = job.current_cluster_name or record.cluster
+        clusters = _clusters(sky, cluster)
+        seen = _seen(record, job, cluster, clusters)
+        if not _is_over(job):
+            return seen, _phase(job)
+        if _lives(clusters):
+            return seen, InstancePhase.TEARING_DOWN
+        ended_at = seen.spans[-1].ended if seen.spans else datetime.now(UTC)
+        return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
+
+    def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
+        """The lines of the job, None where there is none for a while."""
+        job = self._job(sky, record)
+        if job is None:
+            raise CloudError(f"SkyPilot does not know the managed job {record.job} yet")
+        lines: Iterable[str | None] = sky.jobs.tail_logs(
+            job_id=job.job_id, follow=follow, preload_content=False
+        )
+        return lines
+
+    def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
+        """Cancels it, and returns when SkyPilot says that its cluster is gone."""
+        job = self._job(sky, record)
+        if job is None:
+            return record
+        if not job.status.is_terminal():
+            sky.get(sky.jobs.cancel(job_ids=[job.job_id]))
+        self._await_controller(sky, record)
+        found = self.look(sky, record)
+        if found is not None and found[1] != InstancePhase.GONE:
+            remove_cluster(sky, found[0].cluster)  # the controller could not
+            found = self.look(sky, record)
+        return record if found is None else found[0]
+
+    def _await_controller(self, sky: Any, record: SkyRecord) -> None:
+        deadline = time.monotonic() + GONE_WITHIN_SECONDS
+        while (job := self._job(sky, record)) is not None and not _is_over(job):
+            if time.monotonic() > deadline:
+                raise CloudError(f"the managed job {record.job} stays {job.status.value}")
+            time.sleep(POLL_SECONDS)
+
+    @staticmethod
+    def _job(sky: Any, record: SkyRecord) -> Any:
+        """SkyPilot's entry, which stays for ever; None if it was never asked for this job."""
+        request = sky.jobs.queue_v2(refresh=False, fields=FIELDS, name_match=record.job)
+        jobs, *_ = sky.get(request)
+        job = next((job for job in jobs if job.job_name == record.job), None)
+        if job is None and record.was_seen:
+            raise CloudError(
+                f"SkyPilot has forgotten the managed job {record.job}",
+                f"look for {record.cluster} in the cloud's console",
+            )
+        return job
+
+
+def refuse_hired_controller(sky: Any) -> None:
+    """Raises CloudError where SkyPilot would rent an instance to watch over the job's.
+
+    A server elsewhere is its owner's affair; the one here must do the work of the controller.
+    """
+    if not sky.server.common.is_api_server_local():
+        return
+    sky.api_start()  # it reads its settings then
+    if not sky.utils.controller_utils.is_jobs_consolidation_mode():
+        raise CloudError(
+            "SkyPilot would rent a second instance to watch over a spot run, and keep it",
+            "set jobs.controller.consolidation_mode: true in ~/.sky/config.yaml and restart its "
+            "server with `sky api stop`: then this machine watches",
+        )
+
+
+def require_own_controller(log: Path) -> None:
+    """The same check, before anything of a launch is begun; SkyPilot's words go into the file."""
+    with sky_session(log) as sky:
+        refuse_hired_controller(sky)
+
+
+def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
+    """All that SkyPilot rented under this name, the oldest first; `status` of one that is gone is
+    None. Its list of clusters leaves out those of managed jobs."""
+    report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS))
+    ours = [cluster for cluster in report if cluster["name"] == name]
+    return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
+
+
+def _lives(clusters: list[dict[str, Any]]) -> bool:
+    return any(cluster["status"] is not None for cluster in clusters)
+
+
+def _is_over(job: Any) -> bool:
+    """Whether its controller has done all that it does; one that never began may have none."""
+    return bool(job.schedule_state == "DONE" or job.status.value == "CANCELLED")
+
+
+def _phase(job: Any) -> InstancePhase:
+    if job.status.value not in LAUNCHING:
+        return PHASES.get(job.status.value, InstancePhase.TEARING_DOWN)
+    return InstancePhase.PROVISIONING if job.start_at is None else InstancePhase.RECOVERING
+
+
+def _seen(record: SkyRecord, job: Any, cluster: str, clusters: list[dict[str, Any]]) -> SkyRecord:
+    spans = tuple(span for each in clusters for span in _spans(each))
+    fields: dict[str, object] = {
+        "was_seen": True,
+        "cluster": cluster,
+        "created_at": spans[-1].began if spans else record.created_at,
+        "spans": spans,
+    }
+    if job.status.value == "SUCCEEDED":
+        fields["exit_code"] = 0
+    elif job.status.value.startswith("FAILED"):
+        fields |= {"exit_code": 1, "message": first_sentence(job.failure_reason or "")}
+    return record.model_copy(update=fields)
+
+
+def _spans(cluster: dict[str, Any]) -> list[Span]:
+    """When it was billed, as far as SkyPilot knows: of an end it hears some seconds later."""
+    intervals: list[tuple[float, float | None]] = cluster["usage_intervals"] or []
+    return [
+        Span(began=_moment(began), ended=None if ended is None else _moment(ended))
+        for began, ended in intervals
+    ]
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,74 @@
+"""instance.json: what this machine remembers of a run's instance that SkyPilot rented."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from fintts_cli.infra import InstancePhase, InstanceState, Span
+from fintts_store.durable import write_file
+from fintts_store.layout import check_run_name
+from fintts_store.records import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORD_FILE = "instance.json"
+PREFIX = "fintts-"
+
+
+class SkyRecord(Record):
+    """A cluster, or a managed job with one cluster after the other. Times are aware and UTC."""
+
+    run: str
+    cluster: str
+    """the name of the cluster, and what its instances are called in the cloud's console"""
+    job: str | None = None
+    """the managed job's name, which no other ever had; None of a cluster that is its own"""
+    requested_at: datetime
+    was_seen: bool = False
+    """whether SkyPilot has ever listed it"""
+    created_at: datetime | None = None
+    spans: tuple[Span, ...] = ()
+    """of a managed job"""
+    is_gone: bool = False
+    ended_at: datetime | None = None
+    """None of one that is gone, too, where it ended itself: SkyPilot hears of that when it asks"""
+    exit_code: int | None = None
+    message: str | None = None
+    """why SkyPilot gave the job up"""
+
+
+def cluster_of(run: str) -> str:
+    """The name of a run's cluster, and what its instances are called in the cloud's console."""
+    return PREFIX + check_run_name(run)
+
+
+def job_of(run: str, requested_at: datetime) -> str:
+    """The name of a run's managed job: another one each time, for SkyPilot keeps those of old."""
+    return f"{cluster_of(run)}-{int(requested_at.timestamp() * 1000):x}"
+
+
+def read_record(folder: Path) -> SkyRecord | None:
+    """What lies in an instance's folder. Raises InvalidRecord when it is damaged."""
+    path = folder / RECORD_FILE
+    return SkyRecord.load(path.read_bytes(), str(path)) if path.is_file() else None
+
+
+def write_record(folder: Path, record: SkyRecord) -> None:
+    """Overwrites it atomically."""
+    write_file(folder / RECORD_FILE, record.dump().encode())
+
+
+def as_state(record: SkyRecord, phase: InstancePhase) -> InstanceState:
+    """The same in the words of the port."""
+    return InstanceState(
+        run=record.run,
+        phase=phase,
+        where=record.cluster,
+        created_at=record.created_at or record.requested_at,
+        ended_at=record.ended_at,
+        exit_code=record.exit_code,
+        spans=record.spans,
+        message=record.message,
+    )

@@ -1,0 +1,208 @@
+"""Spot instances belong to SkyPilot's managed jobs: what of that can be shown without a cloud."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fake_sky import Cluster, FakeSky, Job
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import InstancePhase, sky_job
+from fintts_cli.infra.sky import SkyInfra
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
+
+
+class Laptop:
+    """A SkyPilot, and an infra that asks it; `state` forgets what was answered before."""
+
+    def __init__(self, folder: Path, sky: FakeSky) -> None:
+        self.folder, self.sky = folder, sky
+        self.bundle = folder / "bundle"
+        self.bundle.mkdir()
+        (self.bundle / "code.py").write_text("code\n")
+
+    @property
+    def infra(self) -> SkyInfra:
+        return SkyInfra("aws", self.folder / "state", self.sky.session)
+
+    def launch(self, run: str = "mine") -> Job:
+        resources = {"use_spot": True}
+        task = {"resources": resources, "workdir": str(self.bundle), "run": "true"}
+        self.infra.launch(run, yaml.safe_dump(task))
+        return self.sky.queue[-1]
+
+    def phase(self, run: str = "mine") -> InstancePhase:
+        state = self.infra.state(run)
+        assert state is not None
+        return state.phase
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Laptop:
+    return Laptop(tmp_path, FakeSky())
+
+
+def test_a_job_goes_through_its_phases(laptop: Laptop) -> None:
+    job = laptop.launch()
+    assert laptop.phase() == InstancePhase.PROVISIONING
+    job.become("STARTING")
+    assert laptop.phase() == InstancePhase.PROVISIONING
+    cluster = Cluster(f"{job.job_name}-1", NOON)
+    laptop.sky.clusters.append(cluster)
+    job.become("RUNNING")
+    job.start_at = NOON + 60
+    assert laptop.phase() == InstancePhase.RUNNING
+    job.become("RECOVERING")
+    assert laptop.phase() == InstancePhase.RECOVERING
+    job.become("PENDING")
+    assert laptop.phase() == InstancePhase.RECOVERING, "there was no capacity: it is tried again"
+    job.become("CANCELLING")
+    assert laptop.phase() == InstancePhase.TEARING_DOWN
+    job.become("SUCCEEDED")
+    assert laptop.phase() == InstancePhase.TEARING_DOWN
+    job.become("SUCCEEDED", "DONE")
+    assert laptop.phase() == InstancePhase.TEARING_DOWN, "SkyPilot still has its cluster"
+    cluster.ended = NOON + 100
+    state = laptop.infra.state("mine")
+    assert state is not None
+    assert (state.phase, state.exit_code) == (InstancePhase.GONE, 0)
+    assert state.ended_at == datetime.fromtimestamp(NOON + 100, UTC)
+    laptop.sky.queue.clear()
+    assert laptop.phase() == InstancePhase.GONE, "that it is gone is known here"
+
+
+def test_each_instance_of_a_job_is_billed_for_itself(laptop: Laptop) -> None:
+    job = laptop.launch()
+    name = f"{job.job_name}-1"
+    laptop.sky.clusters += [
+        Cluster(name, NOON, NOON + 600),
+        Cluster("of another job", NOON, NOON + 5000),
+        Cluster(name, NOON + 1200),
+    ]
+    job.become("RUNNING")
+    state = laptop.infra.state("mine")
+    assert state is not None
+    assert state.where == name
+    assert state.created_at == datetime.fromtimestamp(NOON + 1200, UTC)
+    now = datetime.fromtimestamp(NOON + 1500, UTC)
+    assert [span.seconds(now) for span in state.spans] == [600, 300]
+
+
+def test_an_instance_that_comes_later_finds_the_code_there(laptop: Laptop) -> None:
+    job = laptop.launch()
+    (laptop.bundle / "code.py").unlink()
+    [task] = laptop.sky.tasks
+    assert (Path(task.workdir) / "code.py").read_text() == "code\n"
+    assert laptop.phase() == InstancePhase.PROVISIONING
+    job.become("SUCCEEDED", "DONE")
+    assert laptop.phase() == InstancePhase.GONE
+    assert not Path(task.workdir).exists()
+
+
+def test_down_cancels_the_job_and_waits_for_its_cluster(laptop: Laptop) -> None:
+    job = laptop.launch()
+    laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON))
+    job.become("RUNNING")
+    laptop.infra.down("mine")
+    assert laptop.phase() == InstancePhase.GONE
+    laptop.infra.down("mine")
+    assert laptop.sky.calls == ["start", "launch", "cancel [1]"]
+
+
+def test_what_the_controller_left_is_removed_all_the_same(laptop: Laptop) -> None:
+    job = laptop.launch()
+    laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON))
+    job.become("FAILED_CONTROLLER", "DONE")
+    assert laptop.phase() == InstancePhase.TEARING_DOWN
+    laptop.infra.down("mine")
+    assert laptop.sky.calls[-1] == f"down {job.job_name}-1"
+    assert laptop.phase() == InstancePhase.GONE
+
+
+def test_a_job_that_does_not_end_may_be_billing(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sky_job, "GONE_WITHIN_SECONDS", 0.0)
+    job = laptop.launch()
+    job.become("RUNNING")
+    laptop.sky.controller_is_deaf = True
+    with pytest.raises(CloudError, match=r"may be billing: .* stays RUNNING"):
+        laptop.infra.down("mine")
+    assert laptop.phase() == InstancePhase.RUNNING
+
+
+def test_a_job_that_skypilot_has_forgotten_is_not_called_gone(laptop: Laptop) -> None:
+    laptop.launch()
+    laptop.sky.queue.clear()
+    for ask in (laptop.infra.state, laptop.infra.down):
+        with pytest.raises(CloudError, match="SkyPilot has forgotten the managed job fintts-mine-"):
+            ask("mine")
+
+
+def test_why_skypilot_gave_up_is_told(laptop: Laptop) -> None:
+    job = laptop.launch()
+    job.become("FAILED_PRECHECKS", "DONE")
+    job.failure_reason = "Quota is\nexceeded. More of it."
+    state = laptop.infra.state("mine")
+    assert state is not None
+    assert (state.exit_code, state.message) == (1, "Quota is exceeded")
+
+
+@pytest.mark.parametrize("end", [RuntimeError("The server hung up."), KeyboardInterrupt()])
+def test_an_interrupted_launch_leaves_no_job(laptop: Laptop, end: BaseException) -> None:
+    laptop.sky.fails_after_submission = end
+    expected = CloudError if isinstance(end, Exception) else KeyboardInterrupt
+    with pytest.raises(expected):
+        laptop.launch()
+    assert laptop.sky.calls == ["start", "launch", "take back", "cancel [1]"]
+    assert laptop.phase() == InstancePhase.GONE
+
+
+def test_a_killed_terminal_hides_no_job(laptop: Laptop) -> None:
+    job = laptop.launch()
+    record = laptop.folder / "state" / "sky" / "mine" / "instance.json"
+    record.write_text(record.read_text().replace('"was_seen":true', '"was_seen":false'))
+    laptop.sky.queue.clear()
+    assert laptop.phase() == InstancePhase.PROVISIONING, "SkyPilot may still be at it"
+    laptop.sky.queue.append(job)
+    job.become("RUNNING")
+    assert laptop.phase() == InstancePhase.RUNNING
+
+
+def test_a_run_has_one_job_at_a_time_and_another_one_later(laptop: Laptop) -> None:
+    first = laptop.launch()
+    with pytest.raises(CloudError, match="run mine has a live instance"):
+        laptop.launch()
+    first.become("FAILED", "DONE")
+    second = laptop.launch()
+    assert second.job_name != first.job_name
+    assert laptop.phase() == InstancePhase.PROVISIONING
+
+
+def test_an_offer_that_does_not_exist_is_refused_at_once(laptop: Laptop) -> None:
+    class ResourcesUnavailableError(Exception):
+        """SkyPilot's own, by that name."""
+
+    laptop.sky.sold_out = ResourcesUnavailableError("Nothing at $1. Try more.")
+    with pytest.raises(CloudError, match="no cloud has such an instance at this price now"):
+        laptop.launch()
+    assert laptop.sky.queue == []
+
+
+def test_no_instance_is_rented_to_watch_over_another_one(laptop: Laptop) -> None:
+    laptop.sky.watches_itself = False
+    with pytest.raises(CloudError, match="would rent a second instance") as refused:
+        laptop.launch()
+    assert "consolidation_mode" in refused.value.hint
+    assert laptop.sky.queue == []
+    laptop.sky.is_here = False
+    laptop.launch()
+
+
+def test_a_job_s_lines_are_as_it_wrote_them(laptop: Laptop) -> None:
+    laptop.launch().become("RUNNING")
+    assert list(laptop.infra.logs("mine", follow=True)) == ["of job 1, True\n"]

@@ -1,0 +1,54 @@
+"""`fintts` as a user of the emulated AWS has it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cli_project import write_project
+from rig.cloud import EmulatedAws
+
+
+class Laptop:
+    """`fintts` on the emulated laptop, in a project whose store is a bucket of the emulated AWS."""
+
+    def __init__(self, cloud: EmulatedAws, folder: Path, bucket: str) -> None:
+        self.cloud, self.folder = cloud, folder
+        cloud.s3().create_bucket(Bucket=bucket)
+        write_project(folder)
+        file = folder / "fintts.yaml"
+        text = file.read_text().replace("infra: local", "infra: aws\ngpus: H100:1")
+        text = text.replace("store: store", f"store: s3://{bucket}/speech")
+        text = text.replace("hourly_rate_usd: 1.20", f"s3_endpoint_url: {cloud.endpoint_url}")
+        file.write_text(text)
+
+    def fintts(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs to the end; nobody can be asked."""
+        state = {"FINTTS_STATE_DIR": str(self.folder / "state")}
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "fintts"), *words],
+            cwd=self.folder,
+            env=self.cloud.environment | state | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def find_clouds(self) -> None:
+        """What a user does once: from then on prices are those of SkyPilot's catalog."""
+        sky = str(Path(sys.executable).parent / "sky")
+        subprocess.run([sky, "check", "aws"], env=self.cloud.environment, check=True)
+
+    def document(self, *words: str) -> Any:
+        """What a command prints with --json."""
+        done = self.fintts(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+def billed(cloud: EmulatedAws) -> list[str]:
+    return [one.id for one in cloud.instances() if one.is_billed]

@@ -1,0 +1,135 @@
+"""`fintts cloud launch --spot` for real: instances are taken away, and the run goes on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from a_laptop import Laptop, billed
+from fintts_store import layout
+from fintts_store.records import Status
+from rig.cloud import EmulatedAws, InstanceFacts
+from rig.timeline import Timeline
+from waiting import wait_until
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+
+STEPS, INTERVAL = 2400, 400
+"""A minute of training: the instance is taken away when the first checkpoint is committed."""
+LONG = {
+    "FINTTS_SPOT": "true",
+    "FINTTS_EARLY_STOPPING__ENABLED": "false",
+    "FINTTS_TRAINING__MAX_STEPS": str(STEPS),
+    "FINTTS_VALIDATION__EVERY": str(INTERVAL),
+    "FINTTS_CHECKPOINTS__EVERY": str(INTERVAL),
+}
+AWARE_WITHIN_SECONDS = 60.0
+"""SkyPilot hears of an instance, and of its loss, some seconds later than it is billed."""
+ENDLESS = LONG | {"FINTTS_TRAINING__MAX_STEPS": "100000"}
+
+
+def instances(cloud: EmulatedAws, run: str) -> list[InstanceFacts]:
+    """Of one run, by its label."""
+    return [one for one in cloud.instances() if one.tags.get("fintts-run") == run]
+
+
+def keys(cloud: EmulatedAws, bucket: str, prefix: str) -> list[str]:
+    listed = cloud.s3().list_objects_v2(Bucket=bucket, Prefix=f"speech/{prefix}")
+    return [item["Key"] for item in listed.get("Contents", [])]
+
+
+def launch(laptop: Laptop, run: str, **variables: str) -> None:
+    words = ("cloud", "launch", "--name", run, "--yes", "--detach")
+    launched = laptop.fintts(*words, **variables)
+    assert launched.returncode == 0, launched.stderr
+
+
+def await_commit(cloud: EmulatedAws, bucket: str, run: str) -> None:
+    wait_until(lambda: bool(keys(cloud, bucket, layout.commits_prefix(run))))
+
+
+def step_of(cloud: EmulatedAws, bucket: str, run: str) -> int:
+    """As the trainer's last heartbeat has it."""
+    key = f"speech/{layout.status_key(run)}"
+    answer = cloud.s3().get_object(Bucket=bucket, Key=key)
+    return Status.load(answer["Body"].read(), key).step
+
+
+def last_adapter(laptop: Laptop, run: str, to: str) -> bytes:
+    pulled = laptop.document("cloud", "pull-checkpoints", run, "--last", "--to", to)
+    [checkpoint] = pulled["checkpoints"]
+    assert checkpoint["step"] == STEPS
+    return (Path(checkpoint["path"]) / "adapter_model.safetensors").read_bytes()
+
+
+def undisturbed_adapter(cloud: EmulatedAws, folder: Path) -> bytes:
+    """Of the same run on the laptop itself, with nobody in its way."""
+    laptop = Laptop(cloud, folder, "undisturbed")
+    here = LONG | {"FINTTS_SPOT": "false", "FINTTS_INFRA": "local", "FINTTS_HOURLY_RATE_USD": "1"}
+    trained = laptop.fintts("cloud", "launch", "--name", "whole", "--yes", **here)
+    assert trained.returncode == 0, trained.stderr
+    return last_adapter(laptop, "whole", str(folder / "whole"))
+
+
+def test_a_run_outlives_its_instance_and_ends_as_if_nothing_had_been(
+    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
+) -> None:
+    laptop = Laptop(emulated_aws, tmp_path / "project", "spot")
+    laptop.find_clouds()
+    timeline.mark("launch")
+    launch(laptop, "mine", **LONG)
+    timeline.mark("submitted")
+    await_commit(emulated_aws, "spot", "mine")
+    timeline.mark("first checkpoint")
+    wait_until(lambda: step_of(emulated_aws, "spot", "mine") > INTERVAL)
+    [first] = instances(emulated_aws, "mine")
+    emulated_aws.preempt(first.id)
+    timeline.mark("taken away")
+    reached = step_of(emulated_aws, "spot", "mine")
+    wait_until(lambda: laptop.document("cloud", "ps")[0]["phase"] == "provisioning")
+    timeline.mark("said to be recovering")
+    claims = layout.claims_prefix("mine")
+    wait_until(lambda: len(keys(emulated_aws, "spot", claims)) == 2)
+    timeline.mark("the trainer again")
+    followed = laptop.fintts("cloud", "logs", "mine")
+    assert f"resumed at step {INTERVAL}" in followed.stdout, followed.stdout + followed.stderr
+    wait_until(lambda: not billed(emulated_aws))
+    timeline.mark("terminated")
+
+    both = instances(emulated_aws, "mine")
+    assert [(one.spot, one.instance_type) for one in both] == [(True, "p5.4xlarge")] * 2
+    timeline.mark("instance", both[0].launched_at.timestamp())
+    timeline.mark("second instance", both[1].launched_at.timestamp())
+    wait_until(lambda: not laptop.document("cloud", "ps")[0]["instance_is_live"])
+    report = laptop.document("cloud", "report", "mine")
+    timeline.mark("run over", datetime.fromisoformat(report["ended_at"]).timestamp())
+    assert (report["stop_reason"], report["step"]) == ("max_steps", STEPS)
+    assert report["hourly_rate_usd"] == 3.10
+    assert 0 < reached - INTERVAL <= INTERVAL, "at most what comes between two checkpoints is lost"
+    moments = timeline.moments
+    lived = moments["taken away"] - moments["instance"]
+    lived += moments["terminated"] - moments["second instance"]
+    assert report["billed_seconds"] == pytest.approx(lived, abs=AWARE_WITHIN_SECONDS)
+    undisturbed = undisturbed_adapter(emulated_aws, tmp_path / "here")
+    assert last_adapter(laptop, "mine", str(tmp_path / "pulled")) == undisturbed
+
+
+def test_down_takes_the_job_and_its_instance(
+    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
+) -> None:
+    laptop = Laptop(emulated_aws, tmp_path / "project", "downed-spot")
+    laptop.find_clouds()
+    launch(laptop, "downed", **ENDLESS)
+    await_commit(emulated_aws, "downed-spot", "downed")
+    [only] = instances(emulated_aws, "downed")
+    timeline.mark("down")
+    down = laptop.fintts("cloud", "down", "downed")
+    timeline.mark("done")
+    assert down.returncode == 0, down.stderr
+    assert billed(emulated_aws) == []
+    assert laptop.fintts("cloud", "down", "downed").returncode == 0, "twice is once"
+    (view,) = laptop.document("cloud", "ps")
+    assert (view["stop_reason"], view["instance_is_live"]) == ("requested", False)
+    assert instances(emulated_aws, "downed") == [only] or billed(emulated_aws) == []

@@ -1,0 +1,158 @@
+"""SkyPilot's SDK as far as `infra/sky` uses it for managed jobs, without a server behind it.
+
+A request is its own answer. Jobs and clusters are lists that a test may change as it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+
+
+@dataclass
+class Status:
+    """Of a managed job."""
+
+    value: str
+
+    def is_terminal(self) -> bool:
+        return self.value in ("SUCCEEDED", "CANCELLED") or self.value.startswith("FAILED")
+
+
+@dataclass
+class Job:
+    """As the queue lists it."""
+
+    job_id: int
+    job_name: str
+    status: Status
+    schedule_state: str = "ALIVE"
+    start_at: float | None = None
+    failure_reason: str | None = None
+
+    @property
+    def current_cluster_name(self) -> str | None:
+        return None if self.status.value == "PENDING" else f"{self.job_name}-{self.job_id}"
+
+    def become(self, status: str, schedule_state: str = "ALIVE") -> None:
+        """The controller's next word."""
+        self.status, self.schedule_state = Status(status), schedule_state
+
+
+@dataclass
+class Cluster:
+    """As the report of costs lists it, when it was billed in seconds since the epoch."""
+
+    name: str
+    began: float
+    ended: float | None = None
+
+    def entry(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "launched_at": self.began,
+            "usage_intervals": [(self.began, self.ended)],
+            "status": "UP" if self.ended is None else None,
+        }
+
+
+class ClusterDoesNotExist(Exception):
+    """SkyPilot's own, by that name."""
+
+
+@dataclass
+class FakeSky:
+    """The module; in its methods' names and arguments it follows SkyPilot 0.14.1."""
+
+    is_here: bool = True
+    """whether its server runs on this machine"""
+    watches_itself: bool = True
+    """whether that server does the work of the jobs' controller"""
+    sold_out: Exception | None = None
+    fails_after_submission: BaseException | None = None
+    controller_is_deaf: bool = False
+    queue: list[Job] = field(default_factory=list[Job])
+    clusters: list[Cluster] = field(default_factory=list[Cluster])
+    calls: list[str] = field(default_factory=list[str])
+    tasks: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
+
+    def __post_init__(self) -> None:
+        self.jobs = self
+        here = SimpleNamespace(is_api_server_local=lambda: self.is_here)
+        self.server = SimpleNamespace(common=here)
+        mode = SimpleNamespace(is_jobs_consolidation_mode=lambda: self.watches_itself)
+        self.utils = SimpleNamespace(controller_utils=mode)
+        self.exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
+        self.Task = SimpleNamespace(from_yaml_str=self._read)
+        self.Dag = lambda: SimpleNamespace(add=lambda _task: None)
+
+    @contextmanager
+    def session(self, _log: Path) -> Iterator[FakeSky]:
+        """In place of the real one."""
+        yield self
+
+    def _read(self, text: str) -> SimpleNamespace:
+        task = SimpleNamespace(**yaml.safe_load(text))
+        self.tasks.append(task)
+        return task
+
+    def get(self, answer: Any) -> Any:
+        return answer
+
+    def stream_and_get(self, answer: Any) -> Any:
+        if self.fails_after_submission is not None:
+            raise self.fails_after_submission
+        return answer
+
+    def api_start(self) -> None:
+        self.calls.append("start")
+
+    def api_cancel(self, _request: Any) -> None:
+        self.calls.append("take back")
+
+    def optimize(self, _dag: Any) -> None:
+        if self.sold_out is not None:
+            raise self.sold_out
+
+    def launch(self, _task: Any, *, name: str) -> None:
+        self.calls.append("launch")
+        self.queue.append(Job(len(self.queue) + 1, name, Status("PENDING"), "WAITING"))
+
+    def queue_v2(
+        self, *, refresh: bool, fields: Sequence[str], name_match: str
+    ) -> tuple[list[Job], int]:
+        assert not refresh
+        assert "schedule_state" in fields
+        return [job for job in self.queue if name_match in job.job_name], len(self.queue)
+
+    def cancel(self, *, job_ids: list[int]) -> None:
+        self.calls.append(f"cancel {job_ids}")
+        for job in self.queue:
+            if job.job_id in job_ids and not self.controller_is_deaf:
+                job.become("CANCELLED", "DONE")
+                self._end(f"{job.job_name}-{job.job_id}")
+
+    def down(self, name: str) -> None:
+        self.calls.append(f"down {name}")
+        if not self._end(name):
+            raise ClusterDoesNotExist(name)
+
+    def tail_logs(self, *, job_id: int, follow: bool, preload_content: bool) -> list[str | None]:
+        assert not preload_content
+        return [None, f"(task, pid=7) \x1b[2mof job {job_id}, {follow}\x1b[0m\n"]
+
+    def cost_report(self, *, days: int) -> list[dict[str, Any]]:
+        assert days > 0
+        return [cluster.entry() for cluster in reversed(self.clusters)]
+
+    def _end(self, name: str) -> bool:
+        live = [each for each in self.clusters if each.name == name and each.ended is None]
+        for cluster in live:
+            cluster.ended = cluster.began + 60
+        return bool(live)
