@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from fintts_trainer.data_files import Problem
 
 
+SPOT_IS_WATCHED = (
+    "SkyPilot's server, on this machine unless you have one elsewhere, watches over a spot run: while"
+    " it sleeps no instance is replaced that was taken away, and one whose run has ended stays for"
+    " 11 minutes"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A run that was checked and planned; nothing of it exists yet, unless it is resumed."""
@@ -77,6 +84,12 @@ class Launch:
             deadline_at=self.plan.deadline_at,
             estimate=self.plan.estimate.to_json(),
         )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know before saying yes."""
+        is_watched = self.settings.spot and self.settings.infra != LOCAL
+        return [*self.plan.warnings, *([SPOT_IS_WATCHED] if is_watched else [])]
 
     def render(self) -> str:
         """The task's text. It holds no secret: it is shown, and lies beside the instance."""

@@ -204,5 +204,11 @@ def test_no_instance_is_rented_to_watch_over_another_one(laptop: Laptop) -> None
 
 
 def test_a_job_s_lines_are_as_it_wrote_them(laptop: Laptop) -> None:
-    laptop.launch().become("RUNNING")
+    job = laptop.launch()
+    job.become("RUNNING")
+    for follow in (True, False):
+        assert list(laptop.infra.logs("mine", follow=follow)) == [f"of job 1, {follow}\n"]
+    job.become("RECOVERING")
     assert list(laptop.infra.logs("mine", follow=True)) == ["of job 1, True\n"]
+    with pytest.raises(CloudError, match="has no instance now"):
+        list(laptop.infra.logs("mine", follow=False))

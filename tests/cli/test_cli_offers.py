@@ -358,9 +358,13 @@ def test_a_launch_without_a_rate_takes_the_cheapest_offer_as_its_ceiling(project
     assert "max_hourly_cost: 1.39" in planned["task"]
     spot = launch("--infra", "verda", "--spot")
     assert spot["estimate"]["hourly_rate_usd"] == 0.4515
+    assert "max_hourly_cost: 0.4515" in spot["task"]
     shown = CliRunner().invoke(build(), ["cloud", "launch", "--dry-run", "--infra", "runpod"])
     assert "$1.39 an hour (runpod 1x_A100-80GB_SECURE on-demand, snapshot" in shown.stderr
     assert "as of 2026-11-24)" in shown.stderr
+    assert "watches over" not in shown.stderr
+    spot_words = ["cloud", "launch", "--dry-run", "--infra", "verda", "--spot"]
+    assert "watches over a spot run" in CliRunner().invoke(build(), spot_words).stderr
     assert "max_hourly_cost: 3" in launch("--infra", "runpod", "--hourly-rate", "3")["task"]
     here = CliRunner().invoke(build(), ["cloud", "launch", "--dry-run"])
     assert here.exit_code == 2

@@ -114,7 +114,7 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
         terminal.say(
             f"run {ready.run} is there already, and goes on from its newest checkpoint{how}"
         )
-    for sentence in ready.plan.warnings:
+    for sentence in ready.warnings:
         terminal.warn(sentence)
     for problem in ready.data_warnings[:SHOWN_WARNINGS]:
         terminal.warn(f"{problem.file} {problem.sentence}")

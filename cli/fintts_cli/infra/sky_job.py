@@ -80,10 +80,15 @@ class ManagedJob:
         return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
 
     def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
-        """The lines of the job, None where there is none for a while."""
+        """The lines of the job, None where there is none for a while.
+
+        Raises CloudError: there is no instance now, and nobody is to wait for one.
+        """
         job = self._job(sky, record)
-        if job is None:
-            raise CloudError(f"SkyPilot does not know the managed job {record.job} yet")
+        if job is None or not (follow or job.status.value == "RUNNING"):
+            raise CloudError(
+                f"run {record.run} has no instance now", "--follow waits for what it will say"
+            )
         lines: Iterable[str | None] = sky.jobs.tail_logs(
             job_id=job.job_id, follow=follow, preload_content=False
         )
