@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 
 SPOT_IS_WATCHED = (
-    "SkyPilot's server, on this machine unless you have one elsewhere, watches over a spot run: while"
-    " it sleeps no instance is replaced that was taken away, and one whose run has ended stays for"
-    " 11 minutes"
+    "SkyPilot's server, on this machine unless you have one elsewhere, watches over a spot run:"
+    " while it sleeps no instance is replaced that was taken away, and one whose run has ended"
+    " stays for 11 minutes"
 )
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from fake_sky import Cluster, FakeSky, Job
+from fintts_cli import wiring
+from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase, sky_job
 from fintts_cli.infra.sky import SkyInfra
+from fintts_store.directory import DirectoryStore
+from fintts_store.runs import create_run, write_result_once, write_status
+from run_samples import record, result, status
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 
@@ -212,3 +219,26 @@ def test_a_job_s_lines_are_as_it_wrote_them(laptop: Laptop) -> None:
     assert list(laptop.infra.logs("mine", follow=True)) == ["of job 1, True\n"]
     with pytest.raises(CloudError, match="has no instance now"):
         list(laptop.infra.logs("mine", follow=False))
+
+
+def test_whoever_lists_runs_ends_a_job_that_skypilot_would_bring_back(
+    laptop: Laptop, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ended, and its instance with it, while the laptop was off: SkyPilot knows nothing."""
+    store = DirectoryStore(own_folder / "store")
+    create_run(store, record(run="mine", infra="aws"))
+    write_status(store, status(run="mine"))
+    monkeypatch.setattr(wiring, "infra_of", lambda _name: laptop.infra)
+    job = laptop.launch()
+    laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON))
+    job.become("RUNNING")
+    list_runs = ["cloud", "ps", "--json", "--store", store.url]
+    [view] = json.loads(CliRunner().invoke(build(), list_runs).stdout)
+    assert view["instance_is_live"] is True
+    assert laptop.sky.calls == ["start", "launch"], "it is at work"
+    write_result_once(store, result(run="mine"))
+    told = CliRunner().invoke(build(), list_runs)
+    [view] = json.loads(told.stdout)
+    assert (view["phase"], view["instance_is_live"]) == ("done", False)
+    assert "run mine has ended: its instance is removed" in told.stderr
+    assert laptop.sky.calls == ["start", "launch", "cancel [1]"]

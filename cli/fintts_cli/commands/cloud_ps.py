@@ -1,6 +1,15 @@
 """`fintts cloud ps`: all runs in the store."""
 
+from typing import TYPE_CHECKING
+
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fintts_cli.run_view import RunView
+    from fintts_cli.terminal import Terminal
+    from fintts_store.store import Store as RunStore
 
 
 def ps(
@@ -12,7 +21,8 @@ def ps(
 ) -> None:
     """List all runs.
 
-    Phase, step, loss, $ so far, $ to go, deadline.
+    Phase, step, loss, $ so far, $ to go, deadline. A rented instance whose run has ended is
+    removed.
     """
     from datetime import UTC, datetime
 
@@ -25,8 +35,9 @@ def ps(
     runs = wiring.open_runs(
         wiring.load_settings(terminal, {"store": store, "s3_endpoint_url": s3_endpoint_url}, config)
     )
-    now = datetime.now(UTC)
-    listing = look_at_all(runs, wiring.instance_of, now)
+    listing = look_at_all(runs, wiring.instance_of, datetime.now(UTC))
+    if _remove_idle(terminal, runs, listing.views):
+        listing = look_at_all(runs, wiring.instance_of, datetime.now(UTC))
     for error in listing.broken:
         terminal.warn(error.message, error.hint)
     views = listing.views
@@ -38,4 +49,23 @@ def ps(
     if json:
         terminal.document([view.to_json() for view in views])
     else:
-        terminal.data(render_runs(views, now))
+        terminal.data(render_runs(views, datetime.now(UTC)))
+
+
+def _remove_idle(terminal: "Terminal", runs: "RunStore", views: "Sequence[RunView]") -> bool:
+    """Whether there was an instance of a run that has ended.
+
+    It would end itself; but SkyPilot, when it has slept, takes a spot instance that did for lost,
+    and rents another one.
+    """
+    from contextlib import suppress
+
+    from fintts_cli.commands.cloud_down import take_down
+    from fintts_cli.errors import CloudError
+
+    idle = [view.run for view in views if view.only_bills]
+    for run in idle:
+        terminal.say(f"run {run} has ended: its instance is removed")
+        with suppress(CloudError):
+            take_down(runs, run)
+    return bool(idle)
