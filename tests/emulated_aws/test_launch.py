@@ -74,7 +74,8 @@ def test_a_run_outlives_the_idle_time_and_down_leaves_nothing(
     wait_until(lambda: time.monotonic() - submitted > LONGER_THAN_AUTODOWN_SECONDS)
     assert len(billed(emulated_aws)) == 1, "it is at work: SkyPilot must not take it for idle"
     (view,) = laptop.document("cloud", "ps")
-    assert (view["phase"], view["instance_is_live"]) == ("training", True)
+    assert view["phase"] in ("training", "validating", "saving"), view
+    assert view["instance_is_live"] is True
     followed = laptop.fintts("cloud", "logs", "downed")
     assert "utterances to train on" in followed.stdout, followed.stderr
     down = laptop.fintts("cloud", "down", "downed")
