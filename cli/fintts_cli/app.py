@@ -20,6 +20,7 @@ from fintts_cli.commands import (
     cloud_prune,
     cloud_ps,
     cloud_pull_checkpoints,
+    cloud_reap,
     cloud_report,
     cloud_stop,
     cloud_watch,
@@ -176,6 +177,7 @@ def _cloud_commands() -> typer.Typer:
     cloud.command("unpin")(cloud_pin.unpin)
     cloud.command("prune")(cloud_prune.prune)
     cloud.command("report")(cloud_report.report)
+    cloud.command("reap")(cloud_reap.reap)
     return cloud
 
 

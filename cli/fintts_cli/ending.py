@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fintts_cli.run_view import RunView
     from fintts_store.store import Store
 
+TORN_DOWN = "torn down from the terminal; what came after the last checkpoint is lost"
+
 
 def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: datetime) -> Result:
     """Removes the instance; then, if the trainer has not said how the run ended, says it.
@@ -39,7 +41,7 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
         journal.change(view.run, gone_at=now)
     result = read_result(store, view.run)
     if result is None:
-        write_result_once(store, requested_result(store, view.run, now))
+        write_result_once(store, last_word(store, view.run, now, TORN_DOWN, StopReason.REQUESTED))
         result = read_result(store, view.run)
     assert result is not None
     return result
@@ -72,7 +74,7 @@ def _refuse_elsewhere(view: RunView, now: datetime) -> None:
         )
 
 
-def requested_result(store: Store, run: str, now: datetime) -> Result:
+def last_word(store: Store, run: str, now: datetime, message: str, reason: StopReason) -> Result:
     """How the run ended, as far as the store knows it."""
     record, status = read_run(store, run), read_status(store, run)
     # A damaged manifest is no reason to leave a run without its last word.
@@ -80,7 +82,7 @@ def requested_result(store: Store, run: str, now: datetime) -> Result:
     newest, best = newest_of(manifests), best_of(manifests)
     return Result(
         run=run,
-        stop_reason=StopReason.REQUESTED,
+        stop_reason=reason,
         step=newest.step if newest else 0,
         best_step=best.step if best else None,
         best_value=best.value if best else None,
@@ -91,5 +93,5 @@ def requested_result(store: Store, run: str, now: datetime) -> Result:
         claims=highest_claim(store, run),
         started_at=status.started_at if status else record.created_at,
         ended_at=now,
-        message="torn down from the terminal; what came after the last checkpoint is lost",
+        message=message,
     )

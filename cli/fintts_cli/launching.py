@@ -15,6 +15,7 @@ from fintts_cli.base_model_check import check_base_model
 from fintts_cli.begin_with import check_adapter
 from fintts_cli.bundle import Bundle, write_bundle
 from fintts_cli.estimating import estimate_run, price_of
+from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
 from fintts_cli.launch_plan import LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cli.run_forecast import LOCAL
@@ -108,7 +109,7 @@ class Launch:
                 accelerators=None if is_local else self.settings.gpus,
                 use_spot=self.settings.spot,
                 max_hourly_cost_usd=None if is_local else self.plan.hourly_rate_usd,
-                labels={"fintts-run": self.run},
+                labels=labels_of(self.run, self.plan.deadline_at),
             )
         )
 

@@ -35,9 +35,14 @@ _REVISION = re.compile(r"(\d{6})\.json")
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
 
+def is_run_name(text: str) -> bool:
+    """Whether a run may be called so."""
+    return _RUN.fullmatch(text) is not None
+
+
 def check_run_name(run: str) -> str:
     """Returns the name, or raises InvalidRunName."""
-    if not _RUN.fullmatch(run):
+    if not is_run_name(run):
         raise InvalidRunName(
             f"{run!r} is not a run's name",
             "use 1 to 40 of the characters a to z, 0 to 9 and -",

@@ -45,6 +45,7 @@ COMMANDS = [
     ["cloud", "unpin"],
     ["cloud", "prune"],
     ["cloud", "report"],
+    ["cloud", "reap"],
     ["store"],
     ["store", "check"],
 ]

@@ -15,7 +15,7 @@ from cli_project import write_project
 from fintts_cli import wiring
 from fintts_cli.ending import tear_down, what_goes_on
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra import InstancePhase, InstanceState, Span
+from fintts_cli.infra import Census, InstancePhase, InstanceState, Sighting, Span
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start
 from fintts_cli.run_listing import look_at, look_at_all
@@ -72,6 +72,12 @@ class ScriptedInfra:
 
     def down(self, run: str) -> None:
         self.calls.append(f"down {run}")
+
+    def census(self) -> Census:
+        return Census(())
+
+    def remove(self, sighting: Sighting) -> None:
+        self.calls.append(f"remove {sighting.where}")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""SkyPilot's SDK as far as `infra/sky` uses it for managed jobs, without a server behind it.
+"""SkyPilot's SDK as far as `infra/sky` uses it, without a server behind it.
 
 A request is its own answer. Jobs and clusters are lists that a test may change as it goes.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import yaml
 
 
@@ -35,6 +37,10 @@ class Job:
     schedule_state: str = "ALIVE"
     start_at: float | None = None
     failure_reason: str | None = None
+    submitted_at: float = 0.0
+    cloud: str | None = None
+    region: str | None = None
+    labels: dict[str, str] | None = None
 
     @property
     def current_cluster_name(self) -> str | None:
@@ -52,6 +58,14 @@ class Cluster:
     name: str
     began: float
     ended: float | None = None
+    labels: dict[str, str] | None = None
+    cloud: str = "AWS"
+    region: str = "us-east-1"
+
+    @property
+    def launched_at(self) -> int:
+        """As the list of clusters has it."""
+        return int(self.began)
 
     def entry(self) -> dict[str, Any]:
         return {
@@ -60,6 +74,23 @@ class Cluster:
             "usage_intervals": [(self.began, self.ended)],
             "status": "UP" if self.ended is None else None,
         }
+
+
+@cache
+def aws_client(service: Any, *, region_name: str) -> Any:
+    """moto answers where a test has begun it, and AWS itself is never asked. Making one for each
+    of AWS's regions takes five seconds."""
+    return boto3.client(service, region_name=region_name)
+
+
+@dataclass
+class Request:
+    """One that the server has accepted and not finished."""
+
+    request_id: str
+    name: str
+    cluster_name: str | None
+    request_body: str = "{}"
 
 
 class ClusterDoesNotExist(Exception):
@@ -79,6 +110,8 @@ class FakeSky:
     controller_is_deaf: bool = False
     queue: list[Job] = field(default_factory=list[Job])
     clusters: list[Cluster] = field(default_factory=list[Cluster])
+    requests: list[Request] = field(default_factory=list[Request])
+    enabled: tuple[str, ...] = ()
     calls: list[str] = field(default_factory=list[str])
     tasks: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
 
@@ -89,6 +122,8 @@ class FakeSky:
         mode = SimpleNamespace(is_jobs_consolidation_mode=lambda: self.watches_itself)
         self.utils = SimpleNamespace(controller_utils=mode)
         self.exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
+        self.StatusRefreshMode = SimpleNamespace(FORCE="force")
+        self.adaptors = SimpleNamespace(aws=SimpleNamespace(client=aws_client))
         self.Task = SimpleNamespace(from_yaml_str=self._read)
         self.Dag = lambda: SimpleNamespace(add=lambda _task: None)
 
@@ -113,8 +148,20 @@ class FakeSky:
     def api_start(self) -> None:
         self.calls.append("start")
 
-    def api_cancel(self, _request: Any) -> None:
+    def api_cancel(self, _requests: Any) -> None:
         self.calls.append("take back")
+
+    def api_status(self, *, cluster_name: str | None) -> list[Request]:
+        return [one for one in self.requests if cluster_name in (None, one.cluster_name)]
+
+    def enabled_clouds(self) -> tuple[str, ...]:
+        return self.enabled
+
+    def status(self, *, refresh: str) -> list[Cluster]:
+        """Those of managed jobs are not among them."""
+        assert refresh == "force"
+        of_jobs = {job.current_cluster_name for job in self.queue}
+        return [one for one in self.clusters if one.ended is None and one.name not in of_jobs]
 
     def optimize(self, _dag: Any) -> None:
         if self.sold_out is not None:

@@ -60,6 +60,45 @@ class InstanceState:
         return self.phase != InstancePhase.GONE
 
 
+class Holder(StrEnum):
+    """What holds an instance, and is asked to remove it."""
+
+    FOLDER = "folder"
+    CLUSTER = "cluster"
+    MANAGED_JOB = "managed job"
+    CLOUD = "instance"
+    """the cloud alone: SkyPilot knows nothing of it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Something that bears our label and may be billing, whoever asked for it.
+
+    Times are aware and UTC.
+    """
+
+    run: str
+    holder: Holder
+    where: str
+    """the holder's name for it"""
+    infra: str
+    """as far as is known: aws/us-east-1"""
+    created_at: datetime
+    deadline_at: datetime | None = None
+    """as the label says, to the second; None where there is none"""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """All that lives, and who could not be asked."""
+
+    sightings: tuple[Sighting, ...]
+    unanswered: tuple[str, ...] = ()
+    """a sentence each: there may be more"""
+    remarks: tuple[str, ...] = ()
+    """whose own list is not read, although SkyPilot's is"""
+
+
 class Infra(Protocol):
     """Takes rendered tasks and runs them, one instance a run."""
 
@@ -93,6 +132,20 @@ class Infra(Protocol):
 
     def down(self, run: str) -> None:
         """Removes the instance and returns when it is gone; one that is not there counts as gone.
+
+        Raises CloudError: it could not be removed, and may be billing.
+        """
+        ...
+
+    def census(self) -> Census:
+        """All that lives there under our label, whether this machine remembers it or not.
+
+        What cannot be asked is part of the answer.
+        """
+        ...
+
+    def remove(self, sighting: Sighting) -> None:
+        """Removes what a census saw, and returns when it is gone.
 
         Raises CloudError: it could not be removed, and may be billing.
         """

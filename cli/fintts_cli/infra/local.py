@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import InstancePhase, InstanceState
+from fintts_cli.infra import Census, Holder, InstancePhase, InstanceState, Sighting
 from fintts_cli.infra.instance_file import (
     INSTANCE_FILE,
     LOG_FILE,
@@ -147,6 +147,24 @@ class LocalInfra:
             return
         with self._lock():
             self._take_down(run, self._read(folder))
+
+    def census(self) -> Census:
+        return Census(
+            tuple(
+                Sighting(
+                    run=state.run,
+                    holder=Holder.FOLDER,
+                    where=state.where,
+                    infra=LOCAL,
+                    created_at=state.created_at,
+                )
+                for state in self.instances()
+                if state.is_live
+            )
+        )
+
+    def remove(self, sighting: Sighting) -> None:
+        self.down(sighting.run)
 
     def _take_down(self, run: str, instance: InstanceFile | None) -> None:
         if instance is None or instance.phase == InstancePhase.GONE:

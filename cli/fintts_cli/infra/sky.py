@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import InstancePhase, InstanceState
+from fintts_cli.infra import Census, InstancePhase, InstanceState, Sighting
+from fintts_cli.infra.sky_census import remove_sighting, take_census
 from fintts_cli.infra.sky_cluster import Cluster
 from fintts_cli.infra.sky_job import ManagedJob
 from fintts_cli.infra.sky_record import (
@@ -183,6 +184,27 @@ class SkyInfra:
                 ) from error
         self._answers.pop(run, None)
         self._gone(last, datetime.now(UTC))
+
+    def census(self) -> Census:
+        log = self._root / LOG_FILE
+        with self._session(log) as sky:
+            return take_census(sky, log)
+
+    def remove(self, sighting: Sighting) -> None:
+        log = self._root / LOG_FILE
+        with self._session(log) as sky:
+            try:
+                remove_sighting(sky, sighting)
+            except Exception as error:
+                raise CloudError(
+                    f"the {sighting.holder} {sighting.where} could not be removed, and may be "
+                    f"billing: {in_a_sentence(error, log).message}",
+                    f"try again; or remove it in the cloud's console, and see {log}",
+                ) from error
+        self._answers.pop(sighting.run, None)
+        record = read_record(self._folder(sighting.run))
+        if record is not None and sighting.where in (record.cluster, record.job):
+            self._gone(record, record.ended_at or datetime.now(UTC))
 
     def _sky(self, run: str) -> AbstractContextManager[Any]:
         return self._session(self._log(run))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra import InstancePhase
-from fintts_cli.infra.sky_session import await_request
+from fintts_cli.infra.sky_session import await_request, take_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,6 +51,7 @@ class Cluster:
 
     def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
         """Returns when the cloud says that it is gone."""
+        take_back(sky, record.cluster)
         remove_cluster(sky, record.cluster)
         return record
 

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import InstancePhase, Span
+from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
+from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky_cluster import remove_cluster
-from fintts_cli.infra.sky_session import await_request, first_sentence, sky_session
+from fintts_cli.infra.sky_record import PREFIX, place, run_of_job
+from fintts_cli.infra.sky_session import await_request, first_sentence, sky_session, take_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "job_id",
+    "submitted_at",
+    "cloud",
+    "region",
+    "labels",
     "job_name",
     "status",
     "schedule_state",
@@ -96,6 +102,7 @@ class ManagedJob:
 
     def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
         """Cancels it, and returns when SkyPilot says that its cluster is gone."""
+        take_back(sky, of=str(record.job))
         job = self._job(sky, record)
         if job is None:
             return record
@@ -129,6 +136,30 @@ class ManagedJob:
         return job
 
 
+def live_jobs(sky: Any) -> list[Sighting]:
+    """Every job of ours that is not over, and those that are whose instance is still there."""
+    request = sky.jobs.queue_v2(refresh=False, fields=FIELDS, name_match=PREFIX)
+    jobs, *_ = sky.get(request)
+    ours = [(run, job) for job in jobs if (run := run_of_job(job.job_name)) is not None]
+    report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS)) if ours else []
+    return [
+        _sighting(run, job)
+        for run, job in ours
+        if not _is_over(job) or _lives(_named(report, job.current_cluster_name))
+    ]
+
+
+def _sighting(run: str, job: Any) -> Sighting:
+    return Sighting(
+        run=run,
+        holder=Holder.MANAGED_JOB,
+        where=job.job_name,
+        infra=place(job.cloud, job.region),
+        created_at=_moment(job.submitted_at),
+        deadline_at=deadline_of(job.labels),
+    )
+
+
 def refuse_hired_controller(sky: Any) -> None:
     """Raises CloudError where SkyPilot would rent an instance to watch over the job's.
 
@@ -154,7 +185,10 @@ def require_own_controller(log: Path) -> None:
 def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
     """All that SkyPilot rented under this name, the oldest first; `status` of one that is gone is
     None. Its list of clusters leaves out those of managed jobs."""
-    report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS))
+    return _named(sky.get(sky.cost_report(days=REMEMBERED_DAYS)), name)
+
+
+def _named(report: list[dict[str, Any]], name: str | None) -> list[dict[str, Any]]:
     ours = [cluster for cluster in report if cluster["name"] == name]
     return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from string import hexdigits
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_store.durable import write_file
-from fintts_store.layout import check_run_name
+from fintts_store.layout import check_run_name, is_run_name
 from fintts_store.records import Record
 
 if TYPE_CHECKING:
@@ -47,6 +48,23 @@ def cluster_of(run: str) -> str:
 def job_of(run: str, requested_at: datetime) -> str:
     """The name of a run's managed job: another one each time, for SkyPilot keeps those of old."""
     return f"{cluster_of(run)}-{int(requested_at.timestamp() * 1000):x}"
+
+
+def run_of(cluster: str) -> str | None:
+    """The run of a cluster's name; None where it is no name that we give."""
+    run = cluster.removeprefix(PREFIX)
+    return run if cluster.startswith(PREFIX) and is_run_name(run) else None
+
+
+def run_of_job(job: str) -> str | None:
+    """The run of a managed job's name; None where it is no name that we give."""
+    name, _, moment = job.rpartition("-")
+    return run_of(name) if moment and set(moment) <= set(hexdigits) else None
+
+
+def place(cloud: str | None, region: str | None) -> str:
+    """In `--infra`'s words: aws/us-east-1"""
+    return "/".join(part for part in (cloud, region) if part).lower()
 
 
 def read_record(folder: Path) -> SkyRecord | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+LAUNCH = re.compile(r"(^|\.)launch$")
+"""what SkyPilot's server calls a request for an instance: sky.launch, sky.jobs.launch"""
 
 
 def require_sky() -> None:
@@ -48,6 +50,22 @@ def await_request(sky: Any, request: Any) -> None:
         with suppress(Exception):  # whatever it says, what was begun is removed next
             sky.get(sky.api_cancel(request))
         raise
+
+
+def take_back(sky: Any, cluster: str | None = None, *, of: str = "") -> None:
+    """Takes back the launches that SkyPilot's server has accepted and not finished.
+
+    A terminal that was killed leaves its request behind: what it asks for may come into being
+    after somebody has looked, and found nothing.
+
+    Args:
+        cluster: for which the instance is asked; None for a managed job.
+        of: what the request speaks of, such as the job's name.
+    """
+    pending = sky.api_status(cluster_name=cluster)
+    ours = [one.request_id for one in pending if LAUNCH.search(one.name) and of in one.request_body]
+    if ours:
+        sky.get(sky.api_cancel(ours))
 
 
 def in_a_sentence(error: Exception, log: Path) -> CloudError:

@@ -1,0 +1,86 @@
+"""AWS's own list of instances, by our label: it knows also what SkyPilot has forgotten.
+
+SkyPilot's client makes the connection, so profile and credentials are those that it uses.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import Holder, Sighting
+from fintts_cli.infra.labels import RUN_LABEL, deadline_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AWS = "aws"
+HOME_REGION = "us-east-1"
+"""is asked which others there are"""
+BILLED_STATES = ["pending", "running", "stopping", "stopped"]
+"""A stopped one's disk is billed."""
+REGIONS_AT_ONCE = 8
+GONE_WITHIN_SECONDS = 600.0
+"""A large instance takes minutes to shut down."""
+POLL_SECONDS = 2.0
+
+
+def list_labelled(sky: Any) -> list[Sighting]:
+    """Every instance of the account that bears our label, in all of its regions."""
+    asked = _client(sky, HOME_REGION).describe_regions()["Regions"]
+    regions = [region["RegionName"] for region in asked]
+    with ThreadPoolExecutor(REGIONS_AT_ONCE) as threads:
+        found = threads.map(partial(_in_region, sky), regions)
+        return [sighting for sightings in found for sighting in sightings]
+
+
+def _in_region(sky: Any, region: str) -> list[Sighting]:
+    filters = [
+        {"Name": "tag-key", "Values": [RUN_LABEL]},
+        {"Name": "instance-state-name", "Values": BILLED_STATES},
+    ]
+    pages = _client(sky, region).get_paginator("describe_instances").paginate(Filters=filters)
+    return [_sighting(instance, region) for page in pages for instance in _instances(page)]
+
+
+def _instances(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for reservation in page["Reservations"]:
+        yield from reservation["Instances"]
+
+
+def _sighting(instance: dict[str, Any], region: str) -> Sighting:
+    labels = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+    return Sighting(
+        run=labels[RUN_LABEL],
+        holder=Holder.CLOUD,
+        where=instance["InstanceId"],
+        infra=f"{AWS}/{region}",
+        created_at=instance["LaunchTime"],
+        deadline_at=deadline_of(labels),
+    )
+
+
+def terminate(sky: Any, sighting: Sighting) -> None:
+    """Returns when AWS says that the instance is terminated.
+
+    Raises CloudError: it does not say so within ten minutes.
+    """
+    client = _client(sky, sighting.infra.partition("/")[2])
+    client.terminate_instances(InstanceIds=[sighting.where])
+    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    while (state := _state(client, sighting.where)) != "terminated":
+        if time.monotonic() > deadline:
+            raise CloudError(f"AWS was asked to terminate it, and it is still {state}")
+        time.sleep(POLL_SECONDS)
+
+
+def _state(client: Any, instance_id: str) -> str:
+    page = client.describe_instances(InstanceIds=[instance_id])
+    return next((str(one["State"]["Name"]) for one in _instances(page)), "terminated")
+
+
+def _client(sky: Any, region: str) -> Any:
+    return sky.adaptors.aws.client("ec2", region_name=region)

@@ -1,0 +1,77 @@
+"""What `fintts cloud reap` found, as a table and as a document.
+
+The document:
+
+    instances    [{run, holder, where, infra, created_at, deadline_at, age_seconds, hourly_rate_usd,
+                 cost_usd, verdict, reason, removed}], the oldest first. `holder` is what is asked
+                 to remove it: folder, cluster, managed job, or instance where only the cloud knows
+                 of it. `verdict` is kept, orphan or doubtful. What this machine did not ask for
+                 has neither rate nor cost: null
+    unanswered   sentences: who could not be asked, so that there may be more
+    remarks      sentences: what is not looked at
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.units import dollars, duration, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from fintts_cli.reaping import Findings, Judged
+
+COLUMNS = ("RUN", "INSTANCE", "AGE", "COST", "")
+
+
+def render_findings(found: Findings) -> str:
+    """One line an instance."""
+    if not found.judged:
+        return "no instance bears our label"
+    rows = [
+        (
+            one.sighting.run,
+            f"{one.sighting.holder} {one.sighting.where}",
+            duration(one.seconds),
+            dollars(one.cost_usd),
+            f"{one.verdict}: {one.reason}",
+        )
+        for one in found.judged
+    ]
+    *numbers, last = zip(COLUMNS, *rows, strict=True)
+    aligned = table([column[0] for column in numbers], list(zip(*numbers, strict=True))[1:], left=2)
+    lines = zip(aligned.splitlines(), last, strict=True)
+    return "\n".join(f"{line}  {verdict}".rstrip() for line, verdict in lines)
+
+
+def document_of(found: Findings, after: Sequence[Judged]) -> dict[str, object]:
+    """The document, as the module says; `after` is how each instance was left."""
+    return {
+        "instances": [_instance(one) for one in after],
+        "unanswered": list(found.unanswered),
+        "remarks": list(found.remarks),
+    }
+
+
+def _instance(one: Judged) -> dict[str, object]:
+    seen, rate, cost = one.sighting, one.hourly_rate_usd, one.cost_usd
+    return {
+        "run": seen.run,
+        "holder": str(seen.holder),
+        "where": seen.where,
+        "infra": seen.infra,
+        "created_at": _iso(seen.created_at),
+        "deadline_at": _iso(seen.deadline_at),
+        "age_seconds": one.seconds,
+        "hourly_rate_usd": None if rate is None else float(rate),
+        "cost_usd": None if cost is None else float(round(cost, 2)),
+        "verdict": str(one.verdict),
+        "reason": one.reason,
+        "removed": one.is_removed,
+    }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat().replace("+00:00", "Z")

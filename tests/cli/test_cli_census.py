@@ -1,0 +1,247 @@
+"""What bears our label is found, whoever knows of it, and removed by who holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+from fake_sky import Cluster, FakeSky, Job, Request, Status
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import Holder, InstancePhase, Sighting
+from fintts_cli.infra.labels import deadline_of, labels_of
+from fintts_cli.infra.local import LocalInfra
+from fintts_cli.infra.sky import SkyInfra
+from fintts_cli.infra.sky_record import read_record
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+LABELS = labels_of("mine", NOON)
+
+
+@pytest.fixture
+def aws(sky: FakeSky, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An account of moto's, which SkyPilot may use."""
+    sky.enabled = ("AWS",)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def sky() -> FakeSky:
+    return FakeSky()
+
+
+@pytest.fixture
+def infra(sky: FakeSky, tmp_path: Path) -> SkyInfra:
+    return SkyInfra("", tmp_path / "state", sky.session)
+
+
+def client(region: str) -> EC2Client:
+    return boto3.client("ec2", region_name=region)
+
+
+def boot(region: str, labels: dict[str, str]) -> str:
+    tags: Any = [{"Key": key, "Value": value} for key, value in labels.items()]
+    specification: Any = [{"ResourceType": "instance", "Tags": tags}] if tags else []
+    made = client(region).run_instances(
+        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=specification
+    )
+    return made["Instances"][0]["InstanceId"]
+
+
+def found(infra: SkyInfra) -> list[tuple[str, Holder, str]]:
+    return [(one.run, one.holder, one.where) for one in infra.census().sightings]
+
+
+def test_a_label_is_read_back_to_the_second() -> None:
+    moment = datetime(2026, 11, 24, 12, 34, 56, 789, tzinfo=UTC)
+    assert deadline_of(labels_of("mine", moment)) == moment.replace(microsecond=0)
+    assert deadline_of(None) is None
+    assert deadline_of({"fintts-deadline": "tomorrow"}) is None
+
+
+@pytest.mark.usefixtures("aws")
+def test_aws_is_asked_in_every_region(infra: SkyInfra) -> None:
+    here, there = boot("us-east-1", LABELS), boot("eu-north-1", labels_of("other", NOON))
+    boot("us-east-1", {})
+    census = infra.census()
+    assert census.unanswered == ()
+    assert {(one.run, one.where, one.infra) for one in census.sightings} == {
+        ("mine", here, "aws/us-east-1"),
+        ("other", there, "aws/eu-north-1"),
+    }
+    assert all(one.deadline_at == NOON for one in census.sightings)
+    assert all(one.holder == Holder.CLOUD for one in census.sightings)
+
+
+@pytest.mark.usefixtures("aws")
+def test_what_is_terminated_is_not_found(infra: SkyInfra) -> None:
+    gone, stopped = boot("us-east-1", LABELS), boot("us-east-1", LABELS)
+    client("us-east-1").terminate_instances(InstanceIds=[gone])
+    client("us-east-1").stop_instances(InstanceIds=[stopped])  # whose disk is billed
+    assert found(infra) == [("mine", Holder.CLOUD, stopped)]
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_instance_that_only_aws_knows_is_terminated(infra: SkyInfra) -> None:
+    boot("eu-north-1", LABELS)
+    (seen,) = infra.census().sightings
+    infra.remove(seen)
+    assert found(infra) == []
+
+
+@pytest.mark.usefixtures("aws")
+def test_of_a_cluster_s_instance_there_is_one_sighting(sky: FakeSky, infra: SkyInfra) -> None:
+    old = boot("us-west-2", LABELS)
+    boot("us-east-1", LABELS)
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp(), labels=LABELS))
+    seen = infra.census().sightings
+    assert [(one.holder, one.where) for one in seen] == [
+        (Holder.CLUSTER, "fintts-mine"),
+        (Holder.CLOUD, old),
+    ]
+    assert (seen[0].created_at, seen[0].deadline_at) == (NOON, NOON)
+    assert seen[0].infra == "aws/us-east-1"
+
+
+@pytest.mark.parametrize("name", ["dev", "fintts-", "fintts-Not_A_Run"])
+def test_another_s_cluster_is_none_of_ours(sky: FakeSky, infra: SkyInfra, name: str) -> None:
+    sky.clusters.append(Cluster(name, NOON.timestamp()))
+    assert found(infra) == []
+
+
+def test_a_cluster_is_removed_through_skypilot(
+    sky: FakeSky, infra: SkyInfra, tmp_path: Path
+) -> None:
+    """Also one that this machine remembers; it then knows that it is gone."""
+    (tmp_path / "bundle").mkdir()
+    task = {"resources": {"use_spot": True}, "workdir": str(tmp_path / "bundle"), "run": "true"}
+    infra.launch("mine", yaml.safe_dump(task))
+    (job,) = sky.queue
+    assert found(infra) == [("mine", Holder.MANAGED_JOB, job.job_name)]
+    sky.clusters.append(Cluster("fintts-other", NOON.timestamp()))
+    for seen in infra.census().sightings:
+        infra.remove(seen)
+    assert found(infra) == []
+    assert "down fintts-other" in sky.calls
+    assert job.status.value == "CANCELLED"
+    record = read_record(tmp_path / "state" / "sky" / "mine")
+    assert record is not None
+    assert record.is_gone
+
+
+@pytest.mark.parametrize(
+    ("status", "schedule_state", "cluster_lives", "is_seen"),
+    [
+        ("PENDING", "WAITING", False, True),
+        ("RUNNING", "ALIVE", True, True),
+        ("SUCCEEDED", "DONE", True, True),  # its controller died before it could end it
+        ("SUCCEEDED", "DONE", False, False),
+        ("CANCELLED", "INACTIVE", False, False),
+    ],
+)
+def test_a_job_is_found_while_it_may_bill(
+    sky: FakeSky,
+    infra: SkyInfra,
+    status: str,
+    schedule_state: str,
+    cluster_lives: bool,
+    is_seen: bool,
+) -> None:
+    job = Job(7, "fintts-mine-19ab", Status(status), schedule_state, labels=LABELS)
+    sky.queue += [job, Job(8, "fintts-mine-by-hand", Status("RUNNING"))]
+    began = NOON.timestamp()
+    ended = None if cluster_lives else began + 60
+    sky.clusters.append(Cluster("fintts-mine-19ab-7", began, ended))
+    seen = infra.census().sightings
+    assert [one.where for one in seen] == (["fintts-mine-19ab"] if is_seen else [])
+    assert all(one.deadline_at == NOON for one in seen)
+
+
+@pytest.mark.usefixtures("aws")
+def test_who_does_not_answer_is_named_and_hides_nobody(
+    sky: FakeSky, infra: SkyInfra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = boot("us-east-1", LABELS)
+
+    def out_of_order(**_: object) -> None:
+        raise RuntimeError("the database is locked. Sorry.")
+
+    monkeypatch.setattr(sky, "status", out_of_order)
+    census = infra.census()
+    assert [one.where for one in census.sightings] == [instance]
+    (sentence,) = census.unanswered
+    assert sentence == ("SkyPilot could not be asked what lives: SkyPilot: the database is locked")
+
+
+def test_a_cloud_whose_list_is_not_read_is_named(sky: FakeSky, infra: SkyInfra) -> None:
+    sky.enabled = ("GCP", "Kubernetes")
+    census = infra.census()
+    assert census.sightings == ()
+    assert census.remarks == ("of gcp only what SkyPilot knows of is seen here",)
+
+
+def test_what_cannot_be_removed_may_be_billing(
+    sky: FakeSky, infra: SkyInfra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp()))
+    (seen,) = infra.census().sightings
+
+    def denied(_name: str) -> None:
+        raise RuntimeError("UnauthorizedOperation: you may not")
+
+    monkeypatch.setattr(sky, "down", denied)
+    with pytest.raises(CloudError, match="cluster fintts-mine could not be removed, and may be"):
+        infra.remove(seen)
+
+
+def test_a_request_that_a_killed_terminal_left_is_taken_back(sky: FakeSky, infra: SkyInfra) -> None:
+    """SkyPilot knows no cluster yet: a `down` now must not find nothing, and make it none."""
+    seen = Sighting("mine", Holder.CLUSTER, "fintts-mine", "aws", NOON)
+    sky.requests += [
+        Request("1", "sky.launch", "fintts-other"),
+        Request("2", "sky.status", "fintts-mine"),
+    ]
+    infra.remove(seen)
+    assert "take back" not in sky.calls
+    sky.requests.append(Request("3", "sky.launch", "fintts-mine"))
+    infra.remove(seen)
+    assert "take back" in sky.calls
+
+
+def test_so_is_one_for_a_job(sky: FakeSky, infra: SkyInfra) -> None:
+    seen = Sighting("mine", Holder.MANAGED_JOB, "fintts-mine-19ab", "aws", NOON)
+    sky.requests.append(Request("1", "sky.jobs.launch", None, '{"name":"fintts-other-19ab"}'))
+    infra.remove(seen)
+    assert "take back" not in sky.calls
+    sky.requests.append(Request("2", "sky.jobs.launch", None, '{"name":"fintts-mine-19ab"}'))
+    infra.remove(seen)
+    assert "take back" in sky.calls
+
+
+def test_this_machine_s_instances_are_found_and_removed(tmp_path: Path) -> None:
+    infra = LocalInfra(tmp_path)
+    (tmp_path / "bundle").mkdir()
+    task = {"workdir": str(tmp_path / "bundle"), "envs": {}, "setup": "", "run": "sleep 60"}
+    infra.launch("mine", yaml.safe_dump(task))
+    try:
+        (seen,) = infra.census().sightings
+        assert (seen.run, seen.holder, seen.infra) == ("mine", Holder.FOLDER, "local")
+    finally:
+        infra.down("mine")
+    assert infra.census().sightings == ()
+    infra.remove(seen)
+    state = infra.state("mine")
+    assert state is not None
+    assert state.phase == InstancePhase.GONE

@@ -1,0 +1,333 @@
+"""`fintts cloud reap`: what has no reason to live is named and removed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli_project import write_project
+from fintts_cli import wiring
+from fintts_cli.app import build
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import Census, Holder, Sighting
+from fintts_cli.journal import JournalEntry
+from fintts_cli.reaping import ENDS_WITHIN, RunFacts, Verdict, is_of, judge, read_facts
+from fintts_cli.terminal import Terminal
+from fintts_store import layout
+from fintts_store.directory import DirectoryStore
+from fintts_store.records import StopReason
+from fintts_store.runs import create_run, read_result, write_result_once, write_status
+from run_samples import record, result, status
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
+DEADLINE = NOW + HOUR
+
+
+class Clouds:
+    """An infra with a census that a test writes, and what was removed there."""
+
+    def __init__(self) -> None:
+        self.sightings: list[Sighting] = []
+        self.unanswered: tuple[str, ...] = ()
+        self.removed: list[str] = []
+        self.stuck: set[str] = set()
+
+    def census(self) -> Census:
+        return Census(tuple(self.sightings), self.unanswered, ("of gcp nothing is seen",))
+
+    def remove(self, sighting: Sighting) -> None:
+        if sighting.where in self.stuck:
+            raise CloudError(f"{sighting.where} could not be removed, and may be billing")
+        self.removed.append(sighting.where)
+        self.sightings.remove(sighting)
+
+
+@pytest.fixture
+def clouds(monkeypatch: pytest.MonkeyPatch) -> Clouds:
+    """SkyPilot's; this machine's own instances are looked for as well."""
+    clouds, real = Clouds(), wiring.infra_of
+    monkeypatch.setattr(wiring, "infra_of", lambda name: real(name) if name else clouds)
+    return clouds
+
+
+@pytest.fixture
+def store(own_folder: Path) -> DirectoryStore:
+    return DirectoryStore(write_project(own_folder) / "store")
+
+
+def seen(run: str = "mine", deadline_at: datetime | None = DEADLINE) -> Sighting:
+    where = f"fintts-{run}"
+    return Sighting(run, Holder.CLUSTER, where, "aws/us-east-1", NOW - 2 * HOUR, deadline_at)
+
+
+def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> JournalEntry:
+    """The journal's entry, which is written down, and the run in the store."""
+    given: dict[str, Any] = {
+        "run": run,
+        "infra": "aws",
+        "store": store.url,
+        "requested_at": NOW - 2 * HOUR,
+        "deadline_at": DEADLINE + timedelta(microseconds=7),
+        "hourly_rate_usd": Decimal("1.20"),
+    }
+    entry = JournalEntry(**(given | changes))
+    wiring.open_journal().write(entry)
+    create_run(store, record(run=run, infra="aws", deadline_at=entry.deadline_at))
+    return entry
+
+
+def reap(*options: str) -> Result:
+    return CliRunner().invoke(build(), ["cloud", "reap", *options])
+
+
+def instances(*options: str) -> list[dict[str, Any]]:
+    done = reap("--json", *options)
+    assert done.exit_code == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)["instances"]
+    return found
+
+
+AT_WORK = RunFacts("s3://b", is_there=True)
+ENDED = RunFacts("s3://b", is_there=True, result=result(ended_at=NOW - HOUR))
+NO_RUN = RunFacts("s3://b")
+SILENT = RunFacts("s3://b", silence="s3://b does not answer")
+
+
+@pytest.mark.parametrize(
+    ("is_own", "facts", "is_past", "verdict", "reason"),
+    [
+        (True, AT_WORK, False, Verdict.KEPT, "at work"),
+        (True, AT_WORK, True, Verdict.ORPHAN, "past its deadline"),
+        (True, ENDED, False, Verdict.ORPHAN, "its run has ended (early_stopping)"),
+        (True, NO_RUN, False, Verdict.ORPHAN, "its run is no longer in s3://b"),
+        (True, SILENT, False, Verdict.KEPT, "nobody knows of its run: s3://b does not answer"),
+        (True, SILENT, True, Verdict.ORPHAN, "past its deadline"),
+        (False, AT_WORK, False, Verdict.KEPT, "at work, asked for elsewhere"),
+        (False, AT_WORK, True, Verdict.ORPHAN, "past its deadline"),
+        (False, ENDED, False, Verdict.DOUBTFUL, "its run has ended (early_stopping)"),
+        (False, NO_RUN, False, Verdict.DOUBTFUL, "asked for elsewhere; s3://b has no run of this"),
+    ],
+)
+def test_the_verdict(
+    store: DirectoryStore,
+    is_own: bool,
+    facts: RunFacts,
+    is_past: bool,
+    verdict: Verdict,
+    reason: str,
+) -> None:
+    own = asked_for(store) if is_own else None
+    found = judge(seen(), own, facts, is_past=is_past)
+    assert found[0] == verdict
+    assert found[1].startswith(reason)
+
+
+def test_what_was_removed_from_here_and_lives_is_an_orphan(store: DirectoryStore) -> None:
+    own = asked_for(store, gone_at=NOW)
+    assert judge(seen(), own, AT_WORK, is_past=False)[0] == Verdict.ORPHAN
+
+
+def test_the_end_of_an_earlier_instance_is_not_this_one_s(store: DirectoryStore) -> None:
+    """A run that ended goes on under its name: the old result may still be there."""
+    own = asked_for(store)
+    earlier = RunFacts("s3://b", is_there=True, result=result(ended_at=NOW - 3 * HOUR))
+    assert judge(seen(), own, earlier, is_past=False) == (Verdict.KEPT, "at work")
+
+
+def test_the_deadline_tells_launches_of_one_name_apart(store: DirectoryStore) -> None:
+    entry = asked_for(store)
+    assert is_of(seen(), entry)
+    assert is_of(seen(deadline_at=None), entry)  # SkyPilot's, before it has an instance
+    assert not is_of(seen(deadline_at=DEADLINE + timedelta(seconds=1)), entry)
+
+
+def test_a_run_that_went_on_has_another_deadline_than_at_first(store: DirectoryStore) -> None:
+    create_run(store, record(run="mine", deadline_at=NOW - 9 * HOUR))
+    write_status(store, status(run="mine", deadline_at=DEADLINE + timedelta(microseconds=7)))
+    assert read_facts(store, "mine").deadlines == {NOW - 9 * HOUR, DEADLINE}
+
+
+def test_another_laptop_s_run_in_the_same_store_is_certain_by_its_deadline(
+    store: DirectoryStore, clouds: Clouds
+) -> None:
+    create_run(store, record(run="mine", deadline_at=DEADLINE))
+    write_result_once(store, result(run="mine", ended_at=NOW))
+    clouds.sightings.append(seen())
+    assert instances("--yes")[0]["verdict"] == "orphan"
+    assert clouds.removed == ["fintts-mine"]
+
+
+def test_the_save_at_the_deadline_is_waited_for(store: DirectoryStore, clouds: Clouds) -> None:
+    asked_for(store, deadline_at=NOW - ENDS_WITHIN + timedelta(minutes=1))
+    clouds.sightings.append(seen(deadline_at=None))
+    assert [one["verdict"] for one in instances("--yes")] == ["kept"]
+
+
+def test_orphans_are_removed_and_the_rest_is_left_alone(
+    store: DirectoryStore, clouds: Clouds
+) -> None:
+    asked_for(store, "late", deadline_at=NOW - HOUR)
+    asked_for(store, "fine")
+    clouds.sightings += [seen("late", NOW - HOUR), seen("fine"), seen("strange")]
+    done = reap("--yes")
+    assert done.exit_code == 0, done.stderr
+    assert clouds.removed == ["fintts-late"]
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "2 h 00 min" in lines["late"]
+    assert "$2.40" in lines["late"]
+    assert lines["late"].endswith("orphan: past its deadline")
+    assert lines["fine"].endswith("kept: at work")
+    assert "doubtful: asked for elsewhere" in lines["strange"]
+    assert "cluster fintts-strange is left alone" in done.stderr
+    assert "cluster fintts-late is gone" in done.stderr
+    assert "of gcp nothing is seen" in done.stderr
+
+
+def test_a_run_whose_instance_is_reaped_gets_its_last_word(
+    store: DirectoryStore, clouds: Clouds
+) -> None:
+    asked_for(store, deadline_at=NOW - HOUR)
+    write_status(store, status(run="mine", deadline_at=NOW - HOUR))
+    clouds.sightings.append(seen(deadline_at=NOW - HOUR))
+    (one,) = instances("--yes")
+    assert (one["removed"], one["cost_usd"]) == (True, 2.4)
+    last = read_result(store, "mine")
+    assert last is not None
+    assert last.stop_reason == StopReason.DEADLINE
+    assert last.message == "removed by `fintts cloud reap`: past its deadline"
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert entry.gone_at is not None
+    assert instances("--yes") == []
+
+
+def test_an_earlier_last_word_is_kept(store: DirectoryStore, clouds: Clouds) -> None:
+    asked_for(store)
+    write_result_once(store, result(run="mine", ended_at=NOW))
+    clouds.sightings.append(seen())
+    instances("--yes")
+    last = read_result(store, "mine")
+    assert last is not None
+    assert last.stop_reason == StopReason.EARLY_STOPPING
+
+
+def test_a_run_that_was_deleted_leaves_nothing_to_bill(
+    store: DirectoryStore, clouds: Clouds
+) -> None:
+    asked_for(store)
+    store.delete(layout.run_json_key("mine"))
+    clouds.sightings.append(seen())
+    assert instances("--yes")[0]["removed"]
+
+
+def test_a_dry_run_removes_nothing(store: DirectoryStore, clouds: Clouds) -> None:
+    asked_for(store, deadline_at=NOW - HOUR)
+    clouds.sightings.append(seen(deadline_at=NOW - HOUR))
+    (one,) = instances("--dry-run")
+    assert (one["verdict"], one["removed"]) == ("orphan", False)
+    assert clouds.removed == []
+
+
+def test_nobody_can_be_asked(store: DirectoryStore, clouds: Clouds) -> None:
+    asked_for(store, deadline_at=NOW - HOUR)
+    clouds.sightings.append(seen(deadline_at=NOW - HOUR))
+    refused = reap()
+    assert refused.exit_code == 2
+    assert "nobody can be asked whether to remove the orphans" in refused.stderr
+    assert clouds.removed == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "removed", "code"),
+    [
+        ("y\ny\n", ["fintts-late", "fintts-strange"], 0),
+        ("y\nn\n", ["fintts-late"], 0),
+        ("n\ny\n", ["fintts-strange"], 1),
+    ],
+)
+def test_a_person_is_asked_about_the_orphans_and_each_doubtful_one(
+    store: DirectoryStore,
+    clouds: Clouds,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: str,
+    removed: list[str],
+    code: int,
+) -> None:
+    monkeypatch.setattr(Terminal, "may_ask", True)
+    asked_for(store, "late", deadline_at=NOW - HOUR)
+    clouds.sightings += [seen("late", NOW - HOUR), seen("strange")]
+    done = CliRunner().invoke(build(), ["cloud", "reap"], input=answers)
+    assert done.exit_code == code, done.stderr
+    assert clouds.removed == removed
+
+
+def test_yes_is_not_said_to_what_is_doubtful(
+    store: DirectoryStore, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Terminal, "may_ask", True)
+    clouds.sightings.append(seen("strange"))
+    done = CliRunner().invoke(build(), ["cloud", "reap", "--yes"], input="y\n")
+    assert (done.exit_code, clouds.removed) == (0, [])
+
+
+def test_one_that_stays_keeps_no_other_from_going(store: DirectoryStore, clouds: Clouds) -> None:
+    clouds.sightings += [seen("one", NOW - HOUR), seen("two", NOW - HOUR)]
+    clouds.stuck.add("fintts-one")
+    done = reap("--yes")
+    assert done.exit_code == 4
+    assert clouds.removed == ["fintts-two"]
+    assert "1 instance could not be removed, and may be billing" in done.stderr
+
+
+def test_who_did_not_answer_is_an_error_after_the_rest_was_done(
+    store: DirectoryStore, clouds: Clouds
+) -> None:
+    clouds.sightings.append(seen("one", NOW - HOUR))
+    clouds.unanswered = ("AWS could not be asked what lives: no credentials",)
+    done = reap("--yes")
+    assert done.exit_code == 4
+    assert clouds.removed == ["fintts-one"]
+    assert "AWS could not be asked what lives" in done.stderr
+
+
+def test_by_cron_it_says_nothing_while_all_is_right(store: DirectoryStore, clouds: Clouds) -> None:
+    asked_for(store)
+    clouds.sightings.append(seen())
+    done = reap("--yes", "--quiet")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_nothing_is_said_to_be_nothing(store: DirectoryStore, clouds: Clouds) -> None:
+    done = reap()
+    assert (done.exit_code, done.stdout) == (0, "no instance bears our label\n")
+
+
+@pytest.mark.parametrize(("infra", "code"), [("aws", 4), ("local", 0)])
+def test_without_skypilot_what_it_rented_is_missed(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, infra: str, code: int
+) -> None:
+    def missing() -> None:
+        raise CloudError("SkyPilot is not installed here")
+
+    monkeypatch.setattr("fintts_cli.infra.sky_session.require_sky", missing)
+    asked_for(store, infra=infra)
+    done = reap("--yes")
+    assert done.exit_code == code
+    assert "SkyPilot is not installed here: no cloud was asked" in done.stderr
+
+
+def test_a_damaged_journal_is_named(store: DirectoryStore, clouds: Clouds) -> None:
+    asked_for(store)
+    (wiring.state_directory() / "journal" / "torn.json").write_text("{")
+    clouds.sightings += [seen(), seen("torn", NOW - HOUR)]
+    done = reap("--yes")
+    assert done.exit_code == 4
+    assert "torn.json" in done.stderr
+    assert clouds.removed == ["fintts-torn"]
