@@ -163,6 +163,9 @@ def judge(
         return Verdict.ORPHAN, "past its deadline"
     if own is not None and own.gone_at is not None:
         return Verdict.ORPHAN, "was removed from here, and lives all the same"
+    if seen.is_cut_off:
+        cut = "its launch was cut off, and nobody goes on with it"
+        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), cut
     if facts.silence is not None:
         return Verdict.KEPT, f"nobody knows of its run: {facts.silence}"
     is_certain = own is not None or seen.deadline_at in facts.deadlines

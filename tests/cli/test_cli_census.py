@@ -128,7 +128,7 @@ def test_a_cluster_is_removed_through_skypilot(
     (tmp_path / "bundle").mkdir()
     task = {"resources": {"use_spot": True}, "workdir": str(tmp_path / "bundle"), "run": "true"}
     infra.launch("mine", yaml.safe_dump(task))
-    (job,) = sky.queue
+    (job,) = sky.managed_jobs
     assert found(infra) == [("mine", Holder.MANAGED_JOB, job.job_name)]
     sky.clusters.append(Cluster("fintts-other", NOON.timestamp()))
     for seen in infra.census().sightings:
@@ -139,6 +139,32 @@ def test_a_cluster_is_removed_through_skypilot(
     record = read_record(tmp_path / "state" / "sky" / "mine")
     assert record is not None
     assert record.is_gone
+
+
+@pytest.mark.parametrize(
+    ("status", "ever_up", "jobs", "is_cut_off"),
+    [
+        ("UP", True, [1], False),
+        ("UP", True, [], True),
+        ("UP", True, None, False),  # it cannot be asked now
+        ("INIT", False, None, True),
+        ("INIT", True, None, False),  # it was up, and may be so again
+    ],
+)
+def test_a_launch_that_was_cut_off_is_told_from_one_at_work(
+    sky: FakeSky,
+    infra: SkyInfra,
+    status: str,
+    ever_up: bool,
+    jobs: list[int] | None,
+    is_cut_off: bool,
+) -> None:
+    sky.clusters.append(
+        Cluster("fintts-mine", NOON.timestamp(), status=status, cluster_ever_up=ever_up, jobs=jobs)
+    )
+    assert infra.census().sightings[0].is_cut_off == is_cut_off
+    sky.accepted_meanwhile.append(Request("1", "sky.launch", "fintts-mine"))
+    assert not infra.census().sightings[0].is_cut_off
 
 
 @pytest.mark.parametrize(
@@ -160,7 +186,7 @@ def test_a_job_is_found_while_it_may_bill(
     is_seen: bool,
 ) -> None:
     job = Job(7, "fintts-mine-19ab", Status(status), schedule_state, labels=LABELS)
-    sky.queue += [job, Job(8, "fintts-mine-by-hand", Status("RUNNING"))]
+    sky.managed_jobs += [job, Job(8, "fintts-mine-by-hand", Status("RUNNING"))]
     began = NOON.timestamp()
     ended = None if cluster_lives else began + 60
     sky.clusters.append(Cluster("fintts-mine-19ab-7", began, ended))

@@ -40,7 +40,7 @@ class Laptop:
         resources = {"use_spot": True}
         task = {"resources": resources, "workdir": str(self.bundle), "run": "true"}
         self.infra.launch(run, yaml.safe_dump(task))
-        return self.sky.queue[-1]
+        return self.sky.managed_jobs[-1]
 
     def phase(self, run: str = "mine") -> InstancePhase:
         state = self.infra.state(run)
@@ -78,7 +78,7 @@ def test_a_job_goes_through_its_phases(laptop: Laptop) -> None:
     assert state is not None
     assert (state.phase, state.exit_code) == (InstancePhase.GONE, 0)
     assert state.ended_at == datetime.fromtimestamp(NOON + 100, UTC)
-    laptop.sky.queue.clear()
+    laptop.sky.managed_jobs.clear()
     assert laptop.phase() == InstancePhase.GONE, "that it is gone is known here"
 
 
@@ -144,7 +144,7 @@ def test_a_job_that_does_not_end_may_be_billing(
 
 def test_a_job_that_skypilot_has_forgotten_is_not_called_gone(laptop: Laptop) -> None:
     laptop.launch()
-    laptop.sky.queue.clear()
+    laptop.sky.managed_jobs.clear()
     for ask in (laptop.infra.state, laptop.infra.down):
         with pytest.raises(CloudError, match="SkyPilot has forgotten the managed job fintts-mine-"):
             ask("mine")
@@ -173,9 +173,9 @@ def test_a_killed_terminal_hides_no_job(laptop: Laptop) -> None:
     job = laptop.launch()
     record = laptop.folder / "state" / "sky" / "mine" / "instance.json"
     record.write_text(record.read_text().replace('"was_seen":true', '"was_seen":false'))
-    laptop.sky.queue.clear()
+    laptop.sky.managed_jobs.clear()
     assert laptop.phase() == InstancePhase.PROVISIONING, "SkyPilot may still be at it"
-    laptop.sky.queue.append(job)
+    laptop.sky.managed_jobs.append(job)
     job.become("RUNNING")
     assert laptop.phase() == InstancePhase.RUNNING
 
@@ -197,7 +197,7 @@ def test_an_offer_that_does_not_exist_is_refused_at_once(laptop: Laptop) -> None
     laptop.sky.sold_out = ResourcesUnavailableError("Nothing at $1. Try more.")
     with pytest.raises(CloudError, match="no cloud has such an instance at this price now"):
         laptop.launch()
-    assert laptop.sky.queue == []
+    assert laptop.sky.managed_jobs == []
 
 
 def test_no_instance_is_rented_to_watch_over_another_one(laptop: Laptop) -> None:
@@ -205,7 +205,7 @@ def test_no_instance_is_rented_to_watch_over_another_one(laptop: Laptop) -> None
     with pytest.raises(CloudError, match="would rent a second instance") as refused:
         laptop.launch()
     assert "consolidation_mode" in refused.value.hint
-    assert laptop.sky.queue == []
+    assert laptop.sky.managed_jobs == []
     laptop.sky.is_here = False
     laptop.launch()
 

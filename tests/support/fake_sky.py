@@ -61,6 +61,10 @@ class Cluster:
     labels: dict[str, str] | None = None
     cloud: str = "AWS"
     region: str = "us-east-1"
+    status: str = "UP"
+    cluster_ever_up: bool = True
+    jobs: list[int] | None = field(default_factory=lambda: [1])
+    """None: it cannot be asked"""
 
     @property
     def launched_at(self) -> int:
@@ -108,9 +112,11 @@ class FakeSky:
     sold_out: Exception | None = None
     fails_after_submission: BaseException | None = None
     controller_is_deaf: bool = False
-    queue: list[Job] = field(default_factory=list[Job])
+    managed_jobs: list[Job] = field(default_factory=list[Job])
     clusters: list[Cluster] = field(default_factory=list[Cluster])
     requests: list[Request] = field(default_factory=list[Request])
+    accepted_meanwhile: list[Request] = field(default_factory=list[Request])
+    """while clusters are listed"""
     enabled: tuple[str, ...] = ()
     calls: list[str] = field(default_factory=list[str])
     tasks: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
@@ -122,6 +128,7 @@ class FakeSky:
         mode = SimpleNamespace(is_jobs_consolidation_mode=lambda: self.watches_itself)
         self.utils = SimpleNamespace(controller_utils=mode)
         self.exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
+        self.ClusterStatus = SimpleNamespace(UP="UP")
         self.StatusRefreshMode = SimpleNamespace(FORCE="force")
         self.adaptors = SimpleNamespace(aws=SimpleNamespace(client=aws_client))
         self.Task = SimpleNamespace(from_yaml_str=self._read)
@@ -148,19 +155,26 @@ class FakeSky:
     def api_start(self) -> None:
         self.calls.append("start")
 
-    def api_cancel(self, _requests: Any) -> None:
-        self.calls.append("take back")
-
     def api_status(self, *, cluster_name: str | None) -> list[Request]:
         return [one for one in self.requests if cluster_name in (None, one.cluster_name)]
+
+    def api_cancel(self, _requests: Any) -> None:
+        self.calls.append("take back")
 
     def enabled_clouds(self) -> tuple[str, ...]:
         return self.enabled
 
+    def queue(self, name: str) -> list[int]:
+        (jobs,) = [one.jobs for one in self.clusters if one.name == name and one.ended is None]
+        if jobs is None:
+            raise RuntimeError("ssh: connection refused")
+        return jobs
+
     def status(self, *, refresh: str) -> list[Cluster]:
         """Those of managed jobs are not among them."""
         assert refresh == "force"
-        of_jobs = {job.current_cluster_name for job in self.queue}
+        self.requests += self.accepted_meanwhile
+        of_jobs = {job.current_cluster_name for job in self.managed_jobs}
         return [one for one in self.clusters if one.ended is None and one.name not in of_jobs]
 
     def optimize(self, _dag: Any) -> None:
@@ -169,18 +183,22 @@ class FakeSky:
 
     def launch(self, _task: Any, *, name: str) -> None:
         self.calls.append("launch")
-        self.queue.append(Job(len(self.queue) + 1, name, Status("PENDING"), "WAITING"))
+        self.managed_jobs.append(
+            Job(len(self.managed_jobs) + 1, name, Status("PENDING"), "WAITING")
+        )
 
     def queue_v2(
         self, *, refresh: bool, fields: Sequence[str], name_match: str
     ) -> tuple[list[Job], int]:
         assert not refresh
         assert "schedule_state" in fields
-        return [job for job in self.queue if name_match in job.job_name], len(self.queue)
+        return [job for job in self.managed_jobs if name_match in job.job_name], len(
+            self.managed_jobs
+        )
 
     def cancel(self, *, job_ids: list[int]) -> None:
         self.calls.append(f"cancel {job_ids}")
-        for job in self.queue:
+        for job in self.managed_jobs:
             if job.job_id in job_ids and not self.controller_is_deaf:
                 job.become("CANCELLED", "DONE")
                 self._end(f"{job.job_name}-{job.job_id}")

@@ -11,7 +11,7 @@ from fintts_cli.infra.sky_aws import AWS, list_labelled, terminate
 from fintts_cli.infra.sky_cluster import Cluster
 from fintts_cli.infra.sky_job import ManagedJob, live_jobs
 from fintts_cli.infra.sky_record import SkyRecord, place, run_of
-from fintts_cli.infra.sky_session import in_a_sentence
+from fintts_cli.infra.sky_session import in_a_sentence, pending_launches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +61,9 @@ def remove_sighting(sky: Any, sighting: Sighting) -> None:
 
 def _clusters(sky: Any) -> list[Sighting]:
     """Those that are live; each one's cloud is asked whether it still is."""
+    launching = _being_launched(sky)
     found: list[Any] = sky.get(sky.status(refresh=sky.StatusRefreshMode.FORCE))
+    launching |= _being_launched(sky)  # also what has begun meanwhile
     return [
         Sighting(
             run=run,
@@ -70,10 +72,15 @@ def _clusters(sky: Any) -> list[Sighting]:
             infra=place(cluster.cloud, cluster.region),
             created_at=datetime.fromtimestamp(cluster.launched_at, UTC),
             deadline_at=deadline_of(cluster.labels),
+            is_cut_off=cluster.name not in launching and not Cluster.may_have_job(sky, cluster),
         )
         for cluster in found
         if (run := run_of(cluster.name)) is not None
     ]
+
+
+def _being_launched(sky: Any) -> set[str]:
+    return {request.cluster_name for request in pending_launches(sky)}
 
 
 def _enabled(sky: Any) -> set[str]:

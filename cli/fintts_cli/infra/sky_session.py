@@ -52,8 +52,15 @@ def await_request(sky: Any, request: Any) -> None:
         raise
 
 
+def pending_launches(sky: Any, cluster: str | None = None) -> list[Any]:
+    """The requests for an instance that SkyPilot's server has accepted and not finished; for that
+    cluster, or all."""
+    pending: list[Any] = sky.api_status(cluster_name=cluster)
+    return [request for request in pending if LAUNCH.search(request.name)]
+
+
 def take_back(sky: Any, cluster: str | None = None, *, of: str = "") -> None:
-    """Takes back the launches that SkyPilot's server has accepted and not finished.
+    """Takes back launches that are still pending.
 
     A terminal that was killed leaves its request behind: what it asks for may come into being
     after somebody has looked, and found nothing.
@@ -62,8 +69,8 @@ def take_back(sky: Any, cluster: str | None = None, *, of: str = "") -> None:
         cluster: for which the instance is asked; None for a managed job.
         of: what the request speaks of, such as the job's name.
     """
-    pending = sky.api_status(cluster_name=cluster)
-    ours = [one.request_id for one in pending if LAUNCH.search(one.name) and of in one.request_body]
+    pending = pending_launches(sky, cluster)
+    ours = [request.request_id for request in pending if of in request.request_body]
     if ours:
         sky.get(sky.api_cancel(ours))
 
