@@ -26,6 +26,7 @@ from fintts_cli.commands import (
     cloud_watch,
     data_check,
     data_pack,
+    doctor,
     estimate,
     export,
     init,
@@ -146,6 +147,7 @@ def build() -> typer.Typer:
     app.command()(estimate.estimate)
     app.command()(train.train)
     app.command()(export.export)
+    app.command()(doctor.doctor)
     app.add_typer(_data_commands(), name="data")
     app.add_typer(_cloud_commands(), name="cloud")
     app.add_typer(_store_commands(), name="store")

@@ -32,6 +32,7 @@ COMMANDS = [
     ["estimate"],
     ["train"],
     ["export"],
+    ["doctor"],
     ["cloud"],
     ["cloud", "offers"],
     ["cloud", "launch"],

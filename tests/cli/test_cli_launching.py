@@ -55,6 +55,9 @@ class ScriptedInfra:
     def name(self) -> str:
         return "local"
 
+    def check(self, task_yaml: str) -> None:
+        self.calls.append("check")
+
     def launch(self, run: str, task_yaml: str) -> None:
         self.calls.append(f"launch {run}")
         self.tasks.append(task_yaml)

@@ -118,6 +118,9 @@ class FakeSky:
     accepted_meanwhile: list[Request] = field(default_factory=list[Request])
     """while clusters are listed"""
     enabled: tuple[str, ...] = ()
+    usable: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """what a check finds, cloud by cloud"""
+    Resources: Any = None
     calls: list[str] = field(default_factory=list[str])
     tasks: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
 
@@ -125,8 +128,15 @@ class FakeSky:
         self.jobs = self
         here = SimpleNamespace(is_api_server_local=lambda: self.is_here)
         self.server = SimpleNamespace(common=here)
+        self.client = SimpleNamespace(
+            sdk=SimpleNamespace(
+                enabled_clouds=lambda: self.enabled,
+                check=lambda _clouds, *, verbose: {"default": self.usable},
+            )
+        )
+        registry = SimpleNamespace(CLOUD_REGISTRY={"aws": None, "gcp": None})
         mode = SimpleNamespace(is_jobs_consolidation_mode=lambda: self.watches_itself)
-        self.utils = SimpleNamespace(controller_utils=mode)
+        self.utils = SimpleNamespace(controller_utils=mode, registry=registry)
         self.exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
         self.ClusterStatus = SimpleNamespace(UP="UP")
         self.StatusRefreshMode = SimpleNamespace(FORCE="force")
@@ -160,9 +170,6 @@ class FakeSky:
 
     def api_cancel(self, _requests: Any) -> None:
         self.calls.append("take back")
-
-    def enabled_clouds(self) -> tuple[str, ...]:
-        return self.enabled
 
     def queue(self, name: str) -> list[int]:
         (jobs,) = [one.jobs for one in self.clusters if one.name == name and one.ended is None]

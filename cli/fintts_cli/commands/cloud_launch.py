@@ -91,6 +91,7 @@ def launch(
     if found.settings.infra != LOCAL:
         refuse_what_cannot_end_well(found.settings, ready.store.url)
     place = wiring.infra_of(found.settings.infra)
+    place.check(ready.render())
     _confirm(terminal, yes=yes)
     try:
         start(ready, place, wiring.open_journal(), terminal.say)

@@ -50,31 +50,18 @@ def check(
 
 
 def _check(terminal: "Terminal", store: "Store", *, read_data: bool) -> "StoreCheck":
+    from fintts_cli.store_probing import probe
     from fintts_cli.views.store_check import StoreCheck
     from fintts_store.survey import survey_store
 
     terminal.say(f"probing {store.url}")
-    outcomes = _probe(store)
+    outcomes = probe(store)
     if not _can_read(outcomes):
         return StoreCheck(store.url, outcomes, None, (), bytes_were_read=False)
     terminal.say("looking at every run")
     survey = survey_store(store)
     torn = _read_all(terminal, store, survey) if read_data else ()
     return StoreCheck(store.url, outcomes, survey, torn, bytes_were_read=read_data)
-
-
-def _probe(store: "Store") -> "list[Outcome]":
-    """Every kind of store has probes of its own."""
-    from fintts_store.directory import DirectoryStore
-    from fintts_store.probes import folder_as_it_was, probe_store
-    from fintts_store.s3 import S3Store
-
-    if isinstance(store, S3Store):
-        return probe_store(store, store.probes)
-    if isinstance(store, DirectoryStore):
-        with folder_as_it_was(store.root):
-            return probe_store(store)
-    return probe_store(store)
 
 
 def _can_read(outcomes: "list[Outcome]") -> bool:

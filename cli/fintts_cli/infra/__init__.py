@@ -109,6 +109,14 @@ class Infra(Protocol):
         """As `--infra` has it."""
         ...
 
+    def check(self, task_yaml: str) -> None:
+        """Whether such an instance can be asked for from here, before anything is done for it.
+
+        Raises CloudError: no cloud may be used, or none has such an instance at that rate;
+        UsageProblem: there is no cloud of that name.
+        """
+        ...
+
     def launch(self, run: str, task_yaml: str) -> None:
         """Returns when the instance is accepted and lives on without this process.
 

@@ -66,6 +66,9 @@ class LocalInfra:
     def name(self) -> str:
         return LOCAL
 
+    def check(self, task_yaml: str) -> None:
+        """This machine is there."""
+
     def launch(self, run: str, task_yaml: str) -> None:
         begun = False
         try:

@@ -27,7 +27,13 @@ from fintts_cli.infra.sky_record import (
     read_record,
     write_record,
 )
-from fintts_cli.infra.sky_session import ANSI, in_a_sentence, sky_session
+from fintts_cli.infra.sky_session import (
+    ANSI,
+    in_a_sentence,
+    refuse_unknown_cloud,
+    require_offer,
+    sky_session,
+)
 from fintts_store.durable import write_file
 from fintts_store.layout import check_run_name
 
@@ -81,6 +87,17 @@ class SkyInfra:
     @property
     def name(self) -> str:
         return self._name
+
+    def check(self, task_yaml: str) -> None:
+        log = self._root / LOG_FILE
+        with self._session(log) as sky:
+            refuse_unknown_cloud(sky, self._name.partition("/")[0].lower().strip("*"))
+            try:
+                task = sky.Task.from_yaml_str(task_yaml)
+                task.workdir = None  # which is not there yet
+                require_offer(sky, task)
+            except Exception as error:
+                raise in_a_sentence(error, log) from error
 
     def launch(self, run: str, task_yaml: str) -> None:
         state = self.state(run)

@@ -11,7 +11,7 @@ from fintts_cli.infra.sky_aws import AWS, list_labelled, terminate
 from fintts_cli.infra.sky_cluster import Cluster
 from fintts_cli.infra.sky_job import ManagedJob, live_jobs
 from fintts_cli.infra.sky_record import SkyRecord, place, run_of
-from fintts_cli.infra.sky_session import in_a_sentence, pending_launches
+from fintts_cli.infra.sky_session import enabled_clouds, in_a_sentence, pending_launches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def take_census(sky: Any, log: Path) -> Census:
             return []
 
     known = [*ask("SkyPilot", _clusters), *ask("SkyPilot's list of jobs", live_jobs)]
-    clouds = _enabled(sky)
+    clouds = enabled_clouds(sky)
     in_aws = ask("AWS", list_labelled) if AWS in clouds else []
     strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
     unread = sorted(clouds - OWN_MACHINES - {AWS})
@@ -81,11 +81,6 @@ def _clusters(sky: Any) -> list[Sighting]:
 
 def _being_launched(sky: Any) -> set[str]:
     return {request.cluster_name for request in pending_launches(sky)}
-
-
-def _enabled(sky: Any) -> set[str]:
-    """The clouds that SkyPilot may use, in `--infra`'s words."""
-    return {str(cloud).lower() for cloud in sky.get(sky.enabled_clouds())}
 
 
 def _is_known(one: Sighting, in_cloud: Sequence[Sighting], known: Sequence[Sighting]) -> bool:

@@ -17,7 +17,13 @@ from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky_cluster import remove_cluster
 from fintts_cli.infra.sky_record import PREFIX, place, run_of_job
-from fintts_cli.infra.sky_session import await_request, first_sentence, sky_session, take_back
+from fintts_cli.infra.sky_session import (
+    await_request,
+    first_sentence,
+    require_offer,
+    sky_session,
+    take_back,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,9 +68,7 @@ class ManagedJob:
         An offer that does not exist is refused at once; one that has no capacity is waited for.
         """
         refuse_hired_controller(sky)
-        plan = sky.Dag()
-        plan.add(task)
-        sky.get(sky.optimize(plan))
+        require_offer(sky, task)
         await_request(sky, sky.jobs.launch(task, name=record.job))
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:

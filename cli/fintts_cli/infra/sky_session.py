@@ -5,13 +5,14 @@ Its server, a process on this machine unless the user has one elsewhere, asks th
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fintts_cli.errors import CloudError
+from fintts_cli.errors import CliError, CloudError, UsageProblem
 from fintts_store.durable import make_directories
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+SENTENCE_END = re.compile(r"(?<=[.!:])\s|\n\s*(?=[A-Z])")
+NOT_ENABLED = re.compile(r"requires (\w+) which is not enabled")
 LAUNCH = re.compile(r"(^|\.)launch$")
 """what SkyPilot's server calls a request for an instance: sky.launch, sky.jobs.launch"""
 
@@ -52,6 +55,28 @@ def await_request(sky: Any, request: Any) -> None:
         raise
 
 
+def enabled_clouds(sky: Any) -> set[str]:
+    """Those that SkyPilot's last check found to be usable, in `--infra`'s words."""
+    # Some of the SDK is not in the package's own namespace.
+    return {str(cloud).lower() for cloud in sky.get(sky.client.sdk.enabled_clouds())}
+
+
+def refuse_unknown_cloud(sky: Any, cloud: str) -> None:
+    """Raises UsageProblem where SkyPilot knows no cloud of this name."""
+    known = sorted(sky.utils.registry.CLOUD_REGISTRY)
+    if cloud and cloud not in known:
+        near = difflib.get_close_matches(cloud, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}"
+        raise UsageProblem(f"SkyPilot knows no cloud {cloud}", hint)
+
+
+def require_offer(sky: Any, task: Any) -> None:
+    """Passes on what SkyPilot raises where no cloud that it may use has such an instance."""
+    plan = sky.Dag()
+    plan.add(task)
+    sky.get(sky.optimize(plan))
+
+
 def pending_launches(sky: Any, cluster: str | None = None) -> list[Any]:
     """The requests for an instance that SkyPilot's server has accepted and not finished; for that
     cluster, or all."""
@@ -75,12 +100,19 @@ def take_back(sky: Any, cluster: str | None = None, *, of: str = "") -> None:
         sky.get(sky.api_cancel(ours))
 
 
-def in_a_sentence(error: Exception, log: Path) -> CloudError:
+def in_a_sentence(error: Exception, log: Path) -> CliError:
     """SkyPilot's error; `log` is where the user finds the rest."""
-    if isinstance(error, CloudError):
+    if isinstance(error, CliError):
         return error
     sentence = first_sentence(str(error)) or type(error).__name__
     kind = type(error).__name__
+    disabled = NOT_ENABLED.search(sentence)
+    if disabled is not None:
+        cloud = disabled[1].lower()
+        return CloudError(
+            f"SkyPilot may not use {cloud}",
+            f"`sky check {cloud}` says what is missing; --infra takes another cloud",
+        )
     if kind == "ResourcesUnavailableError":
         return CloudError(
             f"no cloud has such an instance at this price now: {sentence}",
@@ -94,6 +126,7 @@ def in_a_sentence(error: Exception, log: Path) -> CloudError:
 
 
 def first_sentence(text: str) -> str:
-    """Without colours and line breaks, and without its full stop."""
-    words = " ".join(ANSI.sub("", text).split())
-    return re.split(r"(?<=[.!:]) ", words)[0].rstrip(".:")
+    """Without colours and line breaks, and without its full stop. A line that begins with a
+    capital letter begins a sentence: SkyPilot ends few lines with a full stop."""
+    plain = ANSI.sub("", text).strip()
+    return " ".join(SENTENCE_END.split(plain)[0].split()).rstrip(".:")

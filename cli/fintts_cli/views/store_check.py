@@ -21,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_cli.views.outcomes import outcome_documents, outcome_lines
 from fintts_cli.views.units import counted, size
 from fintts_store.errors import StoreUnsound
 from fintts_store.layout import checkpoint_prefix
@@ -75,7 +76,7 @@ class StoreCheck:
             "store": self.url,
             "ok": self.is_ok,
             "read_data": self.bytes_were_read,
-            "probes": [_probe(outcome) for outcome in self.outcomes],
+            "probes": outcome_documents(self.outcomes),
             "runs": runs,
             "faults": [_fault(fault) for fault in self.faults],
         }
@@ -99,16 +100,6 @@ class StoreCheck:
         raise StoreUnsound(f"{self.url}: {', '.join(parts)}", "the lines above say what and where")
 
 
-def _probe(outcome: Outcome) -> dict[str, object]:
-    answer = outcome.answer
-    return {
-        "name": outcome.name,
-        "verdict": str(answer.verdict),
-        "sentence": answer.sentence,
-        "hint": answer.hint,
-    }
-
-
 def _fault(fault: Fault) -> dict[str, object]:
     return {
         "kind": str(fault.kind),
@@ -122,24 +113,12 @@ def _fault(fault: Fault) -> dict[str, object]:
 
 def render_check(check: StoreCheck) -> str:
     """One line a probe, then what lies there, then one line for each thing that is not right."""
-    lines = [check.url, *_probe_lines(check.outcomes)]
+    lines = [check.url, *outcome_lines(check.outcomes)]
     if check.survey is not None:
         lines += ["", _summary(check, check.survey)]
     kinds = max((len(fault.kind) for fault in check.faults), default=0)
     lines += [f"  {fault.kind:{kinds}}  {fault.place}: {fault.sentence}" for fault in check.faults]
     return "\n".join(lines)
-
-
-def _probe_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    names = max(len(outcome.name) for outcome in outcomes)
-    verdicts = max(len(outcome.answer.verdict) for outcome in outcomes)
-    lines: list[str] = []
-    for outcome in outcomes:
-        answer = outcome.answer
-        line = f"  {outcome.name:{names}}  {answer.verdict:{verdicts}}  {answer.sentence}"
-        lines.append(line.rstrip())
-    hints = dict.fromkeys(one.answer.hint for one in outcomes if one.answer.hint)
-    return [*lines, *(f"hint: {hint}" for hint in hints)]
 
 
 def _summary(check: StoreCheck, survey: StoreSurvey) -> str:

@@ -1,0 +1,87 @@
+"""`fintts doctor`: what is missing here, each with its mend."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import (
+    Budget,
+    Gpus,
+    HourlyRate,
+    Infra,
+    Json,
+    Quiet,
+    S3EndpointUrl,
+    Spot,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from fintts_cli.settings import ReadSettings
+    from fintts_cli.terminal import Terminal
+    from fintts_store.probes import Outcome
+
+
+def doctor(
+    show_settings: Annotated[
+        bool,
+        typer.Option("--config", help="Show each setting and where it comes from instead."),
+    ] = False,
+    gpus: Gpus = None,
+    infra: Infra = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    spot: Spot = None,
+    budget: Budget = None,
+    hourly_rate: HourlyRate = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what is missing here: data, base model, store, disk, GPU or clouds; each with its mend.
+
+    Ends with 1 when `fintts cloud launch` with these options would fail. Nothing is uploaded and
+    nothing rented; the store is written to for a moment. FINTTS_CONFIG names another project file.
+    """
+    from fintts_cli import wiring
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.doctor import render_settings, settings_document
+
+    terminal = Terminal(json=json, quiet=quiet)
+    options: dict[str, object] = {
+        "gpus": gpus,
+        "infra": infra,
+        "store": store,
+        "s3_endpoint_url": s3_endpoint_url,
+        "spot": spot,
+        "budget_usd": budget,
+        "hourly_rate_usd": hourly_rate,
+    }
+    found = wiring.read_sources(terminal, options, None)
+    if not show_settings:
+        _examine(terminal, wiring.with_base_model(terminal, found, may_download=False))
+    elif json:
+        terminal.document(settings_document(found))
+    else:
+        terminal.data(render_settings(found))
+
+
+def _examine(terminal: "Terminal", found: "ReadSettings") -> None:
+    """Shows each finding as soon as it is known: some take seconds."""
+    from datetime import UTC, datetime
+
+    from fintts_cli.doctor import LONGEST_NAME, Doctor, refuse
+    from fintts_cli.views.doctor import examination_document
+    from fintts_cli.views.outcomes import hint_lines, outcome_line
+    from fintts_store.probes import Verdict
+
+    outcomes: list[Outcome] = []
+    verdicts = max(map(len, Verdict))
+    for outcome in Doctor(found, datetime.now(UTC)).examine():
+        outcomes.append(outcome)
+        if not terminal.json:
+            terminal.data(outcome_line(outcome, LONGEST_NAME, verdicts))
+    if terminal.json:
+        terminal.document(examination_document(outcomes))
+    else:
+        terminal.data("\n".join(hint_lines(outcomes)))
+    refuse(outcomes)

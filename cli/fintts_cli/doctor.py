@@ -1,0 +1,258 @@
+"""Whether a launch would begin from here, one thing after the other, each with its mend."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_cli import wiring
+from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
+from fintts_cli.estimating import estimate_run
+from fintts_cli.hub import HubModel
+from fintts_cli.offers import find_offers, wanted_by
+from fintts_cli.run_forecast import LOCAL
+from fintts_cli.views.units import counted, dollars, size
+from fintts_cost import __version__
+from fintts_cost.bill import Price
+from fintts_cost.errors import CostError
+from fintts_store.errors import StoreError
+from fintts_store.probes import Answer, Outcome, Verdict
+from fintts_trainer.errors import TrainerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from fintts_cli.settings import ReadSettings
+
+    Probe = Callable[[], Answer]
+
+TRAINER_MODULES = ("torch", "transformers", "peft", "accelerate", "tiktoken", "tokenizers")
+LONGEST_NAME = len("base model")
+"""of what is looked at"""
+PLACES_ASKED = 8
+"""for their quota, the cheapest first"""
+FREE = Price(Decimal(0), "none")
+"""for what an estimate knows beside the money"""
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """Looks at what these settings need.
+
+    Args:
+        found: the settings of the launch that is meant.
+        now: aware and UTC.
+    """
+
+    found: ReadSettings
+    now: datetime
+
+    def examine(self) -> Iterator[Outcome]:
+        """What was looked at, each as soon as it is known; a launch is tried where nothing else
+        has failed. Nothing is uploaded, and nothing rented."""
+        is_sound = True
+        for name, probe in self._probes():
+            outcome = Outcome(name, _answer(probe))
+            is_sound &= outcome.answer.verdict != Verdict.FAILED
+            yield outcome
+        if is_sound:
+            yield Outcome("launch", _answer(self._launch))
+        else:
+            yield Outcome("launch", Answer(Verdict.NOT_PROBED, "mend what failed first"))
+
+    def _probes(self) -> list[tuple[str, Probe]]:
+        here = [("trainer", _trainer), ("GPU", _gpu)]
+        rented = [("SkyPilot", _skypilot), ("clouds", self._clouds), ("quota", self._quota)]
+        is_local = self.found.settings.infra == LOCAL
+        return [
+            ("fintts", _fintts),
+            ("data", self._data),
+            ("base model", self._base_model),
+            ("store", self._store),
+            ("disk", self._disk),
+            *(here if is_local else rented),
+        ]
+
+    def _data(self) -> Answer:
+        from fintts_trainer.data_check import check_folder
+
+        folder = self.found.settings.data
+        if folder is None:
+            raise ConfigError("data is not set", "`fintts init --data DIR` writes a configuration")
+        report = check_folder(folder, None)
+        report.refuse_problems()
+        said = f"{counted(len(report.utterances), 'utterance')} in {folder}"
+        if not report.warnings:
+            return Answer(sentence=said)
+        odd = f"{said}; {counted(len(report.warnings), 'thing')} looks odd"
+        return Answer(Verdict.WARNING, odd, "`fintts data check` lists all")
+
+    def _base_model(self) -> Answer:
+        from fintts_cli.base_model_check import check_base_model
+
+        model = self.found.settings.base_model
+        if model is None:
+            raise ConfigError("base_model is not set", "`fintts init` writes a configuration")
+        if isinstance(model, HubModel):
+            return Answer(
+                Verdict.WARNING, f"{model} is not on this machine yet", "a launch downloads it"
+            )
+        check_base_model(model)
+        return Answer(sentence=str(model))
+
+    def _store(self) -> Answer:
+        from fintts_cli.store_probing import probe
+
+        store = wiring.open_runs(self.found.settings)
+        outcomes = probe(store)
+        for outcome in outcomes:
+            if outcome.answer.verdict == Verdict.FAILED:
+                raise CheckFailed(
+                    f"{store.url}: {outcome.name}: {outcome.answer.sentence}",
+                    outcome.answer.hint or "`fintts store check` tells all",
+                )
+        for one in outcomes:
+            if one.answer.verdict == Verdict.WARNING:
+                odd = f"{store.url}: {one.answer.sentence}"
+                return Answer(Verdict.WARNING, odd, one.answer.hint)
+        return Answer(sentence=f"{store.url}: {counted(len(outcomes), 'probe')}")
+
+    def _disk(self) -> Answer:
+        """A run on this machine copies data and base model into its store, and writes checkpoints;
+        of one elsewhere this machine keeps next to nothing."""
+        folder = _nearest(wiring.state_directory())
+        free_bytes = shutil.disk_usage(folder).free
+        said = f"{size(free_bytes)} free in {folder}"
+        if self.found.settings.infra != LOCAL:
+            return Answer(sentence=said)
+        needed_bytes = self._bytes_here()
+        said = f"{said}, about {size(needed_bytes)} needed"
+        if free_bytes < needed_bytes:
+            raise CheckFailed(said, "make room, or let FINTTS_STATE_DIR name another disk")
+        return Answer(sentence=said)
+
+    def _bytes_here(self) -> int:
+        settings = self.found.settings
+        folders = (settings.data, settings.base_model)
+        inputs = sum(_folder_bytes(folder) for folder in folders if isinstance(folder, Path))
+        return inputs + estimate_run(self.found, FREE).estimate.storage.bytes_at_peak
+
+    def _clouds(self) -> Answer:
+        from fintts_cli.infra.sky_clouds import check_clouds
+
+        cloud = (self.found.settings.infra or "").partition("/")[0].lower() or None
+        clouds = check_clouds(cloud, _sky_log())
+        if not clouds:
+            raise CloudError(
+                f"SkyPilot may not use {cloud or 'any cloud'}",
+                f"`sky check {cloud or ''}".rstrip() + "` says what is missing",
+            )
+        return Answer(sentence=", ".join(clouds))
+
+    def _quota(self) -> Answer:
+        """What a cloud allows this account; where it does not tell, nothing is held against it."""
+        from fintts_cli.infra.sky_clouds import without_quota
+
+        settings = self.found.settings
+        try:
+            asked = self._places()
+            none = without_quota(asked, _sky_log(), spot=settings.spot)
+        except CliError as error:
+            return Answer(Verdict.NOT_PROBED, error.message)
+        if not none:
+            return Answer(sentence=f"{counted(len(asked), 'place')} asked")
+        said = f"the cloud allows this account no {settings.gpus} in {', '.join(none)}"
+        hint = "ask the cloud for quota, which may take days; or take another --infra"
+        return Answer(Verdict.FAILED if len(none) == len(asked) else Verdict.WARNING, said, hint)
+
+    def _places(self) -> list[tuple[str, str]]:
+        """Where the run may go, the cheapest first: infra and instance type."""
+        settings = self.found.settings
+        market = find_offers(wiring.offer_source(), wanted_by(settings, spot=settings.spot))
+        offers = [offer for offer in market.offers if offer.may_be_chosen and offer.region]
+        places = [(f"{one.cloud}/{one.region}", one.instance_type) for one in offers]
+        return list(dict.fromkeys(places))[:PLACES_ASKED]
+
+    def _launch(self) -> Answer:
+        """All that `fintts cloud launch` looks at before it asks."""
+        from fintts_cli.launching import prepare
+        from fintts_cli.renting import refuse_what_cannot_end_well
+
+        settings = self.found.settings
+        if isinstance(settings.base_model, HubModel):
+            return Answer(Verdict.NOT_PROBED, "the base model is not on this machine yet")
+        ready = prepare(self.found, self.now)
+        if settings.infra != LOCAL:
+            refuse_what_cannot_end_well(settings, ready.store.url)
+        wiring.infra_of(settings.infra).check(ready.render())
+        cost = dollars(ready.plan.estimate.expected.cost_usd)
+        return Answer(sentence=f"{ready.run} on {ready.where}, for {cost} or so")
+
+
+def refuse(outcomes: list[Outcome]) -> None:
+    """Raises CheckFailed if a launch would fail."""
+    failed = sum(one.answer.verdict == Verdict.FAILED for one in outcomes)
+    if failed:
+        raise CheckFailed(
+            f"{counted(failed, 'thing')} would keep a launch from beginning",
+            "the lines above say what, and how to mend it",
+        )
+
+
+def _answer(probe: Probe) -> Answer:
+    try:
+        return probe()
+    except (CliError, CostError, StoreError, TrainerError) as error:
+        return Answer(Verdict.FAILED, error.message, error.hint)
+
+
+def _fintts() -> Answer:
+    return Answer(sentence=f"{__version__}, Python {platform.python_version()}")
+
+
+def _trainer() -> Answer:
+    missing = [name for name in TRAINER_MODULES if find_spec(name) is None]
+    if missing:
+        raise CheckFailed(f"{', '.join(missing)} not installed", "pip install 'fintts[trainer]'")
+    return Answer()
+
+
+def _gpu() -> Answer:
+    """As NVIDIA's own program lists them: asking torch would take seconds."""
+    program = shutil.which("nvidia-smi")
+    asked = [str(program), "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=False) if program else None
+    if listed is None or listed.returncode != 0 or not listed.stdout.strip():
+        return Answer(Verdict.WARNING, "none here: this machine's CPU trains, many times slower")
+    return Answer(sentence="; ".join(listed.stdout.strip().splitlines()))
+
+
+def _skypilot() -> Answer:
+    from fintts_cli.infra.sky_clouds import describe_installation, other_version
+
+    said, tried = describe_installation(), other_version()
+    if tried is not None:
+        return Answer(Verdict.WARNING, f"{said}, not {tried}", f"pip install skypilot=={tried}")
+    return Answer(sentence=said)
+
+
+def _sky_log() -> Path:
+    from fintts_cli.infra.sky import LOG_FILE
+
+    return wiring.state_directory() / "sky" / LOG_FILE
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the first one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())

@@ -1,0 +1,23 @@
+"""Every kind of store has probes of its own, beside those of all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_store.directory import DirectoryStore
+from fintts_store.probes import folder_as_it_was, probe_store
+from fintts_store.s3 import S3Store
+
+if TYPE_CHECKING:
+    from fintts_store.probes import Outcome
+    from fintts_store.store import Store
+
+
+def probe(store: Store) -> list[Outcome]:
+    """Tries all that runs need of a store, and leaves it as it was."""
+    if isinstance(store, S3Store):
+        return probe_store(store, store.probes)
+    if isinstance(store, DirectoryStore):
+        with folder_as_it_was(store.root):
+            return probe_store(store)
+    return probe_store(store)

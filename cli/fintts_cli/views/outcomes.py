@@ -1,0 +1,43 @@
+"""What was looked at and how it is: one line each, or one object each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fintts_store.probes import Outcome
+
+
+def outcome_documents(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
+    """[{name, verdict, sentence, hint}]; `verdict` is ok, warning, failed or not probed."""
+    return [
+        {
+            "name": outcome.name,
+            "verdict": str(outcome.answer.verdict),
+            "sentence": outcome.answer.sentence,
+            "hint": outcome.answer.hint,
+        }
+        for outcome in outcomes
+    ]
+
+
+def outcome_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """A line each, then what to do."""
+    names = max(len(outcome.name) for outcome in outcomes)
+    verdicts = max(len(outcome.answer.verdict) for outcome in outcomes)
+    lines = [outcome_line(outcome, names, verdicts) for outcome in outcomes]
+    return [*lines, *hint_lines(outcomes)]
+
+
+def outcome_line(outcome: Outcome, names: int, verdicts: int) -> str:
+    """One, in columns that are so wide."""
+    answer = outcome.answer
+    return f"  {outcome.name:{names}}  {answer.verdict:{verdicts}}  {answer.sentence}".rstrip()
+
+
+def hint_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """What to do, each said once."""
+    hints = dict.fromkeys(one.answer.hint for one in outcomes if one.answer.hint)
+    return [f"hint: {hint}" for hint in hints]
