@@ -141,27 +141,11 @@ def test_a_cluster_is_removed_through_skypilot(
     assert record.is_gone
 
 
-@pytest.mark.parametrize(
-    ("status", "ever_up", "jobs", "is_cut_off"),
-    [
-        ("UP", True, [1], False),
-        ("UP", True, [], True),
-        ("UP", True, None, False),  # it cannot be asked now
-        ("INIT", False, None, True),
-        ("INIT", True, None, False),  # it was up, and may be so again
-    ],
-)
+@pytest.mark.parametrize(("autostop", "is_cut_off"), [(1, False), (-1, True)])
 def test_a_launch_that_was_cut_off_is_told_from_one_at_work(
-    sky: FakeSky,
-    infra: SkyInfra,
-    status: str,
-    ever_up: bool,
-    jobs: list[int] | None,
-    is_cut_off: bool,
+    sky: FakeSky, infra: SkyInfra, autostop: int, is_cut_off: bool
 ) -> None:
-    sky.clusters.append(
-        Cluster("fintts-mine", NOON.timestamp(), status=status, cluster_ever_up=ever_up, jobs=jobs)
-    )
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp(), autostop=autostop))
     assert infra.census().sightings[0].is_cut_off == is_cut_off
     sky.accepted_meanwhile.append(Request("1", "sky.launch", "fintts-mine"))
     assert not infra.census().sightings[0].is_cut_off

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli_project import write_project
-from fintts_cli import wiring
+from fintts_cli import reaping, wiring
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
@@ -26,7 +26,7 @@ from fintts_store.records import StopReason
 from fintts_store.runs import create_run, read_result, write_result_once, write_status
 from run_samples import record, result, status
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEADLINE = NOW + HOUR
 
@@ -48,6 +48,13 @@ class Clouds:
             raise CloudError(f"{sighting.where} could not be removed, and may be billing")
         self.removed.append(sighting.where)
         self.sightings.remove(sighting)
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is NOW, however long ago this file was read."""
+    look = reaping.look_everywhere
+    monkeypatch.setattr(reaping, "look_everywhere", lambda store, _now: look(store, NOW))
 
 
 @pytest.fixture
@@ -189,7 +196,7 @@ def test_orphans_are_removed_and_the_rest_is_left_alone(
     assert clouds.removed == ["fintts-late"]
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert "2 h 00 min" in lines["late"]
-    assert "$2.4" in lines["late"]
+    assert "$2.40" in lines["late"]
     assert lines["late"].endswith("orphan: past its deadline")
     assert lines["fine"].endswith("kept: at work")
     assert "doubtful: asked for elsewhere" in lines["strange"]
@@ -205,7 +212,7 @@ def test_a_run_whose_instance_is_reaped_gets_its_last_word(
     write_status(store, status(run="mine", deadline_at=NOW - HOUR))
     clouds.sightings.append(seen(deadline_at=NOW - HOUR))
     (one,) = instances("--yes")
-    assert (one["removed"], one["cost_usd"]) == (True, pytest.approx(2.4, abs=0.05))
+    assert (one["removed"], one["cost_usd"]) == (True, 2.4)
     last = read_result(store, "mine")
     assert last is not None
     assert last.stop_reason == StopReason.DEADLINE

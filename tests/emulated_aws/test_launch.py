@@ -82,15 +82,3 @@ def test_a_run_outlives_the_idle_time_and_down_leaves_nothing(
     assert down.returncode == 0, down.stderr
     assert billed(emulated_aws) == []
     assert laptop.fintts("cloud", "down", "downed").returncode == 0, "twice is once"
-
-
-def test_an_offer_that_does_not_exist_is_one_sentence(
-    emulated_aws: EmulatedAws, tmp_path: Path
-) -> None:
-    laptop = Laptop(emulated_aws, tmp_path / "project", "refused")
-    refused = laptop.fintts("cloud", "launch", "--name", "refused", "--yes", "--hourly-rate", "1")
-    assert refused.returncode == 4, refused.stderr
-    assert "no cloud has such an instance at this price now" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert billed(emulated_aws) == []
-    assert laptop.document("cloud", "ps") == []

@@ -61,10 +61,8 @@ class Cluster:
     labels: dict[str, str] | None = None
     cloud: str = "AWS"
     region: str = "us-east-1"
-    status: str = "UP"
-    cluster_ever_up: bool = True
-    jobs: list[int] | None = field(default_factory=lambda: [1])
-    """None: it cannot be asked"""
+    autostop: int = 1
+    """minutes; -1: none was set"""
 
     @property
     def launched_at(self) -> int:
@@ -138,7 +136,6 @@ class FakeSky:
         mode = SimpleNamespace(is_jobs_consolidation_mode=lambda: self.watches_itself)
         self.utils = SimpleNamespace(controller_utils=mode, registry=registry)
         self.exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
-        self.ClusterStatus = SimpleNamespace(UP="UP")
         self.StatusRefreshMode = SimpleNamespace(FORCE="force")
         self.adaptors = SimpleNamespace(aws=SimpleNamespace(client=aws_client))
         self.Task = SimpleNamespace(from_yaml_str=self._read)
@@ -170,12 +167,6 @@ class FakeSky:
 
     def api_cancel(self, _requests: Any) -> None:
         self.calls.append("take back")
-
-    def queue(self, name: str) -> list[int]:
-        (jobs,) = [one.jobs for one in self.clusters if one.name == name and one.ended is None]
-        if jobs is None:
-            raise RuntimeError("ssh: connection refused")
-        return jobs
 
     def status(self, *, refresh: str) -> list[Cluster]:
         """Those of managed jobs are not among them."""

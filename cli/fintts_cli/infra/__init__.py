@@ -87,7 +87,7 @@ class Sighting:
     deadline_at: datetime | None = None
     """as the label says, to the second; None where there is none"""
     is_cut_off: bool = False
-    """whether its launch was, so that it has no job, and nobody goes on with it"""
+    """whether its launch was, so that nothing would end it, and nobody goes on with it"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,11 @@ def remove_sighting(sky: Any, sighting: Sighting) -> None:
 
 
 def _clusters(sky: Any) -> list[Sighting]:
-    """Those that are live; each one's cloud is asked whether it still is."""
+    """Those that are live; each one's cloud is asked whether it still is.
+
+    A launch sets the autodown last, before it gives the cluster its job: without it nothing would
+    end the instance.
+    """
     launching = _being_launched(sky)
     found: list[Any] = sky.get(sky.status(refresh=sky.StatusRefreshMode.FORCE))
     launching |= _being_launched(sky)  # also what has begun meanwhile
@@ -72,7 +76,7 @@ def _clusters(sky: Any) -> list[Sighting]:
             infra=place(cluster.cloud, cluster.region),
             created_at=datetime.fromtimestamp(cluster.launched_at, UTC),
             deadline_at=deadline_of(cluster.labels),
-            is_cut_off=cluster.name not in launching and not Cluster.may_have_job(sky, cluster),
+            is_cut_off=cluster.autostop < 0 and cluster.name not in launching,
         )
         for cluster in found
         if (run := run_of(cluster.name)) is not None

@@ -56,17 +56,6 @@ class Cluster:
         return record
 
     @staticmethod
-    def may_have_job(sky: Any, cluster: Any) -> bool:
-        """Whether that entry of SkyPilot's has, or had, anything to do: it counts as such where
-        it cannot be asked, for its network may be away for a while."""
-        if cluster.status != sky.ClusterStatus.UP:
-            return bool(cluster.cluster_ever_up)
-        try:
-            return bool(sky.get(sky.queue(cluster.name)))
-        except Exception:  # SSH fails in many ways
-            return True
-
-    @staticmethod
     def _cluster(sky: Any, name: str) -> Any:
         """SkyPilot's entry, or None; AUTO asks the cloud where a cluster may have gone unaided."""
         try:

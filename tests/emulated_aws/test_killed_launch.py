@@ -1,0 +1,89 @@
+"""`fintts cloud launch` is killed at any moment, alone or with the laptop: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from a_laptop import Laptop, billed
+from rig.cloud import EmulatedAws
+from rig.timeline import Timeline
+from waiting import wait_until
+
+KILLS = int(os.environ.get("LAUNCH_KILLS", "10"))
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600 + 120 * KILLS)]
+
+LONGEST_SECONDS = 60.0
+"""A launch took 35 to 55 s on this machine: the last moments come after its end."""
+
+
+def moments(chance: random.Random) -> list[float]:
+    """Seconds after a launch's first call: one in each part of its life."""
+    part = LONGEST_SECONDS / KILLS
+    return [number * part + chance.uniform(0, part) for number in range(KILLS)]
+
+
+def kill_after(launching: subprocess.Popen[str], seconds: float) -> None:
+    try:
+        launching.wait(seconds)
+    except subprocess.TimeoutExpired:
+        launching.send_signal(signal.SIGKILL)
+    launching.wait()
+
+
+def asked_for(laptop: Laptop) -> set[str]:
+    """Runs in the journal."""
+    return {path.stem for path in (laptop.folder / "state" / "journal").glob("*.json")}
+
+
+def reap(laptop: Laptop) -> list[dict[str, Any]]:
+    done = laptop.fintts("cloud", "reap", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)["instances"]
+    return found
+
+
+def test_no_instance_is_lost_when_a_launch_is_killed(
+    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
+) -> None:
+    laptop = Laptop(emulated_aws, tmp_path / "project", "killed")
+    laptop.find_clouds()
+    seed = random.randrange(10**6)
+    for number, moment in enumerate(moments(random.Random(seed))):
+        run = f"killed-{number}"
+        launching = laptop.begin("cloud", "launch", "--name", run, "--yes", "--detach")
+        kill_after(launching, moment)
+        with_laptop = number % 2 == 1
+        if with_laptop:
+            emulated_aws.shut_laptop()
+        what = "laptop" if with_laptop else "terminal"
+        timeline.mark(f"{run}, {what} killed after {moment:.0f} s (seed {seed})")
+        known = asked_for(laptop)
+        strangers = [
+            one for one in emulated_aws.instances() if one.tags.get("fintts-run") not in known
+        ]
+        assert not [one for one in strangers if "fintts-run" in one.tags], known
+
+    seen: dict[str, dict[str, Any]] = {}
+
+    def nothing_is_left() -> bool:
+        for one in reap(laptop):
+            assert one["verdict"] in ("kept", "orphan"), one
+            seen[f"{one['where']} {one['reason']}"] = one
+        return not billed(emulated_aws)
+
+    wait_until(nothing_is_left)
+    timeline.mark("nothing bills")
+    for what, one in seen.items():
+        timeline.mark(f"reap: {what}{', removed' if one['removed'] else ''}", time.time())
+    assert reap(laptop) == []
+    listed = laptop.document("cloud", "ps")
+    assert not [view for view in listed if view["instance_is_live"]], listed
