@@ -24,12 +24,14 @@ from fintts_cli.run_view import billed_seconds
 from fintts_store import layout
 from fintts_store.errors import StoreError
 from fintts_store.runs import read_status, withdraw_revision, write_result_once
+from fintts_store.s3_address import SCHEME, S3Address
+from fintts_store.s3_credentials import Grant, grant_for_run
 from fintts_templates import TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from fintts_cli.infra import Infra
@@ -126,6 +128,20 @@ class Launch:
             earlier_seconds=before.seconds_up_to_now if before and is_same_run else 0.0,
         )
 
+    def grant(self, reads: Sequence[str] = ()) -> Grant:
+        """What a rented instance reaches the store with; this machine has it already.
+
+        Args:
+            reads: keys and prefixes of the store that the run reads beside its own.
+
+        Raises:
+            StoreError: there is no such key, or none that lasts until the deadline.
+        """
+        if self.settings.infra == LOCAL or not self.store.url.startswith(f"{SCHEME}://"):
+            return Grant({})
+        address, now = S3Address.parse(self.store.url), datetime.now(UTC)
+        return grant_for_run(address, self.run, reads, self.plan.deadline_at, now)
+
     def to_json(self) -> dict[str, object]:
         """The document of `fintts cloud launch --json`."""
         plan = self.plan
@@ -187,28 +203,35 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
 
 
 def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:
+    secrets = launch.grant(inputs.keys).variables
     if launch.resumes is not None:
         run_start.refuse_other_inputs(launch.resumes, inputs)
-        _go_on(launch, launch.resumes, infra, journal)
+        _go_on(launch, launch.resumes, secrets, infra, journal)
         return
     now = datetime.now(UTC)
     run_start.begin(
         launch.store, launch.run, launch.config, inputs, launch.terms, now, bundle.digest
     )
     try:
-        ask_for_instance(launch, infra, journal)
+        ask_for_instance(launch, infra, journal, secrets)
     except BaseException:
         if not is_live(infra, launch.run):
             launch.store.delete(layout.run_json_key(launch.run))
         raise
 
 
-def _go_on(launch: Launch, record: RunRecord, infra: Infra, journal: Journal) -> None:
+def _go_on(
+    launch: Launch,
+    record: RunRecord,
+    secrets: Mapping[str, str],
+    infra: Infra,
+    journal: Journal,
+) -> None:
     store, now = launch.store, datetime.now(UTC)
     revision = run_start.revise(store, record, launch.config, launch.changes, now)
     ended = run_start.go_on(store, launch.run)
     try:
-        ask_for_instance(launch, infra, journal)
+        ask_for_instance(launch, infra, journal, secrets)
     except BaseException:
         if not is_live(infra, launch.run):
             if ended is not None:
@@ -224,7 +247,9 @@ def is_live(infra: Infra, run: str) -> bool:
     return state is not None and state.is_live
 
 
-def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
+def ask_for_instance(
+    launch: Launch, infra: Infra, journal: Journal, secrets: Mapping[str, str]
+) -> None:
     """The task, then the journal, then the instance.
 
     An infra leaves nothing of a launch that fails or is interrupted; the journal then says so, or
@@ -238,7 +263,7 @@ def ask_for_instance(launch: Launch, infra: Infra, journal: Journal) -> None:
     task, before = launch.render(), _earlier(launch, infra, journal)
     journal.write(launch.journal_entry(datetime.now(UTC), before))
     try:
-        infra.launch(launch.run, task)
+        infra.launch(launch.run, task, secrets)
     except BaseException:
         if before is not None:
             journal.write(before)

@@ -65,6 +65,12 @@ class Inputs:
     base_model: BaseModelRef
     initial_adapter: AdapterRef | None = None
 
+    @property
+    def keys(self) -> list[str]:
+        """Where they lie; prefixes end with `/`."""
+        adapter = [] if self.initial_adapter is None else [self.initial_adapter.prefix]
+        return [self.dataset.key, self.base_model.prefix, *adapter]
+
 
 def make_name(data: Path, today: date, token: str | None = None) -> str:
     """kalevala-20261123-a1b2, from the data folder; one called `data` is named by its parent."""

@@ -6,7 +6,8 @@ StoreError
 ├── StoreSlow            uploads take longer than the time between two checkpoints
 ├── OldCheckpointsStay   rotation removed nothing; what is kept is safe
 ├── StoreDenied          stays until somebody changes permissions or the address
-│   └── PermissionMissing    of one operation: others may be allowed
+│   ├── PermissionMissing    of one operation: others may be allowed
+│   └── KeyExpired           credentials that nobody can renew in this process
 ├── StoreUnsound         a check of the store found something wrong
 ├── InvalidKey           a key that no store takes
 ├── KeyNotFound          nothing lies under this key
@@ -58,6 +59,10 @@ class StoreDenied(StoreError):
 
 class PermissionMissing(StoreDenied):
     """The credentials, or the folder's permissions, do not allow this very operation."""
+
+
+class KeyExpired(StoreDenied):
+    """The credentials in this process's environment have ended: it can never write again."""
 
 
 class StoreUnsound(StoreError):

@@ -4,12 +4,19 @@ The only file that imports boto3, which takes a third of a second: it is importe
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.errors import (
+    KeyExists,
+    KeyNotFound,
+    PermissionMissing,
+    StoreError,
+    StoreUnreachable,
+)
 from fintts_store.os_errors import explained
 from fintts_store.s3_address import S3Address
 from fintts_store.s3_errors import explained_by_s3
@@ -101,7 +108,7 @@ class S3Store:
         failures = 0
         while True:
             try:
-                with explained_by_s3(self._address, key):
+                with self._missing_told(key), explained_by_s3(self._address, key):
                     # Only what is left, and only while it is the same object.
                     rest: dict[str, Any] = (
                         {"Range": f"bytes={read}-", "IfMatch": tag} if read else {}
@@ -170,6 +177,20 @@ class S3Store:
                     key = upload.get("Key", "").removeprefix(self._address.prefix)
                     found.append((key, upload.get("UploadId", "")))
         return found
+
+    @contextmanager
+    def _missing_told(self, key: str) -> Generator[None]:
+        """AWS refuses a missing object to those who may list a part of the bucket only: a listing
+        of that part tells it from one that may not be read."""
+        try:
+            yield
+        except PermissionMissing:
+            name = self._name(key)
+            with explained_by_s3(self._address):
+                found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=name, MaxKeys=1)
+            if any(item.get("Key") == name for item in found.get("Contents", [])):
+                raise
+            raise KeyNotFound(f"{self.url} has no {key}") from None
 
     def _abort(self, name: str, upload: str) -> None:
         try:

@@ -1,11 +1,13 @@
 """Turns what boto3 raises into sentences with a mend."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fintts_store.errors import (
     KeyExists,
+    KeyExpired,
     KeyNotFound,
     PermissionMissing,
     StoreDenied,
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload"}
 EXISTS = {"PreconditionFailed", "412"}
 FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity"}
-FORBIDDEN = "AccessDenied"
+FORBIDDEN, EXPIRED = "AccessDenied", "ExpiredToken"
+TOKEN = "AWS_SESSION_TOKEN"
+"""a temporary key in the environment stays what it was; one of a profile may be renewed"""
+AGAIN = "start the run again with a new key: it goes on from the newest committed checkpoint"
 NEEDED = (
     "s3:GetObject, PutObject, DeleteObject and AbortMultipartUpload on the prefix, and "
     "s3:ListBucket and ListBucketMultipartUploads on the bucket"
@@ -41,7 +46,7 @@ DENIED = {
         "{where} does not accept the secret key",
         "see that AWS_SECRET_ACCESS_KEY belongs to AWS_ACCESS_KEY_ID",
     ),
-    "ExpiredToken": (
+    EXPIRED: (
         "the credentials for {where} have expired",
         "sign in again (`aws sso login`), or set new ones",
     ),
@@ -94,6 +99,8 @@ def _explain_answer(error: "ClientError", address: S3Address, key: str) -> Store
     if code in DENIED:
         sentence, hint = DENIED[code]
         text = sentence.format(where=address.where, operation=error.operation_name)
+        if code == EXPIRED and TOKEN in os.environ:
+            return KeyExpired(text, AGAIN)
         return (PermissionMissing if code == FORBIDDEN else StoreDenied)(text, hint)
     if code in NOT_FOUND:
         return KeyNotFound(f"{address.url} has no {key}")

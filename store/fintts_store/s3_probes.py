@@ -41,7 +41,7 @@ class S3Probes:
             Probe("abort multipart", lambda: self._abort(ground), after="write"),
             Probe("clock", self._clock),
             Probe("lifecycle rule", self._lifecycle),
-            Probe("no more rights", self._reach),
+            Probe("no more rights", self.reach),
         )
 
     def _multipart(self, ground: Ground) -> Answer:
@@ -136,7 +136,7 @@ class S3Probes:
             raise
         return found["Rules"]
 
-    def _reach(self) -> Answer:
+    def reach(self) -> Answer:
         """A key that goes to an instance should open this store and nothing else."""
         try:
             with explained_by_s3(self._address):

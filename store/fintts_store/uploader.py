@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.errors import Fenced, OldCheckpointsStay, StoreError, StoreSlow
+from fintts_store.errors import Fenced, KeyExpired, OldCheckpointsStay, StoreError, StoreSlow
 from fintts_store.manifest import Manifest
 
 FIRST_PAUSE_SECONDS = 1.0
@@ -69,6 +69,7 @@ class Uploader:
 
         Raises:
             Fenced: a newer claim has taken the run over.
+            KeyExpired: nothing can be committed in this process any more.
         """
         with self._changed:
             if self._waiting and self._fatal is None:
@@ -95,6 +96,7 @@ class Uploader:
 
         Raises:
             Fenced: a newer claim has taken the run over.
+            KeyExpired: nothing can be committed in this process any more.
         """
         with self._changed:
             self._longest_pause_seconds = DRAINING_PAUSE_SECONDS
@@ -146,7 +148,7 @@ class Uploader:
             try:
                 self._before_commit()
                 manifest = self._committer.commit(*checkpoint)
-            except Fenced:
+            except (Fenced, KeyExpired):  # nothing can be saved any more: to go on only costs
                 raise
             except StoreError as error:
                 self._say(error)

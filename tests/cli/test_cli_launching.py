@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,14 +15,14 @@ from cli_project import write_project
 from fintts_cli import wiring
 from fintts_cli.ending import tear_down, what_goes_on
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra import Census, InstancePhase, InstanceState, Sighting, Span
+from fintts_cli.infra import NO_SECRETS, Census, InstancePhase, InstanceState, Sighting, Span
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start
 from fintts_cli.run_listing import look_at, look_at_all
 from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
 from fintts_store.directory import DirectoryStore
-from fintts_store.errors import StoreFull
+from fintts_store.errors import StoreDenied, StoreFull
 from fintts_store.layout import run_json_key
 from fintts_store.records import Phase, RunRecord
 from fintts_store.runs import (
@@ -38,6 +38,7 @@ from fintts_store.runs import (
 from fintts_store.store import Store
 from fintts_trainer.config import RunConfig
 from run_samples import result, status
+from s3_servers import SECRET, make_bucket
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
@@ -50,6 +51,7 @@ class ScriptedInfra:
     phase: InstancePhase = InstancePhase.GONE
     calls: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
+    secrets: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def name(self) -> str:
@@ -58,9 +60,10 @@ class ScriptedInfra:
     def check(self, task_yaml: str) -> None:
         self.calls.append("check")
 
-    def launch(self, run: str, task_yaml: str) -> None:
+    def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
         self.calls.append(f"launch {run}")
         self.tasks.append(task_yaml)
+        self.secrets = dict(secrets)
         if self.error is not None:
             raise self.error
 
@@ -107,8 +110,8 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
     store: DirectoryStore, project: Path
 ) -> None:
     class Looking(ScriptedInfra):
-        def launch(self, run: str, task_yaml: str) -> None:
-            super().launch(run, task_yaml)
+        def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
+            super().launch(run, task_yaml, secrets)
             entry = wiring.open_journal().read(run)
             assert entry is not None
             assert entry.created_at is None
@@ -508,3 +511,49 @@ def test_a_run_of_the_same_name_in_another_store_is_another_run(
     view = look_at(store, "mine", wiring.instance_of, now)
     assert tear_down(store, infra, wiring.open_journal(), view, now).stop_reason == "requested"
     assert infra.calls == [], "the instance is the other run's"
+
+
+def test_a_rented_instance_gets_a_key_for_its_run_alone(
+    project: Path, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is written down of the launch has none of it."""
+    make_bucket(moto_endpoint, "for-one-run")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)
+    rented: dict[str, object] = {
+        "infra": "aws",
+        "gpus": "H100:1",
+        "store": "s3://for-one-run/speech",
+    }
+    launch = ready(options=rented)
+    assert launch.grant().warning == ""
+    infra = ScriptedInfra()
+    begin(launch, infra)
+    token = infra.secrets["AWS_SESSION_TOKEN"]
+    assert infra.secrets["AWS_SECRET_ACCESS_KEY"] != SECRET
+    for folder in (wiring.state_directory(), project):
+        for path in folder.rglob("*"):
+            assert not path.is_file() or token.encode() not in path.read_bytes(), path
+    assert token not in infra.tasks[0]
+    record = read_run(launch.store, "mine")
+    assert launch.terms.deadline_at == record.deadline_at
+
+
+def test_a_run_on_this_machine_needs_no_key(store: DirectoryStore) -> None:
+    infra = ScriptedInfra()
+    begin(ready(), infra)
+    assert infra.secrets == {}
+
+
+def test_a_run_that_outlives_its_key_is_told_so_before_anything_is_written(
+    project: Path, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bucket(moto_endpoint, "too-long")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)
+    rented: dict[str, object] = {"infra": "aws", "gpus": "H100:1", "store": "s3://too-long/speech"}
+    launch = ready(options={**rented, "budget_usd": "100"})
+    with pytest.raises(StoreDenied, match="lasts 36 h at most"):
+        launch.grant()
+    with pytest.raises(StoreDenied, match="lasts 36 h at most"):
+        begin(launch, ScriptedInfra())
+    assert list_runs(launch.store) == []
+    assert wiring.open_journal().read("mine") is None

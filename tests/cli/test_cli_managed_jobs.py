@@ -36,10 +36,10 @@ class Laptop:
     def infra(self) -> SkyInfra:
         return SkyInfra("aws", self.folder / "state", self.sky.session)
 
-    def launch(self, run: str = "mine") -> Job:
+    def launch(self, run: str = "mine", **secrets: str) -> Job:
         resources = {"use_spot": True}
         task = {"resources": resources, "workdir": str(self.bundle), "run": "true"}
-        self.infra.launch(run, yaml.safe_dump(task))
+        self.infra.launch(run, yaml.safe_dump(task), secrets)
         return self.sky.managed_jobs[-1]
 
     def phase(self, run: str = "mine") -> InstancePhase:
@@ -51,6 +51,28 @@ class Laptop:
 @pytest.fixture
 def laptop(tmp_path: Path) -> Laptop:
     return Laptop(tmp_path, FakeSky())
+
+
+OWN_KEY = ("aws", "remote_identity")
+
+
+@pytest.mark.parametrize("chosen", [None, "my-role"])
+def test_secrets_go_to_the_task_and_this_machine_s_key_stays(
+    laptop: Laptop, chosen: str | None
+) -> None:
+    if chosen is not None:
+        laptop.sky.settings[OWN_KEY] = chosen
+    laptop.launch(AWS_SECRET_ACCESS_KEY="planted")
+    assert laptop.sky.tasks[-1].secrets == {"AWS_SECRET_ACCESS_KEY": "planted"}
+    assert laptop.sky.settings_at_launch == {OWN_KEY: chosen or "NO_UPLOAD"}
+    assert laptop.sky.settings.get(OWN_KEY) == chosen
+    files = [path for path in laptop.folder.rglob("*") if path.is_file()]
+    assert [path for path in files if b"planted" in path.read_bytes()] == []
+
+
+def test_without_secrets_skypilot_does_as_it_always_does(laptop: Laptop) -> None:
+    laptop.launch()
+    assert laptop.sky.settings_at_launch == {}
 
 
 def test_a_job_goes_through_its_phases(laptop: Laptop) -> None:

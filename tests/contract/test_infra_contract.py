@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -180,6 +181,21 @@ def test_of_two_launches_at_once_one_is_refused(infra: Infra, tmp_path: Path) ->
         assert sorted(both.map(launch, range(2))) == [False, True]
     until_logged(infra, "one", "here")
     assert list(infra.logs("one", follow=False)) == ["here\n"]
+
+
+def test_secrets_reach_set_up_and_job_and_are_written_nowhere(infra: Infra, tmp_path: Path) -> None:
+    said = 'echo "$(printf %s "$KEY" | sha256sum)"'
+    secrets = {"KEY": "planted and secret"}
+    infra.launch("one", task(tmp_path, f"{said}; sleep 1000", setup=said, KEY="public"), secrets)
+    digest = hashlib.sha256(b"planted and secret").hexdigest()
+    until(infra, "one", lambda _: list(infra.logs("one", follow=False)) == [f"{digest}  -\n"] * 2)
+    everywhere = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in everywhere if b"planted" in path.read_bytes()] == []
+    listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, check=True).stdout
+    assert b"planted and secret" not in listed
+    infra.down("one")
+    infra.launch("one", task(tmp_path, 'echo "then: $KEY"'))
+    assert list(infra.logs("one", follow=True))[-1] == "then: \n", "they are of one launch"
 
 
 def test_a_name_that_leads_elsewhere_is_refused(infra: Infra, tmp_path: Path) -> None:

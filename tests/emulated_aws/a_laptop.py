@@ -15,14 +15,18 @@ from rig.cloud import EmulatedAws
 class Laptop:
     """`fintts` on the emulated laptop, in a project whose store is a bucket of the emulated AWS."""
 
-    def __init__(self, cloud: EmulatedAws, folder: Path, bucket: str) -> None:
+    def __init__(
+        self, cloud: EmulatedAws, folder: Path, bucket: str, *, on_aws: bool = False
+    ) -> None:
+        """`on_aws`: the store's address names no server, so it counts as one of AWS's own."""
         self.cloud, self.folder = cloud, folder
         cloud.s3().create_bucket(Bucket=bucket)
         write_project(folder)
         file = folder / "fintts.yaml"
         text = file.read_text().replace("infra: local", "infra: aws\ngpus: H100:1")
         text = text.replace("store: store", f"store: s3://{bucket}/speech")
-        text = text.replace("hourly_rate_usd: 1.20", f"s3_endpoint_url: {cloud.endpoint_url}")
+        endpoint = "" if on_aws else f"s3_endpoint_url: {cloud.endpoint_url}"
+        text = text.replace("hourly_rate_usd: 1.20", endpoint)
         file.write_text(text)
 
     def fintts(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,14 @@ import pytest
 from fintts_store import uploader
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer, list_manifests
-from fintts_store.errors import Fenced, StoreDenied, StoreError, StoreSlow, StoreUnreachable
+from fintts_store.errors import (
+    Fenced,
+    KeyExpired,
+    StoreDenied,
+    StoreError,
+    StoreSlow,
+    StoreUnreachable,
+)
 from fintts_store.manifest import Manifest
 from fintts_store.uploader import Uploader
 from memory_store import MemoryStore
@@ -95,6 +102,17 @@ def test_submitting_does_not_wait_for_the_network(rig: Rig) -> None:
     assert rig.uploader.drain(SOON)
     assert rig.committed == [100, 200]
     assert rig.told == []
+
+
+def test_a_key_that_has_ended_ends_the_uploader(rig: Rig) -> None:
+    """It can never save again: who trains on pays for nothing."""
+    rig.store.errors = [KeyExpired("the credentials have expired")]
+    rig.store.gate.set()
+    rig.submit(100)
+    with pytest.raises(KeyExpired):
+        rig.uploader.drain(SOON)
+    with pytest.raises(KeyExpired):
+        rig.uploader.check()
 
 
 def test_the_third_waits_and_says_so(rig: Rig) -> None:

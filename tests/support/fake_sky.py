@@ -122,7 +122,15 @@ class FakeSky:
     calls: list[str] = field(default_factory=list[str])
     tasks: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
 
+    settings: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    settings_at_launch: dict[tuple[str, str], str] = field(
+        default_factory=dict[tuple[str, str], str]
+    )
+
     def __post_init__(self) -> None:
+        self.skypilot_config = SimpleNamespace(
+            get_nested=self.settings.get, override_skypilot_config=self._override
+        )
         self.jobs = self
         here = SimpleNamespace(is_api_server_local=lambda: self.is_here)
         self.server = SimpleNamespace(common=here)
@@ -147,9 +155,19 @@ class FakeSky:
         yield self
 
     def _read(self, text: str) -> SimpleNamespace:
-        task = SimpleNamespace(**yaml.safe_load(text))
+        task = SimpleNamespace(**yaml.safe_load(text), secrets={})
+        task.update_secrets = task.secrets.update
         self.tasks.append(task)
         return task
+
+    @contextmanager
+    def _override(self, changes: dict[str, dict[str, str]]) -> Iterator[None]:
+        before = dict(self.settings)
+        for cloud, names in changes.items():
+            self.settings.update({(cloud, name): value for name, value in names.items()})
+        yield
+        self.settings.clear()
+        self.settings.update(before)
 
     def get(self, answer: Any) -> Any:
         return answer
@@ -181,6 +199,7 @@ class FakeSky:
 
     def launch(self, _task: Any, *, name: str) -> None:
         self.calls.append("launch")
+        self.settings_at_launch = dict(self.settings)
         self.managed_jobs.append(
             Job(len(self.managed_jobs) + 1, name, Status("PENDING"), "WAITING")
         )

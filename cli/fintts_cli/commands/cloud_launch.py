@@ -90,6 +90,8 @@ def launch(
         return
     if found.settings.infra != LOCAL:
         refuse_what_cannot_end_well(found.settings, ready.store.url)
+        if (grant := ready.grant()).warning:  # before yes, and before anything is uploaded
+            terminal.warn(grant.warning, grant.hint)
     place = wiring.infra_of(found.settings.infra)
     place.check(ready.render())
     _confirm(terminal, yes=yes)

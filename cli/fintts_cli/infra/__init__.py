@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from fintts_store.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class InstancePhase(StrEnum):
@@ -101,6 +102,9 @@ class Census:
     """whose own list is not read, although SkyPilot's is"""
 
 
+NO_SECRETS: Mapping[str, str] = MappingProxyType({})
+
+
 class Infra(Protocol):
     """Takes rendered tasks and runs them, one instance a run."""
 
@@ -117,9 +121,10 @@ class Infra(Protocol):
         """
         ...
 
-    def launch(self, run: str, task_yaml: str) -> None:
+    def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
         """Returns when the instance is accepted and lives on without this process.
 
+        `secrets` join the environment of set-up and job; nothing that the infra writes holds them.
         Raises CloudError: it could not be created, or the run has a live instance already, which
         is left as it is. Whatever is raised, nothing lives that this call began.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import Census, Holder, InstancePhase, InstanceState, Sighting
+from fintts_cli.infra import NO_SECRETS, Census, Holder, InstancePhase, InstanceState, Sighting
 from fintts_cli.infra.instance_file import (
     INSTANCE_FILE,
     LOG_FILE,
@@ -21,14 +22,14 @@ from fintts_cli.infra.instance_file import (
     read_instance,
     write_instance,
 )
-from fintts_cli.infra.local_agent import agent_command, clear
+from fintts_cli.infra.local_agent import SECRETS, agent_command, clear
 from fintts_cli.infra.processes import boot_id, end_all, find_process, members_of
 from fintts_store.durable import make_directories, write_file
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
     from typing import TextIO
 
@@ -69,13 +70,13 @@ class LocalInfra:
     def check(self, task_yaml: str) -> None:
         """This machine is there."""
 
-    def launch(self, run: str, task_yaml: str) -> None:
+    def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
         begun = False
         try:
             with self._lock() as lock:
                 self._refuse_live(run)
                 begun = True
-                self._launch(run, task_yaml, lock)
+                self._launch(run, task_yaml, secrets, lock)
         except BaseException:
             # Behind the lock again: an agent that was just being made is on record by then.
             if begun:
@@ -90,7 +91,7 @@ class LocalInfra:
                 f"`fintts cloud stop {run}` ends it, or choose another --name",
             )
 
-    def _launch(self, run: str, task_yaml: str, lock: int) -> None:
+    def _launch(self, run: str, task_yaml: str, secrets: Mapping[str, str], lock: int) -> None:
         folder = self._folder(run)
         if (folder / INSTANCE_FILE).exists():  # an earlier job's: its log stays, and goes on
             clear(folder)
@@ -104,6 +105,7 @@ class LocalInfra:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                env={**os.environ, SECRETS: json.dumps(dict(secrets))},
                 pass_fds=(lock,),
                 check=False,
             )

@@ -6,6 +6,7 @@ no terminal takes it along, and returns at once. It obeys the task alone: workdi
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -35,6 +36,8 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 PASSED_ON_PREFIX = "AWS_"
 """what S3 is reached with: on a rented instance it comes as a secret, here from the same user"""
 
+SECRETS = "FINTTS_INSTANCE_SECRETS"
+"""the variable in which a launch hands secrets over, as JSON: no file and no argument has them"""
 KILLED_WITHIN_SECONDS = 30.0
 
 
@@ -46,6 +49,7 @@ class Agent:
         self._folder = folder
         self._grace_seconds = grace_seconds
         self._task = yaml.safe_load((folder / TASK_FILE).read_text(encoding="utf-8"))
+        self._secrets: dict[str, str] = json.loads(os.environ.get(SECRETS, "{}"))
         self._child: subprocess.Popen[bytes] | None = None
         self._terminated = False
         self._instance = InstanceFile(
@@ -102,7 +106,8 @@ class Agent:
             for name, value in os.environ.items()
             if name in PASSED_ON or name.startswith(PASSED_ON_PREFIX)
         }
-        return own | {str(key): str(value) for key, value in self._task["envs"].items()}
+        envs = {str(key): str(value) for key, value in self._task["envs"].items()}
+        return own | envs | self._secrets
 
     def _notice(self, _number: int, _frame: FrameType | None) -> None:
         """A preemption: the job hears of it, and is ended after its grace."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import Census, InstancePhase, InstanceState, Sighting
+from fintts_cli.infra import NO_SECRETS, Census, InstancePhase, InstanceState, Sighting
 from fintts_cli.infra.sky_census import remove_sighting, take_census
 from fintts_cli.infra.sky_cluster import Cluster
 from fintts_cli.infra.sky_job import ManagedJob
@@ -33,12 +34,13 @@ from fintts_cli.infra.sky_session import (
     refuse_unknown_cloud,
     require_offer,
     sky_session,
+    without_own_key,
 )
 from fintts_store.durable import write_file
 from fintts_store.layout import check_run_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -99,7 +101,7 @@ class SkyInfra:
             except Exception as error:
                 raise in_a_sentence(error, log) from error
 
-    def launch(self, run: str, task_yaml: str) -> None:
+    def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
         state = self.state(run)
         if state is not None and state.is_live:
             raise CloudError(
@@ -112,7 +114,7 @@ class SkyInfra:
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
         write_record(self._folder(run), record)
         try:
-            self._launch(record, task_yaml)
+            self._launch(record, task_yaml, secrets)
         except BaseException as error:
             self.down(run)
             if isinstance(error, Exception):
@@ -121,9 +123,12 @@ class SkyInfra:
         self._answers.pop(run, None)
         write_record(self._folder(run), record.model_copy(update={"was_seen": True}))
 
-    def _launch(self, record: SkyRecord, task_yaml: str) -> None:
-        with self._sky(record.run) as sky:
+    def _launch(self, record: SkyRecord, task_yaml: str, secrets: Mapping[str, str]) -> None:
+        with self._sky(record.run) as sky, ExitStack() as stack:
             task = sky.Task.from_yaml_str(task_yaml)
+            if secrets:
+                stack.enter_context(without_own_key(sky))
+                task.update_secrets(dict(secrets))
             if record.job is not None:  # a later instance gets it from here, too
                 copy = self._folder(record.run) / WORKDIR
                 shutil.rmtree(copy, ignore_errors=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+OWN_KEY = ("aws", "remote_identity")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SENTENCE_END = re.compile(r"(?<=[.!:])\s|\n\s*(?=[A-Z])")
 NOT_ENABLED = re.compile(r"requires (\w+) which is not enabled")
@@ -43,6 +44,23 @@ def sky_session(log: Path) -> Generator[Any]:
         import sky
 
         yield sky
+
+
+@contextmanager
+def without_own_key(sky: Any) -> Generator[None]:
+    """Within it, no instance that is asked for gets this machine's AWS credentials file.
+
+    SkyPilot copies it otherwise, to instances of any cloud. One on AWS ends itself by its role;
+    where the user has chosen one, that stays. Another cloud's own key is copied all the same: its
+    instances could not end themselves without.
+    """
+    settings = sky.skypilot_config
+    if settings.get_nested(OWN_KEY, None) is not None:
+        yield
+        return
+    cloud, name = OWN_KEY
+    with settings.override_skypilot_config({cloud: {name: "NO_UPLOAD"}}):
+        yield
 
 
 def await_request(sky: Any, request: Any) -> None:

@@ -1,0 +1,258 @@
+"""What a rented instance reaches an S3 store with.
+
+On AWS that is a key of its own, made by STS for one run: it opens the run's prefix and what the
+run reads, and ends soon after the deadline. STS makes none for keys that are temporary themselves,
+and other servers have no STS: there the key of this machine is passed on, and a sentence says so.
+"""
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from fintts_store.errors import PermissionMissing, StoreDenied, StoreUnreachable
+from fintts_store.layout import run_prefix
+from fintts_store.probes import Verdict
+from fintts_store.s3 import S3Store
+from fintts_store.s3_address import S3Address
+from fintts_store.s3_errors import TOKEN
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.exceptions import ClientError
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+LONGEST = 36 * HOUR
+SHORTEST = 15 * MINUTE
+"""GetFederationToken takes no other durations"""
+AFTER_DEADLINE = 15 * MINUTE
+"""From the deadline on a trainer has 2 minutes to save, and 2 more before it is killed; its last
+word and log have 5. The rest is for clocks that differ."""
+LONGEST_NAME = 32
+LONGEST_POLICY = 2048
+"""characters, of a session policy"""
+TO_ALLOW = "allow it sts:GetFederationToken (on *): then an instance gets a key for its run alone"
+REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
+UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException"})
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
+WRONG_TIME = ("Signature expired", "Signature not yet current")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Variables for the environment of a trainer; their values appear in no text of this object."""
+
+    variables: Mapping[str, str] = field(repr=False)
+    ends_at: datetime | None = None
+    """aware and UTC; None where they do not end, or nobody can tell"""
+    warning: str = ""
+    """a sentence where they may do more than a run needs, or end at a time that nobody knows"""
+    hint: str = ""
+
+
+def run_policy(
+    address: S3Address, run: str, reads: Sequence[str], partition: str = "aws"
+) -> dict[str, Any]:
+    """What an instance may do, in IAM's language.
+
+    Uploads that were cut off are listed by bucket: IAM knows no prefix there, so the names of
+    others' unfinished uploads can be seen. Nothing else of theirs can.
+
+    Args:
+        reads: keys of the store, or prefixes that end with `/`.
+    """
+    bucket = f"arn:{partition}:s3:::{address.bucket}"
+    own = f"{_literal(address.prefix + run_prefix(run))}*"
+    inputs = [_literal(address.prefix + key) + ("*" if key.endswith("/") else "") for key in reads]
+    reading = {
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": [f"{bucket}/{name}" for name in inputs],
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "s3:GetObject",
+                    "s3:PutObject",
+                    "s3:DeleteObject",
+                    "s3:AbortMultipartUpload",
+                ],
+                "Resource": f"{bucket}/{own}",
+            },
+            *([reading] if inputs else []),
+            {
+                "Effect": "Allow",
+                "Action": "s3:ListBucket",
+                "Resource": bucket,
+                "Condition": {"StringLike": {"s3:prefix": [own, *inputs]}},
+            },
+            {"Effect": "Allow", "Action": "s3:ListBucketMultipartUploads", "Resource": bucket},
+        ],
+    }
+
+
+def _literal(name: str) -> str:
+    """IAM's wildcards and variables lose their meaning."""
+    return "".join(f"${{{letter}}}" if letter in "*?$" else letter for letter in name)
+
+
+def lifetime(deadline_at: datetime, now: datetime) -> timedelta:
+    """For how long a run needs its key.
+
+    Raises:
+        StoreDenied: longer than STS makes any.
+    """
+    needed = deadline_at + AFTER_DEADLINE - now
+    if needed > LONGEST:
+        raise StoreDenied(
+            f"the run may go on for {(deadline_at - now) / HOUR:.1f} h, and the key that an "
+            f"instance gets lasts {LONGEST / HOUR:.0f} h at most, of which "
+            f"{AFTER_DEADLINE / MINUTE:.0f} minutes are for the end",
+            "a lower --budget brings the deadline nearer; the same command goes on from there",
+        )
+    return max(needed, SHORTEST)
+
+
+def grant_for_run(
+    address: S3Address, run: str, reads: Sequence[str], deadline_at: datetime, now: datetime
+) -> Grant:
+    """The key that the instance of a run gets; times are aware.
+
+    Raises:
+        StoreDenied: this machine has no key, a wrong one, or one that ends before the run may; or
+            the run may take longer than any lasts.
+        StoreUnreachable: STS does not answer.
+    """
+    session = _session()
+    own, own_ends_at = _own_key(session, address)
+    region = {"AWS_DEFAULT_REGION": session.region_name} if session.region_name else {}
+    as_it_is = region | own
+    if address.endpoint_url is not None:
+        return _of_another_server(address, as_it_is)
+    needed = lifetime(deadline_at, now)
+    if TOKEN in own:
+        return _temporary(as_it_is, own_ends_at, now + needed)
+    try:
+        made = _federated(session, address, run, reads, needed)
+    except PermissionMissing as error:
+        return Grant(as_it_is, warning=f"{error.message}: your own is passed on", hint=TO_ALLOW)
+    ends_at = made["Expiration"].astimezone(UTC)
+    if ends_at < deadline_at:
+        raise StoreDenied(
+            f"STS makes a key that ends at {ends_at:%Y-%m-%d %H:%M} UTC, before the deadline",
+            "use the key of an IAM user: an account's root user gets an hour",
+        )
+    key = _variables(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    return Grant(region | key, ends_at)
+
+
+def _own_key(session: "Session", address: S3Address) -> tuple[dict[str, str], datetime | None]:
+    """This machine's key, and when it ends if that is known."""
+    with _explained(address):
+        found: Any = cast("Any", session).get_credentials()
+        if found is not None:
+            key: Any = found.get_frozen_credentials()
+            # boto3 tells the end nowhere else.
+            ends_at: datetime | None = getattr(found, "_expiry_time", None)
+            return _variables(key.access_key, key.secret_key, key.token), ends_at
+    raise StoreDenied(
+        f"there are no credentials for {address.where}, so an instance could not reach it",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    )
+
+
+def _of_another_server(address: S3Address, as_it_is: dict[str, str]) -> Grant:
+    reach = S3Store(address).probes.reach()
+    if reach.verdict != Verdict.WARNING:
+        return Grant(as_it_is)
+    return Grant(
+        as_it_is, warning=f"an instance gets your key, and {reach.sentence}", hint=reach.hint
+    )
+
+
+def _temporary(as_it_is: dict[str, str], ends_at: datetime | None, until: datetime) -> Grant:
+    """A key that is temporary itself gets no other from STS."""
+    mend = "use the key of an IAM user: then an instance gets one that lasts as long as its run"
+    if ends_at is not None and ends_at < until:
+        raise StoreDenied(
+            f"your key ends at {ends_at:%Y-%m-%d %H:%M} UTC, and the run may need it until "
+            f"{until:%Y-%m-%d %H:%M}",
+            f"sign in again, or give a lower --budget; or {mend}",
+        )
+    when = "at a time that nobody tells" if ends_at is None else f"{ends_at:%Y-%m-%d %H:%M} UTC"
+    sentence = f"an instance gets your own key, which is temporary and ends {when}"
+    return Grant(as_it_is, ends_at, sentence, mend)
+
+
+def _federated(
+    session: "Session", address: S3Address, run: str, reads: Sequence[str], needed: timedelta
+) -> dict[str, Any]:
+    region = session.region_name or "us-east-1"
+    with _explained(address):
+        partition = session.get_partition_for_region(region)
+        policy = json.dumps(run_policy(address, run, reads, partition), separators=(",", ":"))
+        if len(policy) > LONGEST_POLICY:
+            raise StoreDenied(
+                f"the store's prefix is too long: the key's policy has {len(policy):,} characters "
+                f"of {LONGEST_POLICY:,}",
+                "give --store a shorter prefix",
+            )
+        client: Any = cast("Any", session).client("sts", region_name=region)
+        answer: dict[str, Any] = client.get_federation_token(
+            Name=run[:LONGEST_NAME].ljust(2, "-"),
+            Policy=policy,
+            DurationSeconds=int(needed.total_seconds()),
+        )
+    made: dict[str, Any] = answer["Credentials"]
+    return made
+
+
+@contextmanager
+def _explained(address: S3Address) -> Generator[None]:
+    """What STS, or boto3 on its way there, raises in a sentence."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _refusal(error) from error
+    except BotoCoreError as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise StoreUnreachable(
+            f"a key for an instance of {address.where} cannot be had: {said}",
+            "see `aws sts get-caller-identity`",
+        ) from error
+
+
+def _refusal(error: "ClientError") -> StoreDenied:
+    told = error.response.get("Error", {})
+    code, message = told.get("Code", ""), told.get("Message", "")
+    if any(words in message for words in WRONG_TIME):
+        return StoreDenied(
+            "the clock of this machine differs too much from that of AWS",
+            "set it right, for example with `timedatectl set-ntp true`",
+        )
+    if code in REFUSED:
+        return PermissionMissing("your key may not make one for an instance", TO_ALLOW)
+    if code in UNKNOWN:
+        return StoreDenied("AWS does not know the access key", "see `aws sts get-caller-identity`")
+    if code in EXPIRED:
+        return StoreDenied("your key for AWS has expired", "sign in again (`aws sso login`)")
+    return StoreDenied(f"STS answered {error.operation_name} with {code}: {message}")
+
+
+def _session() -> "Session":
+    from boto3.session import Session
+
+    return Session()
+
+
+def _variables(key: str, secret: str, token: str | None) -> dict[str, str]:
+    """As boto3 reads them from an environment."""
+    named = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    return named if token is None else named | {TOKEN: token}

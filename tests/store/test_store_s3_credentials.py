@@ -1,0 +1,327 @@
+"""What an instance may do with the key that it gets, and what is said where it gets another."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fault_proxy import Fault, fault_proxy
+from fintts_store import s3_credentials
+from fintts_store.claims import take_claim
+from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans, list_manifests
+from fintts_store.errors import KeyExpired, KeyNotFound, PermissionMissing, StoreDenied
+from fintts_store.restore import restore
+from fintts_store.s3 import S3Store
+from fintts_store.s3_address import S3Address
+from fintts_store.s3_credentials import LONGEST, Grant, grant_for_run, lifetime, run_policy
+from s3_servers import make_bucket
+
+RUN = "mine"
+HERE = S3Address("voices", "teams/speech/")
+READS = ["datasets/00ff.safetensors", "base_models/77aa/", "adapters/31cd/"]
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def allows(policy: dict[str, Any], action: str, resource: str, prefix: str | None = None) -> bool:
+    """As IAM decides where every statement allows: `prefix` is the listing's, if it has one."""
+    return any(
+        action in _several(statement["Action"])
+        and _fits(resource, statement["Resource"])
+        and (
+            "Condition" not in statement
+            or (
+                prefix is not None
+                and _fits(prefix, statement["Condition"]["StringLike"]["s3:prefix"])
+            )
+        )
+        for statement in policy["Statement"]
+    )
+
+
+def _several(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
+
+
+def _fits(text: str, patterns: str | list[str]) -> bool:
+    return any(
+        re.fullmatch(_expression(pattern), text, re.DOTALL) for pattern in _several(patterns)
+    )
+
+
+def _expression(pattern: str) -> str:
+    parts = re.findall(r"\$\{[*?$]\}|.", pattern, re.DOTALL)
+    free = {"*": ".*", "?": "."}
+    return "".join(
+        free.get(part) or re.escape(part[2] if len(part) > 1 else part) for part in parts
+    )
+
+
+def test_the_policy_of_a_run(golden: Callable[[str, str], None]) -> None:
+    golden("run_policy.json", json.dumps(run_policy(HERE, RUN, READS), indent=2) + "\n")
+
+
+OBJECT_ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+ODD = st.text(st.sampled_from("ab*?$/{}"), min_size=1, max_size=8)
+
+
+@given(prefix=ODD, key=st.text(st.sampled_from("abcmine*?$/.-"), max_size=20))
+def test_a_key_opens_its_run_and_nothing_else(prefix: str, key: str) -> None:
+    policy = run_policy(S3Address("voices", f"{prefix}/"), RUN, READS)
+    own = f"{prefix}/runs/{RUN}/"
+    for action in OBJECT_ACTIONS:
+        assert allows(policy, action, f"arn:aws:s3:::voices/{own}{key}")
+        name = f"{prefix}/{key}"
+        if not name.startswith(own):
+            assert not allows(policy, action, f"arn:aws:s3:::voices/{name}")
+        assert not allows(policy, action, f"arn:aws:s3:::voices/{prefix}/runs/{RUN}-2/{key}")
+        assert not allows(policy, action, f"arn:aws:s3:::others/{own}{key}")
+    assert allows(policy, "s3:ListBucket", "arn:aws:s3:::voices", own + key)
+    assert not allows(policy, "s3:ListBucket", "arn:aws:s3:::voices", f"{prefix}/runs/")
+    assert not allows(policy, "s3:ListBucket", "arn:aws:s3:::voices")
+
+
+@pytest.mark.parametrize("key", [READS[0], READS[1] + "model.safetensors", READS[2] + "a.json"])
+def test_inputs_are_read_and_never_written(key: str) -> None:
+    policy, name = run_policy(HERE, RUN, READS), f"arn:aws:s3:::voices/teams/speech/{key}"
+    assert [a for a in OBJECT_ACTIONS if allows(policy, a, name)] == ["s3:GetObject"]
+    others = name.replace("00ff", "00fe").replace("77aa", "77ab").replace("31cd", "31ce")
+    assert not allows(policy, "s3:GetObject", others)
+    assert not allows(run_policy(HERE, RUN, []), "s3:GetObject", name)
+
+
+def test_in_china_names_begin_differently() -> None:
+    assert "arn:aws-cn:s3:::voices" in json.dumps(run_policy(HERE, RUN, [], "aws-cn"))
+    assert "arn:aws:" not in json.dumps(run_policy(HERE, RUN, [], "aws-cn"))
+
+
+ACTIONS = {
+    ("GET", False): "s3:GetObject",
+    ("HEAD", False): "s3:GetObject",
+    ("PUT", False): "s3:PutObject",
+    ("POST", False): "s3:PutObject",
+    ("DELETE", False): "s3:DeleteObject",
+    ("GET", True): "s3:ListBucket",
+}
+
+
+def what_is_asked(method: str, url: str) -> tuple[str, str, str | None]:
+    """Action, resource and prefix of a request for an object or a bucket, addressed by path."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query, keep_blank_values=True)
+    bucket, _, key = unquote(parts.path.lstrip("/")).partition("/")
+    action = ACTIONS[method, not key]
+    if method == "DELETE" and "uploadId" in query:
+        action = "s3:AbortMultipartUpload"
+    if not key and "uploads" in query:
+        action = "s3:ListBucketMultipartUploads"
+    resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
+    return action, resource, query.get("prefix", [None])[0]
+
+
+def test_all_that_a_checkpoint_s_life_asks_for_is_allowed(
+    moto_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = make_bucket(moto_endpoint, "policy-recorded")
+    S3Store(address).put(READS[0], b"data")
+    asked: set[tuple[str, str, str | None]] = set()
+    store = S3Store(address)
+
+    def note(request: AWSPreparedRequest, **_: object) -> None:
+        asked.add(what_is_asked(str(request.method), str(request.url)))
+
+    store._client.meta.events.register("before-send.s3", note)
+    _live(store, tmp_path)
+    policy = run_policy(address, RUN, READS)
+    assert [one for one in asked if not allows(policy, *one)] == []
+    assert {action for action, *_ in asked} == set(OBJECT_ACTIONS[:3]) | {
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+    }
+
+
+def _live(store: S3Store, folder: Path) -> None:
+    """What a trainer does with a store."""
+    store.get(READS[0])
+    claim = take_claim(store, RUN, holder="here")
+    clean_up_orphans(store, RUN, claim)
+    committer = Committer(store, RUN, claim, keep_last=1, keep_best=True)
+    for step in (100, 200, 300, 400):
+        local = folder / str(step)
+        local.mkdir()
+        (local / "adapter").write_bytes(f"weights at {step}".encode())
+        committer.commit(local, CheckpointFacts(step, "c", "b", "val/loss", "min", 400.0 - step))
+        committer.rotate()
+    newest = list_manifests(store, RUN)[-1]
+    restore(store, newest, folder / "back")
+
+
+@pytest.mark.parametrize("hours", [0.01, 1.0, 35.7])
+def test_a_key_lasts_for_the_run_and_its_end(hours: float) -> None:
+    deadline = NOON + timedelta(hours=hours)
+    lasts = lifetime(deadline, NOON)
+    assert timedelta(minutes=15) <= lasts <= LONGEST
+    assert NOON + lasts >= deadline + timedelta(minutes=10)
+
+
+def test_a_run_that_outlives_every_key_is_told_so_before() -> None:
+    with pytest.raises(StoreDenied, match=r"may go on for 35\.8 h.* 36 h at most, .* 15 minutes"):
+        lifetime(NOON + timedelta(hours=35.8), NOON)
+
+
+@pytest.fixture
+def sts(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """AWS for this machine; all that STS was asked for."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)
+    asked: list[dict[str, Any]] = []
+    made = s3_credentials._session
+
+    def session() -> boto3.session.Session:
+        found = made()
+        found.events.register(
+            "before-parameter-build.sts.GetFederationToken",
+            lambda params, **_: asked.append(dict(params)),
+        )
+        return found
+
+    monkeypatch.setattr(s3_credentials, "_session", session)
+    return asked
+
+
+def ask(hours: float = 5.0, address: S3Address = HERE) -> Grant:
+    now = datetime.now(UTC)
+    return grant_for_run(address, RUN, READS, now + timedelta(hours=hours), now)
+
+
+def test_on_aws_an_instance_gets_a_key_of_its_own(sts: list[dict[str, Any]]) -> None:
+    grant = ask()
+    assert not grant.warning
+    assert grant.variables["AWS_SECRET_ACCESS_KEY"] != "only-on-loopback"
+    assert grant.variables["AWS_SESSION_TOKEN"]
+    assert grant.variables["AWS_DEFAULT_REGION"] == "us-east-1"
+    (request,) = sts
+    assert json.loads(request["Policy"]) == run_policy(HERE, RUN, READS)
+    assert request["DurationSeconds"] == pytest.approx(5.25 * 3600, abs=1)
+    assert grant.ends_at is not None
+    assert all(value not in repr(grant) for value in grant.variables.values())
+
+
+def test_a_temporary_key_is_passed_on_with_a_word(
+    sts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "mine")
+    grant = ask()
+    assert sts == [], "STS makes no key for a temporary one"
+    assert grant.variables["AWS_SESSION_TOKEN"] == "mine"
+    assert "your own key, which is temporary and ends at a time that nobody tells" in grant.warning
+
+
+def test_a_temporary_key_that_ends_too_early_is_refused() -> None:
+    early = NOON + timedelta(hours=1)
+    with pytest.raises(StoreDenied, match=r"ends at 2026-11-24 13:00 UTC.*until 2026-11-24 14:15"):
+        s3_credentials._temporary({}, early, NOON + timedelta(hours=2.25))
+    assert s3_credentials._temporary({}, early, early).ends_at == early
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "sentence"),
+    [
+        ("InvalidClientTokenId", "no such key", "does not know the access key"),
+        ("SignatureDoesNotMatch", "Signature expired: 1 is now earlier than 2", "the clock of"),
+        ("ExpiredToken", "over", "has expired"),
+        ("Strange", "odd", "STS answered GetFederationToken with Strange: odd"),
+    ],
+)
+def test_what_sts_refuses_is_one_sentence(
+    sts: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    message: str,
+    sentence: str,
+) -> None:
+    _refuse(monkeypatch, code, message)
+    with pytest.raises(StoreDenied, match=sentence):
+        ask()
+
+
+def test_who_may_not_make_a_key_passes_on_his_own_and_is_told(
+    sts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _refuse(monkeypatch, "AccessDenied", "not authorized")
+    grant = ask()
+    assert grant.variables["AWS_SECRET_ACCESS_KEY"] == "only-on-loopback"
+    assert "may not make one for an instance: your own is passed on" in grant.warning
+    assert "sts:GetFederationToken" in grant.hint
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch, code: str, message: str) -> None:
+    """Has STS refuse every request."""
+    made = s3_credentials._session
+
+    def session() -> boto3.session.Session:
+        def refuse(**_: object) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": message}}, "GetFederationToken")
+
+        found = made()
+        found.events.register("before-call.sts", refuse)
+        return found
+
+    monkeypatch.setattr(s3_credentials, "_session", session)
+
+
+def test_no_key_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(StoreDenied, match="there are no credentials for s3://voices"):
+        ask()
+
+
+def test_elsewhere_the_key_of_this_machine_is_passed_on(moto_endpoint: str) -> None:
+    address = make_bucket(moto_endpoint, "elsewhere")
+    boto3.client("s3", endpoint_url=moto_endpoint).create_bucket(Bucket="another-one")
+    grant = ask(hours=1000, address=address)
+    assert grant.variables["AWS_SECRET_ACCESS_KEY"] == "only-on-loopback"
+    assert "an instance gets your key, and the key sees" in grant.warning
+
+
+@pytest.mark.parametrize("is_fixed", [True, False])
+def test_a_key_that_ends_midway_is_told_from_one_that_may_be_renewed(
+    moto_endpoint: str, monkeypatch: pytest.MonkeyPatch, *, is_fixed: bool
+) -> None:
+    if is_fixed:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "ended")
+    with fault_proxy(moto_endpoint) as proxy:
+        store = S3Store(S3Address("voices", endpoint_url=proxy.url))
+        proxy.faults.append(Fault("answer", "PUT", "voices", 1000, 400, "ExpiredToken"))
+        with pytest.raises(StoreDenied, match="have expired") as refused:
+            store.put("runs/mine/status.json", b"x")
+    assert isinstance(refused.value, KeyExpired) == is_fixed
+    assert ("goes on from the newest" in refused.value.hint) == is_fixed
+
+
+def test_a_refused_object_that_is_not_listed_is_missing(moto_endpoint: str) -> None:
+    """So AWS answers to a key that may list a part of the bucket only."""
+    address = make_bucket(moto_endpoint, "partly-listed")
+    S3Store(address).put("runs/mine/there", b"x")
+    with fault_proxy(moto_endpoint) as proxy:
+        store = S3Store(S3Address(address.bucket, address.prefix, endpoint_url=proxy.url))
+        for name in ("there", "missing"):
+            proxy.faults.append(Fault("answer", "GET", f"mine/{name}", 1000, 403, "AccessDenied"))
+        with pytest.raises(KeyNotFound):
+            store.get("runs/mine/missing")
+        with pytest.raises(PermissionMissing):
+            store.get("runs/mine/there")
