@@ -40,10 +40,12 @@ chaos: install servers
 	CHAOS_KILLS=$(N) $(BIN)/pytest tests/store/test_store_chaos.py
 
 # Real SkyPilot against an AWS emulated on this machine: needs root and Debian.
+# ONLY: as pytest's -k has it. KILLS: of how many launches.
 CLOUD := $(BIN)/python tests/emulated_aws
+KILLS ?= 10
 test-cloud: install .emulated-aws/tools
 	$(CLOUD) build
-	$(CLOUD) run $(BIN)/pytest -m cloud --capture=no
+	LAUNCH_KILLS=$(KILLS) $(CLOUD) run $(BIN)/pytest -m cloud --capture=no $(if $(ONLY),-k '$(ONLY)')
 
 # What SkyPilot's client calls, and what the rig itself does.
 .emulated-aws/tools: tests/emulated_aws/install_tools.sh

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,10 @@ def moments(chance: random.Random) -> list[float]:
 
 def kill_after(launching: subprocess.Popen[str], seconds: float) -> None:
     try:
-        launching.wait(seconds)
+        launching.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         launching.send_signal(signal.SIGKILL)
-    launching.wait()
+        launching.communicate()
 
 
 def asked_for(laptop: Laptop) -> set[str]:
@@ -72,18 +71,19 @@ def test_no_instance_is_lost_when_a_launch_is_killed(
         ]
         assert not [one for one in strangers if "fintts-run" in one.tags], known
 
-    seen: dict[str, dict[str, Any]] = {}
+    seen: set[str] = set()
 
     def nothing_is_left() -> bool:
         for one in reap(laptop):
             assert one["verdict"] in ("kept", "orphan"), one
-            seen[f"{one['where']} {one['reason']}"] = one
+            what = f"reap: {one['where']} {one['reason']}{', removed' if one['removed'] else ''}"
+            if what not in seen:
+                seen.add(what)
+                timeline.mark(what)
         return not billed(emulated_aws)
 
     wait_until(nothing_is_left)
     timeline.mark("nothing bills")
-    for what, one in seen.items():
-        timeline.mark(f"reap: {what}{', removed' if one['removed'] else ''}", time.time())
     assert reap(laptop) == []
     listed = laptop.document("cloud", "ps")
     assert not [view for view in listed if view["instance_is_live"]], listed
