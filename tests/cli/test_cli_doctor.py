@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fake_sky import FakeSky
-from fintts_cli import doctor, wiring
+from fintts_cli import doctor, store_probing, wiring
 from fintts_cli.app import build
 from fintts_cli.infra import sky_clouds
 from fintts_cli.infra.sky import SkyInfra
@@ -179,6 +179,8 @@ def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
     rented, real = Rented(FakeSky()), wiring.infra_of
     infra = SkyInfra("aws", wiring.state_directory(), rented.sky.session)
     monkeypatch.setattr(sky_clouds, "sky_session", rented.sky.session)
+    # Within one process moto does not keep eight writers apart; its server has tests of its own.
+    monkeypatch.setattr(store_probing, "probe", lambda _store: [])
     monkeypatch.setattr(wiring, "infra_of", lambda name: infra if name == "aws" else real(name))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")

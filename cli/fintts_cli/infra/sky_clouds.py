@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from importlib.metadata import requires, version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
@@ -39,12 +38,22 @@ def describe_installation() -> str:
             f"{' and '.join(missing)} cannot be found, which SkyPilot launches instances with",
             f"install {' and '.join(missing)}, for example by apt-get",
         )
-    if find_spec("pip") is None:
+    if not _has_pip():
         raise CloudError(
             "pip is missing in this environment; SkyPilot packs itself for an instance with it",
             "python -m ensurepip",
         )
     return f"SkyPilot {version('skypilot')}"
+
+
+def _has_pip() -> bool:
+    """By its metadata: setuptools takes a look for the module itself for pip at work, and from then
+    on withholds its distutils from this process."""
+    try:
+        version("pip")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def other_version() -> str | None:
