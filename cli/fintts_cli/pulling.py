@@ -12,7 +12,7 @@ from fintts_store.durable import write_file
 from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
 from fintts_store.folder_lock import alone_in
 from fintts_store.manifest import of_another_base_model
-from fintts_store.restore import is_whole, restore
+from fintts_store.restore import discard_partial, is_whole, restore
 from fintts_store.retention import best_of, newest_of
 from fintts_store.runs import read_result, read_run
 from fintts_trainer.base_files import README
@@ -160,12 +160,13 @@ def pull(
     places = [(manifest, target / f"checkpoint-{manifest.step}") for manifest in chosen]
     pulled: list[Pulled] = []
     with alone_in(target, lambda: tell(f"another pull goes on in {target}: waiting for it")):
+        discard_partial(target, [manifest.name for manifest in everything])
         there = {path for manifest, path in places if _is_there(manifest, path)}
         missing_bytes = sum(m.size_bytes for m, path in places if path not in there)
         with transfer(missing_bytes) as on_bytes:
             for manifest, path in places:
                 was_there = path in there
-                trouble = None if was_there else _restore(store, manifest, path, on_bytes)
+                trouble = None if was_there else _restore(store, manifest, path, on_bytes, tell)
                 if trouble is None and card is not None:
                     trouble = _describe(path, card(manifest))
                 tell(_sentence(manifest, path, was_there=was_there, trouble=trouble))
@@ -176,12 +177,19 @@ def pull(
 
 
 def _restore(
-    store: Store, manifest: Manifest, path: Path, on_bytes: Callable[[int], None]
+    store: Store,
+    manifest: Manifest,
+    path: Path,
+    on_bytes: Callable[[int], None],
+    tell: Callable[[str], None],
 ) -> StoreError | None:
     try:
         restore(store, manifest, path, on_bytes)
     except StoreError as error:
         return error
+    except KeyboardInterrupt:
+        tell("what has come stays: the same command goes on from there")
+        raise
     return None
 
 

@@ -60,13 +60,14 @@ class DirectoryStore:
     def get(self, key: str) -> bytes:
         return b"".join(self.stream(key))
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         path = self._path(key)
         try:
             with explained(path):
                 if path.is_dir():
                     raise self._not_found(key)
                 with path.open("rb") as file:
+                    file.seek(start)
                     while chunk := file.read(CHUNK_BYTES):
                         yield chunk
         except FileNotFoundError as error:

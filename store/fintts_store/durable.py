@@ -75,6 +75,24 @@ def durable_directory(target: Path) -> Generator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def resumable_directory(target: Path, partial: Path) -> Generator[Path]:
+    """Yields the folder `partial`, with what an earlier attempt left there; it becomes `target`.
+
+    After an error it stays, for another attempt or for `discard`; `target` is as it was.
+    """
+    with explained(target):
+        make_directories(partial)
+        yield partial
+        _sync_tree(partial)
+        _replace_directory(partial, target)
+
+
+def discard(partial: Path) -> None:
+    """Removes what `resumable_directory` left."""
+    shutil.rmtree(partial, ignore_errors=True)
+
+
 def make_directories(path: Path) -> None:
     """Makes a folder and those above it, so that they outlast a power cut."""
     missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))

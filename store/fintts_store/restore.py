@@ -1,25 +1,31 @@
-"""From the store back to a folder: verified while it streams, and whole or not there at all."""
+"""From the store back to a folder: verified while it streams, and whole or not there at all.
+
+What has come before a connection breaks, or before Ctrl-C or worse, stays beside the folder under a
+name that belongs to this one checkpoint, and the next attempt goes on from there.
+"""
 
 import hashlib
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fintts_store import layout
 from fintts_store.commit import list_commits, read_manifest, sha256_of
-from fintts_store.durable import durable_directory
+from fintts_store.durable import discard, resumable_directory
 from fintts_store.errors import (
     CheckpointCorrupt,
     InvalidRecord,
     KeyNotFound,
     NewerRecord,
     StoreError,
+    StoreFull,
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest, ManifestFile
 from fintts_store.parallel import in_parallel
-from fintts_store.store import Store
+from fintts_store.store import TEMPORARY_PREFIX, Store
 
 _ATTEMPTS = 2
 
@@ -37,8 +43,8 @@ def restore(
     """Puts the checkpoint's files into `target`, in place of what was there.
 
     Args:
-        on_bytes: is told how many more bytes have come, from several threads; fewer than none when
-            a file is fetched again.
+        on_bytes: is told how many more bytes are there, from several threads, what an earlier
+            attempt brought among them; fewer than none when a file is fetched again.
 
     Raises:
         CheckpointCorrupt: the bytes are not those of the manifest, at the second attempt too;
@@ -46,15 +52,36 @@ def restore(
         StoreError: the store cannot be read, at the second attempt too, or the disk cannot be
             written.
     """
+    partial = target.with_name(partial_name(manifest.name))
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with durable_directory(target) as folder:
+            with resumable_directory(target, partial) as folder:
                 _fetch_all(store, manifest, folder, on_bytes)
-        except (CheckpointCorrupt, StoreUnreachable):
+        except StoreUnreachable:
             if attempt == _ATTEMPTS:
                 raise
+        except CheckpointCorrupt:
+            if attempt == _ATTEMPTS:
+                discard(partial)
+                raise
+        except (KeyNotFound, StoreFull):  # it is needed no more, or its space is
+            discard(partial)
+            raise
         else:
             return
+
+
+def partial_name(name: CommitName) -> str:
+    """Of the folder in which a checkpoint lies until it is whole."""
+    return f"{TEMPORARY_PREFIX}{name.text}"
+
+
+def discard_partial(folder: Path, wanted: Iterable[CommitName]) -> None:
+    """Removes what attempts left in a folder of restored checkpoints, but for those `wanted`."""
+    stay = {partial_name(name) for name in wanted}
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if path.is_dir() and path.name not in stay:
+            discard(path)
 
 
 def restore_newest(
@@ -131,20 +158,50 @@ def _fetch(
     on_bytes: Callable[[int], None],
     stop: threading.Event,
 ) -> None:
-    digest, size = hashlib.sha256(), 0
     key = layout.checkpoint_prefix(manifest.run, manifest.name) + file.name
-    with path.open("wb") as target:
-        for chunk in store.stream(key):
-            digest.update(chunk)
-            size += len(chunk)
-            if size > file.size_bytes:  # no more of a wrong object than a right one would need
-                break
-            target.write(chunk)
-            on_bytes(len(chunk))
-            if stop.is_set():  # another file has failed, and the whole folder with it
-                return
-    if (size, digest.hexdigest()) != (file.size_bytes, file.sha256):
+    if _can_be_no_part(path, file):
+        path.unlink()
+    is_right = _append(store, key, file, path, on_bytes, stop)
+    if not is_right and not stop.is_set():
+        path.unlink()  # an earlier attempt's part may have been no good: the next begins anew
         raise CheckpointCorrupt(
             f"{file.name} of step {manifest.step} differs from what its manifest says",
             "an older checkpoint is used where there is one",
         )
+
+
+def _can_be_no_part(path: Path, file: ManifestFile) -> bool:
+    """Whether something lies there that no earlier attempt has left."""
+    if path.is_symlink():
+        return True
+    return path.exists() and path.stat().st_size > file.size_bytes
+
+
+def _append(
+    store: Store,
+    key: str,
+    file: ManifestFile,
+    path: Path,
+    on_bytes: Callable[[int], None],
+    stop: threading.Event,
+) -> bool:
+    """Adds what the file lacks; whether it then is what its manifest says."""
+    with path.open("a+b") as target:
+        target.seek(0)
+        digest = hashlib.file_digest(target, "sha256")
+        size = target.tell()
+        on_bytes(size)
+        if size < file.size_bytes or not size:  # of an empty one it is seen that it is there
+            for chunk in store.stream(key, size):
+                digest.update(chunk)
+                size += len(chunk)
+                if size > file.size_bytes:  # no more of a wrong object than a right one would need
+                    break
+                target.write(chunk)
+                on_bytes(len(chunk))
+                if stop.is_set():  # another file has failed, and the whole folder with it
+                    return False
+        # Beside the others' transfers; at the end there would be nothing else to do.
+        target.flush()
+        os.fsync(target.fileno())
+    return (size, digest.hexdigest()) == (file.size_bytes, file.sha256)

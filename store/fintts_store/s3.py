@@ -3,15 +3,13 @@
 The only file that imports boto3, which takes a third of a second: it is imported when it is used.
 """
 
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fintts_store.errors import (
-    KeyExists,
     KeyNotFound,
     PermissionMissing,
     StoreError,
@@ -21,8 +19,8 @@ from fintts_store.os_errors import explained
 from fintts_store.s3_address import S3Address
 from fintts_store.s3_errors import explained_by_s3
 from fintts_store.s3_probes import S3Probes
+from fintts_store.s3_reading import ATTEMPTS, S3Reading, pause
 from fintts_store.store import (
-    CHUNK_BYTES,
     Entries,
     Entry,
     Names,
@@ -35,6 +33,7 @@ from fintts_store.store import (
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 # Inside the class `list` is the method.
 Uploads: TypeAlias = list[tuple[str, str]]
@@ -44,9 +43,7 @@ SINGLE_PUT_BELOW = 64 * MB
 PART_BYTES = 16 * MB
 PARTS_AT_ONCE = 4
 CONNECTIONS = 16
-ATTEMPTS = 4
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-FIRST_PAUSE_SECONDS = 0.2
 
 
 class S3Store:
@@ -95,38 +92,16 @@ class S3Store:
                 # Among them the 409 of two writers at the same moment: one of them is asked again.
                 if attempt == ATTEMPTS - 1:
                     raise
-                _pause(attempt)
+                pause(attempt)
             else:
                 return
 
     def get(self, key: str) -> bytes:
         return b"".join(self.stream(key))
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         """A connection that breaks in the middle is taken up where it broke, for the same bytes."""
-        name, read, tag = self._name(key), 0, ""
-        failures = 0
-        while True:
-            try:
-                with self._missing_told(key), explained_by_s3(self._address, key):
-                    # Only what is left, and only while it is the same object.
-                    rest: dict[str, Any] = (
-                        {"Range": f"bytes={read}-", "IfMatch": tag} if read else {}
-                    )
-                    response = self._client.get_object(Bucket=self._bucket, Key=name, **rest)
-                    tag = response["ETag"]
-                    for chunk in response["Body"].iter_chunks(CHUNK_BYTES):
-                        read += len(chunk)
-                        yield chunk
-            except KeyExists as error:
-                raise StoreUnreachable(f"{key} was replaced while it was read") from error
-            except StoreUnreachable:
-                failures += 1
-                if failures == ATTEMPTS:
-                    raise
-                _pause(failures)
-            else:
-                return
+        return S3Reading(key, start, partial(self._open, key)).chunks()
 
     def list(self, prefix: str) -> Entries:
         found: Entries = []
@@ -177,6 +152,15 @@ class S3Store:
                     key = upload.get("Key", "").removeprefix(self._address.prefix)
                     found.append((key, upload.get("UploadId", "")))
         return found
+
+    @contextmanager
+    def _open(self, key: str, wanted: str, tag: str) -> "Generator[GetObjectOutputTypeDef]":
+        """The answer for a range of an object; errors while it is read are explained, too."""
+        condition: dict[str, Any] = {"Range": wanted} if wanted else {}
+        if tag:
+            condition["IfMatch"] = tag
+        with self._missing_told(key), explained_by_s3(self._address, key):
+            yield self._client.get_object(Bucket=self._bucket, Key=self._name(key), **condition)
 
     @contextmanager
     def _missing_told(self, key: str) -> Generator[None]:
@@ -240,7 +224,3 @@ class S3Store:
             io_chunksize=MB,
             preferred_transfer_client="classic",  # the other one ignores endpoint_url
         )
-
-
-def _pause(attempt: int) -> None:
-    time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)

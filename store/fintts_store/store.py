@@ -57,8 +57,11 @@ class Store(Protocol):
         """All bytes of a key. Raises KeyNotFound."""
         ...
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """The bytes of a key in chunks of at most CHUNK_BYTES; errors come while iterating."""
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
+        """The bytes of a key in chunks of at most CHUNK_BYTES; errors come while iterating.
+
+        `start`: how many bytes to leave out at the beginning, fewer than there are.
+        """
         ...
 
     def list(self, prefix: str) -> Entries:

@@ -63,6 +63,7 @@ def test_what_was_put_is_got(store: Store, tmp_path: Path) -> None:
     assert b"".join(chunks) == path.read_bytes()
     assert max(map(len, chunks)) <= CHUNK_BYTES
     assert len(chunks) > 2
+    assert b"".join(store.stream("a/big", 1_500_000)) == path.read_bytes()[1_500_000:]
 
 
 def test_a_file_that_is_not_there_cannot_be_put(store: Store, tmp_path: Path) -> None:

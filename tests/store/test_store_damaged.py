@@ -167,7 +167,7 @@ class EndlessStore(MemoryStore):
 
     chunks = 0
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         while self.chunks < 1000:
             self.chunks += 1
             yield bytes(500)
@@ -187,12 +187,12 @@ class CuttingStore(MemoryStore):
 
     cuts = 0
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         if self.cuts:
             self.cuts -= 1
-            yield self.get(key)[:3]
+            yield self.get(key)[start : start + 3]
             raise StoreUnreachable("the connection was cut")
-        yield from super().stream(key)
+        yield from super().stream(key, start)
 
 
 def test_a_read_that_was_cut_is_tried_again(tmp_path: Path) -> None:
@@ -225,12 +225,12 @@ class OvertakenStore(MemoryStore):
         self.folder = folder
         self.armed = False
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         if self.armed:
             self.armed = False
             commit(self, self.folder, 300)
             committer(self, keep_last=1).rotate()
-        yield from super().stream(key)
+        yield from super().stream(key, start)
 
 
 def test_what_is_rotated_away_meanwhile_gives_way_to_the_newer(tmp_path: Path) -> None:

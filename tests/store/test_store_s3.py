@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from fintts_store import s3
+from fintts_store import s3, s3_reading
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans, list_manifests
 from fintts_store.errors import (
@@ -46,7 +46,7 @@ class Rig:
 
 @pytest.fixture
 def rig(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr(s3, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(s3_reading, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "4")
     address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
     with fault_proxy(moto_endpoint) as proxy:
@@ -185,6 +185,49 @@ def test_an_object_that_is_replaced_while_it_is_read_is_no_mixture(rig: Rig) -> 
     rig.direct.put("a", b"2" * 3 * MB)
     with pytest.raises(StoreUnreachable, match="was replaced"):
         list(chunks)
+
+
+def large_object(rig: Rig) -> bytes:
+    """Three parts and a bit."""
+    data = secrets.token_bytes(3 * s3_reading.PART_BYTES + 1000)
+    rig.direct.put("a", data)
+    return data
+
+
+def test_a_large_object_is_read_in_parts_whose_order_holds(rig: Rig) -> None:
+    data = large_object(rig)
+    assert rig.store.get("a") == data
+    assert len([one for one in rig.proxy.requests if one.startswith("GET")]) == 4
+    for start in (1, s3_reading.PART_BYTES, 2 * s3_reading.PART_BYTES + 5, len(data) - 1):
+        assert b"".join(rig.store.stream("a", start)) == data[start:]
+
+
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_parts_that_break_off_are_taken_up_where_they_broke(rig: Rig, kind: str) -> None:
+    data = large_object(rig)
+    rig.fault(kind, "GET", "/a", times=6)
+    assert rig.store.get("a") == data
+
+
+def test_a_part_that_cannot_be_read_ends_the_reading(rig: Rig) -> None:
+    large_object(rig)
+    rig.store.put("b", b"x")
+    chunks = rig.store.stream("a")
+    assert next(chunks)
+    rig.fault("answer", "GET", "/a", times=1000, status=403, code="AccessDenied")
+    with pytest.raises(StoreDenied):
+        list(chunks)
+    assert rig.store.get("b") == b"x"
+
+
+def test_a_large_object_that_is_replaced_while_it_is_read_is_no_mixture(rig: Rig) -> None:
+    size = len(large_object(rig))
+    chunks = rig.store.stream("a")
+    came = [next(chunks)]
+    rig.direct.put("a", bytes(size))
+    with pytest.raises(StoreUnreachable, match="was replaced"):
+        came += chunks
+    assert not any(not any(chunk) for chunk in came), "nothing of the new one"
 
 
 def test_a_conflict_is_asked_again(rig: Rig) -> None:

@@ -245,11 +245,11 @@ class Breaking(MemoryStore):
 
     breaks = 0
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         if self.breaks:
             self.breaks -= 1
             raise StoreUnreachable("the connection broke")
-        yield from super().stream(key)
+        yield from super().stream(key, start)
 
 
 def test_a_broken_connection_is_no_fault_of_the_data(tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ class MemoryStore:
                 raise KeyNotFound(f"there is no {key}")
             return self._content[key]
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         data = self.get(key)
-        for start in range(0, len(data), CHUNK_BYTES):
-            yield data[start : start + CHUNK_BYTES]
+        for first in range(start, len(data), CHUNK_BYTES):
+            yield data[first : first + CHUNK_BYTES]
 
     def list(self, prefix: str) -> Entries:
         check_prefix(prefix)
@@ -106,8 +106,8 @@ class BreakingStore:
     def get(self, key: str) -> bytes:
         return self._store.get(key)
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        return self._store.stream(key)
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
+        return self._store.stream(key, start)
 
     def list(self, prefix: str) -> Entries:
         return self._store.list(prefix)

@@ -62,6 +62,8 @@ osd data = {folder}/osd
 rgw data = {folder}/rgw
 rgw enable usage log = false
 rgw enable ops log = false
+rgw gc obj min wait = 1
+rgw gc processor period = 1
 rgw frontends = beast endpoint=127.0.0.1:{http} ssl_endpoint=127.0.0.1:{https} \
 ssl_certificate={folder}/certificate.pem ssl_private_key={folder}/key.pem tcp_nodelay=1
 """
@@ -84,11 +86,15 @@ def missing_programs() -> list[str]:
 
 
 @contextmanager
-def radosgw() -> Iterator[Radosgw]:
-    """Starts all of it in a temporary folder; ends and removes it with the block."""
+def radosgw(memory_bytes: int = MEMORY_BYTES) -> Iterator[Radosgw]:
+    """Starts all of it in a temporary folder; ends and removes it with the block.
+
+    Args:
+        memory_bytes: for all objects; of those that are deleted it is free a moment later.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radosgw-")))
-        cluster = _Cluster(folder)
+        cluster = _Cluster(folder, memory_bytes)
         stack.callback(cluster.stop)
         cluster.start()
         yield Radosgw(
@@ -101,8 +107,8 @@ def radosgw() -> Iterator[Radosgw]:
 class _Cluster:
     """The daemons, in the order in which they need each other."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, memory_bytes: int) -> None:
+        self._folder, self._memory_bytes = folder, memory_bytes
         self._daemons: list[subprocess.Popen[bytes]] = []
         self._mon_v1, self._mon_v2, self.http, self.https = _free_ports(4)
         self._fsid = str(uuid.uuid4())
@@ -130,7 +136,7 @@ class _Cluster:
         text = CONFIGURATION.format(
             fsid=self._fsid,
             folder=self._folder,
-            bytes=MEMORY_BYTES,
+            bytes=self._memory_bytes,
             mon_v1=self._mon_v1,
             mon_v2=self._mon_v2,
             http=self.http,

@@ -1,0 +1,145 @@
+"""Reads one object of S3: a large one in several parts at a time, each taken up where it broke.
+
+A connection to S3 carries some tens of MB a second, whatever the line could; several add up. The
+parts are handed over in their order, so that a reader may hash and append what comes, and at most
+PARTS_AHEAD of them lie in memory.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from fintts_store.errors import KeyExists, StoreUnreachable
+from fintts_store.store import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+    Open = Callable[[str, str], AbstractContextManager[GetObjectOutputTypeDef]]
+    """Given a range (`bytes=0-99`, or nothing for all) and the tag that the object must have (or
+    nothing), asks for it; what goes wrong while the answer is read is a StoreError."""
+
+PART_BYTES = 16 * 1024 * 1024
+PARTS_AHEAD = 3
+ATTEMPTS = 4
+FIRST_PAUSE_SECONDS = 0.2
+
+
+class S3Reading:
+    """The bytes of one object from `start` on; all of them are of the same version of it."""
+
+    def __init__(self, key: str, start: int, ask: "Open") -> None:
+        self._key, self._start, self._ask = key, start, ask
+        self._size_bytes = 0
+        self._tag = ""
+
+    def chunks(self) -> Generator[bytes]:
+        """In order, at most CHUNK_BYTES each.
+
+        Raises:
+            StoreUnreachable: the connection broke ATTEMPTS times at one part, or the object was
+                replaced meanwhile.
+            StoreError: the store refuses to give it.
+        """
+        first_part = self._part(self._start)
+        # With the first bytes comes the object's size, which says whether there are more parts.
+        yield from (chunk for chunk in [next(first_part, b"")] if chunk)
+        others = range(self._start + PART_BYTES, self._size_bytes, PART_BYTES)
+        if not others:
+            yield from first_part
+            return
+        with closing(_PartsAhead(self._part, others)) as ahead:
+            yield from first_part
+            yield from ahead.chunks()
+
+    def _part(self, first: int) -> Iterator[bytes]:
+        """The bytes from `first` to the end of that part, or of the object."""
+        read, failures = first, 0
+        while True:
+            try:
+                for piece in self._attempt(first, read):
+                    read += len(piece)
+                    yield piece
+            except KeyExists as error:
+                raise StoreUnreachable(f"{self._key} was replaced while it was read") from error
+            except StoreUnreachable:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+                pause(failures)
+            else:
+                return
+
+    def _attempt(self, first: int, read: int) -> Iterator[bytes]:
+        """What is left of a part of which everything before `read` has come."""
+        with self._ask(self._range(first, read), self._tag) as answer:
+            if not self._tag:
+                self._tag, self._size_bytes = answer["ETag"], read + answer["ContentLength"]
+            left = self._end_of(first) - read
+            for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
+                yield chunk[:left]
+                left -= len(chunk)
+                if left <= 0:  # the rest of this answer belongs to other parts
+                    answer["Body"].close()
+                    return
+
+    def _range(self, first: int, read: int) -> str:
+        if self._tag:
+            return f"bytes={read}-{self._end_of(first) - 1}"
+        return f"bytes={read}-" if read else ""
+
+    def _end_of(self, first: int) -> int:
+        return min(first + PART_BYTES, self._size_bytes)
+
+
+class _PartsAhead:
+    """Parts of an object that threads read while those before them are being used."""
+
+    def __init__(self, read: Callable[[int], Iterator[bytes]], firsts: range) -> None:
+        self._read, self._waiting = read, deque(firsts)
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(PARTS_AHEAD, thread_name_prefix="s3-part")
+        self._begun: deque[SimpleQueue[bytes | BaseException | None]] = deque()
+        for _ in range(PARTS_AHEAD):
+            self._begin_one()
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of them in order; raises what a thread met."""
+        while self._begun:
+            part = self._begun.popleft()
+            while (item := part.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+            self._begin_one()
+
+    def close(self) -> None:
+        """Lets the threads end, those in the middle of a part after the chunk in hand."""
+        self._stop.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin_one(self) -> None:
+        if self._waiting:
+            part: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
+            self._begun.append(part)
+            self._pool.submit(self._fill, part, self._waiting.popleft())
+
+    def _fill(self, part: "SimpleQueue[bytes | BaseException | None]", first: int) -> None:
+        try:
+            for chunk in self._read(first):
+                if self._stop.is_set():
+                    return
+                part.put(chunk)
+            part.put(None)
+        except BaseException as error:  # whoever reads must hear of it, whatever it is
+            part.put(error)
+
+
+def pause(attempt: int) -> None:
+    """Before the same request is sent again."""
+    time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)

@@ -1,0 +1,70 @@
+"""Reading ahead ends with the reader."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fintts_store.s3_reading import PART_BYTES, PARTS_AHEAD, S3Reading
+from fintts_store.store import CHUNK_BYTES
+
+PARTS = 8
+
+
+class SlowObject:
+    """PARTS parts, of which chunk after chunk comes, and no two at the same moment."""
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        self._line = threading.Lock()
+
+    @contextmanager
+    def ask(self, wanted: str, _tag: str) -> Generator[Any]:
+        first = int(wanted.removeprefix("bytes=").split("-")[0] or 0) if wanted else 0
+        yield {"ETag": "one", "ContentLength": PARTS * PART_BYTES - first, "Body": self}
+
+    def iter_chunks(self, _size: int) -> Iterator[bytes]:
+        for _ in range(PART_BYTES // CHUNK_BYTES):
+            with self._line:
+                time.sleep(0.01)
+                self.chunks += 1
+            yield bytes(CHUNK_BYTES)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def reading_threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("s3-part")]
+
+
+def test_who_stops_reading_ends_what_is_read_ahead() -> None:
+    slow = SlowObject()
+    chunks = S3Reading("a", 0, slow.ask).chunks()
+    next(chunks)
+    next(chunks)
+    assert reading_threads()
+    chunks.close()
+    deadline = time.monotonic() + 20
+    while names := reading_threads():
+        assert time.monotonic() < deadline, names
+        time.sleep(0.01)
+    assert slow.chunks < PART_BYTES // CHUNK_BYTES, "not even one part was read to its end"
+
+
+def test_no_more_lies_in_memory_than_a_few_parts() -> None:
+    slow = SlowObject()
+    chunks = S3Reading("a", 0, slow.ask).chunks()
+    next(chunks)
+    next(chunks)
+    in_parts = PART_BYTES // CHUNK_BYTES
+    deadline = time.monotonic() + 20
+    while slow.chunks < 2 + PARTS_AHEAD * in_parts:
+        assert time.monotonic() < deadline, slow.chunks
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert slow.chunks == 2 + PARTS_AHEAD * in_parts, "nobody has taken any of them"
+    assert sum(map(len, chunks)) == PARTS * PART_BYTES - 2 * CHUNK_BYTES
