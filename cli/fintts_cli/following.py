@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fintts_cli.errors import CloudError
+from fintts_store.errors import StoreUnreachable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fintts_cli.run_view import RunView
 
 POLL_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+PATIENCE_SECONDS = 600.0
+"""A laptop that wakes up has no network for a while, and SkyPilot's server may be starting anew."""
 
 
 def follow(
     look: Callable[[], RunView],
     show: Callable[[RunView], None],
     wait: Callable[[float], object],
+    excuse: Callable[[CloudError | StoreUnreachable], None],
     *,
     limit_seconds: float | None = None,
 ) -> RunView:
@@ -25,13 +32,38 @@ def follow(
         look: reads the run as it is now.
         show: is given every view, the last one too.
         wait: takes the seconds until the next look.
+        excuse: is told, once in a row, why nothing can be seen for the moment.
         limit_seconds: how long to wait in all; None for as long as it takes.
+
+    Raises:
+        CloudError, StoreUnreachable: nothing could be seen at the first look, or for
+            PATIENCE_SECONDS of waiting; the run is left alone.
     """
     waited = 0.0
+    view = look()
     while True:
-        view = look()
         show(view)
         if view.has_ended or (limit_seconds is not None and waited >= limit_seconds):
             return view
         wait(POLL_SECONDS)
         waited += POLL_SECONDS
+        view = _look_patiently(look, wait, excuse)
+
+
+def _look_patiently(
+    look: Callable[[], RunView],
+    wait: Callable[[float], object],
+    excuse: Callable[[CloudError | StoreUnreachable], None],
+) -> RunView:
+    waited, pause_seconds = 0.0, POLL_SECONDS
+    while True:
+        try:
+            return look()
+        except (CloudError, StoreUnreachable) as error:
+            if waited >= PATIENCE_SECONDS:
+                raise
+            if not waited:
+                excuse(error)
+        wait(pause_seconds)
+        waited += pause_seconds
+        pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from fintts_store.errors import StoreFull
 from fintts_trainer.errors import DiskTooSmall, MemoryTooSmall
 from fintts_trainer.lora import trainable
 from fintts_trainer.memory import can_measure, free_bytes, need_of_step, usable_bytes
 from fintts_trainer.random_state import random_state
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from fintts_trainer.bench import Bench
 
 SPARE_CHECKPOINTS = 2
@@ -38,6 +43,20 @@ def check_disk(bench: Bench) -> None:
             "free some space there, keep fewer checkpoints, or ask for a larger disk",
         )
     bench.desk.tell(f"a checkpoint takes {size / 1e6:.1f} MB")
+
+
+@contextmanager
+def full_disk_told(workspace: Path) -> Generator[None]:
+    """Raises DiskTooSmall for what cannot be written because this machine's disk is full."""
+    try:
+        yield
+    except (StoreFull, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskTooSmall(
+            f"the disk of {workspace} is full: {error}",
+            "ask for a larger disk; the run goes on from its newest committed checkpoint",
+        ) from error
 
 
 def moments_to_come(bench: Bench) -> int:

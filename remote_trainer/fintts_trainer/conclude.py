@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
 MOST_LOG_BYTES = 4 << 20
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""
+SIGNALLED = 128
 
 
 def conclude(job: Job, exit_code: int) -> Result | None:
@@ -86,5 +88,20 @@ def _result_of(job: Job, exit_code: int) -> Result:
         started_at=status.started_at if status else record.created_at,
         ended_at=now,
         initial_validation_value=None,
-        message=told or f"the trainer ended with exit code {exit_code}",
+        message=_hung(told) if late else told or _what_happened(exit_code),
     )
+
+
+def _hung(told: str | None) -> str:
+    last = f"; its last words: {told}" if told else ""
+    return f"the trainer did not end by itself at the deadline, so it was ended{last}"
+
+
+def _what_happened(exit_code: int) -> str:
+    """In words: a shell counts the signal that ended a process from 128 on."""
+    try:
+        name = signal.Signals(exit_code - SIGNALLED).name
+    except ValueError:
+        return f"the trainer ended with exit code {exit_code}"
+    why = ", perhaps because the machine's memory was full" if name == "SIGKILL" else ""
+    return f"the trainer was ended by {name}{why}"

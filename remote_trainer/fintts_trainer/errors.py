@@ -5,7 +5,7 @@ TrainerError
 ├── DataProblem          the data set is unpaired, empty, misshapen or out of range
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
 ├── ConfigurationChanged a run is resumed with another configuration than its own
-├── DiskTooSmall         the checkpoints to keep would not fit
+├── DiskTooSmall         the checkpoints to keep would not fit, or the disk has filled up
 ├── MemoryTooSmall       a step does not fit, however it is cut
 ├── CannotCompile        training.compile is set where torch has no compiler
 ├── BadTeam              the environment asks for processes that cannot be
@@ -42,7 +42,7 @@ class ConfigurationChanged(TrainerError):
 
 
 class DiskTooSmall(TrainerError):
-    """Checkpoints of the measured size would fill the disk during the run."""
+    """Checkpoints of the measured size would fill the disk during the run, or something has."""
 
 
 class MemoryTooSmall(TrainerError):

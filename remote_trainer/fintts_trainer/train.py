@@ -20,6 +20,7 @@ from fintts_store.records import Phase, Result, StopReason
 from fintts_store.retrying import insist
 from fintts_store.runs import read_result, write_result_once
 from fintts_trainer.bench import set_up
+from fintts_trainer.capacity import full_disk_told
 from fintts_trainer.desk import FrontDesk, open_desk, tell
 from fintts_trainer.lora import trainable
 from fintts_trainer.preemption import GRACE_SECONDS
@@ -68,8 +69,9 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     world = World.join(job.workspace)
     desk = open_desk(job, is_first=world.is_first)
     try:
-        bench = set_up(desk, world)
-        reason = train_on(bench, preemption)
+        with full_disk_told(job.workspace):
+            bench = set_up(desk, world)
+            reason = train_on(bench, preemption)
         if isinstance(desk, FrontDesk):
             return finish(bench, desk, reason)
         world.leave()

@@ -3,7 +3,8 @@
 One checkpoint is being uploaded and at most one waits; a third makes its maker wait, and says so,
 unless the maker has to leave: then it joins the queue, and `drain` tries for all of them.
 What passes by itself is tried again with growing pauses; what does not is said at once, and the
-local copy stays.
+local copy stays. Permissions may come back, so a checkpoint that was refused ends nothing; several
+one after the other do: whoever trains on would pay for what nobody will ever see.
 """
 
 import threading
@@ -13,7 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.errors import Fenced, KeyExpired, OldCheckpointsStay, StoreError, StoreSlow
+from fintts_store.errors import (
+    Fenced,
+    KeyExpired,
+    OldCheckpointsStay,
+    StoreDenied,
+    StoreError,
+    StoreSlow,
+)
 from fintts_store.manifest import Manifest
 
 FIRST_PAUSE_SECONDS = 1.0
@@ -22,6 +30,8 @@ LOOK_UP_SECONDS = 0.2
 """How often a maker who waits looks whether it has to leave"""
 DRAINING_PAUSE_SECONDS = 5.0
 """While somebody waits for the end, the store is asked this often"""
+MOST_REFUSALS = 3
+"""of checkpoints one after the other; then nothing more is hoped for"""
 
 Checkpoint = tuple[Path, CheckpointFacts]
 
@@ -54,6 +64,7 @@ class Uploader:
         self._fatal: BaseException | None = None
         self.trouble: StoreError | None = None
         """why the last checkpoint is not committed; None when it is"""
+        self._refusals = 0
         self._said_of_rotation: str | None = None
         self._thread = threading.Thread(target=self._work, name="uploader", daemon=True)
         self._thread.start()
@@ -69,7 +80,8 @@ class Uploader:
 
         Raises:
             Fenced: a newer claim has taken the run over.
-            KeyExpired: nothing can be committed in this process any more.
+            StoreDenied: nothing can be committed in this process any more, its key has expired; or
+                MOST_REFUSALS checkpoints one after the other were refused.
         """
         with self._changed:
             if self._waiting and self._fatal is None:
@@ -96,7 +108,7 @@ class Uploader:
 
         Raises:
             Fenced: a newer claim has taken the run over.
-            KeyExpired: nothing can be committed in this process any more.
+            StoreDenied: as `submit` does.
         """
         with self._changed:
             self._longest_pause_seconds = DRAINING_PAUSE_SECONDS
@@ -152,14 +164,23 @@ class Uploader:
                 raise
             except StoreError as error:
                 self._say(error)
+                self._count(error)
                 if not error.passes_by_itself or self._pause(pause_seconds):
                     return
                 pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
             else:
-                self.trouble = None
+                self.trouble, self._refusals = None, 0
                 self._on_commit(manifest)
                 self._rotate()
                 return
+
+    def _count(self, error: StoreError) -> None:
+        """Raises it when too many checkpoints were refused for such a reason."""
+        if not isinstance(error, StoreDenied):
+            return
+        self._refusals += 1
+        if self._refusals == MOST_REFUSALS:
+            raise error
 
     def _rotate(self) -> None:
         try:

@@ -4,6 +4,9 @@ export PYTHONPATH="$PWD"
 # outlives a signal to all, or the trainer would have nobody to write to while it saves.
 export FINTTS_LOG="$PWD/../fintts-log.txt"
 exec > >(trap '' TERM INT; exec tee "$FINTTS_LOG") 2>&1
+# Some room for the last words and for who ends the instance, should the disk be full by then.
+reserve="$PWD/../fintts-reserve"
+fallocate --length 64MiB "$reserve" 2> /dev/null || rm -f "$reserve"
 export FINTTS_WORKSPACE="${FINTTS_WORKSPACE:-$PWD/../fintts-workspace}"
 read -r python < ../fintts-python
 left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - $(date +%s) ))
@@ -20,5 +23,6 @@ while [ -n "$signalled" ]; do
   code=0
   wait "$guard" || code=$?
 done
+rm -f "$reserve"
 timeout 300 "$python" -m fintts_trainer conclude --exit-code "$code" || true
 exit "$code"

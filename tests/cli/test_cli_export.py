@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from fintts_store.directory import DirectoryStore
 from fintts_store.runs import read_run
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish.weight_files import read_state_dict
+from small_disk import small_disk
 from tiny_export import write_run
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2
@@ -285,15 +285,10 @@ def test_an_empty_folder_is_filled(store: DirectoryStore) -> None:
     assert "README.md" in names(Path("out"))
 
 
-@pytest.fixture
-def small_disk(own_folder: Path) -> Iterator[Path]:
-    folder = own_folder / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=True)
-    try:
+@pytest.fixture(name="small_disk")
+def _small_disk(own_folder: Path) -> Iterator[Path]:
+    with small_disk(own_folder / "disk", "64k") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("name", ["peft", "fish"])

@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from fintts_cli.errors import CloudError
 from fintts_cli.following import follow
 from fintts_cli.infra import Span
 from fintts_cli.run_view import InstanceView, RunView, view_run
+from fintts_store.errors import StoreUnreachable
 from fintts_store.records import Phase, StopReason
 from run_samples import MINUTE, START, record, result, status
 
@@ -120,13 +122,63 @@ def test_following_ends_with_the_run_or_with_patience() -> None:
     views = iter([running, running, ended])
     shown: list[RunView] = []
     waits: list[float] = []
-    last = follow(lambda: next(views), shown.append, waits.append)
+    last = follow(lambda: next(views), shown.append, waits.append, nobody_listens)
     assert last is ended
     assert shown == [running, running, ended]
     assert len(waits) == 2
     waits.clear()
-    assert follow(lambda: running, shown.append, waits.append, limit_seconds=3) is running
+    again = follow(lambda: running, shown.append, waits.append, nobody_listens, limit_seconds=3)
+    assert again is running
     assert sum(waits) == 3
+
+
+def nobody_listens(error: CloudError | StoreUnreachable) -> None:
+    raise AssertionError(error)
+
+
+class Weather:
+    """Views of a run, and errors in place of some."""
+
+    def __init__(self, *seen: RunView | CloudError | StoreUnreachable) -> None:
+        self._seen = list(seen)
+        self.waits: list[float] = []
+        self.excuses: list[str] = []
+
+    def look(self) -> RunView:
+        one = self._seen.pop(0) if len(self._seen) > 1 else self._seen[0]
+        if isinstance(one, RunView):
+            return one
+        raise one
+
+    def follow(self) -> RunView:
+        return follow(
+            self.look,
+            lambda _: None,
+            self.waits.append,
+            lambda error: self.excuses.append(error.message),
+        )
+
+
+def test_following_outlives_what_passes() -> None:
+    running = view_run(record(), status(), None, LIVE, NOW)
+    ended = view_run(record(), status(), result(), GONE, NOW)
+    no_sky, no_store = CloudError("SkyPilot is starting"), StoreUnreachable("no network")
+    weather = Weather(running, no_sky, no_store, running, no_store, ended)
+    assert weather.follow() is ended
+    assert weather.excuses == ["SkyPilot is starting", "no network"], "once in a row"
+
+
+def test_following_gives_up_in_the_end_and_at_once_where_it_saw_nothing() -> None:
+    running = view_run(record(), status(), None, LIVE, NOW)
+    weather = Weather(running, StoreUnreachable("no network"))
+    with pytest.raises(StoreUnreachable):
+        weather.follow()
+    assert 600 <= sum(weather.waits) < 700
+    assert weather.excuses == ["no network"]
+    weather = Weather(CloudError("there is no SkyPilot here"))
+    with pytest.raises(CloudError):
+        weather.follow()
+    assert weather.waits == []
 
 
 def test_a_rented_instance_that_nobody_saw_end_is_billed_for_its_teardown_and_no_longer() -> None:

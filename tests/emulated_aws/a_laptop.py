@@ -19,7 +19,7 @@ class Laptop:
         self, cloud: EmulatedAws, folder: Path, bucket: str, *, on_aws: bool = False
     ) -> None:
         """`on_aws`: the store's address names no server, so it counts as one of AWS's own."""
-        self.cloud, self.folder = cloud, folder
+        self.cloud, self.folder, self.bucket = cloud, folder, bucket
         cloud.s3().create_bucket(Bucket=bucket)
         write_project(folder)
         file = folder / "fintts.yaml"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
 import pytest
@@ -26,6 +24,7 @@ from fintts_store.restore import restore
 from fintts_store.s3 import S3Store
 from fintts_store.s3_address import S3Address
 from fintts_store.s3_credentials import LONGEST, Grant, grant_for_run, lifetime, run_policy
+from policies import OBJECT_ACTIONS, allows, what_is_asked
 from s3_servers import make_bucket
 
 RUN = "mine"
@@ -34,45 +33,10 @@ READS = ["datasets/00ff.safetensors", "base_models/77aa/", "adapters/31cd/"]
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def allows(policy: dict[str, Any], action: str, resource: str, prefix: str | None = None) -> bool:
-    """As IAM decides where every statement allows: `prefix` is the listing's, if it has one."""
-    return any(
-        action in _several(statement["Action"])
-        and _fits(resource, statement["Resource"])
-        and (
-            "Condition" not in statement
-            or (
-                prefix is not None
-                and _fits(prefix, statement["Condition"]["StringLike"]["s3:prefix"])
-            )
-        )
-        for statement in policy["Statement"]
-    )
-
-
-def _several(one_or_more: str | list[str]) -> list[str]:
-    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
-
-
-def _fits(text: str, patterns: str | list[str]) -> bool:
-    return any(
-        re.fullmatch(_expression(pattern), text, re.DOTALL) for pattern in _several(patterns)
-    )
-
-
-def _expression(pattern: str) -> str:
-    parts = re.findall(r"\$\{[*?$]\}|.", pattern, re.DOTALL)
-    free = {"*": ".*", "?": "."}
-    return "".join(
-        free.get(part) or re.escape(part[2] if len(part) > 1 else part) for part in parts
-    )
-
-
 def test_the_policy_of_a_run(golden: Callable[[str, str], None]) -> None:
     golden("run_policy.json", json.dumps(run_policy(HERE, RUN, READS), indent=2) + "\n")
 
 
-OBJECT_ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 ODD = st.text(st.sampled_from("ab*?$/{}"), min_size=1, max_size=8)
 
 
@@ -104,30 +68,6 @@ def test_inputs_are_read_and_never_written(key: str) -> None:
 def test_in_china_names_begin_differently() -> None:
     assert "arn:aws-cn:s3:::voices" in json.dumps(run_policy(HERE, RUN, [], "aws-cn"))
     assert "arn:aws:" not in json.dumps(run_policy(HERE, RUN, [], "aws-cn"))
-
-
-ACTIONS = {
-    ("GET", False): "s3:GetObject",
-    ("HEAD", False): "s3:GetObject",
-    ("PUT", False): "s3:PutObject",
-    ("POST", False): "s3:PutObject",
-    ("DELETE", False): "s3:DeleteObject",
-    ("GET", True): "s3:ListBucket",
-}
-
-
-def what_is_asked(method: str, url: str) -> tuple[str, str, str | None]:
-    """Action, resource and prefix of a request for an object or a bucket, addressed by path."""
-    parts = urlsplit(url)
-    query = parse_qs(parts.query, keep_blank_values=True)
-    bucket, _, key = unquote(parts.path.lstrip("/")).partition("/")
-    action = ACTIONS[method, not key]
-    if method == "DELETE" and "uploadId" in query:
-        action = "s3:AbortMultipartUpload"
-    if not key and "uploads" in query:
-        action = "s3:ListBucketMultipartUploads"
-    resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
-    return action, resource, query.get("prefix", [None])[0]
 
 
 def test_all_that_a_checkpoint_s_life_asks_for_is_allowed(

@@ -174,6 +174,37 @@ def test_what_does_not_pass_is_said_once_and_the_local_copy_stays(rig: Rig) -> N
     assert [manifest.step for manifest in list_manifests(rig.store, RUN)] == [200]
 
 
+def refused_at(rig: Rig, *steps: int) -> None:
+    for step in steps:
+        rig.store.errors = [StoreDenied(f"no permission for {step}")]
+        rig.submit(step)
+        assert not rig.uploader.drain(SOON)
+
+
+def test_one_refusal_after_the_other_ends_the_uploader(rig: Rig) -> None:
+    """Nobody would ever see what is trained from then on."""
+    rig.store.gate.set()
+    refused_at(rig, 100, 200)
+    rig.uploader.check()
+    rig.store.errors = [StoreDenied("no permission for 300")]
+    rig.submit(300)
+    with pytest.raises(StoreDenied, match="no permission for 300"):
+        rig.uploader.drain(SOON)
+    with pytest.raises(StoreDenied):
+        rig.uploader.check()
+    assert (rig.folder / "checkpoint-300" / "adapter").exists()
+
+
+def test_a_permission_that_comes_back_is_made_use_of(rig: Rig) -> None:
+    rig.store.gate.set()
+    refused_at(rig, 100, 200)
+    rig.submit(300)
+    assert rig.uploader.drain(SOON)
+    refused_at(rig, 400, 500)
+    rig.uploader.check()
+    assert rig.committed == [300]
+
+
 def test_being_fenced_reaches_the_loop(rig: Rig) -> None:
     take_claim(rig.store, RUN, "newer")
     rig.store.gate.set()

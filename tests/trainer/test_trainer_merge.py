@@ -22,6 +22,7 @@ from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.initial_adapter import ADAPTER_FILE
 from fintts_trainer.lora import add_adapter, open_adapter, write_adapter
+from small_disk import small_disk
 from tiny_csm import write_tiny_csm
 from tiny_export import write_random_adapter
 from tiny_fish import answers, utterances
@@ -189,16 +190,11 @@ def test_a_damaged_adapter_is_one_sentence(tmp_path: Path) -> None:
         merge_folders(TINY, tmp_path / "adapter", tmp_path)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with less room than the weights need."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=True)
-    try:
+    with small_disk(tmp_path / "disk", "256k") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("kind", ["s1", "s2"])

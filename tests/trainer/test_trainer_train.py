@@ -32,6 +32,7 @@ from fintts_store.runs import (
 from fintts_trainer import desk
 from fintts_trainer import train as train_module
 from fintts_trainer.preemption import Preemption
+from small_disk import fill, small_disk
 from tiny_run import TinyRun, start_run
 
 Popen = AnyPopen[str]
@@ -422,6 +423,53 @@ def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path, code: int)
     status = read_status(run.store, run.name)
     assert status is not None
     assert status.phase == Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (3, "the trainer ended with exit code 3"),
+        (139, "the trainer was ended by SIGSEGV"),
+        (137, "the trainer was ended by SIGKILL, perhaps because the machine's memory was full"),
+    ],
+)
+def test_conclude_says_what_ended_the_trainer(tmp_path: Path, code: int, said: str) -> None:
+    run = start_run(tmp_path, QUICK)
+    command = run.command("conclude", "--exit-code", str(code))
+    subprocess.run(command, env=run.environment(), check=True)
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.message == said
+
+
+@pytest.mark.parametrize("code", [124, 137])
+def test_conclude_says_that_the_deadline_ended_a_hung_trainer(tmp_path: Path, code: int) -> None:
+    run = start_run(tmp_path, QUICK)
+    command = run.command("conclude", "--exit-code", str(code))
+    late = {"FINTTS_DEADLINE_AT": "2026-01-01T00:00:00Z"}
+    subprocess.run(command, env=run.environment() | late, check=True)
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.DEADLINE
+    assert result.message is not None
+    assert "did not end by itself at the deadline" in result.message
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    endless = {**QUICK["training"], "max_steps": 100_000}
+    run = start_run(tmp_path / "run", {**QUICK, "training": endless})
+    with small_disk(run.folder / "disk", "64m") as disk:
+        sentence = "step 4: checkpoint committed"
+        process = train_until(run, sentence, "disk", lambda _: fill(disk))
+        assert process.returncode == 1
+        command = run.command("conclude", "--exit-code", "1")
+        subprocess.run(command, env=run.environment("disk"), check=True)
+    result = read_result(run.store, run.name)
+    assert result is not None
+    assert result.stop_reason == StopReason.FAILED
+    assert result.kept_steps
+    assert result.message is not None
+    assert f"the disk of {run.folder / 'disk'} is full" in result.message
 
 
 @pytest.mark.parametrize("code", [0, 5, 75])

@@ -7,6 +7,7 @@ from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl,
 if TYPE_CHECKING:
     from fintts_cli.run_view import RunView
     from fintts_cli.terminal import Terminal
+    from fintts_store.errors import StoreUnreachable
     from fintts_store.store import Store as RunStore
 
 
@@ -64,8 +65,12 @@ def follow_live(
         text = render_live_line(view, datetime.now(UTC), width=terminal.live_width)
         line.show(text, mark=view.milestone)
 
+    def excuse(error: "CloudError | StoreUnreachable") -> None:
+        line.close()
+        terminal.warn(f"{error.message}; {run} is left alone, and looked at again in a moment")
+
     try:
-        view = follow(look, show, time.sleep, limit_seconds=limit_seconds)
+        view = follow(look, show, time.sleep, excuse, limit_seconds=limit_seconds)
     except KeyboardInterrupt:
         line.close()
         raise KeyboardInterrupt(goes_on(run)) from None

@@ -146,12 +146,14 @@ class EmulatedAws:
     @contextmanager
     def sold_out(self, region: str) -> Iterator[None]:
         """Within the block EC2 refuses new instances there for lack of capacity."""
-        mark = hypervisor.sold_out(self.folder, region)
-        mark.touch()
-        try:
+        with _marked(hypervisor.sold_out(self.folder, region)):
             yield
-        finally:
-            mark.unlink()
+
+    @contextmanager
+    def denied(self, bucket: str) -> Iterator[None]:
+        """Within the block nobody may put anything into the bucket."""
+        with _marked(hypervisor.denied(self.folder, bucket)):
+            yield
 
     def run_in_instance(
         self, instance_id: str, command: str, user: str = "ubuntu", timeout_seconds: float = 60.0
@@ -219,6 +221,15 @@ class EmulatedAws:
 
 
 _SOURCES = Path(__file__).parents[1]
+
+
+@contextmanager
+def _marked(mark: Path) -> Iterator[None]:
+    mark.touch()
+    try:
+        yield
+    finally:
+        mark.unlink()
 
 
 def _facts(described: InstanceTypeDef, region: str) -> InstanceFacts:

@@ -21,6 +21,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
+from moto.s3.exceptions import BucketAccessDeniedError
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 from rig import network
@@ -48,6 +50,7 @@ def main() -> None:
             server.start()
         _answer_as_internet(Path(folder))
         _make_role()
+        _heed_what_is_denied(Path(folder))
         hypervisor = Hypervisor(machine, Path(folder), regions)
         stack.callback(hypervisor.destroy_all)
         print("up", flush=True)  # noqa: T201 - the line that is waited for
@@ -106,6 +109,24 @@ def _heed_what_is_sold_out(backend: EC2Backend, mark: Path) -> None:
 
     # What the API's request handlers call is looked up on the object.
     backend.__dict__["run_instances"] = refuse_or_run
+
+
+def denied(folder: Path, bucket: str) -> Path:
+    """While this file is there nobody may write to the bucket."""
+    return folder / f"denied-{bucket}"
+
+
+def _heed_what_is_denied(folder: Path) -> None:
+    """Has S3 refuse as AWS does without a permission; moto asks for none."""
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    put_object = backend.put_object
+
+    def refuse_or_put(bucket_name: str, *args: Any, **kwargs: Any) -> Any:
+        if denied(folder, bucket_name).exists():
+            raise BucketAccessDeniedError(bucket_name)
+        return put_object(bucket_name, *args, **kwargs)
+
+    backend.__dict__["put_object"] = refuse_or_put
 
 
 def _open_to_the_internet(backend: EC2Backend) -> None:
