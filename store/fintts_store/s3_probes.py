@@ -1,6 +1,7 @@
 """What is probed of an S3 store beside what every store is probed for."""
 
 import hashlib
+import json
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,7 +25,9 @@ CLOCKS_AGREE_SECONDS = 2.0
 CLOCKS_DIFFER_SECONDS = 60.0
 """From here on it is worth a warning: servers refuse at a quarter of an hour"""
 NO_RULES = "NoSuchLifecycleConfiguration"
-RULE_DAYS = 2
+OPEN_UPLOADS = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
+OLD_VERSIONS = {"NoncurrentVersionExpiration": {"NoncurrentDays": 2}}
+"""What rules are to do, as S3 writes it"""
 
 
 class S3Probes:
@@ -41,6 +44,7 @@ class S3Probes:
             Probe("abort multipart", lambda: self._abort(ground), after="write"),
             Probe("clock", self._clock),
             Probe("lifecycle rule", self._lifecycle),
+            Probe("versioning", self._versioning),
             Probe("no more rights", self.reach),
         )
 
@@ -124,7 +128,27 @@ class S3Probes:
         return Answer(
             Verdict.WARNING,
             "none aborts uploads that were cut off; what they hold is billed until then",
-            self._mend(),
+            self._mend(OPEN_UPLOADS),
+        )
+
+    def _versioning(self) -> Answer:
+        """Where old versions are kept, what rotation deletes is hidden, and billed as before."""
+        try:
+            with explained_by_s3(self._address):
+                # There is no status where it was never on; when suspended, the old ones stay.
+                is_on = "Status" in self._client.get_bucket_versioning(Bucket=self._bucket)
+                rules = self._rules() if is_on else []
+        except StoreError:  # not among the permissions that a run needs
+            return Answer(sentence="it is nothing that this key may see")
+        if not is_on:
+            return Answer(sentence="off: what is deleted is gone")
+        days = [d for rule in rules if (d := days_to_forget(rule, self._address.prefix))]
+        if days:
+            return Answer(sentence=f"old versions are deleted after {min(days)} days")
+        return Answer(
+            Verdict.WARNING,
+            "the bucket keeps old versions: checkpoints that were rotated away go on being billed",
+            self._mend(OLD_VERSIONS),
         )
 
     def _rules(self) -> "list[LifecycleRuleOutputTypeDef]":
@@ -153,20 +177,17 @@ class S3Probes:
             f"for instances, make one that has what follows alone: {NEEDED}",
         )
 
-    def _mend(self) -> str:
-        """How to add the rule: put-… replaces all rules, so others have to be given with it."""
+    def _mend(self, action: dict[str, dict[str, int]]) -> str:
+        """How to add a rule: put-… replaces all rules, so others have to be given with it."""
         prefix = self._address.prefix
         endpoint = self._address.endpoint_url
-        rule = (
-            '{"Rules": [{"ID": "fintts-uploads", "Status": "Enabled", '
-            f'"Filter": {{"Prefix": "{prefix}"}}, '
-            f'"AbortIncompleteMultipartUpload": {{"DaysAfterInitiation": {RULE_DAYS}}}}}]}}'
-        )
+        rule = {"ID": f"fintts-{next(iter(action))}", "Status": "Enabled"}
+        rules = {"Rules": [{**rule, "Filter": {"Prefix": prefix}, **action}]}
         return (
             "to add one, with the bucket's other rules, if there are any, in the same list: "
             f"aws {f'--endpoint-url {endpoint} ' if endpoint else ''}s3api "
             f"put-bucket-lifecycle-configuration --bucket {self._bucket} "
-            f"--lifecycle-configuration '{rule}'"
+            f"--lifecycle-configuration '{json.dumps(rules)}'"
         )
 
 
@@ -184,10 +205,22 @@ def judge_clock(ahead_seconds: float) -> Answer:
 
 def days_to_abort(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> int | None:
     """After how many days a lifecycle rule aborts uploads below a prefix; None if it does not."""
-    chosen = rule.get("Filter", {})
-    if rule.get("Status") != "Enabled" or chosen.keys() - {"Prefix"}:  # an upload has no tags
-        return None
-    # The rule's own prefix is an older form of its filter's.
-    if not prefix.startswith(rule.get("Prefix") or chosen.get("Prefix") or ""):
+    if not _covers(rule, prefix):
         return None
     return rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")
+
+
+def days_to_forget(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> int | None:
+    """After how many days a rule deletes versions that are not the newest; None if it does not."""
+    if not _covers(rule, prefix):
+        return None
+    return rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")
+
+
+def _covers(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> bool:
+    """Whether a rule is about everything below a prefix."""
+    chosen = rule.get("Filter", {})
+    if rule.get("Status") != "Enabled" or chosen.keys() - {"Prefix"}:  # an upload has no tags
+        return False
+    # The rule's own prefix is an older form of its filter's.
+    return prefix.startswith(rule.get("Prefix") or chosen.get("Prefix") or "")

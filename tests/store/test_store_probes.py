@@ -8,13 +8,13 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import boto3
 import pytest
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from fintts_store import s3
+from fintts_store import s3_reading
 from fintts_store.directory import DirectoryStore
 from fintts_store.errors import KeyExists, PermissionMissing, StoreDenied, StoreUnreachable
 from fintts_store.probes import (
@@ -35,7 +35,7 @@ from radosgw import Radosgw
 from s3_servers import make_bucket
 
 COMMON = ["list", "write", "read back", "conditional write", "delete", "clean up"]
-OF_S3 = ["multipart", "abort multipart", "clock", "lifecycle rule"]
+OF_S3 = ["multipart", "abort multipart", "clock", "lifecycle rule", "versioning"]
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 
 
@@ -238,7 +238,7 @@ def test_what_a_killed_check_left_is_removed_later_and_nothing_else(tmp_path: Pa
 
 @pytest.fixture
 def address(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Address:
-    monkeypatch.setattr(s3, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(s3_reading, "FIRST_PAUSE_SECONDS", 0.001)
     return make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
 
 
@@ -333,10 +333,14 @@ def test_uploads_that_cannot_be_cleared_away_are_told_of(
     assert_no_trace(address)
 
 
+def rules_in(hint: str) -> Any:
+    """What the command in a hint would set."""
+    return json.loads(hint.partition("--lifecycle-configuration '")[2].removesuffix("'"))
+
+
 def test_a_rule_that_aborts_uploads_is_found(address: S3Address) -> None:
     client = boto3.client("s3", endpoint_url=address.endpoint_url)
-    hint = answer(probe_s3(address), "lifecycle rule").hint
-    rules = json.loads(hint.partition("--lifecycle-configuration '")[2].removesuffix("'"))
+    rules = rules_in(answer(probe_s3(address), "lifecycle rule").hint)
     client.put_bucket_lifecycle_configuration(Bucket=address.bucket, LifecycleConfiguration=rules)
     found = answer(probe_s3(address), "lifecycle rule")
     assert (found.verdict, found.sentence) == (OK, "aborts uploads that are 2 days old")
@@ -347,6 +351,37 @@ def test_a_rule_that_may_not_be_seen_is_no_failure(address: S3Address, proxy: Fa
     found = answer(probe_s3(replace(address, endpoint_url=proxy.url)), "lifecycle rule")
     assert found.verdict is WARNING
     assert "refuses GetBucketLifecycleConfiguration" in found.sentence
+
+
+def assert_old_versions_are_told_of(address: S3Address) -> None:
+    """Until a rule deletes them, which is not yet one that aborts uploads."""
+    client = boto3.client("s3", endpoint_url=address.endpoint_url)
+    assert answer(probe_s3(address), "versioning").sentence == "off: what is deleted is gone"
+    on = {"Status": "Enabled"}
+    client.put_bucket_versioning(Bucket=address.bucket, VersioningConfiguration=on)  # type: ignore[arg-type]  # as JSON has it
+    found = probe_s3(address)
+    assert answer(found, "versioning").verdict is WARNING
+    assert "go on being billed" in answer(found, "versioning").sentence
+    for probe, sentence in (
+        ("lifecycle rule", "go on being billed"),
+        ("versioning", "old versions are deleted after 2 days"),
+    ):
+        rules = rules_in(answer(found, probe).hint)
+        client.put_bucket_lifecycle_configuration(
+            Bucket=address.bucket, LifecycleConfiguration=rules
+        )
+        assert sentence in answer(probe_s3(address), "versioning").sentence
+
+
+def test_a_bucket_that_keeps_old_versions_is_told_of(address: S3Address, proxy: FaultProxy) -> None:
+    assert_old_versions_are_told_of(address)
+    proxy.faults.append(Fault("answer", "GET", "?versioning", 1000, 403, "AccessDenied"))
+    found = answer(probe_s3(replace(address, endpoint_url=proxy.url)), "versioning")
+    assert (found.verdict, found.sentence) == (OK, "it is nothing that this key may see")
+
+
+def test_the_real_server_s_old_versions_are_told_of(gateway: Radosgw) -> None:
+    assert_old_versions_are_told_of(make_bucket(gateway.url, f"b{secrets.token_hex(8)}"))
 
 
 class Buckets(Fault):
