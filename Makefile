@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := cli cost store remote_trainer task_templates
 
-.PHONY: install servers demo test check unit chaos test-cloud clean-cloud bench prices clean
+.PHONY: install servers demo test check unit chaos test-cloud test-launch clean-cloud bench prices clean
 
 install: .venv/installed
 
@@ -18,7 +18,7 @@ install: .venv/installed
 demo: install
 	examples/kalevala/demo.sh
 
-test: check unit
+test: check unit test-launch
 
 check: install
 	$(BIN)/ruff format --check .
@@ -46,6 +46,10 @@ KILLS ?= 10
 test-cloud: install .emulated-aws/tools
 	$(CLOUD) build
 	LAUNCH_KILLS=$(KILLS) $(CLOUD) run $(BIN)/pytest -m cloud --capture=no $(if $(ONLY),-k '$(ONLY)')
+
+# Of these the two that everybody's change has to pass: a launch to its end, and what is refused.
+test-launch:
+	$(MAKE) test-cloud ONLY='nobody_watching or cannot_be_rented'
 
 # What SkyPilot's client calls, and what the rig itself does.
 .emulated-aws/tools: tests/emulated_aws/install_tools.sh
