@@ -109,6 +109,7 @@ class Launch:
                 envs=envs | ({"FINTTS_PYTHON": sys.executable} if is_local else {}),
                 infra=self.settings.infra,
                 accelerators=None if is_local else self.settings.gpus,
+                image=None if is_local else self.settings.image,
                 use_spot=self.settings.spot,
                 max_hourly_cost_usd=None if is_local else self.plan.hourly_rate_usd,
                 labels=labels_of(self.run, self.plan.deadline_at),

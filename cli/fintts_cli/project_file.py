@@ -62,6 +62,8 @@ checkpoints:
 gpus: A100-80GB:1             # NAME[:N]
 infra: local                  # local: this machine
 spot: false
+# image: docker:me/trainer:1  # a rented instance's, as SkyPilot's image_id: what it has of the
+#                             # trainer's packages is not installed again
 # name: finnish-1             # [a-z0-9-]{{1,40}}; without it one is made up
 # store: s3://bucket/prefix   # or a folder; of data, runs, checkpoints; without it the user's own
 # s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fintts_cli.errors import CloudError
 from fintts_cli.run_view import InstanceView, RunView, view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound
+from fintts_store.parallel import in_parallel
 from fintts_store.runs import list_runs, read_result, read_run, read_status
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from datetime import datetime
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
     InstanceOf = Callable[[RunRecord, Store], InstanceView]
+
+RUNS_AT_ONCE = 12
+"""Their files are small, and what takes long is the way to the store"""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +48,6 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
     return view_run(record, _heartbeat(store, run), read_result(store, run), instance, now)
 
 
-def _nobody_knows(_record: RunRecord, _store: Store) -> InstanceView:
-    return InstanceView()
-
-
 def _heartbeat(store: Store, run: str) -> Status | None:
     """A damaged one is no worse than none: the next overwrites it."""
     try:
@@ -55,19 +58,45 @@ def _heartbeat(store: Store, run: str) -> Status | None:
 
 def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing:
     """Every run; one that is damaged is named, and hides no other. Of one whose cloud gives no
-    answer there is what the store knows.
+    answer there is what the store knows. Four requests a run, a few runs at a time.
 
     Raises:
         StoreError: the store cannot be read at all.
     """
-    views: list[RunView] = []
     broken: list[StoreError | CloudError] = []
-    for run in list_runs(store):
+    records = _of_each(list_runs(store), lambda run: read_run(store, run), broken)
+    # The instances before the rest, as `look_at` does; one by one, since SkyPilot answers them.
+    instances: dict[str, InstanceView] = {}
+    for run, record in records.items():
         try:
-            views.append(look_at(store, run, instance_of, now))
-        except (InvalidRecord, InvalidRunName, KeyNotFound) as error:
-            broken.append(error)
+            instances[run] = instance_of(record, store)
         except CloudError as error:
             broken.append(error)
-            views.append(look_at(store, run, _nobody_knows, now))
+            instances[run] = InstanceView()
+
+    def look(run: str) -> RunView:
+        heartbeat, result = _heartbeat(store, run), read_result(store, run)
+        return view_run(records[run], heartbeat, result, instances[run], now)
+
+    views = _of_each(list(records), look, broken).values()
     return Listing(sorted(views, key=lambda view: view.started_at, reverse=True), broken)
+
+
+def _of_each(
+    runs: list[str], work: Callable[[str], Found], broken: list[StoreError | CloudError]
+) -> dict[str, Found]:
+    """What `work` finds of each run, in their order, but for those that turn out to be broken."""
+    found: dict[str, Found] = {}
+    errors: dict[str, StoreError] = {}
+
+    def note(run: str, stop: threading.Event) -> None:
+        if stop.is_set():
+            return
+        try:
+            found[run] = work(run)
+        except (InvalidRecord, InvalidRunName, KeyNotFound) as error:
+            errors[run] = error
+
+    in_parallel(note, runs, at_once=RUNS_AT_ONCE)
+    broken += [errors[run] for run in runs if run in errors]
+    return {run: found[run] for run in runs if run in found}

@@ -81,6 +81,8 @@ class LaunchConfig(Section):
     store: Annotated[str, Field(min_length=1)] | None = None
     s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
     spot: bool = False
+    image: Annotated[str, Field(min_length=1)] | None = None
+    """of a rented instance, in SkyPilot's words: `docker:NAME:TAG`, or a cloud's own id"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Dollars | None = None
 

@@ -3,6 +3,7 @@ nothing is committed; from then on, everything is."""
 
 import hashlib
 import stat
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from fintts_store.retention import plan_retention
 from fintts_store.store import Store
 
 ID_DIGITS = 8
+MANIFESTS_AT_ONCE = 12
+"""They are small: what takes long is the way to the store"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +75,25 @@ def list_manifests(
         InvalidRecord: a manifest is damaged or was tampered with, and `on_unreadable` was not
             given.
     """
-    found: list[Manifest] = []
     known = {} if known is None else known
-    for name in list_commits(store, run) if names is None else names:
+    unreadable: dict[CommitName, StoreError] = {}
+
+    def read(name: CommitName, stop: threading.Event) -> None:
+        if stop.is_set():
+            return
         try:
-            if name not in known:
-                known[name] = read_manifest(store, run, name)
-            manifest = known[name]
+            known[name] = read_manifest(store, run, name)
         except KeyNotFound:  # rotated away since the listing
-            continue
+            return
         except InvalidRecord as error:
-            on_unreadable(name, error)
-            continue
-        if manifest is not None:
-            found.append(manifest)
-    return found
+            unreadable[name] = error
+
+    listed = list_commits(store, run) if names is None else names
+    in_parallel(read, [name for name in listed if name not in known], at_once=MANIFESTS_AT_ONCE)
+    for name in listed:
+        if name in unreadable:
+            on_unreadable(name, unreadable[name])
+    return [manifest for name in listed if (manifest := known.get(name)) is not None]
 
 
 def list_commits(store: Store, run: str) -> list[CommitName]:

@@ -10,14 +10,16 @@ AT_ONCE = 4
 Item = TypeVar("Item")
 
 
-def in_parallel(work: Callable[[Item, threading.Event], None], items: Iterable[Item]) -> None:
-    """Calls `work(item, stop)` for each item, a few at once; returns when all have ended.
+def in_parallel(
+    work: Callable[[Item, threading.Event], None], items: Iterable[Item], at_once: int = AT_ONCE
+) -> None:
+    """Calls `work(item, stop)` for each item, `at_once` at once; returns when all have ended.
 
     After the first error, and after Ctrl-C, `stop` is set for those that have begun, and the others
     do not begin; then that error is raised.
     """
     stop = threading.Event()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         futures = [pool.submit(work, item, stop) for item in items]
         try:
             for future in as_completed(futures):

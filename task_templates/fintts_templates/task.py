@@ -22,7 +22,9 @@ class TaskValues:
     """What differs from task to task; no value may be a secret, since the text is shown and kept.
 
     `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot, and
-    `local` is not SkyPilot's, so the text does not say it. `max_hourly_cost_usd` is what the
+    `local` is not SkyPilot's, so the text does not say it. `image` is its `image_id`: a container
+    (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages it has is not installed
+    again. `max_hourly_cost_usd` is what the
     budget was computed with: no dearer offer may take the task over.
     """
 
@@ -31,6 +33,7 @@ class TaskValues:
     envs: Mapping[str, str]
     infra: str | None = None
     accelerators: str | None = None
+    image: str | None = None
     use_spot: bool = False
     max_hourly_cost_usd: Decimal | None = None
     idle_minutes: int = 1

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -29,6 +30,14 @@ for package in ("fintts_trainer", "fintts_store", "fintts_cost"):
             assert pathlib.Path(loaded.__file__).is_relative_to(pathlib.Path.cwd()), loaded.__file__
 print("all imported")
 """
+
+
+SEND = """
+import sys, pathlib
+from fintts_cli import bundle
+print(bundle.__file__, bundle.write_bundle(pathlib.Path(sys.argv[1])).digest)
+"""
+CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,54 @@ def test_its_digest_is_of_its_content(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "two" / "left over").write_text("x")
     with pytest.raises(UsageProblem, match="not empty"):
         write_bundle(tmp_path / "two")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install` would put into site-packages: a wheel's files, and no checkout's."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(CHECKOUT)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    [wheel] = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site-packages")
+    return folder / "site-packages"
+
+
+def from_wheel(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=installed.parent,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(installed), "HOME": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_installed_wheel_sends_the_same_code(installed: Path, tmp_path: Path) -> None:
+    sent = from_wheel(installed, "-c", SEND, str(tmp_path / "sent"))
+    assert sent.returncode == 0, sent.stderr
+    where, digest = sent.stdout.split()
+    assert Path(where).is_relative_to(installed)
+    assert digest == write_bundle(tmp_path / "here").digest
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["estimate", "--reference-run"],
+        ["estimate", "--samples", "2000", "--seconds-per-step", "5.4"],
+        ["cloud", "offers", "--gpus", "H100"],
+    ],
+)
+def test_an_installed_wheel_has_all_that_commands_need(
+    installed: Path, arguments: list[str]
+) -> None:
+    done = from_wheel(installed, "-m", "fintts_cli", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_the_guard_refuses(bundle: Path) -> None:

@@ -363,11 +363,22 @@ def test_a_dry_run_prints_the_task_and_touches_nothing(project: Path, tmp_path: 
     assert 'infra: "aws/us-east-1"' in shown.stdout
     assert 'accelerators: "H100:1"' in shown.stdout
     assert "expected" in shown.stderr
+    assert "image_id" not in shown.stdout
     document = json.loads(cloud("launch", "--dry-run", "--json", "--name", "x").stdout)
     assert document["run"] == "x"
     assert document["estimate"]["scenarios"]["worst"]["stop_step"] == 400
     assert 'name: "x"' in document["task"]
     assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(("infra", "is_booted"), [("aws", True), ("local", False)])
+def test_an_image_is_for_rented_instances(
+    project: Path, monkeypatch: pytest.MonkeyPatch, infra: str, *, is_booted: bool
+) -> None:
+    monkeypatch.setenv("FINTTS_IMAGE", "docker:me/trainer:1")
+    shown = cloud("launch", "--dry-run", "--infra", infra)
+    assert shown.exit_code == 0, shown.output
+    assert ('image_id: "docker:me/trainer:1"' in shown.stdout) == is_booted
 
 
 @pytest.mark.parametrize(

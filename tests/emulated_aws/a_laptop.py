@@ -53,6 +53,11 @@ class Laptop:
         sky = str(Path(sys.executable).parent / "sky")
         subprocess.run([sky, "check", "aws"], env=self.cloud.environment, check=True)
 
+    def commits(self, run: str) -> int:
+        """How many checkpoints of the run there are."""
+        prefix = f"speech/runs/{run}/commits/"
+        return self.cloud.s3().list_objects_v2(Bucket=self.bucket, Prefix=prefix)["KeyCount"]
+
     def document(self, *words: str) -> Any:
         """What a command prints with --json."""
         done = self.fintts(*words, "--json")

@@ -31,15 +31,9 @@ def launch(laptop: Laptop, run: str, *options: str, **variables: str) -> str:
     words = ("cloud", "launch", "--name", run, "--yes", "--detach", *options)
     launched = laptop.fintts(*words, **variables)
     assert launched.returncode == 0, launched.stderr
-    wait_until(lambda: committed(laptop, run) > 0)
+    wait_until(lambda: laptop.commits(run) > 0)
     [instance] = [one for one in laptop.cloud.instances() if one.tags.get("fintts-run") == run]
     return instance.id
-
-
-def committed(laptop: Laptop, run: str) -> int:
-    """How many checkpoints there are."""
-    prefix = f"speech/runs/{run}/commits/"
-    return laptop.cloud.s3().list_objects_v2(Bucket=laptop.bucket, Prefix=prefix)["KeyCount"]
 
 
 def seen(laptop: Laptop, run: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from datetime import datetime
 from pathlib import Path
@@ -57,17 +58,43 @@ def test_whoever_watches_has_it_torn_down_at_once(
 
 
 LONGER_THAN_AUTODOWN_SECONDS = 150.0
+ENDLESS = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
+
+
+def test_ctrl_c_takes_an_instance_back_and_leaves_a_run_alone(
+    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
+) -> None:
+    laptop = Laptop(emulated_aws, tmp_path / "project", "interrupted")
+    launching = laptop.begin("cloud", "launch", "--name", "taken-back", "--yes")
+    wait_until(lambda: bool(billed(emulated_aws)))
+    timeline.mark("Ctrl-C while it is provisioned")
+    launching.send_signal(signal.SIGINT)
+    _, said = launching.communicate()
+    timeline.mark("taken back")
+    assert launching.returncode == 130, said
+    assert "run taken-back has no instance" in said
+    assert billed(emulated_aws) == []
+    assert laptop.document("cloud", "ps") == []
+
+    following = laptop.begin("cloud", "launch", "--name", "left-alone", "--yes", **ENDLESS)
+    wait_until(lambda: laptop.commits("left-alone") > 0)
+    following.send_signal(signal.SIGINT)
+    _, said = following.communicate()
+    assert following.returncode == 130, said
+    assert "run left-alone goes on; `fintts cloud watch left-alone` shows it again" in said
+    assert len(billed(emulated_aws)) == 1
+    assert laptop.fintts("cloud", "down", "left-alone").returncode == 0
+    assert billed(emulated_aws) == []
 
 
 def test_a_run_outlives_the_idle_time_and_down_leaves_nothing(
     emulated_aws: EmulatedAws, tmp_path: Path
 ) -> None:
     laptop = Laptop(emulated_aws, tmp_path / "project", "downed")
-    long = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
-    launched = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **long)
+    launched = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **ENDLESS)
     assert launched.returncode == 0, launched.stderr
     assert len(billed(emulated_aws)) == 1
-    second = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **long)
+    second = laptop.fintts("cloud", "launch", "--name", "downed", "--yes", "--detach", **ENDLESS)
     assert second.returncode == 2, second.stderr
     assert "is running already" in second.stderr
     submitted = time.monotonic()

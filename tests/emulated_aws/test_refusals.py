@@ -32,6 +32,12 @@ def test_what_cannot_be_rented_is_one_sentence(emulated_aws: EmulatedAws, tmp_pa
         assert f"error: {sentence}" in done.stderr
     assert emulated_aws.s3().list_objects_v2(Bucket="refused")["KeyCount"] == 0
     assert emulated_aws.instances() == known
+    nowhere = {"FINTTS_IMAGE": "ami-0123456789abcdef0"}
+    done = laptop.fintts("cloud", "launch", "--yes", "--infra", "aws/us-east-1", **nowhere)
+    assert done.returncode == 4, done.stderr
+    assert "ami-0123456789abcdef0" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert emulated_aws.s3().list_objects_v2(Bucket="refused")["KeyCount"] == 0
     examined = laptop.fintts("doctor", "--hourly-rate", "0.50")
     assert examined.returncode == 1
     assert "launch      failed" in examined.stdout, examined.stdout

@@ -80,6 +80,25 @@ class MemoryStore:
         return source.read_bytes()
 
 
+class CountingStore(MemoryStore):
+    """Counts how many keys are read, and how often keys are listed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.listings = 0
+
+    def get(self, key: str) -> bytes:
+        with self._lock:
+            self.reads += 1
+        return super().get(key)
+
+    def list(self, prefix: str) -> Entries:
+        with self._lock:
+            self.listings += 1
+        return super().list(prefix)
+
+
 class Killed(BaseException):
     """The process is no more."""
 

@@ -34,7 +34,11 @@ TASKS = {
     "local": replace(TASK, infra="local"),
     "aws_on_demand": replace(TASK, infra="aws/us-east-1", accelerators="H100:1"),
     "spot": replace(
-        TASK, accelerators="A100-80GB:1", use_spot=True, max_hourly_cost_usd=Decimal("1.20")
+        TASK,
+        accelerators="A100-80GB:1",
+        image="docker:me/trainer:1",
+        use_spot=True,
+        max_hourly_cost_usd=Decimal("1.20"),
     ),
 }
 READ_BY_SKY = """

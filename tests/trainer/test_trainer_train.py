@@ -279,20 +279,25 @@ def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
 
 
 def test_a_preemption_is_one_also_when_the_store_takes_nothing(tmp_path: Path) -> None:
-    run = start_run(tmp_path, {**QUICK, "training": {"max_steps": 1000}})
+    at_the_end = {"every": 1000, "keep_last": 2, "keep_best": False}
+    endless = {"max_steps": 1000}
+    run = start_run(tmp_path, {**QUICK, "training": endless, "checkpoints": at_the_end})
     in_the_way = tmp_path / "store" / "runs" / run.name / "checkpoints"
 
     def preempt(process: Popen) -> None:
-        in_the_way.write_text("no folder")
-        time.sleep(1.5)  # long enough for several saves, of which none arrives
+        time.sleep(0.5)  # some steps are done, which nobody has saved
         process.terminate()
 
-    process = train_until(run, "before training", "workspace", preempt)
+    def preempt_in_vain(process: Popen) -> None:
+        in_the_way.write_text("no folder")
+        preempt(process)
+
+    process = train_until(run, "before training", "workspace", preempt_in_vain)
     assert process.returncode == 75, "another job goes on, so it has not failed"
     assert read_result(run.store, run.name) is None
     assert list_manifests(run.store, run.name) == []
     in_the_way.unlink()
-    process = train_until(run, "checkpoint committed", "workspace", Popen.terminate)
+    process = train_until(run, "before training", "workspace", preempt)
     assert process.returncode == 75
     assert list_manifests(run.store, run.name)
 
