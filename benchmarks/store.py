@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from fintts_store.manifest import Manifest
     from fintts_store.s3_address import S3Address
 
-MB = 1_000_000
 AIMS = {"up": 0.84, "down": 0.50}
 """of boto3's time: what four files at a time once took in a trial"""
 RUN, REGION = "measured", "us-east-1"
@@ -366,8 +365,12 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(load.name for load in LOADS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    names = arguments.only.split(",")
+    names = set(arguments.only.split(","))
     loads = [load for load in LOADS if load.name in names]
+    if unknown := names - {load.name for load in loads}:
+        parser.error(f"no load is called {', '.join(sorted(unknown))}")
+    if arguments.rounds < 1:
+        parser.error("--rounds is 1 or more")
     if missing := missing_programs():
         parser.error(f"{', '.join(missing)} not found: `make servers` installs them")
     with ExitStack() as stack:

@@ -166,7 +166,7 @@ def pull(
         with transfer(missing_bytes) as on_bytes:
             for manifest, path in places:
                 was_there = path in there
-                trouble = None if was_there else _restore(store, manifest, path, on_bytes, tell)
+                trouble = None if was_there else _restore(store, manifest, path, on_bytes)
                 if trouble is None and card is not None:
                     trouble = _describe(path, card(manifest))
                 tell(_sentence(manifest, path, was_there=was_there, trouble=trouble))
@@ -177,19 +177,15 @@ def pull(
 
 
 def _restore(
-    store: Store,
-    manifest: Manifest,
-    path: Path,
-    on_bytes: Callable[[int], None],
-    tell: Callable[[str], None],
+    store: Store, manifest: Manifest, path: Path, on_bytes: Callable[[int], None]
 ) -> StoreError | None:
     try:
         restore(store, manifest, path, on_bytes)
     except StoreError as error:
         return error
     except KeyboardInterrupt:
-        tell("what has come stays: the same command goes on from there")
-        raise
+        again = "what has come stays: the same command goes on from there"
+        raise KeyboardInterrupt(again) from None
     return None
 
 

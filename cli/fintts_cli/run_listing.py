@@ -45,7 +45,14 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
     record = read_run(store, run)
     # The instance first: read the other way round, a run that ends meanwhile would seem lost.
     instance = instance_of(record, store)
-    return view_run(record, _heartbeat(store, run), read_result(store, run), instance, now)
+    return _view(store, run, record, instance, now)
+
+
+def _view(
+    store: Store, run: str, record: RunRecord, instance: InstanceView, now: datetime
+) -> RunView:
+    heartbeat, result = _heartbeat(store, run), read_result(store, run)
+    return view_run(record, heartbeat, result, instance, now)
 
 
 def _heartbeat(store: Store, run: str) -> Status | None:
@@ -74,11 +81,9 @@ def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing
             broken.append(error)
             instances[run] = InstanceView()
 
-    def look(run: str) -> RunView:
-        heartbeat, result = _heartbeat(store, run), read_result(store, run)
-        return view_run(records[run], heartbeat, result, instances[run], now)
-
-    views = _of_each(list(records), look, broken).values()
+    views = _of_each(
+        list(records), lambda run: _view(store, run, records[run], instances[run], now), broken
+    ).values()
     return Listing(sorted(views, key=lambda view: view.started_at, reverse=True), broken)
 
 

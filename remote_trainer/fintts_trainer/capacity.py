@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fintts_store.errors import StoreFull
+from fintts_store.os_errors import is_full
 from fintts_trainer.errors import DiskTooSmall, MemoryTooSmall
 from fintts_trainer.lora import trainable
 from fintts_trainer.memory import can_measure, free_bytes, need_of_step, usable_bytes
@@ -51,7 +51,7 @@ def full_disk_told(workspace: Path) -> Generator[None]:
     try:
         yield
     except (StoreFull, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and not is_full(error):
             raise
         raise DiskTooSmall(
             f"the disk of {workspace} is full: {error}",

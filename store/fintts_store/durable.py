@@ -63,16 +63,12 @@ def durable_directory(target: Path) -> Generator[Path]:
     What was at `target` before is replaced. After an error `target` is as it was, and the
     temporary folder is gone.
     """
-    with explained(target):
-        make_directories(target.parent)
-        temporary = _temporary_name(target)
-        temporary.mkdir()
-        try:
-            yield temporary
-            _sync_tree(temporary)
-            _replace_directory(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary_name(target)
+    try:
+        with resumable_directory(target, temporary) as folder:
+            yield folder
+    finally:
+        discard(temporary)
 
 
 @contextmanager
@@ -82,7 +78,8 @@ def resumable_directory(target: Path, partial: Path) -> Generator[Path]:
     After an error it stays, for another attempt or for `discard`; `target` is as it was.
     """
     with explained(target):
-        make_directories(partial)
+        make_directories(partial.parent)
+        partial.mkdir(exist_ok=True)
         yield partial
         _sync_tree(partial)
         _replace_directory(partial, target)

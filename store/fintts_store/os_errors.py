@@ -33,9 +33,14 @@ def explained(path: Path) -> Generator[None]:
         raise _explain(error, path) from error
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a disk, or what somebody may use of it, is used up."""
+    return error.errno in _FULL
+
+
 def _explain(error: OSError, path: Path) -> StoreError:
     reason = error.strerror or str(error)
-    if error.errno in _FULL:
+    if is_full(error):
         return StoreFull(f"no space is left for {path}", "free some space on that disk")
     if error.errno in _DENIED:
         return PermissionMissing(

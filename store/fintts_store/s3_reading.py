@@ -48,7 +48,10 @@ class S3Reading:
         """
         first_part = self._part(self._start)
         # With the first bytes comes the object's size, which says whether there are more parts.
-        yield from (chunk for chunk in [next(first_part, b"")] if chunk)
+        first = next(first_part, None)
+        if first is None:
+            return
+        yield first
         others = range(self._start + PART_BYTES, self._size_bytes, PART_BYTES)
         if not others:
             yield from first_part

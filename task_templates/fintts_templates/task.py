@@ -24,8 +24,8 @@ class TaskValues:
     `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot, and
     `local` is not SkyPilot's, so the text does not say it. `image` is its `image_id`: a container
     (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages it has is not installed
-    again. `max_hourly_cost_usd` is what the
-    budget was computed with: no dearer offer may take the task over.
+    again. `max_hourly_cost_usd` is what the budget was computed with: no dearer offer may take the
+    task over.
     """
 
     run: str

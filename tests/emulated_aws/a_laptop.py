@@ -11,6 +11,9 @@ from typing import Any
 from cli_project import write_project
 from rig.cloud import EmulatedAws
 
+ENDLESS = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
+"""settings of a run that nothing but its deadline ends"""
+
 
 class Laptop:
     """`fintts` on the emulated laptop, in a project whose store is a bucket of the emulated AWS."""

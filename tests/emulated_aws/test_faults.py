@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from a_laptop import Laptop, billed
+from a_laptop import ENDLESS, Laptop, billed
 from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
-LONG = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
 UNTIL_THE_BUDGET_ENDS = {"FINTTS_EARLY_STOPPING__PATIENCE": "1000"}
 TRAINER = "pgrep -f '^[^ ]*python[^ ]* -m fintts_trainer run'"
 # What `timeout` sends wakes a stopped process up; this one does not stay awake.
@@ -58,11 +57,11 @@ def test_every_fault_ends_without_an_instance_and_with_the_truth(
         hung = launch(laptop, "hung", "--budget", "0.40", **UNTIL_THE_BUDGET_ENDS)
         emulated_aws.run_in_instance(hung, HANG)
         timeline.mark("hung: stopped")
-        emulated_aws.run_in_instance(launch(laptop, "crashed", **LONG), CRASH)
+        emulated_aws.run_in_instance(launch(laptop, "crashed", **ENDLESS), CRASH)
         timeline.mark("crashed: SIGSEGV")
-        emulated_aws.run_in_instance(launch(laptop, "full", **LONG), FILL, user="root")
+        emulated_aws.run_in_instance(launch(laptop, "full", **ENDLESS), FILL, user="root")
         timeline.mark("full: no byte is left on its disk")
-        launch(other, "refused", **LONG)
+        launch(other, "refused", **ENDLESS)
         stack.enter_context(emulated_aws.denied(other.bucket))
         timeline.mark("refused: nobody may write to its bucket")
         emulated_aws.shut_laptop()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from a_laptop import Laptop, billed
+from a_laptop import ENDLESS, Laptop, billed
 from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 from waiting import wait_until
@@ -58,7 +58,6 @@ def test_whoever_watches_has_it_torn_down_at_once(
 
 
 LONGER_THAN_AUTODOWN_SECONDS = 150.0
-ENDLESS = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
 
 
 def test_ctrl_c_takes_an_instance_back_and_leaves_a_run_alone(

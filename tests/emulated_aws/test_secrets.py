@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from a_laptop import Laptop
+from a_laptop import ENDLESS, Laptop
 from rig import laptop as rig_laptop
 from rig.cloud import EmulatedAws
 from waiting import wait_until
@@ -17,7 +17,6 @@ from waiting import wait_until
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
 HF_TOKEN = "hf_plantedplantedplanted"
-LONG = {"FINTTS_EARLY_STOPPING__ENABLED": "false", "FINTTS_TRAINING__MAX_STEPS": "100000"}
 SCAN_SECONDS = 300.0
 INSTALLED = ("skypilot-runtime", "sky-user-env", ".local", ".cache")
 """folders of an instance that hold programs of the image"""
@@ -81,7 +80,7 @@ def test_planted_secrets_are_nowhere_but_where_they_must_be(
     laptop = Laptop(emulated_aws, tmp_path / "project", run, on_aws=True)
     laptop.find_clouds()
     launch = ("cloud", "launch", "--name", run, "--yes", "--detach", kind)
-    launched = laptop.fintts(*launch, **LONG, HF_TOKEN=HF_TOKEN)
+    launched = laptop.fintts(*launch, **ENDLESS, HF_TOKEN=HF_TOKEN)
     assert launched.returncode == 0, launched.stderr
     wait_until(lambda: bool(laptop.document("cloud", "ps")[0]["step"]))
     [instance] = [one.id for one in emulated_aws.instances() if one.tags.get("fintts-run") == run]

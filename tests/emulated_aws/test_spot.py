@@ -50,10 +50,6 @@ def launch(laptop: Laptop, run: str, **variables: str) -> None:
     assert launched.returncode == 0, launched.stderr
 
 
-def await_commit(cloud: EmulatedAws, bucket: str, run: str) -> None:
-    wait_until(lambda: bool(keys(cloud, bucket, layout.commits_prefix(run))))
-
-
 def step_of(cloud: EmulatedAws, bucket: str, run: str) -> int:
     """As the trainer's last heartbeat has it."""
     key = f"speech/{layout.status_key(run)}"
@@ -85,7 +81,7 @@ def test_a_run_outlives_its_instance_and_ends_as_if_nothing_had_been(
     timeline.mark("launch")
     launch(laptop, "mine", **LONG)
     timeline.mark("submitted")
-    await_commit(emulated_aws, "spot", "mine")
+    wait_until(lambda: laptop.commits("mine") > 0)
     timeline.mark("first checkpoint")
     wait_until(lambda: step_of(emulated_aws, "spot", "mine") > INTERVAL)
     [first] = instances(emulated_aws, "mine")
@@ -126,7 +122,7 @@ def test_a_laptop_that_was_off_bills_nothing_once_runs_are_listed(
     laptop = Laptop(emulated_aws, tmp_path / "project", "off")
     laptop.find_clouds()
     launch(laptop, "ended", **SHORT)
-    await_commit(emulated_aws, "off", "ended")
+    wait_until(lambda: laptop.commits("ended") > 0)
     emulated_aws.shut_laptop()
     timeline.mark("laptop off")
     wait_until(lambda: bool(keys(emulated_aws, "off", layout.result_key("ended"))))
@@ -153,7 +149,7 @@ def test_down_takes_the_job_and_its_instance(
     laptop = Laptop(emulated_aws, tmp_path / "project", "downed-spot")
     laptop.find_clouds()
     launch(laptop, "downed", **ENDLESS)
-    await_commit(emulated_aws, "downed-spot", "downed")
+    wait_until(lambda: laptop.commits("downed") > 0)
     [only] = instances(emulated_aws, "downed")
     timeline.mark("down")
     down = laptop.fintts("cloud", "down", "downed")

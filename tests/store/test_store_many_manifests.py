@@ -73,8 +73,7 @@ def test_the_newest_is_found_by_listing_alone(
 ) -> None:
     direct = S3Store(address)
     claim = take_claim(direct, RUN, "me")
-    committer = Committer(direct, RUN, claim + 1, keep_last=5, keep_best=True)
-    take_claim(direct, RUN, "me")
+    committer = Committer(direct, RUN, claim, keep_last=5, keep_best=True)
     newest = committer.commit(*checkpoint(tmp_path, OLD + 1))
     store = S3Store(replace(address, endpoint_url=proxy.url))
     found = restore_newest(store, RUN, tmp_path / "back", lambda name, error: None)
@@ -83,7 +82,7 @@ def test_the_newest_is_found_by_listing_alone(
     assert len(listings) == OLD // A_PAGE + 1
     assert len(proxy.requests) - len(listings) == 2, "the manifest and its file"
     proxy.requests.clear()
-    committer = Committer(store, RUN, claim + 1, keep_last=5, keep_best=True)
+    committer = Committer(store, RUN, claim, keep_last=5, keep_best=True)
     committer.commit(*checkpoint(tmp_path, OLD + 2))
     assert len(proxy.requests) == 4, "a save asks for as much as in an empty bucket"
 
