@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Threads of OpenMP spin while they wait for each other: where the machine is busy with anything
 # else, two of them are many times slower than one.
@@ -14,6 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from radosgw import Radosgw, missing_programs, radosgw
 from s3_servers import KEY, SECRET, moto_server
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 GOLDEN = Path(__file__).parent / "golden"
 

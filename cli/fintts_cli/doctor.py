@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from fintts_cli import wiring
 from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
 from fintts_cli.estimating import estimate_run
+from fintts_cli.gpu_choices import each_gpu
 from fintts_cli.hub import HubModel
 from fintts_cli.offers import find_offers, wanted_by
 from fintts_cli.run_forecast import LOCAL
@@ -168,15 +169,17 @@ class Doctor:
             return Answer(Verdict.NOT_PROBED, error.message)
         if not none:
             return Answer(sentence=f"{counted(len(asked), 'place')} asked")
-        said = f"the cloud allows this account no {settings.gpus} in {', '.join(none)}"
+        wanted = settings.gpus.replace(",", " or ")
+        said = f"the cloud allows this account no {wanted} in {', '.join(none)}"
         hint = "ask the cloud for quota, which may take days; or take another --infra"
         return Answer(Verdict.FAILED if len(none) == len(asked) else Verdict.WARNING, said, hint)
 
     def _places(self) -> list[tuple[str, str]]:
         """Where the run may go, the cheapest first: infra and instance type."""
-        settings = self.found.settings
-        market = find_offers(wiring.offer_source(), wanted_by(settings, spot=settings.spot))
-        offers = [offer for offer in market.offers if offer.may_be_chosen and offer.region]
+        source = wiring.offer_source()
+        wanted = [wanted_by(one.settings, spot=one.settings.spot) for one in each_gpu(self.found)]
+        found = (offer for one in wanted for offer in find_offers(source, one).offers)
+        offers = [offer for offer in found if offer.may_be_chosen and offer.region]
         places = [(f"{one.cloud}/{one.region}", one.instance_type) for one in offers]
         return list(dict.fromkeys(places))[:PLACES_ASKED]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import HubModel, not_here
-from fintts_cli.launch_plan import Terms, plan_launch
+from fintts_cli.launch_plan import Choice, RentalTerms, Terms, plan_launch
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input
 from fintts_cli.views.units import counted
 from fintts_cost.bill import Estimate, Price, estimate
@@ -100,14 +100,13 @@ def terms_here(found: ReadSettings, now: datetime) -> Terms:
     settings = found.settings
     rate = settings.hourly_rate_usd or Decimal(0)
     price = Price(rate, found.origins.get("hourly_rate_usd", "this machine"))
+    gpus = settings.first_gpus
     terms = Terms(
         infra=LOCAL,
-        gpus=settings.gpus,
+        choices=(RentalTerms(gpus, price, {}),),
         spot=False,
-        price=price,
         budget_usd=settings.budget_usd,
         deadline_at=now + UNLIMITED,
-        estimate={},
     )
     try:
         made = estimate_run(found, price).estimate
@@ -115,9 +114,9 @@ def terms_here(found: ReadSettings, now: datetime) -> Terms:
         _check_schedule(settings)
         return terms
     if settings.budget_usd is not None and rate > 0:
-        deadline_at = plan_launch(made, settings.budget_usd, now).deadline_at
-        terms = replace(terms, deadline_at=deadline_at)
-    return replace(terms, estimate=made.to_json())
+        plan = plan_launch([Choice(gpus, made)], settings.budget_usd, now)
+        terms = replace(terms, deadline_at=plan.deadline_at)
+    return replace(terms, choices=(RentalTerms(gpus, price, made.to_json()),))
 
 
 def _check_schedule(settings: Settings) -> None:

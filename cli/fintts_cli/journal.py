@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
+from fintts_cli.rates import Rates
+from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.durable import write_file
 from fintts_store.errors import InvalidRecord
 from fintts_store.records import Record
@@ -26,18 +30,39 @@ class JournalEntry(Record):
     store: str
     requested_at: datetime
     deadline_at: datetime
-    hourly_rate_usd: Decimal
+    rates_usd: Annotated[dict[str, Decimal], Field(min_length=1)]
+    """an hour of each GPU that it may have, by its name"""
     created_at: datetime | None = None
     gone_at: datetime | None = None
+    lived_usd: Decimal | None = None
+    """what it cost, once it is gone and its GPU was known"""
     earlier_seconds: float = 0.0
     """that instances of this run were billed for before this one"""
+    earlier_usd: Decimal = Decimal(0)
+    """what those cost"""
+
+    @property
+    def rates(self) -> Rates:
+        """What an hour of it costs."""
+        return Rates(self.rates_usd)
 
     @property
     def seconds_up_to_now(self) -> float:
         """That this instance, which is gone, and the earlier ones were billed for."""
+        return self.earlier_seconds + self._lived_seconds
+
+    @property
+    def usd_up_to_now(self) -> Decimal:
+        """What this instance, which is gone, and the earlier ones cost."""
+        if self.lived_usd is not None:
+            return self.earlier_usd + self.lived_usd
+        return self.earlier_usd + cost_so_far_usd(self._lived_seconds, self.rates.of(None))
+
+    @property
+    def _lived_seconds(self) -> float:
         if self.created_at is None or self.gone_at is None:
-            return self.earlier_seconds
-        return self.earlier_seconds + (self.gone_at - self.created_at).total_seconds()
+            return 0.0
+        return (self.gone_at - self.created_at).total_seconds()
 
 
 class Journal:

@@ -1,18 +1,24 @@
-"""What a launch will cost and when it ends at the latest: pure, so that it can be shown first."""
+"""What a launch will cost and when it ends at the latest: pure, so that it can be shown first.
+
+A run may be given several GPUs to choose from. All of them share one deadline, since whoever
+rents cannot know beforehand which of them there will be: with a budget it is the one that the
+dearest of them buys. A GPU that would cut the run short on the others, or be cut short by them, is
+left out, and that is said.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import OverBudget
-from fintts_cli.views.units import dollars
-from fintts_cost.bill import affordable_seconds
+from fintts_cli.views.units import dollars, hourly
+from fintts_cost.bill import affordable_seconds, cost_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from fintts_cost.bill import Estimate, Price
@@ -23,16 +29,42 @@ SPARE_SECONDS = Decimal(600)
 """Without a budget a run gets half as long again as in the worst case, and ten minutes."""
 
 
+class Choice(NamedTuple):
+    """The run on a GPU that it may get."""
+
+    gpus: str
+    """as `--gpus` has one of them"""
+    estimate: Estimate
+    cut_at_step: int | None = None
+    """where the deadline ends a run that does not stop sooner; None where it comes to its end"""
+
+    @property
+    def price(self) -> Price:
+        """What an hour of the instance costs, and who says so."""
+        return self.estimate.expected.price
+
+    @property
+    def hourly_rate_usd(self) -> Decimal:
+        """What an hour of the instance costs."""
+        return self.price.hourly_rate_usd
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Where and within which limits a run goes: what run.json says beside its configuration."""
 
     infra: str
-    gpus: str
+    choices: Sequence[RentalTerms]
     spot: bool
-    price: Price
     budget_usd: Decimal | None
     deadline_at: datetime
+
+
+class RentalTerms(NamedTuple):
+    """A GPU, what it costs, and what the run would on it."""
+
+    gpus: str
+    price: Price
     estimate: Mapping[str, JsonValue]
 
 
@@ -40,53 +72,108 @@ class Terms:
 class LaunchPlan:
     """A run that may be launched: its bill in three scenarios, and its deadline."""
 
-    estimate: Estimate
+    choices: tuple[Choice, ...]
+    """one or several; the one on which the run is expected to cost least comes first"""
     budget_usd: Decimal | None
     deadline_at: datetime
     """when the trainer must have ended; tearing down comes after it and is within the budget"""
-    cut_at_step: int | None
-    """where the deadline ends a run that does not stop sooner; None where it comes to its end"""
+    left_out: tuple[str, ...] = ()
+    """a sentence for each GPU that was asked for and is no choice"""
 
     @property
-    def hourly_rate_usd(self) -> Decimal:
-        """What an hour of the instance costs."""
-        return self.estimate.expected.price.hourly_rate_usd
+    def first(self) -> Choice:
+        """What is asked for first."""
+        return self.choices[0]
+
+    @property
+    def estimate(self) -> Estimate:
+        """On the GPU that is asked for first."""
+        return self.first.estimate
+
+    @property
+    def terms(self) -> tuple[RentalTerms, ...]:
+        """What run.json keeps of each choice."""
+        return tuple(
+            RentalTerms(each.gpus, each.price, each.estimate.to_json()) for each in self.choices
+        )
 
     @property
     def deadline_sentence(self) -> str:
         """Where the deadline comes from."""
-        if self.budget_usd is not None:
-            return f"the budget of {dollars(self.budget_usd)} lasts until then"
-        return "half as long again as the worst case, and ten minutes; --budget sets another"
+        if self.budget_usd is None:
+            return "half as long again as the worst case, and ten minutes; --budget sets another"
+        dearest = "" if len(self.choices) == 1 else ", on the dearest of them,"
+        return f"the budget of {dollars(self.budget_usd)} lasts{dearest} until then"
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know before saying yes."""
-        if self.cut_at_step is None:
-            return []
-        worst = self.estimate.worst
-        return [
-            f"a run to step {worst.stop_step} would cost {dollars(worst.cost_usd)}: the deadline"
-            f" ends it at about step {self.cut_at_step}"
-        ]
+        cut = [each for each in self.choices if each.cut_at_step is not None]
+        return [*self.left_out, *(self._cut_sentence(each) for each in cut)]
+
+    def _cut_sentence(self, choice: Choice) -> str:
+        worst = choice.estimate.worst
+        where = f" on {choice.gpus}" if len(self.choices) > 1 else ""
+        return (
+            f"a run to step {worst.stop_step}{where} would cost {dollars(worst.cost_usd)}: the "
+            f"deadline ends it at about step {choice.cut_at_step}"
+        )
 
 
-def plan_launch(estimate: Estimate, budget_usd: Decimal | None, now: datetime) -> LaunchPlan:
+def plan_launch(choices: Sequence[Choice], budget_usd: Decimal | None, now: datetime) -> LaunchPlan:
     """The deadline that the budget buys, seen from now.
 
     Raises:
-        OverBudget: the expected run costs more than the budget.
+        OverBudget: on every one of them the expected run costs more than the budget.
     """
-    affordable = _affordable(estimate, budget_usd)
-    allowed = affordable if affordable is not None else _generous(estimate)
-    teardown = estimate.expected.durations.teardown_seconds
-    deadline_at = now + timedelta(seconds=float(allowed - teardown))
-    cut = None if estimate.worst.total_seconds <= allowed else last_step_within(estimate, allowed)
-    return LaunchPlan(estimate, budget_usd, deadline_at, cut)
+    by_cost = sorted(choices, key=lambda choice: choice.estimate.cost_usd)
+    left_out: list[str] = []
+    if budget_usd is not None:
+        refuse_over_budget(by_cost[0].estimate, budget_usd)
+        by_cost, left_out = _within(by_cost, budget_usd)
+    allowed = _allowed_seconds(by_cost, budget_usd)
+    cut = tuple(each._replace(cut_at_step=_cut_at_step(each.estimate, allowed)) for each in by_cost)
+    return LaunchPlan(cut, budget_usd, _deadline(cut, allowed, now), tuple(left_out))
+
+
+def _within(by_cost: Sequence[Choice], budget_usd: Decimal) -> tuple[list[Choice], list[str]]:
+    """Those that can share a deadline, the cheapest run among them, and why the others cannot."""
+    taken: list[Choice] = []
+    left_out: list[str] = []
+    for each in by_cost:
+        together = [*taken, each]
+        needed = _needed_usd(together)
+        if needed <= budget_usd:
+            taken = together
+        elif each.estimate.cost_usd > budget_usd:
+            left_out.append(
+                f"{each.gpus} is left out: the run would cost {dollars(each.estimate.cost_usd)} on "
+                f"it, more than the budget of {dollars(budget_usd)}"
+            )
+        else:
+            left_out.append(_no_common_deadline(together, needed, budget_usd))
+    return taken, left_out
+
+
+def _needed_usd(choices: Sequence[Choice]) -> Decimal:
+    """The budget that lets the expected run come to its end on each, whichever there will be:
+    the longest of them at the dearest rate."""
+    longest = max(each.estimate.expected.total_seconds for each in choices)
+    return cost_usd(longest, max(each.hourly_rate_usd for each in choices))
+
+
+def _no_common_deadline(choices: Sequence[Choice], needed: Decimal, budget_usd: Decimal) -> str:
+    longest = max(each.estimate.expected.total_seconds for each in choices)
+    dearest = max(each.hourly_rate_usd for each in choices)
+    return (
+        f"{choices[-1].gpus} is left out: one deadline for it and {choices[0].gpus} takes a budget "
+        f"of {dollars(needed)} ({float(longest) / 3600:.2f} h at {hourly(dearest)}), "
+        f"and this one is {dollars(budget_usd)}"
+    )
 
 
 def plan_resumption(
-    estimate: Estimate, budget_usd: Decimal | None, spent_usd: Decimal, now: datetime
+    choices: Sequence[Choice], budget_usd: Decimal | None, spent_usd: Decimal, now: datetime
 ) -> LaunchPlan:
     """The plan of a run that goes on: what is left of the budget sets the deadline.
 
@@ -97,28 +184,47 @@ def plan_resumption(
         OverBudget: nothing is left.
     """
     if budget_usd is None:
-        return plan_launch(estimate, None, now)
-    left = affordable_seconds(budget_usd - spent_usd, estimate.expected.price.hourly_rate_usd)
-    fixed = estimate.given.durations(0).total_seconds
-    if left is not None and left <= fixed:
+        return plan_launch(choices, None, now)
+    by_cost = sorted(choices, key=lambda choice: choice.estimate.cost_usd)
+    taken = [each for each in by_cost if _pays_for_more(each, budget_usd - spent_usd)]
+    if not taken:
         raise OverBudget(
             f"{dollars(spent_usd)} of the budget of {dollars(budget_usd)} are spent,"
             " and the rest does not pay for another instance",
             "raise --budget",
         )
-    allowed = _generous(estimate) if left is None else left
-    deadline_at = now + timedelta(
-        seconds=float(allowed - estimate.expected.durations.teardown_seconds)
+    left_out = tuple(
+        f"{each.gpus} is left out: the rest of the budget does not pay for it"
+        for each in by_cost
+        if each not in taken
     )
-    return LaunchPlan(estimate, budget_usd, deadline_at, cut_at_step=None)
+    allowed = _allowed_seconds(taken, budget_usd - spent_usd)
+    return LaunchPlan(tuple(taken), budget_usd, _deadline(taken, allowed, now), left_out)
 
 
-def _affordable(estimate: Estimate, budget_usd: Decimal | None) -> Decimal | None:
-    """Seconds that the budget pays for; None where nothing limits them."""
-    if budget_usd is None:
-        return None
-    refuse_over_budget(estimate, budget_usd)
-    return affordable_seconds(budget_usd, estimate.expected.price.hourly_rate_usd)
+def _pays_for_more(choice: Choice, left_usd: Decimal) -> bool:
+    """Whether anything of the rest would remain after set-up and teardown."""
+    seconds = affordable_seconds(left_usd, choice.hourly_rate_usd)
+    return seconds is None or seconds > choice.estimate.given.durations(0).total_seconds
+
+
+def _allowed_seconds(choices: Sequence[Choice], budget_usd: Decimal | None) -> Decimal:
+    """From the first billed second to the last, on whichever of them."""
+    if budget_usd is not None:
+        dearest = max(each.hourly_rate_usd for each in choices)
+        affordable = affordable_seconds(budget_usd, dearest)
+        if affordable is not None:
+            return affordable
+    return max(_generous(each.estimate) for each in choices)
+
+
+def _deadline(choices: Sequence[Choice], allowed: Decimal, now: datetime) -> datetime:
+    teardown = max(each.estimate.expected.durations.teardown_seconds for each in choices)
+    return now + timedelta(seconds=float(allowed - teardown))
+
+
+def _cut_at_step(estimate: Estimate, allowed: Decimal) -> int | None:
+    return None if estimate.worst.total_seconds <= allowed else last_step_within(estimate, allowed)
 
 
 def refuse_over_budget(estimate: Estimate, budget_usd: Decimal) -> None:

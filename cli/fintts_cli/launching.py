@@ -6,27 +6,29 @@ import secrets
 import shutil
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
 from fintts_cli.base_model_check import check_base_model
 from fintts_cli.begin_with import check_adapter
 from fintts_cli.bundle import Bundle, write_bundle
-from fintts_cli.estimating import estimate_run, price_of
+from fintts_cli.gpu_choices import choices_of
+from fintts_cli.infra import Span
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
-from fintts_cli.launch_plan import LaunchPlan, Terms, plan_launch, plan_resumption
+from fintts_cli.launch_plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_listing import look_at
-from fintts_cli.run_view import billed_seconds
+from fintts_cli.run_view import billed_spans
 from fintts_store import layout
 from fintts_store.errors import StoreError
 from fintts_store.runs import read_status, withdraw_revision, write_result_once
 from fintts_store.s3_address import SCHEME, S3Address
 from fintts_store.s3_credentials import Grant, grant_for_run
-from fintts_templates import TaskValues, render
+from fintts_templates import Rental, TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.shape import ModelShape
 
@@ -73,19 +75,18 @@ class Launch:
         """As a person says it."""
         settings = self.settings
         how = "spot" if settings.spot else "on-demand"
-        return f"{settings.infra or 'the infra that SkyPilot chooses'}, {settings.gpus}, {how}"
+        gpus = " or ".join(each.gpus for each in self.plan.choices)
+        return f"{settings.infra or 'the infra that SkyPilot chooses'}, {gpus}, {how}"
 
     @property
     def terms(self) -> Terms:
         """What run.json says beside the configuration."""
         return Terms(
             infra=self.settings.infra or "",
-            gpus=self.settings.gpus,
+            choices=self.plan.terms,
             spot=self.settings.spot,
-            price=self.plan.estimate.expected.price,
             budget_usd=self.plan.budget_usd,
             deadline_at=self.plan.deadline_at,
-            estimate=self.plan.estimate.to_json(),
         )
 
     @property
@@ -108,10 +109,9 @@ class Launch:
                 workdir=str(self.bundle),
                 envs=envs | ({"FINTTS_PYTHON": sys.executable} if is_local else {}),
                 infra=self.settings.infra,
-                accelerators=None if is_local else self.settings.gpus,
+                rentals=() if is_local else tuple(_rental(each) for each in self.plan.choices),
                 image=None if is_local else self.settings.image,
                 use_spot=self.settings.spot,
-                max_hourly_cost_usd=None if is_local else self.plan.hourly_rate_usd,
                 labels=labels_of(self.run, self.plan.deadline_at),
             )
         )
@@ -125,8 +125,9 @@ class Launch:
             store=self.store.url,
             requested_at=now,
             deadline_at=self.plan.deadline_at,
-            hourly_rate_usd=self.plan.hourly_rate_usd,
+            rates_usd={each.gpus: each.hourly_rate_usd for each in self.plan.choices},
             earlier_seconds=before.seconds_up_to_now if before and is_same_run else 0.0,
+            earlier_usd=before.usd_up_to_now if before and is_same_run else Decimal(0),
         )
 
     def grant(self, reads: Sequence[str] = ()) -> Grant:
@@ -174,15 +175,17 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     name = settings.name or run_start.make_name(config.data, now.date())
     store = wiring.open_runs(settings)
     record = run_start.existing_run(store, name)
-    estimate = estimate_run(found, price_of(found, wiring.offer_source)).estimate
+    offered = choices_of(found, wiring.offer_source)
     changes: tuple[Change, ...] = ()
     if record is None:
-        plan = plan_launch(estimate, settings.budget_usd, now)
+        plan = plan_launch(offered.choices, settings.budget_usd, now)
     else:
         changes = run_start.refuse_changes(store, record, config, force=force)
         view = look_at(store, name, wiring.instance_of, now)
         run_start.refuse_live(view, now)
-        plan = plan_resumption(estimate, settings.budget_usd, view.cost_so_far_usd, now)
+        spent_usd = view.cost_so_far_usd
+        plan = plan_resumption(offered.choices, settings.budget_usd, spent_usd, now)
+    plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
     # Of two launches at the same time each has a bundle of its own.
     bundle = wiring.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"
     return Launch(name, settings, config, plan, store, bundle, record, report.warnings, changes)
@@ -285,11 +288,17 @@ def _earlier(launch: Launch, infra: Infra, journal: Journal) -> JournalEntry | N
     last_heard = None if status is None else status.updated_at
     created_at = state.created_at
     ended_at = state.ended_at or max(last_heard or created_at, created_at)
-    if state.spans:  # as if all had been one, without the time between them
-        seconds = billed_seconds(state.spans, last_heard, ended_at)
-        created_at = ended_at - timedelta(seconds=seconds)
+    spans = state.spans or (Span(began=created_at, ended=ended_at, gpus=state.gpus),)
+    billed = billed_spans(spans, last_heard)
+    # As if all had been one, without the time between them.
+    seconds = sum(span.seconds(ended_at) for span in billed)
+    created_at = ended_at - timedelta(seconds=seconds)
     lived = {"created_at": created_at, "gone_at": ended_at}
-    return entry.model_copy(update=lived)
+    return entry.model_copy(update=lived | {"lived_usd": entry.rates.cost_usd(billed, ended_at)})
+
+
+def _rental(choice: Choice) -> Rental:
+    return Rental(choice.gpus, choice.hourly_rate_usd)
 
 
 def _iso(when: datetime) -> str:

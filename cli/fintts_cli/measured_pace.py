@@ -65,7 +65,7 @@ def _is_comparable(
     theirs, ours = config.training, settings.training
     return (
         here == there
-        and (here or record.gpus == settings.gpus)
+        and (here or record.gpus == settings.first_gpus)
         and sizes == dict(model_sizes)
         and theirs.batch_size == ours.batch_size
         and theirs.gradient_accumulation == ours.gradient_accumulation

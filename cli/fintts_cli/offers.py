@@ -103,7 +103,7 @@ class Market(NamedTuple):
 
 def wanted_by(settings: Settings, *, spot: bool | None) -> Wanted:
     """What the settings ask for. Prices are those of a region: a zone is not looked at."""
-    accelerator, count = parse_gpus(settings.gpus)
+    accelerator, count = parse_gpus(settings.first_gpus)
     infra = None if settings.infra == LOCAL else settings.infra
     cloud, region, *_ = [*(infra or "").lower().split("/"), "", ""]
     return Wanted(

@@ -65,7 +65,7 @@ class Judged:
     reason: str
     is_past_deadline: bool
     hourly_rate_usd: Decimal | None
-    """None where this machine did not ask for it"""
+    """of the dearest GPU that it may have; None where this machine did not ask for it"""
     seconds: float
     """for how long it has lived"""
     is_removed: bool = False
@@ -138,7 +138,7 @@ def _judged(seen: Sighting, entry: JournalEntry | None, store: Store, now: datet
         verdict=verdict,
         reason=reason,
         is_past_deadline=is_past,
-        hourly_rate_usd=own.hourly_rate_usd if own else None,
+        hourly_rate_usd=own.rates.of(None) if own else None,
         seconds=max((now - seen.created_at).total_seconds(), 0.0),
     )
 

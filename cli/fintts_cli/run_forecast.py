@@ -109,7 +109,7 @@ def estimate_input(known: Known) -> EstimateInput:
     settings = known.settings
     early_stopping = settings.early_stopping
     step = step_seconds(known)
-    accelerator, _ = parse_gpus(settings.gpus)
+    accelerator, _ = parse_gpus(settings.first_gpus)
     return EstimateInput(
         samples=known.workload.samples,
         batch_size=settings.training.batch_size,
@@ -152,7 +152,7 @@ def step_seconds(known: Known) -> Figure:
         raise _unknown_speed("no run has measured how long a step takes on this machine")
     if known.shape is None:
         raise _unknown_speed("without a base model the time of a step cannot be forecast")
-    gpus = known.settings.gpus
+    gpus = known.settings.first_gpus
     accelerator, count = parse_gpus(gpus)
     flops = known.shape.training_flops(workload.text_tokens, workload.frames)
     seconds = seconds_per_step(known.samples_per_step * flops, accelerator) / count

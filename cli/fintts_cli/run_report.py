@@ -109,16 +109,17 @@ def build_report(
     *,
     uniform_guess: float | None = None,
 ) -> RunReport:
-    """Puts estimate and actual beside each other."""
+    """Puts estimate and actual beside each other: the estimate of the GPU that the run got."""
+    got = next((each for each in record.rentals if each.gpus == view.gpus), record.rentals[0])
     return RunReport(
         view=view,
         result=result,
-        phases=_differences(record.estimate, _actual_seconds(view, result)),
+        phases=_differences(got.estimate, _actual_seconds(view, result)),
         cost_usd=view.cost_so_far_usd,
-        estimated_cost_usd=_decimal(record.estimate.get("cost_usd")),
-        estimated_stop_step=_stop_step(record.estimate),
-        hourly_rate_usd=record.price.hourly_rate_usd,
-        price_source=record.price.source,
+        estimated_cost_usd=_decimal(got.estimate.get("cost_usd")),
+        estimated_stop_step=_stop_step(got.estimate),
+        hourly_rate_usd=view.hourly_rate_usd,
+        price_source=got.price.source,
         budget_usd=record.budget_usd,
         metrics=tuple(metrics),
         kept=kept,

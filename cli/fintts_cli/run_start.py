@@ -21,7 +21,7 @@ from fintts_cli.run_inputs import (
 from fintts_cli.run_view import FRESH_WITHIN
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
-from fintts_store.records import Phase, PriceRef, Revision, RunRecord, StopReason
+from fintts_store.records import Phase, PriceRef, RentalRef, Revision, RunRecord, StopReason
 from fintts_store.runs import (
     create_revision,
     create_run,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.launch_plan import Terms
     from fintts_cli.run_view import RunView
+    from fintts_cost.bill import Price
     from fintts_store.records import AdapterRef, BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
     from fintts_trainer.config import Change
@@ -270,7 +271,10 @@ def begin(
         UsageProblem: somebody else has begun a run of this name just now.
         StoreError: the store cannot be written.
     """
-    price = terms.price
+    first, *others = [
+        RentalRef(gpus=each.gpus, price=_frozen(each.price), estimate=dict(each.estimate))
+        for each in terms.choices
+    ]
     record = RunRecord(
         run=name,
         created_at=now,
@@ -280,14 +284,13 @@ def begin(
         dataset=inputs.dataset,
         base_model=inputs.base_model,
         initial_adapter=inputs.initial_adapter,
-        price=PriceRef(
-            hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of
-        ),
+        price=first.price,
         budget_usd=terms.budget_usd,
         deadline_at=terms.deadline_at,
-        estimate=dict(terms.estimate),
+        estimate=first.estimate,
         infra=terms.infra,
-        gpus=terms.gpus,
+        gpus=first.gpus,
+        alternatives=tuple(others),
         spot=terms.spot,
     )
     try:
@@ -298,6 +301,10 @@ def begin(
             f"`fintts cloud watch {name}` shows it; give a new {ANOTHER_NAME}",
         ) from None
     return record
+
+
+def _frozen(price: Price) -> PriceRef:
+    return PriceRef(hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of)
 
 
 def go_on(store: Store, run: str) -> Result | None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import Span
+from fintts_cli.rates import Rates
 from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
-from fintts_cost.forecast import cost_so_far_usd, cost_to_finish_usd
+from fintts_cost.forecast import cost_to_finish_usd
 from fintts_store.records import Phase, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from decimal import Decimal
 
     from fintts_store.records import Result, RunRecord, Status
 
@@ -39,8 +40,14 @@ class InstanceView:
     """what the infra says that it is doing, before the trainer speaks for itself"""
     created_at: datetime | None = None
     ended_at: datetime | None = None
+    gpus: str | None = None
+    """that it has; None where the infra does not tell"""
+    rates: Rates | None = None
+    """what an hour costs, by GPU, as this machine asked for it"""
     earlier_seconds: float = 0.0
     """that earlier instances of the run were billed for"""
+    earlier_usd: Decimal = Decimal(0)
+    """what those cost"""
     spans: tuple[Span, ...] = ()
     """of a run whose instance is replaced when it is taken away: of each, when it was billed"""
     is_recovering: bool = False
@@ -118,6 +125,7 @@ class RunView:
             "cost_so_far_usd": _cents(self.cost_so_far_usd),
             "cost_to_finish_usd": _cents(self.cost_to_finish_usd),
             "infra": self.infra,
+            "gpus": self.gpus,
             "instance": self.instance,
             "instance_is_live": self.instance_is_live,
             "best_step": self.best_step,
@@ -144,13 +152,13 @@ def view_run(
     ended_at = _ended_at(record, status, result, instance)
     started_at = instance.created_at or record.created_at
     eta_seconds = _eta(phase, status)
-    rate = record.price.hourly_rate_usd
+    rates = instance.rates or Rates.of_record(record)
+    rate = rates.of(instance.gpus)
     was_asked_for = status is not None or instance.created_at is not None
-    lived = Span(began=started_at, ended=ended_at).seconds(now) if was_asked_for else 0.0
+    lived = [Span(began=started_at, ended=ended_at, gpus=instance.gpus)] if was_asked_for else []
     if instance.spans:
-        last_heard = status.updated_at if status else None
-        lived = billed_seconds(instance.spans, last_heard, ended_at or now)
-    seconds = instance.earlier_seconds + lived
+        lived = billed_spans(instance.spans, status.updated_at if status else None)
+    seconds = sum(span.seconds(ended_at or now) for span in lived)
     last = result or status
     return RunView(
         run=record.run,
@@ -170,11 +178,11 @@ def view_run(
         seconds_per_step=status.seconds_per_step if status else None,
         eta_seconds=eta_seconds,
         hourly_rate_usd=rate,
-        billed_seconds=seconds,
-        cost_so_far_usd=cost_so_far_usd(seconds, rate),
+        billed_seconds=instance.earlier_seconds + seconds,
+        cost_so_far_usd=instance.earlier_usd + rates.cost_usd(lived, ended_at or now),
         cost_to_finish_usd=cost_to_finish_usd(eta_seconds, rate),
         infra=record.infra,
-        gpus=record.gpus,
+        gpus=instance.gpus or " or ".join(each.gpus for each in record.rentals),
         instance=instance.name,
         instance_is_live=instance.is_live,
         is_silent=_is_silent(status, result, instance, now),
@@ -235,19 +243,19 @@ def _taken_away(status: Status | None) -> str:
     return f"the instance was taken away; the run {where} when another one is found"
 
 
-def billed_seconds(spans: Iterable[Span], last_heard: datetime | None, now: datetime) -> float:
-    """What instances that came one after the other are billed for up to now.
+def billed_spans(spans: Iterable[Span], last_heard: datetime | None) -> list[Span]:
+    """When instances that came one after the other were billed.
 
     One that ended itself, or was taken away, was gone long before a laptop that slept heard of it;
     the trainer's last heartbeat says when at the latest.
     """
-    return sum(_known_end(span, last_heard).seconds(now) for span in spans)
+    return [_known_end(span, last_heard) for span in spans]
 
 
 def _known_end(span: Span, last_heard: datetime | None) -> Span:
     if last_heard is None or span.ended is None or span.began > last_heard:
         return span
-    return Span(began=span.began, ended=min(span.ended, last_heard + AUTODOWN_WITHIN))
+    return span.model_copy(update={"ended": min(span.ended, last_heard + AUTODOWN_WITHIN)})
 
 
 def _ended_at(

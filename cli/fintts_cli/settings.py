@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_origin
+from typing import TYPE_CHECKING, Annotated, cast, get_origin
 
 from platformdirs import user_config_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -61,10 +61,22 @@ def parse_gpus(text: str) -> tuple[Accelerator, int]:
     return find(name), count
 
 
+def split_gpus(text: str) -> tuple[str, ...]:
+    """`A100-80GB:1,H100:1` → one of each that may be rented."""
+    return tuple(part.strip() for part in text.split(","))
+
+
 def _gpus(text: str) -> str:
-    """As SkyPilot writes it: h100 → H100:1."""
-    accelerator, count = parse_gpus(text)
-    return f"{accelerator.name}:{count}"
+    """As SkyPilot writes it: h100 → H100:1; of several the order stays, and each is once there."""
+    found = [parse_gpus(part) for part in split_gpus(text)]
+    return ",".join(dict.fromkeys(f"{accelerator.name}:{count}" for accelerator, count in found))
+
+
+def _listed(value: object) -> object:
+    """A list in YAML is what commas are on the command line."""
+    if not isinstance(value, list):
+        return value
+    return ",".join(str(part) for part in cast("list[object]", value))
 
 
 def _base_model(value: object) -> object:
@@ -76,7 +88,9 @@ class LaunchConfig(Section):
     """Where a run goes and what it may cost; it stays on the laptop."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
-    gpus: Annotated[str, AfterValidator(_gpus)] = "A100-80GB:1"
+    gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(_gpus)] = "A100-80GB:1"
+    """one, or several separated by commas: the run takes the one on which it costs least, and of
+    the others what is to be had"""
     infra: Annotated[str, Field(min_length=1)] | None = None
     store: Annotated[str, Field(min_length=1)] | None = None
     s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
@@ -85,6 +99,12 @@ class LaunchConfig(Section):
     """of a rented instance, in SkyPilot's words: `docker:NAME:TAG`, or a cloud's own id"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Dollars | None = None
+
+    @property
+    def first_gpus(self) -> str:
+        """Of several the one that is named first: for what does not depend on it, or is asked of
+        one at a time."""
+        return split_gpus(self.gpus)[0]
 
 
 class ForecastConfig(Section):

@@ -9,19 +9,27 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from fintts_cli.infra import Infra, InstanceState
     from fintts_cli.journal import Journal, JournalEntry
     from fintts_cli.offers import OfferSource
+    from fintts_cli.rates import Rates
     from fintts_cli.run_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cli.terminal import Terminal
     from fintts_store.records import RunRecord
     from fintts_store.store import Store
+
+
+class _AskedFor(TypedDict, total=False):
+    rates: Rates
+    earlier_seconds: float
+    earlier_usd: Decimal
 
 
 def state_directory() -> Path:
@@ -162,10 +170,11 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
         phase=early.get(state.phase) or Phase(state.phase),
         created_at=state.created_at,
         ended_at=state.ended_at,
-        earlier_seconds=entry.earlier_seconds if entry is not None else 0.0,
+        gpus=state.gpus,
         spans=state.spans,
         is_recovering=state.phase == InstancePhase.RECOVERING,
         message=state.message,
+        **_asked_for(entry),
     )
 
 
@@ -220,8 +229,19 @@ def _never_seen(entry: JournalEntry | None) -> InstanceView:
         is_live=False,
         created_at=entry.created_at,
         ended_at=entry.gone_at or entry.requested_at,
-        earlier_seconds=entry.earlier_seconds,
+        **_asked_for(entry),
     )
+
+
+def _asked_for(entry: JournalEntry | None) -> _AskedFor:
+    """What this machine wrote down of it."""
+    if entry is None:
+        return {}
+    return {
+        "rates": entry.rates,
+        "earlier_seconds": entry.earlier_seconds,
+        "earlier_usd": entry.earlier_usd,
+    }
 
 
 def pick_run(store: Store, run: str | None) -> str:

@@ -129,6 +129,14 @@ class PriceRef(Record):
     as_of: str | None = None
 
 
+class RentalRef(Record):
+    """A GPU that a run may get, its price, and what the run was expected to take on it."""
+
+    gpus: str
+    price: PriceRef
+    estimate: dict[str, JsonValue]
+
+
 class RunRecord(Record):
     """run.json: what was asked, at which price, with which code."""
 
@@ -146,9 +154,18 @@ class RunRecord(Record):
     estimate: dict[str, JsonValue]
     infra: str
     gpus: str
+    """what was asked for first; `price` and `estimate` are of it"""
+    alternatives: tuple[RentalRef, ...] = ()
+    """what it may get instead, where there is none of the first"""
     spot: bool = False
     revision: int = 0
     """which revision `config` is of; 0 is run.json's own"""
+
+    @property
+    def rentals(self) -> tuple[RentalRef, ...]:
+        """All that it may get, in the order in which it was asked for."""
+        first = RentalRef(gpus=self.gpus, price=self.price, estimate=self.estimate)
+        return (first, *self.alternatives)
 
 
 class Revision(Record):

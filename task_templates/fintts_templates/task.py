@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 LOCAL = "local"
 
 
+class Rental(NamedTuple):
+    """A GPU to ask for, and the rate that the budget was computed with: no dearer offer may take
+    the task over."""
+
+    accelerators: str
+    max_hourly_cost_usd: Decimal
+
+    @property
+    def max_hourly_cost(self) -> float:
+        """As YAML has numbers."""
+        return float(self.max_hourly_cost_usd)
+
+
 @dataclass(frozen=True, slots=True)
 class TaskValues:
     """What differs from task to task; no value may be a secret, since the text is shown and kept.
@@ -24,18 +37,17 @@ class TaskValues:
     `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot, and
     `local` is not SkyPilot's, so the text does not say it. `image` is its `image_id`: a container
     (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages it has is not installed
-    again. `max_hourly_cost_usd` is what the budget was computed with: no dearer offer may take the
-    task over.
+    again. Of several `rentals` SkyPilot takes the first that is to be had; none leaves the machine
+    as it is.
     """
 
     run: str
     workdir: str
     envs: Mapping[str, str]
     infra: str | None = None
-    accelerators: str | None = None
+    rentals: tuple[Rental, ...] = ()
     image: str | None = None
     use_spot: bool = False
-    max_hourly_cost_usd: Decimal | None = None
     idle_minutes: int = 1
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -46,11 +58,9 @@ def render(task: TaskValues) -> str:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.policies["json.dumps_function"] = _quoted
-    ceiling = task.max_hourly_cost_usd
     return environment.from_string(_text("task.yaml.j2")).render(
         task=task,
         infra=None if task.infra == LOCAL else task.infra,
-        max_hourly_cost=None if ceiling is None else float(ceiling),
         setup=_text("setup.sh"),
         run=_text("run.sh"),
     )

@@ -21,7 +21,7 @@ def entry(run: str, hours: int = 0) -> JournalEntry:
         store="/somewhere",
         requested_at=NOON + timedelta(hours=hours),
         deadline_at=NOON + timedelta(hours=hours + 5),
-        hourly_rate_usd=Decimal("1.20"),
+        rates_usd={"A100-80GB:1": Decimal("1.20"), "H100:1": Decimal("2.40")},
     )
 
 
@@ -35,8 +35,16 @@ def test_an_entry_is_kept_and_changed(tmp_path: Path) -> None:
     journal.change("one", gone_at=NOON + timedelta(hours=1))
     found = journal.read("one")
     assert found is not None
-    assert found.hourly_rate_usd == Decimal("1.20")
+    assert found.rates.of("A100-80GB:1") == Decimal("1.20")
     assert (found.created_at, found.gone_at) == (NOON, NOON + timedelta(hours=1))
+
+
+def test_an_instance_of_an_unknown_gpu_counts_as_the_dearest() -> None:
+    lived = {"created_at": NOON, "gone_at": NOON + timedelta(hours=1), "earlier_usd": Decimal(1)}
+    unknown = entry("one").model_copy(update=lived)
+    assert unknown.usd_up_to_now == Decimal("3.40")
+    known = unknown.model_copy(update={"lived_usd": Decimal("1.20")})
+    assert known.usd_up_to_now == Decimal("2.20")
 
 
 def test_all_are_read_in_order_and_damage_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -434,6 +435,7 @@ def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
     entry = journal.read("mine")
     assert entry is not None
     assert entry.seconds_up_to_now == 3 * 3600, "the one that was not created cost nothing"
+    assert entry.usd_up_to_now == Decimal("3.60")
     view = look_at(store, "mine", wiring.instance_of, MORNING + timedelta(hours=9))
     assert view.billed_seconds == 3 * 3600
 
@@ -447,8 +449,8 @@ class ReplacedInfra(ScriptedInfra):
         hour = timedelta(hours=1)
         again = MORNING + 10 * hour
         spans = (
-            Span(began=MORNING, ended=MORNING + hour),
-            Span(began=again, ended=again + 2 * hour),
+            Span(began=MORNING, ended=MORNING + hour, gpus="A100-80GB:1"),
+            Span(began=again, ended=again + 2 * hour, gpus="A100-80GB:1"),
         )
         gone = InstancePhase.GONE
         return InstanceState(run, gone, "nowhere", again, again + 2 * hour, spans=spans)
@@ -462,6 +464,7 @@ def test_of_instances_that_replaced_each_other_each_stays_on_the_bill(
         entry = wiring.open_journal().read("mine")
         assert entry is not None
         assert entry.earlier_seconds == hours * 3600
+        assert entry.earlier_usd == hours * Decimal("1.20")
 
 
 class UnseenInfra(ScriptedInfra):

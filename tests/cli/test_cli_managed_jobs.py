@@ -108,9 +108,9 @@ def test_each_instance_of_a_job_is_billed_for_itself(laptop: Laptop) -> None:
     job = laptop.launch()
     name = f"{job.job_name}-1"
     laptop.sky.clusters += [
-        Cluster(name, NOON, NOON + 600),
+        Cluster(name, NOON, NOON + 600, accelerators={"A100-80GB": 1}),
         Cluster("of another job", NOON, NOON + 5000),
-        Cluster(name, NOON + 1200),
+        Cluster(name, NOON + 1200, accelerators={"H100": 1}),
     ]
     job.become("RUNNING")
     state = laptop.infra.state("mine")
@@ -119,6 +119,8 @@ def test_each_instance_of_a_job_is_billed_for_itself(laptop: Laptop) -> None:
     assert state.created_at == datetime.fromtimestamp(NOON + 1200, UTC)
     now = datetime.fromtimestamp(NOON + 1500, UTC)
     assert [span.seconds(now) for span in state.spans] == [600, 300]
+    assert [span.gpus for span in state.spans] == ["A100-80GB:1", "H100:1"]
+    assert state.gpus == "H100:1"
 
 
 def test_an_instance_that_comes_later_finds_the_code_there(laptop: Laptop) -> None:

@@ -118,6 +118,7 @@ def test_the_document(rented: Path) -> None:
         "spot": False,
         "hourly_rate_usd": 1.39,
         "price": {"source": "snapshot v8/runpod", "as_of": "2026-11-20"},
+        "seconds_per_step": {"value": 0.5, "source": "option"},
         "total_seconds": 360.0,
         "cost_usd": 0.14,
         "over_budget": False,

@@ -83,7 +83,7 @@ def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> Journ
         "store": store.url,
         "requested_at": NOW - 2 * HOUR,
         "deadline_at": DEADLINE + timedelta(microseconds=7),
-        "hourly_rate_usd": Decimal("1.20"),
+        "rates_usd": {"H100:1": Decimal("1.20")},
     }
     entry = JournalEntry(**(given | changes))
     wiring.open_journal().write(entry)

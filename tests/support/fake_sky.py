@@ -63,6 +63,7 @@ class Cluster:
     region: str = "us-east-1"
     autostop: int = 1
     """minutes; -1: none was set"""
+    accelerators: dict[str, int] | None = None
 
     @property
     def launched_at(self) -> int:
@@ -74,6 +75,7 @@ class Cluster:
             "name": self.name,
             "launched_at": self.began,
             "usage_intervals": [(self.began, self.ended)],
+            "resources": SimpleNamespace(accelerators=self.accelerators),
             "status": "UP" if self.ended is None else None,
         }
 

@@ -17,7 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_templates import TaskValues, render
+from fintts_templates import Rental, TaskValues, render
 from fintts_trainer import exit_codes
 
 TASK = TaskValues(
@@ -32,13 +32,19 @@ TASK = TaskValues(
 )
 TASKS = {
     "local": replace(TASK, infra="local"),
-    "aws_on_demand": replace(TASK, infra="aws/us-east-1", accelerators="H100:1"),
+    "aws_on_demand": replace(
+        TASK, infra="aws/us-east-1", rentals=(Rental("H100:1", Decimal("6.88")),)
+    ),
     "spot": replace(
         TASK,
-        accelerators="A100-80GB:1",
+        rentals=(Rental("A100-80GB:1", Decimal("1.20")),),
         image="docker:me/trainer:1",
         use_spot=True,
-        max_hourly_cost_usd=Decimal("1.20"),
+    ),
+    "several_gpus": replace(
+        TASK,
+        rentals=(Rental("H100:1", Decimal("2.4")), Rental("A100-80GB:1", Decimal("1.20"))),
+        use_spot=True,
     ),
 }
 READ_BY_SKY = """
@@ -47,9 +53,10 @@ from pathlib import Path
 import sky
 def facts(path):
     task = sky.Task.from_yaml(path)
-    [resources] = task.resources
+    rentals = [resources.to_yaml_config() for resources in task.resources]
     return {"name": task.name, "workdir": task.workdir, "envs": task.envs, "setup": task.setup,
-            "run": task.run, "resources": resources.to_yaml_config()}
+            "run": task.run, "resources": rentals[0], "rentals": rentals,
+            "in_order": isinstance(task.resources, list)}
 Path("facts.json").write_text(json.dumps([facts(path) for path in sys.argv[1:]]))
 """
 
@@ -110,6 +117,23 @@ def test_skypilot_takes_no_dearer_offer(as_sky_reads: dict[str, dict[str, object
     assert resources["use_spot"] is True
 
 
+def test_skypilot_takes_several_gpus_in_our_order_and_each_at_its_own_rate(
+    as_sky_reads: dict[str, dict[str, object]],
+) -> None:
+    read = as_sky_reads["several_gpus"]
+    rentals = cast("list[dict[str, object]]", read["rentals"])
+    assert read["in_order"] is True
+    assert [(each["accelerators"], each["max_hourly_cost"]) for each in rentals] == [
+        ({"H100": 1}, 2.4),
+        ({"A100-80GB": 1}, 1.2),
+    ]
+    for each in rentals:
+        assert each["use_spot"] is True
+        assert each["autostop"] == {"idle_minutes": 1, "down": True, "wait_for": "jobs"}
+        assert each["labels"] == {"fintts-run": "kalevala-1"}
+        assert each["job_recovery"] == rentals[0]["job_recovery"]
+
+
 def test_skypilot_brings_back_what_was_taken_away_and_nothing_that_failed(
     as_sky_reads: dict[str, dict[str, object]],
 ) -> None:
@@ -131,7 +155,8 @@ def test_scripts_are_the_same_wherever_the_task_runs() -> None:
     st.dictionaries(st.text(min_size=1, max_size=30), st.text(), max_size=3),
 )
 def test_no_value_becomes_yaml(text: str, more: dict[str, str]) -> None:
-    task = TaskValues(run=text, workdir=text, envs=more, accelerators=text, labels=more)
+    rentals = (Rental(text, Decimal(1)),)
+    task = TaskValues(run=text, workdir=text, envs=more, rentals=rentals, labels=more)
     content = loaded(task)
     assert (content["name"], content["workdir"]) == (text, text)
     assert (content["envs"] or {}) == more

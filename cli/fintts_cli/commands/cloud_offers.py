@@ -31,9 +31,8 @@ def offers(
     """
     from fintts_cli import wiring
     from fintts_cli.errors import UsageProblem
-    from fintts_cli.offers import find_offers, wanted_by
     from fintts_cli.run_forecast import LOCAL
-    from fintts_cli.run_offers import refuse_what_cannot_be, run_on_offers
+    from fintts_cli.run_offers import on_every_gpu, refuse_what_cannot_be
     from fintts_cli.settings import read_settings
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.offers import document_of, render_offers
@@ -46,10 +45,7 @@ def offers(
     found = wiring.read_sources(terminal, options, config)
     found = wiring.with_base_model(terminal, found, may_download=False)
     configured = read_settings(place, config=config).settings
-    is_given = "spot" in found.origins
-    wanted = wanted_by(found.settings, spot=found.settings.spot if is_given else None)
-    market = find_offers(wiring.offer_source(), wanted)
-    run = run_on_offers(found, configured, market)
+    run = on_every_gpu(found, configured, wiring.offer_source())
     if json:
         terminal.document(document_of(run))
     else:

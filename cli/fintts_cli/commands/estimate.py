@@ -167,15 +167,20 @@ def _configured(
 ) -> Shown:
     """The run that fintts.yaml and the options describe."""
     from fintts_cli import wiring
-    from fintts_cli.estimating import estimate_run, price_of
+    from fintts_cli.gpu_choices import choices_of
 
     typed = {KEYS[name]: value for name, value in changes.items() if name in KEYS}
     found = wiring.read_sources(terminal, typed | others, config)
     found = wiring.with_base_model(terminal, found, may_download=False)
     samples = changes["samples"]
-    price = price_of(found, wiring.price_snapshot)
-    run = estimate_run(found, price, samples if isinstance(samples, int) else None)
-    return Shown(run.estimate, "The run as configured", run.notes, found.settings.budget_usd)
+    counted = samples if isinstance(samples, int) else None
+    each = choices_of(found, wiring.price_snapshot, counted)
+    cheapest = each.cheapest
+    title = "The run as configured"
+    if len(each.runs) > 1:
+        title += f", on {cheapest.gpus}, where it costs least"
+    notes = (*cheapest.run.notes, *map(str, each.runs[1:]), *each.missing)
+    return Shown(cheapest.run.estimate, title, notes, found.settings.budget_usd)
 
 
 def _show(terminal: "Terminal", shown: Shown) -> None:

@@ -24,7 +24,10 @@ BaseModel = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Whose codebooks the codes have to fit.")
 ]
 Gpus = Annotated[
-    str | None, typer.Option(metavar="NAME[:N]", help="Accelerator, such as A100-80GB.")
+    str | None,
+    typer.Option(
+        metavar="NAME[:N][,…]", help="Accelerator, such as A100-80GB; of several the cheapest run."
+    ),
 ]
 Infra = Annotated[
     str | None,

@@ -31,6 +31,8 @@ class Span(Record):
 
     began: datetime
     ended: datetime | None
+    gpus: str | None = None
+    """that it had, as `--gpus` has it; None where the infra does not tell"""
 
     def seconds(self, now: datetime) -> float:
         """Up to its end, or now."""
@@ -54,6 +56,8 @@ class InstanceState:
     the infra knows; `created_at` is the newest one's"""
     message: str | None = None
     """why the infra gave it up"""
+    gpus: str | None = None
+    """that it has, as `--gpus` has it; None where the infra does not tell"""
 
     @property
     def is_live(self) -> bool:

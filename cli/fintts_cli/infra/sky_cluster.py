@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra import InstancePhase
+from fintts_cli.infra.sky_record import gpus_of
 from fintts_cli.infra.sky_session import await_request, take_back
 
 if TYPE_CHECKING:
@@ -29,9 +30,8 @@ class Cluster:
         if cluster is None:
             return None
         began = datetime.fromtimestamp(cluster.launched_at, UTC)
-        seen = record.model_copy(
-            update={"was_seen": True, "created_at": record.created_at or began}
-        )
+        fields = {"created_at": record.created_at or began, "gpus": _gpus(cluster) or record.gpus}
+        seen = record.model_copy(update={"was_seen": True, **fields})
         if cluster.status != sky.ClusterStatus.UP:
             return seen, InstancePhase.PROVISIONING
         job = self._job(sky, record.cluster)
@@ -72,6 +72,12 @@ class Cluster:
         except Exception:  # SSH fails in many ways; that the instance is there is known already
             return None
         return max(jobs, key=lambda job: int(job.job_id), default=None)
+
+
+def _gpus(cluster: Any) -> str | None:
+    """What SkyPilot has found; nothing while it still looks for an instance."""
+    resources = getattr(cluster.handle, "launched_resources", None)
+    return gpus_of(getattr(resources, "accelerators", None))
 
 
 def remove_cluster(sky: Any, name: str) -> None:

@@ -16,7 +16,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky_cluster import remove_cluster
-from fintts_cli.infra.sky_record import PREFIX, place, run_of_job
+from fintts_cli.infra.sky_record import PREFIX, gpus_of, place, run_of_job
 from fintts_cli.infra.sky_session import (
     await_request,
     first_sentence,
@@ -230,8 +230,9 @@ def _seen(record: SkyRecord, job: Any, cluster: str, clusters: list[dict[str, An
 def _spans(cluster: dict[str, Any]) -> list[Span]:
     """When it was billed, as far as SkyPilot knows: of an end it hears some seconds later."""
     intervals: list[tuple[float, float | None]] = cluster["usage_intervals"] or []
+    gpus = gpus_of(getattr(cluster["resources"], "accelerators", None))
     return [
-        Span(began=_moment(began), ended=None if ended is None else _moment(ended))
+        Span(began=_moment(began), ended=None if ended is None else _moment(ended), gpus=gpus)
         for began, ended in intervals
     ]
 

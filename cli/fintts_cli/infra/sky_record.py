@@ -12,6 +12,7 @@ from fintts_store.layout import check_run_name, is_run_name
 from fintts_store.records import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 RECORD_FILE = "instance.json"
@@ -38,6 +39,8 @@ class SkyRecord(Record):
     exit_code: int | None = None
     message: str | None = None
     """why SkyPilot gave the job up"""
+    gpus: str | None = None
+    """of a cluster: what was to be had of all that was asked for"""
 
 
 def cluster_of(run: str) -> str:
@@ -67,6 +70,12 @@ def place(cloud: str | None, region: str | None) -> str:
     return "/".join(part for part in (cloud, region) if part).lower()
 
 
+def gpus_of(accelerators: Mapping[str, float] | None) -> str | None:
+    """SkyPilot's word for what an instance has, in `--gpus`'s: {"H100": 1} → H100:1."""
+    named = [f"{name}:{count:g}" for name, count in (accelerators or {}).items()]
+    return named[0] if len(named) == 1 else None
+
+
 def read_record(folder: Path) -> SkyRecord | None:
     """What lies in an instance's folder. Raises InvalidRecord when it is damaged."""
     path = folder / RECORD_FILE
@@ -89,4 +98,5 @@ def as_state(record: SkyRecord, phase: InstancePhase) -> InstanceState:
         exit_code=record.exit_code,
         spans=record.spans,
         message=record.message,
+        gpus=record.gpus or (record.spans[-1].gpus if record.spans else None),
     )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from fintts_cli.views.units import dollars, duration, hourly, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from fintts_cli.launch_plan import LaunchPlan
+    from fintts_cli.launch_plan import Choice, LaunchPlan
     from fintts_cost.bill import Bill
 
 
@@ -19,27 +20,30 @@ def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str
     Args:
         where: infra and accelerator, such as `local, A100-80GB:1, on-demand`.
     """
-    made = plan.estimate
+    deadline = plan.deadline_at.astimezone()
+    day = "" if deadline.date() == now.astimezone().date() else f"{deadline:%Y-%m-%d} "
+    return "\n".join(
+        [
+            f"Run {run} on {where}",
+            *(f"  {line}" for choice in plan.choices for line in _bill(choice, plan.choices)),
+            f"  deadline {day}{deadline:%H:%M}: {plan.deadline_sentence}",
+        ]
+    )
+
+
+def _bill(choice: Choice, choices: Sequence[Choice]) -> list[str]:
+    """Rate, pace and the three scenarios; of several GPUs each by its name."""
+    made, price = choice.estimate, choice.price
     step = f"{made.given.seconds_per_step:g} s a step ({made.given.seconds_per_step_source})"
-    price = made.expected.price
     as_of = f", as of {price.as_of}" if price.as_of else ""
-    rate = f"{hourly(plan.hourly_rate_usd)} ({price.source}{as_of})"
+    name = f"{choice.gpus}: " if len(choices) > 1 else ""
     rows = [
         _row("earliest", made.earliest),
         _row("expected", made.expected),
         _row("worst", made.worst),
     ]
     scenarios = table(("", "COST", "TIME", "STOPS AT STEP"), rows).splitlines()
-    deadline = plan.deadline_at.astimezone()
-    day = "" if deadline.date() == now.astimezone().date() else f"{deadline:%Y-%m-%d} "
-    return "\n".join(
-        [
-            f"Run {run} on {where}",
-            f"  {rate}, {step}",
-            *(f"  {line}" for line in scenarios),
-            f"  deadline {day}{deadline:%H:%M}: {plan.deadline_sentence}",
-        ]
-    )
+    return [f"{name}{hourly(price.hourly_rate_usd)} ({price.source}{as_of}), {step}", *scenarios]
 
 
 def _row(name: str, bill: Bill) -> tuple[str, ...]:

@@ -4,14 +4,14 @@ The document:
 
     gpus               what was asked for, as `--gpus` has it
     budget_usd         or null
-    seconds_per_step   {value, source}, or null where the run is not known
-    total_seconds      of the expected run, set-up and teardown included; or null
+    seconds_per_step   {value, source} on the cheapest, or null where the run is not known
+    total_seconds      of the expected run there, set-up and teardown included; or null
     notes              sentences about prices and pace
     offers             the cheapest run first: {cloud, region, zone, seller, instance_type,
                        accelerator, count, spot, hourly_rate_usd, price: {source, as_of}, cost_usd,
-                       total_seconds, over_budget, doubts, cheapest}; region is null where the
-                       price is the same in all of them; `cheapest` is the one of those that can be
-                       taken, and without a doubt if there is one
+                       seconds_per_step, total_seconds, over_budget, doubts, cheapest}; region is
+                       null where the price is the same in all of them; `cheapest` is the one of
+                       those that can be taken, and without a doubt if there is one
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fintts_cli.run_offers import PricedOffer, RunOffers
+    from fintts_cost.bill import Estimate
     from fintts_cost.prices import Offer
 
+GPU = "GPU"
+"""a column where there are several"""
 COLUMNS = ("CLOUD", "REGION", "INSTANCE", "HOW", "REMARKS", "$/H", "TIME", "COST")
 LEFT = 5
 EVERYWHERE = "any"
@@ -48,11 +51,12 @@ MEANING = {
 
 def render_offers(run: RunOffers) -> str:
     """One line an offer, and below it what the remarks mean and where the figures come from."""
-    time = None if run.estimate is None else float(run.estimate.expected.total_seconds)
-    rows = [_row(priced, duration(time)) for priced in run.offers]
+    several = len({priced.gpus for priced in run.offers}) > 1
+    named = (GPU,) if several else ()
+    rows = [((priced.gpus,) if several else ()) + _row(priced) for priced in run.offers]
     return "\n".join(
         [
-            table(COLUMNS, rows, left=LEFT),
+            table((*named, *COLUMNS), rows, left=LEFT + len(named)),
             "",
             *_cheapest(run),
             *_meanings(run),
@@ -62,8 +66,8 @@ def render_offers(run: RunOffers) -> str:
     )
 
 
-def _row(priced: PricedOffer, time: str) -> tuple[str, ...]:
-    offer = priced.offer
+def _row(priced: PricedOffer) -> tuple[str, ...]:
+    offer, seconds = priced.offer, priced.total_seconds
     remarks = [*map(str, offer.doubts), *([OVER_BUDGET] if priced.over_budget else [])]
     return (
         offer.cloud if offer.seller is None else f"{offer.cloud} ({offer.seller})",
@@ -72,7 +76,7 @@ def _row(priced: PricedOffer, time: str) -> tuple[str, ...]:
         how(offer),
         ", ".join(remarks),
         f"{offer.hourly_rate_usd:.2f}",
-        time,
+        duration(None if seconds is None else float(seconds)),
         dollars(priced.cost_usd),
     )
 
@@ -86,7 +90,8 @@ def _cheapest(run: RunOffers) -> Iterator[str]:
     offer = run.cheapest
     if offer is not None:
         option = "--spot" if offer.spot else "--on-demand"
-        place = f"--infra {offer.cloud} {option}, {offer.instance_type}"
+        gpus = f"--gpus {offer.accelerator}:{offer.gpus} " if "," in run.gpus else ""
+        place = f"{gpus}--infra {offer.cloud} {option}, {offer.instance_type}"
         yield f"{how_cheap(offer)}: {place}, {hourly(offer.hourly_rate_usd)}"
 
 
@@ -101,44 +106,47 @@ def _meanings(run: RunOffers) -> Iterator[str]:
 def _pace(run: RunOffers) -> Iterator[str]:
     if run.estimate is None:
         return
-    given, expected = run.estimate.given, run.estimate.expected
+    estimates = {priced.gpus: priced.estimate for priced in run.offers if priced.estimate}
+    for gpus, estimate in estimates.items():
+        where = f" on {gpus}" if len(estimates) > 1 else ""
+        yield f"time and cost{where}: {_spent(estimate)}"
+    if any(priced.offer.spot for priced in run.offers):
+        yield "what a preemption of a spot instance repeats is not counted"
+
+
+def _spent(estimate: Estimate) -> str:
+    given, expected = estimate.given, estimate.expected
     each = f"{float(given.seconds_per_step):g} s a step ({given.seconds_per_step_source})"
     spent = expected.durations
     around = f"{duration(float(spent.setup_seconds))} of set-up"
     after = f"{duration(float(spent.teardown_seconds))} of teardown"
-    yield f"time and cost: {expected.stop_step:,} steps, {each}, {around}, {after}"
-    if any(priced.offer.spot for priced in run.offers):
-        yield "what a preemption of a spot instance repeats is not counted"
+    return f"{expected.stop_step:,} steps, {each}, {around}, {after}"
 
 
 def document_of(run: RunOffers) -> dict[str, object]:
     """The document, as the module says."""
     made = run.estimate
-    pace = None
-    if made is not None:
-        given = made.given
-        pace = {
-            "value": float(given.seconds_per_step),
-            "source": given.seconds_per_step_source,
-        }
-    total = None if made is None else float(made.expected.total_seconds)
     return {
         "gpus": run.gpus,
         "budget_usd": None if run.budget_usd is None else float(run.budget_usd),
-        "seconds_per_step": pace,
-        "total_seconds": total,
+        "seconds_per_step": _pace_document(made),
+        "total_seconds": None if made is None else float(made.expected.total_seconds),
         "notes": list(run.notes),
         "offers": [
-            _offer_document(priced, total, cheapest=priced.offer is run.cheapest)
-            for priced in run.offers
+            _offer_document(priced, cheapest=priced.offer is run.cheapest) for priced in run.offers
         ],
     }
 
 
-def _offer_document(
-    priced: PricedOffer, total_seconds: float | None, *, cheapest: bool
-) -> dict[str, object]:
-    offer, cost = priced.offer, priced.cost_usd
+def _pace_document(made: Estimate | None) -> dict[str, object] | None:
+    if made is None:
+        return None
+    given = made.given
+    return {"value": float(given.seconds_per_step), "source": given.seconds_per_step_source}
+
+
+def _offer_document(priced: PricedOffer, *, cheapest: bool) -> dict[str, object]:
+    offer, cost, seconds = priced.offer, priced.cost_usd, priced.total_seconds
     return {
         "cloud": offer.cloud,
         "region": offer.region,
@@ -150,7 +158,8 @@ def _offer_document(
         "spot": offer.spot,
         "hourly_rate_usd": float(offer.hourly_rate_usd),
         "price": {"source": offer.source, "as_of": offer.as_of},
-        "total_seconds": total_seconds,
+        "seconds_per_step": _pace_document(priced.estimate),
+        "total_seconds": None if seconds is None else float(seconds),
         "cost_usd": None if cost is None else float(cost.quantize(CENT)),
         "over_budget": priced.over_budget,
         "doubts": [str(doubt) for doubt in offer.doubts],

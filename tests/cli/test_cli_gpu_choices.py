@@ -1,0 +1,228 @@
+"""Several GPUs to choose from: estimate, offers, plan, task, and the bill of what it got."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from cli_project import write_project
+from fintts_cli.app import build
+from fintts_cli.infra import Span
+from fintts_cli.launching import prepare
+from fintts_cli.rates import Rates
+from fintts_cli.run_report import build_report, kept_of
+from fintts_cli.run_view import InstanceView, view_run
+from fintts_cli.settings import read_settings
+from fintts_store.records import PriceRef, RentalRef, RunRecord
+from fintts_store.runs import create_run, read_run
+from memory_store import MemoryStore
+from run_samples import MINUTE, START, record, result, status
+
+BOTH = "A100-80GB,H100-SXM"
+"""as runpod has them"""
+ANYWHERE = "A100-80GB,H100"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+QUICK = RentalRef(
+    gpus="H100:1",
+    price=PriceRef(hourly_rate_usd=Decimal("2.40"), source="another list"),
+    estimate={"training_seconds": 600.0, "cost_usd": 0.4},
+)
+
+
+@pytest.fixture
+def rented(own_folder: Path) -> Path:
+    """A project without the figures that are true of one GPU, or of this machine."""
+    write_project(own_folder)
+    file = own_folder / "fintts.yaml"
+    text = file.read_text().replace("infra: local\n", "").replace("hourly_rate_usd: 1.20\n", "")
+    file.write_text(text.replace("forecast: {seconds_per_step: 0.2, ", "forecast: {"))
+    return own_folder
+
+
+def fintts(*words: str) -> Result:
+    return CliRunner().invoke(build(), list(words))
+
+
+def document(*words: str) -> dict[str, Any]:
+    done = fintts(*words, "--json")
+    assert done.exit_code == 0, done.stderr
+    content: dict[str, Any] = json.loads(done.stdout)
+    return content
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["gpus: a100-80gb, h100:1\n", "gpus: [A100-80GB, H100]\n", "gpus: A100-80GB,H100,H100\n"],
+)
+def test_several_are_written_with_commas_or_as_a_list(own_folder: Path, text: str) -> None:
+    (own_folder / "fintts.yaml").write_text(text)
+    assert read_settings({}).settings.gpus == "A100-80GB:1,H100:1"
+
+
+def test_a_launch_asks_for_each_at_its_own_rate_the_cheapest_run_first(rented: Path) -> None:
+    planned = document("cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH)
+    ordered = yaml.safe_load(planned["task"])["resources"]["ordered"]
+    assert {each["accelerators"] for each in ordered} == {"A100-80GB:1", "H100-SXM:1"}
+    costs = {
+        name: document("estimate", "--infra", "runpod", "--gpus", name)["cost_usd"]
+        for name in BOTH.split(",")
+    }
+    cheapest = min(costs, key=lambda name: costs[name])
+    assert ordered[0]["accelerators"] == f"{cheapest}:1"
+    assert planned["estimate"]["cost_usd"] == costs[cheapest]
+    shown = fintts("cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH).stderr
+    for each in ordered:
+        assert f"{each['accelerators']}: ${each['max_hourly_cost']:.2f} an hour" in shown
+
+
+def test_a_gpu_that_nobody_offers_is_left_out_and_that_is_said(rented: Path) -> None:
+    words = ["cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", "H100-SXM,B200"]
+    done = fintts(*words)
+    assert done.exit_code == 0, done.stderr
+    assert "there is no on-demand offer for B200:1 on runpod" in done.stderr
+    assert 'accelerators: "H100-SXM:1"' in done.stdout
+    assert "ordered" not in done.stdout
+    nobody = fintts(*words[:-1], "B200,GH200:8")
+    assert nobody.exit_code == 4
+    assert "there is no on-demand offer for B200:1" in nobody.stderr
+
+
+def test_a_budget_for_one_deadline_leaves_the_other_out(rented: Path) -> None:
+    """Prices of runpod's list, and a run whose steps take the time that the FLOPs say."""
+    words = ["cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH]
+    setup = {"forecast.setup_seconds": 3600.0, "infra": "runpod", "gpus": BOTH, "name": "mine"}
+    plan = prepare(read_settings(setup), NOON).plan
+    first, second = plan.choices
+    slowest = max(each.estimate.expected.total_seconds for each in plan.choices)
+    both = slowest * second.hourly_rate_usd / 3600
+    (rented / "fintts.yaml").write_text(
+        (rented / "fintts.yaml").read_text().replace("setup_seconds: 10", "setup_seconds: 3600")
+    )
+    less = fintts(*words, "--budget", f"{both - Decimal('0.01'):.4f}")
+    assert less.exit_code == 0, less.stderr
+    assert f"{second.gpus} is left out" in less.stderr
+    assert f'accelerators: "{first.gpus}"' in less.stdout
+    enough = fintts(*words, "--budget", f"{both + Decimal('0.01'):.4f}")
+    assert "is left out" not in enough.stderr
+    assert "ordered:" in enough.stdout
+
+
+def test_figures_of_one_gpu_are_refused_for_several(rented: Path) -> None:
+    for option in (["--hourly-rate", "1.2"], []):
+        if not option:
+            with (rented / "fintts.yaml").open("a") as file:
+                file.write("hourly_rate_usd: 1.20\n")
+        done = fintts("cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH, *option)
+        assert done.exit_code == 2, done.stderr
+        assert "is the figure of one GPU" in done.stderr
+        assert "A100-80GB:1, H100-SXM:1" in done.stderr
+    declared = fintts("estimate", "--gpus", BOTH, "--seconds-per-step", "2")
+    assert declared.exit_code == 2
+    assert "figure of one GPU" in declared.stderr
+
+
+def test_the_estimate_is_that_of_the_cheapest_and_names_the_other(rented: Path) -> None:
+    text = " ".join(fintts("estimate", "--infra", "runpod", "--gpus", BOTH).stdout.split())
+    assert ", where it costs least" in text
+    assert text.count(" it would cost $") == 1
+
+
+def test_offers_for_several_gpus_are_one_list_by_the_cost_of_the_run(rented: Path) -> None:
+    content = document("cloud", "offers", "--gpus", ANYWHERE, "--on-demand")
+    assert content["gpus"] == "A100-80GB:1,H100:1"
+    costs = [offer["cost_usd"] for offer in content["offers"]]
+    assert costs == sorted(costs)
+    times = {offer["accelerator"]: offer["total_seconds"] for offer in content["offers"]}
+    assert times.keys() == {"A100-80GB", "H100"}
+    assert times["H100"] < times["A100-80GB"]
+    (cheapest,) = [offer for offer in content["offers"] if offer["cheapest"]]
+    assert cheapest["total_seconds"] == content["total_seconds"]
+    table = fintts("cloud", "offers", "--gpus", ANYWHERE, "--on-demand").stdout
+    assert table.splitlines()[0].startswith("GPU")
+    assert "time and cost on H100:1" in table
+    assert "time and cost on A100-80GB:1" in table
+    one = fintts("cloud", "offers", "--gpus", "H100,B200", "--on-demand")
+    assert "there is no on-demand offer for B200:1" in one.stdout
+    assert fintts("cloud", "offers", "--gpus", "B200,GH200:8").exit_code == 4
+
+
+def two_gpus() -> RunRecord:
+    return record(infra="aws", alternatives=(QUICK,))
+
+
+def test_run_json_keeps_what_else_it_may_get() -> None:
+    store = MemoryStore()
+    create_run(store, two_gpus())
+    read = read_run(store, "kalevala-1")
+    assert [each.gpus for each in read.rentals] == ["A100-80GB:1", "H100:1"]
+    assert Rates.of_record(read).of("H100:1") == Decimal("2.40")
+
+
+def test_the_bill_is_that_of_the_gpu_which_it_got() -> None:
+    half_past = START + 30 * MINUTE
+    slow, quick, unknown = (
+        view_run(
+            two_gpus(),
+            status(),
+            None,
+            InstanceView("x", is_live=True, created_at=START, gpus=gpus),
+            half_past,
+        )
+        for gpus in ("A100-80GB:1", "H100:1", None)
+    )
+    assert (slow.cost_so_far_usd, slow.gpus) == (Decimal("0.60"), "A100-80GB:1")
+    assert (quick.cost_so_far_usd, quick.hourly_rate_usd) == (Decimal("1.20"), Decimal("2.40"))
+    assert unknown.cost_so_far_usd == Decimal("1.20"), "at most"
+    assert unknown.gpus == "A100-80GB:1 or H100:1"
+
+
+def test_of_instances_with_different_gpus_each_costs_its_own() -> None:
+    spans = (
+        Span(began=START, ended=START + 10 * MINUTE, gpus="H100:1"),
+        Span(began=START + 20 * MINUTE, ended=None, gpus="A100-80GB:1"),
+    )
+    live = InstanceView(
+        "job",
+        is_live=True,
+        created_at=START + 20 * MINUTE,
+        spans=spans,
+        gpus="A100-80GB:1",
+        earlier_usd=Decimal(3),
+        earlier_seconds=60.0,
+    )
+    view = view_run(two_gpus(), status(), None, live, START + 50 * MINUTE)
+    assert view.cost_so_far_usd == Decimal("3") + Decimal("0.40") + Decimal("0.60")
+    assert view.billed_seconds == 60 + 40 * 60
+
+
+def test_what_this_machine_asked_for_last_is_what_it_pays() -> None:
+    """A run that goes on elsewhere has another price than run.json froze."""
+    rates = Rates({"H200:1": Decimal(3)})
+    live = InstanceView("x", is_live=True, created_at=START, gpus="H200:1", rates=rates)
+    view = view_run(record(infra="aws"), status(), None, live, START + 30 * MINUTE)
+    assert view.cost_so_far_usd == Decimal("1.5")
+
+
+def test_the_report_compares_with_the_estimate_of_what_it_got() -> None:
+    gone = InstanceView(
+        "x", is_live=False, created_at=START, ended_at=START + timedelta(hours=1), gpus="H100:1"
+    )
+    run = two_gpus()
+    report = build_report(
+        run, view_run(run, status(), result(), gone, NOON), result(), [], kept_of(run, [])
+    )
+    assert report.estimated_cost_usd == Decimal("0.4")
+    assert (report.hourly_rate_usd, report.price_source) == (Decimal("2.40"), "another list")
+    first = replace(gone, gpus="A100-80GB:1")
+    view = view_run(run, status(), result(), first, NOON)
+    assert build_report(run, view, result(), [], kept_of(run, [])).estimated_cost_usd == Decimal(
+        "0.5"
+    )
