@@ -154,6 +154,15 @@ def test_offers_for_several_gpus_are_one_list_by_the_cost_of_the_run(rented: Pat
     assert fintts("cloud", "offers", "--gpus", "B200,GH200:8").exit_code == 4
 
 
+def test_a_pace_that_was_declared_for_one_place_is_not_taken_for_several(own_folder: Path) -> None:
+    """This project declares 0.2 s a step for this machine, and runs on it."""
+    write_project(own_folder)
+    content = document("cloud", "offers", "--gpus", ANYWHERE, "--on-demand")
+    paces = {offer["accelerator"]: offer["seconds_per_step"] for offer in content["offers"]}
+    assert paces["H100"]["value"] < paces["A100-80GB"]["value"]
+    assert all("MFU" in pace["source"] for pace in paces.values())
+
+
 def two_gpus() -> RunRecord:
     return record(infra="aws", alternatives=(QUICK,))
 

@@ -144,9 +144,10 @@ class EmulatedAws:
         self.ec2(region).terminate_instances(InstanceIds=[instance_id])
 
     @contextmanager
-    def sold_out(self, region: str) -> Iterator[None]:
-        """Within the block EC2 refuses new instances there for lack of capacity."""
-        with _marked(hypervisor.sold_out(self.folder, region)):
+    def sold_out(self, region: str, instance_type: str = "") -> Iterator[None]:
+        """Within the block EC2 refuses new instances there, of that type or of any, for lack of
+        capacity."""
+        with _marked(hypervisor.sold_out(self.folder, region, instance_type)):
             yield
 
     @contextmanager

@@ -67,7 +67,7 @@ class Hypervisor:
         self._backends = [ec2_backends[DEFAULT_ACCOUNT_ID][region] for region in regions]
         for backend in self._backends:
             _open_to_the_internet(backend)
-            _heed_what_is_sold_out(backend, sold_out(folder, backend.region_name))
+            _heed_what_is_sold_out(backend, folder, backend.region_name)
         self._running: dict[str, Instance] = {}
 
     def reconcile(self) -> None:
@@ -92,17 +92,18 @@ class Hypervisor:
         }
 
 
-def sold_out(folder: Path, region: str) -> Path:
-    """While this file is there the region has no capacity."""
-    return folder / f"sold-out-{region}"
+def sold_out(folder: Path, region: str, instance_type: str = "") -> Path:
+    """While this file is there the region has no capacity for that type; without one for none."""
+    return folder / f"sold-out-{region}{instance_type and '-'}{instance_type}"
 
 
-def _heed_what_is_sold_out(backend: EC2Backend, mark: Path) -> None:
+def _heed_what_is_sold_out(backend: EC2Backend, folder: Path, region: str) -> None:
     """Has EC2 refuse as AWS does where it has no machine left; moto's own always has one."""
     run_instances = backend.run_instances
 
     def refuse_or_run(*args: Any, **kwargs: Any) -> Any:
-        if mark.exists():
+        marks = ("", str(kwargs.get("instance_type")))
+        if any(sold_out(folder, region, each).exists() for each in marks):
             code, message = "InsufficientInstanceCapacity", "We have no capacity here at present."
             raise EC2ClientError(code, message)
         return run_instances(*args, **kwargs)
