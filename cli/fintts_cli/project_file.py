@@ -59,7 +59,7 @@ checkpoints:
   keep_best: true             # beside the last ones
 
 # Where the run goes, and what it may cost. This part stays on the laptop.
-gpus: A100-80GB:1             # NAME[:N]
+gpus: A100-80GB:1             # NAME[:N]; a list: the one on which the run costs least
 infra: local                  # local: this machine
 spot: false
 # image: docker:me/trainer:1  # a rented instance's, as SkyPilot's image_id: what it has of the
