@@ -95,10 +95,17 @@ def test_where_one_region_has_no_capacity_another_one_is_taken(
         with emulated_aws.sold_out("us-west-2"):
             done = laptop.fintts("cloud", "launch", "--name", "nowhere", "--yes")
             assert done.returncode == 4, done.stderr
-            assert "error: no cloud has such an instance" in done.stderr, done.stderr
+            assert "no capacity in aws/us-east-1, aws/us-west-2\n" in done.stderr, done.stderr
             assert "Traceback" not in done.stderr
             assert emulated_aws.instances() == known
             assert laptop.document("cloud", "ps") == []
+        with emulated_aws.without_quota("us-west-2"):
+            done = laptop.fintts("cloud", "launch", "--name", "nowhere", "--yes")
+            assert done.returncode == 4, done.stderr
+            no_quota = "no quota for this account in aws/us-west-2; no capacity in aws/us-east-1\n"
+            assert f"error: no instance was to be had: {no_quota}" in done.stderr, done.stderr
+            assert "hint: ask the cloud for quota" in done.stderr
+            assert emulated_aws.instances() == known
         done = laptop.fintts("cloud", "launch", "--name", "nowhere", "--yes")
         assert done.returncode == 0, done.stderr
     [instance] = [one for one in emulated_aws.instances() if one not in known]

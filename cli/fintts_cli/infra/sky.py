@@ -28,6 +28,7 @@ from fintts_cli.infra.sky_record import (
     read_record,
     write_record,
 )
+from fintts_cli.infra.sky_refusals import refusal
 from fintts_cli.infra.sky_session import (
     ANSI,
     in_a_sentence,
@@ -113,12 +114,14 @@ class SkyInfra:
         record = SkyRecord(run=run, cluster=job or cluster_of(run), job=job, requested_at=now)
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
         write_record(self._folder(run), record)
+        said_before = _said(self._log(run))
         try:
             self._launch(record, task_yaml, secrets)
         except BaseException as error:
+            said = _said(self._log(run))[len(said_before) :]
             self.down(run)
             if isinstance(error, Exception):
-                raise in_a_sentence(error, self._log(run)) from error
+                raise refusal(error, said) or in_a_sentence(error, self._log(run)) from error
             raise
         self._answers.pop(run, None)
         write_record(self._folder(run), record.model_copy(update={"was_seen": True}))
@@ -242,6 +245,10 @@ class SkyInfra:
 
     def _log(self, run: str) -> Path:
         return self._folder(run) / LOG_FILE
+
+
+def _said(log: Path) -> str:
+    return ANSI.sub("", log.read_text(errors="replace")) if log.is_file() else ""
 
 
 def _is_spot(task_yaml: str) -> bool:

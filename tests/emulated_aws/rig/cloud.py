@@ -147,7 +147,14 @@ class EmulatedAws:
     def sold_out(self, region: str, instance_type: str = "") -> Iterator[None]:
         """Within the block EC2 refuses new instances there, of that type or of any, for lack of
         capacity."""
-        with _marked(hypervisor.sold_out(self.folder, region, instance_type)):
+        code = "InsufficientInstanceCapacity"
+        with _marked(hypervisor.refused(self.folder, code, region, instance_type)):
+            yield
+
+    @contextmanager
+    def without_quota(self, region: str) -> Iterator[None]:
+        """Within the block the account may not have any instance there."""
+        with _marked(hypervisor.refused(self.folder, "VcpuLimitExceeded", region)):
             yield
 
     @contextmanager

@@ -67,7 +67,7 @@ class Hypervisor:
         self._backends = [ec2_backends[DEFAULT_ACCOUNT_ID][region] for region in regions]
         for backend in self._backends:
             _open_to_the_internet(backend)
-            _heed_what_is_sold_out(backend, folder, backend.region_name)
+            _heed_what_is_refused(backend, folder, backend.region_name)
         self._running: dict[str, Instance] = {}
 
     def reconcile(self) -> None:
@@ -92,20 +92,28 @@ class Hypervisor:
         }
 
 
-def sold_out(folder: Path, region: str, instance_type: str = "") -> Path:
-    """While this file is there the region has no capacity for that type; without one for none."""
-    return folder / f"sold-out-{region}{instance_type and '-'}{instance_type}"
+REFUSALS = {
+    "InsufficientInstanceCapacity": "We have no capacity here at present.",
+    "VcpuLimitExceeded": "You have requested more vCPU capacity than your current vCPU limit of 0 "
+    "allows for the instance bucket that the specified instance type belongs to.",
+}
 
 
-def _heed_what_is_sold_out(backend: EC2Backend, folder: Path, region: str) -> None:
-    """Has EC2 refuse as AWS does where it has no machine left; moto's own always has one."""
+def refused(folder: Path, code: str, region: str, instance_type: str = "") -> Path:
+    """While this file is there the region refuses that type with this code; without one any."""
+    return folder / f"{code}-{region}{instance_type and '-'}{instance_type}"
+
+
+def _heed_what_is_refused(backend: EC2Backend, folder: Path, region: str) -> None:
+    """Has EC2 refuse as AWS does where it has no machine left, or none for this account; moto's own
+    always has one."""
     run_instances = backend.run_instances
 
     def refuse_or_run(*args: Any, **kwargs: Any) -> Any:
-        marks = ("", str(kwargs.get("instance_type")))
-        if any(sold_out(folder, region, each).exists() for each in marks):
-            code, message = "InsufficientInstanceCapacity", "We have no capacity here at present."
-            raise EC2ClientError(code, message)
+        types = ("", str(kwargs.get("instance_type")))
+        for code, message in REFUSALS.items():
+            if any(refused(folder, code, region, each).exists() for each in types):
+                raise EC2ClientError(code, message)
         return run_instances(*args, **kwargs)
 
     # What the API's request handlers call is looked up on the object.
