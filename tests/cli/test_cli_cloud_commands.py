@@ -329,6 +329,17 @@ def test_stopping_what_has_ended_asks_for_nothing(store: DirectoryStore) -> None
     assert "early_stopping" in stopped.stderr
 
 
+def test_that_nothing_is_billed_is_said_of_what_is_known_here(store: DirectoryStore) -> None:
+    for run, infra in (("theirs", "aws"), ("ours", "local")):
+        create_run(store, record(run=run, infra=infra))
+        write_result_once(store, result(run=run))
+    theirs, ours = cloud("stop", "theirs"), cloud("stop", "ours")
+    assert (theirs.exit_code, ours.exit_code) == (0, 0), theirs.output + ours.output
+    assert "is not this machine's, and ends itself within some minutes" in theirs.stderr
+    assert "nothing is billed" not in theirs.stderr
+    assert "nothing is billed" in ours.stderr
+
+
 def test_down_writes_the_result_that_nobody_else_will(store: DirectoryStore) -> None:
     write_status(store, status(run="older", updated_at=NOW - timedelta(hours=3)))
     for _ in range(2):

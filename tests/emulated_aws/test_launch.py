@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from datetime import datetime
@@ -57,6 +58,22 @@ def test_whoever_watches_has_it_torn_down_at_once(
     assert "has ended already" in again.stderr
 
 
+def _seen_from_another_laptop(laptop: Laptop, state: Path) -> None:
+    """It has the same store, and did not ask for the instance."""
+    other = {"FINTTS_STATE_DIR": str(state)}
+    listed = laptop.fintts("cloud", "ps", "--json", **other)
+    [view] = json.loads(listed.stdout)
+    assert view["phase"] in ("training", "validating", "saving"), view
+    assert view["instance_is_live"] is None
+    target = str(state / "pulled")
+    pulled = laptop.fintts("cloud", "pull-checkpoints", "downed", "--to", target, "--json", **other)
+    assert all(one["verified"] for one in json.loads(pulled.stdout)["checkpoints"]), pulled.stderr
+    refused = laptop.fintts("cloud", "down", "downed", **other)
+    assert refused.returncode == 4, refused.stderr
+    assert "is not an instance of this machine, and its trainer is at work" in refused.stderr
+    assert len(billed(laptop.cloud)) == 1
+
+
 LONGER_THAN_AUTODOWN_SECONDS = 150.0
 
 
@@ -102,6 +119,7 @@ def test_a_run_outlives_the_idle_time_and_down_leaves_nothing(
     (view,) = laptop.document("cloud", "ps")
     assert view["phase"] in ("training", "validating", "saving"), view
     assert view["instance_is_live"] is True
+    _seen_from_another_laptop(laptop, tmp_path / "another-laptop")
     followed = laptop.fintts("cloud", "logs", "downed")
     assert "utterances to train on" in followed.stdout, followed.stderr
     down = laptop.fintts("cloud", "down", "downed")

@@ -45,7 +45,16 @@ def stop(
     view = _ended(runs, view)
     if json:
         terminal.document(view.to_json())
-    terminal.say(f"run {run} has ended at step {view.step} ({view.stop_reason}); nothing is billed")
+    terminal.say(f"run {run} has ended at step {view.step} ({view.stop_reason}); {_billing(view)}")
+
+
+def _billing(view: "RunView") -> str:
+    """What is known here of the instance: of another machine's only that it ends itself."""
+    from fintts_cli.run_forecast import LOCAL
+
+    if view.instance_is_live is None and view.infra != LOCAL:
+        return "its instance is not this machine's, and ends itself within some minutes"
+    return "nothing is billed"
 
 
 def _ended(runs: "RunStore", view: "RunView") -> "RunView":
