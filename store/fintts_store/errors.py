@@ -7,7 +7,8 @@ StoreError
 ├── OldCheckpointsStay   rotation removed nothing; what is kept is safe
 ├── StoreDenied          stays until somebody changes permissions or the address
 │   ├── PermissionMissing    of one operation: others may be allowed
-│   └── KeyExpired           credentials that nobody can renew in this process
+│   ├── KeyExpired           credentials that nobody can renew in this process
+│   └── NothingThere         the object ends before the bytes that were asked for
 ├── StoreUnsound         a check of the store found something wrong
 ├── InvalidKey           a key that no store takes
 ├── KeyNotFound          nothing lies under this key
@@ -63,6 +64,10 @@ class PermissionMissing(StoreDenied):
 
 class KeyExpired(StoreDenied):
     """The credentials in this process's environment have ended: it can never write again."""
+
+
+class NothingThere(StoreDenied):
+    """An object has no byte where some were asked for: it is empty, or shorter than it was."""
 
 
 class StoreUnsound(StoreError):

@@ -9,6 +9,7 @@ from fintts_store.errors import (
     KeyExists,
     KeyExpired,
     KeyNotFound,
+    NothingThere,
     PermissionMissing,
     StoreDenied,
     StoreError,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload"}
 EXISTS = {"PreconditionFailed", "412"}
+PAST_THE_END = {"InvalidRange", "416"}
 FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity"}
 FORBIDDEN, EXPIRED = "AccessDenied", "ExpiredToken"
 TOKEN = "AWS_SESSION_TOKEN"
@@ -106,6 +108,8 @@ def _explain_answer(error: "ClientError", address: S3Address, key: str) -> Store
         return KeyNotFound(f"{address.url} has no {key}")
     if code in EXISTS:
         return KeyExists(f"{key} is in {address.url} already")
+    if code in PAST_THE_END:
+        return NothingThere(f"{key} in {address.url} ends before it", "fetch it from its beginning")
     if code in FULL:
         return StoreFull(f"{address.where} has no space left", "free some, or raise its quota")
     if status >= SERVER_ERRORS or status == CONFLICT or code in PASSING:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, closing
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from fintts_store.errors import KeyExists, StoreUnreachable
+from fintts_store.errors import KeyExists, NothingThere, StoreUnreachable
 from fintts_store.store import CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ class S3Reading:
         """
         first_part = self._part(self._start)
         # With the first bytes comes the object's size, which says whether there are more parts.
-        first = next(first_part, None)
+        try:
+            first = next(first_part, None)
+        except NothingThere:  # it is empty, or no longer than `start`
+            return
         if first is None:
             return
         yield first
@@ -82,7 +85,7 @@ class S3Reading:
         """What is left of a part of which everything before `read` has come."""
         with self._ask(self._range(first, read), self._tag) as answer:
             if not self._tag:
-                self._tag, self._size_bytes = answer["ETag"], read + answer["ContentLength"]
+                self._tag, self._size_bytes = answer["ETag"], _size_of(answer, read)
             left = self._end_of(first) - read
             for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
                 yield chunk[:left]
@@ -92,12 +95,19 @@ class S3Reading:
                     return
 
     def _range(self, first: int, read: int) -> str:
-        if self._tag:
-            return f"bytes={read}-{self._end_of(first) - 1}"
-        return f"bytes={read}-" if read else ""
+        # The size is not known at first: a server gives what there is of a range, and more than a
+        # part it would have read, and perhaps sent, in vain.
+        end = self._end_of(first) if self._tag else first + PART_BYTES
+        return f"bytes={read}-{end - 1}"
 
     def _end_of(self, first: int) -> int:
         return min(first + PART_BYTES, self._size_bytes)
+
+
+def _size_of(answer: "GetObjectOutputTypeDef", read: int) -> int:
+    """Of the whole object, of which everything from `read` on was asked for, or a part of it."""
+    size = answer.get("ContentRange", "").rpartition("/")[2]
+    return int(size) if size.isdigit() else read + answer["ContentLength"]
 
 
 class _PartsAhead:

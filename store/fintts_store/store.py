@@ -60,7 +60,7 @@ class Store(Protocol):
     def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         """The bytes of a key in chunks of at most CHUNK_BYTES; errors come while iterating.
 
-        `start`: how many bytes to leave out at the beginning, fewer than there are.
+        `start`: how many bytes to leave out at the beginning; if there are no more, none come.
         """
         ...
 

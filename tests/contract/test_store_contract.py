@@ -64,6 +64,8 @@ def test_what_was_put_is_got(store: Store, tmp_path: Path) -> None:
     assert max(map(len, chunks)) <= CHUNK_BYTES
     assert len(chunks) > 2
     assert b"".join(store.stream("a/big", 1_500_000)) == path.read_bytes()[1_500_000:]
+    for nothing_left in (len(path.read_bytes()), len(path.read_bytes()) + 1):
+        assert list(store.stream("a/big", nothing_left)) == []
 
 
 def test_a_file_that_is_not_there_cannot_be_put(store: Store, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.opening import at_endpoint, open_store
-from fintts_store.restore import restore
+from fintts_store.restore import partial_name, restore
 from fintts_store.s3 import S3Store
 from fintts_store.s3_address import S3Address
 from s3_servers import make_bucket
@@ -185,6 +185,24 @@ def test_an_object_that_is_replaced_while_it_is_read_is_no_mixture(rig: Rig) -> 
     rig.direct.put("a", b"2" * 3 * MB)
     with pytest.raises(StoreUnreachable, match="was replaced"):
         list(chunks)
+
+
+def test_an_empty_object_is_read_with_one_request(rig: Rig) -> None:
+    rig.direct.put("a", b"")
+    assert rig.store.get("a") == b""
+    assert len(rig.proxy.requests) == 1
+
+
+def test_an_object_that_is_shorter_than_what_has_come_is_damaged(rig: Rig, tmp_path: Path) -> None:
+    folder, facts = checkpoint(tmp_path / "one")
+    manifest = committer(rig.direct).commit(folder, facts)
+    partial = tmp_path / partial_name(manifest.name)
+    partial.mkdir()
+    (partial / "adapter").write_bytes((folder / "adapter").read_bytes()[:1000])
+    [key] = [entry.key for entry in rig.direct.list("") if entry.key.endswith("/adapter")]
+    rig.direct.put(key, b"short")
+    with pytest.raises(CheckpointCorrupt, match="adapter of step 100 differs"):
+        restore(rig.store, manifest, tmp_path / "back")
 
 
 def large_object(rig: Rig) -> bytes:

@@ -6,8 +6,13 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
+import pytest
+from botocore.response import StreamingBody
+
+from fintts_store import s3_reading
 from fintts_store.s3_reading import PART_BYTES, PARTS_AHEAD, S3Reading
 from fintts_store.store import CHUNK_BYTES
 
@@ -35,6 +40,37 @@ class SlowObject:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+class RangedObject:
+    """Answers as S3 does: with what there is of a range, and with the size of the whole."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.wanted: list[range] = []
+
+    @contextmanager
+    def ask(self, wanted: str, _tag: str) -> Generator[Any]:
+        first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+        self.wanted.append(range(first, last + 1))
+        part = self._data[first : last + 1]
+        yield {
+            "ETag": "one",
+            "ContentLength": len(part),
+            "ContentRange": f"bytes {first}-{first + len(part) - 1}/{len(self._data)}",
+            "Body": StreamingBody(BytesIO(part), len(part)),
+        }
+
+
+def test_no_request_asks_for_more_than_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server reads ahead of what is taken: bytes that are asked for in vain are not for free."""
+    monkeypatch.setattr(s3_reading, "PART_BYTES", 1000)
+    data = bytes(range(256)) * 20
+    for start in (0, 1, 1000, 4500, len(data) - 1):
+        held = RangedObject(data)
+        assert b"".join(S3Reading("a", start, held.ask).chunks()) == data[start:]
+        assert max(map(len, held.wanted)) <= 1000
+        assert sum(map(len, held.wanted)) < len(data) - start + 1000, "nothing twice"
 
 
 def reading_threads() -> list[str]:
