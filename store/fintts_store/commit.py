@@ -23,7 +23,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest, ManifestFile, Tombstone, load_commit
+from fintts_store.manifest import Manifest, ManifestFile, Tombstone, largest_first, load_commit
 from fintts_store.os_errors import explained
 from fintts_store.parallel import in_parallel
 from fintts_store.removal import delete_all, pins_among, remove_checkpoint
@@ -156,7 +156,8 @@ class Committer:
         name = CommitName(self._claim, facts.step, _id_of(files))
         prefix = layout.checkpoint_prefix(self._run, name)
         in_parallel(
-            lambda file, _stop: self._store.put(prefix + file.name, directory / file.name), files
+            lambda file, _stop: self._store.put(prefix + file.name, directory / file.name),
+            largest_first(files),
         )
         self._verify(prefix, files)
         self._check_claim()
@@ -321,9 +322,15 @@ def _describe_all(directory: Path, paths: list[Path]) -> tuple[ManifestFile, ...
     if odd or not paths:
         what = f"{', '.join(odd)}, which is no plain file" if odd else "no file"
         raise CheckpointCorrupt(f"the checkpoint in {directory} holds {what}")
+    sizes = {path: path.stat().st_size for path in paths}
+    digests: dict[Path, str] = {}
+
+    def hash_one(path: Path, _stop: threading.Event) -> None:
+        digests[path] = sha256_of(path)
+
+    in_parallel(hash_one, sorted(paths, key=lambda path: -sizes[path]))
     return tuple(
-        ManifestFile(name=path.name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
-        for path in paths
+        ManifestFile(name=path.name, size_bytes=sizes[path], sha256=digests[path]) for path in paths
     )
 
 

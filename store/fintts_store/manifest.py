@@ -1,5 +1,6 @@
 """The manifest of a checkpoint: which files, how long, with which SHA-256. It is the commit."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -51,6 +52,11 @@ class Manifest(Record):
     def size_bytes(self) -> int:
         """All files together."""
         return sum(file.size_bytes for file in self.files)
+
+
+def largest_first(files: Iterable[ManifestFile]) -> list[ManifestFile]:
+    """The order in which to carry several at once: what takes longest is not begun last."""
+    return sorted(files, key=lambda file: -file.size_bytes)
 
 
 def of_another_base_model(manifest: Manifest) -> InvalidRecord:

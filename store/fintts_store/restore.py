@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fintts_store import layout
 from fintts_store.commit import list_commits, read_manifest, sha256_of
-from fintts_store.durable import discard, resumable_directory
+from fintts_store.durable import EarlyWriteBack, discard, resumable_directory
 from fintts_store.errors import (
     CheckpointCorrupt,
     InvalidRecord,
@@ -23,7 +23,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest, ManifestFile
+from fintts_store.manifest import Manifest, ManifestFile, largest_first
 from fintts_store.parallel import in_parallel
 from fintts_store.store import TEMPORARY_PREFIX, Store
 
@@ -144,7 +144,7 @@ def _fetch_all(
         _fetch(store, manifest, file, folder / file.name, told, stop)
 
     try:
-        in_parallel(fetch, manifest.files)
+        in_parallel(fetch, largest_first(manifest.files))
     except BaseException:
         on_bytes(-sum(came))
         raise
@@ -192,12 +192,13 @@ def _append(
         size = target.tell()
         on_bytes(size)
         if size < file.size_bytes or not size:  # of an empty one it is seen that it is there
+            disk = EarlyWriteBack(target)
             for chunk in store.stream(key, size):
                 digest.update(chunk)
                 size += len(chunk)
                 if size > file.size_bytes:  # no more of a wrong object than a right one would need
                     break
-                target.write(chunk)
+                disk.write(chunk)
                 on_bytes(len(chunk))
                 if stop.is_set():  # another file has failed, and the whole folder with it
                     return False
