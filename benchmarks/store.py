@@ -10,6 +10,8 @@ count, and their ratio to boto3 as it comes.
 - "fintts" is all of a save and all of a restore: `Committer.commit` hashes, uploads, lists, looks
   at the claims and puts the manifest; `restore` verifies each byte's SHA-256 and calls fsync.
 - "its bytes" is what of that the others do: the store's `put` and `stream`, a few files at a time.
+- "bare http" is the floor: presigned URLs, one request a file, a few files at a time, one buffer
+  each. Nothing is signed, hashed, verified or retried, by the client or by the server.
 - "boto3" has its defaults, one file after the other; "obstore" its own `put` and `get`, all files
   at once; "s5cmd" and "aws s3 cp" are processes, and their start counts, as it does for whoever
   would call them.
@@ -29,11 +31,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPResponse
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from urllib.parse import urlsplit
 
 import boto3
 
@@ -44,11 +49,12 @@ from fintts_store.commit import CheckpointFacts, Committer
 from fintts_store.parallel import in_parallel
 from fintts_store.restore import restore
 from fintts_store.s3 import S3Store
+from fintts_store.store import CHUNK_BYTES
 from radosgw import missing_programs, radosgw
 from s3_servers import BUCKET, KEY, SECRET, make_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from fintts_store.manifest import Manifest
     from fintts_store.s3_address import S3Address
@@ -169,6 +175,57 @@ class Boto3:
             self._client.download_file(BUCKET, self._prefix + name, str(target / name))
 
 
+class BareHttp:
+    """What the server and the two kernels need for the same bytes, and hardly anything else."""
+
+    name = "bare http"
+
+    def __init__(self, address: S3Address) -> None:
+        self._client = boto3.client("s3", endpoint_url=address.endpoint_url, region_name=REGION)
+        self._server = urlsplit(str(address.endpoint_url)).netloc
+        self._names: list[str] = []
+
+    def up(self, folders: list[Path]) -> None:
+        self._names = names_in(folders)
+        parent = folders[0].parent
+        in_parallel(lambda name, _: self._put(name, parent / name), self._names)
+
+    def down(self, target: Path) -> None:
+        in_parallel(lambda name, _: self._get(name, target / name), self._names)
+
+    def _put(self, name: str, path: Path) -> None:
+        with path.open("rb") as file:
+            headers = {"Content-Length": str(path.stat().st_size)}
+            with self._answer("put_object", "PUT", name, file, headers) as answer:
+                answer.read()
+
+    def _get(self, name: str, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        buffer = memoryview(bytearray(CHUNK_BYTES))
+        with self._answer("get_object", "GET", name) as answer, path.open("wb") as file:
+            while size := answer.readinto(buffer):
+                file.write(buffer[:size])
+
+    @contextmanager
+    def _answer(
+        self,
+        operation: str,
+        method: str,
+        name: str,
+        body: BinaryIO | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Iterator[HTTPResponse]:
+        parameters = {"Bucket": BUCKET, "Key": f"bare/{name}"}
+        url = urlsplit(self._client.generate_presigned_url(operation, Params=parameters))
+        with closing(HTTPConnection(self._server, blocksize=CHUNK_BYTES)) as connection:
+            connection.request(method, f"{url.path}?{url.query}", body, headers or {})
+            with connection.getresponse() as answer:
+                if answer.status != HTTPStatus.OK:
+                    message = f"the server answered {method} {name} with {answer.status}"
+                    raise RuntimeError(message)
+                yield answer
+
+
 class Obstore:
     """The Rust crate `object_store`, all files at once."""
 
@@ -246,7 +303,7 @@ def names_in(folders: Iterable[Path]) -> list[str]:
 def tools_at(address: S3Address) -> list[Tool]:
     """Those that are here; the others are named on standard error."""
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    tools: list[Tool] = [Fintts(address), ItsBytes(address), Boto3(address)]
+    tools: list[Tool] = [Fintts(address), ItsBytes(address), Boto3(address), BareHttp(address)]
     endpoint = ["--endpoint-url", str(address.endpoint_url)]
     if find_spec("obstore"):
         tools.append(Obstore(address))
