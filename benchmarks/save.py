@@ -86,8 +86,12 @@ def record_of(config: RunConfig) -> RunRecord:
         created_at=now,
         fintts_version="benchmark",
         config=config.model_dump(mode="json"),
-        dataset=DatasetRef(key="none", sha256="0", size_bytes=0, utterances=UTTERANCES, frames=0),
-        base_model=BaseModelRef(name="S1-mini's shape", prefix="none", digest="0", files=()),
+        dataset=DatasetRef(
+            key="datasets/none", sha256="0", size_bytes=0, utterances=UTTERANCES, frames=0
+        ),
+        base_model=BaseModelRef(
+            name="S1-mini's shape", prefix="base_models/none/", digest="0", files=()
+        ),
         price=PriceRef(hourly_rate_usd=Decimal(0), source="benchmark"),
         deadline_at=now + timedelta(days=1),
         estimate={},

@@ -27,6 +27,9 @@ from datetime import UTC, datetime
 
 from fintts_store.errors import InvalidKey, InvalidRunName
 
+DATASETS, BASE_MODELS, ADAPTERS = "datasets/", "base_models/", "adapters/"
+INPUTS = (DATASETS, BASE_MODELS, ADAPTERS)
+"""where what runs read lies"""
 RUNS = "runs/"
 PROBES = "probes/"
 PIN = ".pin"
@@ -52,17 +55,24 @@ def check_run_name(run: str) -> str:
 
 def dataset_key(sha256: str) -> str:
     """Where a packed data set lies."""
-    return f"datasets/{sha256}.safetensors"
+    return f"{DATASETS}{sha256}.safetensors"
 
 
 def base_model_prefix(digest: str) -> str:
     """Where the files of a base model lie."""
-    return f"base_models/{digest}/"
+    return f"{BASE_MODELS}{digest}/"
 
 
 def adapter_prefix(digest: str) -> str:
     """Where the files of an adapter lie that runs begin with."""
-    return f"adapters/{digest}/"
+    return f"{ADAPTERS}{digest}/"
+
+
+def input_place(key: str) -> str:
+    """The data set itself, or the folder of the base model or adapter that a key belongs to."""
+    kind, _, rest = key.partition("/")
+    folder, slash, _ = rest.partition("/")
+    return f"{kind}/{folder}/" if slash else key
 
 
 def run_prefix(run: str) -> str:

@@ -19,8 +19,9 @@ from pydantic import (
     ValidationError,
 )
 
-from fintts_store.errors import InvalidRecord
-from fintts_store.store import is_relative_name
+from fintts_store import layout
+from fintts_store.errors import InvalidKey, InvalidRecord
+from fintts_store.store import check_key, is_relative_name
 
 
 class Phase(StrEnum):
@@ -82,6 +83,21 @@ PlainName = Annotated[str, AfterValidator(_plain_name)]
 """A file's name that stays in the folder that it is put into, whoever wrote the record"""
 
 
+def _below(folder: str, ending: str = "") -> AfterValidator:
+    """A key, or with the ending `/` a prefix, that stays in a folder of the store."""
+
+    def check(place: str) -> str:
+        try:
+            check_key(place.removesuffix(ending))
+        except InvalidKey as error:
+            raise ValueError(error.message) from None
+        if not place.startswith(folder) or not place.endswith(ending):
+            raise ValueError(f"{place!r} is no place in {folder}")
+        return place
+
+    return AfterValidator(check)
+
+
 class FileRef(Record):
     """A file in the store."""
 
@@ -93,7 +109,7 @@ class FileRef(Record):
 class DatasetRef(Record):
     """The packed data set."""
 
-    key: str
+    key: Annotated[str, _below(layout.DATASETS)]
     sha256: str
     size_bytes: int
     utterances: int
@@ -104,7 +120,7 @@ class BaseModelRef(Record):
     """The base model's folder."""
 
     name: str
-    prefix: str
+    prefix: Annotated[str, _below(layout.BASE_MODELS, "/")]
     digest: str
     files: tuple[FileRef, ...]
     revision: str | None = None
@@ -115,7 +131,7 @@ class AdapterRef(Record):
     """The adapter that a run begins with."""
 
     name: str
-    prefix: str
+    prefix: Annotated[str, _below(layout.ADAPTERS, "/")]
     weights_sha256: str
     """says whether two are the same: PEFT writes its configuration in no fixed order"""
     files: tuple[FileRef, ...]
