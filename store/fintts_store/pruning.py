@@ -17,13 +17,14 @@ from fintts_store.commit import (
     read_manifest,
 )
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord, KeyExists, KeyNotFound
+from fintts_store.faults import Fault
 from fintts_store.layout import CommitName
 from fintts_store.manifest import Manifest
 from fintts_store.removal import list_pins, pins_among, remove_checkpoint
 from fintts_store.retention import Kept, Rule, plan_retention
 from fintts_store.runs import read_status
 from fintts_store.store import Store
-from fintts_store.survey import Fault, Orphan, Snapshot, missing_now, survey_run
+from fintts_store.survey import Orphan, Snapshot, missing_now, survey_run
 
 
 @dataclass(frozen=True, slots=True)

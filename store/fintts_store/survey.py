@@ -1,73 +1,29 @@
-"""A look at everything that a run keeps in a store: which checkpoints are whole, what is left over.
+"""A look at everything that lies in a store: which checkpoints and inputs of runs are whole, what
+is left over.
 
 It reads, and changes nothing. A run that goes on meanwhile commits and rotates: what seems wrong is
 looked at a second time before it is said.
 """
 
-import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from itertools import chain
 
 from fintts_store import layout
 from fintts_store.claims import highest_of
 from fintts_store.commit import commits_among, read_manifest
-from fintts_store.errors import (
-    CheckpointCorrupt,
-    InvalidKey,
-    InvalidRecord,
-    InvalidRunName,
-    KeyNotFound,
-    StoreError,
-    StoreUnreachable,
-)
+from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound
+from fintts_store.faults import Fault, Kind
+from fintts_store.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest, ManifestFile, of_another_base_model
+from fintts_store.manifest import Manifest, of_another_base_model
 from fintts_store.parallel import in_parallel
 from fintts_store.records import RunRecord
 from fintts_store.removal import pins_among
 from fintts_store.runs import list_runs, read_run
 from fintts_store.store import Store
-
-_ATTEMPTS = 2
-
-
-def _nobody_asks(_size_bytes: int) -> None:
-    pass
-
-
-class Kind(StrEnum):
-    """What is the matter with something in a store."""
-
-    RECORD = "record"
-    """run.json is missing or cannot be read"""
-    DAMAGED = "damaged"
-    """a checkpoint that cannot be restored"""
-    ORPHAN = "orphan"
-    """files of a checkpoint that was never committed: they cost, and harm nothing"""
-    UNFINISHED = "unfinished"
-    """an upload that was begun and has not ended: it costs, and harms nothing"""
-
-
-HARMLESS = frozenset({Kind.ORPHAN, Kind.UNFINISHED})
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is not as it should be; `place` is its key or folder in the store."""
-
-    kind: Kind
-    place: str
-    sentence: str
-    run: str | None = None
-    step: int | None = None
-
-    @property
-    def is_harmless(self) -> bool:
-        """Whether it costs space and nothing else."""
-        return self.kind in HARMLESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +58,8 @@ class RunSurvey:
     """What a run holds: the checkpoints that are whole, the oldest first, and the faults."""
 
     snapshot: Snapshot
+    record: RunRecord | None
+    """None where it is missing or cannot be read"""
     whole: tuple[Manifest, ...]
     orphans: tuple[Orphan, ...]
     faults: tuple[Fault, ...]
@@ -114,31 +72,48 @@ class RunSurvey:
 
 @dataclass(frozen=True, slots=True)
 class StoreSurvey:
-    """What a store holds; `faults` are those of no single run."""
+    """What a store holds; `faults` are those that are not in `runs`."""
 
     runs: tuple[RunSurvey, ...]
+    inputs: tuple[Input, ...]
+    """what runs read and is whole, sorted by place"""
     faults: tuple[Fault, ...]
 
 
 def survey_store(store: Store) -> StoreSurvey:
-    """Surveys every run, and the uploads that were cut off.
+    """Surveys every run, what runs read, and the uploads that were cut off.
+
+    What runs read costs three listings, and one more for each that seems to be wrong.
 
     Raises:
         StoreError: the store cannot be read; what is damaged in it is no error but a fault.
     """
+    there = list_inputs(store)  # first: a launch brings them before it writes its record
     runs: dict[str, RunSurvey] = {}
-    faults: list[Fault] = []
+    strange: list[Fault] = []
     for run in list_runs(store):
         try:
             runs[run] = survey_run(store, run)
         except InvalidRunName as error:
-            faults.append(Fault(Kind.RECORD, f"{layout.RUNS}{run}/", error.message))
-    faults += [
+            strange.append(Fault(Kind.RECORD, f"{layout.RUNS}{run}/", error.message))
+    inputs, of_inputs = _look_at_inputs(store, there, list(runs.values()))
+    unfinished = [
         Fault(Kind.UNFINISHED, key, "an upload was begun and has not ended", layout.run_of(key))
         for key in store.unfinished("")
         if not key.startswith(layout.PROBES) and not _may_go_on(key, runs)
     ]
-    return StoreSurvey(tuple(runs.values()), tuple(faults))
+    return StoreSurvey(tuple(runs.values()), inputs, (*of_inputs, *strange, *unfinished))
+
+
+def _look_at_inputs(
+    store: Store, there: dict[str, int], runs: Iterable[RunSurvey]
+) -> tuple[tuple[Input, ...], list[Fault]]:
+    """What runs read and is whole, and what is wrong with the others or left over."""
+    records = {one.run: one.record for one in runs}
+    named = inputs_of({run: record for run, record in records.items() if record is not None})
+    wrong = {one: faults_of(store, one, there) for one in named}
+    whole = tuple(one for one in named if not wrong[one])
+    return whole, [*chain.from_iterable(wrong.values()), *unused_among(store, there, records)]
 
 
 def _may_go_on(key: str, runs: dict[str, RunSurvey]) -> bool:
@@ -181,8 +156,9 @@ def survey_run(store: Store, run: str) -> RunSurvey:
         StoreError: the store cannot be read; what is damaged in it is no error but a fault.
     """
     snapshot = take_snapshot(store, run)
-    record = _read_record(store, run)
-    digest = record.base_model.digest if isinstance(record, RunRecord) else None
+    found_record = _read_record(store, run)
+    record = found_record if isinstance(found_record, RunRecord) else None
+    digest = None if record is None else record.base_model.digest
     found: dict[CommitName, Manifest | Fault | None] = {}
 
     def look(name: CommitName, stop: threading.Event) -> None:
@@ -194,10 +170,11 @@ def survey_run(store: Store, run: str) -> RunSurvey:
     orphans = _orphans(store, snapshot, found)
     return RunSurvey(
         snapshot=snapshot,
+        record=record,
         whole=tuple(one for one in seen if isinstance(one, Manifest)),
         orphans=orphans,
         faults=(
-            *([record] if isinstance(record, Fault) else []),
+            *([found_record] if isinstance(found_record, Fault) else []),
             *(one for one in seen if isinstance(one, Fault)),
             *_told(run, orphans),
         ),
@@ -291,52 +268,3 @@ def _told(run: str, orphans: Iterable[Orphan]) -> list[Fault]:
         )
         for orphan in orphans
     ]
-
-
-def read_data(
-    store: Store, manifest: Manifest, on_bytes: Callable[[int], None] = _nobody_asks
-) -> Fault | None:
-    """Compares every byte of a checkpoint with its manifest's SHA-256; None if all is well.
-
-    Args:
-        on_bytes: is told of the bytes of each file once it was read, from several threads.
-
-    Raises:
-        StoreError: the store cannot be read, at the second attempt too.
-    """
-
-    def check(file: ManifestFile, stop: threading.Event) -> None:
-        if not stop.is_set():
-            _check_bytes(store, manifest, file)
-            on_bytes(file.size_bytes)
-
-    try:
-        in_parallel(check, manifest.files)
-    except CheckpointCorrupt as error:
-        return damage(manifest.run, manifest.name, error.message)
-    except KeyNotFound as error:
-        try:
-            read_manifest(store, manifest.run, manifest.name)
-        except KeyNotFound:  # rotated away meanwhile
-            return None
-        return damage(manifest.run, manifest.name, error.message)
-    return None
-
-
-def _check_bytes(store: Store, manifest: Manifest, file: ManifestFile) -> None:
-    """Reads a second time before it says that a byte is wrong: it may be so on the way alone."""
-    key = layout.checkpoint_prefix(manifest.run, manifest.name) + file.name
-    trouble: StoreError | None = None
-    for _ in range(_ATTEMPTS):
-        digest = hashlib.sha256()
-        try:
-            for chunk in store.stream(key):
-                digest.update(chunk)
-        except StoreUnreachable as error:
-            trouble = error
-            continue
-        if digest.hexdigest() == file.sha256:
-            return
-        trouble = CheckpointCorrupt(f"{file.name} differs from what its manifest says")
-    if trouble is not None:
-        raise trouble

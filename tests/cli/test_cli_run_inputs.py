@@ -1,4 +1,5 @@
-"""What is uploaded of a base model: all that the trainer reads, the licence, and nothing else."""
+"""What is uploaded of a base model: all that the trainer reads, the licence, and nothing else; and
+that a launch mends what is damaged of it, as `fintts store check` says."""
 
 from __future__ import annotations
 
@@ -8,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.run_inputs import describe_base_model, upload_files
+from fintts_cli.run_start import Inputs, upload_inputs
+from fintts_store import layout
+from fintts_store.byte_check import read_inputs
 from fintts_store.directory import DirectoryStore
+from fintts_store.runs import create_run
+from fintts_store.survey import survey_store
 from fintts_trainer.base_files import INDEX
-from tiny_run import TINY
+from fintts_trainer.config import RunConfig
+from run_samples import record
+from tiny_run import TINY, write_speech
 from tiny_s2 import SHARDS, write_tiny_s2
 
 
@@ -45,3 +53,59 @@ def test_a_licence_makes_it_another_upload(tmp_path: Path) -> None:
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
     assert describe_base_model(folder).digest != bare.digest
     assert len(bare.files) == 4
+
+
+def launch(store: DirectoryStore, folder: Path, name: str = "one") -> Inputs:
+    """As `fintts cloud launch` does, up to the record."""
+    speech = folder / "speech"
+    data = speech if speech.exists() else write_speech(speech)
+    config = RunConfig.model_validate({"data": data, "base_model": TINY})
+    inputs = upload_inputs(store, config, lambda _sentence: None)
+    create_run(store, record(run=name, dataset=inputs.dataset, base_model=inputs.base_model))
+    return inputs
+
+
+def test_another_launch_mends_what_is_missing_or_cut_short(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    inputs = launch(store, tmp_path)
+    assert survey_store(store).faults == ()
+    model = inputs.base_model.prefix + "model.pth"
+    store.delete(inputs.dataset.key)
+    store.put(model, store.get(model)[:-1])
+    faults = survey_store(store).faults
+    assert [fault.place for fault in faults] == [model, inputs.dataset.key]
+    assert all("a launch with the same files uploads it again" in f.sentence for f in faults)
+    launch(store, tmp_path, "two")
+    found = survey_store(store)
+    assert (found.faults, read_inputs(store, found.inputs)) == ((), [])
+
+
+def test_what_has_other_bytes_is_mended_once_it_is_deleted(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    inputs = launch(store, tmp_path)
+    model = inputs.base_model.prefix + "model.pth"
+    store.put(model, b"\0" * len(store.get(model)))
+    found = survey_store(store)
+    assert found.faults == ()
+    (fault,) = read_inputs(store, found.inputs)
+    assert (fault.place, fault.run) == (model, "one")
+    assert "delete it: then a launch with the same files uploads it again" in fault.sentence
+    launch(store, tmp_path, "two")
+    assert read_inputs(store, survey_store(store).inputs), "its size alone is compared"
+    store.delete(model)
+    launch(store, tmp_path, "three")
+    assert read_inputs(store, survey_store(store).inputs) == []
+
+
+def test_what_an_unfinished_launch_has_uploaded_is_of_use_to_the_next(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    inputs = launch(store, tmp_path)
+    store.delete(layout.run_json_key("one"))
+    unused = survey_store(store).faults
+    assert {fault.place for fault in unused} == {inputs.dataset.key, inputs.base_model.prefix}
+    assert all(fault.is_harmless for fault in unused)
+    launch(store, tmp_path, "two")
+    assert survey_store(store).faults == ()

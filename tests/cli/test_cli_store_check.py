@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import boto3
@@ -26,14 +27,16 @@ from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer
 from fintts_store.directory import DirectoryStore
 from fintts_store.manifest import Manifest
+from fintts_store.records import FileRef
 from fintts_store.runs import create_run
 from fintts_store.s3 import S3Store
 from fintts_store.store import Store
-from run_samples import DIGEST, record
+from run_samples import DATA, DIGEST, record
 from s3_servers import make_bucket
 
 FINTTS = str(Path(sys.executable).parent / "fintts")
 RUN = "kalevala-1"
+MODEL, MODEL_KEY = b"weights", f"{layout.base_model_prefix(DIGEST)}model.pth"
 NOBODY = 65534
 
 
@@ -50,7 +53,12 @@ def commit(store: Store, folder: Path, step: int) -> Manifest:
 
 
 def fill(store: Store, folder: Path) -> list[Manifest]:
-    create_run(store, record(run=RUN))
+    model = FileRef(name="model.pth", size_bytes=len(MODEL), sha256=sha256(MODEL).hexdigest())
+    base = record().base_model.model_copy(update={"files": (model,)})
+    one = record(run=RUN, base_model=base)
+    store.put(one.dataset.key, DATA)
+    store.put(MODEL_KEY, MODEL)
+    create_run(store, one)
     take_claim(store, RUN, "test")
     return [commit(store, folder, step) for step in (100, 200, 300)]
 
@@ -76,6 +84,11 @@ def test_a_sound_store_passes(store: DirectoryStore, tmp_path: Path) -> None:
         assert document["runs"] == [
             {"run": RUN, "checkpoints": 3, "bytes": 3000, "kept_steps": [100, 200, 300]}
         ]
+        data = record().dataset.key
+        assert document["inputs"] == [
+            {"place": f"base_models/{DIGEST}/", "bytes": 7, "runs": [RUN]},
+            {"place": data, "bytes": 9, "runs": [RUN]},
+        ]
         assert (document["faults"], sorted(store.root.rglob("*"))) == ([], before)
 
 
@@ -87,9 +100,11 @@ def test_every_finding_is_one_line(
     store.put(adapter(flipped), b"\0" * 1000)
     store.put(f"{layout.checkpoints_prefix(RUN)}000001-000000400-0123abcd/adapter", b"x" * 1234)
     take_claim(store, RUN, "the next")
+    store.put(MODEL_KEY, b"WEIGHTS")
+    store.put(f"adapters/{DIGEST}/adapter_config.json", b"{}")
     refused = check("store", "--read-data")
     assert refused.exit_code == 5
-    assert "2 faults found in what it holds" in refused.stderr
+    assert "3 faults found in what it holds" in refused.stderr
     assert "Traceback" not in refused.stderr
     golden("store_check.txt", refused.stdout.replace(str(store.root), "/somewhere/store"))
     document = json.loads(check("store", "--read-data", "--json").stdout)
@@ -108,14 +123,36 @@ def test_without_reading_the_data_a_flipped_bit_is_not_seen(
     assert json.loads(refused.stderr.splitlines()[-1])["exit_code"] == 5
 
 
+def test_what_a_run_reads_counts_as_a_checkpoint_does(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    fill(store, tmp_path)
+    store.put(MODEL_KEY, b"WEIGHTS")
+    assert check("store").exit_code == 0
+    refused = check("store", "--read-data", "--json")
+    assert refused.exit_code == 5
+    document = json.loads(refused.stdout)
+    assert [one["place"] for one in document["inputs"]] == [record().dataset.key]
+    assert [(one["kind"], one["place"]) for one in document["faults"]] == [("input", MODEL_KEY)]
+    store.delete(MODEL_KEY)
+    refused = check("store", "--json")
+    assert refused.exit_code == 5
+    (fault,) = json.loads(refused.stdout)["faults"]
+    assert (fault["kind"], fault["run"], fault["harmless"]) == ("input", RUN, False)
+
+
 def test_what_only_costs_is_named_and_is_no_failure(store: DirectoryStore, tmp_path: Path) -> None:
     fill(store, tmp_path)
     store.put(f"{layout.checkpoints_prefix(RUN)}000001-000000400-0123abcd/adapter", b"x")
     take_claim(store, RUN, "the next")
+    store.put("datasets/of-nobody.safetensors", b"x")
     passed = check("store", "--json")
     assert passed.exit_code == 0
-    (fault,) = json.loads(passed.stdout)["faults"]
-    assert (fault["kind"], fault["harmless"]) == ("orphan", True)
+    faults = json.loads(passed.stdout)["faults"]
+    assert [(fault["kind"], fault["harmless"]) for fault in faults] == [
+        ("unused", True),
+        ("orphan", True),
+    ]
 
 
 def test_the_configured_store_is_meant_without_one(store: DirectoryStore, own_folder: Path) -> None:
@@ -187,10 +224,11 @@ def test_a_bucket_is_checked_as_a_folder_is(moto_endpoint: str, tmp_path: Path) 
     document = json.loads(passed.stdout)
     assert [fault["place"] for fault in document["faults"]] == [f"datasets/{DIGEST}.safetensors"]
     S3Store(address).delete(adapter(damaged))
+    S3Store(address).delete(record().dataset.key)
     refused = check(place, *options)
     assert refused.exit_code == 5
     kinds = [fault["kind"] for fault in json.loads(refused.stdout)["faults"]]
-    assert kinds == ["damaged", "unfinished"]
+    assert kinds == ["input", "unfinished", "damaged"]
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(moto_endpoint: str) -> None:

@@ -11,17 +11,19 @@ import boto3
 import pytest
 
 from fintts_store import layout
+from fintts_store.byte_check import read_checkpoint
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer
 from fintts_store.directory import DirectoryStore
 from fintts_store.errors import StoreUnreachable
+from fintts_store.faults import Fault, Kind
 from fintts_store.manifest import Manifest
 from fintts_store.runs import create_run, write_result_once
 from fintts_store.s3 import S3Store
 from fintts_store.store import TEMPORARY_PREFIX, Entry, Store
-from fintts_store.survey import Fault, Kind, read_data, survey_run, survey_store
+from fintts_store.survey import survey_run, survey_store
 from memory_store import MemoryStore
-from run_samples import DIGEST, record, result
+from run_samples import DATA, DIGEST, record, result
 from s3_servers import make_bucket
 
 RUN = "tiny"
@@ -38,7 +40,9 @@ def commit(store: Store, folder: Path, step: int, claim: int = 1) -> Manifest:
 
 
 def begin(store: Store) -> Store:
-    create_run(store, record(run=RUN))
+    one = record(run=RUN)
+    store.put(one.dataset.key, DATA)
+    create_run(store, one)
     take_claim(store, RUN, "me")
     return store
 
@@ -217,12 +221,12 @@ def test_open_multipart_uploads_are_named(moto_endpoint: str, tmp_path: Path) ->
 def test_one_flipped_bit_is_found_by_reading_alone(store: MemoryStore, tmp_path: Path) -> None:
     manifest = commit(store, tmp_path, 100)
     came: list[int] = []
-    assert read_data(store, manifest, came.append) is None
+    assert read_checkpoint(store, manifest, came.append) is None
     assert sum(came) == manifest.size_bytes
     data = store.get(file_key(manifest))
     store.put(file_key(manifest), bytes([data[0] ^ 1]) + data[1:])
     assert survey_run(store, RUN).faults == ()
-    fault = read_data(store, manifest)
+    fault = read_checkpoint(store, manifest)
     assert fault is not None
     assert (fault.kind, fault.step) == (Kind.DAMAGED, 100)
     assert fault.sentence == "adapter differs from what its manifest says"
@@ -233,11 +237,11 @@ def test_what_is_rotated_away_while_it_is_read_is_no_fault(
 ) -> None:
     manifest = commit(store, tmp_path, 100)
     store.delete(file_key(manifest))
-    fault = read_data(store, manifest)
+    fault = read_checkpoint(store, manifest)
     assert fault is not None
     assert fault.kind is Kind.DAMAGED
     store.delete(layout.commit_key(RUN, manifest.name))
-    assert read_data(store, manifest) is None
+    assert read_checkpoint(store, manifest) is None
 
 
 class Breaking(MemoryStore):
@@ -257,7 +261,7 @@ def test_a_broken_connection_is_no_fault_of_the_data(tmp_path: Path) -> None:
     begin(store)
     manifest = commit(store, tmp_path, 100)
     store.breaks = 1
-    assert read_data(store, manifest) is None
+    assert read_checkpoint(store, manifest) is None
     store.breaks = 100
     with pytest.raises(StoreUnreachable):
-        read_data(store, manifest)
+        read_checkpoint(store, manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +24,8 @@ from fintts_store.records import (
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DIGEST = "a" * 64
+DATA = b"nine byte"
+DATA_SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 def record(**changes: Any) -> RunRecord:
@@ -33,9 +36,9 @@ def record(**changes: Any) -> RunRecord:
         "fintts_version": "0.1.0",
         "config": {"training": {"max_steps": 3000}, "checkpoints": {"keep_last": 2}},
         "dataset": DatasetRef(
-            key=f"datasets/{DIGEST}.safetensors",
-            sha256=DIGEST,
-            size_bytes=9,
+            key=f"datasets/{DATA_SHA256}.safetensors",
+            sha256=DATA_SHA256,
+            size_bytes=len(DATA),
             utterances=160,
             frames=9000,
         ),

@@ -9,9 +9,10 @@ from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl
 if TYPE_CHECKING:
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.store_check import StoreCheck
+    from fintts_store.faults import Fault
     from fintts_store.probes import Outcome
     from fintts_store.store import Store
-    from fintts_store.survey import Fault, StoreSurvey
+    from fintts_store.survey import StoreSurvey
 
 Place = Annotated[
     str | None,
@@ -32,7 +33,7 @@ def check(
     """Probe a store, and verify what lies in it.
 
     Lists, writes, reads, lets eight writers race, deletes, and removes its traces; then compares
-    the files of every checkpoint with its manifest.
+    the files of every checkpoint with its manifest, and what runs read with their run.json.
     """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
@@ -58,7 +59,7 @@ def _check(terminal: "Terminal", store: "Store", *, read_data: bool) -> "StoreCh
     outcomes = probe(store)
     if not _can_read(outcomes):
         return StoreCheck(store.url, outcomes, None, (), bytes_were_read=False)
-    terminal.say("looking at every run")
+    terminal.say("looking at every run and what it reads")
     survey = survey_store(store)
     torn = _read_all(terminal, store, survey) if read_data else ()
     return StoreCheck(store.url, outcomes, survey, torn, bytes_were_read=read_data)
@@ -72,10 +73,13 @@ def _can_read(outcomes: "list[Outcome]") -> bool:
 
 
 def _read_all(terminal: "Terminal", store: "Store", survey: "StoreSurvey") -> "tuple[Fault, ...]":
-    """The checkpoints whose bytes are not those of their manifests."""
-    from fintts_store.survey import read_data
+    """What has other bytes than were written down: checkpoints, then what runs read."""
+    from fintts_store.byte_check import read_checkpoint, read_inputs
 
     manifests = [manifest for run in survey.runs for manifest in run.whole]
-    with terminal.transfer(sum(manifest.size_bytes for manifest in manifests)) as on_bytes:
-        faults = [read_data(store, manifest, on_bytes) for manifest in manifests]
-    return tuple(fault for fault in faults if fault is not None)
+    of_manifests = sum(manifest.size_bytes for manifest in manifests)
+    of_inputs = sum(one.size_bytes for one in survey.inputs)
+    with terminal.transfer(of_manifests + of_inputs) as on_bytes:
+        torn = [read_checkpoint(store, manifest, on_bytes) for manifest in manifests]
+        damaged = read_inputs(store, survey.inputs, on_bytes)
+    return (*(fault for fault in torn if fault is not None), *damaged)

@@ -9,11 +9,15 @@ The document:
                  is one of ok, warning, failed, not probed
     runs         [{run, checkpoints, bytes, kept_steps}] of what is whole; null if it could not be
                  listed
-    faults       [{kind, run, step, place, sentence, harmless}]; `kind` is one of record (run.json
-                 is missing or unreadable), damaged (a checkpoint that cannot be restored), orphan
-                 (files that were never committed), unfinished (an upload that has not ended); the
-                 last two are harmless. `run` and `step` are null where there is none; `place` is
-                 the key or folder below the store's address
+    inputs       [{place, bytes, runs}] of the data sets, base models and adapters that runs read
+                 and that are whole, each once; null if they could not be listed
+    faults       [{kind, run, step, place, sentence, harmless}], sorted by `place`, which is the key
+                 or folder below the store's address. `kind` is one of record (run.json is missing
+                 or unreadable), damaged (a checkpoint that cannot be restored), input (what runs
+                 read is missing or damaged: they cannot train on), orphan (files that were never
+                 committed), unfinished (an upload that has not ended), unused (an input that no run
+                 names; not told while a run.json cannot be read); the last three are harmless.
+                 `run` and `step` are null where there is none, `run` also where there are several
 """
 
 from __future__ import annotations
@@ -30,9 +34,11 @@ from fintts_store.probes import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fintts_store.faults import Fault
+    from fintts_store.inputs import Input
     from fintts_store.manifest import Manifest
     from fintts_store.probes import Outcome
-    from fintts_store.survey import Fault, RunSurvey, StoreSurvey
+    from fintts_store.survey import RunSurvey, StoreSurvey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,12 @@ class StoreCheck:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """All of them, run by run."""
+        """All of them, sorted by place: what runs read, then run by run."""
         if self.survey is None:
             return ()
-        found = [*(fault for run in self.survey.runs for fault in run.faults), *self.torn]
-        return (*sorted(found, key=lambda fault: fault.place), *self.survey.faults)
+        of_runs = [fault for run in self.survey.runs for fault in run.faults]
+        found = [*of_runs, *self.torn, *self.survey.faults]
+        return tuple(sorted(found, key=lambda fault: fault.place))
 
     @property
     def failed(self) -> list[Outcome]:
@@ -69,15 +76,24 @@ class StoreCheck:
         torn = {fault.place for fault in self.torn}
         return [m for m in run.whole if checkpoint_prefix(run.run, m.name) not in torn]
 
+    @property
+    def inputs(self) -> list[Input]:
+        """What runs read and can be read, as far as was looked."""
+        torn = {fault.place for fault in self.torn}
+        named = () if self.survey is None else self.survey.inputs
+        return [one for one in named if not any(file.key in torn for file in one.files)]
+
     def to_json(self) -> dict[str, object]:
         """The document, as the module says."""
         runs = None if self.survey is None else [self._run(run) for run in self.survey.runs]
+        inputs = None if self.survey is None else [_input(one) for one in self.inputs]
         return {
             "store": self.url,
             "ok": self.is_ok,
             "read_data": self.bytes_were_read,
             "probes": outcome_documents(self.outcomes),
             "runs": runs,
+            "inputs": inputs,
             "faults": [_fault(fault) for fault in self.faults],
         }
 
@@ -98,6 +114,10 @@ class StoreCheck:
         parts = [counted(len(self.failed), "probe") + " failed"] if self.failed else []
         parts += [counted(wrong, "fault") + " found in what it holds"] if wrong else []
         raise StoreUnsound(f"{self.url}: {', '.join(parts)}", "the lines above say what and where")
+
+
+def _input(one: Input) -> dict[str, object]:
+    return {"place": one.place, "bytes": one.size_bytes, "runs": list(one.runs)}
 
 
 def _fault(fault: Fault) -> dict[str, object]:
@@ -123,9 +143,13 @@ def render_check(check: StoreCheck) -> str:
 
 def _summary(check: StoreCheck, survey: StoreSurvey) -> str:
     whole = [manifest for run in survey.runs for manifest in check.whole(run)]
-    amount = size(sum(manifest.size_bytes for manifest in whole))
     how = "every byte read" if check.bytes_were_read else "by name and size"
     return (
-        f"{counted(len(survey.runs), 'run')}, {counted(len(whole), 'whole checkpoint')} "
-        f"of {amount}, {how}"
+        f"{counted(len(survey.runs), 'run')}, {_amount(whole, 'whole checkpoint')}, "
+        f"{_amount(check.inputs, 'input')}, {how}"
     )
+
+
+def _amount(found: Sequence[Manifest | Input], what: str) -> str:
+    """3 inputs of 1.2 GB"""
+    return f"{counted(len(found), what)} of {size(sum(one.size_bytes for one in found))}"

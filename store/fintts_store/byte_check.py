@@ -1,0 +1,114 @@
+"""Every byte of checkpoints and inputs against the SHA-256 that was written down for it.
+
+It reads, and changes nothing. What seems to be wrong is read a second time before it is said: a
+byte may be wrong on the way alone.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable
+
+from fintts_store import layout
+from fintts_store.commit import read_manifest
+from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreUnreachable
+from fintts_store.faults import Fault
+from fintts_store.inputs import MISSING, UPLOADED_AGAIN, Input, InputFile
+from fintts_store.manifest import Manifest, ManifestFile
+from fintts_store.parallel import in_parallel
+from fintts_store.store import Store
+from fintts_store.survey import damage
+
+ATTEMPTS = 2
+DIFFERS = "it differs from what run.json says"
+DELETE_FIRST = f"delete it: then {UPLOADED_AGAIN}"
+
+
+def _nobody_asks(_size_bytes: int) -> None:
+    pass
+
+
+def read_checkpoint(
+    store: Store, manifest: Manifest, on_bytes: Callable[[int], None] = _nobody_asks
+) -> Fault | None:
+    """Compares a checkpoint with its manifest; None if all is well.
+
+    Args:
+        on_bytes: is told how many more bytes were read, from several threads.
+
+    Raises:
+        StoreError: the store cannot be read, at the second attempt too.
+    """
+    prefix = layout.checkpoint_prefix(manifest.run, manifest.name)
+
+    def check(file: ManifestFile, stop: threading.Event) -> None:
+        if not _is_as_written(store, prefix + file.name, file.sha256, on_bytes, stop):
+            raise CheckpointCorrupt(f"{file.name} differs from what its manifest says")
+
+    try:
+        in_parallel(check, manifest.files)
+    except CheckpointCorrupt as error:
+        return damage(manifest.run, manifest.name, error.message)
+    except KeyNotFound as error:
+        try:
+            read_manifest(store, manifest.run, manifest.name)
+        except KeyNotFound:  # rotated away meanwhile
+            return None
+        return damage(manifest.run, manifest.name, error.message)
+    return None
+
+
+def read_inputs(
+    store: Store, inputs: Iterable[Input], on_bytes: Callable[[int], None] = _nobody_asks
+) -> list[Fault]:
+    """Compares what runs read with their records: a few files at a time, each of them once.
+
+    Args:
+        on_bytes: is told how many more bytes were read, from several threads.
+
+    Raises:
+        StoreError: the store cannot be read, at the second attempt too.
+    """
+    wrong: dict[InputFile, tuple[str, str]] = {}
+
+    def check(file: InputFile, stop: threading.Event) -> None:
+        try:
+            if not _is_as_written(store, file.key, file.sha256, on_bytes, stop):
+                wrong[file] = DIFFERS, DELETE_FIRST
+        except KeyNotFound:
+            wrong[file] = MISSING, UPLOADED_AGAIN
+
+    named = [*inputs]
+    in_parallel(check, dict.fromkeys(file for one in named for file in one.files))
+    return [
+        one.fault(file.key, *wrong[file]) for one in named for file in one.files if file in wrong
+    ]
+
+
+def _is_as_written(
+    store: Store,
+    key: str,
+    sha256: str,
+    on_bytes: Callable[[int], None],
+    stop: threading.Event,
+) -> bool:
+    """Whether the bytes have this SHA-256, or nobody wants to know it any more."""
+    trouble: StoreUnreachable | None = None
+    told_bytes = 0
+    for _ in range(ATTEMPTS):
+        digest, read_bytes, trouble = hashlib.sha256(), 0, None
+        try:
+            for chunk in store.stream(key):
+                if stop.is_set():
+                    return True
+                digest.update(chunk)
+                read_bytes += len(chunk)
+                on_bytes(max(0, read_bytes - told_bytes))
+                told_bytes = max(told_bytes, read_bytes)
+        except StoreUnreachable as error:
+            trouble = error
+            continue
+        if digest.hexdigest() == sha256:
+            return True
+    if trouble is not None:
+        raise trouble
+    return False

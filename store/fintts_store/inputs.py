@@ -1,0 +1,154 @@
+"""What runs read: which data sets, base models and adapters are whole, and which no run names.
+
+An input lies under the digest of its content, and many runs may name one. Nothing is read here:
+names and sizes come from one listing of each kind, however many runs there are.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fintts_store import layout
+from fintts_store.errors import InvalidRecord, KeyNotFound
+from fintts_store.faults import Fault, Kind
+from fintts_store.records import AdapterRef, BaseModelRef, RunRecord
+from fintts_store.runs import list_runs, read_run
+from fintts_store.store import Store
+
+MOST_NAMES = 3
+"""of runs in one sentence"""
+
+MISSING = "it is missing"
+UPLOADED_AGAIN = "a launch with the same files uploads it again"
+MAY_GO = "they may be deleted, unless a launch is under way"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file that runs read, as their records have it."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A data set, a base model or an adapter, and the runs that read it, sorted."""
+
+    place: str
+    """its key; that of a folder ends with `/`"""
+    files: tuple[InputFile, ...]
+    runs: tuple[str, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.size_bytes for file in self.files)
+
+    def fault(self, place: str, sentence: str, mend: str) -> Fault:
+        """What is wrong with all of it, or with the file at `place`, and whom that keeps."""
+        run = self.runs[0] if len(self.runs) == 1 else None
+        whom = f"{_in_words(self.runs)} cannot train on; {mend}"
+        return Fault(Kind.INPUT, place, f"{sentence}: {whom}", run)
+
+
+def _in_words(runs: tuple[str, ...]) -> str:
+    if len(runs) == 1:
+        return f"run {runs[0]}"
+    if len(runs) <= MOST_NAMES:
+        return f"runs {', '.join(runs[:-1])} and {runs[-1]}"
+    return f"runs {', '.join(runs[:MOST_NAMES])} and {len(runs) - MOST_NAMES} more"
+
+
+def inputs_of(records: Mapping[str, RunRecord]) -> list[Input]:
+    """All that these runs name, each once, sorted by place."""
+    readers: defaultdict[tuple[str, tuple[InputFile, ...]], list[str]] = defaultdict(list)
+    for run, record in sorted(records.items()):
+        for place, files in _named_by(record):
+            readers[place, files].append(run)
+    found = [Input(place, files, tuple(runs)) for (place, files), runs in readers.items()]
+    return sorted(found, key=lambda one: one.place)
+
+
+def _named_by(record: RunRecord) -> Iterator[tuple[str, tuple[InputFile, ...]]]:
+    data = record.dataset
+    yield data.key, (InputFile(data.key, data.size_bytes, data.sha256),)
+    yield record.base_model.prefix, _files_of(record.base_model)
+    if record.initial_adapter is not None:
+        yield record.initial_adapter.prefix, _files_of(record.initial_adapter)
+
+
+def _files_of(reference: BaseModelRef | AdapterRef) -> tuple[InputFile, ...]:
+    return tuple(
+        InputFile(reference.prefix + file.name, file.size_bytes, file.sha256)
+        for file in reference.files
+    )
+
+
+def list_inputs(store: Store) -> dict[str, int]:
+    """Bytes by key of all that lies where inputs do; one listing of each kind."""
+    return {entry.key: entry.size_bytes for kind in layout.INPUTS for entry in store.list(kind)}
+
+
+def faults_of(store: Store, one: Input, there: Mapping[str, int]) -> list[Fault]:
+    """What an input lacks, of the bytes by key that were listed.
+
+    What seems to be wrong is listed a second time: a launch may have uploaded it meanwhile.
+    """
+    if not _lacks(one, there):
+        return []
+    now = {entry.key: entry.size_bytes for entry in store.list(one.place)}
+    return [one.fault(place, why, UPLOADED_AGAIN) for place, why in _lacks(one, now).items()]
+
+
+def _lacks(one: Input, there: Mapping[str, int]) -> dict[str, str]:
+    """Why, by the place that is wrong: all of it, or single files."""
+    wrong: dict[str, str] = {}
+    for file in one.files:
+        size_bytes = there.get(file.key)
+        if size_bytes is None:
+            wrong[file.key] = MISSING
+        elif size_bytes != file.size_bytes:
+            wrong[file.key] = f"it has {size_bytes:,} bytes and not {file.size_bytes:,}"
+    if wrong and len(wrong) == len(one.files) and set(wrong.values()) == {MISSING}:
+        return {one.place: MISSING}
+    return wrong
+
+
+def unused_among(
+    store: Store, there: Mapping[str, int], records: Mapping[str, RunRecord | None]
+) -> list[Fault]:
+    """What lies where inputs do, was listed before the records were read, and is named by none.
+
+    Args:
+        records: of every run; None where it cannot be read. Such a run may read anything: nothing
+            is called unused beside it.
+    """
+    if not _unnamed(there, records):
+        return []
+    since = [run for run in list_runs(store) if run not in records and layout.is_run_name(run)]
+    now = {**records, **{run: _record_of(store, run) for run in since}}
+    return [
+        Fault(Kind.UNUSED, place, f"{size_bytes:,} bytes that no run names; {MAY_GO}")
+        for place, size_bytes in sorted(_unnamed(there, now).items())
+    ]
+
+
+def _record_of(store: Store, run: str) -> RunRecord | None:
+    try:
+        return read_run(store, run)
+    except (InvalidRecord, KeyNotFound):
+        return None
+
+
+def _unnamed(there: Mapping[str, int], records: Mapping[str, RunRecord | None]) -> dict[str, int]:
+    """Bytes by place."""
+    readable = {run: record for run, record in records.items() if record is not None}
+    if len(readable) < len(records):
+        return {}
+    named = {layout.input_place(one.place) for one in inputs_of(readable)}
+    sizes: defaultdict[str, int] = defaultdict(int)
+    for key, size_bytes in there.items():
+        sizes[layout.input_place(key)] += size_bytes
+    return {place: size_bytes for place, size_bytes in sizes.items() if place not in named}
