@@ -111,6 +111,7 @@ class LiveLine:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._shown = ""
+        self._remark: str | None = None
 
     def show(self, text: str, *, mark: object = None) -> None:
         """Shows the text; off a terminal only when `mark` (or, without one, the text) is new."""
@@ -125,6 +126,14 @@ class LiveLine:
         if key != self._shown:
             self._shown = key
             self._terminal.say(text)
+
+    def remark(self, text: str | None) -> None:
+        """On a terminal a line that stays, above the one that is written over; said when it is
+        new. Elsewhere nothing: every line stays there."""
+        if text and text != self._remark and self._terminal.is_live:
+            sys.stderr.write(f"\r\x1b[2K{text}\n")
+            sys.stderr.flush()
+        self._remark = text
 
     def close(self) -> None:
         """Leaves the last text where it is and goes to the next line."""

@@ -6,12 +6,17 @@ import os
 import pty
 import signal
 import sys
+import termios
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal import LiveLine, Terminal
+from fintts_store.directory import DirectoryStore
+from fintts_store.runs import create_run, write_status
+from run_samples import record, status
 
 LIMIT_SECONDS = 60
 
@@ -85,3 +90,47 @@ def test_a_transfer_has_a_bar_on_a_terminal_and_none_elsewhere(
     with Terminal().transfer(4_000_000) as on_bytes:
         on_bytes(3_000_000)
     assert capfd.readouterr().err == ""
+
+
+TROUBLE = (
+    "checkpoints are made faster than the store takes them, and training waits for it; spare it"
+)
+
+
+def test_what_a_run_has_to_say_stays_above_the_live_line(own_folder: Path) -> None:
+    """However narrow the terminal is, and once however often the line is written over."""
+    store = DirectoryStore(own_folder / "store")
+    create_run(store, record())
+    now = datetime.now(UTC)
+    write_status(store, status(started_at=now, updated_at=now, message=TROUBLE))
+    pid, screen = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.alarm(LIMIT_SECONDS)
+        os.environ.pop("COLUMNS", None)
+        termios.tcsetwinsize(0, (24, 60))
+        program = "from fintts_cli.__main__ import main; main()"
+        watch = ("cloud", "watch", "--store", str(store.root))
+        os.execv(sys.executable, [sys.executable, "-c", program, *watch])
+    shown = b""
+    while shown.count(b"step 1000/3000") < 2:
+        shown += os.read(screen, 4096)
+    os.kill(pid, signal.SIGINT)
+    try:
+        while part := os.read(screen, 4096):
+            shown += part
+    except OSError:  # the other side has ended
+        pass
+    _, ended = os.waitpid(pid, 0)
+    os.close(screen)
+    assert os.waitstatus_to_exitcode(ended) == 130
+    assert shown.decode().count(f"{TROUBLE}\r\n") == shown.decode().count(TROUBLE) == 1
+
+
+def test_off_a_terminal_every_line_stays_and_says_it_itself(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    line = LiveLine(Terminal())
+    line.remark(TROUBLE)
+    line.show(f"step 1 · {TROUBLE}")
+    assert capfd.readouterr().err == f"step 1 · {TROUBLE}\n"

@@ -138,6 +138,14 @@ def test_a_narrow_live_line_still_says_time_and_money(width: int, line: str) -> 
     assert render_live_line(view, now, width=width) == line
 
 
+def test_what_a_run_has_to_say_is_in_a_line_that_is_not_written_over() -> None:
+    live = InstanceView("pid 8", is_live=True, created_at=START)
+    now = START + 10 * MINUTE
+    view = view_run(record(), status(message="the store is slow"), None, live, now)
+    assert render_live_line(view, now).endswith("deadline 10:00 · the store is slow")
+    assert render_live_line(view, now, width=200).endswith("deadline 10:00")
+
+
 def test_a_curve_falls_from_left_to_right() -> None:
     lines = plot([(step, 10.0 - step / 10) for step in range(1, 100)], width=20, height=3)
     assert len(lines) == 4

@@ -62,6 +62,7 @@ def follow_live(
         return look_at(runs, run, wiring.instance_of, datetime.now(UTC))
 
     def show(view: "RunView") -> None:
+        line.remark(view.message)
         text = render_live_line(view, datetime.now(UTC), width=terminal.live_width)
         line.show(text, mark=view.milestone)
 

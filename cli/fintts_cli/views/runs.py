@@ -67,7 +67,8 @@ def _best(view: RunView) -> str:
 def render_live_line(view: RunView, now: datetime, *, width: int | None = None) -> str:
     """step 120/3000 · loss 4.2100 · best 4.1000 @ 100 · ETA 3 min 05 s · $0.12 so far · …
 
-    Where its numbers take more than `width` characters, what matters least is left out first.
+    Where its numbers take more than `width` characters, what matters least is left out first, and
+    what there is to say has no room: that is for a line of its own.
     """
     parts = {
         "run": view.run,
@@ -84,7 +85,7 @@ def render_live_line(view: RunView, now: datetime, *, width: int | None = None) 
         if width is None or len(_joined(parts.values())) <= width:
             break
         parts.pop(dispensable)
-    return _joined([*parts.values(), view.message or ""])
+    return _joined([*parts.values(), (view.message or "") if width is None else ""])
 
 
 def _joined(parts: Iterable[str]) -> str:
