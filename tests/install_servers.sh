@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs what tests run for real, where it is missing: Ceph's object gateway, and a compiler.
+# Installs what tests run for real, where it is missing: Ceph's object gateway, a compiler, and what
+# makes a link slow.
 set -eu
-packages="radosgw ceph-mon ceph-osd ceph-common openssl g++"
-for program in radosgw ceph-mon ceph-osd ceph radosgw-admin monmaptool openssl g++; do
+packages="radosgw ceph-mon ceph-osd ceph-common openssl g++ iproute2"
+for program in radosgw ceph-mon ceph-osd ceph radosgw-admin monmaptool openssl g++ ip tc; do
   if ! command -v "$program" > /dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
       echo "not installed: $program; tests that need it are skipped or fail (Debian: $packages)" >&2

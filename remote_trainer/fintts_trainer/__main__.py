@@ -12,11 +12,13 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from fintts_cost.errors import CostError
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
+from fintts_store.uploader import is_uploading
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.exit_codes import (
     DONE,
@@ -31,7 +33,8 @@ from fintts_trainer.launcher import Crew, Team, is_first_machine, trainer_comman
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 ended well, 1 failed, 5 the store, 75 preempted (all is saved), 130 Ctrl-C.
+    """Exit codes: 0 ended well, 1 failed, 5 the store, 75 preempted (another job goes on), 130
+    Ctrl-C.
 
     A process of several that lost another one ends with 76, which only the launcher sees.
     """
@@ -168,5 +171,15 @@ def _complain(message: str, hint: str, exit_code: int) -> int:
     return exit_code
 
 
+def end(exit_code: int) -> NoReturn:
+    """Ends this process, and does not wait for an upload that was given up: Python would, until the
+    store has taken it, for boto3 uploads in threads that are joined at the end."""
+    if is_uploading():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    sys.exit(exit_code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -73,7 +73,10 @@ def _result_of(job: Job, exit_code: int) -> Result:
     newest, best = newest_of(manifests), best_of(manifests)
     deadline = job.deadline_at or record.deadline_at
     late = exit_code in TIMED_OUT and now >= deadline
-    told = job.remembered_trouble() or (status.message if status is not None else None)
+    trouble = job.remembered_trouble()
+    last = trouble or (status.message if status is not None else None)
+    # Before it gives up, a trainer tells in its status what it outlives: that has not ended it.
+    told = last if status is not None and status.phase == Phase.FAILED else trouble
     return Result(
         run=job.run,
         stop_reason=StopReason.DEADLINE if late else StopReason.FAILED,
@@ -88,7 +91,7 @@ def _result_of(job: Job, exit_code: int) -> Result:
         started_at=status.started_at if status else record.created_at,
         ended_at=now,
         initial_validation_value=None,
-        message=_hung(told) if late else told or _what_happened(exit_code),
+        message=_hung(last) if late else told or _what_happened(exit_code),
     )
 
 

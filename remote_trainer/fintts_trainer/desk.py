@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from fintts_store.claims import take_claim
 from fintts_store.commit import Committer, clean_up_orphans
 from fintts_store.durable import make_directories
-from fintts_store.errors import OldCheckpointsStay
+from fintts_store.errors import OldCheckpointsStay, StoreSlow
 from fintts_store.os_errors import explained
 from fintts_store.records import Phase, Status, StopReason
 from fintts_store.runs import read_run
@@ -151,6 +151,13 @@ def _front_desk(desk: Desk) -> FrontDesk:
         job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
     )
     heartbeat.start()
+    uploader = Uploader(
+        committer,
+        # First what the steps told: who goes on from the checkpoint will not tell it again.
+        before_commit=metrics.flush,
+        on_commit=lambda manifest: _committed(job, heartbeat, manifest, uploader.slow),
+        on_trouble=lambda error: _told_in_passing(heartbeat, error),
+    )
     return FrontDesk(
         job=job,
         record=record,
@@ -162,13 +169,7 @@ def _front_desk(desk: Desk) -> FrontDesk:
         heartbeat=heartbeat,
         metrics=metrics,
         committer=committer,
-        uploader=Uploader(
-            committer,
-            # First what the steps told: who goes on from the checkpoint will not tell it again.
-            before_commit=metrics.flush,
-            on_commit=lambda manifest: _committed(job, heartbeat, manifest),
-            on_trouble=lambda error: _told_in_passing(heartbeat, error),
-        ),
+        uploader=uploader,
     )
 
 
@@ -195,19 +196,28 @@ def tell(sentence: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
 
 
-def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest) -> None:
-    """A checkpoint is safe in the store: say so, and free the local copy."""
-    heartbeat.change(last_committed_step=manifest.step, message=None)
+def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSlow | None) -> None:
+    """A checkpoint is safe in the store: say so, and free the local copy. That the store is slow
+    stays said, also between two saves, until one has not waited."""
+    message = None if slow is None else _in_passing(slow)
+    heartbeat.change(last_committed_step=manifest.step, message=message)
     tell(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
     shutil.rmtree(_local_checkpoint(job, manifest.step), ignore_errors=True)
 
 
 def _told_in_passing(heartbeat: Heartbeat, error: StoreError) -> None:
-    is_safe = isinstance(error, OldCheckpointsStay)
-    here = "" if is_safe else "what is not in the store yet stays here: "
-    sentence = f"{here}{error.message}"
+    sentence = _in_passing(error)
     heartbeat.change(message=sentence)
     tell(sentence)
+
+
+def _in_passing(error: StoreError) -> str:
+    """What training outlives, in one sentence."""
+    if isinstance(error, StoreSlow):
+        return f"{error.message}; {error.hint}"
+    is_safe = isinstance(error, OldCheckpointsStay)
+    here = "" if is_safe else "what is not in the store yet stays here: "
+    return f"{here}{error.message}"
 
 
 def _local_checkpoint(job: Job, step: int) -> Path:

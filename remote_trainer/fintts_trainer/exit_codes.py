@@ -6,7 +6,7 @@ DONE = 0
 FAILED = 1
 STORE_FAILED = 5
 PREEMPTED = 75
-"""all is saved, another job goes on"""
+"""another job goes on, from the newest committed checkpoint"""
 PEER_LOST = 76
 """a process of several lost another one; only the launcher sees it"""
 INTERRUPTED = 130

@@ -352,13 +352,13 @@ def leave(desk: FrontDesk, step: int, *, is_safe: bool) -> None:
     """The last words before a preemption; no store is worth being late, another job goes on."""
     trouble = desk.uploader.trouble
     why = trouble.message if trouble else f"{GRACE_SECONDS:.0f} s were not enough"
-    tell(
-        f"preempted at step {step}; all is saved"
-        if is_safe
-        else f"preempted at step {step}; its checkpoint is not committed: {why}"
-    )
-    desk.heartbeat.change(message="preempted; the next job goes on from here")
+    lost = f"preempted at step {step}; its checkpoint is not committed: {why}"
+    tell(f"preempted at step {step}; all is saved" if is_safe else lost)
+    desk.heartbeat.change(message="preempted; the next job goes on from here" if is_safe else lost)
     desk.heartbeat.end(Phase.STOPPING)
+    desk.uploader.close(timeout_seconds=0)
+    if not is_safe:
+        return  # the next job takes these steps anew, and tells of them
     try:
         desk.metrics.flush()
         bring_home_tensorboard(desk.job.store, desk.job.run, desk.claim, desk.job.workspace)

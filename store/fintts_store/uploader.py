@@ -1,7 +1,9 @@
 """The uploader: commits checkpoints from a thread of its own, so that a step never waits.
 
 One checkpoint is being uploaded and at most one waits; a third makes its maker wait, and says so,
-unless the maker has to leave: then it joins the queue, and `drain` tries for all of them.
+unless the maker has to leave: then it joins the queue, and `drain` tries for all of them. Somebody
+whose grace has ended leaves while the upload goes on: `is_uploading` knows, since Python would wait
+for boto3's threads before it ends.
 What passes by itself is tried again with growing pauses; what does not is said at once, and the
 local copy stays. Permissions may come back, so a checkpoint that was refused ends nothing; several
 one after the other do: whoever trains on would pay for what nobody will ever see.
@@ -32,8 +34,14 @@ DRAINING_PAUSE_SECONDS = 5.0
 """While somebody waits for the end, the store is asked this often"""
 MOST_REFUSALS = 3
 """of checkpoints one after the other; then nothing more is hoped for"""
+THREAD_NAME = "uploader"
 
 Checkpoint = tuple[Path, CheckpointFacts]
+
+
+def is_uploading() -> bool:
+    """Whether an uploader of this process still works, or was never closed."""
+    return any(thread.name == THREAD_NAME for thread in threading.enumerate())
 
 
 class Uploader:
@@ -41,7 +49,8 @@ class Uploader:
 
     All that it calls is called from its own thread: `before_commit` before each attempt, and what
     fails there fails the attempt; `on_commit` after each commit; `on_trouble` with each error that
-    training outlives; where rotation fails again for the same reason, it is not told again.
+    training outlives; where rotation fails again for the same reason, or one save after the other
+    waits, it is not told again. That a save waits is told from the thread that submits it.
     """
 
     def __init__(
@@ -64,9 +73,11 @@ class Uploader:
         self._fatal: BaseException | None = None
         self.trouble: StoreError | None = None
         """why the last checkpoint is not committed; None when it is"""
+        self.slow: StoreSlow | None = None
+        """why the last save had to wait; None when it had not"""
         self._refusals = 0
         self._said_of_rotation: str | None = None
-        self._thread = threading.Thread(target=self._work, name="uploader", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def submit(
@@ -84,19 +95,22 @@ class Uploader:
                 MOST_REFUSALS checkpoints one after the other were refused.
         """
         with self._changed:
-            if self._waiting and self._fatal is None:
-                self._on_trouble(
-                    StoreSlow(
-                        f"the checkpoint at step {facts.step} waits: two earlier ones are not "
-                        "uploaded yet",
-                        "save less often, or use a faster store",
-                    )
-                )
+            self._tell_of_waiting()
             while self._waiting and self._fatal is None and not must_leave():
                 self._changed.wait(LOOK_UP_SECONDS)
             self._raise_fatal()
             self._waiting.append((directory, facts))
             self._changed.notify_all()
+
+    def _tell_of_waiting(self) -> None:
+        if not self._waiting or self._fatal is not None:
+            self.slow = None
+        elif self.slow is None:
+            self.slow = StoreSlow(
+                "checkpoints are made faster than the store takes them, and training waits for it",
+                "a higher checkpoints.every, or a faster store, spares that time",
+            )
+            self._on_trouble(self.slow)
 
     def check(self) -> None:
         """Raises what ended the uploader, such as Fenced; nothing while it works."""
@@ -118,12 +132,13 @@ class Uploader:
             self._raise_fatal()
             return self._idle and self.trouble is None
 
-    def close(self) -> None:
-        """Ends the thread after the attempt in hand; what is not committed stays on the disk."""
+    def close(self, timeout_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
+        """Ends the thread after the attempt in hand, for which it waits so long; what is not
+        committed stays on the disk."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(timeout=LONGEST_PAUSE_SECONDS)
+        self._thread.join(timeout_seconds)
 
     @property
     def _idle(self) -> bool:

@@ -129,6 +129,36 @@ def test_the_third_waits_and_says_so(rig: Rig) -> None:
     assert rig.committed == [100, 200, 300]
 
 
+def in_vain(rig: Rig, *steps: int) -> None:
+    """The first is on its way, the second waits, and each further one makes its maker wait."""
+    rig.leaving.set()
+    for step in steps:
+        rig.submit(step)
+        assert rig.store.entered.wait(SOON)
+
+
+def slow(rig: Rig) -> StoreSlow | None:
+    return rig.uploader.slow
+
+
+def test_that_the_store_is_slow_is_told_once_until_a_save_does_not_wait(rig: Rig) -> None:
+    in_vain(rig, 100, 200)
+    assert slow(rig) is None
+    in_vain(rig, 300, 400)
+    (told,) = rig.told
+    assert slow(rig) is told
+    rig.store.gate.set()
+    assert rig.uploader.drain(SOON)
+    assert slow(rig) is told, "nothing was saved since"
+    rig.submit(500)
+    assert slow(rig) is None
+    assert rig.uploader.drain(SOON)
+    rig.store.gate.clear()
+    rig.store.entered.clear()
+    in_vain(rig, 600, 700, 800)
+    assert [type(error) for error in rig.told] == [StoreSlow, StoreSlow]
+
+
 def test_who_has_to_leave_is_not_kept_waiting_and_loses_nothing(rig: Rig) -> None:
     rig.submit(100)
     assert rig.store.entered.wait(SOON)

@@ -1,4 +1,4 @@
-"""Servers that speak S3, on loopback."""
+"""Servers that speak S3, on loopback, or at this end of a link to nowhere else."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KEY, SECRET = "testing", "only-on-loopback"
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
+def moto_server(address: str = "127.0.0.1") -> Iterator[str]:
     """AWS's S3 as moto emulates it; the URL of its endpoint."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()

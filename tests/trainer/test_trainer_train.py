@@ -28,10 +28,12 @@ from fintts_store.runs import (
     read_status,
     request_stop,
     withdraw_result,
+    write_status,
 )
 from fintts_trainer import desk
 from fintts_trainer import train as train_module
 from fintts_trainer.preemption import Preemption
+from run_samples import status
 from small_disk import fill, small_disk
 from tiny_run import TinyRun, start_run
 
@@ -440,6 +442,7 @@ def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path, code: int)
 )
 def test_conclude_says_what_ended_the_trainer(tmp_path: Path, code: int, said: str) -> None:
     run = start_run(tmp_path, QUICK)
+    write_status(run.store, status(run=run.name, message="the store is slow, and that passes"))
     command = run.command("conclude", "--exit-code", str(code))
     subprocess.run(command, env=run.environment(), check=True)
     result = read_result(run.store, run.name)
