@@ -103,11 +103,15 @@ class Launch:
             "FINTTS_RUN": self.run,
             "FINTTS_DEADLINE_AT": _iso(self.plan.deadline_at),
         }
+        if is_local:
+            envs["FINTTS_PYTHON"] = sys.executable
+        elif self.settings.spot:
+            envs["FINTTS_ON_SPOT"] = "1"
         return render(
             TaskValues(
                 run=self.run,
                 workdir=str(self.bundle),
-                envs=envs | ({"FINTTS_PYTHON": sys.executable} if is_local else {}),
+                envs=envs,
                 infra=self.settings.infra,
                 rentals=() if is_local else tuple(_rental(each) for each in self.plan.choices),
                 image=None if is_local else self.settings.image,

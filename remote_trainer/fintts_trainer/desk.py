@@ -22,6 +22,7 @@ from fintts_trainer.config import RunConfig
 from fintts_trainer.deadline import Deadline
 from fintts_trainer.errors import ConfigurationChanged
 from fintts_trainer.phase_clock import PhaseClock
+from fintts_trainer.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
 from fintts_trainer.telling import Heartbeat, Metrics
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from fintts_store.manifest import Manifest
     from fintts_store.records import RunRecord
     from fintts_trainer.job import Job
+    from fintts_trainer.preemption import Preemption
+    from fintts_trainer.spot_notice import Notice
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,17 @@ class Desk:
 
     def check_uploads(self) -> None:
         """Raises StoreError where checkpoints cannot be committed any more."""
+
+    def heed_notices(self, preemption: Preemption) -> None:
+        """Has what the cloud announces end the run as a signal does, on a spot instance."""
+
+        def heed(notice: Notice) -> None:
+            self.change_status(message=str(notice))  # first: who leaves replaces it
+            preemption.notice = notice
+            self.tell(str(notice))
+
+        if self.job.on_spot:
+            Watch(heed, metadata_services(), LOOK_EVERY_SECONDS).start()
 
     def give_up(self, error: BaseException) -> None:
         """Tells the store why the run ends here."""

@@ -32,10 +32,12 @@ class Job:
     workspace: Path
     deadline_at: datetime | None
     """None: as run.json says"""
+    on_spot: bool = False
+    """whether this instance may be taken away; run.json knows it of the first launch alone"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Job:
-        """From FINTTS_STORE, FINTTS_RUN, FINTTS_WORKSPACE and FINTTS_DEADLINE_AT.
+        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT and _ON_SPOT.
 
         Raises:
             NoRun: the environment does not say which run.
@@ -52,6 +54,7 @@ class Job:
             run=environment["FINTTS_RUN"],
             workspace=Path(environment.get("FINTTS_WORKSPACE", "workspace")).absolute(),
             deadline_at=datetime.fromisoformat(deadline) if deadline else None,
+            on_spot=bool(environment.get("FINTTS_ON_SPOT")),
         )
 
     def remember_claim(self, claim: int) -> None:

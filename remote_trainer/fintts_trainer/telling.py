@@ -32,6 +32,8 @@ class Heartbeat:
     def __init__(self, store: Store, status: Status, tell: Callable[[str], None]) -> None:
         self._store, self._tell = store, tell
         self._status = status
+        self._changing = threading.Lock()
+        """the loop, the uploader and others change it"""
         self._changed = threading.Event()
         self._ended = False
         self._in_trouble = False
@@ -44,8 +46,9 @@ class Heartbeat:
 
     def change(self, **fields: object) -> None:
         """Replaces fields of the status; a new phase is written at once."""
-        new_phase = fields.get("phase", self._status.phase) != self._status.phase
-        self._status = self._status.model_copy(update=fields)
+        with self._changing:
+            new_phase = fields.get("phase", self._status.phase) != self._status.phase
+            self._status = self._status.model_copy(update=fields)
         if new_phase:
             self._changed.set()
 

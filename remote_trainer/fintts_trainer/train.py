@@ -68,12 +68,14 @@ def train(job: Job, preemption: Preemption) -> Result | None:
         return ended  # a recovered instance may come up when all is done
     world = World.join(job.workspace)
     desk = open_desk(job, is_first=world.is_first)
+    if world.is_first_here:
+        desk.heed_notices(preemption)
     try:
         with full_disk_told(job.workspace):
             bench = set_up(desk, world)
             reason = train_on(bench, preemption)
         if isinstance(desk, FrontDesk):
-            return finish(bench, desk, reason)
+            return finish(bench, desk, reason, preemption)
         world.leave()
         return None
     except BaseException as error:
@@ -126,7 +128,7 @@ def who_ends(bench: Bench, preemption: Preemption) -> Reason | None:
     asked = bench.desk.reason_to_end(bench.eta.seconds_per_step or 0.0)
     if asked is not None:
         return asked
-    return PREEMPTED if preemption.signal is not None else None
+    return PREEMPTED if preemption.has_come else None
 
 
 def take_step(bench: Bench, steps: Prefetched[StepData]) -> float:
@@ -327,20 +329,22 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
     desk.heartbeat.change(phase=Phase.TRAINING)
 
 
-def finish(bench: Bench, desk: FrontDesk, reason: Reason) -> Result | None:
+def finish(bench: Bench, desk: FrontDesk, reason: Reason, preemption: Preemption) -> Result | None:
     """Waits for the last upload within the grace, then writes why the run ended."""
     desk.heartbeat.change(phase=Phase.STOPPING)
+    grace_seconds = preemption.grace_seconds(datetime.now(UTC))
     with desk.clock.spend("teardown"):
-        is_safe = desk.uploader.drain(GRACE_SECONDS)
+        is_safe = desk.uploader.drain(grace_seconds)
         bench.world.leave()
+    trouble = desk.uploader.trouble or StoreUnreachable(
+        f"the last checkpoint could not be committed within {grace_seconds:.0f} s",
+        "start the run again: it goes on from the newest committed checkpoint",
+    )
     if reason == PREEMPTED:
-        leave(desk, bench.state.step, is_safe=is_safe)
+        leave(desk, bench.state.step, None if is_safe else trouble, preemption)
         return None
     if not is_safe:
-        raise desk.uploader.trouble or StoreUnreachable(
-            f"the last checkpoint could not be committed within {GRACE_SECONDS:.0f} s",
-            "start the run again: it goes on from the newest committed checkpoint",
-        )
+        raise trouble
     desk.uploader.close()
     desk.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
     result = insist(lambda: bring_home(bench, desk, StopReason(reason)), GRACE_SECONDS)
@@ -348,17 +352,23 @@ def finish(bench: Bench, desk: FrontDesk, reason: Reason) -> Result | None:
     return result
 
 
-def leave(desk: FrontDesk, step: int, *, is_safe: bool) -> None:
+def leave(desk: FrontDesk, step: int, trouble: StoreError | None, preemption: Preemption) -> None:
     """The last words before a preemption; no store is worth being late, another job goes on."""
-    trouble = desk.uploader.trouble
-    why = trouble.message if trouble else f"{GRACE_SECONDS:.0f} s were not enough"
-    lost = f"preempted at step {step}; its checkpoint is not committed: {why}"
-    tell(f"preempted at step {step}; all is saved" if is_safe else lost)
-    desk.heartbeat.change(message="preempted; the next job goes on from here" if is_safe else lost)
+    lost = None
+    if trouble is not None:
+        lost = f"preempted at step {step}; its checkpoint is not committed: {trouble.message}"
+    tell(lost or f"preempted at step {step}; all is saved")
+    why = "preempted" if preemption.notice is None else str(preemption.notice)
+    desk.heartbeat.change(message=lost or f"{why}; the next job goes on from here")
     desk.heartbeat.end(Phase.STOPPING)
     desk.uploader.close(timeout_seconds=0)
-    if not is_safe:
-        return  # the next job takes these steps anew, and tells of them
+    if lost is None:  # else the next job takes these steps anew, and tells of them
+        bring_last_curves(desk)
+    preemption.stay(desk.tell)
+
+
+def bring_last_curves(desk: FrontDesk) -> None:
+    """What the last steps measured; no store is worth being late for it."""
     try:
         desk.metrics.flush()
         bring_home_tensorboard(desk.job.store, desk.job.run, desk.claim, desk.job.workspace)

@@ -74,6 +74,11 @@ class World:
         return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
     @property
+    def is_first_here(self) -> bool:
+        """Whether it is the one process of this machine that listens to the machine's cloud."""
+        return os.environ.get("LOCAL_RANK", "0") == "0"
+
+    @property
     def is_first(self) -> bool:
         """Whether this process is the one that talks to the store."""
         return self.rank == 0

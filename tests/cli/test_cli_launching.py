@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -137,6 +137,18 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
         record.deadline_at.replace(microsecond=0)
     )
     assert not Path(task["workdir"]).exists(), "the instance has its own copy"
+
+
+@pytest.mark.parametrize(
+    ("infra", "spot", "told"), [("aws", True, True), ("aws", False, False), ("local", True, False)]
+)
+def test_who_may_be_taken_away_is_told_to_listen(
+    project: Path, infra: str, *, spot: bool, told: bool
+) -> None:
+    launch = ready()
+    changed = launch.settings.model_copy(update={"infra": infra, "spot": spot})
+    task = yaml.safe_load(replace(launch, settings=changed).render())
+    assert ("FINTTS_ON_SPOT" in task["envs"]) == told
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("no instance")])

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import Popen as AnyPopen
 from typing import Any
@@ -31,8 +31,11 @@ from fintts_store.runs import (
     write_status,
 )
 from fintts_trainer import desk
+from fintts_trainer import preemption as preemption_module
 from fintts_trainer import train as train_module
 from fintts_trainer.preemption import Preemption
+from fintts_trainer.spot_notice import AWS_ADDRESS, Notice
+from metadata_server import MetadataServer, metadata_server
 from run_samples import status
 from small_disk import fill, small_disk
 from tiny_run import TinyRun, start_run
@@ -227,6 +230,104 @@ def test_a_signal_that_comes_twice_leaves_the_exit_code_as_it_was() -> None:
     assert ended.returncode == 75
 
 
+LOOKS_OFTEN = """
+import sys
+from fintts_trainer import __main__ as program, desk
+
+desk.LOOK_EVERY_SECONDS = 0.05
+sys.exit(program.main(["run"]))
+"""
+ON_SPOT: dict[str, dict[str, Any]] = {
+    **QUICK,
+    "training": {"max_steps": 60, "learning_rate": 1e-3, "warmup_steps": 2},
+    "checkpoints": {"every": 60, "keep_last": 2, "keep_best": False},
+    "early_stopping": {"enabled": False},
+}
+
+
+def train_on_spot(run: TinyRun, cloud: MetadataServer, workspace: str) -> Popen:
+    """On an instance that may be taken away; what it says is read from stderr."""
+    spot = {"FINTTS_ON_SPOT": "1", AWS_ADDRESS: cloud.url}
+    return subprocess.Popen(
+        [sys.executable, "-c", LOOKS_OFTEN],
+        env=run.environment(workspace) | spot,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def announce_midway(process: Popen, cloud: MetadataServer, seconds: float) -> str:
+    """Announces at step 4 that the instance ends in so many seconds; returns what the trainer says
+    until it leaves."""
+    said = ""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "step 4: validation" in line:
+            cloud.announce(f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}")
+        said += line
+        if "preempted at step" in line:
+            break
+    return said
+
+
+def steps_told(run: TinyRun) -> list[int]:
+    """By all jobs of the run, also those that another one told again."""
+    keys = run.store.list(f"runs/{run.name}/metrics/")
+    rows = [json.loads(row) for key in keys for row in run.store.get(key.key).splitlines()]
+    return sorted(row["step"] for row in rows if row["kind"] == "train")
+
+
+def test_an_announced_end_costs_no_step(tmp_path: Path) -> None:
+    straight = start_run(tmp_path / "straight", ON_SPOT)
+    assert straight.train().returncode == 0
+    taken = start_run(tmp_path / "taken", ON_SPOT)
+    with metadata_server("aws") as cloud, train_on_spot(taken, cloud, "first") as process:
+        said = announce_midway(process, cloud, seconds=120)
+        assert process.wait(30) == 75, "there is time for SkyPilot to hear it"
+    assert re.search(r"the spot instance is being taken away at \d\d:\d\d:\d\d UTC\n", said)
+    last = re.search(r"preempted at step (\d+); all is saved", said)
+    assert last is not None
+    assert 4 <= int(last[1]) < 60
+    status = read_status(taken.store, taken.name)
+    assert status is not None
+    assert status.message is not None
+    assert status.message.endswith(" UTC; the next job goes on from here")
+    assert [manifest.step for manifest in list_manifests(taken.store, taken.name)] == [int(last[1])]
+    assert read_result(taken.store, taken.name) is None
+    resumed = taken.train("second")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resumed at step {last[1]}" in resumed.stderr
+    assert steps_told(taken) == list(range(1, 61)), "no step is done twice, and none is missing"
+    assert losses(taken) == losses(straight)
+    mine, theirs = bytes_of_newest(taken), bytes_of_newest(straight)
+    assert mine["adapter_model.safetensors"] == theirs["adapter_model.safetensors"]
+    assert mine["optimizer.safetensors"] == theirs["optimizer.safetensors"]
+
+
+def test_who_is_told_late_saves_and_lives_as_long_as_the_instance(tmp_path: Path) -> None:
+    run = start_run(tmp_path, ON_SPOT)
+    with metadata_server("aws") as cloud, train_on_spot(run, cloud, "first") as process:
+        assert "all is saved" in announce_midway(process, cloud, seconds=20)
+        assert list_manifests(run.store, run.name)
+        assert process.stderr is not None
+        assert "wait for the instance's end" in process.stderr.readline()
+        process.terminate()
+        assert process.wait(30) == 75
+
+
+def test_a_job_that_begins_on_an_instance_that_is_being_taken_away_does_no_step(
+    tmp_path: Path,
+) -> None:
+    run = start_run(tmp_path, ON_SPOT)
+    with metadata_server("aws") as cloud:
+        cloud.announce("2100-01-01T00:00:00Z")
+        process = train_on_spot(run, cloud, "first")
+        _, said = process.communicate()
+    assert process.returncode == 75
+    assert "preempted at step 0; all is saved" in said
+    assert steps_told(run) == []
+
+
 def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
     run = start_run(
         tmp_path,
@@ -313,8 +414,26 @@ class UnreachableStore(DirectoryStore):
         super().put(key, source)
 
 
+def leave_at_once(preemption: Preemption) -> None:
+    """A signal."""
+    preemption.signal = signal.SIGTERM
+
+
+def leave_at_an_end_that_is_over(preemption: Preemption) -> None:
+    """An announcement that came late, or one of a cloud whose clock is another."""
+    preemption.notice = Notice(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.timeout(100)  # of which the grace, were it not cut, alone takes more
+@pytest.mark.parametrize(
+    ("leave", "bound"),
+    [(leave_at_once, "GRACE_SECONDS"), (leave_at_an_end_that_is_over, "LEAST_SECONDS")],
+)
 def test_a_preemption_is_heard_while_two_uploads_are_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leave: Callable[[Preemption], None],
+    bound: str,
 ) -> None:
     often = {"every": 1, "keep_last": 2}
     run = start_run(tmp_path, {**QUICK, "training": {"max_steps": 1000}, "checkpoints": often})
@@ -322,13 +441,13 @@ def test_a_preemption_is_heard_while_two_uploads_are_behind(
 
     def notice(_heartbeat: object, error: StoreError) -> None:
         if isinstance(error, StoreSlow):
-            preemption.signal = signal.SIGTERM
+            leave(preemption)
 
     monkeypatch.setattr(desk, "_told_in_passing", notice)
-    monkeypatch.setattr(train_module, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(preemption_module, bound, 0.1)
     job = replace(run.job(), store=UnreachableStore(tmp_path / "store"))
     assert train_module.train(job, preemption) is None
-    assert preemption.signal is not None
+    assert preemption.has_come
     assert read_result(run.store, run.name) is None
 
 

@@ -22,6 +22,8 @@ from fintts_store.records import StopReason
 from fintts_store.restore import restore_newest
 from fintts_store.runs import read_metrics, read_result
 from fintts_trainer.launcher import free_port
+from fintts_trainer.spot_notice import AWS_ADDRESS
+from metadata_server import metadata_server
 from tiny_run import TinyRun, start_run
 
 STEPS = 12
@@ -218,6 +220,25 @@ def preempted_and_resumed(folder: Path, sections: Sections, processes: int) -> L
     assert done.returncode == 0, done.stderr
     assert "resumed at step" in done.stderr
     return learnt(run, folder)
+
+
+def test_what_the_first_process_hears_of_its_cloud_ends_them_all(tmp_path: Path) -> None:
+    run = start_run(tmp_path / "run", ENDLESS)
+    with (
+        metadata_server("aws") as cloud,
+        subprocess.Popen(
+            run.command("run"),
+            env=environment(run, 2) | {"FINTTS_ON_SPOT": "1", AWS_ADDRESS: cloud.url},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as launcher,
+    ):
+        wait_for_commit(run.store, run.name)
+        cloud.announce("2100-01-01T00:00:00Z")
+        _, told = launcher.communicate(timeout=90)
+    assert launcher.returncode == 75
+    assert "all is saved" in told
+    assert len(cloud.tokens) == 1, "one process of a machine asks"
 
 
 def straight(folder: Path, sections: Sections, processes: int) -> Learnt:
