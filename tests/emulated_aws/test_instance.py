@@ -59,6 +59,27 @@ def test_it_reaches_aws_and_nothing_else(emulated_aws: EmulatedAws, instance: st
         emulated_aws.run_in_instance(instance, f"{get} http://192.0.2.1")
 
 
+def test_it_alone_is_told_of_its_end_and_only_for_a_token(
+    emulated_aws: EmulatedAws, instance: str
+) -> None:
+    other = emulated_aws.boot("us-west-2")
+    emulated_aws.await_boot(other)
+    service = f"http://{network.METADATA}/latest"
+    code = "curl --silent --max-time 3 --write-out ' %{http_code}'"
+    renew = f"{code} -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {service}/api/token"
+    ask = f"{code} {service}/meta-data/spot/instance-action"
+    token, status = emulated_aws.run_in_instance(instance, renew).split()
+    assert status == "200"
+    with_token = f"{ask} -H 'X-aws-ec2-metadata-token: {token}'"
+    assert emulated_aws.run_in_instance(instance, with_token).endswith(" 404")
+    ends_at = emulated_aws.announce_end(instance)
+    assert emulated_aws.run_in_instance(instance, ask).endswith(" 401")
+    told = emulated_aws.run_in_instance(instance, with_token)
+    assert told == f'{{"action": "terminate", "time": "{ends_at:%Y-%m-%dT%H:%M:%SZ}"}} 200'
+    assert emulated_aws.run_in_instance(other, with_token).endswith(" 404")
+    emulated_aws.preempt(other)
+
+
 def test_none_is_to_be_had_where_all_are_sold(emulated_aws: EmulatedAws) -> None:
     before = emulated_aws.instances()
     with emulated_aws.sold_out("us-west-2"):

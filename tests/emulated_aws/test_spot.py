@@ -1,21 +1,22 @@
-"""`fintts cloud launch --spot` for real: instances are taken away, and the run goes on."""
+"""`fintts cloud launch --spot` for real: instances are taken away, with and without a word."""
 
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from a_laptop import Laptop, billed
 from fintts_store import layout
-from fintts_store.records import Status
+from fintts_store.records import Phase, Status
 from rig.cloud import EmulatedAws, InstanceFacts
 from rig.timeline import Timeline
 from waiting import wait_until
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1200)]
 
 STEPS, INTERVAL = 1600, 400
 """Less than a minute of training: the instance is taken away soon after the first checkpoint."""
@@ -50,11 +51,11 @@ def launch(laptop: Laptop, run: str, **variables: str) -> None:
     assert launched.returncode == 0, launched.stderr
 
 
-def step_of(cloud: EmulatedAws, bucket: str, run: str) -> int:
-    """As the trainer's last heartbeat has it."""
+def status_of(cloud: EmulatedAws, bucket: str, run: str) -> Status:
+    """The trainer's last heartbeat."""
     key = f"speech/{layout.status_key(run)}"
     answer = cloud.s3().get_object(Bucket=bucket, Key=key)
-    return Status.load(answer["Body"].read(), key).step
+    return Status.load(answer["Body"].read(), key)
 
 
 def last_adapter(laptop: Laptop, run: str, to: str) -> bytes:
@@ -73,44 +74,107 @@ def undisturbed_adapter(cloud: EmulatedAws, folder: Path) -> bytes:
     return last_adapter(laptop, "whole", str(folder / "whole"))
 
 
-def test_a_run_outlives_its_instance_and_ends_as_if_nothing_had_been(
+@dataclass(frozen=True)
+class Run:
+    """A run called `mine` whose instances are taken away, one after the other."""
+
+    cloud: EmulatedAws
+    laptop: Laptop
+    timeline: Timeline
+
+    @property
+    def status(self) -> Status:
+        """The trainer's last heartbeat."""
+        return status_of(self.cloud, self.laptop.bucket, "mine")
+
+    @property
+    def instance(self) -> InstanceFacts:
+        """The one that it is on."""
+        [only] = [one for one in instances(self.cloud, "mine") if one.is_billed]
+        return only
+
+    @property
+    def logs(self) -> list[str]:
+        """What the instances said to their end, of those that had time to leave it."""
+        bucket = self.laptop.bucket
+        answers = [
+            self.cloud.s3().get_object(Bucket=bucket, Key=key)
+            for key in sorted(keys(self.cloud, bucket, layout.logs_prefix("mine")))
+        ]
+        return [answer["Body"].read().decode() for answer in answers]
+
+    def await_claim(self, number: int) -> None:
+        prefix = layout.claims_prefix("mine")
+        wait_until(lambda: len(keys(self.cloud, self.laptop.bucket, prefix)) == number)
+        self.timeline.mark(f"trainer {number}")
+
+    def lose_an_instance(self) -> int:
+        """Without a word, after the first checkpoint; the step that was reached."""
+        wait_until(lambda: self.status.step > INTERVAL)
+        self.cloud.preempt(self.instance.id)
+        self.timeline.mark("taken away")
+        reached = self.status.step
+        wait_until(lambda: self.laptop.document("cloud", "ps")[0]["phase"] == "provisioning")
+        self.timeline.mark("said to be recovering")
+        return reached
+
+    def lose_an_instance_as_announced(self) -> int:
+        """As AWS does it, some steps after the first ones of claim 2; the step that was saved."""
+        wait_until(lambda: self.status.claim == 2 and self.status.step > INTERVAL)
+        leaving = self.instance.id
+        ends_at = self.cloud.announce_end(leaving)
+        self.timeline.mark("end announced")
+        wait_until(self._has_left)
+        self.timeline.mark("trainer 2 gone")
+        last = self.status
+        assert last.message is not None, "the run was not told"
+        assert f"is being taken away at {ends_at:%H:%M:%S} UTC" in last.message
+        assert last.step == last.last_committed_step
+        wait_until(lambda: leaving not in billed(self.cloud) or datetime.now(UTC) > ends_at)
+        self.cloud.preempt(leaving)  # which SkyPilot may have done by then
+        self.timeline.mark("taken away again")
+        return last.step
+
+    def _has_left(self) -> bool:
+        """Whether the trainer has said its last words, before the run was over or at its end."""
+        status = self.status
+        return status.phase == Phase.DONE or "goes on from here" in (status.message or "")
+
+
+def test_a_run_outlives_its_instances_and_ends_as_if_nothing_had_been(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
     laptop = Laptop(emulated_aws, tmp_path / "project", "spot")
     laptop.find_clouds()
+    run = Run(emulated_aws, laptop, timeline)
     timeline.mark("launch")
     launch(laptop, "mine", **LONG)
     timeline.mark("submitted")
     wait_until(lambda: laptop.commits("mine") > 0)
     timeline.mark("first checkpoint")
-    wait_until(lambda: step_of(emulated_aws, "spot", "mine") > INTERVAL)
-    [first] = instances(emulated_aws, "mine")
-    emulated_aws.preempt(first.id)
-    timeline.mark("taken away")
-    reached = step_of(emulated_aws, "spot", "mine")
-    wait_until(lambda: laptop.document("cloud", "ps")[0]["phase"] == "provisioning")
-    timeline.mark("said to be recovering")
-    claims = layout.claims_prefix("mine")
-    wait_until(lambda: len(keys(emulated_aws, "spot", claims)) == 2)
-    timeline.mark("the trainer again")
+    reached = run.lose_an_instance()
+    run.await_claim(2)
+    saved = run.lose_an_instance_as_announced()
+    run.await_claim(3)
     followed = laptop.fintts("cloud", "logs", "mine")
-    assert f"resumed at step {INTERVAL}" in followed.stdout, followed.stdout + followed.stderr
     wait_until(lambda: not billed(emulated_aws))
     timeline.mark("terminated")
 
-    both = instances(emulated_aws, "mine")
-    assert [(one.spot, one.instance_type) for one in both] == [(True, "p5.4xlarge")] * 2
-    timeline.mark("instance", both[0].launched_at.timestamp())
-    timeline.mark("second instance", both[1].launched_at.timestamp())
+    assert 0 < reached - INTERVAL <= INTERVAL, "at most what comes between two checkpoints is lost"
+    assert f"resumed at step {INTERVAL}\n" in run.logs[0]
+    assert f"resumed at step {saved}\n" in followed.stdout, followed.stdout + followed.stderr
+    three = instances(emulated_aws, "mine")
+    assert [(one.spot, one.instance_type) for one in three] == [(True, "p5.4xlarge")] * 3
+    for number, one in enumerate(three, start=1):
+        timeline.mark(f"instance {number}", one.launched_at.timestamp())
     wait_until(lambda: not laptop.document("cloud", "ps")[0]["instance_is_live"])
     report = laptop.document("cloud", "report", "mine")
     timeline.mark("run over", datetime.fromisoformat(report["ended_at"]).timestamp())
     assert (report["stop_reason"], report["step"]) == ("max_steps", STEPS)
     assert report["hourly_rate_usd"] == 3.10
-    assert 0 < reached - INTERVAL <= INTERVAL, "at most what comes between two checkpoints is lost"
     moments = timeline.moments
-    lived = moments["taken away"] - moments["instance"]
-    lived += moments["terminated"] - moments["second instance"]
+    ends = ("taken away", "taken away again", "terminated")
+    lived = sum(moments[end] - moments[f"instance {n}"] for n, end in enumerate(ends, start=1))
     assert report["billed_seconds"] == pytest.approx(lived, abs=AWARE_WITHIN_SECONDS)
     undisturbed = undisturbed_adapter(emulated_aws, tmp_path / "here")
     assert last_adapter(laptop, "mine", str(tmp_path / "pulled")) == undisturbed

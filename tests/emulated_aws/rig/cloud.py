@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 UP_WITHIN_SECONDS = 60.0
 DISK_SIZE = "4g"
+NOTICE_SECONDS = 120.0
+"""as AWS gives it"""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,18 @@ class EmulatedAws:
         """Takes the instance away without a warning, as a spot market does at its worst."""
         [region] = [item.region for item in self.instances() if item.id == instance_id]
         self.ec2(region).terminate_instances(InstanceIds=[instance_id])
+
+    def announce_end(self, instance_id: str, seconds: float = NOTICE_SECONDS) -> datetime:
+        """Tells the instance, and nobody else, that it is to be taken away then; returns when.
+
+        Nothing but the announcement happens: to `preempt` it then is up to the caller.
+        """
+        ends_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+        notice = {"action": "terminate", "time": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"}
+        written = self.folder / "notice"
+        written.write_text(json.dumps(notice))
+        written.rename(hypervisor.interrupted(self.folder, instance_id))
+        return ends_at
 
     @contextmanager
     def sold_out(self, region: str, instance_type: str = "") -> Iterator[None]:

@@ -21,6 +21,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
+from moto.instance_metadata import urls as metadata_urls
+from moto.instance_metadata.responses import InstanceMetadataResponse
 from moto.s3.exceptions import BucketAccessDeniedError
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
@@ -45,6 +47,7 @@ def main() -> None:
     with ExitStack() as stack:
         network.raise_bridge()
         stack.callback(network.remove_bridge)
+        _tell_of_interruptions(Path(folder), regions)
         for address, port in (("0.0.0.0", PORT), (network.METADATA, 80)):
             server = ThreadedMotoServer(address, port, verbose=False)
             server.start()
@@ -136,6 +139,33 @@ def _heed_what_is_denied(folder: Path) -> None:
         return put_object(bucket_name, *args, **kwargs)
 
     backend.__dict__["put_object"] = refuse_or_put
+
+
+def interrupted(folder: Path, instance_id: str) -> Path:
+    """What the metadata service tells this instance about its end, once this file is there."""
+    return folder / f"interrupted-{instance_id}"
+
+
+def _tell_of_interruptions(folder: Path, regions: list[str]) -> None:
+    """Has the metadata service answer each instance for itself about its interruption, and, as the
+    protocol's second version wants it, nobody without a token; moto knows of neither."""
+    backends = [ec2_backends[DEFAULT_ACCOUNT_ID][region] for region in regions]
+
+    def answer(request: Any, full_url: str, headers: Any) -> Any:
+        if not full_url.endswith("/latest/meta-data/spot/instance-action"):
+            return InstanceMetadataResponse.metadata_response(request, full_url, headers)
+        if "X-aws-ec2-metadata-token" not in request.headers:
+            return 401, {}, "Unauthorized"
+        for backend in backends:
+            for instance in backend.all_instances():
+                told = interrupted(folder, instance.id)
+                here = request.remote_addr in (instance.private_ip, instance.public_ip)
+                if here and told.exists():
+                    return 200, {}, told.read_text()
+        return 404, {}, "Not Found"
+
+    for path in metadata_urls.url_paths:
+        metadata_urls.url_paths[path] = answer
 
 
 def _open_to_the_internet(backend: EC2Backend) -> None:
