@@ -165,7 +165,7 @@ def _front_desk(desk: Desk) -> FrontDesk:
         job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
     )
     heartbeat.start()
-    uploader = Uploader(
+    uploader: Uploader = Uploader(  # its own name is in what it calls
         committer,
         # First what the steps told: who goes on from the checkpoint will not tell it again.
         before_commit=metrics.flush,
