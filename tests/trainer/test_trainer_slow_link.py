@@ -47,8 +47,8 @@ AT_MOST_HERE = 3
 """on its way, the one behind it, and the one that training waits with"""
 SHORT_GRACE_SECONDS = 2.0
 HURRIED = f"""
-from fintts_trainer import __main__ as program, train
-train.GRACE_SECONDS = {SHORT_GRACE_SECONDS}
+from fintts_trainer import __main__ as program, preemption
+preemption.GRACE_SECONDS = {SHORT_GRACE_SECONDS}
 program.end(program.main(["run"]))
 """
 
@@ -198,7 +198,8 @@ def test_a_grace_that_the_link_outlasts_ends_the_trainer_all_the_same(
     newest = list_manifests(far.store, far.run.name)[-1]
     assert status is not None
     lost = f"preempted at step {status.step}; its checkpoint is not committed"
-    assert (status.phase, status.message) == (Phase.STOPPING, f"{lost}: 2 s were not enough")
+    why = f"the last checkpoint could not be committed within {SHORT_GRACE_SECONDS:.0f} s"
+    assert (status.phase, status.message) == (Phase.STOPPING, f"{lost}: {why}")
     assert lost in far.log
     assert "all is saved" not in far.log
     assert newest.step < status.step
