@@ -18,7 +18,7 @@ from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1200)]
 
-STEPS, INTERVAL = 1600, 400
+STEPS, INTERVAL = 1200, 400
 """Less than a minute of training: the instance is taken away soon after the first checkpoint."""
 LONG = {
     "FINTTS_SPOT": "true",
@@ -175,7 +175,7 @@ def test_a_run_outlives_its_instances_and_ends_as_if_nothing_had_been(
     moments = timeline.moments
     ends = ("taken away", "taken away again", "terminated")
     lived = sum(moments[end] - moments[f"instance {n}"] for n, end in enumerate(ends, start=1))
-    assert report["billed_seconds"] == pytest.approx(lived, abs=AWARE_WITHIN_SECONDS)
+    assert report["billed_seconds"] == pytest.approx(lived, abs=2 * AWARE_WITHIN_SECONDS)
     undisturbed = undisturbed_adapter(emulated_aws, tmp_path / "here")
     assert last_adapter(laptop, "mine", str(tmp_path / "pulled")) == undisturbed
 
