@@ -16,6 +16,7 @@ from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase, sky_job
 from fintts_cli.infra.sky import SkyInfra
+from fintts_cli.infra.sky_job import live_jobs
 from fintts_store.directory import DirectoryStore
 from fintts_store.runs import create_run, write_result_once, write_status
 from run_samples import record, result, status
@@ -121,6 +122,25 @@ def test_each_instance_of_a_job_is_billed_for_itself(laptop: Laptop) -> None:
     assert [span.seconds(now) for span in state.spans] == [600, 300]
     assert [span.gpus for span in state.spans] == ["A100-80GB:1", "H100:1"]
     assert state.gpus == "H100:1"
+
+
+def test_a_job_that_nobody_looked_at_while_it_had_an_instance_is_billed_for_it(
+    laptop: Laptop,
+) -> None:
+    job = laptop.launch()
+    cluster = Cluster(f"{job.job_name}-1", NOON, NOON + 600, accelerators={"H100": 1})
+    laptop.sky.clusters.append(cluster)
+    job.become("SUCCEEDED", "DONE")
+    job.has_cluster = False
+    state = laptop.infra.state("mine")
+    assert state is not None
+    assert (state.phase, state.gpus) == (InstancePhase.GONE, "H100:1")
+    assert [(span.began.timestamp(), span.ended) for span in state.spans] == [
+        (NOON, datetime.fromtimestamp(NOON + 600, UTC))
+    ]
+    laptop.sky.clusters[0].ended = None
+    [sighting] = live_jobs(laptop.sky)
+    assert sighting.run == "mine", "its instance lives on, though the job is over"
 
 
 def test_an_instance_that_comes_later_finds_the_code_there(laptop: Laptop) -> None:

@@ -17,6 +17,11 @@ import boto3
 import yaml
 
 
+def cluster_name(job_name: str, job_id: int) -> str:
+    """Of a managed job."""
+    return f"{job_name}-{job_id}"
+
+
 @dataclass
 class Status:
     """Of a managed job."""
@@ -41,10 +46,13 @@ class Job:
     cloud: str | None = None
     region: str | None = None
     labels: dict[str, str] | None = None
+    has_cluster: bool = True
 
     @property
     def current_cluster_name(self) -> str | None:
-        return None if self.status.value == "PENDING" else f"{self.job_name}-{self.job_id}"
+        """SkyPilot names the cluster while there is one."""
+        is_there = self.has_cluster and self.status.value != "PENDING"
+        return cluster_name(self.job_name, self.job_id) if is_there else None
 
     def become(self, status: str, schedule_state: str = "ALIVE") -> None:
         """The controller's next word."""
@@ -144,7 +152,12 @@ class FakeSky:
         )
         registry = SimpleNamespace(CLOUD_REGISTRY={"aws": None, "gcp": None})
         mode = SimpleNamespace(is_jobs_consolidation_mode=lambda: self.watches_itself)
-        self.utils = SimpleNamespace(controller_utils=mode, registry=registry)
+        # Of `sky` and of `sky.jobs`.
+        self.utils = SimpleNamespace(
+            controller_utils=mode,
+            registry=registry,
+            generate_managed_job_cluster_name=cluster_name,
+        )
         self.exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
         self.StatusRefreshMode = SimpleNamespace(FORCE="force")
         self.adaptors = SimpleNamespace(aws=SimpleNamespace(client=aws_client))

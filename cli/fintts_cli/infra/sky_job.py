@@ -79,7 +79,7 @@ class ManagedJob:
         job = self._job(sky, record)
         if job is None:
             return None
-        cluster = job.current_cluster_name or record.cluster
+        cluster = _cluster_of(sky, job)
         clusters = _clusters(sky, cluster)
         seen = _seen(record, job, cluster, clusters)
         if not _is_over(job):
@@ -149,7 +149,7 @@ def live_jobs(sky: Any) -> list[Sighting]:
     return [
         _sighting(run, job)
         for run, job in ours
-        if not _is_over(job) or _lives(_named(report, job.current_cluster_name))
+        if not _is_over(job) or _lives(_named(report, _cluster_of(sky, job)))
     ]
 
 
@@ -192,7 +192,13 @@ def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
     return _named(sky.get(sky.cost_report(days=REMEMBERED_DAYS)), name)
 
 
-def _named(report: list[dict[str, Any]], name: str | None) -> list[dict[str, Any]]:
+def _cluster_of(sky: Any, job: Any) -> str:
+    """The name of its instances. SkyPilot's list has it only while there is one of them."""
+    made: str = sky.jobs.utils.generate_managed_job_cluster_name(job.job_name, job.job_id)
+    return job.current_cluster_name or made
+
+
+def _named(report: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     ours = [cluster for cluster in report if cluster["name"] == name]
     return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
 
