@@ -74,7 +74,8 @@ class S3Store:
         with explained(source):
             if not source.is_file():
                 raise StoreError(f"there is no file {source} to store", "see whether it was moved")
-        with explained_by_s3(self._address, key), explained(source), source.open("rb") as file:
+        # The store's errors are told first: some of boto3's are OSErrors, too.
+        with explained(source), source.open("rb") as file, explained_by_s3(self._address, key):
             # One request below the threshold, else parts, which are aborted when one fails.
             self._client.upload_fileobj(
                 file, self._bucket, self._name(key), Config=self._transfer_config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -146,6 +147,19 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch, moto_endpoi
     store = S3Store(S3Address("bucket", endpoint_url="http://127.0.0.1:9", addressing="path"))
     with pytest.raises(StoreUnreachable, match="cannot be reached"):
         store.get("a")
+
+
+def test_a_server_that_says_nothing_is_what_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moto_endpoint: str
+) -> None:
+    monkeypatch.setattr(s3, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    (tmp_path / "file").write_bytes(b"x")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = S3Store(S3Address("bucket", endpoint_url=url, addressing="path"))
+        with pytest.raises(StoreUnreachable, match=r"s3://bucket at .* cannot be reached"):
+            store.put("a", tmp_path / "file")
 
 
 def test_no_credentials_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
