@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from fintts_store.claims import highest_claim
 from fintts_store.commit import list_manifests
 from fintts_store.directory import DirectoryStore
 from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
@@ -381,6 +382,20 @@ def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
     assert result.step >= 4
 
 
+def until_a_step_is_done(run: TinyRun, limit_seconds: float = 120.0) -> None:
+    """As the newest trainer's heartbeat has it."""
+    deadline = time.monotonic() + limit_seconds
+
+    def is_done() -> bool:
+        told = read_status(run.store, run.name)
+        newest = highest_claim(run.store, run.name)
+        return told is not None and told.claim == newest and told.step > 0
+
+    while not is_done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_preemption_is_one_also_when_the_store_takes_nothing(tmp_path: Path) -> None:
     at_the_end = {"every": 1000, "keep_last": 2, "keep_best": False}
     endless = {"max_steps": 1000}
@@ -388,7 +403,7 @@ def test_a_preemption_is_one_also_when_the_store_takes_nothing(tmp_path: Path) -
     in_the_way = tmp_path / "store" / "runs" / run.name / "checkpoints"
 
     def preempt(process: Popen) -> None:
-        time.sleep(0.5)  # some steps are done, which nobody has saved
+        until_a_step_is_done(run)  # which nobody has saved
         process.terminate()
 
     def preempt_in_vain(process: Popen) -> None:
