@@ -9,7 +9,8 @@ from fintts_store.errors import InvalidKey
 
 CHUNK_BYTES = 256 * 1024
 """Linux puts larger writes into larger pages, and on a virtual machine it took the kernel twice as
-long to fill those of 1 MB: 5.0 s for 1 GB from S3 instead of 2.7 (benchmarks/store.py)"""
+long to fill those of 1 MB: 5.0 s for 1 GB from S3 instead of 2.7 (a trial with
+benchmarks/store.py's 1 GB)"""
 TEMPORARY_PREFIX = ".tmp-"
 
 
