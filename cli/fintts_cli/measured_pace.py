@@ -65,11 +65,16 @@ def _is_comparable(
     theirs, ours = config.training, settings.training
     return (
         here == there
-        and (here or record.gpus == settings.first_gpus)
+        and (here or _has_only(record, settings.first_gpus))
         and sizes == dict(model_sizes)
         and theirs.batch_size == ours.batch_size
         and theirs.gradient_accumulation == ours.gradient_accumulation
     )
+
+
+def _has_only(record: RunRecord, gpus: str) -> bool:
+    """Of a run that could choose, the store does not say which GPU it got."""
+    return record.gpus == gpus and not record.alternatives
 
 
 def _pace(record: RunRecord, result: Result, config: RunConfig) -> MeasuredPace:

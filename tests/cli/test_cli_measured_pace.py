@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from fintts_cli.measured_pace import find_pace
 from fintts_cli.run_forecast import MeasuredPace
 from fintts_cli.settings import Settings
 from fintts_store.directory import DirectoryStore
-from fintts_store.records import BaseModelRef, FileRef
+from fintts_store.records import BaseModelRef, FileRef, PriceRef, RentalRef
 from fintts_store.runs import create_run, write_result_once
 from run_samples import DIGEST, MINUTE, START, record, result
 
@@ -30,7 +31,8 @@ def finished(store: DirectoryStore, run: str, **changes: Any) -> None:
     files = tuple(FileRef(name=n, size_bytes=size, sha256=DIGEST) for n, size in MODEL.items())
     model = BaseModelRef(name="m", prefix="base_models/m/", digest=DIGEST, files=files)
     config = {"data": "d", "base_model": "m", "training": changes.pop("training", {})}
-    place = {key: changes.pop(key) for key in ("infra", "gpus") if key in changes}
+    own = ("infra", "gpus", "alternatives")
+    place = {key: changes.pop(key) for key in own if key in changes}
     create_run(store, record(run=run, config=config, base_model=model, **place))
     write_result_once(store, result(run=run, **changes))
 
@@ -70,6 +72,15 @@ def test_another_model_or_accelerator_does_not_count(store: DirectoryStore) -> N
     assert find_pace(store, Settings(gpus="H100"), MODEL | {"model.pth": 1}) is None
     pace = find_pace(store, Settings(gpus="H100"), MODEL)
     assert pace is not None
+
+
+def test_a_run_that_could_choose_its_gpu_does_not_count(store: DirectoryStore) -> None:
+    """Its speed may be that of the other one."""
+    price = PriceRef(hourly_rate_usd=Decimal(1), source="a list")
+    other = RentalRef(gpus="A100-80GB:1", price=price, estimate={})
+    finished(store, "either", infra="aws", gpus="H100:1", alternatives=(other,))
+    assert find_pace(store, Settings(gpus="H100"), MODEL) is None
+    assert find_pace(store, Settings(gpus="A100-80GB"), MODEL) is None
 
 
 def test_after_a_preemption_the_setup_is_not_known(store: DirectoryStore) -> None:
