@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import OverBudget
 from fintts_cli.views.units import dollars, hourly
-from fintts_cost.bill import affordable_seconds, cost_usd
+from fintts_cost.bill import SECONDS_PER_HOUR, affordable_seconds, cost_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -158,16 +158,24 @@ def _within(by_cost: Sequence[Choice], budget_usd: Decimal) -> tuple[list[Choice
 def _needed_usd(choices: Sequence[Choice]) -> Decimal:
     """The budget that lets the expected run come to its end on each, whichever there will be:
     the longest of them at the dearest rate."""
-    longest = max(each.estimate.expected.total_seconds for each in choices)
-    return cost_usd(longest, max(each.hourly_rate_usd for each in choices))
+    return cost_usd(_longest(choices), _dearest_usd(choices))
+
+
+def _longest(choices: Sequence[Choice]) -> Decimal:
+    """Seconds of the expected run where it takes longest."""
+    return max(each.estimate.expected.total_seconds for each in choices)
+
+
+def _dearest_usd(choices: Sequence[Choice]) -> Decimal:
+    """An hour of the dearest of them."""
+    return max(each.hourly_rate_usd for each in choices)
 
 
 def _no_common_deadline(choices: Sequence[Choice], needed: Decimal, budget_usd: Decimal) -> str:
-    longest = max(each.estimate.expected.total_seconds for each in choices)
-    dearest = max(each.hourly_rate_usd for each in choices)
+    hours = float(_longest(choices)) / SECONDS_PER_HOUR
     return (
         f"{choices[-1].gpus} is left out: one deadline for it and {choices[0].gpus} takes a budget "
-        f"of {dollars(needed)} ({float(longest) / 3600:.2f} h at {hourly(dearest)}), "
+        f"of {dollars(needed)} ({hours:.2f} h at {hourly(_dearest_usd(choices))}), "
         f"and this one is {dollars(budget_usd)}"
     )
 
@@ -211,8 +219,7 @@ def _pays_for_more(choice: Choice, left_usd: Decimal) -> bool:
 def _allowed_seconds(choices: Sequence[Choice], budget_usd: Decimal | None) -> Decimal:
     """From the first billed second to the last, on whichever of them."""
     if budget_usd is not None:
-        dearest = max(each.hourly_rate_usd for each in choices)
-        affordable = affordable_seconds(budget_usd, dearest)
+        affordable = affordable_seconds(budget_usd, _dearest_usd(choices))
         if affordable is not None:
             return affordable
     return max(_generous(each.estimate) for each in choices)

@@ -292,8 +292,10 @@ def _earlier(launch: Launch, infra: Infra, journal: Journal) -> JournalEntry | N
     last_heard = None if status is None else status.updated_at
     created_at = state.created_at
     ended_at = state.ended_at or max(last_heard or created_at, created_at)
-    spans = state.spans or (Span(began=created_at, ended=ended_at, gpus=state.gpus),)
-    billed = billed_spans(spans, last_heard)
+    # Of a single one the infra saw the end; a trainer that hung was silent long before it.
+    billed = billed_spans(state.spans, last_heard) or [
+        Span(began=created_at, ended=ended_at, gpus=state.gpus)
+    ]
     # As if all had been one, without the time between them.
     seconds = sum(span.seconds(ended_at) for span in billed)
     created_at = ended_at - timedelta(seconds=seconds)

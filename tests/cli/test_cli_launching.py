@@ -452,6 +452,18 @@ def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
     assert view.billed_seconds == 3 * 3600
 
 
+def test_a_trainer_that_hung_is_billed_to_the_end_of_its_instance(store: DirectoryStore) -> None:
+    """Its last word came 55 minutes before the end that the infra saw."""
+    infra = EndedInfra()
+    begin(ready(), infra)
+    write_status(store, status(run="mine", updated_at=MORNING + timedelta(minutes=5)))
+    begin(ready(), infra)
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert entry.earlier_seconds == 3600
+    assert entry.earlier_usd == Decimal("1.20")
+
+
 class ReplacedInfra(ScriptedInfra):
     """Its instance was taken away after an hour; ten hours later another one came for two."""
 
