@@ -25,7 +25,11 @@ OFTEN: dict[str, dict[str, Any]] = {
     "validation": {"every": 4, "fraction": 0.2},
     "checkpoints": {"every": 1, "keep_last": 2},
 }
-ENDLESS = {**OFTEN, "training": {**OFTEN["training"], "max_steps": 100_000}}
+ENDLESS = {
+    **OFTEN,
+    "training": {**OFTEN["training"], "max_steps": 100_000},
+    "early_stopping": {"enabled": False},
+}
 
 
 def in_bucket(run: TinyRun, endpoint_url: str) -> S3Address:

@@ -598,8 +598,9 @@ def test_conclude_says_that_the_deadline_ended_a_hung_trainer(tmp_path: Path, co
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_is_named(tmp_path: Path) -> None:
-    endless = {**QUICK["training"], "max_steps": 100_000}
-    run = start_run(tmp_path / "run", {**QUICK, "training": endless})
+    training = {**QUICK["training"], "max_steps": 100_000}
+    endless = {**QUICK, "training": training, "early_stopping": {"enabled": False}}
+    run = start_run(tmp_path / "run", endless)
     with small_disk(run.folder / "disk", "64m") as disk:
         sentence = "step 4: checkpoint committed"
         process = train_until(run, sentence, "disk", lambda _: fill(disk))

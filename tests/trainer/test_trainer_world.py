@@ -34,7 +34,11 @@ SECTIONS: Sections = {
     "checkpoints": {"every": 6},
 }
 LONGER: Sections = {**SECTIONS, "training": {**SECTIONS["training"], "max_steps": 40}}
-ENDLESS: Sections = {**SECTIONS, "training": {**SECTIONS["training"], "max_steps": 100_000}}
+ENDLESS: Sections = {
+    **SECTIONS,
+    "training": {**SECTIONS["training"], "max_steps": 100_000},
+    "early_stopping": {"enabled": False},
+}
 DROPPING: Sections = {**LONGER, "lora": {"dropout": 0.2}}
 
 
