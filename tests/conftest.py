@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +21,19 @@ from s3_servers import KEY, SECRET, moto_server
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# Until all tests are known nothing but modules is made, and those stay.
+gc.disable()
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

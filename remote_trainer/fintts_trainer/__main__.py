@@ -30,6 +30,7 @@ from fintts_trainer.exit_codes import (
 )
 from fintts_trainer.job import Job
 from fintts_trainer.launcher import Crew, Team, is_first_machine, trainer_command
+from fintts_trainer.quick_imports import quick_imports
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -114,7 +115,8 @@ def _run(job: Job) -> int:
 
     preemption = Preemption()
     preemption.watch()  # first: what follows takes seconds to import
-    from fintts_trainer.train import train
+    with quick_imports():
+        from fintts_trainer.train import train
 
     result = train(job, preemption)
     preemption.settle()
@@ -140,17 +142,19 @@ def _lead(job: Job, team: Team) -> int:
 
 def _merge(base: Path, adapter: Path, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from fintts_trainer.answering import answer
-    from fintts_trainer.export import merge_folders
+    with quick_imports():
+        from fintts_trainer.answering import answer
+        from fintts_trainer.export import merge_folders
 
     return answer(lambda: merge_folders(base, adapter, target))
 
 
 def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from fintts_trainer.answering import answer
-    from fintts_trainer.config import LoraConfig
-    from fintts_trainer.export import import_lora
+    with quick_imports():
+        from fintts_trainer.answering import answer
+        from fintts_trainer.config import LoraConfig
+        from fintts_trainer.export import import_lora
 
     config = LoraConfig.model_validate_json(lora)
     return answer(lambda: import_lora(base, checkpoint, config, target))

@@ -182,6 +182,9 @@ def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
     # Within one process moto does not keep eight writers apart; its server has tests of its own.
     monkeypatch.setattr(store_probing, "probe", lambda _store: [])
     monkeypatch.setattr(wiring, "infra_of", lambda name: infra if name == "aws" else real(name))
+    here = {name: f"/usr/bin/{name}" for name in sky_clouds.PROGRAMS}
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: here.get(name) or which(name))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():

@@ -11,30 +11,42 @@ from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 
 LOGS = image.FOLDER / "logs"
-TIMELINES = pytest.StashKey[list[Timeline]]()
+TIMELINE = "timeline"
+"""the name under which a test's report carries it, from the enclosure out to the terminal"""
 
 
 @pytest.fixture(scope="session")
-def emulated_aws(request: pytest.FixtureRequest) -> Iterator[EmulatedAws]:
-    """One AWS and one laptop for the whole session; nothing of them is left behind, but for logs
-    of a session with failures."""
+def emulated_aws(request: pytest.FixtureRequest, worker_id: str) -> Iterator[EmulatedAws]:
+    """One AWS and one laptop for all tests of an enclosure; nothing of them is left behind, but
+    for logs of a session with failures."""
     with EmulatedAws() as cloud:
         yield cloud
         if request.session.testsfailed:
-            cloud.keep_logs(LOGS)
+            cloud.keep_logs(LOGS / worker_id)
 
 
 @pytest.fixture
-def timeline(request: pytest.FixtureRequest) -> Timeline:
+def timeline(request: pytest.FixtureRequest) -> Iterator[Timeline]:
     """Printed when the session is over."""
     timeline = Timeline(request.node.name)
-    request.config.stash.setdefault(TIMELINES, []).append(timeline)
-    return timeline
+    yield timeline
+    request.node.user_properties.append((TIMELINE, timeline.table()))
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    for timeline in config.stash.get(TIMELINES, []):
-        terminalreporter.write_line("")
-        terminalreporter.write_line(timeline.table())
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that in the end no enclosure waits for another one's."""
+    items.sort(key=_longest_seconds, reverse=True)
+
+
+def _longest_seconds(item: pytest.Item) -> float:
+    """What a test on the cloud may take; 0 for the others, which stay in their order."""
+    limit = item.get_closest_marker("timeout")
+    is_on_cloud = item.get_closest_marker("cloud") is not None
+    return float(limit.args[0]) if is_on_cloud and limit is not None else 0.0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports(""):
+        for name, table in report.user_properties if report.when == "teardown" else ():
+            if name == TIMELINE:
+                terminalreporter.write_line(f"\n{table}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,12 @@ PYTHON = "~/sky-user-env/bin/python -c"
 
 
 @pytest.fixture(scope="module")
-def instance(emulated_aws: EmulatedAws) -> str:
+def instance(emulated_aws: EmulatedAws) -> Iterator[str]:
     """The id of one that nothing was done to."""
     instance_id = emulated_aws.boot("us-east-1")
     emulated_aws.await_boot(instance_id)
-    return instance_id
+    yield instance_id
+    emulated_aws.preempt(instance_id)
 
 
 def test_it_has_the_trainers_packages_and_none_of_ours(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import yaml
 
 from rig.cloud import EmulatedAws, InstanceFacts
 from rig.timeline import Timeline
+from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
@@ -21,8 +20,6 @@ HERE = Path(__file__).parent
 LABEL = "fintts-run"
 STEPS = 60
 """a second each: enough for a preemption midway"""
-PATIENCE_SECONDS = 400.0
-"""for a machine whose two cores have other work"""
 
 
 def test_a_managed_job_outlives_its_spot_instance_and_leaves_none(
@@ -133,10 +130,3 @@ def sky(cloud: EmulatedAws, *words: str) -> str:
 def instances(cloud: EmulatedAws, bucket: Bucket) -> list[InstanceFacts]:
     """Those of one task, by its label."""
     return [item for item in cloud.instances() if item.tags.get(LABEL) == bucket.name]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)

@@ -6,11 +6,19 @@ import time
 from collections.abc import Callable
 
 PATIENCE_SECONDS = 400.0
+LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Returns when it holds; fails after some minutes."""
+    """Returns when it holds; fails after some minutes.
+
+    It pauses as long as a look takes: to ask a command again and again would keep a core busy.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)
+    while True:
+        began = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        assert now < deadline, "waited in vain"
+        time.sleep(min(LONGEST_PAUSE_SECONDS, max(LEAST_PAUSE_SECONDS, now - began)))

@@ -28,6 +28,7 @@ def gradients(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {name: one.clone() for name, one in found.items() if one is not None}
 
 
+@pytest.mark.timeout(600)  # a C++ compiler is at work, beside other tests
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_gradients_are_the_same_and_new_lengths_need_no_new_code(base: FishBase) -> None:
     plain, compiled = (adapted(base.load(torch.float32), INNER) for _ in range(2))

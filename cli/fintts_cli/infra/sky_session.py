@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
 from fintts_store.durable import make_directories
+from fintts_trainer.quick_imports import quick_imports
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -41,7 +42,8 @@ def sky_session(log: Path) -> Generator[Any]:
     os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
     make_directories(log.parent)
     with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        import sky
+        with quick_imports():
+            import sky
 
         yield sky
 

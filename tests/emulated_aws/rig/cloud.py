@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -207,22 +208,10 @@ class EmulatedAws:
         return (self.folder / "instances" / f"{instance_id}.console").read_text()
 
     def ec2(self, region: str) -> EC2Client:
-        return boto3.client(
-            "ec2",
-            region_name=region,
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=laptop.ACCESS_KEY,
-            aws_secret_access_key=laptop.SECRET_KEY,
-        )
+        return _ec2(region)
 
     def s3(self) -> S3Client:
-        return boto3.client(
-            "s3",
-            region_name=laptop.REGION,
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=laptop.ACCESS_KEY,
-            aws_secret_access_key=laptop.SECRET_KEY,
-        )
+        return _s3()
 
     def _first_process(self, instance_id: str) -> int | None:
         """Of the instance, seen from outside: the child of the process that made its namespaces."""
@@ -244,6 +233,7 @@ class EmulatedAws:
 
 
 _SOURCES = Path(__file__).parents[1]
+_AS_LAPTOP = boto3.Session(laptop.ACCESS_KEY, laptop.SECRET_KEY)
 
 
 @contextmanager
@@ -253,6 +243,17 @@ def _marked(mark: Path) -> Iterator[None]:
         yield
     finally:
         mark.unlink()
+
+
+# To make a client takes longer than to ask.
+@cache
+def _ec2(region: str) -> EC2Client:
+    return _AS_LAPTOP.client("ec2", region, endpoint_url=hypervisor.ENDPOINT_URL)
+
+
+@cache
+def _s3() -> S3Client:
+    return _AS_LAPTOP.client("s3", laptop.REGION, endpoint_url=hypervisor.ENDPOINT_URL)
 
 
 def _facts(described: InstanceTypeDef, region: str) -> InstanceFacts:

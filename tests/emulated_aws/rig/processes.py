@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DOWN_WITHIN_SECONDS = 30.0
+FIRST = 1
+"""the process from which all others descend"""
 
 
 def kill_all(doomed: Callable[[], list[int]]) -> None:
@@ -26,16 +28,21 @@ def kill_all(doomed: Callable[[], list[int]]) -> None:
 
 
 def on_laptop(home: Path) -> list[int]:
-    """What was started with this HOME, and daemons: these may have overwritten their environment
-    with a title, but have no parent left in the enclosure other than its first process."""
+    """What was started with this HOME, and whatever does not descend from the caller or from those
+    that started it: daemons, which may have overwritten their environment with a title, and what
+    these started."""
     parent_of = dict(parents())
     own = _line(os.getpid(), parent_of)
-    daemons = [pid for pid, parent in parent_of.items() if parent == 1 and pid not in own]
-    return [*daemons, *(pid for pid in parent_of if pid not in own and _has_home(pid, home))]
+    session = own - {FIRST}
+    return [
+        pid
+        for pid in parent_of
+        if pid not in own and (_has_home(pid, home) or not session & _line(pid, parent_of))
+    ]
 
 
 def _line(pid: int, parent_of: dict[int, int]) -> set[int]:
-    """The process and its forefathers."""
+    """The process and its forefathers, as far as they are known."""
     line = {pid}
     while (pid := parent_of.get(pid, 0)) > 0:
         line.add(pid)
@@ -60,8 +67,13 @@ def parents() -> Iterator[tuple[int, int]]:
         with _gone():
             # The second field is a name in brackets, which may hold anything.
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if fields[0] != "Z":
+            if fields[0] != "Z" or _has_threads(folder):
                 yield int(folder.name), int(fields[1])
+
+
+def _has_threads(folder: Path) -> bool:
+    """Beside its first one, after whose end a process goes on, and has its children."""
+    return len(list((folder / "task").iterdir())) > 1
 
 
 @contextmanager
