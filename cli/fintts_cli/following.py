@@ -16,6 +16,9 @@ POLL_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 600.0
 """A laptop that wakes up has no network for a while, and SkyPilot's server may be starting anew."""
+LAST_WORD_SECONDS = 10.0
+"""`fintts cloud down` says how the run ended once the instance is gone, and a trainer that has just
+said it may end between the look at the store and the one at the cloud"""
 
 
 def follow(
@@ -47,7 +50,22 @@ def follow(
             return view
         wait(POLL_SECONDS)
         waited += POLL_SECONDS
+        view = _look_carefully(look, wait, excuse)
+
+
+def _look_carefully(
+    look: Callable[[], RunView],
+    wait: Callable[[float], object],
+    excuse: Callable[[CloudError | StoreUnreachable], None],
+) -> RunView:
+    """A run that has lost its instance without a word is looked at until the word is overdue."""
+    waited = 0.0
+    view = _look_patiently(look, wait, excuse)
+    while view.is_lost and waited < LAST_WORD_SECONDS:
+        wait(POLL_SECONDS)
+        waited += POLL_SECONDS
         view = _look_patiently(look, wait, excuse)
+    return view
 
 
 def _look_patiently(

@@ -102,6 +102,11 @@ class RunView:
         return is_over or self.is_silent
 
     @property
+    def is_lost(self) -> bool:
+        """Whether its instance is gone and nobody said how the run ended."""
+        return self.phase == Phase.FAILED and self.stop_reason is None
+
+    @property
     def only_bills(self) -> bool:
         """Whether a rented instance is there for nothing: it ends itself, a minute or two later."""
         is_over = self.stop_reason is not None and self.phase == Phase.TEARING_DOWN

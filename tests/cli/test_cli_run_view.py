@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import chain, repeat
 
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.following import follow
+from fintts_cli.following import LAST_WORD_SECONDS, POLL_SECONDS, follow
 from fintts_cli.infra import Span
 from fintts_cli.run_view import InstanceView, RunView, view_run
 from fintts_store.errors import StoreUnreachable
@@ -130,6 +131,23 @@ def test_following_ends_with_the_run_or_with_patience() -> None:
     again = follow(lambda: running, shown.append, waits.append, nobody_listens, limit_seconds=3)
     assert again is running
     assert sum(waits) == 3
+
+
+def test_a_lost_instance_is_waited_for_until_its_last_word_is_overdue() -> None:
+    running = view_run(record(), status(), None, LIVE, NOW)
+    lost = view_run(record(), status(), None, GONE, NOW)
+    ended = view_run(record(), status(), result(), GONE, NOW)
+    shown: list[RunView] = []
+    waits: list[float] = []
+    views = iter([running, lost, lost, ended])
+    assert follow(lambda: next(views), shown.append, waits.append, nobody_listens) is ended
+    assert shown == [running, ended], "what was only so for a moment is not told"
+    views, waits = chain([running], repeat(lost)), []
+    assert follow(lambda: next(views), shown.append, waits.append, nobody_listens) is lost
+    assert sum(waits) == POLL_SECONDS + LAST_WORD_SECONDS
+    waits.clear()
+    assert follow(lambda: lost, shown.append, waits.append, nobody_listens) is lost
+    assert waits == [], "it was lost before anybody looked"
 
 
 def nobody_listens(error: CloudError | StoreUnreachable) -> None:
