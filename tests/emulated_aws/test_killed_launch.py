@@ -85,5 +85,7 @@ def test_no_instance_is_lost_when_a_launch_is_killed(
     wait_until(nothing_is_left)
     timeline.mark("nothing bills")
     assert reap(laptop) == []
-    listed = laptop.document("cloud", "ps")
-    assert not [view for view in listed if view["instance_is_live"]], listed
+    # One that was asked for and never seen may still come, for all that is known, for ten minutes.
+    wait_until(lambda: not any(view["instance_is_live"] for view in laptop.document("cloud", "ps")))
+    timeline.mark("nothing is taken for live")
+    assert not billed(emulated_aws)
