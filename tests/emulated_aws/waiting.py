@@ -9,12 +9,12 @@ PATIENCE_SECONDS = 400.0
 LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Returns when it holds; fails after some minutes.
+def wait_until(condition: Callable[[], bool], patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Returns when it holds; fails when it did not for so long.
 
     It pauses as long as a look takes: to ask a command again and again would keep a core busy.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while True:
         began = time.monotonic()
         if condition():
