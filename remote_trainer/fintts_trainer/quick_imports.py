@@ -16,7 +16,7 @@ def quick_imports() -> Generator[None]:
 
     The modules of torch, transformers and PEFT make hundreds of thousands of objects that stay:
     Python's collector would go through them over and over while they come, and once more when the
-    process ends.
+    process ends. To be used once in a process: what is garbage by then stays as well.
     """
     was_enabled = gc.isenabled()
     gc.disable()

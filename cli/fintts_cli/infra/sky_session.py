@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,14 @@ def sky_session(log: Path) -> Generator[Any]:
     os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
     make_directories(log.parent)
     with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        with quick_imports():
-            import sky
+        yield _import_sky()
 
-        yield sky
+
+@cache  # or each look of a `watch` would keep what garbage there is for good
+def _import_sky() -> Any:
+    with quick_imports():
+        import sky
+    return sky
 
 
 @contextmanager
