@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fintts_cli.damaged import Damaged
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_store.commit import list_manifests
 from fintts_store.durable import write_file
-from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
+from fintts_store.errors import InvalidRecord, KeyNotFound, RotatedAway, StoreError
 from fintts_store.folder_lock import alone_in
 from fintts_store.manifest import of_another_base_model
 from fintts_store.restore import discard_partial, is_whole, restore
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.terminal import Terminal
+    from fintts_store.layout import CommitName
     from fintts_store.manifest import Manifest
     from fintts_store.store import Store
 
     Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
     """Given the bytes to come, is told of each that has come"""
+
+
+LOOKS = 3
+"""at a run that rotates checkpoints away faster than they are fetched"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,35 +109,84 @@ def newest_of_each_step(manifests: Sequence[Manifest]) -> list[Manifest]:
     return [by_step[step] for step in sorted(by_step)]
 
 
-def choose(
-    manifests: Sequence[Manifest], *, best: bool, last: bool, step: int | None
-) -> list[Manifest]:
-    """Those that were asked for; all of them when nothing particular was.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which checkpoints of a run are asked for; all of them when nothing particular is."""
 
-    Raises:
-        UsageProblem: there is none like that.
-    """
-    if step is not None:
-        chosen = [manifest for manifest in manifests if manifest.step == step]
-        steps = ", ".join(str(manifest.step) for manifest in manifests)
-        return _one(chosen, f"there is no checkpoint of step {step}", f"there are {steps}")
-    if best:
-        found = best_of(manifests)
-        return _one(
-            [found] if found else [],
-            "no checkpoint has a monitored value yet, so none is the best",
-            "--last takes the newest one",
-        )
-    if last:
-        newest = newest_of(manifests)
-        return [newest] if newest else []
-    return list(manifests)
+    best: bool = False
+    last: bool = False
+    step: int | None = None
+
+    @property
+    def is_all(self) -> bool:
+        return not (self.best or self.last) and self.step is None
+
+    def of(self, manifests: Sequence[Manifest]) -> list[Manifest]:
+        """Those of a run's checkpoints.
+
+        Raises:
+            UsageProblem: there is none like that.
+        """
+        if self.step is not None:
+            chosen = [manifest for manifest in manifests if manifest.step == self.step]
+            steps = ", ".join(str(manifest.step) for manifest in manifests)
+            return _one(chosen, f"there is no checkpoint of step {self.step}", f"there are {steps}")
+        if self.best:
+            found = best_of(manifests)
+            return _one(
+                [found] if found else [],
+                "no checkpoint has a monitored value yet, so none is the best",
+                "--last takes the newest one",
+            )
+        if self.last:
+            newest = newest_of(manifests)
+            return [newest] if newest else []
+        return list(manifests)
 
 
 def _one(chosen: list[Manifest], sentence: str, hint: str) -> list[Manifest]:
     if not chosen:
         raise UsageProblem(sentence, hint)
     return chosen
+
+
+def bring(
+    store: Store,
+    run: str,
+    choice: Choice,
+    target: Path,
+    card: Callable[[Manifest], str] | None,
+    terminal: Terminal,
+) -> tuple[list[Pulled], Damaged]:
+    """Pulls what was chosen of a run, and once more what came in place of what the run, still at
+    work, has rotated away meanwhile; and those whose manifests cannot be read.
+
+    Raises:
+        UsageProblem: there is none like that, or a folder of that name holds something else.
+        CheckFailed: there is none yet.
+        StoreError: the store cannot be read.
+    """
+    here: dict[CommitName, Pulled] = {}
+    looks = 0
+    while True:
+        looks += 1
+        manifests, damaged = find_checkpoints(store, run, terminal, choice.step)
+        missing = [one for one in choice.of(manifests) if not _has_come(here.get(one.name))]
+        pulled = pull(store, missing, manifests, target, card, terminal.say, terminal.transfer)
+        here |= {one.manifest.name: one for one in pulled}
+        if looks == LOOKS or not any(isinstance(one.trouble, RotatedAway) for one in pulled):
+            break
+    best, newest = best_of(manifests), newest_of(manifests)
+    seen = [
+        replace(one, is_best=one.manifest == best, is_last=one.manifest == newest)
+        for one in here.values()
+    ]
+    came = [one for one in seen if not isinstance(one.trouble, RotatedAway)]
+    return sorted(came, key=lambda one: one.manifest.step) or seen[-1:], damaged
+
+
+def _has_come(pulled: Pulled | None) -> bool:
+    return pulled is not None and pulled.trouble is None
 
 
 def pull(
@@ -202,6 +256,8 @@ def _describe(path: Path, card: str) -> StoreError | None:
 def _sentence(
     manifest: Manifest, path: Path, *, was_there: bool, trouble: StoreError | None
 ) -> str:
+    if isinstance(trouble, RotatedAway):
+        return trouble.message
     if trouble is not None:
         return f"step {manifest.step}: {trouble.message}"
     megabytes = f"{manifest.size_bytes / 1e6:.1f} MB"

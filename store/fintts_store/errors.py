@@ -82,6 +82,10 @@ class KeyNotFound(StoreError):
     """Nothing lies under the key that was asked for."""
 
 
+class RotatedAway(KeyNotFound):
+    """A checkpoint that a run at work removed, as is its rule, while it was being read."""
+
+
 class KeyExists(StoreError):
     """The key that was to be created is there already, and was left as it is."""
 

@@ -18,6 +18,7 @@ from fintts_store.errors import (
     InvalidRecord,
     KeyNotFound,
     NewerRecord,
+    RotatedAway,
     StoreError,
     StoreFull,
     StoreUnreachable,
@@ -49,10 +50,27 @@ def restore(
     Raises:
         CheckpointCorrupt: the bytes are not those of the manifest, at the second attempt too;
             `target` is as it was.
+        RotatedAway: it is a checkpoint no more.
         StoreError: the store cannot be read, at the second attempt too, or the disk cannot be
             written.
     """
     partial = target.with_name(partial_name(manifest.name))
+    try:
+        _restore(store, manifest, target, partial, on_bytes)
+    except (KeyNotFound, StoreFull) as error:  # it is needed no more, or its space is
+        discard(partial)
+        if isinstance(error, KeyNotFound):
+            _refuse_if_rotated_away(store, manifest)
+        raise
+
+
+def _restore(
+    store: Store,
+    manifest: Manifest,
+    target: Path,
+    partial: Path,
+    on_bytes: Callable[[int], None],
+) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with resumable_directory(target, partial) as folder:
@@ -64,11 +82,23 @@ def restore(
             if attempt == _ATTEMPTS:
                 discard(partial)
                 raise
-        except (KeyNotFound, StoreFull):  # it is needed no more, or its space is
-            discard(partial)
-            raise
         else:
             return
+
+
+def _refuse_if_rotated_away(store: Store, manifest: Manifest) -> None:
+    if not _is_committed(store, manifest):
+        raise RotatedAway(
+            f"step {manifest.step} was rotated away while it was fetched",
+            "the same command once more takes what is there then; the best one stays",
+        )
+
+
+def _is_committed(store: Store, manifest: Manifest) -> bool:
+    try:
+        return read_manifest(store, manifest.run, manifest.name) is not None
+    except KeyNotFound:
+        return False
 
 
 def partial_name(name: CommitName) -> str:

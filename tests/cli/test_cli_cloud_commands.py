@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli_project import write_project
+from fintts_cli import pulling
 from fintts_cli.app import build
 from fintts_store import layout
 from fintts_store.claims import take_claim
 from fintts_store.commit import CheckpointFacts, Committer
 from fintts_store.directory import DirectoryStore
+from fintts_store.manifest import Manifest
 from fintts_store.records import Phase, StopReason
+from fintts_store.removal import remove_checkpoint
+from fintts_store.restore import restore
 from fintts_store.runs import (
     create_run,
     read_result,
@@ -24,6 +30,7 @@ from fintts_store.runs import (
     write_result_once,
     write_status,
 )
+from fintts_store.store import Store
 from run_samples import DIGEST, record, result, status
 from tiny_run import TINY
 
@@ -39,6 +46,24 @@ def project(own_folder: Path) -> Path:
     return write_project(own_folder)
 
 
+def commit(
+    store: DirectoryStore, project: Path, claim: int, step: int, value: float | None
+) -> None:
+    folder = project / f"saved-{step}"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(bytes([step % 251]) * step)
+    (folder / "adapter_config.json").write_text("{}")
+    facts = CheckpointFacts(
+        step=step,
+        config_digest="c",
+        base_model_digest=DIGEST,
+        monitor="val/loss",
+        mode="min",
+        value=value,
+    )
+    Committer(store, "newest", claim, keep_last=5, keep_best=True).commit(folder, facts)
+
+
 @pytest.fixture
 def store(project: Path) -> DirectoryStore:
     """A run that stopped early, with three checkpoints, and an older one without a heartbeat."""
@@ -47,23 +72,9 @@ def store(project: Path) -> DirectoryStore:
     create_run(store, record(run="newest", created_at=NOW - timedelta(hours=1)))
     write_status(store, status(run="newest", phase=Phase.DONE))
     write_result_once(store, result(run="newest", ended_at=NOW))
-    committer = Committer(
-        store, "newest", take_claim(store, "newest", "test"), keep_last=5, keep_best=True
-    )
+    claim = take_claim(store, "newest", "test")
     for step, value in ((100, 5.0), (200, 4.0), (300, None)):
-        folder = project / f"saved-{step}"
-        folder.mkdir()
-        (folder / "adapter_model.safetensors").write_bytes(bytes([step % 251]) * step)
-        (folder / "adapter_config.json").write_text("{}")
-        facts = CheckpointFacts(
-            step=step,
-            config_digest="c",
-            base_model_digest=DIGEST,
-            monitor="val/loss",
-            mode="min",
-            value=value,
-        )
-        committer.commit(folder, facts)
+        commit(store, project, claim, step, value)
     return store
 
 
@@ -291,6 +302,70 @@ def test_a_damaged_checkpoint_is_named_and_hides_no_other(
     assert flags == {100: True, 200: False, 300: True}
     assert (project / "home" / "checkpoint-300").is_dir()
     assert not (project / "home" / "checkpoint-200").exists()
+
+
+def rotate_away(
+    store: DirectoryStore, project: Path, monkeypatch: pytest.MonkeyPatch, first: set[int]
+) -> None:
+    """A run at work: just before one of these steps is restored it is removed, for a new one."""
+    steps = itertools.count(400, 100)
+
+    def restore_too_late(runs: Store, manifest: Manifest, *more: Any) -> None:
+        if manifest.step in first:
+            commit(store, project, 1, next(steps), None)
+            remove_checkpoint(store, manifest)
+        restore(runs, manifest, *more)
+
+    monkeypatch.setattr(pulling, "restore", restore_too_late)
+
+
+def test_what_came_in_place_of_a_rotated_checkpoint_is_pulled(
+    store: DirectoryStore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate_away(store, project, monkeypatch, {100})
+    pulled = cloud("pull-checkpoints", "--to", "home", "--json")
+    assert steps(pulled) == [200, 300, 400]
+    lasts = [c["step"] for c in json.loads(pulled.stdout)["checkpoints"] if c["last"]]
+    assert lasts == [400]
+    assert "step 100 was rotated away while it was fetched" in pulled.stderr
+    assert pulled.stderr.count("step 200: home/checkpoint-200") == 1
+    folders = sorted(path.name for path in (project / "home").iterdir())
+    assert folders == ["checkpoint-200", "checkpoint-300", "checkpoint-400"]
+
+
+def test_a_run_that_rotates_faster_than_anybody_can_fetch_is_not_followed_for_ever(
+    store: DirectoryStore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate_away(store, project, monkeypatch, {300, 400, 500})
+    pulled = cloud("pull-checkpoints", "--last", "--to", "home", "--json")
+    assert pulled.exit_code == 5
+    assert "step 500 was rotated away" in pulled.stderr
+    assert "the best one stays" in pulled.stderr
+    [last] = json.loads(pulled.stdout)["checkpoints"]
+    assert (last["step"], last["verified"]) == (500, False)
+    assert list((project / "home").iterdir()) == []
+
+
+def test_a_step_that_was_rotated_away_is_there_no_more(
+    store: DirectoryStore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate_away(store, project, monkeypatch, {100})
+    refused = cloud("pull-checkpoints", "--step", "100", "--to", "home")
+    assert refused.exit_code == 2
+    assert "there is no checkpoint of step 100" in refused.stderr
+
+
+def test_a_file_that_is_missing_is_no_rotation(store: DirectoryStore) -> None:
+    [missing] = [
+        entry.key
+        for entry in store.list(layout.checkpoints_prefix("newest"))
+        if "-000000100-" in entry.key and entry.key.endswith(".safetensors")
+    ]
+    store.delete(missing)
+    pulled = cloud("pull-checkpoints", "--to", "home")
+    assert pulled.exit_code == 5
+    assert f"has no {missing}" in pulled.stderr
+    assert "rotated" not in pulled.stderr
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def pull_checkpoints(
     """
     from fintts_cli import wiring
     from fintts_cli.errors import UsageProblem
-    from fintts_cli.pulling import choose, find_checkpoints, pull
+    from fintts_cli.pulling import Choice, bring
     from fintts_cli.terminal import Terminal
 
     if best + last + (step is not None) > 1:
@@ -51,11 +51,9 @@ def pull_checkpoints(
     terminal = Terminal(json=json, quiet=quiet)
     runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = wiring.pick_run(runs, run)
-    manifests, damaged = find_checkpoints(runs, run, terminal, step)
     target = to or Path("checkpoints") / run
-    chosen = choose(manifests, best=best, last=last, step=step)
-    card = _card(runs, run)
-    pulled = pull(runs, chosen, manifests, target, card, terminal.say, terminal.transfer)
+    choice = Choice(best=best, last=last, step=step)
+    pulled, damaged = bring(runs, run, choice, target, _card(runs, run), terminal)
     if json:
         checkpoints = [one.to_json() for one in pulled]
         terminal.document({"run": run, "to": str(target), "checkpoints": checkpoints})
@@ -64,7 +62,7 @@ def pull_checkpoints(
             if one.trouble is None:
                 terminal.data(str(one.path))
     _conclude(pulled, terminal.say)
-    if len(chosen) == len(manifests):  # all were asked for, and not all are here
+    if choice.is_all:  # and not all are here
         damaged.refuse()
 
 

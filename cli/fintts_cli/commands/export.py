@@ -45,7 +45,7 @@ def export(
     from fintts_cli import wiring
     from fintts_cli.errors import UsageProblem
     from fintts_cli.exporting import Export
-    from fintts_cli.pulling import choose, find_checkpoints
+    from fintts_cli.pulling import Choice, find_checkpoints
     from fintts_cli.terminal import Terminal
     from fintts_cli.trainer_process import require_trainer
     from fintts_store.runs import read_run
@@ -59,7 +59,7 @@ def export(
     run = wiring.pick_run(runs, run)
     manifests, _ = find_checkpoints(runs, run, terminal, step)
     is_best = not last and step is None
-    (manifest,) = choose(manifests, best=is_best, last=last, step=step)
+    (manifest,) = Choice(best=is_best, last=last, step=step).of(manifests)
     one = Export(runs, read_run(runs, run), manifest, format, base, terminal.say, terminal.transfer)
     exported = one.to(to or Path("exports") / f"{run}-{manifest.step}-{format}")
     _show(terminal, exported)
