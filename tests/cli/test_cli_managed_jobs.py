@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +12,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from fake_sky import Cluster, FakeSky, Job
+from fake_sky import Cluster, FakeSky, Job, Request
 from fintts_cli import wiring
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase, sky_job
 from fintts_cli.infra.sky import SkyInfra
+from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_job import live_jobs
+from fintts_cli.infra.sky_record import read_record, write_record
 from fintts_store.directory import DirectoryStore
 from fintts_store.runs import create_run, write_result_once, write_status
 from run_samples import record, result, status
@@ -213,15 +217,76 @@ def test_an_interrupted_launch_leaves_no_job(laptop: Laptop, end: BaseException)
     assert laptop.phase() == InstancePhase.GONE
 
 
-def test_a_killed_terminal_hides_no_job(laptop: Laptop) -> None:
+def unseen(laptop: Laptop, asked_by: Asker | None) -> Job:
+    """A job that its terminal asked for, and SkyPilot does not list."""
     job = laptop.launch()
-    record = laptop.folder / "state" / "sky" / "mine" / "instance.json"
-    record.write_text(record.read_text().replace('"was_seen":true', '"was_seen":false'))
+    folder = laptop.folder / "state" / "sky" / "mine"
+    written = read_record(folder)
+    assert written is not None
+    assert written.asked_by == Asker.of(os.getpid())
+    changes = {"was_seen": False, "asked_by": asked_by}
+    write_record(folder, written.model_copy(update=changes))
     laptop.sky.managed_jobs.clear()
-    assert laptop.phase() == InstancePhase.PROVISIONING, "SkyPilot may still be at it"
+    return job
+
+
+@pytest.fixture
+def gone() -> Asker:
+    """A process that has ended."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        asker = Asker.of(process.pid)
+        assert asker.lives()
+        process.kill()
+    return asker
+
+
+def test_a_terminal_that_still_asks_hides_no_job(laptop: Laptop) -> None:
+    job = unseen(laptop, Asker.of(os.getpid()))
+    assert laptop.phase() == InstancePhase.PROVISIONING, "SkyPilot may hear of it any moment"
     laptop.sky.managed_jobs.append(job)
     job.become("RUNNING")
     assert laptop.phase() == InstancePhase.RUNNING
+
+
+def test_a_killed_terminal_hides_no_job(laptop: Laptop, gone: Asker) -> None:
+    job = unseen(laptop, gone)
+    speaks_of_it = f'{{"name": "{job.job_name}"}}'
+    laptop.sky.requests = [Request("1", "sky.jobs.launch", None, speaks_of_it)]
+    assert laptop.phase() == InstancePhase.PROVISIONING, "SkyPilot is still at it"
+    laptop.sky.requests = []
+    laptop.sky.managed_jobs.append(job)
+    job.become("RUNNING")
+    assert laptop.phase() == InstancePhase.RUNNING
+
+
+def test_what_nobody_asks_for_any_more_does_not_come(laptop: Laptop, gone: Asker) -> None:
+    unseen(laptop, gone)
+    laptop.sky.requests = [
+        Request("1", "sky.jobs.launch", None, '{"name": "fintts-another-1"}'),
+        Request("2", "sky.jobs.queue", None, '{"name": "fintts-mine-1"}'),
+    ]
+    assert laptop.phase() == InstancePhase.GONE
+
+
+def test_who_asked_is_not_known_of_a_record_of_old(laptop: Laptop) -> None:
+    unseen(laptop, None)
+    assert laptop.phase() == InstancePhase.PROVISIONING
+
+
+def test_a_process_is_told_from_another_one_of_its_number(gone: Asker) -> None:
+    assert not gone.lives()
+    here = Asker.of(os.getpid())
+    assert here.lives()
+    assert not here.model_copy(update={"started_at": here.started_at - 60}).lives()
+
+
+def test_a_process_that_nobody_took_note_of_has_ended_all_the_same() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    asker = Asker.of(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not asker.lives()
+    process.wait()
 
 
 def test_a_run_has_one_job_at_a_time_and_another_one_later(laptop: Laptop) -> None:

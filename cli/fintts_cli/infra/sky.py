@@ -5,6 +5,7 @@ What is said here of an instance is what SkyPilot's server has from the clouds.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -16,6 +17,7 @@ import yaml
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import NO_SECRETS, Census, InstancePhase, InstanceState, Sighting
+from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_census import remove_sighting, take_census
 from fintts_cli.infra.sky_cluster import Cluster
 from fintts_cli.infra.sky_job import ManagedJob
@@ -32,6 +34,7 @@ from fintts_cli.infra.sky_refusals import refusal
 from fintts_cli.infra.sky_session import (
     ANSI,
     in_a_sentence,
+    pending_launches,
     refuse_unknown_cloud,
     require_offer,
     sky_session,
@@ -50,8 +53,8 @@ if TYPE_CHECKING:
 
 TASK_FILE, LOG_FILE, WORKDIR = "task.yaml", "sky.log", "workdir"
 APPEARS_WITHIN = timedelta(minutes=10)
-"""SkyPilot knows a cluster some seconds after it was asked for one; a terminal that was killed in
-between must not make anybody believe that there is none."""
+"""SkyPilot knows a cluster some seconds after it was asked for one; so long it is believed of
+whoever is asking that it may yet come."""
 FRESH_SECONDS = 10.0
 """Asking SkyPilot and the cloud takes seconds: within this time an answer is still good."""
 OF_JOB = re.compile(r"^\([^()]+, pid=\d+\) ", re.MULTILINE)
@@ -111,7 +114,13 @@ class SkyInfra:
             )
         now = datetime.now(UTC)
         job = job_of(run, now) if _is_spot(task_yaml) else None
-        record = SkyRecord(run=run, cluster=job or cluster_of(run), job=job, requested_at=now)
+        record = SkyRecord(
+            run=run,
+            cluster=job or cluster_of(run),
+            job=job,
+            requested_at=now,
+            asked_by=Asker.of(os.getpid()),
+        )
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
         write_record(self._folder(run), record)
         said_before = _said(self._log(run))
@@ -154,6 +163,7 @@ class SkyInfra:
             return as_state(record, InstancePhase.GONE)
         with self._sky(record.run) as sky:
             try:
+                may_come = _may_come(sky, record)  # first: what comes meanwhile is seen then
                 found = rental_of(record).look(sky, record)
             except Exception as error:
                 raise CloudError(
@@ -162,7 +172,7 @@ class SkyInfra:
                     f"all it said is in {self._log(record.run)}; the instance ends by itself",
                 ) from error
         if found is None:
-            if not record.was_seen and datetime.now(UTC) - record.requested_at < APPEARS_WITHIN:
+            if may_come:
                 return as_state(record, InstancePhase.PROVISIONING)
             return as_state(self._gone(record, None), InstancePhase.GONE)
         seen, phase = found
@@ -245,6 +255,17 @@ class SkyInfra:
 
     def _log(self, run: str) -> Path:
         return self._folder(run) / LOG_FILE
+
+
+def _may_come(sky: Any, record: SkyRecord) -> bool:
+    """Whether there may be an instance later, though SkyPilot knows of none: because somebody is
+    just asking for it, or its server has not yet done what it was asked for."""
+    if record.was_seen or datetime.now(UTC) - record.requested_at > APPEARS_WITHIN:
+        return False
+    if record.asked_by is None or record.asked_by.lives():
+        return True
+    cluster = record.cluster if record.job is None else None
+    return bool(pending_launches(sky, cluster, of=record.job or ""))
 
 
 def _said(log: Path) -> str:

@@ -17,6 +17,7 @@ from textwrap import shorten
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from fintts_cli.infra.sky_import import import_sky
 from fintts_cli.offers import CatalogMissing, PriceList
 from fintts_cost.gpu_names import family
 from fintts_cost.prices import PriceRow, amount
@@ -126,6 +127,7 @@ def _items(listing: Listing) -> list[tuple[str, str]]:
 
 def _enabled() -> list[str]:
     """As `sky check` left them, in `--infra`'s words; nothing is looked up in the clouds."""
+    import_sky()
     from sky import global_user_state, skypilot_config
     from sky.clouds.cloud import CloudCapability
 
@@ -137,10 +139,8 @@ def _enabled() -> list[str]:
 
 def _listing(accelerator: str, clouds: Sequence[str]) -> Listing:
     """Each cloud for itself, so that one that cannot be reached does not hide the others."""
-    import sky
-
     list_accelerators = cast(
-        "Callable[..., Mapping[str, Sequence[InstanceType]]]", sky.list_accelerators
+        "Callable[..., Mapping[str, Sequence[InstanceType]]]", import_sky().list_accelerators
     )
     listing = Listing({}, {})
     for cloud in clouds:

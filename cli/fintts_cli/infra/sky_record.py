@@ -7,6 +7,7 @@ from string import hexdigits
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
+from fintts_cli.infra.sky_asker import Asker
 from fintts_store.durable import write_file
 from fintts_store.layout import check_run_name, is_run_name
 from fintts_store.records import Record
@@ -28,6 +29,7 @@ class SkyRecord(Record):
     job: str | None = None
     """the managed job's name, which no other ever had; None of a cluster that is its own"""
     requested_at: datetime
+    asked_by: Asker | None = None
     was_seen: bool = False
     """whether SkyPilot has ever listed it"""
     created_at: datetime | None = None

@@ -9,13 +9,12 @@ import difflib
 import os
 import re
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
+from fintts_cli.infra.sky_import import import_sky
 from fintts_store.durable import make_directories
-from fintts_trainer.quick_imports import quick_imports
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -43,14 +42,7 @@ def sky_session(log: Path) -> Generator[Any]:
     os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
     make_directories(log.parent)
     with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        yield _import_sky()
-
-
-@cache  # or each look of a `watch` would keep what garbage there is for good
-def _import_sky() -> Any:
-    with quick_imports():
-        import sky
-    return sky
+        yield import_sky()
 
 
 @contextmanager
@@ -102,25 +94,24 @@ def require_offer(sky: Any, task: Any) -> None:
     sky.get(sky.optimize(plan))
 
 
-def pending_launches(sky: Any, cluster: str | None = None) -> list[Any]:
-    """The requests for an instance that SkyPilot's server has accepted and not finished; for that
-    cluster, or all."""
+def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> list[Any]:
+    """The requests for an instance that SkyPilot's server has accepted and not finished.
+
+    Args:
+        cluster: for which the instance is asked; None of any, and for a managed job.
+        of: what the request speaks of, such as the job's name.
+    """
     pending: list[Any] = sky.api_status(cluster_name=cluster)
-    return [request for request in pending if LAUNCH.search(request.name)]
+    return [one for one in pending if LAUNCH.search(one.name) and of in one.request_body]
 
 
 def take_back(sky: Any, cluster: str | None = None, *, of: str = "") -> None:
-    """Takes back launches that are still pending.
+    """Takes back launches that are still pending; which ones, `pending_launches` tells.
 
     A terminal that was killed leaves its request behind: what it asks for may come into being
     after somebody has looked, and found nothing.
-
-    Args:
-        cluster: for which the instance is asked; None for a managed job.
-        of: what the request speaks of, such as the job's name.
     """
-    pending = pending_launches(sky, cluster)
-    ours = [request.request_id for request in pending if of in request.request_body]
+    ours = [request.request_id for request in pending_launches(sky, cluster, of=of)]
     if ours:
         sky.get(sky.api_cancel(ours))
 
