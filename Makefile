@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A process for each core; each has an object store of its own, so not too many.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: install servers demo test check unit chaos test-cloud test-launch clean-cloud bench prices clean
+.PHONY: install servers demo test check unit chaos test-cloud clean-cloud bench prices clean
 
 install: .venv/installed
 
@@ -19,7 +19,7 @@ install: .venv/installed
 demo: install
 	examples/kalevala/demo.sh
 
-test: check unit test-launch
+test: check unit test-cloud
 
 check: install
 	$(BIN)/ruff format --check .
@@ -42,22 +42,16 @@ chaos: install servers
 
 # Real SkyPilot against an AWS emulated on this machine: needs root and Debian.
 # ONLY: as pytest's -k has it. KILLS: of how many launches. ENCLOSURES: how many clouds work side by
-# side, with a test each; a launch alone is a hundred starts of Python.
+# side, with the tests of a file each; a launch alone is a hundred starts of Python.
 CLOUD := $(BIN)/python tests/emulated_aws
-KILLS ?= 10
-ENCLOSURES ?= 1
+KILLS ?= 3
+ENCLOSURES ?= 2
 IN_ENCLOSURES := --tx '$(ENCLOSURES)*popen//python=$(CLOUD) run $(BIN)/python' \
-	--dist load --maxschedchunk 1
+	--dist loadfile --no-loadscope-reorder
 test-cloud: install .emulated-aws/tools
 	$(CLOUD) build
-	LAUNCH_KILLS=$(KILLS) $(BIN)/pytest tests/emulated_aws -m cloud -v $(IN_ENCLOSURES) \
+	LAUNCH_KILLS=$(KILLS) $(BIN)/pytest tests/emulated_aws -m cloud -v --durations=0 --durations-min=5 $(IN_ENCLOSURES) \
 		$(if $(ONLY),-k '$(ONLY)')
-
-# Of these what everybody's change has to pass: the rig itself, a launch to its end, and what is
-# refused.
-EVERYBODYS := enclosure or test_instance or nobody_watching or cannot_be_rented
-test-launch:
-	$(MAKE) test-cloud ENCLOSURES=2 ONLY='$(EVERYBODYS)'
 
 # What SkyPilot's client calls, and what the rig itself does.
 .emulated-aws/tools: tests/emulated_aws/install_tools.sh

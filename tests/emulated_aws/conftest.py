@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +23,16 @@ def emulated_aws(request: pytest.FixtureRequest, worker_id: str) -> Iterator[Emu
     """One AWS and one laptop for all tests of an enclosure; nothing of them is left behind, but
     for logs of a session with failures."""
     with EmulatedAws() as cloud:
+        _find_clouds(cloud)
         yield cloud
         if request.session.testsfailed:
             cloud.keep_logs(LOGS / worker_id)
+
+
+def _find_clouds(cloud: EmulatedAws) -> None:
+    """What a user does once: from then on prices are those of SkyPilot's catalog."""
+    sky = str(Path(sys.executable).parent / "sky")
+    subprocess.run([sky, "check", "aws"], env=cloud.environment, check=True)
 
 
 @pytest.fixture
@@ -34,8 +44,11 @@ def timeline(request: pytest.FixtureRequest) -> Iterator[Timeline]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that in the end no enclosure waits for another one's."""
-    items.sort(key=_longest_seconds, reverse=True)
+    """The longest files first, so that in the end no enclosure waits for another one's."""
+    longest = {item.path: 0.0 for item in items}
+    for item in items:
+        longest[item.path] = max(longest[item.path], _longest_seconds(item))
+    items.sort(key=lambda item: longest[item.path], reverse=True)
 
 
 def _longest_seconds(item: pytest.Item) -> float:

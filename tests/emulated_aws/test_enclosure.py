@@ -14,12 +14,19 @@ from pathlib import Path
 
 import pytest
 
+from rig.cloud import EmulatedAws
 from rig.traces import traces
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture(autouse=True)
+def quiet(emulated_aws: EmulatedAws) -> None:
+    """Nothing of this enclosure comes and goes meanwhile."""
+    emulated_aws.shut_laptop()
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])

@@ -13,7 +13,7 @@ from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 from waiting import wait_until
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1100)]
 
 UNTIL_THE_BUDGET_ENDS = {"FINTTS_EARLY_STOPPING__PATIENCE": "1000"}
 TRAINER = "pgrep -f '^[^ ]*python[^ ]* -m fintts_trainer run'"
@@ -27,16 +27,14 @@ FILL = "cat /dev/zero > ~/filler 2> /dev/null || true"
 
 def launch(laptop: Laptop, run: str, *options: str, **variables: str) -> str:
     """Returns the instance's id once a checkpoint has been committed."""
-    words = ("cloud", "launch", "--name", run, "--yes", "--detach", *options)
-    launched = laptop.fintts(*words, **variables)
-    assert launched.returncode == 0, launched.stderr
-    wait_until(lambda: laptop.commits(run) > 0)
-    [instance] = [one for one in laptop.cloud.instances() if one.tags.get("fintts-run") == run]
+    laptop.launch(run, *options, **variables)
+    laptop.await_commit(run)
+    [instance] = laptop.instances(run)
     return instance.id
 
 
 def seen(laptop: Laptop, run: str) -> Any:
-    [view] = [one for one in laptop.document("cloud", "ps") if one["run"] == run]
+    view = laptop.view(run)
     assert view["instance_is_live"] is False
     return view
 
@@ -84,32 +82,3 @@ def test_every_fault_ends_without_an_instance_and_with_the_truth(
     for run in ("hung", "crashed", "full"):
         assert_saved(laptop, run)
     assert_saved(other, "refused")
-
-
-def test_where_one_region_has_no_capacity_another_one_is_taken(
-    emulated_aws: EmulatedAws, tmp_path: Path
-) -> None:
-    laptop = Laptop(emulated_aws, tmp_path / "project", "sold-out")
-    known = emulated_aws.instances()
-    with emulated_aws.sold_out("us-east-1"):
-        with emulated_aws.sold_out("us-west-2"):
-            done = laptop.fintts("cloud", "launch", "--name", "nowhere", "--yes")
-            assert done.returncode == 4, done.stderr
-            assert "no capacity in aws/us-east-1, aws/us-west-2\n" in done.stderr, done.stderr
-            assert "Traceback" not in done.stderr
-            assert emulated_aws.instances() == known
-            assert laptop.document("cloud", "ps") == []
-        with emulated_aws.without_quota("us-west-2"):
-            done = laptop.fintts("cloud", "launch", "--name", "nowhere", "--yes")
-            assert done.returncode == 4, done.stderr
-            no_quota = "no quota for this account in aws/us-west-2; no capacity in aws/us-east-1\n"
-            assert f"error: no instance was to be had: {no_quota}" in done.stderr, done.stderr
-            assert "hint: ask the cloud for quota" in done.stderr
-            assert emulated_aws.instances() == known
-        done = laptop.fintts("cloud", "launch", "--name", "nowhere", "--yes")
-        assert done.returncode == 0, done.stderr
-    [instance] = [one for one in emulated_aws.instances() if one not in known]
-    assert instance.region == "us-west-2"
-    assert billed(emulated_aws) == []
-    [view] = laptop.document("cloud", "ps")
-    assert view["stop_reason"] == "early_stopping", view

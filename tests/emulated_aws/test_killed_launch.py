@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from a_laptop import Laptop, billed
-from fintts_cli.infra.sky import APPEARS_WITHIN
 from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 from waiting import wait_until
 
 KILLS = int(os.environ.get("LAUNCH_KILLS", "10"))
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1200 + 120 * KILLS)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400 + 120 * KILLS)]
 
 LONGEST_SECONDS = 60.0
 """A launch took 35 to 55 s on this machine: the last moments come after its end."""
@@ -52,7 +51,7 @@ def reap(laptop: Laptop) -> list[dict[str, Any]]:
 
 
 def taken_for_live(laptop: Laptop) -> bool:
-    """Whether `ps` says so of any run: one that was asked for and never seen may still come."""
+    """Whether `ps` says so of any run."""
     return any(view["instance_is_live"] for view in laptop.document("cloud", "ps"))
 
 
@@ -60,7 +59,7 @@ def test_no_instance_is_lost_when_a_launch_is_killed(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
     laptop = Laptop(emulated_aws, tmp_path / "project", "killed")
-    laptop.find_clouds()
+    of_others = {one.id for one in emulated_aws.instances()}
     seed = random.randrange(10**6)
     for number, moment in enumerate(moments(random.Random(seed))):
         run = f"killed-{number}"
@@ -72,10 +71,8 @@ def test_no_instance_is_lost_when_a_launch_is_killed(
         what = "laptop" if with_laptop else "terminal"
         timeline.mark(f"{run}, {what} killed after {moment:.0f} s (seed {seed})")
         known = asked_for(laptop)
-        strangers = [
-            one for one in emulated_aws.instances() if one.tags.get("fintts-run") not in known
-        ]
-        assert not [one for one in strangers if "fintts-run" in one.tags], known
+        ours = [one for one in emulated_aws.instances() if one.id not in of_others]
+        assert [one for one in ours if one.tags.get("fintts-run") not in known] == [], known
 
     seen: set[str] = set()
 
@@ -91,6 +88,6 @@ def test_no_instance_is_lost_when_a_launch_is_killed(
     wait_until(nothing_is_left)
     timeline.mark("nothing bills")
     assert reap(laptop) == []
-    wait_until(lambda: not taken_for_live(laptop), APPEARS_WITHIN.total_seconds())
+    wait_until(lambda: not taken_for_live(laptop))
     timeline.mark("nothing is taken for live")
     assert not billed(emulated_aws)

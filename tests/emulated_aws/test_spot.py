@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from a_laptop import Laptop, billed
+from a_laptop import EITHER_GPU, Laptop, billed
 from fintts_store import layout
 from fintts_store.records import Phase, Status
+from rig.catalog import A100_TYPE, H100_TYPE, ZONES
 from rig.cloud import EmulatedAws, InstanceFacts
 from rig.timeline import Timeline
 from waiting import wait_until
@@ -27,35 +29,12 @@ LONG = {
     "FINTTS_VALIDATION__EVERY": str(INTERVAL),
     "FINTTS_CHECKPOINTS__EVERY": str(INTERVAL),
 }
+RUN = "spot"
 REPLACED_WITHIN_SECONDS = 60.0
 """Left alone, SkyPilot had another instance a minute after it was started again."""
 AWARE_WITHIN_SECONDS = 60.0
 """SkyPilot hears of an instance, and of its loss, some seconds later than it is billed."""
 SHORT = LONG | {"FINTTS_TRAINING__MAX_STEPS": str(2 * INTERVAL)}
-ENDLESS = LONG | {"FINTTS_TRAINING__MAX_STEPS": "100000"}
-
-
-def instances(cloud: EmulatedAws, run: str) -> list[InstanceFacts]:
-    """Of one run, by its label."""
-    return [one for one in cloud.instances() if one.tags.get("fintts-run") == run]
-
-
-def keys(cloud: EmulatedAws, bucket: str, prefix: str) -> list[str]:
-    listed = cloud.s3().list_objects_v2(Bucket=bucket, Prefix=f"speech/{prefix}")
-    return [item["Key"] for item in listed.get("Contents", [])]
-
-
-def launch(laptop: Laptop, run: str, **variables: str) -> None:
-    words = ("cloud", "launch", "--name", run, "--yes", "--detach")
-    launched = laptop.fintts(*words, **variables)
-    assert launched.returncode == 0, launched.stderr
-
-
-def status_of(cloud: EmulatedAws, bucket: str, run: str) -> Status:
-    """The trainer's last heartbeat."""
-    key = f"speech/{layout.status_key(run)}"
-    answer = cloud.s3().get_object(Bucket=bucket, Key=key)
-    return Status.load(answer["Body"].read(), key)
 
 
 def last_adapter(laptop: Laptop, run: str, to: str) -> bytes:
@@ -76,7 +55,7 @@ def undisturbed_adapter(cloud: EmulatedAws, folder: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Run:
-    """A run called `mine` whose instances are taken away, one after the other."""
+    """A run whose instances are taken away, one after the other."""
 
     cloud: EmulatedAws
     laptop: Laptop
@@ -85,27 +64,28 @@ class Run:
     @property
     def status(self) -> Status:
         """The trainer's last heartbeat."""
-        return status_of(self.cloud, self.laptop.bucket, "mine")
+        key = f"speech/{layout.status_key(RUN)}"
+        answer = self.cloud.s3().get_object(Bucket=self.laptop.bucket, Key=key)
+        return Status.load(answer["Body"].read(), key)
 
     @property
     def instance(self) -> InstanceFacts:
         """The one that it is on."""
-        [only] = [one for one in instances(self.cloud, "mine") if one.is_billed]
+        [only] = [one for one in self.laptop.instances(RUN) if one.is_billed]
         return only
 
     @property
     def logs(self) -> list[str]:
         """What the instances said to their end, of those that had time to leave it."""
-        bucket = self.laptop.bucket
         answers = [
-            self.cloud.s3().get_object(Bucket=bucket, Key=key)
-            for key in sorted(keys(self.cloud, bucket, layout.logs_prefix("mine")))
+            self.cloud.s3().get_object(Bucket=self.laptop.bucket, Key=key)
+            for key in sorted(self.laptop.keys(layout.logs_prefix(RUN)))
         ]
         return [answer["Body"].read().decode() for answer in answers]
 
     def await_claim(self, number: int) -> None:
-        prefix = layout.claims_prefix("mine")
-        wait_until(lambda: len(keys(self.cloud, self.laptop.bucket, prefix)) == number)
+        prefix = layout.claims_prefix(RUN)
+        wait_until(lambda: len(self.laptop.keys(prefix)) == number)
         self.timeline.mark(f"trainer {number}")
 
     def lose_an_instance(self) -> int:
@@ -114,7 +94,7 @@ class Run:
         self.cloud.preempt(self.instance.id)
         self.timeline.mark("taken away")
         reached = self.status.step
-        wait_until(lambda: self.laptop.document("cloud", "ps")[0]["phase"] == "provisioning")
+        wait_until(lambda: self.laptop.view(RUN)["phase"] == "provisioning")
         self.timeline.mark("said to be recovering")
         return reached
 
@@ -145,30 +125,36 @@ def test_a_run_outlives_its_instances_and_ends_as_if_nothing_had_been(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
     laptop = Laptop(emulated_aws, tmp_path / "project", "spot")
-    laptop.find_clouds()
+    laptop.configure(**EITHER_GPU)
     run = Run(emulated_aws, laptop, timeline)
-    timeline.mark("launch")
-    launch(laptop, "mine", **LONG)
-    timeline.mark("submitted")
-    wait_until(lambda: laptop.commits("mine") > 0)
-    timeline.mark("first checkpoint")
-    reached = run.lose_an_instance()
-    run.await_claim(2)
-    saved = run.lose_an_instance_as_announced()
-    run.await_claim(3)
-    followed = laptop.fintts("cloud", "logs", "mine")
-    wait_until(lambda: not billed(emulated_aws))
+    with ExitStack() as stack:
+        for region in ZONES:
+            stack.enter_context(emulated_aws.sold_out(region, A100_TYPE))
+        timeline.mark("launch")
+        said = laptop.launch(RUN, **LONG)
+        timeline.mark("submitted")
+        laptop.await_commit(RUN)
+        timeline.mark("first checkpoint")
+        reached = run.lose_an_instance()
+        run.await_claim(2)
+        saved = run.lose_an_instance_as_announced()
+        run.await_claim(3)
+        followed = laptop.fintts("cloud", "logs", RUN)
+        wait_until(lambda: not billed(emulated_aws))
     timeline.mark("terminated")
+
+    assert "A100-80GB:1: $1.40 an hour" in said
+    assert "H100:1: $3.10 an hour" in said
 
     assert 0 < reached - INTERVAL <= INTERVAL, "at most what comes between two checkpoints is lost"
     assert f"resumed at step {INTERVAL}\n" in run.logs[0]
     assert f"resumed at step {saved}\n" in followed.stdout, followed.stdout + followed.stderr
-    three = instances(emulated_aws, "mine")
-    assert [(one.spot, one.instance_type) for one in three] == [(True, "p5.4xlarge")] * 3
+    three = laptop.instances(RUN)
+    assert [(one.spot, one.instance_type) for one in three] == [(True, H100_TYPE)] * 3
     for number, one in enumerate(three, start=1):
         timeline.mark(f"instance {number}", one.launched_at.timestamp())
-    wait_until(lambda: not laptop.document("cloud", "ps")[0]["instance_is_live"])
-    report = laptop.document("cloud", "report", "mine")
+    wait_until(lambda: not laptop.view(RUN)["instance_is_live"])
+    report = laptop.document("cloud", "report", RUN)
     timeline.mark("run over", datetime.fromisoformat(report["ended_at"]).timestamp())
     assert (report["stop_reason"], report["step"]) == ("max_steps", STEPS)
     assert report["hourly_rate_usd"] == 3.10
@@ -177,50 +163,30 @@ def test_a_run_outlives_its_instances_and_ends_as_if_nothing_had_been(
     lived = sum(moments[end] - moments[f"instance {n}"] for n, end in enumerate(ends, start=1))
     assert report["billed_seconds"] == pytest.approx(lived, abs=2 * AWARE_WITHIN_SECONDS)
     undisturbed = undisturbed_adapter(emulated_aws, tmp_path / "here")
-    assert last_adapter(laptop, "mine", str(tmp_path / "pulled")) == undisturbed
+    assert last_adapter(laptop, RUN, str(tmp_path / "pulled")) == undisturbed
 
 
 def test_a_laptop_that_was_off_bills_nothing_once_runs_are_listed(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
     laptop = Laptop(emulated_aws, tmp_path / "project", "off")
-    laptop.find_clouds()
-    launch(laptop, "ended", **SHORT)
-    wait_until(lambda: laptop.commits("ended") > 0)
+    laptop.launch("ended", **SHORT)
+    laptop.await_commit("ended")
     emulated_aws.shut_laptop()
     timeline.mark("laptop off")
-    wait_until(lambda: bool(keys(emulated_aws, "off", layout.result_key("ended"))))
+    wait_until(lambda: bool(laptop.keys(layout.result_key("ended"))))
     timeline.mark("run over")
-    [only] = instances(emulated_aws, "ended")
+    [only] = laptop.instances("ended")
     emulated_aws.preempt(only.id)  # as it does itself, ten minutes later
     timeline.mark("laptop on, and ps")
     listed = laptop.fintts("cloud", "ps")
     timeline.mark("listed")
     assert "run ended has ended: its instance is removed" in listed.stderr, listed
     assert billed(emulated_aws) == []
-    known = instances(emulated_aws, "ended")
+    known = laptop.instances("ended")
     if len(known) > 1:  # on a busy machine SkyPilot was quicker
         timeline.mark("rented once more", known[1].launched_at.timestamp())
     wait_until(lambda: time.time() - timeline.moments["listed"] > REPLACED_WITHIN_SECONDS)
-    assert [one.id for one in instances(emulated_aws, "ended")] == [one.id for one in known]
-    (view,) = laptop.document("cloud", "ps")
+    assert [one.id for one in laptop.instances("ended")] == [one.id for one in known]
+    view = laptop.view("ended")
     assert (view["phase"], view["instance_is_live"]) == ("done", False)
-
-
-def test_down_takes_the_job_and_its_instance(
-    emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
-) -> None:
-    laptop = Laptop(emulated_aws, tmp_path / "project", "downed-spot")
-    laptop.find_clouds()
-    launch(laptop, "downed", **ENDLESS)
-    wait_until(lambda: laptop.commits("downed") > 0)
-    [only] = instances(emulated_aws, "downed")
-    timeline.mark("down")
-    down = laptop.fintts("cloud", "down", "downed")
-    timeline.mark("done")
-    assert down.returncode == 0, down.stderr
-    assert billed(emulated_aws) == []
-    assert laptop.fintts("cloud", "down", "downed").returncode == 0, "twice is once"
-    (view,) = laptop.document("cloud", "ps")
-    assert (view["stop_reason"], view["instance_is_live"]) == ("requested", False)
-    assert [one.id for one in instances(emulated_aws, "downed")] == [only.id]

@@ -36,13 +36,14 @@ class InstanceType:
     spot_hourly_usd: str
 
 
+H100_TYPE, A100_TYPE = "p5.4xlarge", "p4de.3xlarge"
 INSTANCE_TYPES = (
     InstanceType("m6i.2xlarge", None, 0, 8, 32, "0.384", "0.16"),
-    InstanceType("p5.4xlarge", "H100", 1, 16, 256, "6.88", "3.10"),
+    InstanceType(H100_TYPE, "H100", 1, 16, 256, "6.88", "3.10"),
     InstanceType("p5.48xlarge", "H100", 8, 192, 2048, "55.04", "22.60"),
     InstanceType("p4de.24xlarge", "A100-80GB", 8, 96, 1152, "27.45", "11.20"),
     # AWS sells them by eight only; one alone is what most runs ask for.
-    InstanceType("p4de.3xlarge", "A100-80GB", 1, 12, 144, "3.43", "1.40"),
+    InstanceType(A100_TYPE, "A100-80GB", 1, 12, 144, "3.43", "1.40"),
 )
 
 

@@ -14,7 +14,7 @@ SECRET_KEY = "only/inside/the/enclosure"
 CREDENTIALS = f"""\
 [default]
 aws_access_key_id = {ACCESS_KEY}
-aws_secret_access_key = {SECRET_KEY}
+aws_secret_access_key = {{secret_key}}
 region = {REGION}
 endpoint_url = {hypervisor.ENDPOINT_URL}
 """
@@ -31,9 +31,15 @@ def furnish(home: Path) -> None:
     """Writes what `aws configure` and SkyPilot's first start would leave in a HOME."""
     for folder in (".aws", "sky_logs"):
         (home / folder).mkdir(parents=True)
-    (home / ".aws" / "credentials").write_text(CREDENTIALS)
+    write_key(home, SECRET_KEY)
     catalog.write_catalogs(home)
     (home / ".sky" / "config.yaml").write_text(SKY_CONFIGURATION)
+
+
+def write_key(home: Path, secret_key: str) -> None:
+    """The account's key from now on; the emulated AWS takes any."""
+    text = CREDENTIALS.format(secret_key=secret_key)
+    (home / ".aws" / "credentials").write_text(text)
 
 
 def environment(home: Path, certificate: Path) -> dict[str, str]:

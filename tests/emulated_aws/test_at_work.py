@@ -1,0 +1,185 @@
+"""A run at work, looked at from all sides, until `down` takes it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from a_laptop import ENDLESS, Laptop, billed
+from rig import laptop as rig_laptop
+from rig.cloud import EmulatedAws
+from waiting import wait_until
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1000)]
+
+HF_TOKEN = "hf_plantedplantedplanted"
+SCAN_SECONDS = 300.0
+INSTALLED = ("skypilot-runtime", "sky-user-env", ".local", ".cache")
+"""folders of an instance that hold programs of the image"""
+OF_SKYPILOT_THERE = (
+    r"/tmp/sky_(app|setup)_\S+",
+    r"/home/ubuntu/\.sky/sky_app/sky_job_\d+",
+    r"/home/ubuntu/\.bash_history",
+)
+"""the scripts in which SkyPilot gives a job its secrets; they go with the instance"""
+OF_SKYPILOT_HERE = (r"\.sky/managed_jobs/\S+\.yaml", r"\.sky/spot_jobs\.db(-wal)?")
+"""A managed job's, for an instance that comes later."""
+LONGER_THAN_AUTODOWN_SECONDS = 150.0
+AT_WORK = ("training", "validating", "saving")
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A run that nothing but its deadline ends; whoever launched it has pressed Ctrl-C."""
+
+    laptop: Laptop
+    run: str
+    instance: str
+    secret: str
+    """the laptop's own key, which nobody else ever had"""
+    exit_code: int
+    said: str
+    since: float
+
+
+@pytest.fixture(scope="module", params=["on-demand", "spot"])
+def at_work(
+    request: pytest.FixtureRequest,
+    emulated_aws: EmulatedAws,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[AtWork]:
+    run = f"at-work-{request.param}"
+    secret = secrets.token_hex()
+    rig_laptop.write_key(emulated_aws.home, secret)
+    laptop = Laptop(emulated_aws, tmp_path_factory.mktemp(run) / "project", run, on_aws=True)
+    words = ("cloud", "launch", "--name", run, "--yes", f"--{request.param}")
+    launching = laptop.begin(*words, **ENDLESS, HF_TOKEN=HF_TOKEN)
+    laptop.await_commit(run)
+    launching.send_signal(signal.SIGINT)
+    _, said = launching.communicate()
+    [instance] = laptop.instances(run)
+    yield AtWork(laptop, run, instance.id, secret, launching.returncode, said, time.monotonic())
+    laptop.fintts("cloud", "down", run)
+
+
+def test_ctrl_c_leaves_it_alone_and_says_how_to_come_back(at_work: AtWork) -> None:
+    assert at_work.exit_code == 130, at_work.said
+    back = f"run {at_work.run} goes on; `fintts cloud watch {at_work.run}` shows it again"
+    assert back in at_work.said
+    assert billed(at_work.laptop.cloud) == [at_work.instance]
+
+
+def test_it_is_not_launched_twice(at_work: AtWork) -> None:
+    words = ("cloud", "launch", "--name", at_work.run, "--yes", "--detach")
+    second = at_work.laptop.fintts(*words, **ENDLESS)
+    assert second.returncode == 2, second.stderr
+    assert "is running already" in second.stderr
+
+
+def test_planted_secrets_are_nowhere_but_where_they_must_be(at_work: AtWork) -> None:
+    laptop, cloud, instance = at_work.laptop, at_work.laptop.cloud, at_work.instance
+    given = given_to(cloud, instance)
+    assert given["AWS_SECRET_ACCESS_KEY"] != at_work.secret
+    for secret in (at_work.secret, HF_TOKEN):
+        assert on_instance(cloud, instance, secret) == set()
+        assert in_store(cloud, laptop.bucket, secret) == set()
+        assert on_laptop(laptop.folder, secret) == set()
+        assert on_laptop(cloud.home, secret) <= {".aws/credentials"}
+    for secret in (given["AWS_SECRET_ACCESS_KEY"], given["AWS_SESSION_TOKEN"]):
+        assert outside(on_instance(cloud, instance, secret), OF_SKYPILOT_THERE) == []
+        assert in_store(cloud, laptop.bucket, secret) == set()
+        assert on_laptop(laptop.folder, secret) == set()
+        assert outside(on_laptop(cloud.home, secret), OF_SKYPILOT_HERE) == []
+
+
+def test_another_laptop_sees_it_and_cannot_end_it(at_work: AtWork, tmp_path: Path) -> None:
+    """It has the same store, and did not ask for the instance."""
+    laptop, run = at_work.laptop, at_work.run
+    other = {"FINTTS_STATE_DIR": str(tmp_path / "state")}
+    view = laptop.view(run, **other)
+    assert view["phase"] in AT_WORK, view
+    assert view["instance_is_live"] is None
+    to = str(tmp_path / "pulled")
+    pulled = laptop.document("cloud", "pull-checkpoints", run, "--to", to, **other)
+    assert all(one["verified"] for one in pulled["checkpoints"])
+    refused = laptop.fintts("cloud", "down", run, **other)
+    assert refused.returncode == 4, refused.stderr
+    assert "is not an instance of this machine, and its trainer is at work" in refused.stderr
+    assert billed(laptop.cloud) == [at_work.instance]
+
+
+def test_its_log_is_read_from_the_instance(at_work: AtWork) -> None:
+    read = at_work.laptop.fintts("cloud", "logs", at_work.run)
+    assert "utterances to train on" in read.stdout, read.stderr
+
+
+# A managed job's instance would wait for ten minutes before it tears itself down.
+@pytest.mark.parametrize("at_work", ["on-demand"], indirect=True)
+def test_it_outlives_the_idle_time(at_work: AtWork) -> None:
+    wait_until(lambda: time.monotonic() - at_work.since > LONGER_THAN_AUTODOWN_SECONDS)
+    assert billed(at_work.laptop.cloud) == [at_work.instance], "SkyPilot took it for idle"
+    view = at_work.laptop.view(at_work.run)
+    assert view["phase"] in AT_WORK, view
+    assert view["instance_is_live"] is True
+
+
+def test_down_takes_it_and_twice_is_once(at_work: AtWork) -> None:
+    laptop, run = at_work.laptop, at_work.run
+    down = laptop.fintts("cloud", "down", run)
+    assert down.returncode == 0, down.stderr
+    assert billed(laptop.cloud) == []
+    assert laptop.fintts("cloud", "down", run).returncode == 0
+    view = laptop.view(run)
+    assert (view["stop_reason"], view["instance_is_live"]) == ("requested", False)
+    assert [one.id for one in laptop.instances(run)] == [at_work.instance]
+
+
+def outside(found: set[str], allowed: tuple[str, ...]) -> list[str]:
+    """Those that are none of the places that are allowed."""
+    return sorted(path for path in found if not re.fullmatch("|".join(allowed), path))
+
+
+def on_laptop(folder: Path, secret: str) -> set[str]:
+    """Files below a folder that hold it, as paths relative to that."""
+    command = ["grep", "-rlaF", "--devices=skip", secret, str(folder)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return {str(Path(line).relative_to(folder)) for line in found.stdout.splitlines()}
+
+
+def on_instance(cloud: EmulatedAws, instance: str, secret: str) -> set[str]:
+    """Files there that hold it, and processes that have it among their arguments."""
+    # In pieces: the shell that looks would find it in its own command line.
+    look = (
+        f"secret={secret[:4]}''{secret[4:]};"
+        f" skipped='{' '.join(f'--exclude-dir={name}' for name in INSTALLED)}';"
+        ' grep -rlaF --devices=skip $skipped "$secret" /home /root /tmp /etc /var/log 2> /dev/null;'
+        ' for each in /proc/[0-9]*; do tr "\\0" " " < $each/cmdline 2> /dev/null'
+        ' | grep -qaF "$secret" && echo $each; done; true'
+    )
+    return set(cloud.run_in_instance(instance, look, "root", SCAN_SECONDS).splitlines())
+
+
+def in_store(cloud: EmulatedAws, bucket: str, secret: str) -> set[str]:
+    s3, found = cloud.s3(), set[str]()
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for item in page.get("Contents", []):
+            with suppress(s3.exceptions.NoSuchKey):  # which was rotated away meanwhile
+                body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+                found |= {item["Key"]} if secret.encode() in body else set()
+    return found
+
+
+def given_to(cloud: EmulatedAws, instance: str) -> dict[str, str]:
+    """What of AWS the trainer has in its environment."""
+    look = "cat $(grep -lza FINTTS_RUN= /proc/[0-9]*/environ) | tr '\\0' '\\n' | grep ^AWS_"
+    lines = cloud.run_in_instance(instance, look, "root").splitlines()
+    return {line.partition("=")[0]: line.partition("=")[2] for line in lines}
