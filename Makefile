@@ -49,6 +49,8 @@ ENCLOSURES ?= 2
 IN_ENCLOSURES := --tx '$(ENCLOSURES)*popen//python=$(CLOUD) run $(BIN)/python' \
 	--dist loadfile --no-loadscope-reorder
 test-cloud: install .emulated-aws/tools
+	@expr '$(ENCLOSURES)' : '[1-9]$$' '&' '$(KILLS)' : '[1-9][0-9]*$$' > /dev/null \
+		|| { echo 'ENCLOSURES is from 1 to 9, KILLS from 1 on' >&2; exit 2; }
 	$(CLOUD) build
 	LAUNCH_KILLS=$(KILLS) $(BIN)/pytest tests/emulated_aws -m cloud -v --durations=0 --durations-min=5 $(IN_ENCLOSURES) \
 		$(if $(ONLY),-k '$(ONLY)')

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import boto3
 from moto.server import ThreadedMotoServer
 
+from atomic_moto import make_puts_atomic
 from fintts_store.s3_address import S3Address
 
 BUCKET = "fintts-test"
@@ -18,6 +19,7 @@ KEY, SECRET = "testing", "only-on-loopback"
 @contextmanager
 def moto_server(address: str = "127.0.0.1") -> Iterator[str]:
     """AWS's S3 as moto emulates it; the URL of its endpoint."""
+    make_puts_atomic()
     server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     try:

@@ -86,7 +86,7 @@ class EmulatedAws:
         with log.open("wb") as file:
             self._hypervisor = subprocess.Popen(
                 [sys.executable, "-m", "rig.hypervisor", *map(str, arguments), *catalog.ZONES],
-                env=os.environ | {"PYTHONPATH": str(_SOURCES), "MOTO_AMIS_PATH": str(amis)},
+                env=os.environ | {"PYTHONPATH": _SOURCES, "MOTO_AMIS_PATH": str(amis)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -232,7 +232,8 @@ class EmulatedAws:
             time.sleep(0.1)
 
 
-_SOURCES = Path(__file__).parents[1]
+_TESTS = Path(__file__).parents[2]
+_SOURCES = os.pathsep.join(str(_TESTS / name) for name in ("emulated_aws", "support"))
 _AS_LAPTOP = boto3.Session(laptop.ACCESS_KEY, laptop.SECRET_KEY)
 
 

@@ -27,6 +27,7 @@ from moto.s3.exceptions import BucketAccessDeniedError
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
+from atomic_moto import make_puts_atomic
 from rig import network
 from rig.instance import Instance, Machine
 
@@ -48,6 +49,7 @@ def main() -> None:
         network.raise_bridge()
         stack.callback(network.remove_bridge)
         _tell_of_interruptions(Path(folder), regions)
+        make_puts_atomic()
         for address, port in (("0.0.0.0", PORT), (network.METADATA, 80)):
             server = ThreadedMotoServer(address, port, verbose=False)
             server.start()
