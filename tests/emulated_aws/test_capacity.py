@@ -39,7 +39,7 @@ def test_what_is_not_to_be_had_is_one_sentence(emulated_aws: EmulatedAws, laptop
 
     with emulated_aws.sold_out("us-east-1"):
         with emulated_aws.sold_out("us-west-2"):
-            assert_refused("no capacity in aws/us-east-1, aws/us-west-2", "")
+            assert_refused("no capacity in aws/us-east-1, aws/us-west-2", "try again later")
         with emulated_aws.without_quota("us-west-2"):
             why = "no quota for this account in aws/us-west-2; no capacity in aws/us-east-1"
             assert_refused(why, "ask the cloud for quota")
