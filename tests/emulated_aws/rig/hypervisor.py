@@ -27,7 +27,6 @@ from moto.s3.exceptions import BucketAccessDeniedError
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
-from atomic_moto import make_puts_atomic
 from rig import network
 from rig.instance import Instance, Machine
 
@@ -42,6 +41,9 @@ ENDPOINT_URL = f"http://{network.GATEWAY}:{PORT}"
 
 
 def main() -> None:
+    # Whoever starts this process has put tests/support on its path; who imports it need not.
+    from atomic_moto import make_puts_atomic
+
     folder, image, packages, disk_size = sys.argv[1:5]
     regions = sys.argv[5:]
     machine = Machine(Path(image), Path(packages), disk_size, ENDPOINT_URL)
