@@ -145,7 +145,6 @@ def test_a_run_outlives_its_instances_and_ends_as_if_nothing_had_been(
 
     assert "A100-80GB:1: $1.40 an hour" in said
     assert "H100:1: $3.10 an hour" in said
-
     assert 0 < reached - INTERVAL <= INTERVAL, "at most what comes between two checkpoints is lost"
     assert f"resumed at step {INTERVAL}\n" in run.logs[0]
     assert f"resumed at step {saved}\n" in followed.stdout, followed.stdout + followed.stderr

@@ -1,4 +1,7 @@
-"""Which process of this machine asks for an instance, and whether it still can."""
+"""Which process of this machine asks for an instance, and whether it still can.
+
+By psutil: `processes.py` reads /proc, and a laptop that launches may have none.
+"""
 
 from __future__ import annotations
 

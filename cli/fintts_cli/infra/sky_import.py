@@ -1,4 +1,4 @@
-"""The one door through which SkyPilot comes in: late, and without a tidy-up of what it makes."""
+"""How SkyPilot comes in, for whatever uses it: late, and without a tidy-up of what it makes."""
 
 from __future__ import annotations
 
