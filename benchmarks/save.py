@@ -36,10 +36,10 @@ import torch
 from accelerate import Accelerator
 
 from fintts_cost.forecast import EtaMeter
-from fintts_store.directory import DirectoryStore
-from fintts_store.durable import durable_directory
-from fintts_store.records import BaseModelRef, DatasetRef, PriceRef, RunRecord
-from fintts_store.runs import create_run
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.disk.durable import durable_directory
+from fintts_store.runs.records import BaseModelRef, DatasetRef, PriceRef, RunRecord
+from fintts_store.runs.runs import create_run
 from fintts_trainer.bench import BETAS, EPSILON, Bench, rule_of, schedule_of
 from fintts_trainer.config import RunConfig
 from fintts_trainer.desk import open_desk

@@ -44,11 +44,11 @@ import boto3
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.restore import restore
 from fintts_store.parallel import in_parallel
-from fintts_store.restore import restore
-from fintts_store.s3 import S3Store
+from fintts_store.runs.claims import take_claim
 from fintts_store.store import CHUNK_BYTES
 from radosgw import missing_programs, radosgw
 from s3_servers import BUCKET, KEY, SECRET, make_bucket
@@ -56,8 +56,8 @@ from s3_servers import BUCKET, KEY, SECRET, make_bucket
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fintts_store.manifest import Manifest
-    from fintts_store.s3_address import S3Address
+    from fintts_store.backends.s3.address import S3Address
+    from fintts_store.checkpoints.manifest import Manifest
 
 AIMS = {"up": 0.84, "down": 0.50}
 """of boto3's time: what four files at a time once took in a trial"""

@@ -14,7 +14,7 @@ from fintts_trainer.shape import ModelShape
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_store.records import RunRecord
+    from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
     from fintts_trainer.licence import Licence
 

@@ -16,7 +16,7 @@ from fintts_trainer.shape import ModelShape
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from fintts_store.records import BaseModelRef
+    from fintts_store.runs.records import BaseModelRef
     from fintts_trainer.config import RunConfig
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
 from fintts_cli.run_view import FRESH_WITHIN
-from fintts_store.claims import highest_claim
-from fintts_store.commit import list_manifests
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.errors import StoreError
-from fintts_store.records import Result, StopReason
-from fintts_store.retention import best_of, newest_of
-from fintts_store.runs import read_result, read_run, read_status, write_result_once
+from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.records import Result, StopReason
+from fintts_store.runs.runs import read_result, read_run, read_status, write_result_once
 
 if TYPE_CHECKING:
     from datetime import datetime

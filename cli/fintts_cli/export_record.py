@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
 from fintts_cli.export_format import Format
-from fintts_store.commit import sha256_of
+from fintts_store.disk.digest import sha256_of
+from fintts_store.disk.errors import explained
 from fintts_store.errors import InvalidRecord
-from fintts_store.os_errors import explained
-from fintts_store.records import FileRef, Record
+from fintts_store.runs.records import FileRef, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_store.manifest import Manifest
-    from fintts_store.records import RunRecord
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.runs.records import RunRecord
 
 FILE = "fintts_export.json"
 

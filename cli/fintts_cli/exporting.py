@@ -18,11 +18,11 @@ from fintts_cli.export_record import ExportRecord, Origin
 from fintts_cli.trainer_process import merge
 from fintts_cli.views.card import adapter_card, merged_card
 from fintts_cli.views.units import size
-from fintts_store.durable import durable_directory, make_directories
+from fintts_store.checkpoints.restore import restore
+from fintts_store.disk.durable import durable_directory, make_directories
+from fintts_store.disk.errors import explained
 from fintts_store.errors import KeyNotFound, StoreFull
 from fintts_store.fetch import fetch
-from fintts_store.os_errors import explained
-from fintts_store.restore import restore
 from fintts_store.store import TEMPORARY_PREFIX
 from fintts_trainer.base_files import CONFIG, DOCUMENTS, README
 from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from fintts_cli.pulling import Transfer
-    from fintts_store.manifest import Manifest
-    from fintts_store.records import FileRef, RunRecord
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.runs.records import FileRef, RunRecord
     from fintts_store.store import Store
     from fintts_trainer.licence import Licence
 

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from fintts_cli.rates import Rates
 from fintts_cost.forecast import cost_so_far_usd
-from fintts_store.durable import write_file
+from fintts_store.disk.durable import write_file
 from fintts_store.errors import InvalidRecord
-from fintts_store.records import Record
+from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,10 +24,10 @@ from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_listing import look_at
 from fintts_cli.run_view import billed_spans
 from fintts_store import layout
+from fintts_store.backends.s3.address import SCHEME, S3Address
+from fintts_store.backends.s3.credentials import Grant, grant_for_run
 from fintts_store.errors import StoreError
-from fintts_store.runs import read_status, withdraw_revision, write_result_once
-from fintts_store.s3_address import SCHEME, S3Address
-from fintts_store.s3_credentials import Grant, grant_for_run
+from fintts_store.runs.runs import read_status, withdraw_revision, write_result_once
 from fintts_templates import Rental, TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.shape import ModelShape
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fintts_cli.journal import Journal
     from fintts_cli.run_start import Inputs
     from fintts_cli.settings import ReadSettings, Settings
-    from fintts_store.records import RunRecord
+    from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
     from fintts_trainer.config import Change, RunConfig
     from fintts_trainer.data_files import Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_store.runs import read_logs
+from fintts_store.runs.runs import read_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

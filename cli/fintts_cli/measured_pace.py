@@ -8,14 +8,14 @@ from pydantic import ValidationError
 
 from fintts_cli.run_forecast import LOCAL, MeasuredPace
 from fintts_store.errors import InvalidRecord, KeyNotFound
-from fintts_store.runs import list_runs, read_result, read_run
+from fintts_store.runs.runs import list_runs, read_result, read_run
 from fintts_trainer.config import RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fintts_cli.settings import Settings
-    from fintts_store.records import Result, RunRecord
+    from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store
 
 FEWEST_STEPS = 20

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.damaged import Damaged
 from fintts_cli.errors import CheckFailed, UsageProblem
-from fintts_store.commit import list_manifests
-from fintts_store.durable import write_file
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.manifest import of_another_base_model
+from fintts_store.checkpoints.restore import discard_partial, is_whole, restore
+from fintts_store.checkpoints.retention import best_of, newest_of
+from fintts_store.disk.durable import write_file
+from fintts_store.disk.lock import alone_in
 from fintts_store.errors import InvalidRecord, KeyNotFound, RotatedAway, StoreError
-from fintts_store.folder_lock import alone_in
-from fintts_store.manifest import of_another_base_model
-from fintts_store.restore import discard_partial, is_whole, restore
-from fintts_store.retention import best_of, newest_of
-from fintts_store.runs import read_result, read_run
+from fintts_store.runs.runs import read_result, read_run
 from fintts_trainer.base_files import README
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.terminal import Terminal
+    from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.layout import CommitName
-    from fintts_store.manifest import Manifest
     from fintts_store.store import Store
 
     Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]

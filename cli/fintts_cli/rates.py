@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.infra import Span
-    from fintts_store.records import RunRecord
+    from fintts_store.runs.records import RunRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from fintts_cli.run_forecast import LOCAL
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
 from fintts_store.opening import open_store
-from fintts_store.records import StopReason
-from fintts_store.runs import read_result, read_run, read_status, write_result_once
+from fintts_store.runs.records import StopReason
+from fintts_store.runs.runs import read_result, read_run, read_status, write_result_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Infra, Sighting
     from fintts_cli.journal import JournalEntry
-    from fintts_store.records import Result
+    from fintts_store.runs.records import Result
     from fintts_store.store import Store
 
 ENDS_WITHIN = timedelta(minutes=15)

@@ -12,7 +12,7 @@ from fintts_cli.infra.sky import LOG_FILE
 from fintts_cli.infra.sky_job import require_own_controller
 from fintts_cli.infra.sky_session import require_sky
 from fintts_cost.prices import WITHOUT_AUTODOWN
-from fintts_store.s3_address import SCHEME, S3Address
+from fintts_store.backends.s3.address import SCHEME, S3Address
 
 if TYPE_CHECKING:
     from fintts_cli.settings import Settings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.hub import origin_of
 from fintts_cli.views.units import counted, size
 from fintts_store import layout
-from fintts_store.records import AdapterRef, BaseModelRef, DatasetRef, FileRef
+from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, FileRef
 from fintts_trainer.base_files import base_model_files
 from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_trainer.pack import pack_folder

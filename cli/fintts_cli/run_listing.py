@@ -9,7 +9,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.run_view import InstanceView, RunView, view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound
 from fintts_store.parallel import in_parallel
-from fintts_store.runs import list_runs, read_result, read_run, read_status
+from fintts_store.runs.runs import list_runs, read_result, read_run, read_status
 
 if TYPE_CHECKING:
     import threading
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_store.errors import StoreError
-    from fintts_store.records import RunRecord, Status
+    from fintts_store.runs.records import RunRecord, Status
     from fintts_store.store import Store
 
     InstanceOf = Callable[[RunRecord, Store], InstanceView]

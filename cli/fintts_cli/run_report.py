@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_store.retention import Rule, plan_retention
+from fintts_store.checkpoints.retention import Rule, plan_retention
 from fintts_trainer.config import CheckpointConfig
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from fintts_cli.run_view import RunView
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.checkpoints.retention import Retention
     from fintts_store.layout import CommitName
-    from fintts_store.manifest import Manifest
-    from fintts_store.records import MetricRow, Result, RunRecord
-    from fintts_store.retention import Retention
+    from fintts_store.runs.records import MetricRow, Result, RunRecord
 
 PHASES = ("setup", "training", "validation", "checkpoint", "teardown")
 

@@ -21,8 +21,8 @@ from fintts_cli.run_inputs import (
 from fintts_cli.run_view import FRESH_WITHIN
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
-from fintts_store.records import Phase, PriceRef, RentalRef, Revision, RunRecord, StopReason
-from fintts_store.runs import (
+from fintts_store.runs.records import Phase, PriceRef, RentalRef, Revision, RunRecord, StopReason
+from fintts_store.runs.runs import (
     create_revision,
     create_run,
     read_result,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fintts_cli.launch_plan import Terms
     from fintts_cli.run_view import RunView
     from fintts_cost.bill import Price
-    from fintts_store.records import AdapterRef, BaseModelRef, DatasetRef, Result
+    from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
     from fintts_trainer.config import Change
 

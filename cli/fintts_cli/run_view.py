@@ -11,12 +11,12 @@ from fintts_cli.infra import Span
 from fintts_cli.rates import Rates
 from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
 from fintts_cost.forecast import cost_to_finish_usd
-from fintts_store.records import Phase, StopReason
+from fintts_store.runs.records import Phase, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fintts_store.records import Result, RunRecord, Status
+    from fintts_store.runs.records import Result, RunRecord, Status
 
 FRESH_WITHIN = timedelta(seconds=30)
 """A heartbeat that came so lately means that somebody is at work."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.probes import folder_as_it_was, probe_store
-from fintts_store.s3 import S3Store
 
 if TYPE_CHECKING:
     from fintts_store.probes import Outcome

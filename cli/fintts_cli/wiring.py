@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fintts_cli.run_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cli.terminal import Terminal
-    from fintts_store.records import RunRecord
+    from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
 
@@ -150,7 +150,7 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
     """What this machine knows of a run's instance; nothing of one of the same name elsewhere."""
     from fintts_cli.infra import InstancePhase
     from fintts_cli.run_view import InstanceView
-    from fintts_store.records import Phase
+    from fintts_store.runs.records import Phase
 
     entry = open_journal().read(record.run)
     if entry is not None and entry.store != store.url:
@@ -251,7 +251,7 @@ def pick_run(store: Store, run: str | None) -> str:
         UsageProblem: the store has no such run, or none at all.
     """
     from fintts_cli.errors import UsageProblem
-    from fintts_store.runs import list_runs, newest_run
+    from fintts_store.runs.runs import list_runs, newest_run
 
     if run is None:
         newest = newest_run(store)

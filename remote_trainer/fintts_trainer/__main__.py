@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from fintts_cost.errors import CostError
+from fintts_store.checkpoints.uploader import is_uploading
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
-from fintts_store.uploader import is_uploading
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.exit_codes import (
     DONE,
@@ -110,7 +110,7 @@ def _run(job: Job) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     # It warns of what its own defaults for CSM say; what is wrong with a folder we say ourselves.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from fintts_store.records import StopReason
+    from fintts_store.runs.records import StopReason
     from fintts_trainer.preemption import Preemption
 
     preemption = Preemption()

@@ -13,8 +13,8 @@ import torch
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.forecast import EtaMeter
 from fintts_cost.schedule import Schedule
-from fintts_store.manifest import of_another_base_model
-from fintts_store.restore import restore_newest
+from fintts_store.checkpoints.manifest import of_another_base_model
+from fintts_store.checkpoints.restore import restore_newest
 from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.capacity import check_disk, fit_into_memory
 from fintts_trainer.compiled import compile_layers

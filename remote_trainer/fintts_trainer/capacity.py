@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fintts_store.disk.errors import is_full
 from fintts_store.errors import StoreFull
-from fintts_store.os_errors import is_full
 from fintts_trainer.errors import DiskTooSmall, MemoryTooSmall
 from fintts_trainer.lora import trainable
 from fintts_trainer.memory import can_measure, free_bytes, need_of_step, usable_bytes

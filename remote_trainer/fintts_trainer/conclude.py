@@ -6,11 +6,11 @@ import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_store.claims import highest_claim
-from fintts_store.commit import list_manifests
-from fintts_store.records import Phase, Result, StopReason
-from fintts_store.retention import best_of, newest_of
-from fintts_store.runs import (
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.retention import best_of, newest_of
+from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.records import Phase, Result, StopReason
+from fintts_store.runs.runs import (
     read_result,
     read_run,
     read_status,

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from fintts_store.claims import take_claim
-from fintts_store.commit import Committer, clean_up_orphans
-from fintts_store.durable import make_directories
+from fintts_store.checkpoints.commit import Committer, clean_up_orphans
+from fintts_store.checkpoints.uploader import Uploader
+from fintts_store.disk.durable import make_directories
+from fintts_store.disk.errors import explained
 from fintts_store.errors import OldCheckpointsStay, StoreSlow
-from fintts_store.os_errors import explained
-from fintts_store.records import Phase, Status, StopReason
-from fintts_store.runs import read_run
-from fintts_store.uploader import Uploader
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.records import Phase, Status, StopReason
+from fintts_store.runs.runs import read_run
 from fintts_trainer.config import RunConfig
 from fintts_trainer.deadline import Deadline
 from fintts_trainer.errors import ConfigurationChanged
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
+    from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.errors import StoreError
-    from fintts_store.manifest import Manifest
-    from fintts_store.records import RunRecord
+    from fintts_store.runs.records import RunRecord
     from fintts_trainer.job import Job
     from fintts_trainer.preemption import Preemption
     from fintts_trainer.spot_notice import Notice

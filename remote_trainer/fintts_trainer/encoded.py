@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from fintts_store.durable import durable_file
-from fintts_store.folder_lock import alone_in
+from fintts_store.disk.durable import durable_file
+from fintts_store.disk.lock import alone_in
 from fintts_trainer.data_check import refuse_empty_part
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.families.base import Example

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from fintts_store.records import RunRecord
+    from fintts_store.runs.records import RunRecord
     from fintts_trainer.families.base import BaseModel, Example
     from fintts_trainer.pack import Pack
 

@@ -8,16 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_store.durable import make_directories
+from fintts_store.disk.durable import make_directories
+from fintts_store.disk.lock import alone_in
 from fintts_store.fetch import fetch
-from fintts_store.folder_lock import alone_in
 from fintts_store.opening import open_store
 from fintts_trainer.errors import NoRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fintts_store.records import FileRef, RunRecord
+    from fintts_store.runs.records import FileRef, RunRecord
     from fintts_store.store import Store
 
 CLAIM_FILE, TROUBLE_FILE = "claim", "trouble"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from fintts_store.runs import read_configurations
+from fintts_store.runs.runs import read_configurations
 from fintts_trainer.config import RunConfig
 from fintts_trainer.desk import tell
 from fintts_trainer.errors import ConfigurationChanged
@@ -16,7 +16,7 @@ from fintts_trainer.state import STATE_FILE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_store.manifest import Manifest
+    from fintts_store.checkpoints.manifest import Manifest
     from fintts_trainer.config import Change
     from fintts_trainer.desk import Desk
 

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fintts_store.durable import write_file
+from fintts_store.disk.durable import write_file
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.data_files import CODES, TEXT, read_codes, read_text
 from fintts_trainer.errors import DataProblem

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from fintts_store.errors import StoreError
 from fintts_store.layout import metrics_key, tensorboard_prefix
-from fintts_store.records import MetricRow, Phase, Status
-from fintts_store.runs import stop_requested, write_status
+from fintts_store.runs.records import MetricRow, Phase, Status
+from fintts_store.runs.runs import stop_requested, write_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from fintts_store.commit import CheckpointFacts, list_manifests
-from fintts_store.durable import durable_directory
+from fintts_store.checkpoints.commit import CheckpointFacts, list_manifests
+from fintts_store.disk.durable import durable_directory
 from fintts_store.errors import StoreError, StoreUnreachable
-from fintts_store.records import Phase, Result, StopReason
 from fintts_store.retrying import insist
-from fintts_store.runs import read_result, write_result_once
+from fintts_store.runs.records import Phase, Result, StopReason
+from fintts_store.runs.runs import read_result, write_result_once
 from fintts_trainer.bench import set_up
 from fintts_trainer.capacity import full_disk_told
 from fintts_trainer.desk import FrontDesk, open_desk, tell

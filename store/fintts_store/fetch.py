@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from fintts_store.commit import sha256_of
+from fintts_store.disk.digest import sha256_of
+from fintts_store.disk.errors import explained
 from fintts_store.errors import CheckpointCorrupt
-from fintts_store.os_errors import explained
 from fintts_store.store import Store
 
 

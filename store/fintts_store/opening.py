@@ -3,9 +3,9 @@
 from pathlib import Path
 from urllib.parse import urlencode
 
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.backends.s3.address import SCHEME, S3Address
 from fintts_store.errors import StoreError
-from fintts_store.s3_address import SCHEME, S3Address
 from fintts_store.store import Store
 
 
@@ -19,7 +19,7 @@ def open_store(url: str) -> Store:
     if not separator:
         return DirectoryStore(Path(url))
     if scheme == SCHEME:
-        from fintts_store.s3 import S3Store
+        from fintts_store.backends.s3.s3 import S3Store
 
         return S3Store(S3Address.parse(url))
     raise StoreError(

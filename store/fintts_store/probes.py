@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from fintts_store.disk.errors import explained
 from fintts_store.errors import (
     KeyExists,
     KeyNotFound,
@@ -23,7 +24,6 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import PROBES
-from fintts_store.os_errors import explained
 from fintts_store.store import Store
 
 RACERS = 8

@@ -21,15 +21,15 @@ from fault_proxy import Fault, fault_proxy
 from fintts_cli.app import build
 from fintts_cli.pulling import pull
 from fintts_store import layout
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.directory import DirectoryStore
-from fintts_store.folder_lock import alone_in
-from fintts_store.manifest import Manifest
-from fintts_store.restore import is_whole
-from fintts_store.runs import create_run
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.restore import is_whole
+from fintts_store.disk.lock import alone_in
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.runs import create_run
 from fintts_store.store import Store
 from radosgw import Radosgw
 from run_samples import DIGEST, record

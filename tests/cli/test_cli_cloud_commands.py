@@ -16,14 +16,14 @@ from cli_project import write_project
 from fintts_cli import pulling
 from fintts_cli.app import build
 from fintts_store import layout
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.directory import DirectoryStore
-from fintts_store.manifest import Manifest
-from fintts_store.records import Phase, StopReason
-from fintts_store.removal import remove_checkpoint
-from fintts_store.restore import restore
-from fintts_store.runs import (
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.removal import remove_checkpoint
+from fintts_store.checkpoints.restore import restore
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.records import Phase, StopReason
+from fintts_store.runs.runs import (
     create_run,
     read_result,
     stop_requested,

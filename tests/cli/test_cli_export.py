@@ -16,9 +16,10 @@ from typer.testing import CliRunner, Result
 from fintts_cli import trainer_process
 from fintts_cli.app import build
 from fintts_store import layout
-from fintts_store.commit import list_commits, sha256_of
-from fintts_store.directory import DirectoryStore
-from fintts_store.runs import read_run
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.commit import list_commits
+from fintts_store.disk.digest import sha256_of
+from fintts_store.runs.runs import read_run
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish.weight_files import read_state_dict
 from small_disk import small_disk

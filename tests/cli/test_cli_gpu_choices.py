@@ -21,8 +21,8 @@ from fintts_cli.rates import Rates
 from fintts_cli.run_report import build_report, kept_of
 from fintts_cli.run_view import InstanceView, view_run
 from fintts_cli.settings import read_settings
-from fintts_store.records import PriceRef, RentalRef, RunRecord
-from fintts_store.runs import create_run, read_run
+from fintts_store.runs.records import PriceRef, RentalRef, RunRecord
+from fintts_store.runs.runs import create_run, read_run
 from memory_store import MemoryStore
 from run_samples import MINUTE, START, record, result, status
 

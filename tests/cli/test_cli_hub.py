@@ -11,8 +11,8 @@ import pytest
 
 from cli_project import Shell, write_project
 from fintts_cli.hub import HubModel, looks_like_id, origin_of, parse, wanted_files
-from fintts_store.directory import DirectoryStore
-from fintts_store.runs import read_run
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.runs import read_run
 from hub_server import COMMIT, OWNER_MODEL, Hub, hub
 from tiny_run import TINY
 

@@ -14,7 +14,7 @@ from fintts_cli.app import build
 from fintts_cli.project_file import render_project_file
 from fintts_cli.setting_sources import from_file
 from fintts_cli.settings import Settings, known_keys, read_settings
-from fintts_store import durable
+from fintts_store.disk import durable
 
 
 def uncommented(text: str) -> str:

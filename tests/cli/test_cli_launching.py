@@ -22,11 +22,11 @@ from fintts_cli.launching import Launch, prepare, start
 from fintts_cli.run_listing import look_at, look_at_all
 from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull
 from fintts_store.layout import run_json_key
-from fintts_store.records import Phase, RunRecord
-from fintts_store.runs import (
+from fintts_store.runs.records import Phase, RunRecord
+from fintts_store.runs.runs import (
     list_runs,
     read_configurations,
     read_result,

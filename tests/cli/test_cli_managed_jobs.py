@@ -21,8 +21,8 @@ from fintts_cli.infra.sky import SkyInfra
 from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_job import live_jobs
 from fintts_cli.infra.sky_record import read_record, write_record
-from fintts_store.directory import DirectoryStore
-from fintts_store.runs import create_run, write_result_once, write_status
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.runs import create_run, write_result_once, write_status
 from run_samples import record, result, status
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()

@@ -12,9 +12,9 @@ import pytest
 from fintts_cli.measured_pace import find_pace
 from fintts_cli.run_forecast import MeasuredPace
 from fintts_cli.settings import Settings
-from fintts_store.directory import DirectoryStore
-from fintts_store.records import BaseModelRef, FileRef, PriceRef, RentalRef
-from fintts_store.runs import create_run, write_result_once
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.records import BaseModelRef, FileRef, PriceRef, RentalRef
+from fintts_store.runs.runs import create_run, write_result_once
 from run_samples import DIGEST, MINUTE, START, record, result
 
 MODEL = {"config.json": 10, "model.pth": 2000}

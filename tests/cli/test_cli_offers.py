@@ -30,9 +30,9 @@ from fintts_cli.settings import ReadSettings, Settings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.prices import Doubt, offers_of
-from fintts_store.directory import DirectoryStore
-from fintts_store.records import BaseModelRef, FileRef
-from fintts_store.runs import create_run, write_result_once
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.records import BaseModelRef, FileRef
+from fintts_store.runs.runs import create_run, write_result_once
 from fintts_trainer.base_files import base_model_files
 from run_samples import DIGEST, record, result
 

@@ -13,10 +13,10 @@ from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, list_manifests
-from fintts_store.directory import DirectoryStore
-from fintts_store.runs import create_run
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.runs import create_run
 from run_samples import DIGEST, record
 
 RUN = "kalevala-1"

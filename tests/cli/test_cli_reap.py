@@ -21,9 +21,9 @@ from fintts_cli.journal import JournalEntry
 from fintts_cli.reaping import ENDS_WITHIN, RunFacts, Verdict, is_of, judge, read_facts
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
-from fintts_store.directory import DirectoryStore
-from fintts_store.records import StopReason
-from fintts_store.runs import create_run, read_result, write_result_once, write_status
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.records import StopReason
+from fintts_store.runs.runs import create_run, read_result, write_result_once, write_status
 from run_samples import record, result, status
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -11,10 +11,10 @@ import pytest
 from fintts_cli.run_inputs import describe_base_model, upload_files
 from fintts_cli.run_start import Inputs, upload_inputs
 from fintts_store import layout
-from fintts_store.byte_check import read_inputs
-from fintts_store.directory import DirectoryStore
-from fintts_store.runs import create_run
-from fintts_store.survey import survey_store
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.runs import create_run
+from fintts_store.upkeep.byte_check import read_inputs
+from fintts_store.upkeep.survey import survey_store
 from fintts_trainer.base_files import INDEX
 from fintts_trainer.config import RunConfig
 from run_samples import record

@@ -7,8 +7,8 @@ from datetime import timedelta
 from fintts_cli.run_listing import look_at_all
 from fintts_cli.run_view import InstanceView
 from fintts_store import layout
-from fintts_store.records import RunRecord
-from fintts_store.runs import create_run, write_result_once, write_status
+from fintts_store.runs.records import RunRecord
+from fintts_store.runs.runs import create_run, write_result_once, write_status
 from fintts_store.store import Store
 from memory_store import CountingStore
 from run_samples import START, record, result, status

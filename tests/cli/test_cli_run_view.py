@@ -12,7 +12,7 @@ from fintts_cli.following import LAST_WORD_SECONDS, POLL_SECONDS, follow
 from fintts_cli.infra import Span
 from fintts_cli.run_view import InstanceView, RunView, view_run
 from fintts_store.errors import StoreUnreachable
-from fintts_store.records import Phase, StopReason
+from fintts_store.runs.records import Phase, StopReason
 from run_samples import MINUTE, START, record, result, status
 
 LIVE = InstanceView("pid 7", is_live=True, phase=Phase.PROVISIONING, created_at=START)

@@ -23,13 +23,13 @@ from typer.testing import CliRunner, Result
 from fault_proxy import Fault, fault_proxy
 from fintts_cli.app import build
 from fintts_store import layout
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.directory import DirectoryStore
-from fintts_store.manifest import Manifest
-from fintts_store.records import FileRef
-from fintts_store.runs import create_run
-from fintts_store.s3 import S3Store
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.records import FileRef
+from fintts_store.runs.runs import create_run
 from fintts_store.store import Store
 from run_samples import DATA, DIGEST, record
 from s3_servers import make_bucket

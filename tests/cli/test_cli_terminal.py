@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.terminal import LiveLine, Terminal
-from fintts_store.directory import DirectoryStore
-from fintts_store.runs import create_run, write_status
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.runs import create_run, write_status
 from run_samples import record, status
 
 LIMIT_SECONDS = 60

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError
-from fintts_store.s3 import S3Store
 from fintts_store.store import CHUNK_BYTES, Entry, Store
 from memory_store import MemoryStore
 from radosgw import Radosgw

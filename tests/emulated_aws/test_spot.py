@@ -12,7 +12,7 @@ import pytest
 
 from a_laptop import EITHER_GPU, Laptop, billed
 from fintts_store import layout
-from fintts_store.records import Phase, Status
+from fintts_store.runs.records import Phase, Status
 from rig.catalog import A100_TYPE, H100_TYPE, ZONES
 from rig.cloud import EmulatedAws, InstanceFacts
 from rig.timeline import Timeline

@@ -14,7 +14,7 @@ from fintts_cli.infra.instance_file import read_instance
 from fintts_cli.infra.local import LocalInfra
 from fintts_cli.infra.processes import members_of, read_process
 from fintts_cli.journal import Journal
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
 
 pytestmark = pytest.mark.end_to_end
 

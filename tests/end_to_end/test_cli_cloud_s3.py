@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli_project import Shell, wait_for_commit, write_project
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.s3 import S3Store
 from s3_servers import make_bucket
 
 pytestmark = pytest.mark.end_to_end

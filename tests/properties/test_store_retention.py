@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fintts_store.checkpoints.manifest import Manifest, ManifestFile, load_commit
+from fintts_store.checkpoints.retention import best_of, newest_of, plan_retention
 from fintts_store.layout import CommitName, parse_commit_name
-from fintts_store.manifest import Manifest, ManifestFile, load_commit
-from fintts_store.retention import best_of, newest_of, plan_retention
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

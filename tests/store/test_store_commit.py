@@ -13,9 +13,14 @@ import pytest
 
 import commit_for_ever
 from fintts_store import layout
-from fintts_store.claims import highest_claim, take_claim
-from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans, list_manifests
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.commit import (
+    CheckpointFacts,
+    Committer,
+    clean_up_orphans,
+    list_manifests,
+)
+from fintts_store.checkpoints.restore import is_whole, restore, restore_newest
 from fintts_store.errors import (
     CheckpointCorrupt,
     Fenced,
@@ -24,7 +29,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.restore import is_whole, restore, restore_newest
+from fintts_store.runs.claims import highest_claim, take_claim
 from fintts_store.store import TEMPORARY_PREFIX
 from memory_store import BreakingStore, Killed, MemoryStore
 from store_verifier import verify

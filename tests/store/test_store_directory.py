@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fintts_store import directory
-from fintts_store.directory import DirectoryStore
-from fintts_store.durable import durable_directory
+from fintts_store.backends import directory
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.disk.durable import durable_directory
 from fintts_store.errors import (
     KeyNotFound,
     StoreDenied,

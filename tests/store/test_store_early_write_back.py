@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fintts_store import durable
-from fintts_store.durable import EarlyWriteBack
+from fintts_store.disk import durable
+from fintts_store.disk.durable import EarlyWriteBack
 
 CHUNK = b"0123456789" * 100
 

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from fintts_store import byte_check, layout
-from fintts_store.byte_check import read_inputs
+from fintts_store import layout
 from fintts_store.errors import StoreUnreachable
-from fintts_store.faults import Fault, Kind
 from fintts_store.parallel import AT_ONCE
-from fintts_store.records import AdapterRef, BaseModelRef, DatasetRef, FileRef, RunRecord
-from fintts_store.runs import create_run
+from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, FileRef, RunRecord
+from fintts_store.runs.runs import create_run
 from fintts_store.store import Entries, Store
-from fintts_store.survey import survey_store
+from fintts_store.upkeep import byte_check
+from fintts_store.upkeep.byte_check import read_inputs
+from fintts_store.upkeep.faults import Fault, Kind
+from fintts_store.upkeep.survey import survey_store
 from memory_store import CountingStore, MemoryStore
 from run_samples import record
 

@@ -12,12 +12,12 @@ from moto.s3.models import s3_backends
 
 from fault_proxy import FaultProxy, fault_proxy
 from fintts_store import layout
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, list_commits
-from fintts_store.manifest import Manifest, ManifestFile
-from fintts_store.restore import restore_newest
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_commits
+from fintts_store.checkpoints.manifest import Manifest, ManifestFile
+from fintts_store.checkpoints.restore import restore_newest
+from fintts_store.runs.claims import take_claim
 from memory_store import CountingStore
 from run_samples import DIGEST, START
 from s3_servers import make_bucket

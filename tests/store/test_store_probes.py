@@ -14,8 +14,11 @@ import boto3
 import pytest
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from fintts_store import s3_reading
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.backends.s3 import reading as s3_reading
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.probes import days_to_abort, judge_clock
+from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import KeyExists, PermissionMissing, StoreDenied, StoreUnreachable
 from fintts_store.probes import (
     Answer,
@@ -26,9 +29,6 @@ from fintts_store.probes import (
     folder_as_it_was,
     probe_store,
 )
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
-from fintts_store.s3_probes import days_to_abort, judge_clock
 from fintts_store.store import Entry
 from memory_store import MemoryStore
 from radosgw import Radosgw

@@ -12,17 +12,17 @@ import pytest
 
 from fault_proxy import fault_proxy
 from fintts_store import layout
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.removal import list_pins, remove_checkpoint
+from fintts_store.checkpoints.restore import is_whole, restore
+from fintts_store.checkpoints.retention import Rule
 from fintts_store.errors import CheckpointCorrupt, KeyNotFound
-from fintts_store.manifest import Manifest
-from fintts_store.pruning import PrunePlan, pin, plan_prune, prune, unpin
-from fintts_store.removal import list_pins, remove_checkpoint
-from fintts_store.restore import is_whole, restore
-from fintts_store.retention import Rule
-from fintts_store.runs import create_run, write_result_once, write_status
-from fintts_store.s3 import S3Store
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.runs import create_run, write_result_once, write_status
 from fintts_store.store import Entry, Store
+from fintts_store.upkeep.pruning import PrunePlan, pin, plan_prune, prune, unpin
 from memory_store import MemoryStore
 from run_samples import DIGEST, record, result, status
 from s3_servers import make_bucket

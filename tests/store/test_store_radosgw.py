@@ -11,13 +11,13 @@ import boto3
 import botocore.auth
 import pytest
 
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.errors import StoreDenied, StoreError
-from fintts_store.manifest import Manifest
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
-from fintts_store.uploader import Uploader
+from fintts_store.runs.claims import take_claim
 from radosgw import Radosgw
 from s3_servers import make_bucket
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.restore import discard_partial, is_whole, partial_name, restore
 from fintts_store.errors import CheckpointCorrupt, StoreFull, StoreUnreachable
-from fintts_store.manifest import Manifest
-from fintts_store.restore import discard_partial, is_whole, partial_name, restore
+from fintts_store.runs.claims import take_claim
 from fintts_store.store import CHUNK_BYTES
 from memory_store import MemoryStore
 
@@ -134,9 +134,9 @@ def test_what_nobody_will_take_up_again_is_discarded(tmp_path: Path) -> None:
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from fintts_store.commit import list_manifests
-from fintts_store.directory import DirectoryStore
-from fintts_store.restore import restore
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.restore import restore
 
 store = DirectoryStore(Path(sys.argv[1]))
 [manifest] = list_manifests(store, "mine")

@@ -10,8 +10,8 @@ import pytest
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyExists
-from fintts_store.records import MetricRow, Revision
-from fintts_store.runs import (
+from fintts_store.runs.records import MetricRow, Revision
+from fintts_store.runs.runs import (
     create_revision,
     create_run,
     newest_run,

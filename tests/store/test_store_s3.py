@@ -12,9 +12,17 @@ import boto3
 import pytest
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from fintts_store import s3, s3_reading
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans, list_manifests
+from fintts_store.backends.s3 import reading as s3_reading
+from fintts_store.backends.s3 import s3
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import (
+    CheckpointFacts,
+    Committer,
+    clean_up_orphans,
+    list_manifests,
+)
+from fintts_store.checkpoints.restore import partial_name, restore
 from fintts_store.errors import (
     CheckpointCorrupt,
     KeyExists,
@@ -24,9 +32,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.opening import at_endpoint, open_store
-from fintts_store.restore import partial_name, restore
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
+from fintts_store.runs.claims import take_claim
 from s3_servers import make_bucket
 
 RUN = "mine"

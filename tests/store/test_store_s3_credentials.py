@@ -16,14 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fault_proxy import Fault, fault_proxy
-from fintts_store import s3_credentials
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans, list_manifests
+from fintts_store.backends.s3 import credentials as s3_credentials
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.credentials import LONGEST, Grant, grant_for_run, lifetime, run_policy
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import (
+    CheckpointFacts,
+    Committer,
+    clean_up_orphans,
+    list_manifests,
+)
+from fintts_store.checkpoints.restore import restore
 from fintts_store.errors import KeyExpired, KeyNotFound, PermissionMissing, StoreDenied
-from fintts_store.restore import restore
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
-from fintts_store.s3_credentials import LONGEST, Grant, grant_for_run, lifetime, run_policy
+from fintts_store.runs.claims import take_claim
 from policies import OBJECT_ACTIONS, allows, what_is_asked
 from s3_servers import make_bucket
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.response import StreamingBody
 
-from fintts_store import s3_reading
-from fintts_store.s3_reading import PART_BYTES, PARTS_AHEAD, S3Reading
+from fintts_store.backends.s3 import reading as s3_reading
+from fintts_store.backends.s3.reading import PART_BYTES, PARTS_AHEAD, S3Reading
 from fintts_store.store import CHUNK_BYTES
 
 PARTS = 8

@@ -11,17 +11,17 @@ import boto3
 import pytest
 
 from fintts_store import layout
-from fintts_store.byte_check import read_checkpoint
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import StoreUnreachable
-from fintts_store.faults import Fault, Kind
-from fintts_store.manifest import Manifest
-from fintts_store.runs import create_run, write_result_once
-from fintts_store.s3 import S3Store
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.runs import create_run, write_result_once
 from fintts_store.store import TEMPORARY_PREFIX, Entry, Store
-from fintts_store.survey import survey_run, survey_store
+from fintts_store.upkeep.byte_check import read_checkpoint
+from fintts_store.upkeep.faults import Fault, Kind
+from fintts_store.upkeep.survey import survey_run, survey_store
 from memory_store import MemoryStore
 from run_samples import DATA, DIGEST, record, result
 from s3_servers import make_bucket

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.restore import restore
 from fintts_store.parallel import AT_ONCE
-from fintts_store.restore import restore
+from fintts_store.runs.claims import take_claim
 from memory_store import MemoryStore
 
 RUN = "mine"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fintts_store import uploader
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints import uploader
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.errors import (
     Fenced,
     KeyExpired,
@@ -20,8 +21,7 @@ from fintts_store.errors import (
     StoreSlow,
     StoreUnreachable,
 )
-from fintts_store.manifest import Manifest
-from fintts_store.uploader import Uploader
+from fintts_store.runs.claims import take_claim
 from memory_store import MemoryStore
 
 RUN, SOON = "tiny", 20.0

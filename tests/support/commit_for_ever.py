@@ -15,15 +15,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from fintts_store import s3
-from fintts_store.claims import take_claim
-from fintts_store.commit import CheckpointFacts, Committer, clean_up_orphans
-from fintts_store.durable import durable_directory
+from fintts_store.backends.s3 import s3
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer, clean_up_orphans
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.restore import restore_newest
+from fintts_store.checkpoints.uploader import Uploader
+from fintts_store.disk.durable import durable_directory
 from fintts_store.errors import StoreError
-from fintts_store.manifest import Manifest
 from fintts_store.opening import open_store
-from fintts_store.restore import restore_newest
-from fintts_store.uploader import Uploader
+from fintts_store.runs.claims import take_claim
 
 RUN = "tiny"
 KEEP_LAST = 3

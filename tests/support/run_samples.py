@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from fintts_store.manifest import Manifest, ManifestFile
-from fintts_store.records import (
+from fintts_store.checkpoints.manifest import Manifest, ManifestFile
+from fintts_store.runs.records import (
     BaseModelRef,
     DatasetRef,
     MetricRow,

@@ -9,7 +9,7 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from atomic_moto import make_puts_atomic
-from fintts_store.s3_address import S3Address
+from fintts_store.backends.s3.address import S3Address
 
 BUCKET = "fintts-test"
 KEY, SECRET = "testing", "only-on-loopback"

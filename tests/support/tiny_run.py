@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from fintts_store import layout
-from fintts_store.commit import sha256_of
-from fintts_store.directory import DirectoryStore
-from fintts_store.records import BaseModelRef, DatasetRef, FileRef, PriceRef, RunRecord
-from fintts_store.runs import create_run
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.disk.digest import sha256_of
+from fintts_store.runs.records import BaseModelRef, DatasetRef, FileRef, PriceRef, RunRecord
+from fintts_store.runs.runs import create_run
 from fintts_trainer.config import RunConfig
 from fintts_trainer.job import Job
 from fintts_trainer.pack import pack_folder

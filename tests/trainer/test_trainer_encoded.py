@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fintts_store.errors import StoreError
-from fintts_store.runs import read_run
+from fintts_store.runs.runs import read_run
 from fintts_trainer import encoded
 from fintts_trainer.data_check import split
 from fintts_trainer.encoded import EncodedDataset, encoded_once, read_encoded, write_encoded

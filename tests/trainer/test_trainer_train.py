@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from fintts_store.claims import highest_claim
-from fintts_store.commit import list_manifests
-from fintts_store.directory import DirectoryStore
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
 from fintts_store.layout import checkpoint_prefix, commit_key, tensorboard_prefix
-from fintts_store.records import Phase, StopReason
-from fintts_store.runs import (
+from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.records import Phase, StopReason
+from fintts_store.runs.runs import (
     read_metrics,
     read_result,
     read_status,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
-    from fintts_store.records import Result
+    from fintts_store.runs.records import Result
     from fintts_store.store import Store as RunStore
 
 

@@ -24,7 +24,7 @@ def logs(
     from fintts_cli import wiring
     from fintts_cli.log_lines import log_lines
     from fintts_cli.terminal import Terminal
-    from fintts_store.runs import read_run
+    from fintts_store.runs.runs import read_run
 
     terminal = Terminal(quiet=quiet)
     runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)

@@ -33,8 +33,8 @@ def pin(
     """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
-    from fintts_store import pruning
-    from fintts_store.commit import list_commits
+    from fintts_store.checkpoints.commit import list_commits
+    from fintts_store.upkeep import pruning
 
     terminal = Terminal(json=json, quiet=quiet)
     runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
@@ -61,8 +61,8 @@ def unpin(
     """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
-    from fintts_store import pruning
-    from fintts_store.removal import list_pins
+    from fintts_store.checkpoints.removal import list_pins
+    from fintts_store.upkeep import pruning
 
     terminal = Terminal(json=json, quiet=quiet)
     runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
@@ -81,7 +81,7 @@ def _unknown(sentence: str, listed: str, steps: "Collection[int]") -> "UsageProb
 
 
 def _tell(terminal: "Terminal", runs: "RunStore", run: str, sentence: str) -> None:
-    from fintts_store.removal import list_pins
+    from fintts_store.checkpoints.removal import list_pins
 
     if terminal.json:
         steps = sorted({name.step for name in list_pins(runs, run)})

@@ -17,7 +17,7 @@ from fintts_cli.commands.options import (
 
 if TYPE_CHECKING:
     from fintts_cli.terminal import Terminal
-    from fintts_store.pruning import PrunePlan
+    from fintts_store.upkeep.pruning import PrunePlan
 
 
 def prune(
@@ -46,9 +46,9 @@ def prune(
     from fintts_cli.run_report import rule_of
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.prune import document_of
-    from fintts_store import pruning
-    from fintts_store.retention import Rule
-    from fintts_store.runs import read_run
+    from fintts_store.checkpoints.retention import Rule
+    from fintts_store.runs.runs import read_run
+    from fintts_store.upkeep import pruning
 
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
     runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)

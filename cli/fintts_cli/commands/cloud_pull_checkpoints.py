@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fintts_cli.pulling import Pulled
-    from fintts_store.manifest import Manifest
+    from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.store import Store as RunStore
 
 NEXT = """\
@@ -71,7 +71,7 @@ def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
     from fintts_cli.base_licence import licence_in_store
     from fintts_cli.views.card import adapter_card
     from fintts_store.errors import InvalidRecord, KeyNotFound
-    from fintts_store.runs import read_run
+    from fintts_store.runs.runs import read_run
 
     try:
         record = read_run(runs, run)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.run_report import RunReport
     from fintts_cli.terminal import Terminal
-    from fintts_store.records import RunRecord
+    from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store as RunStore
 
 
@@ -46,9 +46,9 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     from fintts_cli.damaged import Damaged
     from fintts_cli.run_listing import look_at
     from fintts_cli.run_report import build_report, kept_of
-    from fintts_store.commit import list_manifests
-    from fintts_store.removal import list_pins
-    from fintts_store.runs import read_metrics, read_result, read_run
+    from fintts_store.checkpoints.commit import list_manifests
+    from fintts_store.checkpoints.removal import list_pins
+    from fintts_store.runs.runs import read_metrics, read_result, read_run
 
     record, damaged = read_run(runs, run), Damaged()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)

@@ -28,7 +28,7 @@ def stop(
     """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
-    from fintts_store.runs import read_result, request_stop
+    from fintts_store.runs.runs import read_result, request_stop
 
     terminal = Terminal(json=json, quiet=quiet)
     runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)

@@ -48,7 +48,7 @@ def export(
     from fintts_cli.pulling import Choice, find_checkpoints
     from fintts_cli.terminal import Terminal
     from fintts_cli.trainer_process import require_trainer
-    from fintts_store.runs import read_run
+    from fintts_store.runs.runs import read_run
 
     if last and step is not None:
         raise UsageProblem("--last and --step exclude each other", "give one of them")

@@ -30,7 +30,7 @@ def init(
     from fintts_cli.errors import ConfigError
     from fintts_cli.project_file import render_project_file
     from fintts_cli.terminal import Terminal
-    from fintts_store.durable import create_file, write_file
+    from fintts_store.disk.durable import create_file, write_file
     from fintts_store.errors import StoreError
 
     text = render_project_file(

@@ -9,10 +9,10 @@ from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl
 if TYPE_CHECKING:
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.store_check import StoreCheck
-    from fintts_store.faults import Fault
     from fintts_store.probes import Outcome
     from fintts_store.store import Store
-    from fintts_store.survey import StoreSurvey
+    from fintts_store.upkeep.faults import Fault
+    from fintts_store.upkeep.survey import StoreSurvey
 
 Place = Annotated[
     str | None,
@@ -53,7 +53,7 @@ def check(
 def _check(terminal: "Terminal", store: "Store", *, read_data: bool) -> "StoreCheck":
     from fintts_cli.store_probing import probe
     from fintts_cli.views.store_check import StoreCheck
-    from fintts_store.survey import survey_store
+    from fintts_store.upkeep.survey import survey_store
 
     terminal.say(f"probing {store.url}")
     outcomes = probe(store)
@@ -74,7 +74,7 @@ def _can_read(outcomes: "list[Outcome]") -> bool:
 
 def _read_all(terminal: "Terminal", store: "Store", survey: "StoreSurvey") -> "tuple[Fault, ...]":
     """What has other bytes than were written down: checkpoints, then what runs read."""
-    from fintts_store.byte_check import read_checkpoint, read_inputs
+    from fintts_store.upkeep.byte_check import read_checkpoint, read_inputs
 
     manifests = [manifest for run in survey.runs for manifest in run.whole]
     of_manifests = sum(manifest.size_bytes for manifest in manifests)

@@ -34,8 +34,8 @@ def train(
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_cli.trainer_process import require_trainer, run_trainer
-    from fintts_store.durable import make_directories
-    from fintts_store.os_errors import explained
+    from fintts_store.disk.durable import make_directories
+    from fintts_store.disk.errors import explained
 
     terminal = Terminal(json=json, quiet=quiet)
     options = {"name": name, "store": store, "s3_endpoint_url": s3_endpoint_url, "infra": "local"}
@@ -92,8 +92,8 @@ def _conclude(terminal: "Terminal", runs: "RunStore", run: str, code: int) -> No
     """Says how it ended and what to type next; raises where it did not end well."""
     from fintts_cli.errors import CheckFailed, CliError
     from fintts_cli.run_view import BAD_ENDINGS
-    from fintts_store.commit import list_commits
-    from fintts_store.runs import read_result
+    from fintts_store.checkpoints.commit import list_commits
+    from fintts_store.runs.runs import read_result
 
     result = read_result(runs, run)
     is_saved = bool(list_commits(runs, run))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from fintts_store.records import Record
+from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

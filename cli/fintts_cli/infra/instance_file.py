@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase
-from fintts_store.durable import write_file
-from fintts_store.records import Record
+from fintts_store.disk.durable import write_file
+from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

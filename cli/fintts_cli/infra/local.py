@@ -24,7 +24,7 @@ from fintts_cli.infra.instance_file import (
 )
 from fintts_cli.infra.local_agent import SECRETS, agent_command, clear
 from fintts_cli.infra.processes import boot_id, end_all, find_process, members_of
-from fintts_store.durable import make_directories, write_file
+from fintts_store.disk.durable import make_directories, write_file
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
 

@@ -40,7 +40,7 @@ from fintts_cli.infra.sky_session import (
     sky_session,
     without_own_key,
 )
-from fintts_store.durable import write_file
+from fintts_store.disk.durable import write_file
 from fintts_store.layout import check_run_name
 
 if TYPE_CHECKING:

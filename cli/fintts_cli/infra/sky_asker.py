@@ -5,7 +5,7 @@ By psutil: `processes.py` reads /proc, and a laptop that launches may have none.
 
 from __future__ import annotations
 
-from fintts_store.records import Record
+from fintts_store.runs.records import Record
 
 CLOCK_SECONDS = 5.0
 """By which the start of a process may seem to move when the machine's clock is set."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_cli.infra.sky_asker import Asker
-from fintts_store.durable import write_file
+from fintts_store.disk.durable import write_file
 from fintts_store.layout import check_run_name, is_run_name
-from fintts_store.records import Record
+from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
 from fintts_cli.infra.sky_import import import_sky
-from fintts_store.durable import make_directories
+from fintts_store.disk.durable import make_directories
 
 if TYPE_CHECKING:
     from collections.abc import Generator

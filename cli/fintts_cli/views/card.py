@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from fintts_cli.views.units import value
 
 if TYPE_CHECKING:
-    from fintts_store.manifest import Manifest
-    from fintts_store.records import BaseModelRef, RunRecord
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.runs.records import BaseModelRef, RunRecord
     from fintts_trainer.licence import Licence
 
 ADAPTER = "A LoRA adapter for text to speech, as PEFT saves and opens it."

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from fintts_store.layout import CommitName
-    from fintts_store.pruning import PrunePlan
+    from fintts_store.upkeep.pruning import PrunePlan
 
 
 def render_plan(plan: PrunePlan) -> str:

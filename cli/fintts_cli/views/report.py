@@ -10,7 +10,7 @@ from fintts_cli.views.units import NOTHING, dollars, duration, hourly, size, tab
 
 if TYPE_CHECKING:
     from fintts_cli.run_report import PhaseDifference, RunReport
-    from fintts_store.records import MetricRow
+    from fintts_store.runs.records import MetricRow
 
 SHOWN_CHECKS = 20
 STEP_PARTS = ("data", "forward", "loss", "backward", "exchange", "optimizer")

@@ -34,11 +34,11 @@ from fintts_store.probes import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_store.faults import Fault
-    from fintts_store.inputs import Input
-    from fintts_store.manifest import Manifest
+    from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.probes import Outcome
-    from fintts_store.survey import RunSurvey, StoreSurvey
+    from fintts_store.upkeep.faults import Fault
+    from fintts_store.upkeep.inputs import Input
+    from fintts_store.upkeep.survey import RunSurvey, StoreSurvey
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from fintts_store.disk.errors import explained
 from fintts_store.errors import StoreFull
-from fintts_store.os_errors import explained
 from fintts_trainer.base_files import PICKLED
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.fish.weight_files import read_files

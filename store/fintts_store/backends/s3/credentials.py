@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.errors import TOKEN
+from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import PermissionMissing, StoreDenied, StoreUnreachable
 from fintts_store.layout import run_prefix
 from fintts_store.probes import Verdict
-from fintts_store.s3 import S3Store
-from fintts_store.s3_address import S3Address
-from fintts_store.s3_errors import TOKEN
 
 if TYPE_CHECKING:
     from boto3.session import Session

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.errors import NEEDED, explained_by_s3
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
 from fintts_store.probes import Answer, Ground, Probe, Verdict
-from fintts_store.s3_address import S3Address
-from fintts_store.s3_errors import NEEDED, explained_by_s3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from fintts_store.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import (
     Fenced,
     KeyExpired,
@@ -24,7 +25,6 @@ from fintts_store.errors import (
     StoreError,
     StoreSlow,
 )
-from fintts_store.manifest import Manifest
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0

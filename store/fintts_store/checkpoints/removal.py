@@ -11,9 +11,9 @@ whose files the other deletes.)
 from collections.abc import Iterable
 
 from fintts_store import layout
+from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest
 from fintts_store.retrying import insist
 from fintts_store.store import Store
 

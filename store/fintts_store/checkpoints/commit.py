@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 from fintts_store import layout
-from fintts_store.claims import highest_claim
+from fintts_store.checkpoints.manifest import (
+    Manifest,
+    ManifestFile,
+    Tombstone,
+    largest_first,
+    load_commit,
+)
+from fintts_store.checkpoints.removal import delete_all, pins_among, remove_checkpoint
+from fintts_store.checkpoints.retention import plan_retention
+from fintts_store.disk.digest import sha256_of
+from fintts_store.disk.errors import explained
 from fintts_store.errors import (
     CheckpointCorrupt,
     Fenced,
@@ -23,11 +33,8 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest, ManifestFile, Tombstone, largest_first, load_commit
-from fintts_store.os_errors import explained
 from fintts_store.parallel import in_parallel
-from fintts_store.removal import delete_all, pins_among, remove_checkpoint
-from fintts_store.retention import plan_retention
+from fintts_store.runs.claims import highest_claim
 from fintts_store.store import Store
 
 ID_DIGITS = 8
@@ -332,12 +339,6 @@ def _describe_all(directory: Path, paths: list[Path]) -> tuple[ManifestFile, ...
     return tuple(
         ManifestFile(name=path.name, size_bytes=sizes[path], sha256=digests[path]) for path in paths
     )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _id_of(files: tuple[ManifestFile, ...]) -> str:

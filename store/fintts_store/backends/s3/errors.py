@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fintts_store.backends.s3.address import S3Address
 from fintts_store.errors import (
     KeyExists,
     KeyExpired,
@@ -16,7 +17,6 @@ from fintts_store.errors import (
     StoreFull,
     StoreUnreachable,
 )
-from fintts_store.s3_address import S3Address
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

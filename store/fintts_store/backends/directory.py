@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from fintts_store.durable import copy_file, create_file, name_meant, write_file
+from fintts_store.disk.durable import copy_file, create_file, name_meant, write_file
+from fintts_store.disk.errors import explained
 from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
-from fintts_store.os_errors import explained
 from fintts_store.store import (
     CHUNK_BYTES,
     TEMPORARY_PREFIX,

@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fintts_store import layout
-from fintts_store.commit import (
+from fintts_store.checkpoints.commit import (
     clear_orphan,
     commits_among,
     list_commits,
     list_manifests,
     read_manifest,
 )
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.removal import list_pins, pins_among, remove_checkpoint
+from fintts_store.checkpoints.retention import Kept, Rule, plan_retention
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord, KeyExists, KeyNotFound
-from fintts_store.faults import Fault
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest
-from fintts_store.removal import list_pins, pins_among, remove_checkpoint
-from fintts_store.retention import Kept, Rule, plan_retention
-from fintts_store.runs import read_status
+from fintts_store.runs.runs import read_status
 from fintts_store.store import Store
-from fintts_store.survey import Orphan, Snapshot, missing_now, survey_run
+from fintts_store.upkeep.faults import Fault
+from fintts_store.upkeep.survey import Orphan, Snapshot, missing_now, survey_run
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest
 
 Reason = Literal["last", "best", "resume point", "pinned"]
 

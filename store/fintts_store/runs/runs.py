@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyExists, KeyNotFound
-from fintts_store.records import MetricRow, Result, Revision, RunRecord, Status, StopRequest
+from fintts_store.runs.records import MetricRow, Result, Revision, RunRecord, Status, StopRequest
 from fintts_store.store import Store
 
 

@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Iterable
 
 from fintts_store import layout
-from fintts_store.commit import read_manifest
+from fintts_store.checkpoints.commit import read_manifest
+from fintts_store.checkpoints.manifest import Manifest, ManifestFile
 from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreUnreachable
-from fintts_store.faults import Fault
-from fintts_store.inputs import MISSING, UPLOADED_AGAIN, Input, InputFile
-from fintts_store.manifest import Manifest, ManifestFile
 from fintts_store.parallel import in_parallel
 from fintts_store.store import Store
-from fintts_store.survey import damage
+from fintts_store.upkeep.faults import Fault
+from fintts_store.upkeep.inputs import MISSING, UPLOADED_AGAIN, Input, InputFile
+from fintts_store.upkeep.survey import damage
 
 ATTEMPTS = 2
 DIFFERS = "it differs from what run.json says"

@@ -15,8 +15,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
+from fintts_store.disk.errors import explained
 from fintts_store.errors import StoreUnreachable
-from fintts_store.os_errors import explained
 from fintts_store.store import TEMPORARY_PREFIX
 
 WRITE_BACK_BYTES = 8 * 1024 * 1024

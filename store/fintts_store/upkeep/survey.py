@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fintts_store import layout
-from fintts_store.claims import highest_of
-from fintts_store.commit import commits_among, read_manifest
+from fintts_store.checkpoints.commit import commits_among, read_manifest
+from fintts_store.checkpoints.manifest import Manifest, of_another_base_model
+from fintts_store.checkpoints.removal import pins_among
 from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound
-from fintts_store.faults import Fault, Kind
-from fintts_store.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest, of_another_base_model
 from fintts_store.parallel import in_parallel
-from fintts_store.records import RunRecord
-from fintts_store.removal import pins_among
-from fintts_store.runs import list_runs, read_run
+from fintts_store.runs.claims import highest_of
+from fintts_store.runs.records import RunRecord
+from fintts_store.runs.runs import list_runs, read_run
 from fintts_store.store import Store
+from fintts_store.upkeep.faults import Fault, Kind
+from fintts_store.upkeep.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from fintts_store.errors import InvalidRecord, NewerRecord
 from fintts_store.layout import CommitName
-from fintts_store.records import PlainName, Record
+from fintts_store.runs.records import PlainName, Record
 
 VERSION = 1
 

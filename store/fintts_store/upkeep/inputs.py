@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyNotFound
-from fintts_store.faults import Fault, Kind
-from fintts_store.records import AdapterRef, BaseModelRef, RunRecord
-from fintts_store.runs import list_runs, read_run
+from fintts_store.runs.records import AdapterRef, BaseModelRef, RunRecord
+from fintts_store.runs.runs import list_runs, read_run
 from fintts_store.store import Store
+from fintts_store.upkeep.faults import Fault, Kind
 
 MOST_NAMES = 3
 """of runs in one sentence"""

@@ -9,17 +9,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.errors import explained_by_s3
+from fintts_store.backends.s3.probes import S3Probes
+from fintts_store.backends.s3.reading import ATTEMPTS, S3Reading, pause
+from fintts_store.disk.errors import explained
 from fintts_store.errors import (
     KeyNotFound,
     PermissionMissing,
     StoreError,
     StoreUnreachable,
 )
-from fintts_store.os_errors import explained
-from fintts_store.s3_address import S3Address
-from fintts_store.s3_errors import explained_by_s3
-from fintts_store.s3_probes import S3Probes
-from fintts_store.s3_reading import ATTEMPTS, S3Reading, pause
 from fintts_store.store import (
     Entries,
     Entry,

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fintts_store import layout
-from fintts_store.commit import list_commits, read_manifest, sha256_of
-from fintts_store.durable import EarlyWriteBack, discard, resumable_directory
+from fintts_store.checkpoints.commit import list_commits, read_manifest
+from fintts_store.checkpoints.manifest import Manifest, ManifestFile, largest_first
+from fintts_store.disk.digest import sha256_of
+from fintts_store.disk.durable import EarlyWriteBack, discard, resumable_directory
 from fintts_store.errors import (
     CheckpointCorrupt,
     InvalidRecord,
@@ -24,7 +26,6 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.manifest import Manifest, ManifestFile, largest_first
 from fintts_store.parallel import in_parallel
 from fintts_store.store import TEMPORARY_PREFIX, Store
 

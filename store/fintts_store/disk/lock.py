@@ -7,8 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fintts_store.durable import make_directories
-from fintts_store.os_errors import explained
+from fintts_store.disk.durable import make_directories
+from fintts_store.disk.errors import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -1,0 +1,1 @@
+"""Where the bytes lie: a directory, or a bucket in S3."""

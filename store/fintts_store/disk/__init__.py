@@ -1,0 +1,1 @@
+"""The local disk: durable writes, locks, digests and errors."""

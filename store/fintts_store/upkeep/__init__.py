@@ -1,0 +1,1 @@
+"""What a store is checked for, and what is removed from it."""
