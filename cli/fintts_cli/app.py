@@ -35,7 +35,7 @@ from fintts_cli.commands import (
 )
 from fintts_cli.errors import CliError
 from fintts_cost import __version__
-from fintts_cost.errors import CostError
+from fintts_cost.errors import CostError, OverBudget
 from fintts_store.errors import StoreError
 from fintts_trainer.errors import FolderMissing, TrainerError
 
@@ -44,6 +44,7 @@ WANTS_JSON = "fintts_cli.json"
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
+EXIT_OVER_BUDGET = 3
 EXIT_STORE = 5
 EXIT_INTERRUPTED = 130
 
@@ -105,6 +106,8 @@ def exit_code(error: KnownError) -> int:
         return error.exit_code
     if isinstance(error, StoreError):
         return EXIT_STORE
+    if isinstance(error, OverBudget):
+        return EXIT_OVER_BUDGET
     return EXIT_CONFIGURATION if isinstance(error, CostError | FolderMissing) else EXIT_FAILED
 
 

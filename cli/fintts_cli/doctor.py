@@ -18,10 +18,10 @@ from fintts_cli.gpu_choices import each_gpu
 from fintts_cli.hub import HubModel
 from fintts_cli.offers import find_offers, wanted_by
 from fintts_cli.run_forecast import LOCAL
-from fintts_cli.views.units import counted, dollars, size
+from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
-from fintts_cost.bill import Price
 from fintts_cost.errors import CostError
+from fintts_cost.money import Price, dollars
 from fintts_store.errors import StoreError
 from fintts_store.probes import Answer, Outcome, Verdict
 from fintts_trainer.errors import TrainerError

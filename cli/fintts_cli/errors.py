@@ -4,7 +4,6 @@ CliError
 ├── CheckFailed       1   the run or the check failed
 ├── UsageProblem      2   what was typed cannot be done
 │   └── ConfigError       the configuration says something impossible
-├── OverBudget        3   refused: it would cost more than the budget
 └── CloudError        4   no offer, no credentials, no instance
 """
 
@@ -35,13 +34,6 @@ class UsageProblem(CliError):
 
 class ConfigError(UsageProblem):
     """A setting is missing, unknown or out of range, or its file cannot be read."""
-
-
-class OverBudget(CliError):
-    """The run would cost more than the user allowed."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint, exit_code=3)
 
 
 class CloudError(CliError):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import HubModel, not_here
-from fintts_cli.launch_plan import Choice, RentalTerms, Terms, plan_launch
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input
 from fintts_cli.views.units import counted
-from fintts_cost.bill import Estimate, Price, estimate
+from fintts_cost.bill import Estimate, estimate
+from fintts_cost.money import Price
+from fintts_cost.plan import Choice, RentalTerms, Terms, plan_launch
 from fintts_cost.schedule import Schedule
 from fintts_trainer.shape import ModelShape
 

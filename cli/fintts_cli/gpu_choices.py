@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CliError, CloudError, ConfigError
 from fintts_cli.estimating import RunEstimate, estimate_run, price_of
-from fintts_cli.launch_plan import Choice
 from fintts_cli.run_forecast import LOCAL
 from fintts_cli.settings import split_gpus
-from fintts_cli.views.units import dollars, duration, hourly
+from fintts_cli.views.units import duration
+from fintts_cost.money import dollars, hourly
+from fintts_cost.plan import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,10 +19,10 @@ from fintts_cli.gpu_choices import choices_of
 from fintts_cli.infra import Span
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
-from fintts_cli.launch_plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_listing import look_at
 from fintts_cli.run_view import billed_spans
+from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_store import layout
 from fintts_store.backends.s3.address import SCHEME, S3Address
 from fintts_store.backends.s3.credentials import Grant, grant_for_run

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fintts_cli.settings import Settings
-    from fintts_cost.bill import Price
+    from fintts_cost.money import Price
     from fintts_trainer.shape import ModelShape
 
 LOCAL = "local"

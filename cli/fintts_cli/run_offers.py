@@ -6,15 +6,15 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cli import launch_plan
-from fintts_cli.errors import CloudError, ConfigError, OverBudget
+from fintts_cli.errors import CloudError, ConfigError
 from fintts_cli.estimating import estimate_run, measured_pace
 from fintts_cli.gpu_choices import with_each
 from fintts_cli.offers import find_offers, wanted_by
 from fintts_cli.run_forecast import LOCAL
 from fintts_cli.settings import split_gpus
-from fintts_cli.views.units import hourly
-from fintts_cost.bill import SECONDS_PER_HOUR, cost_usd
+from fintts_cost.errors import OverBudget
+from fintts_cost.money import SECONDS_PER_HOUR, cost_usd, hourly
+from fintts_cost.plan import refuse_over_budget
 from fintts_cost.prices import cheapest
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from fintts_cli.offers import Market, OfferSource
     from fintts_cli.settings import ReadSettings, Settings
-    from fintts_cost.bill import Estimate, Price
+    from fintts_cost.bill import Estimate
+    from fintts_cost.money import Price
     from fintts_cost.prices import Offer
 
 
@@ -207,7 +208,7 @@ def refuse_what_cannot_be(run: RunOffers) -> None:
     if run.estimate is None or run.budget_usd is None:
         return
     try:
-        launch_plan.refuse_over_budget(run.estimate, run.budget_usd)
+        refuse_over_budget(run.estimate, run.budget_usd)
     except OverBudget as refused:
         hours = run.estimate.expected.total_seconds / SECONDS_PER_HOUR
         arithmetic = f"{hours:.2f} h at {hourly(run.cheapest.hourly_rate_usd)}"

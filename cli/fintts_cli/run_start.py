@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-    from fintts_cli.launch_plan import Terms
     from fintts_cli.run_view import RunView
-    from fintts_cost.bill import Price
+    from fintts_cost.money import Price
+    from fintts_cost.plan import Terms
     from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
     from fintts_trainer.config import Change

@@ -24,6 +24,7 @@ from fintts_cost.checks import (
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import EstimateError
 from fintts_cost.estimate_json import document
+from fintts_cost.money import CENT, Price, cost_usd
 from fintts_cost.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -33,30 +34,7 @@ if TYPE_CHECKING:
     from fintts_cost.loss_levels import Head
     from fintts_cost.memory import MeasuredPeak, MemoryModel
 
-SECONDS_PER_HOUR = 3600
-CENT = Decimal("0.01")
 MAX_KEEP_LAST = 100_000
-
-
-def cost_usd(seconds: Amount, hourly_rate_usd: Decimal) -> Decimal:
-    """Dollars for so many seconds, billed to the second and not rounded."""
-    return exact(seconds) * hourly_rate_usd / SECONDS_PER_HOUR
-
-
-def affordable_seconds(budget_usd: Decimal, hourly_rate_usd: Decimal) -> Decimal | None:
-    """How long a budget lasts; None where the instance costs nothing."""
-    if hourly_rate_usd == 0:
-        return None
-    return budget_usd * SECONDS_PER_HOUR / hourly_rate_usd
-
-
-class Price(NamedTuple):
-    """What an hour costs, who says so, and since when: frozen into the run's record."""
-
-    hourly_rate_usd: Decimal
-    source: str = "option"
-    as_of: str | None = None
-    """date of the price list"""
 
 
 class Durations(NamedTuple):

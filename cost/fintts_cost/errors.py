@@ -4,6 +4,7 @@ CostError
 ├── ScheduleError         steps, batches and cadences that do not fit each other or the data
 ├── EarlyStoppingError    a patience or min_delta that no rule can have
 ├── EstimateError         seconds, bytes or dollars that are negative, no number, or absurd
+├── OverBudget            refused: the run would cost more than the budget
 └── UnknownAccelerator    a GPU name that the table does not have
 """
 
@@ -27,6 +28,10 @@ class EarlyStoppingError(CostError):
 
 class EstimateError(CostError):
     """An estimate that cannot be made from these numbers."""
+
+
+class OverBudget(CostError):
+    """The run would cost more than you allowed."""
 
 
 class UnknownAccelerator(CostError):

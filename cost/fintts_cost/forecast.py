@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fintts_cost.bill import cost_usd
 from fintts_cost.checks import MAX_SECONDS, require_amount, require_count
 from fintts_cost.errors import EstimateError
+from fintts_cost.money import cost_usd
 
 if TYPE_CHECKING:
     from decimal import Decimal

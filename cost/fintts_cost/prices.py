@@ -19,8 +19,8 @@ from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cost.bill import Price
 from fintts_cost.gpu_names import canonical
+from fintts_cost.money import Price
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

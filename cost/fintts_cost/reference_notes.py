@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.bill import SECONDS_PER_HOUR, estimate
+from fintts_cost.bill import estimate
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.forecast import EXPECTED_MFU, seconds_per_step
+from fintts_cost.money import SECONDS_PER_HOUR
 from fintts_cost.reference_run import (
     MB,
     REFERENCE_CHECKPOINT_BYTES,

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from fintts_cli.app import EXIT_STORE, Fintts, build, exit_code
 from fintts_cli.commands.options import Json
-from fintts_cli.errors import CloudError, ConfigError, OverBudget
+from fintts_cli.errors import CloudError, ConfigError
 from fintts_cost import __version__
-from fintts_cost.errors import ScheduleError
+from fintts_cost.errors import OverBudget, ScheduleError
 from fintts_store.errors import CheckpointCorrupt
 from fintts_trainer.errors import DataProblem, FolderMissing
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fintts_cli.app import build
-from fintts_cli.errors import CloudError, OverBudget
+from fintts_cli.errors import CloudError
 from fintts_cli.offers import (
     CatalogMissing,
     FirstToKnow,
@@ -29,6 +29,7 @@ from fintts_cli.run_offers import RunOffers, refuse_what_cannot_be, run_on_offer
 from fintts_cli.settings import ReadSettings, Settings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
 from fintts_cost.accelerators import ACCELERATORS
+from fintts_cost.errors import OverBudget
 from fintts_cost.prices import Doubt, offers_of
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.records import BaseModelRef, FileRef

@@ -13,7 +13,8 @@ from fintts_cli.run_view import InstanceView, view_run
 from fintts_cli.views.curve import plot
 from fintts_cli.views.report import render_report
 from fintts_cli.views.runs import render_live_line, render_runs
-from fintts_cli.views.units import counted, dollars, duration, size
+from fintts_cli.views.units import counted, duration, size
+from fintts_cost.money import dollars
 from run_samples import MINUTE, START, manifest, metrics, record, result, status
 
 NOW = START + 30 * MINUTE

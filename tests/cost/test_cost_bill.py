@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from fintts_cost.bill import EstimateInput, affordable_seconds, cost_usd, estimate
+from fintts_cost.bill import EstimateInput, estimate
 from fintts_cost.errors import CostError, EstimateError
+from fintts_cost.money import affordable_seconds, cost_usd
 
 RUN = EstimateInput(samples=100, seconds_per_step=2, hourly_rate_usd=Decimal("3.6"), max_steps=1000)
 

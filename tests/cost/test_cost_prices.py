@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fintts_cost.bill import Price
+from fintts_cost.money import Price
 from fintts_cost.prices import (
     NEVER_CHOSEN,
     Doubt,

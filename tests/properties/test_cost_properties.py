@@ -9,9 +9,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cost.bill import EstimateInput, cost_usd, estimate
+from fintts_cost.bill import EstimateInput, estimate
 from fintts_cost.early_stopping import EarlyStopping, Mode
 from fintts_cost.forecast import EtaMeter, cost_to_finish_usd
+from fintts_cost.money import cost_usd
 from fintts_cost.schedule import Schedule
 
 SECONDS = st.decimals(0, 10_000, places=3)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 from fintts_cli.settings import known_keys
 from fintts_cli.views.outcomes import outcome_documents
-from fintts_cli.views.units import NOTHING, table
+from fintts_cli.views.units import table
+from fintts_cost.money import NOTHING
 from fintts_store.probes import Verdict
 
 if TYPE_CHECKING:

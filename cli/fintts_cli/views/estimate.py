@@ -7,8 +7,9 @@ from decimal import Decimal
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import counted, dollars, duration
+from fintts_cli.views.units import counted, duration
 from fintts_cost.early_stopping import EarlyStopping
+from fintts_cost.money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import dollars, duration, hourly, table
+from fintts_cli.views.units import duration, table
+from fintts_cost.money import dollars, hourly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from fintts_cli.launch_plan import Choice, LaunchPlan
     from fintts_cost.bill import Bill
+    from fintts_cost.plan import Choice, LaunchPlan
 
 
 def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str:

@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.run_offers import how_cheap
-from fintts_cli.views.units import dollars, duration, hourly, table
-from fintts_cost.bill import CENT
+from fintts_cli.views.units import duration, table
+from fintts_cost.money import CENT, dollars, hourly
 from fintts_cost.prices import NEVER_CHOSEN, Doubt
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import dollars, duration, table
+from fintts_cli.views.units import duration, table
+from fintts_cost.money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.curve import plot
-from fintts_cli.views.units import NOTHING, dollars, duration, hourly, size, table, value
+from fintts_cli.views.units import duration, size, table, value
+from fintts_cost.money import NOTHING, dollars, hourly
 
 if TYPE_CHECKING:
     from fintts_cli.run_report import PhaseDifference, RunReport

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import NOTHING, dollars, duration, moment, table, value
+from fintts_cli.views.units import duration, moment, table, value
+from fintts_cost.money import NOTHING, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
+
+from fintts_cost.money import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-CENT = Decimal("0.01")
-NOTHING = "–"
-
-
-def dollars(amount: Decimal | None) -> str:
-    """$5.32; an amount that rounds to no cent, and is not nothing, is shown as such."""
-    if amount is None:
-        return NOTHING
-    rounded = amount.quantize(CENT, ROUND_HALF_EVEN)
-    return "<$0.01" if amount > 0 and not rounded else f"${rounded:,}"
-
 
 def counted(count: int, one: str) -> str:
     """1 step, 2 steps, 1,000 steps"""
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
-
-
-def hourly(rate: Decimal) -> str:
-    """$1.20 an hour; digits below the cent stay, since rates have them."""
-    cents = rate.quantize(CENT)
-    return f"${cents if cents == rate else rate:,} an hour"
 
 
 def duration(seconds: float | None) -> str:

@@ -13,16 +13,16 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cli.errors import OverBudget
-from fintts_cli.views.units import dollars, hourly
-from fintts_cost.bill import SECONDS_PER_HOUR, affordable_seconds, cost_usd
+from fintts_cost.errors import OverBudget
+from fintts_cost.money import SECONDS_PER_HOUR, affordable_seconds, cost_usd, dollars, hourly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from fintts_cost.bill import Estimate, Price
+    from fintts_cost.bill import Estimate
     from fintts_cost.estimate_json import JsonValue
+    from fintts_cost.money import Price
 
 SPARE_SHARE = Decimal("1.5")
 SPARE_SECONDS = Decimal(600)

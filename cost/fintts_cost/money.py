@@ -1,0 +1,47 @@
+"""Money: what seconds cost, what a budget buys, and how amounts are written."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
+
+from fintts_cost.checks import Amount, exact
+
+SECONDS_PER_HOUR = 3600
+CENT = Decimal("0.01")
+NOTHING = "–"
+
+
+def cost_usd(seconds: Amount, hourly_rate_usd: Decimal) -> Decimal:
+    """Dollars for so many seconds, billed to the second and not rounded."""
+    return exact(seconds) * hourly_rate_usd / SECONDS_PER_HOUR
+
+
+def affordable_seconds(budget_usd: Decimal, hourly_rate_usd: Decimal) -> Decimal | None:
+    """How long a budget lasts; None where the instance costs nothing."""
+    if hourly_rate_usd == 0:
+        return None
+    return budget_usd * SECONDS_PER_HOUR / hourly_rate_usd
+
+
+class Price(NamedTuple):
+    """What an hour costs, who says so, and since when: frozen into the run's record."""
+
+    hourly_rate_usd: Decimal
+    source: str = "option"
+    as_of: str | None = None
+    """date of the price list"""
+
+
+def dollars(amount: Decimal | None) -> str:
+    """$5.32; an amount that rounds to no cent, and is not nothing, is shown as such."""
+    if amount is None:
+        return NOTHING
+    rounded = amount.quantize(CENT, ROUND_HALF_EVEN)
+    return "<$0.01" if amount > 0 and not rounded else f"${rounded:,}"
+
+
+def hourly(rate: Decimal) -> str:
+    """$1.20 an hour; digits below the cent stay, since rates have them."""
+    cents = rate.quantize(CENT)
+    return f"${cents if cents == rate else rate:,} an hour"
