@@ -6,21 +6,35 @@ import typer
 
 from fintts_cli.commands.cloud_watch import follow_live, refuse_bad_ending
 from fintts_cli.commands.options import (
+    BatchSize,
     Budget,
+    CheckpointBytes,
+    CheckpointEvery,
     Config,
     Detach,
     Force,
     Gpus,
+    GradientAccumulation,
     HourlyRate,
     Infra,
     Json,
+    KeepLast,
+    MaxSteps,
     Name,
     NoInput,
+    Patience,
     Quiet,
     S3EndpointUrl,
+    SecondsPerStep,
+    SecondsPerValidation,
+    SetupSeconds,
     Spot,
+    Steps,
     Store,
+    TeardownSeconds,
+    ValidationEvery,
     Yes,
+    keyed,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +54,19 @@ def launch(
     spot: Spot = None,
     budget: Budget = None,
     hourly_rate: HourlyRate = None,
+    max_steps: MaxSteps = None,
+    batch_size: BatchSize = None,
+    gradient_accumulation: GradientAccumulation = None,
+    validation_every: ValidationEvery = None,
+    checkpoint_every: CheckpointEvery = None,
+    keep_last: KeepLast = None,
+    patience: Patience = None,
+    steps: Steps = None,
+    seconds_per_step: SecondsPerStep = None,
+    seconds_per_validation: SecondsPerValidation = None,
+    checkpoint_bytes: CheckpointBytes = None,
+    setup_seconds: SetupSeconds = None,
+    teardown_seconds: TeardownSeconds = None,
     yes: Yes = False,
     detach: Detach = False,
     dry_run: Annotated[
@@ -78,8 +105,21 @@ def launch(
         "spot": spot,
         "budget_usd": budget,
         "hourly_rate_usd": hourly_rate,
+        "max_steps": max_steps,
+        "batch_size": batch_size,
+        "gradient_accumulation": gradient_accumulation,
+        "validation_every": validation_every,
+        "checkpoint_every": checkpoint_every,
+        "keep_last": keep_last,
+        "patience": patience,
+        "steps": steps,
+        "seconds_per_step": seconds_per_step,
+        "seconds_per_validation": seconds_per_validation,
+        "checkpoint_bytes": checkpoint_bytes,
+        "setup_seconds": setup_seconds,
+        "teardown_seconds": teardown_seconds,
     }
-    found = wiring.read_sources(terminal, options, config)
+    found = wiring.read_sources(terminal, keyed(options), config)
     found = wiring.with_base_model(terminal, found, may_download=not dry_run)
     ready = prepare(found, datetime.now(UTC), force=force)
     if force and ready.resumes is None:

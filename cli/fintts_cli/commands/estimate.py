@@ -8,15 +8,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fintts_cli.commands.options import (
+    KEYS,
+    BatchSize,
     Budget,
+    CheckpointBytes,
+    CheckpointEvery,
     Config,
     Gpus,
+    GradientAccumulation,
     HourlyRate,
     Infra,
     Json,
+    KeepLast,
+    MaxSteps,
+    Patience,
     Quiet,
     S3EndpointUrl,
+    SecondsPerStep,
+    SecondsPerValidation,
+    SetupSeconds,
+    Steps,
     Store,
+    TeardownSeconds,
+    ValidationEvery,
+    keyed,
 )
 
 if TYPE_CHECKING:
@@ -28,44 +43,20 @@ def estimate(
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="Utterances to train on.")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Utterances in a micro-batch.")
-    ] = None,
-    gradient_accumulation: Annotated[
-        int | None, typer.Option(metavar="N", help="Micro-batches in a step.")
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(metavar="N", help="The last step.")] = None,
-    steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Where it is expected to stop.")
-    ] = None,
-    seconds_per_step: Annotated[
-        float | None, typer.Option(metavar="S", help="Without it measured or forecast.")
-    ] = None,
-    validation_every: Annotated[
-        int | None, typer.Option(metavar="N", help="Steps between validation checks.")
-    ] = None,
-    seconds_per_validation: Annotated[
-        float | None, typer.Option(metavar="S", help="Of one check.")
-    ] = None,
-    checkpoint_every: Annotated[
-        int | None, typer.Option(metavar="N", help="Steps between checkpoints.")
-    ] = None,
-    checkpoint_bytes: Annotated[
-        int | None, typer.Option(metavar="N", help="Of one checkpoint.")
-    ] = None,
-    keep_last: Annotated[
-        int | None, typer.Option(metavar="N", help="Checkpoints that stay.")
-    ] = None,
-    patience: Annotated[
-        int | None, typer.Option(metavar="N", help="Checks without improvement before it stops.")
-    ] = None,
+    batch_size: BatchSize = None,
+    gradient_accumulation: GradientAccumulation = None,
+    max_steps: MaxSteps = None,
+    steps: Steps = None,
+    seconds_per_step: SecondsPerStep = None,
+    validation_every: ValidationEvery = None,
+    seconds_per_validation: SecondsPerValidation = None,
+    checkpoint_every: CheckpointEvery = None,
+    checkpoint_bytes: CheckpointBytes = None,
+    keep_last: KeepLast = None,
+    patience: Patience = None,
     hourly_rate: HourlyRate = None,
-    setup_seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="Before the first step.")
-    ] = None,
-    teardown_seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="After the last step.")
-    ] = None,
+    setup_seconds: SetupSeconds = None,
+    teardown_seconds: TeardownSeconds = None,
     reference_run: Annotated[
         bool, typer.Option("--reference-run", help="A run that was measured: 2,800 steps, $5.32.")
     ] = False,
@@ -118,25 +109,6 @@ def estimate(
     _refuse_over_budget(shown)
 
 
-KEYS = {
-    "batch_size": "training.batch_size",
-    "gradient_accumulation": "training.gradient_accumulation",
-    "max_steps": "training.max_steps",
-    "steps": "forecast.stop_step",
-    "seconds_per_step": "forecast.seconds_per_step",
-    "validation_every": "validation.every",
-    "seconds_per_validation": "forecast.seconds_per_validation",
-    "checkpoint_every": "checkpoints.every",
-    "checkpoint_bytes": "forecast.checkpoint_bytes",
-    "keep_last": "checkpoints.keep_last",
-    "patience": "early_stopping.patience",
-    "hourly_rate_usd": "hourly_rate_usd",
-    "setup_seconds": "forecast.setup_seconds",
-    "teardown_seconds": "forecast.teardown_seconds",
-}
-"""Option of this command → its place in fintts.yaml; --samples has none: there the data count."""
-
-
 @dataclass(frozen=True)
 class Shown:
     """An estimate with what is said around it."""
@@ -169,7 +141,7 @@ def _configured(
     from fintts_cli import wiring
     from fintts_cli.gpu_choices import choices_of
 
-    typed = {KEYS[name]: value for name, value in changes.items() if name in KEYS}
+    typed = keyed({name: value for name, value in changes.items() if name in KEYS})
     found = wiring.read_sources(terminal, typed | others, config)
     found = wiring.with_base_model(terminal, found, may_download=False)
     samples = changes["samples"]

@@ -1,5 +1,6 @@
 """Options that several commands share, each declared once."""
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
@@ -67,3 +68,62 @@ NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail where
 Run = Annotated[
     str | None, typer.Argument(metavar="RUN", help="The newest one without it.", show_default=False)
 ]
+
+# What a run is made of. `estimate`, `launch` and `train` take the same options, so that you can
+# launch what you have estimated.
+BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Utterances in a micro-batch.")]
+GradientAccumulation = Annotated[
+    int | None, typer.Option(metavar="N", help="Micro-batches in a step.")
+]
+MaxSteps = Annotated[int | None, typer.Option(metavar="N", help="The last step.")]
+ValidationEvery = Annotated[
+    int | None, typer.Option(metavar="N", help="Steps between validation checks.")
+]
+CheckpointEvery = Annotated[
+    int | None, typer.Option(metavar="N", help="Steps between checkpoints.")
+]
+KeepLast = Annotated[int | None, typer.Option(metavar="N", help="Checkpoints that stay.")]
+Patience = Annotated[
+    int | None, typer.Option(metavar="N", help="Checks without improvement before it stops.")
+]
+# What you know better than the forecast.
+Steps = Annotated[
+    int | None, typer.Option(metavar="N", help="The step at which you expect it to stop.")
+]
+SecondsPerStep = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Seconds of one step; without it measured or forecast."),
+]
+SecondsPerValidation = Annotated[
+    float | None, typer.Option(metavar="S", help="Seconds of one validation check.")
+]
+CheckpointBytes = Annotated[int | None, typer.Option(metavar="N", help="Bytes of one checkpoint.")]
+SetupSeconds = Annotated[
+    float | None, typer.Option(metavar="S", help="Seconds before the first step.")
+]
+TeardownSeconds = Annotated[
+    float | None, typer.Option(metavar="S", help="Seconds after the last step.")
+]
+
+KEYS = {
+    "batch_size": "training.batch_size",
+    "gradient_accumulation": "training.gradient_accumulation",
+    "max_steps": "training.max_steps",
+    "validation_every": "validation.every",
+    "checkpoint_every": "checkpoints.every",
+    "keep_last": "checkpoints.keep_last",
+    "patience": "early_stopping.patience",
+    "steps": "forecast.stop_step",
+    "seconds_per_step": "forecast.seconds_per_step",
+    "seconds_per_validation": "forecast.seconds_per_validation",
+    "checkpoint_bytes": "forecast.checkpoint_bytes",
+    "setup_seconds": "forecast.setup_seconds",
+    "teardown_seconds": "forecast.teardown_seconds",
+    "hourly_rate_usd": "hourly_rate_usd",
+}
+"""Parameter of a command → its key in fintts.yaml, where the two differ or an option sets it."""
+
+
+def keyed(options: Mapping[str, object]) -> dict[str, object]:
+    """The same values under their keys in fintts.yaml; a name without another key stays."""
+    return {KEYS.get(name, name): value for name, value in options.items()}

@@ -2,7 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.options import Config, Force, Json, Name, Quiet, S3EndpointUrl, Store
+from fintts_cli.commands.options import (
+    BatchSize,
+    CheckpointEvery,
+    Config,
+    Force,
+    GradientAccumulation,
+    Json,
+    KeepLast,
+    MaxSteps,
+    Name,
+    Patience,
+    Quiet,
+    S3EndpointUrl,
+    Store,
+    ValidationEvery,
+    keyed,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +36,13 @@ def train(
     name: Name = None,
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
+    max_steps: MaxSteps = None,
+    batch_size: BatchSize = None,
+    gradient_accumulation: GradientAccumulation = None,
+    validation_every: ValidationEvery = None,
+    checkpoint_every: CheckpointEvery = None,
+    keep_last: KeepLast = None,
+    patience: Patience = None,
     config: Config = None,
     force: Force = False,
     json: Json = False,
@@ -38,8 +61,20 @@ def train(
     from fintts_store.disk.errors import explained
 
     terminal = Terminal(json=json, quiet=quiet)
-    options = {"name": name, "store": store, "s3_endpoint_url": s3_endpoint_url, "infra": "local"}
-    found = wiring.read_sources(terminal, options, config)
+    options: dict[str, object] = {
+        "name": name,
+        "store": store,
+        "s3_endpoint_url": s3_endpoint_url,
+        "infra": "local",
+        "max_steps": max_steps,
+        "batch_size": batch_size,
+        "gradient_accumulation": gradient_accumulation,
+        "validation_every": validation_every,
+        "checkpoint_every": checkpoint_every,
+        "keep_last": keep_last,
+        "patience": patience,
+    }
+    found = wiring.read_sources(terminal, keyed(options), config)
     found = wiring.with_base_model(terminal, found, may_download=True)
     require_trainer()
     runs = wiring.open_runs(found.settings)
