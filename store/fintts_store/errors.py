@@ -13,6 +13,7 @@ StoreError
 ├── InvalidKey           a key that no store takes
 ├── KeyNotFound          nothing lies under this key
 ├── KeyExists            create() lost: somebody else wrote the key first
+│   └── LaunchTaken          somebody else has that number of launch
 ├── Fenced               a newer instance has taken over the run
 ├── CheckpointCorrupt    bytes differ from what the manifest says
 ├── InvalidRecord        a record that cannot be read
@@ -88,6 +89,10 @@ class RotatedAway(KeyNotFound):
 
 class KeyExists(StoreError):
     """The key that was to be created is there already, and was left as it is."""
+
+
+class LaunchTaken(KeyExists):
+    """Another laptop took the number of the launch first; nothing of its launch was changed."""
 
 
 class Fenced(StoreError):

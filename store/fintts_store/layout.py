@@ -10,6 +10,9 @@
     runs/<run>/metrics/<claim>-<part>.jsonl   append-only parts
     runs/<run>/tensorboard/<claim>/<file>     event files, brought home at the end
     runs/<run>/claims/<claim>                 who may write the run
+    runs/<run>/ledger/<launch>/asked.json     who asked for an instance, on which terms; it takes
+                                              the number, before anything is rented
+    runs/<run>/ledger/<launch>/<kind>-<moment>-<id>.json    when it was seen up, or gone
     runs/<run>/checkpoints/<claim>-<step>-<id>/<file>
     runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
     runs/<run>/commits/<claim>-<step>-<id>.pin     keeps that checkpoint from being removed
@@ -35,6 +38,8 @@ PROBES = "probes/"
 PIN = ".pin"
 _RUN = re.compile(r"[a-z0-9-]{1,40}")
 _REVISION = re.compile(r"(\d{6})\.json")
+_ASKED = re.compile(r"(\d{6})/asked\.json")
+_SEEN = re.compile(r"(\d{6})/(?:up|gone)-\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}\.json")
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
 
@@ -134,7 +139,38 @@ def logs_prefix(run: str) -> str:
 
 def log_key(run: str, ended_at: datetime) -> str:
     """What one instance said."""
-    return f"{logs_prefix(run)}{ended_at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}.txt"
+    return f"{logs_prefix(run)}{_moment(ended_at)}.txt"
+
+
+def ledger_prefix(run: str) -> str:
+    """What every launch of the run cost."""
+    return f"{run_prefix(run)}ledger/"
+
+
+def launch_prefix(run: str, launch: int) -> str:
+    """Everything about one launch; the first is 1."""
+    return f"{ledger_prefix(run)}{launch:06d}/"
+
+
+def asked_key(run: str, launch: int) -> str:
+    """Who asked for the instance."""
+    return f"{launch_prefix(run, launch)}asked.json"
+
+
+def sighting_key(run: str, launch: int, kind: str, at: datetime, writer: str) -> str:
+    """When one laptop saw the instance up, or gone; `writer` has eight of 0 to 9 and a to f."""
+    return f"{launch_prefix(run, launch)}{kind}-{_moment(at)}-{writer}.json"
+
+
+def launch_of(run: str, key: str) -> int | None:
+    """The launch that a file of the ledger is about; None for a file of somebody else."""
+    name = key.removeprefix(ledger_prefix(run))
+    match = _ASKED.fullmatch(name) or _SEEN.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
 
 
 def metrics_prefix(run: str) -> str:

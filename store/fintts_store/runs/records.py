@@ -217,12 +217,18 @@ class Status(Record):
     resume_point: str | None = None
     """id of the checkpoint that the present claim went on from"""
     message: str | None = None
+    launch: int | None = None
+    """number of the launch that the instance belongs to; None where there was none"""
+    gpus: str | None = None
+    """that the instance has, as `--gpus` has it"""
 
 
 class Result(Record):
     """result.json: how the run ended."""
 
     run: str
+    launch: int | None = None
+    """number of the launch that ended; None where there was none, or nobody knows"""
     stop_reason: StopReason
     step: int
     best_step: int | None = None

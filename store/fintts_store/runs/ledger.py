@@ -1,0 +1,289 @@
+"""The ledger of a run: who asked for which instance on which terms, and when it came and went.
+
+Every file is written once, by one writer. `asked.json` takes the number of a launch before anything
+is rented, so of two laptops that launch a run at once exactly one gets it.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from fintts_store import layout
+from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound, LaunchTaken
+from fintts_store.runs.records import Record
+from fintts_store.store import Store
+
+_LONGEST = 200
+_WRITER = re.compile("[0-9a-f]{32}")
+
+
+def _within_reason(moment: datetime) -> datetime:
+    if not datetime(2000, 1, 1, tzinfo=UTC) <= moment < datetime(2200, 1, 1, tzinfo=UTC):
+        raise ValueError("not a moment from 2000 to 2199")
+    return moment
+
+
+def _is_laptop_id(text: str) -> str:
+    if not _WRITER.fullmatch(text):
+        raise ValueError("not 32 of the characters 0 to 9 and a to f")
+    return text
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_within_reason)]
+ShortText = Annotated[str, Field(max_length=_LONGEST)]
+Rate = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=40)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Number = Annotated[int, Field(ge=1, le=999_999)]
+LedgerRecord = TypeVar("LedgerRecord", "Asked", "Up", "Gone")
+
+
+class Evidence(StrEnum):
+    """What an end is known from, the surest first."""
+
+    CLOUD = "cloud"
+    """it was removed, or the cloud was seen without it"""
+    RESULT = "result"
+    HEARTBEAT = "heartbeat"
+    DEADLINE = "deadline"
+    """nobody saw it: it is the latest possible moment"""
+
+
+class Laptop(Record):
+    """The machine that asks."""
+
+    id: Annotated[str, AfterValidator(_is_laptop_id)]
+    """made once and kept in its state folder"""
+    host: ShortText
+    """its name, for people"""
+
+    @property
+    def writer(self) -> str:
+        """As it stands in the names of files."""
+        return self.id[:8]
+
+
+class Earlier(Record):
+    """What instances cost that a version without a ledger asked for."""
+
+    seconds: Seconds
+    usd: Annotated[Decimal, Field(ge=0, le=1_000_000_000, max_digits=40)]
+    is_at_most: bool
+
+
+class Asked(Record):
+    """asked.json: one launch, as it was before anything was rented."""
+
+    run: str
+    launch: Number
+    asker: Laptop
+    requested_at: Moment
+    infra: ShortText
+    rates_usd: Annotated[dict[ShortText, Rate], Field(min_length=1, max_length=200)]
+    """an hour of each GPU that it may have"""
+    spot: bool = False
+    deadline_at: Moment
+    """when the trainer must have ended"""
+    reserve_seconds: Annotated[float, Field(ge=0, le=86_400)]
+    """after the deadline, for its last save and the teardown: nothing bills beyond it"""
+    teardown_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """how long an instance at most outlives its trainer's last word"""
+    earlier: Earlier | None = None
+    pid: Annotated[int, Field(ge=0)] | None = None
+    """of the process that asks"""
+
+    @property
+    def over_at(self) -> datetime:
+        """From when on nothing of it bills, whatever becomes of laptops and trainer."""
+        return max(self.deadline_at, self.requested_at) + timedelta(seconds=self.reserve_seconds)
+
+
+class Up(Record):
+    """up-….json: the instance is there."""
+
+    kind: Literal["up"] = "up"
+    run: str
+    launch: Number
+    at: Moment
+    """since when"""
+    gpus: ShortText | None = None
+    """that it has, as `--gpus` has it"""
+    seen_by: Laptop
+
+
+class Gone(Record):
+    """gone-….json: the instance is not there any more."""
+
+    kind: Literal["gone"] = "gone"
+    run: str
+    launch: Number
+    at: Moment
+    """since when at the latest"""
+    evidence: Evidence
+    alive_at: Moment | None = None
+    """the last moment at which it was seen alive"""
+    seen_by: Laptop
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the ledger says of one launch; `asked` is None where its file is damaged."""
+
+    number: int
+    asked: Asked | None
+    ups: tuple[Up, ...] = ()
+    gones: tuple[Gone, ...] = ()
+
+    @property
+    def is_known_gone(self) -> bool:
+        """Whether somebody saw the cloud without it, after it was last seen up."""
+        gone = [each.at for each in self.gones if each.evidence == Evidence.CLOUD]
+        is_spot = self.asked is None or self.asked.spot
+        back = max((up.at for up in self.ups), default=None) if is_spot else None
+        return bool(gone) and (back is None or max(gone) >= back)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All launches of a run, the oldest first."""
+
+    launches: tuple[Launch, ...] = ()
+    damaged: tuple[InvalidRecord, ...] = ()
+    """each names a file that cannot be read"""
+
+    @property
+    def newest(self) -> Launch | None:
+        """The launch with the highest number."""
+        return self.launches[-1] if self.launches else None
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next launch takes."""
+        return self.launches[-1].number + 1 if self.launches else 1
+
+
+def take_launch(store: Store, asked: Asked) -> int:
+    """Takes the number that is in `asked`; of several at once exactly one gets it.
+
+    Raises:
+        LaunchTaken: somebody else has it; the message says who.
+        StoreError: the store cannot be written.
+    """
+    key = layout.asked_key(asked.run, asked.launch)
+    try:
+        store.create(key, asked.dump().encode())
+    except KeyExists:
+        other = _who_has_it(store, key, asked)
+        if other != asked:  # else the answer to an earlier try of the same request was lost
+            raise LaunchTaken(_told(other, asked.run), _HINT) from None
+    return asked.launch
+
+
+_HINT = "`fintts cloud ps` shows what it does; --name starts another run"
+
+
+def _who_has_it(store: Store, key: str, asked: Asked) -> Asked | None:
+    try:
+        return _load(store, key, Asked, asked.run, asked.launch)
+    except (InvalidRecord, KeyNotFound):
+        return None
+
+
+def _told(other: Asked | None, run: str) -> str:
+    if other is None:
+        return f"somebody else has just launched run {run}"
+    when = f"{other.requested_at.astimezone(UTC):%H:%M:%S} UTC"
+    return f"{other.asker.host} has launched run {run} already, at {when}"
+
+
+def withdraw_launch(store: Store, run: str, launch: int) -> None:
+    """Removes a launch of which nothing was ever rented, together with its run."""
+    asked = layout.asked_key(run, launch)
+    for entry in store.list(layout.launch_prefix(run, launch)):
+        if entry.key != asked:
+            store.delete(entry.key)
+    store.delete(asked)  # last, since it holds the number
+
+
+def write_sighting(store: Store, seen: Up | Gone) -> None:
+    """Writes it, unless this laptop has said the same before."""
+    key = layout.sighting_key(seen.run, seen.launch, seen.kind, seen.at, seen.seen_by.writer)
+    try:
+        store.create(key, seen.dump().encode())
+    except KeyExists:
+        return
+
+
+def read_ledger(store: Store, run: str) -> Ledger:
+    """The whole ledger; what is damaged is named, and its launch is still counted.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    entries = store.list(layout.ledger_prefix(run))
+    return _assembled(store, run, [entry.key for entry in entries])
+
+
+def _assembled(store: Store, run: str, keys: Iterable[str]) -> Ledger:
+    damaged: list[InvalidRecord] = []
+    asked: dict[int, Asked] = {}
+    ups: defaultdict[int, list[Up]] = defaultdict(list)
+    gones: defaultdict[int, list[Gone]] = defaultdict(list)
+    numbers: set[int] = set()
+    for key in keys:
+        number = layout.launch_of(run, key)
+        if number is None or number < 1:  # somebody put it there by hand
+            continue
+        numbers.add(number)
+        try:
+            _sort_in(_read(store, key, run, number), asked, ups, gones)
+        except InvalidRecord as error:
+            damaged.append(error)
+        except KeyNotFound:  # withdrawn since the listing
+            continue
+    launches = tuple(
+        Launch(number, asked.get(number), tuple(ups[number]), tuple(gones[number]))
+        for number in sorted(numbers)
+    )
+    return Ledger(launches, tuple(damaged))
+
+
+def _read(store: Store, key: str, run: str, number: int) -> Asked | Up | Gone:
+    name = key.removeprefix(layout.launch_prefix(run, number))
+    if name == "asked.json":
+        return _load(store, key, Asked, run, number)
+    if name.startswith("up-"):
+        return _load(store, key, Up, run, number)
+    return _load(store, key, Gone, run, number)
+
+
+def _load(store: Store, key: str, kind: type[LedgerRecord], run: str, number: int) -> LedgerRecord:
+    record = kind.load(store.get(key), key)
+    if (record.run, record.launch) != (run, number):
+        raise InvalidRecord(
+            f"{key} cannot be read: it is about launch {record.launch} of another run"
+            if record.run != run
+            else f"{key} cannot be read: it is about launch {record.launch}",
+            "it was damaged, or somebody moved it",
+        )
+    return record
+
+
+def _sort_in(
+    record: Asked | Up | Gone,
+    asked: dict[int, Asked],
+    ups: defaultdict[int, list[Up]],
+    gones: defaultdict[int, list[Gone]],
+) -> None:
+    if isinstance(record, Asked):
+        asked[record.launch] = record
+    elif isinstance(record, Up):
+        ups[record.launch].append(record)
+    else:
+        gones[record.launch].append(record)
