@@ -10,8 +10,8 @@ install: .venv/installed
 
 # torch comes first and alone: on its own it resolves to the CPU build that is at hand.
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(PYTHON) -P -m venv .venv
+	$(BIN)/python -P -m pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,sky,test]'
 	touch $@
@@ -73,7 +73,7 @@ bench: install
 # Renews the list of prices that comes along, from SkyPilot's catalog; needs the network.
 CLOUDS ?= aws azure gcp lambda nebius runpod vast verda
 prices: install
-	$(BIN)/python -m fintts_cli.renew_prices $(CLOUDS)
+	$(BIN)/python -P -m fintts_cli.renew_prices $(CLOUDS)
 
 clean: clean-cloud
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -168,7 +168,7 @@ def read(path: Path, steps: int) -> Read:
 
 def read_apart(path: Path, steps: int) -> Read:
     """`read` in a process of its own."""
-    command = [sys.executable, __file__, "--read", str(path), "--steps", str(steps)]
+    command = [sys.executable, "-P", __file__, "--read", str(path), "--steps", str(steps)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Read(**json.loads(done.stdout))
 

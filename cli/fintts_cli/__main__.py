@@ -1,6 +1,10 @@
-"""The way in, for `fintts` and `python -m fintts_cli`: loads the program within reach of Ctrl-C."""
+"""The way in, for `fintts` and `python -P -m fintts_cli`: loads the program within reach of Ctrl-C.
+
+Without `-P` Python itself executes a `types.py` of the current folder before this file.
+"""
 
 import gc
+import os
 import signal
 import sys
 
@@ -15,6 +19,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def main() -> None:
     """Runs the command line; an interruption at any moment of it is no traceback."""
+    # For what other programs start in this folder, such as SkyPilot's server.
+    os.environ["PYTHONSAFEPATH"] = "1"
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores the second
             signal.signal(number, _interrupt)

@@ -77,7 +77,7 @@ def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED.values())
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "fintts_trainer", "run"],
+            [sys.executable, "-P", "-m", "fintts_trainer", "run"],
             env=os.environ | environment,
             process_group=0,
         )
@@ -109,7 +109,7 @@ def import_lora(base_model: Path, checkpoint: Path, lora: LoraConfig, target: Pa
 
 def _ask(command: str, *arguments: str | Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fintts_trainer", command, *map(str, arguments)],
+        [sys.executable, "-P", "-m", "fintts_trainer", command, *map(str, arguments)],
         stdout=subprocess.PIPE,
         check=False,
     )

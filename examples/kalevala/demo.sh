@@ -24,7 +24,7 @@ show fintts cloud pull-checkpoints --to "$out/checkpoints"
 step '6. What did it cost, against the estimate?'
 show fintts cloud report
 step '7. PEFT opens the best adapter as it is'
-show python open_adapter.py "$out/checkpoints"
+show python -P open_adapter.py "$out/checkpoints"
 
 step 'Next'
 cat <<'TEXT'

@@ -239,4 +239,4 @@ def free_port() -> int:
 
 def trainer_command() -> list[str]:
     """One process of the run."""
-    return [sys.executable, "-m", "fintts_trainer", "run"]
+    return [sys.executable, "-P", "-m", "fintts_trainer", "run"]

@@ -1,5 +1,7 @@
 # The bundle alone: nothing of the machine may stand in for what the bundle lacks.
 export PYTHONPATH="$PWD"
+# Nor may the folder that a process happens to be in: files from the store may lie there.
+export PYTHONSAFEPATH=1
 # What is said goes to the store at the end: the instance's own log ends with the instance. The copy
 # outlives a signal to all, or the trainer would have nobody to write to while it saves.
 export FINTTS_LOG="$PWD/../fintts-log.txt"
@@ -14,7 +16,7 @@ guard=""
 trap 'signalled=1; [ -z "$guard" ] || kill -TERM "$guard" 2> /dev/null' TERM INT
 # The guard is outside of the trainer's process, so that a hung trainer, too, ends at the deadline.
 timeout --signal=TERM --kill-after=120 "$(( left > 1 ? left : 1 ))" \
-  "$python" -m fintts_trainer run &
+  "$python" -P -m fintts_trainer run &
 guard=$!
 # A signal ends `wait` while the trainer still saves: wait for its own end.
 signalled=1
@@ -24,5 +26,5 @@ while [ -n "$signalled" ]; do
   wait "$guard" || code=$?
 done
 rm -f "$reserve"
-timeout 300 "$python" -m fintts_trainer conclude --exit-code "$code" || true
+timeout 300 "$python" -P -m fintts_trainer conclude --exit-code "$code" || true
 exit "$code"

@@ -1,5 +1,7 @@
 set -e
 # Finds or makes a Python that has the trainer's packages, and leaves its path to the run script.
+# No module is taken from the folder that this happens in; an old Python passes over it.
+export PYTHONSAFEPATH=1
 # SkyPilot puts uv here.
 export PATH="$PATH:$HOME/.local/bin"
 venv="$PWD/../fintts-venv"
@@ -13,8 +15,8 @@ if ! "${python:-false}" check_requirements.py requirements.txt; then
     $guard uv venv --quiet --python 3.11 "$venv"
     $guard uv pip install --quiet --python "$venv/bin/python" --requirement requirements.txt
   else
-    $guard "${python:-python3}" -m venv "$venv"
-    $guard "$venv/bin/python" -m pip install --quiet --requirement requirements.txt
+    $guard "${python:-python3}" -P -m venv "$venv"
+    $guard "$venv/bin/python" -P -m pip install --quiet --requirement requirements.txt
   fi
   python="$venv/bin/python"
   "$python" check_requirements.py requirements.txt

@@ -16,7 +16,7 @@ from waiting import wait_until
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1100)]
 
 UNTIL_THE_BUDGET_ENDS = {"FINTTS_EARLY_STOPPING__PATIENCE": "1000"}
-TRAINER = "pgrep -f '^[^ ]*python[^ ]* -m fintts_trainer run'"
+TRAINER = "pgrep -f '^[^ ]*python[^ ]* -P -m fintts_trainer run'"
 # What `timeout` sends wakes a stopped process up; this one does not stay awake.
 HANG = f"""\
 pid=$({TRAINER})

@@ -50,7 +50,7 @@ class TinyRun:
 
     def command(self, *arguments: str) -> list[str]:
         """The trainer as the instance starts it."""
-        return [sys.executable, "-m", "fintts_trainer", *arguments]
+        return [sys.executable, "-P", "-m", "fintts_trainer", *arguments]
 
     def environment(self, workspace: str = "workspace") -> dict[str, str]:
         """What the instance exports."""

@@ -100,7 +100,7 @@ class LocalInfra:
         with (folder / LOG_FILE).open("ab") as log:
             # It forks, and its parent ends at once: the instance is nobody's child.
             started = subprocess.run(
-                [sys.executable, *agent_command(folder), str(self._grace_seconds), str(lock)],
+                [sys.executable, "-P", *agent_command(folder), str(self._grace_seconds), str(lock)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
