@@ -6,9 +6,7 @@ happens in between.
 
 import re
 import secrets
-import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,18 +15,16 @@ from pathlib import Path
 
 from fintts_store.disk.errors import explained
 from fintts_store.errors import (
-    KeyExists,
     KeyNotFound,
     PermissionMissing,
     StoreError,
     StoreUnreachable,
 )
 from fintts_store.layout import PROBES
+from fintts_store.parallel import in_parallel
+from fintts_store.races import RACES, WRITERS, run_races
 from fintts_store.store import Store
 
-RACERS = 8
-RACES = 3
-"""One alone may be won by one writer by chance, though the server ignores the condition."""
 SAMPLE_BYTES = 1024
 KEPT_FROM_EARLIER = timedelta(hours=1)
 """After so long a check is over: what it left was left because it was killed"""
@@ -88,6 +84,11 @@ class Ground:
         return f"{self.prefix}race-{number}"
 
     @property
+    def races(self) -> tuple[str, ...]:
+        """The keys of all races."""
+        return tuple(self.race(number) for number in range(RACES))
+
+    @property
     def parts(self) -> str:
         """The key of an object in several parts."""
         return f"{self.prefix}parts"
@@ -100,8 +101,12 @@ class Ground:
     @property
     def keys(self) -> tuple[str, ...]:
         """All of them: they can be deleted where they cannot be listed."""
-        races = (self.race(number) for number in range(RACES))
-        return (self.sample, *races, self.parts, self.aborted)
+        return (self.sample, *self.races, self.parts, self.aborted)
+
+
+def new_ground(store: Store) -> Ground:
+    """A folder that nobody else uses."""
+    return Ground(store, f"{PROBES}{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(4)}/")
 
 
 OwnProbes = Callable[[Ground], Sequence[Probe]]
@@ -119,8 +124,7 @@ def probe_store(store: Store, own: OwnProbes = nothing_else) -> list[Outcome]:
     Raises:
         KeyboardInterrupt: somebody ended it; the traces are gone, or it says which are not.
     """
-    name = f"{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(4)}"
-    ground = Ground(store, f"{PROBES}{name}/")
+    ground = new_ground(store)
     try:
         outcomes = _ask_all([*_common_probes(ground), *own(ground), _delete_probe(ground)])
     except KeyboardInterrupt:
@@ -185,37 +189,37 @@ def _common_probes(ground: Ground) -> list[Probe]:
 
 
 def _race_all(ground: Ground) -> Answer:
-    for number in range(RACES):
-        winners, content = _race(ground, number)
-        if len(winners) != 1 or content != winners[0]:
-            kept = ", and what another wrote is kept" if content not in winners else ""
+    for race in run_races(ground.store, ground.races):
+        if not race.has_one_winner:
+            kept = ", and what another wrote is kept" if race.kept not in race.winners else ""
             return Answer(
                 Verdict.FAILED,
-                f"{len(winners)} of {RACERS} writers won a race{kept}",
+                f"{len(race.winners)} of {WRITERS} writers won a race{kept}",
                 "two instances could both believe that a run is theirs: use another store",
             )
-    return Answer(sentence=f"{RACES} races of {RACERS} writers, one winner each")
+    return Answer(sentence=f"{RACES} races of {WRITERS} writers, one winner each")
 
 
-def _race(ground: Ground, number: int) -> tuple[list[bytes], bytes]:
-    """What those who were told that they had won had written, and what lies there."""
-    start = threading.Event()
+def create_is_exclusive(store: Store, races: int = RACES, writers: int = WRITERS) -> bool:
+    """Whether of several writers that create one key at the same moment exactly one succeeds.
 
-    def create(data: bytes) -> bytes | None:
-        start.wait()
-        try:
-            ground.store.create(ground.race(number), data)
-        except KeyExists:
-            return None
-        return data
+    Leaves nothing in the store, unless its process is killed; a later check removes that.
 
-    with ThreadPoolExecutor(RACERS) as pool:
-        try:
-            futures = [pool.submit(create, b"writer %d" % n) for n in range(RACERS)]
-        finally:  # after Ctrl-C, too, the pool waits for those that have begun
-            start.set()
-        winners = [data for future in futures if (data := future.result()) is not None]
-    return winners, ground.store.get(ground.race(number))
+    Raises:
+        StoreError: the store cannot be read, or not be written below `probes/`.
+    """
+    ground = new_ground(store)
+    keys = [ground.race(number) for number in range(races)]
+    try:
+        return all(race.has_one_winner for race in run_races(store, keys, writers))
+    finally:
+        _remove(store, keys)
+
+
+def _remove(store: Store, keys: Sequence[str]) -> None:
+    """What cannot be removed now is removed by a later check."""
+    with suppress(StoreError):
+        in_parallel(lambda key, _stop: store.delete(key), keys, at_once=WRITERS)
 
 
 def _delete_probe(ground: Ground) -> Probe:

@@ -26,6 +26,7 @@ from fintts_store.probes import (
     Outcome,
     Probe,
     Verdict,
+    create_is_exclusive,
     folder_as_it_was,
     probe_store,
 )
@@ -93,9 +94,17 @@ class LastWins(MemoryStore):
             raise
 
 
+class NothingKept(MemoryStore):
+    """Tells everyone that another was first, and keeps nothing."""
+
+    def create(self, key: str, data: bytes) -> None:
+        raise KeyExists(f"{key} is there already")
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
+        (NothingKept, "0 of 8 writers won"),
         (AnyoneWins, "8 of 8 writers won"),
         (NobodyWins, "0 of 8 writers won"),
         (LastWins, "1 of 8 writers won a race, and what another wrote is kept"),
@@ -108,6 +117,50 @@ def test_a_store_that_does_not_keep_to_the_condition_is_found(
     assert found.verdict is FAILED
     assert said in found.sentence
     assert "use another store" in found.hint
+    assert not create_is_exclusive(kind())
+
+
+class RarelyWrong(MemoryStore):
+    """Ignores the condition in the last of ten races alone."""
+
+    def create(self, key: str, data: bytes) -> None:
+        if key.endswith("race-9"):
+            self.put(key, data)
+        else:
+            super().create(key, data)
+
+
+def test_a_condition_that_is_rarely_ignored_is_found() -> None:
+    store = RarelyWrong()
+    assert not create_is_exclusive(store)
+    assert answer(probe_store(store), "conditional write").verdict is FAILED
+    assert store.list("") == []
+
+
+def test_a_race_leaves_nothing_behind(tmp_path: Path) -> None:
+    memory, directory = MemoryStore(), DirectoryStore(tmp_path / "store")
+    for store in (memory, directory):
+        store.put("mine", b"x")
+        assert create_is_exclusive(store)
+        assert [entry.key for entry in store.list("")] == ["mine"]
+
+
+def test_a_store_that_cannot_be_written_has_no_exclusive_create() -> None:
+    class Closed(MemoryStore):
+        def create(self, key: str, data: bytes) -> None:
+            raise PermissionMissing("it refuses PutObject", "allow it")
+
+    with pytest.raises(PermissionMissing, match="refuses PutObject"):
+        create_is_exclusive(Closed())
+
+
+def test_ctrl_c_at_the_start_of_a_race_does_not_hang() -> None:
+    class Ended(MemoryStore):
+        def create(self, key: str, data: bytes) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create_is_exclusive(Ended())
 
 
 class Forgetful(MemoryStore):
@@ -445,6 +498,13 @@ def test_the_real_server_passes(gateway: Radosgw) -> None:
     found = verdicts(probe_s3(address))
     assert found == {**dict.fromkeys([*COMMON, *OF_S3], OK), "lifecycle rule": WARNING}
     assert_no_trace(address)
+
+
+def test_the_real_servers_create_is_exclusive(gateway: Radosgw, address: S3Address) -> None:
+    real = make_bucket(gateway.url, f"b{secrets.token_hex(8)}")
+    for one in (real, address):
+        assert create_is_exclusive(S3Store(one))
+        assert_no_trace(one)
 
 
 def test_the_real_server_s_policy_is_said(gateway: Radosgw) -> None:
