@@ -1,0 +1,167 @@
+"""Whose instance is at work on a run: the one judge that every command asks before it ends
+something, writes an end, or asks for another instance. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from fintts_cli.runs.billing import BillingTerms, ends, is_about, terms_of
+from fintts_store.runs.records import Phase
+
+if TYPE_CHECKING:
+    from fintts_store.runs.ledger import Laptop, Launch, Ledger
+    from fintts_store.runs.records import Result, RunRecord, Status
+
+FRESH_WITHIN = timedelta(seconds=30)
+"""A heartbeat that came so lately means that somebody is at work."""
+
+BUSY = (Phase.SETUP, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
+"""what a trainer's heartbeat says while it is busy"""
+
+
+class Whose(StrEnum):
+    """Who asked for the instance that is at work."""
+
+    NOBODYS = "nobody's"
+    MINE = "mine"
+    ANOTHERS = "another's"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a run's newest claim says of its holder."""
+
+    number: int
+    launch: int | None = None
+    """None where its trainer belongs to no launch, or does not say so"""
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """The judgement at one moment."""
+
+    whose: Whose
+    launch: int | None = None
+    """the launch that is at work; None of a trainer that nobody launched (`fintts train`)"""
+    host: str = ""
+    """the laptop that asked"""
+    requested_at: datetime | None = None
+    over_at: datetime | None = None
+    """when it is over at the latest"""
+    heard_at: datetime | None = None
+    """the last heartbeat of its trainer"""
+    is_heard: bool = False
+    """whether that is fresh"""
+    pid: int | None = None
+    """of the process that asked"""
+
+    @property
+    def is_anothers(self) -> bool:
+        """Whether this laptop must leave it alone."""
+        return self.whose == Whose.ANOTHERS
+
+    @property
+    def sentence(self) -> str:
+        """Who is at work, in words."""
+        if self.launch is None:
+            return "its trainer is at work, and no launch of this laptop started it"
+        since = "" if self.requested_at is None else f" at {_clock(self.requested_at)}"
+        return f"{self.host} launched it{since} (launch {self.launch})"
+
+    @property
+    def until(self) -> str:
+        """When it is over at the latest, in words."""
+        return "" if self.over_at is None else f"it is over at {_clock(self.over_at)} at the latest"
+
+
+NOBODY = AtWork(Whose.NOBODYS)
+
+
+def judge(
+    record: RunRecord,
+    ledger: Ledger,
+    claim: Claimed | None,
+    status: Status | None,
+    result: Result | None,
+    me: Laptop,
+    now: datetime,
+) -> AtWork:
+    """Whose instance is at work on the run.
+
+    The newest launch counts, from the moment at which its number was taken until somebody saw its
+    instance gone, its trainer said how the run ended, or its time is over; a fresh heartbeat of
+    the newest claim outweighs the last.
+    """
+    newest = ledger.newest
+    heard = _heartbeat_of(claim, status)
+    if newest is not None:
+        terms = terms_of(newest, record, status)
+        found = _judged(newest, terms, heard, result, me, now)
+        if found is not None:
+            return found
+    if heard is not None and result is None and _is_fresh(heard, now) and heard.phase in BUSY:
+        return AtWork(Whose.ANOTHERS, launch=heard.launch, heard_at=heard.updated_at, is_heard=True)
+    return NOBODY
+
+
+def _judged(
+    newest: Launch,
+    terms: BillingTerms,
+    heard: Status | None,
+    result: Result | None,
+    me: Laptop,
+    now: datetime,
+) -> AtWork | None:
+    own = heard if heard is not None and is_about(heard, newest, terms, is_newest=True) else None
+    if is_over(newest, terms, own, result, now):
+        return None
+    is_mine = newest.asked is not None and newest.asked.asker.id == me.id
+    return AtWork(
+        Whose.MINE if is_mine else Whose.ANOTHERS,
+        launch=newest.number,
+        host=terms.who,
+        requested_at=terms.requested_at,
+        over_at=terms.over_at,
+        heard_at=own.updated_at if own else None,
+        is_heard=own is not None and _is_fresh(own, now),
+        pid=newest.asked.pid if newest.asked else None,
+    )
+
+
+def is_over(
+    launch: Launch,
+    terms: BillingTerms,
+    heard: Status | None,
+    result: Result | None,
+    now: datetime,
+) -> bool:
+    """Whether nothing of the newest launch is at work any more.
+
+    Args:
+        heard: the heartbeat of its own trainer.
+    """
+    if result is not None and ends(result, launch, terms, is_newest=True):
+        return True
+    if heard is not None and _is_fresh(heard, now) and heard.phase in BUSY:
+        gone = max((each.at for each in launch.gones), default=None)
+        return gone is not None and heard.updated_at <= gone
+    return launch.is_known_gone or now >= terms.over_at
+
+
+def _heartbeat_of(claim: Claimed | None, status: Status | None) -> Status | None:
+    """The newest claim's; what an instance says that was taken over does not count."""
+    if status is None or claim is None or status.claim is None or status.claim == claim.number:
+        return status
+    return None
+
+
+def _is_fresh(status: Status, now: datetime) -> bool:
+    return now - status.updated_at < FRESH_WITHIN
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

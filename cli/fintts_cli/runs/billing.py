@@ -1,0 +1,343 @@
+"""What every launch of a run was billed for: pure, from the ledger and what else is known.
+
+Billing counts from the request. An end that nobody saw is the latest possible moment, so the bill
+is never too low, and does not rise after it. Whatever becomes known of an end only lowers the bill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from fintts_cli.rates import Rates
+from fintts_cost.money import cost_usd
+from fintts_store.runs.ledger import Asked, Earlier, Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fintts_store.runs.ledger import Launch, Ledger
+    from fintts_store.runs.records import Result, RunRecord, Status
+
+SEEN_WITHIN = timedelta(seconds=120)
+"""An end is known well enough where the instance was seen alive so shortly before it."""
+
+RESERVE = timedelta(seconds=900)
+TEARDOWN = timedelta(seconds=660)
+"""of launches whose own terms cannot be read: the longest of all"""
+
+
+@dataclass(frozen=True, slots=True)
+class BillingTerms:
+    """What a launch was asked for with."""
+
+    requested_at: datetime
+    over_at: datetime
+    """nothing bills after it, as far as nobody sees it there"""
+    rates: Rates
+    is_spot: bool = False
+    teardown: timedelta = timedelta()
+    """how long an instance at most outlives its trainer's last word"""
+    who: str = "somebody"
+
+    @classmethod
+    def of(cls, asked: Asked) -> BillingTerms:
+        """As the ledger has them."""
+        return cls(
+            requested_at=asked.requested_at,
+            over_at=asked.over_at,
+            rates=Rates(asked.rates_usd),
+            is_spot=asked.spot,
+            teardown=timedelta(seconds=asked.teardown_seconds),
+            who=asked.asker.host,
+        )
+
+    @classmethod
+    def of_record(cls, record: RunRecord, status: Status | None) -> BillingTerms:
+        """Of a launch whose own file is damaged: the widest that the run allows."""
+        deadline_at = max(record.deadline_at, status.deadline_at if status else record.deadline_at)
+        return cls(
+            requested_at=record.created_at,
+            over_at=deadline_at + RESERVE,
+            rates=Rates.of_record(record),
+            is_spot=record.spot,
+            teardown=TEARDOWN,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What is known of one launch beside its own files in the ledger."""
+
+    heard_at: datetime | None = None
+    """the last heartbeat of its trainer"""
+    gpus: str | None = None
+    """on which the trainer says that it is"""
+    ended_at: datetime | None = None
+    """when its trainer had the last word"""
+    is_live: bool = False
+    """whether its infra says so now"""
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """One span of billing, up to now."""
+
+    launch: int
+    who: str
+    began: datetime
+    ended: datetime | None
+    """None while it goes on"""
+    seconds: float
+    gpus: str | None
+    hourly_rate_usd: Decimal
+    evidence: Evidence | None
+    """what its end is known from"""
+    is_at_most: bool
+
+    @property
+    def usd(self) -> Decimal:
+        """What it cost."""
+        return cost_usd(self.seconds, self.hourly_rate_usd)
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Everything that a run was billed for up to now."""
+
+    spans: tuple[Billed, ...] = ()
+    earlier: Earlier | None = None
+    """by instances that were asked for before there was a ledger"""
+
+    @property
+    def seconds(self) -> float:
+        """Of all launches together."""
+        before = self.earlier.seconds if self.earlier else 0.0
+        return before + sum(span.seconds for span in self.spans)
+
+    @property
+    def usd(self) -> Decimal:
+        """Of all launches together."""
+        before = self.earlier.usd if self.earlier else Decimal(0)
+        return before + sum((span.usd for span in self.spans), Decimal(0))
+
+    @property
+    def is_at_most(self) -> bool:
+        """Whether nobody saw an end that counts."""
+        before = self.earlier is not None and self.earlier.is_at_most
+        return before or any(span.is_at_most for span in self.spans)
+
+    def of_launch(self, launch: int) -> tuple[Billed, ...]:
+        """One launch's."""
+        return tuple(span for span in self.spans if span.launch == launch)
+
+
+@dataclass(slots=True)
+class Period:
+    """From a request, or a sighting, to the first sighting without the instance."""
+
+    began: datetime
+    gone: datetime | None
+    alive: datetime
+    gpus: set[str]
+
+
+def bill_of(
+    ledger: Ledger,
+    record: RunRecord,
+    status: Status | None,
+    result: Result | None,
+    live_launch: int | None,
+    now: datetime,
+) -> Bill:
+    """The bill of a run that has a ledger.
+
+    Args:
+        live_launch: the launch whose instance this machine's infra sees now.
+    """
+    spans: list[Billed] = []
+    for launch in ledger.launches:
+        terms = terms_of(launch, record, status)
+        known = witness_of(
+            launch, terms, ledger, status, result, is_live=launch.number == live_launch
+        )
+        spans += spans_of(launch, terms, known, now)
+    earlier = [each.asked.earlier for each in ledger.launches if each.asked and each.asked.earlier]
+    return Bill(tuple(spans), earlier[0] if earlier else None)
+
+
+def terms_of(launch: Launch, record: RunRecord, status: Status | None) -> BillingTerms:
+    """A launch's own terms; where they are damaged, the widest."""
+    if launch.asked is None:
+        return BillingTerms.of_record(record, status)
+    return BillingTerms.of(launch.asked)
+
+
+def witness_of(
+    launch: Launch,
+    terms: BillingTerms,
+    ledger: Ledger,
+    status: Status | None,
+    result: Result | None,
+    *,
+    is_live: bool,
+) -> Witness:
+    """What heartbeat and result say of this launch, and of no other."""
+    is_newest = ledger.newest is launch
+    heard = (
+        status
+        if status is not None and is_about(status, launch, terms, is_newest=is_newest)
+        else None
+    )
+    ended = (
+        result if result is not None and ends(result, launch, terms, is_newest=is_newest) else None
+    )
+    return Witness(
+        heard_at=heard.updated_at if heard else None,
+        gpus=heard.gpus if heard else None,
+        ended_at=ended.ended_at if ended else None,
+        is_live=is_live,
+    )
+
+
+def is_about(status: Status, launch: Launch, terms: BillingTerms, *, is_newest: bool) -> bool:
+    """Whether it is this launch's heartbeat; an older trainer's does not say of which it is."""
+    if status.launch is not None:
+        return status.launch == launch.number
+    return is_newest and status.updated_at >= terms.requested_at
+
+
+def ends(result: Result, launch: Launch, terms: BillingTerms, *, is_newest: bool) -> bool:
+    """Whether it is how this launch ended."""
+    if result.launch is not None:
+        return result.launch == launch.number
+    return is_newest and result.ended_at >= terms.requested_at
+
+
+def spans_of(
+    launch: Launch, terms: BillingTerms, known: Witness, now: datetime
+) -> tuple[Billed, ...]:
+    """When the launch was billed: one span, or one for each instance that a spot run had."""
+    periods = _periods(launch, terms, known)
+    return tuple(
+        billed_period(launch.number, terms, period, known, now, is_last=period is periods[-1])
+        for period in periods
+    )
+
+
+def _periods(launch: Launch, terms: BillingTerms, known: Witness) -> list[Period]:
+    ups = [(up.at, up.gpus) for up in launch.ups]
+    gones = [(gone.at, gone.alive_at or terms.requested_at) for gone in launch.gones]
+    if not terms.is_spot:
+        return [_single(terms.requested_at, ups, gones)]
+    periods = _one_after_the_other(terms.requested_at, ups, gones)
+    last_gone = periods[-1].gone
+    if last_gone is not None and known.heard_at is not None and known.heard_at > last_gone:
+        # Another one, whose beginning nobody saw.
+        periods.append(Period(last_gone, None, known.heard_at, set()))
+    return periods
+
+
+def _single(
+    began: datetime,
+    ups: Sequence[tuple[datetime, str | None]],
+    gones: Sequence[tuple[datetime, datetime]],
+) -> Period:
+    alive = max([began, *(alive for _, alive in gones)])
+    gone = min((at for at, _ in gones), default=None)
+    came = [at for at, _ in ups if gone is None or at <= gone]
+    return Period(began, gone, max([alive, *came]), {gpus for _, gpus in ups if gpus})
+
+
+def _one_after_the_other(
+    began: datetime,
+    ups: Iterable[tuple[datetime, str | None]],
+    gones: Iterable[tuple[datetime, datetime]],
+) -> list[Period]:
+    """An instance that is seen up after one was gone is another one."""
+    periods = [Period(began, None, began, set())]
+    moments = [(at, False, gpus or "", at) for at, gpus in ups]
+    moments += [(at, True, "", alive) for at, alive in gones]
+    for at, is_end, gpus, alive in sorted(moments):
+        last = periods[-1]
+        if not is_end and last.gone is not None:
+            periods.append(Period(at, None, at, {gpus} - {""}))
+        elif not is_end:
+            last.gpus |= {gpus} - {""}
+            last.alive = max(last.alive, at)
+        elif last.gone is None:
+            last.gone, last.alive = at, max(last.alive, alive)
+    return periods
+
+
+def billed_period(
+    number: int,
+    terms: BillingTerms,
+    period: Period,
+    known: Witness,
+    now: datetime,
+    *,
+    is_last: bool,
+) -> Billed:
+    alive, is_live = _seen_alive(period, known, now, is_last=is_last)
+    end, evidence = (None, None) if is_live else _end(terms, period, known, alive)
+    until = min(now, max(end, alive)) if end is not None else now
+    goes_on = end is None or max(end, alive) > now
+    gpus = _gpus(period, known, terms.rates)
+    return Billed(
+        launch=number,
+        who=terms.who,
+        began=period.began,
+        ended=None if goes_on else until,
+        seconds=max((until - period.began).total_seconds(), 0.0),
+        gpus=gpus,
+        hourly_rate_usd=terms.rates.of(gpus),
+        evidence=None if goes_on else evidence,
+        is_at_most=not is_live and _is_at_most(evidence, until, alive, goes_on=goes_on),
+    )
+
+
+def _seen_alive(
+    period: Period, known: Witness, now: datetime, *, is_last: bool
+) -> tuple[datetime, bool]:
+    """The last moment at which it is known to have been there, and whether that is now."""
+    heard = [known.heard_at] if is_last and known.heard_at else []
+    alive = min(max([period.alive, *heard]), now)  # no clock says what will be
+    return max(alive, period.began), known.is_live and is_last
+
+
+def _end(
+    terms: BillingTerms, period: Period, known: Witness, alive: datetime
+) -> tuple[datetime, Evidence]:
+    """The earliest moment from which on it was certainly not there."""
+    over_at = terms.over_at
+    if period.began >= over_at:  # another one that was rented when all should have been over
+        over_at = period.began + RESERVE
+    ends = [(over_at, Evidence.DEADLINE)]
+    if period.gone is not None:
+        ends.append((period.gone, Evidence.CLOUD))
+    if known.ended_at is not None and known.ended_at >= period.began:
+        ends.append((max(known.ended_at, alive) + terms.teardown, Evidence.RESULT))
+    # A spot instance that is silent is gone: a laptop that slept hears of that much later.
+    is_heard = known.heard_at is not None and known.heard_at >= period.began
+    if terms.is_spot and period.gone is not None and known.heard_at and is_heard:
+        ends.append((known.heard_at + terms.teardown, Evidence.HEARTBEAT))
+    order = list(Evidence)
+    return min(ends, key=lambda each: (each[0], order.index(each[1])))
+
+
+def _is_at_most(
+    evidence: Evidence | None, until: datetime, alive: datetime, *, goes_on: bool
+) -> bool:
+    if not goes_on and evidence == Evidence.RESULT:
+        return False
+    return until - alive > SEEN_WITHIN
+
+
+def _gpus(period: Period, known: Witness, rates: Rates) -> str | None:
+    """Where it was seen on several, the dearest; None where nobody knows."""
+    heard = known.heard_at is not None and known.heard_at >= period.began
+    seen = period.gpus or ({known.gpus} if known.gpus and heard else set())
+    return max(sorted(seen), key=rates.of, default=None)

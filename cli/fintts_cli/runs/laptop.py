@@ -1,0 +1,49 @@
+"""Which laptop this is: an id that it made once, and its name."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from fintts_store.disk.durable import create_file, make_directories, write_file
+from fintts_store.runs.ledger import Laptop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "laptop-id"
+LONGEST_HOST = 100
+
+
+def this_laptop(state: Path) -> Laptop:
+    """This machine and this state folder.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    host = "".join(c if c.isprintable() else "?" for c in socket.gethostname()[:LONGEST_HOST])
+    return Laptop(id=_id_in(state), host=host or "a laptop without a name")
+
+
+def _id_in(state: Path) -> str:
+    path = state / FILE
+    found = _read(path)
+    if found is not None:
+        return found
+    make_directories(state)
+    made = secrets.token_hex(16)
+    try:
+        create_file(path, made.encode())
+    except FileExistsError:
+        if _read(path) is None:  # damaged: this laptop gets a new id, and its launches are others'
+            write_file(path, made.encode())
+    return _read(path) or made
+
+
+def _read(path: Path) -> str | None:
+    try:
+        text = path.read_bytes()[:64].decode("ascii", "replace").strip()
+    except OSError:
+        return None
+    return text if len(text) == 32 and set(text) <= set("0123456789abcdef") else None

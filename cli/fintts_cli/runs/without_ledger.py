@@ -1,0 +1,101 @@
+"""The bill of a run that nobody launched, or that a version without a ledger launched: pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fintts_cli.rates import Rates
+from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
+from fintts_cli.runs.billing import Bill, BillingTerms, Period, Witness, billed_period
+from fintts_store.runs.ledger import Earlier
+from fintts_store.runs.records import Phase
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fintts_cli.runs.instance_view import InstanceView
+    from fintts_store.runs.records import Result, RunRecord, Status
+
+AUTODOWN_WITHIN = timedelta(seconds=660)
+"""A managed job's instance ends itself within this time of the run, even if nobody looks."""
+
+RESERVE = {True: timedelta(minutes=5), False: timedelta(minutes=15)}
+"""here; on a rented instance"""
+
+LAUNCH = 0
+"""the number of a launch that has none"""
+
+
+def bill_without_ledger(
+    record: RunRecord,
+    status: Status | None,
+    result: Result | None,
+    instance: InstanceView,
+    now: datetime,
+) -> Bill:
+    """By the same rules: an end that nobody saw is the latest possible moment."""
+    is_here = record.infra == LOCAL
+    if status is None and instance.created_at is None and (is_here or instance.is_live is False):
+        return Bill()
+    terms = _terms(record, status, instance)
+    known = Witness(
+        heard_at=status.updated_at if status else None,
+        gpus=instance.gpus,
+        ended_at=result.ended_at if result else None,
+        is_live=bool(instance.is_live),
+    )
+    periods = _periods(record, status, instance, terms, now)
+    spans = tuple(
+        billed_period(LAUNCH, terms, period, known, now, is_last=period is periods[-1])
+        for period in periods
+    )
+    usd = instance.earlier_usd
+    before = Earlier(seconds=instance.earlier_seconds, usd=usd, is_at_most=False) if usd else None
+    return Bill(spans, before)
+
+
+def _terms(record: RunRecord, status: Status | None, instance: InstanceView) -> BillingTerms:
+    is_here, is_spot = record.infra == LOCAL, bool(instance.spans)
+    deadline_at = status.deadline_at if status else record.deadline_at
+    rented = AUTODOWN_WITHIN if is_spot else timedelta(seconds=TEARDOWN_SECONDS[False])
+    return BillingTerms(
+        requested_at=instance.created_at or record.created_at,
+        over_at=deadline_at + RESERVE[is_here],
+        rates=instance.rates or Rates.of_record(record),
+        is_spot=is_spot,
+        teardown=timedelta() if is_here else rented,
+        who="this laptop" if instance.is_live is not None else "somebody",
+    )
+
+
+def _periods(
+    record: RunRecord,
+    status: Status | None,
+    instance: InstanceView,
+    terms: BillingTerms,
+    now: datetime,
+) -> list[Period]:
+    if instance.spans:
+        return [
+            Period(span.began, span.ended, span.began, {span.gpus} if span.gpus else set())
+            for span in instance.spans
+        ]
+    began = terms.requested_at
+    gpus = {instance.gpus} if instance.gpus else set[str]()
+    return [Period(began, _gone(record, status, instance, now), began, gpus)]
+
+
+def _gone(
+    record: RunRecord, status: Status | None, instance: InstanceView, now: datetime
+) -> datetime | None:
+    """When somebody saw that it was not there."""
+    if instance.is_live:
+        return None
+    if instance.ended_at is not None:
+        return instance.ended_at
+    if instance.is_live is False:
+        return now
+    # A trainer without an instance (`fintts train`) bills until its last heartbeat.
+    is_over = status is not None and status.phase in (Phase.FAILED, Phase.STOPPING)
+    return status.updated_at if status is not None and is_over and record.infra == LOCAL else None

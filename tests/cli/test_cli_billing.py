@@ -1,0 +1,140 @@
+"""Bills of runs as people know them: hung, lost, stopped, relaunched, on spot."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from fintts_cli.runs.billing import Bill, bill_of
+from fintts_store.runs.ledger import Earlier, Evidence, Launch, Ledger
+from ledger_samples import LAPTOP_D, asked, gone, hours, up
+from run_samples import MINUTE, START, record, result, status
+
+RUN = record(infra="aws")
+H200 = {"H200:1": Decimal("3.00"), "A100-80GB:1": Decimal("1.20")}
+
+
+def test_a_set_up_that_hung_and_never_sent_a_heartbeat_is_billed_from_the_request() -> None:
+    """Three hours at $1.20."""
+    asked_for = asked(deadline_at=START + hours(4))
+    hung = Launch(1, asked_for, (), (gone(START + hours(3), alive_at=START + hours(3)),))
+    bill = bill_of(Ledger((hung,)), RUN, None, None, None, START + hours(9))
+    assert bill.usd == Decimal("3.60")
+    assert not bill.is_at_most
+    assert bill.spans[0].evidence == Evidence.CLOUD
+
+
+def test_two_laptops_launches_are_one_bill() -> None:
+    """$13.13 by the one and $10.31 by the other are $23.44."""
+    first = asked(rates_usd={"A": Decimal("13.13")}, deadline_at=START + hours(2))
+    second = asked(
+        2,
+        asker=LAPTOP_D,
+        requested_at=START + hours(2),
+        rates_usd={"A": Decimal("10.31")},
+        deadline_at=START + hours(4),
+    )
+    ends = [START + hours(1), START + hours(3)]
+    launches = [
+        Launch(each.launch, each, (), (gone(end, each.launch, alive_at=end),))
+        for each, end in zip((first, second), ends, strict=True)
+    ]
+    bill = bill_of(Ledger(tuple(launches)), RUN, None, None, None, START + hours(50))
+    assert bill.usd == Decimal("23.44")
+    assert [span.who for span in bill.spans] == ["laptop-c", "laptop-d"]
+
+
+def test_a_run_that_is_dead_for_three_days_is_billed_to_its_deadline_at_most() -> None:
+    launch = Launch(1, asked(), (up(START),))
+    three_days = START + hours(72)
+    bill = bill_of(Ledger((launch,)), RUN, status(launch=1), None, None, three_days)
+    assert bill.seconds == 65 * 60
+    assert bill.is_at_most
+    assert bill.spans[0].evidence == Evidence.DEADLINE
+    again = bill_of(Ledger((launch,)), RUN, status(launch=1), None, None, three_days + hours(1))
+    assert again == bill
+
+
+def test_what_happens_between_two_launches_is_not_billed() -> None:
+    """Three launches of 53 s in all are not 174 s."""
+    launches = tuple(
+        Launch(
+            number,
+            asked(number, requested_at=(began := START + number * MINUTE)),
+            (up(began),),
+            (gone(began + timedelta(seconds=lived), number, alive_at=began),),
+        )
+        for number, lived in ((1, 20), (2, 20), (3, 13))
+    )
+    bill = bill_of(Ledger(launches), RUN, None, None, None, START + hours(1))
+    assert bill.seconds == 53
+
+
+def test_the_trainers_word_is_an_end_and_a_minute_or_two_of_teardown() -> None:
+    launch = Launch(1, asked(), (up(START),))
+    bill = bill_of(Ledger((launch,)), RUN, None, result(launch=1), None, START + hours(9))
+    assert bill.seconds == 20 * 60 + 120
+    assert not bill.is_at_most
+    assert bill.spans[0].evidence == Evidence.RESULT
+
+
+def test_another_launchs_end_and_heartbeat_say_nothing() -> None:
+    launches = (Launch(1, asked()), Launch(2, asked(2, requested_at=START + hours(2))))
+    heard = status(launch=2, updated_at=START + hours(2.2))
+    ended = result(launch=2, ended_at=START + hours(2.2))
+    first, second = bill_of(Ledger(launches), RUN, heard, ended, None, START + hours(9)).spans
+    assert first.evidence == Evidence.DEADLINE
+    assert second.evidence == Evidence.RESULT
+
+
+def test_the_gpu_that_it_got_sets_the_rate_and_an_unknown_one_the_dearest() -> None:
+    asked_for = asked(rates_usd=H200)
+    seen = Launch(1, asked_for, (up(START),))
+    unseen = Launch(1, asked_for)
+    now, heard = START + 10 * MINUTE, status(launch=1, gpus="A100-80GB:1")
+    assert _bill(seen, now).usd == Decimal("0.20")
+    assert _bill(unseen, now).usd == Decimal("0.50")
+    told = bill_of(Ledger((unseen,)), RUN, heard, None, None, now)
+    assert told.usd == Decimal("0.20")
+
+
+def test_an_instance_that_is_seen_after_its_time_is_billed_as_long_as_it_is_seen() -> None:
+    launch = Launch(1, asked(), (up(START),))
+    bill = bill_of(Ledger((launch,)), RUN, None, None, 1, START + hours(5))
+    assert bill.seconds == 5 * 3600
+    assert not bill.is_at_most
+    removed = Launch(1, asked(), (up(START),), (gone(START + hours(5), alive_at=START + hours(5)),))
+    assert _bill(removed, START + hours(6)).seconds == 5 * 3600, "it does not fall"
+
+
+def test_a_spot_run_is_billed_instance_by_instance() -> None:
+    sightings = (up(START), up(START + 40 * MINUTE))
+    launch = Launch(1, asked(spot=True), sightings, (gone(START + 10 * MINUTE),))
+    now = START + 60 * MINUTE
+    bill = bill_of(Ledger((launch,)), RUN, None, None, 1, now)
+    assert [span.seconds for span in bill.spans] == [600, 1200]
+
+
+def test_a_spot_instance_that_nobody_saw_come_is_billed_from_the_last_ones_end() -> None:
+    launch = Launch(1, asked(spot=True), (up(START),), (gone(START + 10 * MINUTE),))
+    heard = status(launch=1, updated_at=START + 30 * MINUTE)
+    bill = bill_of(Ledger((launch,)), RUN, heard, None, None, START + 30 * MINUTE)
+    assert bill.seconds == 30 * 60
+
+
+def test_what_was_billed_before_there_was_a_ledger_is_part_of_the_bill() -> None:
+    before = Earlier(seconds=3600, usd=Decimal("1.20"), is_at_most=True)
+    launch = Launch(1, asked(earlier=before), (up(START),), (gone(START + 60 * MINUTE),))
+    bill = _bill(launch, START + hours(2))
+    assert (bill.usd, bill.seconds, bill.is_at_most) == (Decimal("2.40"), 7200, True)
+
+
+def test_a_clock_that_is_wrong_bills_nothing_that_is_still_to_come() -> None:
+    launch = Launch(1, asked(), (up(START),))
+    ahead = status(launch=1, updated_at=START + hours(50))
+    bill = bill_of(Ledger((launch,)), RUN, ahead, None, None, START + MINUTE)
+    assert bill.seconds == 60
+
+
+def _bill(launch: Launch, now: datetime) -> Bill:
+    return bill_of(Ledger((launch,)), RUN, None, None, None, now)
