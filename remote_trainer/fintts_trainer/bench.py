@@ -18,6 +18,7 @@ from fintts_store.checkpoints.restore import restore_newest
 from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.capacity import check_disk, fit_into_memory
 from fintts_trainer.compiled import compile_layers
+from fintts_trainer.deadline import Pace, measured
 from fintts_trainer.desk import FrontDesk, tell
 from fintts_trainer.encoded import encoded_once, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
@@ -124,6 +125,7 @@ def set_up(desk: Desk, world: World) -> Bench:
         _go_on(bench)
         if isinstance(desk, FrontDesk):
             desk.clock.add(bench.state.phase_seconds)
+            desk.pace.earlier = _earlier_pace(bench)
             check_disk(bench)
         fit_into_memory(bench)
         if bench.state.initial_validation is None:
@@ -316,13 +318,25 @@ def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
     return random_states
 
 
+def _earlier_pace(bench: Bench) -> Pace:
+    """What a step and a check took the jobs before this one, on average."""
+    state, schedule = bench.state, bench.schedule
+    checks = schedule.validation_checks(state.step)
+    training, validation = (state.phase_seconds.get(p, 0.0) for p in ("training", "validation"))
+    return Pace(
+        step=training / state.step if state.step else None,
+        check=validation / checks if checks else None,
+    )
+
+
 def _say_skipped(name: CommitName, error: StoreError) -> None:
     tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
 
 
 def _look_before(bench: Bench) -> None:
     """The validation loss of what the run begins with: what training has to beat."""
-    means = bench.evaluate()
+    with measured(bench.desk.pace.checks):
+        means = bench.evaluate()
     bench.state.initial_validation = means
     bench.desk.add_metrics(0, "validation", means)
     bench.desk.tell(

@@ -13,6 +13,7 @@ import torch
 
 from fintts_store.disk.errors import is_full
 from fintts_store.errors import StoreFull
+from fintts_trainer.deadline import measured
 from fintts_trainer.errors import DiskTooSmall, MemoryTooSmall
 from fintts_trainer.lora import trainable
 from fintts_trainer.memory import can_measure, free_bytes, need_of_step, usable_bytes
@@ -31,7 +32,8 @@ def check_disk(bench: Bench) -> None:
     """Saves once for real, to know the size, and compares it with the free space."""
     workspace = bench.desk.job.workspace
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
-        bench.write_checkpoint(Path(folder), [random_state()])
+        with measured(bench.desk.pace.saves):
+            bench.write_checkpoint(Path(folder), [random_state()])
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
     size += moments_to_come(bench)
     needed = size * (bench.config.checkpoints.keep_last + SPARE_CHECKPOINTS)

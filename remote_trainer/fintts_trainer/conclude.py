@@ -43,7 +43,7 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     claim = job.remembered_claim()
     if claim is not None and claim != highest_claim(job.store, job.run):
         return None
-    result = _result_of(job, exit_code)
+    result = result_from_store(job, *_how_it_ended(job, exit_code))
     write_result_once(job.store, result)
     status = read_status(job.store, job.run)
     if status is not None:
@@ -63,23 +63,18 @@ def keep_log(job: Job, path: Path) -> None:
         write_log(job.store, job.run, datetime.now(UTC), file.read())
 
 
-def _result_of(job: Job, exit_code: int) -> Result:
-    record, now = read_run(job.store, job.run), datetime.now(UTC)
+def result_from_store(job: Job, reason: StopReason, message: str) -> Result:
+    """How a run ended whose trainer has nothing to add to what the store holds."""
+    record = read_run(job.store, job.run)
     stopping = record.config.get("early_stopping")
     monitor = stopping.get("monitor") if isinstance(stopping, dict) else None
     status = read_status(job.store, job.run)
     # A damaged manifest is no reason to leave a run without its last word.
     manifests = list_manifests(job.store, job.run, on_unreadable=lambda _name, _error: None)
     newest, best = newest_of(manifests), best_of(manifests)
-    deadline = job.deadline_at or record.deadline_at
-    late = exit_code in TIMED_OUT and now >= deadline
-    trouble = job.remembered_trouble()
-    last = trouble or (status.message if status is not None else None)
-    # Before it gives up, a trainer tells in its status what it outlives: that has not ended it.
-    told = last if status is not None and status.phase == Phase.FAILED else trouble
     return Result(
         run=job.run,
-        stop_reason=StopReason.DEADLINE if late else StopReason.FAILED,
+        stop_reason=reason,
         step=newest.step if newest else 0,
         best_step=best.step if best else None,
         best_value=best.value if best else None,
@@ -89,10 +84,23 @@ def _result_of(job: Job, exit_code: int) -> Result:
         samples_seen=0,
         claims=highest_claim(job.store, job.run),
         started_at=status.started_at if status else record.created_at,
-        ended_at=now,
+        ended_at=datetime.now(UTC),
         initial_validation_value=None,
-        message=_hung(last) if late else told or _what_happened(exit_code),
+        message=message,
     )
+
+
+def _how_it_ended(job: Job, exit_code: int) -> tuple[StopReason, str]:
+    """The reason, and the sentence that says what happened."""
+    status = read_status(job.store, job.run)
+    deadline = job.deadline_at or read_run(job.store, job.run).deadline_at
+    trouble = job.remembered_trouble()
+    last = trouble or (status.message if status is not None else None)
+    if exit_code in TIMED_OUT and datetime.now(UTC) >= deadline:
+        return StopReason.DEADLINE, _hung(last)
+    # Before it gives up, a trainer tells in its status what it outlives: that has not ended it.
+    told = last if status is not None and status.phase == Phase.FAILED else trouble
+    return StopReason.FAILED, told or _what_happened(exit_code)
 
 
 def _hung(told: str | None) -> str:

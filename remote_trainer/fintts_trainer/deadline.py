@@ -1,28 +1,119 @@
-"""The wall clock: when the run has to end, with time left to bring the last checkpoint home."""
+"""The moment by which the trainer has ended, and whether what comes next can end before it.
+
+`Pace` and `Deadline` are pure: times come in as parameters, so that a simulation of many runs asks
+the same functions (`Deadline.from_now`, `seconds_needed`, `is_over`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-MARGIN_SECONDS = 60.0
-MARGIN_SHARE = 0.05
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+SLACK = 1.2
+"""The next one may take a fifth longer than the longest of the last few."""
+ASSUMED_UPLOAD_SECONDS = 60.0
+"""until an upload was measured"""
+LONGEST_UPLOAD_SECONDS = 300.0
+"""One upload that took longer than this does not end a run that much earlier."""
+LAST_WORDS_SECONDS = 15.0
+"""for metrics, curves and the result, once the last checkpoint is committed"""
+SHORT_SHARE = 0.05
+"""Where so little time is left that these constants would eat it, each is a twentieth of it."""
+STEPS_REMEMBERED, OTHERS_REMEMBERED = 10, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long each part takes, in seconds, without slack; None where nothing is known."""
+
+    step: float | None = None
+    check: float | None = None
+    save: float | None = None
+    """on the local disk"""
+    upload: float | None = None
+    """from the local disk until the checkpoint is committed"""
+
+
+def _nothing(maximum: int) -> deque[float]:
+    return deque(maxlen=maximum)
+
+
+@dataclass
+class PaceMeter:
+    """Measures the pace: of each part the longest of the last few, or what earlier jobs took."""
+
+    earlier: Pace = field(default_factory=Pace)
+    """from the checkpoint that the run goes on from; counts until this process has measured"""
+    steps: deque[float] = field(default_factory=lambda: _nothing(STEPS_REMEMBERED))
+    checks: deque[float] = field(default_factory=lambda: _nothing(OTHERS_REMEMBERED))
+    saves: deque[float] = field(default_factory=lambda: _nothing(OTHERS_REMEMBERED))
+    uploads: deque[float] = field(default_factory=lambda: _nothing(OTHERS_REMEMBERED))
+
+    @property
+    def pace(self) -> Pace:
+        """What is known now."""
+        return Pace(
+            step=max(self.steps, default=self.earlier.step),
+            check=max(self.checks, default=self.earlier.check),
+            save=max(self.saves, default=self.earlier.save),
+            upload=max(self.uploads, default=self.earlier.upload),
+        )
+
+
+@contextmanager
+def measured(durations: deque[float]) -> Generator[None]:
+    """Adds how long the block took."""
+    start = time.monotonic()
+    yield
+    durations.append(time.monotonic() - start)
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """An absolute moment (aware, UTC) and the margin that saving and uploading may need."""
+    """An absolute moment (aware, UTC), and what is kept free before it."""
 
     at: datetime
-    margin_seconds: float
+    assumed_upload_seconds: float
+    last_words_seconds: float
 
     @classmethod
     def from_now(cls, at: datetime, now: datetime) -> Deadline:
-        """A minute's margin, or a twentieth of a time so short that a minute would eat it."""
-        left = max((at - now).total_seconds(), 0.0)
-        return cls(at, min(MARGIN_SECONDS, MARGIN_SHARE * left))
+        """`now` is the moment at which the job begins."""
+        share = SHORT_SHARE * max((at - now).total_seconds(), 0.0)
+        return cls(at, min(ASSUMED_UPLOAD_SECONDS, share), min(LAST_WORDS_SECONDS, share))
 
-    def is_over(self, now: datetime, next_step_seconds: float) -> bool:
-        """Whether another step could not be finished and saved any more."""
-        needed = timedelta(seconds=self.margin_seconds + next_step_seconds)
-        return now + needed >= self.at
+    def left_seconds(self, now: datetime) -> float:
+        """Until the deadline; below 0 after it."""
+        return (self.at - now).total_seconds()
+
+    def is_over(self, now: datetime, needed_seconds: float) -> bool:
+        """Whether something that takes so long would not end before the deadline."""
+        return now + timedelta(seconds=needed_seconds) >= self.at
+
+    def seconds_to_commit(self, pace: Pace, uploads_behind: int = 0) -> float:
+        """What a save now may take until its checkpoint is committed and the result is written.
+
+        Args:
+            uploads_behind: checkpoints that are not committed yet; they go first.
+        """
+        upload = self.assumed_upload_seconds if pace.upload is None else pace.upload
+        uploads = SLACK * min(upload, LONGEST_UPLOAD_SECONDS) * (1 + uploads_behind)
+        return SLACK * (pace.save or 0.0) + uploads + self.last_words_seconds
+
+    def seconds_needed(self, pace: Pace, *, has_check: bool, uploads_behind: int = 0) -> float:
+        """What one more step may take, to the end of the trainer, should it be the last one.
+
+        Args:
+            has_check: whether a validation check follows this step.
+            uploads_behind: checkpoints that are not committed yet; they go before its own.
+        """
+        check = pace.check if has_check else None
+        step = SLACK * ((pace.step or 0.0) + (check or 0.0))
+        return step + self.seconds_to_commit(pace, uploads_behind)

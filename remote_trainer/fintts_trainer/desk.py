@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status, StopReason
 from fintts_store.runs.runs import read_run
 from fintts_trainer.config import RunConfig
-from fintts_trainer.deadline import Deadline
+from fintts_trainer.deadline import Deadline, PaceMeter
 from fintts_trainer.errors import ConfigurationChanged
 from fintts_trainer.phase_clock import PhaseClock
+from fintts_trainer.preemption import GRACE_SECONDS
+from fintts_trainer.session.wall_clock import WallClock
 from fintts_trainer.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
 from fintts_trainer.telling import Heartbeat, Metrics
 
@@ -46,6 +49,7 @@ class Desk:
     record: RunRecord
     config: RunConfig
     clock: PhaseClock
+    pace: PaceMeter
 
     def tell(self, sentence: str) -> None:
         """A line of the log."""
@@ -58,8 +62,8 @@ class Desk:
     ) -> None:
         """A row of the metrics."""
 
-    def reason_to_end(self, _next_step_seconds: float) -> StopReason | None:
-        """What the clock or the user says against another step."""
+    def reason_to_end(self, *, has_check: bool) -> StopReason | None:
+        """What the clock or the user says against another step, and its check if it has one."""
         return None
 
     def check_uploads(self) -> None:
@@ -86,6 +90,7 @@ class FrontDesk(Desk):
 
     claim: int
     deadline: Deadline
+    wall_clock: WallClock
     started_at: datetime
     heartbeat: Heartbeat
     metrics: Metrics
@@ -106,11 +111,22 @@ class FrontDesk(Desk):
         """A row of the metrics."""
         self.metrics.add(step, kind, values)
 
-    def reason_to_end(self, next_step_seconds: float) -> StopReason | None:
+    def reason_to_end(self, *, has_check: bool) -> StopReason | None:
         """The deadline, or a request."""
-        if self.deadline.is_over(datetime.now(UTC), next_step_seconds):
+        if (news := self.wall_clock.news()) is not None:
+            self.heartbeat.change(message=news)
+            self.tell(news)
+        needed = self.deadline.seconds_needed(
+            self.pace.pace, has_check=has_check, uploads_behind=self.uploader.behind
+        )
+        if self.deadline.is_over(self.wall_clock.now(), needed):
             return StopReason.DEADLINE
         return StopReason.REQUESTED if self.heartbeat.stop_requested else None
+
+    def drain_seconds(self) -> float:
+        """What the last uploads are given where no instance is taken away."""
+        behind = max(self.uploader.behind - 1, 0)
+        return max(GRACE_SECONDS, self.deadline.seconds_to_commit(self.pace.pace, behind))
 
     def check_uploads(self) -> None:
         """Raises StoreError where checkpoints cannot be committed any more."""
@@ -138,13 +154,14 @@ def open_desk(job: Job, *, is_first: bool = True) -> Desk:
         make_directories(job.workspace)
     record = read_run(job.store, job.run)
     config = config_of(record)
-    desk = Desk(job, record, config, PhaseClock())
+    desk = Desk(job, record, config, PhaseClock(), PaceMeter())
     return _front_desk(desk) if is_first else desk
 
 
 def _front_desk(desk: Desk) -> FrontDesk:
     job, record, config = desk.job, desk.record, desk.config
-    started_at = datetime.now(UTC)
+    wall_clock = WallClock(not_before=record.created_at)
+    started_at = wall_clock.now()
     deadline_at = job.deadline_at or record.deadline_at
     claim = take_claim(job.store, job.run, holder=str(job.workspace))
     job.remember_claim(claim)
@@ -165,11 +182,20 @@ def _front_desk(desk: Desk) -> FrontDesk:
         job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
     )
     heartbeat.start()
+    upload_began = [0.0]
+
+    def before_commit() -> None:
+        upload_began[0] = time.monotonic()
+        metrics.flush()  # first what the steps told: the next job will not tell it again
+
+    def on_commit(manifest: Manifest) -> None:
+        desk.pace.uploads.append(time.monotonic() - upload_began[0])
+        _committed(job, heartbeat, manifest, uploader.slow)
+
     uploader: Uploader = Uploader(  # its own name is in what it calls
         committer,
-        # First what the steps told: who goes on from the checkpoint will not tell it again.
-        before_commit=metrics.flush,
-        on_commit=lambda manifest: _committed(job, heartbeat, manifest, uploader.slow),
+        before_commit=before_commit,
+        on_commit=on_commit,
         on_trouble=lambda error: _told_in_passing(heartbeat, error),
     )
     return FrontDesk(
@@ -177,8 +203,10 @@ def _front_desk(desk: Desk) -> FrontDesk:
         record=record,
         config=config,
         clock=desk.clock,
+        pace=desk.pace,
         claim=claim,
         deadline=Deadline.from_now(deadline_at, started_at),
+        wall_clock=wall_clock,
         started_at=started_at,
         heartbeat=heartbeat,
         metrics=metrics,

@@ -21,11 +21,14 @@ from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import read_result, write_result_once
 from fintts_trainer.bench import set_up
 from fintts_trainer.capacity import full_disk_told
+from fintts_trainer.deadline import measured
 from fintts_trainer.desk import FrontDesk, open_desk, tell
 from fintts_trainer.lora import trainable
 from fintts_trainer.preemption import GRACE_SECONDS
 from fintts_trainer.prefetch import prefetched
 from fintts_trainer.random_state import random_state
+from fintts_trainer.session.late_start import begins_too_late, end_unbegun
+from fintts_trainer.session.wall_clock import told
 from fintts_trainer.step_clock import memory_peak_bytes
 from fintts_trainer.telling import bring_home_tensorboard
 from fintts_trainer.world import World
@@ -70,6 +73,8 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     desk = open_desk(job, is_first=world.is_first)
     if world.is_first_here:
         desk.heed_notices(preemption)
+    if world.highest(int(begins_too_late(desk))):
+        return end_unbegun(desk) if isinstance(desk, FrontDesk) else None
     try:
         with full_disk_told(job.workspace):
             bench = set_up(desk, world)
@@ -125,7 +130,8 @@ def why_this_process_ends(bench: Bench, preemption: Preemption) -> Reason | None
 
 def who_ends(bench: Bench, preemption: Preemption) -> Reason | None:
     """The reason that comes from outside, whatever the state of training."""
-    asked = bench.desk.reason_to_end(bench.eta.seconds_per_step or 0.0)
+    next_has_check = bench.schedule.is_validation(bench.state.step + 1)
+    asked = bench.desk.reason_to_end(has_check=next_has_check)
     if asked is not None:
         return asked
     return PREEMPTED if preemption.has_come else None
@@ -228,6 +234,7 @@ def tell_step(bench: Bench, values: dict[str, float], seconds: float) -> None:
     """Metrics, TensorBoard and the heartbeat of one step."""
     state = bench.state
     bench.eta = bench.eta.after_step(seconds)
+    bench.desk.pace.steps.append(seconds)
     with bench.step_clock.part("logging"):
         bench.world.accelerator.log(
             {f"train/{name}": value for name, value in values.items()}, state.step
@@ -252,6 +259,7 @@ def validate(bench: Bench) -> float:
     with desk.clock.spend("validation") as spent:
         means = bench.evaluate()
     bench.eta = bench.eta.after_check(spent.seconds)
+    desk.pace.checks.append(spent.seconds)
     train_loss = state.loss_sum / state.loss_steps
     state.loss_sum, state.loss_steps = 0.0, 0
     monitored = {
@@ -315,7 +323,7 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
     with desk.clock.spend("checkpoint"):
         folder = desk.local_checkpoint(state.step)
         shutil.rmtree(folder, ignore_errors=True)
-        with durable_directory(folder) as temporary:
+        with measured(desk.pace.saves), durable_directory(folder) as temporary:
             bench.write_checkpoint(temporary, random_states)
         facts = CheckpointFacts(
             step=state.step,
@@ -332,7 +340,10 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
 def finish(bench: Bench, desk: FrontDesk, reason: Reason, preemption: Preemption) -> Result | None:
     """Waits for the last upload within the grace, then writes why the run ended."""
     desk.heartbeat.change(phase=Phase.STOPPING)
-    grace_seconds = preemption.grace_seconds(datetime.now(UTC))
+    leaves_early = reason == PREEMPTED or preemption.has_come
+    grace_seconds = (
+        preemption.grace_seconds(datetime.now(UTC)) if leaves_early else desk.drain_seconds()
+    )
     with desk.clock.spend("teardown"):
         is_safe = desk.uploader.drain(grace_seconds)
         bench.world.leave()
@@ -399,7 +410,8 @@ def result_of(bench: Bench, desk: FrontDesk, reason: StopReason) -> Result:
     state = bench.state
     before = state.initial_validation
     kept = [m.step for m in list_manifests(desk.job.store, desk.job.run, on_unreadable=passed_over)]
-    message = None
+    jump = desk.wall_clock.jump() if reason == StopReason.DEADLINE else None
+    message = None if jump is None else told(jump)
     if reason == StopReason.NAN_LOSS:
         last = (
             f"the checkpoint at step {max(kept)} is the last good one" if kept else "none is kept"

@@ -4,33 +4,93 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fintts_trainer.deadline import Deadline
+from fintts_trainer.deadline import Deadline, Pace, PaceMeter
 from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.preemption import Preemption
+from fintts_trainer.session.wall_clock import WallClock
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def test_a_deadline_leaves_a_minute_for_the_last_checkpoint() -> None:
+def test_a_deadline_leaves_room_for_the_next_step_its_check_its_save_and_its_upload() -> None:
     deadline = Deadline.from_now(NOON + timedelta(hours=4), NOON)
-    assert deadline.margin_seconds == 60
-    assert not deadline.is_over(NOON + timedelta(hours=4, seconds=-66), next_step_seconds=5.4)
-    assert deadline.is_over(NOON + timedelta(hours=4, seconds=-65), next_step_seconds=5.4)
+    pace = Pace(step=5.0, check=100.0, save=10.0, upload=20.0)
+    assert deadline.seconds_needed(pace, has_check=False) == pytest.approx(1.2 * 35 + 15)
+    assert deadline.seconds_needed(pace, has_check=True) == pytest.approx(1.2 * 135 + 15)
+    behind = deadline.seconds_needed(pace, has_check=False, uploads_behind=1)
+    assert behind == pytest.approx(1.2 * 55 + 15)
+    assert not deadline.is_over(NOON + timedelta(hours=4, seconds=-66), 65)
+    assert deadline.is_over(NOON + timedelta(hours=4, seconds=-65), 65)
+
+
+def test_what_was_not_measured_is_assumed_and_one_odd_upload_does_not_end_a_run() -> None:
+    deadline = Deadline.from_now(NOON + timedelta(hours=4), NOON)
+    assert deadline.seconds_to_commit(Pace()) == pytest.approx(1.2 * 60 + 15)
+    assert deadline.seconds_to_commit(Pace(upload=7200.0)) == 1.2 * 300 + 15
 
 
 def test_a_short_deadline_leaves_a_twentieth() -> None:
     deadline = Deadline.from_now(NOON + timedelta(seconds=100), NOON)
-    assert deadline.margin_seconds == 5
-    assert not deadline.is_over(NOON + timedelta(seconds=94), 0.5)
-    assert deadline.is_over(NOON + timedelta(seconds=95), 0.5)
+    assert deadline.seconds_to_commit(Pace()) == pytest.approx(1.2 * 5 + 5)
 
 
 def test_a_deadline_in_the_past_is_over() -> None:
     assert Deadline.from_now(NOON - timedelta(seconds=1), NOON).is_over(NOON, 0.0)
+
+
+def test_of_each_part_the_longest_of_the_last_few_counts() -> None:
+    meter = PaceMeter(earlier=Pace(step=1.0, check=9.0))
+    meter.steps.extend([60.0, *[5.0] * 9])
+    assert (meter.pace.step, meter.pace.check) == (60.0, 9.0)
+    meter.steps.append(5.5)
+    assert meter.pace.step == 5.5
+
+
+@dataclass
+class Clocks:
+    """A time of day that can be set, and seconds that only pass."""
+
+    utc: datetime = NOON
+    seconds: float = 0.0
+
+    def wall_clock(self) -> WallClock:
+        return WallClock(NOON - timedelta(days=1), lambda: self.utc, lambda: self.seconds)
+
+    def pass_by(self, seconds: float, set_by: float = 0.0) -> None:
+        self.seconds += seconds
+        self.utc += timedelta(seconds=seconds + set_by)
+
+
+@pytest.mark.parametrize(
+    ("set_by", "now", "said"),
+    [
+        (0.0, 600, None),
+        (5.0, 605, None),
+        (-3600.0, 600, "is 3,600 s behind the time that has passed"),
+        (7200.0, 7800, "was set forward by 7,200 s"),
+    ],
+)
+def test_a_clock_that_is_set_does_not_move_the_deadline_back_and_is_told_once(
+    set_by: float, now: float, said: str | None
+) -> None:
+    clocks = Clocks()
+    wall_clock = clocks.wall_clock()
+    clocks.pass_by(600, set_by)
+    assert wall_clock.now() == NOON + timedelta(seconds=now)
+    news = wall_clock.news()
+    assert (news is None) == (said is None)
+    assert said is None or said in (news or "")
+    assert wall_clock.news() is None
+
+
+def test_a_machine_that_starts_with_yesterdays_clock_gets_no_day_more() -> None:
+    clocks = Clocks(utc=NOON - timedelta(days=1))
+    assert WallClock(NOON, lambda: clocks.utc, lambda: clocks.seconds).now() == NOON
 
 
 def test_phases_add_up_over_jobs() -> None:

@@ -21,7 +21,7 @@ from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
 from fintts_store.layout import checkpoint_prefix, commit_key, tensorboard_prefix
-from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.claims import highest_claim, take_claim
 from fintts_store.runs.records import Phase, StopReason
 from fintts_store.runs.runs import (
     read_metrics,
@@ -488,13 +488,25 @@ def test_the_last_word_is_said_again_when_the_store_did_not_take_it(tmp_path: Pa
 
 
 def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
-    run = start_run(tmp_path, ENDLESS, deadline=timedelta(seconds=20))
+    run = start_run(tmp_path, ENDLESS, deadline=timedelta(seconds=60))
     assert run.train().returncode == 0
     result = read_result(run.store, run.name)
     assert result is not None
     assert result.stop_reason == StopReason.DEADLINE
     assert result.kept_steps == (result.step,)
     assert result.step > 0
+
+
+def test_a_spot_job_that_comes_up_in_the_last_ten_minutes_ends_at_once(tmp_path: Path) -> None:
+    run = start_run(tmp_path, ENDLESS, deadline=timedelta(seconds=590))
+    take_claim(run.store, run.name, "the instance that was lost")
+    result = train_module.train(replace(run.job(), on_spot=True), Preemption())
+    assert result is not None
+    assert (result.stop_reason, result.step, result.claims) == (StopReason.DEADLINE, 0, 2)
+    assert result.message is not None
+    assert "less than ten minutes were left" in result.message
+    assert read_result(run.store, run.name) == result
+    assert not (tmp_path / "workspace" / "base_model").exists(), "nothing was fetched for it"
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoint(

@@ -141,6 +141,12 @@ class Uploader:
         self._thread.join(timeout_seconds)
 
     @property
+    def behind(self) -> int:
+        """How many checkpoints are not committed yet."""
+        with self._changed:
+            return len(self._waiting) + self._busy
+
+    @property
     def _idle(self) -> bool:
         return not self._waiting and not self._busy
 

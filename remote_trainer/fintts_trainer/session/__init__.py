@@ -1,0 +1,1 @@
+"""This process and the store: what it is to do, what it tells, and when it has to end."""

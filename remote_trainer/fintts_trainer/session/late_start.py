@@ -1,0 +1,40 @@
+"""A spot run's next job that comes up shortly before the deadline ends at once: its set-up and
+first step would be billed, and bring nothing home."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_store.retrying import insist
+from fintts_store.runs.records import Phase, Result, StopReason
+from fintts_store.runs.runs import write_result_once
+from fintts_trainer.conclude import result_from_store
+from fintts_trainer.desk import FrontDesk, tell
+from fintts_trainer.preemption import GRACE_SECONDS
+
+if TYPE_CHECKING:
+    from fintts_trainer.desk import Desk
+
+LEAST_SECONDS = 600.0
+
+
+def begins_too_late(desk: Desk) -> bool:
+    """Whether this job goes on with a spot run, but has no ten minutes left for it."""
+    if not isinstance(desk, FrontDesk) or not desk.job.on_spot or desk.claim == 1:
+        return False
+    return desk.deadline.left_seconds(desk.wall_clock.now()) < LEAST_SECONDS
+
+
+def end_unbegun(desk: FrontDesk) -> Result:
+    """Ends the run with what earlier jobs have committed.
+
+    Raises:
+        StoreError: the result could not be written.
+    """
+    message = "less than ten minutes were left before the deadline, so the next job did not begin"
+    tell(message)
+    desk.heartbeat.end(Phase.DONE)
+    desk.uploader.close()
+    result = result_from_store(desk.job, StopReason.DEADLINE, message)
+    insist(lambda: write_result_once(desk.job.store, result), GRACE_SECONDS)
+    return result
