@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import HubModel, not_here
-from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input
+from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input, reserve_of
 from fintts_cli.views.units import counted
 from fintts_cost.bill import Estimate, estimate
 from fintts_cost.money import Price
@@ -115,8 +115,8 @@ def terms_here(found: ReadSettings, now: datetime) -> Terms:
         _check_schedule(settings)
         return terms
     if settings.budget_usd is not None and rate > 0:
-        plan = plan_launch([Choice(gpus, made)], settings.budget_usd, now)
-        terms = replace(terms, deadline_at=plan.deadline_at)
+        plan = plan_launch([Choice(gpus, made)], settings.budget_usd, reserve_of(settings))
+        terms = replace(terms, deadline_at=plan.deadline_from(now))
     return replace(terms, choices=(RentalTerms(gpus, price, made.to_json()),))
 
 

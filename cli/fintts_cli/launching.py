@@ -19,7 +19,7 @@ from fintts_cli.gpu_choices import choices_of
 from fintts_cli.infra import Span
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
-from fintts_cli.run_forecast import LOCAL
+from fintts_cli.run_forecast import LOCAL, reserve_of
 from fintts_cli.run_listing import look_at
 from fintts_cli.run_view import billed_spans
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
@@ -63,12 +63,19 @@ class Launch:
     plan: LaunchPlan
     store: Store
     bundle: Path
+    asked_at: datetime
+    """when the instance is asked for; until then, when it was planned"""
     resumes: RunRecord | None
     """the run of this name that goes on"""
     data_warnings: tuple[Problem, ...]
     """what looks odd in the data, and stops nothing"""
     changes: tuple[Change, ...] = ()
     """what --force changes of the run's configuration"""
+
+    @property
+    def deadline_at(self) -> datetime:
+        """When the trainer must have ended."""
+        return self.plan.deadline_from(self.asked_at)
 
     @property
     def where(self) -> str:
@@ -86,7 +93,7 @@ class Launch:
             choices=self.plan.terms,
             spot=self.settings.spot,
             budget_usd=self.plan.budget_usd,
-            deadline_at=self.plan.deadline_at,
+            deadline_at=self.deadline_at,
         )
 
     @property
@@ -101,7 +108,7 @@ class Launch:
         envs = {
             "FINTTS_STORE": self.store.url,
             "FINTTS_RUN": self.run,
-            "FINTTS_DEADLINE_AT": _iso(self.plan.deadline_at),
+            "FINTTS_DEADLINE_AT": _iso(self.deadline_at),
         }
         if is_local:
             envs["FINTTS_PYTHON"] = sys.executable
@@ -116,7 +123,7 @@ class Launch:
                 rentals=() if is_local else tuple(_rental(each) for each in self.plan.choices),
                 image=None if is_local else self.settings.image,
                 use_spot=self.settings.spot,
-                labels=labels_of(self.run, self.plan.deadline_at),
+                labels=labels_of(self.run, self.deadline_at),
             )
         )
 
@@ -128,7 +135,7 @@ class Launch:
             infra=self.settings.infra or "",
             store=self.store.url,
             requested_at=now,
-            deadline_at=self.plan.deadline_at,
+            deadline_at=self.deadline_at,
             rates_usd={each.gpus: each.hourly_rate_usd for each in self.plan.choices},
             earlier_seconds=before.seconds_up_to_now if before and is_same_run else 0.0,
             earlier_usd=before.usd_up_to_now if before and is_same_run else Decimal(0),
@@ -146,7 +153,7 @@ class Launch:
         if self.settings.infra == LOCAL or not self.store.url.startswith(f"{SCHEME}://"):
             return Grant({})
         address, now = S3Address.parse(self.store.url), datetime.now(UTC)
-        return grant_for_run(address, self.run, reads, self.plan.deadline_at, now)
+        return grant_for_run(address, self.run, reads, self.deadline_at, now)
 
     def to_json(self) -> dict[str, object]:
         """The document of `fintts cloud launch --json`."""
@@ -157,7 +164,7 @@ class Launch:
             "store": self.store.url,
             "estimated_cost_usd": float(plan.estimate.expected.cost_usd_to_cent),
             "budget_usd": None if plan.budget_usd is None else float(plan.budget_usd),
-            "deadline_at": _iso(plan.deadline_at),
+            "deadline_at": _iso(self.deadline_at),
         }
 
 
@@ -181,23 +188,31 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     record = run_start.existing_run(store, name)
     offered = choices_of(found, wiring.offer_source)
     changes: tuple[Change, ...] = ()
+    reserve = reserve_of(settings)
     if record is None:
-        plan = plan_launch(offered.choices, settings.budget_usd, now)
+        plan = plan_launch(offered.choices, settings.budget_usd, reserve)
     else:
         changes = run_start.refuse_changes(store, record, config, force=force)
         view = look_at(store, name, wiring.instance_of, now)
         run_start.refuse_live(view, now)
         spent_usd = view.cost_so_far_usd
-        plan = plan_resumption(offered.choices, settings.budget_usd, spent_usd, now)
+        plan = plan_resumption(
+            offered.choices, settings.budget_usd, spent_usd, reserve, view.step or 0
+        )
     plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
     # Of two launches at the same time each has a bundle of its own.
     bundle = wiring.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"
-    return Launch(name, settings, config, plan, store, bundle, record, report.warnings, changes)
+    return Launch(
+        name, settings, config, plan, store, bundle, now, record, report.warnings, changes
+    )
 
 
-def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], None]) -> None:
+def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], None]) -> Launch:
     """Uploads, writes run.json and asks for the instance. What fails or is interrupted leaves
     nothing running, and no run that never began.
+
+    Returns the launch with the moment at which the instance was asked for, from which its deadline
+    counts: neither a prompt nor an upload takes time from the run.
 
     Raises:
         CliError, TrainerError, StoreError: it could not be started.
@@ -205,7 +220,10 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
     inputs = run_start.upload_inputs(launch.store, launch.config, tell)
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)
-        _start(launch, inputs, write_bundle(launch.bundle), infra, journal)
+        bundle = write_bundle(launch.bundle)
+        asked = replace(launch, asked_at=datetime.now(UTC))
+        _start(asked, inputs, bundle, infra, journal)
+        return asked
     finally:  # an instance that was accepted has its own copy
         shutil.rmtree(launch.bundle, ignore_errors=True)
 

@@ -9,9 +9,10 @@ from fintts_cli.errors import ConfigError
 from fintts_cli.settings import parse_gpus
 from fintts_cost.bill import EstimateInput
 from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
-from fintts_cost.forecast import EXPECTED_MFU, seconds_per_step
+from fintts_cost.forecast import EXPECTED_MFU, SLOW_MFU, seconds_per_step
 from fintts_cost.loss_levels import Head
 from fintts_cost.memory import MemoryModel
+from fintts_cost.reserve import Reserve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +74,13 @@ class Figure:
 
     value: float
     source: str
+    slow_times: float | None = None
+    """how many times as much it is at the slow end of a forecast; None where it is known"""
+
+    @property
+    def slow(self) -> float | None:
+        """The value at the slow end of a forecast."""
+        return None if self.slow_times is None else self.value * self.slow_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,7 @@ def estimate_input(known: Known) -> EstimateInput:
     settings = known.settings
     early_stopping = settings.early_stopping
     step = step_seconds(known)
+    check = _validation_seconds(known, step)
     accelerator, _ = parse_gpus(settings.first_gpus)
     return EstimateInput(
         samples=known.workload.samples,
@@ -118,8 +127,10 @@ def estimate_input(known: Known) -> EstimateInput:
         steps=settings.forecast.stop_step,
         seconds_per_step=step.value,
         seconds_per_step_source=step.source,
+        slow_seconds_per_step=step.slow,
         validation_every=settings.validation.every,
-        seconds_per_validation=_validation_seconds(known, step),
+        seconds_per_validation=check.value,
+        slow_seconds_per_validation=check.slow,
         checkpoint_every=settings.checkpoints.every,
         checkpoint_bytes=_checkpoint_bytes(known),
         keep_last=settings.checkpoints.keep_last,
@@ -156,7 +167,8 @@ def step_seconds(known: Known) -> Figure:
     accelerator, count = parse_gpus(gpus)
     flops = known.shape.training_flops(workload.text_tokens, workload.frames)
     seconds = seconds_per_step(known.samples_per_step * flops, accelerator) / count
-    return Figure(seconds, f"forecast at {EXPECTED_MFU * 100:.0f} % MFU of {gpus}")
+    source = f"forecast at {EXPECTED_MFU * 100:.0f} % MFU of {gpus}"
+    return Figure(seconds, source, EXPECTED_MFU / SLOW_MFU)
 
 
 def _unknown_speed(sentence: str) -> ConfigError:
@@ -166,19 +178,29 @@ def _unknown_speed(sentence: str) -> ConfigError:
     )
 
 
-def _validation_seconds(known: Known, step: Figure) -> float:
+def _validation_seconds(known: Known, step: Figure) -> Figure:
     """A check is a forward pass over the held-out utterances: half of training on them."""
     given, measured = known.settings.forecast.seconds_per_validation, known.measured
     if given is not None:
-        return given
+        return Figure(given, "option")
     if measured is not None and measured.seconds_per_validation is not None:
-        return measured.seconds_per_validation
-    return FORWARD_SHARE * step.value * known.workload.held_out / known.samples_per_step
+        return Figure(measured.seconds_per_validation, f"run {measured.run}")
+    share = FORWARD_SHARE * known.workload.held_out / known.samples_per_step
+    return Figure(share * step.value, step.source, step.slow_times)
 
 
 def _setup_seconds(known: Known) -> float:
     seen = known.measured.setup_seconds if known.measured is not None else None
     return _or(known.settings.forecast.setup_seconds, _or(seen, SETUP_SECONDS[known.is_local]))
+
+
+def reserve_of(settings: Settings) -> Reserve:
+    """What a budget keeps for ending the instance where the run is to go."""
+    forecast = settings.forecast.teardown_seconds
+    if settings.infra == LOCAL:
+        return Reserve.here(_or(forecast, TEARDOWN_SECONDS[True]))
+    kept = Reserve.spot if settings.spot else Reserve.on_demand
+    return kept(_or(forecast, 0.0))
 
 
 def _or(number: float | None, otherwise: float) -> float:

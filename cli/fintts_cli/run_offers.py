@@ -14,7 +14,7 @@ from fintts_cli.run_forecast import LOCAL
 from fintts_cli.settings import split_gpus
 from fintts_cost.errors import OverBudget
 from fintts_cost.money import SECONDS_PER_HOUR, cost_usd, hourly
-from fintts_cost.plan import refuse_over_budget
+from fintts_cost.over_budget import refuse_over_budget
 from fintts_cost.prices import cheapest
 
 if TYPE_CHECKING:

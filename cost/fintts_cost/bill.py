@@ -6,7 +6,7 @@ Plain values are named tuples: a frozen dataclass takes eight times as long to d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -110,6 +110,10 @@ class EstimateInput:
     price_source: str = "option"
     price_as_of: str | None = None
     seconds_per_step_source: str = "option"
+    slow_seconds_per_step: Amount | None = None
+    """at the slow end of a forecast; None where the pace was given or measured"""
+    slow_seconds_per_validation: Amount | None = None
+    """likewise"""
     monitor: str = "val/loss"
     memory: MemoryModel | None = None
     measured_peak: MeasuredPeak | None = None
@@ -184,6 +188,20 @@ class EstimateInput:
     def price(self) -> Price:
         """The rate with its origin."""
         return Price(exact(self.hourly_rate_usd), self.price_source, self.price_as_of)
+
+    @property
+    def at_slow_end(self) -> EstimateInput:
+        """The same run at the slow end of its forecast; itself where the pace is known."""
+        if self.slow_seconds_per_step is None:
+            return self
+        check = self.slow_seconds_per_validation
+        return replace(
+            self,
+            seconds_per_step=self.slow_seconds_per_step,
+            seconds_per_validation=self.seconds_per_validation if check is None else check,
+            slow_seconds_per_step=None,
+            slow_seconds_per_validation=None,
+        )
 
     def durations(self, steps: int) -> Durations:
         """The seconds of a run that stops after so many steps."""

@@ -23,6 +23,9 @@ FLOPS_PER_FROZEN_PARAMETER = 4
 FLOPS_PER_TRAINED_PARAMETER = 6
 EXPECTED_MFU = 0.40
 """Model FLOPs utilisation of a well fed A100: an assumption until a step was measured."""
+SLOW_MFU = 0.01
+"""The slow end of a forecast. The reference run reached 0.8 % of its A100: a deadline that leaves
+half as much time again still allows that."""
 WARMUP_STEPS = 10
 """The first steps compile, allocate and fill caches; nanochat leaves out as many."""
 

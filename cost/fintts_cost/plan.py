@@ -1,20 +1,42 @@
 """What a launch will cost and when it ends at the latest: pure, so that it can be shown first.
 
-A run may be given several GPUs to choose from. All of them share one deadline, since whoever
-rents cannot know beforehand which of them there will be: with a budget it is the one that the
-dearest of them buys. A GPU that would cut the run short on the others, or be cut short by them, is
-left out, and that is said.
+A budget buys seconds of an instance from the moment that it is asked for. The trainer gets them
+less the reserve (`reserve.py`), so that the bill stays within the budget whatever happens. The plan
+holds a duration; it becomes a deadline when the instance is asked for, so neither the prompt nor
+the upload counts.
+
+A run may be given several GPUs to choose from. All of them share one deadline, since nobody knows
+beforehand which of them there will be: with a budget it is the one that the dearest of them buys.
+A GPU that would cut the run short on the others, or be cut short by them, is left out, and the plan
+says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cost.errors import OverBudget
-from fintts_cost.money import SECONDS_PER_HOUR, affordable_seconds, cost_usd, dollars, hourly
+from fintts_cost.forecast import SLOW_MFU
+from fintts_cost.money import (
+    CENT,
+    SECONDS_PER_HOUR,
+    affordable_seconds,
+    cost_usd,
+    dollars,
+    hourly,
+)
+from fintts_cost.over_budget import refuse_over_budget
+from fintts_cost.reach import (
+    cut_at_step,
+    generous_seconds,
+    last_step_before,
+    seconds_to,
+    usable_seconds,
+    with_last_save,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,10 +45,7 @@ if TYPE_CHECKING:
     from fintts_cost.bill import Estimate
     from fintts_cost.estimate_json import JsonValue
     from fintts_cost.money import Price
-
-SPARE_SHARE = Decimal("1.5")
-SPARE_SECONDS = Decimal(600)
-"""Without a budget a run gets half as long again as in the worst case, and ten minutes."""
+    from fintts_cost.reserve import Reserve
 
 
 class Choice(NamedTuple):
@@ -37,6 +56,8 @@ class Choice(NamedTuple):
     estimate: Estimate
     cut_at_step: int | None = None
     """where the deadline ends a run that does not stop sooner; None where it comes to its end"""
+    most_hourly_usd: Decimal | None = None
+    """what an hour may cost at most, where the cloud bills the market's price of the hour"""
 
     @property
     def price(self) -> Price:
@@ -45,8 +66,13 @@ class Choice(NamedTuple):
 
     @property
     def hourly_rate_usd(self) -> Decimal:
-        """What an hour of the instance costs."""
+        """What an hour of the instance is expected to cost."""
         return self.price.hourly_rate_usd
+
+    @property
+    def ceiling_usd(self) -> Decimal:
+        """What an hour of the instance costs at most: a deadline is computed from it."""
+        return max(self.hourly_rate_usd, self.most_hourly_usd or Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +94,43 @@ class RentalTerms(NamedTuple):
     estimate: Mapping[str, JsonValue]
 
 
+class Rest(NamedTuple):
+    """What is left for a run that goes on."""
+
+    budget_usd: Decimal
+    spent_usd: Decimal
+    done_steps: int
+
+    @property
+    def left_usd(self) -> Decimal:
+        """Not below 0."""
+        return max(self.budget_usd - self.spent_usd, Decimal(0))
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """A run that may be launched: its bill in three scenarios, and its deadline."""
+    """A run that may be launched: its bill in three scenarios, and how long it may take."""
 
     choices: tuple[Choice, ...]
     """one or several; the one on which the run is expected to cost least comes first"""
     budget_usd: Decimal | None
-    deadline_at: datetime
-    """when the trainer must have ended; tearing down comes after it and is within the budget"""
+    run_seconds: Decimal
+    """from the moment that the instance is asked for to when the trainer must have ended"""
+    reserve: Reserve
+    """after that, and within the budget"""
     left_out: tuple[str, ...] = ()
     """a sentence for each GPU that was asked for and is no choice"""
+    rest: Rest | None = None
+    """of a run that goes on, within a budget"""
+
+    def deadline_from(self, asked_at: datetime) -> datetime:
+        """When the trainer must have ended, if the instance is asked for then."""
+        return asked_at + timedelta(seconds=float(self.run_seconds))
+
+    @property
+    def done_steps(self) -> int:
+        """The step that the run goes on from."""
+        return 0 if self.rest is None else self.rest.done_steps
 
     @property
     def first(self) -> Choice:
@@ -98,182 +150,248 @@ class LaunchPlan:
         )
 
     @property
+    def is_limited_by_budget(self) -> bool:
+        """Whether a larger budget would set a later deadline."""
+        return self.run_seconds < _generous_seconds(self.choices)
+
+    @property
     def deadline_sentence(self) -> str:
         """Where the deadline comes from."""
+        slow_ends = [end for end in map(_slow_end, self.choices) if end]
+        case = " at ".join(["the worst case", *slow_ends[:1]])
+        generous = f"half as long again as {case}, and ten minutes"
         if self.budget_usd is None:
-            return "half as long again as the worst case, and ten minutes; --budget sets another"
+            return f"{generous}; --budget sets another"
+        if not self.is_limited_by_budget:
+            return f"{generous}; the budget of {dollars(self.budget_usd)} lasts longer"
         dearest = "" if len(self.choices) == 1 else ", on the dearest of them,"
-        return f"the budget of {dollars(self.budget_usd)} lasts{dearest} until then"
+        kept = self.reserve.total_seconds
+        return (
+            f"the budget of {dollars(self.budget_usd)} lasts{dearest} until then, "
+            f"with {kept:,.0f} s kept for ending the instance"
+        )
+
+    @property
+    def rest_sentence(self) -> str | None:
+        """What is spent and left, and how many steps that buys; None for a run that begins."""
+        if self.rest is None:
+            return None
+        rest, steps = self.rest, last_step_before(self.estimate.given, self.run_seconds)
+        return (
+            f"{dollars(rest.spent_usd)} of the budget of {dollars(rest.budget_usd)} is spent, and "
+            f"{dollars(rest.left_usd)} is left, which pays for about {steps:,} steps"
+        )
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know before saying yes."""
-        cut = [each for each in self.choices if each.cut_at_step is not None]
-        return [*self.left_out, *(self._cut_sentence(each) for each in cut)]
-
-    def _cut_sentence(self, choice: Choice) -> str:
-        worst = choice.estimate.worst
-        where = f" on {choice.gpus}" if len(self.choices) > 1 else ""
-        return (
-            f"a run to step {worst.stop_step}{where} would cost {dollars(worst.cost_usd)}: the "
-            f"deadline ends it at about step {choice.cut_at_step}"
-        )
+        cut = (_cut_sentence(each, self) for each in self.choices)
+        return [*self.left_out, *(sentence for sentence in cut if sentence)]
 
 
-def plan_launch(choices: Sequence[Choice], budget_usd: Decimal | None, now: datetime) -> LaunchPlan:
-    """The deadline that the budget buys, seen from now.
+def plan_launch(
+    choices: Sequence[Choice], budget_usd: Decimal | None, reserve: Reserve
+) -> LaunchPlan:
+    """The time that the budget buys, less the reserve.
 
     Raises:
-        OverBudget: on every one of them the expected run costs more than the budget.
+        OverBudget: on every one of them the expected run costs more than the budget, or the budget
+            does not pay for a single step.
     """
-    by_cost = sorted(choices, key=lambda choice: choice.estimate.cost_usd)
-    left_out: list[str] = []
-    if budget_usd is not None:
-        refuse_over_budget(by_cost[0].estimate, budget_usd)
-        by_cost, left_out = _within(by_cost, budget_usd)
-    allowed = _allowed_seconds(by_cost, budget_usd)
-    cut = tuple(each._replace(cut_at_step=_cut_at_step(each.estimate, allowed)) for each in by_cost)
-    return LaunchPlan(cut, budget_usd, _deadline(cut, allowed, now), tuple(left_out))
+    by_cost = _by_cost(choices)
+    if budget_usd is None:
+        return _planned(by_cost, None, reserve)
+    refuse_over_budget(by_cost[0].estimate, budget_usd)
+    if not any(_gains_a_step([each], budget_usd, reserve) for each in by_cost):
+        raise OverBudget(
+            f"a budget of {dollars(budget_usd)} does not pay for a single step",
+            _least_budget(by_cost, Decimal(0), reserve),
+        )
+    taken, left_out = _within(by_cost, budget_usd, reserve)
+    plan = _planned(taken, budget_usd, reserve)
+    return replace(plan, left_out=tuple(left_out))
 
 
-def _within(by_cost: Sequence[Choice], budget_usd: Decimal) -> tuple[list[Choice], list[str]]:
+def plan_resumption(
+    choices: Sequence[Choice],
+    budget_usd: Decimal | None,
+    spent_usd: Decimal,
+    reserve: Reserve,
+    done_steps: int = 0,
+) -> LaunchPlan:
+    """The plan of a run that goes on: what is left of the budget buys its time.
+
+    The estimate is still that of the whole run.
+
+    Args:
+        done_steps: the step that it goes on from, as far as is known.
+
+    Raises:
+        OverBudget: what is left does not pay for a step.
+    """
+    if budget_usd is None:
+        return plan_launch(choices, None, reserve)
+    by_cost = _by_cost(choices)
+    rest = Rest(budget_usd, spent_usd, done_steps)
+    taken: list[Choice] = []
+    for each in by_cost:
+        if _gains_a_step([*taken, each], rest.left_usd, reserve):
+            taken.append(each)
+    if not taken:
+        raise OverBudget(
+            f"{dollars(spent_usd)} of the budget of {dollars(budget_usd)} is spent, and the"
+            f" {dollars(rest.left_usd)} that is left does not pay for another step",
+            _least_budget(by_cost, spent_usd, reserve),
+        )
+    left_out = tuple(
+        f"{each.gpus} is left out: what is left of the budget does not pay for a step on it"
+        for each in by_cost
+        if each not in taken
+    )
+    return replace(_planned(taken, rest.left_usd, reserve, rest), left_out=left_out)
+
+
+def _by_cost(choices: Sequence[Choice]) -> list[Choice]:
+    return sorted(choices, key=lambda choice: choice.estimate.cost_usd)
+
+
+def _planned(
+    choices: Sequence[Choice], money: Decimal | None, reserve: Reserve, rest: Rest | None = None
+) -> LaunchPlan:
+    """The plan with the time that so much money buys, and where that cuts the run."""
+    seconds = _run_seconds(choices, money, reserve)
+    done = 0 if rest is None else rest.done_steps
+    cut = tuple(
+        each._replace(cut_at_step=cut_at_step(each.estimate.given, seconds, done))
+        for each in choices
+    )
+    budget = money if rest is None else rest.budget_usd
+    return LaunchPlan(cut, budget, seconds, reserve, rest=rest)
+
+
+def _run_seconds(choices: Sequence[Choice], money: Decimal | None, reserve: Reserve) -> Decimal:
+    """From asking for the instance to the deadline, on whichever of them."""
+    generous = _generous_seconds(choices)
+    bought = None if money is None else affordable_seconds(money, _dearest_usd(choices))
+    return generous if bought is None else min(bought - reserve.total_seconds, generous)
+
+
+def _generous_seconds(choices: Sequence[Choice]) -> Decimal:
+    """What a healthy run needs at the most, and some more, on whichever of them."""
+    return max(generous_seconds(each.estimate.given) for each in choices)
+
+
+def _dearest_usd(choices: Sequence[Choice]) -> Decimal:
+    """The most that an hour costs on any of them."""
+    return max(each.ceiling_usd for each in choices)
+
+
+def _gains_a_step(choices: Sequence[Choice], money: Decimal, reserve: Reserve) -> bool:
+    """Whether on each of them a step is done and saved in the time that the money buys."""
+    seconds = _run_seconds(choices, money, reserve)
+    return all(seconds_to(each.estimate.given, 1) <= usable_seconds(seconds) for each in choices)
+
+
+def _least_budget(choices: Sequence[Choice], spent_usd: Decimal, reserve: Reserve) -> str:
+    """The hint that says which budget pays for a step."""
+    least = min(
+        cost_usd(
+            with_last_save(seconds_to(each.estimate.given, 1)) + reserve.total_seconds,
+            each.ceiling_usd,
+        )
+        for each in choices
+    )
+    return (
+        f"raise --budget to {_to_next_cent(spent_usd + least)} at least: set-up, a step with its "
+        f"save, and {reserve.total_seconds:,.0f} s kept for ending the instance cost so much"
+    )
+
+
+def _to_next_cent(amount: Decimal) -> str:
+    return dollars(amount.quantize(CENT, ROUND_CEILING))
+
+
+def _within(
+    by_cost: Sequence[Choice], budget_usd: Decimal, reserve: Reserve
+) -> tuple[list[Choice], list[str]]:
     """Those that can share a deadline, the cheapest run among them, and why the others cannot."""
     taken: list[Choice] = []
     left_out: list[str] = []
     for each in by_cost:
         together = [*taken, each]
-        needed = _needed_usd(together)
-        if needed <= budget_usd:
+        is_able = _gains_a_step(together, budget_usd, reserve)
+        needed = _needed_usd(together, reserve)
+        if is_able and (not taken or needed <= budget_usd):
             taken = together
         elif each.estimate.cost_usd > budget_usd:
             left_out.append(
                 f"{each.gpus} is left out: the run would cost {dollars(each.estimate.cost_usd)} on "
                 f"it, more than the budget of {dollars(budget_usd)}"
             )
+        elif not taken:
+            left_out.append(f"{each.gpus} is left out: the budget does not pay for a step on it")
         else:
-            left_out.append(_no_common_deadline(together, needed, budget_usd))
+            left_out.append(_no_common_deadline(together, reserve, budget_usd))
     return taken, left_out
 
 
-def _needed_usd(choices: Sequence[Choice]) -> Decimal:
+def _needed_usd(choices: Sequence[Choice], reserve: Reserve) -> Decimal:
     """The budget that lets the expected run come to its end on each, whichever there will be:
     the longest of them at the dearest rate."""
-    return cost_usd(_longest(choices), _dearest_usd(choices))
+    return cost_usd(_longest(choices, reserve), _dearest_usd(choices))
 
 
-def _longest(choices: Sequence[Choice]) -> Decimal:
-    """Seconds of the expected run where it takes longest."""
-    return max(each.estimate.expected.total_seconds for each in choices)
+def _longest(choices: Sequence[Choice], reserve: Reserve) -> Decimal:
+    """Seconds of the expected run where it takes longest, with all that is kept free."""
+    given = ((each.estimate.given, each.estimate.expected.stop_step) for each in choices)
+    training = max(seconds_to(each, step) for each, step in given)
+    return with_last_save(training) + reserve.total_seconds
 
 
-def _dearest_usd(choices: Sequence[Choice]) -> Decimal:
-    """An hour of the dearest of them."""
-    return max(each.hourly_rate_usd for each in choices)
-
-
-def _no_common_deadline(choices: Sequence[Choice], needed: Decimal, budget_usd: Decimal) -> str:
-    hours = float(_longest(choices)) / SECONDS_PER_HOUR
+def _no_common_deadline(choices: Sequence[Choice], reserve: Reserve, budget_usd: Decimal) -> str:
+    hours = float(_longest(choices, reserve)) / SECONDS_PER_HOUR
     return (
         f"{choices[-1].gpus} is left out: one deadline for it and {choices[0].gpus} takes a budget "
-        f"of {dollars(needed)} ({hours:.2f} h at {hourly(_dearest_usd(choices))}), "
-        f"and this one is {dollars(budget_usd)}"
+        f"of {dollars(_needed_usd(choices, reserve))} ({hours:.2f} h at "
+        f"{hourly(_dearest_usd(choices))}), and this one is {dollars(budget_usd)}"
     )
 
 
-def plan_resumption(
-    choices: Sequence[Choice], budget_usd: Decimal | None, spent_usd: Decimal, now: datetime
-) -> LaunchPlan:
-    """The plan of a run that goes on: what is left of the budget sets the deadline.
+def _slow_end(choice: Choice) -> str | None:
+    """The slow end of a forecast in words; None where the pace is known."""
+    seconds = choice.estimate.given.slow_seconds_per_step
+    if seconds is None:
+        return None
+    return f"the slow end of the forecast ({float(seconds):,.4g} s a step, {SLOW_MFU:.0%} MFU)"
 
-    The estimate is still that of the whole run: how much of it is left is known only when the
-    newest checkpoint has been read.
 
-    Raises:
-        OverBudget: nothing is left.
-    """
-    if budget_usd is None:
-        return plan_launch(choices, None, now)
-    by_cost = sorted(choices, key=lambda choice: choice.estimate.cost_usd)
-    taken = [each for each in by_cost if _pays_for_more(each, budget_usd - spent_usd)]
-    if not taken:
-        raise OverBudget(
-            f"{dollars(spent_usd)} of the budget of {dollars(budget_usd)} are spent,"
-            " and the rest does not pay for another instance",
-            "raise --budget",
+def _cut_sentence(choice: Choice, plan: LaunchPlan) -> str | None:
+    """Where the deadline ends the run, at the expected pace or at the slow end of a forecast."""
+    made, where = choice.estimate, f" on {choice.gpus}" if len(plan.choices) > 1 else ""
+    expected, worst, cut = made.expected, made.worst, choice.cut_at_step
+    if cut is not None and cut < expected.stop_step:
+        return (
+            f"the deadline ends the run{where} at about step {cut:,}, before its expected end at "
+            f"step {expected.stop_step:,}; a budget of {_budget_for(choice, plan)} lasts so long"
         )
-    left_out = tuple(
-        f"{each.gpus} is left out: the rest of the budget does not pay for it"
-        for each in by_cost
-        if each not in taken
-    )
-    allowed = _allowed_seconds(taken, budget_usd - spent_usd)
-    return LaunchPlan(tuple(taken), budget_usd, _deadline(taken, allowed, now), left_out)
-
-
-def _pays_for_more(choice: Choice, left_usd: Decimal) -> bool:
-    """Whether anything of the rest would remain after set-up and teardown."""
-    seconds = affordable_seconds(left_usd, choice.hourly_rate_usd)
-    return seconds is None or seconds > choice.estimate.given.durations(0).total_seconds
-
-
-def _allowed_seconds(choices: Sequence[Choice], budget_usd: Decimal | None) -> Decimal:
-    """From the first billed second to the last, on whichever of them."""
-    if budget_usd is not None:
-        affordable = affordable_seconds(budget_usd, _dearest_usd(choices))
-        if affordable is not None:
-            return affordable
-    return max(_generous(each.estimate) for each in choices)
-
-
-def _deadline(choices: Sequence[Choice], allowed: Decimal, now: datetime) -> datetime:
-    teardown = max(each.estimate.expected.durations.teardown_seconds for each in choices)
-    return now + timedelta(seconds=float(allowed - teardown))
-
-
-def _cut_at_step(estimate: Estimate, allowed: Decimal) -> int | None:
-    return None if estimate.worst.total_seconds <= allowed else last_step_within(estimate, allowed)
-
-
-def refuse_over_budget(estimate: Estimate, budget_usd: Decimal) -> None:
-    """Raises OverBudget if the expected run costs more than that; the hint says what would fit."""
-    cost = estimate.cost_usd
-    if cost > budget_usd:
-        # Amounts that are the same to the cent are told apart by more digits.
-        shown = dollars if dollars(cost) != dollars(budget_usd) else _exactly
-        raise OverBudget(
-            f"the run is expected to cost {shown(cost)},"
-            f" more than the budget of {shown(budget_usd)}",
-            _what_would_fit(estimate, budget_usd),
+    if cut is not None:
+        return (
+            f"a run to step {worst.stop_step:,}{where} would cost {dollars(worst.cost_usd)}: the "
+            f"deadline ends it at about step {cut:,}"
         )
-
-
-def _exactly(amount: Decimal) -> str:
-    return f"${amount:.6f}"
-
-
-def _what_would_fit(estimate: Estimate, budget_usd: Decimal) -> str:
-    seconds = affordable_seconds(budget_usd, estimate.expected.price.hourly_rate_usd)
-    step = 0 if seconds is None else last_step_within(estimate, seconds)
-    if step < 1:
-        return "raise --budget, or find an instance with a lower --hourly-rate"
-    is_expected_sooner = estimate.expected.stop_step < estimate.worst.stop_step
-    keys = (
-        "training.max_steps and forecast.stop_step" if is_expected_sooner else "training.max_steps"
+    slow = cut_at_step(made.given.at_slow_end, plan.run_seconds, plan.done_steps)
+    if slow is None:
+        return None
+    return (
+        f"how long a step takes{where} is a forecast: at {_slow_end(choice)} the deadline ends the "
+        f"run at about step {slow:,}"
     )
-    return f"raise --budget, or set {keys} to {step} or less"
 
 
-def _generous(estimate: Estimate) -> Decimal:
-    return estimate.worst.total_seconds * SPARE_SHARE + SPARE_SECONDS
-
-
-def last_step_within(estimate: Estimate, seconds: Decimal) -> int:
-    """The last step whose bill fits into so many seconds; 0 when not even the set-up does."""
-    low, high = 0, estimate.worst.stop_step
-    while low < high:
-        middle = (low + high + 1) // 2
-        if estimate.given.durations(middle).total_seconds <= seconds:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _budget_for(choice: Choice, plan: LaunchPlan) -> str:
+    """What lets the expected run come to its end on it."""
+    made = choice.estimate
+    training = seconds_to(made.given, made.expected.stop_step, plan.done_steps)
+    seconds = with_last_save(training) + plan.reserve.total_seconds
+    spent = Decimal(0) if plan.rest is None else plan.rest.spent_usd
+    return _to_next_cent(spent + cost_usd(seconds, _dearest_usd(plan.choices)))

@@ -21,6 +21,7 @@ from fintts_cli.rates import Rates
 from fintts_cli.run_report import build_report, kept_of
 from fintts_cli.run_view import InstanceView, view_run
 from fintts_cli.settings import read_settings
+from fintts_cost.reach import seconds_to, with_last_save
 from fintts_store.runs.records import PriceRef, RentalRef, RunRecord
 from fintts_store.runs.runs import create_run, read_run
 from memory_store import MemoryStore
@@ -101,8 +102,10 @@ def test_a_budget_for_one_deadline_leaves_the_other_out(rented: Path) -> None:
     setup = {"forecast.setup_seconds": 3600.0, "infra": "runpod", "gpus": BOTH, "name": "mine"}
     plan = prepare(read_settings(setup), NOON).plan
     first, second = plan.choices
-    slowest = max(each.estimate.expected.total_seconds for each in plan.choices)
-    both = slowest * second.hourly_rate_usd / 3600
+    slowest = max(
+        seconds_to(each.estimate.given, each.estimate.expected.stop_step) for each in plan.choices
+    )
+    both = (with_last_save(slowest) + plan.reserve.total_seconds) * second.hourly_rate_usd / 3600
     (rented / "fintts.yaml").write_text(
         (rented / "fintts.yaml").read_text().replace("setup_seconds: 10", "setup_seconds: 3600")
     )

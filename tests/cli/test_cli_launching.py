@@ -103,8 +103,23 @@ def ready(
     return prepare(read_settings({"name": name, **(options or {})}), datetime.now(UTC), force=force)
 
 
-def begin(launch: Launch, infra: ScriptedInfra) -> None:
-    start(launch, infra, wiring.open_journal(), lambda _sentence: None)
+def begin(launch: Launch, infra: ScriptedInfra) -> Launch:
+    return start(launch, infra, wiring.open_journal(), lambda _sentence: None)
+
+
+def test_the_deadline_counts_from_the_request_and_not_from_the_plan(store: DirectoryStore) -> None:
+    """An hour at the prompt and in the upload takes nothing from the run."""
+    planned = prepare(read_settings({"name": "mine"}), datetime.now(UTC) - timedelta(hours=1))
+    infra = ScriptedInfra()
+    asked = begin(planned, infra)
+    left = asked.deadline_at - datetime.now(UTC)
+    assert abs(left.total_seconds() - float(planned.plan.run_seconds)) < 60
+    deadline = datetime.fromisoformat(yaml.safe_load(infra.tasks[0])["envs"]["FINTTS_DEADLINE_AT"])
+    assert deadline == asked.deadline_at.replace(microsecond=0)
+    assert read_run(store, "mine").deadline_at == asked.deadline_at
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert entry.deadline_at == asked.deadline_at
 
 
 def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
@@ -554,7 +569,7 @@ def test_a_rented_instance_gets_a_key_for_its_run_alone(
     launch = ready(options=rented)
     assert launch.grant().warning == ""
     infra = ScriptedInfra()
-    begin(launch, infra)
+    asked = begin(launch, infra)
     token = infra.secrets["AWS_SESSION_TOKEN"]
     assert infra.secrets["AWS_SECRET_ACCESS_KEY"] != SECRET
     for folder in (wiring.state_directory(), project):
@@ -562,7 +577,7 @@ def test_a_rented_instance_gets_a_key_for_its_run_alone(
             assert not path.is_file() or token.encode() not in path.read_bytes(), path
     assert token not in infra.tasks[0]
     record = read_run(launch.store, "mine")
-    assert launch.terms.deadline_at == record.deadline_at
+    assert asked.terms.deadline_at == record.deadline_at
 
 
 def test_a_run_on_this_machine_needs_no_key(store: DirectoryStore) -> None:
@@ -577,7 +592,8 @@ def test_a_run_that_outlives_its_key_is_told_so_before_anything_is_written(
     make_bucket(moto_endpoint, "too-long")
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)
     rented: dict[str, object] = {"infra": "aws", "gpus": "H100:1", "store": "s3://too-long/speech"}
-    launch = ready(options={**rented, "budget_usd": "100"})
+    slow = {"forecast.seconds_per_step": 600.0, "budget_usd": "100"}
+    launch = ready(options={**rented, **slow})
     with pytest.raises(StoreDenied, match="lasts 36 h at most"):
         launch.grant()
     with pytest.raises(StoreDenied, match="lasts 36 h at most"):

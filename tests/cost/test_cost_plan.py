@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from fintts_cli.run_start import make_name
 from fintts_cost.bill import Estimate, EstimateInput, estimate
 from fintts_cost.errors import OverBudget
-from fintts_cost.plan import Choice, last_step_within, plan_launch, plan_resumption
+from fintts_cost.plan import Choice, plan_launch, plan_resumption
+from fintts_cost.reach import cut_at_step, last_step_before, last_step_within
 from fintts_cost.reference_run import REFERENCE_RUN
+from fintts_cost.reserve import Reserve
 from run_samples import START
 
 
@@ -38,52 +41,139 @@ def on(estimate: Estimate, gpus: str = "A100-80GB:1") -> Choice:
     return Choice(gpus, estimate)
 
 
-def test_a_budget_lasts_until_the_deadline_and_pays_for_the_teardown() -> None:
-    plan = plan_launch([on(made())], Decimal("2"), START)
-    assert plan.deadline_at == START + timedelta(hours=2) - timedelta(seconds=60)
+HERE = Reserve.here(60)
+RENTED = Reserve.on_demand()
+"""130 + 120 + 60 s"""
+
+
+def forecast(**changes: object) -> Estimate:
+    """A first run: 3,000 steps of 0.104 s at 40 % MFU, and of 4.16 s at 1 %."""
+    numbers: dict[str, object] = {
+        "max_steps": 3000,
+        "seconds_per_step": Decimal("0.104"),
+        "slow_seconds_per_step": Decimal("4.16"),
+        "hourly_rate_usd": Decimal("1.20"),
+        "setup_seconds": 600,
+        "teardown_seconds": 110,
+    }
+    return made(**(numbers | changes))
+
+
+@pytest.mark.parametrize(
+    ("reserve", "seconds"),
+    [
+        (Reserve.here(1), 1),
+        (Reserve.on_demand(), 310),
+        (Reserve.on_demand(110), 310),
+        (Reserve.on_demand(300), 480),
+        (Reserve.spot(), 1180),
+    ],
+)
+def test_each_infra_keeps_its_own_reserve(reserve: Reserve, seconds: int) -> None:
+    assert reserve.total_seconds == seconds
+
+
+def test_a_budget_buys_time_from_the_request_and_pays_for_the_reserve() -> None:
+    plan = plan_launch([on(made())], Decimal("1.5"), RENTED)
+    assert plan.run_seconds == 5400 - 310
+    assert plan.deadline_from(START) == START + timedelta(seconds=5400 - 310)
     assert plan.first.cut_at_step is None
     assert plan.warnings == []
-    assert "$2.00 lasts until then" in plan.deadline_sentence
+    assert "$1.50 lasts until then, with 310 s kept" in plan.deadline_sentence
 
 
-def test_without_a_budget_the_deadline_is_generous_and_says_so() -> None:
-    plan = plan_launch([on(made())], None, START)
+def test_a_larger_budget_does_not_let_a_hung_run_bill_for_ever() -> None:
     worst = 3600 + 120
-    assert plan.deadline_at == START + timedelta(seconds=1.5 * worst + 600 - 60)
-    assert "--budget" in plan.deadline_sentence
+    for budget in (None, Decimal(1000)):
+        plan = plan_launch([on(made())], budget, RENTED)
+        assert plan.run_seconds == Decimal("1.5") * worst + 600
+        assert "half as long again as the worst case, and ten minutes" in plan.deadline_sentence
+    assert "--budget sets another" in plan_launch([on(made())], None, RENTED).deadline_sentence
+
+
+@pytest.mark.parametrize("budget", [None, Decimal(20)])
+def test_a_deadline_from_a_forecast_lets_the_reference_run_come_to_its_end(
+    budget: Decimal | None,
+) -> None:
+    plan = plan_launch([on(forecast())], budget, RENTED)
+    measured = made(max_steps=3000, seconds_per_step=5.4, setup_seconds=600).given
+    assert cut_at_step(measured, plan.run_seconds) is None
+    assert "the slow end of the forecast (4.16 s a step, 1% MFU)" in plan.deadline_sentence
+
+
+def test_a_budget_that_may_not_last_at_the_slow_end_says_so() -> None:
+    plan = plan_launch([on(forecast())], Decimal("1.20"), RENTED)
+    (warning,) = plan.warnings
+    assert "at the slow end of the forecast (4.16 s a step, 1% MFU)" in warning
+    assert "ends the run at about step 625" in warning  # (3600 - 310 - 87 - 600) / 4.16
 
 
 def test_an_expected_cost_over_the_budget_is_refused_with_what_would_fit() -> None:
     with pytest.raises(OverBudget) as caught:
-        plan_launch([on(made())], Decimal("1"), START)
+        plan_launch([on(made())], Decimal("1"), HERE)
     assert "expected to cost $1.03, more than the budget of $1.00" in caught.value.message
     assert "training.max_steps to 96 or less" in caught.value.hint
     with pytest.raises(OverBudget) as hopeless:
-        plan_launch([on(made())], Decimal("0.01"), START)
+        plan_launch([on(made())], Decimal("0.01"), HERE)
     assert "--hourly-rate" in hopeless.value.hint
 
 
 def test_a_worst_case_over_the_budget_says_where_it_is_cut() -> None:
-    plan = plan_launch([on(made(steps=50))], Decimal("1"), START)
-    assert plan.first.cut_at_step == 96
+    plan = plan_launch([on(made(steps=50))], Decimal("1"), HERE)
+    assert plan.first.cut_at_step == 94  # (3600 - 60 - 87 - 60) / 36
     (warning,) = plan.warnings
     assert "a run to step 100 would cost $1.03" in warning
-    assert "step 96" in warning
+    assert "step 94" in warning
+
+
+def test_a_budget_of_just_the_expected_cost_says_where_it_cuts_and_what_does_not() -> None:
+    given = made(steps=80)
+    plan = plan_launch([on(given)], given.cost_usd, RENTED)
+    (warning,) = plan.warnings
+    assert "at about step 70, before its expected end at step 80" in warning
+    (amount,) = re.findall(r"a budget of \$([0-9.]+) lasts so long", warning)
+    enough = plan_launch([on(given)], Decimal(amount), RENTED).first.cut_at_step
+    assert enough == 80
+    less = plan_launch([on(given)], Decimal(amount) - Decimal("0.02"), RENTED).first.cut_at_step
+    assert less is not None
+    assert less < 80
+
+
+def test_a_budget_that_the_reserve_eats_is_refused_with_the_least_that_is_enough() -> None:
+    short = made(max_steps=2, validation_every=1, checkpoint_every=1)
+    with pytest.raises(OverBudget, match=r"\$0\.06 does not pay for a single step") as refused:
+        plan_launch([on(short)], Decimal("0.06"), RENTED)
+    (amount,) = re.findall(r"raise --budget to \$([0-9.]+)", refused.value.hint)
+    assert plan_launch([on(short)], Decimal(amount), RENTED).first.cut_at_step == 1
 
 
 def test_an_instance_that_costs_nothing_is_not_limited_by_a_budget() -> None:
-    plan = plan_launch([on(made(hourly_rate_usd=Decimal(0)))], Decimal("1"), START)
+    plan = plan_launch([on(made(hourly_rate_usd=Decimal(0)))], Decimal("1"), HERE)
     assert plan.first.cut_at_step is None
-    assert plan.deadline_at > START + timedelta(hours=1)
+    assert plan.run_seconds > 3600
 
 
-def test_a_run_that_goes_on_has_what_is_left_of_the_budget() -> None:
-    plan = plan_resumption([on(made())], Decimal("2"), Decimal("1.5"), START)
-    assert plan.deadline_at == START + timedelta(minutes=30) - timedelta(seconds=60)
-    with pytest.raises(OverBudget, match=r"\$1\.99 of the budget of \$2\.00 are spent"):
-        plan_resumption([on(made())], Decimal("2"), Decimal("1.99"), START)
-    free = plan_resumption([on(made())], None, Decimal("9"), START)
-    assert free.deadline_at == plan_launch([on(made())], None, START).deadline_at
+def test_a_run_that_goes_on_has_what_is_left_of_the_budget_and_says_so() -> None:
+    plan = plan_resumption([on(made())], Decimal("2"), Decimal("1.5"), RENTED, done_steps=30)
+    assert plan.run_seconds == 1800 - 310
+    assert plan.rest_sentence == (
+        "$1.50 of the budget of $2.00 is spent, and $0.50 is left, which pays for about 37 steps"
+    )
+    assert plan.first.cut_at_step == 67
+    free = plan_resumption([on(made())], None, Decimal("9"), RENTED)
+    assert free.run_seconds == plan_launch([on(made())], None, RENTED).run_seconds
+    assert free.rest_sentence is None
+
+
+@pytest.mark.parametrize("spent", ["1.89", "1.99", "2.00", "3.50"])
+def test_a_run_that_cannot_gain_a_step_does_not_go_on(spent: str) -> None:
+    """Set-up and a step, with a tenth for the save, and the reserve take 107 + 310 s, $0.12."""
+    with pytest.raises(OverBudget, match=r"of the budget of \$2\.00 is spent") as refused:
+        plan_resumption([on(made())], Decimal("2"), Decimal(spent), RENTED)
+    (amount,) = re.findall(r"raise --budget to \$([0-9.]+)", refused.value.hint)
+    plan = plan_resumption([on(made())], Decimal(amount), Decimal(spent), RENTED)
+    assert plan.first.cut_at_step is not None
+    assert plan.first.cut_at_step >= 1
 
 
 SLOW = on(made())
@@ -93,46 +183,54 @@ QUICK = on(made(seconds_per_step=12, hourly_rate_usd=Decimal(2)), "H100:1")
 
 
 def test_of_several_gpus_the_cheapest_run_comes_first_and_the_dearest_sets_the_deadline() -> None:
-    plan = plan_launch([SLOW, QUICK], Decimal(4), START)
+    plan = plan_launch([SLOW, QUICK], Decimal(3), HERE)
     assert [each.gpus for each in plan.choices] == ["H100:1", "A100-80GB:1"]
     assert plan.estimate is QUICK.estimate
-    assert plan.deadline_at == START + timedelta(hours=2) - timedelta(seconds=60)
+    assert plan.run_seconds == 5400 - 60
     assert "on the dearest of them" in plan.deadline_sentence
     assert plan.warnings == []
     assert [each.price.hourly_rate_usd for each in plan.terms] == [Decimal(2), Decimal(1)]
 
 
 def test_a_gpu_that_would_be_cut_short_by_the_common_deadline_is_left_out() -> None:
-    """An hour and two minutes at $2 an hour are $2.07."""
-    plan = plan_launch([SLOW, QUICK], Decimal("2.06"), START)
+    """60 s of set-up, 3,600 of steps, 87 for the last save and 310 of reserve at $2: $2.26."""
+    plan = plan_launch([SLOW, QUICK], Decimal("2.25"), RENTED)
     assert [each.gpus for each in plan.choices] == ["H100:1"]
     (warning,) = plan.warnings
     assert "A100-80GB:1 is left out" in warning
-    assert "takes a budget of $2.07 (1.03 h at $2.00 an hour), and this one is $2.06" in warning
-    assert len(plan_launch([SLOW, QUICK], Decimal("2.07"), START).choices) == 2
+    assert "takes a budget of $2.25 (1.13 h at $2.00 an hour), and this one is $2.25" in warning
+    both = plan_launch([SLOW, QUICK], Decimal("2.26"), RENTED)
+    assert [each.cut_at_step for each in both.choices] == [None, None]
 
 
 def test_a_gpu_on_which_the_run_is_over_budget_is_left_out() -> None:
-    plan = plan_launch([SLOW, QUICK], Decimal(1), START)
+    plan = plan_launch([SLOW, QUICK], Decimal(1), HERE)
     assert [each.gpus for each in plan.choices] == ["H100:1"]
     (warning,) = plan.warnings
     assert "A100-80GB:1 is left out: the run would cost $1.03 on it" in warning
     with pytest.raises(OverBudget, match=r"\$0\.73, more than the budget of \$0\.50"):
-        plan_launch([SLOW, QUICK], Decimal("0.50"), START)
+        plan_launch([SLOW, QUICK], Decimal("0.50"), HERE)
 
 
 def test_without_a_budget_the_slowest_has_time() -> None:
-    plan = plan_launch([SLOW, QUICK], None, START)
-    assert plan.deadline_at == plan_launch([SLOW], None, START).deadline_at
+    plan = plan_launch([SLOW, QUICK], None, HERE)
+    assert plan.run_seconds == plan_launch([SLOW], None, HERE).run_seconds
 
 
 def test_a_run_goes_on_with_the_gpus_that_the_rest_of_the_budget_pays_for() -> None:
-    """Set-up and teardown, 2 minutes, are $0.034 and $0.067."""
-    plan = plan_resumption([SLOW, QUICK], Decimal(2), Decimal("1.95"), START)
+    """A first step takes 60 + 36 and 60 + 12 s of a time of which a tenth is kept for the save."""
+    plan = plan_resumption([SLOW, QUICK], Decimal(2), Decimal("1.95"), HERE)
     assert [each.gpus for each in plan.choices] == ["A100-80GB:1"]
     assert "H100:1 is left out" in plan.warnings[0]
-    plan = plan_resumption([SLOW, QUICK], Decimal(2), Decimal(1), START)
-    assert plan.deadline_at == START + timedelta(minutes=30) - timedelta(seconds=60)
+    plan = plan_resumption([SLOW, QUICK], Decimal(2), Decimal(1), HERE)
+    assert plan.run_seconds == 1800 - 60
+
+
+def test_a_deadline_is_computed_from_the_most_that_an_hour_may_cost() -> None:
+    spot = on(made())._replace(most_hourly_usd=Decimal(3))
+    plan = plan_launch([spot], Decimal(3), Reserve.spot())
+    assert plan.run_seconds == 3600 - 1180
+    assert plan.first.hourly_rate_usd == 1
 
 
 @given(
@@ -142,28 +240,27 @@ def test_a_run_goes_on_with_the_gpus_that_the_rest_of_the_budget_pays_for() -> N
         max_size=4,
     ),
     st.decimals(Decimal("0.01"), Decimal(20), places=2),
+    st.sampled_from([HERE, RENTED, Reserve.spot()]),
 )
 def test_no_gpu_breaks_the_budget_and_none_is_cut_short_by_another(
-    kinds: list[tuple[int, Decimal]], budget: Decimal
+    kinds: list[tuple[int, Decimal]], budget: Decimal, reserve: Reserve
 ) -> None:
     choices = [
         on(made(seconds_per_step=seconds, hourly_rate_usd=rate), f"H100:{number}")
         for number, (seconds, rate) in enumerate(kinds, 1)
     ]
     try:
-        plan = plan_launch(choices, budget, START)
+        plan = plan_launch(choices, budget, reserve)
     except OverBudget:
-        assert all(each.estimate.cost_usd > budget for each in choices)
         return
-    teardown = timedelta(seconds=60)
-    billed = Decimal((plan.deadline_at + teardown - START) / timedelta(hours=1))
+    billed = plan.run_seconds + reserve.total_seconds
     for each in plan.choices:
-        assert billed * each.hourly_rate_usd <= budget + Decimal("0.001")
-        assert each.estimate.expected.total_seconds <= billed * 3600 + Decimal("0.01")
+        assert billed * each.hourly_rate_usd / 3600 <= budget + Decimal("0.001")
+        assert last_step_before(each.estimate.given, plan.run_seconds) >= 1
+        assert len(plan.choices) == 1 or each.cut_at_step is None
     assert len(plan.choices) + len(plan.left_out) == len(choices)
     costs = [each.estimate.cost_usd for each in plan.choices]
     assert costs == sorted(costs)
-    assert costs[0] == min(each.estimate.cost_usd for each in choices)
 
 
 @given(st.decimals(min_value=Decimal("0.01"), max_value=Decimal(100), places=2))
@@ -189,3 +286,11 @@ def test_the_last_affordable_step_is_affordable_and_the_next_is_not(budget: Deci
 def test_a_run_is_named_by_its_data_and_the_day(folder: str, name: str) -> None:
     assert make_name(Path(folder), date(2026, 11, 23), "a1b2") == name
     assert len(name) <= 40
+
+
+def test_a_measured_pace_has_no_slow_end() -> None:
+    given = made().given
+    assert given.at_slow_end is given
+    slow = forecast().given.at_slow_end
+    assert slow.seconds_per_step == Decimal("4.16")
+    assert slow.at_slow_end is slow

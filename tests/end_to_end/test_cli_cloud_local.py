@@ -41,7 +41,7 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
         "run", "infra", "store", "estimated_cost_usd", "budget_usd", "deadline_at",
     }  # fmt: skip
     assert document["budget_usd"] == 0.5
-    assert "the budget of $0.50 lasts until then" in launched.stderr
+    assert "and ten minutes; the budget of $0.50 lasts longer" in launched.stderr
     assert "early_stopping at step" in launched.stderr
     assert members(shell, "whole") == []
 

@@ -136,8 +136,8 @@ def launch(
     place.check(ready.render())
     _confirm(terminal, yes=yes)
     try:
-        start(ready, place, wiring.open_journal(), terminal.say)
-        _stay(terminal, ready, detach=detach)
+        asked = start(ready, place, wiring.open_journal(), terminal.say)
+        _stay(terminal, asked, detach=detach)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(str(interrupt) or what_goes_on(place, ready.run)) from None
 

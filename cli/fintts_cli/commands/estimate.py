@@ -168,6 +168,6 @@ def _refuse_over_budget(shown: Shown) -> None:
     """Raises OverBudget, after the bill has been shown."""
     if shown.budget_usd is None:
         return
-    from fintts_cost.plan import refuse_over_budget
+    from fintts_cost.over_budget import refuse_over_budget
 
     refuse_over_budget(shown.estimate, shown.budget_usd)

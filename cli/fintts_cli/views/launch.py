@@ -21,15 +21,23 @@ def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str
     Args:
         where: infra and accelerator, such as `local, A100-80GB:1, on-demand`.
     """
-    deadline = plan.deadline_at.astimezone()
-    day = "" if deadline.date() == now.astimezone().date() else f"{deadline:%Y-%m-%d} "
+    rest = plan.rest_sentence
     return "\n".join(
         [
             f"Run {run} on {where}",
             *(f"  {line}" for choice in plan.choices for line in _bill(choice, plan.choices)),
-            f"  deadline {day}{deadline:%H:%M}: {plan.deadline_sentence}",
+            *([f"  {rest}"] if rest else []),
+            f"  {_deadline(plan, now)}: {plan.deadline_sentence}",
         ]
     )
+
+
+def _deadline(plan: LaunchPlan, now: datetime) -> str:
+    """`deadline 4 h 10 min after the instance is asked for, 18:40 if that is now`"""
+    when = plan.deadline_from(now).astimezone()
+    day = "" if when.date() == now.astimezone().date() else f"{when:%Y-%m-%d} "
+    after = duration(float(plan.run_seconds))
+    return f"deadline {after} after the instance is asked for ({day}{when:%H:%M} if that is now)"
 
 
 def _bill(choice: Choice, choices: Sequence[Choice]) -> list[str]:
