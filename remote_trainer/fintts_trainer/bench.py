@@ -13,8 +13,8 @@ import torch
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.forecast import EtaMeter
 from fintts_cost.schedule import Schedule
+from fintts_store.checkpoints.going_on import restore_to_go_on
 from fintts_store.checkpoints.manifest import of_another_base_model
-from fintts_store.checkpoints.restore import restore_newest
 from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.capacity import check_disk, fit_into_memory
 from fintts_trainer.compiled import compile_layers
@@ -303,9 +303,18 @@ def _go_on(bench: Bench) -> None:
 
 def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
     """Goes on from the newest checkpoint that is whole; the random states of its processes."""
-    target = desk.job.workspace / "resumed"
+    job = desk.job
+    target = job.workspace / "resumed"
     shutil.rmtree(target, ignore_errors=True)
-    manifest = restore_newest(desk.job.store, desk.job.run, target, on_skip=_say_skipped)
+    manifest = restore_to_go_on(
+        job.store,
+        job.run,
+        desk.claim,
+        target,
+        on_skip=_say_skipped,
+        committed_step=desk.committed_before,
+        patience_seconds=job.patience_seconds,
+    )
     if manifest is None:
         return []
     refuse_another_configuration(desk, manifest, target)

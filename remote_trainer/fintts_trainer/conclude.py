@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.retention import best_of, newest_of
-from fintts_store.runs.claims import highest_claim
+from fintts_store.errors import Fenced
+from fintts_store.runs.claims import highest_claim, refuse_taken_over
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import (
     read_result,
@@ -41,7 +42,7 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     if exit_code in NO_LAST_WORD or read_result(job.store, job.run) is not None:
         return None
     claim = job.remembered_claim()
-    if claim is not None and claim != highest_claim(job.store, job.run):
+    if claim is not None and _is_taken_over(job, claim):
         return None
     result = result_from_store(job, *_how_it_ended(job, exit_code))
     write_result_once(job.store, result)
@@ -50,6 +51,15 @@ def conclude(job: Job, exit_code: int) -> Result | None:
         ended = {"phase": Phase.FAILED, "updated_at": result.ended_at, "message": result.message}
         write_status(job.store, status.model_copy(update=ended))
     return result
+
+
+def _is_taken_over(job: Job, claim: int) -> bool:
+    """Raises StoreUnreachable where the store does not even show the claim."""
+    try:
+        refuse_taken_over(job.store, job.run, claim)
+    except Fenced:
+        return True
+    return False
 
 
 def keep_log(job: Job, path: Path) -> None:

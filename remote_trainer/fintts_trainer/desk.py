@@ -15,10 +15,10 @@ from fintts_store.checkpoints.commit import Committer, clean_up_orphans
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained
-from fintts_store.errors import OldCheckpointsStay, StoreSlow
+from fintts_store.errors import InvalidRecord, OldCheckpointsStay, StoreSlow
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status, StopReason
-from fintts_store.runs.runs import read_run
+from fintts_store.runs.runs import read_run, read_status
 from fintts_trainer.config import RunConfig
 from fintts_trainer.deadline import Deadline, PaceMeter
 from fintts_trainer.errors import ConfigurationChanged
@@ -89,6 +89,8 @@ class FrontDesk(Desk):
     """The first process's: the store's side of a run."""
 
     claim: int
+    committed_before: int | None
+    """the last step that the claims before this one said they had committed"""
     deadline: Deadline
     wall_clock: WallClock
     started_at: datetime
@@ -130,6 +132,7 @@ class FrontDesk(Desk):
 
     def check_uploads(self) -> None:
         """Raises StoreError where checkpoints cannot be committed any more."""
+        self.heartbeat.check()
         self.uploader.check()
 
     def local_checkpoint(self, step: int) -> Path:
@@ -166,6 +169,7 @@ def _front_desk(desk: Desk) -> FrontDesk:
     claim = take_claim(job.store, job.run, holder=str(job.workspace))
     job.remember_claim(claim)
     clean_up_orphans(job.store, job.run, claim)
+    committed_before = _committed_before(job)
     status = Status(
         run=job.run,
         claim=claim,
@@ -175,6 +179,7 @@ def _front_desk(desk: Desk) -> FrontDesk:
         started_at=started_at,
         updated_at=started_at,
         deadline_at=deadline_at,
+        last_committed_step=committed_before,
     )
     heartbeat, metrics = Heartbeat(job.store, status, tell), Metrics(job.store, job.run, claim)
     keep = config.checkpoints
@@ -205,6 +210,7 @@ def _front_desk(desk: Desk) -> FrontDesk:
         clock=desk.clock,
         pace=desk.pace,
         claim=claim,
+        committed_before=committed_before,
         deadline=Deadline.from_now(deadline_at, started_at),
         wall_clock=wall_clock,
         started_at=started_at,
@@ -213,6 +219,15 @@ def _front_desk(desk: Desk) -> FrontDesk:
         committer=committer,
         uploader=uploader,
     )
+
+
+def _committed_before(job: Job) -> int | None:
+    """What the last heartbeat says; a damaged one says nothing."""
+    try:
+        status = read_status(job.store, job.run)
+    except InvalidRecord:
+        return None
+    return None if status is None else status.last_committed_step
 
 
 def config_of(record: RunRecord) -> RunConfig:

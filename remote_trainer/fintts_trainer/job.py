@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fintts_store.checkpoints.going_on import PATIENCE_SECONDS
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.lock import alone_in
 from fintts_store.fetch import fetch
@@ -34,6 +35,8 @@ class Job:
     """None: as run.json says"""
     on_spot: bool = False
     """whether this instance may be taken away; run.json knows it of the first launch alone"""
+    patience_seconds: float = PATIENCE_SECONDS
+    """how long the store is asked again, before the first step, for what the run goes on from"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Job:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_store.errors import StoreError
+from fintts_store.errors import Fenced, InvalidRecord, StoreError
 from fintts_store.layout import metrics_key, tensorboard_prefix
+from fintts_store.runs.claims import refuse_taken_over
 from fintts_store.runs.records import MetricRow, Phase, Status
-from fintts_store.runs.runs import stop_requested, write_status
+from fintts_store.runs.runs import read_status, stop_requested, write_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,8 @@ class Heartbeat:
     """Writes status.json every few seconds from a thread of its own, and hears a stop request.
 
     The loop changes the status; the thread alone talks to the store, so a step never waits for
-    the network. A heartbeat that fails is told once: training goes on without it.
+    the network. A heartbeat that fails is told once: training goes on without it. Once a newer
+    claim has taken the run over, the status is that one's, and this one writes it no more.
     """
 
     def __init__(self, store: Store, status: Status, tell: Callable[[str], None]) -> None:
@@ -38,6 +40,7 @@ class Heartbeat:
         self._ended = False
         self._in_trouble = False
         self.stop_requested = False
+        self._fenced: Fenced | None = None
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -52,6 +55,11 @@ class Heartbeat:
         if new_phase:
             self._changed.set()
 
+    def check(self) -> None:
+        """Raises Fenced once a newer claim has taken the run over."""
+        if self._fenced is not None:
+            raise self._fenced
+
     def end(self, phase: Phase) -> None:
         """Writes the last status and ends the thread."""
         self._ended = True
@@ -64,20 +72,32 @@ class Heartbeat:
             last = self._ended
             self._changed.clear()
             self._write()
-            if last:
+            if last or self._fenced is not None:
                 return
             self._changed.wait(HEARTBEAT_SECONDS)
 
     def _write(self) -> None:
         status = self._status.model_copy(update={"updated_at": datetime.now(UTC)})
         try:
+            self._refuse_newer(status)
             write_status(self._store, status)
             self.stop_requested = stop_requested(self._store, status.run)
             self._in_trouble = False
+        except Fenced as error:
+            self._fenced = error
         except StoreError as error:
             if not self._in_trouble:
                 self._tell(f"the heartbeat fails, training goes on: {error.message}")
             self._in_trouble = True
+
+    def _refuse_newer(self, mine: Status) -> None:
+        """Raises Fenced where a newer claim writes the status; only then the claims are listed."""
+        try:
+            there = read_status(self._store, mine.run)
+        except InvalidRecord:
+            return
+        if mine.claim and there is not None and (there.claim or 0) > mine.claim:
+            refuse_taken_over(self._store, mine.run, mine.claim)
 
 
 @dataclass

@@ -29,12 +29,13 @@ from fintts_store.errors import (
     InvalidRecord,
     KeyExists,
     KeyNotFound,
+    NewerRecord,
     StoreError,
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
 from fintts_store.parallel import in_parallel
-from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.claims import highest_claim, refuse_taken_over
 from fintts_store.store import Store
 
 ID_DIGITS = 8
@@ -125,10 +126,22 @@ def commits_among(run: str, keys: Iterable[str]) -> list[CommitName]:
 def read_manifest(store: Store, run: str, name: CommitName) -> Manifest | None:
     """The manifest of this name; None if a tombstone lies there.
 
+    What cannot be read is read a second time: a bit may have flipped on the way, and a server may
+    have missed an object that is there.
+
     Raises:
         KeyNotFound: there is no such commit.
         InvalidRecord: it is damaged, or is the manifest of another checkpoint.
     """
+    try:
+        return _read_manifest(store, run, name)
+    except NewerRecord:
+        raise
+    except (InvalidRecord, KeyNotFound):
+        return _read_manifest(store, run, name)
+
+
+def _read_manifest(store: Store, run: str, name: CommitName) -> Manifest | None:
     key = layout.commit_key(run, name)
     manifest = load_commit(store.get(key), f"{store.url}/{key}")
     if manifest is not None and (manifest.run, manifest.name) != (run, name):
@@ -167,7 +180,7 @@ class Committer:
             largest_first(files),
         )
         self._verify(prefix, files)
-        self._check_claim()
+        refuse_taken_over(self._store, self._run, self._claim)
         manifest = Manifest(
             run=self._run,
             claim=self._claim,
@@ -187,28 +200,31 @@ class Committer:
         """Removes what retention no longer keeps and nobody has pinned.
 
         A manifest that cannot be read is left alone with its files, and said at the end. So is
-        what a newer claim has committed: this one may just have been fenced. A pinned one stays.
+        everything once a newer claim is taken: it knows what it goes on from, this one does not.
+        A commit of a claim that nobody has taken does not count. A pinned one stays.
 
         Raises:
             StoreError: something could not be read or removed; what is kept is untouched.
         """
         unreadable: list[StoreError] = []
+        if highest_claim(self._store, self._run) != self._claim:
+            return []
         keys = [entry.key for entry in self._store.list(layout.commits_prefix(self._run))]
+        names = [name for name in commits_among(self._run, keys) if name.claim <= self._claim]
         plan = plan_retention(
             list_manifests(
                 self._store,
                 self._run,
                 on_unreadable=lambda _, error: unreadable.append(error),
                 known=self._known,
-                names=commits_among(self._run, keys),
+                names=names,
             ),
             keep_last=self._keep_last,
             keep_best=self._keep_best,
             resume_point=self.resume_point,
             pinned=pins_among(self._run, keys),
         )
-        mine = [manifest for manifest in plan.remove if manifest.claim <= self._claim]
-        removed = [manifest for manifest in mine if remove_checkpoint(self._store, manifest)]
+        removed = [manifest for manifest in plan.remove if remove_checkpoint(self._store, manifest)]
         if unreadable:
             raise unreadable[0]
         return removed
@@ -220,15 +236,6 @@ class Committer:
             raise StoreUnreachable(
                 f"{', '.join(wrong)} did not arrive whole in {self._store.url}",
                 "it is uploaded again",
-            )
-
-    def _check_claim(self) -> None:
-        highest = highest_claim(self._store, self._run)
-        if highest != self._claim:
-            raise Fenced(
-                f"run {self._run} was taken over: claim {highest} is above this one's, "
-                f"{self._claim}",
-                "the newer instance goes on; this one's last checkpoint stays on its disk",
             )
 
     def _put_manifest(self, manifest: Manifest) -> Manifest:

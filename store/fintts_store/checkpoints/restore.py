@@ -27,6 +27,7 @@ from fintts_store.errors import (
 )
 from fintts_store.layout import CommitName
 from fintts_store.parallel import in_parallel
+from fintts_store.runs.claims import HIGHEST
 from fintts_store.store import TEMPORARY_PREFIX, Store
 
 _ATTEMPTS = 2
@@ -72,19 +73,22 @@ def _restore(
     partial: Path,
     on_bytes: Callable[[int], None],
 ) -> None:
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             with resumable_directory(target, partial) as folder:
                 _fetch_all(store, manifest, folder, on_bytes)
-        except StoreUnreachable:
-            if attempt == _ATTEMPTS:
-                raise
-        except CheckpointCorrupt:
-            if attempt == _ATTEMPTS:
+        except (StoreUnreachable, CheckpointCorrupt, KeyNotFound) as error:
+            if attempts_left and not _is_gone(store, manifest, error):
+                continue
+            if isinstance(error, CheckpointCorrupt):
                 discard(partial)
-                raise
-        else:
-            return
+            raise
+        return
+
+
+def _is_gone(store: Store, manifest: Manifest, error: StoreError) -> bool:
+    """Whether a file is missing because the checkpoint was rotated away."""
+    return isinstance(error, KeyNotFound) and not _is_committed(store, manifest)
 
 
 def _refuse_if_rotated_away(store: Store, manifest: Manifest) -> None:
@@ -120,10 +124,14 @@ def restore_newest(
     run: str,
     target: Path,
     on_skip: Callable[[CommitName, StoreError], None],
+    *,
+    claim: int = HIGHEST,
 ) -> Manifest | None:
     """Restores the newest checkpoint that is whole; None if there is none.
 
-    `on_skip` is told of each newer one that is damaged, be it a file or the manifest.
+    Args:
+        on_skip: is told of each newer one that is damaged, be it a file or the manifest.
+        claim: nobody has taken a higher one, so commits of a higher one are left out.
 
     Raises:
         NewerRecord: the newest was written by a newer version of this program; it is sound, so
@@ -133,12 +141,11 @@ def restore_newest(
     tried: set[CommitName] = set()
     # Listed again after each failure: a slow instance of a lower claim may just have rotated it
     # away for a newer one.
-    while (name := _newest_untried(store, run, tried)) is not None:
+    while (name := _newest_untried(store, run, tried, claim)) is not None:
         tried.add(name)
         try:
-            manifest = read_manifest(store, run, name)
+            manifest = _restore_named(store, run, name, target)
             if manifest is not None:
-                restore(store, manifest, target)
                 return manifest
         except NewerRecord:
             raise
@@ -147,8 +154,29 @@ def restore_newest(
     return None
 
 
-def _newest_untried(store: Store, run: str, tried: set[CommitName]) -> CommitName | None:
-    names = [name for name in list_commits(store, run) if name not in tried]
+def _restore_named(store: Store, run: str, name: CommitName, target: Path) -> Manifest | None:
+    """Restores it, by its manifest read anew if the first try fails: that may have been damaged on
+    its way. None for a tombstone."""
+    manifest = read_manifest(store, run, name)
+    try:
+        return _restored(store, manifest, target)
+    except (CheckpointCorrupt, KeyNotFound):
+        again = read_manifest(store, run, name)
+        if again == manifest:
+            raise
+        return _restored(store, again, target)
+
+
+def _restored(store: Store, manifest: Manifest | None, target: Path) -> Manifest | None:
+    if manifest is not None:
+        restore(store, manifest, target)
+    return manifest
+
+
+def _newest_untried(
+    store: Store, run: str, tried: set[CommitName], claim: int
+) -> CommitName | None:
+    names = [n for n in list_commits(store, run) if n not in tried and n.claim <= claim]
     return names[-1] if names else None
 
 

@@ -1,4 +1,8 @@
-"""Claims: the right to write a run. A higher number fences all lower ones."""
+"""Claims: the right to write a run. A higher number fences all lower ones.
+
+Claims are taken one after the other and never deleted. So a number far above the one before it was
+put there by somebody else, and a listing without one's own claim is not the truth about the store.
+"""
 
 import json
 import re
@@ -6,9 +10,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from fintts_store import layout
-from fintts_store.errors import KeyExists, StoreUnreachable
+from fintts_store.errors import Fenced, KeyExists, KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.store import Store
 
+MOST_MISSING = 100
+"""claims that may be missing below one that counts; somebody may have deleted some"""
+HIGHEST = 999_999
+"""a claim's key has six digits"""
 _ATTEMPTS = 100
 _CLAIM = re.compile("[0-9]{6}")
 
@@ -19,11 +27,27 @@ def highest_claim(store: Store, run: str) -> int:
 
 
 def highest_of(run: str, keys: Iterable[str]) -> int:
-    """The highest claim among a run's keys; 0 when there is none."""
+    """The highest claim among a run's keys that somebody can have taken; 0 when there is none."""
+    highest = 0
+    for number in _numbers(run, keys):
+        if number - highest > MOST_MISSING + 1:
+            break
+        highest = number
+    return highest
+
+
+def strange_claims(run: str, keys: Iterable[str]) -> list[str]:
+    """The keys of claims that nobody can have taken: they are too far above the others."""
+    numbers = _numbers(run, keys)
+    highest = highest_of(run, [layout.claim_key(run, number) for number in numbers])
+    return [layout.claim_key(run, number) for number in numbers if number > highest]
+
+
+def _numbers(run: str, keys: Iterable[str]) -> list[int]:
     prefix = layout.claims_prefix(run)
     names = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
     # Anything else was put there by hand, such as a file browser's own file.
-    return max((int(name) for name in names if _CLAIM.fullmatch(name)), default=0)
+    return sorted(int(name) for name in names if _CLAIM.fullmatch(name))
 
 
 def take_claim(store: Store, run: str, holder: str) -> int:
@@ -33,8 +57,12 @@ def take_claim(store: Store, run: str, holder: str) -> int:
         StoreError: the store cannot be written.
     """
     content = {"holder": holder, "at": datetime.now(UTC).isoformat()}
+    claim = 0
     for _ in range(_ATTEMPTS):
-        claim = highest_claim(store, run) + 1
+        # Not from the listing alone: it may not show a claim that is there.
+        claim = max(claim, highest_claim(store, run)) + 1
+        if claim > HIGHEST:
+            raise StoreError(f"run {run} has no claims left", "begin a new run with --name")
         try:
             store.create(layout.claim_key(run, claim), json.dumps(content).encode())
         except KeyExists:
@@ -44,3 +72,38 @@ def take_claim(store: Store, run: str, holder: str) -> int:
         f"run {run} is claimed by others all the time",
         "see how many instances were started for it: fintts cloud ps",
     )
+
+
+def refuse_taken_over(store: Store, run: str, claim: int) -> None:
+    """Returns while this claim is the one that may write.
+
+    Raises:
+        Fenced: a newer instance has taken the run over.
+        StoreUnreachable: the store does not show this claim, so what it shows is not the truth.
+    """
+    highest = highest_claim(store, run)
+    if highest > claim:
+        raise Fenced(
+            f"run {run} was taken over: claim {highest} is above this one's, {claim}",
+            "the newer instance goes on; this one's last checkpoint stays on its disk",
+        )
+    if highest < claim:
+        raise StoreUnreachable(
+            f"{store.url} does not list claim {claim} of run {run}, which this instance holds",
+            "it is asked again; `fintts store check` shows what is there",
+        )
+
+
+def refuse_lost_claim(store: Store, run: str, claim: int) -> None:
+    """The same by another request: asks for the claim itself, and not for a listing.
+
+    Raises:
+        StoreUnreachable: it is not there.
+    """
+    try:
+        store.get(layout.claim_key(run, claim))
+    except KeyNotFound as error:
+        raise StoreUnreachable(
+            f"{store.url} has lost claim {claim} of run {run}, which this instance holds",
+            "it is asked again; see whether somebody deletes files there",
+        ) from error

@@ -138,7 +138,9 @@ def _resume_point(store: Store, snapshot: Snapshot, manifests: Collection[Manife
         status = read_status(store, snapshot.run)
     except InvalidRecord:
         status = None
-    if status is not None and status.resume_point is not None:
+    # An instance that was taken over may have written the status last.
+    is_present = status is not None and status.claim in (None, snapshot.claim)
+    if status is not None and is_present and status.resume_point is not None:
         return status.resume_point
     earlier = [manifest for manifest in manifests if manifest.claim < snapshot.claim]
     newest = max(earlier, key=lambda manifest: manifest.name, default=None)

@@ -18,12 +18,14 @@ from fintts_store.checkpoints.removal import pins_among
 from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound
 from fintts_store.layout import CommitName
 from fintts_store.parallel import in_parallel
-from fintts_store.runs.claims import highest_of
+from fintts_store.runs.claims import highest_of, strange_claims
 from fintts_store.runs.records import RunRecord
 from fintts_store.runs.runs import list_runs, read_run
 from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind
 from fintts_store.upkeep.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
+
+NOBODY_S_CLAIM = "no instance can have taken this claim, so it does not count; delete it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Snapshot:
     """the highest"""
     has_ended: bool = False
     pins: frozenset[CommitName] = frozenset()
+    strange_claims: tuple[str, ...] = ()
+    """keys of claims that nobody can have taken"""
 
     def is_over(self, claim: int) -> bool:
         """Whether nothing that this claim has begun will be finished."""
@@ -136,6 +140,7 @@ def take_snapshot(store: Store, run: str) -> Snapshot:
         claim=highest_of(run, sizes),
         has_ended=layout.result_key(run) in sizes,
         pins=pins_among(run, sizes),
+        strange_claims=tuple(strange_claims(run, sizes)),
     )
 
 
@@ -177,6 +182,7 @@ def survey_run(store: Store, run: str) -> RunSurvey:
             *([found_record] if isinstance(found_record, Fault) else []),
             *(one for one in seen if isinstance(one, Fault)),
             *_told(run, orphans),
+            *(Fault(Kind.RECORD, key, NOBODY_S_CLAIM, run) for key in snapshot.strange_claims),
         ),
     )
 

@@ -1,0 +1,113 @@
+"""From which checkpoint a run goes on, and whether it really has none.
+
+To begin again at step 0 throws away what was paid for, and the new checkpoints rotate the old ones
+away. So "there is none" is believed only after a second look, by other requests than the first, has
+come to the same.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fintts_store import layout
+from fintts_store.checkpoints.commit import read_manifest
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.restore import restore_newest
+from fintts_store.errors import (
+    CheckpointCorrupt,
+    InvalidKey,
+    InvalidRecord,
+    KeyNotFound,
+    StoreError,
+    StoreUnreachable,
+)
+from fintts_store.layout import CommitName
+from fintts_store.retrying import insist
+from fintts_store.runs.claims import refuse_lost_claim, refuse_taken_over
+from fintts_store.store import Store
+
+PATIENCE_SECONDS = 120.0
+"""A disk is mounted again, or a server comes back, within this time; then the run ends"""
+A_NEW_RUN = "to begin again at step 0, give the run a new --name"
+
+
+def restore_to_go_on(
+    store: Store,
+    run: str,
+    claim: int,
+    target: Path,
+    on_skip: Callable[[CommitName, StoreError], None],
+    *,
+    committed_step: int | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Manifest | None:
+    """Restores the newest checkpoint that is whole; None if the run has none, and begins.
+
+    Args:
+        claim: the one under which the run is to go on.
+        on_skip: is told of each newer checkpoint that is damaged.
+        committed_step: what the claim before this one said that it had committed.
+        patience_seconds: how long a store is asked again that does not answer, or contradicts
+            itself.
+
+    Raises:
+        CheckpointCorrupt: there are checkpoints, and none of them can be restored.
+        Fenced: a newer instance has taken the run over.
+        NewerRecord: the newest was written by a newer version of this program.
+        StoreError: the store cannot be read, or contradicts itself.
+    """
+
+    def look() -> Manifest | None:
+        damaged: list[CommitName] = []
+
+        def skip(name: CommitName, error: StoreError) -> None:
+            damaged.append(name)
+            on_skip(name, error)
+
+        manifest = restore_newest(store, run, target, skip, claim=claim)
+        if manifest is None:
+            _refuse_all_damaged(run, damaged)
+            _look_again(store, run, claim, committed_step)
+        return manifest
+
+    return insist(look, patience_seconds)
+
+
+def _refuse_all_damaged(run: str, damaged: list[CommitName]) -> None:
+    if damaged:
+        steps = ", ".join(str(name.step) for name in sorted(damaged))
+        raise CheckpointCorrupt(
+            f"run {run} has checkpoints, and none of them can be restored: step {steps}",
+            f"`fintts store check` shows what is wrong; {A_NEW_RUN}",
+        )
+
+
+def _look_again(store: Store, run: str, claim: int, committed_step: int | None) -> None:
+    """Returns if other requests agree that there is no checkpoint.
+
+    Raises:
+        StoreError: they do not, or the run was taken over.
+    """
+    refuse_taken_over(store, run, claim)
+    refuse_lost_claim(store, run, claim)
+    for folder in store.folders(layout.checkpoints_prefix(run)):
+        if _is_committed(store, run, folder, claim):
+            raise StoreUnreachable(
+                f"{store.url} lists no commit of run {run}, and holds the checkpoint {folder}",
+                "start the run again when the store is sound; `fintts store check` tells",
+            )
+    if committed_step is not None:
+        raise StoreUnreachable(
+            f"run {run} had committed step {committed_step}, and {store.url} shows no checkpoint "
+            "of it",
+            f"start the run again when the store is sound; if you deleted them, {A_NEW_RUN}",
+        )
+
+
+def _is_committed(store: Store, run: str, folder: str, claim: int) -> bool:
+    try:
+        name = layout.parse_commit_name(f"{folder}.json")
+        return name.claim <= claim and read_manifest(store, run, name) is not None
+    except (InvalidKey, KeyNotFound):  # not one of ours, or never committed
+        return False
+    except InvalidRecord:
+        return True
