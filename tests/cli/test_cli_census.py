@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from fake_sky import Cluster, FakeSky, Job, Request, Status
+from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request, Status
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting
 from fintts_cli.infra.labels import deadline_of, labels_of
@@ -177,6 +178,51 @@ def test_a_job_is_found_while_it_may_bill(
     seen = infra.census().sightings
     assert [one.where for one in seen] == (["fintts-mine-19ab"] if is_seen else [])
     assert all(one.deadline_at == NOON for one in seen)
+
+
+NO_JOBS = "No in-progress managed jobs."
+
+
+@pytest.mark.parametrize("status", [None, "STOPPED", SimpleNamespace(value="STOPPED")])
+def test_without_a_jobs_controller_there_are_no_jobs(
+    sky: FakeSky, infra: SkyInfra, status: object
+) -> None:
+    """SkyPilot's default: it hires an instance for them with the first job, and it goes to sleep
+    after the last one."""
+    sky.no_controller = ClusterNotUpError(NO_JOBS, status)
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp(), labels=LABELS))
+    census = infra.census()
+    assert census.unanswered == ()
+    assert [one.where for one in census.sightings] == ["fintts-mine"]
+
+
+@pytest.mark.parametrize("status", ["INIT", "UP"])
+def test_a_jobs_controller_that_is_there_and_does_not_answer_is_named(
+    sky: FakeSky, infra: SkyInfra, status: str
+) -> None:
+    sky.no_controller = ClusterNotUpError("Failed to connect to jobs controller.", status)
+    (sentence,) = infra.census().unanswered
+    assert "Failed to connect to jobs controller" in sentence
+
+
+def test_what_jobs_left_is_found_after_consolidation_mode_was_taken_out(
+    sky: FakeSky, infra: SkyInfra
+) -> None:
+    """Their list is gone with it, and SkyPilot's list of clusters leaves theirs out."""
+    began = NOON.timestamp()
+    job = Job(7, "fintts-mine-19ab", Status("RUNNING"))
+    sky.managed_jobs.append(job)
+    sky.clusters += [
+        Cluster("fintts-mine-19ab-7", began),
+        Cluster("fintts-over-19ab-6", began, began + 60),
+        Cluster("sky-jobs-controller-1a", began),
+    ]
+    sky.no_controller = ClusterNotUpError(NO_JOBS)
+    (seen,) = infra.census().sightings
+    assert (seen.run, seen.where) == ("mine", "fintts-mine-19ab-7")
+    infra.remove(seen)
+    assert infra.census().sightings == ()
+    assert "down fintts-mine-19ab-7" in sky.calls
 
 
 @pytest.mark.usefixtures("aws")

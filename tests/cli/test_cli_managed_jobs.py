@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from fake_sky import Cluster, FakeSky, Job, Request
+from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request
 from fintts_cli import wiring
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
@@ -196,6 +196,24 @@ def test_a_job_that_skypilot_has_forgotten_is_not_called_gone(laptop: Laptop) ->
     for ask in (laptop.infra.state, laptop.infra.down):
         with pytest.raises(CloudError, match="SkyPilot has forgotten the managed job fintts-mine-"):
             ask("mine")
+
+
+def test_a_job_whose_list_is_gone_is_removed_by_its_cluster_s_name(laptop: Laptop) -> None:
+    """Consolidation mode was taken out again while it was at work."""
+    job = laptop.launch()
+    laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON))
+    laptop.sky.no_controller = ClusterNotUpError("No in-progress managed jobs.")
+    assert laptop.phase() == InstancePhase.RUNNING
+    laptop.infra.down("mine")
+    assert laptop.sky.calls[-1] == f"down {job.job_name}-1"
+    assert laptop.phase() == InstancePhase.GONE
+
+
+def test_a_job_whose_list_is_gone_is_gone_with_its_cluster(laptop: Laptop) -> None:
+    job = laptop.launch()
+    laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON, NOON + 60))
+    laptop.sky.no_controller = ClusterNotUpError("No in-progress managed jobs.")
+    assert laptop.phase() == InstancePhase.GONE
 
 
 def test_why_skypilot_gave_up_is_told(laptop: Laptop) -> None:

@@ -109,6 +109,14 @@ class ClusterDoesNotExist(Exception):
     """SkyPilot's own, by that name."""
 
 
+class ClusterNotUpError(Exception):
+    """SkyPilot's own, by that name; here of the instance that keeps managed jobs."""
+
+    def __init__(self, message: str, cluster_status: object = None) -> None:
+        super().__init__(message)
+        self.cluster_status = cluster_status
+
+
 @dataclass
 class FakeSky:
     """The module; in its methods' names and arguments it follows SkyPilot 0.14.1."""
@@ -117,6 +125,8 @@ class FakeSky:
     """whether its server runs on this machine"""
     watches_itself: bool = True
     """whether that server does the work of the jobs' controller"""
+    no_controller: ClusterNotUpError | None = None
+    """what it says where nothing keeps managed jobs"""
     sold_out: Exception | None = None
     fails_after_submission: BaseException | None = None
     controller_is_deaf: bool = False
@@ -158,7 +168,9 @@ class FakeSky:
             registry=registry,
             generate_managed_job_cluster_name=cluster_name,
         )
-        self.exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
+        self.exceptions = SimpleNamespace(
+            ClusterDoesNotExist=ClusterDoesNotExist, ClusterNotUpError=ClusterNotUpError
+        )
         self.StatusRefreshMode = SimpleNamespace(FORCE="force")
         self.adaptors = SimpleNamespace(aws=SimpleNamespace(client=aws_client))
         self.Task = SimpleNamespace(from_yaml_str=self._read)
@@ -224,6 +236,8 @@ class FakeSky:
     ) -> tuple[list[Job], int]:
         assert not refresh
         assert "schedule_state" in fields
+        if self.no_controller is not None:
+            raise self.no_controller
         return [job for job in self.managed_jobs if name_match in job.job_name], len(
             self.managed_jobs
         )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SETTING_UP = frozenset({"INIT", "PENDING", "SETTING_UP"})
 
+ENDING = frozenset({"STOPPED", "AUTOSTOPPING"})
+"""STOPPED: it has shut itself down, and its disk is billed."""
+
 
 class Cluster:
     """A run's cluster; `sky` is the SDK. What SkyPilot raises is passed on."""
@@ -32,6 +35,8 @@ class Cluster:
         began = datetime.fromtimestamp(cluster.launched_at, UTC)
         fields = {"created_at": record.created_at or began, "gpus": _gpus(cluster) or record.gpus}
         seen = record.model_copy(update={"was_seen": True, **fields})
+        if cluster.status.value in ENDING:
+            return seen, InstancePhase.TEARING_DOWN
         if cluster.status != sky.ClusterStatus.UP:
             return seen, InstancePhase.PROVISIONING
         job = self._job(sky, record.cluster)

@@ -51,6 +51,8 @@ PHASES = {
     "RECOVERING": InstancePhase.RECOVERING,
     "CANCELLING": InstancePhase.TEARING_DOWN,
 }
+CONTROLLER_IS_OFF = (None, "STOPPED")
+"""what SkyPilot says of the state of an instance that was never hired, or went to sleep"""
 GONE_WITHIN_SECONDS = 600.0
 """A controller that was just started again takes half a minute to hear of the request, and an
 instance that is being made is made first."""
@@ -74,11 +76,11 @@ class ManagedJob:
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """What SkyPilot says; None if it was never asked for this job.
 
-        Raises CloudError: it has forgotten the job, so nobody knows of its instance.
+        Raises CloudError: it has forgotten the job and its instances.
         """
         job = self._job(sky, record)
         if job is None:
-            return None
+            return _forgotten(sky, record) if record.was_seen else None
         cluster = _cluster_of(sky, job)
         clusters = _clusters(sky, cluster)
         seen = _seen(record, job, cluster, clusters)
@@ -109,7 +111,7 @@ class ManagedJob:
         take_back(sky, of=str(record.job))
         job = self._job(sky, record)
         if job is None:
-            return record
+            return self._remove_forgotten(sky, record)
         if not job.status.is_terminal():
             sky.get(sky.jobs.cancel(job_ids=[job.job_id]))
         self._await_controller(sky, record)
@@ -118,6 +120,17 @@ class ManagedJob:
             remove_cluster(sky, found[0].cluster)  # the controller could not
             found = self.look(sky, record)
         return record if found is None else found[0]
+
+    @staticmethod
+    def _remove_forgotten(sky: Any, record: SkyRecord) -> SkyRecord:
+        """Whoever kept the job is gone; SkyPilot may still have its instances."""
+        found = _clusters_of_job(sky, str(record.job))
+        for cluster in found:
+            if cluster["status"] is not None:
+                remove_cluster(sky, cluster["name"])
+        if found or not record.was_seen:
+            return record
+        return _forgotten(sky, record)[0]
 
     def _await_controller(self, sky: Any, record: SkyRecord) -> None:
         deadline = time.monotonic() + GONE_WITHIN_SECONDS
@@ -128,28 +141,54 @@ class ManagedJob:
 
     @staticmethod
     def _job(sky: Any, record: SkyRecord) -> Any:
-        """SkyPilot's entry, which stays for ever; None if it was never asked for this job."""
-        request = sky.jobs.queue_v2(refresh=False, fields=FIELDS, name_match=record.job)
-        jobs, *_ = sky.get(request)
-        job = next((job for job in jobs if job.job_name == record.job), None)
-        if job is None and record.was_seen:
-            raise CloudError(
-                f"SkyPilot has forgotten the managed job {record.job}",
-                f"look for {record.cluster} in the cloud's console",
-            )
-        return job
+        """SkyPilot's entry, which stays for ever; None if it lists no such job."""
+        jobs = jobs_named(sky, str(record.job)) or []
+        return next((job for job in jobs if job.job_name == record.job), None)
+
+
+def jobs_named(sky: Any, name: str) -> list[Any] | None:
+    """SkyPilot's managed jobs with this in their name; None where nothing keeps such jobs.
+
+    Without consolidation mode, which is SkyPilot's default, a hired instance keeps them. Before the
+    first job there is none, and it stops ten minutes after the last one: both mean no jobs.
+    """
+    try:
+        jobs, *_ = sky.get(sky.jobs.queue_v2(refresh=False, fields=FIELDS, name_match=name))
+    except sky.exceptions.ClusterNotUpError as error:
+        status = error.cluster_status
+        if getattr(status, "value", status) in CONTROLLER_IS_OFF:
+            return None
+        raise  # it is there, and does not answer
+    return list(jobs)
 
 
 def live_jobs(sky: Any) -> list[Sighting]:
     """Every job of ours that is not over, and those that are whose instance is still there."""
-    request = sky.jobs.queue_v2(refresh=False, fields=FIELDS, name_match=PREFIX)
-    jobs, *_ = sky.get(request)
+    jobs = jobs_named(sky, PREFIX)
+    if jobs is None:
+        return _left_by_jobs(sky)
     ours = [(run, job) for job in jobs if (run := run_of_job(job.job_name)) is not None]
-    report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS)) if ours else []
+    report = _report(sky) if ours else []
     return [
         _sighting(run, job)
         for run, job in ours
         if not _is_over(job) or _lives(_named(report, _cluster_of(sky, job)))
+    ]
+
+
+def _left_by_jobs(sky: Any) -> list[Sighting]:
+    """Instances of jobs that nobody keeps any more, because consolidation mode was taken out."""
+    return [
+        Sighting(
+            run=run,
+            holder=Holder.CLUSTER,
+            where=cluster["name"],
+            infra=place(str(cluster.get("cloud") or ""), cluster.get("region")),
+            created_at=_moment(cluster["launched_at"] or 0),
+        )
+        for cluster in _report(sky)
+        if cluster["status"] is not None
+        and (run := run_of_job(cluster["name"].rpartition("-")[0])) is not None
     ]
 
 
@@ -186,10 +225,38 @@ def require_own_controller(log: Path) -> None:
         refuse_hired_controller(sky)
 
 
+def _report(sky: Any) -> list[dict[str, Any]]:
+    """All that SkyPilot rented; `status` of one that is gone is None. Its list of clusters leaves
+    out those of managed jobs."""
+    report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS))
+    return report
+
+
 def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
-    """All that SkyPilot rented under this name, the oldest first; `status` of one that is gone is
-    None. Its list of clusters leaves out those of managed jobs."""
-    return _named(sky.get(sky.cost_report(days=REMEMBERED_DAYS)), name)
+    """All that SkyPilot rented under this name, the oldest first."""
+    return _named(_report(sky), name)
+
+
+def _clusters_of_job(sky: Any, job: str) -> list[dict[str, Any]]:
+    """The same of a job that SkyPilot no longer lists, so that the end of their name is unknown."""
+    ours = [one for one in _report(sky) if one["name"].rpartition("-")[0] == job]
+    return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
+
+
+def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
+    """What is known of a job that SkyPilot listed once, and lists no longer."""
+    clusters = _clusters_of_job(sky, str(record.job))
+    if not clusters:
+        raise CloudError(
+            f"SkyPilot has forgotten the managed job {record.job}",
+            f"look for {record.cluster} in the cloud's console",
+        )
+    spans = tuple(span for each in clusters for span in _spans(each))
+    seen = record.model_copy(update={"cluster": clusters[-1]["name"], "spans": spans})
+    if _lives(clusters):
+        return seen, InstancePhase.RUNNING
+    ended_at = spans[-1].ended if spans else None
+    return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
 
 
 def _cluster_of(sky: Any, job: Any) -> str:
