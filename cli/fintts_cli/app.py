@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import typer
 from typer.core import TyperGroup
 
+from fintts_cli.asking import is_unanswered
 from fintts_cli.commands import (
     cloud_down,
     cloud_launch,
@@ -198,7 +199,20 @@ def _store_commands() -> typer.Typer:
 
 
 def main() -> None:
-    """Runs the command line; what nobody foresaw becomes one sentence and a file to report."""
+    """Runs the command line, and ends also where a store never answers."""
+    try:
+        _run()
+    except SystemExit as end:
+        if not is_unanswered():
+            raise
+        code = end.code if isinstance(end.code, int) else EXIT_FAILED
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # an ordinary exit waits for the threads that wait for the store
+
+
+def _run() -> None:
+    """What nobody foresaw becomes one sentence and a file to report."""
     try:
         build()()
     except OSError as error:

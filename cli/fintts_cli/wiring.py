@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from fintts_cli.infra import Infra, InstanceState
+    from fintts_cli.infra import Infra, InstanceState, Removed
     from fintts_cli.journal import Journal, JournalEntry
     from fintts_cli.offers import OfferSource
     from fintts_cli.rates import Rates
@@ -97,7 +97,7 @@ def open_runs(settings: Settings, run: str | None = None) -> Store:
 
     if settings.store is None and run is not None:
         check_run_name(run)
-        entry = open_journal().read(run)
+        entry = _entry(run)
         if entry is not None:
             return open_store(entry.store)
     return open_store(store_url(settings))
@@ -108,6 +108,15 @@ def find_runs(
 ) -> Store:
     """The store in which a command on a run looks for it; `run` is as the user gave it."""
     return open_runs(load_settings(terminal, options, config), run)
+
+
+def _entry(run: str) -> JournalEntry | None:
+    """The journal's entry of the run; a damaged one says nothing."""
+    from fintts_store.errors import InvalidRecord
+
+    with suppress(InvalidRecord):
+        return open_journal().read(run)
+    return None
 
 
 def open_journal() -> Journal:
@@ -152,7 +161,7 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
     from fintts_cli.run_view import InstanceView
     from fintts_store.runs.records import Phase
 
-    entry = open_journal().read(record.run)
+    entry = _entry(record.run)
     if entry is not None and entry.store != store.url:
         return InstanceView()
     state = infra_of(record.infra).state(record.run)
@@ -181,34 +190,30 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
 def known_infra(run: str) -> Infra:
     """Where the run was asked for from here; this machine, where nobody knows."""
     from fintts_cli.infra.local import LOCAL
-    from fintts_store.errors import InvalidRecord
 
-    try:
-        entry = open_journal().read(run)
-    except InvalidRecord:
-        entry = None
+    entry = _entry(run)
     return infra_of(entry.infra if entry is not None else LOCAL)
 
 
-def end_what_lives(run: str, store: Store | None) -> bool:
-    """Removes an instance although its run cannot be read; whether there was one.
+def remove_instance(run: str, store: str | None) -> Removed:
+    """Removes what this machine asked for under that name, for a run in the store at that address.
 
-    One of the same name that belongs to another store than this is left alone.
+    Raises:
+        CloudError: it could not be removed, and may be billing.
     """
-    from fintts_store.errors import InvalidRecord
+    from fintts_cli.infra.local import LOCAL
+    from fintts_cli.runs import removing
+    from fintts_store.layout import check_run_name
 
-    journal, infra = open_journal(), known_infra(run)
-    state = infra.state(run)
-    if state is None or not state.is_live:
-        return False
-    with suppress(InvalidRecord):  # a damaged journal knows no store
-        entry = journal.read(run)
-        if entry is not None and store is not None and entry.store != store.url:
-            return False
-    infra.down(run)
-    with suppress(InvalidRecord):
-        journal.change(run, gone_at=datetime.now(UTC))
-    return True
+    infras = (infra_of(LOCAL), infra_of(None))
+    now = datetime.now(UTC)
+    return removing.remove_instance(check_run_name(run), store, open_journal(), infras, now)
+
+
+def launched_here() -> list[str]:
+    """Runs whose instance this machine asked for and has not seen gone, the newest first."""
+    entries, _ = open_journal().entries()
+    return [entry.run for entry in reversed(entries) if entry.gone_at is None]
 
 
 def live_elsewhere(runs: set[str]) -> list[InstanceState]:

@@ -153,12 +153,12 @@ def test_down_ends_what_lives_whatever_is_damaged(shell: Shell, damage: str) -> 
     }[damage].write_text("{")
     down = shell("cloud", "down", "torn")
     assert not [pid for pid in before if read_process(pid)]
-    if damage == "instance.json":
-        assert down.returncode == 0, down.stderr
-    else:
-        assert down.returncode == 1
+    assert "cannot be read" in down.stderr
+    if damage == "run.json":
+        assert down.returncode == 5
         assert "the instance is gone; but" in down.stderr
-        assert "cannot be read" in down.stderr
+    else:
+        assert down.returncode == 0, down.stderr
 
 
 def test_down_ends_it_now_and_keeps_what_was_committed(shell: Shell) -> None:

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 
 if TYPE_CHECKING:
+    from fintts_cli.errors import CliError
+    from fintts_cli.infra import Removed
+    from fintts_cli.terminal import Terminal
+    from fintts_store.errors import StoreError
     from fintts_store.runs.records import Result
     from fintts_store.store import Store as RunStore
 
@@ -19,31 +23,90 @@ def down(
 ) -> None:
     """Tear down now.
 
-    What came after the last checkpoint is lost; `fintts cloud stop` saves it.
+    What came after the last checkpoint is lost; `fintts cloud stop` saves it. The cloud alone is
+    needed: where the store does not answer, the instance is removed all the same.
     """
     from fintts_cli import wiring
-    from fintts_cli.ending import what_goes_on
-    from fintts_cli.errors import CheckFailed, UsageProblem
+    from fintts_cli.errors import CliError
     from fintts_cli.terminal import Terminal
     from fintts_store.errors import StoreError
 
     terminal = Terminal(json=json, quiet=quiet)
-    given, runs = run, None
     try:
         runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-        run = wiring.pick_run(runs, run)
-        result = take_down(runs, run)
-    except (StoreError, UsageProblem) as error:
-        if given is not None and wiring.end_what_lives(given, runs):
-            raise CheckFailed(f"the instance is gone; but {error.message}", error.hint) from error
-        raise
-    except KeyboardInterrupt:
+    except (StoreError, CliError) as error:
         if run is None:
             raise
-        raise KeyboardInterrupt(what_goes_on(wiring.known_infra(run), run)) from None
+        raise _after(_remove(terminal, run, None), run, error) from error
+    run = run or _newest(runs)
+    result = _end(terminal, runs, run)
     if json:
         terminal.document({"run": run, "stop_reason": result.stop_reason, "step": result.step})
     terminal.say(f"run {run} has no instance any more, and has ended ({result.stop_reason})")
+
+
+def _newest(runs: "RunStore") -> str:
+    from fintts_cli import wiring
+    from fintts_cli.asking import Question
+    from fintts_store.errors import StoreUnreachable
+
+    try:
+        return Question(runs.url, lambda: wiring.pick_run(runs, None)).answer()
+    except StoreUnreachable as error:
+        known = ", ".join(wiring.launched_here())
+        here = f"; launched from here, and not known to be gone: {known}" if known else ""
+        raise StoreUnreachable(
+            f"{error.message}, so nobody can say which run is the newest",
+            f"`fintts cloud down RUN` needs no store{here}",
+        ) from error
+
+
+def _end(terminal: "Terminal", runs: "RunStore", run: str) -> "Result":
+    """The cloud and the store are asked at the same time; the store has a limit."""
+    from fintts_cli import wiring
+    from fintts_cli.asking import Question
+    from fintts_cli.errors import UsageProblem
+    from fintts_store.errors import StoreError
+
+    looked = Question(runs.url, lambda: wiring.pick_run(runs, run))
+    removed = _remove(terminal, run, runs.url)
+    try:
+        looked.answer()
+        return Question(runs.url, lambda: take_down(runs, run)).answer()
+    except (StoreError, UsageProblem) as error:
+        raise _after(removed, run, error) from error
+
+
+def _remove(terminal: "Terminal", run: str, store: str | None) -> "Removed":
+    from fintts_cli import wiring
+    from fintts_cli.ending import what_goes_on
+
+    try:
+        removed = wiring.remove_instance(run, store)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(what_goes_on(wiring.known_infra(run), run)) from None
+    for sentence in removed.remarks:
+        terminal.warn(sentence)
+    return removed
+
+
+def _after(removed: "Removed", run: str, error: "StoreError | CliError") -> "StoreError | CliError":
+    """The error, with what it means for the instance."""
+    from fintts_cli.errors import CheckFailed
+    from fintts_store.errors import StoreError, StoreUnreachable
+
+    if isinstance(error, StoreUnreachable):
+        here = "the instance is gone" if removed.was_there else f"run {run} has no instance here"
+        return StoreUnreachable(
+            f"{here}; but {error.message}, so nobody knows whether the run has a result",
+            f"`fintts cloud down {run}` again writes it",
+        )
+    if not removed.was_there:
+        return error
+    sentence = f"the instance is gone; but {error.message}"
+    if isinstance(error, StoreError):
+        return StoreError(sentence, error.hint)
+    return CheckFailed(sentence, error.hint)
 
 
 def take_down(runs: "RunStore", run: str) -> "Result":

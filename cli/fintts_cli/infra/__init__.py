@@ -106,6 +106,16 @@ class Census:
     """whose own list is not read, although SkyPilot's is"""
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What `down` found."""
+
+    was_there: bool
+    """whether there was an instance that nobody here knew to be gone"""
+    remarks: tuple[str, ...] = ()
+    """a sentence each: which file of this machine is damaged, what else bears the run's name"""
+
+
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -149,10 +159,12 @@ class Infra(Protocol):
         """
         ...
 
-    def down(self, run: str) -> None:
+    def down(self, run: str, *, by_name: bool = False) -> Removed:
         """Removes the instance and returns when it is gone; one that is not there counts as gone.
 
-        Raises CloudError: it could not be removed, and may be billing.
+        Where this machine's record of it is damaged, what bears the run's name is removed; with
+        `by_name` also where there is no record. Raises CloudError: it could not be removed, and may
+        be billing.
         """
         ...
 

@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import NO_SECRETS, Census, Holder, InstancePhase, InstanceState, Sighting
+from fintts_cli.infra import (
+    NO_SECRETS,
+    Census,
+    Holder,
+    InstancePhase,
+    InstanceState,
+    Removed,
+    Sighting,
+)
 from fintts_cli.infra.instance_file import (
     INSTANCE_FILE,
     LOG_FILE,
@@ -43,6 +51,15 @@ POLL_SECONDS = 0.1
 
 def _is_copying(instance: InstanceFile) -> bool:
     return instance.phase == InstancePhase.PROVISIONING
+
+
+def _damage(folder: Path) -> tuple[str, ...]:
+    """Which file of the instance cannot be read."""
+    try:
+        read_instance(folder)
+    except InvalidRecord as error:
+        return (error.message,)
+    return ()
 
 
 def _whole_lines(log: TextIO, *, to_the_end: bool) -> Iterator[str]:
@@ -146,12 +163,14 @@ class LocalInfra:
                     return
                 time.sleep(POLL_SECONDS)
 
-    def down(self, run: str) -> None:
+    def down(self, run: str, *, by_name: bool = False) -> Removed:
         folder = self._folder(run)
         if not self._root.is_dir():
-            return
+            return Removed(was_there=False)
         with self._lock():
-            self._take_down(run, self._read(folder))
+            damage = _damage(folder)
+            was_there = self._take_down(run, self._read(folder))
+        return Removed(was_there, damage)
 
     def census(self) -> Census:
         return Census(
@@ -171,9 +190,10 @@ class LocalInfra:
     def remove(self, sighting: Sighting) -> None:
         self.down(sighting.run)
 
-    def _take_down(self, run: str, instance: InstanceFile | None) -> None:
+    def _take_down(self, run: str, instance: InstanceFile | None) -> bool:
+        """Whether there was one."""
         if instance is None or instance.phase == InstancePhase.GONE:
-            return
+            return False
         if self._members(instance) and not end_all(
             instance.agent_pid, instance.agent_started, GONE_WITHIN_SECONDS
         ):
@@ -182,6 +202,7 @@ class LocalInfra:
                 f"look at it with: ps -f --pid {instance.agent_pid} --ppid {instance.agent_pid}",
             )
         self._found_dead(instance)
+        return True
 
     def _read(self, folder: Path) -> InstanceFile | None:
         """The instance's own record; where that is damaged, what the machine knows of it.
@@ -192,7 +213,7 @@ class LocalInfra:
             return read_instance(folder)
         except InvalidRecord:
             agent = find_process(agent_command(folder))
-            began = datetime.fromtimestamp((folder / TASK_FILE).stat().st_mtime, UTC)
+            began = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
             return InstanceFile(
                 run=folder.name,
                 agent_pid=agent.pid if agent else 0,

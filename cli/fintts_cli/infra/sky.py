@@ -9,14 +9,22 @@ import os
 import re
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import NO_SECRETS, Census, InstancePhase, InstanceState, Sighting
+from fintts_cli.infra import (
+    NO_SECRETS,
+    Census,
+    Holder,
+    InstancePhase,
+    InstanceState,
+    Removed,
+    Sighting,
+)
 from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_census import remove_sighting, take_census
 from fintts_cli.infra.sky_cluster import Cluster
@@ -41,6 +49,7 @@ from fintts_cli.infra.sky_session import (
     without_own_key,
 )
 from fintts_store.disk.durable import write_file
+from fintts_store.errors import InvalidRecord
 from fintts_store.layout import check_run_name
 
 if TYPE_CHECKING:
@@ -151,7 +160,7 @@ class SkyInfra:
         kept = self._answers.get(run)
         if kept is not None and time.monotonic() - kept[0] < FRESH_SECONDS:
             return kept[1]
-        record = read_record(self._folder(run))
+        record = self._read(run)
         if record is None:
             return None
         state = self._state(record)
@@ -189,7 +198,7 @@ class SkyInfra:
         return sorted(states, key=lambda state: state.created_at)
 
     def logs(self, run: str, *, follow: bool) -> Iterator[str]:
-        record = read_record(self._folder(run))
+        record = self._read(run)
         if record is None:
             raise CloudError(f"this machine has asked for no instance of run {run}")
         state = self.state(run)
@@ -204,10 +213,15 @@ class SkyInfra:
             if line is not None:
                 yield OF_JOB.sub("", ANSI.sub("", line))
 
-    def down(self, run: str) -> None:
-        record = read_record(self._folder(run))
+    def down(self, run: str, *, by_name: bool = False) -> Removed:
+        try:
+            record = read_record(self._folder(run))
+        except InvalidRecord as error:
+            return self._down_by_name(run, error.message)
+        if record is None and by_name and self._root.is_dir():
+            return self._down_by_name(run)
         if record is None or record.is_gone:
-            return
+            return Removed(was_there=False)
         with self._sky(run) as sky:
             try:
                 last = rental_of(record).remove(sky, record)
@@ -219,6 +233,32 @@ class SkyInfra:
                 ) from error
         self._answers.pop(run, None)
         self._gone(last, datetime.now(UTC))
+        return Removed(was_there=True)
+
+    def _down_by_name(self, run: str, *damage: str) -> Removed:
+        """Without a record: SkyPilot's clusters and jobs bear the run's name, and are this
+        machine's. What a cloud alone lists may be somebody else's, and is named."""
+        named = SkyRecord(run=run, cluster=cluster_of(run), requested_at=datetime.now(UTC))
+        with self._sky(run) as sky, suppress(Exception):  # if it is there, the census sees it
+            Cluster().remove(sky, named)  # a request for it is taken back, too
+        census = self.census()
+        ours = [one for one in census.sightings if one.run == run]
+        held = [one for one in ours if one.holder != Holder.CLOUD]
+        for one in held:
+            self.remove(one)
+        if census.unanswered:
+            raise CloudError(
+                f"an instance of run {run} may be billing: {'; '.join(census.unanswered)}",
+                "run it again; or look into the cloud's console",
+            )
+        self._gone(named, datetime.now(UTC))
+        others = (
+            f"{one.infra} has the instance {one.where} under the label of run {run}, and SkyPilot "
+            "here does not know it: `fintts cloud reap` says more"
+            for one in ours
+            if one not in held
+        )
+        return Removed(bool(held), (*damage, *others))
 
     def census(self) -> Census:
         log = self._root / LOG_FILE
@@ -237,6 +277,10 @@ class SkyInfra:
                     f"try again; or remove it in the cloud's console, and see {log}",
                 ) from error
         self._answers.pop(sighting.run, None)
+        with suppress(InvalidRecord):  # it is gone, whatever this machine wrote down
+            self._note_removed(sighting)
+
+    def _note_removed(self, sighting: Sighting) -> None:
         record = read_record(self._folder(sighting.run))
         if record is not None and sighting.where in (record.cluster, record.job):
             self._gone(record, record.ended_at or datetime.now(UTC))
@@ -249,6 +293,15 @@ class SkyInfra:
         write_record(self._folder(record.run), gone)
         shutil.rmtree(self._folder(record.run) / WORKDIR, ignore_errors=True)
         return gone
+
+    def _read(self, run: str) -> SkyRecord | None:
+        """Raises CloudError: it is damaged, so nobody knows here what was asked for."""
+        try:
+            return read_record(self._folder(run))
+        except InvalidRecord as error:
+            raise CloudError(
+                error.message, f"`fintts cloud down {run}` finds its instance by its name"
+            ) from error
 
     def _folder(self, run: str) -> Path:
         return self._root / check_run_name(run)

@@ -1,0 +1,54 @@
+"""Removes the instance of a run by what this machine and the clouds know: the store isn't asked."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fintts_cli.infra import Removed
+from fintts_cli.run_forecast import LOCAL
+from fintts_store.errors import InvalidRecord, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from fintts_cli.infra import Infra
+    from fintts_cli.journal import Journal, JournalEntry
+
+
+def remove_instance(
+    run: str, store_url: str | None, journal: Journal, infras: Iterable[Infra], now: datetime
+) -> Removed:
+    """Returns when nothing lives any more that this machine asked for under the run's name.
+
+    A damaged record doesn't keep an instance from being found: names and labels tell. What belongs
+    to a run of the same name in another store is left alone.
+
+    Args:
+        store_url: where the run is looked for; None where that is not known.
+
+    Raises:
+        CloudError: it could not be removed, and may be billing.
+    """
+    entry, damage = _read(journal, run)
+    if entry is not None and store_url is not None and entry.store != store_url:
+        return Removed(was_there=False)
+    by_name = bool(damage) or (entry is not None and _is_missed(entry))
+    removed = [infra.down(run, by_name=by_name) for infra in infras]
+    with suppress(StoreError):  # a full disk here: it is gone, whether or not that is written down
+        journal.change(run, gone_at=now)
+    remarks = [*damage, *(remark for one in removed for remark in one.remarks)]
+    return Removed(any(one.was_there for one in removed), tuple(remarks))
+
+
+def _read(journal: Journal, run: str) -> tuple[JournalEntry | None, list[str]]:
+    try:
+        return journal.read(run), []
+    except InvalidRecord as error:
+        return None, [error.message]
+
+
+def _is_missed(entry: JournalEntry) -> bool:
+    """Whether a cloud may have it though no record of its infra is there."""
+    return entry.infra != LOCAL and entry.gone_at is None

@@ -1,0 +1,225 @@
+"""`fintts cloud down` needs the cloud alone: neither the store nor this machine's own files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from cli_project import Shell, write_project
+from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
+from fintts_cli import asking, wiring
+from fintts_cli.app import build
+from fintts_cli.infra import Infra
+from fintts_cli.infra.local import LOCAL, LocalInfra
+from fintts_cli.infra.sky import SkyInfra
+from fintts_cli.infra.sky_record import SkyRecord, write_record
+from fintts_cli.journal import JournalEntry
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.runs import create_run, read_result
+from run_samples import record
+from silent_server import KINDS, silent_server
+
+NOW = datetime.now(UTC)
+RUN = "mine"
+
+
+def down(*options: str) -> Result:
+    return CliRunner().invoke(build(), ["cloud", "down", *options])
+
+
+def ask_for(store: str, run: str = RUN, infra: str = LOCAL, **changes: Any) -> None:
+    """What the journal says before an instance is created."""
+    wiring.open_journal().write(
+        JournalEntry(
+            run=run,
+            infra=infra,
+            store=store,
+            requested_at=NOW,
+            deadline_at=NOW + timedelta(hours=1),
+            rates_usd={"H100:1": Decimal("1.20")},
+            **changes,
+        )
+    )
+
+
+# --- the store ------------------------------------------------------------------------------------
+
+
+def address(server: str) -> str:
+    return f"s3://bucket/speech?endpoint_url={server.replace(':', '%3A').replace('/', '%2F')}"
+
+
+@pytest.fixture
+def at_work(tmp_path: Path, own_folder: Path) -> Iterator[LocalInfra]:
+    """An instance of the run on this machine."""
+    write_project(own_folder)
+    infra = LocalInfra(wiring.state_directory())
+    (tmp_path / "bundle").mkdir()
+    task = {"workdir": str(tmp_path / "bundle"), "envs": {}, "setup": "", "run": "sleep 600"}
+    infra.launch(RUN, yaml.safe_dump(task))
+    yield infra
+    infra.down(RUN)
+
+
+def lives(infra: LocalInfra) -> bool:
+    state = infra.state(RUN)
+    return state is not None and state.is_live
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_store_that_never_answers_keeps_no_instance(
+    at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    with silent_server(kind) as server:
+        ask_for(address(server))
+        began = time.monotonic()
+        ended = down(RUN, "--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+        assert time.monotonic() - began < 20
+    assert not lives(at_work)
+    assert ended.exit_code == 5, ended.output
+    assert "the instance is gone; but s3://bucket/speech" in ended.stderr
+    assert "did not answer within 1 s" in ended.stderr
+    assert f"`fintts cloud down {RUN}` again writes it" in ended.stderr
+
+
+def test_the_process_ends_though_the_store_never_does(
+    at_work: LocalInfra, s3_credentials: None, own_folder: Path
+) -> None:
+    with silent_server("trickles") as server:
+        ask_for(address(server))
+        began = time.monotonic()
+        options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+        ended = Shell(own_folder)("cloud", "down", RUN, *options)
+        assert time.monotonic() - began < asking.ANSWERS_WITHIN_SECONDS + 20
+    assert not lives(at_work)
+    assert ended.returncode == 5, ended.stderr
+
+
+def test_without_a_name_no_instance_is_taken_for_the_newest_run_s(
+    at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    with silent_server("says nothing") as server:
+        ask_for(address(server))
+        ended = down("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+    assert lives(at_work)
+    assert ended.exit_code == 5
+    assert "so nobody can say which run is the newest" in ended.stderr
+    assert f"launched from here, and not known to be gone: {RUN}" in ended.stderr
+
+
+@pytest.mark.parametrize("broken", ["store: gs://nowhere", "store: [", "stroe: here"])
+def test_settings_that_cannot_be_read_keep_no_instance(
+    at_work: LocalInfra, own_folder: Path, broken: str
+) -> None:
+    ask_for(str(own_folder / "store"))
+    (own_folder / "fintts.yaml").write_text(broken)
+    ended = down(RUN)
+    assert not lives(at_work)
+    assert ended.exit_code in (1, 5)
+    assert "the instance is gone; but" in ended.stderr
+
+
+def test_one_of_that_name_in_another_store_is_left_alone(
+    at_work: LocalInfra, own_folder: Path
+) -> None:
+    ask_for(str(own_folder / "another"))
+    ended = down(RUN, "--store", str(own_folder / "store"))
+    assert lives(at_work)
+    assert ended.exit_code == 2, ended.output
+
+
+# --- this machine's files -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sky(monkeypatch: pytest.MonkeyPatch) -> FakeSky:
+    """What rents instead of SkyPilot."""
+    sky, real = FakeSky(), wiring.infra_of
+
+    def infra_of(name: str | None) -> Infra:
+        if name == LOCAL:
+            return real(name)
+        return SkyInfra(name or "", wiring.state_directory(), sky.session)
+
+    monkeypatch.setattr(wiring, "infra_of", infra_of)
+    return sky
+
+
+@pytest.fixture
+def store(own_folder: Path) -> DirectoryStore:
+    store = DirectoryStore(write_project(own_folder) / "store")
+    create_run(store, record(run=RUN, infra="aws"))
+    return store
+
+
+@pytest.fixture
+def rented(sky: FakeSky, store: DirectoryStore) -> Cluster:
+    """The run's cluster, with all that this machine writes down of it."""
+    ask_for(store.url, infra="aws")
+    sky_record = SkyRecord(run=RUN, cluster="fintts-mine", requested_at=NOW, was_seen=True)
+    write_record(wiring.state_directory() / "sky" / RUN, sky_record)
+    cluster = Cluster("fintts-mine", NOW.timestamp())
+    sky.clusters += [cluster, Cluster("fintts-mine-too", NOW.timestamp())]
+    return cluster
+
+
+JOURNAL, INSTANCE = "journal/mine.json", "sky/mine/instance.json"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"run": "mine"', "\x00" * 300])
+@pytest.mark.parametrize("files", [[JOURNAL], [INSTANCE], [JOURNAL, INSTANCE]])
+def test_a_damaged_file_keeps_no_instance(
+    sky: FakeSky, store: DirectoryStore, rented: Cluster, files: list[str], text: str
+) -> None:
+    for file in files:
+        (wiring.state_directory() / file).write_text(text)
+    ended = down(RUN)
+    assert rented.ended is not None
+    assert "down fintts-mine-too" not in sky.calls
+    assert ended.exit_code == 0, ended.output
+    for file in files:
+        assert f"warning: {wiring.state_directory() / file} cannot be read" in ended.stderr
+    assert read_result(store, RUN) is not None
+    assert down(RUN).exit_code == 0
+
+
+def test_a_record_that_is_missing_keeps_no_instance(store: DirectoryStore, rented: Cluster) -> None:
+    (wiring.state_directory() / INSTANCE).unlink()
+    ended = down(RUN)
+    assert rented.ended is not None
+    assert ended.exit_code == 0, ended.output
+
+
+def test_a_job_is_found_by_its_name(sky: FakeSky, store: DirectoryStore, rented: Cluster) -> None:
+    """The name ends with a moment that only the damaged file knew."""
+    sky.clusters.clear()
+    sky.managed_jobs += [
+        Job(1, "fintts-mine-19ab", Status("RUNNING")),
+        Job(2, "fintts-mine-too-19ab", Status("RUNNING")),
+    ]
+    (wiring.state_directory() / INSTANCE).write_text("{")
+    ended = down(RUN)
+    assert ended.exit_code == 0, ended.output
+    assert [job.status.value for job in sky.managed_jobs] == ["CANCELLED", "RUNNING"]
+
+
+def test_who_could_not_be_asked_is_no_proof_that_nothing_lives(
+    sky: FakeSky, store: DirectoryStore, rented: Cluster
+) -> None:
+    (wiring.state_directory() / INSTANCE).write_text("{")
+    sky.no_controller = ClusterNotUpError("Failed to connect to jobs controller.", "UP")
+    ended = down(RUN)
+    assert rented.ended is not None
+    assert ended.exit_code == 4, ended.output
+    assert "an instance of run mine may be billing" in ended.stderr
+    assert read_result(store, RUN) is None
