@@ -16,7 +16,15 @@ from cli_project import write_project
 from fintts_cli import wiring
 from fintts_cli.ending import tear_down, what_goes_on
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra import NO_SECRETS, Census, InstancePhase, InstanceState, Sighting, Span
+from fintts_cli.infra import (
+    NO_SECRETS,
+    Census,
+    InstancePhase,
+    InstanceState,
+    Removed,
+    Sighting,
+    Span,
+)
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start
 from fintts_cli.run_listing import look_at, look_at_all
@@ -77,8 +85,9 @@ class ScriptedInfra:
     def logs(self, run: str, *, follow: bool) -> Iterator[str]:
         return iter(())
 
-    def down(self, run: str) -> None:
+    def down(self, run: str, *, by_name: bool = False) -> Removed:
         self.calls.append(f"down {run}")
+        return Removed(was_there=True)
 
     def census(self) -> Census:
         return Census(())
