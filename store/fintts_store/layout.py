@@ -3,23 +3,28 @@
     datasets/<sha256>.safetensors             packed data, written once
     base_models/<digest>/<file>               a base model's folder, written once
     adapters/<digest>/<file>                  an adapter that runs begin with, written once
-    runs/<run>/run.json                       what was asked; never changed
-    runs/<run>/revisions/<number>.json        a changed configuration; the highest counts
-    runs/<run>/status.json                    heartbeat; overwritten
-    runs/<run>/stop.json                      the request to stop
-    runs/<run>/metrics/<claim>-<part>.jsonl   append-only parts
+    runs/<run>/run.json                  512 KiB  what was asked; never changed
+    runs/<run>/revisions/<number>.json   512 KiB  a changed configuration; the highest counts
+    runs/<run>/status.json               512 KiB  heartbeat; overwritten
+    runs/<run>/stop.json                 512 KiB  the request to stop
+    runs/<run>/metrics/<claim>-<part>.jsonl  4 MiB  append-only parts; all of them 32 MiB
     runs/<run>/tensorboard/<claim>/<file>     event files, brought home at the end
-    runs/<run>/claims/<claim>                 who may write the run
-    runs/<run>/ledger/<launch>/asked.json     who asked for an instance, on which terms; it takes
-                                              the number, before anything is rented
-    runs/<run>/ledger/<launch>/<kind>-<moment>-<id>.json    when it was seen up, or gone
+    runs/<run>/claims/<claim>            512 KiB  who may write the run
+    runs/<run>/ledger/<launch>/asked.json  512 KiB  who asked for an instance, on which terms; it
+                                              takes the number, before anything is rented
+    runs/<run>/ledger/<launch>/<kind>-<moment>-<id>.json  512 KiB  when it was seen up, or gone
     runs/<run>/checkpoints/<claim>-<step>-<id>/<file>
-    runs/<run>/commits/<claim>-<step>-<id>.json    the manifest: it is the commit
-    runs/<run>/commits/<claim>-<step>-<id>.pin     keeps that checkpoint from being removed
-    runs/<run>/result.json                    how it ended; written last, once
-    runs/<run>/logs/<moment>.txt              what an instance said; written at its end
+    runs/<run>/commits/<claim>-<step>-<id>.json  512 KiB  the manifest: it is the commit
+    runs/<run>/commits/<claim>-<step>-<id>.pin    keeps that checkpoint from being removed
+    runs/<run>/result.json               512 KiB  how it ended; written last, once
+    runs/<run>/logs/<moment>.txt           4 MiB  what an instance said; written at its end
     runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
     probes/<moment>-<id>/…                    of `fintts store check`, for as long as it runs
+
+The sizes are the most that is read into memory (`runs/limits.py`, with the limits of numbers, dates
+and texts): a larger record is damaged, of a larger log the end is shown. Checkpoints and inputs are
+as large as their manifest or run.json says. Every record says which run it is of, and is damaged
+where it lies under another.
 
 Numbers are padded with zeros, so that keys sort as their numbers do.
 """

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from fintts_store.errors import InvalidKey
+from fintts_store.errors import InvalidKey, InvalidRecord
+from fintts_store.runs.limits import RECORD_BYTES
 
 CHUNK_BYTES = 256 * 1024
 """Linux puts larger writes into larger pages, and on a virtual machine it took the kernel twice as
@@ -56,8 +57,13 @@ class Store(Protocol):
         """
         ...
 
-    def get(self, key: str) -> bytes:
-        """All bytes of a key. Raises KeyNotFound."""
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        """All bytes of a key. Not more than `limit_bytes`, and a chunk, are read into memory.
+
+        Raises:
+            KeyNotFound: nothing lies there.
+            InvalidRecord: it has more than `limit_bytes`.
+        """
         ...
 
     def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
@@ -97,6 +103,28 @@ class Store(Protocol):
         going on may fail by it.
         """
         ...
+
+
+def read_all(chunks: Iterator[bytes], limit_bytes: int, source: str) -> bytes:
+    """The chunks in one piece.
+
+    Raises:
+        InvalidRecord: there are more than `limit_bytes`; what is beyond them is not read.
+    """
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > limit_bytes:
+            raise too_large(source, limit_bytes)
+    return bytes(content)
+
+
+def too_large(source: str, limit_bytes: int) -> InvalidRecord:
+    """What to say of a file that is larger than such a file can be."""
+    return InvalidRecord(
+        f"{source} has more than the {limit_bytes:,} bytes that such a file can have",
+        "it was damaged, or is not a file of fintts: look at it, and remove it",
+    )
 
 
 def check_key(key: str) -> str:

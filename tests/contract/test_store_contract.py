@@ -11,7 +11,8 @@ import pytest
 
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError
+from fintts_store.errors import InvalidKey, InvalidRecord, KeyExists, KeyNotFound, StoreError
+from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import CHUNK_BYTES, Entry, Store
 from memory_store import MemoryStore
 from radosgw import Radosgw
@@ -186,3 +187,13 @@ def test_what_was_written_is_not_unfinished(store: Store) -> None:
     assert store.unfinished("") == store.unfinished("a/") == []
     with pytest.raises(InvalidKey):
         store.unfinished("../")
+
+
+def test_no_more_is_got_than_the_limit(store: Store) -> None:
+    store.put("a/b", b"x" * 1000)
+    assert len(store.get("a/b", 1000)) == 1000
+    with pytest.raises(InvalidRecord, match="more than the 999 bytes"):
+        store.get("a/b", 999)
+    store.put("a/large", b"x" * (RECORD_BYTES + 1))
+    with pytest.raises(InvalidRecord, match="a/large has more than the"):
+        store.get("a/large")

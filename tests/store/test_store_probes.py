@@ -30,6 +30,7 @@ from fintts_store.probes import (
     folder_as_it_was,
     probe_store,
 )
+from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import Entry
 from memory_store import MemoryStore
 from radosgw import Radosgw
@@ -166,8 +167,8 @@ def test_ctrl_c_at_the_start_of_a_race_does_not_hang() -> None:
 class Forgetful(MemoryStore):
     """Gives other bytes back than it was given."""
 
-    def get(self, key: str) -> bytes:
-        return super().get(key)[::-1]
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        return super().get(key, limit_bytes)[::-1]
 
 
 class Clinging(MemoryStore):

@@ -20,6 +20,7 @@ from fintts_store.checkpoints.restore import is_whole, restore
 from fintts_store.checkpoints.retention import Rule
 from fintts_store.errors import CheckpointCorrupt, KeyNotFound
 from fintts_store.runs.claims import take_claim
+from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.runs.runs import create_run, write_result_once, write_status
 from fintts_store.store import Entry, Store
 from fintts_store.upkeep.pruning import PrunePlan, pin, plan_prune, prune, unpin
@@ -181,8 +182,8 @@ class Actor(MemoryStore):
     def create(self, key: str, data: bytes) -> None:
         self._turns.take(self._number, lambda: self._shared.create(key, data))
 
-    def get(self, key: str) -> bytes:
-        found = self._turns.take(self._number, lambda: self._shared.get(key))
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        found = self._turns.take(self._number, lambda: self._shared.get(key, limit_bytes))
         assert isinstance(found, bytes)
         return found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fintts_store.errors import KeyExists, KeyNotFound, StoreError
+from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     CHUNK_BYTES,
     Entries,
@@ -16,6 +17,7 @@ from fintts_store.store import (
     check_key,
     check_prefix,
     nobody,
+    too_large,
 )
 
 
@@ -41,14 +43,14 @@ class MemoryStore:
                 raise KeyExists(f"{key} is there already")
             self._content[key] = data
 
-    def get(self, key: str) -> bytes:
-        with self._lock:
-            if check_key(key) not in self._content:
-                raise KeyNotFound(f"there is no {key}")
-            return self._content[key]
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        data = self._bytes_of(key)
+        if len(data) > limit_bytes:
+            raise too_large(key, limit_bytes)
+        return data
 
     def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
-        data = self.get(key)
+        data = self._bytes_of(key)
         for first in range(start, len(data), CHUNK_BYTES):
             yield data[first : first + CHUNK_BYTES]
 
@@ -73,6 +75,12 @@ class MemoryStore:
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         check_prefix(prefix)
 
+    def _bytes_of(self, key: str) -> bytes:
+        with self._lock:
+            if check_key(key) not in self._content:
+                raise KeyNotFound(f"there is no {key}")
+            return self._content[key]
+
     @staticmethod
     def _read(source: Path) -> bytes:
         if not source.is_file():
@@ -88,10 +96,10 @@ class CountingStore(MemoryStore):
         self.reads = 0
         self.listings = 0
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
         with self._lock:
             self.reads += 1
-        return super().get(key)
+        return super().get(key, limit_bytes)
 
     def list(self, prefix: str) -> Entries:
         with self._lock:
@@ -122,8 +130,8 @@ class BreakingStore:
         self._count()
         self._store.create(key, data)
 
-    def get(self, key: str) -> bytes:
-        return self._store.get(key)
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        return self._store.get(key, limit_bytes)
 
     def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         return self._store.stream(key, start)

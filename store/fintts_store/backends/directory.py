@@ -1,13 +1,16 @@
 """The directory store: a folder, whose files' relative paths are the keys."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from fintts_store.disk.durable import copy_file, create_file, name_meant, write_file
 from fintts_store.disk.errors import explained
+from fintts_store.disk.reading import open_plain
 from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     CHUNK_BYTES,
     TEMPORARY_PREFIX,
@@ -17,6 +20,7 @@ from fintts_store.store import (
     check_key,
     check_prefix,
     nobody,
+    read_all,
 )
 
 _WRITE_ATTEMPTS = 20
@@ -57,16 +61,17 @@ class DirectoryStore:
         except FileExistsError as error:
             raise KeyExists(f"{key} is in {self.url} already") from error
 
-    def get(self, key: str) -> bytes:
-        return b"".join(self.stream(key))
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        with closing(self.stream(key)) as chunks:
+            return read_all(chunks, limit_bytes, f"{self.url}/{key}")
 
-    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Generator[bytes]:
         path = self._path(key)
         try:
             with explained(path):
                 if path.is_dir():
                     raise self._not_found(key)
-                with path.open("rb") as file:
+                with open_plain(path) as file:
                     file.seek(start)
                     while chunk := file.read(CHUNK_BYTES):
                         yield chunk

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from fintts_store.errors import InvalidRecord, NewerRecord
 from fintts_store.layout import CommitName
-from fintts_store.runs.records import PlainName, Record
+from fintts_store.runs import limits
+from fintts_store.runs.fields import Claim, Moment, Name, PlainName, SizeBytes, Step, Value
+from fintts_store.runs.records import OfRun, Record
 
 VERSION = 1
 
@@ -16,7 +18,7 @@ class ManifestFile(Record):
     """One file of a checkpoint."""
 
     name: PlainName
-    size_bytes: Annotated[int, Field(ge=0)]
+    size_bytes: SizeBytes
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -26,22 +28,25 @@ def _each_once(files: tuple[ManifestFile, ...]) -> tuple[ManifestFile, ...]:
     return files
 
 
-class Manifest(Record):
+class Manifest(OfRun):
     """A committed checkpoint."""
 
     version: int = VERSION
-    run: str
-    claim: int
-    step: int
-    id: str
-    created_at: AwareDatetime
-    config_digest: str
-    base_model_digest: str
-    monitor: str
+    claim: Claim
+    step: Step
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    created_at: Moment
+    config_digest: Name
+    base_model_digest: Name
+    monitor: Name
     mode: Literal["min", "max"]
-    value: float | None = None
+    value: Value = None
     """of the monitor at this very step; None if it was not validated"""
-    files: Annotated[tuple[ManifestFile, ...], Field(min_length=1), AfterValidator(_each_once)]
+    files: Annotated[
+        tuple[ManifestFile, ...],
+        Field(min_length=1, max_length=limits.FILES),
+        AfterValidator(_each_once),
+    ]
 
     @property
     def name(self) -> CommitName:

@@ -9,25 +9,20 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound, LaunchTaken
-from fintts_store.runs.records import Record
+from fintts_store.runs import limits
+from fintts_store.runs.fields import HourlyRate, Moment, Name, Seconds, Usd
+from fintts_store.runs.fields import Launch as LaunchNumber
+from fintts_store.runs.records import OfRun, Record
 from fintts_store.store import Store
 
-_LONGEST = 200
 _WRITER = re.compile("[0-9a-f]{32}")
-
-
-def _within_reason(moment: datetime) -> datetime:
-    if not datetime(2000, 1, 1, tzinfo=UTC) <= moment < datetime(2200, 1, 1, tzinfo=UTC):
-        raise ValueError("not a moment from 2000 to 2199")
-    return moment
 
 
 def _is_laptop_id(text: str) -> str:
@@ -36,11 +31,7 @@ def _is_laptop_id(text: str) -> str:
     return text
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_within_reason)]
-ShortText = Annotated[str, Field(max_length=_LONGEST)]
-Rate = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=40)]
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
-Number = Annotated[int, Field(ge=1, le=999_999)]
+Reserve = Annotated[Seconds, Field(le=limits.RESERVE_SECONDS)]
 LedgerRecord = TypeVar("LedgerRecord", "Asked", "Up", "Gone")
 
 
@@ -60,7 +51,7 @@ class Laptop(Record):
 
     id: Annotated[str, AfterValidator(_is_laptop_id)]
     """made once and kept in its state folder"""
-    host: ShortText
+    host: Name
     """its name, for people"""
 
     @property
@@ -73,29 +64,28 @@ class Earlier(Record):
     """What instances cost that a version without a ledger asked for."""
 
     seconds: Seconds
-    usd: Annotated[Decimal, Field(ge=0, le=1_000_000_000, max_digits=40)]
+    usd: Usd
     is_at_most: bool
 
 
-class Asked(Record):
+class Asked(OfRun):
     """asked.json: one launch, as it was before anything was rented."""
 
-    run: str
-    launch: Number
+    launch: LaunchNumber
     asker: Laptop
     requested_at: Moment
-    infra: ShortText
-    rates_usd: Annotated[dict[ShortText, Rate], Field(min_length=1, max_length=200)]
+    infra: Name
+    rates_usd: Annotated[dict[Name, HourlyRate], Field(min_length=1, max_length=limits.RENTALS)]
     """an hour of each GPU that it may have"""
     spot: bool = False
     deadline_at: Moment
     """when the trainer must have ended"""
-    reserve_seconds: Annotated[float, Field(ge=0, le=86_400)]
+    reserve_seconds: Reserve
     """after the deadline, for its last save and the teardown: nothing bills beyond it"""
-    teardown_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    teardown_seconds: Reserve = 0.0
     """how long an instance at most outlives its trainer's last word"""
     earlier: Earlier | None = None
-    pid: Annotated[int, Field(ge=0)] | None = None
+    pid: Annotated[int, Field(ge=0, le=limits.COUNT)] | None = None
     """of the process that asks"""
 
     @property
@@ -104,25 +94,23 @@ class Asked(Record):
         return max(self.deadline_at, self.requested_at) + timedelta(seconds=self.reserve_seconds)
 
 
-class Up(Record):
+class Up(OfRun):
     """up-….json: the instance is there."""
 
     kind: Literal["up"] = "up"
-    run: str
-    launch: Number
+    launch: LaunchNumber
     at: Moment
     """since when"""
-    gpus: ShortText | None = None
+    gpus: Name | None = None
     """that it has, as `--gpus` has it"""
     seen_by: Laptop
 
 
-class Gone(Record):
+class Gone(OfRun):
     """gone-….json: the instance is not there any more."""
 
     kind: Literal["gone"] = "gone"
-    run: str
-    launch: Number
+    launch: LaunchNumber
     at: Moment
     """since when at the latest"""
     evidence: Evidence

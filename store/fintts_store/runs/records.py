@@ -4,24 +4,34 @@ Laptop and instance both read and write them, perhaps in different versions of t
 unknown keys are passed over.
 """
 
-from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fintts_store import layout
-from fintts_store.errors import InvalidKey, InvalidRecord
-from fintts_store.store import check_key, is_relative_name
+from fintts_store.errors import InvalidRecord
+from fintts_store.runs import limits
+from fintts_store.runs.fields import (
+    Claim,
+    Count,
+    HourlyRate,
+    Launch,
+    Message,
+    Moment,
+    Name,
+    PlainName,
+    RunName,
+    Seconds,
+    SizeBytes,
+    SmallJson,
+    Step,
+    Usd,
+    Value,
+    below,
+)
+
+EXPLANATION_CHARACTERS = 300
 
 
 class Phase(StrEnum):
@@ -65,116 +75,104 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
             raise InvalidRecord(
-                f"{source} cannot be read: {where}: {first['msg']}",
+                f"{source} cannot be read: {_explanation(error)}",
                 "it was damaged, or written by another version of fintts",
             ) from None
 
 
-def _plain_name(name: str) -> str:
-    if "/" in name or not is_relative_name(name):
-        raise ValueError(f"{name!r} is not the name of a file in a folder")
-    return name
+def _explanation(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    text = ": ".join([".".join(str(part) for part in first["loc"]), first["msg"]])
+    shown = text[:EXPLANATION_CHARACTERS]
+    return shown if shown == text else f"{shown}…"
 
 
-PlainName = Annotated[str, AfterValidator(_plain_name)]
-"""A file's name that stays in the folder that it is put into, whoever wrote the record"""
+class OfRun(Record):
+    """A record that says which run it is of, and lies in that run's folder."""
 
-
-def _below(folder: str, ending: str = "") -> AfterValidator:
-    """A key, or with the ending `/` a prefix, that stays in a folder of the store."""
-
-    def check(place: str) -> str:
-        try:
-            check_key(place.removesuffix(ending))
-        except InvalidKey as error:
-            raise ValueError(error.message) from None
-        if not place.startswith(folder) or not place.endswith(ending):
-            raise ValueError(f"{place!r} is no place in {folder}")
-        return place
-
-    return AfterValidator(check)
+    run: RunName
 
 
 class FileRef(Record):
     """A file in the store."""
 
     name: PlainName
-    size_bytes: Annotated[int, Field(ge=0)]
-    sha256: str
+    size_bytes: SizeBytes
+    sha256: Name
+
+
+Files = Annotated[tuple[FileRef, ...], Field(max_length=limits.FILES)]
 
 
 class DatasetRef(Record):
     """The packed data set."""
 
-    key: Annotated[str, _below(layout.DATASETS)]
-    sha256: str
-    size_bytes: int
-    utterances: int
-    frames: int
+    key: Annotated[str, below(layout.DATASETS)]
+    sha256: Name
+    size_bytes: SizeBytes
+    utterances: Count
+    frames: Count
 
 
 class BaseModelRef(Record):
     """The base model's folder."""
 
-    name: str
-    prefix: Annotated[str, _below(layout.BASE_MODELS, "/")]
-    digest: str
-    files: tuple[FileRef, ...]
-    revision: str | None = None
+    name: Name
+    prefix: Annotated[str, below(layout.BASE_MODELS, "/")]
+    digest: Name
+    files: Files
+    revision: Name | None = None
     """the commit at Hugging Face, where the files are from there"""
 
 
 class AdapterRef(Record):
     """The adapter that a run begins with."""
 
-    name: str
-    prefix: Annotated[str, _below(layout.ADAPTERS, "/")]
-    weights_sha256: str
+    name: Name
+    prefix: Annotated[str, below(layout.ADAPTERS, "/")]
+    weights_sha256: Name
     """says whether two are the same: PEFT writes its configuration in no fixed order"""
-    files: tuple[FileRef, ...]
+    files: Files
 
 
 class PriceRef(Record):
     """The price that the estimate was made with, frozen."""
 
-    hourly_rate_usd: Decimal
-    source: str
-    as_of: str | None = None
+    hourly_rate_usd: HourlyRate
+    source: Name
+    as_of: Name | None = None
 
 
 class RentalRef(Record):
     """A GPU that a run may get, its price, and what the run was expected to take on it."""
 
-    gpus: str
+    gpus: Name
     price: PriceRef
-    estimate: dict[str, JsonValue]
+    estimate: SmallJson
 
 
-class RunRecord(Record):
+class RunRecord(OfRun):
     """run.json: what was asked, at which price, with which code."""
 
-    run: str
-    created_at: AwareDatetime
-    fintts_version: str
-    bundle_digest: str | None = None
-    config: dict[str, JsonValue]
+    created_at: Moment
+    fintts_version: Name
+    bundle_digest: Name | None = None
+    config: SmallJson
     dataset: DatasetRef
     base_model: BaseModelRef
     initial_adapter: AdapterRef | None = None
     price: PriceRef
-    budget_usd: Decimal | None = None
-    deadline_at: AwareDatetime
-    estimate: dict[str, JsonValue]
-    infra: str
-    gpus: str
+    budget_usd: Usd | None = None
+    deadline_at: Moment
+    estimate: SmallJson
+    infra: Name
+    gpus: Name
     """what was asked for first; `price` and `estimate` are of it"""
-    alternatives: tuple[RentalRef, ...] = ()
+    alternatives: Annotated[tuple[RentalRef, ...], Field(max_length=limits.RENTALS)] = ()
     """what it may get instead, where there is none of the first"""
     spot: bool = False
-    revision: int = 0
+    revision: Count = 0
     """which revision `config` is of; 0 is run.json's own"""
 
     @property
@@ -184,64 +182,61 @@ class RunRecord(Record):
         return (first, *self.alternatives)
 
 
-class Revision(Record):
+class Revision(OfRun):
     """revisions/<number>.json: the whole configuration, from now on in place of run.json's."""
 
-    run: str
-    number: Annotated[int, Field(ge=1)]
-    created_at: AwareDatetime
-    fintts_version: str
-    config: dict[str, JsonValue]
-    changes: tuple[str, ...]
+    number: Annotated[int, Field(ge=1, le=limits.CLAIMS)]
+    created_at: Moment
+    fintts_version: Name
+    config: SmallJson
+    changes: Annotated[tuple[Message, ...], Field(max_length=limits.FILES)]
     """what differs from the one before, for people"""
 
 
-class Status(Record):
+class Status(OfRun):
     """status.json: the heartbeat."""
 
-    run: str
-    claim: int | None = None
+    claim: Claim | None = None
     phase: Phase
-    step: int
-    max_steps: int
-    loss: float | None = None
-    validation_value: float | None = None
-    best_step: int | None = None
-    best_value: float | None = None
-    seconds_per_step: float | None = None
-    eta_seconds: float | None = None
-    started_at: AwareDatetime
-    updated_at: AwareDatetime
-    deadline_at: AwareDatetime
-    last_committed_step: int | None = None
-    resume_point: str | None = None
+    step: Step
+    max_steps: Step
+    loss: Value = None
+    validation_value: Value = None
+    best_step: Step | None = None
+    best_value: Value = None
+    seconds_per_step: Seconds | None = None
+    eta_seconds: Seconds | None = None
+    started_at: Moment
+    updated_at: Moment
+    deadline_at: Moment
+    last_committed_step: Step | None = None
+    resume_point: Name | None = None
     """id of the checkpoint that the present claim went on from"""
-    message: str | None = None
-    launch: int | None = None
+    message: Message | None = None
+    launch: Launch | None = None
     """number of the launch that the instance belongs to; None where there was none"""
-    gpus: str | None = None
+    gpus: Name | None = None
     """that the instance has, as `--gpus` has it"""
 
 
-class Result(Record):
+class Result(OfRun):
     """result.json: how the run ended."""
 
-    run: str
-    launch: int | None = None
+    launch: Launch | None = None
     """number of the launch that ended; None where there was none, or nobody knows"""
     stop_reason: StopReason
-    step: int
-    best_step: int | None = None
-    best_value: float | None = None
-    monitor: str
-    kept_steps: tuple[int, ...]
-    phase_seconds: dict[str, float]
-    samples_seen: int
-    claims: int
-    started_at: AwareDatetime
-    ended_at: AwareDatetime
-    initial_validation_value: float | None = None
-    message: str | None = None
+    step: Step
+    best_step: Step | None = None
+    best_value: Value = None
+    monitor: Name
+    kept_steps: Annotated[tuple[Step, ...], Field(max_length=limits.KEPT_STEPS)]
+    phase_seconds: Annotated[dict[Name, Seconds], Field(max_length=limits.ROW_VALUES)]
+    samples_seen: Count
+    claims: Claim
+    started_at: Moment
+    ended_at: Moment
+    initial_validation_value: Value = None
+    message: Message | None = None
 
 
 class MetricRow(Record):
@@ -250,15 +245,14 @@ class MetricRow(Record):
     # A loss may well be NaN, and that it was must survive: JSON has no number for it.
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
-    step: int
+    step: Step
     kind: Literal["train", "validation"]
-    values: dict[str, float]
-    at: AwareDatetime
+    values: Annotated[dict[Name, float], Field(max_length=limits.ROW_VALUES)]
+    at: Moment
 
 
-class StopRequest(Record):
+class StopRequest(OfRun):
     """stop.json: somebody wants the run to save and end."""
 
-    run: str
-    reason: str
-    at: datetime
+    reason: Message
+    at: Moment

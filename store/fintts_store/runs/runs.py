@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyExists, KeyNotFound
+from fintts_store.runs.reading import find_record, read_record
 from fintts_store.runs.records import MetricRow, Result, Revision, RunRecord, Status, StopRequest
 from fintts_store.store import Store
 
@@ -66,13 +67,19 @@ def _revisions(store: Store, run: str) -> list[int]:
 
 def _read_revision(store: Store, run: str, number: int) -> Revision:
     key = layout.revision_key(run, number)
-    return Revision.load(store.get(key), f"{store.url}/{key}")
+    revision = read_record(store, Revision, run, key)
+    if revision.number != number:
+        raise InvalidRecord(
+            f"{store.url}/{key} says that it is revision {revision.number}",
+            "somebody moved or changed it: remove it",
+        )
+    return revision
 
 
 def _read_run_json(store: Store, run: str) -> RunRecord:
     key = layout.run_json_key(run)
     try:
-        return RunRecord.load(store.get(key), f"{store.url}/{key}")
+        return read_record(store, RunRecord, run, key)
     except KeyNotFound:
         known = ", ".join(list_runs(store)[-5:]) or "none yet"
         raise KeyNotFound(f"there is no run {run} in {store.url}", f"runs there: {known}") from None
@@ -95,8 +102,7 @@ def _readable(store: Store) -> Iterator[RunRecord]:
 
 def read_status(store: Store, run: str) -> Status | None:
     """The last heartbeat; None before the first."""
-    text = _get(store, layout.status_key(run))
-    return None if text is None else Status.load(text, layout.status_key(run))
+    return find_record(store, Status, run, layout.status_key(run))
 
 
 def write_status(store: Store, status: Status) -> None:
@@ -106,8 +112,7 @@ def write_status(store: Store, status: Status) -> None:
 
 def read_result(store: Store, run: str) -> Result | None:
     """How the run ended; None while it goes on."""
-    text = _get(store, layout.result_key(run))
-    return None if text is None else Result.load(text, layout.result_key(run))
+    return find_record(store, Result, run, layout.result_key(run))
 
 
 def write_result_once(store: Store, result: Result) -> bool:
@@ -131,8 +136,14 @@ def request_stop(store: Store, run: str, reason: str) -> None:
 
 
 def stop_requested(store: Store, run: str) -> bool:
-    """Whether somebody asked the run to end."""
-    return _get(store, layout.stop_request_key(run)) is not None
+    """Whether somebody asked the run to end; a request that cannot be read is one."""
+    try:
+        store.get(layout.stop_request_key(run))
+    except KeyNotFound:
+        return False
+    except InvalidRecord:
+        return True
+    return True
 
 
 def withdraw_stop(store: Store, run: str) -> None:
@@ -174,10 +185,3 @@ def _rows(store: Store, key: str) -> list[MetricRow]:
 
 def _kinds(rows: list[MetricRow]) -> set[str]:
     return {row.kind for row in rows}
-
-
-def _get(store: Store, key: str) -> bytes | None:
-    try:
-        return store.get(key)
-    except KeyNotFound:
-        return None

@@ -3,8 +3,8 @@
 The only file that imports boto3, which takes a third of a second: it is imported when it is used.
 """
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,6 +20,7 @@ from fintts_store.errors import (
     StoreError,
     StoreUnreachable,
 )
+from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     Entries,
     Entry,
@@ -28,6 +29,7 @@ from fintts_store.store import (
     check_prefix,
     is_relative_name,
     nobody,
+    read_all,
 )
 
 if TYPE_CHECKING:
@@ -97,10 +99,11 @@ class S3Store:
             else:
                 return
 
-    def get(self, key: str) -> bytes:
-        return b"".join(self.stream(key))
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        with closing(self.stream(key)) as chunks:
+            return read_all(chunks, limit_bytes, f"{self.url}/{key}")
 
-    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0) -> Generator[bytes]:
         """A connection that breaks in the middle is taken up where it broke, for the same bytes."""
         return S3Reading(key, start, partial(self._open, key)).chunks()
 

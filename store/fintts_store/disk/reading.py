@@ -1,0 +1,38 @@
+"""Reads files of this machine that others may have written: plain files alone, and not too much."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from fintts_store.disk.errors import explained
+from fintts_store.errors import InvalidRecord
+from fintts_store.runs.limits import RECORD_BYTES
+from fintts_store.store import CHUNK_BYTES, read_all
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Opens a file to be read.
+
+    Raises:
+        InvalidRecord: it is a pipe, a device or a folder: reading might never end.
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise InvalidRecord(f"{path} is not a plain file", "look at it, and remove it")
+
+
+def read_limited(path: Path, limit_bytes: int = RECORD_BYTES) -> bytes:
+    """All of a small file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        InvalidRecord: it is too large, or not a plain file.
+        StoreError: it cannot be read.
+    """
+    with explained(path), open_plain(path) as file:
+        chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
+        return read_all(chunks, limit_bytes, str(path))

@@ -1,0 +1,62 @@
+"""How large a record may be, and what its numbers, moments and texts may be.
+
+A record from the store is input from outside: whatever is beyond these limits is damaged. They are
+far above what fintts writes. `layout` shows which file has which limit in bytes.
+"""
+
+from datetime import UTC, datetime
+
+KIB = 1024
+MIB = 1024 * KIB
+
+RECORD_BYTES = 512 * KIB
+"""run.json, a revision, status.json, result.json, a manifest and every other JSON record"""
+METRICS_PART_BYTES = 4 * MIB
+METRICS_BYTES = 32 * MIB
+"""all parts of a run together"""
+METRICS_ROWS = 50_000
+"""in memory a row takes 1 to 4 KB"""
+ROW_VALUES = 64
+LOG_BYTES = 4 * MIB
+"""the end of each log"""
+LOGS = 20
+"""the newest"""
+DOCUMENT_BYTES = 4 * MIB
+"""a small text file of a base model, such as config.json, README.md or LICENSE"""
+SETTINGS_BYTES = 256 * KIB
+"""fintts.yaml, and a task's YAML"""
+TOKENIZER_BYTES = 64 * MIB
+"""tokenizer.json and other large JSON files of a base model on the disk"""
+
+JSON_NODES = 5_000
+"""values in a configuration or an estimate, however deep"""
+YAML_DEPTH = 32
+
+STEPS = 999_999_999
+"""a commit's name has nine digits for it"""
+CLAIMS = 999_999
+LAUNCHES = 999_999
+COUNT = 10**15
+"""samples, frames, utterances"""
+FILE_BYTES = 10**14
+FILES = 10_000
+"""of a base model, an adapter or a checkpoint"""
+RENTALS = 200
+KEPT_STEPS = 10_000
+SECONDS = 1e9
+RESERVE_SECONDS = 86_400
+VALUE = 1e39
+"""a loss; beyond it there are no 32-bit floating-point numbers"""
+HOURLY_RATE_USD = 100_000
+USD = 10**9
+DECIMAL_DIGITS = 60
+DECIMAL_EXPONENTS = range(-60, 20)
+
+FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
+"""adding days to the last moment that Python knows would fail"""
+
+NAME_CHARACTERS = 1_000
+"""a version, a digest, a GPU, a place"""
+MESSAGE_CHARACTERS = 2_000
+"""a longer message is cut"""

@@ -1,0 +1,38 @@
+"""Reads records from a store: not more bytes than a record can have, and of the run that it lies
+under."""
+
+from typing import TypeVar
+
+from fintts_store.errors import InvalidRecord, KeyNotFound
+from fintts_store.runs.limits import RECORD_BYTES
+from fintts_store.runs.records import OfRun
+from fintts_store.store import Store
+
+Kind = TypeVar("Kind", bound=OfRun)
+
+
+def read_record(
+    store: Store, kind: type[Kind], run: str, key: str, limit_bytes: int = RECORD_BYTES
+) -> Kind:
+    """The record of a run that lies at a key.
+
+    Raises:
+        KeyNotFound: there is none.
+        InvalidRecord: it is damaged, too large, or of another run.
+    """
+    source = f"{store.url}/{key}"
+    record = kind.load(store.get(key, limit_bytes), source)
+    if record.run != run:
+        raise InvalidRecord(
+            f"{source} says that it is of run {record.run}",
+            f"somebody moved or changed it: it must say {run}, or be removed",
+        )
+    return record
+
+
+def find_record(store: Store, kind: type[Kind], run: str, key: str) -> Kind | None:
+    """The same; None where there is none."""
+    try:
+        return read_record(store, kind, run, key)
+    except KeyNotFound:
+        return None
