@@ -23,6 +23,7 @@ from fintts_store.errors import (
 )
 from fintts_store.layout import CommitName
 from fintts_store.runs.claims import highest_claim, strange_claims, take_claim
+from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import Store
 from fintts_store.upkeep.survey import survey_run
 from lying_store import LyingStore
@@ -115,10 +116,10 @@ def test_who_was_taken_over_does_not_begin(tmp_path: Path) -> None:
 class Forgetful(MemoryStore):
     """Lists what it does not give."""
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
         if "/claims/" in key:
             raise KeyNotFound("404")
-        return super().get(key)
+        return super().get(key, limit_bytes)
 
 
 def test_a_claim_that_is_listed_and_not_there_is_a_contradiction(tmp_path: Path) -> None:
@@ -192,8 +193,8 @@ class Flipping(MemoryStore):
         super().__init__()
         self._how, self.spoilt = how, list[str]()
 
-    def get(self, key: str) -> bytes:
-        content = super().get(key)
+    def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
+        content = super().get(key, limit_bytes)
         if self._how not in key and not key.endswith(".json"):
             return content
         if key in self.spoilt:
