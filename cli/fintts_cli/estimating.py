@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
-from fintts_cli.hub import HubModel, not_here
+from fintts_cli.hub import HubModel, described, not_here
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input, reserve_of
 from fintts_cli.views.units import counted
 from fintts_cost.bill import Estimate, estimate
@@ -42,23 +41,19 @@ class RunEstimate:
 
 
 def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Price:
-    """The rate that is set, else that of the cheapest offer.
+    """The rate that is set, else nothing on this machine, else that of the cheapest offer.
 
     Args:
         open_source: called only where no rate is set, since to load prices takes time.
 
     Raises:
-        ConfigError: no rate is set, and the run is to go on this machine, which nobody offers.
         CloudError: no rate is set, and there is no offer.
     """
     settings = found.settings
     if settings.hourly_rate_usd is not None:
         return Price(settings.hourly_rate_usd, found.origins.get("hourly_rate_usd", "option"))
     if settings.infra == LOCAL:
-        raise ConfigError(
-            "the hourly rate of the instance is not known",
-            "give --hourly-rate USD, or set hourly_rate_usd in fintts.yaml",
-        )
+        return Price(Decimal(0), "this machine")
     from fintts_cli.offers import cheapest_offer
 
     return cheapest_offer(open_source(), settings).price
@@ -153,8 +148,9 @@ def _shape(settings: Settings) -> ModelShape | None:
         return None
     is_known_without = settings.forecast.seconds_per_step is not None
     if isinstance(folder, HubModel):
-        if is_known_without:
-            return None
+        described_in = described(folder)
+        if described_in is not None or is_known_without:
+            return None if described_in is None else ModelShape.read(described_in)
         raise not_here(folder)
     if is_known_without and not folder.exists():
         return None
@@ -162,19 +158,23 @@ def _shape(settings: Settings) -> ModelShape | None:
 
 
 def measured_pace(settings: Settings) -> MeasuredPace | None:
-    """Earlier runs are looked at only where the speed is not set, and where there may be some."""
-    folder = settings.base_model
-    if settings.forecast.seconds_per_step is not None or not isinstance(folder, Path):
-        return None
-    from fintts_cli.measured_pace import find_pace
-    from fintts_trainer.base_files import base_model_files
-    from fintts_trainer.errors import BaseModelProblem
+    """Of an earlier run, else of a dry run on this machine; None where neither was made.
 
-    try:
-        sizes = {name: (folder / name).stat().st_size for name in base_model_files(folder)}
-    except BaseModelProblem:  # no run can have had it as it is
+    Both are looked for only where the speed is not set.
+    """
+    if settings.forecast.seconds_per_step is not None:
         return None
-    return find_pace(wiring.open_runs(settings), settings, sizes)
+    from fintts_cli.measured_pace import find_pace, model_sizes
+
+    sizes = model_sizes(settings)
+    if sizes is None:  # no run can have had it as it is
+        return None
+    earlier = find_pace(wiring.open_runs(settings), settings, sizes)
+    if earlier is not None or settings.infra != LOCAL:
+        return earlier
+    from fintts_cli.estimate.pace import find_dry_pace
+
+    return find_dry_pace(wiring.state_directory(), settings, sizes)
 
 
 def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:

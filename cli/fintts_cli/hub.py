@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 SCHEME = "hf://"
 _ID = re.compile(r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
 
+CONFIG = "config.json"
 PARTS = (
-    "config.json",
+    CONFIG,
     "*.index.json",
     "tokenizer.tiktoken",
     "special_tokens.json",
@@ -64,18 +65,48 @@ def not_here(model: HubModel) -> ConfigError:
     """What to say where a model would have to be here already."""
     return ConfigError(
         f"the base model {model} has not been downloaded to this machine yet",
-        f"`fintts cloud launch` and `fintts train` do that; now: hf download {model.repository}",
+        "`fintts cloud launch` and `fintts train` download it; for an estimate its description is "
+        f"enough: hf download {model.repository} {CONFIG}",
     )
 
 
 def cached(model: HubModel) -> Path | None:
-    """Where it lies on this machine, if it was downloaded before; asks nobody."""
+    """Where it lies on this machine, if all of it was downloaded before; asks nobody."""
+    from fintts_trainer.base_files import base_model_files
+    from fintts_trainer.errors import BaseModelProblem
+
+    folder = _cached_folder(model)
+    if folder is None:
+        return None
+    try:
+        base_model_files(folder)
+    except BaseModelProblem:  # only its description, or not all of its weights
+        return None
+    return folder
+
+
+def described(model: HubModel) -> Path | None:
+    """The folder with its config.json, which says its shape; asks nobody."""
+    folder = _cached_folder(model)
+    return folder if folder is not None and (folder / CONFIG).is_file() else None
+
+
+def _cached_folder(model: HubModel) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return _snapshot(model, local_files_only=True)
     except LocalEntryNotFoundError:
         return None
+
+
+def describe(model: HubModel) -> None:
+    """Downloads its config.json, a few kilobytes, which is enough for an estimate.
+
+    Raises:
+        ConfigError: as of `download`.
+    """
+    _explained(model, lambda: _snapshot(model, allow_patterns=[CONFIG]))
 
 
 def download(model: HubModel, terminal: Terminal) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -9,7 +10,9 @@ from pydantic import ValidationError
 from fintts_cli.run_forecast import LOCAL, MeasuredPace
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.runs import list_runs, read_result, read_run
+from fintts_trainer.base_files import base_model_files
 from fintts_trainer.config import RunConfig
+from fintts_trainer.errors import BaseModelProblem, FolderMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +23,17 @@ if TYPE_CHECKING:
 
 FEWEST_STEPS = 20
 """Below it the first steps, which compile and allocate, weigh too much."""
+
+
+def model_sizes(settings: Settings) -> dict[str, int] | None:
+    """Bytes of each file of the base model; None where it is not here, or is none."""
+    folder = settings.base_model
+    if not isinstance(folder, Path):
+        return None
+    try:
+        return {name: (folder / name).stat().st_size for name in base_model_files(folder)}
+    except (BaseModelProblem, FolderMissing):
+        return None
 
 
 def find_pace(
@@ -82,7 +96,7 @@ def _pace(record: RunRecord, result: Result, config: RunConfig) -> MeasuredPace:
     checks = result.step // config.validation.every
     started = (result.started_at - record.created_at).total_seconds()
     return MeasuredPace(
-        run=record.run,
+        source=f"run {record.run}",
         seconds_per_step=spent.get("training", 0.0) / result.step,
         seconds_per_validation=spent.get("validation", 0.0) / checks if checks else None,
         setup_seconds=started + spent.get("setup", 0.0) if result.claims == 1 else None,

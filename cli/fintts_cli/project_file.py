@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+
+_WORDS = ("no", "off", "yes", "on", "true", "false", "null", "y", "n")
+"""texts that YAML takes for something else"""
 
 _TEXT = """\
 # What fintts fine-tunes, where, and for how much. Every key is here with its default.
@@ -59,8 +63,8 @@ checkpoints:
   keep_best: true             # beside the last ones
 
 # Where the run goes, and what it may cost. This part stays on the laptop.
-gpus: A100-80GB:1             # NAME[:N]; a list: the one on which the run costs least
-infra: local                  # local: this machine
+gpus: {gpus:<24}# NAME[:N]; a list: the one on which the run costs least
+{infra}
 spot: false
 # image: docker:me/trainer:1  # a rented instance's, as SkyPilot's image_id: what it has of the
 #                             # trainer's packages is not installed again
@@ -81,9 +85,28 @@ forecast:
 """
 
 
-def render_project_file(data: str, base_model: str) -> str:
-    """The file's text for these two folders, as they are to stand in it."""
-    return _TEXT.format(data=_quoted(data), base_model=_quoted(base_model))
+def render_project_file(
+    data: str, base_model: str, infra: str | None = None, gpus: str = "A100-80GB:1"
+) -> str:
+    """The file's text.
+
+    Args:
+        data: the folder, as it is to stand in the file; `base_model` likewise.
+        infra: as `--infra` has it; None leaves the choice to SkyPilot.
+    """
+    return _TEXT.format(
+        data=_quoted(data), base_model=_quoted(base_model), gpus=gpus, infra=_infra_line(infra)
+    )
+
+
+def _infra_line(infra: str | None) -> str:
+    key = "# infra: aws" if infra is None else f"infra: {_plain(infra)}"
+    return f"{key:<30}# local: this machine; or CLOUD[/REGION[/ZONE]]; without it the cheapest"
+
+
+def _plain(text: str) -> str:
+    """Without quotes where YAML needs none."""
+    return text if re.fullmatch(r"[a-z][a-z0-9/-]*", text) and text not in _WORDS else _quoted(text)
 
 
 def _quoted(text: str) -> str:

@@ -58,9 +58,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPace:
-    """What an earlier run of the same model, batch and accelerator took."""
+    """What the same model, batch and accelerator took before."""
 
-    run: str
+    source: str
+    """which run says so, as the estimate shows it"""
     seconds_per_step: float
     seconds_per_validation: float | None
     """None where no check was made"""
@@ -158,9 +159,13 @@ def step_seconds(known: Known) -> Figure:
     if given is not None:
         return Figure(given, known.origins.get("forecast.seconds_per_step", "option"))
     if known.measured is not None:
-        return Figure(known.measured.seconds_per_step, f"run {known.measured.run}")
+        return Figure(known.measured.seconds_per_step, known.measured.source)
     if known.is_local:
-        raise _unknown_speed("no run has measured how long a step takes on this machine")
+        raise ConfigError(
+            "no run has measured how long a step takes on this machine",
+            "`fintts estimate --measure` trains a few steps to find out; or give "
+            "--seconds-per-step S",
+        )
     if known.shape is None:
         raise _unknown_speed("without a base model the time of a step cannot be forecast")
     gpus = known.settings.first_gpus

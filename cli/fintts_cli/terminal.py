@@ -93,6 +93,17 @@ class Terminal:
             raise UsageProblem(f"nobody can be asked whether to {whether}", hint)
         return self.confirm(question)
 
+    def ask(self, question: str, *, default: str) -> str:
+        """Asks a person on stderr; an empty answer is the default.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was the answer.
+        """
+        try:
+            return str(typer.prompt(question, default=default, err=True))
+        except typer.Abort:
+            raise KeyboardInterrupt from None
+
     def confirm(self, question: str) -> bool:
         """Asks on stderr; only yes is yes.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from fintts_cli.errors import CheckFailed, UsageProblem
+from fintts_store.disk.errors import explained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,30 @@ def run_trainer(environment: Mapping[str, str]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run_trainer_quietly(environment: Mapping[str, str], log: Path) -> int:
+    """Runs the trainer to its end, with all that it says in the file `log`; returns its exit code.
+
+    Ctrl-C ends it, and nothing is saved.
+
+    Raises:
+        StoreError: the log cannot be written.
+    """
+    with explained(log), log.open("wb") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "fintts_trainer", "run"],
+            env=os.environ | environment,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+        try:
+            return child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
 
 
 def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -210,10 +210,11 @@ def test_a_number_that_cannot_be_is_a_sentence_and_exit_2(
     ("arguments", "sentence", "hint"),
     [
         ([], "neither a data folder nor the number of samples is known", "fintts init"),
+        (["--samples", "9", "--infra", "local"], "on this machine", "--measure"),
         (
-            ["--samples", "9", "--seconds-per-step", "1", "--infra", "local"],
-            "hourly rate",
-            "--hourly-rate",
+            ["--samples", "9", "--measure", "--infra", "aws"],
+            "--measure times steps",
+            "leave it out",
         ),
         (["--samples", "9", "--hourly-rate", "1"], "time of a step", "--seconds-per-step"),
         (["--reference-run", "--samples", "0"], "--samples must be at least 1", ""),

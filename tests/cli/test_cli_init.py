@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cli_project import FINTTS
 from fintts_cli.app import build
 from fintts_cli.project_file import render_project_file
 from fintts_cli.setting_sources import from_file
 from fintts_cli.settings import Settings, known_keys, read_settings
 from fintts_store.disk import durable
+from screen import at_a_terminal
 
 
 def uncommented(text: str) -> str:
@@ -28,9 +30,51 @@ def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> No
     assert result.stdout == "fintts.yaml\n"
     settings = read_settings({}, environment={}, folder=own_folder).settings
     assert settings.run_config().data == own_folder / "data"
-    places = {"data", "base_model", "infra"}
+    places = {"data", "base_model"}
     assert settings.model_dump(exclude=places) == Settings().model_dump(exclude=places)
-    assert settings.infra == "local"
+
+
+@pytest.mark.parametrize(
+    ("infra", "written", "gpus", "remark"),
+    [
+        ("any", None, "A100-80GB:1", ""),
+        ("*", None, "A100-80GB:1", ""),
+        ("local", "local", "A100-80GB:1", "not measured yet"),
+        ("gcp", "gcp", "A100-80GB:1", ""),
+        ("azure/westus3", "azure/westus3", "A100-80GB:1", ""),
+        ("aws", "aws", "H100:1", "aws rents out no single A100-80GB: gpus is H100:1"),
+        ("lambda", "lambda", "A100:1", "lambda rents out no single A100-80GB"),
+        ("kubernetes", "kubernetes", "A100-80GB:1", "--hourly-rate"),
+        ("no", "no", "A100-80GB:1", "--hourly-rate"),
+    ],
+)
+def test_the_file_asks_for_a_gpu_that_the_place_has(
+    own_folder: Path, infra: str, written: str | None, gpus: str, remark: str
+) -> None:
+    result = CliRunner().invoke(build(), ["init", "--infra", infra])
+    assert result.exit_code == 0, result.stderr
+    settings = read_settings({}, environment={}, folder=own_folder).settings
+    assert (settings.infra, settings.gpus) == (written, gpus)
+    assert remark in result.stderr
+    assert ("warning" in result.stderr) == bool(remark)
+
+
+@pytest.mark.parametrize(
+    ("answer", "written"), [(b"gcp\n", "gcp"), (b"\n", None), (b" any \n", None)]
+)
+def test_a_person_is_asked_where_it_shall_run(
+    own_folder: Path, answer: bytes, written: str | None
+) -> None:
+    code, shown = at_a_terminal([FINTTS, "init"], answer, after="Where shall it run?")
+    assert code == 0, shown
+    assert read_settings({}, environment={}, folder=own_folder).settings.infra == written
+
+
+def test_a_file_that_is_there_is_refused_before_the_question(own_folder: Path) -> None:
+    (own_folder / "fintts.yaml").write_text("mine")
+    code, shown = at_a_terminal([FINTTS, "init"], b"gcp\n", after="exists already")
+    assert code == 2
+    assert "Where shall" not in shown
 
 
 def test_every_key_stands_in_the_file(own_folder: Path) -> None:

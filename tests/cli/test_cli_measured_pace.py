@@ -39,7 +39,7 @@ def finished(store: DirectoryStore, run: str, **changes: Any) -> None:
 
 def test_steps_checks_and_setup_are_divided_out(store: DirectoryStore) -> None:
     finished(store, "one")
-    assert find_pace(store, LOCAL, MODEL) == MeasuredPace("one", 0.4, 8.0, 35.0)
+    assert find_pace(store, LOCAL, MODEL) == MeasuredPace("run one", 0.4, 8.0, 35.0)
 
 
 def test_the_newest_one_counts(store: DirectoryStore) -> None:
@@ -47,7 +47,7 @@ def test_the_newest_one_counts(store: DirectoryStore) -> None:
     finished(store, "older")
     pace = find_pace(store, LOCAL, MODEL)
     assert pace is not None
-    assert pace.run == "newer"
+    assert pace.source == "run newer"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ class Hub:
 
     url: str
     folder: Path
+    model: str = OWNER_MODEL
     token: str | None = None
     """what has to be shown to download; None is a public repository"""
     asked: list[str] = field(default_factory=list[str])
@@ -28,10 +29,10 @@ class Hub:
 
 
 @contextmanager
-def hub(folder: Path, token: str | None = None) -> Generator[Hub]:
-    """Serves the files of the folder as the newest commit of `OWNER_MODEL`."""
+def hub(folder: Path, token: str | None = None, model: str = OWNER_MODEL) -> Generator[Hub]:
+    """Serves the files of the folder as the newest commit of a model."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    serving = Hub(f"http://127.0.0.1:{server.server_port}", folder, token)
+    serving = Hub(f"http://127.0.0.1:{server.server_port}", folder, model, token)
     server.hub = serving  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -57,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         hub: Hub = self.server.hub  # type: ignore[attr-defined]
         hub.asked.append(f"{self.command} {self.path}")
         path, _, _ = self.path.partition("?")
-        api, resolve = f"/api/models/{OWNER_MODEL}", f"/{OWNER_MODEL}/resolve/"
+        api, resolve = f"/api/models/{hub.model}", f"/{hub.model}/resolve/"
         if path.startswith(api):
             self._answer_api(hub, path.removeprefix(api))
         elif path.startswith(resolve):
@@ -71,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound")
             return
         names = sorted(path.name for path in hub.folder.iterdir())
-        content = {"_id": "1", "id": OWNER_MODEL, "sha": COMMIT}
+        content = {"_id": "1", "id": hub.model, "sha": COMMIT}
         self._send(json.dumps(content | {"siblings": [{"rfilename": n} for n in names]}).encode())
 
     def _answer_file(self, hub: Hub, _revision: str, name: str) -> None:

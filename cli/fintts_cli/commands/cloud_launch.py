@@ -89,6 +89,7 @@ def launch(
 
     from fintts_cli import wiring
     from fintts_cli.ending import what_goes_on
+    from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
     from fintts_cli.launching import prepare, start
     from fintts_cli.renting import refuse_what_cannot_end_well
     from fintts_cli.run_forecast import LOCAL
@@ -121,6 +122,8 @@ def launch(
     }
     found = wiring.read_sources(terminal, keyed(options), config)
     found = wiring.with_base_model(terminal, found, may_download=not dry_run)
+    if not dry_run and is_pace_missing(found.settings):
+        measure_pace(wiring.state_directory(), found.settings, terminal.say)
     ready = prepare(found, datetime.now(UTC), force=force)
     if force and ready.resumes is None:
         terminal.say(nothing_to_force(ready.run))

@@ -35,6 +35,7 @@ from fintts_cli.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from fintts_cli.settings import Settings
     from fintts_cli.terminal import Terminal
     from fintts_cost.bill import Estimate
 
@@ -59,6 +60,10 @@ def estimate(
     teardown_seconds: TeardownSeconds = None,
     reference_run: Annotated[
         bool, typer.Option("--reference-run", help="A run that was measured: 2,800 steps, $5.32.")
+    ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Train a few steps on this machine first, to time them."),
     ] = False,
     gpus: Gpus = None,
     infra: Infra = None,
@@ -104,7 +109,7 @@ def estimate(
             "s3_endpoint_url": s3_endpoint_url,
             "budget_usd": budget,
         }
-        shown = _configured(terminal, changes, others, config)
+        shown = _configured(terminal, changes, others, config, measure=measure)
     _show(terminal, shown)
     _refuse_over_budget(shown)
 
@@ -136,6 +141,8 @@ def _configured(
     changes: dict[str, object],
     others: dict[str, object],
     config: Path | None,
+    *,
+    measure: bool,
 ) -> Shown:
     """The run that fintts.yaml and the options describe."""
     from fintts_cli import wiring
@@ -144,6 +151,8 @@ def _configured(
     typed = keyed({name: value for name, value in changes.items() if name in KEYS})
     found = wiring.read_sources(terminal, typed | others, config)
     found = wiring.with_base_model(terminal, found, may_download=False)
+    if measure:
+        _measure(terminal, found.settings)
     samples = changes["samples"]
     counted = samples if isinstance(samples, int) else None
     each = choices_of(found, wiring.price_snapshot, counted)
@@ -153,6 +162,21 @@ def _configured(
         title += f", on {cheapest.gpus}, where it costs least"
     notes = (*cheapest.run.notes, *map(str, each.runs[1:]), *each.missing)
     return Shown(cheapest.run.estimate, title, notes, found.settings.budget_usd)
+
+
+def _measure(terminal: "Terminal", settings: "Settings") -> None:
+    """Times a few steps here; a figure that was set stays."""
+    from fintts_cli import wiring
+    from fintts_cli.errors import UsageProblem
+    from fintts_cli.estimate.dry_run import measure_pace
+    from fintts_cli.run_forecast import LOCAL
+
+    if settings.infra != LOCAL:
+        raise UsageProblem(
+            "--measure times steps on this machine, and the run is to go elsewhere",
+            "give --infra local with it, or leave it out",
+        )
+    measure_pace(wiring.state_directory(), settings, terminal.say)
 
 
 def _show(terminal: "Terminal", shown: Shown) -> None:

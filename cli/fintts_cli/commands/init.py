@@ -1,14 +1,21 @@
 """`fintts init`: writes a commented fintts.yaml."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.options import Quiet
+from fintts_cli.commands.options import NoInput, Quiet
+
+if TYPE_CHECKING:
+    from fintts_cli.hub import HubModel
+    from fintts_cli.terminal import Terminal
 
 PROJECT_FILE = Path("fintts.yaml")
 BASE_MODEL = "base model"
+ANY = "any"
+"""leaves the choice of the cloud to SkyPilot"""
+QUESTION = "Where shall it run? (local, a cloud such as aws or lambda, or any for the cheapest)"
 
 
 def init(
@@ -19,26 +26,66 @@ def init(
         Path | None,
         typer.Option(metavar="DIR", help="The base model: a folder, or a Hugging Face id."),
     ] = None,
+    infra: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|CLOUD[/REGION[/ZONE]]|any",
+            help="Where it shall run; without it you are asked. any: the cheapest cloud.",
+        ),
+    ] = None,
     config: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = PROJECT_FILE,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     quiet: Quiet = False,
+    no_input: NoInput = False,
 ) -> None:
     """Write a commented fintts.yaml.
 
-    Every key stands in it, with its default and its unit.
+    Every key stands in it, with its default and its unit. `gpus` is one that the cloud rents out
+    singly. For this machine (local) a few steps are trained, so that `fintts estimate` knows how
+    long they take.
     """
-    from fintts_cli.errors import ConfigError
+    from fintts_cli import wiring
+    from fintts_cli.estimate.first_gpus import first_gpus
     from fintts_cli.project_file import render_project_file
     from fintts_cli.terminal import Terminal
+
+    terminal = Terminal(quiet=quiet, no_input=no_input)
+    data_place = _place(data, config, "data", default="data")
+    model_place = _place(base_model, config, BASE_MODEL, default="base_model")
+    _refuse_existing(config, force=force)
+    place = _infra(terminal, infra)
+    gpus = first_gpus(place, wiring.price_snapshot())
+    _write(config, render_project_file(data_place, model_place, place, gpus.gpus), force=force)
+    terminal.data(str(config))
+    if gpus.remark is not None:
+        terminal.warn(gpus.remark, gpus.hint)
+    _prepare_estimate(terminal, config)
+    terminal.say("next: `fintts doctor`, `fintts data check`, `fintts estimate`")
+
+
+def _infra(terminal: "Terminal", given: str | None) -> str | None:
+    """What was typed, or answered; None leaves the choice to SkyPilot."""
+    if given is None and terminal.may_ask:
+        given = terminal.ask(QUESTION, default=ANY)
+    chosen = (given or ANY).strip()
+    return None if chosen in (ANY, "*") else chosen
+
+
+def _refuse_existing(config: Path, *, force: bool) -> None:
+    """Before anybody is asked anything."""
+    from fintts_cli.errors import ConfigError
+
+    if not config.absolute().parent.is_dir():
+        raise ConfigError(f"{config} cannot be written: there is no such folder", "make it first")
+    if config.exists() and not force:
+        raise ConfigError(f"{config} exists already", "--force overwrites it")
+
+
+def _write(config: Path, text: str, *, force: bool) -> None:
+    from fintts_cli.errors import ConfigError
     from fintts_store.disk.durable import create_file, write_file
     from fintts_store.errors import StoreError
 
-    text = render_project_file(
-        _place(data, config, "data", default="data"),
-        _place(base_model, config, BASE_MODEL, default="base_model"),
-    )
-    if not config.absolute().parent.is_dir():
-        raise ConfigError(f"{config} cannot be written: there is no such folder", "make it first")
     try:
         # Whole or not at all: a full disk must not leave an empty file that is in the way.
         (write_file if force else create_file)(config, text.encode())
@@ -46,9 +93,42 @@ def init(
         raise ConfigError(f"{config} exists already", "--force overwrites it") from None
     except StoreError as error:
         raise ConfigError(error.message, "name another file by --config") from None
-    terminal = Terminal(quiet=quiet)
-    terminal.data(str(config))
-    terminal.say("next: `fintts data check` and `fintts estimate`")
+
+
+def _prepare_estimate(terminal: "Terminal", config: Path) -> None:
+    """Finds out what `fintts estimate` needs: the model's shape, and the pace of this machine where
+    it is to run here. What does not work yet is a warning: the file is written."""
+    from fintts_cli import wiring
+    from fintts_cli.errors import CliError
+    from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+    from fintts_store.errors import StoreError
+    from fintts_trainer.errors import TrainerError
+
+    found = wiring.read_sources(terminal, {}, config)
+    _describe(terminal, found.settings.base_model)
+    found = wiring.with_base_model(terminal, found, may_download=False)
+    if not is_pace_missing(found.settings):
+        return
+    try:
+        measure_pace(wiring.state_directory(), found.settings, terminal.say)
+    except (CliError, TrainerError, StoreError) as error:
+        terminal.warn(
+            f"how fast this machine trains is not measured yet: {error.message}",
+            "`fintts estimate --measure` does it later",
+        )
+
+
+def _describe(terminal: "Terminal", model: "Path | HubModel | None") -> None:
+    """Fetches what an estimate needs to know about a model at Hugging Face."""
+    from fintts_cli.errors import ConfigError
+    from fintts_cli.hub import HubModel, cached, describe
+
+    if not isinstance(model, HubModel) or cached(model) is not None:
+        return
+    try:
+        describe(model)
+    except ConfigError as error:
+        terminal.warn(error.message, error.hint)
 
 
 def _place(folder: Path | None, config: Path, what: str, *, default: str) -> str:

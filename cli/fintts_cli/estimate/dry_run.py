@@ -1,0 +1,145 @@
+"""How fast this machine trains: a few steps of the very run that you configured, then forgotten.
+
+The dry run is a real one, with your base model, your settings and some of your utterances, in a
+store of its own that is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_cli import run_start
+from fintts_cli.errors import CheckFailed, ConfigError
+from fintts_cli.estimate.pace import DryPace, remember_dry_pace
+from fintts_cli.estimating import measured_pace
+from fintts_cli.measured_pace import model_sizes
+from fintts_cli.run_forecast import LOCAL
+from fintts_cli.trainer_process import require_trainer, run_trainer_quietly
+from fintts_cost.money import Price
+from fintts_cost.plan import RentalTerms, Terms
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.disk.durable import make_directories
+from fintts_store.disk.errors import explained
+from fintts_store.runs.runs import read_result
+from fintts_trainer.data_check import count_pairs
+from fintts_trainer.data_files import CODES, TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fintts_cli.settings import Settings
+    from fintts_trainer.config import RunConfig
+
+RUN = "dry-run"
+STEPS = 12
+LIMIT = timedelta(minutes=5)
+"""for loading the model and the steps: a machine that needs longer is none to train on"""
+FEWEST_UTTERANCES = 64
+STEPS_WORTH = 4
+"""steps for which there are different utterances"""
+
+
+def is_pace_missing(settings: Settings) -> bool:
+    """Whether a run on this machine is meant, and nothing says how long a step takes here."""
+    return (
+        settings.infra == LOCAL
+        and settings.forecast.seconds_per_step is None
+        and measured_pace(settings) is None
+    )
+
+
+def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) -> DryPace:
+    """Trains some steps on this machine, and remembers in `state` how long they took.
+
+    Raises:
+        UsageProblem: the trainer's packages are not installed here.
+        ConfigError: data or base model are not set, or the base model is not here.
+        CheckFailed: no step could be made; the hint names the log.
+        CliError, TrainerError, StoreError: data or base model cannot be trained with.
+    """
+    require_trainer()
+    config, sizes = settings.run_config(), model_sizes(settings)
+    if sizes is None:
+        raise ConfigError(f"there is no base model in {settings.base_model}", "see `fintts doctor`")
+    with explained(state):
+        make_directories(state)
+    minutes = LIMIT.total_seconds() / 60
+    say(f"measuring how fast this machine trains: {STEPS} steps, {minutes:.0f} minutes at most")
+    folder = Path(tempfile.mkdtemp(prefix="dry-run-", dir=state))
+    try:
+        pace = _train(folder, config, state / "dry-run.log")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    remember_dry_pace(state, settings, sizes, pace)
+    say(f"a step takes {pace.seconds_per_step:.3g} s here")
+    return pace
+
+
+def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
+    """A run of a few steps in a store of its own, and what it says about them."""
+    store, now = DirectoryStore(folder / "store"), datetime.now(UTC)
+    short = _shortened(config, _some_pairs(config, folder / "data"))
+    inputs = run_start.upload_inputs(store, short, lambda _sentence: None)
+    run_start.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)
+    code = run_trainer_quietly(
+        {
+            "FINTTS_STORE": store.url,
+            "FINTTS_RUN": RUN,
+            "FINTTS_WORKSPACE": str(folder / "workspace"),
+            "FINTTS_DEADLINE_AT": (now + LIMIT).isoformat(),
+        },
+        log,
+    )
+    result = read_result(store, RUN)
+    if result is None or result.step < 1:
+        raise CheckFailed(
+            f"the dry run ended with exit code {code} before its first step",
+            f"{log} says why; with forecast.seconds_per_step in fintts.yaml none is needed",
+        )
+    spent = result.phase_seconds
+    started = (result.started_at - now).total_seconds()
+    return DryPace(
+        seconds_per_step=spent["training"] / result.step,
+        setup_seconds=started + spent.get("setup", 0.0),
+        steps=result.step,
+        measured_at=result.ended_at,
+    )
+
+
+def _shortened(config: RunConfig, data: Path) -> RunConfig:
+    """The same steps, few of them, with a check and a save at the end alone."""
+    changes: dict[str, object] = {
+        "data": data,
+        "training": config.training.model_copy(update={"max_steps": STEPS, "warmup_steps": 1}),
+        "validation": config.validation.model_copy(update={"every": STEPS}),
+        "checkpoints": config.checkpoints.model_copy(update={"every": STEPS, "keep_last": 1}),
+        "early_stopping": config.early_stopping.model_copy(update={"enabled": False}),
+    }
+    return config.model_copy(update=changes)
+
+
+def _some_pairs(config: RunConfig, target: Path) -> Path:
+    """Copies utterances from all over the folder, enough for some steps of different ones."""
+    per_step = config.training.batch_size * config.training.gradient_accumulation
+    wanted = max(FEWEST_UTTERANCES, STEPS_WORTH * per_step)
+    target.mkdir()
+    for name in spread(count_pairs(config.data), wanted):
+        for ending in (CODES, TEXT):
+            shutil.copyfile(config.data / (name + ending), target / (name + ending))
+    return target
+
+
+def spread(names: Sequence[str], wanted: int) -> Sequence[str]:
+    """At most so many of them, in equal distances."""
+    count = min(wanted, len(names))
+    return [names[index * len(names) // count] for index in range(count)]
+
+
+def _terms(deadline_at: datetime) -> Terms:
+    here = RentalTerms("", Price(Decimal(0), "this machine"), {})
+    return Terms(infra=LOCAL, choices=(here,), spot=False, budget_usd=None, deadline_at=deadline_at)

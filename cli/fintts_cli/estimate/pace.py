@@ -1,0 +1,91 @@
+"""What dry runs on this machine have measured: a file each, named for all that the pace depends on.
+
+So no estimate uses a pace for other work than it was measured with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AwareDatetime, Field
+
+from fintts_cli.run_forecast import MeasuredPace
+from fintts_store.disk.durable import write_file
+from fintts_store.errors import InvalidRecord
+from fintts_store.runs.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from fintts_cli.settings import Settings
+
+TRAINING_KEYS = (
+    "batch_size",
+    "gradient_accumulation",
+    "tokens_per_micro_batch",
+    "bucketing",
+    "precision",
+    "gradient_checkpointing",
+    "compile",
+)
+"""settings of `training` that the pace depends on"""
+
+
+class DryPace(Record):
+    """What a dry run measured."""
+
+    seconds_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    setup_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    steps: Annotated[int, Field(ge=1)]
+    measured_at: AwareDatetime
+
+    @property
+    def source(self) -> str:
+        """`a dry run of 12 steps here, 2026-11-29`"""
+        return f"a dry run of {self.steps} steps here, {self.measured_at:%Y-%m-%d}"
+
+
+def find_dry_pace(
+    state: Path, settings: Settings, model_sizes: Mapping[str, int]
+) -> MeasuredPace | None:
+    """The pace of this work; None where nothing readable was measured."""
+    path = _path(state, settings, model_sizes)
+    try:
+        pace = DryPace.load(path.read_bytes(), str(path))
+    except (OSError, InvalidRecord):
+        return None
+    return MeasuredPace(pace.source, pace.seconds_per_step, None, pace.setup_seconds)
+
+
+def remember_dry_pace(
+    state: Path, settings: Settings, model_sizes: Mapping[str, int], pace: DryPace
+) -> None:
+    """Keeps it for later estimates.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    write_file(_path(state, settings, model_sizes), pace.dump().encode())
+
+
+def digest_of_work(settings: Settings, model_sizes: Mapping[str, int]) -> str:
+    """Equal for two runs whose steps take equally long on one machine.
+
+    Args:
+        model_sizes: bytes of the base model's files. Equal names and sizes are taken for equal
+            models: the SHA-256 of gigabytes takes longer than a whole estimate may.
+    """
+    work = {
+        "model": dict(model_sizes),
+        "data": str(settings.data),
+        "lora": settings.lora.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json", include=set(TRAINING_KEYS)),
+    }
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
+
+
+def _path(state: Path, settings: Settings, model_sizes: Mapping[str, int]) -> Path:
+    return state / "paces" / f"{digest_of_work(settings, model_sizes)}.json"
