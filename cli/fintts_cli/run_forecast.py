@@ -189,7 +189,7 @@ def _validation_seconds(known: Known, step: Figure) -> Figure:
     if given is not None:
         return Figure(given, "option")
     if measured is not None and measured.seconds_per_validation is not None:
-        return Figure(measured.seconds_per_validation, f"run {measured.run}")
+        return Figure(measured.seconds_per_validation, measured.source)
     share = FORWARD_SHARE * known.workload.held_out / known.samples_per_step
     return Figure(share * step.value, step.source, step.slow_times)
 
