@@ -66,6 +66,7 @@ clean-cloud:
 
 bench: install
 	$(BIN)/python benchmarks/cli.py
+	$(BIN)/python benchmarks/budget.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/save.py

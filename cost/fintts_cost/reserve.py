@@ -38,6 +38,11 @@ class Reserve(NamedTuple):
         """From the deadline to the last second that can be billed."""
         return sum(self, Decimal(0))
 
+    @property
+    def after_last_word_seconds(self) -> Decimal:
+        """How long something may be billed after the trainer has written how the run ended."""
+        return self.teardown_seconds + self.idle_seconds + self.boot_seconds
+
     @classmethod
     def here(cls, teardown_seconds: Amount) -> Reserve:
         """Of a run on this machine, which goes on costing what it costs when the run has ended."""

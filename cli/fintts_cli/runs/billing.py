@@ -320,10 +320,6 @@ def _end(
         ends.append((period.gone, Evidence.CLOUD))
     if known.ended_at is not None and known.ended_at >= period.began:
         ends.append((max(known.ended_at, alive) + terms.teardown, Evidence.RESULT))
-    # A spot instance that is silent is gone: a laptop that slept hears of that much later.
-    is_heard = known.heard_at is not None and known.heard_at >= period.began
-    if terms.is_spot and period.gone is not None and known.heard_at and is_heard:
-        ends.append((known.heard_at + terms.teardown, Evidence.HEARTBEAT))
     order = list(Evidence)
     return min(ends, key=lambda each: (each[0], order.index(each[1])))
 

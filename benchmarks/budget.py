@@ -1,0 +1,61 @@
+"""Whether a budget holds: runs with everything that can go wrong, through the product's own rules.
+
+    python benchmarks/budget.py [--runs N] [--seed S] [--reserve SHARE] [--json]
+
+Hung and deaf trainers, stalled stores, a slow last word, slow and hung set-up, laptops that sleep,
+spot instances that are taken away, market prices, launches from several laptops, GPUs at several
+rates, checks of 30 to 600 s. `--reserve 0` shows what the reserve is there for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+
+from simulated_runs import Outcome, outcomes
+
+
+def summary(found: list[Outcome]) -> dict[str, object]:
+    """The document of `--json`."""
+    at_deadline = [each.unused_share for each in found if each.reason == "deadline"]
+    return {
+        "runs": len(found),
+        "launches": sum(each.launches for each in found),
+        "over_budget": sum(each.is_over_budget for each in found),
+        "worst_over_usd": max(0.0, *(each.billed_usd - each.budget_usd for each in found)),
+        "believed_below_billed": sum(
+            each.believed_usd < each.billed_usd - 0.0001 for each in found
+        ),
+        "unused_share_median": statistics.median(each.unused_share for each in found),
+        "unused_share_median_at_deadline": statistics.median(at_deadline) if at_deadline else None,
+        "with_checkpoint": sum(each.step > 0 for each in found),
+        "ended_by": dict(Counter(each.reason for each in found)),
+    }
+
+
+def main() -> None:
+    """Prints how many runs went over their budget; exit code 1 if any did."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--reserve", type=Decimal, default=Decimal(1))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = summary(list(outcomes(options.runs, options.seed, options.reserve)))
+    if options.json:
+        print(json.dumps(found))
+    else:
+        for name, number in found.items():
+            print(f"{name.replace('_', ' '):32} {number}")
+    sys.exit(1 if found["over_budget"] else 0)
+
+
+if __name__ == "__main__":
+    main()
