@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
+from fintts_store.file_names import BASE_MODEL, is_weights_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,17 +19,9 @@ SCHEME = "hf://"
 _ID = re.compile(r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
 
 CONFIG = "config.json"
-PARTS = (
-    CONFIG,
-    "*.index.json",
-    "tokenizer.tiktoken",
-    "special_tokens.json",
-    "tokenizer.json",
-    "README.md",
-    "LICENSE*",
-    "NOTICE",
-)
-SAFE_WEIGHTS, PICKLED_WEIGHTS = "*.safetensors", "model.pth"
+PICKLED_WEIGHTS = "model.pth"
+PARTS = BASE_MODEL - {PICKLED_WEIGHTS}
+SAFE_WEIGHTS = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +149,12 @@ def wanted_files(names: Sequence[str]) -> list[str]:
     """Of a repository's files those of a base model; weights that can hold code only where there
     are no others."""
     top = [name for name in names if "/" not in name]
-    safe = [name for name in top if fnmatch(name, SAFE_WEIGHTS)]
+    named = [name for name in top if is_weights_name(name)]
+    safe = [name for name in named if name.endswith(SAFE_WEIGHTS)]
     weights = safe or [name for name in top if name == PICKLED_WEIGHTS]
-    parts = [name for name in top if any(fnmatch(name, part) for part in PARTS)]
-    return sorted({*weights, *parts})
+    parts = [name for name in top if name in PARTS]
+    indices = [name for name in named if name not in safe]
+    return sorted({*weights, *parts, *indices})
 
 
 def _explained(model: HubModel, work: Callable[[], Path]) -> Path:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fintts_store.file_names import is_weights_name
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import AGAIN, read_json, refuse_no_base_model
 
@@ -135,10 +136,15 @@ def _named_weights(folder: Path) -> str | None:
 
 
 def _inside(folder: Path, name: str) -> str:
-    """The name, if it is one of a file in the folder itself."""
+    """The name, if it is one of a file in the folder itself, and of weights."""
     if "/" in name or "\\" in name or name in ("", ".", ".."):
         raise BaseModelProblem(
             f"{folder} names weights outside of the folder: {name!r}",
             "take the base model from where it was released",
+        )
+    if name != PICKLED and not is_weights_name(name):
+        raise BaseModelProblem(
+            f"{folder} names weights that no file of weights can be: {name!r}",
+            "take the base model from where it was released, as .safetensors",
         )
     return name

@@ -28,7 +28,7 @@ def manifest(claim: int, step: int, value: float | None) -> Manifest:
         monitor="val/loss",
         mode="min",
         value=value,
-        files=(ManifestFile(name="adapter", size_bytes=1, sha256="0" * 64),),
+        files=(ManifestFile(name="adapter_model.safetensors", size_bytes=1, sha256="0" * 64),),
     )
 
 

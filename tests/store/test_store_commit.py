@@ -45,8 +45,8 @@ def checkpoint(folder: Path, step: int) -> Path:
     """A folder of two files whose bytes tell the step."""
     target = folder / f"checkpoint-{step}"
     target.mkdir(parents=True, exist_ok=True)
-    (target / "adapter").write_bytes(f"adapter {step}".encode() * 100)
-    (target / "state.json").write_text(json.dumps({"step": step}))
+    (target / "adapter_model.safetensors").write_bytes(f"adapter {step}".encode() * 100)
+    (target / "trainer_state.json").write_text(json.dumps({"step": step}))
     return target
 
 
@@ -67,8 +67,10 @@ def restored_step(store: MemoryStore | DirectoryStore, target: Path) -> int | No
     assert skipped == []
     if manifest is None:
         return None
-    assert json.loads((target / "state.json").read_text())["step"] == manifest.step
-    assert (target / "adapter").read_bytes() == f"adapter {manifest.step}".encode() * 100
+    assert json.loads((target / "trainer_state.json").read_text())["step"] == manifest.step
+    assert (
+        target / "adapter_model.safetensors"
+    ).read_bytes() == f"adapter {manifest.step}".encode() * 100
     return manifest.step
 
 
@@ -86,7 +88,7 @@ def test_commit_and_restore(tmp_path: Path) -> None:
     assert manifest == list_manifests(store, RUN)[0]
     restore(store, manifest, tmp_path / "back")
     assert is_whole(manifest, tmp_path / "back")
-    (tmp_path / "back" / "adapter").write_bytes(b"other")
+    (tmp_path / "back" / "adapter_model.safetensors").write_bytes(b"other")
     assert not is_whole(manifest, tmp_path / "back")
 
 
@@ -106,7 +108,7 @@ def test_a_zombie_is_fenced_and_keeps_its_copy(tmp_path: Path) -> None:
     with pytest.raises(Fenced):
         committer(store, 1).commit(folder, facts(100))
     assert steps(store) == []
-    assert (folder / "adapter").exists()
+    assert (folder / "adapter_model.safetensors").exists()
 
 
 def test_orphans_are_buried_and_cannot_rise(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_flipped_bit_falls_back_to_the_older_one_and_says_so(tmp_path: Path) -
     for step in (100, 200):
         committer(store, 1).commit(checkpoint(tmp_path, step), facts(step))
     newest = list_manifests(store, RUN)[-1]
-    key = layout.checkpoint_prefix(RUN, newest.name) + "adapter"
+    key = layout.checkpoint_prefix(RUN, newest.name) + "adapter_model.safetensors"
     data = bytearray(store.get(key))
     data[7] ^= 1
     store.put(key, bytes(data))
@@ -178,8 +180,13 @@ def test_a_flipped_bit_falls_back_to_the_older_one_and_says_so(tmp_path: Path) -
     manifest = restore_newest(store, RUN, target, lambda m, e: said.append((m.step, e.message)))
     assert manifest is not None
     assert manifest.step == 100
-    assert said == [(200, "adapter of step 200 differs from what its manifest says")]
-    assert sorted(path.name for path in target.iterdir()) == ["adapter", "state.json"]
+    assert said == [
+        (200, "adapter_model.safetensors of step 200 differs from what its manifest says")
+    ]
+    assert sorted(path.name for path in target.iterdir()) == [
+        "adapter_model.safetensors",
+        "trainer_state.json",
+    ]
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b", "..", "a\\b"])

@@ -41,7 +41,7 @@ def committer(store: MemoryStore, claim: int = 1, keep_last: int = 5) -> Committ
 def commit(store: MemoryStore, folder: Path, step: int, claim: int = 1) -> Manifest:
     target = folder / f"checkpoint-{step}"
     target.mkdir(exist_ok=True)
-    (target / "adapter").write_bytes(f"adapter {step}".encode() * 100)
+    (target / "adapter_model.safetensors").write_bytes(f"adapter {step}".encode() * 100)
     facts = CheckpointFacts(step, "c", "b", "val/loss", "min", None)
     return committer(store, claim).commit(target, facts)
 

@@ -39,14 +39,14 @@ def manifest(step: int) -> Manifest:
         monitor="val/loss",
         mode="min",
         value=5.0,
-        files=(ManifestFile(name="adapter", size_bytes=1, sha256="0" * 64),),
+        files=(ManifestFile(name="adapter_model.safetensors", size_bytes=1, sha256="0" * 64),),
     )
 
 
 def checkpoint(folder: Path, step: int) -> tuple[Path, CheckpointFacts]:
     local = folder / str(step)
     local.mkdir()
-    (local / "adapter").write_bytes(b"newest")
+    (local / "adapter_model.safetensors").write_bytes(b"newest")
     return local, CheckpointFacts(step, "c", DIGEST, "val/loss", "min", 4.0)
 
 

@@ -36,8 +36,8 @@ TWO = Rule(keep_last=2, keep_best=True)
 def save(store: Store, folder: Path, step: int, claim: int = 1) -> Manifest:
     target = folder / f"checkpoint-{claim}-{step}"
     target.mkdir(exist_ok=True)
-    (target / "adapter").write_bytes(b"%d %d" % (claim, step))
-    (target / "state").write_bytes(b"x")
+    (target / "adapter_model.safetensors").write_bytes(b"%d %d" % (claim, step))
+    (target / "trainer_state.json").write_bytes(b"x")
     facts = CheckpointFacts(step, "c", DIGEST, "val/loss", "min", VALUES[step])
     return committer(store, claim, keep_last=9).commit(target, facts)
 
@@ -137,7 +137,7 @@ def test_of_a_step_under_two_claims_the_newer_is_pinned(tmp_path: Path) -> None:
 def test_what_is_not_there_or_not_whole_is_not_pinned(store: MemoryStore) -> None:
     with pytest.raises(KeyNotFound, match="no checkpoint of step 700"):
         pin(store, RUN, 700)
-    store.delete(layout.checkpoint_prefix(RUN, of_step(store, 100).name) + "state")
+    store.delete(layout.checkpoint_prefix(RUN, of_step(store, 100).name) + "trainer_state.json")
     with pytest.raises(CheckpointCorrupt, match="state is missing"):
         pin(store, RUN, 100)
     assert list_pins(store, RUN) == frozenset()
@@ -228,7 +228,11 @@ def meet(store: MemoryStore, turns: Turns, manifest: Manifest) -> tuple[bool, bo
     thread.join()
     keys = {entry.key for entry in store.list("")}
     prefix = layout.checkpoint_prefix(RUN, manifest.name)
-    whole = {layout.commit_key(RUN, manifest.name), f"{prefix}adapter", f"{prefix}state"}
+    whole = {
+        layout.commit_key(RUN, manifest.name),
+        f"{prefix}adapter_model.safetensors",
+        f"{prefix}trainer_state.json",
+    }
     pins = {layout.pin_key(RUN, manifest.name)}
     if is_pinned:
         assert whole | pins <= keys
@@ -291,7 +295,7 @@ def test_the_resume_point_stays(store: MemoryStore, tmp_path: Path) -> None:
 
 def test_what_is_not_whole_neither_counts_nor_goes(store: MemoryStore) -> None:
     torn = of_step(store, 600)
-    store.delete(layout.checkpoint_prefix(RUN, torn.name) + "adapter")
+    store.delete(layout.checkpoint_prefix(RUN, torn.name) + "adapter_model.safetensors")
     unreadable = layout.commit_key(RUN, of_step(store, 500).name)
     store.put(unreadable, b"{")
     plan = plan_prune(store, RUN, TWO)

@@ -81,7 +81,7 @@ def forbid(address: S3Address, action: str) -> None:
 def checkpoint(folder: Path, step: int) -> tuple[Path, CheckpointFacts]:
     target = folder / f"checkpoint-{step}"
     target.mkdir()
-    (target / "adapter").write_bytes(secrets.token_bytes(10_000))
+    (target / "adapter_model.safetensors").write_bytes(secrets.token_bytes(10_000))
     return target, CheckpointFacts(step, "c", "b", "val/loss", "min", 100.0 - step)
 
 

@@ -47,9 +47,9 @@ def commit(store: MemoryStore | DirectoryStore, folder: Path, step: int = 100) -
     """A checkpoint of two files, of which the large one takes a few chunks."""
     local = folder / f"local-{step}"
     local.mkdir()
-    (local / "adapter").write_bytes(secrets.token_bytes(SIZE))
-    (local / "config").write_bytes(secrets.token_bytes(SMALL))
-    (local / "nothing").touch()
+    (local / "adapter_model.safetensors").write_bytes(secrets.token_bytes(SIZE))
+    (local / "adapter_config.json").write_bytes(secrets.token_bytes(SMALL))
+    (local / "trainer_state.json").touch()
     claim = take_claim(store, RUN, "me")
     facts = CheckpointFacts(step, "c", "b", "val/loss", "min", 4.5)
     return Committer(store, RUN, claim, keep_last=5, keep_best=True).commit(local, facts)
@@ -82,8 +82,8 @@ def test_only_what_is_missing_is_read_again(tmp_path: Path) -> None:
 def test_what_was_spoilt_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
     store = MeteredStore()
     manifest, partial = broken_off(store, tmp_path)
-    begun = (partial / "adapter").read_bytes()
-    (partial / "adapter").write_bytes(bytes(len(begun)))
+    begun = (partial / "adapter_model.safetensors").read_bytes()
+    (partial / "adapter_model.safetensors").write_bytes(bytes(len(begun)))
     came: list[int] = []
     restore(store, manifest, tmp_path / "back", came.append)
     assert is_whole(manifest, tmp_path / "back")
@@ -94,7 +94,7 @@ def test_what_was_spoilt_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
 def test_what_can_be_no_part_of_it_is_not_built_upon(tmp_path: Path, trick: str) -> None:
     store = MeteredStore()
     manifest, partial = broken_off(store, tmp_path)
-    file, elsewhere = partial / "adapter", tmp_path / "elsewhere"
+    file, elsewhere = partial / "adapter_model.safetensors", tmp_path / "elsewhere"
     elsewhere.write_bytes(b"mine")
     if trick == "longer":
         file.write_bytes(bytes(SIZE + 1))
@@ -103,7 +103,7 @@ def test_what_can_be_no_part_of_it_is_not_built_upon(tmp_path: Path, trick: str)
         file.symlink_to(elsewhere)
     restore(store, manifest, tmp_path / "back")
     assert is_whole(manifest, tmp_path / "back")
-    assert not (tmp_path / "back" / "adapter").is_symlink()
+    assert not (tmp_path / "back" / "adapter_model.safetensors").is_symlink()
     assert elsewhere.read_bytes() == b"mine"
 
 
@@ -114,7 +114,9 @@ def test_a_full_disk_and_a_damaged_object_leave_nothing_behind(tmp_path: Path) -
     with pytest.raises(StoreFull):
         restore(store, manifest, tmp_path / "back")
     store.breaks_at = None
-    [key] = [entry.key for entry in store.list("") if entry.key.endswith("/adapter")]
+    [key] = [
+        entry.key for entry in store.list("") if entry.key.endswith("/adapter_model.safetensors")
+    ]
     store.put(key, bytes(SIZE))
     with pytest.raises(CheckpointCorrupt):
         restore(store, manifest, tmp_path / "back")
@@ -148,7 +150,7 @@ def test_a_killed_process_s_part_is_taken_up(tmp_path: Path) -> None:
     store, folder = DirectoryStore(tmp_path / "store"), tmp_path / "here"
     manifest = commit(store, tmp_path)
     command = [sys.executable, "-c", SLOWLY, str(tmp_path / "store"), str(folder / "back")]
-    partial = folder / partial_name(manifest.name) / "adapter"
+    partial = folder / partial_name(manifest.name) / "adapter_model.safetensors"
     with subprocess.Popen(command) as process:
         deadline = time.monotonic() + 60
         while not partial.exists() or not partial.stat().st_size:

@@ -62,8 +62,8 @@ def rig(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
 
 def checkpoint(folder: Path) -> tuple[Path, CheckpointFacts]:
     folder.mkdir()
-    (folder / "adapter").write_bytes(secrets.token_bytes(300_000))
-    (folder / "optimizer").write_bytes(secrets.token_bytes(200_000))
+    (folder / "adapter_model.safetensors").write_bytes(secrets.token_bytes(300_000))
+    (folder / "optimizer.safetensors").write_bytes(secrets.token_bytes(200_000))
     return folder, CheckpointFacts(100, "c", "b", "val/loss", "min", 4.5)
 
 
@@ -218,10 +218,16 @@ def test_an_object_that_is_shorter_than_what_has_come_is_damaged(rig: Rig, tmp_p
     manifest = committer(rig.direct).commit(folder, facts)
     partial = tmp_path / partial_name(manifest.name)
     partial.mkdir()
-    (partial / "adapter").write_bytes((folder / "adapter").read_bytes()[:1000])
-    [key] = [entry.key for entry in rig.direct.list("") if entry.key.endswith("/adapter")]
+    (partial / "adapter_model.safetensors").write_bytes(
+        (folder / "adapter_model.safetensors").read_bytes()[:1000]
+    )
+    [key] = [
+        entry.key
+        for entry in rig.direct.list("")
+        if entry.key.endswith("/adapter_model.safetensors")
+    ]
     rig.direct.put(key, b"short")
-    with pytest.raises(CheckpointCorrupt, match="adapter of step 100 differs"):
+    with pytest.raises(CheckpointCorrupt, match="adapter_model.safetensors of step 100 differs"):
         restore(rig.store, manifest, tmp_path / "back")
 
 
@@ -342,13 +348,13 @@ def test_a_conflict_at_the_commit_is_asked_again(rig: Rig, tmp_path: Path) -> No
 def test_a_flipped_bit_on_the_way_down_is_fetched_again(rig: Rig, tmp_path: Path) -> None:
     folder, facts = checkpoint(tmp_path / "one")
     manifest = committer(rig.direct).commit(folder, facts)
-    rig.fault("flip", "GET", "/optimizer")
+    rig.fault("flip", "GET", "/optimizer.safetensors")
     came: list[int] = []
     restore(rig.store, manifest, tmp_path / "back", came.append)
     assert sum(came) == manifest.size_bytes < sum(size for size in came if size > 0)
     for path in folder.iterdir():
         assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
-    rig.fault("flip", "GET", "/optimizer", times=100)
+    rig.fault("flip", "GET", "/optimizer.safetensors", times=100)
     with pytest.raises(CheckpointCorrupt):
         restore(rig.store, manifest, tmp_path / "never")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "one"]
@@ -356,7 +362,7 @@ def test_a_flipped_bit_on_the_way_down_is_fetched_again(rig: Rig, tmp_path: Path
 
 def test_nothing_is_committed_that_did_not_arrive(rig: Rig, tmp_path: Path) -> None:
     commit = committer(rig.store)
-    rig.fault("answer", "PUT", "/optimizer", times=100, status=403, code="AccessDenied")
+    rig.fault("answer", "PUT", "/optimizer.safetensors", times=100, status=403, code="AccessDenied")
     with pytest.raises(StoreDenied):
         commit.commit(*checkpoint(tmp_path / "one"))
     assert list_manifests(rig.direct, RUN) == []
@@ -365,14 +371,14 @@ def test_nothing_is_committed_that_did_not_arrive(rig: Rig, tmp_path: Path) -> N
 def test_a_save_takes_few_requests(rig: Rig, tmp_path: Path) -> None:
     commit = committer(rig.store)
     folder, facts = checkpoint(tmp_path / "one")
-    for number in range(5):
-        (folder / f"more-{number}").write_bytes(b"x")
+    for name in ("adapter_config.json", "trainer_state.json"):
+        (folder / name).write_bytes(b"x")
     rig.proxy.requests.clear()
     commit.commit(folder, facts)
     methods = [one.split()[0] for one in rig.proxy.requests]
-    assert methods.count("PUT") == 8, "seven files and the manifest"
+    assert methods.count("PUT") == 5, "four files and the manifest"
     assert methods.count("GET") == 2, "sizes, and the highest claim"
-    assert len(methods) == 10
+    assert len(methods) == 7
     for step in (200, 300, 400):
         rig.proxy.requests.clear()
         commit.commit(folder, replace(facts, step=step))

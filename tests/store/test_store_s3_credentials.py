@@ -105,7 +105,7 @@ def _live(store: S3Store, folder: Path) -> None:
     for step in (100, 200, 300, 400):
         local = folder / str(step)
         local.mkdir()
-        (local / "adapter").write_bytes(f"weights at {step}".encode())
+        (local / "adapter_model.safetensors").write_bytes(f"weights at {step}".encode())
         committer.commit(local, CheckpointFacts(step, "c", "b", "val/loss", "min", 400.0 - step))
         committer.rotate()
     newest = list_manifests(store, RUN)[-1]

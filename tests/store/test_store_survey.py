@@ -33,8 +33,8 @@ ORPHAN = "000001-000000900-0123abcd"
 def commit(store: Store, folder: Path, step: int, claim: int = 1) -> Manifest:
     target = folder / f"checkpoint-{claim}-{step}"
     target.mkdir()
-    (target / "adapter").write_bytes(secrets.token_bytes(1000))
-    (target / "state").write_bytes(secrets.token_bytes(10))
+    (target / "adapter_model.safetensors").write_bytes(secrets.token_bytes(1000))
+    (target / "trainer_state.json").write_bytes(secrets.token_bytes(10))
     facts = CheckpointFacts(step, "c", DIGEST, "val/loss", "min", None)
     return Committer(store, RUN, claim, keep_last=5, keep_best=False).commit(target, facts)
 
@@ -54,7 +54,7 @@ def store() -> MemoryStore:
     return store
 
 
-def file_key(manifest: Manifest, name: str = "adapter") -> str:
+def file_key(manifest: Manifest, name: str = "adapter_model.safetensors") -> str:
     return layout.checkpoint_prefix(RUN, manifest.name) + name
 
 
@@ -82,8 +82,8 @@ def test_what_cannot_be_restored_is_named(store: MemoryStore, tmp_path: Path) ->
     assert [m.step for m in found.whole] == [good.step]
     assert {fault.kind for fault in found.faults} == {Kind.DAMAGED}
     sentences = {fault.step: fault.sentence for fault in found.faults}
-    assert sentences[100] == "adapter is missing"
-    assert sentences[200] == "adapter has 999 bytes and not 1,000"
+    assert sentences[100] == "adapter_model.safetensors is missing"
+    assert sentences[200] == "adapter_model.safetensors has 999 bytes and not 1,000"
     assert "cannot be read" in sentences[300]
     assert "names another base model than run.json" in sentences[400]
     assert found.faults[0].place == layout.checkpoint_prefix(RUN, missing.name)
@@ -185,14 +185,14 @@ def test_unfinished_writes_to_a_directory_are_named(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     begin(store)
     manifest = commit(store, tmp_path, 100)
-    torn = store.root / file_key(manifest, f"{TEMPORARY_PREFIX}0123abcd-optimizer")
+    torn = store.root / file_key(manifest, f"{TEMPORARY_PREFIX}0123abcd-optimizer.safetensors")
     torn.write_bytes(b"half")
     assert survey_store(store).faults == (), "the instance may be writing it"
     take_claim(store, RUN, "the next")
     (found,) = survey_store(store).faults
     assert (found.kind, found.place, found.run) == (
         Kind.UNFINISHED,
-        file_key(manifest, "optimizer"),
+        file_key(manifest, "optimizer.safetensors"),
         RUN,
     )
 
@@ -229,7 +229,7 @@ def test_one_flipped_bit_is_found_by_reading_alone(store: MemoryStore, tmp_path:
     fault = read_checkpoint(store, manifest)
     assert fault is not None
     assert (fault.kind, fault.step) == (Kind.DAMAGED, 100)
-    assert fault.sentence == "adapter differs from what its manifest says"
+    assert fault.sentence == "adapter_model.safetensors differs from what its manifest says"
 
 
 def test_what_is_rotated_away_while_it_is_read_is_no_fault(

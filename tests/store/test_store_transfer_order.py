@@ -6,6 +6,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from fintts_store import file_names
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.restore import restore
 from fintts_store.parallel import AT_ONCE
@@ -40,7 +43,11 @@ class GatheringStore(MemoryStore):
         self._together.wait()
 
 
-def test_the_largest_files_go_and_come_first(tmp_path: Path) -> None:
+def test_the_largest_files_go_and_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A checkpoint has fewer files than are carried at once.
+    monkeypatch.setattr(file_names, "CHECKPOINT", frozenset(NAMES))
     store = GatheringStore()
     folder = tmp_path / "local"
     folder.mkdir()

@@ -79,7 +79,7 @@ class Rig:
     def submit(self, step: int) -> None:
         target = self.folder / f"checkpoint-{step}"
         target.mkdir()
-        (target / "adapter").write_text(str(step))
+        (target / "adapter_model.safetensors").write_text(str(step))
         facts = CheckpointFacts(step, "c", "b", "val/loss", "min", None)
         self.uploader.submit(target, facts, self.leaving.is_set)
 
@@ -198,7 +198,7 @@ def test_what_does_not_pass_is_said_once_and_the_local_copy_stays(rig: Rig) -> N
     rig.submit(100)
     assert not rig.uploader.drain(SOON)
     assert [error.message for error in rig.told] == ["no permission"]
-    assert (rig.folder / "checkpoint-100" / "adapter").exists()
+    assert (rig.folder / "checkpoint-100" / "adapter_model.safetensors").exists()
     rig.submit(200)
     assert rig.uploader.drain(SOON)
     assert [manifest.step for manifest in list_manifests(rig.store, RUN)] == [200]
@@ -222,7 +222,7 @@ def test_one_refusal_after_the_other_ends_the_uploader(rig: Rig) -> None:
         rig.uploader.drain(SOON)
     with pytest.raises(StoreDenied):
         rig.uploader.check()
-    assert (rig.folder / "checkpoint-300" / "adapter").exists()
+    assert (rig.folder / "checkpoint-300" / "adapter_model.safetensors").exists()
 
 
 def test_a_permission_that_comes_back_is_made_use_of(rig: Rig) -> None:

@@ -41,9 +41,9 @@ def content_of(step: int) -> dict[str, bytes]:
     """The files of a step's checkpoint, from nothing but the step."""
     generator = random.Random(step)
     return {
-        "adapter": generator.randbytes(SMALL_BYTES),
-        "optimizer": generator.randbytes(LARGE_BYTES if step % 5 == 0 else SMALL_BYTES),
-        "state.json": json.dumps({"step": step}).encode(),
+        "adapter_model.safetensors": generator.randbytes(SMALL_BYTES),
+        "optimizer.safetensors": generator.randbytes(LARGE_BYTES if step % 5 == 0 else SMALL_BYTES),
+        "trainer_state.json": json.dumps({"step": step}).encode(),
     }
 
 

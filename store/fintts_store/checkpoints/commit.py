@@ -33,6 +33,7 @@ from fintts_store.errors import (
     StoreError,
     StoreUnreachable,
 )
+from fintts_store.file_names import CHECKPOINT, odd_in_checkpoint
 from fintts_store.layout import CommitName
 from fintts_store.parallel import in_parallel
 from fintts_store.runs.claims import highest_claim, refuse_taken_over
@@ -336,6 +337,11 @@ def _describe_all(directory: Path, paths: list[Path]) -> tuple[ManifestFile, ...
     if odd or not paths:
         what = f"{', '.join(odd)}, which is no plain file" if odd else "no file"
         raise CheckpointCorrupt(f"the checkpoint in {directory} holds {what}")
+    if unknown := odd_in_checkpoint(path.name for path in paths):
+        raise CheckpointCorrupt(
+            f"the checkpoint in {directory} holds {', '.join(map(repr, unknown))}",
+            f"a checkpoint has no other files than {', '.join(sorted(CHECKPOINT))}",
+        )
     sizes = {path: path.stat().st_size for path in paths}
     digests: dict[Path, str] = {}
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from fintts_store.errors import InvalidRecord, NewerRecord
+from fintts_store.file_names import odd_in_checkpoint
 from fintts_store.layout import CommitName
 from fintts_store.runs import limits
 from fintts_store.runs.fields import Claim, Moment, Name, PlainName, SizeBytes, Step, Value
@@ -22,7 +23,10 @@ class ManifestFile(Record):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-def _each_once(files: tuple[ManifestFile, ...]) -> tuple[ManifestFile, ...]:
+def _of_a_checkpoint(files: tuple[ManifestFile, ...]) -> tuple[ManifestFile, ...]:
+    odd = odd_in_checkpoint(file.name for file in files)
+    if odd:
+        raise ValueError(f"{odd[0]!r} is not the name of a file of a checkpoint")
     if len({file.name for file in files}) != len(files):
         raise ValueError("a file is named twice")
     return files
@@ -45,7 +49,7 @@ class Manifest(OfRun):
     files: Annotated[
         tuple[ManifestFile, ...],
         Field(min_length=1, max_length=limits.FILES),
-        AfterValidator(_each_once),
+        AfterValidator(_of_a_checkpoint),
     ]
 
     @property

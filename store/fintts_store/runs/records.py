@@ -4,12 +4,13 @@ Laptop and instance both read and write them, perhaps in different versions of t
 unknown keys are passed over.
 """
 
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from fintts_store import layout
+from fintts_store import file_names, layout
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs import limits
 from fintts_store.runs.fields import (
@@ -105,10 +106,29 @@ class FileRef(Record):
 Files = Annotated[tuple[FileRef, ...], Field(max_length=limits.FILES)]
 
 
+def _none_odd(find: Callable[[Iterable[str]], list[str]], what: str) -> AfterValidator:
+    """Refuses files whose names are not on the closed list."""
+
+    def check(files: tuple[FileRef, ...]) -> tuple[FileRef, ...]:
+        odd = find(file.name for file in files)
+        if odd:
+            raise ValueError(f"{odd[0]!r} is not the name of a file of {what}")
+        return files
+
+    return AfterValidator(check)
+
+
+def _dataset_name(key: str) -> str:
+    name = key.removeprefix(layout.DATASETS)
+    if not file_names.is_weights_name(name):
+        raise ValueError(f"{name!r} is not the name of a data set")
+    return key
+
+
 class DatasetRef(Record):
     """The packed data set."""
 
-    key: Annotated[str, below(layout.DATASETS)]
+    key: Annotated[str, below(layout.DATASETS), AfterValidator(_dataset_name)]
     sha256: Name
     size_bytes: SizeBytes
     utterances: Count
@@ -121,7 +141,7 @@ class BaseModelRef(Record):
     name: Name
     prefix: Annotated[str, below(layout.BASE_MODELS, "/")]
     digest: Name
-    files: Files
+    files: Annotated[Files, _none_odd(file_names.odd_in_base_model, "a base model")]
     revision: Name | None = None
     """the commit at Hugging Face, where the files are from there"""
 
@@ -133,7 +153,7 @@ class AdapterRef(Record):
     prefix: Annotated[str, below(layout.ADAPTERS, "/")]
     weights_sha256: Name
     """says whether two are the same: PEFT writes its configuration in no fixed order"""
-    files: Files
+    files: Annotated[Files, _none_odd(file_names.odd_in_adapter, "an adapter")]
 
 
 class PriceRef(Record):
