@@ -138,7 +138,7 @@ def test_what_is_not_there_or_not_whole_is_not_pinned(store: MemoryStore) -> Non
     with pytest.raises(KeyNotFound, match="no checkpoint of step 700"):
         pin(store, RUN, 700)
     store.delete(layout.checkpoint_prefix(RUN, of_step(store, 100).name) + "trainer_state.json")
-    with pytest.raises(CheckpointCorrupt, match="trainer_state.json is missing"):
+    with pytest.raises(CheckpointCorrupt, match=r"trainer_state\.json is missing"):
         pin(store, RUN, 100)
     assert list_pins(store, RUN) == frozenset()
 
