@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from fintts_store.backends.marker import MARKER
 from fintts_store.disk.errors import explained
 from fintts_store.errors import (
     KeyNotFound,
@@ -270,7 +271,8 @@ def _is_of(name: str, before: datetime) -> bool:
 
 @contextmanager
 def folder_as_it_was(folder: Path) -> Generator[None]:
-    """Removes the folders that a block made in order to have `folder`, if they are empty again.
+    """Removes the folders that a block made in order to have `folder`, if they are empty again but
+    for a store's marker.
 
     Raises:
         StoreError: it may not even be seen whether it is there.
@@ -280,6 +282,15 @@ def folder_as_it_was(folder: Path) -> Generator[None]:
     try:
         yield
     finally:
+        if folder in made and _names_in(folder) == [MARKER]:
+            (folder / MARKER).unlink(missing_ok=True)
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []

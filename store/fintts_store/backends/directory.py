@@ -1,4 +1,8 @@
-"""The directory store: a folder, whose files' relative paths are the keys."""
+"""The directory store: a folder, whose files' relative paths are the keys.
+
+A marker in the folder says that it is a store. It tells an empty store from the mount point of a
+disk that is not mounted, and from a folder that was renamed while a run works.
+"""
 
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -6,10 +10,11 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from fintts_store.backends.marker import MARKER, Marker
 from fintts_store.disk.durable import copy_file, create_file, name_meant, write_file
-from fintts_store.disk.errors import explained
+from fintts_store.disk.errors import chosen_by, explained
 from fintts_store.disk.reading import open_plain
-from fintts_store.errors import KeyExists, KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     CHUNK_BYTES,
@@ -34,6 +39,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._marker = Marker(self._root)
 
     @property
     def root(self) -> Path:
@@ -47,17 +53,17 @@ class DirectoryStore:
     def put(self, key: str, source: bytes | Path) -> None:
         path = self._path(key)
         if isinstance(source, bytes):
-            self._write(path, partial(write_file, path, source))
+            self._write(path, partial(write_file, path, source, within=self._root))
             return
         with explained(source):
             if not source.is_file():
                 raise StoreError(f"there is no file {source} to store", "see whether it was moved")
-        self._write(path, partial(copy_file, source, path))
+        self._write(path, partial(copy_file, source, path, within=self._root))
 
     def create(self, key: str, data: bytes) -> None:
         path = self._path(key)
         try:
-            self._write(path, partial(create_file, path, data))
+            self._write(path, partial(create_file, path, data, within=self._root))
         except FileExistsError as error:
             raise KeyExists(f"{key} is in {self.url} already") from error
 
@@ -68,35 +74,42 @@ class DirectoryStore:
     def stream(self, key: str, start: int = 0) -> Generator[bytes]:
         path = self._path(key)
         try:
-            with explained(path):
+            with chosen_by("--store"), explained(path):
                 if path.is_dir():
                     raise self._not_found(key)
                 with open_plain(path) as file:
+                    self._marker.note()
                     file.seek(start)
                     while chunk := file.read(CHUNK_BYTES):
                         yield chunk
         except FileNotFoundError as error:
+            self._marker.check()
             raise self._not_found(key) from error
 
     def list(self, prefix: str) -> Entries:
-        found = self._walk(self._root, "", check_prefix(prefix))
-        entries = (_entry(key, item) for key, item in found)
-        return sorted((entry for entry in entries if entry), key=lambda entry: entry.key)
+        with self._marker.there_throughout():
+            found = self._walk(self._root, "", check_prefix(prefix))
+            entries = [entry for key, item in found if (entry := _entry(key, item))]
+        return sorted(entries, key=lambda entry: entry.key)
 
     def folders(self, prefix: str) -> Names:
-        folder = self._root / check_prefix(prefix)
-        return sorted(item.name for item in _scan(folder) if item.is_dir(follow_symlinks=False))
+        with self._marker.there_throughout():
+            items = _scan(self._root / check_prefix(prefix))
+        return sorted(item.name for item in items if item.is_dir(follow_symlinks=False))
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with explained(path):
+        self._marker.check()
+        with chosen_by("--store"), explained(path):
             if path.is_dir():
                 return
             path.unlink(missing_ok=True)
         self._remove_empty(path.parent)
 
     def unfinished(self, prefix: str) -> Names:
-        return sorted(self._key_meant(path) for path in self._temporary(check_prefix(prefix)))
+        with self._marker.there_throughout():
+            found = self._temporary(check_prefix(prefix))
+        return sorted(self._key_meant(path) for path in found)
 
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         for path in self._temporary(check_prefix(prefix)):
@@ -107,13 +120,17 @@ class DirectoryStore:
             self._remove_empty(path.parent)
 
     def _path(self, key: str) -> Path:
+        if key == MARKER:
+            raise InvalidKey(f"the store takes no key named {key}", "its marker is called so")
         return self._root / check_key(key)
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:
         """Writes; again when a delete took the folder away between making and using it."""
         for _ in range(_WRITE_ATTEMPTS):
             try:
-                write()
+                with chosen_by("--store"):
+                    self._marker.put_up()
+                    write()
             except FileNotFoundError:
                 continue
             except BaseException:
@@ -135,13 +152,13 @@ class DirectoryStore:
                 below = f"{name}/"
                 if below.startswith(prefix) or prefix.startswith(below):
                     yield from self._walk(Path(item.path), below, prefix)
-            elif item.is_file(follow_symlinks=False) and name.startswith(prefix):
+            elif _is_key(name, prefix) and item.is_file(follow_symlinks=False):
                 yield name, item
 
     def _temporary(self, prefix: str) -> tuple[Path, ...]:
         """The temporary files of writes to keys with this prefix."""
         folder = self._root / prefix.rpartition("/")[0]
-        with explained(folder):
+        with chosen_by("--store"), explained(folder):
             found = [p for p in folder.rglob(f"{TEMPORARY_PREFIX}*") if p.is_file()]
         return tuple(path for path in found if self._key_meant(path).startswith(prefix))
 
@@ -159,10 +176,14 @@ class DirectoryStore:
             folder = folder.parent
 
 
+def _is_key(name: str, prefix: str) -> bool:
+    return name.startswith(prefix) and name != MARKER
+
+
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in a folder, temporary names left out; nothing if it is not there."""
     try:
-        with explained(folder), os.scandir(folder) as items:
+        with chosen_by("--store"), explained(folder), os.scandir(folder) as items:
             return [item for item in items if not item.name.startswith(TEMPORARY_PREFIX)]
     except FileNotFoundError:
         return []

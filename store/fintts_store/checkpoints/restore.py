@@ -27,7 +27,7 @@ from fintts_store.errors import (
 )
 from fintts_store.layout import CommitName
 from fintts_store.parallel import in_parallel
-from fintts_store.runs.claims import HIGHEST
+from fintts_store.runs.limits import CLAIMS
 from fintts_store.store import TEMPORARY_PREFIX, Store
 
 _ATTEMPTS = 2
@@ -125,7 +125,7 @@ def restore_newest(
     target: Path,
     on_skip: Callable[[CommitName, StoreError], None],
     *,
-    claim: int = HIGHEST,
+    claim: int = CLAIMS,
 ) -> Manifest | None:
     """Restores the newest checkpoint that is whole; None if there is none.
 

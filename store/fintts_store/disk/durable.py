@@ -15,36 +15,38 @@ from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
-from fintts_store.disk.errors import explained
-from fintts_store.errors import StoreUnreachable
+from fintts_store.disk.errors import ANOTHER_DIRECTORY, NOT_KNOWN_HERE, explained
+from fintts_store.disk.new_name import give_new_name
+from fintts_store.errors import StoreDenied, StoreUnreachable
 from fintts_store.store import TEMPORARY_PREFIX
 
 WRITE_BACK_BYTES = 8 * 1024 * 1024
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Writes the file, in place of what was there; makes missing folders."""
-    with explained(path), _temporary_beside(path) as temporary:
+def write_file(path: Path, data: bytes, *, within: Path | None = None) -> None:
+    """Writes the file, in place of what was there; makes missing folders, but not `within` or what
+    is above it."""
+    with explained(path), _temporary_beside(path, within) as temporary:
         _fill(temporary, data)
         temporary.replace(path)
         sync_directory(path.parent)
 
 
-def copy_file(source: Path, path: Path) -> None:
-    """Copies the file `source` to `path`, in place of what was there; makes missing folders."""
-    with explained(path), _temporary_beside(path) as temporary:
+def copy_file(source: Path, path: Path, *, within: Path | None = None) -> None:
+    """Copies the file `source` to `path`, as `write_file` writes."""
+    with explained(path), _temporary_beside(path, within) as temporary:
         shutil.copyfile(source, temporary)
         _sync_file(temporary, source.stat().st_size)
         temporary.replace(path)
         sync_directory(path.parent)
 
 
-def create_file(path: Path, data: bytes) -> None:
+def create_file(path: Path, data: bytes, *, within: Path | None = None) -> None:
     """Writes a new file, or raises FileExistsError and leaves the old one as it is."""
-    with explained(path), _temporary_beside(path) as temporary:
+    with explained(path), _temporary_beside(path, within) as temporary:
         _fill(temporary, data)
-        # A link, not O_EXCL: the name appears with all of its bytes, and only once.
-        path.hardlink_to(temporary)
+        # Not O_EXCL: the name appears with all of its bytes, and only once.
+        give_new_name(temporary, path)
         sync_directory(path.parent)
 
 
@@ -83,6 +85,8 @@ def resumable_directory(target: Path, partial: Path) -> Generator[Path]:
     """
     with explained(target):
         make_directories(partial.parent)
+        if partial.is_symlink():  # somebody else's: nothing is written to where it leads
+            partial.unlink()
         partial.mkdir(exist_ok=True)
         yield partial
         _sync_tree(partial)
@@ -94,26 +98,39 @@ def discard(partial: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def make_directories(path: Path) -> None:
-    """Makes a folder and those above it, so that they outlast a power cut."""
+def make_directories(path: Path, *, within: Path | None = None) -> None:
+    """Makes a folder and those above it, so that they outlast a power cut.
+
+    Raises:
+        FileNotFoundError: `within` is not there; it is not made.
+    """
     missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:  # a file stands there; what an existing key means is another matter
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+    if within in missing:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(within))
+    for folder in reversed(missing):
+        with suppress(FileExistsError):
+            folder.mkdir()
+    if not path.is_dir():  # a file stands there; what an existing key means is another matter
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     for folder in missing:
         sync_directory(folder.parent)
 
 
 def sync_directory(path: Path) -> None:
-    """Makes renames and new names in a folder outlast a power cut; one that is gone needs none."""
-    with suppress(FileNotFoundError):
-        _sync(path)
+    """Makes renames and new names in a folder outlast a power cut; one that is gone needs none, and
+    some file systems know of no such thing."""
+    try:
+        _fsync(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in NOT_KNOWN_HERE:
+            raise
 
 
 @contextmanager
-def _temporary_beside(path: Path) -> Generator[Path]:
-    make_directories(path.parent)
+def _temporary_beside(path: Path, within: Path | None = None) -> Generator[Path]:
+    make_directories(path.parent, within=within)
     temporary = _temporary_name(path)
     try:
         yield temporary
@@ -146,6 +163,19 @@ def _sync_file(path: Path, size_bytes: int) -> None:
 
 
 def _sync(path: Path) -> None:
+    try:
+        _fsync(path)
+    except OSError as error:
+        if error.errno not in NOT_KNOWN_HERE:
+            raise
+        raise StoreDenied(
+            f"the file system of {path.parent} cannot say when a file is safe: it lacks fsync() "
+            f"({error.strerror})",
+            ANOTHER_DIRECTORY,
+        ) from error
+
+
+def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -185,8 +215,11 @@ class EarlyWriteBack:
 
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            _sync(path)
+    sync_directory(folder)
 
 
 def _replace_directory(temporary: Path, target: Path) -> None:

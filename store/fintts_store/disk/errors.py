@@ -16,6 +16,11 @@ from fintts_store.errors import (
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+NOT_KNOWN_HERE = frozenset(
+    {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOTTY}
+)
+"""what a file system answers to a call that it does not have"""
+ANOTHER_DIRECTORY = "choose another directory"
 _WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
 
 
@@ -33,6 +38,17 @@ def explained(path: Path) -> Generator[None]:
         raise _explain(error, path) from error
 
 
+@contextmanager
+def chosen_by(option: str) -> Generator[None]:
+    """Has hints that advise another directory name the option that chose this one."""
+    try:
+        yield
+    except StoreError as error:
+        if error.hint.endswith(ANOTHER_DIRECTORY):
+            error.hint += f" with {option}"
+        raise
+
+
 def is_full(error: OSError) -> bool:
     """Whether a disk, or what somebody may use of it, is used up."""
     return error.errno in _FULL
@@ -45,12 +61,12 @@ def _explain(error: OSError, path: Path) -> StoreError:
     if error.errno in _DENIED:
         return PermissionMissing(
             f"{path} cannot be accessed: {reason}",
-            "change its permissions, or choose another directory with --store",
+            f"change its permissions, or {ANOTHER_DIRECTORY}",
         )
     if error.errno in _WRONG_KIND:
         return StoreDenied(
             f"{path} cannot be used: {reason}",
-            "a file and a directory are in each other's place: choose another directory",
+            f"a file and a directory are in each other's place: {ANOTHER_DIRECTORY}",
         )
     if error.errno == errno.ENAMETOOLONG:
         return InvalidKey(f"the name {path} is too long", "choose a shorter directory or name")

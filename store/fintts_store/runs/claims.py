@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 
 from fintts_store import layout
 from fintts_store.errors import Fenced, KeyExists, KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.runs.limits import CLAIMS
 from fintts_store.store import Store
 
 MOST_MISSING = 100
 """claims that may be missing below one that counts; somebody may have deleted some"""
-HIGHEST = 999_999
-"""a claim's key has six digits"""
 _ATTEMPTS = 100
 _CLAIM = re.compile("[0-9]{6}")
 
@@ -61,7 +60,7 @@ def take_claim(store: Store, run: str, holder: str) -> int:
     for _ in range(_ATTEMPTS):
         # Not from the listing alone: it may not show a claim that is there.
         claim = max(claim, highest_claim(store, run)) + 1
-        if claim > HIGHEST:
+        if claim > CLAIMS:
             raise StoreError(f"run {run} has no claims left", "begin a new run with --name")
         try:
             store.create(layout.claim_key(run, claim), json.dumps(content).encode())

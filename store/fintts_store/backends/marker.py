@@ -1,0 +1,78 @@
+"""The marker of a directory store: a small file in its root, which says that the store is there."""
+
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fintts_store.disk.durable import create_file, make_directories
+from fintts_store.disk.errors import explained
+from fintts_store.disk.reading import open_plain
+from fintts_store.errors import StoreUnreachable
+
+MARKER = ".fintts-store"
+ID_BYTES = 8
+MOST_BYTES = 4096
+
+
+class Marker:
+    """Knows whether a store that this process has seen is still there.
+
+    Reading makes nothing. The first write makes the folder and its marker, or gives an older store
+    its marker; but a store that was there once is never made anew.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._path = root, root / MARKER
+        self._seen: str | None = None
+        """what the marker said; empty for a store that has none yet"""
+
+    def check(self) -> None:
+        """Raises StoreUnreachable if the store was there and is gone, or is another one now."""
+        there = self._read()
+        if not self._seen:
+            self._seen = there or self._seen
+        elif there != self._seen:
+            raise self._gone()
+        if self._seen == "" and not self._root.is_dir():
+            raise self._gone()
+
+    def note(self) -> None:
+        """Something of the store was read, so the store is there."""
+        if self._seen is None:
+            self._seen = self._read() or ""
+
+    @contextmanager
+    def there_throughout(self) -> Generator[None]:
+        """Checks before and after what is read: a disk may go while a listing is made."""
+        self.check()
+        yield
+        self.check()
+
+    def put_up(self) -> None:
+        """Makes the folder and the marker where they are missing, unless they were there once."""
+        self.check()
+        if self._seen:
+            return
+        with explained(self._path):
+            if self._seen is None:
+                make_directories(self._root)
+            with suppress(FileExistsError):
+                create_file(
+                    self._path, f"{secrets.token_hex(ID_BYTES)}\n".encode(), within=self._root
+                )
+        self.check()
+
+    def _read(self) -> str | None:
+        """What it says; None where there is none."""
+        try:
+            with explained(self._path), open_plain(self._path) as file:
+                return file.read(MOST_BYTES).decode(errors="replace").strip() or "without an id"
+        except FileNotFoundError:
+            return None
+
+    def _gone(self) -> StoreUnreachable:
+        return StoreUnreachable(
+            f"the store in {self._root} was there, and is not there now",
+            "mount its disk again, or give the folder its name back: what waits is written then",
+        )

@@ -1,0 +1,140 @@
+"""File systems without hard links or fsync of folders: FAT itself, and what others answer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.disk import new_name
+from fintts_store.disk.durable import durable_directory
+from fintts_store.errors import KeyExists, StoreDenied
+from fintts_store.store import TEMPORARY_PREFIX, Store
+
+
+@pytest.fixture
+def fat(tmp_path: Path) -> Iterator[Path]:
+    """A FAT file system of 16 MB, mounted."""
+    if shutil.which("mkfs.vfat") is None:
+        pytest.skip("mkfs.vfat is not installed: apt-get install dosfstools")
+    image, disk = tmp_path / "image", tmp_path / "fat"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.vfat", str(image)], check=True, capture_output=True)
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-o", "loop", str(image), str(disk)], check=False, capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no FAT can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def one_of_eight(store: Store, key: str) -> list[int]:
+    """Who of eight writers was told that it had created the key."""
+    start, won = threading.Barrier(8), list[int]()
+
+    def create(number: int) -> None:
+        start.wait()
+        try:
+            store.create(key, b"%d" % number * 10_000)
+        except KeyExists:
+            return
+        won.append(number)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return won
+
+
+def works(root: Path) -> None:
+    """What a run needs of a store."""
+    store = DirectoryStore(root)
+    for race in range(10):
+        (winner,) = one_of_eight(store, f"claims/{race}")
+        assert store.get(f"claims/{race}") == b"%d" % winner * 10_000
+    store.put("status", b"old")
+    store.put("status", b"new")
+    assert store.get("status") == b"new"
+    with durable_directory(root / "checkpoint-1") as folder:
+        (folder / "adapter").write_bytes(b"x")
+    assert not list(root.rglob(f"{TEMPORARY_PREFIX}*"))
+
+
+def test_a_store_works_on_fat(fat: Path) -> None:
+    works(fat / "store")
+
+
+def answering(number: int) -> Callable[..., None]:
+    def call(*_arguments: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL])
+def test_a_file_system_without_hard_links_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "link", answering(number))
+    works(tmp_path / "store")
+
+
+def test_a_file_system_that_keeps_no_two_writers_apart_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", answering(errno.ENOTSUP))
+    monkeypatch.setattr(new_name, "rename_without_replacing", answering(errno.EINVAL))
+    with pytest.raises(StoreDenied, match=r"link\(\).*renameat2") as refused:
+        DirectoryStore(tmp_path / "store").create("a", b"x")
+    assert "another file system" in refused.value.hint
+
+
+def test_a_link_that_is_refused_for_another_reason_stays_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", answering(errno.EACCES))
+    with pytest.raises(StoreDenied, match="cannot be accessed"):
+        DirectoryStore(tmp_path / "store").create("a", b"x")
+
+
+fsync = os.fsync
+
+
+def fsync_without(kind: Callable[[int], bool]) -> Callable[[int], None]:
+    def call(descriptor: int) -> None:
+        if kind(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+
+    return call
+
+
+def test_a_file_system_without_fsync_of_folders_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", fsync_without(stat.S_ISDIR))
+    works(tmp_path / "store")
+
+
+def test_a_file_system_without_fsync_of_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", fsync_without(stat.S_ISREG))
+    with pytest.raises(StoreDenied, match=r"lacks fsync\(\)") as refused:
+        DirectoryStore(tmp_path / "store").put("a", b"x")
+    assert refused.value.hint == "choose another directory with --store"
