@@ -25,6 +25,7 @@ from fintts_cli.infra import (
     Removed,
     Sighting,
 )
+from fintts_cli.infra.sky_arming import end_armed, terminate_when_off
 from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_census import remove_sighting, take_census
 from fintts_cli.infra.sky_cluster import Cluster
@@ -147,6 +148,7 @@ class SkyInfra:
     def _launch(self, record: SkyRecord, task_yaml: str, secrets: Mapping[str, str]) -> None:
         with self._sky(record.run) as sky, ExitStack() as stack:
             task = sky.Task.from_yaml_str(task_yaml)
+            stack.enter_context(end_armed(sky, task_yaml))
             if secrets:
                 stack.enter_context(without_own_key(sky))
                 task.update_secrets(dict(secrets))
@@ -155,6 +157,8 @@ class SkyInfra:
                 shutil.rmtree(copy, ignore_errors=True)
                 task.workdir = str(shutil.copytree(task.workdir, copy))
             rental_of(record).launch(sky, record, task)
+            if record.job is None:  # a spot instance that powers itself off is terminated anyway
+                terminate_when_off(sky, record.cluster)
 
     def state(self, run: str) -> InstanceState | None:
         kept = self._answers.get(run)

@@ -15,7 +15,7 @@ from fintts_cli.infra import Holder, Sighting
 from fintts_cli.infra.labels import RUN_LABEL, deadline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 AWS = "aws"
 HOME_REGION = "us-east-1"
@@ -75,6 +75,22 @@ def terminate(sky: Any, sighting: Sighting) -> None:
         if time.monotonic() > deadline:
             raise CloudError(f"AWS was asked to terminate it, and it is still {state}")
         time.sleep(POLL_SECONDS)
+
+
+def end_with_shutdown(sky: Any, region: str, labels: Mapping[str, str]) -> None:
+    """Has AWS terminate these instances, not just stop them, when they power themselves off."""
+    client = _client(sky, region)
+    filters = [
+        *({"Name": f"tag:{name}", "Values": [value]} for name, value in labels.items()),
+        {"Name": "instance-state-name", "Values": BILLED_STATES},
+    ]
+    for page in client.get_paginator("describe_instances").paginate(Filters=filters):
+        for instance in _instances(page):
+            client.modify_instance_attribute(
+                InstanceId=instance["InstanceId"],
+                Attribute="instanceInitiatedShutdownBehavior",
+                Value="terminate",
+            )
 
 
 def _state(client: Any, instance_id: str) -> str:

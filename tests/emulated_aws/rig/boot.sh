@@ -22,6 +22,14 @@ hostname "$name"
 printf '127.0.0.1 localhost %s\n' "$name" > "$root/etc/hosts"
 install -d -o 1001 -g 1001 -m 700 "$root/home/ubuntu/.ssh"
 install -o 1001 -g 1001 -m 600 "$disk.keys" "$root/home/ubuntu/.ssh/authorized_keys"
+# The power button: a machine without systemd is off when its first process is gone.
+cat > "$root/usr/local/sbin/shutdown" <<'END'
+#!/bin/sh
+# shutdown -P +MINUTES
+setsid sh -c "sleep $(( ${2#+} * 60 )); kill -TERM 1" > /dev/null 2>&1 < /dev/null &
+END
+chmod +x "$root/usr/local/sbin/shutdown"
+chroot "$root" /bin/sh -x < "$disk.runcmd"
 exec chroot "$root" /usr/sbin/sshd -D -E /var/log/sshd.log \
   -o PasswordAuthentication=no -o UsePAM=no -o MaxSessions=200 -o MaxStartups=200 \
   -o SetEnv="AWS_ENDPOINT_URL=$endpoint"

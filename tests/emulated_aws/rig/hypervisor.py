@@ -79,12 +79,21 @@ class Hypervisor:
 
     def reconcile(self) -> None:
         """Boots what the API calls running, destroys the rest."""
+        self._note_power_offs()
         wanted = self._wanted()
         for instance_id in self._running.keys() - wanted.keys():
             self._running.pop(instance_id).destroy()
         for instance_id in wanted.keys() - self._running.keys():
             booted = Instance(wanted[instance_id], self._machine, self._folder)
             self._running[instance_id] = booted
+
+    def _note_power_offs(self) -> None:
+        """As EC2 has it: one that powers itself off is stopped, or terminated where that was asked
+        for; a spot instance always is."""
+        for instance_id, wanted in self._wanted().items():
+            if instance_id in self._running and self._running[instance_id].is_off:
+                ends = wanted.instance_initiated_shutdown_behavior == "terminate"
+                (wanted.terminate if ends or wanted.lifecycle == "spot" else wanted.stop)()
 
     def destroy_all(self) -> None:
         while self._running:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from rig import network, processes
 from rig.namespaces import SYSTEM_PATH, dying_with_parent, unshare
 
@@ -45,6 +47,7 @@ class Instance:
         disk = folder / self.id
         disk.mkdir(parents=True)
         disk.with_suffix(".keys").write_text("\n".join(_public_keys(asked)) + "\n")
+        disk.with_suffix(".runcmd").write_text("\n".join(_first_commands(asked)) + "\n")
         name = f"ip-{self._addresses[0].replace('.', '-')}"
         arguments = [machine.disk_size, machine.image, machine.packages, name, machine.endpoint_url]
         boot = ["bash", str(BOOT), str(disk), *map(str, arguments)]
@@ -60,11 +63,17 @@ class Instance:
             )
         disk.with_suffix(".pid").write_text(str(self._process.pid))
 
+    @property
+    def is_off(self) -> bool:
+        """Whether it has powered itself off."""
+        return self._process.poll() is not None
+
     def destroy(self) -> None:
         """Kills all of it, and only then its network: whoever is connected sees the end."""
-        first = processes.child_of(self._process.pid)
-        # The first process of a PID namespace is gone when all others are.
-        os.kill(first or self._process.pid, signal.SIGKILL)
+        if not self.is_off:
+            first = processes.child_of(self._process.pid)
+            # The first process of a PID namespace is gone when all others are.
+            os.kill(first or self._process.pid, signal.SIGKILL)
         self._process.wait()
         network.unplug(self.id, self._addresses)
 
@@ -72,3 +81,11 @@ class Instance:
 def _public_keys(asked: MotoInstance) -> list[str]:
     """SkyPilot's, from the instance's user data, where cloud-init would read it."""
     return PUBLIC_KEY.findall(asked.user_data.decode()) if asked.user_data else []
+
+
+def _first_commands(asked: MotoInstance) -> list[str]:
+    """What cloud-init would run as root at the end of the first boot: `runcmd` of the user data."""
+    if not asked.user_data:
+        return []
+    content = yaml.safe_load(asked.user_data.decode())
+    return [str(command) for command in content.get("runcmd", [])]
