@@ -5,55 +5,36 @@ Safe at any time: what is at work is left alone, and so is what somebody else ma
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fintts_cli import wiring
+from fintts_cli.asking import Question
 from fintts_cli.ending import last_word
 from fintts_cli.errors import CloudError
 from fintts_cli.run_forecast import LOCAL
+from fintts_cli.runs.facts import facts_at
+from fintts_cli.runs.verdict import ENDS_WITHIN, RunFacts, Verdict, is_of, judge, silence_of
 from fintts_cost.forecast import cost_so_far_usd
-from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
+from fintts_store.errors import StoreError
 from fintts_store.opening import open_store
 from fintts_store.runs.records import StopReason
-from fintts_store.runs.runs import read_result, read_run, read_status, write_result_once
+from fintts_store.runs.runs import write_result_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from decimal import Decimal
 
     from fintts_cli.infra import Infra, Sighting
     from fintts_cli.journal import JournalEntry
-    from fintts_store.runs.records import Result
     from fintts_store.store import Store
 
-ENDS_WITHIN = timedelta(minutes=15)
-"""of its deadline: the last save takes two minutes at most, and SkyPilot's own teardown eleven"""
-
-
-class Verdict(StrEnum):
-    """What is to become of an instance."""
-
-    KEPT = "kept"
-    ORPHAN = "orphan"
-    DOUBTFUL = "doubtful"
-    """it seems to be nobody's, and only its owner can say so"""
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What a store says of a run."""
-
-    store: str
-    is_there: bool = False
-    deadlines: frozenset[datetime] = frozenset()
-    """that the run was ever given, to the second"""
-    result: Result | None = None
-    silence: str | None = None
-    """why the store says nothing"""
+SECOND_LOOK_SECONDS = 20.0
+"""after the first, at a heartbeat that seems old: one that has moved is well, and a clock is not"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +71,35 @@ class Findings:
         return [one for one in self.judged if one.verdict == verdict]
 
 
-def look_everywhere(store: Store, now: datetime) -> Findings:
+def look_everywhere(
+    store: Store, now: datetime, wait: Callable[[float], object] = time.sleep
+) -> Findings:
     """All that bears our label: on this machine, in SkyPilot, in the clouds' own lists.
+
+    Stores are asked at the same time, each question with a limit.
 
     Args:
         store: the configured one, for what this machine did not ask for.
+        wait: takes the seconds until a second look.
     """
     journal = wiring.open_journal()
     entries, damaged = journal.entries()
     asked_for = {entry.run: entry for entry in entries}
-    judged: list[Judged] = []
+    seen: list[Sighting] = []
     unanswered = [error.message for error in damaged]
     remarks: list[str] = []
     for infra in _infras(entries, unanswered, remarks):
         census = infra.census()
-        judged += [_judged(one, asked_for.get(one.run), store, now) for one in census.sightings]
+        seen += census.sightings
         unanswered += census.unanswered
         remarks += census.remarks
+    owned = [(one, _own(one, asked_for.get(one.run))) for one in seen]
+    facts = _facts_of(owned, store)
+    if any(silence_of(one, known, now) for (one, _), known in zip(owned, facts, strict=True)):
+        wait(SECOND_LOOK_SECONDS)
+        later = _facts_of(owned, store)
+        facts = [_heard(*pair, now) for pair in zip(facts, later, strict=True)]
+    judged = [_judged(one, own, known, now) for (one, own), known in zip(owned, facts, strict=True)]
     by_age = sorted(judged, key=lambda one: one.sighting.created_at)
     return Findings(tuple(by_age), tuple(unanswered), tuple(remarks))
 
@@ -127,12 +120,41 @@ def _infras(
     return [here, wiring.infra_of(None)]
 
 
-def _judged(seen: Sighting, entry: JournalEntry | None, store: Store, now: datetime) -> Judged:
-    own = entry if entry is not None and is_of(seen, entry) else None
-    facts = read_facts(store, seen.run) if own is None else _facts_at(own.store, seen.run)
+def _own(seen: Sighting, entry: JournalEntry | None) -> JournalEntry | None:
+    return entry if entry is not None and is_of(seen, entry) else None
+
+
+def _facts_of(
+    owned: Sequence[tuple[Sighting, JournalEntry | None]], store: Store
+) -> list[RunFacts]:
+    asked = [
+        (url, Question(url, partial(facts_at, url, one.run)))
+        for one, own in owned
+        for url in [store.url if own is None else own.store]
+    ]
+    return [_answer(url, question) for url, question in asked]
+
+
+def _answer(url: str, question: Question[RunFacts]) -> RunFacts:
+    """Whatever a store answers, it keeps no instance from being judged by what the cloud says."""
+    try:
+        return question.answer()
+    except StoreError as error:
+        return RunFacts(url, silence=error.message)
+    except Exception as error:  # of any kind: what a server may answer is without limit
+        return RunFacts(url, silence=f"{url} gives no sound answer: {error!r}")
+
+
+def _heard(first: RunFacts, later: RunFacts, now: datetime) -> RunFacts:
+    """A heartbeat that has moved between two looks is fresh, whatever the clocks say."""
+    has_moved = later.heard_at is not None and later.heard_at != first.heard_at
+    return replace(later, heard_at=now) if has_moved else later
+
+
+def _judged(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime) -> Judged:
     deadline_at = seen.deadline_at or (own.deadline_at if own else None)
     is_past = deadline_at is not None and now > deadline_at + ENDS_WITHIN
-    verdict, reason = judge(seen, own, facts, is_past=is_past)
+    verdict, reason = judge(seen, own, facts, now, is_past=is_past)
     return Judged(
         sighting=seen,
         verdict=verdict,
@@ -141,74 +163,6 @@ def _judged(seen: Sighting, entry: JournalEntry | None, store: Store, now: datet
         hourly_rate_usd=own.rates.of(None) if own else None,
         seconds=max((now - seen.created_at).total_seconds(), 0.0),
     )
-
-
-def is_of(seen: Sighting, entry: JournalEntry) -> bool:
-    """Whether this entry asked for it, and not another one of the same name: the deadline tells
-    launches apart. What has no label is SkyPilot's, and so this machine's."""
-    return seen.deadline_at in (None, entry.deadline_at.replace(microsecond=0))
-
-
-def judge(
-    seen: Sighting, own: JournalEntry | None, facts: RunFacts, *, is_past: bool
-) -> tuple[Verdict, str]:
-    """The verdict, and why.
-
-    Args:
-        own: the journal's entry, where this machine asked for the instance.
-        facts: of the run of that name, in the store that it was given or in the configured one.
-        is_past: whether its deadline is over, with the time that ending takes.
-    """
-    if is_past:
-        return Verdict.ORPHAN, "past its deadline"
-    if own is not None and own.gone_at is not None:
-        return Verdict.ORPHAN, "was removed from here, and lives all the same"
-    if seen.is_cut_off:
-        cut = "its launch was cut off, and nobody goes on with it"
-        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), cut
-    if facts.silence is not None:
-        return Verdict.KEPT, f"nobody knows of its run: {facts.silence}"
-    is_certain = own is not None or seen.deadline_at in facts.deadlines
-    if facts.result is not None and facts.result.ended_at > seen.created_at:
-        ended = f"its run has ended ({facts.result.stop_reason})"
-        return (Verdict.ORPHAN if is_certain else Verdict.DOUBTFUL), ended
-    if facts.is_there:
-        return Verdict.KEPT, "at work" if own is not None else "at work, asked for elsewhere"
-    if own is not None:
-        return Verdict.ORPHAN, f"its run is no longer in {facts.store}"
-    return Verdict.DOUBTFUL, f"asked for elsewhere; {facts.store} has no run of this name"
-
-
-def _facts_at(url: str, run: str) -> RunFacts:
-    try:
-        return read_facts(open_store(url), run)
-    except StoreError as error:
-        return RunFacts(url, silence=error.message)
-
-
-def read_facts(store: Store, run: str) -> RunFacts:
-    """What the store has of a run of this name."""
-    try:
-        record, status = read_run(store, run), _status(store, run)
-        given = [record.deadline_at, *([status] if status else [])]
-        return RunFacts(
-            store=store.url,
-            is_there=True,
-            deadlines=frozenset(moment.replace(microsecond=0) for moment in given),
-            result=read_result(store, run),
-        )
-    except KeyNotFound:
-        return RunFacts(store.url)
-    except StoreError as error:
-        return RunFacts(store.url, silence=error.message)
-
-
-def _status(store: Store, run: str) -> datetime | None:
-    """The deadline of the run's newest instance."""
-    with suppress(InvalidRecord):
-        status = read_status(store, run)
-        return None if status is None else status.deadline_at
-    return None
 
 
 def remove(judged: Judged) -> Judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,19 +14,28 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli_project import write_project
-from fintts_cli import reaping, wiring
+from fintts_cli import asking, reaping, wiring
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.journal import JournalEntry
-from fintts_cli.reaping import ENDS_WITHIN, RunFacts, Verdict, is_of, judge, read_facts
+from fintts_cli.runs.facts import read_facts
+from fintts_cli.runs.verdict import (
+    ENDS_WITHIN,
+    RunFacts,
+    Verdict,
+    is_of,
+    judge,
+)
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import create_run, read_result, write_result_once, write_status
 from run_samples import record, result, status
+from silent_server import KINDS, silent_server
 
+LOOK = reaping.look_everywhere
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEADLINE = NOW + HOUR
@@ -54,7 +64,10 @@ class Clouds:
 def noon(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is NOW, however long ago this file was read."""
     look = reaping.look_everywhere
-    monkeypatch.setattr(reaping, "look_everywhere", lambda store, _now: look(store, NOW))
+    waited = list[float]()
+    monkeypatch.setattr(
+        reaping, "look_everywhere", lambda store, _now: look(store, NOW, waited.append)
+    )
 
 
 @pytest.fixture
@@ -72,7 +85,8 @@ def store(own_folder: Path) -> DirectoryStore:
 
 def seen(run: str = "mine", deadline_at: datetime | None = DEADLINE) -> Sighting:
     where = f"fintts-{run}"
-    return Sighting(run, Holder.CLUSTER, where, "aws/us-east-1", NOW - 2 * HOUR, deadline_at)
+    since = NOW - 2 * HOUR
+    return Sighting(run, Holder.CLUSTER, where, "aws/us-east-1", since, deadline_at, since)
 
 
 def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> JournalEntry:
@@ -88,6 +102,7 @@ def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> Journ
     entry = JournalEntry(**(given | changes))
     wiring.open_journal().write(entry)
     create_run(store, record(run=run, infra="aws", deadline_at=entry.deadline_at))
+    write_status(store, status(run=run, deadline_at=entry.deadline_at, updated_at=NOW))
     return entry
 
 
@@ -102,7 +117,7 @@ def instances(*options: str) -> list[dict[str, Any]]:
     return found
 
 
-AT_WORK = RunFacts("s3://b", is_there=True)
+AT_WORK = RunFacts("s3://b", is_there=True, heard_at=NOW)
 ENDED = RunFacts("s3://b", is_there=True, result=result(ended_at=NOW - HOUR))
 NO_RUN = RunFacts("s3://b")
 SILENT = RunFacts("s3://b", silence="s3://b does not answer")
@@ -132,28 +147,113 @@ def test_the_verdict(
     reason: str,
 ) -> None:
     own = asked_for(store) if is_own else None
-    found = judge(seen(), own, facts, is_past=is_past)
+    found = judge(seen(), own, facts, NOW, is_past=is_past)
     assert found[0] == verdict
     assert found[1].startswith(reason)
 
 
+QUARTER = timedelta(minutes=15)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("since", "heard_at", "setup_seconds", "reason"),
+    [
+        (2 * HOUR, NOW - QUARTER, 0, None),
+        (2 * HOUR, NOW - QUARTER - SECOND, 0, "silent for 15 minutes, and billing"),
+        (timedelta(minutes=20), None, 0, None),
+        (timedelta(minutes=21), None, 0, "has said nothing in the 21 minutes since it was rented"),
+        (timedelta(minutes=44), None, 900, None),
+        (timedelta(minutes=46), None, 900, "has said nothing in the 46 minutes since it was"),
+        # An earlier instance's heartbeat is none of this one's.
+        (timedelta(minutes=21), NOW - HOUR, 0, "has said nothing in the 21 minutes since it"),
+        (timedelta(minutes=19), NOW - HOUR, 0, None),
+        (None, None, 0, None),  # a job that waits for an instance
+    ],
+)
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_silent_instance_is_named(
+    store: DirectoryStore,
+    is_own: bool,
+    since: timedelta | None,
+    heard_at: datetime | None,
+    setup_seconds: float,
+    reason: str | None,
+) -> None:
+    """Its trainer and its guard hang, or its set-up does: nothing on it would tell anybody."""
+    own = asked_for(store) if is_own else None
+    one = replace(seen(), instance_since=None if since is None else NOW - since)
+    facts = RunFacts("s3://b", is_there=True, heard_at=heard_at, setup_seconds=setup_seconds)
+    verdict, why = judge(one, own, facts, NOW, is_past=False)
+    if reason is None:
+        assert (verdict, why.partition(",")[0]) == (Verdict.KEPT, "at work")
+    else:
+        assert verdict == (Verdict.ORPHAN if is_own else Verdict.DOUBTFUL)
+        assert why.startswith(reason)
+
+
+def test_a_silent_one_of_this_laptop_is_removed_by_cron(
+    store: DirectoryStore, clouds: Clouds
+) -> None:
+    asked_for(store)
+    write_status(store, status(run="mine", updated_at=NOW - HOUR))
+    clouds.sightings += [seen(), seen("elsewhere", NOW + 2 * HOUR)]
+    create_run(store, record(run="elsewhere", infra="aws", deadline_at=NOW + 2 * HOUR))
+    done = reap("--yes", "--quiet")
+    assert clouds.removed == ["fintts-mine"]
+    assert "orphan: silent for 60 minutes, and billing" in done.stdout
+    assert "doubtful: has said nothing in the 120 minutes" in done.stdout
+
+
+def test_a_heartbeat_that_moves_is_no_silence_whatever_the_clocks_say(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, clouds: Clouds
+) -> None:
+    """This laptop's clock is an hour ahead."""
+    asked_for(store)
+    write_status(store, status(run="mine", updated_at=NOW - HOUR))
+    clouds.sightings.append(seen())
+    later = status(run="mine", updated_at=NOW - HOUR + timedelta(seconds=20))
+    found = LOOK(store, NOW, lambda _seconds: write_status(store, later))
+    assert [(one.verdict, one.reason) for one in found.judged] == [(Verdict.KEPT, "at work")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_store_that_never_answers_hides_no_instance(
+    clouds: Clouds,
+    store: DirectoryStore,
+    s3_credentials: None,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    with silent_server(kind) as server:
+        options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+        clouds.sightings += [seen("late", NOW - HOUR), seen("strange")]
+        began = time.monotonic()
+        done = reap("--yes", *options)
+        assert time.monotonic() - began < 20
+    assert clouds.removed == ["fintts-late"], repr(done)
+    assert done.exit_code == 0, done.output
+    assert "kept: nobody knows of its run: s3://bucket/speech" in done.stdout
+
+
 def test_what_was_removed_from_here_and_lives_is_an_orphan(store: DirectoryStore) -> None:
     own = asked_for(store, gone_at=NOW)
-    assert judge(seen(), own, AT_WORK, is_past=False)[0] == Verdict.ORPHAN
+    assert judge(seen(), own, AT_WORK, NOW, is_past=False)[0] == Verdict.ORPHAN
 
 
 def test_a_launch_that_was_cut_off_is_an_orphan(store: DirectoryStore) -> None:
     """A laptop that lost its power leaves an instance on which nothing is set up to end it."""
     cut, own = replace(seen(), is_cut_off=True), asked_for(store)
-    assert judge(cut, own, AT_WORK, is_past=False)[0] == Verdict.ORPHAN
-    assert judge(cut, None, AT_WORK, is_past=False)[0] == Verdict.DOUBTFUL
+    assert judge(cut, own, AT_WORK, NOW, is_past=False)[0] == Verdict.ORPHAN
+    assert judge(cut, None, AT_WORK, NOW, is_past=False)[0] == Verdict.DOUBTFUL
 
 
 def test_the_end_of_an_earlier_instance_is_not_this_one_s(store: DirectoryStore) -> None:
     """A run that ended goes on under its name: the old result may still be there."""
     own = asked_for(store)
-    earlier = RunFacts("s3://b", is_there=True, result=result(ended_at=NOW - 3 * HOUR))
-    assert judge(seen(), own, earlier, is_past=False) == (Verdict.KEPT, "at work")
+    earlier = replace(AT_WORK, result=result(ended_at=NOW - 3 * HOUR))
+    assert judge(seen(), own, earlier, NOW, is_past=False) == (Verdict.KEPT, "at work")
 
 
 def test_the_deadline_tells_launches_of_one_name_apart(store: DirectoryStore) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from a_laptop import ENDLESS, Laptop, billed
+from fintts_store import layout
 from rig import laptop as rig_laptop
 from rig.cloud import EmulatedAws
+from silent_server import silent_server
 from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1000)]
@@ -34,6 +36,8 @@ OF_SKYPILOT_THERE = (
 OF_SKYPILOT_HERE = (r"\.sky/managed_jobs/\S+\.yaml", r"\.sky/spot_jobs\.db(-wal)?")
 """A managed job's, for an instance that comes later."""
 LONGER_THAN_AUTODOWN_SECONDS = 150.0
+REMOVED_WITHIN_SECONDS = {"at-work-on-demand": 60.0, "at-work-spot": 120.0}
+"""A controller of jobs looks every 15 s."""
 AT_WORK = ("training", "validating", "saving")
 
 
@@ -132,11 +136,23 @@ def test_it_outlives_the_idle_time(at_work: AtWork) -> None:
     assert view["instance_is_live"] is True
 
 
-def test_down_takes_it_and_twice_is_once(at_work: AtWork) -> None:
+def test_down_takes_it_without_the_store(at_work: AtWork) -> None:
+    laptop, run = at_work.laptop, at_work.run
+    with silent_server("trickles") as nowhere:
+        began = time.monotonic()
+        down = laptop.fintts("cloud", "down", run, AWS_ENDPOINT_URL_S3=nowhere)
+        took = time.monotonic() - began
+    assert billed(laptop.cloud) == []
+    assert took < REMOVED_WITHIN_SECONDS[run]
+    assert down.returncode == 5, down.stderr
+    assert "the instance is gone; but" in down.stderr
+    assert laptop.keys(layout.result_key(run)) == []
+
+
+def test_down_says_how_it_ended_and_twice_is_once(at_work: AtWork) -> None:
     laptop, run = at_work.laptop, at_work.run
     down = laptop.fintts("cloud", "down", run)
     assert down.returncode == 0, down.stderr
-    assert billed(laptop.cloud) == []
     assert laptop.fintts("cloud", "down", run).returncode == 0
     view = laptop.view(run)
     assert (view["stop_reason"], view["instance_is_live"]) == ("requested", False)

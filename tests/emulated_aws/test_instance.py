@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from rig import network
 from rig.cloud import EmulatedAws
+from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
 
@@ -101,3 +102,21 @@ def test_a_preempted_one_is_gone(emulated_aws: EmulatedAws) -> None:
     emulated_aws.await_end(instance_id)
     with pytest.raises(LookupError):
         emulated_aws.run_in_instance(instance_id, "true")
+
+
+@pytest.mark.parametrize(("behaviour", "state"), [("stop", "stopped"), ("terminate", "terminated")])
+def test_it_powers_itself_off_as_its_user_data_say(
+    emulated_aws: EmulatedAws, behaviour: str, state: str
+) -> None:
+    user_data = "#cloud-config\nruncmd:\n  - m=$(( 1 - 1 )); shutdown -P +$m\n"
+    instance_id = emulated_aws.boot("us-east-1", user_data)
+    emulated_aws.ec2("us-east-1").modify_instance_attribute(
+        InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior", Value=behaviour
+    )
+    wait_until(lambda: state_of(emulated_aws, instance_id) == state, 60)
+    emulated_aws.preempt(instance_id)
+
+
+def state_of(cloud: EmulatedAws, instance_id: str) -> str:
+    [state] = [one.state for one in cloud.instances() if one.id == instance_id]
+    return state

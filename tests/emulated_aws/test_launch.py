@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from a_laptop import KALEVALA, Laptop, billed
+from rig import laptop as rig_laptop
 from rig.catalog import A100_TYPE
 from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
@@ -17,13 +19,31 @@ from waiting import wait_until
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
 
+@pytest.fixture
+def default_skypilot(emulated_aws: EmulatedAws) -> Iterator[None]:
+    """Its settings are those of a user who has never rented on a spot market."""
+    emulated_aws.shut_laptop()
+    rig_laptop.configure_sky(emulated_aws.home, "")
+    yield
+    emulated_aws.shut_laptop()
+    rig_laptop.configure_sky(emulated_aws.home)
+
+
+def assert_cron_has_nothing_to_mail(laptop: Laptop) -> None:
+    reaped = laptop.fintts("cloud", "reap", "--yes", "--quiet")
+    assert (reaped.returncode, reaped.stdout, reaped.stderr) == (0, "", "")
+
+
+@pytest.mark.usefixtures("default_skypilot")
 def test_the_example_is_launched_trained_and_torn_down_with_nobody_watching(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
     laptop = Laptop(emulated_aws, tmp_path / "project", "kalevala", example=KALEVALA)
     timeline.mark("launch")
     said = laptop.launch("kalevala", "--gpus", "A100-80GB")
-    timeline.mark("submitted, laptop shut")
+    timeline.mark("submitted")
+    assert_cron_has_nothing_to_mail(laptop)
+    timeline.mark("reaped by cron, laptop shut")
     assert "$3.43 an hour (aws p4de.3xlarge on-demand, SkyPilot's catalog" in said
     emulated_aws.shut_laptop()
     [instance] = laptop.instances("kalevala")
@@ -32,6 +52,7 @@ def test_the_example_is_launched_trained_and_torn_down_with_nobody_watching(
     wait_until(lambda: not billed(emulated_aws))
     timeline.mark("terminated")
 
+    assert_cron_has_nothing_to_mail(laptop)
     view = laptop.view("kalevala")
     assert (view["phase"], view["stop_reason"]) == ("done", "early_stopping"), view
     assert view["instance_is_live"] is False

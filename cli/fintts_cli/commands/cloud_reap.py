@@ -59,7 +59,7 @@ def reap(
 
 def _show(terminal: "Terminal", found: "Findings") -> None:
     """With --quiet only what is wrong; beside a document it is talk."""
-    from fintts_cli.reaping import Verdict
+    from fintts_cli.runs.verdict import Verdict
     from fintts_cli.views.reap import render_findings
 
     is_right = len(found.of(Verdict.KEPT)) == len(found.judged)
@@ -73,7 +73,7 @@ def _show(terminal: "Terminal", found: "Findings") -> None:
 
 def _choose(terminal: "Terminal", found: "Findings", *, yes: bool) -> "list[Judged]":
     """The orphans if the user agrees, and of the doubtful ones those that the user names."""
-    from fintts_cli.reaping import Verdict
+    from fintts_cli.runs.verdict import Verdict
     from fintts_cli.views.units import counted
 
     orphans = found.of(Verdict.ORPHAN)
@@ -120,7 +120,7 @@ def _refuse_what_is_left(
     """Raises CloudError where something may be billing that nobody looks after, CheckFailed where
     the user leaves it so."""
     from fintts_cli.errors import CheckFailed, CloudError
-    from fintts_cli.reaping import Verdict
+    from fintts_cli.runs.verdict import Verdict
     from fintts_cli.views.units import counted
 
     if failed:

@@ -91,6 +91,8 @@ class Sighting:
     created_at: datetime
     deadline_at: datetime | None = None
     """as the label says, to the second; None where there is none"""
+    instance_since: datetime | None = None
+    """since when there is an instance; None while a managed job waits for one"""
     is_cut_off: bool = False
     """whether its launch was, so that nothing would end it, and nobody goes on with it"""
 

@@ -181,6 +181,7 @@ class LocalInfra:
                     where=state.where,
                     infra=LOCAL,
                     created_at=state.created_at,
+                    instance_since=state.created_at,
                 )
                 for state in self.instances()
                 if state.is_live

@@ -59,6 +59,7 @@ def _sighting(instance: dict[str, Any], region: str) -> Sighting:
         where=instance["InstanceId"],
         infra=f"{AWS}/{region}",
         created_at=instance["LaunchTime"],
+        instance_since=instance["LaunchTime"],
         deadline_at=deadline_of(labels),
     )
 

@@ -75,6 +75,7 @@ def _clusters(sky: Any) -> list[Sighting]:
             where=cluster.name,
             infra=place(cluster.cloud, cluster.region),
             created_at=datetime.fromtimestamp(cluster.launched_at, UTC),
+            instance_since=datetime.fromtimestamp(cluster.launched_at, UTC),
             deadline_at=deadline_of(cluster.labels),
             is_cut_off=cluster.autostop < 0 and cluster.name not in launching,
         )

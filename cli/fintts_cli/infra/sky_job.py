@@ -170,9 +170,10 @@ def live_jobs(sky: Any) -> list[Sighting]:
     ours = [(run, job) for job in jobs if (run := run_of_job(job.job_name)) is not None]
     report = _report(sky) if ours else []
     return [
-        _sighting(run, job)
+        _sighting(run, job, clusters)
         for run, job in ours
-        if not _is_over(job) or _lives(_named(report, _cluster_of(sky, job)))
+        for clusters in [_named(report, _cluster_of(sky, job))]
+        if not _is_over(job) or _lives(clusters)
     ]
 
 
@@ -185,6 +186,7 @@ def _left_by_jobs(sky: Any) -> list[Sighting]:
             where=cluster["name"],
             infra=place(str(cluster.get("cloud") or ""), cluster.get("region")),
             created_at=_moment(cluster["launched_at"] or 0),
+            instance_since=_moment(cluster["launched_at"] or 0),
         )
         for cluster in _report(sky)
         if cluster["status"] is not None
@@ -192,13 +194,15 @@ def _left_by_jobs(sky: Any) -> list[Sighting]:
     ]
 
 
-def _sighting(run: str, job: Any) -> Sighting:
+def _sighting(run: str, job: Any, clusters: list[dict[str, Any]]) -> Sighting:
+    live = [each for each in clusters if each["status"] is not None]
     return Sighting(
         run=run,
         holder=Holder.MANAGED_JOB,
         where=job.job_name,
         infra=place(job.cloud, job.region),
         created_at=_moment(job.submitted_at),
+        instance_since=_moment(live[-1]["launched_at"] or 0) if live else None,
         deadline_at=deadline_of(job.labels),
     )
 

@@ -129,9 +129,11 @@ class EmulatedAws:
         ]
         return sorted(facts, key=lambda instance: instance.launched_at)
 
-    def boot(self, region: str) -> str:
+    def boot(self, region: str, user_data: str = "") -> str:
         """Asks EC2 for an instance that SkyPilot knows nothing of; its id."""
-        asked = self.ec2(region).run_instances(ImageId=catalog.AMI, MinCount=1, MaxCount=1)
+        asked = self.ec2(region).run_instances(
+            ImageId=catalog.AMI, MinCount=1, MaxCount=1, UserData=user_data
+        )
         return asked["Instances"][0]["InstanceId"]
 
     def await_boot(self, instance_id: str) -> None:

@@ -33,7 +33,13 @@ def furnish(home: Path) -> None:
         (home / folder).mkdir(parents=True)
     write_key(home, SECRET_KEY)
     catalog.write_catalogs(home)
-    (home / ".sky" / "config.yaml").write_text(SKY_CONFIGURATION)
+    configure_sky(home)
+
+
+def configure_sky(home: Path, text: str = SKY_CONFIGURATION) -> None:
+    """SkyPilot's settings from its server's next start on; without a text its defaults."""
+    file = home / ".sky" / "config.yaml"
+    file.write_text(text) if text else file.unlink(missing_ok=True)
 
 
 def write_key(home: Path, secret_key: str) -> None:

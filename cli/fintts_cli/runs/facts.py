@@ -1,0 +1,54 @@
+"""What a store says of a run whose instance was seen."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fintts_cli.runs.verdict import RunFacts
+from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
+from fintts_store.opening import open_store
+from fintts_store.runs.runs import read_result, read_run, read_status
+
+if TYPE_CHECKING:
+    from fintts_store.runs.records import RunRecord, Status
+    from fintts_store.store import Store
+
+
+def facts_at(url: str, run: str) -> RunFacts:
+    """Also where it cannot be opened."""
+    try:
+        return read_facts(open_store(url), run)
+    except StoreError as error:
+        return RunFacts(url, silence=error.message)
+
+
+def read_facts(store: Store, run: str) -> RunFacts:
+    """What the store has of a run of this name."""
+    try:
+        record, status = read_run(store, run), _status(store, run)
+        given = [record.deadline_at, *([status.deadline_at] if status else [])]
+        return RunFacts(
+            store=store.url,
+            is_there=True,
+            deadlines=frozenset(moment.replace(microsecond=0) for moment in given),
+            result=read_result(store, run),
+            heard_at=status.updated_at if status else None,
+            setup_seconds=_setup_seconds(record),
+        )
+    except KeyNotFound:
+        return RunFacts(store.url)
+    except StoreError as error:
+        return RunFacts(store.url, silence=error.message)
+
+
+def _status(store: Store, run: str) -> Status | None:
+    """The heartbeat of the run's newest instance."""
+    with suppress(InvalidRecord):
+        return read_status(store, run)
+    return None
+
+
+def _setup_seconds(record: RunRecord) -> float:
+    estimated = record.estimate.get("setup_seconds")
+    return float(estimated) if isinstance(estimated, int | float) else 0.0

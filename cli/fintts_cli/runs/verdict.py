@@ -1,0 +1,118 @@
+"""Whether an instance has a reason to live, judged by journal, labels, deadline and store. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fintts_cli.infra import Sighting
+    from fintts_cli.journal import JournalEntry
+    from fintts_store.runs.records import Result
+
+ENDS_WITHIN = timedelta(minutes=15)
+"""of its deadline: the last save takes two minutes at most, and SkyPilot's own teardown eleven"""
+SETS_UP_WITHIN, SETUP_FACTOR = timedelta(minutes=20), 3
+"""A first heartbeat is waited for so long, or for so many times what the set-up was estimated."""
+HEARD_WITHIN = timedelta(minutes=15)
+"""A heartbeat comes every few seconds; an instance that has lost the store for a while is waited
+for."""
+
+
+class Verdict(StrEnum):
+    """What is to become of an instance."""
+
+    KEPT = "kept"
+    ORPHAN = "orphan"
+    DOUBTFUL = "doubtful"
+    """it seems to be nobody's, and only its owner can say so"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a store says of a run."""
+
+    store: str
+    is_there: bool = False
+    deadlines: frozenset[datetime] = frozenset()
+    """that the run was ever given, to the second"""
+    result: Result | None = None
+    heard_at: datetime | None = None
+    """the run's last heartbeat"""
+    setup_seconds: float = 0.0
+    """as it was estimated"""
+    silence: str | None = None
+    """why the store says nothing"""
+
+
+def is_of(seen: Sighting, entry: JournalEntry) -> bool:
+    """Whether this entry asked for it, and not another one of the same name: the deadline tells
+    launches apart. What has no label is SkyPilot's, and so this machine's."""
+    return seen.deadline_at in (None, entry.deadline_at.replace(microsecond=0))
+
+
+def judge(
+    seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime, *, is_past: bool
+) -> tuple[Verdict, str]:
+    """The verdict, and why.
+
+    Args:
+        own: the journal's entry, where this machine asked for the instance.
+        facts: of the run of that name, in the store that it was given or in the configured one.
+        is_past: whether its deadline is over, with the time that ending takes.
+    """
+    if is_past:
+        return Verdict.ORPHAN, "past its deadline"
+    return _without_a_reason(seen, own, facts) or _by_its_run(seen, own, facts, now)
+
+
+def _without_a_reason(
+    seen: Sighting, own: JournalEntry | None, facts: RunFacts
+) -> tuple[Verdict, str] | None:
+    """What can be said without knowing what the run does."""
+    if own is not None and own.gone_at is not None:
+        return Verdict.ORPHAN, "was removed from here, and lives all the same"
+    if seen.is_cut_off:
+        cut = "its launch was cut off, and nobody goes on with it"
+        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), cut
+    if facts.silence is not None:
+        return Verdict.KEPT, f"nobody knows of its run: {facts.silence}"
+    return None
+
+
+def _by_its_run(
+    seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime
+) -> tuple[Verdict, str]:
+    is_certain = own is not None or seen.deadline_at in facts.deadlines
+    if facts.result is not None and facts.result.ended_at > seen.created_at:
+        ended = f"its run has ended ({facts.result.stop_reason})"
+        return (Verdict.ORPHAN if is_certain else Verdict.DOUBTFUL), ended
+    silence = silence_of(seen, facts, now)
+    if silence is not None:
+        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), silence
+    if facts.is_there:
+        return Verdict.KEPT, "at work" if own is not None else "at work, asked for elsewhere"
+    if own is not None:
+        return Verdict.ORPHAN, f"its run is no longer in {facts.store}"
+    return Verdict.DOUBTFUL, f"asked for elsewhere; {facts.store} has no run of this name"
+
+
+def silence_of(seen: Sighting, facts: RunFacts, now: datetime) -> str | None:
+    """Why nobody can be at work there, though it has not ended; None where somebody may be."""
+    began = seen.instance_since
+    if not facts.is_there or began is None:
+        return None
+    if facts.heard_at is not None and facts.heard_at >= began:
+        quiet = now - facts.heard_at
+        return f"silent for {_minutes(quiet)}, and billing" if quiet > HEARD_WITHIN else None
+    age = now - began
+    patience = max(SETS_UP_WITHIN, SETUP_FACTOR * timedelta(seconds=facts.setup_seconds))
+    if age <= patience:
+        return None
+    return f"has said nothing in the {_minutes(age)} since it was rented, and is billing"
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span.total_seconds() / 60:.0f} minutes"
