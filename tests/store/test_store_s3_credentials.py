@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fault_proxy import Fault, fault_proxy
+from fintts_store import layout
 from fintts_store.backends.s3 import credentials as s3_credentials
 from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.credentials import LONGEST, Grant, grant_for_run, lifetime, run_policy
+from fintts_store.backends.s3.credentials import (
+    LONGEST,
+    LONGEST_POLICY,
+    Grant,
+    grant_for_run,
+    lifetime,
+    run_policy,
+)
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import (
     CheckpointFacts,
@@ -50,7 +59,7 @@ def test_a_key_opens_its_run_and_nothing_else(prefix: str, key: str) -> None:
     policy = run_policy(S3Address("voices", f"{prefix}/"), RUN, READS)
     own = f"{prefix}/runs/{RUN}/"
     for action in OBJECT_ACTIONS:
-        assert allows(policy, action, f"arn:aws:s3:::voices/{own}{key}")
+        assert allows(policy, action, f"arn:aws:s3:::voices/{own}checkpoints/{key}")
         name = f"{prefix}/{key}"
         if not name.startswith(own):
             assert not allows(policy, action, f"arn:aws:s3:::voices/{name}")
@@ -59,6 +68,38 @@ def test_a_key_opens_its_run_and_nothing_else(prefix: str, key: str) -> None:
     assert allows(policy, "s3:ListBucket", "arn:aws:s3:::voices", own + key)
     assert not allows(policy, "s3:ListBucket", "arn:aws:s3:::voices", f"{prefix}/runs/")
     assert not allows(policy, "s3:ListBucket", "arn:aws:s3:::voices")
+
+
+WRITTEN = {
+    *("status.json", "metrics/<claim>-<part>.jsonl", "tensorboard/<claim>/<file>"),
+    *("claims/<claim>", "checkpoints/<claim>-<step>-<id>/<file>", "result.json"),
+    *("commits/<claim>-<step>-<id>.json", "commits/<claim>-<step>-<id>.pin"),
+    *("logs/<moment>.txt", "traceback.txt"),
+}
+ASKED = {
+    *("run.json", "revisions/<number>.json", "stop.json", "ledger/<launch>/asked.json"),
+    "ledger/<launch>/<kind>-<moment>-<id>.json",
+}
+
+
+def test_each_key_of_a_run_is_a_trainer_s_to_write_or_to_read_alone() -> None:
+    """A key that is new in the layout has to be put into one of the two."""
+    drawn = set(re.findall(r"^ +runs/<run>/(\S+)", str(layout.__doc__), re.MULTILINE))
+    assert drawn == WRITTEN | ASKED
+    policy, own = run_policy(HERE, RUN, READS), f"arn:aws:s3:::voices/{HERE.prefix}runs/{RUN}/"
+    writing = [action for action in OBJECT_ACTIONS if action != "s3:GetObject"]
+    for key in drawn:
+        assert allows(policy, "s3:GetObject", own + key)
+        may_write = [action for action in writing if allows(policy, action, own + key)]
+        assert may_write == (writing if key in WRITTEN else []), key
+
+
+@pytest.mark.parametrize("prefix", ["", "teams/speech/voices/finnish/2026/"])
+def test_the_policy_of_a_usual_address_is_not_too_long(prefix: str) -> None:
+    address = S3Address("a-bucket-with-quite-a-long-name-2026", prefix)
+    reads = [f"{kind}/{'0' * 64}/" for kind in ("datasets", "base_models", "adapters")]
+    policy = run_policy(address, "r" * 40, reads)
+    assert len(json.dumps(policy, separators=(",", ":"))) <= LONGEST_POLICY
 
 
 @pytest.mark.parametrize("key", [READS[0], READS[1] + "model.safetensors", READS[2] + "a.json"])

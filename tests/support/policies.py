@@ -18,9 +18,12 @@ ACTIONS = {
 
 
 def allows(policy: dict[str, Any], action: str, resource: str, prefix: str | None = None) -> bool:
-    """As IAM decides where every statement allows: `prefix` is the listing's, if it has one."""
-    return any(
-        action in _several(statement["Action"])
+    """As IAM decides: what one statement denies, no other allows. `prefix` is the listing's, if it
+    has one."""
+    effects = {
+        statement["Effect"]
+        for statement in policy["Statement"]
+        if action in _several(statement["Action"])
         and _fits(resource, statement["Resource"])
         and (
             "Condition" not in statement
@@ -29,8 +32,8 @@ def allows(policy: dict[str, Any], action: str, resource: str, prefix: str | Non
                 and _fits(prefix, statement["Condition"]["StringLike"]["s3:prefix"])
             )
         )
-        for statement in policy["Statement"]
-    )
+    }
+    return effects == {"Allow"}
 
 
 def what_is_asked(method: str, url: str) -> tuple[str, str, str | None]:

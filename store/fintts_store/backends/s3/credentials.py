@@ -33,6 +33,11 @@ word and log have 5. The rest is for clocks that differ."""
 LONGEST_NAME = 32
 LONGEST_POLICY = 2048
 """characters, of a session policy"""
+WRITING = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+ASKED = ("run.json", "revisions/*", "ledger/*", "stop.json")
+"""below the run: what people ask for. A trainer reads it, and writes everything else there."""
+DIGEST_CHARACTERS = 16
+"""of an input's digest in a policy, which has room for no more"""
 TO_ALLOW = "allow it sts:GetFederationToken (on *): then an instance gets a key for its run alone"
 REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
 UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException"})
@@ -55,7 +60,9 @@ class Grant:
 def run_policy(
     address: S3Address, run: str, reads: Sequence[str], partition: str = "aws"
 ) -> dict[str, Any]:
-    """What an instance may do, in IAM's language.
+    """What an instance may do, in IAM's language: read its run and its inputs, and write what a
+    trainer writes. What was asked (run.json, revisions, the ledger, a request to stop) it can only
+    read, so a stolen key changes neither the run's configuration nor what it may cost.
 
     Uploads that were cut off are listed by bucket: IAM knows no prefix there, so the names of
     others' unfinished uploads can be seen. Nothing else of theirs can.
@@ -64,36 +71,31 @@ def run_policy(
         reads: keys of the store, or prefixes that end with `/`.
     """
     bucket = f"arn:{partition}:s3:::{address.bucket}"
-    own = f"{_literal(address.prefix + run_prefix(run))}*"
-    inputs = [_literal(address.prefix + key) + ("*" if key.endswith("/") else "") for key in reads]
-    reading = {
-        "Effect": "Allow",
-        "Action": "s3:GetObject",
-        "Resource": [f"{bucket}/{name}" for name in inputs],
-    }
+    folder = _literal(address.prefix + run_prefix(run))
+    own = f"{folder}*"
+    inputs = [_literal(address.prefix + _shortened(key)) + "*" for key in reads]
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": [
-                    "s3:GetObject",
-                    "s3:PutObject",
-                    "s3:DeleteObject",
-                    "s3:AbortMultipartUpload",
-                ],
-                "Resource": f"{bucket}/{own}",
-            },
-            *([reading] if inputs else []),
-            {
-                "Effect": "Allow",
-                "Action": "s3:ListBucket",
-                "Resource": bucket,
-                "Condition": {"StringLike": {"s3:prefix": [own, *inputs]}},
-            },
-            {"Effect": "Allow", "Action": "s3:ListBucketMultipartUploads", "Resource": bucket},
+            _allow("s3:GetObject", [f"{bucket}/{name}" for name in (own, *inputs)]),
+            _allow(WRITING, f"{bucket}/{own}"),
+            _allow(WRITING, [f"{bucket}/{folder}{name}" for name in ASKED]) | {"Effect": "Deny"},
+            _allow("s3:ListBucket", bucket)
+            | {"Condition": {"StringLike": {"s3:prefix": [own, *inputs]}}},
+            _allow("s3:ListBucketMultipartUploads", bucket),
         ],
     }
+
+
+def _shortened(key: str) -> str:
+    """An input's kind, and the beginning of its digest: no other begins so."""
+    kind, _, digest = key.partition("/")
+    return f"{kind}/{digest[:DIGEST_CHARACTERS].removesuffix('/')}"
+
+
+def _allow(action: str | Sequence[str], resource: str | Sequence[str]) -> dict[str, Any]:
+    action = action if isinstance(action, str) else list(action)
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
 
 
 def _literal(name: str) -> str:
