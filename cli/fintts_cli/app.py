@@ -214,6 +214,7 @@ def main() -> None:
 def _run() -> None:
     """What nobody foresaw becomes one sentence and a file to report."""
     try:
+        _refuse_lost_folder()
         build()()
     except OSError as error:
         # Not foreseen where it happened, and yet no fault of the program: a full disk, a folder
@@ -231,15 +232,31 @@ def _run() -> None:
         sys.exit(EXIT_FAILED)
 
 
+def _refuse_lost_folder() -> None:
+    """Relative names mean nothing in a folder that was removed meanwhile."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is slow to load
+    except OSError as error:
+        sentence = f"the current folder cannot be used: {error.strerror}"
+        _report(
+            sentence,
+            "cd to a folder that is there",
+            EXIT_CONFIGURATION,
+            as_json="--json" in sys.argv,
+        )
+        sys.exit(EXIT_CONFIGURATION)
+
+
 def _keep_traceback() -> str:
     """Writes the traceback where the user can find it; names the file, or how to see it."""
-    from fintts_cli.wiring import state_directory
+    from fintts_cli.state_folder import state_directory
 
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = state_directory() / f"traceback-{moment}-{os.getpid()}.txt"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = state_directory() / f"traceback-{moment}-{os.getpid()}.txt"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
         path.write_text(traceback.format_exc())
-    except OSError:
+    except (OSError, CliError):
         return "what FINTTS_DEBUG=1 shows"
     return str(path)

@@ -18,6 +18,7 @@ from fintts_cli.gpu_choices import each_gpu
 from fintts_cli.hub import HubModel
 from fintts_cli.offers import find_offers, wanted_by
 from fintts_cli.run_forecast import LOCAL
+from fintts_cli.state_folder import open_state, state_directory
 from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
 from fintts_cost.errors import CostError
@@ -77,6 +78,7 @@ class Doctor:
             ("data", self._data),
             ("base model", self._base_model),
             ("store", self._store),
+            ("state", _state),
             ("disk", self._disk),
             *(here if is_local else rented),
         ]
@@ -218,6 +220,13 @@ def _answer(probe: Probe) -> Answer:
 
 def _fintts() -> Answer:
     return Answer(sentence=f"{__version__}, Python {platform.python_version()}")
+
+
+def _state() -> Answer:
+    said = open_state()
+    if said:
+        return Answer(Verdict.WARNING, "; ".join(said))
+    return Answer(sentence=str(state_directory()))
 
 
 def _trainer() -> Answer:

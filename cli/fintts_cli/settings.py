@@ -196,10 +196,10 @@ def read_settings(
     folder = Path.cwd() if folder is None else folder
     keys = known_keys()
     project_file = _project_file(config, environment, folder)
-    user_file = user_config_path("fintts") / "config.yaml"
+    user_file = _user_file()
     from_variables, warnings = from_environment(environment, keys, folder)
     layers = [
-        from_file(user_file, keys) if user_file.is_file() else {},
+        from_file(user_file, keys) if user_file else {},
         from_file(project_file, keys) if project_file else {},
         from_variables,
         from_options(options, folder),
@@ -209,6 +209,15 @@ def read_settings(
         merged |= layer
     origins = {key: given.origin for key, given in merged.items()}
     return ReadSettings(_validated(merged), warnings, project_file, origins)
+
+
+def _user_file() -> Path | None:
+    """The user's own file, if there is one."""
+    try:
+        path = user_config_path("fintts") / "config.yaml"
+    except RuntimeError:  # without a home folder there is none
+        return None
+    return path if path.is_absolute() and path.is_file() else None
 
 
 def _project_file(config: Path | None, environment: Mapping[str, str], folder: Path) -> Path | None:

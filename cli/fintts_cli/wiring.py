@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import os
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
+
+from fintts_cli import state_folder
+from fintts_cli.state_folder import state_directory as state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
+    from pathlib import Path
 
     from fintts_cli.infra import Infra, InstanceState, Removed
     from fintts_cli.journal import Journal, JournalEntry
@@ -32,14 +34,14 @@ class _AskedFor(TypedDict, total=False):
     earlier_usd: Decimal
 
 
-def state_directory() -> Path:
-    """What this machine remembers: FINTTS_STATE_DIR, else the user's own folder for such things."""
-    named = os.environ.get("FINTTS_STATE_DIR")
-    if named:
-        return Path(named).expanduser().absolute()
-    from platformdirs import user_state_path
+def open_state(terminal: Terminal) -> None:
+    """Makes sure that this machine can remember what is asked for, before anything is uploaded.
 
-    return user_state_path("fintts")
+    Raises:
+        ConfigError: the folder is not known, or cannot be written.
+    """
+    for sentence in state_folder.open_state():
+        terminal.warn(sentence)
 
 
 def read_sources(

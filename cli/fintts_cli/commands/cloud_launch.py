@@ -120,6 +120,8 @@ def launch(
         "setup_seconds": setup_seconds,
         "teardown_seconds": teardown_seconds,
     }
+    if not dry_run:
+        wiring.open_state(terminal)
     found = wiring.read_sources(terminal, keyed(options), config)
     found = wiring.with_base_model(terminal, found, may_download=not dry_run)
     if not dry_run and is_pace_missing(found.settings):

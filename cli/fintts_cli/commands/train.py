@@ -57,8 +57,6 @@ def train(
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_cli.trainer_process import require_trainer, run_trainer
-    from fintts_store.disk.durable import make_directories
-    from fintts_store.disk.errors import explained
 
     terminal = Terminal(json=json, quiet=quiet)
     options: dict[str, object] = {
@@ -74,12 +72,11 @@ def train(
         "keep_last": keep_last,
         "patience": patience,
     }
+    wiring.open_state(terminal)
     found = wiring.read_sources(terminal, keyed(options), config)
     found = wiring.with_base_model(terminal, found, may_download=True)
     require_trainer()
     runs = wiring.open_runs(found.settings)
-    with explained(wiring.state_directory()):
-        make_directories(wiring.state_directory() / "train")
     run, deadline_at = _prepare(terminal, found, runs, force=force)
     workspace = wiring.state_directory() / "train" / run
     terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")

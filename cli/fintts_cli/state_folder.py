@@ -1,0 +1,104 @@
+"""The folder in which this machine keeps what it remembers: where it is, and that nobody else of
+this machine may look into it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from fintts_cli.errors import ConfigError
+from fintts_store.disk.durable import make_directories
+from fintts_store.errors import StoreError
+
+VARIABLE = "FINTTS_STATE_DIR"
+STORE = "store"
+"""the store that is there without another: as large as its runs"""
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+ANOTHER = f"set {VARIABLE} to a folder that you may write to"
+
+
+def state_directory() -> Path:
+    """FINTTS_STATE_DIR, else the user's own folder for such things.
+
+    Raises:
+        ConfigError: neither is known.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        try:
+            return Path(named).expanduser().absolute()
+        except RuntimeError:
+            raise ConfigError(f"{VARIABLE}: there is no home folder for {named}", ANOTHER) from None
+    from platformdirs import user_state_path
+
+    try:
+        folder = user_state_path("fintts")
+    except RuntimeError:
+        raise _homeless() from None
+    if not folder.is_absolute():  # so earlier versions of platformdirs say it
+        raise _homeless()
+    return folder
+
+
+def _homeless() -> ConfigError:
+    return ConfigError(
+        "your home folder is not known: HOME is not set, and this machine has no user with the "
+        f"number {os.getuid()}",
+        f"set HOME, or {ANOTHER}",
+    )
+
+
+def open_state() -> list[str]:
+    """Makes the folder, tries to write there, and closes it to other users.
+
+    Returns what the user should know, each in a sentence.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    folder = state_directory()
+    is_new = not folder.exists()
+    _try(folder)
+    if is_new:
+        folder.chmod(stat.S_IRWXU)
+        return []
+    found = folder.stat()
+    if found.st_uid != os.getuid():
+        return [f"{folder} belongs to another user, who can read and change what is there"]
+    if not found.st_mode & OTHERS:
+        return []
+    if found.st_mode & stat.S_ISVTX or folder in _never_closed():
+        return [f"{folder} is open to other users of this machine; let {VARIABLE} name another"]
+    _close(folder)
+    return [f"{folder} was open to other users of this machine, and is closed now"]
+
+
+def _try(folder: Path) -> None:
+    trial = folder / f".tmp-{secrets.token_hex(4)}"
+    try:
+        make_directories(folder)
+        trial.write_bytes(b"x")
+        trial.unlink()
+    except StoreError as error:
+        raise ConfigError(error.message, ANOTHER) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"{folder} cannot be written: {reason}", ANOTHER) from None
+
+
+def _never_closed() -> set[Path]:
+    """Folders that hold more than a program's state."""
+    home = Path(os.environ.get("HOME", "/"))
+    return {home, *home.parents, Path("/tmp")}
+
+
+def _close(folder: Path) -> None:
+    folder.chmod(stat.S_IRWXU)
+    for parent, folders, names in os.walk(folder):
+        if Path(parent) == folder and STORE in folders:
+            folders.remove(STORE)
+        for path in (Path(parent, name) for name in (*folders, *names)):
+            if not path.is_symlink():
+                path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~OTHERS)
