@@ -27,6 +27,7 @@ from fintts_store import layout
 from fintts_store.backends.s3.address import SCHEME, S3Address
 from fintts_store.backends.s3.credentials import Grant, grant_for_run
 from fintts_store.errors import StoreError
+from fintts_store.promise import require_promise
 from fintts_store.runs.runs import read_status, withdraw_revision, write_result_once
 from fintts_templates import Rental, TaskValues, render
 from fintts_trainer.data_check import check_folder
@@ -217,6 +218,7 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
     Raises:
         CliError, TrainerError, StoreError: it could not be started.
     """
+    require_promise(launch.store, single_writer=launch.settings.single_writer)
     inputs = run_start.upload_inputs(launch.store, launch.config, tell)
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)

@@ -70,6 +70,7 @@ spot: false
 #                             # trainer's packages is not installed again
 # name: finnish-1             # [a-z0-9-]{{1,40}}; without it one is made up
 # store: s3://bucket/prefix   # or a folder; of data, runs, checkpoints; without it the user's own
+# single_writer: true         # uses a store that cannot keep two writers apart: you are alone
 # s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph
 # budget_usd: 10.00           # USD; a run that is expected to cost more is refused
 # hourly_rate_usd: 1.20       # USD an hour of the instance; without it that of the cheapest offer

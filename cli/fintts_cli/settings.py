@@ -94,6 +94,8 @@ class LaunchConfig(Section):
     infra: Annotated[str, Field(min_length=1)] | None = None
     store: Annotated[str, Field(min_length=1)] | None = None
     s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
+    single_writer: bool = False
+    """uses a store that cannot keep two writers apart"""
     spot: bool = False
     image: Annotated[str, Field(min_length=1)] | None = None
     """of a rented instance, in SkyPilot's words: `docker:NAME:TAG`, or a cloud's own id"""

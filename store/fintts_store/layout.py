@@ -20,6 +20,7 @@
     runs/<run>/logs/<moment>.txt           4 MiB  what an instance said; written at its end
     runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
     probes/<moment>-<id>/…                    of `fintts store check`, for as long as it runs
+    promise.json                         512 KiB  whether of several writers one succeeds, as tried
 
 The sizes are the most that is read into memory (`runs/limits.py`, with the limits of numbers, dates
 and texts): a larger record is damaged, of a larger log the end is shown. Checkpoints and inputs are
@@ -40,6 +41,7 @@ INPUTS = (DATASETS, BASE_MODELS, ADAPTERS)
 """where what runs read lies"""
 RUNS = "runs/"
 PROBES = "probes/"
+PROMISE = "promise.json"
 PIN = ".pin"
 _RUN = re.compile(r"[a-z0-9-]{1,40}")
 _REVISION = re.compile(r"(\d{6})\.json")

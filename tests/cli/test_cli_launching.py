@@ -31,8 +31,8 @@ from fintts_cli.run_listing import look_at, look_at_all
 from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.errors import StoreDenied, StoreFull
-from fintts_store.layout import run_json_key
+from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
+from fintts_store.layout import PROMISE, run_json_key
 from fintts_store.runs.records import Phase, RunRecord
 from fintts_store.runs.runs import (
     list_runs,
@@ -609,3 +609,26 @@ def test_a_run_that_outlives_its_key_is_told_so_before_anything_is_written(
         begin(launch, ScriptedInfra())
     assert list_runs(launch.store) == []
     assert wiring.open_journal().read("mine") is None
+
+
+class Careless(DirectoryStore):
+    """Its conditional write is none."""
+
+    def create(self, key: str, data: bytes) -> None:
+        self.put(key, data)
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_a_store_that_keeps_no_two_writers_apart_is_refused_before_anything_is_uploaded(
+    store: DirectoryStore, *, is_alone: bool
+) -> None:
+    launch = replace(ready(options={"single_writer": is_alone}), store=Careless(store.root))
+    infra = ScriptedInfra()
+    if is_alone:
+        begin(launch, infra)
+        assert infra.calls == ["launch mine"]
+        return
+    with pytest.raises(StoreUnsound, match="does not keep its promise"):
+        begin(launch, infra)
+    assert infra.calls == []
+    assert {entry.key for entry in store.list("")} == {PROMISE}

@@ -35,7 +35,7 @@ RUN = "tiny"
 def commit(store: Store, folder: Path, step: int, claim: int = 1) -> Manifest:
     target = folder / f"checkpoint-{step}"
     target.mkdir(exist_ok=True, parents=True)
-    (target / "adapter").write_bytes(f"adapter {step}".encode() * 100)
+    (target / "adapter_model.safetensors").write_bytes(f"adapter {step}".encode() * 100)
     facts = CheckpointFacts(step, "c", "b", "val/loss", "min", None)
     return Committer(store, RUN, claim, keep_last=5, keep_best=False).commit(target, facts)
 
@@ -133,7 +133,7 @@ def test_checkpoints_that_are_all_damaged_end_the_run(root: Path, tmp_path: Path
     """To begin again would cost the whole run, and nobody has asked for it."""
     store = DirectoryStore(root)
     (manifest,) = list_manifests(store, RUN)
-    store.put(layout.checkpoint_prefix(RUN, manifest.name) + "adapter", b"other")
+    store.put(layout.checkpoint_prefix(RUN, manifest.name) + "adapter_model.safetensors", b"other")
     with pytest.raises(CheckpointCorrupt, match="step 33"):
         go_on(store, tmp_path)
 
@@ -179,7 +179,7 @@ def test_a_commit_of_a_claim_that_nobody_has_taken_is_not_gone_on_from(
     (manifest,) = list_manifests(store, RUN)
     planted = manifest.model_copy(update={"claim": 999_999, "step": 9})
     prefix = layout.checkpoint_prefix(RUN, planted.name)
-    store.put(prefix + "adapter", b"adapter 33" * 100)
+    store.put(prefix + "adapter_model.safetensors", b"adapter 33" * 100)
     store.put(layout.commit_key(RUN, planted.name), planted.dump().encode())
     assert go_on(store, tmp_path) == 33
     committer = Committer(store, RUN, 2, keep_last=1, keep_best=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,12 +137,21 @@ def test_two_that_make_a_store_at_once_make_one(tmp_path: Path) -> None:
     assert len(second.list("")) == 3
 
 
+def test_threads_that_make_a_store_at_once_make_one(tmp_path: Path) -> None:
+    for attempt in range(20):
+        store = DirectoryStore(tmp_path / f"store-{attempt}")
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(store.put, f"a/{n}", b"x") for n in range(8)]:
+                done.result()
+        assert len(store.list("")) == 8
+
+
 def test_a_commit_waits_for_the_store_and_is_not_taken_over(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     committer = Committer(store, RUN, take_claim(store, RUN, "me"), keep_last=2, keep_best=False)
     folder = tmp_path / "checkpoint-1"
     folder.mkdir()
-    (folder / "adapter").write_bytes(b"x" * 100)
+    (folder / "adapter_model.safetensors").write_bytes(b"x" * 100)
     facts = CheckpointFacts(1, "c", "b", "val/loss", "min", None)
     store.root.rename(tmp_path / "away")
     for attempt in (lambda: committer.commit(folder, facts), committer.rotate):

@@ -42,6 +42,14 @@ S3EndpointUrl = Annotated[
     str | None,
     typer.Option(metavar="URL", help="The server of an s3:// store that is not AWS."),
 ]
+SingleWriter = Annotated[
+    bool | None,
+    typer.Option(
+        "--single-writer",
+        help="Use a store that cannot keep two writers apart: you alone write to it.",
+        show_default=False,
+    ),
+]
 Spot = Annotated[
     bool | None, typer.Option("--spot/--on-demand", help="How the instance is rented.")
 ]

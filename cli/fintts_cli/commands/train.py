@@ -15,6 +15,7 @@ from fintts_cli.commands.options import (
     Patience,
     Quiet,
     S3EndpointUrl,
+    SingleWriter,
     Store,
     ValidationEvery,
     keyed,
@@ -36,6 +37,7 @@ def train(
     name: Name = None,
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
+    single_writer: SingleWriter = None,
     max_steps: MaxSteps = None,
     batch_size: BatchSize = None,
     gradient_accumulation: GradientAccumulation = None,
@@ -63,6 +65,7 @@ def train(
         "name": name,
         "store": store,
         "s3_endpoint_url": s3_endpoint_url,
+        "single_writer": single_writer,
         "infra": "local",
         "max_steps": max_steps,
         "batch_size": batch_size,
@@ -100,10 +103,12 @@ def _prepare(
     from fintts_cli import run_start, wiring
     from fintts_cli.estimating import terms_here
     from fintts_cli.run_listing import look_at
+    from fintts_store.promise import require_promise
 
     config, now = found.settings.run_config(), datetime.now(UTC)
     name = found.settings.name or run_start.make_name(config.data, now.date())
     terms = terms_here(found, now)
+    require_promise(runs, single_writer=found.settings.single_writer)
     record = run_start.existing_run(runs, name)
     if record is None:
         if force:

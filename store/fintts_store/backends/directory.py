@@ -13,6 +13,7 @@ from pathlib import Path
 from fintts_store.backends.marker import MARKER, Marker
 from fintts_store.disk.durable import copy_file, create_file, name_meant, write_file
 from fintts_store.disk.errors import chosen_by, explained
+from fintts_store.disk.file_system import file_system_of
 from fintts_store.disk.reading import open_plain
 from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.runs.limits import RECORD_BYTES
@@ -49,6 +50,10 @@ class DirectoryStore:
     @property
     def url(self) -> str:
         return str(self._root)
+
+    def server(self) -> str:
+        """The kind of file system; empty where it cannot be told."""
+        return file_system_of(self._root)
 
     def put(self, key: str, source: bytes | Path) -> None:
         path = self._path(key)

@@ -29,13 +29,14 @@ class Marker:
 
     def check(self) -> None:
         """Raises StoreUnreachable if the store was there and is gone, or is another one now."""
+        seen = self._seen  # before it is read: another thread may make the store meanwhile
         there = self._read()
-        if not self._seen:
-            self._seen = there or self._seen
-        elif there != self._seen:
+        if seen and there != seen:
             raise self._gone()
-        if self._seen == "" and not self._root.is_dir():
+        if seen == "" and not self._root.is_dir():
             raise self._gone()
+        if there:
+            self._seen = there
 
     def note(self) -> None:
         """Something of the store was read, so the store is there."""

@@ -1,0 +1,37 @@
+"""Which file system a folder lies on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+MOUNTS = Path("/proc/self/mounts")
+_ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
+
+
+def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
+    """`ext4`, `cifs` and the like, of a folder that need not be there; empty where the system does
+    not tell."""
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+        place = folder.resolve()
+    except OSError:
+        return ""
+    mounted = [_mounted(line.split()) for line in lines]
+    around = [one for one in mounted if place.is_relative_to(one.at)]
+    # Of two at one place the later one covers the earlier: max() takes the first of equals.
+    nearest = max(reversed(around), key=lambda one: len(one.at.parts), default=None)
+    return "" if nearest is None else nearest.kind
+
+
+class _Mount(NamedTuple):
+    at: Path
+    kind: str
+
+
+def _mounted(fields: list[str]) -> _Mount:
+    return _Mount(Path(_plain(fields[1])), fields[2])
+
+
+def _plain(text: str) -> str:
+    for escape, character in _ESCAPES.items():
+        text = text.replace(escape, character)
+    return text
