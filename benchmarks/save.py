@@ -25,6 +25,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,7 @@ from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.job import Job
 from fintts_trainer.lora import add_adapter, trainable, write_adapter
 from fintts_trainer.preemption import Preemption
+from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.random_state import random_state
 from fintts_trainer.shape import ModelShape
 from fintts_trainer.state import LoopState
@@ -105,7 +107,7 @@ def bench_in(folder: Path) -> Bench:
     config = RunConfig(data=folder, base_model=folder)
     store = DirectoryStore(folder / "store")
     create_run(store, record_of(config))
-    desk = open_desk(Job(store, RUN, folder / "workspace", deadline_at=None))
+    desk = open_desk(Job(store, RUN, folder / "workspace", deadline_at=None), ProgressFile())
     shape = ModelShape.read(SHAPE)
     with torch.device("meta"):
         base = DualAR(shape, 0, shape.codebook_size - 1).bfloat16()
@@ -126,6 +128,7 @@ def bench_in(folder: Path) -> Bench:
         shape=shape,
         step_clock=StepClock(torch.device("cpu")),
         peak_flops=1.0,
+        step_seconds=deque(),
     )
     train_on_noise(bench)
     return bench

@@ -7,15 +7,19 @@ What differs in memory or in form is another GPU: H100, H100-SXM and H100-NVL ar
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cost.accelerators import ACCELERATORS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MEMORY_TOLERANCE = 0.10
 """Sellers write GB, GiB and what the driver leaves; an H100 of 80 and one of 94 are 17 % apart."""
 
 _MAKERS = re.compile(r"\b(NVIDIA|TESLA|GEFORCE)\b")
 _MEMORY = re.compile(r"^(\d+)G(?:I?B)?$")
+_IN_DRIVERS = re.compile(r"\b(HBM\d\w*|GENERATION)\b")
 _FORM = re.compile(r"^(SXM|PCIE)\d?$")
 
 
@@ -40,6 +44,26 @@ def canonical(name: str, memory_gb: float | None = None) -> str:
     if memory_gb is not None and memory_gb > 0:
         parts = parts._replace(memory_gb=memory_gb)
     return _known(parts) or _written_out(parts)
+
+
+def as_asked(device: str, memory_gb: float, asked: Sequence[str]) -> str:
+    """The name under which a GPU was asked for that turned up as `device`, the driver's name.
+
+    Who asks for an A100-80GB may get the SXM one, and its driver says so. Where none of the names
+    that were asked for can be meant, it is the canonical name.
+    """
+    own = canonical(_IN_DRIVERS.sub(" ", device.upper()), memory_gb)
+    if own in asked:
+        return own
+    mine = _taken_apart(own)
+    return next((name for name in asked if _may_mean(name, mine.model, memory_gb)), own)
+
+
+def _may_mean(name: str, model: str, memory_gb: float) -> bool:
+    """Whether a name is of this model and memory, whatever the form."""
+    parts, known = _taken_apart(name), ACCELERATORS.get(name)
+    stated = known.memory_gb if known else parts.memory_gb
+    return parts.model == model and stated is not None and _is_near(memory_gb, stated)
 
 
 def family(name: str) -> str:

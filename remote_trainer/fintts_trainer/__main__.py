@@ -7,12 +7,13 @@ trainer `… import-lora`.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fintts_cost.errors import CostError
 from fintts_store.checkpoints.uploader import is_uploading
@@ -30,7 +31,12 @@ from fintts_trainer.exit_codes import (
 )
 from fintts_trainer.job import Job
 from fintts_trainer.launcher import Crew, Team, is_first_machine, trainer_command
+from fintts_trainer.processes.parent import end_with_parent
+from fintts_trainer.processes.progress import FOLDER
 from fintts_trainer.quick_imports import quick_imports
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fintts_trainer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="train the run that the environment names")
+    commands.add_parser("run", help="train the run that the environment names, and watch over it")
+    commands.add_parser("work", help="one process of the run, which `run` starts")
     last = commands.add_parser("conclude", help="write result.json if the trainer could not")
     last.add_argument("--exit-code", type=int, required=True, metavar="N")
     merge = commands.add_parser("merge", help="write a base model with an adapter folded into it")
@@ -76,7 +83,9 @@ def _do(options: argparse.Namespace) -> int:
     job = Job.from_environment()
     if options.command == "conclude":
         return _conclude(job, options.exit_code) if is_first_machine() else DONE
-    return _run(job) if "RANK" in os.environ else _lead(job, Team.from_environment())
+    if options.command == "work" or "RANK" in os.environ:
+        return _run(job)
+    return _lead(job, Team.from_environment())
 
 
 def _exit_code(error: Exception) -> int:
@@ -106,6 +115,8 @@ def _keep(error: Exception) -> str:
 
 
 def _run(job: Job) -> int:
+    end_with_parent()
+    faulthandler.register(signal.SIGUSR1)  # its watchdog asks where it is before it ends it
     # Whoever opens the run's files in the store must not be able to make this process phone home.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     # It warns of what its own defaults for CSM say; what is wrong with a folder we say ourselves.
@@ -128,16 +139,23 @@ def _run(job: Job) -> int:
 
 
 def _lead(job: Job, team: Team) -> int:
-    """The run on this machine, in as many processes as it is to have."""
+    """The run on this machine, in as many processes as it is to have, and a watchdog over them."""
     job.forget_trouble()
-    if team.size == 1:
-        return _run(job)
-    ending = Crew(team, trainer_command()).work()
+    signal.signal(signal.SIGTERM, _pass_over)
+    crew = Crew(team, trainer_command(), job.workspace / FOLDER)
+    ending = crew.work()
+    # Python takes its handlers away while it ends, and `timeout` signals twice.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if ending.trouble is None:
         return ending.exit_code
     job.remember_trouble(ending.trouble)
     more = "start the run again: it goes on from the newest committed checkpoint"
-    return _complain(ending.trouble, more, ending.exit_code)
+    goes_on_elsewhere = crew.hang is not None and job.on_spot
+    return _complain(ending.trouble, more, PREEMPTED if goes_on_elsewhere else ending.exit_code)
+
+
+def _pass_over(_number: int, _frame: FrameType | None) -> None:
+    """Before and after its processes work, there is nothing that a signal could ask for."""
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -32,6 +33,13 @@ from fintts_trainer.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
 from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
+from fintts_trainer.processes.hang_limits import (
+    LEAST_SECONDS,
+    UNMEASURED_SECONDS,
+    check_limit,
+    load_limit,
+    step_limit,
+)
 from fintts_trainer.random_state import seed_of, set_random_state
 from fintts_trainer.recompute import recompute_layers
 from fintts_trainer.shape import FISH
@@ -55,6 +63,7 @@ if TYPE_CHECKING:
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-5
+STEPS_FOR_MEDIAN = 101
 
 
 @dataclass
@@ -74,6 +83,8 @@ class Bench:
     step_clock: StepClock
     peak_flops: float
     """FLOP/s that the devices can do at best, measured when the run began"""
+    step_seconds: deque[float]
+    """of the last steps of this process, for its watchdog"""
 
     @property
     def config(self) -> RunConfig:
@@ -82,8 +93,16 @@ class Bench:
 
     def evaluate(self) -> dict[str, float]:
         """The means of `Tally` over the held-out utterances, of which each process does a share."""
-        mine = evaluate(self.model, self.feed.validation(), self.world.device)
+        batches = self.desk.progress.along(self.feed.validation())
+        mine = evaluate(self.model, batches, self.world.device)
         return Tally.of_sums(self.world.add_up(mine.sums)).means()
+
+    def tell_watchdog(self, what: Literal["training", "validation"]) -> None:
+        """Another step or check begins."""
+        limit = step_limit if what == "training" else check_limit
+        self.desk.progress.at_step(self.state.step, self.schedule.samples_seen(self.state.step))
+        checks = max(self.desk.pace.checks, default=None)
+        self.desk.progress.begin(what, limit(self.step_seconds, checks), what)
 
     def write_checkpoint(self, folder: Path, random_states: list[RandomState]) -> None:
         """Writes the state between two steps into an empty folder.
@@ -127,6 +146,7 @@ def set_up(desk: Desk, world: World) -> Bench:
             desk.clock.add(bench.state.phase_seconds)
             desk.pace.earlier = _earlier_pace(bench)
             check_disk(bench)
+        desk.progress.begin("trying a step", UNMEASURED_SECONDS, "setup")
         fit_into_memory(bench)
         if bench.state.initial_validation is None:
             _look_before(bench)
@@ -135,13 +155,16 @@ def set_up(desk: Desk, world: World) -> Bench:
 
 
 def _build(desk: Desk, world: World) -> Bench:
-    config, workspace, device = desk.config, desk.job.workspace, world.device
-    base = open_base(fetch_base_model(desk.job.store, desk.record, workspace))
+    config, device = desk.config, world.device
+    desk.progress.begin("fetching the base model", LEAST_SECONDS, "setup")
+    base = open_base(fetch_base_model(desk.job, desk.record, desk.progress.sign))
     dataset = _encoded(desk, base)
     feed = _feed(dataset, config, world)
     if device.type == "cpu":
         _leave_a_core()
         keep_freed_memory()
+    size_bytes = sum(file.size_bytes for file in desk.record.base_model.files)
+    desk.progress.begin("loading the base model", load_limit(size_bytes), "setup")
     dtype = _base_type(config, device)
     model = add_adapter(
         base.load(dtype),
@@ -187,13 +210,14 @@ def _build(desk: Desk, world: World) -> Bench:
         eta=EtaMeter(),
         shape=base.shape,
         step_clock=StepClock(device),
+        step_seconds=deque(maxlen=STEPS_FOR_MEDIAN),
         peak_flops=_peak_of(desk, world, dtype),
     )
 
 
 def _begin_with_adapter(desk: Desk, base: BaseModel, model: PeftModel) -> None:
     """The weights of another run's adapter, or of one that was imported, instead of B = 0."""
-    folder = fetch_initial_adapter(desk.job.store, desk.record, desk.job.workspace)
+    folder = fetch_initial_adapter(desk.job, desk.record, desk.progress.sign)
     check_initial_adapter(folder, base.shape, desk.config.lora)
     read_adapter(model, folder)
 
@@ -253,9 +277,11 @@ def _encoded(desk: Desk, base: BaseModel) -> EncodedDataset:
     record, workspace = desk.record, desk.job.workspace
 
     def write(path: Path) -> None:
-        pack = read_pack(fetch_dataset(desk.job.store, record, workspace))
-        started, everything = time.monotonic(), range(len(pack))
-        names = map(pack.name, everything)
+        desk.progress.begin("fetching the data", LEAST_SECONDS, "setup")
+        pack = read_pack(fetch_dataset(desk.job, record, desk.progress.sign))
+        desk.progress.begin("encoding the data", LEAST_SECONDS, "setup")
+        started, everything = time.monotonic(), desk.progress.along(range(len(pack)))
+        names = map(pack.name, range(len(pack)))
         examples = encode_utterances(base, pack, everything)
         write_encoded(path, zip(names, examples, strict=True), len(pack))
         desk.tell(f"{len(pack):,} utterances encoded in {time.monotonic() - started:.1f} s")
@@ -290,6 +316,8 @@ def _go_on(bench: Bench) -> None:
     """Brings every process to where the newest whole checkpoint left the run, if there is one."""
     desk, world = bench.desk, bench.world
     random_states: list[RandomState] = []
+    limit_seconds = desk.job.patience_seconds + LEAST_SECONDS
+    desk.progress.begin("fetching the checkpoint to go on from", limit_seconds, "setup")
     if isinstance(desk, FrontDesk):
         random_states = _resume(bench, desk)
     bench.state = world.from_first(bench.state)
@@ -314,6 +342,7 @@ def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
         on_skip=_say_skipped,
         committed_step=desk.committed_before,
         patience_seconds=job.patience_seconds,
+        on_bytes=desk.progress.sign,
     )
     if manifest is None:
         return []
@@ -344,6 +373,7 @@ def _say_skipped(name: CommitName, error: StoreError) -> None:
 
 def _look_before(bench: Bench) -> None:
     """The validation loss of what the run begins with: what training has to beat."""
+    bench.desk.progress.begin("looking before training", UNMEASURED_SECONDS, "setup")
     with measured(bench.desk.pace.checks):
         means = bench.evaluate()
     bench.state.initial_validation = means

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_store.checkpoints.commit import list_manifests
@@ -19,18 +20,23 @@ from fintts_store.runs.runs import (
     write_result_once,
     write_status,
 )
-from fintts_trainer.exit_codes import DONE, PREEMPTED, STORE_FAILED
+from fintts_trainer.exit_codes import DONE, PREEMPTED, SIGNALLED, STORE_FAILED
+from fintts_trainer.processes.progress import FOLDER, read_signs
+from fintts_trainer.processes.watchdog import HUNG
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_trainer.job import Job
+    from fintts_trainer.processes.progress import Doing
 
 NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
 MOST_LOG_BYTES = 4 << 20
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""
-SIGNALLED = 128
+FRESH = timedelta(minutes=2)
+"""A heartbeat that is not older than this is that of an instance at work."""
+ENDED = (Phase.DONE, Phase.FAILED, Phase.STOPPING)
 
 
 def conclude(job: Job, exit_code: int) -> Result | None:
@@ -39,10 +45,11 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     Nothing is written after a preemption, since another job goes on; nor when the store failed,
     since the run can go on once it is back; nor when a newer claim has taken the run over.
     """
-    if exit_code in NO_LAST_WORD or read_result(job.store, job.run) is not None:
+    if read_result(job.store, job.run) is not None or _is_taken_over(job):
         return None
-    claim = job.remembered_claim()
-    if claim is not None and _is_taken_over(job, claim):
+    if exit_code == PREEMPTED:
+        _say_what_hung(job)
+    if exit_code in NO_LAST_WORD:
         return None
     result = result_from_store(job, *_how_it_ended(job, exit_code))
     write_result_once(job.store, result)
@@ -53,13 +60,36 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     return result
 
 
-def _is_taken_over(job: Job, claim: int) -> bool:
+def _is_taken_over(job: Job) -> bool:
+    """Whether another instance has the run: neither its result nor its status are ours to write.
+
+    A trainer that failed before it took a claim speaks for the run unless a heartbeat shows that
+    somebody else is at work.
+    """
+    own = job.remembered_claim()
+    if own is not None:
+        return _is_fenced(job, own)
+    status = read_status(job.store, job.run)
+    if status is None or status.phase in ENDED:
+        return False
+    return datetime.now(UTC) - status.updated_at < FRESH
+
+
+def _is_fenced(job: Job, claim: int) -> bool:
     """Raises StoreUnreachable where the store does not even show the claim."""
     try:
         refuse_taken_over(job.store, job.run, claim)
     except Fenced:
         return True
     return False
+
+
+def _say_what_hung(job: Job) -> None:
+    """Another job goes on, and nobody else would ever say why this one did not."""
+    trouble, status = job.remembered_trouble(), read_status(job.store, job.run)
+    if trouble is not None and status is not None:
+        told = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job goes on from here"}
+        write_status(job.store, status.model_copy(update=told))
 
 
 def keep_log(job: Job, path: Path) -> None:
@@ -82,22 +112,32 @@ def result_from_store(job: Job, reason: StopReason, message: str) -> Result:
     # A damaged manifest is no reason to leave a run without its last word.
     manifests = list_manifests(job.store, job.run, on_unreadable=lambda _name, _error: None)
     newest, best = newest_of(manifests), best_of(manifests)
+    doing = _last_done(job)
+    if message.startswith(HUNG):
+        message += f"; the newest committed step is {newest.step if newest else 0}"
     return Result(
         run=job.run,
+        launch=job.launch,
         stop_reason=reason,
         step=newest.step if newest else 0,
         best_step=best.step if best else None,
         best_value=best.value if best else None,
         monitor=str(monitor),
         kept_steps=tuple(sorted(manifest.step for manifest in manifests)),
-        phase_seconds={},
-        samples_seen=0,
+        phase_seconds={} if doing is None else doing.seconds_at(time.time()),
+        samples_seen=0 if doing is None else doing.samples_seen,
         claims=highest_claim(job.store, job.run),
         started_at=status.started_at if status else record.created_at,
         ended_at=datetime.now(UTC),
         initial_validation_value=None,
         message=message,
     )
+
+
+def _last_done(job: Job) -> Doing | None:
+    """What the first process told its watchdog last."""
+    signs = read_signs(job.workspace / FOLDER / "0")
+    return None if signs is None else signs.doing
 
 
 def _how_it_ended(job: Job, exit_code: int) -> tuple[StopReason, str]:

@@ -24,6 +24,7 @@ from fintts_trainer.deadline import Deadline, PaceMeter
 from fintts_trainer.errors import ConfigurationChanged
 from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.preemption import GRACE_SECONDS
+from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS
 from fintts_trainer.session.wall_clock import WallClock
 from fintts_trainer.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
 from fintts_trainer.telling import Heartbeat, Metrics
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from fintts_store.errors import StoreError
     from fintts_store.runs.records import RunRecord
     from fintts_trainer.job import Job
+    from fintts_trainer.machine.card import Card
     from fintts_trainer.preemption import Preemption
+    from fintts_trainer.processes.progress import ProgressFile
     from fintts_trainer.spot_notice import Notice
 
 
@@ -50,6 +53,7 @@ class Desk:
     config: RunConfig
     clock: PhaseClock
     pace: PaceMeter
+    progress: ProgressFile
 
     def tell(self, sentence: str) -> None:
         """A line of the log."""
@@ -141,12 +145,15 @@ class FrontDesk(Desk):
 
     def give_up(self, error: BaseException) -> None:
         """Tells the store why the run ends here."""
+        self.progress.begin("telling why it fails", LAST_WORDS_SECONDS)
         self.heartbeat.change(message=getattr(error, "message", None) or repr(error))
         self.heartbeat.end(Phase.FAILED)
         self.uploader.close()
 
 
-def open_desk(job: Job, *, is_first: bool = True) -> Desk:
+def open_desk(
+    job: Job, progress: ProgressFile, *, is_first: bool = True, card: Card | None = None
+) -> Desk:
     """Reads what was asked; the first process also takes the next claim, and clears away what
     lower claims left half done.
 
@@ -157,16 +164,18 @@ def open_desk(job: Job, *, is_first: bool = True) -> Desk:
         make_directories(job.workspace)
     record = read_run(job.store, job.run)
     config = config_of(record)
-    desk = Desk(job, record, config, PhaseClock(), PaceMeter())
-    return _front_desk(desk) if is_first else desk
+    clock = PhaseClock()
+    progress.book_on(clock)
+    desk = Desk(job, record, config, clock, PaceMeter(), progress)
+    return _front_desk(desk, card) if is_first else desk
 
 
-def _front_desk(desk: Desk) -> FrontDesk:
+def _front_desk(desk: Desk, card: Card | None) -> FrontDesk:
     job, record, config = desk.job, desk.record, desk.config
     wall_clock = WallClock(not_before=record.created_at)
     started_at = wall_clock.now()
     deadline_at = job.deadline_at or record.deadline_at
-    claim = take_claim(job.store, job.run, holder=str(job.workspace))
+    claim = take_claim(job.store, job.run, holder=str(job.workspace), launch=job.launch)
     job.remember_claim(claim)
     clean_up_orphans(job.store, job.run, claim)
     committed_before = _committed_before(job)
@@ -180,6 +189,8 @@ def _front_desk(desk: Desk) -> FrontDesk:
         updated_at=started_at,
         deadline_at=deadline_at,
         last_committed_step=committed_before,
+        launch=job.launch,
+        gpus=None if card is None else card.told(rental.gpus for rental in record.rentals),
     )
     heartbeat, metrics = Heartbeat(job.store, status, tell), Metrics(job.store, job.run, claim)
     keep = config.checkpoints
@@ -209,6 +220,7 @@ def _front_desk(desk: Desk) -> FrontDesk:
         config=config,
         clock=desk.clock,
         pace=desk.pace,
+        progress=desk.progress,
         claim=claim,
         committed_before=committed_before,
         deadline=Deadline.from_now(deadline_at, started_at),

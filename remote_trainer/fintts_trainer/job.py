@@ -16,7 +16,7 @@ from fintts_store.opening import open_store
 from fintts_trainer.errors import NoRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from fintts_store.runs.records import FileRef, RunRecord
     from fintts_store.store import Store
@@ -37,10 +37,12 @@ class Job:
     """whether this instance may be taken away; run.json knows it of the first launch alone"""
     patience_seconds: float = PATIENCE_SECONDS
     """how long the store is asked again, before the first step, for what the run goes on from"""
+    launch: int | None = None
+    """the number of the launch that this instance belongs to; None where there was none"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Job:
-        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT and _ON_SPOT.
+        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT, _ON_SPOT and _LAUNCH.
 
         Raises:
             NoRun: the environment does not say which run.
@@ -58,6 +60,7 @@ class Job:
             workspace=Path(environment.get("FINTTS_WORKSPACE", "workspace")).absolute(),
             deadline_at=datetime.fromisoformat(deadline) if deadline else None,
             on_spot=bool(environment.get("FINTTS_ON_SPOT")),
+            launch=_number(environment.get("FINTTS_LAUNCH", "")),
         )
 
     def remember_claim(self, claim: int) -> None:
@@ -84,33 +87,43 @@ class Job:
         (self.workspace / TROUBLE_FILE).unlink(missing_ok=True)
 
 
-def fetch_dataset(store: Store, record: RunRecord, workspace: Path) -> Path:
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def fetch_dataset(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:
     """Brings the packed data set here, verified.
 
     Raises:
         StoreError: it cannot be read, or its SHA-256 is not the one that the run was given.
     """
-    target = workspace / Path(record.dataset.key).name
-    fetch(store, record.dataset.key, target, record.dataset.sha256)
+    target = job.workspace / Path(record.dataset.key).name
+    fetch(job.store, record.dataset.key, target, record.dataset.sha256, on_bytes)
     return target
 
 
-def fetch_initial_adapter(store: Store, record: RunRecord, workspace: Path) -> Path:
+def fetch_initial_adapter(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:
     """Brings the adapter that the run begins with here, verified; returns its folder."""
-    folder = workspace / "initial_adapter"
-    if record.initial_adapter is not None:
-        _fetch_files(store, record.initial_adapter.prefix, record.initial_adapter.files, folder)
+    folder, adapter = job.workspace / "initial_adapter", record.initial_adapter
+    if adapter is not None:
+        _fetch_files(job.store, adapter.prefix, adapter.files, folder, on_bytes)
     return folder
 
 
-def fetch_base_model(store: Store, record: RunRecord, workspace: Path) -> Path:
+def fetch_base_model(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:
     """Brings the base model's files here, each verified; returns their folder."""
-    folder = workspace / "base_model"
-    _fetch_files(store, record.base_model.prefix, record.base_model.files, folder)
+    folder, base = job.workspace / "base_model", record.base_model
+    _fetch_files(job.store, base.prefix, base.files, folder, on_bytes)
     return folder
 
 
-def _fetch_files(store: Store, prefix: str, files: Iterable[FileRef], folder: Path) -> None:
+def _fetch_files(
+    store: Store,
+    prefix: str,
+    files: Iterable[FileRef],
+    folder: Path,
+    on_bytes: Callable[[int], None],
+) -> None:
     with alone_in(folder):  # of several processes on one instance the first one fetches
         for file in files:
-            fetch(store, prefix + file.name, folder / file.name, file.sha256)
+            fetch(store, prefix + file.name, folder / file.name, file.sha256, on_bytes)

@@ -16,11 +16,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_store.disk.durable import make_directories
 from fintts_trainer.errors import BadTeam
-from fintts_trainer.exit_codes import DONE, FAILED, INTERRUPTED, PEER_LOST, PREEMPTED
+from fintts_trainer.exit_codes import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    PEER_LOST,
+    PREEMPTED,
+    SIGNALLED,
+)
+from fintts_trainer.processes.hang_limits import factor
+from fintts_trainer.processes.parent import PARENT
+from fintts_trainer.processes.progress import PROGRESS_FILE
+from fintts_trainer.processes.watchdog import Hang, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import FrameType
 
 PROCESSES, GPUS = "FINTTS_PROCESSES", "SKYPILOT_NUM_GPUS_PER_NODE"
@@ -33,6 +46,8 @@ EXPLAIN_SECONDS = 10.0
 """what the others have to end by themselves once one has ended badly"""
 LEAVE_SECONDS = 30.0
 """the same once the first one has ended well: all is done then"""
+HUNG_GRACE_SECONDS = 60.0
+"""what those that hang have to save and to end, once they were asked to"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +100,9 @@ class Team:
 
     def environment_of(self, local_rank: int, port: str) -> dict[str, str]:
         """What torch.distributed finds the others by; the cores are divided, and one is left to
-        the uploader, unless OMP_NUM_THREADS says otherwise."""
+        the uploader, unless OMP_NUM_THREADS says otherwise. One alone has nobody to find."""
+        if self.size == 1:
+            return dict(os.environ)
         cores = max(1, ((os.cpu_count() or 1) - 1) // self.processes)
         return {
             "OMP_NUM_THREADS": str(cores),
@@ -127,8 +144,13 @@ class Ending:
 class Crew:
     """The processes on this machine, from their start to their end."""
 
-    def __init__(self, team: Team, command: list[str]) -> None:
-        self._team, self._command = team, command
+    def __init__(self, team: Team, command: list[str], progress: Path | None = None) -> None:
+        """`progress` is a folder in which each process tells what it does; without one nobody
+        watches whether they hang."""
+        self._team, self._command, self._progress = team, command, progress
+        self._watchdog: Watchdog | None = None
+        self.hang: Hang | None = None
+        """why this crew was ended, if it hung"""
         self._processes: list[subprocess.Popen[bytes]] = []
         self._codes: dict[int, int] = {}
         """exit codes by local rank, of those that ended by themselves"""
@@ -145,6 +167,8 @@ class Crew:
         try:
             self._start()
             self._wait(self._is_decided)
+            if self.hang is not None:
+                return self._end_the_hung(self.hang)
             is_well = not any(self._codes.values())
             self._wait(self._all_ended, LEAVE_SECONDS if is_well else EXPLAIN_SECONDS)
             return ending_of(self._team, self._codes, self._signal)
@@ -158,9 +182,38 @@ class Crew:
         port = os.environ.get("MASTER_PORT", MASTER_PORT) if between else str(free_port())
         for local_rank in range(self._team.processes):
             environment = self._team.environment_of(local_rank, port)
+            environment |= {PARENT: str(os.getpid()), **self._told_of_progress(local_rank)}
             self._processes.append(subprocess.Popen(self._command, env=environment))
+        self._watch()
         if self._signal is not None:  # it came while they were being started
             self._pass_on()
+
+    def _told_of_progress(self, local_rank: int) -> dict[str, str]:
+        """Where this process tells what it does; what an earlier start has told there is gone."""
+        if self._progress is None:
+            return {}
+        make_directories(self._progress)
+        path = self._progress / str(local_rank)
+        path.unlink(missing_ok=True)
+        return {PROGRESS_FILE: str(path)}
+
+    def _watch(self) -> None:
+        # The first process's machine alone: those of the others wait for what can't be seen there.
+        if self._progress is not None and self._team.has_first:
+            names = map(str, range(self._team.processes))
+            self._watchdog = Watchdog([self._progress / name for name in names], factor())
+
+    def _end_the_hung(self, hang: Hang) -> Ending:
+        """As `timeout` does: a request, which one that was stopped hears once it is woken, and an
+        end that none can refuse. Each says in the log where it is."""
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
+            for process in self._processes:
+                process.send_signal(number)
+        self._watchdog = None
+        self._wait(self._all_ended, HUNG_GRACE_SECONDS)
+        if self._codes.get(0) == DONE:  # it was slow, and has said how the run ended
+            return Ending(DONE)
+        return Ending(FAILED, str(hang))
 
     def _notice(self, number: int, _frame: FrameType | None) -> None:
         if self._signal == signal.SIGINT and number == signal.SIGINT:
@@ -180,8 +233,11 @@ class Crew:
             time.sleep(POLL_SECONDS)
 
     def _is_decided(self) -> bool:
-        """One has ended badly, or the one that the others work for has ended."""
+        """One has ended badly or hangs, or the one that the others work for has ended."""
         is_over = self._all_ended()
+        if not is_over and self._watchdog is not None:
+            self.hang = self._watchdog.look()
+            is_over = self.hang is not None
         return is_over or any(self._codes.values()) or (self._team.has_first and 0 in self._codes)
 
     def _all_ended(self) -> bool:
@@ -208,6 +264,8 @@ def ending_of(team: Team, codes: Mapping[int, int], noticed: int | None) -> Endi
     left = (DONE, PREEMPTED, *((-signal.SIGTERM,) if noticed is not None else ()))
     for local_rank, code in codes.items():
         if code < 0 and code not in left:
+            if team.size == 1:
+                return Ending(SIGNALLED - code)
             return Ending(FAILED, _killed(team.rank(local_rank), team.size, -code))
     for local_rank, code in sorted(codes.items()):
         if code not in (*left, PEER_LOST):
@@ -239,4 +297,4 @@ def free_port() -> int:
 
 def trainer_command() -> list[str]:
     """One process of the run."""
-    return [sys.executable, "-P", "-m", "fintts_trainer", "run"]
+    return [sys.executable, "-P", "-m", "fintts_trainer", "work"]

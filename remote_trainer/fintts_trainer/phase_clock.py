@@ -27,6 +27,8 @@ class PhaseClock:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self._clock = clock
+        self._open: tuple[Part, float] | None = None
+        """the block that goes on, and when it began"""
 
     def add(self, spent: dict[str, float]) -> None:
         """Adds what earlier jobs of the run have spent."""
@@ -37,8 +39,18 @@ class PhaseClock:
     def spend(self, part: Part) -> Generator[Spent]:
         """Books the time inside of the block on this part; it is known when the block is left."""
         spent, start = Spent(), self._clock()
+        self._open = part, start
         try:
             yield spent
         finally:
             spent.seconds = self._clock() - start
             self.seconds[part] += spent.seconds
+            self._open = None
+
+    def so_far(self) -> dict[str, float]:
+        """`seconds`, with what the block that goes on has taken so far."""
+        seconds = dict(self.seconds)
+        if self._open is not None:
+            part, start = self._open
+            seconds[part] += self._clock() - start
+        return seconds

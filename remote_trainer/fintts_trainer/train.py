@@ -24,8 +24,11 @@ from fintts_trainer.capacity import full_disk_told
 from fintts_trainer.deadline import measured
 from fintts_trainer.desk import FrontDesk, open_desk, tell
 from fintts_trainer.lora import trainable
+from fintts_trainer.machine.card import card_here
 from fintts_trainer.preemption import GRACE_SECONDS
 from fintts_trainer.prefetch import prefetched
+from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS, save_limit, upload_limit
+from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.random_state import random_state
 from fintts_trainer.session.late_start import begins_too_late, end_unbegun
 from fintts_trainer.session.wall_clock import told
@@ -69,8 +72,9 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     ended = read_result(job.store, job.run)
     if ended is not None:
         return ended  # a recovered instance may come up when all is done
+    progress = ProgressFile.from_environment()
     world = World.join(job.workspace)
-    desk = open_desk(job, is_first=world.is_first)
+    desk = open_desk(job, progress, is_first=world.is_first, card=card_here(world))
     if world.is_first_here:
         desk.heed_notices(preemption)
     if world.highest(int(begins_too_late(desk))):
@@ -146,6 +150,7 @@ def take_step(bench: Bench, steps: Prefetched[StepData]) -> float:
     """
     config, state, clock = bench.config.training, bench.state, bench.step_clock
     clock.begin(state.step)
+    bench.tell_watchdog("training")
     with bench.desk.clock.spend("training") as spent:
         with clock.part("data"):
             data = next(steps)
@@ -186,6 +191,7 @@ def backward(bench: Bench, data: StepData) -> StepLosses:
     """Adds up the gradients of this process's micro-batches; returns their part of the losses."""
     clock, token_total, code_total = bench.step_clock, 0.0, 0.0
     for batch in data.batches:
+        bench.desk.progress.sign()
         with clock.part("data"):
             here = batch.to(bench.world.device)
         with clock.part("forward"):
@@ -235,6 +241,7 @@ def tell_step(bench: Bench, values: dict[str, float], seconds: float) -> None:
     state = bench.state
     bench.eta = bench.eta.after_step(seconds)
     bench.desk.pace.steps.append(seconds)
+    bench.step_seconds.append(seconds)
     with bench.step_clock.part("logging"):
         bench.world.accelerator.log(
             {f"train/{name}": value for name, value in values.items()}, state.step
@@ -256,6 +263,7 @@ def validate(bench: Bench) -> float:
     """
     desk, state = bench.desk, bench.state
     desk.change_status(phase=Phase.VALIDATING)
+    bench.tell_watchdog("validation")
     with desk.clock.spend("validation") as spent:
         means = bench.evaluate()
     bench.eta = bench.eta.after_check(spent.seconds)
@@ -315,8 +323,9 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
     without one. With two uploads behind, it waits for the store, but not longer than the run may
     last.
     """
-    random_states = bench.world.collected(random_state())
     desk, state = bench.desk, bench.state
+    random_states = bench.world.collected(random_state())
+    desk.progress.begin("saving", save_limit(desk.pace.pace.save), "checkpoint")
     if not isinstance(desk, FrontDesk):
         return
     desk.heartbeat.change(phase=Phase.SAVING)
@@ -333,8 +342,14 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
             mode=bench.rule.mode,
             value=value,
         )
-        desk.uploader.submit(folder, facts, lambda: who_ends(bench, preemption) is not None)
+        desk.uploader.submit(folder, facts, lambda: must_leave(bench, preemption))
     desk.heartbeat.change(phase=Phase.TRAINING)
+
+
+def must_leave(bench: Bench, preemption: Preemption) -> bool:
+    """Whether a save that waits for the store has to end; the store may well take hours."""
+    bench.desk.progress.sign()
+    return who_ends(bench, preemption) is not None
 
 
 def finish(bench: Bench, desk: FrontDesk, reason: Reason, preemption: Preemption) -> Result | None:
@@ -344,9 +359,11 @@ def finish(bench: Bench, desk: FrontDesk, reason: Reason, preemption: Preemption
     grace_seconds = (
         preemption.grace_seconds(datetime.now(UTC)) if leaves_early else desk.drain_seconds()
     )
+    desk.progress.begin("uploading", upload_limit(grace_seconds), "teardown")
     with desk.clock.spend("teardown"):
         is_safe = desk.uploader.drain(grace_seconds)
         bench.world.leave()
+    desk.progress.begin("telling how it ended", LAST_WORDS_SECONDS, "teardown")
     trouble = desk.uploader.trouble or StoreUnreachable(
         f"the last checkpoint could not be committed within {grace_seconds:.0f} s",
         "start the run again: it goes on from the newest committed checkpoint",
@@ -422,6 +439,7 @@ def result_of(bench: Bench, desk: FrontDesk, reason: StopReason) -> Result:
         )
     return Result(
         run=desk.job.run,
+        launch=desk.job.launch,
         stop_reason=reason,
         step=state.step,
         best_step=state.early_stopping.best_step,

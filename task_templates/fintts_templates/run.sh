@@ -12,12 +12,18 @@ fallocate --length 64MiB "$reserve" 2> /dev/null || rm -f "$reserve"
 export FINTTS_WORKSPACE="${FINTTS_WORKSPACE:-$PWD/../fintts-workspace}"
 read -r python < ../fintts-python
 left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - $(date +%s) ))
+left=$(( left > 1 ? left : 1 ))
 guard=""
 trap 'signalled=1; [ -z "$guard" ] || kill -TERM "$guard" 2> /dev/null' TERM INT
-# The guard is outside of the trainer's process, so that a hung trainer, too, ends at the deadline.
-timeout --signal=TERM --kill-after=120 "$(( left > 1 ? left : 1 ))" \
+# The guard is outside of the trainer's processes, so that a hung one, too, ends at the deadline.
+timeout --signal=TERM --kill-after=120 "$left" \
   "$python" -P -m fintts_trainer run &
 guard=$!
+# A guard that is stopped does not wake up at the deadline: then this ends it and all that it started.
+late=$(( left + 125 ))
+( trap 'kill "$nap"; exit' TERM; sleep "$late" & nap=$!
+  wait "$nap" && kill -KILL -- "-$guard" ) > /dev/null 2>&1 &
+last=$!
 # A signal ends `wait` while the trainer still saves: wait for its own end.
 signalled=1
 while [ -n "$signalled" ]; do
@@ -26,5 +32,7 @@ while [ -n "$signalled" ]; do
   wait "$guard" || code=$?
 done
 rm -f "$reserve"
-timeout 300 "$python" -P -m fintts_trainer conclude --exit-code "$code" || true
+kill "$last" 2> /dev/null || true
+# A minute in all: with it the budget was planned.
+timeout --kill-after=5 50 "$python" -P -m fintts_trainer conclude --exit-code "$code" || true
 exit "$code"

@@ -36,7 +36,7 @@ def live(shared: mmap.mmap) -> None:
         tell_step(bench, values, seconds)
 
     train_module.tell_step = told
-    os._exit(main(["run"]))
+    os._exit(main(["work"]))
 
 
 def fork(shared: mmap.mmap) -> int:

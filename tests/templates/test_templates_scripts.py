@@ -25,6 +25,10 @@ def note(text):
         file.write(text + "\\n")
 if sys.argv[1] == "conclude":
     note(" ".join(sys.argv[1:]))
+    if os.environ.get("CONCLUDE") == "hangs":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            signal.pause()
     sys.exit(1)
 note("PYTHONPATH " + os.environ["PYTHONPATH"])
 def save(*_):
@@ -61,8 +65,15 @@ def script(name: str) -> str:
 
 
 def start(
-    name: str, workdir: Path, *, seconds_left: float = 600, **envs: str
+    name: str,
+    workdir: Path,
+    *,
+    seconds_left: float = 600,
+    change: tuple[str, str] = ("", ""),
+    **envs: str,
 ) -> subprocess.Popen[str]:
+    """Starts the script of this name, with a part of its text replaced."""
+    assert change[0] in script(name)
     deadline_at = datetime.now(UTC) + timedelta(seconds=seconds_left)
     environment = {
         "PATH": os.environ["PATH"],
@@ -71,7 +82,7 @@ def start(
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
     return subprocess.Popen(
-        ["bash", "-c", script(name)],
+        ["bash", "-c", script(name).replace(*change) if change[0] else script(name)],
         cwd=workdir,
         env=environment | envs,
         stdout=subprocess.PIPE,
@@ -173,3 +184,33 @@ def test_preempted_trainer_saves_and_its_exit_code_is_kept(workdir: Path) -> Non
     finish(process)
     assert process.returncode == 75
     assert notes(workdir)[1:] == ["saved", "conclude --exit-code 75"]
+
+
+def test_a_guard_that_is_stopped_is_ended_soon_after_the_deadline(workdir: Path) -> None:
+    process = start("run", workdir, seconds_left=3, KIND="hangs", change=("left + 125", "left + 1"))
+    wait_for(workdir / "ready")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    [guard] = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "timeout\n"]
+    os.kill(int(guard), signal.SIGSTOP)
+    finish(process)
+    assert process.returncode == 137
+    assert notes(workdir)[-1] == "conclude --exit-code 137"
+
+
+def test_a_last_word_that_hangs_costs_a_minute_at_most(workdir: Path) -> None:
+    change = ("--kill-after=5 50", "--kill-after=1 1")
+    process = start("run", workdir, KIND="exits", CONCLUDE="hangs", change=change)
+    began = time.monotonic()
+    finish(process)
+    assert process.returncode == 3
+    assert time.monotonic() - began < 30
+    assert notes(workdir)[-1] == "conclude --exit-code 3"
+
+
+def test_a_set_up_that_hangs_ends_at_the_deadline(workdir: Path) -> None:
+    python = workdir.parent / "hangs"
+    python.write_text("#!/bin/sh\nsleep 600\n")
+    python.chmod(0o755)
+    process = start("setup", workdir, seconds_left=2, FINTTS_PYTHON=str(python))
+    finish(process)
+    assert process.returncode == 124

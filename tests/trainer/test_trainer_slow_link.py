@@ -49,7 +49,7 @@ SHORT_GRACE_SECONDS = 2.0
 HURRIED = f"""
 from fintts_trainer import __main__ as program, preemption
 preemption.GRACE_SECONDS = {SHORT_GRACE_SECONDS}
-program.end(program.main(["run"]))
+program.end(program.main(["work"]))
 """
 
 

@@ -236,7 +236,7 @@ import sys
 from fintts_trainer import __main__ as program, desk
 
 desk.LOOK_EVERY_SECONDS = 0.05
-sys.exit(program.main(["run"]))
+sys.exit(program.main(["work"]))
 """
 ON_SPOT: dict[str, dict[str, Any]] = {
     **QUICK,

@@ -39,6 +39,7 @@ def restore_to_go_on(
     *,
     committed_step: int | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
+    on_bytes: Callable[[int], None] = lambda _size_bytes: None,
 ) -> Manifest | None:
     """Restores the newest checkpoint that is whole; None if the run has none, and begins.
 
@@ -48,6 +49,7 @@ def restore_to_go_on(
         committed_step: what the claim before this one said that it had committed.
         patience_seconds: how long a store is asked again that does not answer, or contradicts
             itself.
+        on_bytes: is told how many more bytes have come.
 
     Raises:
         CheckpointCorrupt: there are checkpoints, and none of them can be restored.
@@ -63,7 +65,7 @@ def restore_to_go_on(
             damaged.append(name)
             on_skip(name, error)
 
-        manifest = restore_newest(store, run, target, skip, claim=claim)
+        manifest = restore_newest(store, run, target, skip, claim=claim, on_bytes=on_bytes)
         if manifest is None:
             _refuse_all_damaged(run, damaged)
             _look_again(store, run, claim, committed_step)

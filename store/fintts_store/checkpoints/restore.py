@@ -126,12 +126,14 @@ def restore_newest(
     on_skip: Callable[[CommitName, StoreError], None],
     *,
     claim: int = CLAIMS,
+    on_bytes: Callable[[int], None] = _nobody_asks,
 ) -> Manifest | None:
     """Restores the newest checkpoint that is whole; None if there is none.
 
     Args:
         on_skip: is told of each newer one that is damaged, be it a file or the manifest.
         claim: nobody has taken a higher one, so commits of a higher one are left out.
+        on_bytes: as `restore` has it.
 
     Raises:
         NewerRecord: the newest was written by a newer version of this program; it is sound, so
@@ -144,7 +146,7 @@ def restore_newest(
     while (name := _newest_untried(store, run, tried, claim)) is not None:
         tried.add(name)
         try:
-            manifest = _restore_named(store, run, name, target)
+            manifest = _restore_named(store, run, name, target, on_bytes)
             if manifest is not None:
                 return manifest
         except NewerRecord:
@@ -154,22 +156,26 @@ def restore_newest(
     return None
 
 
-def _restore_named(store: Store, run: str, name: CommitName, target: Path) -> Manifest | None:
+def _restore_named(
+    store: Store, run: str, name: CommitName, target: Path, on_bytes: Callable[[int], None]
+) -> Manifest | None:
     """Restores it, by its manifest read anew if the first try fails: that may have been damaged on
     its way. None for a tombstone."""
     manifest = read_manifest(store, run, name)
     try:
-        return _restored(store, manifest, target)
+        return _restored(store, manifest, target, on_bytes)
     except (CheckpointCorrupt, KeyNotFound):
         again = read_manifest(store, run, name)
         if again == manifest:
             raise
-        return _restored(store, again, target)
+        return _restored(store, again, target, on_bytes)
 
 
-def _restored(store: Store, manifest: Manifest | None, target: Path) -> Manifest | None:
+def _restored(
+    store: Store, manifest: Manifest | None, target: Path, on_bytes: Callable[[int], None]
+) -> Manifest | None:
     if manifest is not None:
-        restore(store, manifest, target)
+        restore(store, manifest, target, on_bytes)
     return manifest
 
 

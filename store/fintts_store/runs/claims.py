@@ -49,13 +49,16 @@ def _numbers(run: str, keys: Iterable[str]) -> list[int]:
     return sorted(int(name) for name in names if _CLAIM.fullmatch(name))
 
 
-def take_claim(store: Store, run: str, holder: str) -> int:
+def take_claim(store: Store, run: str, holder: str, launch: int | None = None) -> int:
     """Takes the next number; of several instances at once each gets one of its own.
+
+    Args:
+        launch: the number of the launch that the holder belongs to, where there was one.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    content = {"holder": holder, "at": datetime.now(UTC).isoformat()}
+    content = {"holder": holder, "at": datetime.now(UTC).isoformat(), "launch": launch}
     claim = 0
     for _ in range(_ATTEMPTS):
         # Not from the listing alone: it may not show a claim that is there.

@@ -1,0 +1,75 @@
+"""How long a trainer may show no sign of progress before it counts as hung, in each of its phases.
+
+A sign is a step's or a check's micro-batch, a block of bytes fetched, an utterance encoded, a look
+at whether it has to leave. Each limit is far above what a slow machine takes between two signs: to
+end a healthy run costs more than a few idle minutes do.
+"""
+
+from __future__ import annotations
+
+import os
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LEAST_SECONDS = 300.0
+"""in any phase"""
+STEP_FACTOR = 10.0
+"""of the median step, and of the longest save"""
+START_SECONDS = 900.0
+"""from the process's start until it opens the run: imports, meeting the others, old leftovers"""
+UNMEASURED_SECONDS = 1800.0
+"""for the first micro-batch of a step or check: compilation, or a slow CPU"""
+SLOWEST_DISK_BYTES_PER_SECOND = 20e6
+"""for reading the base model"""
+LAST_WORDS_SECONDS = 600.0
+"""for curves, result and the instance's announced end; the store's requests have limits too"""
+
+FACTOR = "FINTTS_HANG_FACTOR"
+"""multiplies all of them, for a machine that is slower than anybody foresaw"""
+
+
+def factor(environment: Mapping[str, str] = os.environ) -> float:
+    """What the limits are multiplied by; 1 where nothing is said, or nothing that is a number."""
+    try:
+        told = float(environment.get(FACTOR, "1"))
+    except ValueError:
+        return 1.0
+    return told if 0 < told < float("inf") else 1.0
+
+
+def step_limit(step_seconds: Sequence[float], longest_check_seconds: float | None) -> float:
+    """Between two signs of a step.
+
+    Args:
+        step_seconds: of the last steps of this process; none before the first.
+        longest_check_seconds: None before the first check.
+    """
+    if not step_seconds:
+        return UNMEASURED_SECONDS
+    return max(LEAST_SECONDS, STEP_FACTOR * median(step_seconds), longest_check_seconds or 0.0)
+
+
+def check_limit(step_seconds: Sequence[float], longest_check_seconds: float | None) -> float:
+    """Between two signs of a check."""
+    if longest_check_seconds is None:
+        return UNMEASURED_SECONDS
+    steps = STEP_FACTOR * median(step_seconds) if step_seconds else 0.0
+    return max(LEAST_SECONDS, steps, longest_check_seconds)
+
+
+def save_limit(longest_save_seconds: float | None) -> float:
+    """For writing a checkpoint to the local disk."""
+    return max(LEAST_SECONDS, STEP_FACTOR * (longest_save_seconds or 0.0))
+
+
+def load_limit(size_bytes: int) -> float:
+    """For reading a base model of this size from the local disk."""
+    return LEAST_SECONDS + size_bytes / SLOWEST_DISK_BYTES_PER_SECOND
+
+
+def upload_limit(grace_seconds: float) -> float:
+    """For the wait for the last uploads, which ends by itself after the grace."""
+    return grace_seconds + LEAST_SECONDS

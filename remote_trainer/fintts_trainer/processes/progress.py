@@ -1,0 +1,130 @@
+"""What a process of the trainer tells its watchdog: a small file on this machine, written in place.
+
+    the number of signs so far, 20 digits, and a newline
+    one JSON object, padded with blanks to 2 KiB: what it does, since when, and its limit
+
+A sign is one `pwrite` of 20 bytes, so each micro-batch may give one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from fintts_trainer.phase_clock import PhaseClock
+
+PROGRESS_FILE = "FINTTS_PROGRESS_FILE"
+"""the environment's name for where the watchdog looks"""
+FOLDER = "progress"
+COUNT_DIGITS, SIZE_BYTES = 20, 2048
+
+T = TypeVar("T")
+
+
+class Doing(BaseModel):
+    """What a process does."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    what: str
+    """in words: `training`"""
+    limit_seconds: float
+    """the longest that it may give no sign"""
+    part: str | None = None
+    """the phase of the bill that its time is booked on"""
+    since: float = 0.0
+    """seconds since 1970"""
+    step: int = 0
+    samples_seen: int = 0
+    phase_seconds: dict[str, float] = {}
+    """without the time since `since`"""
+
+    def seconds_at(self, moment: float) -> dict[str, float]:
+        """`phase_seconds` at a later moment, at which it still does the same."""
+        seconds = dict(self.phase_seconds)
+        if self.part is not None:
+            seconds[self.part] = seconds.get(self.part, 0.0) + max(moment - self.since, 0.0)
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What the file holds."""
+
+    count: int
+    doing: Doing | None
+    """None before the process says what it does"""
+
+
+class ProgressFile:
+    """The trainer's side; without a file it tells nobody."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._count = 0
+        self._file = None if path is None else os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._step, self._samples_seen = 0, 0
+        self._clock: PhaseClock | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ProgressFile:
+        """To the file that FINTTS_PROGRESS_FILE names."""
+        path = environment.get(PROGRESS_FILE)
+        return cls(None if path is None else Path(path))
+
+    def book_on(self, clock: PhaseClock) -> None:
+        """Tells what the phases have taken so far, too."""
+        self._clock = clock
+
+    def at_step(self, step: int, samples_seen: int) -> None:
+        """The run has done so many steps; the next `begin` tells it."""
+        self._step, self._samples_seen = step, samples_seen
+
+    def begin(self, what: str, limit_seconds: float, part: str | None = None) -> None:
+        """Something else is done from now on, which gives a sign at least so often."""
+        if self._file is None:
+            return
+        doing = Doing(
+            what=what,
+            limit_seconds=limit_seconds,
+            part=part,
+            since=time.time(),
+            step=self._step,
+            samples_seen=self._samples_seen,
+            phase_seconds={} if self._clock is None else self._clock.so_far(),
+        )
+        self._count += 1
+        text = f"{self._count:0{COUNT_DIGITS}d}\n{json.dumps(doing.model_dump())}"
+        os.pwrite(self._file, text.encode().ljust(SIZE_BYTES), 0)
+
+    def sign(self, _amount: int = 0) -> None:
+        """Something has moved on."""
+        if self._file is not None:
+            self._count += 1
+            os.pwrite(self._file, b"%0*d" % (COUNT_DIGITS, self._count), 0)
+
+    def along(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, with a sign before each."""
+        for item in items:
+            self.sign()
+            yield item
+
+
+def read_signs(path: Path) -> Signs | None:
+    """What a process has told last; None where it has told nothing yet."""
+    try:
+        content = path.read_bytes()[:SIZE_BYTES]
+        count, _, rest = content.partition(b"\n")
+        if not rest.strip():
+            return None
+        return Signs(int(count), Doing.model_validate_json(rest))
+    except (OSError, ValueError, ValidationError):
+        return None
