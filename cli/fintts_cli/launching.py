@@ -23,6 +23,7 @@ from fintts_cli.run_forecast import LOCAL, reserve_of
 from fintts_cli.run_listing import look_at
 from fintts_cli.run_view import billed_spans
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
+from fintts_cost.prices import old_list
 from fintts_store import layout
 from fintts_store.backends.s3.address import SCHEME, S3Address
 from fintts_store.backends.s3.credentials import Grant, grant_for_run
@@ -101,7 +102,13 @@ class Launch:
     def warnings(self) -> list[str]:
         """What the user should know before saying yes."""
         is_watched = self.settings.spot and self.settings.infra != LOCAL
-        return [*self.plan.warnings, *([SPOT_IS_WATCHED] if is_watched else [])]
+        today = self.asked_at.date()
+        old = (old_list(each.price.as_of, today) for each in self.plan.choices)
+        return [
+            *self.plan.warnings,
+            *dict.fromkeys(sentence for sentence in old if sentence),
+            *([SPOT_IS_WATCHED] if is_watched else []),
+        ]
 
     def render(self) -> str:
         """The task's text. It holds no secret: it is shown, and lies beside the instance."""

@@ -124,6 +124,9 @@ def find_offers(source: OfferSource, wanted: Wanted) -> Market:
     rows, note = source.prices(wanted.accelerator, wanted.cloud)
     every = offers_of(rows)
     fitting = tuple(offer for offer in every if wanted.fits(offer))
+    if not any(offer.accelerator == wanted.accelerator for offer in every):
+        hint = _what_there_is(wanted, every)
+        raise CloudError(f"the list has no prices of {wanted.accelerator} ({note})", hint)
     if not fitting:
         raise CloudError(f"there is no {wanted} ({note})", _what_there_is(wanted, every))
     return Market(fitting, note)

@@ -26,6 +26,8 @@ from fintts_cli.setting_sources import (
     from_options,
 )
 from fintts_cost.accelerators import Accelerator, find
+from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
+from fintts_cost.errors import EstimateError
 from fintts_trainer.config import (
     CheckpointConfig,
     EarlyStoppingConfig,
@@ -43,8 +45,16 @@ if TYPE_CHECKING:
 
 MAX_GPUS = 64
 
-Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Dollars = Annotated[Decimal, Field(ge=0, le=MAX_BUDGET_USD, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+def _rate(value: Decimal) -> Decimal:
+    try:
+        require_rate(EstimateError, "the rate", value)
+    except EstimateError as error:
+        raise ValueError(error.message) from None
+    return exact(value)
 
 
 def parse_gpus(text: str) -> tuple[Accelerator, int]:
@@ -100,7 +110,7 @@ class LaunchConfig(Section):
     image: Annotated[str, Field(min_length=1)] | None = None
     """of a rented instance, in SkyPilot's words: `docker:NAME:TAG`, or a cloud's own id"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
-    hourly_rate_usd: Dollars | None = None
+    hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
 
     @property
     def first_gpus(self) -> str:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from fintts_cost.checkpoint_storage import keep_last_loses_best, plan_storage
 from fintts_cost.checks import (
     MAX_BYTES,
-    MAX_HOURLY_RATE_USD,
     MAX_SECONDS,
     Amount,
     exact,
     require_amount,
     require_count,
+    require_rate,
 )
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import EstimateError
@@ -147,10 +147,10 @@ class EstimateInput:
             ("--checkpoint-seconds", self.checkpoint_seconds, MAX_SECONDS),
             ("--setup-seconds", self.setup_seconds, MAX_SECONDS),
             ("--teardown-seconds", self.teardown_seconds, MAX_SECONDS),
-            ("--hourly-rate", self.hourly_rate_usd, MAX_HOURLY_RATE_USD),
         )
         for option, value, most in limits:
             require_amount(EstimateError, option, value, most)
+        require_rate(EstimateError, "--hourly-rate", self.hourly_rate_usd)
         require_amount(
             EstimateError,
             "--seconds-per-step",
@@ -177,12 +177,17 @@ class EstimateInput:
         return self.max_steps if self.steps is None else self.steps
 
     @property
-    def earliest_stop_step(self) -> int:
-        """The first step at which early stopping can fire, at most max_steps."""
+    def rule_stop_step(self) -> int | None:
+        """The first step at which early stopping can fire; None without it."""
         if self.patience is None:
-            return self.stop_step
-        rule = EarlyStopping(patience=self.patience)
-        return min(rule.earliest_stop_step(self.validation_every), self.max_steps)
+            return None
+        return EarlyStopping(patience=self.patience).earliest_stop_step(self.validation_every)
+
+    @property
+    def earliest_stop_step(self) -> int:
+        """Where an early stop can end the run, at most where it is expected to stop."""
+        rule = self.rule_stop_step
+        return self.stop_step if rule is None else min(rule, self.stop_step)
 
     @property
     def price(self) -> Price:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 MAX_COUNT = 1_000_000_000
 MAX_SECONDS = 1_000_000_000
 MAX_HOURLY_RATE_USD = 1_000_000
+MIN_HOURLY_RATE_USD = Decimal("0.0001")
+"""of what is not free: a lower one is a slip of the hand, and would buy centuries"""
+MAX_BUDGET_USD = 1_000_000
 MAX_BYTES = 10**15
 
 Amount = int | float | Decimal
@@ -18,8 +21,9 @@ Amount = int | float | Decimal
 
 
 def exact(amount: Amount) -> Decimal:
-    """5.4 → Decimal("5.4"), so that 2800 × 5.4 s are 15,120 s and nothing beside."""
-    return amount if isinstance(amount, Decimal) else Decimal(str(amount))
+    """5.4 → Decimal("5.4"), so that 2800 × 5.4 s are 15,120 s and nothing beside; -0.0 is 0."""
+    number = amount if isinstance(amount, Decimal) else Decimal(str(amount))
+    return abs(number) if number.is_zero() else number
 
 
 def require_count(
@@ -48,3 +52,13 @@ def require_amount(
         raise error(f"{option} must be at most {most:,}, but is {value}", hint)
     if number < 0 or (above_zero and number == 0):
         raise error(f"{option} must be {least}, but is {value}", hint)
+
+
+def require_rate(error: type[CostError], option: str, value: Amount) -> None:
+    """Raises the error unless an hour is free, or costs a sum that somebody could ask."""
+    require_amount(error, option, value, MAX_HOURLY_RATE_USD)
+    if 0 < exact(value) < MIN_HOURLY_RATE_USD:
+        raise error(
+            f"{option} must be 0 or at least {MIN_HOURLY_RATE_USD}, but is {value}",
+            f"give {option} what an hour of the instance costs, in dollars",
+        )

@@ -31,6 +31,10 @@ def document(estimate: Estimate) -> dict[str, JsonValue]:
 def _work(estimate: Estimate) -> dict[str, JsonValue]:
     schedule, steps = estimate.schedule, estimate.expected.stop_step
     return {
+        "samples": schedule.samples,
+        "batch_size": schedule.batch_size,
+        "gradient_accumulation": schedule.gradient_accumulation,
+        "max_steps": schedule.max_steps,
         "steps_per_epoch": schedule.steps_per_epoch,
         "epochs": float(schedule.epochs(steps)),
         "samples_seen": estimate.samples_seen,

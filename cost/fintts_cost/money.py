@@ -37,7 +37,7 @@ def dollars(amount: Decimal | None) -> str:
     """$5.32; an amount that rounds to no cent, and is not nothing, is shown as such."""
     if amount is None:
         return NOTHING
-    rounded = amount.quantize(CENT, ROUND_HALF_EVEN)
+    rounded = amount.quantize(CENT, ROUND_HALF_EVEN) + 0  # -0.00 is 0.00
     return "<$0.01" if amount > 0 and not rounded else f"${rounded:,}"
 
 

@@ -14,16 +14,18 @@ A list's prices are dollars for an hour of a whole machine. The traps:
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.gpu_names import canonical
 from fintts_cost.money import Price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 WITHOUT_SPOT = frozenset({"cudo", "do", "fluidstack", "lambda", "shadeform"})
 WITHOUT_AUTODOWN = frozenset({"hyperbolic", "primeintellect", "verda", "yotta"})
@@ -34,6 +36,10 @@ OUTLIER_TIMES = 4
 SIBLING_TIMES = 2
 """The same for one machine in the regions of one cloud, whose prices differ less."""
 FEWEST_TO_COMPARE = 5
+OTHER_GPU_TIMES = 6
+"""Where fewer sell a GPU, its rate for a GB of memory is compared with that of other GPUs."""
+FEWEST_OTHER_GPUS = 3
+OLD_AFTER_DAYS = 30
 
 
 class Doubt(StrEnum):
@@ -134,6 +140,17 @@ def offers_of(rows: Iterable[PriceRow]) -> list[Offer]:
     return sorted(_marked_outliers(_cheapest_zones(found)), key=_order)
 
 
+def old_list(as_of: str | None, today: date) -> str | None:
+    """What is to be said of a price whose list is old; None where it is not, or has no day."""
+    try:
+        days = (today - date.fromisoformat(as_of or "")).days
+    except ValueError:
+        return None
+    if days <= OLD_AFTER_DAYS:
+        return None
+    return f"the price is from a list of {as_of}, {days:,} days ago: it may have changed since"
+
+
 def cheapest(offers: Iterable[Offer]) -> Offer | None:
     """The cheapest without a doubt, else the cheapest that may be chosen at all."""
     choice = sorted((offer for offer in offers if offer.may_be_chosen), key=_order)
@@ -180,10 +197,10 @@ def _offers_of_row(row: PriceRow) -> Iterator[Offer]:
     """None for a slice of a GPU: there is nothing to train on."""
     if row.gpus < 1 or row.gpus != int(row.gpus):
         return
-    doubts = (*row.doubts, *_name_doubts(row))
+    is_kept = [Doubt.NO_AUTODOWN] if row.cloud in WITHOUT_AUTODOWN else []
+    doubts = (*row.doubts, *_name_doubts(row), *is_kept)
     if row.price_usd is not None:
-        is_kept = [Doubt.NO_AUTODOWN] if row.cloud in WITHOUT_AUTODOWN else []
-        yield _offer(row, row.price_usd, spot=False, doubts=(*doubts, *is_kept))
+        yield _offer(row, row.price_usd, spot=False, doubts=doubts)
     if row.spot_price_usd is not None and row.cloud not in WITHOUT_SPOT:
         is_dear = row.price_usd is None or row.spot_price_usd >= row.price_usd
         about_price = {Doubt.BELOW_OWN_SPOT, Doubt.SUSPECT}  # of the on-demand price
@@ -228,6 +245,7 @@ def _marked_outliers(offers: Iterable[Offer]) -> list[Offer]:
     """Far from all that sell the same GPU, or from the same machine in other regions."""
     marked = list(offers)
     marked = _compared(marked, OUTLIER_TIMES, lambda o: (o.accelerator, o.spot))
+    marked = _beside_other_gpus(marked)
     return _compared(
         marked, SIBLING_TIMES, lambda o: (o.cloud, o.seller, o.instance_type, o.gpus, o.spot)
     )
@@ -244,10 +262,44 @@ def _compared(
     return [_marked(offer, rates[group_of(offer)], times) for offer in offers]
 
 
+def _beside_other_gpus(offers: Sequence[Offer]) -> list[Offer]:
+    """Of a GPU that few sell, the rate for a GB beside what the others cost by that measure."""
+    rates: dict[tuple[bool, str], list[Decimal]] = defaultdict(list)
+    for offer in offers:
+        size = _memory_gb(offer)
+        if size is not None and Doubt.NO_DISCOUNT not in offer.doubts:
+            rates[offer.spot, offer.accelerator].append(offer.rate_per_gpu_usd / size)
+    middles = {group: median(found) for group, found in rates.items()}
+    return [_marked_beside(offer, rates, middles) for offer in offers]
+
+
+def _memory_gb(offer: Offer) -> Decimal | None:
+    known = ACCELERATORS.get(offer.accelerator)
+    return None if known is None else Decimal(str(known.memory_gb))
+
+
+def _marked_beside(
+    offer: Offer,
+    rates: Mapping[tuple[bool, str], Sequence[Decimal]],
+    middles: Mapping[tuple[bool, str], Decimal],
+) -> Offer:
+    group, size = (offer.spot, offer.accelerator), _memory_gb(offer)
+    others = [middle for each, middle in middles.items() if each[0] == offer.spot and each != group]
+    is_few = len(rates.get(group, ())) < FEWEST_TO_COMPARE
+    if size is None or not is_few or len(others) < FEWEST_OTHER_GPUS:
+        return offer
+    middle = median(others) * size
+    return _doubted(offer, middle, OTHER_GPU_TIMES)
+
+
 def _marked(offer: Offer, rates: Sequence[Decimal], times: int) -> Offer:
     if len(rates) < FEWEST_TO_COMPARE or Doubt.OUTLIER in offer.doubts:
         return offer
-    middle = median(rates)
-    if middle / times <= offer.rate_per_gpu_usd <= middle * times:
+    return _doubted(offer, median(rates), times)
+
+
+def _doubted(offer: Offer, middle: Decimal, times: int) -> Offer:
+    """An outlier where its rate is so many times above or below the usual one."""
+    if Doubt.OUTLIER in offer.doubts or middle / times <= offer.rate_per_gpu_usd <= middle * times:
         return offer
     return offer._replace(doubts=(*offer.doubts, Doubt.OUTLIER))

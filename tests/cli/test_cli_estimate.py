@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from fintts_cli import price_snapshot
 from fintts_cli.app import build
 
 KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
@@ -143,7 +144,7 @@ def test_without_a_rate_the_cheapest_offer_of_the_price_list_counts(
     monkeypatch.setenv("FINTTS_SPOT", "true")
     assert document(*usual, "--gpus", "H100", "--infra", "nebius")["hourly_rate_usd"] == 1.25
     text = " ".join(estimate(*usual).stdout.split())
-    assert "an hour, from: verda 1A100.22V spot, snapshot v8/verda/vms.csv@" in text
+    assert "an hour, from: gcp a2-ultragpu-1g spot, snapshot v8/gcp/vms.csv@" in text
     assert "as of 2026-11-24" in text
     assert all(len(line) <= 78 for line in estimate(*usual).stdout.splitlines())
 
@@ -160,7 +161,7 @@ def test_without_a_rate_and_without_an_offer_the_cloud_is_what_is_missing() -> N
     usual = ("--samples", "9", "--seconds-per-step", "1")
     nowhere = estimate(*usual, "--gpus", "B200")
     assert (nowhere.exit_code, nowhere.stdout) == (4, "")
-    assert "there is no on-demand offer for B200:1" in nowhere.stderr
+    assert "the list has no prices of B200" in nowhere.stderr
     assert "--hourly-rate" in nowhere.stderr
     doubtful = estimate(*usual, "--infra", "hyperstack")
     assert doubtful.exit_code == 4
@@ -186,9 +187,17 @@ def test_faster_accelerators_make_shorter_steps(own_folder: Path, base_model: Pa
         (["--patience", "0"], "early_stopping.patience", ""),
         (["--samples", "7", "--batch-size", "8"], "more than the 7", ""),
         (["--batch-size", "-1"], "training.batch_size", ""),
-        (["--hourly-rate", "-1"], "hourly_rate_usd", ""),
+        (["--hourly-rate", "-1"], "no amount in dollars", ""),
+        (["--hourly-rate", "-inf"], "no amount in dollars", ""),
+        (["--hourly-rate", "1e-30"], "0 or at least 0.0001", ""),
+        (["--hourly-rate", "1e-9", "--budget", "1000000"], "0 or at least 0.0001", ""),
+        (["--hourly-rate", "1e30"], "hourly_rate_usd", ""),
+        (["--budget", "nan"], "no amount in dollars", ""),
+        (["--budget", "snan"], "no amount in dollars", ""),
+        (["--budget", "-inf"], "no amount in dollars", ""),
+        (["--budget", "1e40"], "budget_usd", ""),
         (["--hourly-rate", "cheap"], "no amount in dollars", ""),
-        (["--hourly-rate", "nan"], "hourly_rate_usd", ""),
+        (["--hourly-rate", "nan"], "no amount in dollars", ""),
         (["--seconds-per-step", "nan"], "forecast.seconds_per_step", ""),
         (["--seconds-per-step", "0"], "forecast.seconds_per_step", ""),
         (["--steps", "3001"], "beyond --max-steps", ""),
@@ -227,8 +236,8 @@ def test_what_is_missing_is_a_sentence_and_exit_2(
     refused(estimate(*arguments), sentence, hint)
 
 
-def refused(result: Result, sentence: str, hint: str) -> None:
-    assert result.exit_code == 2, result.output
+def refused(result: Result, sentence: str, hint: str, code: int = 2) -> None:
+    assert result.exit_code == code, result.output
     assert sentence in result.stderr
     assert hint in result.stderr
     assert "Traceback" not in result.stderr
@@ -268,3 +277,76 @@ def test_a_data_folder_that_is_empty_or_missing_is_named(own_folder: Path) -> No
     result = estimate("--seconds-per-step", "1", "--hourly-rate", "1")
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--budget", "--hourly-rate"])
+@pytest.mark.parametrize("amount", ["nan", "-inf", "inf", "-1", "1e-30 "])
+def test_the_reference_run_refuses_an_amount_that_is_none(option: str, amount: str) -> None:
+    done = estimate("--reference-run", option, amount)
+    if (option, amount) == ("--budget", "1e-30 "):  # a small budget is one
+        assert done.exit_code == 3
+        return
+    assert done.exit_code == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_minus_nothing_is_nothing() -> None:
+    done = estimate("--reference-run", "--hourly-rate", "-0.0")
+    assert done.exit_code == 0, done.stderr
+    assert "$0.00" in done.stdout
+    assert "-0.0" not in done.stdout
+    assert "$-" not in done.stdout
+
+
+def test_the_document_has_what_the_text_has() -> None:
+    content = document("--reference-run")
+    assert content["samples"] == 2000
+    assert content["batch_size"] == 8
+    assert content["gradient_accumulation"] == 1
+    assert content["max_steps"] == 3000
+    assert content["gpus"] == "A100-80GB:1"
+    text = " ".join(estimate("--reference-run").stdout.split())
+    assert len(content["notes"]) > 3
+    assert all(" ".join(note.split()) in text for note in content["notes"])
+    (choice,) = content["choices"]
+    assert choice["cost_usd"] == content["cost_usd"] == 5.32
+
+
+def test_the_document_has_each_of_several_gpus(own_folder: Path, base_model: Path) -> None:
+    (own_folder / "fintts.yaml").write_text(f"base_model: {base_model}\n")
+    content = document("--samples", "100", "--gpus", "A100-80GB,H100", "--infra", "gcp")
+    assert content["choices"][0]["gpus"] == content["gpus"]
+    assert {each["gpus"] for each in content["choices"]} == {"A100-80GB:1", "H100:1"}
+    costs = [each["total_seconds"] * each["hourly_rate_usd"] for each in content["choices"]]
+    assert costs == sorted(costs)
+
+
+def test_a_reference_run_with_other_figures_is_not_called_measured() -> None:
+    text = estimate("--reference-run", "--steps", "1000", "--batch-size", "4").stdout
+    assert "as it was measured" not in text
+    assert "The reference run, with --batch-size 4, --steps 1000" in text
+    assert "as it was measured" in estimate("--reference-run", "--budget", "10").stdout
+
+
+@pytest.mark.parametrize("steps", ["1", "100", "599", "600", "2800"])
+def test_the_earliest_end_is_not_above_the_expected_one(steps: str) -> None:
+    scenarios = document("--reference-run", "--steps", steps)["scenarios"]
+    order = [scenarios[name] for name in ("earliest", "expected", "worst")]
+    assert [each["stop_step"] for each in order] == sorted(each["stop_step"] for each in order)
+    assert [each["cost_usd"] for each in order] == sorted(each["cost_usd"] for each in order)
+
+
+def test_a_gpu_without_prices_is_called_that(own_folder: Path) -> None:
+    words = ["--samples", "9", "--seconds-per-step", "1", "--gpus", "H200"]
+    refused(estimate(*words), "the list has no prices of H200", "--hourly-rate", code=4)
+
+
+def test_an_old_price_list_is_said(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = price_snapshot.read_snapshot()
+    monkeypatch.setattr(
+        price_snapshot, "read_snapshot", lambda: [row._replace(as_of="2020-01-31") for row in old]
+    )
+    words = ["--samples", "9", "--seconds-per-step", "1", "--gpus", "H100", "--infra", "aws"]
+    done = estimate(*words)
+    assert done.exit_code == 0, done.stderr
+    assert "the price is from a list of 2020-01-31" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from fintts_cost.prices import (
     amount,
     cheapest,
     offers_of,
+    old_list,
 )
 
 
@@ -170,6 +172,35 @@ def test_four_offers_are_too_few_to_call_one_of_them_an_outlier() -> None:
     assert not any(offer.doubts for offer in offers_of([*others()[:3], row("0.10")]))
 
 
+@pytest.mark.parametrize(
+    ("price", "is_outlier"),
+    [("0.02", True), ("0.30", True), ("1.50", False), ("9.00", False), ("28.00", True)],
+)
+def test_a_gpu_that_few_sell_is_compared_with_what_the_others_cost(
+    price: str, is_outlier: bool
+) -> None:
+    """An H200 of 141 GB beside three GPUs at $0.0167 to 0.025 a GB and hour: some $2.82."""
+    known = [
+        row("2.00", accelerator="A100-80GB"),
+        row("0.40", accelerator="L4"),
+        row("1.20", accelerator="L40S"),
+    ]
+    offers = offers_of([*known, row(price, accelerator="H200", cloud="odd")])
+    marked = [offer.cloud for offer in offers if Doubt.OUTLIER in offer.doubts]
+    assert marked == (["odd"] if is_outlier else [])
+
+
+@pytest.mark.parametrize(
+    ("as_of", "is_old"),
+    [("2026-11-24", False), ("2026-10-30", False), ("2026-10-29", True), ("2024-01-01", True),
+     (None, False), ("some day", False), ("2027-01-01", False)],
+)  # fmt: skip
+def test_a_list_that_is_over_30_days_old_is_said(as_of: str | None, is_old: bool) -> None:
+    sentence = old_list(as_of, date(2026, 11, 29))
+    assert (sentence is not None) == is_old
+    assert sentence is None or str(as_of) in sentence
+
+
 def test_trap_a_spot_price_without_discount_does_not_move_the_median() -> None:
     """Those who list no discount would make a real spot price look like an outlier."""
     real = [row("9.00", "2.00", cloud=f"real-{number}") for number in range(5)]
@@ -194,10 +225,11 @@ def test_trap_a_cloud_without_spot_instances_has_no_spot_offer(cloud: str) -> No
     assert spot(offers_of([row("2.00", "0.50", cloud=cloud)])) == []
 
 
-def test_trap_a_cloud_without_autodown_is_marked_on_demand_alone() -> None:
-    """A spot run is a managed job, which SkyPilot's controller tears down."""
+def test_trap_a_cloud_without_autodown_is_marked_as_spot_too() -> None:
+    """A launch there is refused either way: the cheapest without a remark is one to be had."""
     cheap, dear = offers_of([row("1.29", "0.4515", cloud="verda")])
-    assert cheap.doubts == ()
+    assert cheap.spot
+    assert cheap.doubts == (Doubt.NO_AUTODOWN,)
     assert dear.doubts == (Doubt.NO_AUTODOWN,)
 
 

@@ -29,6 +29,8 @@ def offers(
     $ an hour, and predicted time and cost of this run, the cheapest first. Prices are SkyPilot's,
     where it is installed and a cloud is enabled; else from a list that comes along, with its date.
     """
+    from datetime import UTC, datetime
+
     from fintts_cli import wiring
     from fintts_cli.errors import UsageProblem
     from fintts_cli.run_forecast import LOCAL
@@ -36,6 +38,7 @@ def offers(
     from fintts_cli.settings import read_settings
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.offers import document_of, render_offers
+    from fintts_cost.prices import old_list
 
     terminal = Terminal(json=json, quiet=quiet)
     if infra == LOCAL:
@@ -50,4 +53,7 @@ def offers(
         terminal.document(document_of(run))
     else:
         terminal.data(render_offers(run))
+    as_of = run.cheapest.as_of if run.cheapest else None
+    if sentence := old_list(as_of, datetime.now(UTC).date()):
+        terminal.warn(sentence)
     refuse_what_cannot_be(run)

@@ -35,6 +35,7 @@ from fintts_cli.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from fintts_cli.gpu_choices import RunOnGpu
     from fintts_cli.settings import Settings
     from fintts_cli.terminal import Terminal
     from fintts_cost.bill import Estimate
@@ -111,6 +112,7 @@ def estimate(
         }
         shown = _configured(terminal, changes, others, config, measure=measure)
     _show(terminal, shown)
+    _warn_of_old_prices(terminal, shown)
     _refuse_over_budget(shown)
 
 
@@ -122,6 +124,15 @@ class Shown:
     title: str
     notes: tuple[str, ...]
     budget_usd: Decimal | None
+    gpus: str
+    others: "tuple[RunOnGpu, ...]" = ()
+    """the run on the other GPUs that were asked for"""
+
+    def document(self) -> dict[str, object]:
+        """The document of --json."""
+        others = [each.run.estimate.to_json() | {"gpus": each.gpus} for each in self.others]
+        mine = self.estimate.to_json() | {"gpus": self.gpus}
+        return {**mine, "notes": list(self.notes), "choices": [mine, *others]}
 
 
 def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
@@ -131,9 +142,19 @@ def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
     from fintts_cost.reference_run import REFERENCE_RUN
 
     profile = {part.name: getattr(REFERENCE_RUN, part.name) for part in fields(REFERENCE_RUN)}
-    profile.update({name: value for name, value in changes.items() if value is not None})
-    made = estimate(EstimateInput(**profile))
-    return Shown(made, "The reference run, as it was measured", reference_notes(), budget_usd)
+    given = {name: value for name, value in changes.items() if value is not None}
+    made = estimate(EstimateInput(**profile | given))
+    gpus = f"{REFERENCE_RUN.accelerator.name}:1" if REFERENCE_RUN.accelerator else ""
+    if given:
+        options = ", ".join(_option(name, value) for name, value in given.items())
+        return Shown(made, f"The reference run, with {options}", (), budget_usd, gpus)
+    title = "The reference run, as it was measured"
+    return Shown(made, title, reference_notes(), budget_usd, gpus)
+
+
+def _option(name: str, value: object) -> str:
+    typed = name.removesuffix("_usd").replace("_", "-")
+    return f"--{typed} {value}"
 
 
 def _configured(
@@ -161,7 +182,8 @@ def _configured(
     if len(each.runs) > 1:
         title += f", on {cheapest.gpus}, where it costs least"
     notes = (*cheapest.run.notes, *map(str, each.runs[1:]), *each.missing)
-    return Shown(cheapest.run.estimate, title, notes, found.settings.budget_usd)
+    made, budget = cheapest.run.estimate, found.settings.budget_usd
+    return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:])
 
 
 def _measure(terminal: "Terminal", settings: "Settings") -> None:
@@ -181,11 +203,23 @@ def _measure(terminal: "Terminal", settings: "Settings") -> None:
 
 def _show(terminal: "Terminal", shown: Shown) -> None:
     if terminal.json:
-        terminal.document(shown.estimate.to_json())
+        terminal.document(shown.document())
         return
     from fintts_cli.views.estimate import estimate_text
 
     terminal.data(estimate_text(shown.estimate, title=shown.title, notes=shown.notes))
+
+
+def _warn_of_old_prices(terminal: "Terminal", shown: Shown) -> None:
+    as_of = shown.estimate.expected.price.as_of
+    if as_of is None:
+        return
+    from datetime import UTC, datetime
+
+    from fintts_cost.prices import old_list
+
+    if sentence := old_list(as_of, datetime.now(UTC).date()):
+        terminal.warn(sentence, "`fintts cloud offers` asks SkyPilot, where it is installed")
 
 
 def _refuse_over_budget(shown: Shown) -> None:

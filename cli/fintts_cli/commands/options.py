@@ -10,9 +10,12 @@ import typer
 
 def _dollars(text: str) -> Decimal:
     try:
-        return Decimal(text.removeprefix("$"))
+        amount = Decimal(text.removeprefix("$"))
     except InvalidOperation:
-        raise typer.BadParameter(f"{text!r} is no amount in dollars, such as 1.20") from None
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise typer.BadParameter(f"{text!r} is no amount in dollars, such as 1.20")
+    return abs(amount)
 
 
 Config = Annotated[

@@ -8,7 +8,6 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import counted, duration
-from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.money import dollars
 
 if TYPE_CHECKING:
@@ -182,11 +181,10 @@ def _scenario(name: str, bill: Bill, why: str) -> Sequence[str]:
 
 
 def _why_earliest(estimate: Estimate) -> str:
-    given = estimate.given
-    if given.patience is None:
+    given, step = estimate.given, estimate.given.rule_stop_step
+    if given.patience is None or step is None:
         return ""
-    step = EarlyStopping(patience=given.patience).earliest_stop_step(given.validation_every)
-    if step > given.max_steps:
+    if step > estimate.earliest.stop_step:
         return f"the rule cannot fire before step {step:,}"
     return f"({given.patience:,} + 1) checks × {given.validation_every:,} steps"
 
@@ -203,7 +201,8 @@ def _saving(estimate: Estimate) -> Iterator[str]:
     yield f"stopping at {expected.stop_step:,} of {worst.stop_step:,} saves {saving.steps:,} steps:"
     yield f"{_seconds(saving.training_seconds)} of training, {dollars(saving.training_usd)};"
     yield f"with their checks and saves {_seconds(saving.seconds)}, {dollars(saving.usd)}"
-    if expected.stop_step < estimate.earliest.stop_step:
+    rule = estimate.given.rule_stop_step
+    if rule is not None and expected.stop_step < rule:
         yield f"step {expected.stop_step:,} comes before early stopping can fire"
 
 
