@@ -13,6 +13,7 @@ from fintts_cli.hub import HubModel, described, not_here
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input, reserve_of
 from fintts_cli.views.units import counted
 from fintts_cost.bill import Estimate, estimate
+from fintts_cost.extras import Extras, extras_of
 from fintts_cost.money import Price
 from fintts_cost.plan import Choice, RentalTerms, Terms, plan_launch
 from fintts_cost.schedule import Schedule
@@ -38,6 +39,8 @@ class RunEstimate:
     estimate: Estimate
     workload: Workload
     notes: tuple[str, ...]
+    extras: Extras
+    """what it costs beside the GPU"""
 
 
 def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Price:
@@ -82,7 +85,18 @@ def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) 
         price=price,
     )
     notes = _notes(settings, workload, samples)
-    return RunEstimate(estimate(estimate_input(known)), workload, notes)
+    made = estimate(estimate_input(known))
+    return RunEstimate(made, workload, notes, _extras(settings, price, made))
+
+
+def _extras(settings: Settings, price: Price, made: Estimate) -> Extras:
+    """A rented run needs a store that instances reach; without a word it counts as AWS's S3."""
+    is_rented, store = settings.infra != LOCAL, settings.store or ""
+    is_own = settings.s3_endpoint_url is not None or "endpoint_url=" in store
+    is_in_s3 = store.startswith("s3:") or (is_rented and not store)
+    named = (settings.infra or "").partition("/")[0].lower()
+    cloud = named if named not in ("", "*") else price.cloud
+    return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3 and not is_own)
 
 
 def terms_here(found: ReadSettings, now: datetime) -> Terms:

@@ -73,6 +73,22 @@ def each_gpu(found: ReadSettings) -> tuple[ReadSettings, ...]:
     return with_each(found, names)
 
 
+def with_ceilings(
+    choices: Sequence[Choice], found: ReadSettings, open_source: Callable[[], OfferSource]
+) -> tuple[Choice, ...]:
+    """The same with the most that an hour may cost, which sets the deadline of a spot run."""
+    if not found.settings.spot or found.settings.infra == LOCAL:
+        return tuple(choices)
+    from fintts_cli.offers import most_an_hour
+
+    source = open_source()
+    each = ((one, found.settings.model_copy(update={"gpus": one.gpus})) for one in choices)
+    return tuple(
+        one._replace(most_hourly_usd=most_an_hour(source, settings, one.hourly_rate_usd))
+        for one, settings in each
+    )
+
+
 def with_each(found: ReadSettings, names: Sequence[str]) -> tuple[ReadSettings, ...]:
     """The settings once for each of these GPUs."""
     settings = [found.settings.model_copy(update={"gpus": name}) for name in names]

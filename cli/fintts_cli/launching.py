@@ -15,7 +15,7 @@ from fintts_cli import run_start, wiring
 from fintts_cli.base_model_check import check_base_model
 from fintts_cli.begin_with import check_adapter
 from fintts_cli.bundle import Bundle, write_bundle
-from fintts_cli.gpu_choices import choices_of
+from fintts_cli.gpu_choices import choices_of, with_ceilings
 from fintts_cli.infra import Span
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fintts_cli.journal import Journal
     from fintts_cli.run_start import Inputs
     from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cost.extras import Extras
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
     from fintts_trainer.config import Change, RunConfig
@@ -71,6 +72,8 @@ class Launch:
     """the run of this name that goes on"""
     data_warnings: tuple[Problem, ...]
     """what looks odd in the data, and stops nothing"""
+    extras: Extras
+    """what the run costs beside the GPU"""
     changes: tuple[Change, ...] = ()
     """what --force changes of the run's configuration"""
 
@@ -195,23 +198,32 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     store = wiring.open_runs(settings)
     record = run_start.existing_run(store, name)
     offered = choices_of(found, wiring.offer_source)
+    choices = with_ceilings(offered.choices, found, wiring.offer_source)
     changes: tuple[Change, ...] = ()
     reserve = reserve_of(settings)
     if record is None:
-        plan = plan_launch(offered.choices, settings.budget_usd, reserve)
+        plan = plan_launch(choices, settings.budget_usd, reserve)
     else:
         changes = run_start.refuse_changes(store, record, config, force=force)
         view = look_at(store, name, wiring.instance_of, now)
         run_start.refuse_live(view, now)
         spent_usd = view.cost_so_far_usd
-        plan = plan_resumption(
-            offered.choices, settings.budget_usd, spent_usd, reserve, view.step or 0
-        )
+        plan = plan_resumption(choices, settings.budget_usd, spent_usd, reserve, view.step or 0)
     plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
     # Of two launches at the same time each has a bundle of its own.
     bundle = wiring.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"
     return Launch(
-        name, settings, config, plan, store, bundle, now, record, report.warnings, changes
+        name,
+        settings,
+        config,
+        plan,
+        store,
+        bundle,
+        now,
+        record,
+        report.warnings,
+        offered.cheapest.run.extras,
+        changes,
     )
 
 

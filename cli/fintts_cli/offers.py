@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from fintts_cli.errors import CloudError
 from fintts_cli.run_forecast import LOCAL
 from fintts_cli.settings import parse_gpus
-from fintts_cost.prices import Offer, cheapest, offers_of
+from fintts_cost.prices import Offer, cheapest, offers_of, spot_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from decimal import Decimal
 
     from fintts_cli.settings import Settings
     from fintts_cost.prices import PriceRow
@@ -148,6 +149,18 @@ def cheapest_offer(source: OfferSource, settings: Settings) -> Offer:
             "`fintts cloud offers` shows them; --hourly-rate USD computes with a rate of your own",
         )
     return offer
+
+
+def most_an_hour(source: OfferSource, settings: Settings, rate_usd: Decimal) -> Decimal | None:
+    """What an hour of a spot instance may cost at most; None where it costs its rate."""
+    if not settings.spot or settings.infra == LOCAL:
+        return None
+    either = wanted_by(settings, spot=None)
+    try:
+        rows, _ = source.prices(either.accelerator, either.cloud)
+    except CatalogMissing:
+        return None
+    return spot_ceiling((offer for offer in offers_of(rows) if either.fits(offer)), rate_usd)
 
 
 def _what_there_is(wanted: Wanted, every: Sequence[Offer]) -> str:

@@ -31,6 +31,8 @@ class Price(NamedTuple):
     source: str = "option"
     as_of: str | None = None
     """date of the price list"""
+    cloud: str | None = None
+    """whose price it is; None where somebody gave it"""
 
 
 def dollars(amount: Decimal | None) -> str:

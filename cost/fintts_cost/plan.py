@@ -185,8 +185,9 @@ class LaunchPlan:
     @property
     def warnings(self) -> list[str]:
         """What the user should know before saying yes."""
-        cut = (_cut_sentence(each, self) for each in self.choices)
-        return [*self.left_out, *(sentence for sentence in cut if sentence)]
+        told = [_ceiling_sentence(each) for each in self.choices]
+        told += [_cut_sentence(each, self) for each in self.choices]
+        return [*self.left_out, *(sentence for sentence in told if sentence)]
 
 
 def plan_launch(
@@ -385,6 +386,16 @@ def _cut_sentence(choice: Choice, plan: LaunchPlan) -> str | None:
     return (
         f"how long a step takes{where} is a forecast: at {_slow_end(choice)} the deadline ends the "
         f"run at about step {slow:,}"
+    )
+
+
+def _ceiling_sentence(choice: Choice) -> str | None:
+    if choice.ceiling_usd == choice.hourly_rate_usd:
+        return None
+    return (
+        f"the cloud bills {choice.gpus} on spot at the market's price of the hour, which is "
+        f"{hourly(choice.hourly_rate_usd)} in the list and may rise to "
+        f"{hourly(choice.ceiling_usd)}: the deadline is computed from that"
     )
 
 

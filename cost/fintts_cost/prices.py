@@ -31,6 +31,10 @@ WITHOUT_SPOT = frozenset({"cudo", "do", "fluidstack", "lambda", "shadeform"})
 WITHOUT_AUTODOWN = frozenset({"hyperbolic", "primeintellect", "verda", "yotta"})
 """Clouds as SkyPilot 0.14.1 knows them."""
 
+MARKET_PRICED = frozenset({"aws", "azure"})
+"""Clouds that bill a spot instance at the market's price of the moment, up to the on-demand price;
+SkyPilot's `max_hourly_cost` only filters the list."""
+
 OUTLIER_TIMES = 4
 """An offer this many times above or below the median of all sellers is marked."""
 SIBLING_TIMES = 2
@@ -122,7 +126,7 @@ class Offer(NamedTuple):
         """As it is frozen into the run's record."""
         kind = "spot" if self.spot else "on-demand"
         what = f"{self.cloud} {self.instance_type} {kind}"
-        return Price(self.hourly_rate_usd, f"{what}, {self.source}", self.as_of)
+        return Price(self.hourly_rate_usd, f"{what}, {self.source}", self.as_of, self.cloud)
 
 
 def amount(listed: str | float | Decimal | None) -> Decimal | None:
@@ -156,6 +160,28 @@ def cheapest(offers: Iterable[Offer]) -> Offer | None:
     choice = sorted((offer for offer in offers if offer.may_be_chosen), key=_order)
     without_doubt = (offer for offer in choice if not offer.doubts)
     return next(without_doubt, next(iter(choice), None))
+
+
+def spot_ceiling(offers: Iterable[Offer], rate_usd: Decimal) -> Decimal | None:
+    """What an hour of a spot instance may cost at most, where a launch at this rate may get one
+    whose cloud bills the market's price: the dearest on-demand price of those machines.
+
+    Args:
+        offers: of the GPU that is wanted, spot and on-demand.
+        rate_usd: the limit that SkyPilot filters its list by.
+    """
+    known = list(offers)
+    to_be_had = {
+        (offer.cloud, offer.region, offer.instance_type)
+        for offer in known
+        if offer.spot and offer.cloud in MARKET_PRICED and offer.hourly_rate_usd <= rate_usd
+    }
+    on_demand = (
+        offer.hourly_rate_usd
+        for offer in known
+        if not offer.spot and (offer.cloud, offer.region, offer.instance_type) in to_be_had
+    )
+    return max(on_demand, default=None)
 
 
 def _order(offer: Offer) -> tuple[Decimal, str, str, str, bool]:

@@ -350,3 +350,26 @@ def test_an_old_price_list_is_said(own_folder: Path, monkeypatch: pytest.MonkeyP
     done = estimate(*words)
     assert done.exit_code == 0, done.stderr
     assert "the price is from a list of 2020-01-31" in done.stderr
+
+
+def test_what_a_run_costs_beside_its_gpu_is_shown(own_folder: Path, base_model: Path) -> None:
+    (own_folder / "fintts.yaml").write_text(f"base_model: {base_model}\n")
+    words = ["--samples", "2000", "--infra", "runpod"]
+    content = document(*words)
+    items = {each["name"]: each for each in content["extras"]["items"]}
+    assert set(items) == {"disk", "inputs", "storage", "pull"}
+    assert all(each["source"] and each["as_of"] for each in items.values())
+    total = content["cost_usd"] + content["extras"]["usd"]
+    assert content["cost_with_extras_usd"] == pytest.approx(total, abs=0.01)
+    text = " ".join(estimate(*words).stdout.split())
+    assert "Beside the GPU" in text
+    assert "256 GB for" in text
+    assert "as of 2026" in text
+    assert "not counted: VAT" in text
+    assert all(len(line) <= 78 for line in estimate(*words).stdout.splitlines())
+
+
+def test_a_run_on_this_machine_has_nothing_beside(own_folder: Path) -> None:
+    words = ["--samples", "9", "--seconds-per-step", "1", "--hourly-rate", "1", "--infra", "local"]
+    assert document(*words)["extras"]["items"] == []
+    assert "Beside the GPU" not in estimate(*words).stdout

@@ -238,3 +238,17 @@ def test_the_report_compares_with_the_estimate_of_what_it_got() -> None:
     assert build_report(run, view, result(), [], kept_of(run, [])).estimated_cost_usd == Decimal(
         "0.5"
     )
+
+
+def test_the_deadline_on_a_spot_market_comes_from_the_on_demand_price(rented: Path) -> None:
+    """AWS lists H100:8 at $12.97 on spot and at $55.04 on demand."""
+    words = ["cloud", "launch", "--dry-run", "--gpus", "H100:8", "--spot", "--budget", "100"]
+    shown = fintts(*words, "--infra", "aws/us-west-2")
+    assert shown.exit_code == 0, shown.stderr
+    assert "on spot at the market's price of the hour" in shown.stderr
+    assert "may rise to $55.04 an hour: the deadline is computed from that" in shown.stderr
+    settings = {"gpus": "H100:8", "spot": True, "infra": "aws/us-west-2", "budget_usd": "100"}
+    plan = prepare(read_settings({**settings, "name": "mine"}), NOON).plan
+    assert plan.run_seconds + plan.reserve.total_seconds <= Decimal(100) * 3600 / Decimal("55.04")
+    on_demand = [word for word in words if word != "--spot"]
+    assert "market's price" not in fintts(*on_demand, "--infra", "aws/us-west-2").stderr

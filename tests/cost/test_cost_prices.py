@@ -18,6 +18,7 @@ from fintts_cost.prices import (
     cheapest,
     offers_of,
     old_list,
+    spot_ceiling,
 )
 
 
@@ -301,4 +302,26 @@ def test_each_doubt_is_weighed(doubt: Doubt) -> None:
 
 def test_the_price_of_an_offer_names_machine_list_and_day() -> None:
     (offer,) = offers_of([row()])
-    assert offer.price == Price(Decimal("2.00"), "runpod 1x on-demand, a list", "2026-11-24")
+    assert offer.price == Price(
+        Decimal("2.00"), "runpod 1x on-demand, a list", "2026-11-24", "runpod"
+    )
+
+
+def market(**changes: Any) -> list[Offer]:
+    return offers_of([row("4.00", "1.50", cloud="aws", **changes)])
+
+
+def test_a_spot_price_of_the_market_may_rise_to_the_on_demand_price() -> None:
+    """SkyPilot's max_hourly_cost only filters the list: AWS bills what the market asks."""
+    assert spot_ceiling(market(), Decimal("1.50")) == 4
+    dearer = offers_of([row("9.00", "1.40", cloud="aws", region="south", instance_type="1x")])
+    assert spot_ceiling([*market(), *dearer], Decimal("1.50")) == 9
+
+
+@pytest.mark.parametrize("cloud", ["runpod", "gcp", "verda"])
+def test_a_spot_price_that_is_fixed_has_no_ceiling(cloud: str) -> None:
+    assert spot_ceiling(offers_of([row("4.00", "1.50", cloud=cloud)]), Decimal("1.50")) is None
+
+
+def test_a_machine_that_the_limit_filters_out_has_no_ceiling() -> None:
+    assert spot_ceiling(market(), Decimal("1.49")) is None

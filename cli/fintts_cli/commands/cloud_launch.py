@@ -155,9 +155,11 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
     from datetime import UTC, datetime
 
     from fintts_cli.run_start import in_words
-    from fintts_cli.views.launch import render_plan
+    from fintts_cli.views.launch import beside_the_gpu, render_plan
 
     text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
+    if ready.extras.items:
+        text += f"\n  {beside_the_gpu(ready.extras)}"
     if may_ask or not terminal.quiet:
         typer.echo(text, err=True)
     if ready.resumes is not None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fintts_cli.settings import Settings
     from fintts_cli.terminal import Terminal
     from fintts_cost.bill import Estimate
+    from fintts_cost.extras import Extras
 
 
 def estimate(
@@ -127,12 +128,15 @@ class Shown:
     gpus: str
     others: "tuple[RunOnGpu, ...]" = ()
     """the run on the other GPUs that were asked for"""
+    extras: "Extras | None" = None
+    """what it costs beside the GPU"""
 
     def document(self) -> dict[str, object]:
         """The document of --json."""
         others = [each.run.estimate.to_json() | {"gpus": each.gpus} for each in self.others]
         mine = self.estimate.to_json() | {"gpus": self.gpus}
-        return {**mine, "notes": list(self.notes), "choices": [mine, *others]}
+        extras = {} if self.extras is None else self.extras.to_json(self.estimate)
+        return {**mine, **extras, "notes": list(self.notes), "choices": [mine, *others]}
 
 
 def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
@@ -143,7 +147,8 @@ def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
 
     profile = {part.name: getattr(REFERENCE_RUN, part.name) for part in fields(REFERENCE_RUN)}
     given = {name: value for name, value in changes.items() if value is not None}
-    made = estimate(EstimateInput(**profile | given))
+    profile.update(given)
+    made = estimate(EstimateInput(**profile))
     gpus = f"{REFERENCE_RUN.accelerator.name}:1" if REFERENCE_RUN.accelerator else ""
     if given:
         options = ", ".join(_option(name, value) for name, value in given.items())
@@ -183,7 +188,7 @@ def _configured(
         title += f", on {cheapest.gpus}, where it costs least"
     notes = (*cheapest.run.notes, *map(str, each.runs[1:]), *each.missing)
     made, budget = cheapest.run.estimate, found.settings.budget_usd
-    return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:])
+    return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:], cheapest.run.extras)
 
 
 def _measure(terminal: "Terminal", settings: "Settings") -> None:
@@ -207,7 +212,8 @@ def _show(terminal: "Terminal", shown: Shown) -> None:
         return
     from fintts_cli.views.estimate import estimate_text
 
-    terminal.data(estimate_text(shown.estimate, title=shown.title, notes=shown.notes))
+    text = estimate_text(shown.estimate, title=shown.title, notes=shown.notes, extras=shown.extras)
+    terminal.data(text)
 
 
 def _warn_of_old_prices(terminal: "Terminal", shown: Shown) -> None:

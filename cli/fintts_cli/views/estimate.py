@@ -8,12 +8,14 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import counted, duration
+from fintts_cost.extras import NOT_COUNTED
 from fintts_cost.money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fintts_cost.bill import Bill, Estimate
+    from fintts_cost.extras import Extras
     from fintts_cost.memory import MemoryModel
     from fintts_cost.schedule import EpochRow, Schedule
 
@@ -27,12 +29,15 @@ SECONDS_PER_HOUR = 3600
 MB = 10**6
 
 
-def estimate_text(estimate: Estimate, *, title: str, notes: Sequence[str] = ()) -> str:
+def estimate_text(
+    estimate: Estimate, *, title: str, notes: Sequence[str] = (), extras: Extras | None = None
+) -> str:
     """The human form of `fintts estimate`: at most 78 columns, no colour, no line end at the end.
 
     Args:
         title: what is estimated; the first line.
         notes: what else there is to say, a sentence or two each; they are wrapped.
+        extras: what the run costs beside its GPU.
     """
     sections: tuple[tuple[str, Callable[[Estimate], Iterator[str]]], ...] = (
         ("Steps and epochs", _epochs),
@@ -48,6 +53,8 @@ def estimate_text(estimate: Estimate, *, title: str, notes: Sequence[str] = ()) 
     for name, section in sections:
         body = list(section(estimate))
         lines += [*_heading(name), *_indented(body)] if body else []
+    if extras is not None and extras.items:
+        lines += [*_heading("Beside the GPU"), *_extras(estimate, extras)]
     if notes:
         lines += [*_heading("Notes"), *(line for note in notes for line in _bullet(note))]
     return "\n".join(lines)
@@ -343,6 +350,16 @@ def _loss(estimate: Estimate) -> Iterator[str]:
     yield ""
     rows = [(head.name, f"{head.classes:,}", f"{head.uniform_guess:.3f}") for head in heads]
     yield from _table(("head", "classes", "uniform guess"), rows, "lrr")
+
+
+def _extras(estimate: Estimate, extras: Extras) -> Iterator[str]:
+    rows = [(each.name, each.how, dollars(each.usd)) for each in extras.items]
+    yield from _indented(_table(("", "", "cost"), rows, "llr"))
+    with_gpu = estimate.expected.cost_usd + extras.usd
+    yield f"  with the GPU {dollars(with_gpu)}; a budget counts the GPU alone"
+    for fact in dict.fromkeys(each.fact for each in extras.items):
+        yield from _bullet(f"${fact.usd} {fact.unit}: {fact.source}, as of {fact.as_of}")
+    yield from _bullet(f"not counted: {'; '.join(NOT_COUNTED)}")
 
 
 def _heading(name: str) -> tuple[str, str]:

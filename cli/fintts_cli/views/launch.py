@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import duration, table
+from fintts_cost.extras import NOT_COUNTED
 from fintts_cost.money import dollars, hourly
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cost.bill import Bill
+    from fintts_cost.extras import Extras
     from fintts_cost.plan import Choice, LaunchPlan
 
 
@@ -30,6 +32,13 @@ def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str
             f"  {_deadline(plan, now)}: {plan.deadline_sentence}",
         ]
     )
+
+
+def beside_the_gpu(extras: Extras) -> str:
+    """`beside the GPU about $0.46: disk $0.12 (256 GB for 4.4 h) …`, in one line"""
+    parts = ", ".join(f"{each.name} {dollars(each.usd)} ({each.how})" for each in extras.items)
+    left_out = ", ".join(NOT_COUNTED)
+    return f"beside the GPU about {dollars(extras.usd)}: {parts}; not counted: {left_out}"
 
 
 def _deadline(plan: LaunchPlan, now: datetime) -> str:

@@ -1,0 +1,132 @@
+"""What a bill has beside the GPU's hours: prices with their source and day, and what they come to.
+
+None of it is in `cost_usd`, which is the GPU's bill; `estimate` and the launch plan show it beside.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from fintts_cost.bill import Estimate
+    from fintts_cost.estimate_json import JsonValue
+
+GB = 10**9
+HOURS_A_MONTH = 730
+DISK_GB = 256
+"""SkyPilot's default disk, which our task does not change"""
+AWS = "aws"
+
+
+class Fact(NamedTuple):
+    """A price that somebody publishes."""
+
+    usd: Decimal
+    unit: str
+    source: str
+    as_of: str
+
+
+DISK = Fact(
+    Decimal("0.08"), "a GB and month", "EBS gp3, aws.amazon.com/ebs/pricing, us-east-1", "2026-06"
+)
+S3_STORAGE = Fact(
+    Decimal("0.023"),
+    "a GB and month",
+    "S3 Standard, aws.amazon.com/s3/pricing, us-east-1",
+    "2026-06",
+)
+S3_EGRESS = Fact(
+    Decimal("0.09"),
+    "a GB",
+    "S3 to the internet, aws.amazon.com/s3/pricing, us-east-1",
+    "2026-06",
+)
+NOT_COUNTED = (
+    "VAT and other taxes",
+    "a cloud's smallest billed time, such as a minute or an hour",
+    "requests to the store, which cost cents",
+)
+
+
+class Extra(NamedTuple):
+    """One of them, for one run."""
+
+    name: str
+    usd: Decimal
+    how: str
+    fact: Fact
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """As in `extras.items` of the estimate's document."""
+        return {
+            "name": self.name,
+            "usd": float(round(self.usd, 4)),
+            "how": self.how,
+            "source": self.fact.source,
+            "as_of": self.fact.as_of,
+        }
+
+
+class Extras(NamedTuple):
+    """All of one run."""
+
+    items: tuple[Extra, ...] = ()
+
+    @property
+    def usd(self) -> Decimal:
+        """In all, with one month of storage."""
+        return sum((each.usd for each in self.items), Decimal(0))
+
+    def to_json(self, estimate: Estimate) -> dict[str, JsonValue]:
+        """What is added to the estimate's document."""
+        total = estimate.expected.cost_usd + self.usd
+        items: list[JsonValue] = [each.to_json() for each in self.items]
+        return {
+            "extras": {
+                "items": items,
+                "usd": float(round(self.usd, 2)),
+                "not_counted": list(NOT_COUNTED),
+            },
+            "cost_with_extras_usd": float(round(total, 2)),
+        }
+
+
+def extras_of(
+    estimate: Estimate, *, is_rented: bool, cloud: str | None, is_in_s3: bool, data_bytes: int = 0
+) -> Extras:
+    """What the expected run costs beside its GPU.
+
+    Args:
+        cloud: where it is rented; None where that is not known, which counts as another than AWS.
+        is_in_s3: whether the store is AWS's own S3.
+        data_bytes: of the data set, as far as known.
+    """
+    base = 0 if estimate.given.memory is None else estimate.given.memory.weights_bytes
+    kept = estimate.storage.bytes_at_end
+    items: list[Extra] = []
+    if is_rented:
+        items.append(_disk(estimate))
+    if is_in_s3 and is_rented and cloud != AWS:
+        items.append(_egress("inputs", base + data_bytes, f"to {cloud or 'another cloud'}"))
+    if is_in_s3:
+        items += [_storage(base + data_bytes + kept), _egress("pull", kept, "to this machine")]
+    return Extras(tuple(each for each in items if each.usd > 0))
+
+
+def _disk(estimate: Estimate) -> Extra:
+    hours = estimate.expected.total_seconds / 3600
+    usd = DISK_GB * DISK.usd * hours / HOURS_A_MONTH
+    return Extra("disk", usd, f"{DISK_GB} GB for {hours:.2f} h", DISK)
+
+
+def _egress(name: str, count: int, where: str) -> Extra:
+    each = ", at each launch" if name == "inputs" else ""
+    size = Decimal(count) / GB
+    return Extra(name, size * S3_EGRESS.usd, f"{size:.1f} GB out of S3 {where}{each}", S3_EGRESS)
+
+
+def _storage(count: int) -> Extra:
+    size = Decimal(count) / GB
+    return Extra("storage", size * S3_STORAGE.usd, f"{size:.1f} GB in S3 for a month", S3_STORAGE)
