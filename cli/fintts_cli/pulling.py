@@ -12,6 +12,7 @@ from fintts_store.checkpoints.manifest import of_another_base_model
 from fintts_store.checkpoints.restore import discard_partial, is_whole, restore
 from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.disk.durable import write_file
+from fintts_store.disk.errors import chosen_by
 from fintts_store.disk.lock import alone_in
 from fintts_store.errors import InvalidRecord, KeyNotFound, RotatedAway, StoreError
 from fintts_store.runs.runs import read_result, read_run
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     """Given the bytes to come, is told of each that has come"""
 
 
+OPTION = "--to"
 LOOKS = 3
 """at a run that rotates checkpoints away faster than they are fetched"""
 
@@ -213,7 +215,10 @@ def pull(
     best, newest = best_of(everything), newest_of(everything)
     places = [(manifest, target / f"checkpoint-{manifest.step}") for manifest in chosen]
     pulled: list[Pulled] = []
-    with alone_in(target, lambda: tell(f"another pull goes on in {target}: waiting for it")):
+    with (
+        chosen_by(OPTION),
+        alone_in(target, lambda: tell(f"another pull goes on in {target}: waiting for it")),
+    ):
         discard_partial(target, [manifest.name for manifest in everything])
         there = {path for manifest, path in places if _is_there(manifest, path)}
         missing_bytes = sum(m.size_bytes for m, path in places if path not in there)
@@ -234,7 +239,8 @@ def _restore(
     store: Store, manifest: Manifest, path: Path, on_bytes: Callable[[int], None]
 ) -> StoreError | None:
     try:
-        restore(store, manifest, path, on_bytes)
+        with chosen_by(OPTION):
+            restore(store, manifest, path, on_bytes)
     except StoreError as error:
         return error
     except KeyboardInterrupt:
@@ -247,7 +253,8 @@ def _describe(path: Path, card: str) -> StoreError | None:
     """A card that is there may have been changed by its reader, and stays."""
     try:
         if not (path / README).exists():
-            write_file(path / README, card.encode())
+            with chosen_by(OPTION):
+                write_file(path / README, card.encode())
     except StoreError as error:
         return error
     return None
@@ -271,11 +278,16 @@ def _is_there(manifest: Manifest, path: Path) -> bool:
     Raises:
         UsageProblem: it is something else, which is not overwritten.
     """
+    if path.is_symlink():
+        raise UsageProblem(
+            f"{path} is a link, and nothing is written to where it leads",
+            f"name another folder by {OPTION}, or move this link away",
+        )
     if not path.exists():
         return False
     if is_whole(manifest, path):
         return True
     raise UsageProblem(
         f"{path} exists and is not this run's checkpoint of step {manifest.step}",
-        "name another folder by --to, or move this one away",
+        f"name another folder by {OPTION}, or move this one away",
     )

@@ -16,6 +16,8 @@ from fintts_cost.forecast import EtaMeter
 from fintts_cost.schedule import Schedule
 from fintts_store.checkpoints.going_on import restore_to_go_on
 from fintts_store.checkpoints.manifest import of_another_base_model
+from fintts_store.checkpoints.restore import restore
+from fintts_store.retrying import insist
 from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.capacity import check_disk, fit_into_memory
 from fintts_trainer.compiled import compile_layers
@@ -28,6 +30,7 @@ from fintts_trainer.feed import Feed
 from fintts_trainer.fused_lora import fuse_adapted_linears
 from fintts_trainer.initial_adapter import check_initial_adapter
 from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_adapter
+from fintts_trainer.left_behind import forget, newest_left
 from fintts_trainer.lineage import refuse_another_configuration
 from fintts_trainer.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 
     from peft import PeftModel
 
+    from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.errors import StoreError
     from fintts_store.layout import CommitName
     from fintts_trainer.config import LoraConfig, RunConfig
@@ -344,6 +348,7 @@ def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
         patience_seconds=job.patience_seconds,
         on_bytes=desk.progress.sign,
     )
+    manifest = _take_up(desk, manifest, target)
     if manifest is None:
         return []
     refuse_another_configuration(desk, manifest, target)
@@ -365,6 +370,22 @@ def _earlier_pace(bench: Bench) -> Pace:
         step=training / state.step if state.step else None,
         check=validation / checks if checks else None,
     )
+
+
+def _take_up(desk: FrontDesk, committed: Manifest | None, target: Path) -> Manifest | None:
+    """What an earlier job could not bring into the store, if it is on this disk and newer than
+    what is there; else what is there."""
+    job = desk.job
+    step = 0 if committed is None else committed.step
+    found = newest_left(job.workspace, desk.record, desk.config.digest(), step)
+    if found is None:
+        return committed
+    folder, facts = found
+    tell(f"step {facts.step} is on this disk and not in the store yet: it is uploaded now")
+    manifest = insist(lambda: desk.committer.commit(folder, facts), job.patience_seconds)
+    restore(job.store, manifest, target)
+    forget(job.workspace, manifest.step)
+    return manifest
 
 
 def _say_skipped(name: CommitName, error: StoreError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from fintts_store.runs.runs import read_run, read_status
 from fintts_trainer.config import RunConfig
 from fintts_trainer.deadline import Deadline, PaceMeter
 from fintts_trainer.errors import ConfigurationChanged
+from fintts_trainer.left_behind import forget, local_checkpoint
 from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.preemption import GRACE_SECONDS
 from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS
@@ -141,7 +141,7 @@ class FrontDesk(Desk):
 
     def local_checkpoint(self, step: int) -> Path:
         """Where a checkpoint lies until it is committed."""
-        return _local_checkpoint(self.job, step)
+        return local_checkpoint(self.job.workspace, step)
 
     def give_up(self, error: BaseException) -> None:
         """Tells the store why the run ends here."""
@@ -271,7 +271,7 @@ def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSl
     message = None if slow is None else _in_passing(slow)
     heartbeat.change(last_committed_step=manifest.step, message=message)
     tell(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
-    shutil.rmtree(_local_checkpoint(job, manifest.step), ignore_errors=True)
+    forget(job.workspace, manifest.step)
 
 
 def _told_in_passing(heartbeat: Heartbeat, error: StoreError) -> None:
@@ -287,7 +287,3 @@ def _in_passing(error: StoreError) -> str:
     is_safe = isinstance(error, OldCheckpointsStay)
     here = "" if is_safe else "what is not in the store yet stays here: "
     return f"{here}{error.message}"
-
-
-def _local_checkpoint(job: Job, step: int) -> Path:
-    return job.workspace / "checkpoints" / f"checkpoint-{step}"

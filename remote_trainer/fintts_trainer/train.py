@@ -6,7 +6,6 @@ Read `train` first; what it calls follows in that order.
 from __future__ import annotations
 
 import math
-import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -23,6 +22,7 @@ from fintts_trainer.bench import set_up
 from fintts_trainer.capacity import full_disk_told
 from fintts_trainer.deadline import measured
 from fintts_trainer.desk import FrontDesk, open_desk, tell
+from fintts_trainer.left_behind import forget, remember
 from fintts_trainer.lora import trainable
 from fintts_trainer.machine.card import card_here
 from fintts_trainer.preemption import GRACE_SECONDS
@@ -331,7 +331,7 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
     desk.heartbeat.change(phase=Phase.SAVING)
     with desk.clock.spend("checkpoint"):
         folder = desk.local_checkpoint(state.step)
-        shutil.rmtree(folder, ignore_errors=True)
+        forget(desk.job.workspace, state.step)
         with measured(desk.pace.saves), durable_directory(folder) as temporary:
             bench.write_checkpoint(temporary, random_states)
         facts = CheckpointFacts(
@@ -342,6 +342,7 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
             mode=bench.rule.mode,
             value=value,
         )
+        remember(desk.job.workspace, desk.record, facts)
         desk.uploader.submit(folder, facts, lambda: must_leave(bench, preemption))
     desk.heartbeat.change(phase=Phase.TRAINING)
 

@@ -249,7 +249,6 @@ def of_checkpoints(checked: Result) -> list[dict[str, Any]]:
         (lambda content: content.update(step=900), "another checkpoint"),
         (lambda content: content.update(base_model_digest="b"), "names another base model"),
         (lambda content: content.pop("files"), "cannot be read"),
-        (lambda content: content.update(version=2), "version 2"),
     ],
 )
 def test_a_manifest_that_was_tampered_with(
@@ -293,10 +292,63 @@ def test_a_target_that_is_a_link_is_not_written_through(filled: Filled, tmp_path
     target = tmp_path / "here"
     target.mkdir()
     (target / "checkpoint-100").symlink_to(elsewhere)
-    refused(
-        filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target)), "exists and is not", 2
-    )
+    refused(filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target)), "is a link", 2)
     assert [path.name for path in elsewhere.iterdir()] == ["mine"]
+
+
+def test_a_link_to_a_whole_checkpoint_is_left_alone_too(tmp_path: Path) -> None:
+    """Its card would be written beside the files to which the link leads."""
+    filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
+    target, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    assert filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target)).exit_code == 0
+    (target / "checkpoint-100").rename(elsewhere)
+    (elsewhere / "README.md").unlink()
+    (target / "checkpoint-100").symlink_to(elsewhere)
+    refused(filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target)), "is a link", 2)
+    assert not (elsewhere / "README.md").exists()
+
+
+def test_nothing_of_the_user_s_is_removed_beside_the_checkpoints(tmp_path: Path) -> None:
+    filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
+    target, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    mine = [".tmp-mine", ".tmp-000001-mine", ".tmp-0123abcd-notes"]
+    for name in mine:
+        (target / name).mkdir(parents=True)
+    elsewhere.mkdir()
+    planted = target / f".tmp-{filled.manifests[0].name.text}"
+    planted.symlink_to(elsewhere)
+    left = target / ".tmp-000001-000000900-0123abcd"
+    left.mkdir()
+    assert filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target)).exit_code == 0
+    assert all((target / name).exists() for name in mine)
+    assert list(elsewhere.iterdir()) == []
+    assert not left.exists()
+    assert is_whole(filled.manifests[0], target / "checkpoint-100")
+
+
+def test_the_hint_of_a_pull_names_its_own_option(tmp_path: Path) -> None:
+    filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    for below in ("file", "file/deeper"):
+        pulled = filled.run("cloud", "pull-checkpoints", RUN, "--to", str(tmp_path / below))
+        refused(pulled, "cannot be used")
+        assert "choose another directory with --to" in pulled.stderr
+
+
+def test_a_manifest_of_a_later_version_is_not_called_damaged(tmp_path: Path) -> None:
+    filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
+    filled.change(filled.manifests[0], lambda content: content.update(version=2))
+    target = tmp_path / "here"
+    refused(filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target)), "version 2")
+    assert sorted(path.name for path in target.iterdir()) == ["checkpoint-200", "checkpoint-300"]
+    checked = fintts("store", "check", filled.store.url, "--json")
+    faults = of_checkpoints(checked)
+    assert [(fault["kind"], fault["step"], fault["harmless"]) for fault in faults] == [
+        ("later", 100, True)
+    ]
+    pruned = filled.run("cloud", "prune", RUN, "--yes", "--keep-last", "1")
+    assert pruned.exit_code == 0
+    assert filled.file(filled.manifests[0]) in {entry.key for entry in filled.store.list("")}
 
 
 # --- several at once ------------------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import list_manifests
-from fintts_store.errors import Fenced, StoreUnreachable
+from fintts_store.errors import Fenced, StoreDenied, StoreUnreachable
 from fintts_store.layout import checkpoints_prefix, commits_prefix
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status
@@ -118,3 +120,69 @@ def test_the_last_word_waits_for_a_store_that_shows_no_claim(tmp_path: Path) -> 
     with pytest.raises(StoreUnreachable, match="claim 1"):
         conclude(replace(run.job(), store=lying), 1)
     assert conclude(run.job(), 1) is not None
+
+
+class Closed(DirectoryStore):
+    """Takes no checkpoint."""
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        if "/checkpoints/" in key:
+            raise StoreDenied("the store takes no checkpoint", "ask whose store it is")
+        super().put(key, source)
+
+
+def failed_at_step_two(folder: Path) -> TinyRun:
+    """Its two checkpoints are on the disk alone: a third refusal ends the run."""
+    run = start_run(folder, {**QUICK, "checkpoints": {"every": 1, "keep_last": 2}})
+    with pytest.raises(StoreDenied):
+        train(replace(run.job(), store=Closed(folder / "store")), Preemption())
+    assert steps(run) == []
+    return run
+
+
+def resumed_at(run: TinyRun, capsys: pytest.CaptureFixture[str], workspace: str) -> list[str]:
+    assert train(run.job(workspace), Preemption()) is not None
+    said = capsys.readouterr().err.splitlines()
+    return [line for line in said if "resumed at" in line or "on this disk" in line]
+
+
+def test_what_a_failed_run_left_on_the_disk_is_taken_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = failed_at_step_two(tmp_path)
+    left = max(
+        int(p.name.partition("-")[2])
+        for p in (tmp_path / "workspace/checkpoints").iterdir()
+        if p.is_dir()
+    )
+    assert left >= 2
+    uploaded, resumed = resumed_at(run, capsys, "workspace")
+    assert f"step {left} is on this disk" in uploaded
+    assert resumed.endswith(f"resumed at step {left}")
+    assert steps(run)[-1] == 4
+
+
+@pytest.mark.parametrize("other", ["run", "configuration", "workspace", "damaged note"])
+def test_what_belongs_to_another_run_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: str
+) -> None:
+    run = failed_at_step_two(tmp_path)
+    for note in (tmp_path / "workspace" / "checkpoints").glob("*.json"):
+        content = json.loads(note.read_text())
+        content |= {
+            "run": {"created_at": "2026-01-01T00:00:00Z"},
+            "configuration": {"config_digest": "0" * 64},
+        }.get(other, {})
+        note.write_text("{" if other == "damaged note" else json.dumps(content))
+    workspace = "elsewhere" if other == "workspace" else "workspace"
+    assert resumed_at(run, capsys, workspace) == []
+
+
+def test_what_the_store_has_beyond_the_disk_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = failed_at_step_two(tmp_path)
+    assert train(run.job("elsewhere"), Preemption()) is not None
+    withdraw_result(run.store, run.name)
+    (resumed,) = resumed_at(run, capsys, "workspace")
+    assert resumed.endswith("resumed at step 4")

@@ -13,7 +13,8 @@ The document:
                  and that are whole, each once; null if they could not be listed
     faults       [{kind, run, step, place, sentence, harmless}], sorted by `place`, which is the key
                  or folder below the store's address. `kind` is one of record (run.json is missing
-                 or unreadable), damaged (a checkpoint that cannot be restored), input (what runs
+                 or unreadable), damaged (a checkpoint that cannot be restored), later (one that a
+                 later version of fintts wrote; it is harmless, too), input (what runs
                  read is missing or damaged: they cannot train on), orphan (files that were never
                  committed), unfinished (an upload that has not ended), unused (an input that no run
                  names; not told while a run.json cannot be read); the last three are harmless.

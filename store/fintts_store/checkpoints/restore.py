@@ -6,6 +6,7 @@ name that belongs to this one checkpoint, and the next attempt goes on from ther
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.durable import EarlyWriteBack, discard, resumable_directory
 from fintts_store.errors import (
     CheckpointCorrupt,
+    InvalidKey,
     InvalidRecord,
     KeyNotFound,
     NewerRecord,
@@ -31,6 +33,7 @@ from fintts_store.runs.limits import CLAIMS
 from fintts_store.store import TEMPORARY_PREFIX, Store
 
 _ATTEMPTS = 2
+_REPLACED = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{8}}-checkpoint-[0-9]+")
 
 
 def _nobody_asks(_size_bytes: int) -> None:
@@ -112,11 +115,22 @@ def partial_name(name: CommitName) -> str:
 
 
 def discard_partial(folder: Path, wanted: Iterable[CommitName]) -> None:
-    """Removes what attempts left in a folder of restored checkpoints, but for those `wanted`."""
+    """Removes what attempts left in a folder of restored checkpoints, but for those `wanted`, and
+    nothing that somebody else may have put there."""
     stay = {partial_name(name) for name in wanted}
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        if path.is_dir() and path.name not in stay:
+        is_ours = _is_partial(path.name) and path.is_dir() and not path.is_symlink()
+        if is_ours and path.name not in stay:
             discard(path)
+
+
+def _is_partial(name: str) -> bool:
+    """Whether a folder is called as a checkpoint that is not whole, or as one that was replaced."""
+    try:
+        layout.parse_commit_name(f"{name.removeprefix(TEMPORARY_PREFIX)}.json")
+    except InvalidKey:
+        return _REPLACED.fullmatch(name) is not None
+    return True
 
 
 def restore_newest(

@@ -11,6 +11,8 @@ class Kind(StrEnum):
     """run.json is missing or cannot be read"""
     DAMAGED = "damaged"
     """a checkpoint that cannot be restored"""
+    LATER = "later"
+    """a checkpoint that a later version of this program wrote: it is sound, and cannot be read"""
     INPUT = "input"
     """what a run reads is missing or damaged: it cannot train on"""
     ORPHAN = "orphan"
@@ -21,7 +23,7 @@ class Kind(StrEnum):
     """a data set, base model or adapter that no run names: it costs, and harms nothing"""
 
 
-HARMLESS = frozenset({Kind.ORPHAN, Kind.UNFINISHED, Kind.UNUSED})
+HARMLESS = frozenset({Kind.LATER, Kind.ORPHAN, Kind.UNFINISHED, Kind.UNUSED})
 
 
 @dataclass(frozen=True, slots=True)

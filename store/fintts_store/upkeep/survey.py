@@ -15,7 +15,7 @@ from fintts_store import layout
 from fintts_store.checkpoints.commit import commits_among, read_manifest
 from fintts_store.checkpoints.manifest import Manifest, of_another_base_model
 from fintts_store.checkpoints.removal import pins_among
-from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound
+from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound, NewerRecord
 from fintts_store.layout import CommitName
 from fintts_store.parallel import in_parallel
 from fintts_store.runs.claims import highest_of, strange_claims
@@ -213,6 +213,9 @@ def _look_at(
         read_manifest(store, run, name)
     except KeyNotFound:  # rotated away since the listing
         return None
+    except NewerRecord as error:
+        place = layout.checkpoint_prefix(run, name)
+        return Fault(Kind.LATER, place, error.message, run, name.step)
     except InvalidRecord as error:
         return damage(run, name, error.message)
     return damage(run, name, sentence)

@@ -1,0 +1,114 @@
+"""What a job that failed left on this disk: checkpoints that it could not bring into the store.
+
+Beside each local checkpoint lies a file that says what it is. The next job of the run in this
+workspace takes up the newest of them, if it is newer than what the store has.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Literal
+
+from fintts_store.checkpoints.commit import CheckpointFacts
+from fintts_store.disk.durable import write_file
+from fintts_store.disk.errors import explained
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import InvalidRecord
+from fintts_store.runs.fields import Moment, Name, RunName, Step, Value
+from fintts_store.runs.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fintts_store.runs.records import RunRecord
+
+
+class Left(Record):
+    """checkpoint-<step>.json beside the folder of the same name."""
+
+    run: RunName
+    created_at: Moment
+    """of the run: another one may have had its name"""
+    step: Step
+    config_digest: Name
+    base_model_digest: Name
+    monitor: Name
+    mode: Literal["min", "max"]
+    value: Value = None
+
+    @property
+    def facts(self) -> CheckpointFacts:
+        """What its manifest is to say."""
+        return CheckpointFacts(
+            self.step,
+            self.config_digest,
+            self.base_model_digest,
+            self.monitor,
+            self.mode,
+            self.value,
+        )
+
+
+def local_checkpoint(workspace: Path, step: int) -> Path:
+    """Where a checkpoint lies until it is committed."""
+    return workspace / "checkpoints" / f"checkpoint-{step}"
+
+
+def remember(workspace: Path, record: RunRecord, facts: CheckpointFacts) -> None:
+    """Says what the folder of this step is, which is whole now.
+
+    Raises:
+        StoreError: the disk cannot be written.
+    """
+    left = Left(
+        run=record.run,
+        created_at=record.created_at,
+        step=facts.step,
+        config_digest=facts.config_digest,
+        base_model_digest=facts.base_model_digest,
+        monitor=facts.monitor,
+        mode=facts.mode,
+        value=facts.value,
+    )
+    write_file(_note(local_checkpoint(workspace, facts.step)), left.dump().encode())
+
+
+def forget(workspace: Path, step: int) -> None:
+    """Removes the checkpoint of a step: it is in the store, or is made anew."""
+    folder = local_checkpoint(workspace, step)
+    _note(folder).unlink(missing_ok=True)  # first: a folder without it is nothing
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def newest_left(
+    workspace: Path, record: RunRecord, config_digest: str, above_step: int
+) -> tuple[Path, CheckpointFacts] | None:
+    """The newest checkpoint of this very run and configuration that goes beyond a step."""
+    fitting = [
+        (folder, left)
+        for folder, left in _all_left(workspace)
+        if (left.run, left.created_at) == (record.run, record.created_at)
+        and (left.config_digest, left.base_model_digest)
+        == (config_digest, record.base_model.digest)
+        and left.step > above_step
+    ]
+    newest = max(fitting, key=lambda one: one[1].step, default=None)
+    return None if newest is None else (newest[0], newest[1].facts)
+
+
+def _all_left(workspace: Path) -> Iterator[tuple[Path, Left]]:
+    with explained(workspace):
+        notes = sorted((workspace / "checkpoints").glob("checkpoint-*.json"))
+    for note in notes:
+        try:
+            left = Left.load(read_limited(note), str(note))
+        except (FileNotFoundError, InvalidRecord):
+            continue
+        folder = local_checkpoint(workspace, left.step)
+        if _note(folder) == note and folder.is_dir():
+            yield folder, left
+
+
+def _note(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.json")
