@@ -26,7 +26,7 @@ install -o 1001 -g 1001 -m 600 "$disk.keys" "$root/home/ubuntu/.ssh/authorized_k
 cat > "$root/usr/local/sbin/shutdown" <<'END'
 #!/bin/sh
 # shutdown -P +MINUTES
-setsid sh -c "sleep $(( ${2#+} * 60 )); kill -TERM 1" > /dev/null 2>&1 < /dev/null &
+setsid sh -c "sleep $(( ${2#+} * 60 )); while kill -TERM 1; do sleep 1; done" > /dev/null 2>&1 < /dev/null &
 END
 chmod +x "$root/usr/local/sbin/shutdown"
 chroot "$root" /bin/sh -x < "$disk.runcmd"
