@@ -19,7 +19,7 @@ from fintts_cli.gpu_choices import choices_of, with_ceilings
 from fintts_cli.infra import Span
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
-from fintts_cli.run_forecast import LOCAL, reserve_of
+from fintts_cli.run_forecast import LOCAL, over_at, reserve_of
 from fintts_cli.run_listing import look_at
 from fintts_cli.run_view import billed_spans
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
@@ -123,8 +123,9 @@ class Launch:
         }
         if is_local:
             envs["FINTTS_PYTHON"] = sys.executable
-        elif self.settings.spot:
-            envs["FINTTS_ON_SPOT"] = "1"
+        else:
+            envs["FINTTS_OVER_AT"] = _iso(over_at(self.settings, self.deadline_at))
+            envs |= {"FINTTS_ON_SPOT": "1"} if self.settings.spot else {}
         return render(
             TaskValues(
                 run=self.run,

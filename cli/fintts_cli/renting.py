@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fintts_cli import wiring
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky import LOG_FILE
+from fintts_cli.infra.sky_aws import AWS
 from fintts_cli.infra.sky_job import require_own_controller
 from fintts_cli.infra.sky_session import require_sky
 from fintts_cost.prices import WITHOUT_AUTODOWN
@@ -46,6 +47,21 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
         )
     if settings.spot:
         require_own_controller(wiring.state_directory() / "sky" / LOG_FILE)
+
+
+def unarmed(infra: str | None) -> str | None:
+    """What is said before an instance is rented whose end cannot be armed; None where it can."""
+    cloud = (infra or "").partition("/")[0].lower()
+    if cloud == AWS:
+        return None
+    where = f"on {cloud}" if cloud else "on other clouds than AWS"
+    return (
+        f"{where} nothing ends an instance whose launch is cut off, such as by this machine being "
+        "shut in the half minute before SkyPilot has set its autodown"
+    )
+
+
+REAP_BY_CRON = "have cron call `fintts cloud reap --yes --quiet`: it finds and removes such a one"
 
 
 def _is_loopback(host: str) -> bool:

@@ -27,6 +27,7 @@ from fintts_cli.infra import (
 )
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start
+from fintts_cli.run_forecast import reserve_of
 from fintts_cli.run_listing import look_at, look_at_all
 from fintts_cli.run_view import InstanceView
 from fintts_cli.settings import read_settings
@@ -173,6 +174,20 @@ def test_who_may_be_taken_away_is_told_to_listen(
     changed = launch.settings.model_copy(update={"infra": infra, "spot": spot})
     task = yaml.safe_load(replace(launch, settings=changed).render())
     assert ("FINTTS_ON_SPOT" in task["envs"]) == told
+
+
+@pytest.mark.parametrize("infra", ["aws", "local"])
+def test_a_rented_machine_is_told_when_all_is_over(project: Path, infra: str) -> None:
+    launch = ready()
+    settings = launch.settings.model_copy(update={"infra": infra})
+    envs = yaml.safe_load(replace(launch, settings=settings).render())["envs"]
+    assert ("FINTTS_OVER_AT" in envs) == (infra == "aws")
+    if infra == "aws":
+        deadline, over = (datetime.fromisoformat(envs[f"FINTTS_{name}_AT"]) for name in WHEN)
+        assert (over - deadline).total_seconds() == reserve_of(settings).total_seconds
+
+
+WHEN = ("DEADLINE", "OVER")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("no instance")])

@@ -9,7 +9,7 @@ import pytest
 from fintts_cli import renting
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import sky_session
-from fintts_cli.renting import refuse_what_cannot_end_well
+from fintts_cli.renting import refuse_what_cannot_end_well, unarmed
 from fintts_cli.settings import Settings
 
 BUCKET = "s3://bucket/prefix"
@@ -56,3 +56,12 @@ def test_a_spot_run_needs_somebody_to_watch_over_it(monkeypatch: pytest.MonkeyPa
     refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
     with pytest.raises(CloudError, match="a second instance"):
         refuse_what_cannot_end_well(Settings(infra="aws", spot=True), BUCKET)
+
+
+@pytest.mark.parametrize(
+    ("infra", "where"),
+    [("aws", None), ("AWS/us-east-1", None), ("gcp/europe", "on gcp"), (None, "other clouds")],
+)
+def test_where_no_end_can_be_armed_that_is_said(infra: str | None, where: str | None) -> None:
+    danger = unarmed(infra)
+    assert danger is None if where is None else where in (danger or "")

@@ -93,7 +93,6 @@ def launch(
     from fintts_cli.ending import what_goes_on
     from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
     from fintts_cli.launching import prepare, start
-    from fintts_cli.renting import refuse_what_cannot_end_well
     from fintts_cli.run_forecast import LOCAL
     from fintts_cli.run_start import nothing_to_force
     from fintts_cli.terminal import Terminal
@@ -137,9 +136,7 @@ def launch(
         _show_task(terminal, ready)
         return
     if found.settings.infra != LOCAL:
-        refuse_what_cannot_end_well(found.settings, ready.store.url)
-        if (grant := ready.grant()).warning:  # before yes, and before anything is uploaded
-            terminal.warn(grant.warning, grant.hint)
+        _refuse_or_warn(terminal, ready)
     place = wiring.infra_of(found.settings.infra)
     place.check(ready.render())
     _confirm(terminal, yes=yes)
@@ -148,6 +145,17 @@ def launch(
         _stay(terminal, asked, detach=detach)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(str(interrupt) or what_goes_on(place, ready.run)) from None
+
+
+def _refuse_or_warn(terminal: "Terminal", ready: "Launch") -> None:
+    """Before yes, and before anything is uploaded: what holds of a rented machine."""
+    from fintts_cli.renting import REAP_BY_CRON, refuse_what_cannot_end_well, unarmed
+
+    refuse_what_cannot_end_well(ready.settings, ready.store.url)
+    if (grant := ready.grant()).warning:
+        terminal.warn(grant.warning, grant.hint)
+    if (danger := unarmed(ready.settings.infra)) is not None:
+        terminal.warn(danger, REAP_BY_CRON)
 
 
 def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
