@@ -15,12 +15,20 @@ from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1100)]
 
+HUNG_USD, SILENT_USD = "1.00", "0.90"
+"""523 and 471 s at $6.88 an hour, 310 of them kept for the end"""
 UNTIL_THE_BUDGET_ENDS = {"FINTTS_EARLY_STOPPING__PATIENCE": "1000"}
 TRAINER = "pgrep -f '^[^ ]*python[^ ]* -P -m fintts_trainer run'"
 # What `timeout` sends wakes a stopped process up; this one does not stay awake.
 HANG = f"""\
 pid=$({TRAINER})
 setsid sh -c "while kill -STOP $pid; do sleep 0.1; done" < /dev/null > /dev/null 2>&1 &"""
+OURS = "pgrep -f '^[^ ]*python[^ ]* -P -m fintts_trainer'"
+HANG_FROM_THE_START = f"""\
+setsid sh -c "until {TRAINER}; do sleep 0.05; done;
+while :; do kill -STOP \\$({OURS}) \\$(pgrep -x timeout); sleep 0.1; done" \
+< /dev/null > /dev/null 2>&1 &"""
+"""Trainer and guard, before the first heartbeat: nothing there tells anybody, or ends it."""
 CRASH = f"kill -SEGV $({TRAINER})"
 FILL = "cat /dev/zero > ~/filler 2> /dev/null || true"
 
@@ -28,6 +36,32 @@ FILL = "cat /dev/zero > ~/filler 2> /dev/null || true"
 def launch(laptop: Laptop, run: str, *options: str, **variables: str) -> str:
     """Returns the instance's id once a checkpoint has been committed."""
     laptop.launch(run, *options, **variables)
+    laptop.await_commit(run)
+    [instance] = laptop.instances(run)
+    return instance.id
+
+
+def launch_silent(laptop: Laptop, run: str, *options: str) -> str:
+    """The same of one that never gets to say a word."""
+    launching = laptop.begin("cloud", "launch", "--name", run, "--yes", "--detach", *options)
+    wait_until(lambda: bool(laptop.instances(run)))
+    [instance] = laptop.instances(run)
+    laptop.cloud.await_boot(instance.id)
+    laptop.cloud.run_in_instance(instance.id, HANG_FROM_THE_START)
+    _, said = launching.communicate()
+    assert launching.returncode == 0, said
+    return instance.id
+
+
+def launch_twice(laptop: Laptop, run: str, other_state: Path, **variables: str) -> str:
+    """Two laptops launch it at once; returns the id of the one instance that comes of that."""
+    words = ("cloud", "launch", "--name", run, "--yes", "--detach")
+    states: tuple[dict[str, str], ...] = ({}, {"FINTTS_STATE_DIR": str(other_state)})
+    launching = [laptop.begin(*words, **variables, **state) for state in states]
+    said = [each.communicate()[1] for each in launching]
+    assert sorted(each.returncode == 0 for each in launching) == [False, True], said
+    [refused] = [text for each, text in zip(launching, said, strict=True) if each.returncode]
+    assert f"has launched run {run} already" in refused, refused
     laptop.await_commit(run)
     [instance] = laptop.instances(run)
     return instance.id
@@ -52,10 +86,13 @@ def test_every_fault_ends_without_an_instance_and_with_the_truth(
     laptop = Laptop(emulated_aws, tmp_path / "project", "faults")
     other = Laptop(emulated_aws, tmp_path / "other", "denied")
     with ExitStack() as stack:
-        hung = launch(laptop, "hung", "--budget", "0.40", **UNTIL_THE_BUDGET_ENDS)
+        hung = launch(laptop, "hung", "--budget", HUNG_USD, **UNTIL_THE_BUDGET_ENDS)
         emulated_aws.run_in_instance(hung, HANG)
         timeline.mark("hung: stopped")
-        emulated_aws.run_in_instance(launch(laptop, "crashed", **ENDLESS), CRASH)
+        silent = launch_silent(laptop, "silent", "--budget", SILENT_USD)
+        timeline.mark("silent: trainer and guard stopped before a word")
+        twice = launch_twice(laptop, "crashed", tmp_path / "another", **ENDLESS)
+        emulated_aws.run_in_instance(twice, CRASH)
         timeline.mark("crashed: SIGSEGV")
         emulated_aws.run_in_instance(launch(laptop, "full", **ENDLESS), FILL, user="root")
         timeline.mark("full: no byte is left on its disk")
@@ -70,6 +107,11 @@ def test_every_fault_ends_without_an_instance_and_with_the_truth(
     view = seen(laptop, "hung")
     assert (view["phase"], view["stop_reason"]) == ("done", "deadline"), view
     assert "did not end by itself at the deadline" in view["message"]
+    [only] = laptop.instances("silent")
+    assert (only.id, only.state) == (silent, "terminated"), "it powered itself off"
+    view = seen(laptop, "silent")
+    assert view["phase"] == "failed", view
+    assert 0 < view["cost_so_far_usd"] <= float(SILENT_USD), view
     view = seen(laptop, "crashed")
     assert (view["phase"], view["stop_reason"]) == ("failed", "failed"), view
     assert view["message"] == "the trainer was ended by SIGSEGV"
