@@ -1,30 +1,39 @@
 """From a store's address to the store."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.backends.s3.address import SCHEME, S3Address
+from fintts_store.backends.s3.address import SCHEME, S3Address, without_credentials
 from fintts_store.errors import StoreError
+from fintts_store.patience import PATIENT, Patience
 from fintts_store.store import Store
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""Two letters at least: `C:` is a drive"""
 
-def open_store(url: str) -> Store:
+
+def open_store(url: str, patience: Patience = PATIENT) -> Store:
     """Opens the store at this address: a directory, or `s3://BUCKET/PREFIX`; neither is touched.
+
+    Args:
+        patience: how long a request to a server may take, and how often it is tried.
 
     Raises:
         StoreError: the address is of a kind that this version does not know.
     """
     scheme, separator, _ = url.partition("://")
-    if not separator:
-        return DirectoryStore(Path(url))
-    if scheme == SCHEME:
+    if separator and scheme == SCHEME:
         from fintts_store.backends.s3.s3 import S3Store
 
-        return S3Store(S3Address.parse(url))
-    raise StoreError(
-        f"no store is known at an address like {url}", "give --store s3://BUCKET/PREFIX or a folder"
-    )
+        return S3Store(S3Address.parse(url), patience)
+    if _SCHEME.match(url):
+        raise StoreError(
+            f"no store is known at an address like {without_credentials(url)}",
+            "give s3://BUCKET/PREFIX or a folder; a folder with such a name is ./NAME",
+        )
+    return DirectoryStore(Path(url))
 
 
 def at_endpoint(url: str, endpoint_url: str | None) -> str:

@@ -16,7 +16,7 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.marker import MARKER
-from fintts_store.backends.s3 import reading as s3_reading
+from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.probes import days_to_abort, judge_clock
 from fintts_store.backends.s3.s3 import S3Store
@@ -293,7 +293,7 @@ def test_what_a_killed_check_left_is_removed_later_and_nothing_else(tmp_path: Pa
 
 @pytest.fixture
 def address(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Address:
-    monkeypatch.setattr(s3_reading, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(s3_requests, "FIRST_PAUSE_SECONDS", 0.001)
     return make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
 
 

@@ -127,7 +127,7 @@ def test_all_that_a_checkpoint_s_life_asks_for_is_allowed(
     def note(request: AWSPreparedRequest, **_: object) -> None:
         asked.add(what_is_asked(str(request.method), str(request.url)))
 
-    store._client.meta.events.register("before-send.s3", note)
+    store._requests.client.meta.events.register("before-send.s3", note)
     _live(store, tmp_path)
     policy = run_policy(address, RUN, READS)
     assert [one for one in asked if not allows(policy, *one)] == []

@@ -29,7 +29,13 @@ class SlowObject:
     @contextmanager
     def ask(self, wanted: str, _tag: str) -> Generator[Any]:
         first = int(wanted.removeprefix("bytes=").split("-")[0] or 0) if wanted else 0
-        yield {"ETag": "one", "ContentLength": PARTS * PART_BYTES - first, "Body": self}
+        size = PARTS * PART_BYTES
+        yield {
+            "ETag": "one",
+            "ContentLength": size - first,
+            "ContentRange": f"bytes {first}-{size - 1}/{size}",
+            "Body": self,
+        }
 
     def iter_chunks(self, _size: int) -> Iterator[bytes]:
         for _ in range(PART_BYTES // CHUNK_BYTES):

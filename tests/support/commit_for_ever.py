@@ -15,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from fintts_store.backends.s3 import s3
+from fintts_store.backends.s3 import uploading
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer, clean_up_orphans
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.restore import restore_newest
@@ -48,7 +48,7 @@ def content_of(step: int) -> dict[str, bytes]:
 
 
 def main(url: str, folder: Path, count: int | None) -> None:
-    s3.SINGLE_PUT_BELOW = s3.PART_BYTES = 5 * MB
+    uploading.SINGLE_PUT_BELOW = uploading.PART_BYTES = 5 * MB
     store = open_store(url)
     claim = take_claim(store, RUN, "child")
     clean_up_orphans(store, RUN, claim)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["answer", "reset", "lose reply", "cut", "flip"]
+Kind = Literal[
+    "answer",
+    "reset",
+    "hang",
+    "page",
+    "empty",
+    "redirect",
+    "lose reply",
+    "cut",
+    "bare",
+    "flip",
+    "strip",
+    "drip",
+    "drip all",
+]
+PAGE = b"<!DOCTYPE html><html><body>Welcome to the hotel. Please sign in.</body></html>"
+DRIP_SECONDS = 0.2
+"""between two bytes"""
 ERROR = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>{code}</Code><Message>as the test wants it</Message></Error>"""
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "date", "server"}
@@ -23,8 +41,11 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "date", "serv
 class Fault:
     """What goes wrong with requests of one method whose path holds a text, and how often.
 
-    `answer` never reaches the server; `lose reply` does, and its answer is thrown away; `cut` ends
-    the body halfway; `flip` changes one bit of it.
+    These never reach the server: an `answer` with an error, a `reset`, a `hang` without an answer,
+    a `page` of HTML, an `empty` answer, a `redirect` to nowhere.
+    These do: `lose reply` throws the answer away, `cut` ends its body halfway, `bare` right after
+    the headers; `flip` changes one bit of it, `strip` takes the header or the element `code` out;
+    `drip` sends its body a byte at a time, `drip all` its headers, too.
     """
 
     kind: Kind
@@ -46,6 +67,7 @@ class FaultProxy:
     url: str = ""
     faults: list[Fault] = field(default_factory=list[Fault])
     requests: list[str] = field(default_factory=list[str])
+    ended: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, method: str, path: str) -> Fault | None:
@@ -64,23 +86,44 @@ class Handler(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.proxy.take(self.command, self.path)
-        if fault is not None and fault.kind == "answer":
-            self._send(fault.status, [], ERROR.format(code=fault.code).encode())
-        elif fault is not None and fault.kind == "reset":
-            self._reset()
-        else:
-            self._pass_on(body, fault.kind if fault is not None else None)
+        if fault is None or not self._answer_alone(fault):
+            self._pass_on(body, fault)
+
+    def _answer_alone(self, fault: Fault) -> bool:
+        """Whether the fault is one that the server never hears of."""
+        match fault.kind:
+            case "answer":
+                self._send(fault.status, [], ERROR.format(code=fault.code).encode())
+            case "page":
+                self._send(fault.status, [("Content-Type", "text/html")], PAGE)
+            case "empty":
+                self._send(fault.status, [], b"")
+            case "redirect":
+                self._send(fault.status, [("Location", "http://127.0.0.1:9/login")], b"")
+            case "hang":
+                self.proxy.ended.wait()
+                self._reset()
+            case "reset":
+                self._reset()
+            case _:
+                return False
+        return True
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_one  # noqa: N815 - http.server's names
 
-    def _pass_on(self, body: bytes, kind: Kind | None) -> None:
+    def _pass_on(self, body: bytes, fault: Fault | None) -> None:
         status, headers, content = self._forward(body)
+        kind = fault.kind if fault is not None else None
         if kind == "lose reply":
             self._reset()
             return
         if kind == "flip" and content:
             content = bytes([content[0] ^ 1]) + content[1:]
-        self._send(status, headers, content, cut=kind == "cut")
+        if kind == "strip" and fault is not None:
+            name = fault.code
+            headers = [one for one in headers if one[0].lower() != name.lower()]
+            content = re.sub(rf"<{name}>[^<]*</{name}>".encode(), b"", content)
+        self._send(status, headers, content, kind)
 
     def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         upstream = urlsplit(self.proxy.upstream)
@@ -92,17 +135,35 @@ class Handler(BaseHTTPRequestHandler):
         return response.status, response.getheaders(), content
 
     def _send(
-        self, status: int, headers: list[tuple[str, str]], content: bytes, *, cut: bool = False
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        content: bytes,
+        kind: Kind | None = None,
     ) -> None:
+        if kind == "drip all":
+            self._drip(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: x\r\n" * 1000)
+            return
         self.send_response(status)
         for name, value in headers:
             if name.lower() not in HOP_BY_HOP:
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if cut else content)
-        if cut:
+        if kind == "drip":
+            self._drip(content)
+            return
+        self.wfile.write(content[: {"cut": len(content) // 2, "bare": 0}.get(kind or "")])
+        if kind in ("cut", "bare"):
             self.close_connection = True
+
+    def _drip(self, content: bytes) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            for number in range(len(content)):
+                self.wfile.write(content[number : number + 1])
+                if self.proxy.ended.wait(DRIP_SECONDS):
+                    return
 
     def _reset(self) -> None:
         """Ends the connection as a server does that was killed."""
@@ -126,5 +187,6 @@ def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
         try:
             yield proxy
         finally:
+            proxy.ended.set()
             server.shutdown()
             thread.join()

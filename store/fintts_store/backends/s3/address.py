@@ -15,6 +15,7 @@ from fintts_store.store import is_relative_name
 SCHEME = "s3"
 Addressing = Literal["auto", "path", "virtual"]
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_CREDENTIALS = re.compile("(//|%2F%2F)[^/?&]*(?:@|%40)", re.I)
 _OPTIONS = ("endpoint_url", "addressing", "region")
 
 
@@ -78,6 +79,12 @@ class S3Address:
 
 def _check(text: str, scheme: str, bucket: str, prefix: str, options: dict[str, str]) -> None:
     example = "an address is s3://BUCKET/PREFIX, with ?endpoint_url=URL behind it if it is not AWS"
+    if "@" in bucket or _has_credentials(options.get("endpoint_url", "")):
+        raise StoreDenied(
+            f"the address {without_credentials(text)} holds credentials",
+            "leave them out, for an address is shown and kept: set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+        )
     if scheme != SCHEME or not _BUCKET.fullmatch(bucket):
         raise StoreDenied(f"{text} names no bucket", example)
     if prefix and not is_relative_name(prefix):
@@ -94,3 +101,12 @@ def _check(text: str, scheme: str, bucket: str, prefix: str, options: dict[str, 
             f"the endpoint {endpoint_url!r} is no URL",
             "give it as https://HOST or http://HOST:PORT",
         )
+
+
+def _has_credentials(url: str) -> bool:
+    return "@" in urlsplit(url).netloc
+
+
+def without_credentials(url: str) -> str:
+    """What stands before an @ is not shown."""
+    return _CREDENTIALS.sub(r"\1…@", url)

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.errors import NEEDED, explained_by_s3
+from fintts_store.backends.s3.errors import NEEDED
+from fintts_store.backends.s3.requests import S3Requests
+from fintts_store.backends.s3.uploading import abort
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
 from fintts_store.probes import Answer, Ground, Probe, Verdict
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef
 
 SMALLEST_PART_BYTES = 5 * 1024 * 1024
@@ -24,7 +24,6 @@ CLOCKS_AGREE_SECONDS = 2.0
 """The server's header tells whole seconds"""
 CLOCKS_DIFFER_SECONDS = 60.0
 """From here on it is worth a warning: servers refuse at a quarter of an hour"""
-NO_RULES = "NoSuchLifecycleConfiguration"
 OPEN_UPLOADS = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
 OLD_VERSIONS = {"NoncurrentVersionExpiration": {"NoncurrentDays": 2}}
 """What rules are to do, as S3 writes it"""
@@ -33,9 +32,9 @@ OLD_VERSIONS = {"NoncurrentVersionExpiration": {"NoncurrentDays": 2}}
 class S3Probes:
     """Asks one bucket."""
 
-    def __init__(self, client: "S3Client", address: S3Address) -> None:
-        self._client, self._address = client, address
-        self._bucket = address.bucket
+    def __init__(self, requests: S3Requests) -> None:
+        self._requests, self._address = requests, requests.address
+        self._bucket = self._address.bucket
 
     def __call__(self, ground: Ground) -> Sequence[Probe]:
         """Those probes that need no more than the right to read come last."""
@@ -51,13 +50,12 @@ class S3Probes:
     def _multipart(self, ground: Ground) -> Answer:
         parts = [secrets.token_bytes(size) for size in (SMALLEST_PART_BYTES, LAST_PART_BYTES)]
         name = self._address.prefix + ground.parts
-        with explained_by_s3(self._address, ground.parts):
-            upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=name)["UploadId"]
-            try:
-                self._complete(name, upload, parts)
-            except BaseException:
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
-                raise
+        upload = self._begin(name)
+        try:
+            self._complete(name, upload, parts)
+        except BaseException:
+            abort(self._requests, name, upload)
+            raise
         digest = hashlib.sha256()
         for chunk in ground.store.stream(ground.parts):
             digest.update(chunk)
@@ -65,32 +63,43 @@ class S3Probes:
             return Answer(sentence=f"{len(parts)} parts")
         return Answer(Verdict.FAILED, "an upload in parts came back as other bytes")
 
-    def _complete(self, name: str, upload: str, parts: Sequence[bytes]) -> None:
-        tags = [
-            self._client.upload_part(
-                Bucket=self._bucket, Key=name, UploadId=upload, PartNumber=number, Body=part
-            )["ETag"]
-            for number, part in enumerate(parts, 1)
-        ]
-        self._client.complete_multipart_upload(
-            Bucket=self._bucket,
-            Key=name,
-            UploadId=upload,
-            MultipartUpload={
-                "Parts": [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]
-            },
+    def _begin(self, name: str) -> str:
+        began = self._requests.ask(
+            lambda client: client.create_multipart_upload(Bucket=self._bucket, Key=name), name
         )
+        return began["UploadId"]
+
+    def _complete(self, name: str, upload: str, parts: Sequence[bytes]) -> None:
+        tags = [self._send(name, upload, number, part) for number, part in enumerate(parts, 1)]
+        self._requests.ask(
+            lambda client: client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=name,
+                UploadId=upload,
+                MultipartUpload={
+                    "Parts": [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]
+                },
+            ),
+            name,
+        )
+
+    def _send(self, name: str, upload: str, number: int, part: bytes) -> str:
+        sent = self._requests.ask(
+            lambda client: client.upload_part(
+                Bucket=self._bucket, Key=name, UploadId=upload, PartNumber=number, Body=part
+            ),
+            name,
+        )
+        return sent["ETag"]
 
     def _abort(self, ground: Ground) -> Answer:
         """An upload that was begun is seen, and is gone once it is aborted."""
         store, name = ground.store, self._address.prefix + ground.aborted
-        with explained_by_s3(self._address, ground.aborted):
-            upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=name)["UploadId"]
+        upload = self._begin(name)
         try:
             seen = store.unfinished(ground.prefix)
         finally:
-            with explained_by_s3(self._address, ground.aborted):
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
+            abort(self._requests, name, upload)
         if ground.aborted not in seen:  # MinIO lists those of one whole key alone
             return Answer(
                 Verdict.WARNING,
@@ -104,22 +113,20 @@ class S3Probes:
 
     def _clock(self) -> Answer:
         asked = datetime.now(UTC)
-        with explained_by_s3(self._address):
-            response = self._client.list_objects_v2(
+        response = self._requests.ask(
+            lambda client: client.list_objects_v2(
                 Bucket=self._bucket, Prefix=self._address.prefix, MaxKeys=1
             )
-        told = response["ResponseMetadata"]["HTTPHeaders"].get("date")
+        )
+        midway = asked + (datetime.now(UTC) - asked) / 2
+        told = _moment(response["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         if told is None:
             return Answer(Verdict.WARNING, "the server does not tell its time")
-        midway = asked + (datetime.now(UTC) - asked) / 2
-        return judge_clock((parsedate_to_datetime(told) - midway).total_seconds())
+        return judge_clock((told - midway).total_seconds())
 
     def _lifecycle(self) -> Answer:
         try:
-            with explained_by_s3(self._address):
-                rules = self._rules()
-        except KeyNotFound:
-            rules = []
+            rules = self._rules()
         except StoreError as error:  # not among the permissions that a run needs
             return Answer(Verdict.WARNING, f"it cannot be seen: {error.message}")
         days = [d for rule in rules if (d := days_to_abort(rule, self._address.prefix)) is not None]
@@ -134,12 +141,16 @@ class S3Probes:
     def _versioning(self) -> Answer:
         """Where old versions are kept, what rotation deletes is hidden, and billed as before."""
         try:
-            with explained_by_s3(self._address):
-                # There is no status where it was never on; when suspended, the old ones stay.
-                is_on = "Status" in self._client.get_bucket_versioning(Bucket=self._bucket)
-                rules = self._rules() if is_on else []
-        except StoreError:  # not among the permissions that a run needs
+            found = self._requests.ask(
+                lambda client: client.get_bucket_versioning(Bucket=self._bucket)
+            )
+            # There is no status where it was never on; when suspended, the old ones stay.
+            is_on = "Status" in found
+            rules = self._rules() if is_on else []
+        except PermissionMissing:  # not among the permissions that a run needs
             return Answer(sentence="it is nothing that this key may see")
+        except StoreError as error:
+            return Answer(Verdict.WARNING, f"it cannot be seen: {error.message}")
         if not is_on:
             return Answer(sentence="off: what is deleted is gone")
         days = [d for rule in rules if (d := days_to_forget(rule, self._address.prefix))]
@@ -152,19 +163,19 @@ class S3Probes:
         )
 
     def _rules(self) -> "list[LifecycleRuleOutputTypeDef]":
+        """None where there is no lifecycle."""
         try:
-            found = self._client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
-        except self._client.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") == NO_RULES:
-                return []
-            raise
-        return found["Rules"]
+            found = self._requests.ask(
+                lambda client: client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
+            )
+        except KeyNotFound:
+            return []
+        return found.get("Rules", [])
 
     def reach(self) -> Answer:
         """A key that goes to an instance should open this store and nothing else."""
         try:
-            with explained_by_s3(self._address):
-                buckets = self._client.list_buckets()["Buckets"]
+            buckets = self._requests.ask(lambda client: client.list_buckets()).get("Buckets", [])
         except PermissionMissing:
             buckets = []
         others = [bucket for bucket in buckets if bucket.get("Name") != self._bucket]
@@ -189,6 +200,14 @@ class S3Probes:
             f"put-bucket-lifecycle-configuration --bucket {self._bucket} "
             f"--lifecycle-configuration '{json.dumps(rules)}'"
         )
+
+
+def _moment(told: str) -> datetime | None:
+    """A header's date; None if it is none."""
+    try:
+        return parsedate_to_datetime(told).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def judge_clock(ahead_seconds: float) -> Answer:

@@ -5,8 +5,8 @@ parts are handed over in their order, so that a reader may hash and append what 
 PARTS_AHEAD of them lie in memory.
 """
 
+import re
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,9 @@ from contextlib import AbstractContextManager, closing
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from fintts_store.backends.s3.requests import pause
 from fintts_store.errors import KeyExists, NothingThere, StoreUnreachable
+from fintts_store.patience import PATIENT
 from fintts_store.store import CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -26,24 +28,28 @@ if TYPE_CHECKING:
 
 PART_BYTES = 16 * 1024 * 1024
 PARTS_AHEAD = 3
-ATTEMPTS = 4
-FIRST_PAUSE_SECONDS = 0.2
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class S3Reading:
     """The bytes of one object from `start` on; all of them are of the same version of it."""
 
-    def __init__(self, key: str, start: int, ask: "Open") -> None:
-        self._key, self._start, self._ask = key, start, ask
+    def __init__(self, key: str, start: int, ask: "Open", tries: int = PATIENT.tries) -> None:
+        self._key, self._start, self._ask, self._tries = key, start, ask, tries
         self._size_bytes = 0
         self._tag = ""
+
+    @property
+    def tag(self) -> str:
+        """The ETag of what was read; empty before the first byte."""
+        return self._tag
 
     def chunks(self) -> Generator[bytes]:
         """In order, at most CHUNK_BYTES each.
 
         Raises:
-            StoreUnreachable: the connection broke ATTEMPTS times at one part, or the object was
-                replaced meanwhile.
+            StoreUnreachable: the connection broke as often as it is tried without bringing a whole
+                chunk, or the object was replaced meanwhile.
             StoreError: the store refuses to give it.
         """
         first_part = self._part(self._start)
@@ -70,22 +76,22 @@ class S3Reading:
             try:
                 for piece in self._attempt(first, read):
                     read += len(piece)
+                    failures = 0 if len(piece) == CHUNK_BYTES else failures
                     yield piece
             except KeyExists as error:
                 raise StoreUnreachable(f"{self._key} was replaced while it was read") from error
             except StoreUnreachable:
                 failures += 1
-                if failures == ATTEMPTS:
+                if failures >= self._tries:
                     raise
-                pause(failures)
+                pause(failures - 1)
             else:
                 return
 
     def _attempt(self, first: int, read: int) -> Iterator[bytes]:
         """What is left of a part of which everything before `read` has come."""
         with self._ask(self._range(first, read), self._tag) as answer:
-            if not self._tag:
-                self._tag, self._size_bytes = answer["ETag"], _size_of(answer, read)
+            self._recognize(answer, read)
             left = self._end_of(first) - read
             for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
                 yield chunk[:left]
@@ -93,6 +99,20 @@ class S3Reading:
                 if left <= 0:  # the rest of this answer belongs to other parts
                     answer["Body"].close()
                     return
+            if left > 0:
+                raise StoreUnreachable(f"{self._key} broke off {left:,} bytes before its end")
+
+    def _recognize(self, answer: "GetObjectOutputTypeDef", read: int) -> None:
+        """Takes an answer only for the bytes that were asked for, of the object that was begun."""
+        begins, size = _place_of(answer)
+        if begins != read:
+            answer["Body"].close()
+            raise StoreUnreachable(f"{self._key} came from byte {begins:,} on, and not {read:,}")
+        if not self._tag:
+            self._tag, self._size_bytes = answer["ETag"], size
+        elif answer["ETag"] != self._tag:
+            answer["Body"].close()
+            raise KeyExists(f"{self._key} is another object now")
 
     def _range(self, first: int, read: int) -> str:
         # The size is not known at first: a server gives what there is of a range, and more than a
@@ -104,10 +124,12 @@ class S3Reading:
         return min(first + PART_BYTES, self._size_bytes)
 
 
-def _size_of(answer: "GetObjectOutputTypeDef", read: int) -> int:
-    """Of the whole object, of which everything from `read` on was asked for, or a part of it."""
-    size = answer.get("ContentRange", "").rpartition("/")[2]
-    return int(size) if size.isdigit() else read + answer["ContentLength"]
+def _place_of(answer: "GetObjectOutputTypeDef") -> tuple[int, int]:
+    """The first byte of an answer, and the size of the whole object."""
+    match = _RANGE.fullmatch(answer.get("ContentRange", ""))
+    if match is None:  # a server that gives all of it
+        return 0, answer["ContentLength"]
+    return int(match[1]), int(match[3])
 
 
 class _PartsAhead:
@@ -151,8 +173,3 @@ class _PartsAhead:
             part.put(None)
         except BaseException as error:  # whoever reads must hear of it, whatever it is
             part.put(error)
-
-
-def pause(attempt: int) -> None:
-    """Before the same request is sent again."""
-    time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)

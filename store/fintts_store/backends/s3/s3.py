@@ -1,25 +1,29 @@
-"""The S3 store: objects of a bucket, on AWS or on a server that speaks its protocol.
+"""The S3 store: objects of a bucket, on AWS or on a server that speaks its protocol."""
 
-The only file that imports boto3, which takes a third of a second: it is imported when it is used.
-"""
-
-from collections.abc import Callable, Generator
+import hashlib
+import re
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.errors import explained_by_s3
+from fintts_store.backends.s3.listing import is_listed, object_pages, uploads
 from fintts_store.backends.s3.probes import S3Probes
-from fintts_store.backends.s3.reading import ATTEMPTS, S3Reading, pause
+from fintts_store.backends.s3.reading import S3Reading
+from fintts_store.backends.s3.requests import S3Requests, pause
+from fintts_store.backends.s3.uploading import Upload, abort
 from fintts_store.disk.errors import explained
 from fintts_store.errors import (
+    InvalidRecord,
+    KeyExists,
     KeyNotFound,
     PermissionMissing,
     StoreError,
     StoreUnreachable,
 )
+from fintts_store.patience import PATIENT, Patience
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     Entries,
@@ -33,19 +37,11 @@ from fintts_store.store import (
 )
 
 if TYPE_CHECKING:
-    from boto3.s3.transfer import TransferConfig
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
-# Inside the class `list` is the method.
-Uploads: TypeAlias = list[tuple[str, str]]
 
-MB = 1024 * 1024
-SINGLE_PUT_BELOW = 64 * MB
-PART_BYTES = 16 * MB
-PARTS_AT_ONCE = 4
-CONNECTIONS = 16
-CONNECT_SECONDS, READ_SECONDS = 10, 60
+_MD5 = re.compile('"?([0-9a-f]{32})"?')
 
 
 class S3Store:
@@ -55,9 +51,11 @@ class S3Store:
     one win: AWS, R2, MinIO and Ceph do.
     """
 
-    def __init__(self, address: S3Address) -> None:
+    def __init__(self, address: S3Address, patience: Patience = PATIENT) -> None:
         self._address = address
         self._bucket = address.bucket
+        self._requests = S3Requests(address, patience)
+        self._etags_are_digests = True
 
     @property
     def url(self) -> str:
@@ -66,105 +64,119 @@ class S3Store:
     @property
     def probes(self) -> S3Probes:
         """What is to be probed of this kind of store alone."""
-        return S3Probes(self._client, self._address)
+        return S3Probes(self._requests)
 
     def put(self, key: str, source: bytes | Path) -> None:
+        upload = Upload(self._requests, self._name(key), key)
         if isinstance(source, bytes):
-            with explained_by_s3(self._address, key):
-                self._client.put_object(Bucket=self._bucket, Key=self._name(key), Body=source)
+            upload.put(source)
             return
         with explained(source):
             if not source.is_file():
                 raise StoreError(f"there is no file {source} to store", "see whether it was moved")
-        # The store's errors are told first: some of boto3's are OSErrors, too.
-        with explained(source), source.open("rb") as file, explained_by_s3(self._address, key):
-            # One request below the threshold, else parts, which are aborted when one fails.
-            self._client.upload_fileobj(
-                file, self._bucket, self._name(key), Config=self._transfer_config
-            )
+        with explained(source), source.open("rb") as file:
+            upload.put_file(file)
 
     def create(self, key: str, data: bytes) -> None:
-        name = self._name(key)
-        for attempt in range(ATTEMPTS):
+        name, tries = self._name(key), self._requests.patience.tries
+        for attempt in range(tries):
             try:
-                with explained_by_s3(self._address, key):
-                    self._client.put_object(
-                        Bucket=self._bucket, Key=name, Body=data, IfNoneMatch="*"
-                    )
+                self._create_once(key, name, data)
             except StoreUnreachable:
                 # Among them the 409 of two writers at the same moment: one of them is asked again.
-                if attempt == ATTEMPTS - 1:
+                if attempt == tries - 1:
                     raise
                 pause(attempt)
+            except KeyExists:
+                if attempt and self._holds(key, data):  # an earlier try, whose reply was lost
+                    return
+                raise
             else:
                 return
 
+    def _create_once(self, key: str, name: str, data: bytes) -> None:
+        def put(client: "S3Client") -> None:
+            client.put_object(Bucket=self._bucket, Key=name, Body=data, IfNoneMatch="*")
+
+        self._requests.ask(put, key, tries_again_itself=True)
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        """Whether these very bytes lie there."""
+        try:
+            return self.get(key, len(data)) == data
+        except InvalidRecord:  # more bytes
+            return False
+
     def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
-        with closing(self.stream(key)) as chunks:
-            return read_all(chunks, limit_bytes, f"{self.url}/{key}")
+        """A flipped bit on the way is seen by the ETag, where that is the content's digest."""
+        data, tag = self._read(key, limit_bytes)
+        if not self._etags_are_digests or _may_be_of(data, tag):
+            return data
+        again, _ = self._read(key, limit_bytes)
+        if again == data:  # the server encrypts, and its tags are other digests
+            self._etags_are_digests = False
+        return again
+
+    def _read(self, key: str, limit_bytes: int) -> tuple[bytes, str]:
+        reading = self._reading(key, 0)
+        with closing(reading.chunks()) as chunks:
+            return read_all(chunks, limit_bytes, f"{self.url}/{key}"), reading.tag
 
     def stream(self, key: str, start: int = 0) -> Generator[bytes]:
         """A connection that breaks in the middle is taken up where it broke, for the same bytes."""
-        return S3Reading(key, start, partial(self._open, key)).chunks()
+        return self._reading(key, start).chunks()
+
+    def _reading(self, key: str, start: int) -> S3Reading:
+        return S3Reading(key, start, partial(self._open, key), self._requests.patience.tries)
 
     def list(self, prefix: str) -> Entries:
         found: Entries = []
-        with explained_by_s3(self._address):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix(prefix)
-            )
-            for page in pages:
-                for item in page.get("Contents", []):
-                    key = item.get("Key", "").removeprefix(self._address.prefix)
-                    if is_relative_name(key):  # else a folder that a console made
-                        found.append(Entry(key, item.get("Size", 0)))
+        for page in object_pages(self._requests, self._prefix(prefix)):
+            for item in page.get("Contents", []):
+                key = item.get("Key", "").removeprefix(self._address.prefix)
+                if is_relative_name(key):  # else a folder that a console made
+                    found.append(Entry(key, item.get("Size", 0)))
         return sorted(found, key=lambda entry: entry.key)
 
     def folders(self, prefix: str) -> Names:
-        found: Names = []
         whole = self._prefix(prefix)
-        with explained_by_s3(self._address):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=whole, Delimiter="/"
-            )
-            for page in pages:
-                for item in page.get("CommonPrefixes", []):
-                    found.append(item.get("Prefix", "").removeprefix(whole).rstrip("/"))
-        return sorted(found)
+        return sorted(
+            item.get("Prefix", "").removeprefix(whole).rstrip("/")
+            for page in object_pages(self._requests, whole, delimiter="/")
+            for item in page.get("CommonPrefixes", [])
+        )
 
     def delete(self, key: str) -> None:
-        with explained_by_s3(self._address, key):
-            self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+        name = self._name(key)
+        self._requests.ask(lambda client: client.delete_object(Bucket=self._bucket, Key=name), key)
 
     def unfinished(self, prefix: str) -> Names:
         return sorted(key for key, _ in self._uploads(prefix))
 
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
-        for key, upload in self._uploads(prefix):
+        for key, upload in tuple(self._uploads(prefix)):
             if not spare(key):
-                self._abort(self._address.prefix + key, upload)
+                abort(self._requests, self._address.prefix + key, upload)
 
-    def _uploads(self, prefix: str) -> Uploads:
+    def _uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
         """Key and id of each multipart upload that is neither complete nor aborted."""
-        found: Uploads = []
-        with explained_by_s3(self._address):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._bucket, Prefix=self._prefix(prefix)
-            )
-            for page in pages:
-                for upload in page.get("Uploads", []):
-                    key = upload.get("Key", "").removeprefix(self._address.prefix)
-                    found.append((key, upload.get("UploadId", "")))
-        return found
+        for upload in uploads(self._requests, self._prefix(prefix)):
+            key = upload.get("Key", "").removeprefix(self._address.prefix)
+            yield key, upload.get("UploadId", "")
 
     @contextmanager
     def _open(self, key: str, wanted: str, tag: str) -> "Generator[GetObjectOutputTypeDef]":
         """The answer for a range of an object; errors while it is read are explained, too."""
-        condition: dict[str, Any] = {"Range": wanted} if wanted else {}
-        if tag:
-            condition["IfMatch"] = tag
-        with self._missing_told(key), explained_by_s3(self._address, key):
-            yield self._client.get_object(Bucket=self._bucket, Key=self._name(key), **condition)
+        condition: dict[str, Any] = {"Range": wanted} | ({"IfMatch": tag} if tag else {})
+        name = self._name(key)
+
+        def get(client: "S3Client") -> "GetObjectOutputTypeDef":
+            return client.get_object(Bucket=self._bucket, Key=name, **condition)
+
+        with self._missing_told(key):
+            answer = self._requests.ask(get, key, tries_again_itself=True)
+        with self._requests.explained(key):
+            yield answer
 
     @contextmanager
     def _missing_told(self, key: str) -> Generator[None]:
@@ -173,19 +185,9 @@ class S3Store:
         try:
             yield
         except PermissionMissing:
-            name = self._name(key)
-            with explained_by_s3(self._address):
-                found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=name, MaxKeys=1)
-            if any(item.get("Key") == name for item in found.get("Contents", [])):
+            if is_listed(self._requests, self._name(key)):
                 raise
             raise KeyNotFound(f"{self.url} has no {key}") from None
-
-    def _abort(self, name: str, upload: str) -> None:
-        try:
-            with explained_by_s3(self._address):
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
-        except KeyNotFound:  # finished or aborted since the listing
-            return
 
     def _name(self, key: str) -> str:
         return self._address.prefix + check_key(key)
@@ -193,38 +195,8 @@ class S3Store:
     def _prefix(self, prefix: str) -> str:
         return self._address.prefix + check_prefix(prefix)
 
-    @cached_property
-    def _client(self) -> "S3Client":
-        import boto3
-        from botocore.config import Config
 
-        with explained_by_s3(self._address):
-            # A session of its own: boto3's default one may not be shared by threads while it
-            # makes a client. A client may.
-            return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType] # stubs of S3 alone
-                "s3",
-                endpoint_url=self._address.endpoint_url,
-                region_name=self._address.region,
-                config=Config(
-                    retries={"mode": "standard", "max_attempts": ATTEMPTS},
-                    connect_timeout=CONNECT_SECONDS,
-                    read_timeout=READ_SECONDS,
-                    max_pool_connections=CONNECTIONS,
-                    # The default sends a checksum behind the body, and Ceph answers that with 411.
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                    s3={"addressing_style": self._address.addressing},
-                ),
-            )
-
-    @cached_property
-    def _transfer_config(self) -> "TransferConfig":
-        from boto3.s3.transfer import TransferConfig
-
-        return TransferConfig(
-            multipart_threshold=SINGLE_PUT_BELOW,
-            multipart_chunksize=PART_BYTES,
-            max_concurrency=PARTS_AT_ONCE,
-            io_chunksize=MB,
-            preferred_transfer_client="classic",  # the other one ignores endpoint_url
-        )
+def _may_be_of(data: bytes, tag: str) -> bool:
+    """Whether a tag is the MD5 of these bytes, or no MD5 at all."""
+    found = _MD5.fullmatch(tag)
+    return found is None or found[1] == hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,145 @@
+"""What an answer of S3 must have in it; everything else did not come from the store.
+
+A login page of a hotel's network, a page that breaks off after its headers and a proxy's own error
+are all HTTP answers. boto3 takes most of them for an empty one: a listing without keys, an object
+that was stored. Every answer to every request passes through here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+REGION = "x-amz-bucket-region"
+ROOTS = {
+    "ListObjectsV2": (b"ListBucketResult",),
+    "ListMultipartUploads": (b"ListMultipartUploadsResult",),
+    "CreateMultipartUpload": (b"InitiateMultipartUploadResult",),
+    "CompleteMultipartUpload": (b"CompleteMultipartUploadResult",),
+    "GetBucketLifecycleConfiguration": (b"LifecycleConfiguration",),
+    "GetBucketVersioning": (b"VersioningConfiguration", b"GetBucketVersioningResponse"),
+    "ListBuckets": (b"ListAllMyBucketsResult",),
+}
+"""The root of the document that an operation is answered with; moto has a name of its own"""
+MARKS = {
+    "ListObjectsV2": ("Name", "KeyCount", "IsTruncated"),
+    "ListMultipartUploads": ("Bucket",),
+    "CreateMultipartUpload": ("UploadId",),
+    "UploadPart": ("ETag",),
+    "CompleteMultipartUpload": ("ETag",),
+    "PutObject": ("ETag",),
+    "GetObject": ("ETag", "ContentLength"),
+}
+"""What boto3 must have found in an answer"""
+PARTS = {
+    ("ListObjectsV2", "Contents"): ("Key", "Size"),
+    ("ListObjectsV2", "CommonPrefixes"): ("Prefix",),
+    ("ListMultipartUploads", "Uploads"): ("Key", "UploadId"),
+}
+"""What each element of a list must have"""
+NEXT = {
+    "ListObjectsV2": "NextContinuationToken",
+    "ListMultipartUploads": "NextKeyMarker",
+}
+"""Where the next page begins, if there is one"""
+STATUSES = {"GetObject": (200, 206), "DeleteObject": (204,), "AbortMultipartUpload": (204,)}
+"""of success, where it is not 200 alone"""
+_FIRST_ELEMENT = re.compile(rb"(?:\s|\xef\xbb\xbf|<\?[^>]*\?>|<!--.*?-->)*<([A-Za-z0-9]+)", re.S)
+
+
+class NoAnswer(Exception):
+    """What came is not an answer of S3; the text says what it is."""
+
+
+def check_answers(client: "S3Client") -> None:
+    """From now on, every call of this client raises NoAnswer for what is none."""
+    client.meta.events.register_last("before-parse.s3", _check_form)
+    client.meta.events.register_first("after-call.s3", _check_content)
+
+
+def _check_form(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Before boto3 reads it."""
+    operation: str = operation_model.name
+    status: int = response_dict["status_code"]
+    headers: Mapping[str, str] = response_dict["headers"]
+    if status // 100 == 3 and REGION not in headers:
+        raise _redirect(status, headers)
+    body = response_dict["body"]
+    if not isinstance(body, bytes):  # of an object: who reads it counts the bytes
+        _check_status(operation, status)
+        return
+    _check_length(headers, body)
+    if status < 300:
+        _check_status(operation, status)
+        _check_document(operation, body)
+    elif status == 404 and root_of(body) != b"Error":
+        raise NoAnswer("404, and not in S3's words")
+
+
+def _redirect(status: int, headers: Mapping[str, str]) -> NoAnswer:
+    return NoAnswer(f"{status}, a redirect to {headers.get('location', 'nowhere')}")
+
+
+def _check_status(operation: str, status: int) -> None:
+    if status < 300 and status not in STATUSES.get(operation, (200,)):
+        raise NoAnswer(f"{status}, which S3 never answers")
+
+
+def _check_length(headers: Mapping[str, str], body: bytes) -> None:
+    promised = headers.get("content-length", "")
+    if promised.isdigit() and int(promised) != len(body):
+        raise NoAnswer(f"{len(body):,} of {int(promised):,} bytes")
+
+
+def _check_document(operation: str, body: bytes) -> None:
+    expected = ROOTS.get(operation)
+    if expected is None:
+        return
+    root = root_of(body)
+    if root not in expected:
+        raise NoAnswer(_instead(body))
+    if not _is_whole(root, body):
+        raise NoAnswer("a document that breaks off")
+
+
+def root_of(body: bytes) -> bytes:
+    """The name of the first element; empty if there is none."""
+    match = _FIRST_ELEMENT.match(body)
+    return match[1] if match else b""
+
+
+def _is_whole(root: bytes, body: bytes) -> bool:
+    end = body.rstrip()
+    if re.search(rb"</" + root + rb"\s*>$", end[-100:]):
+        return True
+    return end.endswith(b"/>") and end.rpartition(b"<")[2].startswith(root)
+
+
+def _instead(body: bytes) -> str:
+    found = root_of(body)
+    if found:
+        return f"a document <{found.decode()}>"
+    return "something that is no XML" if body.strip() else "nothing at all"
+
+
+def _check_content(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    """After boto3 has read it."""
+    operation: str = model.name
+    if http_response.status_code >= 300 or "Error" in parsed:
+        return
+    for name in _missing(operation, http_response.status_code, parsed):
+        raise NoAnswer(f"an answer without {name}")
+
+
+def _missing(operation: str, status: int, parsed: Mapping[str, Any]) -> Iterator[str]:
+    yield from (name for name in MARKS.get(operation, ()) if parsed.get(name) in (None, ""))
+    for (of, part), names in PARTS.items():
+        if of == operation:
+            yield from (name for one in parsed.get(part, []) for name in names if name not in one)
+    if operation == "GetObject" and status == 206 and not parsed.get("ContentRange"):
+        yield "ContentRange"
+    following = NEXT.get(operation)
+    if following and parsed.get("IsTruncated") and not parsed.get(following):
+        yield following

@@ -1,0 +1,146 @@
+"""Limits the time of a whole request, where sockets know only how long a server may be silent.
+
+A server that sends a byte a second is never silent. Every request gets an allowance of seconds that
+only waiting for the network uses up, so a reader with a slow disk loses nothing; bytes that come or
+go give some of it back, so a slow line can carry a large object.
+"""
+
+import io
+import socket
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from fintts_store.patience import Patience
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from typing_extensions import Buffer
+
+LEAST_BYTES_PER_SECOND = 8 * 1024
+"""Four transfers at once over a line of 256 kbit/s still go on"""
+SENT_AT_ONCE_BYTES = 64 * 1024
+
+
+class Allowance:
+    """The seconds that are left to the request in hand."""
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._whole, self._now = seconds, now
+        self.left_seconds = seconds
+
+    def renew(self) -> None:
+        """A new request begins."""
+        self.left_seconds = self._whole
+
+    @contextmanager
+    def waiting(self) -> Generator[float]:
+        """Counts the time of the block, which gets the seconds that are left.
+
+        Raises:
+            TimeoutError: there are none.
+        """
+        if self.left_seconds <= 0:
+            raise TimeoutError("the request took too long as a whole")
+        began = self._now()
+        try:
+            yield self.left_seconds
+        finally:
+            self.left_seconds -= self._now() - began
+
+    def moved(self, count_bytes: int) -> None:
+        """Bytes came or went; never more is given back than there was at first."""
+        gained = count_bytes / LEAST_BYTES_PER_SECOND
+        self.left_seconds = min(self._whole, self.left_seconds + gained)
+
+
+class LimitedSocket:
+    """A connected socket whose reads and writes are paid for by an allowance."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._sock = sock
+        self._silent_seconds = sock.gettimeout()
+        self.allowance = Allowance(seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """How long the other side may be silent."""
+        self._silent_seconds = seconds
+
+    def sendall(self, data: "Buffer") -> None:
+        """Sends in pieces, so that what goes slowly is told from what stands still."""
+        view = memoryview(data).cast("B")
+        for first in range(0, len(view), SENT_AT_ONCE_BYTES):
+            piece = view[first : first + SENT_AT_ONCE_BYTES]
+            with self.waiting():
+                self._sock.sendall(piece)
+            self.allowance.moved(len(piece))
+
+    def makefile(self, _mode: str = "rb", buffering: int = -1) -> io.IOBase:
+        """What http.client reads an answer from."""
+        raw = _LimitedRaw(cast("io.RawIOBase", self._sock.makefile("rb", buffering=0)), self)
+        return raw if buffering == 0 else io.BufferedReader(raw)
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """One call of the socket, which may last as long as silence and allowance let it."""
+        with self.allowance.waiting() as left:
+            silent = self._silent_seconds
+            self._sock.settimeout(left if silent is None else min(left, silent))
+            yield
+
+
+class _LimitedRaw(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, sock: LimitedSocket) -> None:
+        self._raw, self._limited = raw, sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int | None:
+        with self._limited.waiting():
+            count: int | None = self._raw.readinto(buffer)
+        self._limited.allowance.moved(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def limit(client: "S3Client", patience: Patience) -> None:
+    """Lets every connection that the client makes from now on obey the total of the patience."""
+    from botocore.awsrequest import (
+        AWSHTTPConnection,
+        AWSHTTPConnectionPool,
+        AWSHTTPSConnection,
+        AWSHTTPSConnectionPool,
+    )
+
+    # boto3 has no setting for it. The pools are made from this table, for proxies, too; a test with
+    # a server that drips sees whether it still works.
+    pools = cast("Any", client)._endpoint.http_session._pool_classes_by_scheme
+    for scheme, connection, pool in (
+        ("http", AWSHTTPConnection, AWSHTTPConnectionPool),
+        ("https", AWSHTTPSConnection, AWSHTTPSConnectionPool),
+    ):
+        limited = _limited_connection(connection, patience.total_seconds)
+        pools[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": limited})
+
+
+def _limited_connection(kind: Any, seconds: float) -> Any:
+    """One of botocore's connections whose sockets are limited."""
+
+    def connect(self: Any) -> None:
+        kind.connect(self)
+        self.sock = LimitedSocket(self.sock, seconds)
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(self.sock, LimitedSocket):
+            self.sock.allowance.renew()
+        return kind.request(self, *args, **kwargs)
+
+    return type(kind.__name__, (kind,), {"connect": connect, "request": request})

@@ -1,0 +1,71 @@
+"""Lists what lies in a bucket, page by page; each page is asked for again until it is whole."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fintts_store.backends.s3.errors import no_answer
+from fintts_store.backends.s3.requests import S3Requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import (
+        ListMultipartUploadsOutputTypeDef,
+        ListObjectsV2OutputTypeDef,
+        MultipartUploadTypeDef,
+    )
+
+
+def object_pages(
+    requests: S3Requests, prefix: str, delimiter: str = ""
+) -> "Iterator[ListObjectsV2OutputTypeDef]":
+    """All keys with a prefix; up to the delimiter, if there is one."""
+    asked: dict[str, Any] = {"Bucket": requests.address.bucket, "Prefix": prefix}
+    if delimiter:
+        asked["Delimiter"] = delimiter
+    seen = {""}
+    token = ""
+    while True:
+        here = asked | ({"ContinuationToken": token} if token else {})
+        page = requests.ask(partial(_list_objects, asked=here))
+        yield page
+        token = page.get("NextContinuationToken", "") if page["IsTruncated"] else ""
+        if not token:
+            return
+        _check_progress(requests, token, seen)
+
+
+def _list_objects(client: "S3Client", asked: dict[str, Any]) -> "ListObjectsV2OutputTypeDef":
+    return client.list_objects_v2(**asked)
+
+
+def is_listed(requests: S3Requests, name: str) -> bool:
+    """Whether an object of exactly this name is there."""
+    asked = {"Bucket": requests.address.bucket, "Prefix": name, "MaxKeys": 1}
+    found = requests.ask(partial(_list_objects, asked=asked))
+    return any(item.get("Key") == name for item in found.get("Contents", []))
+
+
+def uploads(requests: S3Requests, prefix: str) -> "Iterator[MultipartUploadTypeDef]":
+    """Every upload in parts that is neither complete nor aborted."""
+    asked: dict[str, Any] = {"Bucket": requests.address.bucket, "Prefix": prefix}
+    here, seen = asked, {""}
+    while True:
+        page = requests.ask(partial(_list_uploads, asked=here))
+        yield from page.get("Uploads", [])
+        if not page.get("IsTruncated", False):
+            return
+        key, upload = page["NextKeyMarker"], page.get("NextUploadIdMarker", "")
+        _check_progress(requests, f"{key}\n{upload}", seen)
+        here = asked | {"KeyMarker": key} | ({"UploadIdMarker": upload} if upload else {})
+
+
+def _list_uploads(client: "S3Client", asked: dict[str, Any]) -> "ListMultipartUploadsOutputTypeDef":
+    return client.list_multipart_uploads(**asked)
+
+
+def _check_progress(requests: S3Requests, token: str, seen: set[str]) -> None:
+    if token in seen:
+        raise no_answer(requests.address, "the same page of a listing twice")
+    seen.add(token)

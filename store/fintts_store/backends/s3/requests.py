@@ -1,0 +1,111 @@
+"""Every request to S3 goes through here: it has a time limit, its answer is checked, what may pass
+is tried again, and what goes wrong is a StoreError.
+
+The only file that makes a client of boto3, whose import takes a third of a second: it is imported
+when it is used.
+"""
+
+import time
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.answers import check_answers
+from fintts_store.backends.s3.errors import deserves_a_second_try, explained_by_s3
+from fintts_store.backends.s3.limits import limit
+from fintts_store.errors import KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.patience import PATIENT, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_s3.client import S3Client
+
+CONNECTIONS = 40
+"""More than any caller has requests at once"""
+FIRST_PAUSE_SECONDS = 0.2
+
+Answer = TypeVar("Answer")
+
+
+class S3Requests:
+    """Asks the server of one address."""
+
+    def __init__(self, address: S3Address, patience: Patience = PATIENT) -> None:
+        self.address, self.patience = address, patience
+
+    def ask(
+        self,
+        request: "Callable[[S3Client], Answer]",
+        key: str = "",
+        *,
+        tries_again_itself: bool = False,
+    ) -> Answer:
+        """The answer to a request, which must bear being made more than once.
+
+        Args:
+            key: that it is about, for a sentence.
+            tries_again_itself: the caller does, when the store cannot be reached.
+
+        Raises:
+            StoreError: it failed as often as it is tried; a refusal is tried twice at most.
+        """
+        tried = 0
+        while True:
+            try:
+                with self.explained(key):
+                    return request(self.client)
+            except StoreError as error:
+                tried += 1
+                passes = isinstance(error, StoreUnreachable)
+                if tried >= self._tries(error) or (passes and tries_again_itself):
+                    raise
+                if not isinstance(error, KeyNotFound):
+                    pause(tried - 1)
+
+    def explained(self, key: str = "") -> AbstractContextManager[None]:
+        """Makes a StoreError of what goes wrong in the block, which asks the client itself."""
+        return explained_by_s3(self.address, key)
+
+    def _tries(self, error: StoreError) -> int:
+        if isinstance(error, StoreUnreachable):
+            return self.patience.tries
+        return 2 if deserves_a_second_try(error) else 1
+
+    @cached_property
+    def client(self) -> "S3Client":
+        """boto3's, which many threads may share."""
+        with self.explained():
+            return _make_client(self.address, self.patience)
+
+
+def _make_client(address: S3Address, patience: Patience) -> "S3Client":
+    import boto3
+    from botocore.config import Config
+
+    # A session of its own: boto3's default one may not be shared by threads while it makes a
+    # client. A client may.
+    client = boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType] # stubs of S3 alone
+        "s3",
+        endpoint_url=address.endpoint_url,
+        region_name=address.region,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": 1},  # we try again ourselves
+            connect_timeout=patience.connect_seconds,
+            read_timeout=patience.silent_seconds,
+            max_pool_connections=CONNECTIONS,
+            # The default sends a checksum behind the body, and Ceph answers that with 411.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": address.addressing},
+        ),
+    )
+    limit(client, patience)
+    check_answers(client)
+    return client
+
+
+def pause(attempt: int) -> None:
+    """Before the same request is made again."""
+    time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)
