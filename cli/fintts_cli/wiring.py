@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fintts_cli.run_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cli.terminal import Terminal
+    from fintts_store.patience import Patience
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
@@ -92,24 +93,33 @@ def store_url(settings: Settings) -> str:
     return at_endpoint(url, settings.s3_endpoint_url)
 
 
-def open_runs(settings: Settings, run: str | None = None) -> Store:
+def open_runs(
+    settings: Settings, run: str | None = None, patience: Patience | None = None
+) -> Store:
     """The store that holds the runs; for one that was launched here, the one it was given."""
     from fintts_store.layout import check_run_name
     from fintts_store.opening import open_store
+    from fintts_store.patience import PATIENT
+
+    patience = patience or PATIENT
 
     if settings.store is None and run is not None:
         check_run_name(run)
         entry = _entry(run)
         if entry is not None:
-            return open_store(entry.store)
-    return open_store(store_url(settings))
+            return open_store(entry.store, patience)
+    return open_store(store_url(settings), patience)
 
 
 def find_runs(
-    terminal: Terminal, run: str | None, config: Path | None, **options: str | None
+    terminal: Terminal,
+    run: str | None,
+    config: Path | None,
+    patience: Patience | None = None,
+    **options: str | None,
 ) -> Store:
     """The store in which a command on a run looks for it; `run` is as the user gave it."""
-    return open_runs(load_settings(terminal, options, config), run)
+    return open_runs(load_settings(terminal, options, config), run, patience)
 
 
 def _entry(run: str) -> JournalEntry | None:

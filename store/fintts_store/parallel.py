@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 AT_ONCE = 4
+SMALL_AT_ONCE = 16
+"""Of small objects, where the way to the store takes longest; more at once are no faster in Python
+(benchmarks/manifests.py)"""
 
 Item = TypeVar("Item")
 

@@ -439,6 +439,35 @@ def test_the_real_server_s_old_versions_are_told_of(gateway: Radosgw) -> None:
     assert_old_versions_are_told_of(make_bucket(gateway.url, f"b{secrets.token_hex(8)}"))
 
 
+SWIFT_S_LIFECYCLE = b"""<?xml version='1.0' encoding='UTF-8'?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix/><Marker/>
+<MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>"""
+NO_RULES = b"<LifecycleConfiguration/>"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (SWIFT_S_LIFECYCLE, "it sent a document <ListBucketResult>"),
+        (b"", "it sent nothing at all"),
+        (b"<html>sign in</html>", "it sent a document <html>"),
+        (b"<LifecycleConfiguration><Rule><Expiration><Days>x</Days>", "it cannot be seen"),
+        (NO_RULES, "none aborts uploads that were cut off"),
+    ],
+)
+def test_a_lifecycle_that_is_none_is_a_warning(
+    address: S3Address, proxy: FaultProxy, body: bytes, said: str
+) -> None:
+    """Swift answers this question with a list of the bucket."""
+    proxy.faults.append(Fault("say", "GET", "?lifecycle", 1000, 200, body=body))
+    proxy.faults.append(Fault("say", "GET", "?versioning", 1000, 200, body=body))
+    found = probe_s3(replace(address, endpoint_url=proxy.url))
+    assert answer(found, "lifecycle rule").verdict is WARNING
+    assert said in answer(found, "lifecycle rule").sentence
+    assert answer(found, "versioning").verdict is WARNING
+    assert_no_trace(address)
+
+
 class Buckets(Fault):
     """Goes wrong with the list of all buckets alone."""
 

@@ -106,12 +106,34 @@ def test_an_endpoint_becomes_part_of_the_address() -> None:
         ("s3://bucket?colour=red", "an option colour"),
         ("s3://bucket?addressing=sideways", "addressing sideways"),
         ("s3://bucket?endpoint_url=localhost:9000", "is no URL"),
+        ("s3://bucket?endpoint_url=https://me:hidden@host", "holds credentials"),
+        ("s3://bucket?endpoint_url=https%3A%2F%2Fme%3Ahidden%40host", "holds credentials"),
+        ("s3://me:hidden@bucket/a", "holds credentials"),
     ],
 )
 def test_what_is_no_address_is_one_sentence(text: str, said: str) -> None:
     with pytest.raises(StoreDenied, match=said) as caught:
         open_store(text)
     assert caught.value.hint
+    assert "hidden" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["s3:/bucket", "s3:bucket/a", "S3://bucket", "gs://bucket", "http:/x", "s3:///a"]
+)
+def test_an_address_of_another_kind_is_no_folder(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError) as caught:
+        open_store(at_endpoint(text, None)).put("a", b"x")
+    assert "s3://BUCKET/PREFIX" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
+    for name in ("C:", "a/b:c", "./s3:", "/x/s3:/y"):
+        assert open_store(name).url
 
 
 # --- what the server says -----------------------------------------------------------------------

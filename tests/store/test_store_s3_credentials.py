@@ -284,6 +284,16 @@ def test_elsewhere_the_key_of_this_machine_is_passed_on(moto_endpoint: str) -> N
     assert "an instance gets your key, and the key sees" in grant.warning
 
 
+def test_a_server_of_an_authority_of_ones_own_is_refused_for_an_instance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moto_endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "mine.pem"))
+    with pytest.raises(StoreDenied, match=r"trusts https://voices.example by .*mine.pem"):
+        ask(address=S3Address("voices", endpoint_url="https://voices.example"))
+    address = make_bucket(moto_endpoint, "without-tls")
+    assert ask(hours=1, address=address).variables["AWS_ACCESS_KEY_ID"], "nothing to trust"
+
+
 @pytest.mark.parametrize("is_fixed", [True, False])
 def test_a_key_that_ends_midway_is_told_from_one_that_may_be_renewed(
     moto_endpoint: str, monkeypatch: pytest.MonkeyPatch, *, is_fixed: bool

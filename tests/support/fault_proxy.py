@@ -19,6 +19,7 @@ Kind = Literal[
     "reset",
     "hang",
     "page",
+    "say",
     "empty",
     "redirect",
     "lose reply",
@@ -42,7 +43,7 @@ class Fault:
     """What goes wrong with requests of one method whose path holds a text, and how often.
 
     These never reach the server: an `answer` with an error, a `reset`, a `hang` without an answer,
-    a `page` of HTML, an `empty` answer, a `redirect` to nowhere.
+    a `page` of HTML, to `say` a body, an `empty` answer, a `redirect` to nowhere.
     These do: `lose reply` throws the answer away, `cut` ends its body halfway, `bare` right after
     the headers; `flip` changes one bit of it, `strip` takes the header or the element `code` out;
     `drip` sends its body a byte at a time, `drip all` its headers, too.
@@ -54,6 +55,7 @@ class Fault:
     times: int = 1
     status: int = 503
     code: str = "SlowDown"
+    body: bytes = b""
 
     def hits(self, method: str, path: str) -> bool:
         return self.times > 0 and method == self.method and self.part in path
@@ -96,6 +98,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(fault.status, [], ERROR.format(code=fault.code).encode())
             case "page":
                 self._send(fault.status, [("Content-Type", "text/html")], PAGE)
+            case "say":
+                self._send(fault.status, [("Content-Type", "application/xml")], fault.body)
             case "empty":
                 self._send(fault.status, [], b"")
             case "redirect":

@@ -24,10 +24,13 @@ def logs(
     from fintts_cli import wiring
     from fintts_cli.log_lines import log_lines
     from fintts_cli.terminal import Terminal
+    from fintts_store.patience import IMPATIENT
     from fintts_store.runs.runs import read_run
 
     terminal = Terminal(quiet=quiet)
-    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    runs = wiring.find_runs(
+        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    )
     run = wiring.pick_run(runs, run)
     infra = wiring.infra_of(read_run(runs, run).infra)
     try:

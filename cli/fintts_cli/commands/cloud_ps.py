@@ -30,10 +30,11 @@ def ps(
     from fintts_cli.run_listing import look_at_all
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.runs import render_runs
+    from fintts_store.patience import IMPATIENT
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.open_runs(
-        wiring.load_settings(terminal, {"store": store, "s3_endpoint_url": s3_endpoint_url}, config)
+    runs = wiring.find_runs(
+        terminal, None, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
     listing = look_at_all(runs, wiring.instance_of, datetime.now(UTC))
     if _remove_idle(terminal, runs, listing.views):

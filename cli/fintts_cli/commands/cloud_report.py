@@ -30,9 +30,12 @@ def report(
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.report import render_report
+    from fintts_store.patience import IMPATIENT
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    runs = wiring.find_runs(
+        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    )
     made = read_report(terminal, runs, wiring.pick_run(runs, run), datetime.now(UTC))
     if json:
         terminal.document(made.to_json())

@@ -25,9 +25,12 @@ def watch(
     """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
+    from fintts_store.patience import IMPATIENT
 
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    runs = wiring.find_runs(
+        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    )
     view = follow_live(terminal, runs, wiring.pick_run(runs, run))
     if json:
         terminal.document(view.to_json())

@@ -35,13 +35,11 @@ from fintts_store.errors import (
 )
 from fintts_store.file_names import CHECKPOINT, odd_in_checkpoint
 from fintts_store.layout import CommitName
-from fintts_store.parallel import in_parallel
+from fintts_store.parallel import SMALL_AT_ONCE, in_parallel
 from fintts_store.runs.claims import highest_claim, refuse_taken_over
 from fintts_store.store import Store
 
 ID_DIGITS = 8
-MANIFESTS_AT_ONCE = 12
-"""They are small: what takes long is the way to the store"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def list_manifests(
             unreadable[name] = error
 
     listed = list_commits(store, run) if names is None else names
-    in_parallel(read, [name for name in listed if name not in known], at_once=MANIFESTS_AT_ONCE)
+    in_parallel(read, [name for name in listed if name not in known], at_once=SMALL_AT_ONCE)
     for name in listed:
         if name in unreadable:
             on_unreadable(name, unreadable[name])

@@ -17,7 +17,7 @@ from fintts_store.checkpoints.manifest import Manifest, of_another_base_model
 from fintts_store.checkpoints.removal import pins_among
 from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound, NewerRecord
 from fintts_store.layout import CommitName
-from fintts_store.parallel import in_parallel
+from fintts_store.parallel import SMALL_AT_ONCE, in_parallel
 from fintts_store.runs.claims import highest_of, strange_claims
 from fintts_store.runs.records import RunRecord
 from fintts_store.runs.runs import list_runs, read_run
@@ -170,7 +170,7 @@ def survey_run(store: Store, run: str) -> RunSurvey:
         if not stop.is_set():
             found[name] = _look_at(store, snapshot, name, digest)
 
-    in_parallel(look, snapshot.commits)
+    in_parallel(look, snapshot.commits, at_once=SMALL_AT_ONCE)
     seen = [found[name] for name in snapshot.commits]
     orphans = _orphans(store, snapshot, found)
     return RunSurvey(

@@ -135,6 +135,7 @@ def grant_for_run(
     region = {"AWS_DEFAULT_REGION": session.region_name} if session.region_name else {}
     as_it_is = region | own
     if address.endpoint_url is not None:
+        _refuse_own_authority(session, address.endpoint_url)
         return _of_another_server(address, as_it_is)
     needed = lifetime(deadline_at, now)
     if TOKEN in own:
@@ -151,6 +152,17 @@ def grant_for_run(
         )
     key = _variables(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
     return Grant(region | key, ends_at)
+
+
+def _refuse_own_authority(session: "Session", endpoint_url: str) -> None:
+    """A certificate that this machine trusts by a file of its own is not trusted elsewhere."""
+    bundle = cast("Any", session)._session.get_config_variable("ca_bundle")
+    if bundle and endpoint_url.startswith("https://"):
+        raise StoreDenied(
+            f"this machine trusts {endpoint_url} by {bundle}, which no rented instance has",
+            "give the server a certificate of a public authority; or, if it has one, unset "
+            "AWS_CA_BUNDLE (or ca_bundle in ~/.aws/config)",
+        )
 
 
 def _own_key(session: "Session", address: S3Address) -> tuple[dict[str, str], datetime | None]:
@@ -210,7 +222,15 @@ def _federated(
             Policy=policy,
             DurationSeconds=int(needed.total_seconds()),
         )
-    made: dict[str, Any] = answer["Credentials"]
+    return _credentials_of(answer)
+
+
+def _credentials_of(answer: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = answer.get("Credentials") or {}
+    if not {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"} <= made.keys():
+        raise StoreUnreachable(
+            "STS answered without a key for the instance", "see `aws sts get-caller-identity`"
+        )
     return made
 
 
