@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A process for each core; each has an object store of its own, so not too many.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: install servers demo test check unit chaos test-cloud clean-cloud bench prices clean
+.PHONY: install servers demo test check unit chaos test-cloud clean-cloud bench prices lock clean
 
 install: .venv/installed
 
@@ -75,6 +75,15 @@ bench: install
 CLOUDS ?= aws azure gcp lambda nebius runpod vast verda
 prices: install
 	$(BIN)/python -P -m fintts_cli.renew_prices $(CLOUDS)
+
+# Renews the lock of what an instance installs, after a change of its pins. Hashes and dependencies
+# come from PyPI's index; nothing is downloaded.
+INSTANCE := task_templates/fintts_templates/instance
+lock: install
+	$(BIN)/uv pip compile --quiet --no-config --default-index https://pypi.org/simple \
+		--generate-hashes --no-annotate --custom-compile-command 'make lock' \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--constraints constraints.txt --output-file $(INSTANCE)/requirements.txt $(INSTANCE)/requirements.in
 
 clean: clean-cloud
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("fintts_trainer", "fintts_store", "fintts_cost")
-INSTANCE_FILES = ("requirements.txt", "check_requirements.py")
+INSTANCE_FILES = ("requirements.in", "requirements.txt", "check_requirements.py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ set_up() {
   set -e
   venv="$PWD/../fintts-venv"
   python="$(command -v "${FINTTS_PYTHON:-python3}" || true)"
-  if ! "${python:-false}" check_requirements.py requirements.txt; then
+  if ! "${python:-false}" check_requirements.py requirements.in; then
     rm -rf "$venv"
     if command -v uv > /dev/null; then
       uv venv --quiet --python 3.11 "$venv"
-      uv pip install --quiet --python "$venv/bin/python" --requirement requirements.txt
+      uv pip install --quiet --python "$venv/bin/python" --require-hashes --requirement requirements.txt
     else
       "${python:-python3}" -P -m venv "$venv"
-      "$venv/bin/python" -P -m pip install --quiet --requirement requirements.txt
+      "$venv/bin/python" -P -m pip install --quiet --require-hashes --requirement requirements.txt
     fi
     python="$venv/bin/python"
-    "$python" check_requirements.py requirements.txt
+    "$python" check_requirements.py requirements.in
   fi
   printf '%s\n' "$python" > ../fintts-python
 }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from fintts_cli.bundle import PACKAGES, write_bundle
 from fintts_cli.errors import UsageProblem
@@ -38,6 +41,7 @@ from fintts_cli import bundle
 print(bundle.__file__, bundle.write_bundle(pathlib.Path(sys.argv[1])).digest)
 """
 CHECKOUT = Path(__file__).parents[2]
+INSTANCE = CHECKOUT / "task_templates" / "fintts_templates" / "instance"
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +71,11 @@ def test_it_holds_source_and_nothing_of_the_laptop(bundle: Path) -> None:
         "fintts_store",
         "fintts_cost",
         "check_requirements.py",
+        "requirements.in",
         "requirements.txt",
     }
     files = [path for path in bundle.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} <= {".py", ".typed", ".txt"}
+    assert {path.suffix for path in files} <= {".py", ".typed", ".txt", ".in"}
 
 
 def test_its_digest_is_of_its_content(bundle: Path, tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def third_party_imports(source: Path) -> set[str]:
 
 
 def test_everything_that_it_imports_is_pinned(bundle: Path) -> None:
-    pins = read_pins(bundle / "requirements.txt")
+    pins = read_pins(bundle / "requirements.in")
     imported = {name for path in bundle.rglob("*.py") for name in third_party_imports(path)}
     assert {"torch", "pydantic", "numpy"} <= imported
     providers = packages_distributions()
@@ -199,7 +204,7 @@ def test_a_run_is_trained_from_the_bundle_alone(bundle: Path, tmp_path: Path) ->
 
 
 def test_the_check_of_the_requirements(bundle: Path) -> None:
-    fine = on_instance(bundle, "check_requirements.py", "requirements.txt")
+    fine = on_instance(bundle, "check_requirements.py", "requirements.in")
     assert (fine.returncode, fine.stderr) == (0, "")
     (bundle.parent / "more.txt").write_text("numpy==0.1\nnever-heard-of==1.0\n")
     lacking = on_instance(bundle, "check_requirements.py", str(bundle.parent / "more.txt"))
@@ -209,9 +214,73 @@ def test_the_check_of_the_requirements(bundle: Path) -> None:
 
 
 def test_the_pins_are_those_of_the_constraints(bundle: Path) -> None:
-    root = Path(__file__).parents[2]
-    constraints = set((root / "constraints.txt").read_text().splitlines())
-    lines = (bundle / "requirements.txt").read_text().splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
+    constraints = read_pins(CHECKOUT / "constraints.txt")
+    pins = read_pins(bundle / "requirements.in")
     assert pins
-    assert set(pins) <= constraints
+    assert pins.items() <= constraints.items()
+
+
+# --- the lock -------------------------------------------------------------------------------------
+
+DISTRIBUTION = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>\S+)")
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+LINUX = {
+    "os_name": "posix",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+    "platform_machine": "x86_64",
+    "python_version": "3.11",
+    "python_full_version": "3.11.9",
+}
+OUTDATED = "run `make lock`"
+
+
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """Distribution → version and hashes."""
+    text = (INSTANCE / "requirements.txt").read_text().replace("\\\n", " ")
+    found: dict[str, tuple[str, list[str]]] = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        head, *hashes = line.split()
+        match = DISTRIBUTION.fullmatch(head)
+        assert match is not None, line
+        assert all(HASH.fullmatch(one) for one in hashes), line
+        found[match["name"]] = (match["version"], hashes)
+    return found
+
+
+def test_the_lock_has_hashes_of_every_distribution() -> None:
+    assert len(locked()) > 50
+    assert [name for name, (_, hashes) in locked().items() if not hashes] == []
+
+
+def test_the_lock_is_of_these_pins_and_constraints() -> None:
+    lock = {name: version for name, (version, _) in locked().items()}
+    assert read_pins(INSTANCE / "requirements.in").items() <= lock.items(), OUTDATED
+    constraints = {
+        canonicalize_name(name): version
+        for name, version in read_pins(CHECKOUT / "constraints.txt").items()
+    }
+    differing = {
+        name for name in lock.keys() & constraints.keys() if lock[name] != constraints[name]
+    }
+    assert differing == set(), OUTDATED
+    of_cuda = {name for name in lock.keys() - constraints.keys() if not name.startswith("nvidia-")}
+    assert of_cuda <= {
+        *("cuda-bindings", "cuda-pathfinder", "cuda-toolkit", "triton"),
+        "setuptools",  # triton's
+    }, "never tried"
+
+
+def test_the_lock_lacks_nothing_that_the_trainer_needs_on_linux() -> None:
+    lock, needed = locked(), set(read_pins(INSTANCE / "requirements.in"))
+    looked_at: set[str] = set()
+    while missing := needed - looked_at:
+        name = missing.pop()
+        looked_at.add(name)
+        for text in requires(name) or []:
+            one = Requirement(text)
+            if one.marker is None or one.marker.evaluate({**LINUX, "extra": ""}):
+                needed.add(canonicalize_name(one.name))
+    assert needed - lock.keys() == set(), OUTDATED

@@ -43,17 +43,18 @@ def test_where_all_is_there_a_launch_would_begin(project: Path) -> None:
     done = ask()
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line[2:12].strip() for line in lines[:8]] == [
+    assert [line[2:12].strip() for line in lines[:9]] == [
         "fintts",
         "data",
         "base model",
         "store",
+        "state",
         "disk",
         "trainer",
         "GPU",
         "launch",
     ]
-    assert "on local" in lines[7]
+    assert "on local" in lines[8]
     assert not (project / "store").exists()  # nothing is left of what was tried
 
 
@@ -194,7 +195,7 @@ def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
 
 def test_for_a_rented_instance_skypilot_and_its_clouds_are_looked_at(rented: Rented) -> None:
     found = rented.findings()
-    assert list(found)[5:] == ["SkyPilot", "clouds", "quota", "launch"]
+    assert list(found)[6:] == ["SkyPilot", "clouds", "quota", "launch"]
     assert found["clouds"]["sentence"] == "aws"
     assert found["launch"]["verdict"] == "ok", found
     assert "on aws, H100:1, on-demand" in found["launch"]["sentence"]

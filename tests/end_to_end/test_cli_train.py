@@ -18,7 +18,7 @@ def test_a_state_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> N
     shell = Shell(write_project(tmp_path / "project"))
     shell.state.write_text("a file")
     refused = shell("train", "--name", "mine")
-    assert refused.returncode == 5
+    assert refused.returncode == 2
     assert str(shell.state) in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not (shell.project / "store" / "runs").exists(), "no run that nobody works on"

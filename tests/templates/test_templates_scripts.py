@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -115,7 +116,7 @@ def chosen_python(workdir: Path) -> str:
 
 
 def test_set_up_takes_a_python_that_has_everything(workdir: Path) -> None:
-    (workdir / "requirements.txt").write_text(f"PyYAML=={yaml.__version__}\n")
+    (workdir / "requirements.in").write_text(f"PyYAML=={yaml.__version__}\n")
     process = start("setup", workdir, FINTTS_PYTHON=sys.executable)
     output = finish(process)
     assert (process.returncode, output) == (0, "")
@@ -123,19 +124,26 @@ def test_set_up_takes_a_python_that_has_everything(workdir: Path) -> None:
     assert not (workdir.parent / "fintts-venv").exists()
 
 
-def write_wheel(folder: Path) -> None:
+def write_wheel(folder: Path) -> str:
+    """A package that can be had; returns its SHA-256."""
     folder.mkdir()
-    info = "needed-1.0.dist-info"
-    with zipfile.ZipFile(folder / "needed-1.0-py3-none-any.whl", "w") as wheel:
+    info, path = "needed-1.0.dist-info", folder / "needed-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("needed.py", "")
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: needed\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def require(workdir: Path, sha256: str) -> None:
+    """The package, as an instance is told of it."""
+    (workdir / "requirements.in").write_text("needed==1.0\n")
+    (workdir / "requirements.txt").write_text(f"needed==1.0 \\\n    --hash=sha256:{sha256}\n")
 
 
 def test_set_up_makes_a_python_with_what_is_missing(workdir: Path) -> None:
-    (workdir / "requirements.txt").write_text("needed==1.0\n")
-    write_wheel(workdir.parent / "wheels")
+    require(workdir, write_wheel(workdir.parent / "wheels"))
     process = start(
         "setup",
         workdir,
@@ -152,10 +160,26 @@ def test_set_up_makes_a_python_with_what_is_missing(workdir: Path) -> None:
 
 
 def test_set_up_fails_if_a_package_cannot_be_had(workdir: Path) -> None:
-    (workdir / "requirements.txt").write_text("needed==1.0\n")
+    require(workdir, "0" * 64)
     (workdir.parent / "fintts-python").unlink()
     process = start("setup", workdir, FINTTS_PYTHON=sys.executable, PIP_NO_INDEX="1")
     assert "needed==1.0" in finish(process)
+    assert process.returncode != 0
+    assert not (workdir.parent / "fintts-python").exists()
+
+
+def test_set_up_installs_nothing_whose_hash_is_another(workdir: Path) -> None:
+    write_wheel(workdir.parent / "wheels")
+    require(workdir, "0" * 64)
+    (workdir.parent / "fintts-python").unlink()
+    process = start(
+        "setup",
+        workdir,
+        FINTTS_PYTHON=sys.executable,
+        PIP_NO_INDEX="1",
+        PIP_FIND_LINKS=str(workdir.parent / "wheels"),
+    )
+    assert "DO NOT MATCH THE HASHES" in finish(process)
     assert process.returncode != 0
     assert not (workdir.parent / "fintts-python").exists()
 
