@@ -259,7 +259,7 @@ def test_the_lock_is_of_these_pins_and_constraints() -> None:
     lock = {name: version for name, (version, _) in locked().items()}
     assert read_pins(INSTANCE / "requirements.in").items() <= lock.items(), OUTDATED
     constraints = {
-        canonicalize_name(name): version
+        str(canonicalize_name(name)): version
         for name, version in read_pins(CHECKOUT / "constraints.txt").items()
     }
     differing = {
