@@ -18,10 +18,11 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1100)]
 HUNG_USD, SILENT_USD = "1.00", "0.90"
 """523 and 471 s at $6.88 an hour, 310 of them kept for the end"""
 UNTIL_THE_BUDGET_ENDS = {"FINTTS_EARLY_STOPPING__PATIENCE": "1000"}
-TRAINER = "pgrep -f '^[^ ]*python[^ ]* -P -m fintts_trainer run'"
+TRAINER = "pgrep -d ' ' -f '^[^ ]*python[^ ]* -P -m fintts_trainer work'"
+AND_WATCHDOG = "pgrep -d ' ' -f '^[^ ]*python[^ ]* -P -m fintts_trainer (run|work)'"
 # What `timeout` sends wakes a stopped process up; this one does not stay awake.
 HANG = f"""\
-pid=$({TRAINER})
+pid=$({AND_WATCHDOG})
 setsid sh -c "while kill -STOP $pid; do sleep 0.1; done" < /dev/null > /dev/null 2>&1 &"""
 OURS = "pgrep -f '^[^ ]*python[^ ]* -P -m fintts_trainer'"
 HANG_FROM_THE_START = f"""\
