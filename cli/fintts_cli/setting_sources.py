@@ -25,6 +25,7 @@ OTHER_VARIABLES = frozenset(
         "CONFIG",
         "DEADLINE_AT",
         "DEBUG",
+        "HANG_FACTOR",
         "PARITY_FIXTURES",
         "PROCESSES",
         "RUN",
