@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ EXPLAIN_SECONDS = 10.0
 """what the others have to end by themselves once one has ended badly"""
 LEAVE_SECONDS = 30.0
 """the same once the first one has ended well: all is done then"""
+UNKILLABLE_SECONDS = 10.0
+"""then one that hangs in a driver, where no signal reaches it, is left to the instance's end"""
 HUNG_GRACE_SECONDS = 60.0
 """what those that hang have to save and to end, once they were asked to"""
 
@@ -251,7 +254,8 @@ class Crew:
         for process in self._processes:
             if process.poll() is None:
                 process.kill()  # it waits for the others, and would never hear a SIGTERM
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(UNKILLABLE_SECONDS)
 
 
 def ending_of(team: Team, codes: Mapping[int, int], noticed: int | None) -> Ending:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 PATIENCE = timedelta(hours=6)
 """for a process that is busy: it may fetch a large base model. One that has died is noticed
-before that, and the run's deadline ends what hangs."""
+before that, and the watchdog ends what hangs."""
 
 
 class World:
