@@ -37,7 +37,7 @@ def in_bucket(run: TinyRun, endpoint_url: str) -> S3Address:
     address = make_bucket(endpoint_url, f"b{secrets.token_hex(8)}")
     store = S3Store(address)
     for entry in run.store.list(""):
-        store.put(entry.key, run.store.get(entry.key))
+        store.put(entry.key, b"".join(run.store.stream(entry.key)))
     return address
 
 

@@ -117,7 +117,7 @@ def far(endpoint_url: str, tmp_path: Path) -> FarRun:
     address = make_bucket(endpoint_url, f"b{secrets.token_hex(8)}")
     store = S3Store(address)
     for entry in run.store.list(""):
-        store.put(entry.key, run.store.get(entry.key))
+        store.put(entry.key, b"".join(run.store.stream(entry.key)))
     return FarRun(run, address, store)
 
 
