@@ -1,6 +1,5 @@
 """The `fintts` command, and the one place where errors become exit codes and hints."""
 
-import json
 import os
 import sys
 import traceback
@@ -35,6 +34,7 @@ from fintts_cli.commands import (
     train,
 )
 from fintts_cli.errors import CliError
+from fintts_cli.terminal import Terminal
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
 from fintts_store.errors import StoreError
@@ -113,18 +113,12 @@ def exit_code(error: KnownError) -> int:
 
 
 def _report(message: str, hint: str, code: int, *, as_json: bool) -> None:
-    if as_json:
-        content = {"error": message, "hint": hint, "exit_code": code}
-        typer.echo(json.dumps(content, ensure_ascii=False), err=True)
-        return
-    typer.echo(f"error: {message}", err=True)
-    if hint:
-        typer.echo(f"\nhint: {hint}", err=True)
+    Terminal(json=as_json).error(message, hint, code)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fintts {__version__}")
+        Terminal().data(f"fintts {__version__}")
         raise typer.Exit
 
 

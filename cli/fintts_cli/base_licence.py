@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from fintts_store.errors import KeyNotFound
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import InvalidRecord, KeyNotFound
+from fintts_store.runs.limits import DOCUMENT_BYTES
 from fintts_trainer.base_files import CONFIG, DOCUMENTS
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.licence import NOT_KNOWN, licence_of
-from fintts_trainer.shape import ModelShape
+from fintts_trainer.shape import ModelShape, parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def licence_of_folder(base_model: Path) -> Licence:
         BaseModelProblem: its config.json cannot be read.
     """
     documents = {
-        name: (base_model / name).read_text(encoding="utf-8", errors="replace")
+        name: read_limited(base_model / name, DOCUMENT_BYTES).decode("utf-8", errors="replace")
         for name in DOCUMENTS
         if (base_model / name).is_file()
     }
@@ -43,11 +44,12 @@ def licence_in_store(store: Store, record: RunRecord) -> Licence:
     names = {file.name for file in reference.files}
     try:
         documents = {
-            name: store.get(reference.prefix + name).decode(errors="replace")
+            name: store.get(reference.prefix + name, DOCUMENT_BYTES).decode(errors="replace")
             for name in DOCUMENTS
             if name in names
         }
-        shape = ModelShape.load(json.loads(store.get(reference.prefix + CONFIG)))
-    except (KeyNotFound, BaseModelProblem, ValueError):
+        key = reference.prefix + CONFIG
+        shape = ModelShape.load(parse_json(store.get(key, DOCUMENT_BYTES), key))
+    except (KeyNotFound, InvalidRecord, BaseModelProblem):
         return NOT_KNOWN
     return licence_of(documents, shape)

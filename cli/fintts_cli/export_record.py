@@ -8,6 +8,7 @@ from fintts_cli.errors import UsageProblem
 from fintts_cli.export_format import Format
 from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.errors import explained
+from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.records import FileRef, Record
 
@@ -108,6 +109,6 @@ def _is_same(path: Path, file: FileRef) -> bool:
 
 def _read(path: Path) -> ExportRecord | None:
     try:
-        return ExportRecord.load(path.read_bytes(), str(path))
+        return ExportRecord.load(read_limited(path), str(path))
     except (OSError, InvalidRecord):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +20,14 @@ from fintts_cli.views.units import size
 from fintts_store.checkpoints.restore import restore
 from fintts_store.disk.durable import durable_directory, make_directories
 from fintts_store.disk.errors import explained
-from fintts_store.errors import KeyNotFound, StoreFull
+from fintts_store.errors import InvalidRecord, KeyNotFound, StoreFull
 from fintts_store.fetch import fetch
+from fintts_store.runs.limits import DOCUMENT_BYTES
 from fintts_store.store import TEMPORARY_PREFIX
 from fintts_trainer.base_files import CONFIG, DOCUMENTS, README
+from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE
-from fintts_trainer.shape import FISH, ModelShape
+from fintts_trainer.shape import FISH, ModelShape, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -103,8 +104,8 @@ class Export:
         """Before gigabytes are fetched: config.json alone says it."""
         key = self.record.base_model.prefix + CONFIG
         try:
-            content: object = json.loads(self.store.get(key))
-        except (KeyNotFound, ValueError):
+            content = parse_json(self.store.get(key, DOCUMENT_BYTES), key)
+        except (KeyNotFound, InvalidRecord, BaseModelProblem):
             return  # whoever reads the whole model says what is wrong with it
         family = ModelShape.load(content, key).family
         if family != FISH:
@@ -162,7 +163,14 @@ class Export:
             with self.transfer(total) as on_bytes:
                 for file in wanted:
                     key = reference.prefix + file.name
-                    fetch(self.store, key, folder / file.name, file.sha256, on_bytes)
+                    fetch(
+                        self.store,
+                        key,
+                        folder / file.name,
+                        file.sha256,
+                        file.size_bytes,
+                        on_bytes,
+                    )
         except KeyNotFound as error:
             raise CheckFailed(
                 f"the store does not hold the base model of run {self.record.run} any more: "

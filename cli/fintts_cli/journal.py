@@ -6,7 +6,6 @@ what may be billing.
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,30 +14,34 @@ from pydantic import Field
 from fintts_cli.rates import Rates
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.disk.durable import write_file
+from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
+from fintts_store.runs.fields import HourlyRate, Moment, Name, RunName, Seconds, Usd
+from fintts_store.runs.limits import RENTALS
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 
 class JournalEntry(Record):
     """One instance. Times are aware and UTC; what is None is not known yet."""
 
-    run: str
-    infra: str
-    store: str
-    requested_at: datetime
-    deadline_at: datetime
-    rates_usd: Annotated[dict[str, Decimal], Field(min_length=1)]
+    run: RunName
+    infra: Name
+    store: Name
+    requested_at: Moment
+    deadline_at: Moment
+    rates_usd: Annotated[dict[Name, HourlyRate], Field(min_length=1, max_length=RENTALS)]
     """an hour of each GPU that it may have, by its name"""
-    created_at: datetime | None = None
-    gone_at: datetime | None = None
-    lived_usd: Decimal | None = None
+    created_at: Moment | None = None
+    gone_at: Moment | None = None
+    lived_usd: Usd | None = None
     """what it cost, once it is gone and its GPU was known"""
-    earlier_seconds: float = 0.0
+    earlier_seconds: Seconds = 0.0
     """that instances of this run were billed for before this one"""
-    earlier_usd: Decimal = Decimal(0)
+    earlier_usd: Usd = Decimal(0)
     """what those cost"""
 
     @property
@@ -94,7 +97,7 @@ class Journal:
         path = self._folder / f"{run}.json"
         if not path.is_file():
             return None
-        return JournalEntry.load(path.read_bytes(), str(path))
+        return self._load(path)
 
     def entries(self) -> tuple[list[JournalEntry], list[InvalidRecord]]:
         """All entries, the oldest first, and what could not be read."""
@@ -102,7 +105,17 @@ class Journal:
         damaged: list[InvalidRecord] = []
         for path in sorted(self._folder.glob("*.json")):
             try:
-                found.append(JournalEntry.load(path.read_bytes(), str(path)))
+                found.append(self._load(path))
             except InvalidRecord as error:
                 damaged.append(error)
         return sorted(found, key=lambda entry: entry.requested_at), damaged
+
+    def _load(self, path: Path) -> JournalEntry:
+        entry = JournalEntry.load(read_limited(path), str(path))
+        if entry.run != path.stem:
+            raise InvalidRecord(
+                f"{path} says that it is of run {entry.run}",
+                "somebody moved or changed it: remove it, and look for the instance with "
+                "`fintts cloud reap`",
+            )
+        return entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_store.runs.runs import read_logs
+from fintts_store.runs.logs import read_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,10 @@ def log_lines(infra: Infra, store: Store, run: str, *, follow: bool) -> Iterator
             begun = True
             yield line
     except CloudError:
-        kept = "" if begun else read_logs(store, run)
-        if not kept:
+        if begun:
             raise
-        yield from kept.splitlines(keepends=True)
+        for text in read_logs(store, run):
+            begun = begun or bool(text)
+            yield from text.splitlines(keepends=True)
+        if not begun:
+            raise

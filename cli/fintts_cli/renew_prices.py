@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.infra.sky_catalog import SkyCatalog
 from fintts_cli.offers import CatalogMissing
 from fintts_cli.price_snapshot import COLUMNS, FILE
+from fintts_cli.terminal import Terminal
 from fintts_cost.gpu_names import canonical, family
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _written(amount: Decimal | None) -> str:
 def main(clouds: list[str]) -> int:
     """Rewrites the file; an exit code. Where a cloud's prices cannot be had, nothing changes."""
     if not clouds:
-        sys.stderr.write("error: no cloud is named\n\nhint: make prices CLOUDS='aws gcp'\n")
+        Terminal().error("no cloud is named", "make prices CLOUDS='aws gcp'", 2)
         return 2
     path = Path(__file__).with_name(FILE)
     text = path.read_text(encoding="utf-8")
@@ -78,7 +79,7 @@ def main(clouds: list[str]) -> int:
     try:
         lists = [catalog.prices(kind, None) for catalog in catalogs for kind in families(text)]
     except CatalogMissing as missing:
-        sys.stderr.write(f"error: {missing}\n")
+        Terminal().error(str(missing), "", 1)
         return 1
     rows = [row for prices in lists for row in prices.rows]
     path.write_text(renewed(text, clouds, rows), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from fintts_cli.errors import CloudError
+from fintts_cli.errors import CliError
 from fintts_cli.run_view import InstanceView, RunView, view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound
 from fintts_store.parallel import in_parallel
@@ -33,7 +33,7 @@ class Listing:
     """All runs, the newest first, and what kept others from being read."""
 
     views: list[RunView]
-    broken: list[StoreError | CloudError]
+    broken: list[StoreError | CliError]
 
 
 def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> RunView:
@@ -70,14 +70,14 @@ def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing
     Raises:
         StoreError: the store cannot be read at all.
     """
-    broken: list[StoreError | CloudError] = []
+    broken: list[StoreError | CliError] = []
     records = _of_each(list_runs(store), lambda run: read_run(store, run), broken)
     # The instances before the rest, as `look_at` does; one by one, since SkyPilot answers them.
     instances: dict[str, InstanceView] = {}
     for run, record in records.items():
         try:
             instances[run] = instance_of(record, store)
-        except CloudError as error:
+        except (CliError, InvalidRecord) as error:
             broken.append(error)
             instances[run] = InstanceView()
 
@@ -88,7 +88,7 @@ def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing
 
 
 def _of_each(
-    runs: list[str], work: Callable[[str], Found], broken: list[StoreError | CloudError]
+    runs: list[str], work: Callable[[str], Found], broken: list[StoreError | CliError]
 ) -> dict[str, Found]:
     """What `work` finds of each run, in their order, but for those that turn out to be broken."""
     found: dict[str, Found] = {}
@@ -99,7 +99,11 @@ def _of_each(
             return
         try:
             found[run] = work(run)
-        except (InvalidRecord, InvalidRunName, KeyNotFound) as error:
+        except InvalidRecord as error:
+            errors[run] = InvalidRecord(
+                f"run {run}: its record is damaged: {error.message}", error.hint
+            )
+        except (InvalidRunName, KeyNotFound) as error:
             errors[run] = error
 
     in_parallel(note, runs, at_once=RUNS_AT_ONCE)

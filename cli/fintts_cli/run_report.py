@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from fintts_store.checkpoints.retention import Rule, plan_retention
+from fintts_store.runs.limits import SECONDS, STEPS, USD
 from fintts_trainer.config import CheckpointConfig
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fintts_store.layout import CommitName
     from fintts_store.runs.records import MetricRow, Result, RunRecord
 
+MOST_KEPT = 1_000_000
 PHASES = ("setup", "training", "validation", "checkpoint", "teardown")
 
 
@@ -143,7 +145,9 @@ def rule_of(record: RunRecord) -> Rule:
     checkpoints = section if isinstance(section, dict) else {}
     keep_last = checkpoints.get("keep_last")
     return Rule(
-        keep_last=keep_last if isinstance(keep_last, int) else CheckpointConfig().keep_last,
+        keep_last=keep_last
+        if isinstance(keep_last, int) and 1 <= keep_last <= MOST_KEPT
+        else CheckpointConfig().keep_last,
         keep_best=checkpoints.get("keep_best") is not False,
     )
 
@@ -172,7 +176,7 @@ def _differences(
     estimated = {phase: estimate.get(f"{phase}_seconds") for phase in PHASES}
     return tuple(
         PhaseDifference(
-            phase, float(seconds) if isinstance(seconds, int | float) else None, actual.get(phase)
+            phase, float(seconds) if _is_within(seconds, SECONDS) else None, actual.get(phase)
         )
         for phase, seconds in estimated.items()
     )
@@ -182,11 +186,16 @@ def _stop_step(estimate: Mapping[str, JsonValue]) -> int | None:
     scenarios = estimate.get("scenarios")
     expected = scenarios.get("expected") if isinstance(scenarios, dict) else None
     step = expected.get("stop_step") if isinstance(expected, dict) else None
-    return step if isinstance(step, int) else None
+    return step if isinstance(step, int) and 0 <= step <= STEPS else None
 
 
 def _decimal(number: JsonValue) -> Decimal | None:
-    return Decimal(str(number)) if isinstance(number, int | float) else None
+    return Decimal(str(number)) if _is_within(number, USD) else None
+
+
+def _is_within(number: JsonValue, limit: float) -> TypeGuard[int | float]:
+    """An estimate in a store may hold anything."""
+    return isinstance(number, int | float) and 0 <= number <= limit
 
 
 def _cents(amount: Decimal | None) -> float | None:

@@ -11,6 +11,7 @@ from fintts_cli.infra import Span
 from fintts_cli.rates import Rates
 from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
 from fintts_cost.forecast import cost_to_finish_usd
+from fintts_store.runs.limits import STEPS
 from fintts_store.runs.records import Phase, StopReason
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ def _max_steps(record: RunRecord, status: Status | None) -> int:
         return status.max_steps
     training = record.config.get("training")
     steps = training.get("max_steps") if isinstance(training, dict) else None
-    return steps if isinstance(steps, int) else 0
+    return steps if isinstance(steps, int) and 0 <= steps <= STEPS else 0
 
 
 def _cents(amount: Decimal | None) -> float | None:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import SCHEME, looks_like_id
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import StoreError
+from fintts_store.runs.limits import SETTINGS_BYTES, YAML_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,9 +64,25 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def find_project_file(start: Path) -> Path | None:
-    """The fintts.yaml of this folder or of the nearest one above it."""
+    """The fintts.yaml of this folder or of the nearest one above it.
+
+    Raises:
+        ConfigError: it lies above, and in a folder that belongs to somebody else.
+    """
     candidates = (folder / PROJECT_FILE for folder in (start, *start.parents))
-    return next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is not None and found.parent != start and not _is_ours(found):
+        raise ConfigError(
+            f"{found} is not read, since it or its folder belongs to another user",
+            f"--config {found} reads it; `fintts init` writes one here",
+        )
+    return found
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nobody but this user, or the administrator, can have written it."""
+    owners = {path.stat().st_uid, path.lstat().st_uid, path.parent.stat().st_uid}
+    return owners <= {os.getuid(), 0}
 
 
 def from_options(options: Mapping[str, object], folder: Path) -> Layer:
@@ -115,6 +134,7 @@ def from_file(path: Path, keys: Iterable[str]) -> Layer:
 
     text = _read_text(path)
     try:
+        _refuse_blow_up(path, text)
         node = yaml.compose(text, yaml.SafeLoader)
         if node is None:
             return {}
@@ -142,16 +162,40 @@ def from_file(path: Path, keys: Iterable[str]) -> Layer:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_limited(path, SETTINGS_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration file {path}",
             "`fintts init` writes one; --config names another",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, StoreError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}", "--config names a text file in UTF-8"
         ) from None
+
+
+def _refuse_blow_up(path: Path, text: str) -> None:
+    """Raises ConfigError for what a few bytes of YAML can make large: aliases, and deep nesting.
+
+    It looks at one token after the other, and builds nothing.
+    """
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        line = f"{path.name}:{event.start_mark.line + 1 if event.start_mark else 1}"
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise ConfigError(
+                f"{line} has an anchor (&) or an alias (*), which fintts does not read",
+                "write the value out, or put the text in quotes",
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > YAML_DEPTH:
+            raise ConfigError(
+                f"{line} is nested more than {YAML_DEPTH} deep",
+                "`fintts init` writes an example of what each key takes",
+            )
 
 
 def _invalid_yaml(path: Path, error: yaml.MarkedYAMLError) -> ConfigError:

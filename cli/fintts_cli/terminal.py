@@ -1,17 +1,23 @@
-"""The terminal: data goes to stdout, talk to stderr, and questions only to a person."""
+"""The terminal: data goes to stdout, talk to stderr, and questions only to a person.
+
+Nothing else of the program writes there. Control characters are made visible here, whoever wrote
+the text.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
 from fintts_cli.errors import UsageProblem
+from fintts_store.visible import one_line, visible, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,22 +33,36 @@ class Terminal:
 
     def data(self, text: str) -> None:
         """What the command is for; the only thing on stdout."""
-        typer.echo(text)
+        typer.echo(visible(text))
 
     def document(self, content: object) -> None:
-        """One JSON document on stdout."""
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        """One JSON document on stdout; a number that is not finite is null, as JSON has none."""
+        typer.echo(_as_json(content, indent=2))
 
     def say(self, text: str = "") -> None:
         """Talk beside the data, which --quiet leaves out."""
         if not self.quiet:
-            typer.echo(text, err=True)
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Talk beside the data, which the user is asked about or must know: also with --quiet."""
+        typer.echo(visible(text), err=True)
 
     def warn(self, sentence: str, hint: str = "") -> None:
         """Something the user should know even with --quiet."""
-        typer.echo(f"warning: {sentence}", err=True)
+        self.tell(f"warning: {sentence}")
         if hint:
-            typer.echo(f"hint: {hint}", err=True)
+            self.tell(f"hint: {hint}")
+
+    def error(self, message: str, hint: str, exit_code: int) -> None:
+        """Why the command ends; with --json a document, on stderr too."""
+        if self.json:
+            content = {"error": message, "hint": hint, "exit_code": exit_code}
+            typer.echo(_as_json(content), err=True)
+            return
+        self.tell(f"error: {message}")
+        if hint:
+            self.tell(f"\nhint: {hint}")
 
     @property
     def may_ask(self) -> bool:
@@ -111,9 +131,24 @@ class Terminal:
             KeyboardInterrupt: Ctrl-C was the answer, which Typer would call an ordinary failure.
         """
         try:
-            return typer.confirm(question, default=False, err=True)
+            return typer.confirm(visible(question), default=False, err=True)
         except typer.Abort:
             raise KeyboardInterrupt from None
+
+
+def _as_json(content: object, indent: int | None = None) -> str:
+    return visible_json(json.dumps(_finite(content), indent=indent, ensure_ascii=False))
+
+
+def _finite(content: object) -> object:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        items = cast("dict[str, object]", content).items()
+        return {key: _finite(value) for key, value in items}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in cast("list[object]", content)]
+    return content
 
 
 class LiveLine:
@@ -129,7 +164,7 @@ class LiveLine:
         if self._terminal.quiet:
             return
         if self._terminal.is_live:
-            sys.stderr.write(f"\r\x1b[2K{text[: self._terminal.live_width]}")
+            sys.stderr.write(f"\r\x1b[2K{one_line(text)[: self._terminal.live_width]}")
             sys.stderr.flush()
             self._shown = text
             return
@@ -142,7 +177,7 @@ class LiveLine:
         """On a terminal a line that stays, above the one that is written over; said when it is
         new. Elsewhere nothing: every line stays there."""
         if text and text != self._remark and self._terminal.is_live:
-            sys.stderr.write(f"\r\x1b[2K{text}\n")
+            sys.stderr.write(f"\r\x1b[2K{visible(text)}\n")
             sys.stderr.flush()
         self._remark = text
 

@@ -20,6 +20,7 @@ from fintts_store.checkpoints.uploader import is_uploading
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
+from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.exit_codes import (
     DONE,
@@ -189,7 +190,8 @@ def _conclude(job: Job, exit_code: int) -> int:
 
 
 def _complain(message: str, hint: str, exit_code: int) -> int:
-    sys.stderr.write(f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else ""))
+    text = f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else "")
+    sys.stderr.write(visible(text))
     return exit_code
 
 

@@ -11,12 +11,12 @@ from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.errors import Fenced
 from fintts_store.runs.claims import highest_claim, refuse_taken_over
+from fintts_store.runs.logs import write_log
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import (
     read_result,
     read_run,
     read_status,
-    write_log,
     write_result_once,
     write_status,
 )

@@ -18,6 +18,7 @@ from fintts_store.errors import InvalidRecord, OldCheckpointsStay, StoreSlow
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status, StopReason
 from fintts_store.runs.runs import read_run, read_status
+from fintts_store.visible import visible
 from fintts_trainer.config import RunConfig
 from fintts_trainer.deadline import Deadline, PaceMeter
 from fintts_trainer.errors import ConfigurationChanged
@@ -262,7 +263,7 @@ def config_of(record: RunRecord) -> RunConfig:
 
 def tell(sentence: str) -> None:
     """One line of the log."""
-    print(f"{datetime.now(UTC):%H:%M:%S} {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
+    print(f"{datetime.now(UTC):%H:%M:%S} {visible(sentence)}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
 
 
 def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSlow | None) -> None:

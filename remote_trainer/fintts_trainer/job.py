@@ -97,8 +97,9 @@ def fetch_dataset(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) 
     Raises:
         StoreError: it cannot be read, or its SHA-256 is not the one that the run was given.
     """
-    target = job.workspace / Path(record.dataset.key).name
-    fetch(job.store, record.dataset.key, target, record.dataset.sha256, on_bytes)
+    data = record.dataset
+    target = job.workspace / Path(data.key).name
+    fetch(job.store, data.key, target, data.sha256, data.size_bytes, on_bytes)
     return target
 
 
@@ -126,4 +127,5 @@ def _fetch_files(
 ) -> None:
     with alone_in(folder):  # of several processes on one instance the first one fetches
         for file in files:
-            fetch(store, prefix + file.name, folder / file.name, file.sha256, on_bytes)
+            target = folder / file.name
+            fetch(store, prefix + file.name, target, file.sha256, file.size_bytes, on_bytes)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import StoreError
+from fintts_store.runs.limits import STATE_BYTES
 from fintts_store.runs.runs import read_configurations
 from fintts_trainer.config import RunConfig
 from fintts_trainer.desk import tell
@@ -50,9 +53,9 @@ def refuse_another_configuration(desk: Desk, manifest: Manifest, folder: Path) -
 def _changes(folder: Path, config: RunConfig) -> list[Change] | None:
     """From the checkpoint's configuration to this one; None where it cannot be read."""
     try:
-        saved = json.loads((folder / STATE_FILE).read_text())["config"]
+        saved = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES))["config"]
         return RunConfig.model_validate(saved).differences(config)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError, StoreError):
         return None
 
 

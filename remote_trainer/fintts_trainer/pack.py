@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fintts_store.disk.durable import write_file
+from fintts_store.runs.limits import PACK_HEADER_BYTES
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.data_files import CODES, TEXT, read_codes, read_text
 from fintts_trainer.errors import DataProblem
@@ -172,6 +173,8 @@ def read_pack(path: Path) -> Pack:
     except (OSError, SafetensorError) as error:
         raise DataProblem(f"{path} is not a packed data set: {error}", AGAIN) from None
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    if start > PACK_HEADER_BYTES:
+        raise DataProblem(f"{path} is not a packed data set: its header is too large", AGAIN)
     header = json.loads(content[8:start].tobytes())
     missing = [name for name, kind in ARRAYS.items() if header.get(name, {}).get("dtype") != kind]
     if missing:

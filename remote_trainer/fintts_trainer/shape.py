@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import StoreError
+from fintts_store.runs.limits import TOKENIZER_BYTES
 from fintts_trainer.csm_config import CsmConfigFile, CsmDepthFile
 from fintts_trainer.errors import BaseModelProblem, FolderMissing
 from fintts_trainer.s2_config import S2_MODEL_TYPE, S2ConfigFile
@@ -242,14 +245,16 @@ def read_text(path: Path) -> str:
         BaseModelProblem: it is not there, or cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_limited(path, TOKENIZER_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise BaseModelProblem(
             f"the base model folder {path.parent} has no {path.name}",
             "give the folder that holds config.json, the weights and the tokenizer",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BaseModelProblem(f"{path} cannot be read: {error}", AGAIN) from None
+    except StoreError as error:
+        raise BaseModelProblem(error.message, AGAIN) from None
 
 
 def read_json(path: Path) -> object:
@@ -258,11 +263,19 @@ def read_json(path: Path) -> object:
     Raises:
         BaseModelProblem: it is not there, cannot be read, or is not JSON.
     """
-    text = read_text(path)
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str | bytes, source: str) -> object:
+    """The same of a text that was read already.
+
+    Raises:
+        BaseModelProblem: it is not JSON.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BaseModelProblem(f"{path} is not JSON: {error}", AGAIN) from None
+        raise BaseModelProblem(f"{source} is not JSON: {error}", AGAIN) from None
 
 
 def _attention_flops(stack: StackShape, length: float) -> float:

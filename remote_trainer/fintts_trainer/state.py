@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fintts_cost.early_stopping import Progress
+from fintts_store.disk.reading import read_limited
+from fintts_store.runs.limits import STATE_BYTES
 from fintts_trainer.lora import read_adapter, trainable, write_adapter
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def read_checkpoint(
     random state of each process."""
     read_adapter(model, folder)
     _load_optimizer(model, optimizer, load_file(str(folder / OPTIMIZER_FILE)))
-    content = json.loads((folder / STATE_FILE).read_text())
+    content = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES))
     return LoopState.from_json(content["loop"]), content["rng"]
 
 

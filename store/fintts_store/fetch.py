@@ -19,11 +19,13 @@ def fetch(
     key: str,
     target: Path,
     sha256: str,
+    size_bytes: int,
     on_bytes: Callable[[int], None] = _nobody_asks,
 ) -> None:
     """Brings a key's bytes into the file `target`, unless they are there.
 
     Args:
+        size_bytes: as run.json says: not more are written.
         on_bytes: is told how many more bytes have come.
 
     Raises:
@@ -32,14 +34,21 @@ def fetch(
     """
     if target.exists() and sha256_of(target) == sha256:
         return
-    digest = hashlib.sha256()
+    digest, left_bytes = hashlib.sha256(), size_bytes
     with explained(target), target.open("wb") as file:
         for chunk in store.stream(key):
+            left_bytes -= len(chunk)
+            if left_bytes < 0:
+                raise _damaged(store, key, f"it has more than the {size_bytes:,} bytes of run.json")
             digest.update(chunk)
             file.write(chunk)
             on_bytes(len(chunk))
     if digest.hexdigest() != sha256:
-        raise CheckpointCorrupt(
-            f"{key} in {store.url} is damaged: its SHA-256 is not the one in run.json",
-            "delete it there and launch again, so that it is uploaded anew",
-        )
+        raise _damaged(store, key, "its SHA-256 is not the one in run.json")
+
+
+def _damaged(store: Store, key: str, why: str) -> CheckpointCorrupt:
+    return CheckpointCorrupt(
+        f"{key} in {store.url} is damaged: {why}",
+        "delete it there and launch again, so that it is uploaded anew",
+    )

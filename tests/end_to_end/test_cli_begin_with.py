@@ -11,7 +11,8 @@ import torch
 
 from cli_project import Shell, write_project
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.runs.runs import read_metrics, read_run
+from fintts_store.runs.metrics import read_metrics
+from fintts_store.runs.runs import read_run
 from fintts_trainer.families.fish.weight_files import read_state_dict
 from reference_checkpoint import random_pairs, write_checkpoint
 from tiny_run import TINY

@@ -10,13 +10,13 @@ import pytest
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyExists
+from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import MetricRow, Revision
 from fintts_store.runs.runs import (
     create_revision,
     create_run,
     newest_run,
     read_configurations,
-    read_metrics,
     read_run,
     withdraw_revision,
 )

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.layout import checkpoint_prefix
+from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
-from fintts_store.runs.runs import read_metrics, read_result
+from fintts_store.runs.runs import read_result
 from fintts_trainer.families import open_base
 from tiny_csm import write_tiny_csm
 from tiny_run import TinyRun, start_run

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fintts_cost.schedule import Schedule
-from fintts_store.runs.runs import read_metrics, read_run
+from fintts_store.runs.metrics import read_metrics
+from fintts_store.runs.runs import read_run
 from fintts_trainer.config import TrainingConfig
 from fintts_trainer.encoded import read_encoded, write_encoded
 from fintts_trainer.errors import DataProblem

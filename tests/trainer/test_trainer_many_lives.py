@@ -14,8 +14,9 @@ import many_lives
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.retention import newest_of
 from fintts_store.layout import checkpoint_prefix
+from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Result
-from fintts_store.runs.runs import read_metrics, read_result
+from fintts_store.runs.runs import read_result
 from tiny_run import TinyRun, start_run
 
 STEPS, KILLS = 200, 20

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Result
-from fintts_store.runs.runs import read_metrics
 from fintts_trainer import capacity, memory
 from fintts_trainer.errors import MemoryTooSmall
 from fintts_trainer.families.base import Batch, Example, PlainScores, Predictions

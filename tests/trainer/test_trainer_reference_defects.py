@@ -20,7 +20,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from adapters import adapted, held_bytes
-from fintts_store.runs.runs import read_metrics
+from fintts_store.runs.metrics import read_metrics
 from fintts_trainer import bench
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate

@@ -27,8 +27,9 @@ from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.restore import restore
+from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Phase, Status
-from fintts_store.runs.runs import read_metrics, read_result, read_status
+from fintts_store.runs.runs import read_result, read_status
 from fintts_trainer.preemption import GRACE_SECONDS
 from s3_servers import make_bucket, moto_server
 from slow_link import SlowLink, slow_link

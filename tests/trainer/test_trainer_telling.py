@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fintts_store.errors import StoreUnreachable
-from fintts_store.runs.runs import read_metrics
+from fintts_store.runs.metrics import read_metrics
 from fintts_trainer.telling import Metrics
 from memory_store import MemoryStore
 

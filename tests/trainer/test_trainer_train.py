@@ -22,9 +22,9 @@ from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
 from fintts_store.layout import checkpoint_prefix, commit_key, tensorboard_prefix
 from fintts_store.runs.claims import highest_claim, take_claim
+from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Phase, StopReason
 from fintts_store.runs.runs import (
-    read_metrics,
     read_result,
     read_status,
     request_stop,

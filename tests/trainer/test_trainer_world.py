@@ -19,8 +19,9 @@ from safetensors.numpy import load_file
 from cli_project import wait_for_commit
 from fintts_store.checkpoints.restore import restore_newest
 from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
-from fintts_store.runs.runs import read_metrics, read_result
+from fintts_store.runs.runs import read_result
 from fintts_trainer.launcher import free_port
 from fintts_trainer.spot_notice import AWS_ADDRESS
 from metadata_server import metadata_server

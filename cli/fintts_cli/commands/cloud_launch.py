@@ -169,7 +169,7 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
     if ready.extras.items:
         text += f"\n  {beside_the_gpu(ready.extras)}"
     if may_ask or not terminal.quiet:
-        typer.echo(text, err=True)
+        terminal.tell(text)
     if ready.resumes is not None:
         how = in_words(ready.changes)
         terminal.say(

@@ -35,6 +35,7 @@ def logs(
     infra = wiring.infra_of(read_run(runs, run).infra)
     try:
         for line in log_lines(infra, runs, run, follow=follow):
-            terminal.data(line.rstrip("\n"))
+            for part in line.splitlines():  # a progress bar comes back to the start of its line
+                terminal.data(part)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"run {run} goes on") from None

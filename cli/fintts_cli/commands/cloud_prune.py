@@ -72,7 +72,7 @@ def _show(terminal: "Terminal", plan: "PrunePlan", *, may_ask: bool) -> None:
     if not terminal.json:
         terminal.data(render_plan(plan))
     elif may_ask or not terminal.quiet:
-        typer.echo(render_plan(plan), err=True)
+        terminal.tell(render_plan(plan))
 
 
 def _agreed(terminal: "Terminal", plan: "PrunePlan", *, dry_run: bool, yes: bool) -> bool:

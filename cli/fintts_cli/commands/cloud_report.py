@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.run_report import RunReport
     from fintts_cli.terminal import Terminal
+    from fintts_store.runs.metrics import Metrics
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store as RunStore
 
@@ -51,33 +52,46 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     from fintts_cli.run_report import build_report, kept_of
     from fintts_store.checkpoints.commit import list_manifests
     from fintts_store.checkpoints.removal import list_pins
-    from fintts_store.runs.runs import read_metrics, read_result, read_run
+    from fintts_store.runs.metrics import survey_metrics
+    from fintts_store.runs.runs import read_result, read_run
 
     record, damaged = read_run(runs, run), Damaged()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)
     damaged.warn(terminal)
+    metrics = survey_metrics(runs, run)
+    _warn_of_metrics(terminal, metrics)
     view = look_at(runs, run, wiring.instance_of, now)
     return build_report(
         record,
         view,
         read_result(runs, run),
-        read_metrics(runs, run),
+        metrics.rows,
         kept_of(record, manifests, list_pins(runs, run)),
         uniform_guess=_uniform_guess(runs, record),
     )
 
 
+def _warn_of_metrics(terminal: "Terminal", metrics: "Metrics") -> None:
+    from fintts_cli.views.units import counted
+
+    if metrics.damaged_rows:
+        terminal.warn(f"{counted(metrics.damaged_rows, 'row')} of the metrics cannot be read")
+    if metrics.left_out_parts:
+        parts = counted(metrics.left_out_parts, "file")
+        terminal.warn(f"{parts} of the metrics: too large to be read, and left out")
+
+
 def _uniform_guess(runs: "RunStore", record: "RunRecord") -> float | None:
     """The loss of a model that knows nothing, from the base model's config.json in the store."""
-    import json
-
     from fintts_cost.loss_levels import uniform_guess
-    from fintts_store.errors import KeyNotFound
-    from fintts_trainer.shape import ModelShape
+    from fintts_store.errors import InvalidRecord, KeyNotFound
+    from fintts_store.runs.limits import DOCUMENT_BYTES
+    from fintts_trainer.errors import TrainerError
+    from fintts_trainer.shape import ModelShape, parse_json
 
+    key = record.base_model.prefix + "config.json"
     try:
-        text = runs.get(record.base_model.prefix + "config.json")
-    except KeyNotFound:
+        shape = ModelShape.load(parse_json(runs.get(key, DOCUMENT_BYTES), key))
+    except (KeyNotFound, InvalidRecord, TrainerError):
         return None
-    shape = ModelShape.load(json.loads(text))
     return uniform_guess(shape.vocab_size) + uniform_guess(shape.code_choices)

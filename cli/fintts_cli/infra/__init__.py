@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from fintts_store.runs.fields import Moment, Name
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
 
 class InstancePhase(StrEnum):
@@ -29,9 +30,9 @@ class InstancePhase(StrEnum):
 class Span(Record):
     """When an instance was billed; `ended` is None while it is. Times are aware and UTC."""
 
-    began: datetime
-    ended: datetime | None
-    gpus: str | None = None
+    began: Moment
+    ended: Moment | None
+    gpus: Name | None = None
     """that it had, as `--gpus` has it; None where the infra does not tell"""
 
     def seconds(self, now: datetime) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase
 from fintts_store.disk.durable import write_file
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import InvalidRecord
+from fintts_store.runs.fields import Count, Moment, Name, RunName
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
@@ -20,21 +22,26 @@ STAYS = (INSTANCE_FILE, TASK_FILE, LOG_FILE)
 class InstanceFile(Record):
     """The agent and what it is doing."""
 
-    run: str
-    agent_pid: int
-    agent_started: int
-    boot_id: str
+    run: RunName
+    agent_pid: Count
+    agent_started: Count
+    boot_id: Name
     """of the machine's start in which the two numbers above mean something"""
     phase: InstancePhase
-    created_at: datetime
-    ended_at: datetime | None = None
+    created_at: Moment
+    ended_at: Moment | None = None
     exit_code: int | None = None
 
 
 def read_instance(folder: Path) -> InstanceFile | None:
     """What lies in an instance's folder. Raises InvalidRecord when it is damaged."""
     path = folder / INSTANCE_FILE
-    return InstanceFile.load(path.read_bytes(), str(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    instance = InstanceFile.load(read_limited(path), str(path))
+    if instance.run != folder.name:
+        raise InvalidRecord(f"{path} says that it is of run {instance.run}")
+    return instance
 
 
 def write_instance(folder: Path, instance: InstanceFile) -> None:

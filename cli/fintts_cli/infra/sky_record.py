@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from string import hexdigits
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_cli.infra.sky_asker import Asker
 from fintts_store.disk.durable import write_file
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import InvalidRecord
 from fintts_store.layout import check_run_name, is_run_name
+from fintts_store.runs.fields import Message, Moment, Name, RunName
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
 RECORD_FILE = "instance.json"
@@ -23,25 +26,25 @@ PREFIX = "fintts-"
 class SkyRecord(Record):
     """A cluster, or a managed job with one cluster after the other. Times are aware and UTC."""
 
-    run: str
-    cluster: str
+    run: RunName
+    cluster: Name
     """the name of the cluster, and what its instances are called in the cloud's console"""
-    job: str | None = None
+    job: Name | None = None
     """the managed job's name, which no other ever had; None of a cluster that is its own"""
-    requested_at: datetime
+    requested_at: Moment
     asked_by: Asker | None = None
     was_seen: bool = False
     """whether SkyPilot has ever listed it"""
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     spans: tuple[Span, ...] = ()
     """of a managed job"""
     is_gone: bool = False
-    ended_at: datetime | None = None
+    ended_at: Moment | None = None
     """None of one that is gone, too, where it ended itself: SkyPilot hears of that when it asks"""
     exit_code: int | None = None
-    message: str | None = None
+    message: Message | None = None
     """why SkyPilot gave the job up"""
-    gpus: str | None = None
+    gpus: Name | None = None
     """of a cluster: what was to be had of all that was asked for"""
 
 
@@ -81,7 +84,12 @@ def gpus_of(accelerators: Mapping[str, float] | None) -> str | None:
 def read_record(folder: Path) -> SkyRecord | None:
     """What lies in an instance's folder. Raises InvalidRecord when it is damaged."""
     path = folder / RECORD_FILE
-    return SkyRecord.load(path.read_bytes(), str(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    record = SkyRecord.load(read_limited(path), str(path))
+    if record.run != folder.name:
+        raise InvalidRecord(f"{path} says that it is of run {record.run}")
+    return record
 
 
 def write_record(folder: Path, record: SkyRecord) -> None:

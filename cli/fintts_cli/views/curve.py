@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
+
+from fintts_store.runs.limits import VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,10 +17,10 @@ def plot(points: Sequence[tuple[int, float]], *, width: int = 64, height: int = 
     """Columns of blocks with the largest and the smallest value at the side.
 
     Args:
-        points: (step, value) by step; values that are not finite are left out. Several that
+        points: (step, value) by step; what is not finite, or huge, is left out. Several that
             fall into one column are averaged.
     """
-    finite = [(step, value) for step, value in points if math.isfinite(value)]
+    finite = [(step, value) for step, value in points if abs(value) <= VALUE]
     if len(finite) < 2:
         return []
     columns = _columns(finite, width)

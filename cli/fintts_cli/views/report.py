@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 from fintts_cli.views.curve import plot
 from fintts_cli.views.units import duration, size, table, value
 from fintts_cost.money import NOTHING, dollars, hourly
+from fintts_store.runs.limits import VALUE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from fintts_cli.run_report import PhaseDifference, RunReport
     from fintts_store.runs.records import MetricRow
 
 SHOWN_CHECKS = 20
 STEP_PARTS = ("data", "forward", "loss", "backward", "exchange", "optimizer")
 BESIDE_THE_STEP = "logging"
+NEEDED = ("seconds", "tokens_per_second", "padding_share", "mfu", "memory_peak_bytes")
+NAMED = (*NEEDED, *(f"{part}_seconds" for part in (*STEP_PARTS, BESIDE_THE_STEP)))
 
 
 def render_report(report: RunReport) -> str:
@@ -100,11 +105,8 @@ def _money(report: RunReport) -> list[str]:
 def _step(report: RunReport) -> list[str]:
     """Medians: the first steps, which warm up, and those beside a save do not count for more."""
     rows = [row.values for row in report.metrics if row.kind == "train"]
-    medians = {
-        name: median(row[name] for row in rows if name in row)
-        for name in {name for row in rows for name in row}
-    }
-    if "seconds" not in medians or "tokens_per_second" not in medians:
+    medians = {name: median(found) for name in NAMED if (found := _finite(rows, name))}
+    if not all(name in medians for name in NEEDED) or medians["seconds"] <= 0:
         return []
     whole = medians["seconds"]
     parts = [
@@ -125,6 +127,10 @@ def _step(report: RunReport) -> list[str]:
         f"  {medians['mfu']:.1%} of the rate at which this device multiplies matrices;"
         f" memory peak {size(round(medians['memory_peak_bytes']))}",
     ]
+
+
+def _finite(rows: Sequence[Mapping[str, float]], name: str) -> list[float]:
+    return [row[name] for row in rows if name in row and abs(row[name]) <= VALUE]
 
 
 def _curve(report: RunReport) -> list[str]:

@@ -41,7 +41,9 @@ def size(count: int) -> str:
 
 def value(number: float | None) -> str:
     """A loss or an accuracy, to four decimals."""
-    return NOTHING if number is None else f"{number:.4f}"
+    if number is None:
+        return NOTHING
+    return f"{number:.4f}" if abs(number) < 1e9 else f"{number:.4g}"
 
 
 def moment(when: datetime | None, now: datetime) -> str:

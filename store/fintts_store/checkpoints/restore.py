@@ -210,9 +210,27 @@ def is_whole(manifest: Manifest, folder: Path) -> bool:
     )
 
 
+def _refuse_wrong_sizes(store: Store, manifest: Manifest) -> None:
+    """Before a byte is fetched: what is listed has the sizes of the manifest.
+
+    A file that is not listed is left to its reading, which says why it is not there.
+    """
+    prefix = layout.checkpoint_prefix(manifest.run, manifest.name)
+    listed = {entry.key.removeprefix(prefix): entry.size_bytes for entry in store.list(prefix)}
+    for file in manifest.files:
+        size_bytes = listed.get(file.name, file.size_bytes)
+        if size_bytes != file.size_bytes:
+            raise CheckpointCorrupt(
+                f"{file.name} of step {manifest.step} has {size_bytes:,} bytes, and its manifest "
+                f"says {file.size_bytes:,}",
+                "an older checkpoint is used where there is one",
+            )
+
+
 def _fetch_all(
     store: Store, manifest: Manifest, folder: Path, on_bytes: Callable[[int], None]
 ) -> None:
+    _refuse_wrong_sizes(store, manifest)
     came: list[int] = []
 
     def told(size_bytes: int) -> None:

@@ -23,6 +23,9 @@ LOGS = 20
 """the newest"""
 DOCUMENT_BYTES = 4 * MIB
 """a small text file of a base model, such as config.json, README.md or LICENSE"""
+STATE_BYTES = 64 * MIB
+"""trainer_state.json of a checkpoint: it holds the random state of every process"""
+PACK_HEADER_BYTES = MIB
 SETTINGS_BYTES = 256 * KIB
 """fintts.yaml, and a task's YAML"""
 TOKENIZER_BYTES = 64 * MIB

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import groupby
 
 from pydantic import JsonValue
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyExists, KeyNotFound
 from fintts_store.runs.reading import find_record, read_record
-from fintts_store.runs.records import MetricRow, Result, Revision, RunRecord, Status, StopRequest
+from fintts_store.runs.records import Result, Revision, RunRecord, Status, StopRequest
 from fintts_store.store import Store
 
 
@@ -149,39 +148,3 @@ def stop_requested(store: Store, run: str) -> bool:
 def withdraw_stop(store: Store, run: str) -> None:
     """Takes a stop request back, so that a resumed run does not end at once."""
     store.delete(layout.stop_request_key(run))
-
-
-def write_log(store: Store, run: str, ended_at: datetime, text: bytes) -> None:
-    """Keeps what an instance said, which is lost with it otherwise."""
-    store.put(layout.log_key(run, ended_at), text)
-
-
-def read_logs(store: Store, run: str) -> str:
-    """What the run's instances said, one after the other; empty if none is known."""
-    entries = store.list(layout.logs_prefix(run))
-    return "".join(store.get(entry.key).decode(errors="replace") for entry in entries)
-
-
-def read_metrics(store: Store, run: str) -> list[MetricRow]:
-    """All rows by step and kind.
-
-    Where a later claim went back to an earlier step, what the former had beyond it is left out:
-    those steps did not lead to the adapter.
-    """
-    rows: list[MetricRow] = []
-    prefix = layout.metrics_prefix(run)
-    parts = store.list(prefix)
-    for _, entries in groupby(parts, key=lambda entry: entry.key.removeprefix(prefix)[:6]):
-        later = [row for entry in entries for row in _rows(store, entry.key)]
-        began = {kind: min(r.step for r in later if r.kind == kind) for kind in _kinds(later)}
-        rows = [r for r in rows if r.kind not in began or r.step < began[r.kind]] + later
-    latest = {(row.step, row.kind): row for row in rows}
-    return [latest[place] for place in sorted(latest)]
-
-
-def _rows(store: Store, key: str) -> list[MetricRow]:
-    return [MetricRow.load(line, key) for line in store.get(key).splitlines()]
-
-
-def _kinds(rows: list[MetricRow]) -> set[str]:
-    return {row.kind for row in rows}

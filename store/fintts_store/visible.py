@@ -1,0 +1,39 @@
+"""Makes visible in a text what a terminal would obey, or what would hide or reorder what it shows.
+
+Names, messages and logs in a store may be written by anybody.
+"""
+
+import re
+
+_HIDDEN = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and newline, DEL, C1
+    "\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff"  # halves of a character, which have no bytes in UTF-8
+    "\U000e0000-\U000e007f"
+    "]"
+)
+
+
+def visible(text: str) -> str:
+    r"""ESC becomes the four characters `\x1b`; newlines and tabs stay."""
+    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def one_line(text: str) -> str:
+    r"""The same without a line break or tab, which could forge a line: they become `\n`, `\t`."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def visible_json(text: str) -> str:
+    r"""A JSON document with such characters as JSON's own escapes: it means what it meant."""
+    return _HIDDEN.sub(lambda found: _units(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    return ascii(character)[1:-1]
+
+
+def _units(character: str) -> str:
+    encoded = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{encoded[at : at + 4]}" for at in range(0, len(encoded), 4))
