@@ -4,7 +4,9 @@ Names, messages and logs in a store may be written by anybody.
 """
 
 import re
+from collections.abc import Callable
 
+_PIECE = 64 * 1024
 _HIDDEN = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and newline, DEL, C1
@@ -17,7 +19,7 @@ _HIDDEN = re.compile(
 
 def visible(text: str) -> str:
     r"""ESC becomes the four characters `\x1b`; newlines and tabs stay."""
-    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
+    return _replaced(text, _escaped)
 
 
 def one_line(text: str) -> str:
@@ -27,7 +29,15 @@ def one_line(text: str) -> str:
 
 def visible_json(text: str) -> str:
     r"""A JSON document with such characters as JSON's own escapes: it means what it meant."""
-    return _HIDDEN.sub(lambda found: _units(found[0]), text)
+    return _replaced(text, _units)
+
+
+def _replaced(text: str, spell: Callable[[str], str]) -> str:
+    if _HIDDEN.search(text) is None:
+        return text
+    # In pieces: each replacement is an object until its piece is joined.
+    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    return "".join(_HIDDEN.sub(lambda found: spell(found[0]), piece) for piece in pieces)
 
 
 def _escaped(character: str) -> str:

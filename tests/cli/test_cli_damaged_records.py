@@ -1,0 +1,183 @@
+"""One damaged record is one line, and takes no command away for other runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import hostile_stores
+from fintts_cli.app import build
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.restore import restore
+from fintts_store.errors import CheckpointCorrupt, InvalidRecord
+from fintts_store.fetch import fetch
+from fintts_store.runs.logs import read_logs
+from fintts_store.runs.metrics import survey_metrics
+
+DAMAGED = [
+    kind
+    for kind in hostile_stores.KINDS
+    if kind.startswith(("run-", "rate-", "budget-", "deadline-", "created-", "revision-"))
+    and kind not in ("run-missing", "run-a-folder", "run-a-link-to-another")
+]
+
+
+def fintts(*arguments: str) -> Result:
+    return CliRunner().invoke(build(), list(arguments))
+
+
+def on(store: Path, *arguments: str) -> Result:
+    return fintts(*arguments, "--store", str(store))
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_run_is_one_line_of_ps(kind: str, own_folder: Path) -> None:
+    found = on(hostile_stores.make(kind, own_folder), "cloud", "ps")
+    assert found.exit_code == 0
+    lines = [line for line in found.stderr.splitlines() if line.startswith("warning: run ")]
+    assert len(lines) == 1, found.stderr
+    assert lines[0].startswith("warning: run bad: its record is damaged: ")
+    assert "good" in found.stdout
+
+
+def test_the_message_of_a_status_forges_no_line(own_folder: Path) -> None:
+    store = hostile_stores.make("status-forges-lines", own_folder)
+    (store / "runs/bad/result.json").unlink()
+    found = on(store, "cloud", "ps")
+    assert not any(line.startswith("good: it") for line in found.stdout.splitlines())
+
+
+def test_torn_rows_are_passed_over_and_counted(own_folder: Path) -> None:
+    store = hostile_stores.make("metrics-torn", own_folder)
+    found = on(store, "cloud", "report", "bad")
+    assert found.exit_code == 0
+    assert "1 row of the metrics cannot be read" in found.stderr
+    assert "Training loss" in found.stdout
+    assert len(survey_metrics(DirectoryStore(store), "bad").rows) == 40
+
+
+def test_a_huge_part_of_the_metrics_is_left_out(own_folder: Path) -> None:
+    store = DirectoryStore(hostile_stores.make("metrics-huge", own_folder))
+    found = survey_metrics(store, "bad")
+    assert (len(found.rows), found.left_out_parts) == (40, 1)
+
+
+def test_of_a_huge_log_the_end_is_shown(own_folder: Path) -> None:
+    store = DirectoryStore(hostile_stores.make("log-huge", own_folder))
+    with (own_folder / "log-huge/runs/bad/logs/20261123T092000.000000Z.txt").open("ab") as log:
+        log.write(b"the last line\n")
+    texts = list(read_logs(store, "bad"))
+    assert "are left out" in texts[0]
+    assert texts[-1].endswith("the last line\n")
+    assert sum(map(len, texts)) < 5_000_000
+
+
+@pytest.mark.parametrize("kind", ["manifest-smaller", "checkpoint-huge"])
+def test_a_restore_writes_no_more_than_the_manifest_says(kind: str, own_folder: Path) -> None:
+    store = DirectoryStore(hostile_stores.make(kind, own_folder))
+    manifest = list_manifests(store, "bad")[-1]
+    with pytest.raises(CheckpointCorrupt, match="bytes, and its manifest says"):
+        restore(store, manifest, own_folder / "restored")
+    assert not list(own_folder.glob("restored*"))
+    assert not list(own_folder.glob(".tmp-*"))
+
+
+def test_a_fetch_writes_no_more_than_the_record_says(own_folder: Path) -> None:
+    store = DirectoryStore(own_folder / "store")
+    store.put("datasets/x", b"x" * 2_000_000)
+    with pytest.raises(CheckpointCorrupt, match="more than the 742 bytes"):
+        fetch(store, "datasets/x", own_folder / "x", "0" * 64, 742)
+    assert (own_folder / "x").stat().st_size <= 742
+
+
+def test_a_pipe_in_a_store_is_not_waited_for(own_folder: Path) -> None:
+    store = DirectoryStore(own_folder / "store")
+    (own_folder / "store").mkdir()
+    os.mkfifo(own_folder / "store/a")
+    with pytest.raises(InvalidRecord, match="not a plain file"):
+        store.get("a")
+
+
+# --- files of this machine ----------------------------------------------------------------------
+
+BROKEN = ["", "{", "[]", '{"run": "good"}', "[" * 100_000, '{"run": "other"}', "\0" * 100]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+@pytest.mark.parametrize("place", ["journal/bad.json", "sky/bad/instance.json"])
+def test_a_damaged_file_here_hides_no_run(place: str, text: str, own_folder: Path) -> None:
+    store = hostile_stores.make("stop-binary", own_folder)
+    content = json.loads((store / "runs/bad/run.json").read_text())
+    (store / "runs/bad/run.json").write_text(json.dumps(content | {"infra": "aws"}))
+    path = own_folder.parent / "state" / place
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    found = on(store, "cloud", "ps")
+    assert found.exit_code == 0, found.output
+    assert "good" in found.stdout
+    assert "bad" in found.stdout
+
+
+def test_a_journal_entry_of_another_run_is_damaged(own_folder: Path) -> None:
+    from fintts_cli.journal import Journal
+
+    entry = {
+        "run": "a",
+        "infra": "local",
+        "store": "/x",
+        "requested_at": "2026-11-23T09:00:00Z",
+        "deadline_at": "2026-11-23T09:00:00Z",
+        "rates_usd": {"A100": "1.2"},
+    }
+    (own_folder / "b.json").write_text(json.dumps(entry))
+    entries, damaged = Journal(own_folder).entries()
+    assert entries == []
+    assert "says that it is of run a" in damaged[0].message
+
+
+# --- fintts.yaml --------------------------------------------------------------------------------
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "an anchor (&) or an alias (*)"),
+        ("a: &a\n  b: *a\n", "an anchor (&) or an alias (*)"),
+        ("a: " + "[" * 40 + "]" * 40, "nested more than 32 deep"),
+        ("a: " + "[" * 100_000, "nested more than 32 deep"),
+        ("a: 1\n" * 100_000, "more than the"),
+        ("a: \x1b[2J\n", "not YAML"),
+    ],
+)
+def test_a_hostile_settings_file_is_a_sentence(text: str, said: str, own_folder: Path) -> None:
+    (own_folder / "fintts.yaml").write_text(text)
+    began = time.monotonic()
+    found = fintts("estimate")
+    assert found.exit_code == 2, found.output
+    assert said in found.stderr
+    assert "\x1b" not in found.output
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a folder away")
+def test_a_settings_file_above_of_another_user_is_named_and_not_read(own_folder: Path) -> None:
+    above = own_folder / "fintts.yaml"
+    above.write_text("gpus: H100\n")
+    below = own_folder / "below"
+    below.mkdir()
+    os.chdir(below)
+    os.chown(own_folder, 12345, 12345)
+    refused = fintts("estimate")
+    assert refused.exit_code == 2
+    assert f"{above} is not read" in refused.stderr
+    assert "is not read" not in fintts("estimate", "--config", str(above)).stderr

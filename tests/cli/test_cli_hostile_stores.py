@@ -1,0 +1,91 @@
+"""Every command that reads, over every store of the corpus: a sentence, a known exit code, the
+healthy run beside it, no control character, little memory and little time."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import hostile_stores
+from fintts_cli.app import build
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+SECONDS = 30
+MEMORY_KIB = 300 * 1024
+CODES = {0, 1, 2, 4, 5}
+
+COMMANDS = (
+    "cloud ps",
+    "cloud ps --json",
+    "cloud report good",
+    "cloud report bad",
+    "cloud report bad --json",
+    "cloud watch bad",
+    "cloud logs bad",
+    "cloud prune bad --dry-run",
+    "cloud prune bad --dry-run --json",
+    "cloud pin bad 200",
+    "cloud unpin bad 200",
+    "cloud pull-checkpoints bad --to pulled",
+    "cloud pull-checkpoints bad --best --json --to best",
+    "export bad --format peft --to exported",
+    "store check",
+    "store check --json --read-data",
+    "cloud report",
+    "cloud stop bad",
+    "cloud down bad",
+    "cloud ps",
+)
+
+
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Raises TimeoutError where the block takes longer."""
+
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError(f"it took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def fintts(command: str, store: Path) -> Result:
+    return CliRunner().invoke(build(), [*command.split(), "--store", str(store)])
+
+
+def test_there_are_many_kinds() -> None:
+    assert len(hostile_stores.KINDS) >= 60
+
+
+@pytest.mark.parametrize("kind", hostile_stores.KINDS)
+def test_no_store_hurts_its_reader(kind: str, own_folder: Path, tmp_path: Path) -> None:
+    store = hostile_stores.make(kind, tmp_path / "stores")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for command in COMMANDS:
+        with within(SECONDS):
+            found = fintts(command, store)
+        told = f"{command}: {found.output!r}"
+        assert found.exception is None or isinstance(found.exception, SystemExit), (
+            told,
+            found.exception,
+        )
+        assert found.exit_code in CODES, told
+        assert "Traceback" not in found.output, told
+        assert not CONTROL.search(found.output), told
+        if command.startswith("cloud ps"):
+            assert "good" in found.stdout, told
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_KIB
+    written = sum(path.stat().st_size for path in own_folder.rglob("*") if path.is_file())
+    assert written < 10**6
