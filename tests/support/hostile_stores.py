@@ -138,6 +138,12 @@ def _link(path: Path, target: str) -> None:
     path.symlink_to(target)
 
 
+def _folder(path: Path) -> Path:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    return path
+
+
 def _pipe(path: Path) -> None:
     path.unlink(missing_ok=True)
     os.mkfifo(path)
@@ -161,7 +167,7 @@ KINDS: dict[str, Callable[[Bad], object]] = {
     "run-nested": lambda bad: bad.write("run.json", nested(100_000)),
     "run-nested-config": _nested_config,
     "run-huge": lambda bad: sparse(bad.run / "run.json", HUGE_BYTES),
-    "run-a-folder": lambda bad: ((bad.run / "run.json").unlink(), (bad.run / "run.json").mkdir()),
+    "run-a-folder": lambda bad: _folder(bad.run / "run.json"),
     "run-a-pipe": lambda bad: _pipe(bad.run / "run.json"),
     "run-a-device": lambda bad: _link(bad.run / "run.json", "/dev/zero"),
     "run-a-link-to-another": lambda bad: _link(bad.run / "run.json", "../good/run.json"),
@@ -282,8 +288,7 @@ KINDS: dict[str, Callable[[Bad], object]] = {
     "ledger-huge": lambda bad: sparse(bad.run / "ledger/000001/asked.json", HUGE_BYTES),
     "folder-evil": lambda bad: (bad.store / f"runs/{CSI}").mkdir(),
     "folder-with-a-file": lambda bad: (
-        (bad.store / "runs/UPPER case").mkdir(),
-        (bad.store / "runs/UPPER case/run.json").write_text("{}"),
+        _folder(bad.store / "runs/UPPER case").joinpath("run.json").write_text("{}")
     ),
     "base-model-nested": lambda bad: (bad.store / f"base_models/{DIGEST}/config.json").write_text(
         nested(100_000)
