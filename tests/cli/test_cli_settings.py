@@ -154,7 +154,7 @@ def test_an_empty_file_and_an_empty_section_are_defaults(own_folder: Path) -> No
         ("training:\n  <<: {max_steps: 5}\n", "fintts.yaml:2: << is no name", "quotes"),
         ("data: 2026-13-45\n", "cannot be understood: month must be in", ""),
         ("data: a\0b\n", "is not YAML", ""),
-        ("data: " + "[" * 5000 + "\n", "cannot be understood", ""),
+        ("data: " + "[" * 5000 + "\n", "nested more than 32 deep", ""),
         ("training:\n  max_steps: " + "9" * 5000 + "\n", "cannot be understood", ""),
         ("gpus: A100-80GBB\n", "gpus", "A100-80GB"),
         ("gpus: A100-80GB:0\n", "the number of GPUs is 1 to 64", ""),

@@ -43,7 +43,7 @@ def below(folder: str, ending: str = "") -> AfterValidator:
 
 def _moment(when: datetime) -> datetime:
     if not limits.FIRST_MOMENT <= when < limits.LAST_MOMENT:
-        raise ValueError("it is not a moment between the years 2000 and 2200")
+        raise ValueError("it is not a moment from the years 1970 to 2199")
     return when
 
 

@@ -55,7 +55,7 @@ USD = 10**9
 DECIMAL_DIGITS = 60
 DECIMAL_EXPONENTS = range(-60, 20)
 
-FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
 """adding days to the last moment that Python knows would fail"""
 
