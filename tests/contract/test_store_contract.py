@@ -11,7 +11,19 @@ import pytest
 
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.errors import InvalidKey, InvalidRecord, KeyExists, KeyNotFound, StoreError
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.going_on import restore_to_go_on
+from fintts_store.errors import (
+    Fenced,
+    InvalidKey,
+    InvalidRecord,
+    KeyExists,
+    KeyNotFound,
+    StoreError,
+)
+from fintts_store.layout import PROMISE
+from fintts_store.promise import read_promise, require_promise, server_of
+from fintts_store.runs.claims import take_claim
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import CHUNK_BYTES, Entry, Store
 from memory_store import MemoryStore
@@ -197,3 +209,45 @@ def test_no_more_is_got_than_the_limit(store: Store) -> None:
     store.put("a/large", b"x" * (RECORD_BYTES + 1))
     with pytest.raises(InvalidRecord, match="a/large has more than the"):
         store.get("a/large")
+
+
+def test_a_store_keeps_its_promise_and_remembers_that(store: Store) -> None:
+    require_promise(store, single_writer=False)
+    found = read_promise(store)
+    assert found is not None
+    assert found.is_exclusive
+    assert found.server == server_of(store)
+    assert [entry.key for entry in store.list("")] == [PROMISE]
+    assert store.unfinished("") == []
+
+
+def test_a_run_is_taken_over_and_goes_on(store: Store, tmp_path: Path) -> None:
+    """What the trainer asks of a store, in its order."""
+
+    def committer(claim: int) -> Committer:
+        return Committer(store, "tiny", claim, keep_last=1, keep_best=False)
+
+    def commit(claim: int, step: int) -> None:
+        folder = tmp_path / f"checkpoint-{claim}-{step}"
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(secrets.token_bytes(1000))
+        facts = CheckpointFacts(step, "c", "b", "val/loss", "min", None)
+        committer(claim).commit(folder, facts)
+
+    def go_on(claim: int) -> int | None:
+        found = restore_to_go_on(
+            store, "tiny", claim, tmp_path / "resumed", lambda _, __: None, patience_seconds=0
+        )
+        return None if found is None else found.step
+
+    assert take_claim(store, "tiny", "first") == 1
+    assert go_on(1) is None
+    for step in (10, 20):
+        commit(1, step)
+    assert take_claim(store, "tiny", "second") == 2
+    assert go_on(2) == 20
+    with pytest.raises(Fenced):
+        commit(1, 30)
+    assert committer(1).rotate() == []
+    assert [manifest.step for manifest in committer(2).rotate()] == [10]
+    assert go_on(2) == 20
