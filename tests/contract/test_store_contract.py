@@ -22,7 +22,7 @@ from fintts_store.errors import (
     StoreError,
 )
 from fintts_store.layout import PROMISE
-from fintts_store.promise import read_promise, require_promise, server_of
+from fintts_store.promise import NamesItsServer, read_promise, require_promise, server_of
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import CHUNK_BYTES, Entry, Store
@@ -217,6 +217,7 @@ def test_a_store_keeps_its_promise_and_remembers_that(store: Store) -> None:
     assert found is not None
     assert found.is_exclusive
     assert found.server == server_of(store)
+    assert bool(found.server) == isinstance(store, NamesItsServer)
     assert [entry.key for entry in store.list("")] == [PROMISE]
     assert store.unfinished("") == []
 

@@ -66,6 +66,16 @@ class S3Store:
         """What is to be probed of this kind of store alone."""
         return S3Probes(self._requests)
 
+    def server(self) -> str:
+        """Its address, and the name and version that it gives itself."""
+        answer = self._requests.ask(
+            lambda client: client.list_objects_v2(
+                Bucket=self._bucket, Prefix=self._address.prefix, MaxKeys=1
+            )
+        )
+        name = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+        return f"{self._address.endpoint_url or 'AWS'} {name}".strip()
+
     def put(self, key: str, source: bytes | Path) -> None:
         upload = Upload(self._requests, self._name(key), key)
         if isinstance(source, bytes):
