@@ -6,11 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_cli.run_view import FRESH_WITHIN
+from fintts_cli.run_forecast import LOCAL
+from fintts_cli.runs.sighted import gone
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.errors import StoreError
 from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import Result, StopReason
 from fintts_store.runs.runs import read_result, read_run, read_status, write_result_once
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from fintts_cli.infra import Infra
     from fintts_cli.journal import Journal
     from fintts_cli.run_view import RunView
+    from fintts_cli.runs.at_work import AtWork
     from fintts_store.store import Store
 
 TORN_DOWN = "torn down from the terminal; what came after the last checkpoint is lost"
@@ -34,17 +37,73 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
         CloudError: the instance is not this machine's, or could not be removed.
         StoreError: the result could not be written; the instance is gone all the same.
     """
-    _refuse_elsewhere(view, now)
-    if view.instance_is_live is not None:  # else one of this name is another store's
+    launch = _launch_that_ends(store, infra, view, now)
+    if view.has_instance_here:  # else one of this name is another store's
         infra.down(view.run)
-    with suppress(StoreError):  # a full disk here is no reason to leave the run without its end
-        journal.change(view.run, gone_at=now)
+        with suppress(StoreError):  # a full disk here leaves the run no less ended
+            journal.change(view.run, gone_at=now)
+    _note_gone(store, view, launch, now)
     result = read_result(store, view.run)
-    if result is None:
-        write_result_once(store, last_word(store, view.run, now, TORN_DOWN, StopReason.REQUESTED))
+    if result is None or is_of_an_earlier(result, launch):
+        last = last_word(store, view.run, now, TORN_DOWN, StopReason.REQUESTED)
+        write_result_once(store, last.model_copy(update={"launch": launch}))
         result = read_result(store, view.run)
     assert result is not None
     return result
+
+
+def _launch_that_ends(store: Store, infra: Infra, view: RunView, now: datetime) -> int | None:
+    """The number of the newest launch, which may be ended from here.
+
+    Raises:
+        CloudError: it is another laptop's, and may be at work.
+    """
+    if view.at_work.is_anothers:
+        refuse_anothers(infra, view.run, view.at_work)
+    newest = view.ledger.newest
+    return None if newest is None else newest.number
+
+
+def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> None:
+    """Returns where the cloud itself says that another laptop's launch has no instance.
+
+    Raises:
+        CloudError: it has one, or nobody can tell.
+    """
+    if at_work.is_heard:
+        raise CloudError(
+            f"run {run} is not an instance of this machine: {at_work.sentence}",
+            f"`fintts cloud stop {run}` reaches its trainer through the store",
+        )
+    census = infra.census()
+    if any(seen.run == run for seen in census.sightings):
+        raise CloudError(
+            f"the instance of run {run} is not this laptop's: {at_work.sentence}",
+            f"`fintts cloud down {run}` there ends it; `fintts cloud reap` shows it here",
+        )
+    if infra.name == LOCAL or census.unanswered or census.remarks:
+        until = f"; {at_work.until}" if at_work.until else ""
+        raise CloudError(
+            f"whether run {run} has an instance can't be seen from here: {at_work.sentence}",
+            f"`fintts cloud down {run}` there ends it{until}",
+        )
+
+
+def _note_gone(store: Store, view: RunView, launch: int | None, now: datetime) -> None:
+    """A store that takes no more is no reason to leave an instance."""
+    seen = list(view.news)
+    if launch is not None and view.instance_is_live:
+        seen.append(gone(view.run, launch, now, view.me, alive_at=now))
+    elif launch is not None and view.at_work.is_anothers:  # the cloud was asked
+        seen.append(gone(view.run, launch, now, view.me))
+    with suppress(StoreError):
+        for each in seen:
+            write_sighting(store, each)
+
+
+def is_of_an_earlier(result: Result, launch: int | None) -> bool:
+    """Whether it says how an earlier launch ended."""
+    return launch is not None and result.launch is not None and result.launch < launch
 
 
 def what_goes_on(infra: Infra, run: str) -> str:
@@ -61,17 +120,6 @@ def goes_on(run: str) -> str:
         f"run {run} goes on; `fintts cloud watch {run}` shows it again, "
         f"`fintts cloud stop {run}` ends it"
     )
-
-
-def _refuse_elsewhere(view: RunView, now: datetime) -> None:
-    """An instance that this machine does not know, but that is heard of, is somebody else's."""
-    if view.instance_is_live is not None or view.updated_at is None or view.has_ended:
-        return
-    if now - view.updated_at < FRESH_WITHIN:
-        raise CloudError(
-            f"run {view.run} is not an instance of this machine, and its trainer is at work",
-            f"`fintts cloud stop {view.run}` reaches it through the store",
-        )
 
 
 def last_word(store: Store, run: str, now: datetime, message: str, reason: StopReason) -> Result:

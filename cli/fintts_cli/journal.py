@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from fintts_cli.rates import Rates
-from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
-from fintts_store.runs.fields import HourlyRate, Moment, Name, RunName, Seconds, Usd
+from fintts_store.runs.fields import Count, HourlyRate, Launch, Moment, Name, RunName, Seconds, Usd
 from fintts_store.runs.limits import RENTALS
 from fintts_store.runs.records import Record
 
@@ -35,37 +34,21 @@ class JournalEntry(Record):
     deadline_at: Moment
     rates_usd: Annotated[dict[Name, HourlyRate], Field(min_length=1, max_length=RENTALS)]
     """an hour of each GPU that it may have, by its name"""
+    launch: Launch | None = None
+    """its number in the run's ledger; None in a file of a version that had none"""
+    pid: Count | None = None
+    """of the process that asks"""
     created_at: Moment | None = None
     gone_at: Moment | None = None
-    lived_usd: Usd | None = None
-    """what it cost, once it is gone and its GPU was known"""
     earlier_seconds: Seconds = 0.0
-    """that instances of this run were billed for before this one"""
+    """read alone: a version without a ledger wrote here what earlier instances were billed for"""
     earlier_usd: Usd = Decimal(0)
-    """what those cost"""
+    """read alone: what those cost"""
 
     @property
     def rates(self) -> Rates:
         """What an hour of it costs."""
         return Rates(self.rates_usd)
-
-    @property
-    def seconds_up_to_now(self) -> float:
-        """That this instance, which is gone, and the earlier ones were billed for."""
-        return self.earlier_seconds + self._lived_seconds
-
-    @property
-    def usd_up_to_now(self) -> Decimal:
-        """What this instance, which is gone, and the earlier ones cost."""
-        if self.lived_usd is not None:
-            return self.earlier_usd + self.lived_usd
-        return self.earlier_usd + cost_so_far_usd(self._lived_seconds, self.rates.of(None))
-
-    @property
-    def _lived_seconds(self) -> float:
-        if self.created_at is None or self.gone_at is None:
-            return 0.0
-        return (self.gone_at - self.created_at).total_seconds()
 
 
 class Journal:

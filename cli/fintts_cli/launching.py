@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
 from fintts_cli.base_model_check import check_base_model
 from fintts_cli.begin_with import check_adapter
 from fintts_cli.bundle import Bundle, write_bundle
+from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.gpu_choices import choices_of, with_ceilings
-from fintts_cli.infra import Span
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
 from fintts_cli.run_forecast import LOCAL, over_at, reserve_of
 from fintts_cli.run_listing import look_at
-from fintts_cli.run_view import billed_spans
+from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
+from fintts_cli.runs.sighted import gone, sightings_of
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cost.prices import old_list
 from fintts_store import layout
 from fintts_store.backends.s3.address import SCHEME, S3Address
 from fintts_store.backends.s3.credentials import Grant, grant_for_run
-from fintts_store.errors import StoreError
+from fintts_store.errors import LaunchTaken, StoreError
 from fintts_store.promise import require_promise
-from fintts_store.runs.runs import read_status, withdraw_revision, write_result_once
+from fintts_store.runs.ledger import (
+    UNKNOWN_LAPTOP,
+    Asked,
+    Laptop,
+    read_ledger,
+    take_launch,
+    withdraw_launch,
+    write_sighting,
+)
+from fintts_store.runs.runs import withdraw_revision, write_result_once
 from fintts_templates import Rental, TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.shape import ModelShape
@@ -43,11 +53,14 @@ if TYPE_CHECKING:
     from fintts_cli.run_start import Inputs
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cost.extras import Extras
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store
     from fintts_trainer.config import Change, RunConfig
     from fintts_trainer.data_files import Problem
 
+
+TEARDOWN_SECONDS, SPOT_TEARDOWN_SECONDS = 130.0, 660.0
+"""how long a rented instance at most outlives its trainer"""
 
 SPOT_IS_WATCHED = (
     "SkyPilot's server, on this machine unless you have one elsewhere, watches over a spot run:"
@@ -76,6 +89,9 @@ class Launch:
     """what the run costs beside the GPU"""
     changes: tuple[Change, ...] = ()
     """what --force changes of the run's configuration"""
+    so_far: SoFar = NO_LAUNCH
+    """the launches of the run before this one"""
+    me: Laptop = UNKNOWN_LAPTOP
 
     @property
     def deadline_at(self) -> datetime:
@@ -108,6 +124,7 @@ class Launch:
         today = self.asked_at.date()
         old = (old_list(each.price.as_of, today) for each in self.plan.choices)
         return [
+            *self.so_far.damaged,
             *self.plan.warnings,
             *dict.fromkeys(sentence for sentence in old if sentence),
             *([SPOT_IS_WATCHED] if is_watched else []),
@@ -119,6 +136,7 @@ class Launch:
         envs = {
             "FINTTS_STORE": self.store.url,
             "FINTTS_RUN": self.run,
+            "FINTTS_LAUNCH": str(self.so_far.number),
             "FINTTS_DEADLINE_AT": _iso(self.deadline_at),
         }
         if is_local:
@@ -139,18 +157,36 @@ class Launch:
             )
         )
 
-    def journal_entry(self, now: datetime, before: JournalEntry | None) -> JournalEntry:
-        """What is written down before anything is created; `before` is an earlier instance's."""
-        is_same_run = before is not None and before.store == self.store.url
+    def journal_entry(self) -> JournalEntry:
+        """What is written down before anything is created."""
         return JournalEntry(
             run=self.run,
             infra=self.settings.infra or "",
             store=self.store.url,
-            requested_at=now,
+            requested_at=self.asked_at,
             deadline_at=self.deadline_at,
             rates_usd={each.gpus: each.hourly_rate_usd for each in self.plan.choices},
-            earlier_seconds=before.seconds_up_to_now if before and is_same_run else 0.0,
-            earlier_usd=before.usd_up_to_now if before and is_same_run else Decimal(0),
+            launch=self.so_far.number,
+            pid=os.getpid(),
+        )
+
+    def asked(self) -> Asked:
+        """What the ledger says of it before anything is created."""
+        is_local = self.settings.infra == LOCAL
+        rented = SPOT_TEARDOWN_SECONDS if self.settings.spot else TEARDOWN_SECONDS
+        return Asked(
+            run=self.run,
+            launch=self.so_far.number,
+            asker=self.me,
+            requested_at=self.asked_at,
+            infra=self.settings.infra or "",
+            rates_usd={each.gpus: each.hourly_rate_usd for each in self.plan.choices},
+            spot=self.settings.spot and not is_local,
+            deadline_at=self.deadline_at,
+            reserve_seconds=float(reserve_of(self.settings).total_seconds),
+            teardown_seconds=0.0 if is_local else rented,
+            earlier=self.so_far.earlier,
+            pid=os.getpid(),
         )
 
     def grant(self, reads: Sequence[str] = ()) -> Grant:
@@ -204,10 +240,12 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     reserve = reserve_of(settings)
     if record is None:
         plan = plan_launch(choices, settings.budget_usd, reserve)
+        before = SoFar(read_ledger(store, name).next_number)
     else:
         changes = run_start.refuse_changes(store, record, config, force=force)
         view = look_at(store, name, wiring.instance_of, now)
-        run_start.refuse_live(view, now)
+        run_start.refuse_live(view)
+        before = so_far(view)
         spent_usd = view.cost_so_far_usd
         plan = plan_resumption(choices, settings.budget_usd, spent_usd, reserve, view.step or 0)
     plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
@@ -225,6 +263,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
         report.warnings,
         offered.cheapest.run.extras,
         changes,
+        before,
     )
 
 
@@ -243,7 +282,8 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)
         bundle = write_bundle(launch.bundle)
-        asked = replace(launch, asked_at=datetime.now(UTC))
+        me = wiring.this_laptop(make=True)
+        asked = replace(launch, asked_at=datetime.now(UTC), me=me)
         _start(asked, inputs, bundle, infra, journal)
         return asked
     finally:  # an instance that was accepted has its own copy
@@ -256,16 +296,42 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
         run_start.refuse_other_inputs(launch.resumes, inputs)
         _go_on(launch, launch.resumes, secrets, infra, journal)
         return
-    now = datetime.now(UTC)
-    run_start.begin(
-        launch.store, launch.run, launch.config, inputs, launch.terms, now, bundle.digest
-    )
+    take_number(launch)
+    try:
+        run_start.begin(
+            launch.store,
+            launch.run,
+            launch.config,
+            inputs,
+            launch.terms,
+            launch.asked_at,
+            bundle.digest,
+        )
+    except BaseException:
+        withdraw_launch(launch.store, launch.run, launch.so_far.number)
+        raise
     try:
         ask_for_instance(launch, infra, journal, secrets)
     except BaseException:
         if not is_live(infra, launch.run):
             launch.store.delete(layout.run_json_key(launch.run))
+            withdraw_launch(launch.store, launch.run, launch.so_far.number)
         raise
+
+
+def take_number(launch: Launch) -> None:
+    """Takes the launch's number, which exactly one laptop gets, before anything is changed.
+
+    Raises:
+        UsageProblem: another laptop has it.
+        StoreError: the store cannot be written.
+    """
+    try:
+        take_launch(launch.store, launch.asked())
+    except LaunchTaken as error:
+        raise UsageProblem(error.message, error.hint) from None
+    for seen in launch.so_far.ends:
+        write_sighting(launch.store, seen)
 
 
 def _go_on(
@@ -275,18 +341,28 @@ def _go_on(
     infra: Infra,
     journal: Journal,
 ) -> None:
-    store, now = launch.store, datetime.now(UTC)
-    revision = run_start.revise(store, record, launch.config, launch.changes, now)
-    ended = run_start.go_on(store, launch.run)
+    store = launch.store
+    take_number(launch)
+    revision, ended = None, None
     try:
+        revision = run_start.revise(store, record, launch.config, launch.changes, launch.asked_at)
+        ended = run_start.go_on(store, launch.run)
         ask_for_instance(launch, infra, journal, secrets)
     except BaseException:
         if not is_live(infra, launch.run):
-            if ended is not None:
-                write_result_once(store, ended)
+            _take_back(launch, ended)
             if revision is not None:
                 withdraw_revision(store, launch.run, revision)
         raise
+
+
+def _take_back(launch: Launch, ended: Result | None) -> None:
+    """Nothing lives of this launch, so the run is what it was before."""
+    number = launch.so_far.number
+    with suppress(StoreError):
+        write_sighting(launch.store, gone(launch.run, number, datetime.now(UTC), launch.me))
+    if ended is not None:
+        write_result_once(launch.store, ended.model_copy(update={"launch": number}))
 
 
 def is_live(infra: Infra, run: str) -> bool:
@@ -308,8 +384,8 @@ def ask_for_instance(
         StoreError: the journal cannot be written; nothing was created then.
         KeyboardInterrupt: nothing was left running.
     """
-    task, before = launch.render(), _earlier(launch, infra, journal)
-    journal.write(launch.journal_entry(datetime.now(UTC), before))
+    task, before = launch.render(), journal.read(launch.run)
+    journal.write(launch.journal_entry())
     try:
         infra.launch(launch.run, task, secrets)
     except BaseException:
@@ -320,27 +396,17 @@ def ask_for_instance(
         raise
     with suppress(StoreError):  # the infra knows the moment, too
         journal.change(launch.run, created_at=datetime.now(UTC))
+        _note_up(launch, infra, datetime.now(UTC))
 
 
-def _earlier(launch: Launch, infra: Infra, journal: Journal) -> JournalEntry | None:
-    """What the journal has of an earlier instance, with the end that the infra saw; where it saw
-    none, with the last that the trainer said."""
-    entry, state = journal.read(launch.run), infra.state(launch.run)
-    if entry is None or state is None or state.is_live:
-        return entry
-    status = read_status(launch.store, launch.run)
-    last_heard = None if status is None else status.updated_at
-    created_at = state.created_at
-    ended_at = state.ended_at or max(last_heard or created_at, created_at)
-    # Of a single one the infra saw the end; a trainer that hung was silent long before it.
-    billed = billed_spans(state.spans, last_heard) or [
-        Span(began=created_at, ended=ended_at, gpus=state.gpus)
-    ]
-    # As if all had been one, without the time between them.
-    seconds = sum(span.seconds(ended_at) for span in billed)
-    created_at = ended_at - timedelta(seconds=seconds)
-    lived = {"created_at": created_at, "gone_at": ended_at}
-    return entry.model_copy(update=lived | {"lived_usd": entry.rates.cost_usd(billed, ended_at)})
+def _note_up(launch: Launch, infra: Infra, now: datetime) -> None:
+    """`ps` does it again where the infra does not know yet."""
+    with suppress(CloudError):
+        state = infra.state(launch.run)
+        number = launch.so_far.number
+        if state is not None and state.is_live:
+            for seen in sightings_of(state, launch.run, number, launch.me, now, is_exact=False):
+                write_sighting(launch.store, seen)
 
 
 def _rental(choice: Choice) -> Rental:

@@ -17,11 +17,15 @@ from fintts_cli.asking import Question
 from fintts_cli.ending import last_word
 from fintts_cli.errors import CloudError
 from fintts_cli.run_forecast import LOCAL
+from fintts_cli.run_listing import judge_now
+from fintts_cli.runs.at_work import Whose
 from fintts_cli.runs.facts import facts_at
+from fintts_cli.runs.sighted import gone
 from fintts_cli.runs.verdict import ENDS_WITHIN, RunFacts, Verdict, is_of, judge, silence_of
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import StoreError
 from fintts_store.opening import open_store
+from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import write_result_once
 
@@ -178,13 +182,19 @@ def remove(judged: Judged) -> Judged:
         entry = journal.read(seen.run)
         if entry is not None and is_of(seen, entry):
             journal.change(seen.run, gone_at=now)
-            _conclude(open_store(entry.store), judged, now)
+            _conclude(open_store(entry.store), judged, entry.launch, now)
     return replace(judged, is_removed=True)
 
 
-def _conclude(store: Store, judged: Judged, now: datetime) -> None:
-    """One that somebody else has written stays."""
-    run = judged.sighting.run
+def _conclude(store: Store, judged: Judged, launch: int | None, now: datetime) -> None:
+    """One that somebody else has written stays; a run that another launch works on has no end."""
+    run, me = judged.sighting.run, wiring.this_laptop()
+    if launch is not None:
+        write_sighting(store, gone(run, launch, now, me, alive_at=now))
+    at_work = judge_now(store, run, me, now)
+    if at_work.launch is not None and at_work.whose != Whose.NOBODYS:
+        return
     reason = StopReason.DEADLINE if judged.is_past_deadline else StopReason.REQUESTED
     message = f"removed by `fintts cloud reap`: {judged.reason}"
-    write_result_once(store, last_word(store, run, now, message, reason))
+    last = last_word(store, run, now, message, reason)
+    write_result_once(store, last.model_copy(update={"launch": launch}))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from fintts_cli.errors import CliError
-from fintts_cli.run_view import InstanceView, RunView, view_run
-from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound
+from fintts_cli.run_view import RunView, view_run
+from fintts_cli.runs.at_work import AtWork, judge
+from fintts_cli.runs.claimed import newest_claim
+from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.sighted import news_of, with_sightings
+from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
+from fintts_store.runs.ledger import UNKNOWN_LAPTOP, read_ledger, write_sighting
 from fintts_store.runs.runs import list_runs, read_result, read_run, read_status
 
 if TYPE_CHECKING:
@@ -16,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from fintts_store.errors import StoreError
+    from fintts_store.runs.ledger import Laptop
     from fintts_store.runs.records import RunRecord, Status
     from fintts_store.store import Store
 
@@ -51,8 +57,32 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
 def _view(
     store: Store, run: str, record: RunRecord, instance: InstanceView, now: datetime
 ) -> RunView:
+    # The ledger before the rest: what ends meanwhile was then asked for by a launch that is known.
+    ledger = read_ledger(store, run)
     heartbeat, result = _heartbeat(store, run), read_result(store, run)
-    return view_run(record, heartbeat, result, instance, now)
+    me = instance.me or UNKNOWN_LAPTOP
+    claim = newest_claim(store, run) if result is None else None
+    seen = with_sightings(ledger, news_of(ledger, instance.seen))
+    judged = judge(record, seen, claim, heartbeat, result, me, now)
+    return view_run(record, heartbeat, result, instance, now, ledger, judged)
+
+
+def judge_now(store: Store, run: str, me: Laptop, now: datetime) -> AtWork:
+    """Whose instance is at work, by what the store says at this moment.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    record, ledger, claim = read_run(store, run), read_ledger(store, run), newest_claim(store, run)
+    heartbeat, result = _heartbeat(store, run), read_result(store, run)
+    return judge(record, ledger, claim, heartbeat, result, me, now)
+
+
+def write_news(store: Store, view: RunView) -> None:
+    """Tells the ledger what this machine's infra says; a store that takes no more is let be."""
+    with suppress(StoreError):
+        for seen in view.news:
+            write_sighting(store, seen)
 
 
 def _heartbeat(store: Store, run: str) -> Status | None:
@@ -84,6 +114,8 @@ def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing
     views = _of_each(
         list(records), lambda run: _view(store, run, records[run], instances[run], now), broken
     ).values()
+    for view in views:
+        broken += view.ledger.damaged
     return Listing(sorted(views, key=lambda view: view.started_at, reverse=True), broken)
 
 

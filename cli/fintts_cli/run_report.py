@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from fintts_cli.run_view import RunView
+    from fintts_cli.runs.billing import Billed
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.checkpoints.retention import Retention
     from fintts_store.layout import CommitName
@@ -68,6 +69,11 @@ class RunReport:
     """nats: the loss of a model that knows nothing"""
 
     @property
+    def launches(self) -> tuple[Billed, ...]:
+        """Every span of billing that a launch had."""
+        return tuple(span for span in self.view.bill.spans if span.launch)
+
+    @property
     def difference_usd(self) -> Decimal | None:
         """Actual less estimated cost."""
         if self.estimated_cost_usd is None:
@@ -83,6 +89,7 @@ class RunReport:
             **self.view.to_json(),
             **content,
             "billed_seconds": self.view.billed_seconds,
+            "launches": [span.to_json() for span in self.launches],
             "cost_usd": _cents(self.cost_usd),
             "estimated_cost_usd": _cents(self.estimated_cost_usd),
             "difference_usd": _cents(self.difference_usd),

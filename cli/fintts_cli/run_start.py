@@ -18,10 +18,11 @@ from fintts_cli.run_inputs import (
     upload_dataset,
     upload_files,
 )
-from fintts_cli.run_view import FRESH_WITHIN
+from fintts_cli.runs.asking import is_asking
+from fintts_cli.runs.at_work import Whose
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
-from fintts_store.runs.records import Phase, PriceRef, RentalRef, Revision, RunRecord, StopReason
+from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord, StopReason
 from fintts_store.runs.runs import (
     create_revision,
     create_run,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.run_view import RunView
+    from fintts_cli.runs.at_work import AtWork
     from fintts_cost.money import Price
     from fintts_cost.plan import Terms
     from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
 LONGEST_STEM = 24
 CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
 """ends after which a run can go on from its newest checkpoint"""
-AT_WORK = (Phase.SETUP, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
-"""what a trainer's heartbeat says while it is busy"""
 ANOTHER_NAME = "--name to start another run"
 LIFTED_BY = {
     StopReason.MAX_STEPS: "a higher training.max_steps",
@@ -153,15 +153,31 @@ def _is_lifted(result: Result, before: RunConfig, config: RunConfig) -> bool:
     return False
 
 
-def refuse_live(view: RunView, now: datetime) -> None:
+def refuse_live(view: RunView) -> None:
     """Raises UsageProblem where an instance, or a `fintts train` somewhere, works on the run."""
-    is_heard = view.updated_at is not None and now - view.updated_at < FRESH_WITHIN
-    at_work = view.instance_is_live is None and is_heard and view.phase in AT_WORK
-    if view.instance_is_live or at_work:
+    at_work = view.at_work
+    if at_work.is_anothers and at_work.launch is not None:
+        _refuse_anothers(view.run, at_work)
+    if at_work.is_anothers or at_work.is_heard or view.instance_is_live:
         raise UsageProblem(
             f"run {view.run} is running already",
             f"`fintts cloud watch {view.run}` shows it; give a new {ANOTHER_NAME}",
         )
+    if at_work.whose == Whose.MINE and view.instance_is_live is None and is_asking(at_work.pid):
+        raise UsageProblem(
+            f"process {at_work.pid} of this laptop is launching run {view.run}",
+            f"`fintts cloud watch {view.run}` shows it; give a new {ANOTHER_NAME}",
+        )
+
+
+def _refuse_anothers(run: str, at_work: AtWork) -> NoReturn:
+    """Of one that was never heard of, nobody knows whether it came to rent anything."""
+    unheard = f"{at_work.until}; `fintts cloud down {run}` asks the cloud whether it is there"
+    heard = f"`fintts cloud watch {run}` shows it; give a new {ANOTHER_NAME}"
+    raise UsageProblem(
+        f"run {run} is running already: {at_work.sentence}",
+        heard if at_work.is_heard else unheard,
+    )
 
 
 def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:

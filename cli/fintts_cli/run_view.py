@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cli.infra import Span
 from fintts_cli.rates import Rates
-from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
+from fintts_cli.run_forecast import LOCAL
+from fintts_cli.runs.at_work import FRESH_WITHIN, NOBODY, AtWork
+from fintts_cli.runs.billing import Bill, bill_of, ends, is_about, terms_of
+from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.sighted import news_of, with_sightings
+from fintts_cli.runs.without_ledger import bill_without_ledger
 from fintts_cost.forecast import cost_to_finish_usd
+from fintts_store.runs.ledger import UNKNOWN_LAPTOP, Gone, Laptop, Ledger, Up
 from fintts_store.runs.limits import STEPS
 from fintts_store.runs.records import Phase, StopReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from decimal import Decimal
 
     from fintts_store.runs.records import Result, RunRecord, Status
-
-FRESH_WITHIN = timedelta(seconds=30)
-"""A heartbeat that came so lately means that somebody is at work."""
 
 STALE_AFTER = timedelta(seconds=120)
 """A heartbeat comes every few seconds; after two minutes without one something is wrong."""
 
-AUTODOWN_WITHIN = timedelta(seconds=660)
-"""A managed job's instance ends itself within this time of the run, even if nobody looks."""
+NO_LEDGER = Ledger()
 
 BAD_ENDINGS = (StopReason.FAILED, StopReason.NAN_LOSS)
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceView:
-    """What this machine knows of a run's instance; `is_live` is None where nobody can tell."""
-
-    name: str | None = None
-    is_live: bool | None = None
-    phase: Phase | None = None
-    """what the infra says that it is doing, before the trainer speaks for itself"""
-    created_at: datetime | None = None
-    ended_at: datetime | None = None
-    gpus: str | None = None
-    """that it has; None where the infra does not tell"""
-    rates: Rates | None = None
-    """what an hour costs, by GPU, as this machine asked for it"""
-    earlier_seconds: float = 0.0
-    """that earlier instances of the run were billed for"""
-    earlier_usd: Decimal = Decimal(0)
-    """what those cost"""
-    spans: tuple[Span, ...] = ()
-    """of a run whose instance is replaced when it is taken away: of each, when it was billed"""
-    is_recovering: bool = False
-    """whether it was taken away, and another one is sought"""
-    message: str | None = None
-    """why the infra gave it up"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +52,8 @@ class RunView:
     seconds_per_step: float | None
     eta_seconds: float | None
     hourly_rate_usd: Decimal
-    billed_seconds: float
-    """by all instances of the run up to now, as far as this machine asked for them"""
-    cost_so_far_usd: Decimal
+    bill: Bill
+    """of all launches of the run, whichever laptop asked for them, up to now"""
     cost_to_finish_usd: Decimal | None
     infra: str
     gpus: str
@@ -88,6 +61,31 @@ class RunView:
     instance_is_live: bool | None
     is_silent: bool
     """no instance is known here, and its trainer has not been heard of for long"""
+    ledger: Ledger
+    at_work: AtWork
+    """whose instance is at work"""
+    me: Laptop
+    has_instance_here: bool
+    """whether this machine's infra has, or had, an instance of the run"""
+    is_known_here: bool
+    """False where this machine never wrote down that it asked for the newest launch"""
+    news: tuple[Up | Gone, ...] = ()
+    """what this machine's infra says and the ledger in the store does not yet"""
+
+    @property
+    def billed_seconds(self) -> float:
+        """By all instances of the run up to now."""
+        return self.bill.seconds
+
+    @property
+    def cost_so_far_usd(self) -> Decimal:
+        """What they cost."""
+        return self.bill.usd
+
+    @property
+    def cost_is_at_most(self) -> bool:
+        """Whether nobody saw the end of one of them, so that the latest possible one counts."""
+        return self.bill.is_at_most
 
     @property
     def milestone(self) -> tuple[object, ...]:
@@ -129,6 +127,7 @@ class RunView:
             "started_at": _iso(self.started_at),
             "deadline_at": _iso(self.deadline_at),
             "cost_so_far_usd": _cents(self.cost_so_far_usd),
+            "cost_is_at_most": self.cost_is_at_most,
             "cost_to_finish_usd": _cents(self.cost_to_finish_usd),
             "infra": self.infra,
             "gpus": self.gpus,
@@ -150,21 +149,21 @@ def view_run(
     result: Result | None,
     instance: InstanceView,
     now: datetime,
+    ledger: Ledger = NO_LEDGER,
+    at_work: AtWork = NOBODY,
 ) -> RunView:
     """Merges what the store and the infra say about a run."""
-    if status is not None and instance.created_at and status.updated_at < instance.created_at:
-        status = _of_an_earlier_instance(status)
+    news = news_of(ledger, instance.seen)
+    launch, is_elsewhere = instance.launch, instance.journal_is_silent
+    is_here = instance.is_live is not None
+    ledger = with_sightings(ledger, news)
+    bill = _bill(record, status, result, instance, now, ledger)
+    status, result, instance = _of_the_newest(
+        record, status, result, instance, now, ledger, at_work
+    )
     phase, message = _phase(status, result, instance, now)
-    ended_at = _ended_at(record, status, result, instance)
-    started_at = instance.created_at or record.created_at
     eta_seconds = _eta(phase, status)
-    rates = instance.rates or Rates.of_record(record)
-    rate = rates.of(instance.gpus)
-    was_asked_for = status is not None or instance.created_at is not None
-    lived = [Span(began=started_at, ended=ended_at, gpus=instance.gpus)] if was_asked_for else []
-    if instance.spans:
-        lived = billed_spans(instance.spans, status.updated_at if status else None)
-    seconds = sum(span.seconds(ended_at or now) for span in lived)
+    rate = _rate(record, instance, bill)
     last = result or status
     return RunView(
         run=record.run,
@@ -176,23 +175,98 @@ def view_run(
         best_step=last.best_step if last else None,
         best_value=last.best_value if last else None,
         stop_reason=result.stop_reason if result else None,
-        message=message,
-        started_at=started_at,
+        message=message or _launched_elsewhere(at_work),
+        started_at=instance.created_at or record.created_at,
         updated_at=status.updated_at if status else None,
-        ended_at=ended_at,
-        deadline_at=status.deadline_at if status else record.deadline_at,
+        ended_at=bill.spans[-1].ended if bill.spans else None,
+        deadline_at=_deadline(record, status, ledger),
         seconds_per_step=status.seconds_per_step if status else None,
         eta_seconds=eta_seconds,
         hourly_rate_usd=rate,
-        billed_seconds=instance.earlier_seconds + seconds,
-        cost_so_far_usd=instance.earlier_usd + rates.cost_usd(lived, ended_at or now),
+        bill=bill,
         cost_to_finish_usd=cost_to_finish_usd(eta_seconds, rate),
         infra=record.infra,
-        gpus=instance.gpus or " or ".join(each.gpus for each in record.rentals),
+        gpus=_gpus(record, instance, bill),
         instance=instance.name,
         instance_is_live=instance.is_live,
-        is_silent=_is_silent(status, result, instance, now),
+        is_silent=not at_work.is_anothers and _is_silent(status, result, instance, now),
+        ledger=ledger,
+        at_work=at_work,
+        me=instance.me or UNKNOWN_LAPTOP,
+        has_instance_here=is_here,
+        is_known_here=is_elsewhere or (ledger.newest and ledger.newest.number) == launch,
+        news=news,
     )
+
+
+def _bill(
+    record: RunRecord,
+    status: Status | None,
+    result: Result | None,
+    instance: InstanceView,
+    now: datetime,
+    ledger: Ledger,
+) -> Bill:
+    if ledger.newest is None:
+        return bill_without_ledger(record, status, result, instance, now)
+    live = instance.launch if instance.is_live else None
+    return bill_of(ledger, record, status, result, live, now)
+
+
+def _of_the_newest(
+    record: RunRecord,
+    status: Status | None,
+    result: Result | None,
+    instance: InstanceView,
+    now: datetime,
+    ledger: Ledger,
+    at_work: AtWork,
+) -> tuple[Status | None, Result | None, InstanceView]:
+    """What heartbeat, result and infra say of the newest launch, and of no earlier one."""
+    newest = ledger.newest
+    if newest is None:
+        created_at = instance.created_at
+        if status is not None and created_at and status.updated_at < created_at:
+            status = _of_an_earlier_instance(status)
+        return status, result, instance
+    terms = terms_of(newest, record, status)
+    if instance.launch != newest.number:
+        is_gone = newest.is_known_gone or now >= terms.over_at
+        phase = Phase.SETUP if newest.ups else Phase.PROVISIONING
+        is_live = False if is_gone and not at_work.is_anothers else None
+        instance = InstanceView(is_live=is_live, phase=phase, me=instance.me)
+    if status is not None and not is_about(status, newest, terms, is_newest=True):
+        # A `fintts train` goes on after the newest launch.
+        is_later = status.launch is None and status.updated_at >= terms.requested_at
+        status = status if is_later else _of_an_earlier_instance(status)
+    if result is not None and not ends(result, newest, terms, is_newest=True):
+        result = None
+    return status, result, replace(instance, created_at=terms.requested_at)
+
+
+def _rate(record: RunRecord, instance: InstanceView, bill: Bill) -> Decimal:
+    """Of the newest instance."""
+    if bill.spans:
+        return bill.spans[-1].hourly_rate_usd
+    return (instance.rates or Rates.of_record(record)).of(instance.gpus)
+
+
+def _gpus(record: RunRecord, instance: InstanceView, bill: Bill) -> str:
+    known = instance.gpus or (bill.spans[-1].gpus if bill.spans else None)
+    return known or " or ".join(each.gpus for each in record.rentals)
+
+
+def _deadline(record: RunRecord, status: Status | None, ledger: Ledger) -> datetime:
+    if ledger.newest is not None and ledger.newest.asked is not None:
+        return ledger.newest.asked.deadline_at
+    return status.deadline_at if status else record.deadline_at
+
+
+def _launched_elsewhere(at_work: AtWork) -> str | None:
+    """Before its trainer speaks for itself."""
+    if not at_work.is_anothers or at_work.launch is None or at_work.heard_at is not None:
+        return None
+    return at_work.sentence
 
 
 def _is_silent(
@@ -247,42 +321,6 @@ def _taken_away(status: Status | None) -> str:
     committed = None if status is None else status.last_committed_step
     where = "begins anew" if committed is None else f"goes on from step {committed}"
     return f"the instance was taken away; the run {where} when another one is found"
-
-
-def billed_spans(spans: Iterable[Span], last_heard: datetime | None) -> list[Span]:
-    """When instances that came one after the other were billed.
-
-    One that ended itself, or was taken away, was gone long before a laptop that slept heard of it;
-    the trainer's last heartbeat says when at the latest.
-    """
-    return [_known_end(span, last_heard) for span in spans]
-
-
-def _known_end(span: Span, last_heard: datetime | None) -> Span:
-    if last_heard is None or span.ended is None or span.began > last_heard:
-        return span
-    return span.model_copy(update={"ended": min(span.ended, last_heard + AUTODOWN_WITHIN)})
-
-
-def _ended_at(
-    record: RunRecord, status: Status | None, result: Result | None, instance: InstanceView
-) -> datetime | None:
-    """When billing ended; None while it goes on.
-
-    A rented instance that ended itself with nobody watching was billed for its teardown as well.
-    """
-    if instance.is_live:
-        return None
-    if instance.ended_at is not None:
-        return instance.ended_at
-    if result is not None:
-        unseen = timedelta(seconds=TEARDOWN_SECONDS[False])
-        return result.ended_at + (unseen if record.infra != LOCAL else timedelta())
-    # A trainer without an instance of ours (`fintts train`) bills until its last heartbeat.
-    is_over = status is not None and status.phase in (Phase.FAILED, Phase.STOPPING)
-    if status is not None and (instance.is_live is False or is_over):
-        return status.updated_at
-    return instance.created_at if instance.is_live is False else None
 
 
 def _eta(phase: Phase, status: Status | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, TypedDict
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from fintts_cli.journal import Journal, JournalEntry
     from fintts_cli.offers import OfferSource
     from fintts_cli.rates import Rates
-    from fintts_cli.run_view import InstanceView
+    from fintts_cli.runs.instance_view import InstanceView
     from fintts_cli.settings import ReadSettings, Settings
     from fintts_cli.terminal import Terminal
     from fintts_store.patience import Patience
+    from fintts_store.runs.ledger import Laptop
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
 
 class _AskedFor(TypedDict, total=False):
+    launch: int | None
     rates: Rates
     earlier_seconds: float
     earlier_usd: Decimal
@@ -131,6 +133,13 @@ def _entry(run: str) -> JournalEntry | None:
     return None
 
 
+def this_laptop(*, make: bool = False) -> Laptop:
+    """This machine, as the ledger of a run names it."""
+    from fintts_cli.runs import laptop
+
+    return laptop.this_laptop(state_directory(), make=make)
+
+
 def open_journal() -> Journal:
     """Every instance that was asked for from here."""
     from fintts_cli.journal import Journal
@@ -170,15 +179,25 @@ def offer_source() -> OfferSource:
 def instance_of(record: RunRecord, store: Store) -> InstanceView:
     """What this machine knows of a run's instance; nothing of one of the same name elsewhere."""
     from fintts_cli.infra import InstancePhase
-    from fintts_cli.run_view import InstanceView
+    from fintts_cli.infra.local import LOCAL
+    from fintts_cli.runs.instance_view import InstanceView
+    from fintts_cli.runs.sighted import sightings_of
+    from fintts_store.errors import InvalidRecord
     from fintts_store.runs.records import Phase
 
-    entry = _entry(record.run)
+    me = this_laptop()
+    try:
+        entry = open_journal().read(record.run)
+    except InvalidRecord:
+        return InstanceView(me=me, journal_is_silent=True)
     if entry is not None and entry.store != store.url:
-        return InstanceView()
-    state = infra_of(record.infra).state(record.run)
-    if state is None:
-        return _never_seen(entry)
+        return InstanceView(me=me, journal_is_silent=True)
+    state = infra_of(entry.infra if entry else record.infra).state(record.run)
+    if state is None or (entry is not None and _is_an_earlier_ones(state, entry)):
+        return _never_seen(entry, me)
+    launch, now = entry.launch if entry else None, datetime.now(UTC)
+    is_exact = record.infra != LOCAL or state.exit_code is not None
+    seen = sightings_of(state, record.run, launch, me, now, is_exact=is_exact) if launch else ()
     # Before the trainer speaks for itself.
     early = {
         InstancePhase.RUNNING: Phase.SETUP,
@@ -195,8 +214,20 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
         spans=state.spans,
         is_recovering=state.phase == InstancePhase.RECOVERING,
         message=state.message,
+        seen=seen,
+        me=me,
         **_asked_for(entry),
     )
+
+
+def _is_an_earlier_ones(state: InstanceState, entry: JournalEntry) -> bool:
+    """Whether the infra does not know yet of what was asked for last."""
+    from fintts_cli.infra.local import LOCAL
+
+    if entry.launch is None or state.is_live:
+        return False
+    by_whole_seconds = timedelta(seconds=0 if entry.infra == LOCAL else 5)
+    return state.created_at < entry.requested_at - by_whole_seconds
 
 
 def known_infra(run: str) -> Infra:
@@ -228,6 +259,24 @@ def launched_here() -> list[str]:
     return [entry.run for entry in reversed(entries) if entry.gone_at is None]
 
 
+def store_launched_into(run: str) -> str | None:
+    """The store that this machine launched the run into; None where that has no such run."""
+    from fintts_store.errors import KeyNotFound, StoreError
+    from fintts_store.opening import open_store
+    from fintts_store.runs.runs import read_run
+
+    entry = _entry(run)
+    if entry is None:
+        return None
+    try:
+        read_run(open_store(entry.store), run)
+    except KeyNotFound:
+        return None
+    except StoreError:
+        return entry.store  # nobody can tell, so nothing is to be ended
+    return entry.store
+
+
 def live_elsewhere(runs: set[str]) -> list[InstanceState]:
     """Instances that live on this machine for runs that are not among these."""
     from fintts_cli.infra.local import LOCAL
@@ -236,16 +285,28 @@ def live_elsewhere(runs: set[str]) -> list[InstanceState]:
     return [state for state in states if state.is_live and state.run not in runs]
 
 
-def _never_seen(entry: JournalEntry | None) -> InstanceView:
-    """Asked for here and never there: it is gone. Not asked for here: nobody can tell."""
-    from fintts_cli.run_view import InstanceView
+def _never_seen(entry: JournalEntry | None, me: Laptop) -> InstanceView:
+    """Asked for here and never there: it is gone, unless it is just being asked for. Not asked for
+    here: nobody can tell."""
+    from fintts_cli.runs.asking import is_asking
+    from fintts_cli.runs.instance_view import InstanceView
+    from fintts_cli.runs.sighted import gone
+    from fintts_store.runs.records import Phase
 
     if entry is None:
-        return InstanceView()
+        return InstanceView(me=me)
+    if is_asking(entry.pid) and entry.created_at is None and entry.gone_at is None:
+        return InstanceView(phase=Phase.PROVISIONING, me=me, **_asked_for(entry))
+    ended_at = entry.gone_at or entry.requested_at
+    was_rented = entry.created_at is not None and entry.gone_at is None
+    is_said = entry.launch is not None and not was_rented
+    seen = (gone(entry.run, entry.launch, ended_at, me),) if entry.launch and is_said else ()
     return InstanceView(
         is_live=False,
         created_at=entry.created_at,
-        ended_at=entry.gone_at or entry.requested_at,
+        ended_at=ended_at,
+        seen=seen,
+        me=me,
         **_asked_for(entry),
     )
 
@@ -255,6 +316,7 @@ def _asked_for(entry: JournalEntry | None) -> _AskedFor:
     if entry is None:
         return {}
     return {
+        "launch": entry.launch,
         "rates": entry.rates,
         "earlier_seconds": entry.earlier_seconds,
         "earlier_usd": entry.earlier_usd,

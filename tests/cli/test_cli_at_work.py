@@ -90,3 +90,12 @@ def test_a_launch_whose_file_is_damaged_is_somebodys() -> None:
     assert (judged.whose, judged.host) == (Whose.ANOTHERS, "somebody")
     later = judge(RUN, Ledger((Launch(1, None),)), None, None, None, LAPTOP_C, START + hours(9))
     assert later.whose == Whose.NOBODYS
+
+
+def test_a_heartbeat_from_before_its_instance_was_gone_is_nobodys() -> None:
+    """A trainer that was killed was heard a moment ago; an older one does not say its launch."""
+    removed = Launch(1, asked(), (up(START),), (gone(NOW),))
+    for launch in (1, None):
+        heard = status(launch=launch, claim=1, updated_at=NOW - MINUTE / 10)
+        judged = seen_by(LAPTOP_C, removed, claim=Claimed(1, launch), heard=heard)
+        assert judged.whose == Whose.NOBODYS

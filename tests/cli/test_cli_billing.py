@@ -83,7 +83,7 @@ def test_another_launchs_end_and_heartbeat_say_nothing() -> None:
     heard = status(launch=2, updated_at=START + hours(2.2))
     ended = result(launch=2, ended_at=START + hours(2.2))
     first, second = bill_of(Ledger(launches), RUN, heard, ended, None, START + hours(9)).spans
-    assert first.evidence == Evidence.DEADLINE
+    assert (first.evidence, first.seconds) == (Evidence.DEADLINE, 65 * 60)
     assert second.evidence == Evidence.RESULT
 
 

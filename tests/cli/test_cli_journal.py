@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -39,12 +40,13 @@ def test_an_entry_is_kept_and_changed(tmp_path: Path) -> None:
     assert (found.created_at, found.gone_at) == (NOON, NOON + timedelta(hours=1))
 
 
-def test_an_instance_of_an_unknown_gpu_counts_as_the_dearest() -> None:
-    lived = {"created_at": NOON, "gone_at": NOON + timedelta(hours=1), "earlier_usd": Decimal(1)}
-    unknown = entry("one").model_copy(update=lived)
-    assert unknown.usd_up_to_now == Decimal("3.40")
-    known = unknown.model_copy(update={"lived_usd": Decimal("1.20")})
-    assert known.usd_up_to_now == Decimal("2.20")
+def test_an_entry_of_a_version_without_a_ledger_is_read(tmp_path: Path) -> None:
+    lived = {"earlier_seconds": 60.0, "earlier_usd": "1.5", "lived_usd": "1.20"}
+    (tmp_path / "one.json").write_text(json.dumps(json.loads(entry("one").dump()) | lived))
+    found = Journal(tmp_path).read("one")
+    assert found is not None
+    assert (found.earlier_seconds, found.earlier_usd) == (60.0, Decimal("1.5"))
+    assert (found.launch, found.pid) == (None, None)
 
 
 def test_all_are_read_in_order_and_damage_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from cli_project import write_project
-from fintts_cli import wiring
+from fintts_cli import run_start, wiring
 from fintts_cli.ending import tear_down, what_goes_on
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import (
@@ -23,18 +24,19 @@ from fintts_cli.infra import (
     InstanceState,
     Removed,
     Sighting,
-    Span,
 )
 from fintts_cli.journal import Journal, JournalEntry
-from fintts_cli.launching import Launch, prepare, start
+from fintts_cli.launching import Launch, prepare, start, take_number
 from fintts_cli.run_forecast import reserve_of
 from fintts_cli.run_listing import look_at, look_at_all
-from fintts_cli.run_view import InstanceView
+from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.sighted import gone
 from fintts_cli.settings import read_settings
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
 from fintts_store.layout import PROMISE, run_json_key
-from fintts_store.runs.records import Phase, RunRecord
+from fintts_store.runs.ledger import Evidence, read_ledger, write_sighting
+from fintts_store.runs.records import Phase, RunRecord, StopReason
 from fintts_store.runs.runs import (
     list_runs,
     read_configurations,
@@ -47,10 +49,12 @@ from fintts_store.runs.runs import (
 )
 from fintts_store.store import Store
 from fintts_trainer.config import RunConfig
-from run_samples import result, status
+from run_samples import record, result, status
 from s3_servers import SECRET, make_bucket
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+NO_INPUTS = run_start.Inputs(record().dataset, record().base_model)
 
 
 @dataclass
@@ -237,7 +241,7 @@ def test_of_two_launches_at_once_the_second_is_refused(store: DirectoryStore) ->
     assert one.bundle != two.bundle
     begin(one, ScriptedInfra())
     infra = ScriptedInfra()
-    with pytest.raises(UsageProblem, match="somebody else has begun a run mine"):
+    with pytest.raises(UsageProblem, match="has launched run mine already"):
         begin(two, infra)
     assert infra.calls == []
     assert list_runs(store) == ["mine"]
@@ -403,7 +407,7 @@ def test_of_two_who_force_at_once_the_second_is_refused(store: DirectoryStore) -
     two = ready(options={"training.max_steps": 900}, force=True)
     begin(one, ScriptedInfra())
     infra = ScriptedInfra()
-    with pytest.raises(UsageProblem, match="somebody else has changed the configuration"):
+    with pytest.raises(UsageProblem, match="has launched run mine already"):
         begin(two, infra)
     assert infra.calls == []
     assert read_run(store, "mine").revision == 1
@@ -457,100 +461,155 @@ def test_a_run_that_was_cut_short_goes_on(store: DirectoryStore, reason: str) ->
     write_result_once(store, ended)
     with pytest.raises(CloudError):
         begin(ready(), ScriptedInfra(CloudError("no instance")))
-    assert read_result(store, "mine") == ended, "nothing has changed"
+    assert read_result(store, "mine") == ended.model_copy(update={"launch": 2}), "it has ended so"
     begin(ready(), ScriptedInfra())
     assert read_result(store, "mine") is None
 
 
-@dataclass
-class EndedInfra(ScriptedInfra):
-    """Its last instance lived for an hour."""
-
-    def state(self, run: str) -> InstanceState | None:
-        if not self.calls:
-            return None
-        hour = timedelta(hours=1)
-        return InstanceState(run, InstancePhase.GONE, "nowhere", MORNING, MORNING + hour)
-
-
 def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
-    infra, journal = EndedInfra(), wiring.open_journal()
-    for hours in (0, 1, 2):
-        begin(ready(), infra)
-        entry = journal.read("mine")
-        assert entry is not None
-        assert entry.earlier_seconds == hours * 3600
-    infra.error = CloudError("no instance")
+    for number in (1, 2, 3):
+        launch = begin(ready(), ScriptedInfra())
+        assert launch.so_far.number == number
+        an_hour_later = launch.asked_at + timedelta(hours=1)
+        there_is_none = gone("mine", number, an_hour_later, launch.me, alive_at=an_hour_later)
+        write_sighting(store, there_is_none)
     with pytest.raises(CloudError):
-        begin(ready(), infra)
-    entry = journal.read("mine")
-    assert entry is not None
-    assert entry.seconds_up_to_now == 3 * 3600, "the one that was not created cost nothing"
-    assert entry.usd_up_to_now == Decimal("3.60")
-    view = look_at(store, "mine", wiring.instance_of, MORNING + timedelta(hours=9))
-    assert view.billed_seconds == 3 * 3600
+        begin(ready(), ScriptedInfra(CloudError("no instance")))
+    view = look_at(store, "mine", wiring.instance_of, datetime.now(UTC) + timedelta(hours=9))
+    assert view.billed_seconds == pytest.approx(3 * 3600, abs=5), "the last one was not created"
+    assert round(view.cost_so_far_usd, 2) == Decimal("3.60")
 
 
-def test_a_trainer_that_hung_is_billed_to_the_end_of_its_instance(store: DirectoryStore) -> None:
-    """Its last word came 55 minutes before the end that the infra saw."""
-    infra = EndedInfra()
-    begin(ready(), infra)
-    write_status(store, status(run="mine", updated_at=MORNING + timedelta(minutes=5)))
-    begin(ready(), infra)
-    entry = wiring.open_journal().read("mine")
-    assert entry is not None
-    assert entry.earlier_seconds == 3600
-    assert entry.earlier_usd == Decimal("1.20")
-
-
-class ReplacedInfra(ScriptedInfra):
-    """Its instance was taken away after an hour; ten hours later another one came for two."""
-
-    def state(self, run: str) -> InstanceState | None:
-        if not self.calls:
-            return None
-        hour = timedelta(hours=1)
-        again = MORNING + 10 * hour
-        spans = (
-            Span(began=MORNING, ended=MORNING + hour, gpus="A100-80GB:1"),
-            Span(began=again, ended=again + 2 * hour, gpus="A100-80GB:1"),
-        )
-        gone = InstancePhase.GONE
-        return InstanceState(run, gone, "nowhere", again, again + 2 * hour, spans=spans)
-
-
-def test_of_instances_that_replaced_each_other_each_stays_on_the_bill(
+def test_what_result_and_heartbeat_say_is_in_the_ledger_before_they_are_withdrawn(
     store: DirectoryStore,
 ) -> None:
-    for hours in (0, 3):
-        begin(ready(), ReplacedInfra(calls=["before"] if hours else []))
-        entry = wiring.open_journal().read("mine")
-        assert entry is not None
-        assert entry.earlier_seconds == hours * 3600
-        assert entry.earlier_usd == hours * Decimal("1.20")
+    launch = begin(ready(), ScriptedInfra())
+    ended_at = launch.asked_at + timedelta(minutes=1)
+    write_status(store, status(run="mine", launch=1, gpus="A100-80GB:1", updated_at=ended_at))
+    failed = {"stop_reason": StopReason.FAILED, "ended_at": ended_at}
+    write_result_once(store, result(run="mine", launch=1, **failed))
+    again = prepare(read_settings({"name": "mine"}), ended_at + timedelta(hours=1))
+    begin(again, ScriptedInfra())
+    assert read_result(store, "mine") is None
+    first, second = read_ledger(store, "mine").launches
+    assert [(seen.at, seen.evidence) for seen in first.gones] == [(ended_at, Evidence.RESULT)]
+    assert first.ups[0].gpus == "A100-80GB:1"
+    assert second.gones == ()
 
 
-class UnseenInfra(ScriptedInfra):
-    """Its last instance began in the morning and ended itself; nobody saw when."""
+def test_of_two_laptops_that_launch_a_run_again_exactly_one_rents(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begin(ready(), ScriptedInfra())
+    write_result_once(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
+    at_c = ready()
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
+    at_d = ready()
+    winner, loser = ScriptedInfra(), ScriptedInfra()
+    begin(at_d, winner)
+    before = {entry.key: store.get(entry.key) for entry in store.list("runs/")}
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-c"))
+    with pytest.raises(UsageProblem, match=f"{socket.gethostname()} has launched run mine already"):
+        begin(at_c, loser)
+    assert (winner.calls, loser.calls) == (["launch mine"], [])
+    assert {entry.key: store.get(entry.key) for entry in store.list("runs/")} == before
+    assert wiring.open_journal().read("mine") is None
 
-    def state(self, run: str) -> InstanceState | None:
-        return InstanceState(run, InstancePhase.GONE, "nowhere", MORNING) if self.calls else None
+
+def test_of_two_laptops_that_launch_a_new_run_exactly_one_rents(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    at_c, winner, loser = ready(), ScriptedInfra(), ScriptedInfra()
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
+    begin(ready(), winner)
+    with pytest.raises(UsageProblem, match="has launched run mine already"):
+        begin(at_c, loser)
+    assert (winner.calls, loser.calls) == (["launch mine"], [])
+    assert read_run(store, "mine").run == "mine"
 
 
-def test_an_instance_that_nobody_saw_end_is_billed_up_to_its_last_word(
+def test_another_laptop_is_told_who_asked_and_until_when(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where that laptop was cut before it rented anything."""
+    at_c = ready()
+    take_number(replace(at_c, me=wiring.this_laptop(make=True)))
+    run_start.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
+    with pytest.raises(UsageProblem, match=socket.gethostname()) as refused:
+        ready()
+    assert "at the latest" in refused.value.hint
+    assert "`fintts cloud down mine` asks the cloud" in refused.value.hint
+
+
+def test_the_same_laptop_takes_up_what_was_cut_before_it_rented_anything(
     store: DirectoryStore,
 ) -> None:
-    infra = UnseenInfra()
-    begin(ready(), infra)
-    write_status(store, status(run="mine", updated_at=MORNING + timedelta(minutes=30)))
-    begin(ready(), infra)
+    at_c = ready()
+    take_number(replace(at_c, me=wiring.this_laptop(make=True), asked_at=at_c.asked_at - HOUR))
+    run_start.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    launch = ready()
+    assert launch.so_far.number == 2
+    take_number(replace(launch, me=wiring.this_laptop()))
+    view = look_at(store, "mine", wiring.instance_of, datetime.now(UTC))
+    assert view.bill.of_launch(1)[0].usd == 0, "nothing was rented"
+
+
+def test_down_from_another_laptop_ends_nothing_that_a_later_launch_does(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begin(ready(), ScriptedInfra())
+    write_result_once(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
+    laptop_c = str(wiring.state_directory())
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
+    begin(ready(), ScriptedInfra())
+    now = datetime.now(UTC)
+    write_status(store, status(run="mine", launch=2, claim=2, updated_at=now))
+    monkeypatch.setenv("FINTTS_STATE_DIR", laptop_c)
+    infra = ScriptedInfra()
+    view = look_at(store, "mine", wiring.instance_of, now)
+    assert (view.phase, view.has_ended) == (Phase.TRAINING, False), "C sees D's run as it is"
+    with pytest.raises(CloudError, match="launch 2"):
+        tear_down(store, infra, wiring.open_journal(), view, now)
+    assert infra.calls == []
+    assert read_result(store, "mine") is None
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
+    assert not look_at(store, "mine", wiring.instance_of, now).only_bills
+
+
+def test_what_bears_the_same_name_in_another_store_outlives_the_end_of_a_run(
+    store: DirectoryStore, project: Path
+) -> None:
+    first = begin(ready(), ScriptedInfra())
+    begin(ready(options={"store": str(project / "other")}), ScriptedInfra())
+    write_sighting(store, gone("mine", 1, datetime.now(UTC), first.me))
+    infra, now = ScriptedInfra(phase=InstancePhase.RUNNING), datetime.now(UTC)
+    view = look_at(store, "mine", wiring.instance_of, now)
+    assert tear_down(store, infra, wiring.open_journal(), view, now).stop_reason == "requested"
+    assert infra.calls == []
     entry = wiring.open_journal().read("mine")
     assert entry is not None
-    assert entry.earlier_seconds == 30 * 60
+    assert entry.gone_at is None
+
+
+def test_both_laptops_see_one_bill(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[Decimal] = []
+    for number, laptop in enumerate(("laptop-c", "laptop-d"), 1):
+        monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / laptop))
+        launch = begin(ready(), ScriptedInfra())
+        end = launch.asked_at + number * HOUR
+        write_sighting(store, gone("mine", number, end, launch.me, alive_at=end))
+    for laptop in ("laptop-c", "laptop-d", "laptop-e"):
+        monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / laptop))
+        later = datetime.now(UTC) + timedelta(hours=20)
+        seen.append(look_at(store, "mine", wiring.instance_of, later).cost_so_far_usd)
+    assert seen == [Decimal("3.60")] * 3
 
 
 def test_a_cloud_that_gives_no_answer_hides_no_run(store: DirectoryStore) -> None:
-    begin(ready(), EndedInfra())
+    begin(ready(), ScriptedInfra())
 
     def no_answer(_record: RunRecord, _store: Store) -> InstanceView:
         raise CloudError("SkyPilot cannot say whether it is there")
@@ -566,13 +625,17 @@ def test_a_cloud_that_gives_no_answer_hides_no_run(store: DirectoryStore) -> Non
 def test_a_run_of_the_same_name_in_another_store_is_another_run(
     store: DirectoryStore, project: Path
 ) -> None:
-    begin(ready(), EndedInfra())
+    begin(ready(), ScriptedInfra())
     other = DirectoryStore(project / "other")
-    begin(ready(options={"store": other.url}), EndedInfra(calls=["an hour of the first one"]))
+    launch = begin(ready(options={"store": other.url}), ScriptedInfra())
+    assert launch.so_far.number == 1
     entry = wiring.open_journal().read("mine")
     assert entry is not None
-    assert (entry.store, entry.earlier_seconds) == (other.url, 0.0)
-    assert wiring.instance_of(read_run(store, "mine"), store) == InstanceView()
+    assert entry.store == other.url
+    me = wiring.this_laptop()
+    assert wiring.instance_of(read_run(store, "mine"), store) == InstanceView(
+        me=me, journal_is_silent=True
+    )
     infra, now = ScriptedInfra(), datetime.now(UTC)
     view = look_at(store, "mine", wiring.instance_of, now)
     assert tear_down(store, infra, wiring.open_journal(), view, now).stop_reason == "requested"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fintts_cli.run_listing import look_at_all
-from fintts_cli.run_view import InstanceView
+from fintts_cli.runs.instance_view import InstanceView
 from fintts_store import layout
 from fintts_store.runs.records import RunRecord
 from fintts_store.runs.runs import create_run, write_result_once, write_status
@@ -33,13 +33,13 @@ def filled() -> CountingStore:
     return store
 
 
-def test_a_run_costs_four_requests_however_much_it_has_committed() -> None:
+def test_a_run_costs_five_requests_however_much_it_has_committed() -> None:
     store = filled()
     store.reads = store.listings = 0
     listing = look_at_all(store, nowhere, START)
     assert [view.run for view in listing.views] == [f"run-{n:03}" for n in reversed(range(RUNS))]
     assert store.reads == 3 * RUNS, "run.json, status.json, result.json"
-    assert store.listings == RUNS + 1, "the revisions of each, and the runs"
+    assert store.listings == 2 * RUNS + 1, "the revisions and the ledger of each, and the runs"
 
 
 def test_those_that_are_damaged_are_named_in_their_order() -> None:

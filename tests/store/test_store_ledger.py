@@ -16,6 +16,7 @@ from fintts_store.runs.ledger import (
     withdraw_launch,
     write_sighting,
 )
+from fintts_store.runs.limits import SIGHTINGS
 from ledger_samples import LAPTOP_C, LAPTOP_D, RUN, asked, gone, up
 from memory_store import MemoryStore
 from run_samples import MINUTE, START
@@ -94,7 +95,7 @@ def test_a_damaged_launch_is_named_and_keeps_its_number(content: bytes) -> None:
     ledger = read_ledger(store, RUN)
     assert [launch.asked for launch in ledger.launches] == [None]
     assert ledger.next_number == 2
-    assert "000001/asked.json cannot be read" in ledger.damaged[0].message
+    assert "000001/asked.json" in ledger.damaged[0].message
     with pytest.raises(LaunchTaken):
         take_launch(store, asked())
 
@@ -123,3 +124,26 @@ def test_a_launch_of_which_nothing_was_rented_leaves_nothing() -> None:
     write_sighting(store, gone(START))
     withdraw_launch(store, RUN, 1)
     assert store.list("") == []
+
+
+def test_a_number_that_no_laptop_can_have_taken_hides_no_launch() -> None:
+    store = MemoryStore()
+    take_launch(store, asked())
+    store.put(layout.asked_key(RUN, 999_999), asked(999_999).dump().encode())
+    ledger = read_ledger(store, RUN)
+    assert ledger.next_number == 2
+    assert "999999/asked.json is not read" in ledger.damaged[0].message
+
+
+def test_more_sightings_than_anybody_can_have_seen_are_not_read() -> None:
+    store = MemoryStore()
+    take_launch(store, asked())
+    for number in range(SIGHTINGS + 20):
+        seen = gone(START + number * MINUTE)
+        store.put(
+            layout.sighting_key(RUN, 1, "gone", seen.at, LAPTOP_C.writer), seen.dump().encode()
+        )
+    ledger = read_ledger(store, RUN)
+    assert ledger.launches[0].asked == asked()
+    assert len(ledger.launches[0].gones) == SIGHTINGS
+    assert len(ledger.damaged) == 1

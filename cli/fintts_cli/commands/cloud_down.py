@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result
     from fintts_store.store import Store as RunStore
 
+ENDS_WITHIN_SECONDS = 90.0
+"""Once the store has answered: to ask it for the run's records, and the cloud for an instance that
+another laptop asked for."""
+
 
 def down(
     run: Run = None,
@@ -72,7 +76,7 @@ def _end(terminal: "Terminal", runs: "RunStore", run: str) -> "Result":
     removed = _remove(terminal, run, runs.url)
     try:
         looked.answer()
-        return Question(runs.url, lambda: take_down(runs, run)).answer()
+        return Question(runs.url, lambda: take_down(runs, run), ENDS_WITHIN_SECONDS).answer()
     except (StoreError, UsageProblem) as error:
         raise _after(removed, run, error) from error
 

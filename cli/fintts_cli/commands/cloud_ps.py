@@ -7,6 +7,7 @@ from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Stor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fintts_cli.infra import InstanceState
     from fintts_cli.run_view import RunView
     from fintts_cli.terminal import Terminal
     from fintts_store.store import Store as RunStore
@@ -27,7 +28,7 @@ def ps(
     from datetime import UTC, datetime
 
     from fintts_cli import wiring
-    from fintts_cli.run_listing import look_at_all
+    from fintts_cli.run_listing import look_at_all, write_news
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.runs import render_runs
     from fintts_store.patience import IMPATIENT
@@ -39,18 +40,35 @@ def ps(
     listing = look_at_all(runs, wiring.instance_of, datetime.now(UTC))
     if _remove_idle(terminal, runs, listing.views):
         listing = look_at_all(runs, wiring.instance_of, datetime.now(UTC))
+    for view in listing.views:
+        write_news(runs, view)
     for error in listing.broken:
         terminal.warn(error.message, error.hint)
     views = listing.views
     for state in wiring.live_elsewhere({view.run for view in views}):
-        terminal.warn(
-            f"run {state.run}, unknown to this store, has a live instance in {state.where}",
-            f"`fintts cloud down {state.run}` ends it",
-        )
+        _tell_of(terminal, state)
     if json:
         terminal.document([view.to_json() for view in views])
     else:
         terminal.data(render_runs(views, datetime.now(UTC)))
+
+
+def _tell_of(terminal: "Terminal", state: "InstanceState") -> None:
+    """An instance that lives here for a run that this store doesn't have: of one that was launched
+    into another store, that store says how it is."""
+    from fintts_cli import wiring
+
+    other = wiring.store_launched_into(state.run)
+    if other is not None:
+        terminal.say(
+            f"run {state.run} has an instance here and is in another store: "
+            f"`fintts cloud ps --store {other}` shows it"
+        )
+        return
+    terminal.warn(
+        f"run {state.run}, unknown to this store, has a live instance in {state.where}",
+        f"`fintts cloud down {state.run}` ends it",
+    )
 
 
 def _remove_idle(terminal: "Terminal", runs: "RunStore", views: "Sequence[RunView]") -> bool:

@@ -50,7 +50,7 @@ def follow_live(
     from fintts_cli.ending import goes_on
     from fintts_cli.errors import CloudError
     from fintts_cli.following import follow
-    from fintts_cli.run_listing import look_at
+    from fintts_cli.run_listing import look_at, write_news
     from fintts_cli.terminal import LiveLine
     from fintts_cli.views.runs import render_live_line
 
@@ -58,6 +58,7 @@ def follow_live(
 
     def look() -> "RunView":
         view = look_at(runs, run, wiring.instance_of, datetime.now(UTC))
+        write_news(runs, view)
         if not view.only_bills:
             return view
         with suppress(CloudError):  # it is about to end itself

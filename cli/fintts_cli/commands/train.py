@@ -117,7 +117,7 @@ def _prepare(
         run_start.begin(runs, name, config, inputs, terms, now)
         return name, terms.deadline_at
     changes = run_start.refuse_changes(runs, record, config, force=force)
-    run_start.refuse_live(look_at(runs, name, wiring.instance_of, now), now)
+    run_start.refuse_live(look_at(runs, name, wiring.instance_of, now))
     run_start.refuse_other_inputs(record, run_start.upload_inputs(runs, config, terminal.say))
     run_start.revise(runs, record, config, changes, now)
     run_start.go_on(runs, name)

@@ -100,9 +100,9 @@ def judge(
     heard = _heartbeat_of(claim, status)
     if newest is not None:
         terms = terms_of(newest, record, status)
-        found = _judged(newest, terms, heard, result, me, now)
-        if found is not None:
-            return found
+        own = heard if heard and is_about(heard, newest, terms, is_newest=True) else None
+        if own is not None or not is_over(newest, terms, own, result, now):
+            return _judged(newest, terms, own, result, me, now)
     if heard is not None and result is None and _is_fresh(heard, now) and heard.phase in BUSY:
         return AtWork(Whose.ANOTHERS, launch=heard.launch, heard_at=heard.updated_at, is_heard=True)
     return NOBODY
@@ -111,14 +111,13 @@ def judge(
 def _judged(
     newest: Launch,
     terms: BillingTerms,
-    heard: Status | None,
+    own: Status | None,
     result: Result | None,
     me: Laptop,
     now: datetime,
-) -> AtWork | None:
-    own = heard if heard is not None and is_about(heard, newest, terms, is_newest=True) else None
+) -> AtWork:
     if is_over(newest, terms, own, result, now):
-        return None
+        return NOBODY
     is_mine = newest.asked is not None and newest.asked.asker.id == me.id
     return AtWork(
         Whose.MINE if is_mine else Whose.ANOTHERS,

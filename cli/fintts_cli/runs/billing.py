@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.rates import Rates
 from fintts_cost.money import cost_usd
-from fintts_store.runs.ledger import Asked, Earlier, Evidence
+from fintts_store.runs.ledger import Asked, Earlier, Evidence, Gone, Up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from fintts_store.runs.ledger import Launch, Ledger
     from fintts_store.runs.records import Result, RunRecord, Status
 
@@ -96,11 +94,29 @@ class Billed:
     evidence: Evidence | None
     """what its end is known from"""
     is_at_most: bool
+    up_at: datetime | None = None
+    """when it was first seen up"""
 
     @property
     def usd(self) -> Decimal:
         """What it cost."""
         return cost_usd(self.seconds, self.hourly_rate_usd)
+
+    def to_json(self) -> dict[str, object]:
+        """One of the launches of `fintts cloud report --json`."""
+        return {
+            "launch": self.launch,
+            "who": self.who,
+            "gpus": self.gpus,
+            "hourly_rate_usd": float(self.hourly_rate_usd),
+            "asked_at": _iso(self.began),
+            "up_at": _iso(self.up_at),
+            "gone_at": _iso(self.ended),
+            "evidence": None if self.evidence is None else str(self.evidence),
+            "billed_seconds": self.seconds,
+            "cost_usd": float(round(self.usd, 2)),
+            "is_at_most": self.is_at_most,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +158,9 @@ class Period:
     gone: datetime | None
     alive: datetime
     gpus: set[str]
+    evidence: Evidence = Evidence.CLOUD
+    """of its being gone"""
+    up_at: datetime | None = None
 
 
 def bill_of(
@@ -228,11 +247,9 @@ def spans_of(
 
 
 def _periods(launch: Launch, terms: BillingTerms, known: Witness) -> list[Period]:
-    ups = [(up.at, up.gpus) for up in launch.ups]
-    gones = [(gone.at, gone.alive_at or terms.requested_at) for gone in launch.gones]
     if not terms.is_spot:
-        return [_single(terms.requested_at, ups, gones)]
-    periods = _one_after_the_other(terms.requested_at, ups, gones)
+        return [_single(terms.requested_at, launch)]
+    periods = _one_after_the_other(terms.requested_at, launch)
     last_gone = periods[-1].gone
     if last_gone is not None and known.heard_at is not None and known.heard_at > last_gone:
         # Another one, whose beginning nobody saw.
@@ -240,35 +257,38 @@ def _periods(launch: Launch, terms: BillingTerms, known: Witness) -> list[Period
     return periods
 
 
-def _single(
-    began: datetime,
-    ups: Sequence[tuple[datetime, str | None]],
-    gones: Sequence[tuple[datetime, datetime]],
-) -> Period:
-    alive = max([began, *(alive for _, alive in gones)])
-    gone = min((at for at, _ in gones), default=None)
-    came = [at for at, _ in ups if gone is None or at <= gone]
-    return Period(began, gone, max([alive, *came]), {gpus for _, gpus in ups if gpus})
+def _single(began: datetime, launch: Launch) -> Period:
+    first = min(launch.gones, key=_rank, default=None)
+    alive = [gone.alive_at for gone in launch.gones if gone.alive_at is not None]
+    came = [up.at for up in launch.ups if first is None or up.at <= first.at]
+    gpus = {up.gpus for up in launch.ups if up.gpus}
+    period = Period(began, None, max([began, *alive, *came]), gpus, up_at=min(came, default=None))
+    if first is not None:
+        period.gone, period.evidence = first.at, first.evidence
+    return period
 
 
-def _one_after_the_other(
-    began: datetime,
-    ups: Iterable[tuple[datetime, str | None]],
-    gones: Iterable[tuple[datetime, datetime]],
-) -> list[Period]:
+def _rank(gone: Gone) -> tuple[datetime, int]:
+    return gone.at, list(Evidence).index(gone.evidence)
+
+
+def _one_after_the_other(began: datetime, launch: Launch) -> list[Period]:
     """An instance that is seen up after one was gone is another one."""
     periods = [Period(began, None, began, set())]
-    moments = [(at, False, gpus or "", at) for at, gpus in ups]
-    moments += [(at, True, "", alive) for at, alive in gones]
-    for at, is_end, gpus, alive in sorted(moments):
+    seen: list[Up | Gone] = [*launch.ups, *sorted(launch.gones, key=_rank)]
+    for one in sorted(seen, key=lambda each: (each.at, isinstance(each, Gone))):
         last = periods[-1]
-        if not is_end and last.gone is not None:
-            periods.append(Period(at, None, at, {gpus} - {""}))
-        elif not is_end:
-            last.gpus |= {gpus} - {""}
-            last.alive = max(last.alive, at)
-        elif last.gone is None:
-            last.gone, last.alive = at, max(last.alive, alive)
+        if isinstance(one, Gone):
+            if last.gone is None:
+                last.gone, last.evidence = one.at, one.evidence
+                last.alive = max(last.alive, one.alive_at or began)
+        elif last.gone is not None:
+            gpus = {one.gpus} if one.gpus else set[str]()
+            periods.append(Period(one.at, None, one.at, gpus, up_at=one.at))
+        else:
+            last.up_at = last.up_at or one.at
+            last.gpus |= {one.gpus} if one.gpus else set()
+            last.alive = max(last.alive, one.at)
     return periods
 
 
@@ -295,6 +315,7 @@ def billed_period(
         gpus=gpus,
         hourly_rate_usd=terms.rates.of(gpus),
         evidence=None if goes_on else evidence,
+        up_at=period.up_at,
         is_at_most=not is_live and _is_at_most(evidence, until, alive, goes_on=goes_on),
     )
 
@@ -317,7 +338,7 @@ def _end(
         over_at = period.began + RESERVE
     ends = [(over_at, Evidence.DEADLINE)]
     if period.gone is not None:
-        ends.append((period.gone, Evidence.CLOUD))
+        ends.append((period.gone, period.evidence))
     if known.ended_at is not None and known.ended_at >= period.began:
         ends.append((max(known.ended_at, alive) + terms.teardown, Evidence.RESULT))
     order = list(Evidence)
@@ -337,3 +358,7 @@ def _gpus(period: Period, known: Witness, rates: Rates) -> str | None:
     heard = known.heard_at is not None and known.heard_at >= period.began
     seen = period.gpus or ({known.gpus} if known.gpus and heard else set())
     return max(sorted(seen), key=rates.of, default=None)
+
+
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat().replace("+00:00", "Z")

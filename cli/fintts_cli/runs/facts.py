@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.runs.verdict import RunFacts
 from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
 from fintts_store.opening import open_store
+from fintts_store.runs.ledger import read_ledger
 from fintts_store.runs.runs import read_result, read_run, read_status
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def read_facts(store: Store, run: str) -> RunFacts:
     try:
         record, status = read_run(store, run), _status(store, run)
         given = [record.deadline_at, *([status.deadline_at] if status else [])]
+        launches = read_ledger(store, run).launches
+        given += [launch.asked.deadline_at for launch in launches if launch.asked is not None]
         return RunFacts(
             store=store.url,
             is_there=True,

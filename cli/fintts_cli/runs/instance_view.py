@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Span
     from fintts_cli.rates import Rates
+    from fintts_store.runs.ledger import Gone, Laptop, Up
     from fintts_store.runs.records import Phase
 
 
@@ -31,8 +32,13 @@ class InstanceView:
     launch: int | None = None
     """the launch of the run that it belongs to; None where this machine asked for none, or an
     earlier version did"""
-    was_rented: bool = True
-    """False where this machine wrote down that it would ask, and never did"""
+    journal_is_silent: bool = False
+    """whether this machine can't tell any more what it asked for under this name: its file is
+    damaged, or about another store"""
+    seen: tuple[Up | Gone, ...] = ()
+    """what the infra says of that launch, in the ledger's words"""
+    me: Laptop | None = None
+    """this machine, as the ledger names it"""
     earlier_seconds: float = 0.0
     """that instances were billed for before there was a ledger"""
     earlier_usd: Decimal = Decimal(0)

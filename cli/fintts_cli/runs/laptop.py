@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from fintts_store.disk.durable import create_file, make_directories, write_file
-from fintts_store.runs.ledger import Laptop
+from fintts_store.runs.ledger import UNKNOWN_LAPTOP, Laptop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,14 +16,18 @@ FILE = "laptop-id"
 LONGEST_HOST = 100
 
 
-def this_laptop(state: Path) -> Laptop:
+def this_laptop(state: Path, *, make: bool = False) -> Laptop:
     """This machine and this state folder.
+
+    Args:
+        make: whether it gets an id if it has none; one without an id has asked for nothing.
 
     Raises:
         StoreError: the folder cannot be written.
     """
     host = "".join(c if c.isprintable() else "?" for c in socket.gethostname()[:LONGEST_HOST])
-    return Laptop(id=_id_in(state), host=host or "a laptop without a name")
+    found = _id_in(state) if make else _read(state / FILE)
+    return Laptop(id=found or UNKNOWN_LAPTOP.id, host=host or "a laptop without a name")
 
 
 def _id_in(state: Path) -> str:

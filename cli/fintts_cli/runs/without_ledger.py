@@ -83,7 +83,8 @@ def _periods(
         ]
     began = terms.requested_at
     gpus = {instance.gpus} if instance.gpus else set[str]()
-    return [Period(began, _gone(record, status, instance, now), began, gpus)]
+    alive = began if instance.is_live is None else instance.ended_at or began
+    return [Period(began, _gone(record, status, instance, now), alive, gpus)]
 
 
 def _gone(

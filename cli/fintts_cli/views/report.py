@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from statistics import median
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.curve import plot
-from fintts_cli.views.units import duration, size, table, value
+from fintts_cli.views.units import at_most, duration, size, table, value
 from fintts_cost.money import NOTHING, dollars, hourly
 from fintts_store.runs.limits import VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from fintts_cli.run_report import PhaseDifference, RunReport
+    from fintts_cli.runs.billing import Billed
     from fintts_store.runs.records import MetricRow
 
 SHOWN_CHECKS = 20
@@ -29,6 +32,7 @@ def render_report(report: RunReport) -> str:
         _head(report),
         _phases(report),
         _money(report),
+        _launches(report),
         _step(report),
         _curve(report),
         _checks(report),
@@ -89,17 +93,52 @@ def _signed(seconds: float | None) -> str:
 
 
 def _money(report: RunReport) -> list[str]:
+    cost = at_most(report.cost_usd, is_at_most=report.view.cost_is_at_most)
     lines = [
-        f"Cost {dollars(report.cost_usd)}, estimated {dollars(report.estimated_cost_usd)}",
+        f"Cost {cost}, estimated {dollars(report.estimated_cost_usd)}",
         f"  {report.view.billed_seconds:,.0f} s billed at {hourly(report.hourly_rate_usd)}"
         f" (price from {report.price_source})",
     ]
-    if report.result is not None and report.result.claims > 1:
-        count = report.result.claims
-        lines.append(f"  {count} instances; billed are those that this machine asked for")
     if report.budget_usd is not None:
         lines.append(f"  budget {dollars(report.budget_usd)}")
     return lines
+
+
+def _launches(report: RunReport) -> list[str]:
+    """Who asked for which instance, and how its end is known."""
+    spans = report.launches
+    if not spans:
+        return []
+    rows = [
+        (
+            str(span.launch),
+            span.who,
+            span.gpus or NOTHING,
+            hourly(span.hourly_rate_usd),
+            _when(span.began),
+            _when(span.up_at),
+            _when(span.ended),
+            _evidence(span),
+            duration(span.seconds),
+            at_most(span.usd, is_at_most=span.is_at_most),
+        )
+        for span in spans
+    ]
+    header = ("", "WHO", "GPU", "RATE", "ASKED", "UP", "GONE", "KNOWN FROM", "BILLED", "COST")
+    lines = ["Launches, moments in UTC", _indented(table(header, rows, left=4))]
+    before = report.view.bill.earlier
+    if before is not None:
+        cost = at_most(before.usd, is_at_most=before.is_at_most)
+        lines.append(f"  before there was a ledger: {duration(before.seconds)}, {cost}")
+    return lines
+
+
+def _when(moment: datetime | None) -> str:
+    return NOTHING if moment is None else f"{moment.astimezone(UTC):%m-%d %H:%M:%S}"
+
+
+def _evidence(span: Billed) -> str:
+    return NOTHING if span.evidence is None else str(span.evidence)
 
 
 def _step(report: RunReport) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import duration, moment, table, value
+from fintts_cli.views.units import at_most, duration, moment, table, value
 from fintts_cost.money import NOTHING, dollars
 
 if TYPE_CHECKING:
@@ -46,12 +46,17 @@ def _row(view: RunView, now: datetime) -> tuple[str, ...]:
         f"{view.step}/{view.max_steps}",
         value(view.loss),
         _best(view),
-        dollars(view.cost_so_far_usd),
+        so_far(view),
         dollars(view.cost_to_finish_usd),
         NOTHING if not view.eta_seconds else duration(view.eta_seconds),
         NOTHING if view.has_ended else moment(view.deadline_at, now),
         view.infra,
     )
+
+
+def so_far(view: RunView) -> str:
+    """What the run has cost; `at most` where nobody saw the end of an instance."""
+    return at_most(view.cost_so_far_usd, is_at_most=view.cost_is_at_most)
 
 
 def _phase(view: RunView) -> str:
@@ -78,7 +83,7 @@ def render_live_line(view: RunView, now: datetime, *, width: int | None = None) 
         "loss": "" if view.loss is None else f"loss {value(view.loss)}",
         "best": "" if view.best_step is None else f"best {_best(view)}",
         "eta": "" if not view.eta_seconds else f"ETA {duration(view.eta_seconds)}",
-        "cost": f"{dollars(view.cost_so_far_usd)} so far",
+        "cost": f"{so_far(view)} so far",
         "to go": "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
         "deadline": "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
     }

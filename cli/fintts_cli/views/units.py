@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cost.money import NOTHING
+from fintts_cost.money import NOTHING, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from decimal import Decimal
 
 
 def counted(count: int, one: str) -> str:
@@ -66,3 +67,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
         return "  ".join(cells).rstrip()
 
     return "\n".join(line(row) for row in (header, *rows))
+
+
+def at_most(amount: Decimal, *, is_at_most: bool) -> str:
+    """$3.60, or at most $3.60."""
+    return f"at most {dollars(amount)}" if is_at_most and amount > 0 else dollars(amount)

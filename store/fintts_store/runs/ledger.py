@@ -19,6 +19,7 @@ from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound, LaunchTak
 from fintts_store.runs import limits
 from fintts_store.runs.fields import HourlyRate, Moment, Name, Seconds, Usd
 from fintts_store.runs.fields import Launch as LaunchNumber
+from fintts_store.runs.reading import read_record
 from fintts_store.runs.records import OfRun, Record
 from fintts_store.store import Store
 
@@ -58,6 +59,9 @@ class Laptop(Record):
     def writer(self) -> str:
         """As it stands in the names of files."""
         return self.id[:8]
+
+
+UNKNOWN_LAPTOP = Laptop(id="0" * 32, host="a laptop without a state folder")
 
 
 class Earlier(Record):
@@ -219,27 +223,53 @@ def read_ledger(store: Store, run: str) -> Ledger:
 
 
 def _assembled(store: Store, run: str, keys: Iterable[str]) -> Ledger:
-    damaged: list[InvalidRecord] = []
     asked: dict[int, Asked] = {}
     ups: defaultdict[int, list[Up]] = defaultdict(list)
     gones: defaultdict[int, list[Gone]] = defaultdict(list)
-    numbers: set[int] = set()
-    for key in keys:
-        number = layout.launch_of(run, key)
-        if number is None or number < 1:  # somebody put it there by hand
-            continue
-        numbers.add(number)
-        try:
-            _sort_in(_read(store, key, run, number), asked, ups, gones)
-        except InvalidRecord as error:
-            damaged.append(error)
-        except KeyNotFound:  # withdrawn since the listing
-            continue
+    by_launch, damaged = _by_launch(store, run, keys)
+    for number, files in by_launch.items():
+        for key in files:
+            try:
+                _sort_in(_read(store, key, run, number), asked, ups, gones)
+            except InvalidRecord as error:
+                damaged.append(error)
+            except KeyNotFound:  # withdrawn since the listing
+                continue
     launches = tuple(
         Launch(number, asked.get(number), tuple(ups[number]), tuple(gones[number]))
-        for number in sorted(numbers)
+        for number in by_launch
     )
     return Ledger(launches, tuple(damaged))
+
+
+def _by_launch(
+    store: Store, run: str, keys: Iterable[str]
+) -> tuple[dict[int, list[str]], list[InvalidRecord]]:
+    """The files of each launch, in their order, without those that no laptop can have written."""
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for key in keys:
+        number = layout.launch_of(run, key)
+        if number:  # else somebody put it there by hand
+            found[number].append(key)
+    kept: dict[int, list[str]] = {}
+    damaged: list[InvalidRecord] = []
+    highest = 0
+    for number, files in sorted(found.items()):
+        if number - highest > limits.MISSING_LAUNCHES + 1 or len(kept) >= limits.LAUNCHES_READ:
+            damaged.append(_strange(store, files[0], "its number is too high"))
+            break
+        highest = number
+        kept[number] = files[: limits.SIGHTINGS + 1]  # asked.json comes first
+        if len(files) > limits.SIGHTINGS + 1:
+            why = f"there are over {limits.SIGHTINGS} beside it"
+            damaged.append(_strange(store, files[-1], why))
+    return kept, damaged
+
+
+def _strange(store: Store, key: str, why: str) -> InvalidRecord:
+    return InvalidRecord(
+        f"{store.url}/{key} is not read: {why}", "somebody put it there: remove it"
+    )
 
 
 def _read(store: Store, key: str, run: str, number: int) -> Asked | Up | Gone:
@@ -252,13 +282,11 @@ def _read(store: Store, key: str, run: str, number: int) -> Asked | Up | Gone:
 
 
 def _load(store: Store, key: str, kind: type[LedgerRecord], run: str, number: int) -> LedgerRecord:
-    record = kind.load(store.get(key), key)
-    if (record.run, record.launch) != (run, number):
+    record = read_record(store, kind, run, key)
+    if record.launch != number:
         raise InvalidRecord(
-            f"{key} cannot be read: it is about launch {record.launch} of another run"
-            if record.run != run
-            else f"{key} cannot be read: it is about launch {record.launch}",
-            "it was damaged, or somebody moved it",
+            f"{store.url}/{key} says that it is about launch {record.launch}",
+            "somebody moved or changed it",
         )
     return record
 

@@ -45,6 +45,12 @@ FILE_BYTES = 10**14
 FILES = 10_000
 """of a base model, an adapter or a checkpoint"""
 RENTALS = 200
+LAUNCHES_READ = 1_000
+"""of one run"""
+MISSING_LAUNCHES = 100
+"""below one that counts; somebody may have deleted some"""
+SIGHTINGS = 500
+"""of one launch: a spot run has two an instance"""
 KEPT_STEPS = 10_000
 SECONDS = 1e9
 RESERVE_SECONDS = 86_400

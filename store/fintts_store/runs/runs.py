@@ -115,12 +115,30 @@ def read_result(store: Store, run: str) -> Result | None:
 
 
 def write_result_once(store: Store, result: Result) -> bool:
-    """Writes result.json unless it is there; says whether it did."""
+    """Writes result.json unless it is there; says whether it did.
+
+    One that says how an earlier launch ended is no end of this one, and gives way.
+    """
     try:
         store.create(layout.result_key(result.run), result.dump().encode())
     except KeyExists:
-        return False
+        if not _is_earlier(_readable_result(store, result.run), result):
+            return False
+        store.put(layout.result_key(result.run), result.dump().encode())
     return True
+
+
+def _readable_result(store: Store, run: str) -> Result | None:
+    try:
+        return read_result(store, run)
+    except InvalidRecord:
+        return None
+
+
+def _is_earlier(before: Result | None, result: Result) -> bool:
+    if before is None or before.launch is None or result.launch is None:
+        return False
+    return before.launch < result.launch
 
 
 def withdraw_result(store: Store, run: str) -> None:

@@ -1,0 +1,40 @@
+"""Reads a run's newest claim, for the judge of who is at work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.runs.at_work import Claimed
+from fintts_store import layout
+from fintts_store.errors import InvalidRecord, KeyNotFound
+from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.fields import Launch  # pydantic reads it
+from fintts_store.runs.limits import RECORD_BYTES
+from fintts_store.runs.records import Record
+
+if TYPE_CHECKING:
+    from fintts_store.store import Store
+
+
+class ClaimContent(Record):
+    """What a claim says of its holder, as far as the judge needs it."""
+
+    launch: Launch | None = None
+
+
+def newest_claim(store: Store, run: str) -> Claimed | None:
+    """None where nobody has claimed the run yet.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    number = highest_claim(store, run)
+    return Claimed(number, _launch_in(store, layout.claim_key(run, number))) if number else None
+
+
+def _launch_in(store: Store, key: str) -> int | None:
+    """The launch that its holder names; a damaged claim names none."""
+    try:
+        return ClaimContent.load(store.get(key, RECORD_BYTES), key).launch
+    except (InvalidRecord, KeyNotFound):
+        return None

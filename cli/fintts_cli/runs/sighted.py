@@ -1,0 +1,82 @@
+"""What this machine's infra says of a launch, in the ledger's words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fintts_cli.infra import InstancePhase
+from fintts_store.runs.ledger import Evidence, Gone, Launch, Ledger, Up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from fintts_cli.infra import InstanceState
+    from fintts_store.runs.ledger import Laptop
+
+    Sighting = Up | Gone
+
+SAME_WITHIN = timedelta(seconds=2)
+
+
+def sightings_of(
+    state: InstanceState, run: str, launch: int, me: Laptop, now: datetime, *, is_exact: bool
+) -> tuple[Sighting, ...]:
+    """When the launch's instances came and went, as far as the infra tells.
+
+    Args:
+        is_exact: whether an end that the infra names is the moment of the end.
+    """
+    if state.spans:
+        came = [
+            Up(run=run, launch=launch, at=span.began, gpus=span.gpus, seen_by=me)
+            for span in state.spans
+        ]
+        ends = [span.ended for span in state.spans if span.ended is not None]
+        return (*came, *(gone(run, launch, at, me) for at in ends))
+    is_up = state.phase not in (InstancePhase.PROVISIONING, InstancePhase.GONE)
+    up = Up(run=run, launch=launch, at=state.created_at, gpus=state.gpus, seen_by=me)
+    if state.phase == InstancePhase.GONE:
+        alive_at = state.ended_at if is_exact else None
+        return (gone(run, launch, state.ended_at or now, me, alive_at=alive_at),)
+    return (up,) if is_up else ()
+
+
+def gone(
+    run: str, launch: int, at: datetime, me: Laptop, *, alive_at: datetime | None = None
+) -> Gone:
+    """The cloud was seen without it."""
+    return Gone(
+        run=run, launch=launch, at=at, evidence=Evidence.CLOUD, alive_at=alive_at, seen_by=me
+    )
+
+
+def news_of(ledger: Ledger, seen: Iterable[Sighting]) -> tuple[Sighting, ...]:
+    """Those sightings that the ledger does not have yet."""
+    known = {launch.number: launch for launch in ledger.launches}
+    return tuple(
+        one for one in seen if one.launch in known and not _is_known(known[one.launch], one)
+    )
+
+
+def _is_known(launch: Launch, one: Sighting) -> bool:
+    is_spot = launch.asked is not None and launch.asked.spot
+    before = launch.gones if isinstance(one, Gone) else launch.ups
+    if not is_spot:  # what was seen first stays, unless it turns out to have ended sooner
+        return any(isinstance(one, Up) or each.at <= one.at + SAME_WITHIN for each in before)
+    return any(abs(each.at - one.at) <= SAME_WITHIN for each in before)
+
+
+def with_sightings(ledger: Ledger, seen: Iterable[Sighting]) -> Ledger:
+    """The ledger as it will be once they are written."""
+    more = list(seen)
+
+    def joined(launch: Launch) -> Launch:
+        own = [each for each in more if each.launch == launch.number]
+        ups = tuple(each for each in own if isinstance(each, Up))
+        gones = tuple(each for each in own if isinstance(each, Gone))
+        return replace(launch, ups=launch.ups + ups, gones=launch.gones + gones)
+
+    return replace(ledger, launches=tuple(map(joined, ledger.launches)))
