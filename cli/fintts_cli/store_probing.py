@@ -19,5 +19,6 @@ def probe(store: Store) -> list[Outcome]:
         return probe_store(store, store.probes)
     if isinstance(store, DirectoryStore):
         with folder_as_it_was(store.root):
-            return probe_store(store)
+            # Another one: this one would remember a folder that is there for the probes alone.
+            return probe_store(DirectoryStore(store.root))
     return probe_store(store)

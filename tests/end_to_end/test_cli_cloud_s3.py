@@ -49,7 +49,7 @@ def test_from_launch_to_pull_in_a_bucket(tmp_path: Path, store: S3Store) -> None
     for path in here.state.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
     for entry in store.list("runs/"):
-        assert SECRET.encode() not in store.get(entry.key), entry.key
+        assert SECRET.encode() not in store.get(entry.key, entry.size_bytes), entry.key
 
 
 def test_a_run_that_was_torn_down_goes_on_from_the_bucket(tmp_path: Path, store: S3Store) -> None:
