@@ -85,7 +85,9 @@ class FarRun:
     def here(self) -> dict[int, Path]:
         """The checkpoints that are not in the store yet, by step."""
         folders = (self.run.folder / "workspace" / "checkpoints").glob("checkpoint-*")
-        return {int(folder.name.rpartition("-")[2]): folder for folder in folders}
+        return {
+            int(folder.name.rpartition("-")[2]): folder for folder in folders if folder.is_dir()
+        }
 
     def await_status(self, process: Popen[bytes], holds: Callable[[Status], bool]) -> Status:
         """Looks again and again, and remembers what it saw."""
