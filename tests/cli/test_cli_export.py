@@ -111,7 +111,7 @@ def test_its_card_says_what_it_is(store: DirectoryStore) -> None:
 def test_the_card_s_lines_of_python_run(store: DirectoryStore, made: Path) -> None:
     exported(store, "mine", "--format", "peft", "--to", "out")
     text = Path("out/README.md").read_text()
-    lines = text.split("```python\n")[1].split("```")[0].replace('"."', '"out"')
+    lines = text.split("```python\n")[1].split("```")[0].replace("'.'", "'out'")
     shutil.copytree(made / "base", "base")
     exec(lines, {})
 

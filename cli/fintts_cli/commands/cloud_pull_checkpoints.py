@@ -1,5 +1,6 @@
 """`fintts cloud pull-checkpoints`: brings a run's checkpoints here and verifies them."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
     from fintts_cli.pulling import Pulled
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.store import Store as RunStore
-
-NEXT = """\
-next, in Python:
-    from peft import PeftModel
-    model = PeftModel.from_pretrained(base_model, "{path}")"""
 
 
 def pull_checkpoints(
@@ -62,6 +58,7 @@ def pull_checkpoints(
             if one.trouble is None:
                 terminal.data(str(one.path))
     _conclude(pulled, terminal.say)
+    _say_next(runs, run, pulled, terminal.say)
     if choice.is_all:  # and not all are here
         damaged.refuse()
 
@@ -81,14 +78,30 @@ def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
 
 
 def _conclude(pulled: "list[Pulled]", say: "Callable[[str], None]") -> None:
-    """Which one is the best, and how to open it; raises what kept one from arriving."""
+    """Which one is the best; raises what kept one from arriving."""
     from fintts_cli.views.units import value
 
     troubles = [one.trouble for one in pulled if one.trouble is not None]
     if troubles:
         raise troubles[0]
-    chosen = next((one for one in pulled if one.is_best), pulled[-1])
+    chosen = _chosen(pulled)
     if chosen.is_best:
         manifest = chosen.manifest
         say(f"best: step {manifest.step}, {manifest.monitor} {value(manifest.value)}")
-    say(NEXT.format(path=chosen.path))
+
+
+def _chosen(pulled: "list[Pulled]") -> "Pulled":
+    return next((one for one in pulled if one.is_best), pulled[-1])
+
+
+def _say_next(
+    runs: "RunStore", run: str, pulled: "list[Pulled]", say: "Callable[[str], None]"
+) -> None:
+    """How to open it, as Python takes it; without run.json nobody knows on which base model."""
+    from fintts_cli.views.card import opening_lines
+    from fintts_store.errors import InvalidRecord, KeyNotFound
+    from fintts_store.runs.runs import read_run
+
+    with suppress(InvalidRecord, KeyNotFound):
+        lines = opening_lines(read_run(runs, run), str(_chosen(pulled).path.absolute()))
+        say("\n".join(["next, in Python:", *lines]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import value
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
 ADAPTER = "A LoRA adapter for text to speech, as PEFT saves and opens it."
 MERGED = "A base model for text to speech with a LoRA adapter merged into its weights."
 
-OPEN_ADAPTER = """\
-```python
-from pathlib import Path
-
-import torch
-from peft import PeftModel
-
-from fintts_trainer.families import open_base
-
-base_model = open_base(Path("{base_model}")).load(torch.float32)
-model = PeftModel.from_pretrained(base_model, ".")
-```"""
 OPEN_MERGED = (
     "Fish Speech loads this folder in place of the base model's. The codec is not trained: take "
     "the one that came with the base model."
@@ -37,8 +26,34 @@ def adapter_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str
     """Of a folder that PEFT opens."""
     base_model = record.base_model
     head = _head(base_model, licence, library_name="peft", tags=["lora", "text-to-speech"])
-    use = OPEN_ADAPTER.format(base_model=base_model.name)
+    code = "\n".join(opening_lines(record, "."))
+    use = f"In this folder, where fintts is installed:\n\n```python\n{code}\n```"
     return _card(f"{head}\n\n{_facts(record, manifest, ADAPTER)}", licence, use)
+
+
+def opening_lines(record: RunRecord, adapter: str) -> list[str]:
+    """Python that opens an adapter's folder on its base model. All values in it are literals, for
+    the record may be written by somebody else."""
+    base_model = record.base_model
+    imports = ["import torch", "from peft import PeftModel"]
+    if base_model.revision is not None:
+        imports.append("from huggingface_hub import snapshot_download")
+        name, revision = _literal(base_model.name), _literal(base_model.revision)
+        where = f"snapshot_download({name}, revision={revision})"
+    else:
+        where = _literal(str(record.config.get("base_model") or base_model.name))
+    return [
+        "from pathlib import Path",
+        *imports,
+        "from fintts_trainer.families import open_base",
+        f"base_model = open_base(Path({where})).load(torch.float32)",
+        f"model = PeftModel.from_pretrained(base_model, {_literal(adapter)})",
+    ]
+
+
+def _literal(text: str) -> str:
+    """As Python has it; a fence of Markdown cannot end within it."""
+    return ascii(text).replace("`", r"\x60")
 
 
 def merged_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str:
@@ -57,8 +72,20 @@ def _head(base_model: BaseModelRef, licence: Licence, **others: object) -> str:
     if licence.link and licence.identifier == "other":
         keys["license_link"] = licence.link
     keys |= {**others, "pipeline_tag": "text-to-speech"}
-    lines = [f"{key}: {json.dumps(content, ensure_ascii=False)}" for key, content in keys.items()]
+    lines = [f"{key}: {_quoted(content)}" for key, content in keys.items()]
     return "\n".join(["---", *lines, "---"])
+
+
+def _quoted(content: object) -> str:
+    r"""JSON in printable ASCII, which is YAML, too: \U holds what JSON would split into two \u."""
+    text = json.dumps(content, ensure_ascii=False)
+    return re.sub(r"[^ -~]", lambda match: f"\\U{ord(match[0]):08x}", text)
+
+
+def _plain(text: str) -> str:
+    """Words within a line of Markdown, whatever is in them."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    return re.sub(r"[\\`*_\[\]<>|#]", lambda match: f"&#{ord(match[0])};", shown)
 
 
 def _facts(record: RunRecord, manifest: Manifest, what: str) -> str:
@@ -70,14 +97,14 @@ def _facts(record: RunRecord, manifest: Manifest, what: str) -> str:
 
 | | |
 |---|---|
-| base model | {record.base_model.name} |
+| base model | {_plain(record.base_model.name)} |
 | SHA-256 of its files' SHA-256 | `{record.base_model.digest}` |
 | run | {record.run} |
 | step | {manifest.step:,} |
-| {manifest.monitor} | {monitored} |
-| trained | {manifest.created_at:%Y-%m-%d}, by fintts {record.fintts_version} |"""
+| {_plain(manifest.monitor)} | {monitored} |
+| trained | {manifest.created_at:%Y-%m-%d}, by fintts {_plain(record.fintts_version)} |"""
 
 
 def _card(top: str, licence: Licence, use: str) -> str:
-    where = f" It can be read in {licence.link}." if licence.link else ""
-    return f"{top}\n\n## Licence\n\n{licence.sentence}{where}\n\n## Use\n\n{use}\n"
+    where = f" It can be read in {_plain(licence.link)}." if licence.link else ""
+    return f"{top}\n\n## Licence\n\n{_plain(licence.sentence)}{where}\n\n## Use\n\n{use}\n"
