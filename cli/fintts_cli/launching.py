@@ -8,7 +8,7 @@ import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli import run_start, wiring
@@ -99,6 +99,11 @@ class Launch:
         return self.plan.deadline_from(self.asked_at)
 
     @property
+    def over_at(self) -> datetime:
+        """When nothing of it may be billed any more, and an instance powers itself off."""
+        return self.deadline_at + timedelta(seconds=float(self.plan.reserve.total_seconds))
+
+    @property
     def where(self) -> str:
         """As a person says it."""
         settings = self.settings
@@ -138,6 +143,7 @@ class Launch:
             "FINTTS_RUN": self.run,
             "FINTTS_LAUNCH": str(self.so_far.number),
             "FINTTS_DEADLINE_AT": _iso(self.deadline_at),
+            "FINTTS_OVER_AT": _iso(self.over_at),
         }
         if is_local:
             envs["FINTTS_PYTHON"] = sys.executable
@@ -165,7 +171,7 @@ class Launch:
             store=self.store.url,
             requested_at=self.asked_at,
             deadline_at=self.deadline_at,
-            rates_usd={each.gpus: each.hourly_rate_usd for each in self.plan.choices},
+            rates_usd={each.gpus: each.ceiling_usd for each in self.plan.choices},
             launch=self.so_far.number,
             pid=os.getpid(),
         )
@@ -180,7 +186,7 @@ class Launch:
             asker=self.me,
             requested_at=self.asked_at,
             infra=self.settings.infra or "",
-            rates_usd={each.gpus: each.hourly_rate_usd for each in self.plan.choices},
+            rates_usd={each.gpus: each.ceiling_usd for each in self.plan.choices},
             spot=self.settings.spot and not is_local,
             deadline_at=self.deadline_at,
             reserve_seconds=float(reserve_of(self.settings).total_seconds),

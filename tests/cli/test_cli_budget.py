@@ -61,3 +61,13 @@ def test_a_spot_trainer_that_fell_silent_is_billed_until_its_instance_was_seen_g
     bill = bill_of(ledger(launch), record(), heard, None, None, START + timedelta(days=3))
     assert bill.seconds == 50 * 60
     assert bill.is_at_most
+
+
+def test_a_spot_instance_is_billed_at_what_the_cloud_says_that_it_cost() -> None:
+    """The rate of the ledger is the most that an hour can cost; the history only lowers it."""
+    for rate, usd in ((None, "1.20"), ("0.40", "0.40"), ("9", "1.20")):
+        known = None if rate is None else Decimal(rate)
+        end = gone(START + 60 * MINUTE, hourly_rate_usd=known)
+        launch = Launch(1, asked(spot=True), (), (end,))
+        later = START + timedelta(days=3)
+        assert bill_of(ledger(launch), record(), None, None, None, later).usd == Decimal(usd)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from fintts_store.runs.fields import Moment, Name
+from fintts_store.runs.fields import HourlyRate, Moment, Name
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Span(Record):
     ended: Moment | None
     gpus: Name | None = None
     """that it had, as `--gpus` has it; None where the infra does not tell"""
+    hourly_rate_usd: HourlyRate | None = None
+    """what it cost by the cloud's own price history; None where nobody asked, or nobody told"""
 
     def seconds(self, now: datetime) -> float:
         """Up to its end, or now."""

@@ -24,9 +24,10 @@ from fintts_cli.infra.sky_session import (
     sky_session,
     take_back,
 )
+from fintts_cli.infra.sky_spot_price import priced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from fintts_cli.infra.sky_record import SkyRecord
@@ -83,7 +84,7 @@ class ManagedJob:
             return _forgotten(sky, record) if record.was_seen else None
         cluster = _cluster_of(sky, job)
         clusters = _clusters(sky, cluster)
-        seen = _seen(record, job, cluster, clusters)
+        seen = _seen(sky, record, job, cluster, clusters)
         if not _is_over(job):
             return seen, _phase(job)
         if _lives(clusters):
@@ -255,7 +256,7 @@ def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
             f"SkyPilot has forgotten the managed job {record.job}",
             f"look for {record.cluster} in the cloud's console",
         )
-    spans = tuple(span for each in clusters for span in _spans(each))
+    spans = _all_spans(sky, record, clusters)
     seen = record.model_copy(update={"cluster": clusters[-1]["name"], "spans": spans})
     if _lives(clusters):
         return seen, InstancePhase.RUNNING
@@ -289,8 +290,10 @@ def _phase(job: Any) -> InstancePhase:
     return InstancePhase.PROVISIONING if job.start_at is None else InstancePhase.RECOVERING
 
 
-def _seen(record: SkyRecord, job: Any, cluster: str, clusters: list[dict[str, Any]]) -> SkyRecord:
-    spans = tuple(span for each in clusters for span in _spans(each))
+def _seen(
+    sky: Any, record: SkyRecord, job: Any, cluster: str, clusters: list[dict[str, Any]]
+) -> SkyRecord:
+    spans = _all_spans(sky, record, clusters)
     fields: dict[str, object] = {
         "was_seen": True,
         "cluster": cluster,
@@ -302,6 +305,12 @@ def _seen(record: SkyRecord, job: Any, cluster: str, clusters: list[dict[str, An
     elif job.status.value.startswith("FAILED"):
         fields |= {"exit_code": 1, "message": first_sentence(job.failure_reason or "")}
     return record.model_copy(update=fields)
+
+
+def _all_spans(sky: Any, record: SkyRecord, clusters: Sequence[dict[str, Any]]) -> tuple[Span, ...]:
+    return tuple(
+        priced(sky, span, record, cluster) for cluster in clusters for span in _spans(cluster)
+    )
 
 
 def _spans(cluster: dict[str, Any]) -> list[Span]:

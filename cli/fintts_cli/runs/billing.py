@@ -161,6 +161,8 @@ class Period:
     evidence: Evidence = Evidence.CLOUD
     """of its being gone"""
     up_at: datetime | None = None
+    hourly_rate_usd: Decimal | None = None
+    """what the cloud says that it cost"""
 
 
 def bill_of(
@@ -281,6 +283,7 @@ def _one_after_the_other(began: datetime, launch: Launch) -> list[Period]:
         if isinstance(one, Gone):
             if last.gone is None:
                 last.gone, last.evidence = one.at, one.evidence
+                last.hourly_rate_usd = one.hourly_rate_usd
                 last.alive = max(last.alive, one.alive_at or began)
         elif last.gone is not None:
             gpus = {one.gpus} if one.gpus else set[str]()
@@ -306,6 +309,8 @@ def billed_period(
     until = min(now, max(end, alive)) if end is not None else now
     goes_on = end is None or max(end, alive) > now
     gpus = _gpus(period, known, terms.rates)
+    most = terms.rates.of(gpus)
+    rate = most if period.hourly_rate_usd is None else min(period.hourly_rate_usd, most)
     return Billed(
         launch=number,
         who=terms.who,
@@ -313,7 +318,7 @@ def billed_period(
         ended=None if goes_on else until,
         seconds=max((until - period.began).total_seconds(), 0.0),
         gpus=gpus,
-        hourly_rate_usd=terms.rates.of(gpus),
+        hourly_rate_usd=rate,
         evidence=None if goes_on else evidence,
         up_at=period.up_at,
         is_at_most=not is_live and _is_at_most(evidence, until, alive, goes_on=goes_on),

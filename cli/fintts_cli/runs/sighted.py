@@ -12,6 +12,7 @@ from fintts_store.runs.ledger import Evidence, Gone, Launch, Ledger, Up
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from decimal import Decimal
 
     from fintts_cli.infra import InstanceState
     from fintts_store.runs.ledger import Laptop
@@ -34,8 +35,12 @@ def sightings_of(
             Up(run=run, launch=launch, at=span.began, gpus=span.gpus, seen_by=me)
             for span in state.spans
         ]
-        ends = [span.ended for span in state.spans if span.ended is not None]
-        return (*came, *(gone(run, launch, at, me) for at in ends))
+        went = [
+            gone(run, launch, span.ended, me, hourly_rate_usd=span.hourly_rate_usd)
+            for span in state.spans
+            if span.ended is not None
+        ]
+        return (*came, *went)
     is_up = state.phase not in (InstancePhase.PROVISIONING, InstancePhase.GONE)
     up = Up(run=run, launch=launch, at=state.created_at, gpus=state.gpus, seen_by=me)
     if state.phase == InstancePhase.GONE:
@@ -45,11 +50,23 @@ def sightings_of(
 
 
 def gone(
-    run: str, launch: int, at: datetime, me: Laptop, *, alive_at: datetime | None = None
+    run: str,
+    launch: int,
+    at: datetime,
+    me: Laptop,
+    *,
+    alive_at: datetime | None = None,
+    hourly_rate_usd: Decimal | None = None,
 ) -> Gone:
     """The cloud was seen without it."""
     return Gone(
-        run=run, launch=launch, at=at, evidence=Evidence.CLOUD, alive_at=alive_at, seen_by=me
+        run=run,
+        launch=launch,
+        at=at,
+        evidence=Evidence.CLOUD,
+        alive_at=alive_at,
+        hourly_rate_usd=hourly_rate_usd,
+        seen_by=me,
     )
 
 

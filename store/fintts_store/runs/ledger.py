@@ -120,6 +120,8 @@ class Gone(OfRun):
     evidence: Evidence
     alive_at: Moment | None = None
     """the last moment at which it was seen alive"""
+    hourly_rate_usd: HourlyRate | None = None
+    """what an hour of it cost, by the cloud's own price history"""
     seen_by: Laptop
 
 
