@@ -79,7 +79,7 @@ def list_folder(folder: Path) -> Listing:
                 ignored += not name.startswith(".")
             elif name.startswith("."):
                 hidden.append(Problem(_shown(above + name), "is hidden, and left out"))
-            elif fault := _wrong_name(above + name):
+            elif fault := _wrong_name(above + name) or _leads_out(folder, Path(parent, name)):
                 problems.append(Problem(_shown(above + name), fault))
             else:
                 files.append(above + name)
@@ -122,6 +122,13 @@ def _wrong_name(file: str) -> str:
         return "has a name that is not UTF-8 or holds control characters; rename it"
     suffix = file[-len(CODES) :]
     return "" if suffix in SUFFIXES else f"ends in {suffix}; rename it to {suffix.lower()}"
+
+
+def _leads_out(folder: Path, path: Path) -> str:
+    """What is wrong with a link to a file that is not in the data folder; it is not followed."""
+    if not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()):
+        return ""
+    return "is a link out of the data folder; put the file here"
 
 
 def _shown(name: str) -> str:
