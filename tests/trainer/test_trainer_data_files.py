@@ -150,7 +150,10 @@ def test_pipes_sockets_and_devices_are_not_opened(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("u006.npy")
     names = ["u003.npy", "u004.lab", "u005.lab", "u006.npy"]
-    away = {"u005.lab": "is a link out of the data folder; put the file here"}
+    away = {
+        "u005.lab": "is a link out of the data folder; put the file here",
+        "u005.npy": "there is no u005.lab beside it",
+    }
     assert said(check_folder(speech)) == dict.fromkeys(names, "is not a regular file") | away
 
 
