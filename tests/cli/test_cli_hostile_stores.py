@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import re
 import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,22 +42,6 @@ COMMANDS = (
 )
 
 
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Raises TimeoutError where the block takes longer."""
-
-    def ring(_number: int, _frame: object) -> None:
-        raise TimeoutError(f"it took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def fintts(command: str, store: Path) -> Result:
     return CliRunner().invoke(build(), [*command.split(), "--store", str(store)])
 
@@ -74,7 +55,7 @@ def test_no_store_hurts_its_reader(kind: str, own_folder: Path, tmp_path: Path) 
     store = hostile_stores.make(kind, tmp_path / "stores")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for command in COMMANDS:
-        with within(SECONDS):
+        with hostile_stores.within(SECONDS):
             found = fintts(command, store)
         told = f"{command}: {found.output!r}"
         assert found.exception is None or isinstance(found.exception, SystemExit), (
