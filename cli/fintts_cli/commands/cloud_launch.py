@@ -122,8 +122,6 @@ def launch(
         "setup_seconds": setup_seconds,
         "teardown_seconds": teardown_seconds,
     }
-    if not dry_run:
-        wiring.open_state(terminal)
     found = wiring.read_sources(terminal, keyed(options), config)
     found = wiring.with_base_model(terminal, found, may_download=not dry_run)
     if not dry_run and is_pace_missing(found.settings):
@@ -140,6 +138,7 @@ def launch(
     place = wiring.infra_of(found.settings.infra)
     place.check(ready.render())
     _confirm(terminal, yes=yes)
+    wiring.open_state(terminal)  # before anything is uploaded
     try:
         asked = start(ready, place, wiring.open_journal(), terminal.say)
         _stay(terminal, asked, detach=detach)
