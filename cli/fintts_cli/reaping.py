@@ -6,7 +6,6 @@ Safe at any time: what is at work is left alone, and so is what somebody else ma
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +22,7 @@ from fintts_cli.runs.facts import facts_at
 from fintts_cli.runs.sighted import gone
 from fintts_cli.runs.verdict import ENDS_WITHIN, RunFacts, Verdict, is_of, judge, silence_of
 from fintts_cost.forecast import cost_so_far_usd
-from fintts_store.errors import StoreError
+from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.opening import open_store
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import StopReason
@@ -54,6 +53,8 @@ class Judged:
     seconds: float
     """for how long it has lived"""
     is_removed: bool = False
+    remark: str | None = None
+    """what is left to do after that"""
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -176,14 +177,25 @@ def remove(judged: Judged) -> Judged:
         CloudError: it could not be removed, and may be billing.
     """
     seen = judged.sighting
-    journal, now = wiring.open_journal(), datetime.now(UTC)
     wiring.infra_of(LOCAL if seen.infra == LOCAL else None).remove(seen)
-    with suppress(StoreError):  # it is gone, whether or not that can be written down
-        entry = journal.read(seen.run)
-        if entry is not None and is_of(seen, entry):
-            journal.change(seen.run, gone_at=now)
-            _conclude(open_store(entry.store), judged, entry.launch, now)
-    return replace(judged, is_removed=True)
+    return replace(judged, is_removed=True, remark=_write_down(judged, datetime.now(UTC)))
+
+
+def _write_down(judged: Judged, now: datetime) -> str | None:
+    """What could not be written down; the instance is gone all the same."""
+    run, journal = judged.sighting.run, wiring.open_journal()
+    try:
+        entry = journal.read(run)
+        if entry is None or not is_of(judged.sighting, entry):
+            return None
+        journal.change(run, gone_at=now)
+        conclude = partial(_conclude, open_store(entry.store), judged, entry.launch, now)
+        Question(entry.store, conclude).answer()
+    except KeyNotFound:  # nobody looks for the end of a run that was deleted
+        return None
+    except StoreError as error:
+        return f"{error.message}; `fintts cloud down {run}` writes how run {run} ended"
+    return None
 
 
 def _conclude(store: Store, judged: Judged, launch: int | None, now: datetime) -> None:

@@ -237,6 +237,23 @@ def test_a_store_that_never_answers_hides_no_instance(
     assert "kept: nobody knows of its run: s3://bucket/speech" in done.stdout
 
 
+def test_what_the_store_did_not_take_is_said_after_the_removal(
+    clouds: Clouds, store: DirectoryStore, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    with silent_server("says nothing") as server:
+        where = server.replace(":", "%3A").replace("/", "%2F")
+        asked_for(store, deadline_at=NOW - HOUR)
+        entry = wiring.open_journal().read("mine")
+        assert entry is not None
+        silent = {"store": f"s3://bucket/speech?endpoint_url={where}"}
+        wiring.open_journal().write(entry.model_copy(update=silent))
+        clouds.sightings.append(seen(deadline_at=NOW - HOUR))
+        done = reap("--yes", "--quiet")
+    assert (done.exit_code, clouds.removed) == (0, ["fintts-mine"])
+    assert "did not answer within 1 s; `fintts cloud down mine` writes how" in done.stderr
+
+
 def test_what_was_removed_from_here_and_lives_is_an_orphan(store: DirectoryStore) -> None:
     own = asked_for(store, gone_at=NOW)
     assert judge(seen(), own, AT_WORK, NOW, is_past=False)[0] == Verdict.ORPHAN

@@ -105,12 +105,14 @@ def _remove(
     for one in chosen:
         where = f"{one.sighting.holder} {one.sighting.where}"
         try:
-            after[after.index(one)] = remove(one)
+            removed = after[after.index(one)] = remove(one)
         except CloudError as error:
             failed.append(one)
             terminal.warn(error.message, error.hint)
         else:
             terminal.say(f"{where} is gone")
+            if removed.remark is not None:
+                terminal.warn(removed.remark)
     return after, failed
 
 
