@@ -13,7 +13,7 @@ from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 from waiting import wait_until
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1100)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(1500)]
 
 HUNG_USD, SILENT_USD = "1.00", "0.90"
 """523 and 471 s at $6.88 an hour, 310 of them kept for the end"""
@@ -87,11 +87,11 @@ def test_every_fault_ends_without_an_instance_and_with_the_truth(
     laptop = Laptop(emulated_aws, tmp_path / "project", "faults")
     other = Laptop(emulated_aws, tmp_path / "other", "denied")
     with ExitStack() as stack:
+        silent = launch_silent(laptop, "silent", "--budget", SILENT_USD)
+        timeline.mark("silent: trainer and guard stopped before a word")
         hung = launch(laptop, "hung", "--budget", HUNG_USD, **UNTIL_THE_BUDGET_ENDS)
         emulated_aws.run_in_instance(hung, HANG)
         timeline.mark("hung: stopped")
-        silent = launch_silent(laptop, "silent", "--budget", SILENT_USD)
-        timeline.mark("silent: trainer and guard stopped before a word")
         twice = launch_twice(laptop, "crashed", tmp_path / "another", **ENDLESS)
         emulated_aws.run_in_instance(twice, CRASH)
         timeline.mark("crashed: SIGSEGV")
