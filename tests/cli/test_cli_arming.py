@@ -18,7 +18,9 @@ from fintts_cli.infra.sky import SkyInfra
 from fintts_cli.infra.sky_arming import USER_DATA, power_off_command
 from fintts_cli.infra.sky_aws import end_with_shutdown
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def launched(tmp_path: Path, sky: FakeSky, **envs: str) -> list[Any]:
@@ -53,21 +55,21 @@ def as_skypilot_writes_it(command: str) -> list[str]:
 
 
 def test_the_machine_powers_itself_off_when_all_is_over(tmp_path: Path) -> None:
-    over_at = f"{NOW + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"
+    over_at = f"{now() + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"
     (command,) = launched(tmp_path, FakeSky(), FINTTS_OVER_AT=over_at)
     assert as_skypilot_writes_it(command) == [command]
     assert minutes_until_off(command, tmp_path) in (119, 120)
 
 
 def test_without_that_moment_the_deadline_counts(tmp_path: Path) -> None:
-    deadline = f"{NOW + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    deadline = f"{now() + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     (command,) = launched(tmp_path, FakeSky(), FINTTS_DEADLINE_AT=deadline)
     assert minutes_until_off(command, tmp_path) in (74, 75)
 
 
 @pytest.mark.parametrize("least", [1, 15])
 def test_a_moment_that_is_past_leaves_some_minutes(tmp_path: Path, least: int) -> None:
-    command = power_off_command(NOW - timedelta(hours=1), least)
+    command = power_off_command(now() - timedelta(hours=1), least)
     assert minutes_until_off(command, tmp_path) == least
 
 

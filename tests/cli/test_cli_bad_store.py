@@ -243,7 +243,7 @@ def of_checkpoints(checked: Result) -> list[dict[str, Any]]:
     ("change", "said"),
     [
         (flip_hash, "differs from what its manifest says"),
-        (shrink, "differs from what its manifest says"),
+        (shrink, "its manifest says"),
         (point_out, "is not the name of a file in a folder"),
         (lambda content: content.update(run="other"), "another checkpoint"),
         (lambda content: content.update(step=900), "another checkpoint"),

@@ -79,7 +79,7 @@ def test_the_newest_is_found_by_listing_alone(
     found = restore_newest(store, RUN, tmp_path / "back", lambda name, error: None)
     assert found == newest
     listings = [one for one in proxy.requests if "list-type=2" in one]
-    assert len(listings) == OLD // A_PAGE + 1
+    assert len(listings) == OLD // A_PAGE + 2, "the pages of commits, and one of claims"
     assert len(proxy.requests) - len(listings) == 2, "the manifest and its file"
     proxy.requests.clear()
     committer = Committer(store, RUN, claim, keep_last=5, keep_best=True)

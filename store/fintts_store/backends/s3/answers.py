@@ -46,11 +46,17 @@ NEXT = {
 """Where the next page begins, if there is one"""
 STATUSES = {"GetObject": (200, 206), "DeleteObject": (204,), "AbortMultipartUpload": (204,)}
 """of success, where it is not 200 alone"""
+BODILESS = ("HeadBucket", "HeadObject")
+"""are answered without a document, errors too"""
 _FIRST_ELEMENT = re.compile(rb"(?:\s|\xef\xbb\xbf|<\?[^>]*\?>|<!--.*?-->)*<([A-Za-z0-9]+)", re.S)
 
 
 class NoAnswer(Exception):
     """What came is not an answer of S3; the text says what it is."""
+
+
+class OtherRegion(NoAnswer):
+    """The server says that the bucket is in another region, and does not say in which."""
 
 
 def check_answers(client: "S3Client") -> None:
@@ -64,9 +70,9 @@ def _check_form(operation_model: Any, response_dict: dict[str, Any], **_: Any) -
     operation: str = operation_model.name
     status: int = response_dict["status_code"]
     headers: Mapping[str, str] = response_dict["headers"]
-    if status // 100 == 3 and REGION not in headers:
-        raise _redirect(status, headers)
     body = response_dict["body"]
+    if status // 100 == 3 and REGION not in headers:
+        raise _redirect(status, headers, body)
     if not isinstance(body, bytes):  # of an object: who reads it counts the bytes
         _check_status(operation, status)
         return
@@ -74,11 +80,14 @@ def _check_form(operation_model: Any, response_dict: dict[str, Any], **_: Any) -
     if status < 300:
         _check_status(operation, status)
         _check_document(operation, body)
-    elif status == 404 and root_of(body) != b"Error":
+    elif status == 404 and operation not in BODILESS and root_of(body) != b"Error":
         raise NoAnswer("404, and not in S3's words")
 
 
-def _redirect(status: int, headers: Mapping[str, str]) -> NoAnswer:
+def _redirect(status: int, headers: Mapping[str, str], body: object) -> NoAnswer:
+    """Without the bucket's region boto3 would ask the same server again and again."""
+    if isinstance(body, bytes) and b"<Code>PermanentRedirect</Code>" in body:
+        return OtherRegion(f"{status}, PermanentRedirect")
     return NoAnswer(f"{status}, a redirect to {headers.get('location', 'nowhere')}")
 
 

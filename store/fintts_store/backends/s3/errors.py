@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.answers import NoAnswer
+from fintts_store.backends.s3.answers import NoAnswer, OtherRegion
 from fintts_store.errors import (
     KeyExists,
     KeyExpired,
@@ -112,11 +112,18 @@ def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
         raise _explain_answer(error, address, key) from error
     except BotoCoreError as error:
         raise _explain_silence(error, address) from error
+    except OtherRegion as error:
+        raise in_another_region(address) from error
     except NoAnswer as error:
         raise no_answer(address, str(error)) from error
     except MISREAD as error:
         what = f"something that cannot be read ({type(error).__name__}: {_first_line(error)})"
         raise no_answer(address, what) from error
+
+
+def in_another_region(address: S3Address) -> StoreDenied:
+    sentence, hint = DENIED["PermanentRedirect"]
+    return StoreDenied(sentence.format(where=address.where), hint)
 
 
 def no_answer(address: S3Address, what: str) -> StoreUnreachable:
