@@ -77,7 +77,7 @@ def find(target: Path, origin: Origin) -> ExportRecord | None:
     with explained(target):
         if not target.exists() or (target.is_dir() and not any(target.iterdir())):
             return None
-    found = _read(target / FILE)
+    found = _read(target / FILE) if target.is_dir() else None
     if found is not None and found.origin == origin and is_whole(target, found.files):
         return found
     raise UsageProblem(
