@@ -207,7 +207,8 @@ class Launch:
         if self.settings.infra == LOCAL or not self.store.url.startswith(f"{SCHEME}://"):
             return Grant({})
         address, now = S3Address.parse(self.store.url), datetime.now(UTC)
-        return grant_for_run(address, self.run, reads, self.deadline_at, now)
+        role = self.settings.instance_role_arn or ""
+        return grant_for_run(address, self.run, reads, self.deadline_at, now, role)
 
     def to_json(self) -> dict[str, object]:
         """The document of `fintts cloud launch --json`."""

@@ -72,6 +72,8 @@ spot: false
 # store: s3://bucket/prefix   # or a folder; of data, runs, checkpoints; without it the user's own
 # single_writer: true         # uses a store that cannot keep two writers apart: you are alone
 # s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph
+# instance_role_arn: arn:aws:iam::123456789012:role/fintts    # makes the instance's key for a run
+#                             # where yours cannot (SSO, a role); it opens the store
 # budget_usd: 10.00           # USD; a run that is expected to cost more is refused
 # hourly_rate_usd: 1.20       # USD an hour of the instance; without it that of the cheapest offer
 

@@ -109,6 +109,10 @@ class LaunchConfig(Section):
     spot: bool = False
     image: Annotated[str, Field(min_length=1)] | None = None
     """of a rented instance, in SkyPilot's words: `docker:NAME:TAG`, or a cloud's own id"""
+    instance_role_arn: (
+        Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$")] | None
+    ) = None
+    """by which STS makes the instance's key where the key of this machine cannot"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
 

@@ -22,13 +22,13 @@ from fintts_store.backends.s3 import credentials as s3_credentials
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.credentials import (
     LONGEST,
-    LONGEST_POLICY,
     Grant,
     grant_for_run,
     lifetime,
     run_policy,
 )
 from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.backends.s3.sts import LONGEST_POLICY
 from fintts_store.checkpoints.commit import (
     CheckpointFacts,
     Committer,
@@ -173,11 +173,10 @@ def sts(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
     asked: list[dict[str, Any]] = []
     made = s3_credentials._session
 
-    def session() -> boto3.session.Session:
-        found = made()
+    def session(profile_name: str | None = None) -> boto3.session.Session:
+        found = made(profile_name)
         found.events.register(
-            "before-parameter-build.sts.GetFederationToken",
-            lambda params, **_: asked.append(dict(params)),
+            "before-parameter-build.sts", lambda params, **_: asked.append(dict(params))
         )
         return found
 
@@ -185,9 +184,9 @@ def sts(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
     return asked
 
 
-def ask(hours: float = 5.0, address: S3Address = HERE) -> Grant:
+def ask(hours: float = 5.0, address: S3Address = HERE, role_arn: str = "") -> Grant:
     now = datetime.now(UTC)
-    return grant_for_run(address, RUN, READS, now + timedelta(hours=hours), now)
+    return grant_for_run(address, RUN, READS, now + timedelta(hours=hours), now, role_arn)
 
 
 def test_on_aws_an_instance_gets_a_key_of_its_own(sts: list[dict[str, Any]]) -> None:
@@ -211,6 +210,81 @@ def test_a_temporary_key_is_passed_on_with_a_word(
     assert sts == [], "STS makes no key for a temporary one"
     assert grant.variables["AWS_SESSION_TOKEN"] == "mine"
     assert "your own key, which is temporary and ends at a time that nobody tells" in grant.warning
+    assert "every local user of this machine" in grant.warning
+    assert "instance_role_arn" in grant.hint
+
+
+ROLE = "arn:aws:iam::123456789012:role/trainer"
+
+
+def test_a_temporary_key_gets_one_for_the_run_alone_by_the_role_that_is_named(
+    sts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "mine")
+    grant = ask(role_arn=ROLE)
+    assert not grant.warning
+    assert grant.variables["AWS_SECRET_ACCESS_KEY"] != "only-on-loopback"
+    assert grant.variables["AWS_SESSION_TOKEN"] != "mine"
+    (request,) = sts
+    assert request["RoleArn"] == ROLE
+    assert json.loads(request["Policy"]) == run_policy(HERE, RUN, READS)
+    assert request["DurationSeconds"] == pytest.approx(5.25 * 3600, abs=1)
+    assert grant.ends_at is not None
+
+
+def test_a_profile_s_role_is_assumed_anew_by_the_key_of_its_source(
+    sts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile work]\nrole_arn={ROLE}\nsource_profile=me\nexternal_id=seven\n"
+        "[profile me]\naws_access_key_id=mine\naws_secret_access_key=my-own\n"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    grant = ask()
+    assert not grant.warning
+    request = sts[-1]
+    assert (request["RoleArn"], request["ExternalId"]) == (ROLE, "seven")
+    assert json.loads(request["Policy"]) == run_policy(HERE, RUN, READS)
+
+
+def test_a_role_helps_a_user_who_may_not_make_a_key(
+    sts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _refuse(monkeypatch, "AccessDenied", "not authorized")
+    assert not ask(role_arn=ROLE).warning
+    assert [request.get("RoleArn") for request in sts] == [None, ROLE]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "sentence"),
+    [
+        ("AccessDenied", "not authorized", f"your key may not assume {ROLE}"),
+        (
+            "ValidationError",
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by "
+            "role chaining",
+            f"{ROLE} makes no key that lasts as long as the run may",
+        ),
+    ],
+)
+def test_a_role_that_makes_no_key_leaves_the_own_one_and_is_named(
+    sts: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    message: str,
+    sentence: str,
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "mine")
+    _refuse(monkeypatch, code, message, "AssumeRole")
+    grant = ask(role_arn=ROLE)
+    assert grant.variables["AWS_SESSION_TOKEN"] == "mine"
+    assert f"{sentence}: an instance gets your own key" in grant.warning
+    assert "every local user of this machine" in grant.warning
+    assert ("an hour at most" in grant.hint) == (code == "ValidationError")
 
 
 def test_a_temporary_key_that_ends_too_early_is_refused() -> None:
@@ -248,19 +322,22 @@ def test_who_may_not_make_a_key_passes_on_his_own_and_is_told(
     grant = ask()
     assert grant.variables["AWS_SECRET_ACCESS_KEY"] == "only-on-loopback"
     assert "may not make one for an instance: your own is passed on" in grant.warning
+    assert "every local user of this machine" in grant.warning
     assert "sts:GetFederationToken" in grant.hint
 
 
-def _refuse(monkeypatch: pytest.MonkeyPatch, code: str, message: str) -> None:
-    """Has STS refuse every request."""
+def _refuse(
+    monkeypatch: pytest.MonkeyPatch, code: str, message: str, operation: str = "GetFederationToken"
+) -> None:
+    """Has STS refuse every request of a kind."""
     made = s3_credentials._session
 
-    def session() -> boto3.session.Session:
+    def session(profile_name: str | None = None) -> boto3.session.Session:
         def refuse(**_: object) -> None:
-            raise ClientError({"Error": {"Code": code, "Message": message}}, "GetFederationToken")
+            raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
-        found = made()
-        found.events.register("before-call.sts", refuse)
+        found = made(profile_name)
+        found.events.register(f"before-call.sts.{operation}", refuse)
         return found
 
     monkeypatch.setattr(s3_credentials, "_session", session)

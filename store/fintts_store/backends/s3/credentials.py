@@ -1,13 +1,13 @@
 """What a rented instance reaches an S3 store with.
 
 On AWS that is a key of its own, made by STS for one run: it opens the run's prefix and what the
-run reads, and ends soon after the deadline. STS makes none for keys that are temporary themselves,
-and other servers have no STS: there the key of this machine is passed on, and a sentence says so.
+run reads, and ends soon after the deadline. For a key that is temporary itself (SSO, a role), STS
+makes one by a role alone. Where there is no such role, and on other servers, the key of this
+machine is passed on, and a sentence says so.
 """
 
 import json
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -15,13 +15,21 @@ from typing import TYPE_CHECKING, Any, cast
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.errors import TOKEN
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.errors import PermissionMissing, StoreDenied, StoreUnreachable
+from fintts_store.backends.s3.sts import (
+    Role,
+    TooLong,
+    Wanted,
+    assumed,
+    explained,
+    federated,
+    role_of_profile,
+)
+from fintts_store.errors import PermissionMissing, StoreDenied
 from fintts_store.layout import run_prefix
 from fintts_store.probes import Verdict
 
 if TYPE_CHECKING:
     from boto3.session import Session
-    from botocore.exceptions import ClientError
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 LONGEST = 36 * HOUR
@@ -30,19 +38,19 @@ SHORTEST = 15 * MINUTE
 AFTER_DEADLINE = 15 * MINUTE
 """From the deadline on a trainer has 2 minutes to save, and 2 more before it is killed; its last
 word and log have 5. The rest is for clocks that differ."""
-LONGEST_NAME = 32
-LONGEST_POLICY = 2048
-"""characters, of a session policy"""
 WRITING = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 ASKED = ("run.json", "revisions/*", "ledger/*", "stop.json")
 """below the run: what people ask for. A trainer reads it, and writes everything else there."""
 DIGEST_CHARACTERS = 16
 """of an input's digest in a policy, which has room for no more"""
-TO_ALLOW = "allow it sts:GetFederationToken (on *): then an instance gets a key for its run alone"
-REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
-UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException"})
-EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
-WRONG_TIME = ("Signature expired", "Signature not yet current")
+TO_NAME = (
+    "set instance_role_arn to a role that your key may assume and that opens the store, or use the "
+    "key of an IAM user: then an instance gets a key for its run alone"
+)
+SHOWN = (
+    "; SkyPilot's server shows what it passes on to every local user of this machine "
+    "(/api/status?all_status=true)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +129,17 @@ def lifetime(deadline_at: datetime, now: datetime) -> timedelta:
 
 
 def grant_for_run(
-    address: S3Address, run: str, reads: Sequence[str], deadline_at: datetime, now: datetime
+    address: S3Address,
+    run: str,
+    reads: Sequence[str],
+    deadline_at: datetime,
+    now: datetime,
+    role_arn: str = "",
 ) -> Grant:
     """The key that the instance of a run gets; times are aware.
+
+    Args:
+        role_arn: that makes one where the key of this machine cannot; empty for the profile's own.
 
     Raises:
         StoreDenied: this machine has no key, a wrong one, or one that ends before the run may; or
@@ -138,12 +154,17 @@ def grant_for_run(
         _refuse_own_authority(session, address.endpoint_url)
         return _of_another_server(address, as_it_is)
     needed = lifetime(deadline_at, now)
-    if TOKEN in own:
-        return _temporary(as_it_is, own_ends_at, now + needed)
+    policy = _policy_text(session, address, run, reads)
+    wanted = Wanted(address, run, policy, int(needed.total_seconds()))
     try:
-        made = _federated(session, address, run, reads, needed)
-    except PermissionMissing as error:
-        return Grant(as_it_is, warning=f"{error.message}: your own is passed on", hint=TO_ALLOW)
+        made = _made(session, wanted, role_arn, is_temporary=TOKEN in own)
+    except (PermissionMissing, TooLong) as error:
+        if TOKEN in own:
+            return _temporary(as_it_is, own_ends_at, now + needed, error)
+        warning = f"{error.message}: your own is passed on{SHOWN}"
+        return Grant(as_it_is, warning=warning, hint=error.hint)
+    if made is None:
+        return _temporary(as_it_is, own_ends_at, now + needed)
     ends_at = made["Expiration"].astimezone(UTC)
     if ends_at < deadline_at:
         raise StoreDenied(
@@ -152,6 +173,29 @@ def grant_for_run(
         )
     key = _variables(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
     return Grant(region | key, ends_at)
+
+
+def _policy_text(session: "Session", address: S3Address, run: str, reads: Sequence[str]) -> str:
+    with explained(address):
+        partition = session.get_partition_for_region(session.region_name or "us-east-1")
+    return json.dumps(run_policy(address, run, reads, partition), separators=(",", ":"))
+
+
+def _made(
+    session: "Session", wanted: Wanted, role_arn: str, *, is_temporary: bool
+) -> dict[str, Any] | None:
+    """A key of a user makes one by itself, or by the role that is named; a temporary one by a role
+    alone, and where there is none this is None."""
+    role = Role(role_arn, session) if role_arn else None
+    if not is_temporary:
+        try:
+            return federated(session, wanted)
+        except PermissionMissing:
+            if role is None:
+                raise
+    with explained(wanted.address):
+        role = role or role_of_profile(session, _session)
+    return None if role is None else assumed(role, wanted)
 
 
 def _refuse_own_authority(session: "Session", endpoint_url: str) -> None:
@@ -167,7 +211,7 @@ def _refuse_own_authority(session: "Session", endpoint_url: str) -> None:
 
 def _own_key(session: "Session", address: S3Address) -> tuple[dict[str, str], datetime | None]:
     """This machine's key, and when it ends if that is known."""
-    with _explained(address):
+    with explained(address):
         found: Any = cast("Any", session).get_credentials()
         if found is not None:
             key: Any = found.get_frozen_credentials()
@@ -184,94 +228,38 @@ def _of_another_server(address: S3Address, as_it_is: dict[str, str]) -> Grant:
     reach = S3Store(address).probes.reach()
     if reach.verdict != Verdict.WARNING:
         return Grant(as_it_is)
-    return Grant(
-        as_it_is, warning=f"an instance gets your key, and {reach.sentence}", hint=reach.hint
-    )
+    warning = f"an instance gets your key, and {reach.sentence}{SHOWN}"
+    return Grant(as_it_is, warning=warning, hint=reach.hint)
 
 
-def _temporary(as_it_is: dict[str, str], ends_at: datetime | None, until: datetime) -> Grant:
-    """A key that is temporary itself gets no other from STS."""
-    mend = "use the key of an IAM user: then an instance gets one that lasts as long as its run"
+def _temporary(
+    as_it_is: dict[str, str],
+    ends_at: datetime | None,
+    until: datetime,
+    refused: StoreDenied | None = None,
+) -> Grant:
+    """A key that is temporary itself, where no role makes another.
+
+    Args:
+        refused: why the role does not.
+    """
+    hint = refused.hint if refused else TO_NAME
+    why = f"{refused.message}: " if refused else ""
     if ends_at is not None and ends_at < until:
         raise StoreDenied(
-            f"your key ends at {ends_at:%Y-%m-%d %H:%M} UTC, and the run may need it until "
-            f"{until:%Y-%m-%d %H:%M}",
-            f"sign in again, or give a lower --budget; or {mend}",
+            f"{why}your own key ends at {ends_at:%Y-%m-%d %H:%M} UTC, and the run may need it "
+            f"until {until:%Y-%m-%d %H:%M}",
+            f"sign in again, or give a lower --budget; or {hint}",
         )
     when = "at a time that nobody tells" if ends_at is None else f"{ends_at:%Y-%m-%d %H:%M} UTC"
-    sentence = f"an instance gets your own key, which is temporary and ends {when}"
-    return Grant(as_it_is, ends_at, sentence, mend)
+    sentence = f"{why}an instance gets your own key, which is temporary and ends {when}{SHOWN}"
+    return Grant(as_it_is, ends_at, sentence, hint)
 
 
-def _federated(
-    session: "Session", address: S3Address, run: str, reads: Sequence[str], needed: timedelta
-) -> dict[str, Any]:
-    region = session.region_name or "us-east-1"
-    with _explained(address):
-        partition = session.get_partition_for_region(region)
-        policy = json.dumps(run_policy(address, run, reads, partition), separators=(",", ":"))
-        if len(policy) > LONGEST_POLICY:
-            raise StoreDenied(
-                f"the store's prefix is too long: the key's policy has {len(policy):,} characters "
-                f"of {LONGEST_POLICY:,}",
-                "give --store a shorter prefix",
-            )
-        client: Any = cast("Any", session).client("sts", region_name=region)
-        answer: dict[str, Any] = client.get_federation_token(
-            Name=run[:LONGEST_NAME].ljust(2, "-"),
-            Policy=policy,
-            DurationSeconds=int(needed.total_seconds()),
-        )
-    return _credentials_of(answer)
-
-
-def _credentials_of(answer: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = answer.get("Credentials") or {}
-    if not {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"} <= made.keys():
-        raise StoreUnreachable(
-            "STS answered without a key for the instance", "see `aws sts get-caller-identity`"
-        )
-    return made
-
-
-@contextmanager
-def _explained(address: S3Address) -> Generator[None]:
-    """What STS, or boto3 on its way there, raises in a sentence."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        raise _refusal(error) from error
-    except BotoCoreError as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise StoreUnreachable(
-            f"a key for an instance of {address.where} cannot be had: {said}",
-            "see `aws sts get-caller-identity`",
-        ) from error
-
-
-def _refusal(error: "ClientError") -> StoreDenied:
-    told = error.response.get("Error", {})
-    code, message = told.get("Code", ""), told.get("Message", "")
-    if any(words in message for words in WRONG_TIME):
-        return StoreDenied(
-            "the clock of this machine differs too much from that of AWS",
-            "set it right, for example with `timedatectl set-ntp true`",
-        )
-    if code in REFUSED:
-        return PermissionMissing("your key may not make one for an instance", TO_ALLOW)
-    if code in UNKNOWN:
-        return StoreDenied("AWS does not know the access key", "see `aws sts get-caller-identity`")
-    if code in EXPIRED:
-        return StoreDenied("your key for AWS has expired", "sign in again (`aws sso login`)")
-    return StoreDenied(f"STS answered {error.operation_name} with {code}: {message}")
-
-
-def _session() -> "Session":
+def _session(profile_name: str | None = None) -> "Session":
     from boto3.session import Session
 
-    return Session()
+    return Session(profile_name=profile_name)
 
 
 def _variables(key: str, secret: str, token: str | None) -> dict[str, str]:
