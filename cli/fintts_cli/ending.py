@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from fintts_cli.errors import CloudError
-from fintts_cli.run_forecast import LOCAL
 from fintts_cli.runs.sighted import gone
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.retention import best_of, newest_of
@@ -64,29 +63,27 @@ def _launch_that_ends(store: Store, infra: Infra, view: RunView, now: datetime) 
     return None if newest is None else newest.number
 
 
-def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> None:
-    """Returns where the cloud itself says that another laptop's launch has no instance.
+def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> NoReturn:
+    """What no list shows may still live: this laptop may use another account of the cloud, or none.
 
     Raises:
-        CloudError: it has one, or nobody can tell.
+        CloudError: always; it says what is known.
     """
     if at_work.is_heard:
         raise CloudError(
             f"run {run} is not an instance of this machine: {at_work.sentence}",
             f"`fintts cloud stop {run}` reaches its trainer through the store",
         )
-    census = infra.census()
-    if any(seen.run == run for seen in census.sightings):
+    if any(seen.run == run for seen in infra.census().sightings):
         raise CloudError(
             f"the instance of run {run} is not this laptop's: {at_work.sentence}",
             f"`fintts cloud down {run}` there ends it; `fintts cloud reap` shows it here",
         )
-    if infra.name == LOCAL or census.unanswered or census.remarks:
-        until = f"; {at_work.until}" if at_work.until else ""
-        raise CloudError(
-            f"whether run {run} has an instance can't be seen from here: {at_work.sentence}",
-            f"`fintts cloud down {run}` there ends it{until}",
-        )
+    until = f"; {at_work.until}" if at_work.until else ""
+    raise CloudError(
+        f"whether run {run} has an instance can't be seen from here: {at_work.sentence}",
+        f"`fintts cloud down {run}` there ends it{until}",
+    )
 
 
 def _note_gone(store: Store, view: RunView, launch: int | None, now: datetime) -> None:
@@ -94,8 +91,6 @@ def _note_gone(store: Store, view: RunView, launch: int | None, now: datetime) -
     seen = list(view.news)
     if launch is not None and view.instance_is_live:
         seen.append(gone(view.run, launch, now, view.me, alive_at=now))
-    elif launch is not None and view.at_work.is_anothers:  # the cloud was asked
-        seen.append(gone(view.run, launch, now, view.me))
     with suppress(StoreError):
         for each in seen:
             write_sighting(store, each)

@@ -18,7 +18,7 @@ from fintts_cli.run_inputs import (
     upload_dataset,
     upload_files,
 )
-from fintts_cli.runs.asking import is_asking
+from fintts_cli.runs.asker_process import is_asking
 from fintts_cli.runs.at_work import Whose
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
@@ -172,7 +172,8 @@ def refuse_live(view: RunView) -> None:
 
 def _refuse_anothers(run: str, at_work: AtWork) -> NoReturn:
     """Of one that was never heard of, nobody knows whether it came to rent anything."""
-    unheard = f"{at_work.until}; `fintts cloud down {run}` asks the cloud whether it is there"
+    there = f"`fintts cloud down {run}` on {at_work.host} ends it"
+    unheard = f"{at_work.until}; {there}; or give a new {ANOTHER_NAME}"
     heard = f"`fintts cloud watch {run}` shows it; give a new {ANOTHER_NAME}"
     raise UsageProblem(
         f"run {run} is running already: {at_work.sentence}",

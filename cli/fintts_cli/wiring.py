@@ -288,7 +288,7 @@ def live_elsewhere(runs: set[str]) -> list[InstanceState]:
 def _never_seen(entry: JournalEntry | None, me: Laptop) -> InstanceView:
     """Asked for here and never there: it is gone, unless it is just being asked for. Not asked for
     here: nobody can tell."""
-    from fintts_cli.runs.asking import is_asking
+    from fintts_cli.runs.asker_process import is_asking
     from fintts_cli.runs.instance_view import InstanceView
     from fintts_cli.runs.sighted import gone
     from fintts_store.runs.records import Phase

@@ -20,6 +20,7 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import (
     NO_SECRETS,
     Census,
+    Holder,
     InstancePhase,
     InstanceState,
     Removed,
@@ -29,6 +30,7 @@ from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start, take_number
 from fintts_cli.run_forecast import reserve_of
 from fintts_cli.run_listing import look_at, look_at_all
+from fintts_cli.runs.billing import BillingTerms
 from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.sighted import gone
 from fintts_cli.settings import read_settings
@@ -66,10 +68,12 @@ class ScriptedInfra:
     calls: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
     secrets: dict[str, str] = field(default_factory=dict[str, str])
+    listed: tuple[str, ...] = ()
+    called: str = "local"
 
     @property
     def name(self) -> str:
-        return "local"
+        return self.called
 
     def check(self, task_yaml: str) -> None:
         self.calls.append("check")
@@ -95,7 +99,10 @@ class ScriptedInfra:
         return Removed(was_there=True)
 
     def census(self) -> Census:
-        return Census(())
+        now = datetime.now(UTC)
+        return Census(
+            tuple(Sighting(run, Holder.CLOUD, "i-1", "aws/us-east-1", now) for run in self.listed)
+        )
 
     def remove(self, sighting: Sighting) -> None:
         self.calls.append(f"remove {sighting.where}")
@@ -189,6 +196,23 @@ def test_a_rented_machine_is_told_when_all_is_over(project: Path, infra: str) ->
     if infra == "aws":
         deadline, over = (datetime.fromisoformat(envs[f"FINTTS_{name}_AT"]) for name in WHEN)
         assert (over - deadline).total_seconds() == reserve_of(settings).total_seconds
+
+
+@pytest.mark.parametrize("spot", [True, False])
+@pytest.mark.parametrize("forecast", [None, 600.0])
+def test_the_bill_reckons_with_the_teardown_that_the_budget_keeps(
+    project: Path, forecast: float | None, *, spot: bool
+) -> None:
+    launch = ready()
+    kept = launch.settings.forecast.model_copy(update={"teardown_seconds": forecast})
+    settings = launch.settings.model_copy(update={"infra": "aws", "spot": spot, "forecast": kept})
+    reserve, asked = reserve_of(settings), replace(launch, settings=settings).asked()
+    assert asked.teardown_seconds == float(reserve.after_last_word_seconds)
+    damaged = BillingTerms.of_record(record(spot=spot), None)
+    least = reserve_of(launch.settings.model_copy(update={"infra": "aws", "spot": spot}))
+    kept_free = (damaged.over_at - record().deadline_at).total_seconds()
+    assert kept_free >= float(least.total_seconds)
+    assert damaged.teardown.total_seconds() >= float(least.after_last_word_seconds)
 
 
 WHEN = ("DEADLINE", "OVER")
@@ -539,7 +563,23 @@ def test_another_laptop_is_told_who_asked_and_until_when(
     with pytest.raises(UsageProblem, match=socket.gethostname()) as refused:
         ready()
     assert "at the latest" in refused.value.hint
-    assert "`fintts cloud down mine` asks the cloud" in refused.value.hint
+    assert f"`fintts cloud down mine` on {socket.gethostname()} ends it" in refused.value.hint
+
+
+@pytest.mark.parametrize("listed", [(), ("mine",)])
+def test_a_list_without_it_is_no_proof_that_another_laptops_instance_is_gone(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listed: tuple[str, ...]
+) -> None:
+    """This laptop may use another account of the cloud, or none at all."""
+    begin(ready(), ScriptedInfra())
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
+    infra, now = ScriptedInfra(listed=listed, called="aws"), datetime.now(UTC)
+    view = look_at(store, "mine", wiring.instance_of, now)
+    with pytest.raises(CloudError, match="launched it at"):
+        tear_down(store, infra, wiring.open_journal(), view, now)
+    assert infra.calls == []
+    assert read_result(store, "mine") is None
+    assert read_ledger(store, "mine").launches[0].gones == ()
 
 
 def test_the_same_laptop_takes_up_what_was_cut_before_it_rented_anything(

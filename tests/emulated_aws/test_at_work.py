@@ -117,7 +117,7 @@ def test_another_laptop_sees_it_and_cannot_end_it(at_work: AtWork, tmp_path: Pat
     assert all(one["verified"] for one in pulled["checkpoints"])
     refused = laptop.fintts("cloud", "down", run, **other)
     assert refused.returncode == 4, refused.stderr
-    assert "is not an instance of this machine, and its trainer is at work" in refused.stderr
+    assert "is not an instance of this machine: " in refused.stderr
     assert billed(laptop.cloud) == [at_work.instance]
 
 
