@@ -19,7 +19,7 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.gpu_choices import choices_of, with_ceilings
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
-from fintts_cli.run_forecast import LOCAL, over_at, reserve_of
+from fintts_cli.run_forecast import LOCAL, reserve_of
 from fintts_cli.run_listing import look_at
 from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
 from fintts_cli.runs.sighted import gone, sightings_of
@@ -58,9 +58,6 @@ if TYPE_CHECKING:
     from fintts_trainer.config import Change, RunConfig
     from fintts_trainer.data_files import Problem
 
-
-TEARDOWN_SECONDS, SPOT_TEARDOWN_SECONDS = 130.0, 660.0
-"""how long a rented instance at most outlives its trainer"""
 
 SPOT_IS_WATCHED = (
     "SkyPilot's server, on this machine unless you have one elsewhere, watches over a spot run:"
@@ -101,7 +98,7 @@ class Launch:
     @property
     def over_at(self) -> datetime:
         """When nothing of it may be billed any more, and an instance powers itself off."""
-        return self.deadline_at + timedelta(seconds=float(self.plan.reserve.total_seconds))
+        return self.deadline_at + timedelta(seconds=float(reserve_of(self.settings).total_seconds))
 
     @property
     def where(self) -> str:
@@ -143,12 +140,11 @@ class Launch:
             "FINTTS_RUN": self.run,
             "FINTTS_LAUNCH": str(self.so_far.number),
             "FINTTS_DEADLINE_AT": _iso(self.deadline_at),
-            "FINTTS_OVER_AT": _iso(self.over_at),
         }
         if is_local:
             envs["FINTTS_PYTHON"] = sys.executable
         else:
-            envs["FINTTS_OVER_AT"] = _iso(over_at(self.settings, self.deadline_at))
+            envs["FINTTS_OVER_AT"] = _iso(self.over_at)
             envs |= {"FINTTS_ON_SPOT": "1"} if self.settings.spot else {}
         return render(
             TaskValues(
@@ -179,7 +175,7 @@ class Launch:
     def asked(self) -> Asked:
         """What the ledger says of it before anything is created."""
         is_local = self.settings.infra == LOCAL
-        rented = SPOT_TEARDOWN_SECONDS if self.settings.spot else TEARDOWN_SECONDS
+        reserve = reserve_of(self.settings)
         return Asked(
             run=self.run,
             launch=self.so_far.number,
@@ -189,8 +185,8 @@ class Launch:
             rates_usd={each.gpus: each.ceiling_usd for each in self.plan.choices},
             spot=self.settings.spot and not is_local,
             deadline_at=self.deadline_at,
-            reserve_seconds=float(reserve_of(self.settings).total_seconds),
-            teardown_seconds=0.0 if is_local else rented,
+            reserve_seconds=float(reserve.total_seconds),
+            teardown_seconds=0.0 if is_local else float(reserve.after_last_word_seconds),
             earlier=self.so_far.earlier,
             pid=os.getpid(),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
@@ -17,7 +16,6 @@ from fintts_cost.reserve import Reserve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from fintts_cli.settings import Settings
     from fintts_cost.money import Price
@@ -208,11 +206,6 @@ def reserve_of(settings: Settings) -> Reserve:
         return Reserve.here(_or(forecast, TEARDOWN_SECONDS[True]))
     kept = Reserve.spot if settings.spot else Reserve.on_demand
     return kept(_or(forecast, 0.0))
-
-
-def over_at(settings: Settings, deadline_at: datetime) -> datetime:
-    """From when on nothing of the instance may bill."""
-    return deadline_at + timedelta(seconds=float(reserve_of(settings).total_seconds))
 
 
 def _or(number: float | None, otherwise: float) -> float:

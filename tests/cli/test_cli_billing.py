@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from fintts_cli.runs.billing import Bill, bill_of
+from fintts_cli.runs.sighted import news_of, with_sightings
 from fintts_store.runs.ledger import Earlier, Evidence, Launch, Ledger
 from ledger_samples import LAPTOP_D, asked, gone, hours, up
 from run_samples import MINUTE, START, record, result, status
@@ -22,6 +23,19 @@ def test_a_set_up_that_hung_and_never_sent_a_heartbeat_is_billed_from_the_reques
     assert bill.usd == Decimal("3.60")
     assert not bill.is_at_most
     assert bill.spans[0].evidence == Evidence.CLOUD
+
+
+def test_an_instance_that_came_after_it_was_said_to_be_gone_is_not_free() -> None:
+    """A launch was cut, `ps` saw nothing yet, and the cloud went on with it."""
+    came = START + 2 * MINUTE
+    early = Launch(1, asked(), (up(came),), (gone(START),))
+    unseen = bill_of(Ledger((early,)), RUN, None, None, None, START + hours(9))
+    assert (unseen.seconds, unseen.is_at_most) == (65 * 60, True)
+    assert not early.is_known_gone
+    end = gone(START + 30 * MINUTE, alive_at=START + 30 * MINUTE)
+    assert news_of(Ledger((early,)), [end]) == (end,), "its end is news"
+    seen = bill_of(with_sightings(Ledger((early,)), [end]), RUN, None, None, None, START + hours(9))
+    assert (seen.seconds, seen.is_at_most) == (30 * 60, False)
 
 
 def test_two_laptops_launches_are_one_bill() -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cli.runs.billing import Bill, bill_of
+from fintts_cli.runs.billing import RESERVE, Bill, bill_of
 from fintts_store.runs.ledger import Asked, Gone, Launch, Ledger, Up
 from fintts_store.runs.records import Result, Status
 from ledger_samples import asked, gone, up
@@ -70,7 +70,7 @@ def test_a_bill_does_not_rise_after_the_deadline_and_the_reserve(
     launch: Launch, heard: Status | None, ended: Result | None, seconds: int
 ) -> None:
     """Except for what was seen alive after it: all sightings here are within six hours."""
-    latest = max(terms_of(launch).over_at, START + timedelta(hours=6, seconds=900))
+    latest = max(terms_of(launch).over_at, START + timedelta(hours=6) + RESERVE)
     then = bill(launch, heard, ended, latest)
     assert bill(launch, heard, ended, latest + timedelta(seconds=seconds)).usd == then.usd
     asked_alone = bill(replace(launch, ups=(), gones=()), None, None, latest)

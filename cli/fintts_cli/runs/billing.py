@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.rates import Rates
 from fintts_cost.money import cost_usd
+from fintts_cost.reserve import Reserve
 from fintts_store.runs.ledger import Asked, Earlier, Evidence, Gone, Up
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 SEEN_WITHIN = timedelta(seconds=120)
 """An end is known well enough where the instance was seen alive so shortly before it."""
 
-RESERVE = timedelta(seconds=900)
-TEARDOWN = timedelta(seconds=660)
+RESERVE = timedelta(seconds=float(Reserve.spot().total_seconds))
+TEARDOWN = timedelta(seconds=float(Reserve.spot().after_last_word_seconds))
 """of launches whose own terms cannot be read: the longest of all"""
 
 
@@ -260,7 +261,7 @@ def _periods(launch: Launch, terms: BillingTerms, known: Witness) -> list[Period
 
 
 def _single(began: datetime, launch: Launch) -> Period:
-    first = min(launch.gones, key=_rank, default=None)
+    first = min(launch.standing_gones, key=_rank, default=None)
     alive = [gone.alive_at for gone in launch.gones if gone.alive_at is not None]
     came = [up.at for up in launch.ups if first is None or up.at <= first.at]
     gpus = {up.gpus for up in launch.ups if up.gpus}

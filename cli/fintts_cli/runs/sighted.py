@@ -80,7 +80,9 @@ def news_of(ledger: Ledger, seen: Iterable[Sighting]) -> tuple[Sighting, ...]:
 
 def _is_known(launch: Launch, one: Sighting) -> bool:
     is_spot = launch.asked is not None and launch.asked.spot
-    before = launch.gones if isinstance(one, Gone) else launch.ups
+    before: tuple[Sighting, ...] = launch.ups
+    if isinstance(one, Gone):
+        before = launch.gones if is_spot else launch.standing_gones
     if not is_spot:  # what was seen first stays, unless it turns out to have ended sooner
         return any(isinstance(one, Up) or each.at <= one.at + SAME_WITHIN for each in before)
     return any(abs(each.at - one.at) <= SAME_WITHIN for each in before)

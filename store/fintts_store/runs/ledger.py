@@ -135,12 +135,15 @@ class Launch:
     gones: tuple[Gone, ...] = ()
 
     @property
+    def standing_gones(self) -> tuple[Gone, ...]:
+        """Those ends after which it was not seen up: who looks too early sees no instance yet."""
+        came = max((up.at for up in self.ups), default=None)
+        return tuple(each for each in self.gones if came is None or each.at >= came)
+
+    @property
     def is_known_gone(self) -> bool:
         """Whether somebody saw the cloud without it, after it was last seen up."""
-        gone = [each.at for each in self.gones if each.evidence == Evidence.CLOUD]
-        is_spot = self.asked is None or self.asked.spot
-        back = max((up.at for up in self.ups), default=None) if is_spot else None
-        return bool(gone) and (back is None or max(gone) >= back)
+        return any(each.evidence == Evidence.CLOUD for each in self.standing_gones)
 
 
 @dataclass(frozen=True, slots=True)
