@@ -20,7 +20,7 @@ from fintts_cli.run_listing import judge_now
 from fintts_cli.runs.at_work import Whose
 from fintts_cli.runs.facts import facts_at
 from fintts_cli.runs.sighted import gone
-from fintts_cli.runs.verdict import ENDS_WITHIN, RunFacts, Verdict, is_of, judge, silence_of
+from fintts_cli.runs.verdict import ENDS_WITHIN, RunFacts, Verdict, about, is_of, judge, silence_of
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.opening import open_store
@@ -137,7 +137,8 @@ def _facts_of(
         for one, own in owned
         for url in [store.url if own is None else own.store]
     ]
-    return [_answer(url, question) for url, question in asked]
+    answers = [_answer(url, question) for url, question in asked]
+    return [about(one, own, known) for (one, own), known in zip(owned, answers, strict=True)]
 
 
 def _answer(url: str, question: Question[RunFacts]) -> RunFacts:

@@ -30,8 +30,10 @@ from fintts_cli.runs.verdict import (
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.ledger import take_launch
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import create_run, read_result, write_result_once, write_status
+from ledger_samples import asked
 from run_samples import record, result, status
 from silent_server import KINDS, silent_server
 
@@ -278,6 +280,42 @@ def test_the_deadline_tells_launches_of_one_name_apart(store: DirectoryStore) ->
     assert is_of(seen(), entry)
     assert is_of(seen(deadline_at=None), entry)  # SkyPilot's, before it has an instance
     assert not is_of(seen(deadline_at=DEADLINE + timedelta(seconds=1)), entry)
+
+
+def launched(store: DirectoryStore, launch: int, deadline_at: datetime) -> None:
+    take_launch(store, asked(launch, run="mine", deadline_at=deadline_at))
+
+
+def test_an_instance_of_an_earlier_launch_is_not_what_the_newest_does(
+    store: DirectoryStore, clouds: Clouds
+) -> None:
+    """The newest launch's heartbeat says nothing of an earlier one's instance, which bills on."""
+    asked_for(store, launch=1)
+    launched(store, 1, DEADLINE)
+    launched(store, 2, DEADLINE + HOUR)
+    write_status(store, status(run="mine", launch=2, updated_at=NOW))
+    clouds.sightings += [seen(), seen(deadline_at=DEADLINE + HOUR)]
+    first, second = LOOK(store, NOW, lambda _seconds: None).judged
+    assert first.verdict == Verdict.ORPHAN
+    assert first.reason == "of launch 1, and its run was launched again (launch 2)"
+    assert second.verdict == Verdict.KEPT
+    judged = judge(seen(), None, read_facts(store, "mine"), NOW, is_past=False)
+    assert judged[0] == Verdict.DOUBTFUL
+
+
+@pytest.mark.parametrize("ended_at", [NOW, NOW + HOUR])
+def test_the_late_end_of_an_earlier_launch_is_not_the_newest_ones(
+    store: DirectoryStore, ended_at: datetime
+) -> None:
+    """An instance that was taken over says how it ended, by a clock that may be wrong."""
+    own = asked_for(store, launch=2)
+    launched(store, 1, DEADLINE - HOUR)
+    launched(store, 2, DEADLINE)
+    write_result_once(store, result(run="mine", launch=1, ended_at=ended_at))
+    facts = read_facts(store, "mine")
+    assert judge(seen(), own, facts, NOW, is_past=False) == (Verdict.KEPT, "at work")
+    zombie = replace(facts, result=None, heard_launch=1, heard_at=NOW)
+    assert judge(seen(), own, zombie, NOW, is_past=False)[0] == Verdict.ORPHAN, "it says nothing"
 
 
 def test_a_run_that_went_on_has_another_deadline_than_at_first(store: DirectoryStore) -> None:

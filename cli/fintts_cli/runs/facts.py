@@ -30,13 +30,16 @@ def read_facts(store: Store, run: str) -> RunFacts:
         record, status = read_run(store, run), _status(store, run)
         given = [record.deadline_at, *([status.deadline_at] if status else [])]
         launches = read_ledger(store, run).launches
-        given += [launch.asked.deadline_at for launch in launches if launch.asked is not None]
+        asked = [launch.asked for launch in launches if launch.asked is not None]
+        given += [each.deadline_at for each in asked]
         return RunFacts(
             store=store.url,
             is_there=True,
             deadlines=frozenset(moment.replace(microsecond=0) for moment in given),
             result=read_result(store, run),
             heard_at=status.updated_at if status else None,
+            heard_launch=status.launch if status else None,
+            launches={each.deadline_at.replace(microsecond=0): each.launch for each in asked},
             setup_seconds=_setup_seconds(record),
         )
     except KeyNotFound:

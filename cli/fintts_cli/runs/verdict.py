@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fintts_cli.infra import Sighting
     from fintts_cli.journal import JournalEntry
     from fintts_store.runs.records import Result
@@ -41,6 +43,10 @@ class RunFacts:
     result: Result | None = None
     heard_at: datetime | None = None
     """the run's last heartbeat"""
+    heard_launch: int | None = None
+    """whose heartbeat that is; None where it does not say"""
+    launches: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
+    """by their deadlines, to the second"""
     setup_seconds: float = 0.0
     """as it was estimated"""
     silence: str | None = None
@@ -51,6 +57,27 @@ def is_of(seen: Sighting, entry: JournalEntry) -> bool:
     """Whether this entry asked for it, and not another one of the same name: the deadline tells
     launches apart. What has no label is SkyPilot's, and so this machine's."""
     return seen.deadline_at in (None, entry.deadline_at.replace(microsecond=0))
+
+
+def launch_of(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> int | None:
+    """Which launch of its run asked for it, as far as is known."""
+    if seen.deadline_at is not None and seen.deadline_at in facts.launches:
+        return facts.launches[seen.deadline_at]
+    return own.launch if own is not None else None
+
+
+def about(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> RunFacts:
+    """The facts, without what they say of another launch's instance."""
+    launch = launch_of(seen, own, facts)
+    if launch is None:
+        return facts
+    is_heard = facts.heard_launch in (None, launch)
+    ends_it = facts.result is not None and facts.result.launch in (None, launch)
+    return replace(
+        facts,
+        heard_at=facts.heard_at if is_heard else None,
+        result=facts.result if ends_it else None,
+    )
 
 
 def judge(
@@ -65,6 +92,7 @@ def judge(
     """
     if is_past:
         return Verdict.ORPHAN, "past its deadline"
+    facts = about(seen, own, facts)
     return _without_a_reason(seen, own, facts) or _by_its_run(seen, own, facts, now)
 
 
@@ -89,6 +117,10 @@ def _by_its_run(
     if facts.result is not None and facts.result.ended_at > seen.created_at:
         ended = f"its run has ended ({facts.result.stop_reason})"
         return (Verdict.ORPHAN if is_certain else Verdict.DOUBTFUL), ended
+    launch, newest = launch_of(seen, own, facts), max(facts.launches.values(), default=0)
+    if launch is not None and launch < newest:
+        again = f"of launch {launch}, and its run was launched again (launch {newest})"
+        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), again
     silence = silence_of(seen, facts, now)
     if silence is not None:
         return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), silence
