@@ -27,6 +27,7 @@ from fintts_store.store import TEMPORARY_PREFIX
 from fintts_trainer.base_files import CONFIG, DOCUMENTS, README
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE
+from fintts_trainer.links import refuse_links_out
 from fintts_trainer.shape import FISH, ModelShape, parse_json
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Export:
 
         Raises:
             UsageProblem: the target holds something else, or `base` is another base model.
+            BaseModelProblem: a file in `base` is a link out of the folder.
             CheckFailed: the store no longer holds the base model, or it cannot be merged.
             StoreError: something could not be read or written.
         """
@@ -179,6 +181,7 @@ class Export:
             ) from None
 
     def _refuse_another(self, folder: Path) -> None:
+        refuse_links_out(folder, [*(file.name for file in self._model_files()), *DOCUMENTS])
         names = export_record.differing(folder, self._model_files())
         if names:
             verb = "differs" if len(names) == 1 else "differ"

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fintts_store.file_names import is_weights_name
 from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.links import refuse_links_out
 from fintts_trainer.shape import AGAIN, read_json, refuse_no_base_model
 
 if TYPE_CHECKING:
@@ -115,9 +116,10 @@ def base_model_files(folder: Path) -> tuple[str, ...]:
 
     Raises:
         FolderMissing: there is no such folder.
-        BaseModelProblem: a file is missing.
+        BaseModelProblem: a file is missing, or a link out of the folder.
     """
     refuse_no_base_model(folder)
+    refuse_links_out(folder, (CONFIG, INDEX))  # before they are read
     if not (folder / CONFIG).is_file():
         raise BaseModelProblem(
             f"the base model folder {folder} has no {CONFIG}",
@@ -125,7 +127,9 @@ def base_model_files(folder: Path) -> tuple[str, ...]:
         )
     documents = [name for name in DOCUMENTS if (folder / name).is_file()]
     weights = {find_weights(folder), *weight_files(folder)}
-    return (CONFIG, *sorted(weights), *tokenizer_files(folder), *documents)
+    files = (CONFIG, *sorted(weights), *tokenizer_files(folder), *documents)
+    refuse_links_out(folder, files)
+    return files
 
 
 def _named_weights(folder: Path) -> str | None:

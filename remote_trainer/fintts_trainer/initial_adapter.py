@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.links import refuse_links_out
 from fintts_trainer.shape import read_json
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> 
     """Whether a run with this `lora` section can begin with the adapter.
 
     Raises:
-        BaseModelProblem: a file is missing or damaged, or rank, alpha, targets or the base model
-            are others.
+        BaseModelProblem: a file is missing, damaged or a link out of the folder, or rank, alpha,
+            targets or the base model are others.
     """
+    refuse_links_out(folder, (ADAPTER_CONFIG, ADAPTER_FILE))
     config = _read_config(folder)
     if not config.is_plain:
         raise BaseModelProblem(

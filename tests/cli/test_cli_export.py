@@ -218,6 +218,21 @@ def test_another_base_model_is_refused_by_its_files(store: DirectoryStore, tmp_p
         assert "is not the base model of run mine: model.pth differs" in refused.stderr
 
 
+@pytest.mark.parametrize("name", ["model.pth", "LICENSE"])
+def test_a_link_out_of_the_base_model_s_folder_is_refused(
+    store: DirectoryStore, made: Path, tmp_path: Path, name: str
+) -> None:
+    base = Path(shutil.copytree(made / "base", tmp_path / "base"))
+    elsewhere = tmp_path / "elsewhere"
+    (base / name).rename(elsewhere) if (base / name).exists() else elsewhere.write_text("private")
+    (base / name).symlink_to(elsewhere)
+    refused = export(
+        store, "mine", "--format", "peft", "--base", str(base), "--to", str(tmp_path / "out")
+    )
+    assert f"{name} in {base} is a link out of the folder" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_damaged_base_model_in_the_store_is_refused(store: DirectoryStore) -> None:
     key = read_run(store, "mine").base_model.prefix + "config.json"
     store.put(key, store.get(key) + b" ")
