@@ -249,8 +249,8 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
         view = look_at(store, name, wiring.instance_of, now)
         run_start.refuse_live(view)
         before = so_far(view)
-        spent_usd = view.cost_so_far_usd
-        plan = plan_resumption(choices, settings.budget_usd, spent_usd, reserve, view.step or 0)
+        spent, done = before.spent_usd, view.step or 0
+        plan = plan_resumption(choices, settings.budget_usd, spent, reserve, done)
     plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
     # Of two launches at the same time each has a bundle of its own.
     bundle = wiring.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"

@@ -97,6 +97,15 @@ class Billed:
     is_at_most: bool
     up_at: datetime | None = None
     """when it was first seen up"""
+    ends_at: datetime | None = None
+    """when it ends by its trainer's word, also where that is still to come"""
+
+    @property
+    def usd_in_the_end(self) -> Decimal:
+        """With the teardown that has begun."""
+        if self.ends_at is None:
+            return self.usd
+        return cost_usd((self.ends_at - self.began).total_seconds(), self.hourly_rate_usd)
 
     @property
     def usd(self) -> Decimal:
@@ -322,6 +331,7 @@ def billed_period(
         hourly_rate_usd=rate,
         evidence=None if goes_on else evidence,
         up_at=period.up_at,
+        ends_at=max(end, alive) if end is not None and evidence == Evidence.RESULT else None,
         is_at_most=not is_live and _is_at_most(evidence, until, alive, goes_on=goes_on),
     )
 

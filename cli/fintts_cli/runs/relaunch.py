@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.sighted import gone
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fintts_cli.run_view import RunView
+    from fintts_store.runs.ledger import Launch
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class SoFar:
     """what instances cost that were asked for before there was a ledger"""
     ends: tuple[Up | Gone, ...] = ()
     """what heartbeat and result say of the newest, which the next one withdraws"""
+    spent_usd: Decimal = Decimal(0)
+    """on all of them, with a teardown that has begun"""
     damaged: tuple[str, ...] = ()
     """a sentence for each file of the ledger that cannot be read"""
 
@@ -36,9 +40,22 @@ def so_far(view: RunView) -> SoFar:
     ledger = view.ledger
     damaged = tuple(error.message for error in ledger.damaged)
     if ledger.newest is None:
-        return SoFar(1, _without_ledger(view), damaged=damaged)
+        return SoFar(1, _without_ledger(view), spent_usd=view.bill.usd, damaged=damaged)
     ends = (*view.news, *_ends(view, ledger.newest.number))
-    return SoFar(ledger.next_number, None, ends, damaged)
+    return SoFar(ledger.next_number, None, ends, _spent_usd(view, ledger.newest), damaged)
+
+
+def _spent_usd(view: RunView, newest: Launch) -> Decimal:
+    unrented = newest.number if _was_cut(view, newest) else None
+    spans = [span for span in view.bill.spans if span.launch != unrented]
+    before = view.bill.earlier.usd if view.bill.earlier else Decimal(0)
+    return before + sum((span.usd_in_the_end for span in spans), Decimal(0))
+
+
+def _was_cut(view: RunView, newest: Launch) -> bool:
+    """Whether it ended between taking its number and asking: nothing was rented."""
+    is_mine = newest.asked is not None and newest.asked.asker.id == view.me.id
+    return is_mine and not view.is_known_here and not newest.is_known_gone
 
 
 def _without_ledger(view: RunView) -> Earlier | None:
@@ -51,16 +68,14 @@ def _without_ledger(view: RunView) -> Earlier | None:
 def _ends(view: RunView, number: int) -> Iterator[Up | Gone]:
     newest, run, me = view.ledger.newest, view.run, view.me
     assert newest is not None
-    asked = newest.asked
-    is_mine = asked is not None and asked.asker.id == me.id
-    if asked is not None and is_mine and not view.is_known_here and not newest.is_known_gone:
-        # It was cut between taking its number and asking: nothing was rented.
-        yield gone(run, number, asked.requested_at, me)
+    if newest.asked is not None and _was_cut(view, newest):
+        yield gone(run, number, newest.asked.requested_at, me)
     last = view.bill.of_launch(number)[-1]
     if last.gpus is not None and not newest.ups:
         yield Up(run=run, launch=number, at=last.began, gpus=last.gpus, seen_by=me)
-    ended, evidence = last.ended, last.evidence
-    if ended is None or evidence is None:
-        return
-    if evidence in (Evidence.RESULT, Evidence.HEARTBEAT):
-        yield Gone(run=run, launch=number, at=ended, evidence=evidence, seen_by=me)
+    if last.ends_at is not None:
+        evidence = Evidence.RESULT
+        yield Gone(run=run, launch=number, at=last.ends_at, evidence=evidence, seen_by=me)
+    elif last.ended is not None and last.evidence == Evidence.HEARTBEAT:
+        evidence = Evidence.HEARTBEAT
+        yield Gone(run=run, launch=number, at=last.ended, evidence=evidence, seen_by=me)
