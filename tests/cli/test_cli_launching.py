@@ -28,7 +28,6 @@ from fintts_cli.infra import (
 )
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start, take_number
-from fintts_cli.run_forecast import reserve_of
 from fintts_cli.run_listing import look_at, look_at_all
 from fintts_cli.runs.billing import BillingTerms
 from fintts_cli.runs.instance_view import InstanceView
@@ -195,7 +194,7 @@ def test_a_rented_machine_is_told_when_all_is_over(project: Path, infra: str) ->
     assert ("FINTTS_OVER_AT" in envs) == (infra == "aws")
     if infra == "aws":
         deadline, over = (datetime.fromisoformat(envs[f"FINTTS_{name}_AT"]) for name in WHEN)
-        assert (over - deadline).total_seconds() == reserve_of(settings).total_seconds
+        assert (over - deadline).total_seconds() == launch.plan.reserve.total_seconds
 
 
 @pytest.mark.parametrize("spot", [True, False])
