@@ -30,7 +30,7 @@ from fintts_trainer.feed import Feed
 from fintts_trainer.fused_lora import fuse_adapted_linears
 from fintts_trainer.initial_adapter import check_initial_adapter
 from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_adapter
-from fintts_trainer.left_behind import forget, newest_left
+from fintts_trainer.left_behind import forget, left_rows, newest_left
 from fintts_trainer.lineage import refuse_another_configuration
 from fintts_trainer.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
@@ -382,6 +382,9 @@ def _take_up(desk: FrontDesk, committed: Manifest | None, target: Path) -> Manif
         return committed
     folder, facts = found
     tell(f"step {facts.step} is on this disk and not in the store yet: it is uploaded now")
+    desk.metrics.take_up(left_rows(folder))
+    # First what the steps told: nobody who goes on from the checkpoint tells it again.
+    insist(desk.metrics.flush, job.patience_seconds)
     manifest = insist(lambda: desk.committer.commit(folder, facts), job.patience_seconds)
     restore(job.store, manifest, target)
     forget(job.workspace, manifest.step)

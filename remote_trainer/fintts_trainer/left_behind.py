@@ -1,12 +1,14 @@
 """What a job that failed left on this disk: checkpoints that it could not bring into the store.
 
-Beside each local checkpoint lies a file that says what it is. The next job of the run in this
-workspace takes up the newest of them, if it is newer than what the store has.
+Beside each local checkpoint lie a file that says what it is, and one with the rows of metrics that
+the store did not have when it was written. The next job of the run in this workspace takes up the
+newest of them, if it is newer than what the store has.
 """
 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from fintts_store.checkpoints.commit import CheckpointFacts
@@ -15,10 +17,11 @@ from fintts_store.disk.errors import explained
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.fields import Moment, Name, RunName, Step, Value
-from fintts_store.runs.records import Record
+from fintts_store.runs.limits import METRICS_BYTES
+from fintts_store.runs.records import MetricRow, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from fintts_store.runs.records import RunRecord
@@ -55,8 +58,13 @@ def local_checkpoint(workspace: Path, step: int) -> Path:
     return workspace / "checkpoints" / f"checkpoint-{step}"
 
 
-def remember(workspace: Path, record: RunRecord, facts: CheckpointFacts) -> None:
+def remember(
+    workspace: Path, record: RunRecord, facts: CheckpointFacts, rows: Iterable[MetricRow]
+) -> None:
     """Says what the folder of this step is, which is whole now.
+
+    Args:
+        rows: of metrics up to this step, as far as they may not be in the store.
 
     Raises:
         StoreError: the disk cannot be written.
@@ -71,13 +79,16 @@ def remember(workspace: Path, record: RunRecord, facts: CheckpointFacts) -> None
         mode=facts.mode,
         value=facts.value,
     )
-    write_file(_note(local_checkpoint(workspace, facts.step)), left.dump().encode())
+    folder = local_checkpoint(workspace, facts.step)
+    write_file(_rows(folder), "".join(row.dump() + "\n" for row in rows).encode())
+    write_file(_note(folder), left.dump().encode())  # last: it says that all is there
 
 
 def forget(workspace: Path, step: int) -> None:
     """Removes the checkpoint of a step: it is in the store, or is made anew."""
     folder = local_checkpoint(workspace, step)
     _note(folder).unlink(missing_ok=True)  # first: a folder without it is nothing
+    _rows(folder).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -97,6 +108,19 @@ def newest_left(
     return None if newest is None else (newest[0], newest[1].facts)
 
 
+def left_rows(folder: Path) -> list[MetricRow]:
+    """The rows of metrics beside a local checkpoint; what cannot be read is passed over."""
+    try:
+        lines = read_limited(_rows(folder), METRICS_BYTES).splitlines()
+    except (FileNotFoundError, InvalidRecord):
+        return []
+    rows: list[MetricRow] = []
+    for line in lines:
+        with suppress(InvalidRecord):
+            rows.append(MetricRow.load(line, str(folder)))
+    return rows
+
+
 def _all_left(workspace: Path) -> Iterator[tuple[Path, Left]]:
     with explained(workspace):
         notes = sorted((workspace / "checkpoints").glob("checkpoint-*.json"))
@@ -112,3 +136,7 @@ def _all_left(workspace: Path) -> Iterator[tuple[Path, Left]]:
 
 def _note(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.json")
+
+
+def _rows(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.jsonl")

@@ -14,13 +14,15 @@ from fintts_store.runs.records import MetricRow, Phase, Status
 from fintts_store.runs.runs import read_status, stop_requested, write_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import Literal
 
     from fintts_store.store import Store
 
 HEARTBEAT_SECONDS = 2.0
+ROWS_A_PART = 2000
+"""of less than a kilobyte each"""
 
 
 class Heartbeat:
@@ -120,20 +122,34 @@ class Metrics:
         """Remembers a row until the next `flush`."""
         self._rows.append(MetricRow(step=step, kind=kind, values=values, at=datetime.now(UTC)))
 
+    def take_up(self, rows: Iterable[MetricRow]) -> None:
+        """Remembers what an earlier job measured and could not write."""
+        self._rows.extend(rows)
+
+    @property
+    def pending(self) -> list[MetricRow]:
+        """What is not in the store yet."""
+        return self._rows.copy()
+
     def flush(self) -> None:
-        """Writes what was added as one more part; on a store error the rows stay for the next.
+        """Writes what was added as more parts; on a store error the rows stay for the next.
 
         Raises:
-            StoreError: the part could not be written.
+            StoreError: a part could not be written.
         """
         with self._flushing:
-            rows = self._rows.copy()
-            if not rows:
-                return
-            text = "".join(row.dump() + "\n" for row in rows)
-            self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
-            self._parts += 1
-            del self._rows[: len(rows)]  # not those that were added meanwhile
+            # Not more than there are now: others may be added meanwhile.
+            for count in _parts_of(len(self._rows)):
+                text = "".join(row.dump() + "\n" for row in self._rows[:count])
+                self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
+                self._parts += 1
+                del self._rows[:count]
+
+
+def _parts_of(rows: int) -> Iterator[int]:
+    """How many rows each part holds: a part has a limit in bytes when it is read."""
+    for start in range(0, rows, ROWS_A_PART):
+        yield min(ROWS_A_PART, rows - start)
 
 
 def bring_home_tensorboard(store: Store, run: str, claim: int, workspace: Path) -> None:

@@ -342,7 +342,7 @@ def save(bench: Bench, value: float | None, preemption: Preemption) -> None:
             mode=bench.rule.mode,
             value=value,
         )
-        remember(desk.job.workspace, desk.record, facts)
+        remember(desk.job.workspace, desk.record, facts, desk.metrics.pending)
         desk.uploader.submit(folder, facts, lambda: must_leave(bench, preemption))
     desk.heartbeat.change(phase=Phase.TRAINING)
 
