@@ -272,4 +272,5 @@ def test_half_written_manifests_and_metrics_of_a_killed_instance_go(tmp_path: Pa
         store.put(f"{prefix}whole", b"x")
         (tmp_path / prefix / f"{TEMPORARY_PREFIX}00000000-torn").write_bytes(b"half")
     clean_up_orphans(store, RUN, 2)
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["whole", "whole"]
+    names = [path.name for path in (tmp_path / layout.RUNS).rglob("*") if path.is_file()]
+    assert names == ["whole", "whole"]
