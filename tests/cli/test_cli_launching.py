@@ -28,6 +28,7 @@ from fintts_cli.infra import (
 )
 from fintts_cli.journal import Journal, JournalEntry
 from fintts_cli.launching import Launch, prepare, start, take_number
+from fintts_cli.run_forecast import reserve_of
 from fintts_cli.run_listing import look_at, look_at_all
 from fintts_cli.runs.billing import BillingTerms
 from fintts_cli.runs.instance_view import InstanceView
