@@ -13,7 +13,12 @@ from fintts_store.errors import StoreError
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import Result, StopReason
-from fintts_store.runs.runs import read_result, read_run, read_status, write_result_once
+from fintts_store.runs.runs import (
+    read_run,
+    readable_result,
+    readable_status,
+    write_result_once,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,12 +47,13 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
         with suppress(StoreError):  # a full disk here leaves the run no less ended
             journal.change(view.run, gone_at=now)
     _note_gone(store, view, launch, now)
-    result = read_result(store, view.run)
+    result = readable_result(store, view.run)
     if result is None or is_of_an_earlier(result, launch):
         last = last_word(store, view.run, now, TORN_DOWN, StopReason.REQUESTED)
-        write_result_once(store, last.model_copy(update={"launch": launch}))
-        result = read_result(store, view.run)
-    assert result is not None
+        last = last.model_copy(update={"launch": launch})
+        write_result_once(store, last)
+        # One that is damaged stays: a later version of this program may be able to read it.
+        result = readable_result(store, view.run) or last
     return result
 
 
@@ -119,7 +125,7 @@ def goes_on(run: str) -> str:
 
 def last_word(store: Store, run: str, now: datetime, message: str, reason: StopReason) -> Result:
     """How the run ended, as far as the store knows it."""
-    record, status = read_run(store, run), read_status(store, run)
+    record, status = read_run(store, run), readable_status(store, run)
     # A damaged manifest is no reason to leave a run without its last word.
     manifests = list_manifests(store, run, on_unreadable=lambda _name, _error: None)
     newest, best = newest_of(manifests), best_of(manifests)

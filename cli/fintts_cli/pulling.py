@@ -15,7 +15,7 @@ from fintts_store.disk.durable import write_file
 from fintts_store.disk.errors import chosen_by
 from fintts_store.disk.lock import alone_in
 from fintts_store.errors import InvalidRecord, KeyNotFound, RotatedAway, StoreError
-from fintts_store.runs.runs import read_result, read_run
+from fintts_store.runs.runs import read_run, readable_result
 from fintts_trainer.base_files import README
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _of_this_base_model(
 
 
 def _no_checkpoint(store: Store, run: str) -> CheckFailed:
-    if read_result(store, run) is None:
+    if readable_result(store, run) is None:
         hint = f"`fintts cloud watch {run}` shows how far it is"
         return CheckFailed(f"run {run} has no checkpoint yet", hint)
     hint = f"`fintts cloud report {run}` shows how"

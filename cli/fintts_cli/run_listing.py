@@ -15,7 +15,7 @@ from fintts_cli.runs.sighted import news_of, with_sightings
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
 from fintts_store.runs.ledger import UNKNOWN_LAPTOP, read_ledger, write_sighting
-from fintts_store.runs.runs import list_runs, read_result, read_run, read_status
+from fintts_store.runs.runs import list_runs, read_run, readable_result, readable_status
 
 if TYPE_CHECKING:
     import threading
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_store.runs.ledger import Laptop
-    from fintts_store.runs.records import RunRecord, Status
+    from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
     InstanceOf = Callable[[RunRecord, Store], InstanceView]
@@ -59,12 +59,14 @@ def _view(
 ) -> RunView:
     # The ledger before the rest: what ends meanwhile was then asked for by a launch that is known.
     ledger = read_ledger(store, run)
-    heartbeat, result = _heartbeat(store, run), read_result(store, run)
+    damaged: list[StoreError] = []
+    heartbeat = readable_status(store, run, damaged.append)
+    result = readable_result(store, run, damaged.append)
     me = instance.me or UNKNOWN_LAPTOP
     claim = newest_claim(store, run) if result is None else None
     seen = with_sightings(ledger, news_of(ledger, instance.seen))
     judged = judge(record, seen, claim, heartbeat, result, me, now)
-    return view_run(record, heartbeat, result, instance, now, ledger, judged)
+    return view_run(record, heartbeat, result, instance, now, ledger, judged, tuple(damaged))
 
 
 def judge_now(store: Store, run: str, me: Laptop, now: datetime) -> AtWork:
@@ -74,7 +76,7 @@ def judge_now(store: Store, run: str, me: Laptop, now: datetime) -> AtWork:
         StoreError: the store cannot be read.
     """
     record, ledger, claim = read_run(store, run), read_ledger(store, run), newest_claim(store, run)
-    heartbeat, result = _heartbeat(store, run), read_result(store, run)
+    heartbeat, result = readable_status(store, run), readable_result(store, run)
     return judge(record, ledger, claim, heartbeat, result, me, now)
 
 
@@ -83,14 +85,6 @@ def write_news(store: Store, view: RunView) -> None:
     with suppress(StoreError):
         for seen in view.news:
             write_sighting(store, seen)
-
-
-def _heartbeat(store: Store, run: str) -> Status | None:
-    """A damaged one is no worse than none: the next overwrites it."""
-    try:
-        return read_status(store, run)
-    except InvalidRecord:
-        return None
 
 
 def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing:
@@ -115,6 +109,7 @@ def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing
         list(records), lambda run: _view(store, run, records[run], instances[run], now), broken
     ).values()
     for view in views:
+        broken += [_damaged(view.run, error) for error in view.damaged]
         broken += view.ledger.damaged
     return Listing(sorted(views, key=lambda view: view.started_at, reverse=True), broken)
 
@@ -132,12 +127,14 @@ def _of_each(
         try:
             found[run] = work(run)
         except InvalidRecord as error:
-            errors[run] = InvalidRecord(
-                f"run {run}: its record is damaged: {error.message}", error.hint
-            )
+            errors[run] = _damaged(run, error)
         except (InvalidRunName, KeyNotFound) as error:
             errors[run] = error
 
     in_parallel(note, runs, at_once=RUNS_AT_ONCE)
     broken += [errors[run] for run in runs if run in errors]
     return {run: found[run] for run in runs if run in found}
+
+
+def _damaged(run: str, error: StoreError) -> InvalidRecord:
+    return InvalidRecord(f"run {run}: its record is damaged: {error.message}", error.hint)

@@ -21,6 +21,7 @@ from fintts_store.runs.records import Phase, StopReason
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from fintts_store.errors import StoreError
     from fintts_store.runs.records import Result, RunRecord, Status
 
 STALE_AFTER = timedelta(seconds=120)
@@ -71,6 +72,8 @@ class RunView:
     """False where this machine never wrote down that it asked for the newest launch"""
     news: tuple[Up | Gone, ...] = ()
     """what this machine's infra says and the ledger in the store does not yet"""
+    damaged: tuple[StoreError, ...] = ()
+    """why heartbeat or result cannot be read: what they say counts as unknown"""
 
     @property
     def billed_seconds(self) -> float:
@@ -151,13 +154,14 @@ def view_run(
     now: datetime,
     ledger: Ledger = NO_LEDGER,
     at_work: AtWork = NOBODY,
+    damaged: tuple[StoreError, ...] = (),
 ) -> RunView:
     """Merges what the store and the infra say about a run."""
     news = news_of(ledger, instance.seen)
     launch, is_elsewhere = instance.launch, instance.journal_is_silent
     is_here = instance.is_live is not None
     ledger = with_sightings(ledger, news)
-    bill = _bill(record, status, result, instance, now, ledger)
+    bill = _bill(record, status, result, instance, now, ledger, was_heard=bool(status or damaged))
     status, result, instance = _of_the_newest(
         record, status, result, instance, now, ledger, at_work
     )
@@ -196,6 +200,7 @@ def view_run(
         has_instance_here=is_here,
         is_known_here=is_elsewhere or (ledger.newest and ledger.newest.number) == launch,
         news=news,
+        damaged=damaged,
     )
 
 
@@ -206,9 +211,11 @@ def _bill(
     instance: InstanceView,
     now: datetime,
     ledger: Ledger,
+    *,
+    was_heard: bool,
 ) -> Bill:
     if ledger.newest is None:
-        return bill_without_ledger(record, status, result, instance, now)
+        return bill_without_ledger(record, status, result, instance, now, was_heard=was_heard)
     live = instance.launch if instance.is_live else None
     return bill_of(ledger, record, status, result, live, now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -44,6 +45,56 @@ def test_a_damaged_run_is_one_line_of_ps(kind: str, own_folder: Path) -> None:
     assert len(lines) == 1, found.stderr
     assert lines[0].startswith("warning: run bad: its record is damaged: ")
     assert "good" in found.stdout
+
+
+TORN = [
+    kind
+    for kind in hostile_stores.KINDS
+    if kind.startswith(("status-", "result-"))
+    and kind.endswith(("-of-another", "-huge", "-torn", "-9999", "-a-pipe", "-immense"))
+    and not kind.startswith("result-phases-")
+]
+
+
+@pytest.mark.parametrize("kind", TORN)
+def test_a_run_with_a_damaged_heartbeat_or_result_stays_in_the_table(
+    kind: str, own_folder: Path
+) -> None:
+    found = on(hostile_stores.make(kind, own_folder), "cloud", "ps")
+    assert found.exit_code == 0, found.output
+    said = [line for line in found.stderr.splitlines() if line.startswith("warning: run ")]
+    assert len(said) == 1, found.stderr
+    name = f"{kind.partition('-')[0]}.json"
+    assert said[0].startswith("warning: run bad: its record is damaged: ")
+    assert name in found.stderr
+    assert any(line.startswith("bad ") for line in found.stdout.splitlines()), found.stdout
+
+
+@pytest.mark.parametrize("kind", TORN)
+def test_down_and_report_take_a_damaged_heartbeat_or_result(kind: str, own_folder: Path) -> None:
+    store = hostile_stores.make(kind, own_folder)
+    ended = on(store, "cloud", "down", "bad")
+    assert ended.exit_code == 0, ended.output
+    reported = on(store, "cloud", "report", "bad")
+    assert reported.exit_code == 0, reported.output
+    assert "its record is damaged" in reported.stderr
+
+
+@pytest.mark.parametrize("has_result", [True, False])
+@pytest.mark.parametrize("infra", ["aws", "local"])
+def test_a_damaged_heartbeat_makes_no_run_cost_nothing(
+    infra: str, own_folder: Path, *, has_result: bool
+) -> None:
+    store = hostile_stores.make("status-torn", own_folder)
+    folder = store / "runs/bad"
+    shutil.rmtree(folder / "ledger", ignore_errors=True)
+    if not has_result:
+        (folder / "result.json").unlink()
+    content = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(content | {"infra": infra}))
+    found = json.loads(on(store, "cloud", "ps", "--json").stdout)
+    (bad,) = [run for run in found if run["run"] == "bad"]
+    assert bad["cost_so_far_usd"] > 0
 
 
 def test_the_message_of_a_status_forges_no_line(own_folder: Path) -> None:

@@ -53,7 +53,7 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     from fintts_store.checkpoints.commit import list_manifests
     from fintts_store.checkpoints.removal import list_pins
     from fintts_store.runs.metrics import survey_metrics
-    from fintts_store.runs.runs import read_result, read_run
+    from fintts_store.runs.runs import read_run, readable_result
 
     record, damaged = read_run(runs, run), Damaged()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)
@@ -61,10 +61,12 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     metrics = survey_metrics(runs, run)
     _warn_of_metrics(terminal, metrics)
     view = look_at(runs, run, wiring.instance_of, now)
+    for error in view.damaged:
+        terminal.warn(f"its record is damaged: {error.message}", error.hint)
     return build_report(
         record,
         view,
-        read_result(runs, run),
+        readable_result(runs, run),
         metrics.rows,
         kept_of(record, manifests, list_pins(runs, run)),
         uniform_guess=_uniform_guess(runs, record),

@@ -29,14 +29,14 @@ def stop(
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_store.patience import IMPATIENT
-    from fintts_store.runs.runs import read_result, request_stop
+    from fintts_store.runs.runs import readable_result, request_stop
 
     terminal = Terminal(json=json, quiet=quiet)
     runs = wiring.find_runs(
         terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
     run = wiring.pick_run(runs, run)
-    if read_result(runs, run) is None:
+    if readable_result(runs, run) is None:
         request_stop(runs, run, "fintts cloud stop")
     try:
         view = follow_live(terminal, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.verdict import RunFacts
-from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
+from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.opening import open_store
 from fintts_store.runs.ledger import read_ledger
-from fintts_store.runs.runs import read_result, read_run, read_status
+from fintts_store.runs.runs import read_run, readable_result, readable_status
 
 if TYPE_CHECKING:
-    from fintts_store.runs.records import RunRecord, Status
+    from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
 
@@ -27,7 +26,7 @@ def facts_at(url: str, run: str) -> RunFacts:
 def read_facts(store: Store, run: str) -> RunFacts:
     """What the store has of a run of this name."""
     try:
-        record, status = read_run(store, run), _status(store, run)
+        record, status = read_run(store, run), readable_status(store, run)
         given = [record.deadline_at, *([status.deadline_at] if status else [])]
         launches = read_ledger(store, run).launches
         asked = [launch.asked for launch in launches if launch.asked is not None]
@@ -36,7 +35,7 @@ def read_facts(store: Store, run: str) -> RunFacts:
             store=store.url,
             is_there=True,
             deadlines=frozenset(moment.replace(microsecond=0) for moment in given),
-            result=read_result(store, run),
+            result=readable_result(store, run),
             heard_at=status.updated_at if status else None,
             heard_launch=status.launch if status else None,
             launches={each.deadline_at.replace(microsecond=0): each.launch for each in asked},
@@ -46,13 +45,6 @@ def read_facts(store: Store, run: str) -> RunFacts:
         return RunFacts(store.url)
     except StoreError as error:
         return RunFacts(store.url, silence=error.message)
-
-
-def _status(store: Store, run: str) -> Status | None:
-    """The heartbeat of the run's newest instance."""
-    with suppress(InvalidRecord):
-        return read_status(store, run)
-    return None
 
 
 def _setup_seconds(record: RunRecord) -> float:

@@ -33,10 +33,16 @@ def bill_without_ledger(
     result: Result | None,
     instance: InstanceView,
     now: datetime,
+    *,
+    was_heard: bool,
 ) -> Bill:
-    """By the same rules: an end that nobody saw is the latest possible moment."""
+    """By the same rules: an end that nobody saw is the latest possible moment.
+
+    Args:
+        was_heard: a trainer wrote something, even if it cannot be read.
+    """
     is_here = record.infra == LOCAL
-    if status is None and instance.created_at is None and (is_here or instance.is_live is False):
+    if not was_heard and instance.created_at is None and (is_here or instance.is_live is False):
         return Bill()
     terms = _terms(record, status, instance)
     known = Witness(

@@ -1,6 +1,6 @@
 """The runs in a store: reading and writing their records."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
@@ -10,6 +10,10 @@ from fintts_store.errors import InvalidRecord, InvalidRunName, KeyExists, KeyNot
 from fintts_store.runs.reading import find_record, read_record
 from fintts_store.runs.records import Result, Revision, RunRecord, Status, StopRequest
 from fintts_store.store import Store
+
+
+def _pass_over(_error: InvalidRecord) -> None:
+    """What is damaged is not named."""
 
 
 def list_runs(store: Store) -> list[str]:
@@ -104,6 +108,17 @@ def read_status(store: Store, run: str) -> Status | None:
     return find_record(store, Status, run, layout.status_key(run))
 
 
+def readable_status(
+    store: Store, run: str, on_damaged: Callable[[InvalidRecord], None] = _pass_over
+) -> Status | None:
+    """The last heartbeat; one that is damaged is handed on, and counts as none."""
+    try:
+        return read_status(store, run)
+    except InvalidRecord as error:
+        on_damaged(error)
+        return None
+
+
 def write_status(store: Store, status: Status) -> None:
     """Overwrites the heartbeat."""
     store.put(layout.status_key(status.run), status.dump().encode())
@@ -114,6 +129,17 @@ def read_result(store: Store, run: str) -> Result | None:
     return find_record(store, Result, run, layout.result_key(run))
 
 
+def readable_result(
+    store: Store, run: str, on_damaged: Callable[[InvalidRecord], None] = _pass_over
+) -> Result | None:
+    """How the run ended; a record that is damaged is handed on, and says nothing."""
+    try:
+        return read_result(store, run)
+    except InvalidRecord as error:
+        on_damaged(error)
+        return None
+
+
 def write_result_once(store: Store, result: Result) -> bool:
     """Writes result.json unless it is there; says whether it did.
 
@@ -122,17 +148,10 @@ def write_result_once(store: Store, result: Result) -> bool:
     try:
         store.create(layout.result_key(result.run), result.dump().encode())
     except KeyExists:
-        if not _is_earlier(_readable_result(store, result.run), result):
+        if not _is_earlier(readable_result(store, result.run), result):
             return False
         store.put(layout.result_key(result.run), result.dump().encode())
     return True
-
-
-def _readable_result(store: Store, run: str) -> Result | None:
-    try:
-        return read_result(store, run)
-    except InvalidRecord:
-        return None
 
 
 def _is_earlier(before: Result | None, result: Result) -> bool:
