@@ -195,7 +195,7 @@ def test_a_rented_machine_is_told_when_all_is_over(project: Path, infra: str) ->
     assert ("FINTTS_OVER_AT" in envs) == (infra == "aws")
     if infra == "aws":
         deadline, over = (datetime.fromisoformat(envs[f"FINTTS_{name}_AT"]) for name in WHEN)
-        assert (over - deadline).total_seconds() == launch.plan.reserve.total_seconds
+        assert (over - deadline).total_seconds() == reserve_of(settings).total_seconds
 
 
 @pytest.mark.parametrize("spot", [True, False])
