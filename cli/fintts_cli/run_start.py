@@ -22,6 +22,7 @@ from fintts_cli.runs.asker_process import is_asking
 from fintts_cli.runs.at_work import Whose
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
+from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord, StopReason
 from fintts_store.runs.runs import (
     create_revision,
@@ -35,7 +36,7 @@ from fintts_trainer.config import RunConfig
 from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import date, datetime
     from pathlib import Path
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.at_work import AtWork
     from fintts_cost.money import Price
     from fintts_cost.plan import Terms
+    from fintts_store.runs.ledger import Gone, Up
     from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
     from fintts_trainer.config import Change
@@ -324,12 +326,17 @@ def _frozen(price: Price) -> PriceRef:
     return PriceRef(hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of)
 
 
-def go_on(store: Store, run: str) -> Result | None:
+def go_on(store: Store, run: str, ends: Iterable[Up | Gone] = ()) -> Result | None:
     """Takes an earlier end, and a request for it, back: either would end the run at once.
+
+    Args:
+        ends: what the ledger is told first, since nobody can read it from the result afterwards.
 
     Returns the earlier end, to be written again where the run cannot go on after all.
     """
     before = read_result(store, run)
+    for seen in ends:
+        write_sighting(store, seen)
     withdraw_stop(store, run)
     withdraw_result(store, run)
     return before

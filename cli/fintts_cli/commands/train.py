@@ -103,6 +103,7 @@ def _prepare(
     from fintts_cli import run_start, wiring
     from fintts_cli.estimating import terms_here
     from fintts_cli.run_listing import look_at
+    from fintts_cli.runs.relaunch import so_far
     from fintts_store.promise import require_promise
 
     config, now = found.settings.run_config(), datetime.now(UTC)
@@ -117,10 +118,11 @@ def _prepare(
         run_start.begin(runs, name, config, inputs, terms, now)
         return name, terms.deadline_at
     changes = run_start.refuse_changes(runs, record, config, force=force)
-    run_start.refuse_live(look_at(runs, name, wiring.instance_of, now))
+    view = look_at(runs, name, wiring.instance_of, now)
+    run_start.refuse_live(view)
     run_start.refuse_other_inputs(record, run_start.upload_inputs(runs, config, terminal.say))
     run_start.revise(runs, record, config, changes, now)
-    run_start.go_on(runs, name)
+    run_start.go_on(runs, name, so_far(view).ends)
     terminal.say(f"run {name} goes on{run_start.in_words(changes)}")
     return name, terms.deadline_at
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.billing import BillingTerms, ends, is_about, terms_of
+from fintts_store.runs.ledger import Evidence
 from fintts_store.runs.records import Phase
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def is_over(
     if heard is not None and _is_fresh(heard, now) and heard.phase in BUSY:
         gone = max((each.at for each in launch.gones), default=None)
         return gone is not None and heard.updated_at <= gone
-    return launch.is_known_gone or now >= terms.over_at
+    has_said_so = any(gone.evidence == Evidence.RESULT for gone in launch.standing_gones)
+    return has_said_so or launch.is_known_gone or now >= terms.over_at
 
 
 def _heartbeat_of(claim: Claimed | None, status: Status | None) -> Status | None:

@@ -234,10 +234,12 @@ def witness_of(
 
 
 def is_about(status: Status, launch: Launch, terms: BillingTerms, *, is_newest: bool) -> bool:
-    """Whether it is this launch's heartbeat; an older trainer's does not say of which it is."""
+    """Whether it is this launch's heartbeat; one that names none came between its request and its
+    end, else it is a later `fintts train`'s."""
     if status.launch is not None:
         return status.launch == launch.number
-    return is_newest and status.updated_at >= terms.requested_at
+    is_later = any(gone.at < status.updated_at for gone in launch.standing_gones)
+    return is_newest and status.updated_at >= terms.requested_at and not is_later
 
 
 def ends(result: Result, launch: Launch, terms: BillingTerms, *, is_newest: bool) -> bool:
