@@ -101,6 +101,14 @@ def test_another_launchs_end_and_heartbeat_say_nothing() -> None:
     assert second.evidence == Evidence.RESULT
 
 
+def test_a_late_word_of_the_launch_before_ends_no_bill() -> None:
+    launches = (Launch(1, asked()), Launch(2, asked(2, requested_at=START + 10 * MINUTE)))
+    ended = result(launch=1, ended_at=START + 20 * MINUTE)
+    first, second = bill_of(Ledger(launches), RUN, None, ended, None, START + hours(9)).spans
+    assert (first.evidence, first.seconds) == (Evidence.RESULT, 22 * 60)
+    assert (second.evidence, second.seconds) == (Evidence.DEADLINE, 65 * 60)
+
+
 def test_the_gpu_that_it_got_sets_the_rate_and_an_unknown_one_the_dearest() -> None:
     asked_for = asked(rates_usd=H200)
     seen = Launch(1, asked_for, (up(START),))
@@ -110,6 +118,8 @@ def test_the_gpu_that_it_got_sets_the_rate_and_an_unknown_one_the_dearest() -> N
     assert _bill(unseen, now).usd == Decimal("0.50")
     told = bill_of(Ledger((unseen,)), RUN, heard, None, None, now)
     assert told.usd == Decimal("0.20")
+    both = Launch(1, asked_for, (up(START), up(START + MINUTE, gpus="H200:1")))
+    assert _bill(both, now).usd == Decimal("0.50"), "the dearer of two that were seen"
 
 
 def test_an_instance_that_is_seen_after_its_time_is_billed_as_long_as_it_is_seen() -> None:
@@ -148,6 +158,9 @@ def test_a_clock_that_is_wrong_bills_nothing_that_is_still_to_come() -> None:
     ahead = status(launch=1, updated_at=START + hours(50))
     bill = bill_of(Ledger((launch,)), RUN, ahead, None, None, START + MINUTE)
     assert bill.seconds == 60
+    now = START + hours(3)
+    late = bill_of(Ledger((launch,)), RUN, ahead, None, None, now)
+    assert late.spans[0].ended == now, "nor does it go on into the future"
 
 
 def _bill(launch: Launch, now: datetime) -> Bill:

@@ -3,7 +3,6 @@ healthy run beside it, no control character, little memory and little time."""
 
 from __future__ import annotations
 
-import re
 import resource
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from typer.testing import CliRunner, Result
 import hostile_stores
 from fintts_cli.app import build
 
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 SECONDS = 30
 MEMORY_KIB = 300 * 1024
 CODES = {0, 1, 2, 4, 5}
@@ -64,7 +62,7 @@ def test_no_store_hurts_its_reader(kind: str, own_folder: Path, tmp_path: Path) 
         )
         assert found.exit_code in CODES, told
         assert "Traceback" not in found.output, told
-        assert not CONTROL.search(found.output), told
+        assert not hostile_stores.CONTROL.search(found.output), told
         if command.startswith("cloud ps"):
             assert "good" in found.stdout, told
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_KIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -102,6 +103,16 @@ def test_a_file_system_that_keeps_no_two_writers_apart_is_refused(
     with pytest.raises(StoreDenied, match=r"link\(\).*renameat2") as refused:
         DirectoryStore(tmp_path / "store").create("a", b"x")
     assert "another file system" in refused.value.hint
+
+
+def test_a_machine_without_renameat2_is_refused_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As macOS, whose C library has no such function."""
+    monkeypatch.setattr(os, "link", answering(errno.ENOTSUP))
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_arguments, **_more: object())
+    with pytest.raises(StoreDenied, match=r"link\(\).*renameat2"):
+        DirectoryStore(tmp_path / "store").create("a", b"x")
 
 
 def test_a_link_that_is_refused_for_another_reason_stays_an_error(

@@ -73,12 +73,16 @@ def test_a_sound_store_is_tried_once() -> None:
     assert (found.server, found.races, found.writers) == (store.name, 10, 8)
 
 
-@pytest.mark.parametrize("change", ["another version", "damage"])
+@pytest.mark.parametrize("change", ["another version", "damage", "a newer record"])
 def test_it_is_tried_again_when_the_server_is_another_one(change: str) -> None:
     store = Named()
     require_promise(store, single_writer=False)
     if change == "damage":
         store.put(PROMISE, b"{")
+    elif change == "a newer record":
+        found = read_promise(store)
+        assert found is not None
+        store.put(PROMISE, found.model_copy(update={"version": 2}).dump().encode())
     else:
         store.name = "Ceph Object Gateway (tentacle)"
     require_promise(store, single_writer=False)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fintts_store.backends import directory
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.marker import MARKER
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
@@ -127,6 +130,47 @@ def test_a_store_of_an_earlier_version_gets_its_marker_when_it_is_written(tmp_pa
     store.root.rename(tmp_path / "away")
     with pytest.raises(StoreUnreachable):
         store.list("")
+
+
+def test_a_store_of_an_earlier_version_that_was_only_read_is_not_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "store" / "a").mkdir(parents=True)
+    (tmp_path / "store" / "a" / "b").write_bytes(b"old")
+    store = DirectoryStore(tmp_path / "store")
+    assert store.get("a/b") == b"old"
+    store.root.rename(tmp_path / "away")
+    for call in ("put", "create", "list", "folders", "delete"):
+        with pytest.raises(StoreUnreachable, match="was there"):
+            CALLS[call](store)
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("call", ["list", "folders"])
+def test_a_listing_during_which_the_disk_goes_is_no_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    store = used(tmp_path / "store")
+    scan = directory._scan
+
+    def gone_first(folder: Path) -> list[os.DirEntry[str]]:
+        if store.root.exists():
+            store.root.rename(tmp_path / "away")
+        return scan(folder)
+
+    monkeypatch.setattr(directory, "_scan", gone_first)
+    with pytest.raises(StoreUnreachable, match="was there"):
+        CALLS[call](store)
+
+
+def test_a_huge_marker_is_not_read_into_memory(tmp_path: Path) -> None:
+    store = used(tmp_path / "store")
+    os.truncate(store.root / MARKER, 64 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(StoreUnreachable):
+            store.list("")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_two_that_make_a_store_at_once_make_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -33,6 +34,8 @@ OSC_52 = "\x1b]52;c;cm0gLXJmIH4=\x07"
 CSI = "\x1b[2J\x1b[31mall is well\x9b0m"
 BIDI = "\u202egnp.exe\u2066"
 EVIL = f"a{OSC_52}b{CSI}c{BIDI}d\x7f"
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""what a terminal would obey, or what reorders a line; not by the product's own filter"""
 HUGE_BYTES = 3 * 10**9
 LARGE_INTEGER = "1" + "0" * 5000
 
