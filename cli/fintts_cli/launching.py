@@ -314,12 +314,22 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
         withdraw_launch(launch.store, launch.run, launch.so_far.number)
         raise
     try:
+        _close_unrented(launch)
         ask_for_instance(launch, infra, journal, secrets)
     except BaseException:
         if not is_live(infra, launch.run):
             launch.store.delete(layout.run_json_key(launch.run))
             withdraw_launch(launch.store, launch.run, launch.so_far.number)
         raise
+
+
+def _close_unrented(launch: Launch) -> None:
+    """Launches before the one that wrote the run were cut sooner, and rented nothing."""
+    for before in read_ledger(launch.store, launch.run).launches:
+        was_seen = before.ups or before.gones
+        if before.asked and before.number < launch.so_far.number and not was_seen:
+            at = before.asked.requested_at
+            write_sighting(launch.store, gone(launch.run, before.number, at, launch.me))
 
 
 def take_number(launch: Launch) -> None:

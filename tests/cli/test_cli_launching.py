@@ -595,6 +595,22 @@ def test_the_same_laptop_takes_up_what_was_cut_before_it_rented_anything(
     assert view.bill.of_launch(1)[0].usd == 0, "nothing was rented"
 
 
+@pytest.mark.parametrize("again_at", ["laptop-c", "laptop-d"])
+def test_a_launch_that_was_cut_before_it_wrote_the_run_costs_nothing(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, again_at: str
+) -> None:
+    """Without run.json nobody rents anything."""
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-c"))
+    cut = ready()
+    take_number(replace(cut, me=wiring.this_laptop(make=True), asked_at=cut.asked_at - HOUR))
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / again_at))
+    assert begin(ready(), ScriptedInfra()).so_far.number == 2
+    later = datetime.now(UTC) + 20 * HOUR
+    first, second = look_at(store, "mine", wiring.instance_of, later).bill.spans
+    assert first.usd == 0
+    assert second.launch == 2
+
+
 def test_down_from_another_laptop_ends_nothing_that_a_later_launch_does(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
