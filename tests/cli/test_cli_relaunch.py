@@ -80,6 +80,15 @@ def test_fintts_train_keeps_the_end_of_a_launch_when_it_withdraws_its_result(
     assert after.at_work.whose == Whose.NOBODYS
 
 
+def test_a_clock_that_is_behind_takes_nothing_from_what_is_spent() -> None:
+    """Another laptop saw the end at a moment that is still to come here."""
+    end = FAILED_AT + 11 * MINUTE
+    launch = Launch(1, asked(), (up(START),), (gone(end, alive_at=end),))
+    before = so_far(seen_by(LAPTOP_D, launch, None))
+    assert before.spent_usd == Decimal("0.62")
+    assert before.ends == ()
+
+
 def test_a_launch_that_was_cut_before_it_rented_anything_takes_nothing_of_the_budget() -> None:
     earlier = Launch(1, asked(), (up(START),), (gone(START + 10 * MINUTE),))
     cut = Launch(2, asked(2, asker=LAPTOP_C, requested_at=START + 12 * MINUTE))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SEEN_WITHIN = timedelta(seconds=120)
 """An end is known well enough where the instance was seen alive so shortly before it."""
 
+SURE = (Evidence.CLOUD, Evidence.RESULT)
+"""Of such an end somebody knows."""
+
 RESERVE = timedelta(seconds=float(Reserve.spot().total_seconds))
 TEARDOWN = timedelta(seconds=float(Reserve.spot().after_last_word_seconds))
 """of launches whose own terms cannot be read: the longest of all"""
@@ -98,11 +101,11 @@ class Billed:
     up_at: datetime | None = None
     """when it was first seen up"""
     ends_at: datetime | None = None
-    """when it ends by its trainer's word, also where that is still to come"""
+    """when it ends by the cloud's or its trainer's word, also where that is still to come"""
 
     @property
     def usd_in_the_end(self) -> Decimal:
-        """With the teardown that has begun."""
+        """With the teardown that has begun, and what a clock that is behind does not see yet."""
         if self.ends_at is None:
             return self.usd
         return cost_usd((self.ends_at - self.began).total_seconds(), self.hourly_rate_usd)
@@ -333,7 +336,7 @@ def billed_period(
         hourly_rate_usd=rate,
         evidence=None if goes_on else evidence,
         up_at=period.up_at,
-        ends_at=max(end, alive) if end is not None and evidence == Evidence.RESULT else None,
+        ends_at=max(end, alive) if end is not None and evidence in SURE else None,
         is_at_most=not is_live and _is_at_most(evidence, until, alive, goes_on=goes_on),
     )
 

@@ -73,7 +73,7 @@ def _ends(view: RunView, number: int) -> Iterator[Up | Gone]:
     last = view.bill.of_launch(number)[-1]
     if last.gpus is not None and not newest.ups:
         yield Up(run=run, launch=number, at=last.began, gpus=last.gpus, seen_by=me)
-    if last.ends_at is not None:
+    if last.ends_at is not None and not newest.standing_gones:
         evidence = Evidence.RESULT
         yield Gone(run=run, launch=number, at=last.ends_at, evidence=evidence, seen_by=me)
     elif last.ended is not None and last.evidence == Evidence.HEARTBEAT:
