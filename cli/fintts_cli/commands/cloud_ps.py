@@ -46,14 +46,14 @@ def ps(
         terminal.warn(error.message, error.hint)
     views = listing.views
     for state in wiring.live_elsewhere({view.run for view in views}):
-        _tell_of(terminal, state)
+        tell_of(terminal, state)
     if json:
         terminal.document([view.to_json() for view in views])
     else:
         terminal.data(render_runs(views, datetime.now(UTC)))
 
 
-def _tell_of(terminal: "Terminal", state: "InstanceState") -> None:
+def tell_of(terminal: "Terminal", state: "InstanceState") -> None:
     """An instance that lives here for a run that this store doesn't have: of one that was launched
     into another store, that store says how it is."""
     from fintts_cli import wiring

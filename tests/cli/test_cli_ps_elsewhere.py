@@ -1,0 +1,42 @@
+"""What `ps` says of instances that live here for runs of another store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from cli_project import write_project
+from fintts_cli import wiring
+from fintts_cli.commands.cloud_ps import tell_of
+from fintts_cli.infra import InstancePhase, InstanceState
+from fintts_cli.journal import JournalEntry
+from fintts_cli.terminal import Terminal
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.runs import create_run
+from run_samples import record
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_healthy_run_of_another_store_is_not_to_be_ended(
+    own_folder: Path, capsys: pytest.CaptureFixture[str], *, is_there: bool
+) -> None:
+    other, now = DirectoryStore(write_project(own_folder) / "other"), datetime.now(UTC)
+    if is_there:
+        create_run(other, record(run="mine"))
+    wiring.open_journal().write(
+        JournalEntry(
+            run="mine",
+            infra="local",
+            store=other.url,
+            requested_at=now,
+            deadline_at=now + timedelta(hours=1),
+            rates_usd={"A100-80GB:1": Decimal("1.20")},
+        )
+    )
+    tell_of(Terminal(), InstanceState("mine", InstancePhase.RUNNING, "here", now))
+    said = capsys.readouterr().err
+    assert ("cloud down" in said) is not is_there
+    assert (f"cloud ps --store {other.url}" in said) is is_there
