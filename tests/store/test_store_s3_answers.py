@@ -209,6 +209,17 @@ def test_an_answer_without_its_marks_is_none(rig: Rig, name: str) -> None:
             call.make(rig, store)
 
 
+@pytest.mark.parametrize("name", ["get_bucket_versioning", "get_bucket_lifecycle_configuration"])
+def test_a_page_is_not_taken_for_a_bucket_without_settings(rig: Rig, name: str) -> None:
+    """An answer without anything in it is a sound one here."""
+    page = b"<html><body>Please sign in.</body></html>"
+    rig.proxy.faults.append(Fault("say", "GET", "", ALWAYS, status=200, body=page))
+    with pytest.raises(StoreUnreachable):
+        rig.through(HURRIED)._requests.ask(
+            lambda client: getattr(client, name)(Bucket=rig.address.bucket)
+        )
+
+
 def test_every_page_of_a_listing_counts(rig: Rig) -> None:
     for number in range(1001):
         rig.direct.put(f"many/{number:04}", b"")
