@@ -22,6 +22,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.opening import open_store
+from fintts_store.runs import limits
 from fintts_store.store import TEMPORARY_PREFIX
 from small_disk import small_disk
 
@@ -112,6 +113,21 @@ def test_links_are_not_followed_out_of_the_store(tmp_path: Path) -> None:
     root.mkdir()
     (root / "link").symlink_to(outside)
     assert DirectoryStore(root).list("") == []
+
+
+def test_a_listing_has_a_limit_in_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEYS", 3)
+    store = DirectoryStore(tmp_path)
+    for number in range(3):
+        store.put(f"a/{number}", b"")
+    assert len(store.list("a/")) == 3
+    store.put("a/4", b"")
+    for number in range(4):
+        store.put(f"several/{number}/a", b"")
+    with pytest.raises(StoreDenied, match="lists more than 3 keys"):
+        store.list("a/")
+    with pytest.raises(StoreDenied, match="lists more than 3 keys"):
+        store.folders("several/")
 
 
 def test_durable_directory_replaces_and_survives_an_error(tmp_path: Path) -> None:

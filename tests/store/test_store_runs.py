@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from fintts_store import layout
+from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import InvalidRecord, KeyExists
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import MetricRow, Revision
@@ -18,6 +20,8 @@ from fintts_store.runs.runs import (
     newest_run,
     read_configurations,
     read_run,
+    request_stop,
+    stop_requested,
     withdraw_revision,
 )
 from memory_store import MemoryStore
@@ -102,3 +106,24 @@ def test_a_damaged_revision_is_named_and_not_passed_over() -> None:
     store.put(layout.revision_key(RUN, 1), b"{")
     with pytest.raises(InvalidRecord, match=r"revisions/000001\.json"):
         read_run(store, RUN)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_asked"),
+    [
+        (b'{"run": "mi', True),
+        (b"", True),
+        (b"\xff\0", True),
+        (b"x" * 1_000_000, True),
+        (b'{"run": "other", "reason": "r", "at": "2026-11-23T09:00:00Z"}', False),
+    ],
+)
+def test_a_torn_request_to_stop_is_one_and_that_of_another_run_is_none(
+    tmp_path: Path, content: bytes, *, is_asked: bool
+) -> None:
+    store = DirectoryStore(tmp_path)
+    assert not stop_requested(store, "mine")
+    store.put("runs/mine/stop.json", content)
+    assert stop_requested(store, "mine") == is_asked
+    request_stop(store, "mine", "enough")
+    assert stop_requested(store, "mine")

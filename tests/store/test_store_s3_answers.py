@@ -13,12 +13,20 @@ import boto3
 import pytest
 
 from fault_proxy import Fault, FaultProxy, Kind, fault_proxy
+from fintts_store.backends.s3 import limits as s3_limits
 from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3 import uploading as s3_uploading
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError, StoreUnreachable
+from fintts_store.errors import (
+    KeyNotFound,
+    PermissionMissing,
+    StoreDenied,
+    StoreError,
+    StoreUnreachable,
+)
 from fintts_store.patience import IMPATIENT, PATIENT, Patience
+from fintts_store.runs import limits
 from fintts_store.store import Entry
 from s3_servers import make_bucket
 
@@ -230,6 +238,39 @@ def test_every_page_of_a_listing_counts(rig: Rig) -> None:
     )
     with pytest.raises(StoreUnreachable, match="without NextContinuationToken"):
         rig.store.list("many/")
+
+
+def test_a_page_has_a_limit_in_bytes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_limits, "PAGE_BYTES", 1 * MB)
+    rig.direct.put("large", b"x" * (2 * MB))
+    assert len(rig.store.get("large", 4 * MB)) == 2 * MB, "an object is no page"
+    page = b"<ListBucketResult>" + b" " * (2 * MB) + b"</ListBucketResult>"
+    rig.proxy.faults.append(Fault("say", "GET", "list-type=2", ALWAYS, status=200, body=page))
+    with pytest.raises(StoreUnreachable, match="a document of more than"):
+        rig.store.list("")
+
+
+def test_a_listing_has_a_limit_in_keys(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEYS", 3)
+    for number in range(3):
+        rig.direct.put(f"several/{number}", b"")
+    assert len(rig.store.list("several/")) == 3
+    rig.direct.put("several/4", b"")
+    with pytest.raises(StoreDenied, match="lists more than 3 keys"):
+        rig.store.list("several/")
+
+
+def test_pages_without_keys_come_to_an_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEYS", 10_000)
+    for number in range(30):
+        token = f"<NextContinuationToken>{number}</NextContinuationToken>"
+        body = (
+            f"<ListBucketResult><Name>voices</Name><KeyCount>0</KeyCount>{token}"
+            "<IsTruncated>true</IsTruncated></ListBucketResult>"
+        ).encode()
+        rig.proxy.faults.append(Fault("say", "GET", "list-type=2", status=200, body=body))
+    with pytest.raises(StoreDenied, match="lists more than"):
+        rig.store.list("")
 
 
 def test_a_refusal_is_asked_twice_and_a_missing_key_too(rig: Rig) -> None:

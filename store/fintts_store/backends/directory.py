@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from fintts_store.backends.marker import MARKER, Marker
+from fintts_store.bounded import KeyCount
 from fintts_store.disk.durable import copy_file, create_file, name_meant, write_file
 from fintts_store.disk.errors import chosen_by, explained
 from fintts_store.disk.file_system import file_system_of
@@ -30,6 +31,9 @@ from fintts_store.store import (
 )
 
 _WRITE_ATTEMPTS = 20
+
+Found = tuple[str, os.DirEntry[str]]
+"""a key, and its file"""
 
 
 class DirectoryStore:
@@ -93,13 +97,14 @@ class DirectoryStore:
 
     def list(self, prefix: str) -> Entries:
         with self._marker.there_throughout():
-            found = self._walk(self._root, "", check_prefix(prefix))
+            found = self._counted(self._walk(self._root, "", check_prefix(prefix)))
             entries = [entry for key, item in found if (entry := _entry(key, item))]
         return sorted(entries, key=lambda entry: entry.key)
 
     def folders(self, prefix: str) -> Names:
         with self._marker.there_throughout():
             items = _scan(self._root / check_prefix(prefix))
+            KeyCount(self.url).add(len(items))
         return sorted(item.name for item in items if item.is_dir(follow_symlinks=False))
 
     def delete(self, key: str) -> None:
@@ -149,7 +154,7 @@ class DirectoryStore:
     def _not_found(self, key: str) -> KeyNotFound:
         return KeyNotFound(f"{self.url} has no {key}")
 
-    def _walk(self, folder: Path, key: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _walk(self, folder: Path, key: str, prefix: str) -> Iterator[Found]:
         """(key, file) of everything below the folder that may begin with the prefix."""
         for item in _scan(folder):
             name = key + item.name
@@ -159,6 +164,12 @@ class DirectoryStore:
                     yield from self._walk(Path(item.path), below, prefix)
             elif _is_key(name, prefix) and item.is_file(follow_symlinks=False):
                 yield name, item
+
+    def _counted(self, found: Iterator[Found]) -> Iterator[Found]:
+        count = KeyCount(self.url)
+        for each in found:
+            count.add(1)
+            yield each
 
     def _temporary(self, prefix: str) -> tuple[Path, ...]:
         """The temporary files of writes to keys with this prefix."""

@@ -31,6 +31,14 @@ SETTINGS_BYTES = 256 * KIB
 TOKENIZER_BYTES = 64 * MIB
 """tokenizer.json and other large JSON files of a base model on the disk"""
 
+PAGE_BYTES = 16 * MIB
+"""an answer of S3 that is a document, such as a page of a listing: 1,000 keys of 1,024 bytes, three
+characters each, with what is said of each"""
+KEYS = 500_000
+"""of one listing: in memory they take 150 MB"""
+EMPTY_PAGE_KEYS = 1_000
+"""as many a page without keys counts for"""
+
 JSON_NODES = 5_000
 """values in a configuration or an estimate, however deep"""
 YAML_DEPTH = 32

@@ -172,14 +172,17 @@ def request_stop(store: Store, run: str, reason: str) -> None:
 
 
 def stop_requested(store: Store, run: str) -> bool:
-    """Whether somebody asked the run to end; a request that cannot be read is one."""
+    """Whether somebody asked the run to end."""
+    key = layout.stop_request_key(run)
     try:
-        store.get(layout.stop_request_key(run))
+        return StopRequest.load(store.get(key), key).run == run
     except KeyNotFound:
         return False
     except InvalidRecord:
+        # A torn request is still one: nobody writes there who does not want the run to end. To stop
+        # loses nothing, since the run saves first, and to go on bills. A whole request of another
+        # run is a file in the wrong place, and asks this run for nothing.
         return True
-    return True
 
 
 def withdraw_stop(store: Store, run: str) -> None:

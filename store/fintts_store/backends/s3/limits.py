@@ -1,4 +1,5 @@
-"""Limits the time of a whole request, where sockets know only how long a server may be silent.
+"""Limits the time of a whole request, where sockets know only how long a server may be silent, and
+the bytes of an answer that is read whole.
 
 A server that sends a byte a second is never silent. Every request gets an allowance of seconds that
 only waiting for the network uses up, so a reader with a slow disk loses nothing; bytes that come or
@@ -8,11 +9,13 @@ go give some of it back, so a slow line can carry a large object.
 import io
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from fintts_store.patience import Patience
+from fintts_store.runs.limits import MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -143,4 +146,28 @@ def _limited_connection(kind: Any, seconds: float) -> Any:
             self.sock.allowance.renew()
         return kind.request(self, *args, **kwargs)
 
-    return type(kind.__name__, (kind,), {"connect": connect, "request": request})
+    def getresponse(self: Any) -> Any:
+        response = kind.getresponse(self)
+        # A method of the object itself would be a cycle, which keeps its socket open.
+        response.__class__ = _bounded(cast("Hashable", type(response)))
+        return response
+
+    methods = {"connect": connect, "request": request, "getresponse": getresponse}
+    return type(kind.__name__, (kind,), methods)
+
+
+@cache
+def _bounded(kind: Any) -> Any:
+    """urllib3's response with a limit: botocore reads a document by `stream`, whole, before anybody
+    can look at it; of an object it uses `read`."""
+
+    def stream(self: Any, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        count = 0
+        for chunk in kind.stream(self, *args, **kwargs):
+            count += len(chunk)
+            if count > PAGE_BYTES:
+                self.close()
+                raise ValueError(f"it sent a document of more than {PAGE_BYTES // MIB} MiB")
+            yield chunk
+
+    return type(kind.__name__, (kind,), {"stream": stream})

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_store.backends.s3.errors import no_answer
 from fintts_store.backends.s3.requests import S3Requests
+from fintts_store.bounded import KeyCount
+from fintts_store.runs.limits import EMPTY_PAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +26,13 @@ def object_pages(
     asked: dict[str, Any] = {"Bucket": requests.address.bucket, "Prefix": prefix}
     if delimiter:
         asked["Delimiter"] = delimiter
-    seen = {""}
+    seen, count = {""}, KeyCount(requests.address.where)
     token = ""
     while True:
         here = asked | ({"ContinuationToken": token} if token else {})
         page = requests.ask(partial(_list_objects, asked=here))
+        found = len(page.get("Contents", [])) + len(page.get("CommonPrefixes", []))
+        count.add(found or EMPTY_PAGE_KEYS)
         yield page
         token = page.get("NextContinuationToken", "") if page["IsTruncated"] else ""
         if not token:
@@ -50,9 +54,10 @@ def is_listed(requests: S3Requests, name: str) -> bool:
 def uploads(requests: S3Requests, prefix: str) -> "Iterator[MultipartUploadTypeDef]":
     """Every upload in parts that is neither complete nor aborted."""
     asked: dict[str, Any] = {"Bucket": requests.address.bucket, "Prefix": prefix}
-    here, seen = asked, {""}
+    here, seen, count = asked, {""}, KeyCount(requests.address.where)
     while True:
         page = requests.ask(partial(_list_uploads, asked=here))
+        count.add(len(page.get("Uploads", [])) or EMPTY_PAGE_KEYS)
         yield from page.get("Uploads", [])
         if not page.get("IsTruncated", False):
             return

@@ -1,0 +1,25 @@
+"""A listing has an end, whatever the store says."""
+
+from fintts_store.errors import StoreDenied
+from fintts_store.runs import limits
+
+
+class KeyCount:
+    """Counts the keys of one listing."""
+
+    def __init__(self, where: str) -> None:
+        self._where, self._count = where, 0
+
+    def add(self, keys: int) -> None:
+        """So many more came.
+
+        Raises:
+            StoreDenied: they are more than a listing may have.
+        """
+        self._count += keys
+        if self._count > limits.KEYS:
+            raise StoreDenied(
+                f"{self._where} lists more than {limits.KEYS:,} keys, too many for one store",
+                "give the store a folder or prefix of its own; `fintts cloud prune` removes what "
+                "no run needs",
+            )
