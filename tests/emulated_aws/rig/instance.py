@@ -87,5 +87,5 @@ def _first_commands(asked: MotoInstance) -> list[str]:
     """What cloud-init would run as root at the end of the first boot: `runcmd` of the user data."""
     if not asked.user_data:
         return []
-    content = yaml.safe_load(asked.user_data.decode())
+    content = yaml.safe_load(asked.user_data.decode()) or {}  # none comes as an empty text
     return [str(command) for command in content.get("runcmd", [])]
