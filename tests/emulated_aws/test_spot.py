@@ -28,6 +28,8 @@ LONG = {
     "FINTTS_TRAINING__MAX_STEPS": str(STEPS),
     "FINTTS_VALIDATION__EVERY": str(INTERVAL),
     "FINTTS_CHECKPOINTS__EVERY": str(INTERVAL),
+    # A deadline that is far enough: no job goes on with a run in the ten minutes before it.
+    "FINTTS_FORECAST__SETUP_SECONDS": "600",
 }
 RUN = "spot"
 REPLACED_WITHIN_SECONDS = 60.0
