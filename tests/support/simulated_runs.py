@@ -329,7 +329,7 @@ class _Run:
         bill = bill_of(self._ledger(), self.record, self.status, self.result, None, self.now)
         newest = self.launches[-1]
         span = bill.of_launch(newest.number)[-1]
-        if span.ended is None or span.evidence not in (Evidence.RESULT, Evidence.HEARTBEAT):
+        if span.ended is None or span.evidence != Evidence.RESULT:
             return
         end = Gone(
             run=RUN, launch=newest.number, at=span.ended, evidence=span.evidence,

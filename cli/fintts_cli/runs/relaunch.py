@@ -76,6 +76,3 @@ def _ends(view: RunView, number: int) -> Iterator[Up | Gone]:
     if last.ends_at is not None and not newest.standing_gones:
         evidence = Evidence.RESULT
         yield Gone(run=run, launch=number, at=last.ends_at, evidence=evidence, seen_by=me)
-    elif last.ended is not None and last.evidence == Evidence.HEARTBEAT:
-        evidence = Evidence.HEARTBEAT
-        yield Gone(run=run, launch=number, at=last.ended, evidence=evidence, seen_by=me)
