@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fintts_trainer.config import LoraConfig
 
+TRAINER = (sys.executable, "-P", "-m", "fintts_trainer")
 FORWARDED = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
@@ -82,7 +83,7 @@ def run_trainer_quietly(environment: Mapping[str, str], log: Path) -> int:
     """
     with explained(log), log.open("wb") as said:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "fintts_trainer", "run"],
+            [*TRAINER, "run"],
             env=os.environ | environment,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -102,7 +103,7 @@ def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED.values())
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "fintts_trainer", "run"],
+            [*TRAINER, "run"],
             env=os.environ | environment,
             process_group=0,
         )
@@ -134,7 +135,7 @@ def import_lora(base_model: Path, checkpoint: Path, lora: LoraConfig, target: Pa
 
 def _ask(command: str, *arguments: str | Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "fintts_trainer", command, *map(str, arguments)],
+        [*TRAINER, command, *map(str, arguments)],
         stdout=subprocess.PIPE,
         check=False,
     )

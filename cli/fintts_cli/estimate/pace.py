@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, Field
 
 from fintts_cli.run_forecast import MeasuredPace
 from fintts_store.disk.durable import write_file
-from fintts_store.errors import InvalidRecord
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import StoreError
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def find_dry_pace(
     """The pace of this work; None where nothing readable was measured."""
     path = _path(state, settings, model_sizes)
     try:
-        pace = DryPace.load(path.read_bytes(), str(path))
-    except (OSError, InvalidRecord):
+        pace = DryPace.load(read_limited(path), str(path))
+    except (OSError, StoreError):
         return None
     return MeasuredPace(pace.source, pace.seconds_per_step, None, pace.setup_seconds)
 
