@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 from collections import Counter
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
@@ -29,7 +29,7 @@ def summary(found: list[Outcome]) -> dict[str, object]:
         "runs": len(found),
         "launches": sum(each.launches for each in found),
         "over_budget": sum(each.is_over_budget for each in found),
-        "worst_over_usd": max(0.0, *(each.billed_usd - each.budget_usd for each in found)),
+        "worst_over_usd": max(0.0, max(each.billed_usd - each.budget_usd for each in found)),
         "believed_below_billed": sum(
             each.believed_usd < each.billed_usd - 0.0001 for each in found
         ),
@@ -40,12 +40,29 @@ def summary(found: list[Outcome]) -> dict[str, object]:
     }
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("give 1 or more")
+    return number
+
+
+def _share(text: str) -> Decimal:
+    try:
+        share = Decimal(text)
+    except InvalidOperation:
+        share = Decimal(-1)
+    if not share.is_finite() or not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("give a share of the reserve, 0 to 1")
+    return share
+
+
 def main() -> None:
     """Prints how many runs went over their budget; exit code 1 if any did."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--runs", type=_count, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--reserve", type=Decimal, default=Decimal(1))
+    parser.add_argument("--reserve", type=_share, default=Decimal(1))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = summary(list(outcomes(options.runs, options.seed, options.reserve)))

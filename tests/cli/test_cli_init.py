@@ -44,6 +44,7 @@ def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> No
         ("azure/westus3", "azure/westus3", "A100-80GB:1", ""),
         ("aws", "aws", "H100:1", "aws rents out no single A100-80GB: gpus is H100:1"),
         ("lambda", "lambda", "A100:1", "lambda rents out no single A100-80GB"),
+        ("awz", "awz", "A100-80GB:1", "did you mean aws?"),
         ("kubernetes", "kubernetes", "A100-80GB:1", "--hourly-rate"),
         ("no", "no", "A100-80GB:1", "--hourly-rate"),
     ],
@@ -57,6 +58,14 @@ def test_the_file_asks_for_a_gpu_that_the_place_has(
     assert (settings.infra, settings.gpus) == (written, gpus)
     assert remark in result.stderr
     assert ("warning" in result.stderr) == bool(remark)
+
+
+@pytest.mark.parametrize("infra", ["", "  ", "aws/us east", "x: y # z", "aws/", "/us-east-1"])
+def test_what_names_no_place_is_refused(own_folder: Path, infra: str) -> None:
+    refused = CliRunner().invoke(build(), ["init", "--infra", infra])
+    assert refused.exit_code == 2
+    assert "names no place" in refused.stderr
+    assert list(own_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(

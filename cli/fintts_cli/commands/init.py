@@ -1,5 +1,6 @@
 """`fintts init`: writes a commented fintts.yaml."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ PROJECT_FILE = Path("fintts.yaml")
 BASE_MODEL = "base model"
 ANY = "any"
 """leaves the choice of the cloud to SkyPilot"""
+INFRA = re.compile(r"\*|[A-Za-z0-9-]+(/[^\s/]+)*")
 QUESTION = "Where shall it run? (local, a cloud such as aws or lambda, or any for the cheapest)"
 
 
@@ -64,10 +66,21 @@ def init(
 
 
 def _infra(terminal: "Terminal", given: str | None) -> str | None:
-    """What was typed, or answered; None leaves the choice to SkyPilot."""
+    """What was typed, or answered; None leaves the choice to SkyPilot.
+
+    Raises:
+        UsageProblem: it can name no place.
+    """
+    from fintts_cli.errors import UsageProblem
+
     if given is None and terminal.may_ask:
         given = terminal.ask(QUESTION, default=ANY)
-    chosen = (given or ANY).strip()
+    chosen = ANY if given is None else given.strip()
+    if not INFRA.fullmatch(chosen):
+        raise UsageProblem(
+            f"--infra is {chosen!r}, which names no place",
+            "give local, any, or a cloud as CLOUD[/REGION[/ZONE]], such as aws/us-east-1",
+        )
     return None if chosen in (ANY, "*") else chosen
 
 

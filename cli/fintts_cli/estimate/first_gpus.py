@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError
@@ -13,8 +14,10 @@ from fintts_cost.money import hourly
 from fintts_cost.prices import cheapest, offers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fintts_cli.offers import OfferSource
-    from fintts_cost.prices import Offer
+    from fintts_cost.prices import Offer, PriceRow
 
 LEAST_GB = 24
 """LoRA on S1-mini fits into this much memory"""
@@ -43,9 +46,7 @@ def first_gpus(infra: str | None, source: OfferSource) -> FirstGpus:
 def _instead(settings: Settings, source: OfferSource, refused: CloudError) -> FirstGpus:
     found = _cheapest_single(settings, source)
     if found is None:
-        return FirstGpus(
-            settings.gpus, refused.message, "give --hourly-rate USD, or another --infra"
-        )
+        return FirstGpus(settings.gpus, refused.message, _hint(settings, source))
     gpus = f"{found.accelerator}:1"
     return FirstGpus(
         gpus,
@@ -55,16 +56,29 @@ def _instead(settings: Settings, source: OfferSource, refused: CloudError) -> Fi
     )
 
 
+def _hint(settings: Settings, source: OfferSource) -> str:
+    """Where the list has no prices of a cloud, it may be misspelt."""
+    cloud = wanted_by(settings, spot=None).cloud or ""
+    known = sorted({row.cloud for row in _rows(settings, source)})
+    near = difflib.get_close_matches(cloud, known, n=1) if cloud not in known else []
+    question = f"did you mean {near[0]}? Otherwise " if near else ""
+    return f"{question}give --hourly-rate USD, or another --infra"
+
+
+def _rows(settings: Settings, source: OfferSource) -> Sequence[PriceRow]:
+    wanted = wanted_by(settings, spot=None)
+    try:
+        return source.prices(wanted.accelerator, wanted.cloud).rows
+    except CatalogMissing:
+        return ()
+
+
 def _cheapest_single(settings: Settings, source: OfferSource) -> Offer | None:
     """Of all single GPUs there that have enough memory."""
     wanted = wanted_by(settings, spot=False)
-    try:
-        rows = source.prices(wanted.accelerator, wanted.cloud).rows
-    except CatalogMissing:
-        return None
     fitting = [
         offer
-        for offer in offers_of(rows)
+        for offer in offers_of(_rows(settings, source))
         if offer.accelerator in ACCELERATORS
         and ACCELERATORS[offer.accelerator].memory_gb >= LEAST_GB
         and wanted._replace(accelerator=offer.accelerator).fits(offer)
