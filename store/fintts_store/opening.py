@@ -1,17 +1,14 @@
 """From a store's address to the store."""
 
-import re
 from pathlib import Path
 from urllib.parse import urlencode
 
+from fintts_store.addresses import has_scheme
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.s3.address import SCHEME, S3Address, without_credentials
 from fintts_store.errors import StoreError
 from fintts_store.patience import PATIENT, Patience
 from fintts_store.store import Store
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-"""Two letters at least: `C:` is a drive"""
 
 
 def open_store(url: str, patience: Patience = PATIENT) -> Store:
@@ -28,7 +25,7 @@ def open_store(url: str, patience: Patience = PATIENT) -> Store:
         from fintts_store.backends.s3.s3 import S3Store
 
         return S3Store(S3Address.parse(url), patience)
-    if _SCHEME.match(url):
+    if has_scheme(url):
         raise StoreError(
             f"no store is known at an address like {without_credentials(url)}",
             "give s3://BUCKET/PREFIX or a folder; a folder with such a name is ./NAME",

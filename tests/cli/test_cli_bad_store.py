@@ -124,6 +124,8 @@ def test_a_bucket_that_is_not_there(moto_endpoint: str, command: list[str]) -> N
         ("s3://bucket/../a", "'..'"),
         ("s3://", "names no bucket"),
         ("gs://bucket", "no store is known"),
+        ("s3:/bucket/a", "no store is known"),
+        ("s3:bucket", "no store is known"),
     ],
 )
 @by_name

@@ -132,6 +132,16 @@ def test_an_empty_file_and_an_empty_section_are_defaults(own_folder: Path) -> No
     assert read(own_folder, "forecast:\ntraining:\n  # nothing\n").settings == Settings()
 
 
+@pytest.mark.parametrize("source", ["option", "variable", "file"])
+def test_a_malformed_address_is_no_folder(own_folder: Path, source: str) -> None:
+    """A slash too few must not put a run's checkpoints into a folder called `s3:`."""
+    (own_folder / "fintts.yaml").write_text("store: s3:/bucket\n" if source == "file" else "")
+    environment = {"FINTTS_STORE": "s3:/bucket"} if source == "variable" else {}
+    options = {"store": "s3:/bucket"} if source == "option" else {}
+    found = read_settings(options, environment=environment, folder=own_folder)
+    assert found.settings.store == "s3:/bucket"
+
+
 @pytest.mark.parametrize(
     ("text", "sentence", "hint"),
     [
