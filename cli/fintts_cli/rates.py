@@ -1,18 +1,14 @@
-"""What an hour of a run's instances costs, whichever of its GPUs they have, and what they cost."""
+"""What an hour of a run's instances costs, whichever of its GPUs they have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cost.forecast import cost_so_far_usd
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Mapping
+    from decimal import Decimal
 
-    from fintts_cli.infra import Span
     from fintts_store.runs.records import RunRecord
 
 
@@ -31,8 +27,3 @@ class Rates:
         """Of that GPU; where nobody knows which it is, the dearest: it costs that at most."""
         known = None if gpus is None else self.by_gpus.get(gpus)
         return max(self.by_gpus.values()) if known is None else known
-
-    def cost_usd(self, spans: Iterable[Span], now: datetime) -> Decimal:
-        """Of instances that came one after the other, up to now."""
-        costs = (cost_so_far_usd(span.seconds(now), self.of(span.gpus)) for span in spans)
-        return sum(costs, Decimal(0))

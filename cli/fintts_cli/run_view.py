@@ -13,6 +13,7 @@ from fintts_cli.runs.billing import Bill, bill_of, ends, is_about, terms_of
 from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.sighted import news_of, with_sightings
 from fintts_cli.runs.without_ledger import bill_without_ledger
+from fintts_cli.wording import iso
 from fintts_cost.forecast import cost_to_finish_usd
 from fintts_store.runs.ledger import UNKNOWN_LAPTOP, Gone, Laptop, Ledger, Up
 from fintts_store.runs.limits import STEPS
@@ -127,8 +128,8 @@ class RunView:
             "step": self.step,
             "max_steps": self.max_steps,
             "loss": self.loss,
-            "started_at": _iso(self.started_at),
-            "deadline_at": _iso(self.deadline_at),
+            "started_at": iso(self.started_at),
+            "deadline_at": iso(self.deadline_at),
             "cost_so_far_usd": _cents(self.cost_so_far_usd),
             "cost_is_at_most": self.cost_is_at_most,
             "cost_to_finish_usd": _cents(self.cost_to_finish_usd),
@@ -139,8 +140,8 @@ class RunView:
             "best_step": self.best_step,
             "best_value": self.best_value,
             "eta_seconds": self.eta_seconds,
-            "updated_at": _iso(self.updated_at),
-            "ended_at": _iso(self.ended_at),
+            "updated_at": iso(self.updated_at),
+            "ended_at": iso(self.ended_at),
             "stop_reason": None if self.stop_reason is None else str(self.stop_reason),
             "message": self.message,
         }
@@ -346,7 +347,3 @@ def _max_steps(record: RunRecord, status: Status | None) -> int:
 
 def _cents(amount: Decimal | None) -> float | None:
     return None if amount is None else float(round(amount, 2))
-
-
-def _iso(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")

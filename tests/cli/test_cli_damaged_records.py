@@ -19,7 +19,7 @@ from fintts_store.checkpoints.restore import restore
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord
 from fintts_store.fetch import fetch
 from fintts_store.runs.logs import read_logs
-from fintts_store.runs.metrics import survey_metrics
+from fintts_store.runs.metrics import read_metrics
 
 DAMAGED = [
     kind
@@ -110,12 +110,12 @@ def test_torn_rows_are_passed_over_and_counted(own_folder: Path) -> None:
     assert found.exit_code == 0
     assert "1 row of the metrics cannot be read" in found.stderr
     assert "Training loss" in found.stdout
-    assert len(survey_metrics(DirectoryStore(store), "bad").rows) == 40
+    assert len(read_metrics(DirectoryStore(store), "bad").rows) == 40
 
 
 def test_a_huge_part_of_the_metrics_is_left_out(own_folder: Path) -> None:
     store = DirectoryStore(hostile_stores.make("metrics-huge", own_folder))
-    found = survey_metrics(store, "bad")
+    found = read_metrics(store, "bad")
     assert (len(found.rows), found.left_out_parts) == (40, 1)
 
 

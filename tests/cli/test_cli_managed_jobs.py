@@ -123,7 +123,7 @@ def test_each_instance_of_a_job_is_billed_for_itself(laptop: Laptop) -> None:
     assert state.where == name
     assert state.created_at == datetime.fromtimestamp(NOON + 1200, UTC)
     now = datetime.fromtimestamp(NOON + 1500, UTC)
-    assert [span.seconds(now) for span in state.spans] == [600, 300]
+    assert [((s.ended or now) - s.began).total_seconds() for s in state.spans] == [600, 300]
     assert [span.gpus for span in state.spans] == ["A100-80GB:1", "H100:1"]
     assert state.gpus == "H100:1"
 

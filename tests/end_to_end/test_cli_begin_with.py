@@ -26,7 +26,7 @@ SHORT = {"FINTTS_TRAINING__MAX_STEPS": "6"}
 
 def losses(shell: Shell, run: str) -> dict[int, float]:
     """Step → held-out loss."""
-    rows = read_metrics(DirectoryStore(shell.project / "store"), run)
+    rows = read_metrics(DirectoryStore(shell.project / "store"), run).rows
     return {row.step: row.values["loss"] for row in rows if row.kind == "validation"}
 
 

@@ -43,7 +43,9 @@ def put_part(
 
 
 def losses(store: MemoryStore, kind: str = "train") -> dict[int, float]:
-    return {row.step: row.values["loss"] for row in read_metrics(store, RUN) if row.kind == kind}
+    return {
+        row.step: row.values["loss"] for row in read_metrics(store, RUN).rows if row.kind == kind
+    }
 
 
 def test_rows_come_in_order_of_steps() -> None:

@@ -76,8 +76,8 @@ def test_it_trains_saves_and_resumes_bit_for_bit(base: Path, tmp_path: Path) -> 
     mine, theirs = newest(broken, tmp_path / "mine"), newest(straight, tmp_path / "theirs")
     name = "adapter_model.safetensors"
     assert (mine / name).read_bytes() == (theirs / name).read_bytes()
-    assert [row.values["loss"] for row in read_metrics(broken.store, broken.name)] == [
-        row.values["loss"] for row in read_metrics(straight.store, straight.name)
+    assert [row.values["loss"] for row in read_metrics(broken.store, broken.name).rows] == [
+        row.values["loss"] for row in read_metrics(straight.store, straight.name).rows
     ]
     opened = PeftModel.from_pretrained(open_base(base).load(torch.float32), str(mine))
     assert sum("lora_" in key for key in opened.state_dict()) == len(load_file(mine / name))

@@ -132,11 +132,11 @@ def run_quickly(folder: Path, **training: object) -> TinyRun:
 
 
 def losses(run: TinyRun) -> list[float]:
-    return [row.values["loss"] for row in read_metrics(run.store, run.name)]
+    return [row.values["loss"] for row in read_metrics(run.store, run.name).rows]
 
 
 def step_values(run: TinyRun) -> list[Mapping[str, float]]:
-    return [row.values for row in read_metrics(run.store, run.name) if row.kind == "train"]
+    return [row.values for row in read_metrics(run.store, run.name).rows if row.kind == "train"]
 
 
 def test_a_step_tells_its_wait_for_data_and_its_padding(tmp_path: Path) -> None:

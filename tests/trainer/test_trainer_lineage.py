@@ -59,7 +59,7 @@ def test_more_steps_and_another_rate_go_on_from_the_same_checkpoint(
     said = capsys.readouterr().err
     assert "training.learning_rate: 0.001 → 0.0005; training.max_steps: 4 → 6" in said
     assert "resumed at step 4" in said
-    rows = [row for row in read_metrics(trained.store, trained.name) if row.kind == "train"]
+    rows = [row for row in read_metrics(trained.store, trained.name).rows if row.kind == "train"]
     rates = {row.step: row.values["learning_rate"] for row in rows}
     assert rates == {1: 5e-4, 2: 1e-3, 3: 1e-3, 4: 1e-3, 5: 5e-4, 6: 5e-4}
     digests = {m.step: m.config_digest for m in list_manifests(trained.store, trained.name)}

@@ -54,7 +54,7 @@ def outcome(run: TinyRun) -> Outcome:
         (row.kind, row.step): {
             name: value for name, value in row.values.items() if not name.endswith(WALL_CLOCK)
         }
-        for row in read_metrics(run.store, run.name)
+        for row in read_metrics(run.store, run.name).rows
     }
     return Outcome(
         adapter=run.store.get(f"{folder}adapter_model.safetensors"),

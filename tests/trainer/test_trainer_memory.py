@@ -94,7 +94,7 @@ def test_a_container_has_no_more_than_its_limit(
 
 
 def losses(run: TinyRun) -> Mapping[tuple[str, int], float]:
-    rows = read_metrics(run.store, run.name)
+    rows = read_metrics(run.store, run.name).rows
     return {(row.kind, row.step): row.values["loss"] for row in rows}
 
 

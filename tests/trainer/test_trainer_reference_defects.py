@@ -234,7 +234,7 @@ def test_unseeded_sampling(tmp_path: Path) -> None:
         sections = {**QUICK, "training": {**QUICK["training"], "seed": seed}}
         run = start_run(tmp_path / name, sections)
         train(run.job(), Preemption())
-        return [row.values["loss"] for row in read_metrics(run.store, run.name)]
+        return [row.values["loss"] for row in read_metrics(run.store, run.name).rows]
 
     first = losses("first", seed=1, noise=1)
     assert losses("again", seed=1, noise=2) == first

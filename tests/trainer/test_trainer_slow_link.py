@@ -182,7 +182,7 @@ def assert_whole(far: FarRun, last: int, behind: dict[int, Path], folder: Path) 
             for one in (at, folder / f"restored-{step}")
         ]
         assert contents[0] == contents[1]
-    told = {row.step for row in read_metrics(store, run) if row.kind == "train"}
+    told = {row.step for row in read_metrics(store, run).rows if row.kind == "train"}
     assert told == set(range(1, last + 1)), "what the steps told came home, too"
 
 

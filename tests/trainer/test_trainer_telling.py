@@ -32,7 +32,7 @@ class BusyStore(MemoryStore):
 
 
 def steps(store: BusyStore) -> list[int]:
-    return [row.step for row in read_metrics(store, RUN)]
+    return [row.step for row in read_metrics(store, RUN).rows]
 
 
 def test_a_row_added_while_a_part_is_written_is_in_the_next_one() -> None:

@@ -57,7 +57,7 @@ def bytes_of_newest(run: TinyRun) -> dict[str, bytes]:
 
 
 def losses(run: TinyRun) -> list[tuple[str, int, float]]:
-    rows = read_metrics(run.store, run.name)
+    rows = read_metrics(run.store, run.name).rows
     return [(row.kind, row.step, row.values["loss"]) for row in rows]
 
 
@@ -81,7 +81,7 @@ def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
     assert (status.phase, status.step, status.last_committed_step) == (Phase.DONE, 12, 12)
     kinds = [kind for kind, _, _ in losses(run)]
     assert (kinds.count("train"), kinds.count("validation")) == (12, 4)
-    rows = [row.values for row in read_metrics(run.store, run.name) if row.kind == "train"]
+    rows = [row.values for row in read_metrics(run.store, run.name).rows if row.kind == "train"]
     parts = ("data", "forward", "loss", "backward", "optimizer")
     booked = sum(row[f"{part}_seconds"] for row in rows for part in parts)
     assert 0.5 < booked / sum(row["seconds"] for row in rows) <= 1
@@ -169,7 +169,7 @@ def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> N
     assert results[1] is not None
     assert results[0].best_value == results[1].best_value
     assert results[0].claims == 2
-    rows = read_metrics(broken.store, broken.name)
+    rows = read_metrics(broken.store, broken.name).rows
     spent = sum(row.values["seconds"] for row in rows if row.kind == "train")
     assert results[0].phase_seconds["training"] == pytest.approx(spent), "both jobs count"
 

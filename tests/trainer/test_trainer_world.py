@@ -78,7 +78,7 @@ class Learnt:
 def learnt(run: TinyRun, tmp_path: Path) -> Learnt:
     folder = tmp_path / "restored"
     assert restore_newest(run.store, run.name, folder, on_skip=lambda *_: None) is not None
-    rows = read_metrics(run.store, run.name)
+    rows = read_metrics(run.store, run.name).rows
     return Learnt(
         losses={(row.kind, row.step): row.values["loss"] for row in rows},
         adapter=load_file(folder / "adapter_model.safetensors"),

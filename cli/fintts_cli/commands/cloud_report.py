@@ -52,13 +52,13 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     from fintts_cli.run_report import build_report, kept_of
     from fintts_store.checkpoints.commit import list_manifests
     from fintts_store.checkpoints.removal import list_pins
-    from fintts_store.runs.metrics import survey_metrics
+    from fintts_store.runs.metrics import read_metrics
     from fintts_store.runs.runs import read_run, readable_result
 
     record, damaged = read_run(runs, run), Damaged()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)
     damaged.warn(terminal)
-    metrics = survey_metrics(runs, run)
+    metrics = read_metrics(runs, run)
     _warn_of_metrics(terminal, metrics)
     view = look_at(runs, run, wiring.instance_of, now)
     for error in view.damaged:

@@ -37,10 +37,6 @@ class Span(Record):
     hourly_rate_usd: HourlyRate | None = None
     """what it cost by the cloud's own price history; None where nobody asked, or nobody told"""
 
-    def seconds(self, now: datetime) -> float:
-        """Up to its end, or now."""
-        return max(((self.ended or now) - self.began).total_seconds(), 0.0)
-
 
 @dataclass(frozen=True, slots=True)
 class InstanceState:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.rates import Rates
+from fintts_cli.wording import iso
 from fintts_cost.money import cost_usd
 from fintts_cost.reserve import Reserve
 from fintts_store.runs.ledger import Asked, Earlier, Evidence, Gone, Up
@@ -122,9 +123,9 @@ class Billed:
             "who": self.who,
             "gpus": self.gpus,
             "hourly_rate_usd": float(self.hourly_rate_usd),
-            "asked_at": _iso(self.began),
-            "up_at": _iso(self.up_at),
-            "gone_at": _iso(self.ended),
+            "asked_at": iso(self.began),
+            "up_at": iso(self.up_at),
+            "gone_at": iso(self.ended),
             "evidence": None if self.evidence is None else str(self.evidence),
             "billed_seconds": self.seconds,
             "cost_usd": float(round(self.usd, 2)),
@@ -379,7 +380,3 @@ def _gpus(period: Period, known: Witness, rates: Rates) -> str | None:
     heard = known.heard_at is not None and known.heard_at >= period.began
     seen = period.gpus or ({known.gpus} if known.gpus and heard else set())
     return max(sorted(seen), key=rates.of, default=None)
-
-
-def _iso(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")

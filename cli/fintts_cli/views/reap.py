@@ -16,11 +16,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import duration, table
+from fintts_cli.wording import iso
 from fintts_cost.money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from fintts_cli.reaping import Findings, Judged
 
@@ -63,8 +63,8 @@ def _instance(one: Judged) -> dict[str, object]:
         "holder": str(seen.holder),
         "where": seen.where,
         "infra": seen.infra,
-        "created_at": _iso(seen.created_at),
-        "deadline_at": _iso(seen.deadline_at),
+        "created_at": iso(seen.created_at),
+        "deadline_at": iso(seen.deadline_at),
         "age_seconds": one.seconds,
         "hourly_rate_usd": None if rate is None else float(rate),
         "cost_usd": None if cost is None else float(round(cost, 2)),
@@ -72,7 +72,3 @@ def _instance(one: Judged) -> dict[str, object]:
         "reason": one.reason,
         "removed": one.is_removed,
     }
-
-
-def _iso(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")

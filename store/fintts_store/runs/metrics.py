@@ -24,7 +24,7 @@ class Metrics:
     """parts that are too large, or beyond what all of them may have together"""
 
 
-def survey_metrics(store: Store, run: str) -> Metrics:
+def read_metrics(store: Store, run: str) -> Metrics:
     """What can be read; a damaged row or part hides no other.
 
     Where a later claim went back to an earlier step, what the former had beyond it is left out:
@@ -47,11 +47,6 @@ def survey_metrics(store: Store, run: str) -> Metrics:
     latest = {(row.step, row.kind): row for row in rows}
     found.rows = [latest[place] for place in sorted(latest)]
     return found
-
-
-def read_metrics(store: Store, run: str) -> list[MetricRow]:
-    """The rows of `survey_metrics`."""
-    return survey_metrics(store, run).rows
 
 
 def _newest_within_limits(parts: Sequence[Entry]) -> list[Entry]:
