@@ -30,7 +30,6 @@ from fintts_trainer.feed import Feed
 from fintts_trainer.fused_lora import fuse_adapted_linears
 from fintts_trainer.initial_adapter import check_initial_adapter
 from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_adapter
-from fintts_trainer.left_behind import forget, left_rows, newest_left
 from fintts_trainer.lineage import refuse_another_configuration
 from fintts_trainer.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
@@ -45,6 +44,7 @@ from fintts_trainer.processes.hang_limits import (
 )
 from fintts_trainer.random_state import seed_of, set_random_state
 from fintts_trainer.recompute import recompute_layers
+from fintts_trainer.session.left_behind import forget, left_rows, newest_left
 from fintts_trainer.shape import FISH
 from fintts_trainer.state import LoopState, copy_from_first, read_checkpoint, write_checkpoint
 from fintts_trainer.step_clock import StepClock, matmul_peak

@@ -22,10 +22,10 @@ from fintts_store.visible import visible
 from fintts_trainer.config import RunConfig
 from fintts_trainer.deadline import Deadline, PaceMeter
 from fintts_trainer.errors import ConfigurationChanged
-from fintts_trainer.left_behind import forget, local_checkpoint
 from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.preemption import GRACE_SECONDS
 from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS
+from fintts_trainer.session.left_behind import forget, local_checkpoint
 from fintts_trainer.session.wall_clock import WallClock
 from fintts_trainer.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
 from fintts_trainer.telling import Heartbeat, Metrics

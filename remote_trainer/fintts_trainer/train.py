@@ -22,7 +22,6 @@ from fintts_trainer.bench import set_up
 from fintts_trainer.capacity import full_disk_told
 from fintts_trainer.deadline import measured
 from fintts_trainer.desk import FrontDesk, open_desk, tell
-from fintts_trainer.left_behind import forget, remember
 from fintts_trainer.lora import trainable
 from fintts_trainer.machine.card import card_here
 from fintts_trainer.preemption import GRACE_SECONDS
@@ -31,6 +30,7 @@ from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS, save_limit,
 from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.random_state import random_state
 from fintts_trainer.session.late_start import begins_too_late, end_unbegun
+from fintts_trainer.session.left_behind import forget, remember
 from fintts_trainer.session.wall_clock import told
 from fintts_trainer.step_clock import memory_peak_bytes
 from fintts_trainer.telling import bring_home_tensorboard

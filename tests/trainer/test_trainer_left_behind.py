@@ -9,7 +9,7 @@ import pytest
 
 from fintts_store.checkpoints.commit import CheckpointFacts
 from fintts_store.runs.records import RunRecord
-from fintts_trainer.left_behind import (
+from fintts_trainer.session.left_behind import (
     forget,
     left_rows,
     local_checkpoint,
