@@ -397,9 +397,7 @@ def until_a_step_is_done(run: TinyRun, limit_seconds: float = 120.0) -> None:
 
 
 def test_a_preemption_is_one_also_when_the_store_takes_nothing(tmp_path: Path) -> None:
-    at_the_end = {"every": 1000, "keep_last": 2, "keep_best": False}
-    endless = {"max_steps": 1000}
-    run = start_run(tmp_path, {**QUICK, "training": endless, "checkpoints": at_the_end})
+    run = start_run(tmp_path, ENDLESS)
     in_the_way = tmp_path / "store" / "runs" / run.name / "checkpoints"
 
     def preempt(process: Popen) -> None:
@@ -415,7 +413,7 @@ def test_a_preemption_is_one_also_when_the_store_takes_nothing(tmp_path: Path) -
     assert read_result(run.store, run.name) is None
     assert list_manifests(run.store, run.name) == []
     in_the_way.unlink()
-    process = train_until(run, "before training", "workspace", preempt)
+    process = train_until(run, "resumed at step", "workspace", preempt)  # what the disk kept
     assert process.returncode == 75
     assert list_manifests(run.store, run.name)
 
