@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from cli_project import FINTTS
 from fintts_cli.app import build
-from fintts_cli.project_file import render_project_file
-from fintts_cli.setting_sources import from_file
 from fintts_cli.settings import Settings, known_keys, read_settings
+from fintts_cli.settings.sources import from_file
+from fintts_cli.settings.template import render_project_file
 from fintts_store.disk import durable
 from screen import at_a_terminal
 

@@ -48,7 +48,7 @@ def init(
     """
     from fintts_cli import wiring
     from fintts_cli.estimate.first_gpus import first_gpus
-    from fintts_cli.project_file import render_project_file
+    from fintts_cli.settings.template import render_project_file
     from fintts_cli.terminal import Terminal
 
     terminal = Terminal(quiet=quiet, no_input=no_input)

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import SCHEME, HubModel, not_here, parse
-from fintts_cli.setting_sources import (
+from fintts_cli.settings.sources import (
     Layer,
     find_project_file,
     from_environment,
