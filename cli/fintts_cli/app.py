@@ -38,7 +38,7 @@ from fintts_cli.terminal import Terminal
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
 from fintts_store.errors import StoreError
-from fintts_trainer.errors import FolderMissing, TrainerError
+from fintts_trainer.errors import BadFactor, FolderMissing, TrainerError
 
 WANTS_JSON = "fintts_cli.json"
 """Under this key of click's Context.meta: whether errors are to be JSON, too."""
@@ -62,6 +62,7 @@ Exit codes:
 
 KnownError = CliError | CostError | StoreError | TrainerError
 KNOWN_ERRORS = (CliError, CostError, StoreError, TrainerError)
+WRONG_CONFIGURATION = (CostError, FolderMissing, BadFactor)
 
 USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 """Of all errors in what was typed; Typer gives a public name to this one kind alone."""
@@ -109,7 +110,7 @@ def exit_code(error: KnownError) -> int:
         return EXIT_STORE
     if isinstance(error, OverBudget):
         return EXIT_OVER_BUDGET
-    return EXIT_CONFIGURATION if isinstance(error, CostError | FolderMissing) else EXIT_FAILED
+    return EXIT_CONFIGURATION if isinstance(error, WRONG_CONFIGURATION) else EXIT_FAILED
 
 
 def _report(message: str, hint: str, code: int, *, as_json: bool) -> None:

@@ -42,6 +42,7 @@ from fintts_store.runs.ledger import (
 from fintts_store.runs.runs import withdraw_revision, write_result_once
 from fintts_templates import Rental, TaskValues, render
 from fintts_trainer.data_check import check_folder
+from fintts_trainer.hang_factor import FACTOR, factor_in
 from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Launch:
     so_far: SoFar = NO_LAUNCH
     """the launches of the run before this one"""
     me: Laptop = UNKNOWN_LAPTOP
+    hang_factor: float = 1.0
+    """what the instance multiplies its limits of silence by"""
 
     @property
     def deadline_at(self) -> datetime:
@@ -98,7 +101,7 @@ class Launch:
     @property
     def over_at(self) -> datetime:
         """When nothing of it may be billed any more, and an instance powers itself off."""
-        return self.deadline_at + timedelta(seconds=float(reserve_of(self.settings).total_seconds))
+        return self.deadline_at + timedelta(seconds=float(self.plan.reserve.total_seconds))
 
     @property
     def where(self) -> str:
@@ -141,6 +144,7 @@ class Launch:
             "FINTTS_LAUNCH": str(self.so_far.number),
             "FINTTS_DEADLINE_AT": _iso(self.deadline_at),
         }
+        envs |= {FACTOR: f"{self.hang_factor:g}"} if self.hang_factor != 1 else {}
         if is_local:
             envs["FINTTS_PYTHON"] = sys.executable
         else:
@@ -175,7 +179,7 @@ class Launch:
     def asked(self) -> Asked:
         """What the ledger says of it before anything is created."""
         is_local = self.settings.infra == LOCAL
-        reserve = reserve_of(self.settings)
+        reserve = self.plan.reserve
         return Asked(
             run=self.run,
             launch=self.so_far.number,
@@ -228,7 +232,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     Raises:
         CliError, CostError, TrainerError, StoreError: the run cannot be launched so.
     """
-    settings = found.settings
+    settings, hang_factor = found.settings, factor_in()
     config = settings.run_config()
     check_base_model(config.base_model)
     check_adapter(config)
@@ -267,6 +271,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
         offered.cheapest.run.extras,
         changes,
         before,
+        hang_factor=hang_factor,
     )
 
 

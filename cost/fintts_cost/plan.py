@@ -37,6 +37,7 @@ from fintts_cost.reach import (
     usable_seconds,
     with_last_save,
 )
+from fintts_cost.reserve import NO_RECOVERY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,6 +188,7 @@ class LaunchPlan:
         """What the user should know before saying yes."""
         told = [_ceiling_sentence(each) for each in self.choices]
         told += [_cut_sentence(each, self) for each in self.choices]
+        told.append(_recovery_sentence(self))
         return [*self.left_out, *(sentence for sentence in told if sentence)]
 
 
@@ -396,6 +398,19 @@ def _ceiling_sentence(choice: Choice) -> str | None:
         f"the cloud bills {choice.gpus} on spot at the market's price of the hour, which is "
         f"{hourly(choice.hourly_rate_usd)} in the list and may rise to "
         f"{hourly(choice.ceiling_usd)}: the deadline is computed from that"
+    )
+
+
+def _recovery_sentence(plan: LaunchPlan) -> str | None:
+    """Of a spot run so short that much of it, or all, lies in the last ten minutes."""
+    if not plan.reserve.has_recoveries or plan.run_seconds >= 2 * NO_RECOVERY_SECONDS:
+        return None
+    minutes, last = float(plan.run_seconds) / 60, float(NO_RECOVERY_SECONDS) / 60
+    ends_it = "the run ends with what it has saved when its instance is taken away"
+    when = f" after the first {minutes - last:.1f} minutes" if minutes > last else ""
+    return (
+        f"a spot run goes on elsewhere until {last:.0f} minutes before its deadline, and this "
+        f"deadline is {minutes:.1f} minutes after the request: {ends_it}{when}"
     )
 
 

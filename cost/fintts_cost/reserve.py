@@ -24,6 +24,11 @@ BOOT_SECONDS = Decimal(250)
 """of a spot run: another instance that still boots at the deadline, and learns of it afterwards"""
 
 
+NO_RECOVERY_SECONDS = Decimal(600)
+"""before the deadline: a job that goes on with a spot run then ends at once. Its set-up and first
+step would be billed, and bring nothing home; SkyPilot rents for it all the same."""
+
+
 class Reserve(NamedTuple):
     """Seconds after the deadline that an instance may still be billed for."""
 
@@ -42,6 +47,11 @@ class Reserve(NamedTuple):
     def after_last_word_seconds(self) -> Decimal:
         """How long something may be billed after the trainer has written how the run ended."""
         return self.teardown_seconds + self.idle_seconds + self.boot_seconds
+
+    @property
+    def has_recoveries(self) -> bool:
+        """Whether another instance comes when one is taken away."""
+        return self.boot_seconds > 0
 
     @classmethod
     def here(cls, teardown_seconds: Amount) -> Reserve:

@@ -30,6 +30,7 @@ from fintts_trainer.exit_codes import (
     PREEMPTED,
     STORE_FAILED,
 )
+from fintts_trainer.hang_factor import factor_or_default
 from fintts_trainer.job import Job
 from fintts_trainer.launcher import Crew, Team, is_first_machine, trainer_command
 from fintts_trainer.processes.parent import end_with_parent
@@ -143,7 +144,8 @@ def _lead(job: Job, team: Team) -> int:
     """The run on this machine, in as many processes as it is to have, and a watchdog over them."""
     job.forget_trouble()
     signal.signal(signal.SIGTERM, _pass_over)
-    crew = Crew(team, trainer_command(), job.workspace / FOLDER)
+    factor = factor_or_default(_warn, os.environ)
+    crew = Crew(team, trainer_command(), job.workspace / FOLDER, factor)
     ending = crew.work()
     # Python takes its handlers away while it ends, and `timeout` signals twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -193,6 +195,10 @@ def _complain(message: str, hint: str, exit_code: int) -> int:
     text = f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else "")
     sys.stderr.write(visible(text))
     return exit_code
+
+
+def _warn(sentence: str) -> None:
+    sys.stderr.write(visible(f"warning: {sentence}\n"))
 
 
 def end(exit_code: int) -> NoReturn:

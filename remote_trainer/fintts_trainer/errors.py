@@ -9,6 +9,7 @@ TrainerError
 ├── MemoryTooSmall       a step does not fit, however it is cut
 ├── CannotCompile        training.compile is set where torch has no compiler
 ├── BadTeam              the environment asks for processes that cannot be
+├── BadFactor            FINTTS_HANG_FACTOR is no factor
 ├── PeerLost             another process of the same run has ended, so this one cannot go on
 └── NoRun                the store holds no such run
 """
@@ -55,6 +56,10 @@ class CannotCompile(TrainerError):
 
 class BadTeam(TrainerError):
     """The environment says what cannot be about the processes of a run."""
+
+
+class BadFactor(TrainerError):
+    """The environment says what cannot be about how slow the machine is."""
 
 
 class PeerLost(TrainerError):

@@ -27,7 +27,6 @@ from fintts_trainer.exit_codes import (
     PREEMPTED,
     SIGNALLED,
 )
-from fintts_trainer.processes.hang_limits import factor
 from fintts_trainer.processes.parent import PARENT
 from fintts_trainer.processes.progress import PROGRESS_FILE
 from fintts_trainer.processes.watchdog import Hang, Watchdog
@@ -147,10 +146,13 @@ class Ending:
 class Crew:
     """The processes on this machine, from their start to their end."""
 
-    def __init__(self, team: Team, command: list[str], progress: Path | None = None) -> None:
+    def __init__(
+        self, team: Team, command: list[str], progress: Path | None = None, factor: float = 1.0
+    ) -> None:
         """`progress` is a folder in which each process tells what it does; without one nobody
-        watches whether they hang."""
+        watches whether they hang. `factor` multiplies what a hang is told by."""
         self._team, self._command, self._progress = team, command, progress
+        self._factor = factor
         self._watchdog: Watchdog | None = None
         self.hang: Hang | None = None
         """why this crew was ended, if it hung"""
@@ -204,7 +206,7 @@ class Crew:
         # The first process's machine alone: those of the others wait for what can't be seen there.
         if self._progress is not None and self._team.has_first:
             names = map(str, range(self._team.processes))
-            self._watchdog = Watchdog([self._progress / name for name in names], factor())
+            self._watchdog = Watchdog([self._progress / name for name in names], self._factor)
 
     def _end_the_hung(self, hang: Hang) -> Ending:
         """As `timeout` does: a request, which one that was stopped hears once it is woken, and an

@@ -34,6 +34,7 @@ from fintts_cli.runs.billing import BillingTerms
 from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.sighted import gone
 from fintts_cli.settings import read_settings
+from fintts_cost.reserve import Reserve
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
 from fintts_store.layout import PROMISE, run_json_key
@@ -51,6 +52,7 @@ from fintts_store.runs.runs import (
 )
 from fintts_store.store import Store
 from fintts_trainer.config import RunConfig
+from fintts_trainer.errors import BadFactor
 from run_samples import record, result, status
 from s3_servers import SECRET, make_bucket
 
@@ -191,7 +193,8 @@ def test_who_may_be_taken_away_is_told_to_listen(
 def test_a_rented_machine_is_told_when_all_is_over(project: Path, infra: str) -> None:
     launch = ready()
     settings = launch.settings.model_copy(update={"infra": infra})
-    envs = yaml.safe_load(replace(launch, settings=settings).render())["envs"]
+    plan = replace(launch.plan, reserve=reserve_of(settings))
+    envs = yaml.safe_load(replace(launch, settings=settings, plan=plan).render())["envs"]
     assert ("FINTTS_OVER_AT" in envs) == (infra == "aws")
     if infra == "aws":
         deadline, over = (datetime.fromisoformat(envs[f"FINTTS_{name}_AT"]) for name in WHEN)
@@ -206,7 +209,9 @@ def test_the_bill_reckons_with_the_teardown_that_the_budget_keeps(
     launch = ready()
     kept = launch.settings.forecast.model_copy(update={"teardown_seconds": forecast})
     settings = launch.settings.model_copy(update={"infra": "aws", "spot": spot, "forecast": kept})
-    reserve, asked = reserve_of(settings), replace(launch, settings=settings).asked()
+    reserve = reserve_of(settings)
+    plan = replace(launch.plan, reserve=reserve)
+    asked = replace(launch, settings=settings, plan=plan).asked()
     assert asked.teardown_seconds == float(reserve.after_last_word_seconds)
     damaged = BillingTerms.of_record(record(spot=spot), None)
     least = reserve_of(launch.settings.model_copy(update={"infra": "aws", "spot": spot}))
@@ -216,6 +221,26 @@ def test_the_bill_reckons_with_the_teardown_that_the_budget_keeps(
 
 
 WHEN = ("DEADLINE", "OVER")
+
+
+def test_the_reserve_that_was_planned_is_the_one_that_is_written_down(project: Path) -> None:
+    launch = ready()
+    plan = replace(launch.plan, reserve=Reserve.here(77))
+    planned = replace(launch, plan=plan)
+    assert planned.asked().reserve_seconds == 77
+    assert planned.over_at == planned.deadline_at + timedelta(seconds=77)
+
+
+def test_a_slow_machine_is_told_so_and_nonsense_is_refused_before_money_is_spent(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINTTS_HANG_FACTOR", "10")
+    assert yaml.safe_load(ready().render())["envs"]["FINTTS_HANG_FACTOR"] == "10"
+    monkeypatch.setenv("FINTTS_HANG_FACTOR", "1e9")
+    with pytest.raises(BadFactor, match=r"has to be a number from 0\.01 to 100"):
+        ready()
+    monkeypatch.delenv("FINTTS_HANG_FACTOR")
+    assert "FINTTS_HANG_FACTOR" not in yaml.safe_load(ready().render())["envs"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("no instance")])

@@ -212,6 +212,26 @@ def test_a_gpu_on_which_the_run_is_over_budget_is_left_out() -> None:
         plan_launch([SLOW, QUICK], Decimal("0.50"), HERE)
 
 
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        ("0.50", "10.3 minutes after the request: the run ends with what it has saved when its "
+         "instance is taken away after the first 0.3 minutes"),
+        ("0.48", "9.1 minutes after the request: the run ends with what it has saved when its "
+         "instance is taken away"),
+        ("0.70", None),
+    ],
+)  # fmt: skip
+def test_a_spot_run_too_short_for_a_recovery_says_so(budget: str, told: str | None) -> None:
+    """At $1 an hour a budget of $0.50 buys 1,800 s, of which 1,180 are kept."""
+    short = on(made(max_steps=10))
+    plan = plan_launch([short], Decimal(budget), Reserve.spot())
+    said = [sentence for sentence in plan.warnings if "goes on elsewhere" in sentence]
+    assert [sentence.split("this deadline is ")[1] for sentence in said] == ([told] if told else [])
+    on_demand = plan_launch([short], Decimal(budget), RENTED)
+    assert all("elsewhere" not in sentence for sentence in on_demand.warnings)
+
+
 def test_without_a_budget_the_slowest_has_time() -> None:
     plan = plan_launch([SLOW, QUICK], None, HERE)
     assert plan.run_seconds == plan_launch([SLOW], None, HERE).run_seconds

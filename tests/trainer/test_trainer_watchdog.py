@@ -16,15 +16,15 @@ from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, StopReason
 from fintts_store.runs.runs import read_result, read_status, write_status
 from fintts_trainer.conclude import conclude
+from fintts_trainer.errors import BadFactor
+from fintts_trainer.hang_factor import FACTOR, factor_in, factor_or_default
 from fintts_trainer.launcher import Crew, Ending, Team
 from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.processes.hang_limits import (
-    FACTOR,
     LEAST_SECONDS,
     START_SECONDS,
     UNMEASURED_SECONDS,
     check_limit,
-    factor,
     load_limit,
     save_limit,
     step_limit,
@@ -117,9 +117,20 @@ def test_a_limit_is_never_below_what_was_measured(limit: float, seconds: float) 
     assert limit == seconds
 
 
-@pytest.mark.parametrize(("told", "is_"), [("3", 3.0), ("x", 1.0), ("nan", 1.0), ("-1", 1.0)])
+@pytest.mark.parametrize(("told", "is_"), [("3", 3.0), ("0.5", 0.5), ("", 1.0), (" 100 ", 100.0)])
 def test_the_limits_can_be_raised_for_a_slow_machine(told: str, is_: float) -> None:
-    assert factor({FACTOR: told}) == is_
+    assert factor_in({FACTOR: told}) == is_
+    assert factor_in({}) == 1.0
+
+
+@pytest.mark.parametrize("told", ["x", "-1", "0", "nan", "inf", "1e9", "0.001", "10 times"])
+def test_a_factor_that_is_none_is_said_and_counts_as_one(told: str) -> None:
+    with pytest.raises(BadFactor, match=f"{FACTOR} is '{told}'"):
+        factor_in({FACTOR: told})
+    said: list[str] = []
+    assert factor_or_default(said.append, {FACTOR: told}) == 1.0
+    (warning,) = said
+    assert warning.endswith("it counts as 1")
 
 
 def test_half_a_record_is_no_record(tmp_path: Path) -> None:

@@ -59,8 +59,10 @@ def train(
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
     from fintts_cli.trainer_process import require_trainer, run_trainer
+    from fintts_trainer.hang_factor import factor_in
 
     terminal = Terminal(json=json, quiet=quiet)
+    factor_in()  # nonsense is refused before anything is uploaded
     options: dict[str, object] = {
         "name": name,
         "store": store,

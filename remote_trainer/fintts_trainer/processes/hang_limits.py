@@ -2,17 +2,16 @@
 
 A sign is a step's or a check's micro-batch, a block of bytes fetched, an utterance encoded, a look
 at whether it has to leave. Each limit is far above what a slow machine takes between two signs: to
-end a healthy run costs more than a few idle minutes do.
+end a healthy run costs more than a few idle minutes do. `hang_factor.py` multiplies all of them.
 """
 
 from __future__ import annotations
 
-import os
 from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 LEAST_SECONDS = 300.0
 """in any phase"""
@@ -26,18 +25,6 @@ SLOWEST_DISK_BYTES_PER_SECOND = 20e6
 """for reading the base model"""
 LAST_WORDS_SECONDS = 600.0
 """for curves, result and the instance's announced end; the store's requests have limits too"""
-
-FACTOR = "FINTTS_HANG_FACTOR"
-"""multiplies all of them, for a machine that is slower than anybody foresaw"""
-
-
-def factor(environment: Mapping[str, str] = os.environ) -> float:
-    """What the limits are multiplied by; 1 where nothing is said, or nothing that is a number."""
-    try:
-        told = float(environment.get(FACTOR, "1"))
-    except ValueError:
-        return 1.0
-    return told if 0 < told < float("inf") else 1.0
 
 
 def step_limit(step_seconds: Sequence[float], longest_check_seconds: float | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fintts_cost.reserve import NO_RECOVERY_SECONDS
 from fintts_store.retrying import insist
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import write_result_once
@@ -15,14 +16,12 @@ from fintts_trainer.preemption import GRACE_SECONDS
 if TYPE_CHECKING:
     from fintts_trainer.desk import Desk
 
-LEAST_SECONDS = 600.0
-
 
 def begins_too_late(desk: Desk) -> bool:
     """Whether this job goes on with a spot run, but has no ten minutes left for it."""
     if not isinstance(desk, FrontDesk) or not desk.job.on_spot or desk.claim == 1:
         return False
-    return desk.deadline.left_seconds(desk.wall_clock.now()) < LEAST_SECONDS
+    return desk.deadline.left_seconds(desk.wall_clock.now()) < float(NO_RECOVERY_SECONDS)
 
 
 def end_unbegun(desk: FrontDesk) -> Result:
