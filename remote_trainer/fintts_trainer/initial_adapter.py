@@ -5,12 +5,14 @@ Seen without torch, so that the laptop finds what an instance would refuse.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from fintts_trainer.base_model.adapter_keys import refuse_other_meaning
+from fintts_trainer.base_model.matrices import adapter_tensors
+from fintts_trainer.base_model.tensors import misfit, not_finite, read_header
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.links import refuse_links_out
 from fintts_trainer.shape import read_json
@@ -28,48 +30,61 @@ AS_PEFT = "give a folder as `fintts cloud pull-checkpoints` or `fintts export` w
 
 
 class AdapterConfigFile(BaseModel):
-    """adapter_config.json of PEFT: what the weights mean."""
+    """adapter_config.json of PEFT, as far as it is compared with a run."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     peft_type: Literal["LORA"]
     r: int
     lora_alpha: float
-    use_dora: bool = False
-    use_rslora: bool = False
-    rank_pattern: dict[str, int] = {}
-    alpha_pattern: dict[str, float] = {}
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether every matrix is W + (alpha / rank) B A, with one rank and one alpha."""
-        return not (self.use_dora or self.use_rslora or self.rank_pattern or self.alpha_pattern)
 
 
 def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> None:
-    """Whether a run with this `lora` section can begin with the adapter.
+    """Whether a run with this `lora` section can begin with the adapter: what its matrices mean,
+    their names, shapes and types, and that all of their numbers are finite.
 
     Raises:
-        BaseModelProblem: a file is missing, damaged or a link out of the folder, or rank, alpha,
-            targets or the base model are others.
+        BaseModelProblem: a file is missing, damaged or a link out of the folder; it is no plain
+            LoRA; or rank, alpha, targets or the base model are others.
     """
-    refuse_links_out(folder, (ADAPTER_CONFIG, ADAPTER_FILE))
-    config = _read_config(folder)
-    if not config.is_plain:
-        raise BaseModelProblem(
-            f"the adapter in {folder} is no plain LoRA: DoRA, rsLoRA, and ranks or alphas of its "
-            "own for some matrices are not supported",
-            AS_PEFT,
-        )
+    config = read_plain_config(folder)
     _refuse_other(folder, "rank", config.r, lora.rank)
     _refuse_other(folder, "alpha", config.lora_alpha, lora.alpha)
-    found, wanted = _parameters(folder), shape.lora_parameters(lora.rank, lora.targets)
-    if found != wanted:
+    path = folder / ADAPTER_FILE
+    problem = misfit(read_header(path, AS_PEFT), adapter_tensors(shape, lora))
+    if problem is not None:
         raise BaseModelProblem(
-            f"the adapter in {folder} has {found:,} parameters, but lora.targets "
-            f"({', '.join(lora.targets)}) on this base model make {wanted:,}",
+            f"the adapter in {folder} does not fit: of lora.targets ({', '.join(lora.targets)}) "
+            f"on this base model, {problem}",
             "set lora.targets to what it was trained with, and base_model to its base model",
         )
+    for name in not_finite(path):
+        raise BaseModelProblem(
+            f"the adapter in {folder} holds numbers that are not finite in {name}",
+            "take an earlier checkpoint",
+        )
+
+
+def read_plain_config(folder: Path) -> AdapterConfigFile:
+    """adapter_config.json of a plain LoRA.
+
+    Raises:
+        BaseModelProblem: it is missing, damaged or a link out of the folder, or the adapter is
+            another kind.
+    """
+    refuse_links_out(folder, (ADAPTER_CONFIG, ADAPTER_FILE))
+    path = folder / ADAPTER_CONFIG
+    if not path.is_file():
+        raise BaseModelProblem(f"there is no adapter in {folder}: it has no {path.name}", AS_PEFT)
+    content = read_json(path)
+    try:
+        config = AdapterConfigFile.model_validate(content)
+        refuse_other_meaning(folder, TypeAdapter(dict[str, object]).validate_python(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise BaseModelProblem(f"{path}: {key}: {first['msg']}", AS_PEFT) from None
+    return config
 
 
 def base_digest_of(folder: Path) -> str | None:
@@ -84,33 +99,7 @@ def base_digest_of(folder: Path) -> str | None:
             said: str | None = (file.metadata() or {}).get(BASE_DIGEST)
             return said
     except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _read_config(folder: Path) -> AdapterConfigFile:
-    path = folder / ADAPTER_CONFIG
-    if not path.is_file():
-        raise BaseModelProblem(f"there is no adapter in {folder}: it has no {path.name}", AS_PEFT)
-    try:
-        return AdapterConfigFile.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise BaseModelProblem(f"{path}: {key}: {first['msg']}", AS_PEFT) from None
-
-
-def _parameters(folder: Path) -> int:
-    path = folder / ADAPTER_FILE
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = list(file.keys())
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> BaseModelProblem:
-    return BaseModelProblem(f"the adapter {path} cannot be read: {error}", AS_PEFT)
+        raise BaseModelProblem(f"the adapter {path} cannot be read: {error}", AS_PEFT) from None
 
 
 def _refuse_other(folder: Path, key: str, found: float, wanted: float) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.initial_adapter import ADAPTER_FILE, BASE_DIGEST
+from fintts_trainer.initial_adapter import ADAPTER_FILE, BASE_DIGEST, read_plain_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +104,9 @@ def open_adapter(model: nn.Module, folder: Path) -> PeftModel:
     """The model with an adapter as its own adapter_config.json describes it.
 
     Raises:
-        BaseModelProblem: the adapter is damaged, or of another base model.
+        BaseModelProblem: the adapter is damaged, no plain LoRA, or of another base model.
     """
+    read_plain_config(folder)
     try:
         config = PeftLoraConfig.from_pretrained(str(folder))
         # PEFT would warn that our model has no name to compare it with.

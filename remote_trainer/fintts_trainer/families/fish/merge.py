@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from fintts_store.disk.errors import explained
 from fintts_store.errors import StoreFull
 from fintts_trainer.base_files import PICKLED
+from fintts_trainer.base_model.matrices import PEFT_PREFIX
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.fish.weight_files import read_files
 from fintts_trainer.families.fish.weights import from_fish, spelling_of, to_fish
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from fintts_trainer.families.fish import FishBase
     from fintts_trainer.families.fish.weight_files import StateDict
-
-PEFT_PREFIX = "base_model.model."
 
 
 class AdaptedLayer(Protocol):

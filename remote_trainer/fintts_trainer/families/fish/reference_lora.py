@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from peft import LoraConfig as PeftLoraConfig
 
+from fintts_trainer.base_model.matrices import PEFT_PREFIX
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.families.fish.merge import PEFT_PREFIX
 from fintts_trainer.families.fish.weights import (
     APART,
     ENDS,
