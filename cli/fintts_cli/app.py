@@ -38,6 +38,7 @@ from fintts_cli.terminal import Terminal
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
 from fintts_store.errors import StoreError
+from fintts_store.redaction import without_secrets
 from fintts_trainer.errors import BadFactor, FolderMissing, TrainerError
 
 WANTS_JSON = "fintts_cli.json"
@@ -251,7 +252,7 @@ def _keep_traceback() -> str:
         path = state_directory() / f"traceback-{moment}-{os.getpid()}.txt"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        path.write_text(traceback.format_exc())
+        path.write_text(without_secrets(traceback.format_exc()))
     except (OSError, CliError):
         return "what FINTTS_DEBUG=1 shows"
     return str(path)

@@ -7,14 +7,19 @@ CliError
 └── CloudError        4   no offer, no credentials, no instance
 """
 
+from fintts_store.redaction import without_secrets
+
 
 class CliError(Exception):
-    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it."""
+    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it.
+
+    Secrets in them, such as a library's message may have, are taken out.
+    """
 
     def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = without_secrets(message)
+        self.hint = without_secrets(hint)
+        super().__init__(self.message)
         self.exit_code = exit_code
 
 

@@ -91,12 +91,14 @@ def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) 
 
 def _extras(settings: Settings, price: Price, made: Estimate) -> Extras:
     """A rented run needs a store that instances reach; without a word it counts as AWS's S3."""
-    is_rented, store = settings.infra != LOCAL, settings.store or ""
-    is_own = settings.s3_endpoint_url is not None or "endpoint_url=" in store
-    is_in_s3 = store.startswith("s3:") or (is_rented and not store)
+    from fintts_store.opening import is_on_aws
+
+    is_rented = settings.infra != LOCAL
+    is_unnamed = settings.store is None
+    is_in_s3 = is_rented if is_unnamed else is_on_aws(wiring.store_url(settings))
     named = (settings.infra or "").partition("/")[0].lower()
     cloud = named if named not in ("", "*") else price.cloud
-    return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3 and not is_own)
+    return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3)
 
 
 def terms_here(found: ReadSettings, now: datetime) -> Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_store.file_names import BASE_MODEL, is_weights_name
+from fintts_store.redaction import fault_of_secret, remember_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +24,8 @@ CONFIG = "config.json"
 PICKLED_WEIGHTS = "model.pth"
 PARTS = BASE_MODEL - {PICKLED_WEIGHTS}
 SAFE_WEIGHTS = ".safetensors"
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Hugging Face's library takes the first that is set, else a file"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,7 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
     from huggingface_hub import errors
 
     page = f"https://huggingface.co/{model.repository}"
+    _check_token()
     try:
         return work()
     except errors.GatedRepoError:
@@ -188,11 +193,39 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
             f"{model} is not on this machine, and HF_HUB_OFFLINE forbids to download it",
             "unset HF_HUB_OFFLINE",
         ) from None
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ConfigError(
+            f"Hugging Face cannot be asked for {model}: {_first_line(error)}",
+            "see that base_model, HF_ENDPOINT, HTTPS_PROXY and HTTP_PROXY are well formed",
+        ) from None
     except OSError as error:
         raise ConfigError(
             f"{model} cannot be stored here: {error.strerror or _first_line(error)}",
             "HF_HOME names another disk",
         ) from None
+
+
+def _check_token() -> None:
+    """Raises ConfigError for a token that no request can carry, before one does."""
+    from huggingface_hub.constants import HF_TOKEN_PATH
+
+    name = next((name for name in TOKENS if os.environ.get(name)), HF_TOKEN_PATH)
+    token = os.environ.get(name) if name in TOKENS else _token_in(Path(HF_TOKEN_PATH))
+    fault = fault_of_secret(token) if token else ""
+    if fault:
+        raise ConfigError(
+            f"the token in {name} {fault}",
+            "`hf auth login` writes it anew; https://huggingface.co/settings/tokens shows yours",
+        )
+
+
+def _token_in(path: Path) -> str:
+    try:
+        token = path.read_text(errors="replace").strip()
+    except OSError:  # there is none
+        return ""
+    remember_secrets(token)
+    return token
 
 
 def _first_line(error: Exception) -> str:

@@ -26,9 +26,10 @@ from fintts_cli.runs.sighted import gone, sightings_of
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cost.prices import old_list
 from fintts_store import layout
-from fintts_store.backends.s3.address import SCHEME, S3Address
+from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.credentials import Grant, grant_for_run
 from fintts_store.errors import LaunchTaken, StoreError
+from fintts_store.opening import is_in_s3
 from fintts_store.promise import require_promise
 from fintts_store.runs.ledger import (
     UNKNOWN_LAPTOP,
@@ -204,7 +205,7 @@ class Launch:
         Raises:
             StoreError: there is no such key, or none that lasts until the deadline.
         """
-        if self.settings.infra == LOCAL or not self.store.url.startswith(f"{SCHEME}://"):
+        if self.settings.infra == LOCAL or not is_in_s3(self.store.url):
             return Grant({})
         address, now = S3Address.parse(self.store.url), datetime.now(UTC)
         role = self.settings.instance_role_arn or ""

@@ -13,7 +13,8 @@ from fintts_cli.infra.sky_aws import AWS
 from fintts_cli.infra.sky_job import require_own_controller
 from fintts_cli.infra.sky_session import require_sky
 from fintts_cost.prices import WITHOUT_AUTODOWN
-from fintts_store.backends.s3.address import SCHEME, S3Address
+from fintts_store.backends.s3.address import S3Address
+from fintts_store.opening import is_in_s3
 
 if TYPE_CHECKING:
     from fintts_cli.settings import Settings
@@ -27,7 +28,7 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
         CloudError: nobody can be asked for an instance, nothing would end it, or a second one
             would be rented to watch over it.
     """
-    if not store_url.startswith(f"{SCHEME}://"):
+    if not is_in_s3(store_url):
         raise UsageProblem(
             f"a rented instance cannot reach the folder {store_url}",
             "--store s3://BUCKET/PREFIX; --infra local runs here",
@@ -68,6 +69,7 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:  # a name
         return False
+    return address.is_loopback or address.is_unspecified

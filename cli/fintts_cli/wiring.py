@@ -84,10 +84,11 @@ def load_settings(
 
 
 def store_url(settings: Settings) -> str:
-    """The store that is set, else a folder beside what this machine remembers.
+    """The whole address of the store that is set, else of a folder beside what this machine
+    remembers; the server that AWS's own settings name is in it.
 
     Raises:
-        StoreError: it is no address of an S3 store, though there is an endpoint for one.
+        StoreError: the address is malformed, or those settings cannot be used.
     """
     from fintts_store.opening import at_endpoint
 
@@ -183,6 +184,7 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
     from fintts_cli.runs.instance_view import InstanceView
     from fintts_cli.runs.sighted import sightings_of
     from fintts_store.errors import InvalidRecord
+    from fintts_store.opening import is_same_place
     from fintts_store.runs.records import Phase
 
     me = this_laptop()
@@ -190,7 +192,7 @@ def instance_of(record: RunRecord, store: Store) -> InstanceView:
         entry = open_journal().read(record.run)
     except InvalidRecord:
         return InstanceView(me=me, journal_is_silent=True)
-    if entry is not None and entry.store != store.url:
+    if entry is not None and not is_same_place(entry.store, store.url):
         return InstanceView(me=me, journal_is_silent=True)
     state = infra_of(entry.infra if entry else record.infra).state(record.run)
     if state is None or (entry is not None and _is_an_earlier_ones(state, entry)):

@@ -20,6 +20,7 @@ from fintts_store.checkpoints.uploader import is_uploading
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
+from fintts_store.redaction import without_secrets
 from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.exit_codes import (
@@ -106,7 +107,7 @@ def _unforeseen(error: Exception) -> tuple[str, str]:
 
 def _keep(error: Exception) -> str:
     """Puts the traceback where it outlives the instance; where that is."""
-    text = "".join(traceback.format_exception(error))
+    text = without_secrets("".join(traceback.format_exception(error)))
     run, url = os.environ.get("FINTTS_RUN", ""), os.environ.get("FINTTS_STORE", "")
     try:
         store, key = open_store(url), traceback_key(run)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.errors import Fenced
+from fintts_store.redaction import without_secrets
 from fintts_store.runs.claims import highest_claim, refuse_taken_over
 from fintts_store.runs.logs import write_log
 from fintts_store.runs.records import Phase, Result, StopReason
@@ -93,14 +94,16 @@ def _say_what_hung(job: Job) -> None:
 
 
 def keep_log(job: Job, path: Path) -> None:
-    """Puts what the instance said into the store; of a long one the end.
+    """Puts what the instance said into the store, without secrets; of a long one the end.
 
     Raises:
         StoreError: it cannot be written.
     """
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - MOST_LOG_BYTES))
-        write_log(job.store, job.run, datetime.now(UTC), file.read())
+        said = file.read().decode(errors="surrogateescape")
+    kept = without_secrets(said).encode(errors="surrogateescape")
+    write_log(job.store, job.run, datetime.now(UTC), kept)
 
 
 def result_from_store(job: Job, reason: StopReason, message: str) -> Result:

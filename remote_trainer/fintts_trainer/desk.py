@@ -15,6 +15,7 @@ from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained
 from fintts_store.errors import InvalidRecord, OldCheckpointsStay, StoreSlow
+from fintts_store.redaction import without_secrets
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status, StopReason
 from fintts_store.runs.runs import read_run, read_status
@@ -147,7 +148,8 @@ class FrontDesk(Desk):
     def give_up(self, error: BaseException) -> None:
         """Tells the store why the run ends here."""
         self.progress.begin("telling why it fails", LAST_WORDS_SECONDS)
-        self.heartbeat.change(message=getattr(error, "message", None) or repr(error))
+        said = getattr(error, "message", None) or without_secrets(repr(error))
+        self.heartbeat.change(message=said)
         self.heartbeat.end(Phase.FAILED)
         self.uploader.close()
 

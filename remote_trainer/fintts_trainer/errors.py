@@ -16,14 +16,16 @@ TrainerError
 
 from __future__ import annotations
 
+from fintts_store.redaction import without_secrets
+
 
 class TrainerError(Exception):
-    """One clear sentence in `message`, and in `hint` what to do about it."""
+    """One clear sentence in `message`, and in `hint` what to do about it; no secret is in them."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = without_secrets(message)
+        self.hint = without_secrets(hint)
+        super().__init__(self.message)
 
 
 class FolderMissing(TrainerError):

@@ -1,11 +1,77 @@
-"""Which text is a store's address, and which the path of a folder."""
+"""Which text is a store's address, and which the path of a folder; each has one way to be written.
 
+A folder's address is its absolute path. What could mean another folder than it seems to is refused:
+a path of Windows, the home of an unknown user, a space or a hidden character at its end.
+"""
+
+import os
 import re
+from pathlib import Path
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+from fintts_store.errors import StoreDenied
+from fintts_store.visible import is_visible
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|[^/]*://")
 """Two letters at least: `C:` is a drive"""
+_OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+HOW = "give s3://BUCKET/PREFIX or a folder; a folder with such a name is ./NAME"
 
 
 def has_scheme(text: str) -> bool:
     """Whether it begins as an address does, well formed or not; a folder of that name is ./NAME."""
     return _SCHEME.match(text) is not None
+
+
+def is_plain(text: str) -> bool:
+    """Whether what is seen of it is all there is: nothing hidden, and no space around."""
+    return is_visible(text) and text == text.strip()
+
+
+def refuse_odd(text: str) -> None:
+    """Raises StoreDenied for a text that is not what it looks like, or is nothing."""
+    if not text:
+        raise StoreDenied("the store's address is empty", HOW)
+    if not is_plain(text):
+        raise StoreDenied(
+            f"the store's address {text!r} has a space around it, or a character that is not shown",
+            "type it anew; a line break often comes from the file that it was read from",
+        )
+
+
+def folder_of(text: str) -> str:
+    """The absolute path that a folder's address means, in the one way that it is written.
+
+    Raises:
+        StoreDenied: it may mean another folder than it seems to.
+    """
+    refuse_odd(text)
+    if _OF_WINDOWS.match(text):
+        raise StoreDenied(
+            f"{text} is a path of Windows, and this machine has no such folder",
+            f"in WSL the drive C: is /mnt/c; a folder with such a name is ./{text}",
+        )
+    if text.startswith("~"):
+        text = _below_home(text)
+    # Only the file system knows what `..` behind a link is.
+    whole = os.path.realpath(text) if ".." in Path(text).parts else str(Path(text).absolute())
+    whole = f"/{whole.lstrip('/')}"  # POSIX leaves open what `//` at the beginning means
+    refuse_odd(whole)
+    return whole
+
+
+def _below_home(text: str) -> str:
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError:
+        user = text.partition("/")[0]
+        raise StoreDenied(
+            f"this machine knows no home folder {user}, of which {text} would be a part",
+            f"give the whole path; a folder of that name is ./{user}",
+        ) from None
+
+
+def as_seen_from(folder: Path, text: str) -> str:
+    """A relative folder made absolute; anything else is left for `folder_of` or a store to read."""
+    if not text or not is_plain(text) or has_scheme(text) or text.startswith(("/", "~", "\\")):
+        return text
+    return text if _OF_WINDOWS.match(text) else folder_of(str(folder / text))

@@ -23,16 +23,21 @@ StoreError
 
 from typing import ClassVar
 
+from fintts_store.redaction import without_secrets
+
 
 class StoreError(Exception):
-    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it."""
+    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it.
+
+    Secrets in them, such as a library's message may have, are taken out.
+    """
 
     passes_by_itself: ClassVar[bool] = False
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = without_secrets(message)
+        self.hint = without_secrets(hint)
+        super().__init__(self.message)
 
 
 class StoreUnreachable(StoreError):

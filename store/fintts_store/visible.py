@@ -1,10 +1,13 @@
-"""Makes visible in a text what a terminal would obey, or what would hide or reorder what it shows.
+"""Makes visible in a text what a terminal would obey, or what would hide or reorder what it shows,
+and takes out what nobody may see.
 
 Names, messages and logs in a store may be written by anybody.
 """
 
 import re
 from collections.abc import Callable
+
+from fintts_store.redaction import without_secrets
 
 _PIECE = 64 * 1024
 _HIDDEN = re.compile(
@@ -15,6 +18,11 @@ _HIDDEN = re.compile(
     "\U000e0000-\U000e007f"
     "]"
 )
+
+
+def is_visible(text: str) -> bool:
+    """Whether what is shown of it is all there is, in one line."""
+    return _HIDDEN.search(text) is None and "\n" not in text and "\t" not in text
 
 
 def visible(text: str) -> str:
@@ -33,6 +41,7 @@ def visible_json(text: str) -> str:
 
 
 def _replaced(text: str, spell: Callable[[str], str]) -> str:
+    text = without_secrets(text)
     if _HIDDEN.search(text) is None:
         return text
     # In pieces: each replacement is an object until its piece is joined.

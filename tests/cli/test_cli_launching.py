@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from as_aws import write_rules
 from cli_project import write_project
 from fintts_cli import run_start, wiring
 from fintts_cli.ending import tear_down, what_goes_on
@@ -724,11 +725,12 @@ def test_a_run_of_the_same_name_in_another_store_is_another_run(
 
 
 def test_a_rented_instance_gets_a_key_for_its_run_alone(
-    project: Path, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    project: Path, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """And what is written down of the launch has none of it."""
     make_bucket(moto_endpoint, "for-one-run")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)
+    monkeypatch.setenv("AWS_DATA_PATH", str(write_rules(tmp_path / "rules", moto_endpoint)))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_endpoint)
     rented: dict[str, object] = {
         "infra": "aws",
         "gpus": "H100:1",
@@ -755,10 +757,11 @@ def test_a_run_on_this_machine_needs_no_key(store: DirectoryStore) -> None:
 
 
 def test_a_run_that_outlives_its_key_is_told_so_before_anything_is_written(
-    project: Path, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    project: Path, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     make_bucket(moto_endpoint, "too-long")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)
+    monkeypatch.setenv("AWS_DATA_PATH", str(write_rules(tmp_path / "rules", moto_endpoint)))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_endpoint)
     rented: dict[str, object] = {"infra": "aws", "gpus": "H100:1", "store": "s3://too-long/speech"}
     slow = {"forecast.seconds_per_step": 600.0, "budget_usd": "100"}
     launch = ready(options={**rented, **slow})

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from a_laptop import ENDLESS, Laptop, billed
+from as_aws import write_rules
 from fintts_store import layout
 from rig import laptop as rig_laptop
 from rig.cloud import EmulatedAws
@@ -136,10 +137,11 @@ def test_it_outlives_the_idle_time(at_work: AtWork) -> None:
     assert view["instance_is_live"] is True
 
 
-def test_down_takes_it_without_the_store(at_work: AtWork) -> None:
+def test_down_takes_it_without_the_store(at_work: AtWork, tmp_path: Path) -> None:
     laptop, run = at_work.laptop, at_work.run
     with silent_server("trickles") as nowhere:
-        down = laptop.begin("cloud", "down", run, AWS_ENDPOINT_URL_S3=nowhere)
+        rules = write_rules(tmp_path / "rules", nowhere)
+        down = laptop.begin("cloud", "down", run, AWS_DATA_PATH=str(rules))
         wait_until(lambda: billed(laptop.cloud) == [], REMOVED_WITHIN_SECONDS[run])
         _, said = down.communicate()
     assert down.returncode == 5, said

@@ -56,13 +56,15 @@ def ps(
 def tell_of(terminal: "Terminal", state: "InstanceState") -> None:
     """An instance that lives here for a run that this store doesn't have: of one that was launched
     into another store, that store says how it is."""
+    from shlex import quote
+
     from fintts_cli import wiring
 
     other = wiring.store_launched_into(state.run)
     if other is not None:
         terminal.say(
             f"run {state.run} has an instance here and is in another store: "
-            f"`fintts cloud ps --store {other}` shows it"
+            f"`fintts cloud ps --store {quote(other)}` shows it"
         )
         return
     terminal.warn(

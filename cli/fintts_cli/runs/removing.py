@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.infra import Removed
 from fintts_cli.run_forecast import LOCAL
 from fintts_store.errors import InvalidRecord, StoreError
+from fintts_store.opening import is_same_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +33,7 @@ def remove_instance(
         CloudError: it could not be removed, and may be billing.
     """
     entry, damage = _read(journal, run)
-    if entry is not None and store_url is not None and entry.store != store_url:
+    if entry and store_url is not None and not is_same_place(entry.store, store_url):
         return Removed(was_there=False)
     by_name = bool(damage) or (entry is not None and _is_missed(entry))
     removed = [infra.down(run, by_name=by_name) for infra in infras]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import SCHEME, looks_like_id
-from fintts_store.addresses import has_scheme
+from fintts_store.addresses import as_seen_from
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
 from fintts_store.runs.limits import SETTINGS_BYTES, YAML_DEPTH
@@ -267,9 +267,11 @@ def _unknown_key(key: str, origin: str, known: set[str]) -> str:
 
 def _anchored(key: str, value: object, folder: Path) -> object:
     """A relative path made absolute, as seen from where it was written."""
-    if key not in PATH_KEYS or not isinstance(value, str | Path) or "://" in str(value):
+    if key not in PATH_KEYS or not isinstance(value, str | Path):
         return value
-    if not str(value) or (key == "store" and has_scheme(str(value))):
+    if key == "store":
+        return as_seen_from(folder, str(value))
+    if not str(value) or "://" in str(value):
         return value
     if key == "base_model" and looks_like_id(str(value)) and not (folder / value).exists():
         return f"{SCHEME}{value}"

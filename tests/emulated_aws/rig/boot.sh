@@ -3,8 +3,9 @@
 # which also collects whatever ends there.
 #   $1 an empty folder for the disk   $2 its size   $3 the image
 #   $4 the trainer's packages         $5 the instance's name   $6 AWS's endpoint
+#   $7 the rules by which boto3 finds its S3
 set -euo pipefail
-disk=$1 size=$2 image=$3 packages=$4 name=$5 endpoint=$6
+disk=$1 size=$2 image=$3 packages=$4 name=$5 endpoint=$6 rules=$7
 mount -t tmpfs -o "size=$size" tmpfs "$disk"
 mkdir "$disk/upper" "$disk/work" "$disk/root"
 root=$disk/root
@@ -16,6 +17,8 @@ mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/run"
 mkdir "$root/run/sshd"
 mount --bind -o ro "$packages" "$root/opt/trainer"
+cp -r "$rules" "$root/opt/aws"
+chmod -R a+rX "$root/opt/aws"
 
 ip link set lo up
 hostname "$name"
@@ -32,4 +35,4 @@ chmod +x "$root/usr/local/sbin/shutdown"
 chroot "$root" /bin/sh -x < "$disk.runcmd"
 exec chroot "$root" /usr/sbin/sshd -D -E /var/log/sshd.log \
   -o PasswordAuthentication=no -o UsePAM=no -o MaxSessions=200 -o MaxStartups=200 \
-  -o SetEnv="AWS_ENDPOINT_URL=$endpoint"
+  -o SetEnv="AWS_ENDPOINT_URL=$endpoint AWS_DATA_PATH=/opt/aws"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from as_aws import write_rules
 from rig import network, processes
 from rig.namespaces import SYSTEM_PATH, dying_with_parent, unshare
 
@@ -49,7 +50,9 @@ class Instance:
         disk.with_suffix(".keys").write_text("\n".join(_public_keys(asked)) + "\n")
         disk.with_suffix(".runcmd").write_text("\n".join(_first_commands(asked)) + "\n")
         name = f"ip-{self._addresses[0].replace('.', '-')}"
+        rules = write_rules(disk.with_suffix(".rules"), machine.endpoint_url)
         arguments = [machine.disk_size, machine.image, machine.packages, name, machine.endpoint_url]
+        arguments.append(rules)
         boot = ["bash", str(BOOT), str(disk), *map(str, arguments)]
         with disk.with_suffix(".console").open("wb") as console:
             self._process = subprocess.Popen(

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from as_aws import write_rules
 from rig import catalog, hypervisor, image
 
 REGION = "us-east-1"
@@ -16,8 +17,9 @@ CREDENTIALS = f"""\
 aws_access_key_id = {ACCESS_KEY}
 aws_secret_access_key = {{secret_key}}
 region = {REGION}
-endpoint_url = {hypervisor.ENDPOINT_URL}
 """
+SERVICES = ("ec2", "iam", "service_quotas", "sts")
+"""whose server `~/.aws/config` names; that of S3 would become part of a store's address"""
 SKY_CONFIGURATION = """\
 jobs:
   controller:
@@ -32,8 +34,15 @@ def furnish(home: Path) -> None:
     for folder in (".aws", "sky_logs"):
         (home / folder).mkdir(parents=True)
     write_key(home, SECRET_KEY)
+    (home / ".aws" / "config").write_text(_services())
+    write_rules(home / ".aws" / "models", hypervisor.ENDPOINT_URL)
     catalog.write_catalogs(home)
     configure_sky(home)
+
+
+def _services() -> str:
+    own = "".join(f"{name} =\n  endpoint_url = {hypervisor.ENDPOINT_URL}\n" for name in SERVICES)
+    return f"[default]\nservices = emulated\n\n[services emulated]\n{own}"
 
 
 def configure_sky(home: Path, text: str = SKY_CONFIGURATION) -> None:

@@ -1,21 +1,33 @@
 """Where an S3 store lies: bucket and prefix, and for servers beside AWS how to reach them.
 
 All of it is in one text, `s3://BUCKET/PREFIX?endpoint_url=…`, so that a run's journal, its task
-and its instance mean the same place. It holds no key and no secret.
+and its instance mean the same place. It holds no key and no secret, and each place has one text:
+what would be read in two ways, or left out, is refused.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
+from fintts_store.addresses import refuse_odd
+from fintts_store.backends.s3.endpoint import CREDENTIALS, canonical_endpoint
 from fintts_store.errors import StoreDenied
+from fintts_store.redaction import without_secrets
 from fintts_store.store import is_relative_name
 
 SCHEME = "s3"
+BEGINNING = f"{SCHEME}://"
 Addressing = Literal["auto", "path", "virtual"]
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_CREDENTIALS = re.compile("(//|%2F%2F)[^/?&]*(?:@|%40)", re.I)
+EXAMPLE = "an address is s3://BUCKET/PREFIX, with ?endpoint_url=URL behind it if it is not AWS"
+_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
+_REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_AWS = re.compile(
+    r"https://s3(?:[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]+))?\.amazonaws\.com(?:\.cn)?"
+)
+"""AWS's own servers for all buckets, which boto3 finds by the region"""
 _OPTIONS = ("endpoint_url", "addressing", "region")
 
 
@@ -36,39 +48,34 @@ class S3Address:
         """From `s3://BUCKET/PREFIX`, with `?endpoint_url=URL` and the like behind it.
 
         Raises:
-            StoreDenied: it is no such address.
+            StoreDenied: it is no such address, or something in it would be left out.
         """
-        parts = urlsplit(text)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        prefix = parts.path.strip("/")
-        _check(text, parts.scheme, parts.netloc, prefix, options)
-        endpoint_url = options.get("endpoint_url")
-        return cls(
-            bucket=parts.netloc,
-            prefix=f"{prefix}/" if prefix else "",
-            endpoint_url=endpoint_url,
-            # Few servers of one's own have a name for each bucket.
-            addressing=cast("Addressing", options.get("addressing") or "path")
-            if endpoint_url
-            else cast("Addressing", options.get("addressing") or "auto"),
-            region=options.get("region"),
-        )
+        refuse_odd(text)
+        place, _, query = text.removeprefix(BEGINNING).partition("?")
+        bucket, slash, prefix = place.removesuffix("/").partition("/")
+        _check_place(text, bucket, slash + prefix)
+        options = _options(text, query)
+        endpoint_url, region = _server(options.get("endpoint_url"), options.get("region"))
+        addressing = options.get("addressing") or _usual(endpoint_url)
+        folder = f"{prefix}/" if prefix else ""
+        return cls(bucket, folder, endpoint_url, cast("Addressing", addressing), region)
 
     @property
     def url(self) -> str:
         """The text that `parse` takes."""
         given = {
             "endpoint_url": self.endpoint_url,
-            "addressing": None if self.addressing == self._usual else self.addressing,
+            "addressing": None if self.addressing == _usual(self.endpoint_url) else self.addressing,
             "region": self.region,
         }
         query = urlencode({name: value for name, value in given.items() if value is not None})
-        place = f"{SCHEME}://{self.bucket}/{self.prefix}".rstrip("/")
+        place = f"{BEGINNING}{self.bucket}/{self.prefix}".rstrip("/")
         return f"{place}?{query}" if query else place
 
     @property
-    def _usual(self) -> Addressing:
-        return "path" if self.endpoint_url else "auto"
+    def place(self) -> str:
+        """The same for all who mean this place, however they reach it."""
+        return f"{self.endpoint_url or 'AWS'} {self.bucket}/{self.prefix}"
 
     @property
     def where(self) -> str:
@@ -77,36 +84,104 @@ class S3Address:
         return f"s3://{self.bucket}{at}"
 
 
-def _check(text: str, scheme: str, bucket: str, prefix: str, options: dict[str, str]) -> None:
-    example = "an address is s3://BUCKET/PREFIX, with ?endpoint_url=URL behind it if it is not AWS"
-    if "@" in bucket or _has_credentials(options.get("endpoint_url", "")):
+def _usual(endpoint_url: str | None) -> Addressing:
+    """Few servers of one's own have a name for each bucket."""
+    return "path" if endpoint_url else "auto"
+
+
+def _server(endpoint_url: str | None, region: str | None) -> tuple[str | None, str | None]:
+    """Endpoint and region; one of AWS's own endpoints says no more than its region does."""
+    if endpoint_url is None:
+        return None, region
+    url = canonical_endpoint(endpoint_url)
+    of_aws = _AWS.fullmatch(url)
+    if of_aws is None or (region and of_aws["region"] not in (None, region)):
+        return url, region
+    return None, of_aws["region"] or region
+
+
+def _check_place(text: str, bucket: str, folder: str) -> None:
+    """A folder is empty, or the prefix behind a slash."""
+    prefix = folder.removeprefix("/")
+    if "@" in bucket or (":" in bucket and "@" in prefix):  # a secret may have a slash in it
+        raise StoreDenied(f"the address {without_secrets(text)} holds credentials", CREDENTIALS)
+    if not text.startswith(BEGINNING):
+        raise StoreDenied(f"{text} names no bucket", EXAMPLE)
+    if "#" in text:
         raise StoreDenied(
-            f"the address {without_credentials(text)} holds credentials",
-            "leave them out, for an address is shown and kept: set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+            f"the address {text} has a '#' in it, which ends an address for other programs",
+            "take a prefix without it",
         )
-    if scheme != SCHEME or not _BUCKET.fullmatch(bucket):
-        raise StoreDenied(f"{text} names no bucket", example)
-    if prefix and not is_relative_name(prefix):
-        raise StoreDenied(f"the prefix of {text} has a part that is empty, '.' or '..'", example)
+    if not _is_bucket(bucket):
+        raise StoreDenied(f"{text} names no bucket{_why_none(bucket)}", EXAMPLE)
+    _check_spelling(text, prefix)
+    if folder and not is_relative_name(prefix):
+        raise StoreDenied(f"the prefix of {text} has a part that is empty, '.' or '..'", EXAMPLE)
+
+
+def _is_bucket(name: str) -> bool:
+    return _BUCKET.fullmatch(name) is not None and _IPV4.fullmatch(name) is None
+
+
+def _why_none(bucket: str) -> str:
+    if bucket != bucket.lower():
+        return f": {bucket} has upper case in it, as no bucket's name has"
+    is_server = ":" in bucket or _IPV4.fullmatch(bucket)
+    return f": {bucket} is a server's address" if is_server else ""
+
+
+def _check_spelling(text: str, prefix: str) -> None:
+    """What looks like another prefix, or is read as another one elsewhere."""
+    if "\\" in prefix or not prefix.isprintable():
+        raise StoreDenied(
+            f"the prefix of {text} has a backslash in it, or a character that is not what it seems",
+            EXAMPLE,
+        )
+    if "%" in prefix:
+        raise StoreDenied(
+            f"the prefix of {text} has a '%' in it, which other programs decode and this one does "
+            "not",
+            "write the prefix as the bucket shows it, or take one without it",
+        )
+    if not unicodedata.is_normalized("NFC", prefix):
+        raise StoreDenied(
+            f"the prefix of {text} has letters in two parts (Unicode's NFD): they only look alike",
+            "type it anew, or take a prefix of a to z",
+        )
+    if any(part != part.strip() for part in prefix.split("/")):
+        raise StoreDenied(f"the prefix of {text} has a space at the edge of a part", EXAMPLE)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Raises ValueError for what is no NAME=VALUE&NAME=VALUE."""
+    if not query:
+        return []
+    return parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
+
+
+def _options(text: str, query: str) -> dict[str, str]:
+    """What stands behind the `?`, each once."""
+    known = f"known are {', '.join(_OPTIONS)}, each once, joined by &"
+    try:
+        pairs = _pairs(query)
+    except ValueError:
+        raise StoreDenied(f"what stands behind the '?' of {text} cannot be read", known) from None
+    options = dict(pairs)
     unknown = sorted(options.keys() - set(_OPTIONS))
     if unknown:
-        raise StoreDenied(f"{text} has an option {unknown[0]}", f"known are {', '.join(_OPTIONS)}")
+        raise StoreDenied(f"{text} has an option {unknown[0]}", known)
+    if len(options) < len(pairs):
+        raise StoreDenied(f"{text} has an option twice", known)
+    for name, value in pairs:
+        if not value:
+            raise StoreDenied(f"{text} has an option {name} without a value", known)
+    _check_options(text, options)
+    return options
+
+
+def _check_options(text: str, options: dict[str, str]) -> None:
     addressing = options.get("addressing", "auto")
     if addressing not in get_args(Addressing):
         raise StoreDenied(f"{text} asks for addressing {addressing}", "it is auto, path or virtual")
-    endpoint_url = options.get("endpoint_url")
-    if endpoint_url is not None and urlsplit(endpoint_url).scheme not in ("http", "https"):
-        raise StoreDenied(
-            f"the endpoint {endpoint_url!r} is no URL",
-            "give it as https://HOST or http://HOST:PORT",
-        )
-
-
-def _has_credentials(url: str) -> bool:
-    return "@" in urlsplit(url).netloc
-
-
-def without_credentials(url: str) -> str:
-    """What stands before an @ is not shown."""
-    return _CREDENTIALS.sub(r"\1…@", url)
+    if not _REGION.fullmatch(options.get("region", "auto")):
+        raise StoreDenied(f"{text} has a region that is no name", "such as eu-central-1")

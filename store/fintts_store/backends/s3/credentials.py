@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.errors import TOKEN
 from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.backends.s3.session import open_session
 from fintts_store.backends.s3.sts import (
     Role,
     TooLong,
@@ -27,6 +28,7 @@ from fintts_store.backends.s3.sts import (
 from fintts_store.errors import PermissionMissing, StoreDenied
 from fintts_store.layout import run_prefix
 from fintts_store.probes import Verdict
+from fintts_store.redaction import remember_secrets
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -146,7 +148,8 @@ def grant_for_run(
             the run may take longer than any lasts.
         StoreUnreachable: STS does not answer.
     """
-    session = _session()
+    with explained(address):
+        session = _session()
     own, own_ends_at = _own_key(session, address)
     region = {"AWS_DEFAULT_REGION": session.region_name} if session.region_name else {}
     as_it_is = region | own
@@ -171,6 +174,7 @@ def grant_for_run(
             f"STS makes a key that ends at {ends_at:%Y-%m-%d %H:%M} UTC, before the deadline",
             "use the key of an IAM user: an account's root user gets an hour",
         )
+    remember_secrets(made["SecretAccessKey"], made["SessionToken"])
     key = _variables(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
     return Grant(region | key, ends_at)
 
@@ -257,9 +261,7 @@ def _temporary(
 
 
 def _session(profile_name: str | None = None) -> "Session":
-    from boto3.session import Session
-
-    return Session(profile_name=profile_name)
+    return open_session(profile_name)
 
 
 def _variables(key: str, secret: str, token: str | None) -> dict[str, str]:

@@ -193,8 +193,8 @@ def _explain_silence(error: Exception, address: S3Address) -> StoreError:
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
             "or sign in with `aws sso login`",
         )
-    if isinstance(error, (known.ProfileNotFound, known.TokenRetrievalError, known.SSOError)):
-        return StoreDenied(f"{address.where}: {error}", "see `aws configure list-profiles`")
+    if isinstance(error, (known.TokenRetrievalError, known.SSOError)):
+        return StoreDenied(f"{address.where}: {_first_line(error)}", "sign in with `aws sso login`")
     if isinstance(error, known.SSLError):
         return StoreDenied(
             f"the certificate of {address.where} is not trusted: {_first_line(error)}",

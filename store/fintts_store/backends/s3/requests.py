@@ -8,18 +8,24 @@ when it is used.
 import time
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.answers import check_answers
 from fintts_store.backends.s3.errors import deserves_a_second_try, explained_by_s3
 from fintts_store.backends.s3.limits import limit
+from fintts_store.backends.s3.session import (
+    explained_settings,
+    open_session,
+    refuse_no_certificates,
+)
 from fintts_store.errors import KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.patience import PATIENT, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botocore.config import Config
     from mypy_boto3_s3.client import S3Client
 
 CONNECTIONS = 40
@@ -81,29 +87,39 @@ class S3Requests:
 
 
 def _make_client(address: S3Address, patience: Patience) -> "S3Client":
-    import boto3
-    from botocore.config import Config
-
     # A session of its own: boto3's default one may not be shared by threads while it makes a
     # client. A client may.
-    client = boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType] # stubs of S3 alone
-        "s3",
-        endpoint_url=address.endpoint_url,
-        region_name=address.region,
-        config=Config(
-            retries={"mode": "standard", "total_max_attempts": 1},  # we try again ourselves
-            connect_timeout=patience.connect_seconds,
-            read_timeout=patience.silent_seconds,
-            max_pool_connections=CONNECTIONS,
-            # The default sends a checksum behind the body, and Ceph answers that with 411.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": address.addressing},
-        ),
-    )
+    session = open_session()
+    if not (address.endpoint_url or "").startswith("http://"):
+        refuse_no_certificates(session)
+    with explained_settings():
+        client = session.client(  # pyright: ignore[reportUnknownMemberType] # stubs of S3 alone
+            "s3",
+            endpoint_url=address.endpoint_url,
+            region_name=address.region,
+            config=_settings(address, patience),
+        )
     limit(client, patience)
     check_answers(client)
     return client
+
+
+def _settings(address: S3Address, patience: Patience) -> "Config":
+    from botocore.config import Config
+
+    made: Config = cast("Any", Config)(  # its stubs lack the last one
+        retries={"mode": "standard", "total_max_attempts": 1},  # we try again ourselves
+        connect_timeout=patience.connect_seconds,
+        read_timeout=patience.silent_seconds,
+        max_pool_connections=CONNECTIONS,
+        # The default sends a checksum behind the body, and Ceph answers that with 411.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": address.addressing},
+        # The address says all: an instance knows nothing of this machine's settings.
+        ignore_configured_endpoint_urls=True,
+    )
+    return made
 
 
 def pause(attempt: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.session import explained_settings
 from fintts_store.errors import PermissionMissing, StoreDenied, StoreUnreachable
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def assumed(role: Role, wanted: Wanted) -> dict[str, Any]:
 
 
 def _client(session: "Session") -> Any:
-    return cast("Any", session).client("sts", region_name=session.region_name or "us-east-1")
+    with explained_settings():
+        return cast("Any", session).client("sts", region_name=session.region_name or "us-east-1")
 
 
 def _name(wanted: Wanted) -> str:

@@ -1,0 +1,67 @@
+"""The server of S3 that AWS's own settings name, as boto3 finds it.
+
+AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, and `endpoint_url` of the profile or of its `services`. It
+becomes part of a store's address, since an instance and its task know nothing of these settings.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+from fintts_store.backends.s3.endpoint import canonical_endpoint
+from fintts_store.errors import StoreDenied
+
+VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+FILES = {
+    "AWS_CONFIG_FILE": "~/.aws/config",
+    "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
+}
+KEYS = (b"endpoint_url", b"services")
+
+
+def configured_endpoint() -> str | None:
+    """The canonical URL of that server; None where nothing names one.
+
+    Raises:
+        StoreDenied: it is no URL, or the settings cannot be read.
+    """
+    found = _named() if _may_be_named() else None
+    try:
+        return canonical_endpoint(found) if found else None
+    except StoreDenied as error:
+        raise StoreDenied(
+            f"{error.message} (from {', '.join(VARIABLES)} or endpoint_url of the AWS profile)",
+            f"{error.hint}; --s3-endpoint-url names another server",
+        ) from None
+
+
+def _may_be_named() -> bool:
+    """Whether boto3, whose import takes time, has to be asked."""
+    if any(os.environ.get(name) for name in VARIABLES):
+        return True
+    return any(key in _content(name) for name in FILES for key in KEYS)
+
+
+def _content(variable: str) -> bytes:
+    path = os.environ.get(variable) or FILES[variable]
+    try:
+        return Path(path).expanduser().read_bytes()
+    except (OSError, RuntimeError, ValueError):  # there is none
+        return b""
+
+
+def _named() -> str | None:
+    from botocore.configprovider import ConfiguredEndpointProvider
+    from botocore.session import Session
+
+    from fintts_store.backends.s3.session import explained_settings
+
+    with explained_settings():
+        session: Any = cast("Any", Session())
+        if session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        provider: Any = cast("Any", ConfiguredEndpointProvider)(
+            session.full_config, session.get_scoped_config(), "s3"
+        )
+        found: str | None = provider.provide()
+        return found

@@ -1,0 +1,97 @@
+"""The program of a profile that prints a key: run with a limit, and its answer looked at.
+
+What it prints may be a key, whole or in part, so nothing of it is ever shown.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from fintts_store.errors import StoreDenied
+from fintts_store.redaction import fault_of_secret, remember_secrets
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+LIMIT_SECONDS = 60.0
+"""long enough for a person who is asked for a code"""
+NAMES = ("AccessKeyId", "SecretAccessKey")
+TOKEN = "SessionToken"
+TO_SEE = "run the credential_process of your AWS profile yourself to see what it prints"
+
+
+def limit_processes(session: "Session") -> None:
+    """Every credential_process of the session, also of a profile that another one names as its
+    source, goes through `Process`."""
+    from botocore.credentials import ProcessProvider
+
+    # boto3 has no setting for it; a test with a program that never ends sees whether it works.
+    core: Any = cast("Any", session)._session
+    resolver: Any = core.get_component("credential_provider")
+
+    def provider(profile_name: str) -> Any:
+        return ProcessProvider(profile_name, lambda: core.full_config, popen=cast("Any", Process))
+
+    for each in resolver.providers:
+        if isinstance(each, ProcessProvider):
+            cast("Any", each)._popen = Process
+        builder: Any = getattr(each, "_profile_provider_builder", None)
+        if builder is not None:
+            builder._create_process_provider = provider
+
+
+class Process:
+    """What botocore takes for a `subprocess.Popen`."""
+
+    returncode = 0
+
+    def __init__(self, command: list[str], **_streams: int) -> None:
+        self._command = command
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        """A document with a key in it.
+
+        Raises:
+            StoreDenied: the program cannot be run, does not end, fails, or prints something else.
+        """
+        name = Path(self._command[0]).name if self._command else ""
+        if not name:
+            raise StoreDenied("credential_process of the AWS profile is empty", TO_SEE)
+        what = f"credential_process ({name})"
+        try:
+            done = subprocess.run(
+                self._command, capture_output=True, timeout=LIMIT_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            said = f"{what} has not answered within {LIMIT_SECONDS:.0f} s"
+            raise StoreDenied(said, TO_SEE) from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise StoreDenied(f"{what} cannot be run: {why}", TO_SEE) from None
+        if done.returncode != 0:
+            raise StoreDenied(f"{what} failed with exit code {done.returncode}", TO_SEE)
+        _check(what, done.stdout)
+        return done.stdout, b""
+
+
+def _check(what: str, printed: bytes) -> None:
+    try:
+        document: object = json.loads(printed)
+    except (ValueError, RecursionError):
+        text = "nothing" if not printed.strip() else "something that is no JSON"
+        raise StoreDenied(f"{what} printed {text}", TO_SEE) from None
+    if not isinstance(document, dict):
+        raise StoreDenied(f"{what} printed no JSON object", TO_SEE)
+    found = cast("dict[str, object]", document)
+    remember_secrets(*(str(value) for name, value in found.items() if name in (*NAMES, TOKEN)))
+    missing = [name for name in NAMES if not isinstance(found.get(name), str)]
+    if missing:
+        raise StoreDenied(f"{what} printed no {' and no '.join(missing)}", TO_SEE)
+    if found.get("Version") != 1:
+        raise StoreDenied(f"{what} printed another Version than 1", TO_SEE)
+    given = {name: found[name] for name in (*NAMES, TOKEN) if found.get(name) is not None}
+    for name, value in given.items():
+        fault = fault_of_secret(value)
+        if fault:
+            raise StoreDenied(f"the {name} that {what} printed {fault}", TO_SEE)

@@ -1,0 +1,168 @@
+"""boto3's session: what this machine has set for AWS, looked at before it is used.
+
+A key that no request can carry is named by its variable, its profile or its program, and never
+shown.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from fintts_store.backends.s3.credential_process import limit_processes
+from fintts_store.errors import StoreDenied
+from fintts_store.redaction import fault_of_secret, remember_secrets
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+"""boto3 takes the first that is there"""
+TO_SET = "set it anew; a line break often comes from the file that it was read from"
+PARTS = {
+    "access_key": "aws_access_key_id",
+    "secret_key": "aws_secret_access_key",
+    "token": "aws_session_token",
+}
+"""of a key: its name in a profile"""
+NUMBERS = {
+    "max_attempts": "AWS_MAX_ATTEMPTS",
+    "metadata_service_timeout": "AWS_METADATA_SERVICE_TIMEOUT",
+    "metadata_service_num_attempts": "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+}
+FILES = ("shared-credentials-file", "config-file")
+"""boto3's words for where a key came from"""
+UNUSABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What boto3 raises about settings that it did not expect"""
+
+
+def open_session(profile_name: str | None = None) -> "Session":
+    """A session whose key, if there is one, can be used.
+
+    Raises:
+        StoreDenied: AWS's settings of this machine, or its key, are not what they must be.
+        BotoCoreError, ClientError: whoever makes the key cannot be asked.
+    """
+    from boto3.session import Session
+
+    if profile_name is None:
+        _check_environment()
+    with explained_settings():
+        session = Session(profile_name=profile_name)
+        _check_settings(cast("Any", session)._session)
+        limit_processes(session)
+        _check_key(session)
+    return session
+
+
+@contextmanager
+def explained_settings() -> Generator[None]:
+    """Makes a StoreDenied of what boto3 raises about settings; what it raises about a server that
+    it had to ask stays."""
+    from botocore import exceptions as known
+
+    try:
+        yield
+    except (known.HTTPClientError, known.ConnectionError, known.IncompleteReadError):
+        raise
+    except (known.TokenRetrievalError, known.SSOError):
+        raise
+    except known.ProfileNotFound as error:
+        raise _profile_missing(error) from error
+    except known.ConfigParseError as error:
+        path = cast("dict[str, object]", error.kwargs)["path"]
+        raise StoreDenied(
+            f"{path} is no file of settings for AWS",
+            "it consists of [sections] with NAME = VALUE below them: see `aws configure`",
+        ) from None
+    except (known.BotoCoreError, *UNUSABLE) as error:
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise StoreDenied(
+            f"AWS's settings of this machine cannot be used: {said.rstrip('.')}",
+            "see `aws configure list`, ~/.aws/config and the variables whose names begin with AWS_",
+        ) from error
+
+
+def refuse_no_certificates(session: "Session") -> None:
+    """Raises StoreDenied where the file of trusted certificates is none."""
+    named: str | None = cast("Any", session)._session.get_config_variable("ca_bundle")
+    bundle = named or os.environ.get("REQUESTS_CA_BUNDLE")
+    if not bundle:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except (OSError, ValueError):  # no such file, or none of certificates
+        raise StoreDenied(
+            f"{bundle} is no file of certificates, and AWS_CA_BUNDLE, ca_bundle of the AWS profile "
+            "or REQUESTS_CA_BUNDLE names it",
+            "correct it, or unset it to trust the usual authorities",
+        ) from None
+
+
+def _profile_missing(error: Exception) -> StoreDenied:
+    named = os.environ.get("AWS_PROFILE", os.environ.get("AWS_DEFAULT_PROFILE"))
+    if named is not None and not named.strip():
+        return StoreDenied("AWS_PROFILE is empty", "unset it, or let it name a profile")
+    name = cast("dict[str, object]", getattr(error, "kwargs", {})).get("profile", named)
+    return StoreDenied(
+        f"there is no AWS profile {name} on this machine",
+        "`aws configure list-profiles` lists those that there are; AWS_PROFILE names one",
+    )
+
+
+def _check_environment() -> None:
+    given = {name: os.environ[name] for name in (KEY, SECRET, *TOKENS) if os.environ.get(name)}
+    for name, value in given.items():
+        fault = fault_of_secret(value)
+        if fault:
+            raise StoreDenied(f"{name} {fault}", TO_SET)
+    for name, other in ((SECRET, KEY), (KEY, SECRET)):
+        # A secret alone, without a variable for its key, is passed over by all of AWS's tools.
+        if other in given and name not in given and (name == SECRET or name in os.environ):
+            state = "is empty" if name in os.environ else "is not set"
+            raise StoreDenied(f"{name} {state}, and {other} is set", "set both, or neither")
+
+
+def _check_settings(core: Any) -> None:
+    """What boto3 would raise about later, and where; it learns the secrets of all profiles."""
+    for name, variable in NUMBERS.items():
+        try:
+            core.get_config_variable(name)
+        except ValueError:
+            raise StoreDenied(
+                f"{variable}, or {name} of the AWS profile, is no number", "correct it, or unset it"
+            ) from None
+    for profile in core.full_config.get("profiles", {}).values():
+        remember_secrets(*(str(profile.get(name, "")) for name in PARTS.values()))
+
+
+def _check_key(session: "Session") -> None:
+    found: Any = cast("Any", session).get_credentials()
+    if found is None:
+        empty = [name for name in (KEY, SECRET) if os.environ.get(name) == ""]
+        if empty:
+            raise StoreDenied(
+                f"{' and '.join(empty)} {'are' if len(empty) > 1 else 'is'} empty, and there is no "
+                "other key for AWS",
+                "set both, or AWS_PROFILE",
+            )
+        return
+    key: Any = found.get_frozen_credentials()
+    remember_secrets(*(str(getattr(key, part) or "") for part in PARTS))
+    where = f" of the AWS profile {session.profile_name}" if found.method in FILES else ""
+    for part, name in PARTS.items():
+        value: object = getattr(key, part)
+        fault = "" if part == "token" and not value else fault_of_secret(value)
+        if fault:
+            raise StoreDenied(f"{name}{where or f' ({found.method})'} {fault}", TO_SET)

@@ -1,0 +1,95 @@
+"""Takes out of a text what opens something: keys, tokens, signatures, and passwords in URLs.
+
+Libraries put requests, headers and their own settings into what they raise. Whatever an error says
+and whatever is shown passes through here.
+"""
+
+import os
+import re
+from urllib.parse import quote
+
+GONE = "…"
+SHORTEST = 8
+"""characters of a secret: anything shorter would take ordinary words out of sentences"""
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|KEY_ID|"
+    r"PRIVATE_KEY|SECRET_KEY)(?:_|$)"
+)
+_PLACE_NAME = re.compile(r"_(?:FILE|PATH|DIR|URI|URL|ENDPOINT|CONFIG|NAME)$")
+_PIECE = re.compile(rf"[!-~]{{{SHORTEST},}}")
+_VALUE = r"[^\s\"'<>&,;]+"
+_PATTERNS = tuple(
+    (re.compile(pattern, re.IGNORECASE), kept)
+    for pattern, kept in (
+        # USER:PASSWORD@ of a URL, percent-encoded too; a password may hold slashes.
+        (r"(//|%2F%2F)[^\s/?&@\"'<>]*?(?:(?::|%3A)[^\s@\"'<>]*?)?(?:@|%40)", r"\1" + GONE + "@"),
+        (
+            r"(\b(?:proxy-)?authorization\b[\"']?\s*[:=,]\s*b?[\"']?)[^\s\"'][^\"'\r\n]*",
+            r"\1" + GONE,
+        ),
+        (rf"\b(bearer )[\w.~+/=-]{{{SHORTEST},}}", r"\1" + GONE),
+        (
+            r"(X-Amz-(?:Signature|Credential|Security-Token)\b[\"']?\s*(?:=|%3D|:)\s*b?[\"']?)"
+            + _VALUE,
+            r"\1" + GONE,
+        ),
+        (r"(\b(?:Signature|Credential|AWSAccessKeyId)=)" + _VALUE, r"\1" + GONE),
+        (
+            r"(\b(?:aws_?)?(?:secret_?access_?key|session_?token|security_?token|access_?key_?id)"
+            r"[\"']?\s*[=:>]\s*b?[\"']?)" + _VALUE,
+            r"\1" + GONE,
+        ),
+        (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b", GONE),
+        (r"\bhf_[A-Za-z0-9]{16,}", GONE),
+    )
+)
+_learned: set[str] = set()
+
+
+def remember_secrets(*secrets: str | None) -> None:
+    """From now on these are taken out, too: what a file or a program gave to this process."""
+    _learned.update(piece for secret in secrets if secret for piece in _PIECE.findall(secret))
+
+
+def without_secrets(text: str) -> str:
+    """The same text with `…` in place of what opens something; the rest stays as it is."""
+    for secret in _known():
+        if secret in text:
+            text = text.replace(secret, GONE)
+    for pattern, kept in _PATTERNS:
+        text = pattern.sub(kept, text)
+    return text
+
+
+def _known() -> list[str]:
+    """The secrets that this process knows as a text may have them, the longest first.
+
+    Of one with a line break or a foreign letter in it, each printable piece: every library spells
+    the rest in another way.
+    """
+    named = (
+        piece
+        for name, value in os.environ.items()
+        if _SECRET_NAME.search(name) and not _PLACE_NAME.search(name)
+        for piece in _PIECE.findall(value)
+    )
+    pieces = {*_learned, *named}
+    return sorted(pieces | {quote(piece, safe="") for piece in pieces}, key=len, reverse=True)
+
+
+def fault_of_secret(secret: object) -> str:
+    """Why this cannot be a key or a token, in words that show nothing of it; empty if it can.
+
+    It goes into a header of a request: visible ASCII in one piece.
+    """
+    if not isinstance(secret, str):
+        return "is no text"
+    if not secret:
+        return "is empty"
+    if secret != secret.strip():
+        return "has a space or a line break at its beginning or end"
+    if any(character.isspace() for character in secret):
+        return "has a space or a line break in it"
+    if not secret.isascii():
+        return "has a character in it that is not ASCII"
+    return "" if secret.isprintable() else "has a control character in it"
