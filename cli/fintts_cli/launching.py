@@ -324,9 +324,34 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
         ask_for_instance(launch, infra, journal, secrets)
     except BaseException:
         if not is_live(infra, launch.run):
-            launch.store.delete(layout.run_json_key(launch.run))
-            withdraw_launch(launch.store, launch.run, launch.so_far.number)
+            _give_up(launch, infra)
         raise
+
+
+def _give_up(launch: Launch, infra: Infra) -> None:
+    """A run of which nothing was ever rented was never there; what was up for minutes is billed,
+    and the run may be launched again."""
+    store, number = launch.store, launch.so_far.number
+    is_billed = any(launch.asked().rates_usd.values())
+    if is_billed and not _never_came(infra, launch.run):
+        _note_gone(launch, infra)
+        return
+    store.delete(layout.run_json_key(launch.run))
+    withdraw_launch(store, launch.run, number)
+
+
+def _never_came(infra: Infra, run: str) -> bool:
+    """Whether the infra knows for sure that there was no instance, not even for a moment."""
+    state = infra.state(run)
+    return state is None or state.never_came
+
+
+def _note_gone(launch: Launch, infra: Infra) -> None:
+    """The cloud is without it now; when one came, nobody has seen."""
+    with suppress(StoreError, CloudError):  # else its end counts as the latest possible one
+        at = launch.asked_at if _never_came(infra, launch.run) else datetime.now(UTC)
+        seen = gone(launch.run, launch.so_far.number, at, launch.me)
+        write_sighting(launch.store, seen)
 
 
 def _close_unrented(launch: Launch) -> None:
@@ -369,19 +394,18 @@ def _go_on(
         ask_for_instance(launch, infra, journal, secrets)
     except BaseException:
         if not is_live(infra, launch.run):
-            _take_back(launch, ended)
+            _take_back(launch, infra, ended)
             if revision is not None:
                 withdraw_revision(store, launch.run, revision)
         raise
 
 
-def _take_back(launch: Launch, ended: Result | None) -> None:
+def _take_back(launch: Launch, infra: Infra, ended: Result | None) -> None:
     """Nothing lives of this launch, so the run is what it was before."""
-    number = launch.so_far.number
-    with suppress(StoreError):
-        write_sighting(launch.store, gone(launch.run, number, datetime.now(UTC), launch.me))
+    _note_gone(launch, infra)
     if ended is not None:
-        write_result_once(launch.store, ended.model_copy(update={"launch": number}))
+        last = ended.model_copy(update={"launch": launch.so_far.number})
+        write_result_once(launch.store, last)
 
 
 def is_live(infra: Infra, run: str) -> bool:
@@ -396,7 +420,7 @@ def ask_for_instance(
     """The task, then the journal, then the instance.
 
     An infra leaves nothing of a launch that fails or is interrupted; the journal then says so, or
-    again what it said of an earlier instance.
+    again what it said of an earlier instance that lives.
 
     Raises:
         CloudError: it could not be created, or the run has a live instance, which is left alone.
@@ -408,7 +432,7 @@ def ask_for_instance(
     try:
         infra.launch(launch.run, task, secrets)
     except BaseException:
-        if before is not None:
+        if before is not None and _has_been_live(infra, launch):
             journal.write(before)
         else:
             journal.change(launch.run, gone_at=datetime.now(UTC))
@@ -416,6 +440,15 @@ def ask_for_instance(
     with suppress(StoreError):  # the infra knows the moment, too
         journal.change(launch.run, created_at=datetime.now(UTC))
         _note_up(launch, infra, datetime.now(UTC))
+
+
+def _has_been_live(infra: Infra, launch: Launch) -> bool:
+    """Whether an instance lives that is older than this launch. Without its entry in the journal
+    this launch would seem to have been cut before it rented anything, and cost nothing."""
+    with suppress(CloudError):
+        state = infra.state(launch.run)
+        return state is not None and state.is_live and state.created_at < launch.asked_at
+    return False
 
 
 def _note_up(launch: Launch, infra: Infra, now: datetime) -> None:

@@ -15,12 +15,22 @@ from fintts_cli import wiring
 from fintts_cli.asking import Question
 from fintts_cli.ending import last_word
 from fintts_cli.errors import CloudError
+from fintts_cli.rates import Rates
 from fintts_cli.run_forecast import LOCAL
 from fintts_cli.run_listing import judge_now
 from fintts_cli.runs.at_work import Whose
 from fintts_cli.runs.facts import facts_at
 from fintts_cli.runs.sighted import gone
-from fintts_cli.runs.verdict import ENDS_WITHIN, RunFacts, Verdict, about, is_of, judge, silence_of
+from fintts_cli.runs.verdict import (
+    RunFacts,
+    Verdict,
+    about,
+    asked_of,
+    is_of,
+    is_past,
+    judge,
+    silence_of,
+)
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.opening import open_store
@@ -49,9 +59,11 @@ class Judged:
     reason: str
     is_past_deadline: bool
     hourly_rate_usd: Decimal | None
-    """of the dearest GPU that it may have; None where this machine did not ask for it"""
+    """of the dearest GPU that it may have; None where neither journal nor ledger knows it"""
     seconds: float
     """for how long it has lived"""
+    whose: str | None = None
+    """the user and the laptop that asked for it; None where that is this one, or nobody knows"""
     is_removed: bool = False
     remark: str | None = None
     """what is left to do after that"""
@@ -158,15 +170,17 @@ def _heard(first: RunFacts, later: RunFacts, now: datetime) -> RunFacts:
 
 
 def _judged(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime) -> Judged:
-    deadline_at = seen.deadline_at or (own.deadline_at if own else None)
-    is_past = deadline_at is not None and now > deadline_at + ENDS_WITHIN
-    verdict, reason = judge(seen, own, facts, now, is_past=is_past)
+    is_over, asked = is_past(seen, own, facts, now), asked_of(seen, facts)
+    verdict, reason = judge(seen, own, facts, now, is_past=is_over)
+    whose = None if own is not None or asked is None else asked.asker.whose
+    rates = own.rates if own is not None else Rates(asked.rates_usd) if asked else None
     return Judged(
         sighting=seen,
         verdict=verdict,
-        reason=reason,
-        is_past_deadline=is_past,
-        hourly_rate_usd=own.rates.of(None) if own else None,
+        reason=f"{reason}; {whose} launched it" if whose else reason,
+        is_past_deadline=is_over,
+        hourly_rate_usd=rates.of(None) if rates else None,
+        whose=whose,
         seconds=max((now - seen.created_at).total_seconds(), 0.0),
     )
 

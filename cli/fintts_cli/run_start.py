@@ -22,6 +22,7 @@ from fintts_cli.runs.asker_process import is_asking
 from fintts_cli.runs.at_work import Whose
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
+from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord, StopReason
 from fintts_store.runs.runs import (
@@ -117,9 +118,10 @@ def upload_inputs(store: Store, config: RunConfig, tell: Callable[[str], None]) 
 def refuse_changes(
     store: Store, record: RunRecord, config: RunConfig, *, force: bool
 ) -> tuple[Change, ...]:
-    """A run goes on only as what it was begun, and only when there is something left to do.
+    """A run goes on only as what it was begun, and only when there is something left to do; one
+    whose instance never came to train begins with any configuration.
 
-    Returns what --force changes of its configuration.
+    Returns what changes of its configuration.
 
     Raises:
         UsageProblem: it has come to its end, or something differs, which is named.
@@ -131,6 +133,8 @@ def refuse_changes(
     ):
         _refuse_ended(result)
     changes = before.differences(config)
+    if highest_claim(store, record.run) == 0:  # nobody has trained it: there is nothing to keep
+        return tuple(changes)
     if not force or not all(change.is_forcible for change in changes):
         _refuse_differing(record, changes, force=force)
     return tuple(changes)

@@ -237,7 +237,7 @@ def _of_the_newest(
         if status is not None and created_at and status.updated_at < created_at:
             status = _of_an_earlier_instance(status)
         return status, result, instance
-    terms = terms_of(newest, record, status)
+    terms = terms_of(newest, ledger, record, status)
     if instance.launch != newest.number:
         is_gone = newest.is_known_gone or now >= terms.over_at
         phase = Phase.SETUP if newest.ups else Phase.PROVISIONING

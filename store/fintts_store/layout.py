@@ -46,7 +46,8 @@ PIN = ".pin"
 _RUN = re.compile(r"[a-z0-9-]{1,40}")
 _REVISION = re.compile(r"(\d{6})\.json")
 _ASKED = re.compile(r"(\d{6})/asked\.json")
-_SEEN = re.compile(r"(\d{6})/(?:up|gone)-\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}\.json")
+_SEEN = re.compile(r"(\d{6})/(up|gone)-(\d{8}T\d{6}\.\d{6}Z)-[0-9a-f]{8}\.json")
+_MOMENT = "%Y%m%dT%H%M%S.%fZ"
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
 
@@ -176,8 +177,19 @@ def launch_of(run: str, key: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def seen_up_at(run: str, key: str) -> datetime | None:
+    """When an instance was seen up, as the name of the file says; None of any other file."""
+    match = _SEEN.fullmatch(key.removeprefix(ledger_prefix(run)))
+    if match is None or match[2] != "up":
+        return None
+    try:
+        return datetime.strptime(match[3], _MOMENT).replace(tzinfo=UTC)
+    except ValueError:  # there is no such day
+        return None
+
+
 def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+    return f"{at.astimezone(UTC):{_MOMENT}}"
 
 
 def metrics_prefix(run: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from fintts_cli.runs.billing import Bill, bill_of
 from fintts_cli.runs.sighted import news_of, with_sightings
 from fintts_store.runs.ledger import Earlier, Evidence, Launch, Ledger
@@ -36,6 +38,57 @@ def test_an_instance_that_came_after_it_was_said_to_be_gone_is_not_free() -> Non
     assert news_of(Ledger((early,)), [end]) == (end,), "its end is news"
     seen = bill_of(with_sightings(Ledger((early,)), [end]), RUN, None, None, None, START + hours(9))
     assert (seen.seconds, seen.is_at_most) == (30 * 60, False)
+
+
+LENGTHS = (timedelta(hours=3), timedelta(hours=1), timedelta(hours=2))
+SHORT_RUN = record(infra="aws", deadline_at=START + LENGTHS[0])
+
+
+def three_launches(damaged: set[int]) -> Ledger:
+    """Asked for four hours apart: the first was seen gone, the second never, the third is up."""
+    begins = [START + 4 * number * hours(1) for number in range(3)]
+    terms = [
+        asked(
+            number,
+            requested_at=began,
+            deadline_at=began + length,
+            spot=number == 2,
+            rates_usd={"A100-80GB:1": Decimal(rate), "H100:1": Decimal("1.15")},
+        )
+        for number, (began, length, rate) in enumerate(
+            zip(begins, LENGTHS, ("1.00", "1.20", "1.10"), strict=True), 1
+        )
+    ]
+    seen = [((), (gone(begins[0] + hours(1), 1),)), ((), ()), ((up(begins[2], 3),), ())]
+    return Ledger(
+        tuple(
+            Launch(each.launch, None if each.launch in damaged else each, ups, gones)
+            for each, (ups, gones) in zip(terms, seen, strict=True)
+        )
+    )
+
+
+@pytest.mark.parametrize("damaged", [{1}, {2}, {3}, {1, 2}, {1, 3}, {2, 3}, {1, 2, 3}])
+@pytest.mark.parametrize("is_heard", [True, False])
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_damaged_file_makes_no_launch_cheaper(
+    damaged: set[int], *, is_heard: bool, has_ended: bool
+) -> None:
+    """Its terms come from all that is known beside it, and the widest of them count."""
+    third = START + 8 * hours(1)
+    heard = status(launch=3, updated_at=third + hours(1), deadline_at=third + LENGTHS[2])
+    ended = result(launch=3, ended_at=third + hours(1.5))
+    known = (heard if is_heard else None, ended if has_ended else None)
+    for now in (third + hours(0.5), third + hours(1.7), START + hours(99)):
+        whole = bill_of(three_launches(set()), SHORT_RUN, *known, None, now)
+        less = bill_of(three_launches(damaged), SHORT_RUN, *known, None, now)
+        for number in (1, 2, 3):
+            true = sum(span.usd for span in whole.of_launch(number))
+            assert sum(span.usd for span in less.of_launch(number)) >= true, number
+        unheard = bill_of(three_launches(damaged), SHORT_RUN, None, None, None, now)
+        assert unheard.usd >= whole.usd, "nor do heartbeat and result that are damaged, too"
+    later = bill_of(three_launches(damaged), SHORT_RUN, *known, None, START + hours(199))
+    assert later.usd == less.usd, "it does not rise for ever"
 
 
 def test_two_laptops_launches_are_one_bill() -> None:

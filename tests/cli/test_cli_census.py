@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,40 @@ def test_what_is_terminated_is_not_found(infra: SkyInfra) -> None:
     client("us-east-1").terminate_instances(InstanceIds=[gone])
     client("us-east-1").stop_instances(InstanceIds=[stopped])  # whose disk is billed
     assert found(infra) == [("mine", Holder.CLOUD, stopped)]
+
+
+@pytest.mark.usefixtures("aws")
+def test_aws_says_of_a_launch_that_failed_whether_an_instance_came(
+    sky: FakeSky, tmp_path: Path
+) -> None:
+    """It lists what is terminated for about an hour; another launch's does not count."""
+    infra = SkyInfra("aws", tmp_path / "state", sky.session)
+    resources = {"use_spot": True, "labels": LABELS}
+    task = yaml.safe_dump({"workdir": str(tmp_path), "resources": resources, "envs": {}})
+    sky.fails_after_submission = RuntimeError("set-up failed")
+    boot("us-east-1", labels_of("mine", NOON - timedelta(days=1)))
+    for came in (False, True):
+        with pytest.raises(CloudError):
+            infra.launch("mine", task)
+        state = infra.state("mine")
+        assert state is not None
+        assert state.never_came is not came
+        gone = boot("eu-north-1", LABELS)
+        client("eu-north-1").terminate_instances(InstanceIds=[gone])
+
+
+def test_of_other_clouds_nobody_knows_whether_an_instance_came(
+    sky: FakeSky, tmp_path: Path
+) -> None:
+    infra = SkyInfra("lambda", tmp_path / "state", sky.session)
+    resources = {"use_spot": True, "labels": LABELS}
+    task = yaml.safe_dump({"workdir": str(tmp_path), "resources": resources, "envs": {}})
+    sky.fails_after_submission = RuntimeError("set-up failed")
+    with pytest.raises(CloudError):
+        infra.launch("mine", task)
+    state = infra.state("mine")
+    assert state is not None
+    assert not state.never_came
 
 
 @pytest.mark.usefixtures("aws")

@@ -18,12 +18,15 @@ from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
 from fintts_cli import asking, wiring
 from fintts_cli.app import build
 from fintts_cli.infra import Infra
+from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.local import LOCAL, LocalInfra
 from fintts_cli.infra.sky import SkyInfra
 from fintts_cli.infra.sky_record import SkyRecord, write_record
 from fintts_cli.journal import JournalEntry
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.ledger import take_launch
 from fintts_store.runs.runs import create_run, read_result
+from ledger_samples import LAPTOP_C, asked
 from run_samples import record
 from silent_server import KINDS, silent_server
 
@@ -191,6 +194,41 @@ def test_a_damaged_file_keeps_no_instance(
         assert f"warning: {wiring.state_directory() / file} cannot be read" in ended.stderr
     assert read_result(store, RUN) is not None
     assert down(RUN).exit_code == 0
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_cluster_of_another_s_launch_is_left_alone(
+    sky: FakeSky, store: DirectoryStore, rented: Cluster, *, damaged: bool
+) -> None:
+    """SkyPilot's server may be several laptops', which call the run's cluster the same."""
+    first, second = NOW + timedelta(hours=1), NOW + timedelta(hours=9)
+    folder = wiring.state_directory() / "sky" / RUN
+    (folder / "task.yaml").write_text(
+        yaml.safe_dump({"resources": {"use_spot": False, "labels": labels_of(RUN, first)}})
+    )
+    label = first.replace(microsecond=0)
+    if damaged:
+        (wiring.state_directory() / INSTANCE).write_text("{")
+    else:
+        mine = SkyRecord(run=RUN, cluster="fintts-mine", requested_at=NOW, deadline_at=label)
+        write_record(folder, mine)
+    rented.labels = labels_of(RUN, second)
+    theirs = asked(
+        launch=2, run=RUN, asker=LAPTOP_C, requested_at=NOW, deadline_at=second, infra="aws"
+    )
+    take_launch(store, theirs)
+    ended = down(RUN)
+    assert rented.ended is None
+    assert ended.exit_code == 4, ended.output
+    assert f"{LAPTOP_C.host} launched it" in ended.stderr
+    assert read_result(store, RUN) is None
+    rented.labels = labels_of(RUN, first)
+    write_record(
+        folder,
+        SkyRecord(run=RUN, cluster="fintts-mine", requested_at=NOW, deadline_at=label),
+    )
+    down(RUN)
+    assert rented.ended is not None, "its own is removed"
 
 
 def test_a_record_that_is_missing_keeps_no_instance(store: DirectoryStore, rented: Cluster) -> None:

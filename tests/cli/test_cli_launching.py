@@ -39,7 +39,8 @@ from fintts_cost.reserve import Reserve
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
 from fintts_store.layout import PROMISE, run_json_key
-from fintts_store.runs.ledger import Evidence, read_ledger, write_sighting
+from fintts_store.runs.ledger import Evidence, Ledger, read_ledger, write_sighting
+from fintts_store.runs.ledger import Launch as Launched
 from fintts_store.runs.records import Phase, RunRecord, StopReason
 from fintts_store.runs.runs import (
     list_runs,
@@ -73,6 +74,9 @@ class ScriptedInfra:
     secrets: dict[str, str] = field(default_factory=dict[str, str])
     listed: tuple[str, ...] = ()
     called: str = "local"
+    since: datetime | None = None
+    """when its instance came; now where nothing is said"""
+    never_came: bool = False
 
     @property
     def name(self) -> str:
@@ -89,7 +93,8 @@ class ScriptedInfra:
             raise self.error
 
     def state(self, run: str) -> InstanceState | None:
-        return InstanceState(run, self.phase, "nowhere", datetime.now(UTC))
+        since = self.since or datetime.now(UTC)
+        return InstanceState(run, self.phase, "nowhere", since, never_came=self.never_came)
 
     def instances(self) -> list[InstanceState]:
         return []
@@ -214,7 +219,9 @@ def test_the_bill_reckons_with_the_teardown_that_the_budget_keeps(
     plan = replace(launch.plan, reserve=reserve)
     asked = replace(launch, settings=settings, plan=plan).asked()
     assert asked.teardown_seconds == float(reserve.after_last_word_seconds)
-    damaged = BillingTerms.of_record(record(spot=spot), None)
+    launched = Launched(1, None)
+    ledger = Ledger((launched,))
+    damaged = BillingTerms.of_damaged(launched, ledger, record(spot=spot), None)
     least = reserve_of(launch.settings.model_copy(update={"infra": "aws", "spot": spot}))
     kept_free = (damaged.over_at - record().deadline_at).total_seconds()
     assert kept_free >= float(least.total_seconds)
@@ -248,7 +255,7 @@ def test_a_slow_machine_is_told_so_and_nonsense_is_refused_before_money_is_spent
 def test_a_launch_that_fails_or_is_interrupted_was_never_there(
     store: DirectoryStore, error: BaseException
 ) -> None:
-    infra = ScriptedInfra(error)
+    infra = ScriptedInfra(error, never_came=True)
     with pytest.raises(type(error)):
         begin(ready(), infra)
     assert infra.calls == ["launch mine"], "taking down is the infra's: it knows what it began"
@@ -260,6 +267,55 @@ def test_a_launch_that_fails_or_is_interrupted_was_never_there(
     assert store.list("datasets/") != []
     begin(ready(), ScriptedInfra())
     assert list_runs(store) == ["mine"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("set-up failed")])
+def test_minutes_of_a_launch_that_failed_are_billed_and_it_may_be_launched_again(
+    store: DirectoryStore, error: BaseException
+) -> None:
+    """Provisioning may have failed over to another place when an instance was up for a while."""
+    first = replace(ready(), asked_at=datetime.now(UTC))
+    with pytest.raises(type(error)):
+        begin(first, ScriptedInfra(error))
+    (launch,) = read_ledger(store, "mine").launches
+    (end,) = launch.gones
+    assert end.evidence == Evidence.CLOUD
+    assert launch.asked is not None
+    assert end.at > launch.asked.requested_at
+    view = look_at(store, "mine", lambda _record, _store: InstanceView(), end.at + HOUR)
+    assert view.bill.seconds == (end.at - launch.asked.requested_at).total_seconds() > 0
+    again = ready(options={"training.max_steps": 7})
+    assert again.so_far.number == 2
+    assert again.so_far.spent_usd == view.bill.usd > 0
+    assert "max_steps" in str(again.changes[0])
+    begin(again, ScriptedInfra())
+    assert read_run(store, "mine").config["training"]["max_steps"] == 7  # type: ignore[index, call-overload]  # JSON
+
+
+def test_a_relaunch_of_which_the_cloud_saw_nothing_costs_nothing(store: DirectoryStore) -> None:
+    with suppress(CloudError):
+        begin(ready(), ScriptedInfra(CloudError("set-up failed")))
+    before = ready().so_far.spent_usd
+    with pytest.raises(CloudError):
+        begin(ready(), ScriptedInfra(CloudError("no capacity"), never_came=True))
+    again = ready().so_far
+    assert (again.number, again.spent_usd) == (3, before)
+
+
+def test_a_failed_relaunch_is_billed_though_the_store_takes_no_word_of_it(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entry stays in the journal: without it, it would seem to have rented nothing."""
+    begin(ready(), ScriptedInfra())
+    monkeypatch.setattr("fintts_cli.launching._note_gone", lambda *_arguments: None)
+    with pytest.raises(CloudError):
+        begin(ready(), ScriptedInfra(CloudError("set-up failed")))
+    entry = wiring.open_journal().read("mine")
+    assert entry is not None
+    assert entry.launch == 2
+    assert entry.gone_at is not None
+    later = look_at(store, "mine", wiring.instance_of, datetime.now(UTC) + HOUR)
+    assert later.bill.of_launch(2)[0].usd > 0
 
 
 class InterruptedJournal(Journal):
@@ -318,7 +374,8 @@ def test_a_run_that_a_trainer_works_on_is_not_started_again(store: DirectoryStor
 def test_a_refused_launch_leaves_the_journal_of_the_live_instance(store: DirectoryStore) -> None:
     begin(ready(), ScriptedInfra())
     before = wiring.open_journal().read("mine")
-    infra = ScriptedInfra(CloudError("run mine has a live instance"), InstancePhase.RUNNING)
+    live = CloudError("run mine has a live instance")
+    infra = ScriptedInfra(live, InstancePhase.RUNNING, since=MORNING)
     with pytest.raises(CloudError):
         begin(ready(), infra)
     assert infra.calls == ["launch mine"]

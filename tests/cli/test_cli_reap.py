@@ -30,7 +30,7 @@ from fintts_cli.runs.verdict import (
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.runs.ledger import take_launch
+from fintts_store.runs.ledger import Laptop, take_launch
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import create_run, read_result, write_result_once, write_status
 from ledger_samples import asked
@@ -117,6 +117,38 @@ def instances(*options: str) -> list[dict[str, Any]]:
     assert done.exit_code == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)["instances"]
     return found
+
+
+def test_another_s_instance_past_its_deadline_is_removed_and_named(
+    clouds: Clouds, store: DirectoryStore
+) -> None:
+    """It is a bill and nothing else; whose it was stands beside it, with what the ledger knows."""
+    over = NOW - HOUR
+    create_run(store, record(run="theirs", infra="aws", deadline_at=over))
+    ada = Laptop(id="a" * 32, host="laptop-a", user="ada")
+    rates = {"H100:1": Decimal("3.00"), "A100:1": Decimal("1.20")}
+    take_launch(store, asked(run="theirs", asker=ada, deadline_at=over, rates_usd=rates))
+    clouds.sightings.append(seen("theirs", over))
+    (shown,) = instances("--dry-run")
+    assert shown["whose"] == "ada on laptop-a"
+    assert (shown["hourly_rate_usd"], shown["cost_usd"]) == (3.0, 6.0)
+    assert shown["reason"] == "past its deadline; ada on laptop-a launched it"
+    done = reap("--yes", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert "ada on laptop-a launched it" in done.stdout
+    assert clouds.removed == ["fintts-theirs"]
+
+
+def test_another_s_spot_instance_has_its_whole_reserve(
+    clouds: Clouds, store: DirectoryStore
+) -> None:
+    over = NOW - timedelta(minutes=17)
+    create_run(store, record(run="theirs", infra="aws", deadline_at=over))
+    write_status(store, status(run="theirs", deadline_at=over, updated_at=NOW, launch=1))
+    take_launch(store, asked(run="theirs", deadline_at=over, reserve_seconds=1180.0))
+    clouds.sightings.append(seen("theirs", over))
+    (shown,) = instances("--dry-run")
+    assert shown["verdict"] == "kept"
 
 
 AT_WORK = RunFacts("s3://b", is_there=True, heard_at=NOW)

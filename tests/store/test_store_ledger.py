@@ -50,6 +50,34 @@ def test_a_request_whose_answer_was_lost_is_not_taken_for_somebody_elses() -> No
         take_launch(store, asked(pid=8))
 
 
+def test_a_damaged_sighting_says_by_its_name_that_an_instance_was_up() -> None:
+    """Else somebody who looked too early, and saw none yet, is believed, and hours are free."""
+    store = MemoryStore()
+    take_launch(store, asked())
+    write_sighting(store, gone(START + MINUTE))
+    write_sighting(store, up(START + 2 * MINUTE))
+    (key,) = [each.key for each in store.list("runs/") if "/up-" in each.key]
+    store.put(key, b"{")
+    found = read_ledger(store, RUN)
+    (launch,) = found.launches
+    assert [each.at for each in launch.ups] == [START + 2 * MINUTE]
+    assert launch.standing_gones == ()
+    assert len(found.damaged) == 1
+    store.put(key.replace("2026", "9999"), b"{")
+    store.put(key.replace("/up-2026", "/up-2026").replace("T09", "T77"), b"{")
+    assert len(read_ledger(store, RUN).launches[0].ups) == 1
+
+
+@pytest.mark.parametrize("evidence", ["heartbeat", "deadline"])
+def test_an_end_that_nobody_saw_is_accepted_and_counts_as_none(evidence: str) -> None:
+    store = MemoryStore()
+    take_launch(store, asked())
+    write_sighting(store, gone(START + MINUTE, evidence=evidence))
+    found = read_ledger(store, RUN)
+    assert found.damaged == ()
+    assert found.launches[0].gones == ()
+
+
 def test_what_was_written_is_read() -> None:
     store = MemoryStore()
     take_launch(store, asked())

@@ -171,7 +171,7 @@ class FakeSky:
         self.exceptions = SimpleNamespace(
             ClusterDoesNotExist=ClusterDoesNotExist, ClusterNotUpError=ClusterNotUpError
         )
-        self.StatusRefreshMode = SimpleNamespace(FORCE="force")
+        self.StatusRefreshMode = SimpleNamespace(FORCE="force", AUTO="auto", NONE="none")
         self.adaptors = SimpleNamespace(aws=SimpleNamespace(client=aws_client))
         self.Task = SimpleNamespace(from_yaml_str=self._read)
         self.Dag = lambda: SimpleNamespace(add=lambda _task: None)
@@ -213,12 +213,13 @@ class FakeSky:
     def api_cancel(self, _requests: Any) -> None:
         self.calls.append("take back")
 
-    def status(self, *, refresh: str) -> list[Cluster]:
+    def status(self, names: Sequence[str] | None = None, *, refresh: str) -> list[Cluster]:
         """Those of managed jobs are not among them."""
-        assert refresh == "force"
+        assert names or refresh == "force"
         self.requests += self.accepted_meanwhile
         of_jobs = {job.current_cluster_name for job in self.managed_jobs}
-        return [one for one in self.clusters if one.ended is None and one.name not in of_jobs]
+        live = [one for one in self.clusters if one.ended is None and one.name not in of_jobs]
+        return [one for one in live if names is None or one.name in names]
 
     def optimize(self, _dag: Any) -> None:
         if self.sold_out is not None:

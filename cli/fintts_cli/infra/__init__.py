@@ -57,6 +57,8 @@ class InstanceState:
     """why the infra gave it up"""
     gpus: str | None = None
     """that it has, as `--gpus` has it; None where the infra does not tell"""
+    never_came: bool = False
+    """whether the cloud itself says that there never was an instance"""
 
     @property
     def is_live(self) -> bool:

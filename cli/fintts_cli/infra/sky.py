@@ -25,8 +25,10 @@ from fintts_cli.infra import (
     Removed,
     Sighting,
 )
+from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky_arming import end_armed, terminate_when_off
 from fintts_cli.infra.sky_asker import Asker
+from fintts_cli.infra.sky_aws import AWS, never_came
 from fintts_cli.infra.sky_census import remove_sighting, take_census
 from fintts_cli.infra.sky_cluster import Cluster
 from fintts_cli.infra.sky_job import ManagedJob
@@ -129,21 +131,34 @@ class SkyInfra:
             cluster=job or cluster_of(run),
             job=job,
             requested_at=now,
+            deadline_at=_deadline_in(task_yaml),
             asked_by=Asker.of(os.getpid()),
         )
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
         write_record(self._folder(run), record)
+        self._answers.pop(run, None)  # it was about an earlier instance
         said_before = _said(self._log(run))
         try:
             self._launch(record, task_yaml, secrets)
         except BaseException as error:
             said = _said(self._log(run))[len(said_before) :]
             self.down(run)
+            self._note_whether_it_came(record)
             if isinstance(error, Exception):
                 raise refusal(error, said) or in_a_sentence(error, self._log(run)) from error
             raise
         self._answers.pop(run, None)
         write_record(self._folder(run), record.model_copy(update={"was_seen": True}))
+
+    def _note_whether_it_came(self, record: SkyRecord) -> None:
+        """AWS alone can say so of one that is gone; what it does not say is billed."""
+        if self._name.partition("/")[0].lower() != AWS or record.deadline_at is None:
+            return
+        folder = self._folder(record.run)
+        with suppress(Exception), self._sky(record.run) as sky:  # of any kind: SkyPilot's, AWS's
+            last = read_record(folder)
+            if last is not None and never_came(sky, record.run, record.deadline_at):
+                write_record(folder, last.model_copy(update={"never_came": True}))
 
     def _launch(self, record: SkyRecord, task_yaml: str, secrets: Mapping[str, str]) -> None:
         with self._sky(record.run) as sky, ExitStack() as stack:
@@ -242,12 +257,24 @@ class SkyInfra:
     def _down_by_name(self, run: str, *damage: str) -> Removed:
         """Without a record: SkyPilot's clusters and jobs bear the run's name, and are this
         machine's. What a cloud alone lists may be somebody else's, and is named."""
-        named = SkyRecord(run=run, cluster=cluster_of(run), requested_at=datetime.now(UTC))
+        named = SkyRecord(
+            run=run,
+            cluster=cluster_of(run),
+            requested_at=datetime.now(UTC),
+            deadline_at=self._last_deadline(run),
+        )
         with self._sky(run) as sky, suppress(Exception):  # if it is there, the census sees it
             Cluster().remove(sky, named)  # a request for it is taken back, too
         census = self.census()
         ours = [one for one in census.sightings if one.run == run]
-        held = [one for one in ours if one.holder != Holder.CLOUD]
+        held = [
+            one
+            for one in ours
+            if one.holder != Holder.CLOUD
+            and (
+                None in (one.deadline_at, named.deadline_at) or one.deadline_at == named.deadline_at
+            )
+        ]
         for one in held:
             self.remove(one)
         if census.unanswered:
@@ -263,6 +290,12 @@ class SkyInfra:
             if one not in held
         )
         return Removed(bool(held), (*damage, *others))
+
+    def _last_deadline(self, run: str) -> datetime | None:
+        """Of this machine's last launch of the run, as far as its task can be read."""
+        with suppress(Exception):  # of any kind: the record beside it is damaged, too
+            return _deadline_in((self._folder(run) / TASK_FILE).read_text(encoding="utf-8"))
+        return None
 
     def census(self) -> Census:
         log = self._root / LOG_FILE
@@ -327,6 +360,10 @@ def _may_come(sky: Any, record: SkyRecord) -> bool:
 
 def _said(log: Path) -> str:
     return ANSI.sub("", log.read_text(errors="replace")) if log.is_file() else ""
+
+
+def _deadline_in(task_yaml: str) -> datetime | None:
+    return deadline_of(yaml.safe_load(task_yaml)["resources"].get("labels"))
 
 
 def _is_spot(task_yaml: str) -> bool:

@@ -15,32 +15,41 @@ from fintts_cli.infra import Holder, Sighting
 from fintts_cli.infra.labels import RUN_LABEL, deadline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
 AWS = "aws"
 HOME_REGION = "us-east-1"
 """is asked which others there are"""
 BILLED_STATES = ["pending", "running", "stopping", "stopped"]
 """A stopped one's disk is billed."""
+REMEMBERED_STATES = [*BILLED_STATES, "shutting-down", "terminated"]
+"""AWS lists an instance that is gone for about an hour."""
 REGIONS_AT_ONCE = 8
 GONE_WITHIN_SECONDS = 600.0
 """A large instance takes minutes to shut down."""
 POLL_SECONDS = 2.0
 
 
-def list_labelled(sky: Any) -> list[Sighting]:
+def list_labelled(sky: Any, states: Sequence[str] = BILLED_STATES) -> list[Sighting]:
     """Every instance of the account that bears our label, in all of its regions."""
     asked = _client(sky, HOME_REGION).describe_regions()["Regions"]
     regions = [region["RegionName"] for region in asked]
     with ThreadPoolExecutor(REGIONS_AT_ONCE) as threads:
-        found = threads.map(partial(_in_region, sky), regions)
+        found = threads.map(partial(_in_region, sky, states), regions)
         return [sighting for sightings in found for sighting in sightings]
 
 
-def _in_region(sky: Any, region: str) -> list[Sighting]:
+def never_came(sky: Any, run: str, deadline_at: datetime) -> bool:
+    """Whether AWS knows of no instance with these labels, not even of one that is gone."""
+    seen = list_labelled(sky, REMEMBERED_STATES)
+    return not any((one.run, one.deadline_at) == (run, deadline_at) for one in seen)
+
+
+def _in_region(sky: Any, states: Sequence[str], region: str) -> list[Sighting]:
     filters = [
         {"Name": "tag-key", "Values": [RUN_LABEL]},
-        {"Name": "instance-state-name", "Values": BILLED_STATES},
+        {"Name": "instance-state-name", "Values": list(states)},
     ]
     pages = _client(sky, region).get_paginator("describe_instances").paginate(Filters=filters)
     return [_sighting(instance, region) for page in pages for instance in _instances(page)]

@@ -55,6 +55,7 @@ def remove_sighting(sky: Any, sighting: Sighting) -> None:
         cluster=sighting.where,
         job=sighting.where if is_job else None,
         requested_at=sighting.created_at,
+        deadline_at=sighting.deadline_at,
     )
     (ManagedJob() if is_job else Cluster()).remove(sky, record)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra import InstancePhase
+from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky_record import gpus_of
 from fintts_cli.infra.sky_session import await_request, take_back
 
@@ -29,8 +30,8 @@ class Cluster:
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """What SkyPilot, having asked the cloud, says; None if there is no such cluster."""
-        cluster = self._cluster(sky, record.cluster)
-        if cluster is None:
+        cluster = self._cluster(sky, record.cluster, sky.StatusRefreshMode.AUTO)
+        if cluster is None or _is_anothers(cluster, record):
             return None
         began = datetime.fromtimestamp(cluster.launched_at, UTC)
         fields = {"created_at": record.created_at or began, "gpus": _gpus(cluster) or record.gpus}
@@ -55,16 +56,19 @@ class Cluster:
         return lines
 
     def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
-        """Returns when the cloud says that it is gone."""
+        """Returns when the cloud says that it is gone; another launch's of this name stays."""
+        known = self._cluster(sky, record.cluster, sky.StatusRefreshMode.NONE)
+        if known is not None and _is_anothers(known, record):
+            return record
         take_back(sky, record.cluster)
         remove_cluster(sky, record.cluster)
         return record
 
     @staticmethod
-    def _cluster(sky: Any, name: str) -> Any:
+    def _cluster(sky: Any, name: str, refresh: Any) -> Any:
         """SkyPilot's entry, or None; AUTO asks the cloud where a cluster may have gone unaided."""
         try:
-            found: list[Any] = sky.get(sky.status([name], refresh=sky.StatusRefreshMode.AUTO))
+            found: list[Any] = sky.get(sky.status([name], refresh=refresh))
         except sky.exceptions.ClusterDoesNotExist:
             return None
         return next(iter(found), None)
@@ -77,6 +81,13 @@ class Cluster:
         except Exception:  # SSH fails in many ways; that the instance is there is known already
             return None
         return max(jobs, key=lambda job: int(job.job_id), default=None)
+
+
+def _is_anothers(cluster: Any, record: SkyRecord) -> bool:
+    """Whether its label says that another launch asked for it: a server of SkyPilot's may be
+    several laptops', and both call the run's cluster the same."""
+    theirs, ours = deadline_of(cluster.labels), record.deadline_at
+    return theirs is not None and ours is not None and theirs != ours
 
 
 def _gpus(cluster: Any) -> str | None:

@@ -32,6 +32,8 @@ class SkyRecord(Record):
     job: Name | None = None
     """the managed job's name, which no other ever had; None of a cluster that is its own"""
     requested_at: Moment
+    deadline_at: Moment | None = None
+    """as its label says, which tells launches of one name apart; None where it bears none"""
     asked_by: Asker | None = None
     was_seen: bool = False
     """whether SkyPilot has ever listed it"""
@@ -44,6 +46,8 @@ class SkyRecord(Record):
     exit_code: int | None = None
     message: Message | None = None
     """why SkyPilot gave the job up"""
+    never_came: bool = False
+    """whether the cloud lists no instance of this launch, not even one that is gone"""
     gpus: Name | None = None
     """of a cluster: what was to be had of all that was asked for"""
 
@@ -108,5 +112,6 @@ def as_state(record: SkyRecord, phase: InstancePhase) -> InstanceState:
         exit_code=record.exit_code,
         spans=record.spans,
         message=record.message,
+        never_came=record.never_came,
         gpus=record.gpus or (record.spans[-1].gpus if record.spans else None),
     )

@@ -100,7 +100,7 @@ def judge(
     newest = ledger.newest
     heard = _heartbeat_of(claim, status)
     if newest is not None:
-        terms = terms_of(newest, record, status)
+        terms = terms_of(newest, ledger, record, status)
         own = heard if heard and is_about(heard, newest, terms, is_newest=True) else None
         if own is not None or not is_over(newest, terms, own, result, now):
             return _judged(newest, terms, own, result, me, now)

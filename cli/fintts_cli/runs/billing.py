@@ -15,17 +15,16 @@ from fintts_cli.rates import Rates
 from fintts_cli.wording import iso
 from fintts_cost.money import cost_usd
 from fintts_cost.reserve import Reserve
-from fintts_store.runs.ledger import Asked, Earlier, Evidence, Gone, Up
+from fintts_store.runs.ledger import SURE, Asked, Earlier, Evidence, Gone, Up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fintts_store.runs.ledger import Launch, Ledger
     from fintts_store.runs.records import Result, RunRecord, Status
 
 SEEN_WITHIN = timedelta(seconds=120)
 """An end is known well enough where the instance was seen alive so shortly before it."""
-
-SURE = (Evidence.CLOUD, Evidence.RESULT)
-"""Of such an end somebody knows."""
 
 RESERVE = timedelta(seconds=float(Reserve.spot().total_seconds))
 TEARDOWN = timedelta(seconds=float(Reserve.spot().after_last_word_seconds))
@@ -58,16 +57,54 @@ class BillingTerms:
         )
 
     @classmethod
-    def of_record(cls, record: RunRecord, status: Status | None) -> BillingTerms:
-        """Of a launch whose own file is damaged: the widest that the run allows."""
-        deadline_at = max(record.deadline_at, status.deadline_at if status else record.deadline_at)
+    def of_damaged(
+        cls, launch: Launch, ledger: Ledger, record: RunRecord, status: Status | None
+    ) -> BillingTerms:
+        """Of a launch whose own file is damaged: the widest that all else allows.
+
+        It was asked for after the launch before it, or else when the run was written; it had a
+        rate and a time that no other was above; and it was over when the next one was asked for.
+        """
+        others = [each.asked for each in ledger.launches if each.asked is not None]
+        before = [each for each in others if each.launch < launch.number]
+        began = max((each.requested_at for each in before), default=record.created_at)
+        over_at = _latest_deadline(launch, before, record, status, _longest(others, record))
+        after = [each.requested_at for each in others if each.launch > launch.number]
         return cls(
-            requested_at=record.created_at,
-            over_at=deadline_at + RESERVE,
-            rates=Rates.of_record(record),
-            is_spot=record.spot,
+            requested_at=began,
+            over_at=max([over_at + RESERVE, *after[:1]]),
+            rates=_dearest([Rates.of_record(record), *(Rates(each.rates_usd) for each in others)]),
             teardown=TEARDOWN,
         )
+
+
+def _latest_deadline(
+    launch: Launch,
+    before: Iterable[Asked],
+    record: RunRecord,
+    status: Status | None,
+    longest: timedelta,
+) -> datetime:
+    """That a launch may have had of which nobody knows when it was asked for: not after it was
+    seen or heard, or long after the launch before it."""
+    heard = status if status is not None and status.launch in (None, launch.number) else None
+    seen = [up.at for up in launch.ups] + ([heard.updated_at] if heard else [])
+    given = [record.deadline_at, *(each.deadline_at for each in before)]
+    given += [heard.deadline_at] if heard else []
+    asked_at = max([*given, *seen]) if launch.number > 1 else record.created_at
+    return max([*given, asked_at + longest])
+
+
+def _longest(others: Iterable[Asked], record: RunRecord) -> timedelta:
+    """From a request to its deadline."""
+    given = [each.deadline_at - each.requested_at for each in others]
+    return max([record.deadline_at - record.created_at, *given])
+
+
+def _dearest(rates: Iterable[Rates]) -> Rates:
+    """Of each GPU the highest."""
+    known = [pair for each in rates for pair in each.by_gpus.items()]
+    return Rates({gpus: max(usd for name, usd in known if name == gpus) for gpus, _ in known})
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +231,7 @@ def bill_of(
     """
     spans: list[Billed] = []
     for launch in ledger.launches:
-        terms = terms_of(launch, record, status)
+        terms = terms_of(launch, ledger, record, status)
         known = witness_of(
             launch, terms, ledger, status, result, is_live=launch.number == live_launch
         )
@@ -203,10 +240,12 @@ def bill_of(
     return Bill(tuple(spans), earlier[0] if earlier else None)
 
 
-def terms_of(launch: Launch, record: RunRecord, status: Status | None) -> BillingTerms:
+def terms_of(
+    launch: Launch, ledger: Ledger, record: RunRecord, status: Status | None
+) -> BillingTerms:
     """A launch's own terms; where they are damaged, the widest."""
     if launch.asked is None:
-        return BillingTerms.of_record(record, status)
+        return BillingTerms.of_damaged(launch, ledger, record, status)
     return BillingTerms.of(launch.asked)
 
 

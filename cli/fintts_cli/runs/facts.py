@@ -39,6 +39,7 @@ def read_facts(store: Store, run: str) -> RunFacts:
             heard_at=status.updated_at if status else None,
             heard_launch=status.launch if status else None,
             launches={each.deadline_at.replace(microsecond=0): each.launch for each in asked},
+            asked={each.deadline_at.replace(microsecond=0): each for each in asked},
             setup_seconds=_setup_seconds(record),
         )
     except KeyNotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import secrets
 import socket
 from typing import TYPE_CHECKING
@@ -25,9 +26,23 @@ def this_laptop(state: Path, *, make: bool = False) -> Laptop:
     Raises:
         StoreError: the folder cannot be written.
     """
-    host = "".join(c if c.isprintable() else "?" for c in socket.gethostname()[:LONGEST_HOST])
+    host = _plain(socket.gethostname())
     found = _id_in(state) if make else _read(state / FILE)
-    return Laptop(id=found or UNKNOWN_LAPTOP.id, host=host or "a laptop without a name")
+    return Laptop(
+        id=found or UNKNOWN_LAPTOP.id, host=host or "a laptop without a name", user=_user()
+    )
+
+
+def _user() -> str:
+    """Empty where this machine does not know its user: one without a name has a number alone."""
+    try:
+        return _plain(getpass.getuser())
+    except (OSError, KeyError):  # until Python 3.12 the second
+        return ""
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:LONGEST_HOST])
 
 
 def _id_in(state: Path) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from fintts_store.runs.ledger import Asked
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -47,6 +49,8 @@ class RunFacts:
     """whose heartbeat that is; None where it does not say"""
     launches: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
     """by their deadlines, to the second"""
+    asked: Mapping[datetime, Asked] = field(default_factory=dict[datetime, Asked])
+    """the same launches as the ledger has them"""
     setup_seconds: float = 0.0
     """as it was estimated"""
     silence: str | None = None
@@ -64,6 +68,20 @@ def launch_of(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> int 
     if seen.deadline_at is not None and seen.deadline_at in facts.launches:
         return facts.launches[seen.deadline_at]
     return own.launch if own is not None else None
+
+
+def asked_of(seen: Sighting, facts: RunFacts) -> Asked | None:
+    """What the ledger says of the launch that the label names; None where it has none."""
+    return None if seen.deadline_at is None else facts.asked.get(seen.deadline_at)
+
+
+def is_past(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime) -> bool:
+    """Whether its deadline is over, with all the time that ending may take: it is a bill then and
+    nothing else, whoever launched it."""
+    asked = asked_of(seen, facts)
+    kept = timedelta(seconds=asked.reserve_seconds if asked else 0.0)
+    deadline_at = seen.deadline_at or (own.deadline_at if own else None)
+    return deadline_at is not None and now > deadline_at + max(ENDS_WITHIN, kept)
 
 
 def about(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> RunFacts:

@@ -3,10 +3,11 @@
 The document:
 
     instances    [{run, holder, where, infra, created_at, deadline_at, age_seconds, hourly_rate_usd,
-                 cost_usd, verdict, reason, removed}], the oldest first. `holder` is what is asked
-                 to remove it: folder, cluster, managed job, or instance where only the cloud knows
-                 of it. `verdict` is kept, orphan or doubtful. What this machine did not ask for
-                 has neither rate nor cost: null
+                 cost_usd, whose, verdict, reason, removed}], the oldest first. `holder` is what is
+                 asked to remove it: folder, cluster, managed job, or instance where only the cloud
+                 knows of it. `whose` is who launched it from another laptop. `verdict` is kept,
+                 orphan or doubtful. What neither this machine's journal nor the run's ledger knows
+                 has no rate and no cost: null
     unanswered   sentences: who could not be asked, so that there may be more
     remarks      sentences: what is not looked at
 """
@@ -68,6 +69,7 @@ def _instance(one: Judged) -> dict[str, object]:
         "age_seconds": one.seconds,
         "hourly_rate_usd": None if rate is None else float(rate),
         "cost_usd": None if cost is None else float(round(cost, 2)),
+        "whose": one.whose,
         "verdict": str(one.verdict),
         "reason": one.reason,
         "removed": one.is_removed,

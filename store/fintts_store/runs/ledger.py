@@ -6,13 +6,13 @@ is rented, so of two laptops that launch a run at once exactly one gets it.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound, LaunchTaken
@@ -43,8 +43,13 @@ class Evidence(StrEnum):
     """it was removed, or the cloud was seen without it"""
     RESULT = "result"
     HEARTBEAT = "heartbeat"
+    """read alone: a last heartbeat is the end of no instance, and counts as none"""
     DEADLINE = "deadline"
     """nobody saw it: it is the latest possible moment"""
+
+
+SURE = (Evidence.CLOUD, Evidence.RESULT)
+"""Of such an end somebody knows."""
 
 
 class Laptop(Record):
@@ -54,6 +59,13 @@ class Laptop(Record):
     """made once and kept in its state folder"""
     host: Name
     """its name, for people"""
+    user: Name = ""
+    """who works there; empty where that is not known"""
+
+    @property
+    def whose(self) -> str:
+        """As a person says it."""
+        return f"{self.user} on {self.host}" if self.user else self.host
 
     @property
     def writer(self) -> str:
@@ -127,7 +139,10 @@ class Gone(OfRun):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What the ledger says of one launch; `asked` is None where its file is damaged."""
+    """What the ledger says of one launch; `asked` is None where its file is damaged.
+
+    Ends that nobody saw are not among `gones`.
+    """
 
     number: int
     asked: Asked | None
@@ -238,13 +253,28 @@ def _assembled(store: Store, run: str, keys: Iterable[str]) -> Ledger:
                 _sort_in(_read(store, key, run, number), asked, ups, gones)
             except InvalidRecord as error:
                 damaged.append(error)
+                ups[number] += _told_by_name(run, number, key)
             except KeyNotFound:  # withdrawn since the listing
                 continue
     launches = tuple(
-        Launch(number, asked.get(number), tuple(ups[number]), tuple(gones[number]))
+        Launch(number, asked.get(number), tuple(ups[number]), tuple(_seen(gones[number])))
         for number in by_launch
     )
     return Ledger(launches, tuple(damaged))
+
+
+def _seen(gones: Iterable[Gone]) -> Iterator[Gone]:
+    return (each for each in gones if each.evidence in SURE)
+
+
+def _told_by_name(run: str, number: int, key: str) -> list[Up]:
+    """A damaged sighting still says by its name when the instance was up: without it, somebody who
+    looked too early, and saw none yet, would be believed."""
+    try:
+        at = layout.seen_up_at(run, key)
+        return [] if at is None else [Up(run=run, launch=number, at=at, seen_by=UNKNOWN_LAPTOP)]
+    except ValidationError:  # no year that a record may have
+        return []
 
 
 def _by_launch(
