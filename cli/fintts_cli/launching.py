@@ -21,6 +21,7 @@ from fintts_cli.infra.labels import labels_of
 from fintts_cli.journal import JournalEntry
 from fintts_cli.run_forecast import LOCAL, reserve_of
 from fintts_cli.run_listing import look_at
+from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
 from fintts_cli.runs.sighted import gone, sightings_of
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
@@ -286,6 +287,7 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
     Raises:
         CliError, TrainerError, StoreError: it could not be started.
     """
+    refuse_wrong_clock(launch.store, launch.settings.infra, tell)
     require_promise(launch.store, single_writer=launch.settings.single_writer)
     inputs = run_start.upload_inputs(launch.store, launch.config, tell)
     try:

@@ -318,6 +318,28 @@ def test_a_failed_relaunch_is_billed_though_the_store_takes_no_word_of_it(
     assert later.bill.of_launch(2)[0].usd > 0
 
 
+class AnHourAhead(DirectoryStore):
+    """On a server whose clock is right, where this machine's is not."""
+
+    def clock(self) -> datetime | None:
+        return datetime.now(UTC) + HOUR
+
+
+def test_a_wrong_clock_rents_nothing_and_is_only_said_on_this_machine(
+    store: DirectoryStore,
+) -> None:
+    launch = replace(ready(), store=AnHourAhead(store.root))
+    rented = launch.settings.model_copy(update={"infra": "aws"})
+    infra = ScriptedInfra()
+    with pytest.raises(UsageProblem, match="this machine's clock is 3,600 s behind that of"):
+        begin(replace(launch, settings=rented), infra)
+    assert infra.calls == []
+    assert store.list("") == []
+    told: list[str] = []
+    start(launch, infra, wiring.open_journal(), told.append)
+    assert "clock is 3,600 s behind" in told[0]
+
+
 class InterruptedJournal(Journal):
     """Something goes wrong when the instance is there, and only its moment is to be noted."""
 

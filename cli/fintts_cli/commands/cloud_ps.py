@@ -29,6 +29,7 @@ def ps(
 
     from fintts_cli import wiring
     from fintts_cli.run_listing import look_at_all, write_news
+    from fintts_cli.runs.clock import warn_of_wrong_clock
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.runs import render_runs
     from fintts_store.patience import IMPATIENT
@@ -42,6 +43,7 @@ def ps(
         listing = look_at_all(runs, wiring.instance_of, datetime.now(UTC))
     for view in listing.views:
         write_news(runs, view)
+    warn_of_wrong_clock(runs, terminal.warn)
     for error in listing.broken:
         terminal.warn(error.message, error.hint)
     views = listing.views

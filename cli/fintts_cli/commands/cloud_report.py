@@ -50,6 +50,7 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     from fintts_cli.damaged import Damaged
     from fintts_cli.run_listing import look_at
     from fintts_cli.run_report import build_report, kept_of
+    from fintts_cli.runs.clock import warn_of_wrong_clock
     from fintts_store.checkpoints.commit import list_manifests
     from fintts_store.checkpoints.removal import list_pins
     from fintts_store.runs.metrics import read_metrics
@@ -61,6 +62,7 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     metrics = read_metrics(runs, run)
     _warn_of_metrics(terminal, metrics)
     view = look_at(runs, run, wiring.instance_of, now)
+    warn_of_wrong_clock(runs, terminal.warn)
     for error in view.damaged:
         terminal.warn(f"its record is damaged: {error.message}", error.hint)
     return build_report(

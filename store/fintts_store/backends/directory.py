@@ -7,8 +7,10 @@ disk that is not mounted, and from a folder that was renamed while a run works.
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from fintts_store.backends.marker import MARKER, Marker
 from fintts_store.bounded import KeyCount
@@ -58,6 +60,18 @@ class DirectoryStore:
     def server(self) -> str:
         """The kind of file system; empty where it cannot be told."""
         return file_system_of(self._root)
+
+    def clock(self) -> datetime | None:
+        """Of the disk, or of the machine that it is mounted from: by a file that is just written;
+        None where none can be."""
+        try:
+            with TemporaryFile(dir=self._root, prefix=TEMPORARY_PREFIX) as file:
+                file.write(b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+                return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+        except (OSError, ValueError, OverflowError):
+            return None
 
     def put(self, key: str, source: bytes | Path) -> None:
         path = self._path(key)

@@ -4,6 +4,8 @@ import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,13 +70,24 @@ class S3Store:
 
     def server(self) -> str:
         """Its address, and the name and version that it gives itself."""
+        name = self._headers().get("server", "")
+        return f"{self._address.endpoint_url or 'AWS'} {name}".strip()
+
+    def clock(self) -> datetime | None:
+        """By the Date of an answer; None where that is none."""
+        try:
+            return parsedate_to_datetime(self._headers().get("date", "")).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
+    def _headers(self) -> dict[str, str]:
+        """Of the smallest answer that every server gives."""
         answer = self._requests.ask(
             lambda client: client.list_objects_v2(
                 Bucket=self._bucket, Prefix=self._address.prefix, MaxKeys=1
             )
         )
-        name = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
-        return f"{self._address.endpoint_url or 'AWS'} {name}".strip()
+        return answer["ResponseMetadata"]["HTTPHeaders"]
 
     def put(self, key: str, source: bytes | Path) -> None:
         upload = Upload(self._requests, self._name(key), key)

@@ -1,0 +1,37 @@
+"""What a wrong clock means: a wrong deadline where a machine is rented, and wrong costs to see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import UsageProblem
+from fintts_cli.run_forecast import LOCAL
+from fintts_store.clock import skew_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fintts_store.store import Store
+
+SET_IT = "set the clock that is wrong: `timedatectl set-ntp true` does on most machines"
+
+
+def refuse_wrong_clock(store: Store, infra: str | None, tell: Callable[[str], None]) -> None:
+    """On this machine, trainer and deadline go by the same clock, so it is only said.
+
+    Raises:
+        UsageProblem: an instance is to be rented, and this machine's clock is not the store's.
+    """
+    skew = skew_of(store)
+    if skew is None:
+        return
+    if infra != LOCAL:
+        raise UsageProblem(f"{skew}, so its deadline and its bill would be wrong by that", SET_IT)
+    tell(f"{skew}: moments that other machines wrote seem to be off by that")
+
+
+def warn_of_wrong_clock(store: Store, warn: Callable[[str, str], None]) -> None:
+    """Where runs are shown."""
+    skew = skew_of(store)
+    if skew is not None:
+        warn(f"{skew}: times and costs that are shown may be off by that", SET_IT)
