@@ -31,6 +31,8 @@ class Origin(Record):
     format: Format
     base_model: str
     base_model_digest: str
+    prompt: str | None = None
+    """that it was trained with; None where its run did not record it"""
 
     @classmethod
     def of(cls, record: RunRecord, manifest: Manifest, wanted: Format) -> Origin:
@@ -43,6 +45,7 @@ class Origin(Record):
             format=wanted,
             base_model=record.base_model.name,
             base_model_digest=record.base_model.digest,
+            prompt=record.prompt,
         )
 
 

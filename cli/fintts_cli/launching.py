@@ -45,6 +45,7 @@ from fintts_store.runs.runs import withdraw_revision, write_result_once
 from fintts_templates import Rental, TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.hang_factor import FACTOR, factor_in
+from fintts_trainer.prompts import of_another_prompt, prompt_begun_with
 from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Launch:
     me: Laptop = UNKNOWN_LAPTOP
     hang_factor: float = 1.0
     """what the instance multiplies its limits of silence by"""
+    prompt_note: str | None = None
+    """that the run goes on with another prompt than a new one would get"""
 
     @property
     def deadline_at(self) -> datetime:
@@ -132,6 +135,7 @@ class Launch:
         old = (old_list(each.price.as_of, today) for each in self.plan.choices)
         return [
             *self.so_far.damaged,
+            *([self.prompt_note] if self.prompt_note else []),
             *self.plan.warnings,
             *dict.fromkeys(sentence for sentence in old if sentence),
             *([SPOT_IS_WATCHED] if is_watched else []),
@@ -238,7 +242,8 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     config = settings.run_config()
     check_base_model(config.base_model)
     check_adapter(config)
-    report = check_folder(config.data, ModelShape.read(config.base_model))
+    shape = ModelShape.read(config.base_model)
+    report = check_folder(config.data, shape)
     report.refuse_problems()
     name = settings.name or run_start.make_name(config.data, now.date())
     store = wiring.open_runs(settings)
@@ -246,12 +251,15 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     offered = choices_of(found, wiring.offer_source)
     choices = with_ceilings(offered.choices, found, wiring.offer_source)
     changes: tuple[Change, ...] = ()
+    prompt_note: str | None = None
     reserve = reserve_of(settings)
     if record is None:
         plan = plan_launch(choices, settings.budget_usd, reserve)
         before = SoFar(read_ledger(store, name).next_number)
     else:
         changes = run_start.refuse_changes(store, record, config, force=force)
+        begun = prompt_begun_with(record.prompt, shape.prompt)
+        prompt_note = of_another_prompt(begun, shape.prompt)
         view = look_at(store, name, wiring.instance_of, now)
         run_start.refuse_live(view)
         before = so_far(view)
@@ -274,6 +282,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
         changes,
         before,
         hang_factor=hang_factor,
+        prompt_note=prompt_note,
     )
 
 
@@ -289,7 +298,7 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
     """
     refuse_wrong_clock(launch.store, launch.settings.infra, tell)
     require_promise(launch.store, single_writer=launch.settings.single_writer)
-    inputs = run_start.upload_inputs(launch.store, launch.config, tell)
+    inputs = run_start.upload_inputs(launch.store, launch.config, tell, launch.resumes)
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)
         bundle = write_bundle(launch.bundle)

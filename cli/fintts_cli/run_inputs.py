@@ -22,18 +22,32 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
     from fintts_trainer.shape import ModelShape
 
+AS_WRITTEN = (
+    "the run goes on with names and texts in the Unicode form of the files, as it was begun; a new "
+    "run gets them in NFC"
+)
+
 
 def upload_dataset(
-    store: Store, folder: Path, shape: ModelShape, tell: Callable[[str], None]
+    store: Store,
+    folder: Path,
+    shape: ModelShape,
+    tell: Callable[[str], None],
+    begun_with: str | None = None,
 ) -> DatasetRef:
     """Packs the folder and puts the pack under its digest, unless it is there already.
+
+    Args:
+        begun_with: as `pack_folder` has it.
 
     Raises:
         DataProblem: the folder cannot be trained on.
         StoreError: the store does not take it.
     """
     with tempfile.TemporaryDirectory(prefix="fintts-pack-") as temporary:
-        packed = pack_folder(folder, Path(temporary), shape)
+        packed = pack_folder(folder, Path(temporary), shape, begun_with=begun_with)
+        if packed.is_as_written:
+            tell(AS_WRITTEN)
         key = layout.dataset_key(packed.sha256)
         _put_once(store, key, packed.path, counted(packed.utterances, "utterance"), tell)
     return DatasetRef(

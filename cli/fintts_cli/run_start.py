@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
     from fintts_store.store import Store
     from fintts_trainer.config import Change
+    from fintts_trainer.prompts import Prompt
 
 LONGEST_STEM = 24
 CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
@@ -67,6 +68,8 @@ class Inputs:
 
     dataset: DatasetRef
     base_model: BaseModelRef
+    prompt: Prompt
+    """that the base model is served with, and a new run is trained with"""
     initial_adapter: AdapterRef | None = None
 
     @property
@@ -93,8 +96,16 @@ def existing_run(store: Store, name: str) -> RunRecord | None:
         return None
 
 
-def upload_inputs(store: Store, config: RunConfig, tell: Callable[[str], None]) -> Inputs:
+def upload_inputs(
+    store: Store,
+    config: RunConfig,
+    tell: Callable[[str], None],
+    record: RunRecord | None = None,
+) -> Inputs:
     """Brings data set, base model and initial adapter into the store, each once.
+
+    Args:
+        record: of the run, where it was begun before.
 
     Raises:
         CliError, TrainerError: data, base model or adapter cannot be trained with.
@@ -108,11 +119,12 @@ def upload_inputs(store: Store, config: RunConfig, tell: Callable[[str], None]) 
         if folder is not None and config.initial_adapter is not None:
             refuse_another_base(folder, base_model)
             adapter = describe_adapter(folder, config.initial_adapter)
-        dataset = upload_dataset(store, config.data, shape, tell)
+        begun_with = None if record is None else record.dataset.sha256
+        dataset = upload_dataset(store, config.data, shape, tell, begun_with)
         upload_files(store, base_model, config.base_model, "the base model", tell)
         if folder is not None and adapter is not None:
             upload_files(store, adapter, folder, "the initial adapter", tell)
-    return Inputs(dataset, base_model, adapter)
+    return Inputs(dataset, base_model, shape.prompt, adapter)
 
 
 def refuse_changes(
@@ -306,6 +318,7 @@ def begin(
         config=config.model_dump(mode="json"),
         dataset=inputs.dataset,
         base_model=inputs.base_model,
+        prompt=inputs.prompt,
         initial_adapter=inputs.initial_adapter,
         price=first.price,
         budget_usd=terms.budget_usd,

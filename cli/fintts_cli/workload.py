@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fintts_cli.run_forecast import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
-from fintts_trainer.data_check import count_pairs, split
-from fintts_trainer.data_files import CODES, TEXT
+from fintts_trainer.data_check import find_pairs, split
 from fintts_trainer.errors import DataProblem
 
 if TYPE_CHECKING:
@@ -29,19 +28,19 @@ def workload_of_folder(folder: Path, fraction: float) -> Workload:
         FolderMissing: there is no such folder.
         DataProblem: too little is in it.
     """
-    names = count_pairs(folder)
-    if not names:
+    pairs = find_pairs(folder)
+    if not pairs:
         raise DataProblem(
             f"{folder} holds no pairs of .npy and .lab files",
             f"see what is there with: fintts data check {folder}",
         )
-    parts = split(names, fraction)
-    seen = names[:: max(len(names) // LOOKED_AT, 1)]
+    parts = split(list(pairs), fraction)
+    seen = list(pairs.values())[:: max(len(pairs) // LOOKED_AT, 1)]
     return Workload(
         samples=len(parts.train),
         held_out=len(parts.held_out),
-        text_tokens=_mean([_text_bytes(folder, name) for name in seen]) / BYTES_PER_TOKEN,
-        frames=_mean([_frames(folder, name) for name in seen]),
+        text_tokens=_mean([_text_bytes(files.text) for files in seen]) / BYTES_PER_TOKEN,
+        frames=_mean([_frames(files.codes) for files in seen]),
     )
 
 
@@ -49,16 +48,15 @@ def _mean(numbers: Sequence[float]) -> float:
     return sum(numbers) / len(numbers)
 
 
-def _text_bytes(folder: Path, name: str) -> float:
+def _text_bytes(path: Path) -> float:
     try:
-        return float((folder / (name + TEXT)).stat().st_size)
+        return float(path.stat().st_size)
     except OSError:
         return TYPICAL_TEXT_TOKENS * BYTES_PER_TOKEN
 
 
-def _frames(folder: Path, name: str) -> float:
+def _frames(path: Path) -> float:
     """From the header alone; a file that has none is for `fintts data check` to name."""
-    path = folder / (name + CODES)
     if not path.is_file():  # a pipe would keep the estimate waiting
         return TYPICAL_FRAMES
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from fintts_trainer.data_check import count_pairs
+from fintts_trainer.data_check import find_pairs
 from fintts_trainer.data_files import read_codes, read_text
 from fintts_trainer.dataset import in_batches
 from fintts_trainer.families import open_base
@@ -38,13 +38,9 @@ def best_of(folder: Path) -> Path:
 def main(folder: Path) -> int:
     """Returns 0 if the adapter beats the base model by the margin."""
     base, data = open_base(HERE / "base_model"), HERE / "data"
-    names = [name for name in count_pairs(data) if is_held_out(name, FRACTION)]
+    pairs = [files for name, files in find_pairs(data).items() if is_held_out(name, FRACTION)]
     examples = [
-        base.encode(
-            read_text(data / f"{name}.lab")[0],
-            read_codes(data / f"{name}.npy")[0],
-        )
-        for name in names
+        base.encode(read_text(files.text).text, read_codes(files.codes)[0]) for files in pairs
     ]
     device, model = torch.device("cpu"), base.load(torch.float32)
     before = evaluate(model, in_batches(examples, 8), device).means()

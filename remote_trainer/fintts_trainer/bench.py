@@ -28,9 +28,9 @@ from fintts_trainer.encoding import encode_utterances, encoding_key
 from fintts_trainer.families import open_base
 from fintts_trainer.feed import Feed
 from fintts_trainer.fused_lora import fuse_adapted_linears
-from fintts_trainer.initial_adapter import check_initial_adapter
+from fintts_trainer.initial_adapter import BASE_DIGEST, PROMPT, check_initial_adapter
 from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_adapter
-from fintts_trainer.lineage import refuse_another_configuration
+from fintts_trainer.lineage import refuse_another_configuration, refuse_another_prompt
 from fintts_trainer.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
 from fintts_trainer.order import Order
@@ -42,10 +42,11 @@ from fintts_trainer.processes.hang_limits import (
     load_limit,
     step_limit,
 )
+from fintts_trainer.prompts import of_another_prompt, prompt_begun_with
 from fintts_trainer.random_state import seed_of, set_random_state
 from fintts_trainer.recompute import recompute_layers
 from fintts_trainer.session.left_behind import forget, left_rows, newest_left
-from fintts_trainer.shape import FISH
+from fintts_trainer.shape import FISH, ModelShape
 from fintts_trainer.state import LoopState, copy_from_first, read_checkpoint, write_checkpoint
 from fintts_trainer.step_clock import StepClock, matmul_peak
 
@@ -61,8 +62,8 @@ if TYPE_CHECKING:
     from fintts_trainer.desk import Desk
     from fintts_trainer.encoded import EncodedDataset
     from fintts_trainer.families.base import BaseModel
+    from fintts_trainer.prompts import Prompt
     from fintts_trainer.random_state import RandomState
-    from fintts_trainer.shape import ModelShape
     from fintts_trainer.world import World
 
 BETAS = (0.9, 0.95)
@@ -84,6 +85,7 @@ class Bench:
     state: LoopState
     eta: EtaMeter
     shape: ModelShape
+    prompt: Prompt
     step_clock: StepClock
     peak_flops: float
     """FLOP/s that the devices can do at best, measured when the run began"""
@@ -124,6 +126,7 @@ class Bench:
             "epoch": epoch,
             "position": step_in_epoch * self.schedule.samples_per_step,
             "rng": random_states,
+            "prompt": self.prompt,
         }
         write_checkpoint(
             folder,
@@ -132,7 +135,7 @@ class Bench:
             state,
             self.config,
             position,
-            base_digest=self.desk.record.base_model.digest,
+            said={BASE_DIGEST: self.desk.record.base_model.digest, PROMPT: self.prompt},
         )
 
 
@@ -161,7 +164,7 @@ def set_up(desk: Desk, world: World) -> Bench:
 def _build(desk: Desk, world: World) -> Bench:
     config, device = desk.config, world.device
     desk.progress.begin("fetching the base model", LEAST_SECONDS, "setup")
-    base = open_base(fetch_base_model(desk.job, desk.record, desk.progress.sign))
+    base = _base_model(desk)
     dataset = _encoded(desk, base)
     feed = _feed(dataset, config, world)
     if device.type == "cpu":
@@ -213,10 +216,21 @@ def _build(desk: Desk, world: World) -> Bench:
         state=LoopState(),
         eta=EtaMeter(),
         shape=base.shape,
+        prompt=base.prompt,
         step_clock=StepClock(device),
         step_seconds=deque(maxlen=STEPS_FOR_MEDIAN),
         peak_flops=_peak_of(desk, world, dtype),
     )
+
+
+def _base_model(desk: Desk) -> BaseModel:
+    """With the prompt that the run was begun with."""
+    folder = fetch_base_model(desk.job, desk.record, desk.progress.sign)
+    served = ModelShape.read(folder).prompt
+    begun = prompt_begun_with(desk.record.prompt, served)
+    if (sentence := of_another_prompt(begun, served)) is not None:
+        desk.tell(sentence)
+    return open_base(folder, begun)
 
 
 def _begin_with_adapter(desk: Desk, base: BaseModel, model: PeftModel) -> None:
@@ -354,6 +368,7 @@ def _resume(bench: Bench, desk: FrontDesk) -> list[RandomState]:
     refuse_another_configuration(desk, manifest, target)
     if manifest.base_model_digest != desk.record.base_model.digest:
         raise of_another_base_model(manifest)
+    refuse_another_prompt(bench.prompt, manifest, target)
     bench.state, random_states = read_checkpoint(target, bench.model, bench.optimizer)
     desk.committer.resume_point = manifest.id
     desk.heartbeat.change(resume_point=manifest.id)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from fintts_trainer.data.codes import transposed, usual_codebooks
+from fintts_trainer.data.suspicions import suspicions
 from fintts_trainer.data_files import (
     CODES,
     TEXT,
     Problem,
+    Transcript,
     list_folder,
     read_codes,
     read_text,
+    written_name,
 )
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.holdout import is_held_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -31,12 +34,20 @@ PROMPT_TOKENS = 16
 """at most, beside those of the transcript and the codes"""
 
 
+class PairFiles(NamedTuple):
+    """Where the two files of an utterance lie: their names may be in different forms."""
+
+    codes: Path
+    text: Path
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """One pair; the name is the relative path without suffix."""
 
     name: str
     frames: int
+    files: PairFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class DataReport:
     warnings: tuple[Problem, ...]
     ignored: int
     """files that are neither .npy nor .lab"""
+    normalised: int
+    """pairs whose name or text is not in NFC on the disk, and is here"""
     highest_codes: tuple[int, ...]
     """by codebook"""
 
@@ -103,21 +116,28 @@ def refuse_empty_part(train: int, held_out: int) -> None:
         )
 
 
-def count_pairs(folder: Path) -> list[str]:
-    """The names of all pairs, sorted; opens no file, so that it takes milliseconds.
+def find_pairs(folder: Path) -> dict[str, PairFiles]:
+    """All pairs by their names, sorted; opens no file, so that it takes milliseconds.
 
     Raises:
         FolderMissing: there is no such folder.
         DataProblem: it cannot be opened.
     """
-    files = set(list_folder(folder).files)
-    return sorted(f[: -len(CODES)] for f in files if f.endswith(CODES) and _lab(f) in files)
+    return _pairs(list_folder(folder).files)
+
+
+def _pairs(files: Mapping[str, Path]) -> dict[str, PairFiles]:
+    return {
+        file[: -len(CODES)]: PairFiles(path, files[_lab(file)])
+        for file, path in sorted(files.items())
+        if file.endswith(CODES) and _lab(file) in files
+    }
 
 
 def count_unpaired(folder: Path) -> int:
-    """Files that lack their partner; opens none. Raises as `count_pairs` does."""
-    files = set(list_folder(folder).files)
-    return sum(f.endswith((CODES, TEXT)) and _partner(f) not in files for f in files)
+    """Files that lack their partner; opens none. Raises as `find_pairs` does."""
+    files = list_folder(folder).files
+    return sum(_partner(file) not in files for file in files)
 
 
 def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
@@ -133,24 +153,27 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
             f"{folder} holds no .npy and .lab files",
             "give the folder of the codec's .npy files and their .lab transcripts",
         )
-    present = set(listing.files)
     problems = [*listing.problems]
-    problems += [_unpaired(file) for file in listing.files if _partner(file) not in present]
-    opened = [
-        _open_pair(folder, file, shape)
-        for file in listing.files
-        if file.endswith(CODES) and _lab(file) in present
-    ]
+    problems += [_unpaired(file) for file in listing.files if _partner(file) not in listing.files]
+    opened = [_open_pair(*pair, shape) for pair in _pairs(listing.files).items()]
     problems += [problem for pair in opened for problem in pair.problems]
-    odd = _odd_codebooks(opened) if shape is None else {}
+    odd = _misshapen(opened, shape)
     problems += odd.values()
     sound = [pair for pair in opened if not pair.problems and pair.name not in odd]
     return DataReport(
         folder=folder,
-        utterances=tuple(Utterance(p.name, p.frames) for p in sound),
+        utterances=tuple(Utterance(p.name, p.frames, p.files) for p in sound),
         problems=tuple(sorted(problems, key=lambda problem: problem.file)),
-        warnings=(*listing.hidden, *_suspicious(sound), *_perhaps_too_long(sound, shape)),
+        warnings=(
+            *_suspicious(sound),
+            *listing.hidden,
+            *_said_twice(sound),
+            *_perhaps_too_long(sound, shape),
+            *_perhaps_transposed(sound),
+            *_marked(sound),
+        ),
         ignored=listing.ignored,
+        normalised=sum(not pair.is_nfc(folder) for pair in sound),
         highest_codes=_highest(sound),
     )
 
@@ -158,11 +181,17 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
 @dataclass(frozen=True, slots=True)
 class _Pair:
     name: str
-    text: str
+    files: PairFiles
+    transcript: Transcript
     codebooks: int
     frames: int
     highest: tuple[int, ...]
     problems: tuple[Problem, ...]
+
+    def is_nfc(self, folder: Path) -> bool:
+        """Whether the files of the pair have its name and its text in this very form."""
+        written = [written_name(folder, path)[: -len(CODES)] for path in self.files]
+        return written == [self.name] * 2 and self.transcript.text == self.transcript.written
 
 
 def _lab(file: str) -> str:
@@ -177,16 +206,17 @@ def _unpaired(file: str) -> Problem:
     return Problem(file, f"there is no {PurePosixPath(_partner(file)).name} beside it")
 
 
-def _open_pair(folder: Path, file: str, shape: ModelShape | None) -> _Pair:
-    text, text_fault = read_text(folder / _lab(file))
-    codes, codes_fault = read_codes(folder / file)
-    faults = [Problem(_lab(file), text_fault)] if text_fault else []
-    faults += [Problem(file, codes_fault)] if codes_fault else []
+def _open_pair(name: str, files: PairFiles, shape: ModelShape | None) -> _Pair:
+    transcript = read_text(files.text)
+    codes, codes_fault = read_codes(files.codes)
+    faults = [Problem(name + TEXT, transcript.fault)] if transcript.fault else []
+    faults += [Problem(name + CODES, codes_fault)] if codes_fault else []
     if not codes_fault and shape is not None:
-        faults += [Problem(file, sentence) for sentence in _misfits(codes, shape)]
+        faults += [Problem(name + CODES, sentence) for sentence in _misfits(codes, shape)]
     return _Pair(
-        name=file[: -len(CODES)],
-        text=text,
+        name=name,
+        files=files,
+        transcript=transcript,
         codebooks=codes.shape[0],
         frames=codes.shape[1],
         highest=() if codes_fault else tuple(int(code) for code in codes.max(axis=1)),
@@ -196,32 +226,67 @@ def _open_pair(folder: Path, file: str, shape: ModelShape | None) -> _Pair:
 
 def _misfits(codes: npt.NDArray[np.int64], shape: ModelShape) -> Iterator[str]:
     codebooks, frames = codes.shape
-    if codebooks != shape.num_codebooks:
-        yield f"has {codebooks} codebooks, the base model {shape.num_codebooks}"
     if codes.max() >= shape.codebook_size:
         yield f"holds the code {codes.max()}, the codebooks end at {shape.codebook_size - 1}"
-    if frames >= shape.max_seq_len:
+    if codebooks == shape.num_codebooks and frames >= shape.max_seq_len:
         yield f"has {frames} frames, the base model reads {shape.max_seq_len} tokens at most"
 
 
-def _odd_codebooks(pairs: Sequence[_Pair]) -> dict[str, Problem]:
-    """By name those whose number of codebooks is not the usual one of the folder."""
-    readable = [pair for pair in pairs if pair.codebooks]
-    counts = Counter(pair.codebooks for pair in readable)
-    usual = max(counts, key=lambda codebooks: counts[codebooks], default=0)
-    return {
-        pair.name: Problem(pair.name + CODES, f"has {pair.codebooks} codebooks, most have {usual}")
-        for pair in readable
-        if pair.codebooks != usual
-    }
+def _misshapen(pairs: Sequence[_Pair], shape: ModelShape | None) -> dict[str, Problem]:
+    """By name those that have not as many codebooks as the base model, or as most of the folder;
+    and squares, which nothing but the others tells apart from their transpose."""
+    sizes = [(pair.codebooks, pair.frames) for pair in pairs if pair.codebooks]
+    wanted = usual_codebooks(sizes) if shape is None else shape.num_codebooks
+    whose = "most have" if shape is None else "the base model"
+    turned = sum(bool(transposed(size, wanted)) for size in sizes)
+    upright = sum(size[0] == wanted != size[1] for size in sizes)
+    found: dict[str, Problem] = {}
+    for pair in pairs:
+        size = (pair.codebooks, pair.frames)
+        is_turned_square = size == (wanted, wanted) and turned > upright
+        if pair.codebooks and (pair.codebooks != wanted or is_turned_square):
+            sentence = _wrong_size(size, wanted, whose)
+            found[pair.name] = Problem(pair.name + CODES, sentence)
+    return found
+
+
+def _wrong_size(size: tuple[int, int], wanted: int, whose: str) -> str:
+    if size == (wanted, wanted):
+        return f"is a square, {wanted} by {wanted}, and transposed like the others, as it seems"
+    return transposed(size, wanted) or f"has {size[0]} codebooks, {whose} {wanted}"
+
+
+def _perhaps_transposed(pairs: Sequence[_Pair]) -> Iterator[Problem]:
+    """Squares that have no other array beside them to be compared with."""
+    if all(pair.codebooks == pair.frames for pair in pairs):
+        for pair in pairs:
+            sentence = (
+                f"is a square, {pair.codebooks} by {pair.frames}: see that it is not transposed"
+            )
+            yield Problem(pair.name + CODES, sentence)
 
 
 def _suspicious(pairs: Sequence[_Pair]) -> Iterator[Problem]:
+    """Texts and names with characters that were lost, bent or are not to be seen."""
+    for pair in pairs:
+        for sentence in suspicions(pair.transcript.text):
+            yield Problem(pair.name + TEXT, sentence)
+        for sentence in suspicions(pair.name):
+            yield Problem(pair.name + CODES, f"has a name that {sentence}")
+
+
+def _marked(pairs: Sequence[_Pair]) -> Iterator[Problem]:
+    for pair in pairs:
+        if pair.transcript.has_mark:
+            yield Problem(pair.name + TEXT, "begins with a byte order mark, which is left out")
+
+
+def _said_twice(pairs: Sequence[_Pair]) -> Iterator[Problem]:
     """What may be meant so: the same transcript twice, names that differ in case alone."""
     texts: dict[str, str] = {}
     names: dict[str, str] = {}
     for pair in pairs:
-        if (first := texts.setdefault(pair.text, pair.name)) != pair.name:
+        if (first := texts.setdefault(pair.transcript.text, pair.name)) != pair.name:
             yield Problem(pair.name + TEXT, f"says the same as {first}{TEXT}")
         if (other := names.setdefault(pair.name.lower(), pair.name)) != pair.name:
             yield Problem(pair.name + CODES, f"differs from {other}{CODES} in case alone")
@@ -233,7 +298,7 @@ def _perhaps_too_long(pairs: Sequence[_Pair], shape: ModelShape | None) -> Itera
     The trainer refuses an utterance that is too long in fact.
     """
     for pair in pairs:
-        text_bytes = len(pair.text.encode())
+        text_bytes = len(pair.transcript.text.encode())
         if shape and pair.frames + text_bytes + PROMPT_TOKENS > shape.max_seq_len:
             yield Problem(
                 pair.name + CODES,

@@ -1,18 +1,27 @@
-"""The files of a data folder: which there are, and what each one holds or why it holds nothing."""
+"""The files of a data folder: which there are, and what each one holds or why it holds nothing.
+
+Names and texts are UTF-8 and in NFC, whatever the locale and whichever form a file system or an
+editor keeps them in: the same folder is the same data set everywhere.
+"""
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import re
 import stat
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fintts_trainer.data.codes import parse_codes
 from fintts_trainer.errors import DataProblem, FolderMissing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import numpy.typing as npt
 
@@ -37,11 +46,24 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a .lab file says; `fault` says why it says nothing."""
+
+    text: str = ""
+    """in NFC"""
+    written: str = ""
+    """the same in the form of the file, as data sets were packed before fintts knew of forms"""
+    has_mark: bool = False
+    """whether a byte order mark came before it, which is no part of it"""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """What lies below a folder, by relative names; nothing of it was opened."""
 
-    files: tuple[str, ...]
-    """the .npy and .lab, sorted"""
+    files: Mapping[str, Path]
+    """the .npy and .lab by their names, sorted"""
     problems: tuple[Problem, ...]
     """what was not listed, though it may hold data"""
     hidden: tuple[Problem, ...]
@@ -58,7 +80,7 @@ def list_folder(folder: Path) -> Listing:
         DataProblem: it cannot be opened.
     """
     _refuse_no_folder(folder)
-    files: list[str] = []
+    files: dict[str, Path] = {}
     problems: list[Problem] = []
     hidden: list[Problem] = []
     ignored = 0
@@ -66,24 +88,38 @@ def list_folder(folder: Path) -> Listing:
     def unopened(error: OSError) -> None:
         if Path(error.filename) == folder:
             raise _not_opened(folder, error)
-        name = Path(error.filename).relative_to(folder).as_posix()
+        name = written_name(folder, Path(error.filename))
         problems.append(Problem(_shown(name), f"cannot be opened: {error.strerror}"))
 
     for parent, folders, names in os.walk(folder, onerror=unopened):
-        above = Path(parent).relative_to(folder).as_posix() + "/"
-        above = "" if above == "./" else above
         folders[:] = [name for name in folders if not name.startswith(".")]
-        problems += _odd_folders(Path(parent), above, folders)
-        for name in names:
+        problems += _odd_folders(folder, Path(parent), folders)
+        for path in (Path(parent, name) for name in names):
+            name = nfc(written_name(folder, path))
             if not name.lower().endswith(SUFFIXES):
-                ignored += not name.startswith(".")
-            elif name.startswith("."):
-                hidden.append(Problem(_shown(above + name), "is hidden, and left out"))
-            elif fault := _wrong_name(above + name) or _leads_out(folder, Path(parent, name)):
-                problems.append(Problem(_shown(above + name), fault))
+                ignored += not path.name.startswith(".")
+            elif path.name.startswith("."):
+                hidden.append(Problem(_shown(name), "is hidden, and left out"))
+            elif fault := _fault_of(folder, path, name, files):
+                problems.append(Problem(_shown(name), fault))
             else:
-                files.append(above + name)
-    return Listing(tuple(sorted(files)), tuple(problems), tuple(hidden), ignored)
+                files[name] = path
+    return Listing(dict(sorted(files.items())), tuple(problems), tuple(hidden), ignored)
+
+
+def nfc(text: str) -> str:
+    """The one form of a text or name in which an ä is one character."""
+    return unicodedata.normalize("NFC", text)
+
+
+def written_name(folder: Path, path: Path) -> str:
+    """The relative name as the file system has it: bytes, which are UTF-8 in every locale."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "surrogateescape")
+
+
+def _there_twice(one: Path, other: Path) -> str:
+    names = (ascii(os.fsencode(path.name).decode("utf-8")) for path in sorted((one, other)))
+    return f"is there twice, in two Unicode forms: {' and '.join(names)}; remove or rename one"
 
 
 def _refuse_no_folder(folder: Path) -> None:
@@ -108,13 +144,21 @@ def _not_opened(folder: Path, error: OSError) -> DataProblem:
     )
 
 
-def _odd_folders(parent: Path, above: str, folders: list[str]) -> list[Problem]:
-    links = [name for name in folders if (parent / name).is_symlink()]
-    named = [name for name in folders if name.endswith(SUFFIXES)]
-    return [
-        *(Problem(_shown(above + n), "is a link to a folder; put the folder here") for n in links),
-        *(Problem(_shown(above + n), "is a folder, not a file") for n in named),
-    ]
+def _odd_folders(folder: Path, parent: Path, names: list[str]) -> list[Problem]:
+    links = [parent / name for name in names if (parent / name).is_symlink()]
+    named = [parent / name for name in names if name.endswith(SUFFIXES)]
+    said = {
+        **dict.fromkeys(named, "is a folder, not a file"),
+        **dict.fromkeys(links, "is a link to a folder; put the folder here"),
+    }
+    return [Problem(_shown(written_name(folder, path)), what) for path, what in said.items()]
+
+
+def _fault_of(folder: Path, path: Path, name: str, files: Mapping[str, Path]) -> str:
+    """Why a file is not listed; empty where it is."""
+    if fault := _wrong_name(name) or _leads_out(folder, path):
+        return fault
+    return _there_twice(files[name], path) if name in files else ""
 
 
 def _wrong_name(file: str) -> str:
@@ -136,40 +180,34 @@ def _shown(name: str) -> str:
     return _UNSPEAKABLE.sub(lambda found: ascii(found[0])[1:-1], name)
 
 
-def read_text(path: Path) -> tuple[str, str]:
-    """(transcript, what is wrong with it); an empty second part means nothing."""
+def read_text(path: Path) -> Transcript:
+    """A .lab file's content."""
     content, fault = _read(path, LARGEST_TEXT_BYTES)
     if fault:
-        return "", fault
+        return Transcript(fault=fault)
     try:
         text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read().strip()
-    except UnicodeDecodeError:
-        return "", "is not UTF-8"
+    except UnicodeDecodeError as error:
+        return Transcript(fault=_undecodable(content, error))
     if "\0" in text:
-        return "", "holds NUL characters, as UTF-16 does; save it as UTF-8"
-    spoken = any(character.isprintable() and not character.isspace() for character in text)
-    return (text, "") if spoken else ("", "is empty")
+        return Transcript(fault="holds NUL characters, as UTF-16 does; save it as UTF-8")
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        return Transcript(fault="is empty")
+    return Transcript(nfc(text), text, has_mark=content.startswith(codecs.BOM_UTF8))
+
+
+def _undecodable(content: bytes, error: UnicodeDecodeError) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "is UTF-16, not UTF-8; save it as UTF-8"
+    byte, place = content[error.start], error.start + 1
+    return f"is not UTF-8: its byte {place} is 0x{byte:02X}; save it as UTF-8"
 
 
 def read_codes(path: Path) -> tuple[npt.NDArray[np.int64], str]:
     """(int64 [codebooks, frames], what is wrong with it)."""
-    # Here and not above: counting the pairs for an estimate must not wait for NumPy's 0.1 s.
-    import numpy as np
-
-    nothing = np.zeros((0, 0), dtype=np.int64)
     content, fault = _read(path, LARGEST_CODES_BYTES)
-    if fault:
-        return nothing, fault
-    stream = io.BytesIO(content)
-    try:
-        codes = np.load(stream, allow_pickle=False)
-    except Exception:  # NumPy reads headers as Python: its tokenizer's errors come through, too
-        return nothing, "is not a whole .npy file of numbers"
-    if not isinstance(codes, np.ndarray):
-        codes.close()
-        return nothing, "is an archive, not a .npy file"
-    fault = _wrong_array(codes) or ("goes on after its array" if stream.read(1) else "")
-    return (nothing, fault) if fault else (codes.astype(np.int64), "")
+    codes, parse_fault = parse_codes(content)
+    return codes, fault or parse_fault
 
 
 def _read(path: Path, largest_bytes: int) -> tuple[bytes, str]:
@@ -183,19 +221,3 @@ def _read(path: Path, largest_bytes: int) -> tuple[bytes, str]:
         return path.read_bytes(), ""
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
-
-
-def _wrong_array(codes: npt.NDArray[np.generic]) -> str:
-    import numpy as np
-
-    if codes.dtype.kind not in "iu":
-        return f"holds {codes.dtype} instead of integers"
-    if codes.ndim != 2:
-        return f"has {codes.ndim} dimensions instead of two, [codebooks, frames]"
-    if 0 in codes.shape:
-        return f"is empty: {list(codes.shape)}"
-    if bool(codes.min() < 0):
-        return f"holds the negative code {codes.min()}"
-    # Without a base model there is no other bound, and a pack holds int32.
-    beyond = bool(codes.max() > np.iinfo(np.int32).max)
-    return f"holds the code {codes.max()}, which no codebook has" if beyond else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fintts_cost import __version__
+from fintts_trainer.data.codes import transposed
 from fintts_trainer.encoded import FORMAT
 from fintts_trainer.errors import DataProblem
 
@@ -27,13 +28,14 @@ WEIGHTS = frozenset({".pth", ".safetensors"})
 
 def encoding_key(record: RunRecord) -> str:
     """SHA-256 of all that the encoded utterances depend on: the data, the base model's files but
-    for its weights, and the program."""
+    for its weights, the prompt, and the program."""
     files = sorted(
         (file.name, file.sha256)
         for file in record.base_model.files
         if PurePath(file.name).suffix not in WEIGHTS
     )
-    content = [FORMAT, __version__, record.dataset.sha256, files]
+    prompt = [] if record.prompt is None else [record.prompt]
+    content = [FORMAT, __version__, record.dataset.sha256, files, *prompt]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -65,6 +67,8 @@ def _text_ids(example: Example) -> npt.NDArray[np.int64]:
 def _refuse_codes(base: BaseModel, name: str, codes: npt.NDArray[np.int64]) -> None:
     shape = base.shape
     mend = "code the audio with the codec that belongs to the base model"
+    if sentence := transposed(codes.shape, shape.num_codebooks):
+        raise DataProblem(f"utterance {name} {sentence}", "mend its file, and begin a new run")
     if codes.shape[0] != shape.num_codebooks:
         raise DataProblem(
             f"utterance {name} has {codes.shape[0]} codebooks, "

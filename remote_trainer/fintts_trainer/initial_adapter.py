@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ADAPTER_CONFIG, ADAPTER_FILE = "adapter_config.json", "adapter_model.safetensors"
 BASE_DIGEST = "base_model_digest"
 """the key, in the weights' own metadata, of the base model that they were trained on"""
+PROMPT = "prompt"
+"""and that of the prompt"""
 AS_PEFT = "give a folder as `fintts cloud pull-checkpoints` or `fintts export` writes it"
 
 

@@ -14,6 +14,7 @@ from fintts_store.runs.runs import read_configurations
 from fintts_trainer.config import RunConfig
 from fintts_trainer.desk import tell
 from fintts_trainer.errors import ConfigurationChanged
+from fintts_trainer.prompts import prompt_begun_with
 from fintts_trainer.state import STATE_FILE
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_trainer.config import Change
     from fintts_trainer.desk import Desk
+    from fintts_trainer.prompts import Prompt
 
 
 def refuse_another_configuration(desk: Desk, manifest: Manifest, folder: Path) -> None:
@@ -48,6 +50,26 @@ def refuse_another_configuration(desk: Desk, manifest: Manifest, folder: Path) -
         f"{differing}",
         "launch the changed configuration under a new --name",
     )
+
+
+def refuse_another_prompt(prompt: Prompt, manifest: Manifest, folder: Path) -> None:
+    """A run is trained with one prompt from its first step to its last.
+
+    Args:
+        prompt: of the run.
+        folder: the checkpoint's files.
+
+    Raises:
+        ConfigurationChanged: the checkpoint was trained with another one.
+    """
+    recorded = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES)).get("prompt")
+    begun = prompt_begun_with(recorded, prompt)
+    if begun is not prompt:
+        raise ConfigurationChanged(
+            f"the checkpoint at step {manifest.step} was trained with the prompt {begun}, but the "
+            f"run is one of {prompt}: an older version of fintts has gone on with it",
+            "begin a new run; `fintts cloud pull-checkpoints --step` brings the earlier ones",
+        )
 
 
 def _changes(folder: Path, config: RunConfig) -> list[Change] | None:

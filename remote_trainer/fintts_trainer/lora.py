@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.initial_adapter import ADAPTER_FILE, BASE_DIGEST, read_plain_config
+from fintts_trainer.initial_adapter import ADAPTER_FILE, read_plain_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,17 +59,16 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def write_adapter(model: PeftModel, folder: Path, base_digest: str | None = None) -> None:
+def write_adapter(model: PeftModel, folder: Path, said: Mapping[str, str] | None = None) -> None:
     """Writes adapter_model.safetensors and adapter_config.json.
 
     `save_embedding_layers=False`: PEFT would add whole embedding matrices to the adapter.
 
     Args:
-        base_digest: of the base model, for whoever begins another run with this adapter.
+        said: goes into the weights' metadata, for whoever begins another run with this adapter.
     """
     weights: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
     contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-    said = {} if base_digest is None else {BASE_DIGEST: base_digest}
     save_adapter(contiguous, model.peft_config["default"], folder, said)
 
 

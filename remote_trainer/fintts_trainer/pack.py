@@ -1,8 +1,8 @@
 """A data set as one content-addressed file: one object to upload, and quick to open.
 
 The file is a safetensors file of plain arrays: codes int32 [codebooks, all frames], and text and
-names as UTF-8 bytes, each with offsets. Utterances are sorted by name, so the same folder gives
-the same bytes everywhere.
+names as UTF-8 bytes in NFC, each with offsets. Utterances are sorted by name, so the same folder
+gives the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from fintts_store.disk.durable import write_file
 from fintts_store.runs.limits import PACK_HEADER_BYTES
 from fintts_trainer.data_check import check_folder
-from fintts_trainer.data_files import CODES, TEXT, read_codes, read_text
+from fintts_trainer.data_files import CODES, read_codes, read_text, written_name
 from fintts_trainer.errors import DataProblem
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from fintts_trainer.data_check import DataReport
+    from fintts_trainer.data_check import DataReport, Utterance
     from fintts_trainer.shape import ModelShape
 
 FORMAT = "fintts-pack-1"
@@ -53,12 +53,23 @@ class PackedDataset:
     size_bytes: int
     utterances: int
     frames: int
+    is_as_written: bool = False
+    """whether names and texts are in the form of the files, not in NFC"""
 
 
 def pack_folder(
-    folder: Path, target_folder: Path, shape: ModelShape | None = None
+    folder: Path,
+    target_folder: Path,
+    shape: ModelShape | None = None,
+    *,
+    begun_with: str | None = None,
 ) -> PackedDataset:
     """Checks the folder and writes `target_folder/<sha256>.safetensors`.
+
+    Args:
+        begun_with: the SHA-256 that a run's data set had. Before fintts brought names and texts
+            into NFC it packed them as they were written; where that gives this SHA-256, the run
+            goes on with it.
 
     Raises:
         DataProblem: a file of the folder cannot be trained on.
@@ -66,33 +77,49 @@ def pack_folder(
     """
     report = check_folder(folder, shape)
     report.refuse_problems()
-    content = save(_arrays(report), metadata={"format": FORMAT})
-    sha256 = hashlib.sha256(content).hexdigest()
+    content, sha256 = _packed(report, as_written=False)
+    is_as_written = False
+    if begun_with not in (None, sha256):
+        written, written_sha256 = _packed(report, as_written=True)
+        if is_as_written := written_sha256 == begun_with:
+            content, sha256 = written, written_sha256
     path = target_folder / f"{sha256}.safetensors"
     write_file(path, content)
-    return PackedDataset(path, sha256, len(content), len(report.utterances), report.frames)
+    count = len(report.utterances)
+    return PackedDataset(path, sha256, len(content), count, report.frames, is_as_written)
 
 
-def _arrays(report: DataReport) -> dict[str, npt.NDArray[np.generic]]:
+def _packed(report: DataReport, *, as_written: bool) -> tuple[bytes, str]:
+    """The file's bytes and their SHA-256."""
+    content = save(_arrays(report, as_written=as_written), metadata={"format": FORMAT})
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def _arrays(report: DataReport, *, as_written: bool) -> dict[str, npt.NDArray[np.generic]]:
     """Reads the folder once more, and each file straight into its place."""
-    utterances = sorted(report.utterances, key=lambda utterance: utterance.name)
+
+    def name_of(utterance: Utterance) -> str:
+        written = written_name(report.folder, utterance.files.codes)[: -len(CODES)]
+        return written if as_written else utterance.name
+
+    utterances = sorted(report.utterances, key=name_of)
     frame_offsets = _offsets([utterance.frames for utterance in utterances])
     codes = np.empty((len(report.highest_codes), report.frames), dtype=np.int32)
     texts: list[bytes] = []
     for utterance, start, stop in zip(
         utterances, frame_offsets[:-1], frame_offsets[1:], strict=True
     ):
-        found, codes_fault = read_codes(report.folder / (utterance.name + CODES))
-        text, text_fault = read_text(report.folder / (utterance.name + TEXT))
-        if codes_fault or text_fault or found.shape != (len(codes), stop - start):
+        found, codes_fault = read_codes(utterance.files.codes)
+        transcript = read_text(utterance.files.text)
+        if codes_fault or transcript.fault or found.shape != (len(codes), stop - start):
             raise DataProblem(
                 f"{report.folder / utterance.name} changed while it was packed",
                 "pack again when nothing writes there any more",
             )
         codes[:, start:stop] = found
-        texts.append(text.encode())
+        texts.append((transcript.written if as_written else transcript.text).encode())
     text_bytes, text_offsets = _joined(texts)
-    names, name_offsets = _joined([utterance.name.encode() for utterance in utterances])
+    names, name_offsets = _joined([name_of(utterance).encode() for utterance in utterances])
     return {
         "codes": codes,
         "frame_offsets": frame_offsets,

@@ -13,6 +13,7 @@ from fintts_store.errors import StoreError
 from fintts_store.runs.limits import TOKENIZER_BYTES
 from fintts_trainer.csm_config import CsmConfigFile, CsmDepthFile
 from fintts_trainer.errors import BaseModelProblem, FolderMissing
+from fintts_trainer.prompts import Prompt
 from fintts_trainer.s2_config import S2_MODEL_TYPE, S2ConfigFile
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ class ModelShape:
 
     family: str
     """which of fintts_trainer.families reads the folder"""
+    prompt: Prompt
+    """that the model is served with"""
     vocab_size: int
     """what row 0 is chosen from; with CSM that is the first codebook"""
     codebook_size: int
@@ -285,10 +288,14 @@ def _attention_flops(stack: StackShape, length: float) -> float:
 def _shape(content: object, source: str) -> ModelShape:
     kind = _validated(ModelKind, content, source).model_type
     if kind == FISH_MODEL_TYPE:
-        return _fish_shape(_validated(FishConfigFile, content, source), source)
+        config = _validated(FishConfigFile, content, source)
+        # S1 came with both: scaled embeddings, and a prompt of its own.
+        served = Prompt.FISH_S1 if config.scale_codebook_embeddings else Prompt.FISH_1_5
+        return _fish_shape(config, served, source)
     if kind == S2_MODEL_TYPE:
         content = _validated(S2ConfigFile, content, source).as_dual_ar()
-        return _fish_shape(_validated(FishConfigFile, content, source), source)
+        config = _validated(FishConfigFile, content, source)
+        return _fish_shape(config, Prompt.FISH_S2, source)
     if kind == CSM_MODEL_TYPE:
         return _csm_shape(_validated(CsmConfigFile, content, source))
     raise BaseModelProblem(
@@ -311,11 +318,12 @@ def _validated(schema: type[Schema], content: object, source: str) -> Schema:
         raise BaseModelProblem(f"{source}: {what}", AGAIN) from None
 
 
-def _fish_shape(config: FishConfigFile, source: str) -> ModelShape:
+def _fish_shape(config: FishConfigFile, served: Prompt, source: str) -> ModelShape:
     _refuse_biases(config, source)
     slow, fast = _slow_stack(config), _fast_stack(config)
     return ModelShape(
         family=FISH,
+        prompt=served,
         vocab_size=config.vocab_size,
         codebook_size=config.codebook_size,
         code_choices=config.codebook_size,
@@ -406,6 +414,7 @@ def _csm_shape(config: CsmConfigFile) -> ModelShape:
     slow, fast = _csm_stack(config), _csm_stack(depth)
     return ModelShape(
         family=CSM,
+        prompt=Prompt.CSM,
         vocab_size=config.vocab_size,
         codebook_size=config.codec_config.codebook_size,
         code_choices=config.vocab_size,

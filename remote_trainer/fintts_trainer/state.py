@@ -15,6 +15,7 @@ from fintts_store.runs.limits import STATE_BYTES
 from fintts_trainer.lora import read_adapter, trainable, write_adapter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from peft import PeftModel
@@ -67,10 +68,14 @@ def write_checkpoint(
     config: RunConfig,
     position: dict[str, object],
     *,
-    base_digest: str,
+    said: Mapping[str, str],
 ) -> None:
-    """Writes the four files of a checkpoint into an empty folder."""
-    write_adapter(model, folder, base_digest)
+    """Writes the four files of a checkpoint into an empty folder.
+
+    Args:
+        said: what the adapter's own file says of it.
+    """
+    write_adapter(model, folder, said)
     save_file(_optimizer_tensors(model, optimizer), str(folder / OPTIMIZER_FILE))
     content = {
         "loop": state.to_json(),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,22 @@ def test_every_problem_is_named_by_its_file(folder: Path) -> None:
         assert name in result.stdout, name
     assert "8 problems are to be mended" in result.stderr
     assert names[8] not in result.stdout
+
+
+def test_what_looks_wrong_is_named_in_text_and_document(folder: Path) -> None:
+    one, two, three = sorted(folder.glob("*.lab"))[:3]
+    one.write_text("hyvÃ¤Ã¤ päivää", encoding="utf-8")
+    two.write_text("hyv\ufffd\u202e", encoding="utf-8")
+    three.write_text(unicodedata.normalize("NFD", "hyvää yötä"), encoding="utf-8")
+    result = data("check", "speech")
+    assert result.exit_code == 0, result.stderr
+    assert f'{one.name}: holds "Ã¤", which looks like UTF-8' in result.stdout
+    assert f"{two.name}: holds U+FFFD REPLACEMENT CHARACTER, which stands for" in result.stdout
+    assert f"{two.name}: holds U+202E RIGHT-TO-LEFT OVERRIDE" in result.stdout
+    assert "1 utterance with a name or text that is not in NFC" in result.stdout
+    content = json.loads(data("check", "speech", "--json").stdout)
+    assert [warning["file"] for warning in content["warnings"]] == [one.name, two.name, two.name]
+    assert content["normalised_utterances"] == 1
 
 
 @pytest.fixture

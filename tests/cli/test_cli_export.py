@@ -15,6 +15,9 @@ from typer.testing import CliRunner, Result
 
 from fintts_cli import trainer_process
 from fintts_cli.app import build
+from fintts_cli.export_format import Format
+from fintts_cli.export_record import Origin
+from fintts_cli.views.card import adapter_card, merged_card
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import list_commits
@@ -22,6 +25,9 @@ from fintts_store.disk.digest import sha256_of
 from fintts_store.runs.runs import read_run
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.licence import Licence
+from fintts_trainer.prompts import Prompt
+from run_samples import manifest, record
 from small_disk import small_disk
 from tiny_export import write_run
 from tiny_run import TINY
@@ -106,6 +112,23 @@ def test_its_card_says_what_it_is(store: DirectoryStore) -> None:
     text = Path("out/README.md").read_text()
     for said in ("# mine, step 100", "| val/loss | 4.0000 |", "under cc-by-nc-sa-4.0 (says its"):
         assert said in text, said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "row"),
+    [
+        *((one, f"| prompt | {one}: ") for one in Prompt),
+        ("of-later", "| prompt | of-later |"),
+        (None, "| prompt | not recorded; a Fish Speech model had &#60;&#124;interleave&#124;&#62;"),
+    ],
+)
+def test_a_card_says_which_prompt_the_adapter_was_trained_with(
+    prompt: str | None, row: str
+) -> None:
+    one, licence = record(prompt=prompt), Licence("mit", "its card")
+    for card_of in (adapter_card, merged_card):
+        assert row in card_of(one, manifest(100, 4.0), licence)
+    assert Origin.of(one, manifest(100, 4.0), Format.PEFT).prompt == prompt
 
 
 def test_the_card_s_lines_of_python_run(store: DirectoryStore, made: Path) -> None:

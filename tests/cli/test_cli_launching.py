@@ -54,13 +54,14 @@ from fintts_store.runs.runs import (
 )
 from fintts_store.store import Store
 from fintts_trainer.config import RunConfig
-from fintts_trainer.errors import BadFactor
+from fintts_trainer.errors import BadFactor, ConfigurationChanged
+from fintts_trainer.prompts import Prompt
 from run_samples import record, result, status
 from s3_servers import SECRET, make_bucket
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NO_INPUTS = run_start.Inputs(record().dataset, record().base_model)
+NO_INPUTS = run_start.Inputs(record().dataset, record().base_model, Prompt.FISH_S1)
 
 
 @dataclass
@@ -439,6 +440,33 @@ def test_a_run_without_result_and_instance_goes_on(store: DirectoryStore) -> Non
     assert infra.calls == ["launch mine"]
     assert read_run(store, "mine") == before
     assert not stop_requested(store, "mine")
+
+
+def test_a_run_keeps_the_prompt_that_it_began_with(store: DirectoryStore) -> None:
+    begin(ready(), ScriptedInfra())
+    begun = read_run(store, "mine")
+    assert begun.prompt == "fish-s1"
+    assert not any("prompt" in sentence for sentence in ready().warnings)
+    before = begun.model_copy(update={"prompt": None})  # as runs were before they recorded it
+    store.put(run_json_key("mine"), before.dump().encode())
+    again = ready()
+    assert [sentence for sentence in again.warnings if "prompt" in sentence] == [
+        "the run goes on with the prompt fish-joined that it began with; the base model is served "
+        "with fish-s1, which a new run gets"
+    ]
+    begin(again, ScriptedInfra())
+    assert read_run(store, "mine").prompt is None
+    later = begun.model_copy(update={"prompt": "fish-s9"})
+    store.put(run_json_key("mine"), later.dump().encode())
+    with pytest.raises(ConfigurationChanged, match="'fish-s9' is none that this version"):
+        ready()
+
+
+def test_what_looks_wrong_in_the_data_is_in_the_plan(project: Path) -> None:
+    (project / "speech" / "u003.lab").write_text("hyvÃ¤Ã¤ pÃ¤ivÃ¤Ã¤", encoding="utf-8")
+    [warning] = ready().data_warnings
+    assert warning.file == "u003.lab"
+    assert 'may be "hyvää päivää"' in warning.sentence
 
 
 def test_a_failed_resumption_keeps_the_run(store: DirectoryStore) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.run_inputs import describe_base_model, upload_files
-from fintts_cli.run_start import Inputs, upload_inputs
+from fintts_cli.run_inputs import AS_WRITTEN, describe_base_model, upload_files
+from fintts_cli.run_start import Inputs, refuse_other_inputs, upload_inputs
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
@@ -20,6 +20,7 @@ from fintts_trainer.config import RunConfig
 from run_samples import record
 from tiny_run import TINY, write_speech
 from tiny_s2 import SHARDS, write_tiny_s2
+from unicode_pairs import SHA256_AS_WRITTEN, write_pairs
 
 
 @pytest.fixture
@@ -109,3 +110,21 @@ def test_what_an_unfinished_launch_has_uploaded_is_of_use_to_the_next(
     assert all(fault.is_harmless for fault in unused)
     launch(store, tmp_path, "two")
     assert survey_store(store).faults == ()
+
+
+def test_a_run_that_was_begun_with_other_forms_goes_on(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    """Its data set, packed before fintts brought names and texts into NFC, is found again."""
+    data = write_pairs(tmp_path / "speech", codes="NFD", text="NFD", content="NFD")
+    config = RunConfig(data=data, base_model=TINY)
+    told: list[str] = []
+    new = upload_inputs(store, config, told.append)
+    assert new.prompt == "fish-s1"
+    assert AS_WRITTEN not in told
+    old = new.dataset.model_copy(update={"sha256": SHA256_AS_WRITTEN})
+    begun = record(dataset=old, base_model=new.base_model, initial_adapter=None)
+    again = upload_inputs(store, config, told.append, begun)
+    assert again.dataset.sha256 == SHA256_AS_WRITTEN != new.dataset.sha256
+    assert AS_WRITTEN in told
+    refuse_other_inputs(begun, again)

@@ -80,6 +80,7 @@ def start_run(
     name: str = "tiny",
     base: Path = TINY,
     deadline: timedelta = timedelta(hours=1),
+    prompt: str | None = None,
 ) -> TinyRun:
     """Writes what `fintts cloud launch` writes before an instance starts."""
     folder.mkdir(exist_ok=True)
@@ -114,6 +115,7 @@ def start_run(
                 for p in files
             ),
         ),
+        prompt=prompt,
         price=PriceRef(hourly_rate_usd=Decimal("1.20"), source="option"),
         deadline_at=now + deadline,
         estimate={},

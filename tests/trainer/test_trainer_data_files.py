@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fintts_trainer import data_files
-from fintts_trainer.data_check import DataReport, check_folder, count_pairs
-from fintts_trainer.data_files import list_folder, read_codes, read_text
+from fintts_trainer.data_check import DataReport, check_folder, find_pairs
+from fintts_trainer.data_files import Transcript, list_folder, read_codes, read_text
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.pack import pack_folder, read_pack
 from fintts_trainer.shape import ModelShape
@@ -49,8 +49,6 @@ def shaped(shape: str) -> bytes:
         npy("\0" * 100),
         npy("[1, 2]"),
         npy("{'descr': 'zzz', 'fortran_order': False, 'shape': (4, 2), }"),
-        shaped("(4, 1000000000000)"),
-        shaped("(4, 20000000000000000000000)"),
         shaped("(-4, 2)"),
         b"\x93NUMPY\x09\x00v\x00",
         b"PK\x03\x04garbage",
@@ -108,7 +106,9 @@ def test_two_arrays_in_one_file_are_named(speech: Path) -> None:
     [
         (b"\xef\xbb\xbf\n", "is empty"),
         ("\u200b\u00a0".encode(), "is empty"),
-        ("päivä".encode("utf-16-le"), "is not UTF-8"),
+        ("päivä".encode("utf-16-le"), "is not UTF-8: its byte 3 is 0xE4; save it as UTF-8"),
+        ("päivä".encode("utf-16"), "is UTF-16, not UTF-8; save it as UTF-8"),
+        ("päivä".encode("latin-1"), "is not UTF-8: its byte 2 is 0xE4; save it as UTF-8"),
         ("a day".encode("utf-16-le"), "holds NUL characters, as UTF-16 does; save it as UTF-8"),
     ],
 )
@@ -119,7 +119,8 @@ def test_a_text_that_says_nothing_is_named(speech: Path, content: bytes, sentenc
 
 def test_what_an_editor_of_windows_adds_is_no_speech(tmp_path: Path) -> None:
     (tmp_path / "a.lab").write_bytes("\ufeffyksi\r\nkaksi\r\n".encode())
-    assert read_text(tmp_path / "a.lab") == ("yksi\nkaksi", "")
+    said = "yksi\nkaksi"
+    assert read_text(tmp_path / "a.lab") == Transcript(said, said, has_mark=True)
 
 
 def test_too_large_a_file_is_not_read(speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +174,7 @@ def test_folders_where_files_are_meant_are_named(speech: Path, tmp_path: Path) -
         "anna": "is a link to a folder; put the folder here",
         "more.npy": "is a folder, not a file",
     }
-    assert len(count_pairs(speech)) == 12
+    assert len(find_pairs(speech)) == 12
 
 
 class Closed:
@@ -229,7 +230,7 @@ def test_names_that_cannot_be_shown_are_named_all_the_same(speech: Path, tmp_pat
         r"\x1b[31mred\n.npy": UNSPEAKABLE,
         r"\x1b[31mred\n.lab": UNSPEAKABLE,
     }
-    assert len(count_pairs(speech)) == 12
+    assert len(find_pairs(speech)) == 12
     with pytest.raises(DataProblem, match="4 problems"):
         pack_folder(speech, tmp_path / "packed")
 
@@ -253,7 +254,7 @@ def test_files_of_nested_folders_have_their_path_as_name(tmp_path: Path) -> None
     (folder / "a" / "b").mkdir(parents=True)
     for name in ("top", "a/one", "a/b/two"):
         (folder / f"{name}.lab").write_text("x")
-    assert list_folder(folder).files == ("a/b/two.lab", "a/one.lab", "top.lab")
+    assert tuple(list_folder(folder).files) == ("a/b/two.lab", "a/one.lab", "top.lab")
     assert said(check_folder(folder)) == {
         f"{name}.lab": f"there is no {name.rsplit('/', 1)[-1]}.npy beside it"
         for name in ("top", "a/one", "a/b/two")
@@ -309,6 +310,6 @@ def test_a_link_out_of_the_folder_is_named_and_not_followed(tmp_path: Path) -> N
     (folder / "d.lab").symlink_to(folder / "c.lab")
     (folder / "e.lab").symlink_to("../outside/none")
     listing = list_folder(folder)
-    assert listing.files == ("c.lab", "d.lab")
+    assert tuple(listing.files) == ("c.lab", "d.lab")
     assert {problem.file for problem in listing.problems} == {"a.lab", "b.lab", "e.lab"}
     assert all("out of the data folder" in problem.sentence for problem in listing.problems)

@@ -31,7 +31,7 @@ def test_batches_cover_all_examples_in_order(base: FishBase, examples: list[Exam
     assert [batch.inputs.shape[0] for batch in batches] == [2, 2, 1]
     labels = sum(batch.label_count for batch in batches)
     assert labels == collate(examples).label_count
-    assert (batches[0].inputs[:, 0, 0] == base.tokenizer.interleave_id).all()
+    assert (batches[0].inputs[:, 0, 0] == base.tokenizer.id_of("<|interleave|>")).all()
 
 
 def test_without_a_budget_neighbours_stay_together() -> None:

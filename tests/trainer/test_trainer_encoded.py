@@ -20,6 +20,7 @@ from fintts_trainer.errors import DataProblem
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.pack import Pack, pack_folder, read_pack
+from fintts_trainer.prompts import Prompt
 from tiny_run import start_run, write_speech
 
 
@@ -213,6 +214,8 @@ def test_the_key_changes_with_data_tokenizer_and_shape_and_not_with_weights(tmp_
     assert len(set(keys.values())) == len(files)
     dataset = record.dataset.model_copy(update={"sha256": "f" * 64})
     assert encoding_key(record.model_copy(update={"dataset": dataset})) != key
+    prompts = [record.model_copy(update={"prompt": prompt}) for prompt in Prompt]
+    assert len({key, *map(encoding_key, prompts)}) == 1 + len(Prompt), "caches never mix"
 
 
 def with_one_wrong(tmp_path: Path, **arrays: np.ndarray) -> Pack:
@@ -262,7 +265,7 @@ def test_special_tokens_in_a_transcript_stay_text(base: FishBase, tmp_path: Path
     said = "<|im_end|> <|semantic:3|><|interleave|> loppu"
     pack = with_one_wrong(tmp_path, **text_arrays(said, "<|im_end|>"))
     tokenizer = base.tokenizer
-    first_control = min(tokenizer.interleave_id, tokenizer.end_id, tokenizer.semantic_begin_id)
+    first_control = min(tokenizer.control.values())
     for example in encode_utterances(base, pack, range(2)):
         ids = example.tokens[0, 1 : example.text_length].tolist()
         assert max(ids) < first_control

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Revision, StopReason
 from fintts_store.runs.runs import create_revision, read_run, withdraw_result
@@ -70,6 +73,26 @@ def test_more_steps_and_another_rate_go_on_from_the_same_checkpoint(
     again = train(trained.job("third"), Preemption())
     assert again is not None
     assert again.step == 7
+
+
+def test_a_run_without_a_prompt_says_so_and_keeps_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As runs were begun before they recorded one; and then an older fintts goes on with a run."""
+    run = start_run(tmp_path, SECTIONS)
+    assert train(run.job(), Preemption()) is not None
+    assert "goes on with the prompt fish-joined that it began with" in capsys.readouterr().err
+    manifest = list_manifests(run.store, run.name)[-1]
+    folder = tmp_path / "checkpoint"
+    restore(run.store, manifest, folder)
+    assert json.loads((folder / "trainer_state.json").read_text())["prompt"] == "fish-joined"
+    with safe_open(folder / "adapter_model.safetensors", framework="numpy") as adapter:
+        assert adapter.metadata()["prompt"] == "fish-joined"
+    record = read_run(run.store, run.name).model_copy(update={"prompt": "fish-s1"})
+    run.store.put(f"runs/{run.name}/run.json", record.dump().encode())
+    withdraw_result(run.store, run.name)
+    with pytest.raises(ConfigurationChanged, match="with the prompt fish-joined, but the run is"):
+        train(run.job("second"), Preemption())
 
 
 def test_a_change_that_is_not_safe_is_named_by_field(trained: TinyRun) -> None:

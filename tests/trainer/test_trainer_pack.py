@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from fintts_store.errors import StoreFull
 from fintts_trainer import pack
-from fintts_trainer.data_check import DataReport, check_folder, count_pairs, split
+from fintts_trainer.data_check import DataReport, check_folder, find_pairs, split
 from fintts_trainer.errors import DataProblem, FolderMissing
 from fintts_trainer.pack import pack_folder, read_pack
 from fintts_trainer.shape import ModelShape
@@ -40,7 +40,7 @@ def test_a_sound_folder_has_no_problems(speech: Path, shape: ModelShape) -> None
     assert report.frames == sum(6 + 3 * (n % 3) for n in range(12))
     assert report.hours(21.5) == pytest.approx(report.frames / 21.5 / 3600)
     assert len(report.highest_codes) == 4
-    assert [u.name for u in report.utterances] == count_pairs(speech)
+    assert [u.name for u in report.utterances] == list(find_pairs(speech))
 
 
 CODES = np.ones((4, 6), dtype=np.int16)
@@ -95,10 +95,13 @@ def break_otherwise(npy: Path, lab: Path, fault: str) -> str:
         ("no lab", "there is no u003.lab beside it"),
         ("no npy", "there is no u003.npy beside it"),
         ("empty lab", "is empty"),
-        ("latin-1", "is not UTF-8"),
-        ("truncated", "is not a whole .npy file of numbers"),
+        ("latin-1", "is not UTF-8: its byte 2 is 0xE4; save it as UTF-8"),
+        ("truncated", "is cut off: it has 38 of the 48 bytes of its codes"),
         ("empty npy", "is not a whole .npy file of numbers"),
-        ("pickled", "is not a whole .npy file of numbers"),
+        (
+            "pickled",
+            "holds Python objects, which are never opened; save the codes as integers",
+        ),
         ("archive", "is an archive, not a .npy file"),
         ("floats", "holds float32 instead of integers"),
         ("one dimension", "has 1 dimensions instead of two, [codebooks, frames]"),
@@ -179,7 +182,7 @@ def test_sub_folders_are_speakers(tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     write_speech(tmp_path / "all" / "anna", utterances=3)
     write_speech(tmp_path / "all" / "elias", utterances=2)
-    assert count_pairs(tmp_path / "all") == [
+    assert list(find_pairs(tmp_path / "all")) == [
         *(f"anna/u00{n}" for n in range(3)),
         *(f"elias/u00{n}" for n in range(2)),
     ]

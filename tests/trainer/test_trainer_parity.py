@@ -15,6 +15,7 @@ from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.families.fish.weights import from_fish, to_fish
+from fintts_trainer.prompts import Prompt
 
 HERE = Path(__file__).parent / "fixtures"
 NAMED = [Path(p) for p in os.environ.get("FINTTS_PARITY_FIXTURES", "").split(os.pathsep) if p]
@@ -43,7 +44,8 @@ def test_there_are_fixtures() -> None:
 def test_logits_and_losses(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     recorded = load_file(folder / "expected.safetensors")
-    base = FishFamily().open(folder)
+    # All of them were recorded with S1's prompt, those of 1.5 too.
+    base = FishFamily().open(folder, Prompt.FISH_S1)
     assert base.tokenizer.semantic_begin_id == expected["semantic_begin_id"]
     assert base.tokenizer.semantic_end_id == expected["semantic_end_id"]
     model = base.load(torch.float32).eval()

@@ -26,7 +26,7 @@ from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained
 from fintts_store.runs.runs import read_result
-from fintts_trainer.data_check import count_pairs
+from fintts_trainer.data_check import find_pairs
 from fintts_trainer.data_files import CODES, TEXT
 
 if TYPE_CHECKING:
@@ -128,9 +128,10 @@ def _some_pairs(config: RunConfig, target: Path) -> Path:
     per_step = config.training.batch_size * config.training.gradient_accumulation
     wanted = max(FEWEST_UTTERANCES, STEPS_WORTH * per_step)
     target.mkdir()
-    for name in spread(count_pairs(config.data), wanted):
-        for ending in (CODES, TEXT):
-            shutil.copyfile(config.data / (name + ending), target / (name + ending))
+    pairs = find_pairs(config.data)
+    for number, name in enumerate(spread(list(pairs), wanted)):
+        for path, ending in zip(pairs[name], (CODES, TEXT), strict=True):
+            shutil.copyfile(path, target / f"{number}{ending}")
     return target
 
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import value
+from fintts_trainer.prompts import Prompt
 
 if TYPE_CHECKING:
     from fintts_store.checkpoints.manifest import Manifest
@@ -99,10 +100,19 @@ def _facts(record: RunRecord, manifest: Manifest, what: str) -> str:
 |---|---|
 | base model | {_plain(record.base_model.name)} |
 | SHA-256 of its files' SHA-256 | `{record.base_model.digest}` |
+| prompt | {_plain(_prompt(record.prompt))} |
 | run | {record.run} |
 | step | {manifest.step:,} |
 | {_plain(manifest.monitor)} | {monitored} |
 | trained | {manifest.created_at:%Y-%m-%d}, by fintts {_plain(record.fintts_version)} |"""
+
+
+def _prompt(recorded: str | None) -> str:
+    """With which prompt the adapter was trained: it is to be used with the same."""
+    if recorded is None:
+        return f"not recorded; a Fish Speech model had {Prompt.FISH_JOINED.layout}"
+    is_known = recorded in list(Prompt)
+    return f"{recorded}: {Prompt(recorded).layout}" if is_known else recorded
 
 
 def _card(top: str, licence: Licence, use: str) -> str:

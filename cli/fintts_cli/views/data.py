@@ -42,6 +42,7 @@ class DataView:
             "highest_codes": list(report.highest_codes),
             "steps_per_epoch": None if self.schedule is None else self.schedule.steps_per_epoch,
             "ignored_files": report.ignored,
+            "normalised_utterances": report.normalised,
             "problems": [_document(problem) for problem in report.problems],
             "warnings": [_document(warning) for warning in report.warnings],
         }
@@ -72,6 +73,11 @@ def render_data(view: DataView) -> str:
         )
     if report.ignored:
         lines.append(f"  ignored     {counted(report.ignored, 'file')}, neither .npy nor .lab")
+    if report.normalised:
+        lines.append(
+            f"  Unicode     {counted(report.normalised, 'utterance')} with a name or text that is "
+            "not in NFC, and is read in it"
+        )
     lines += _listed("problems", report.problems, every=True)
     lines += _listed("warnings", report.warnings, every=False)
     return "\n".join(lines)

@@ -12,17 +12,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_trainer.families.base import BaseModel, BaseModelFamily
+    from fintts_trainer.prompts import Prompt
 
 FAMILIES: dict[str, BaseModelFamily] = {
     family.name: family for family in (FishFamily(), CsmFamily())
 }
 
 
-def open_base(folder: Path) -> BaseModel:
+def open_base(folder: Path, prompt: Prompt | None = None) -> BaseModel:
     """Reads configuration and tokenizer of a base model's folder, by the family that it is of.
+
+    Args:
+        prompt: that a run was begun with; None is the one that the model is served with.
 
     Raises:
         FolderMissing: there is no such folder.
         BaseModelProblem: a file is missing or malformed, or no family knows such a model.
     """
-    return FAMILIES[ModelShape.read(folder).family].open(folder)
+    return FAMILIES[ModelShape.read(folder).family].open(folder, prompt)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from fintts_trainer.config import Target
+    from fintts_trainer.prompts import Prompt
     from fintts_trainer.shape import ModelShape
 
 IGNORE = -100
@@ -195,8 +196,13 @@ class BaseModel(Protocol):
         """The modules that an adapter may change, by the configuration's names for them."""
         ...
 
+    @property
+    def prompt(self) -> Prompt:
+        """What `encode` puts around a text."""
+        ...
+
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
-        """The prompt that the model is served with; codes are int64 [codebooks, frames]."""
+        """The prompt around one utterance; codes are int64 [codebooks, frames]."""
         ...
 
     def load(self, dtype: torch.dtype) -> nn.Module:
@@ -215,8 +221,11 @@ class BaseModelFamily(Protocol):
         """As `ModelShape.family` has it."""
         ...
 
-    def open(self, folder: Path) -> BaseModel:
+    def open(self, folder: Path, prompt: Prompt | None = None) -> BaseModel:
         """Reads configuration and tokenizer, not the weights.
+
+        Args:
+            prompt: of this family; None is the one that the model is served with.
 
         Raises BaseModelProblem: a file is missing or malformed, or two do not fit each other.
         """

@@ -181,6 +181,8 @@ class RunRecord(OfRun):
     config: SmallJson
     dataset: DatasetRef
     base_model: BaseModelRef
+    prompt: Name | None = None
+    """that the model is trained with; None before runs recorded it"""
     initial_adapter: AdapterRef | None = None
     price: PriceRef
     budget_usd: Usd | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fintts_trainer.config import Target
     from fintts_trainer.families.base import Example
+    from fintts_trainer.prompts import Prompt
 
 TARGETS: dict[Target, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -42,6 +43,7 @@ class CsmBase:
     shape: ModelShape
     config: CsmConfigFile
     tokenizer: CsmTokenizer
+    prompt: Prompt
 
     @property
     def targets(self) -> dict[Target, tuple[str, ...]]:
@@ -72,8 +74,8 @@ class CsmFamily:
 
     name = CSM
 
-    def open(self, folder: Path) -> CsmBase:
-        """Reads configuration and tokenizer.
+    def open(self, folder: Path, prompt: Prompt | None = None) -> CsmBase:
+        """Reads configuration and tokenizer; there is one prompt alone.
 
         Raises:
             BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
@@ -88,4 +90,4 @@ class CsmFamily:
                 f"the tokenizer of {folder} has ids up to {tokenizer.size - 1}, "
                 f"but the model knows {config.text_vocab_size}"
             )
-        return CsmBase(folder, shape, config, tokenizer)
+        return CsmBase(folder, shape, config, tokenizer, prompt or shape.prompt)

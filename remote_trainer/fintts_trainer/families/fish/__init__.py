@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.fish.model import DualAR, build
-from fintts_trainer.families.fish.prompt import encode
+from fintts_trainer.families.fish.prompt import LAYOUTS, encode
 from fintts_trainer.families.fish.tokenizer import FishTokenizer
 from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.families.fish.weights import load_into
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fintts_trainer.config import Target
     from fintts_trainer.families.base import Example
+    from fintts_trainer.prompts import Prompt
 
 TARGETS: dict[Target, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -38,6 +39,7 @@ class FishBase:
     folder: Path
     shape: ModelShape
     tokenizer: FishTokenizer
+    prompt: Prompt
 
     @property
     def targets(self) -> dict[Target, tuple[str, ...]]:
@@ -47,8 +49,8 @@ class FishBase:
         return {**TARGETS, "heads": ("fast_head",)}
 
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
-        """The serving prompt around one utterance."""
-        return encode(self.tokenizer, text, codes)
+        """The prompt around one utterance."""
+        return encode(self.tokenizer, LAYOUTS[self.prompt], text, codes)
 
     def load(self, dtype: torch.dtype) -> DualAR:
         """The model with its frozen weights in `dtype`, on the CPU.
@@ -68,8 +70,11 @@ class FishFamily:
 
     name = FISH
 
-    def open(self, folder: Path) -> FishBase:
+    def open(self, folder: Path, prompt: Prompt | None = None) -> FishBase:
         """Reads configuration and tokenizer.
+
+        Args:
+            prompt: that utterances get; None is the one that the model is served with.
 
         Raises:
             BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
@@ -81,4 +86,7 @@ class FishFamily:
                 f"the tokenizer of {folder} has ids up to {tokenizer.size - 1}, "
                 f"but the model knows {shape.vocab_size}"
             )
-        return FishBase(folder, shape, tokenizer)
+        chosen = prompt or shape.prompt
+        for token in LAYOUTS[chosen].control:
+            tokenizer.id_of(token)
+        return FishBase(folder, shape, tokenizer, chosen)

@@ -1,25 +1,92 @@
-"""An utterance as the served model reads it: `<|interleave|><|speaker:0|>TEXT CODES<|im_end|>`."""
+"""An utterance as the served model reads it: pieces around the text, CODES, `<|im_end|>`.
+
+Sources: Fish Speech at d3df505 (S1) and v1.5.0 (1.5), both Apache-2.0; for S2 the serving code of
+sglang-omni at 3a928b7, Apache-2.0. None of them is served with the system message of its trainer.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fintts_trainer.families.base import Example
+from fintts_trainer.prompts import Prompt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from fintts_trainer.families.fish.tokenizer import FishTokenizer
 
+INTERLEAVE, START, END, VOICE = "<|interleave|>", "<|im_start|>", "<|im_end|>", "<|voice|>"
+CONTROL = frozenset({INTERLEAVE, START, END, VOICE})
 SPEAKER = "<|speaker:0|>"
+"""no control token: it is spelled, as text is"""
+
+_QUOTES = str.maketrans({"\N{LEFT SINGLE QUOTATION MARK}": "'", "\u2019": "'"})
+_EMOJI = re.compile(
+    "[\U0001f1e0-\U0001f1ff\U0001f300-\U0001f5ff\U0001f600-\U0001f64f\U0001f680-\U0001f6ff]+"
+)
 
 
-def encode(tokenizer: FishTokenizer, text: str, codes: npt.NDArray[np.int64]) -> Example:
-    """Builds the serving prompt around one utterance; codes are int64 [codebooks, frames]."""
-    # The speaker mark and the text are split as one string: that is how the model is served.
-    text_ids = [tokenizer.interleave_id, *tokenizer.encode_text(SPEAKER + text)]
+def cleaned(text: str) -> str:
+    """The text as 1.5's server cleans it: plain apostrophes, no emoji, no repeated commas."""
+    return re.sub(",{2,}", ",", _EMOJI.sub("", text.strip().translate(_QUOTES)))
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The pieces of a prompt, each tokenised on its own.
+
+    Attributes:
+        before: the pieces before the text: control tokens, and text that is spelled.
+        mark: is one string with the text.
+        after: the pieces between the text and the codes.
+        clean: what the server does to the text first.
+    """
+
+    before: tuple[str, ...]
+    mark: str = ""
+    after: tuple[str, ...] = ()
+    clean: Callable[[str], str] = _as_it_is
+
+    @property
+    def control(self) -> frozenset[str]:
+        """The control tokens that it needs of a tokenizer."""
+        return CONTROL.intersection((*self.before, *self.after))
+
+    def ids(self, tokenizer: FishTokenizer, text: str) -> list[int]:
+        """Everything before the codes."""
+        words = tokenizer.encode_text(self.mark + self.clean(text))
+        before, after = (_spelled(tokenizer, pieces) for pieces in (self.before, self.after))
+        return [*before, *words, *after]
+
+
+LAYOUTS = {
+    Prompt.FISH_JOINED: Layout(before=(INTERLEAVE,), mark=SPEAKER),
+    Prompt.FISH_S1: Layout(before=(INTERLEAVE, SPEAKER)),
+    Prompt.FISH_1_5: Layout(
+        before=(START, "user\n"), after=(END, START, "assistant\n", VOICE), clean=cleaned
+    ),
+    Prompt.FISH_S2: Layout(
+        before=(START, "user\n"), mark=SPEAKER, after=(END, "\n", START, "assistant\n", VOICE)
+    ),
+}
+
+
+def encode(
+    tokenizer: FishTokenizer, layout: Layout, text: str, codes: npt.NDArray[np.int64]
+) -> Example:
+    """Builds the prompt around one utterance; codes are int64 [codebooks, frames]."""
+    text_ids = layout.ids(tokenizer, text)
     start, stop = len(text_ids), len(text_ids) + codes.shape[1]
     tokens = np.zeros((1 + codes.shape[0], stop + 1), dtype=np.int64)
     tokens[0, :start] = text_ids
@@ -27,3 +94,10 @@ def encode(tokenizer: FishTokenizer, text: str, codes: npt.NDArray[np.int64]) ->
     tokens[1:, start:stop] = codes
     tokens[0, stop] = tokenizer.end_id
     return Example(tokens, text_length=start, end_has_codes=False)
+
+
+def _spelled(tokenizer: FishTokenizer, pieces: tuple[str, ...]) -> list[int]:
+    ids: list[int] = []
+    for piece in pieces:
+        ids += [tokenizer.id_of(piece)] if piece in CONTROL else tokenizer.encode_text(piece)
+    return ids

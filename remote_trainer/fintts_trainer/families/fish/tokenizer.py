@@ -16,7 +16,7 @@ from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import AGAIN, read_json, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # The split pattern that the models were trained with. `(\?!\S)` looks like a slip for `(?!\S)`;
@@ -100,7 +100,9 @@ class FishTokenizer:
     """Byte pairs for text, and the ids of the control and semantic tokens."""
 
     text: TextEncoding
-    interleave_id: int
+    control: Mapping[str, int]
+    source: str
+    """the file that names the control tokens"""
     end_id: int
     semantic_begin_id: int
     semantic_end_id: int
@@ -148,12 +150,17 @@ class FishTokenizer:
         semantic = _semantic_ids(special, source, codebook_size)
         return cls(
             text=text,
-            interleave_id=_id_of(special, source, "<|interleave|>"),
+            control=special,
+            source=source,
             end_id=_id_of(special, source, "<|im_end|>"),
             semantic_begin_id=semantic[0],
             semantic_end_id=semantic[-1],
             size=size,
         )
+
+    def id_of(self, token: str) -> int:
+        """The id of a control token. Raises BaseModelProblem: there is none."""
+        return _id_of(self.control, self.source, token)
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of the text; what looks like a control token in it stays text."""
@@ -197,7 +204,7 @@ def _read_special(path: Path) -> dict[str, int]:
         raise BaseModelProblem(f"{path} is not a table of tokens and their ids") from None
 
 
-def _id_of(special: dict[str, int], source: str, token: str) -> int:
+def _id_of(special: Mapping[str, int], source: str, token: str) -> int:
     if token not in special:
         raise BaseModelProblem(
             f"{source} has no {token}, which the prompt needs",

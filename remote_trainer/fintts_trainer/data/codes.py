@@ -1,0 +1,97 @@
+"""A .npy file's codes, int64 [codebooks, frames], or why it holds none; nothing is unpickled."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+NO_NUMBERS = "is not a whole .npy file of numbers"
+MOST_CODEBOOKS = 64
+"""of any codec: 32 are the most that is known"""
+
+
+def parse_codes(content: bytes) -> tuple[npt.NDArray[np.int64], str]:
+    """(int64 [codebooks, frames], what is wrong with it), of a file's bytes."""
+    # Here and not above: counting the pairs for an estimate must not wait for NumPy's 0.1 s.
+    import numpy as np
+
+    nothing = np.zeros((0, 0), dtype=np.int64)
+    stream = io.BytesIO(content)
+    try:
+        shape, is_fortran, dtype = _read_header(stream)
+    except Exception:  # NumPy reads headers as Python: its tokenizer's errors come through, too
+        is_archive = zipfile.is_zipfile(stream)
+        return nothing, "is an archive, not a .npy file" if is_archive else NO_NUMBERS
+    start = stream.tell()
+    if fault := _wrong_header(shape, dtype, len(content) - start):
+        return nothing, fault
+    numbers: npt.NDArray[np.generic] = np.frombuffer(content, dtype, math.prod(shape), start)
+    codes = numbers.reshape(shape, order="F" if is_fortran else "C")
+    fault = _wrong_codes(codes)
+    return (nothing, fault) if fault else (codes.astype(np.int64), "")
+
+
+def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, whether it is in Fortran's order, and type. Version 3 has records of named fields
+    alone, which are no codes."""
+    from numpy.lib import format as npy
+
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    return readers[npy.read_magic(stream)](stream)
+
+
+def _wrong_header(shape: tuple[int, ...], dtype: np.dtype[np.generic], there_bytes: int) -> str:
+    if dtype.hasobject:
+        return "holds Python objects, which are never opened; save the codes as integers"
+    if dtype.kind not in "iu":
+        return f"holds {dtype} instead of integers"
+    if any(size < 0 for size in shape):
+        return NO_NUMBERS
+    announced_bytes = math.prod(shape) * dtype.itemsize
+    if announced_bytes > there_bytes:
+        return f"is cut off: it has {there_bytes:,} of the {announced_bytes:,} bytes of its codes"
+    if announced_bytes < there_bytes:
+        return "goes on after its array"
+    if len(shape) != 2:
+        return f"has {len(shape)} dimensions instead of two, [codebooks, frames]"
+    return f"is empty: {list(shape)}" if 0 in shape else ""
+
+
+def _wrong_codes(codes: npt.NDArray[np.generic]) -> str:
+    import numpy as np
+
+    if bool(codes.min() < 0):
+        return f"holds the negative code {codes.min()}"
+    # Without a base model there is no other bound, and a pack holds int32.
+    beyond = bool(codes.max() > np.iinfo(np.int32).max)
+    return f"holds the code {codes.max()}, which no codebook has" if beyond else ""
+
+
+def transposed(shape: tuple[int, ...], codebooks: int) -> str:
+    """What to say of an array [frames, codebooks]; empty where it is not one."""
+    first, second = shape
+    if first == codebooks or second != codebooks:
+        return ""
+    return (
+        f"is transposed: it is [{first} frames, {second} codebooks], and must be "
+        "[codebooks, frames]; save its transpose, codes.T"
+    )
+
+
+def usual_codebooks(shapes: Sequence[tuple[int, int]]) -> int:
+    """How many codebooks the arrays of a folder have, whichever way round they are: frames differ,
+    codebooks do not."""
+    first, second = Counter(a for a, _ in shapes), Counter(b for _, b in shapes)
+    row, by_row = max(first.items(), key=lambda item: item[1], default=(0, 0))
+    column, by_column = max(second.items(), key=lambda item: item[1], default=(0, 0))
+    is_none_a_row = by_row == by_column and row > MOST_CODEBOOKS >= column
+    return column if by_column > by_row or is_none_a_row else row

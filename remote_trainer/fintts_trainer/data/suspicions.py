@@ -1,0 +1,173 @@
+"""What looks wrong in a transcript or a name: characters that were lost, bent, or are not to be
+seen.
+
+None of it keeps a text from being trained on: a model would learn it as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHOWN_CHARACTERS = 40
+
+_WEST = re.compile("[\u00c0-\u017f]+")
+_PLAUSIBLE = re.compile(
+    "[\u00a0-\u024f\u0300-\u04ff\u0590-\u06ff\u0900-\u0fff\u1e00-\u206f\u20a0-\u20cf\u2100-\u214f"
+    "\u3000-\u9fff\uac00-\ud7a3\ufe0f\U0001f000-\U0001faff]+"
+)
+_CYRILLIC = re.compile("[\u0400-\u04ff]+")
+MISREAD_AS = {
+    "cp1252": _PLAUSIBLE,
+    "latin-1": _PLAUSIBLE,
+    "mac-roman": _WEST,
+    "cp437": _WEST,
+    "cp850": _WEST,
+    "cp1251": _CYRILLIC,
+}
+"""What UTF-8 is taken for, and the characters that it then was, where that is no accident."""
+_HOLES_OF_CP1252 = "\x81\x8d\x8f\x90\x9d"
+"""which its readers fill as Latin-1 does"""
+_CAPITAL_AND_MARK = re.compile(r"(?!Ã)[^\W\d_][…–—‘’“”„‚‹›](?!\w)")
+"""`HYVÄ…` would be the bytes of a letter, too"""
+_BENT = re.compile(
+    "[ÃÂ][\x80-\xbf]"  # ä, ö and their like, as Latin-1 shows them
+    "|(?<=[a-zà-öø-ÿ])[ÃÂ]."  # a capital within a word
+    "|Ã[\u0152-\u2122](?=\\w)"  # Ä and Ö, as Windows-1252 shows them
+    "|â[\x80\u20ac][\x80-\xbf\u0152-\u2122]"  # quotes and dashes
+    "|ð[\u0178\x9f]"  # emoji
+)
+_ESCAPED = re.compile(
+    r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d?);|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|(?:%[89a-f][0-9a-f]){2}", re.I
+)
+
+LOST, BOM = "\ufffd", "\ufeff"
+JOINERS = "\u200c\u200d"
+"""stand between letters of Arabic and Indic scripts, and within emoji"""
+DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+ODD_CATEGORIES = {
+    "Cc": "a control character",
+    "Co": "a character for private use",
+    "Cn": "which is no character",
+    "Zl": "a line separator",
+    "Zp": "a line separator",
+}
+
+ALIKE = ("LATIN", "GREEK", "CYRILLIC")
+"""scripts that have letters of the same looks"""
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def suspicions(text: str) -> list[str]:
+    """What looks wrong, each in words that go on after the name of the file.
+
+    Args:
+        text: in NFC.
+    """
+    if (was := _unbent(text)) is not None:
+        encoding, meant = was
+        return [
+            f"looks like UTF-8 that was read as {encoding}: {shown(text)} may be {shown(meant)}"
+        ]
+    return [*_bent(text), *_odd_characters(text), *_mixed_words(text), *_wordless(text)]
+
+
+def _bent(text: str) -> Iterator[str]:
+    """UTF-8 that was read as another encoding here and there, and what a program has escaped."""
+    if found := _BENT.search(text):
+        yield f"holds {shown(found[0])}, which looks like UTF-8 that was read as cp1252"
+    if found := _ESCAPED.search(text):
+        yield f"holds {found[0]}, which stands for another character"
+
+
+def _unbent(text: str) -> tuple[str, str] | None:
+    """(encoding, what it was) where all of the text is UTF-8 once it is encoded again.
+
+    Text that is as it should be hardly ever is: one letter beyond ASCII on its own is enough.
+    """
+    if _CAPITAL_AND_MARK.sub("", text).isascii():
+        return None
+    for encoding, plausible in MISREAD_AS.items():
+        try:
+            meant = _bytes_of(text, encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+        beyond = "".join(character for character in meant if not character.isascii())
+        if plausible.fullmatch(beyond):
+            return encoding, meant
+    return None
+
+
+def _bytes_of(text: str, encoding: str) -> bytes:
+    if encoding != "cp1252":
+        return text.encode(encoding)
+    return b"".join(
+        character.encode("latin-1" if character in _HOLES_OF_CP1252 else encoding)
+        for character in text
+    )
+
+
+def _odd_characters(text: str) -> Iterator[str]:
+    """Each kind of character that nobody types as speech, by its first and their number."""
+    found: dict[str, list[str]] = {}
+    for before, character in pairwise("\n" + text):
+        if kind := _oddness(before, character):
+            found.setdefault(kind, []).append(character)
+    for kind, characters in found.items():
+        code = f"U+{ord(characters[0]):04X} {unicodedata.name(characters[0], '')}".strip()
+        more = f", {len(characters)} times" if len(characters) > 1 else ""
+        yield f"holds {code}, {kind}{more}"
+
+
+def _oddness(before: str, character: str) -> str:
+    """Why a character is odd; empty where it is not."""
+    if character.isascii() and (character.isprintable() or character in "\t\n\r"):
+        return ""
+    category = unicodedata.category(character)
+    if character == LOST:
+        return "which stands for a character that was lost"
+    if category.startswith("M") and unicodedata.category(before) in ("Cc", "Zs", "Zl", "Zp"):
+        return "an accent without a letter"
+    if category == "Cf":
+        return _invisibility(before, character)
+    return ODD_CATEGORIES.get(category, "")
+
+
+def _invisibility(before: str, character: str) -> str:
+    if character == BOM:
+        return "a byte order mark within the text"
+    if character in DIRECTIONS:
+        return "which turns the direction of the text"
+    if character in JOINERS and "LATIN" not in unicodedata.name(before, ""):
+        return ""
+    return "which is not to be seen"
+
+
+def _mixed_words(text: str) -> Iterator[str]:
+    """The first word of letters that look alike and are not: `pаha` with a Cyrillic а."""
+    for word in _WORD.findall(text):
+        scripts = set() if word.isascii() else {_script(letter) for letter in word}
+        mixed = [script for script in ALIKE if script in scripts]
+        if len(mixed) > 1:
+            yield f"holds the word {shown(word)}, whose letters are {' and '.join(mixed)}"
+            return
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").split(" ")[0]
+
+
+def _wordless(text: str) -> Iterator[str]:
+    if not any(character.isalnum() for character in text):
+        yield "holds no letter and no digit"
+
+
+def shown(text: str) -> str:
+    """Enough of a text to find it again, without what a terminal would obey."""
+    plain = "".join(letter if letter.isprintable() else "·" for letter in text)
+    return f'"{plain}"' if len(plain) <= SHOWN_CHARACTERS else f'"{plain[: SHOWN_CHARACTERS - 1]}…"'
