@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -228,6 +229,53 @@ def test_without_a_jobs_controller_there_are_no_jobs(
     census = infra.census()
     assert census.unanswered == ()
     assert [one.where for one in census.sightings] == ["fintts-mine"]
+
+
+def refuse(sky: FakeSky, error: Exception) -> None:
+    """As SkyPilot's SDK does whatever it is asked."""
+
+    def enabled_clouds() -> tuple[str, ...]:
+        raise error
+
+    sky.client.sdk.enabled_clouds = enabled_clouds
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ApiServerConnectionError",
+        "ApiServerAuthenticationError",
+        "APIVersionMismatchError",
+        "ServerTemporarilyUnavailableError",
+    ],
+)
+def test_a_server_that_is_out_of_reach_is_one_sentence_without_its_password(
+    sky: FakeSky, infra: SkyInfra, name: str
+) -> None:
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp(), labels=LABELS))
+    refuse(sky, type(name, (RuntimeError,), {})("No answer from https://me:pass@sky.example. Try."))
+    census = infra.census()
+    assert census.sightings == ()
+    (sentence,) = census.unanswered
+    assert sentence == ("SkyPilot's server cannot be asked: No answer from https://sky.example")
+
+
+def test_who_cannot_tell_its_clouds_is_still_asked_what_lives(
+    sky: FakeSky, infra: SkyInfra
+) -> None:
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp(), labels=LABELS))
+    refuse(sky, RuntimeError("the database is locked"))
+    census = infra.census()
+    assert [one.where for one in census.sightings] == ["fintts-mine"]
+    assert len(census.unanswered) == 1
+
+
+def test_a_skypilot_that_does_not_load_is_part_of_the_answer(tmp_path: Path) -> None:
+    def broken(_log: Path) -> AbstractContextManager[Any]:
+        raise CloudError("SkyPilot cannot be loaded: Read-only file system")
+
+    census = SkyInfra("", tmp_path, broken).census()
+    assert census.unanswered == ("SkyPilot cannot be loaded: Read-only file system",)
 
 
 @pytest.mark.parametrize("status", ["INIT", "UP"])

@@ -52,7 +52,7 @@ from fintts_cli.infra.sky_session import (
     without_own_key,
 )
 from fintts_store.disk.durable import write_file
-from fintts_store.errors import InvalidRecord
+from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
 
 if TYPE_CHECKING:
@@ -226,11 +226,14 @@ class SkyInfra:
                 f"the instance of run {run} is gone, and its log with it",
                 f"`fintts cloud report {run}` tells what the run left in the store",
             )
-        with self._sky(run) as sky:
-            lines = rental_of(record).tail(sky, record, follow=follow)
-        for line in lines:
-            if line is not None:
-                yield OF_JOB.sub("", ANSI.sub("", line))
+        try:
+            with self._sky(run) as sky:
+                lines = rental_of(record).tail(sky, record, follow=follow)
+            for line in lines:
+                if line is not None:
+                    yield OF_JOB.sub("", ANSI.sub("", line))
+        except Exception as error:  # of any kind: SkyPilot's, the network's
+            raise in_a_sentence(error, self._log(run)) from error
 
     def down(self, run: str, *, by_name: bool = False) -> Removed:
         try:
@@ -299,8 +302,11 @@ class SkyInfra:
 
     def census(self) -> Census:
         log = self._root / LOG_FILE
-        with self._session(log) as sky:
-            return take_census(sky, log)
+        try:
+            with self._session(log) as sky:
+                return take_census(sky, log)
+        except (CloudError, StoreError) as error:  # there may be more than this machine knows
+            return Census((), (error.message,))
 
     def remove(self, sighting: Sighting) -> None:
         log = self._root / LOG_FILE
@@ -359,7 +365,7 @@ def _may_come(sky: Any, record: SkyRecord) -> bool:
 
 
 def _said(log: Path) -> str:
-    return ANSI.sub("", log.read_text(errors="replace")) if log.is_file() else ""
+    return ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else ""
 
 
 def _deadline_in(task_yaml: str) -> datetime | None:

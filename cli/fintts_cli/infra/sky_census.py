@@ -11,7 +11,12 @@ from fintts_cli.infra.sky_aws import AWS, list_labelled, terminate
 from fintts_cli.infra.sky_cluster import Cluster
 from fintts_cli.infra.sky_job import ManagedJob, live_jobs
 from fintts_cli.infra.sky_record import SkyRecord, place, run_of
-from fintts_cli.infra.sky_session import enabled_clouds, in_a_sentence, pending_launches
+from fintts_cli.infra.sky_session import (
+    enabled_clouds,
+    in_a_sentence,
+    is_out_of_reach,
+    pending_launches,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,8 +29,19 @@ OWN_MACHINES = frozenset({"kubernetes", "ssh", "slurm"})
 
 
 def take_census(sky: Any, log: Path) -> Census:
-    """Asks SkyPilot's server for its clusters and jobs, and each cloud whose list we can read."""
+    """Asks SkyPilot's server for its clusters and jobs, and each cloud whose list we can read.
+
+    Of a server that is out of reach one sentence is said, and nothing else is asked.
+    """
     unanswered: list[str] = []
+    try:
+        clouds = enabled_clouds(sky)
+    except Exception as error:  # of any kind, as below
+        sentence = in_a_sentence(error, log).message
+        if is_out_of_reach(error):
+            return Census((), (sentence,))
+        unanswered.append(f"SkyPilot could not be asked which clouds it may use: {sentence}")
+        clouds = set()
 
     def ask(whom: str, lister: Lister) -> list[Sighting]:
         try:
@@ -36,7 +52,6 @@ def take_census(sky: Any, log: Path) -> Census:
             return []
 
     known = [*ask("SkyPilot", _clusters), *ask("SkyPilot's list of jobs", live_jobs)]
-    clouds = enabled_clouds(sky)
     in_aws = ask("AWS", list_labelled) if AWS in clouds else []
     strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
     unread = sorted(clouds - OWN_MACHINES - {AWS})

@@ -20,6 +20,7 @@ from fintts_cli.infra.sky_record import PREFIX, gpus_of, place, run_of_job
 from fintts_cli.infra.sky_session import (
     await_request,
     first_sentence,
+    in_a_sentence,
     require_offer,
     sky_session,
     take_back,
@@ -227,7 +228,10 @@ def refuse_hired_controller(sky: Any) -> None:
 def require_own_controller(log: Path) -> None:
     """The same check, before anything of a launch is begun; SkyPilot's words go into the file."""
     with sky_session(log) as sky:
-        refuse_hired_controller(sky)
+        try:
+            refuse_hired_controller(sky)
+        except Exception as error:
+            raise in_a_sentence(error, log) from error
 
 
 def _report(sky: Any) -> list[dict[str, Any]]:

@@ -24,6 +24,17 @@ OWN_KEY = ("aws", "remote_identity")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SENTENCE_END = re.compile(r"(?<=[.!:])\s|\n\s*(?=[A-Z])")
 NOT_ENABLED = re.compile(r"requires (\w+) which is not enabled")
+USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+"""a server's address may have name and password in it"""
+OUT_OF_REACH = frozenset(
+    {
+        "ApiServerConnectionError",
+        "ApiServerAuthenticationError",
+        "APIVersionMismatchError",
+        "ServerTemporarilyUnavailableError",
+    }
+)
+"""SkyPilot's errors of a server that cannot be asked for anything"""
 LAUNCH = re.compile(r"(^|\.)launch$")
 """what SkyPilot's server calls a request for an instance: sky.launch, sky.jobs.launch"""
 
@@ -42,7 +53,21 @@ def sky_session(log: Path) -> Generator[Any]:
     os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
     make_directories(log.parent)
     with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        yield import_sky()
+        yield _imported(log)
+
+
+def _imported(log: Path) -> Any:
+    """Importing it reads its settings and writes into the home folder, either of which may fail."""
+    try:
+        return import_sky()
+    except Exception as error:
+        sentence = first_sentence(str(error)) or type(error).__name__
+        if isinstance(error, OSError) and error.filename:
+            sentence = f"{error.filename}: {error.strerror}"
+        raise CloudError(
+            f"SkyPilot cannot be loaded: {sentence}",
+            f"it writes into your home folder, which HOME names; all it said is in {log}",
+        ) from error
 
 
 @contextmanager
@@ -122,6 +147,11 @@ def in_a_sentence(error: Exception, log: Path) -> CliError:
         return error
     sentence = first_sentence(str(error)) or type(error).__name__
     kind = type(error).__name__
+    if is_out_of_reach(error):
+        return CloudError(
+            f"SkyPilot's server cannot be asked: {sentence}",
+            "`sky api info` says where it is looked for, and `sky api login` says it anew",
+        )
     disabled = NOT_ENABLED.search(sentence)
     if disabled is not None:
         cloud = disabled[1].lower()
@@ -141,8 +171,13 @@ def in_a_sentence(error: Exception, log: Path) -> CliError:
     return CloudError(f"SkyPilot: {sentence}", f"all it said is in {log}")
 
 
+def is_out_of_reach(error: Exception) -> bool:
+    """Whether SkyPilot's server cannot be asked for anything."""
+    return type(error).__name__ in OUT_OF_REACH
+
+
 def first_sentence(text: str) -> str:
-    """Without colours and line breaks, and without its full stop. A line that begins with a
-    capital letter begins a sentence: SkyPilot ends few lines with a full stop."""
-    plain = ANSI.sub("", text).strip()
+    """Without colours, passwords and line breaks, and without its full stop. A line that begins
+    with a capital letter begins a sentence: SkyPilot ends few lines with a full stop."""
+    plain = USER_INFO.sub("", ANSI.sub("", text)).strip()
     return " ".join(SENTENCE_END.split(plain)[0].split()).rstrip(".:")
