@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fintts_cli import wiring
 from fintts_cli.errors import CloudError, UsageProblem
+from fintts_cli.infra.environment import is_proxied
 from fintts_cli.infra.sky import LOG_FILE
 from fintts_cli.infra.sky_aws import AWS
 from fintts_cli.infra.sky_job import require_own_controller
@@ -39,6 +40,11 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
             f"a rented instance cannot reach {endpoint_url}, which is this machine alone",
             "give the store's address as others reach it",
         )
+    if endpoint_url is not None and _is_private(endpoint_url) and is_proxied(endpoint_url):
+        raise UsageProblem(
+            f"this machine reaches {endpoint_url} through a proxy, which a rented instance has not",
+            "name the server in NO_PROXY if an instance reaches it without, or take another store",
+        )
     require_sky()
     cloud = (settings.infra or "").partition("/")[0].lower()
     if cloud in WITHOUT_AUTODOWN:
@@ -63,6 +69,19 @@ def unarmed(infra: str | None) -> str | None:
 
 
 REAP_BY_CRON = "have cron call `fintts cloud reap --yes --quiet`: it finds and removes such a one"
+
+
+PRIVATE = (".local", ".internal", ".intranet", ".lan", ".corp", ".home", ".home.arpa", ".private")
+"""endings of names that mean something within one network alone"""
+
+
+def _is_private(url: str) -> bool:
+    """Whether the server is one of the company's own, as far as its name tells."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:  # a name
+        return "." not in host or host.endswith(PRIVATE)
 
 
 def _is_loopback(host: str) -> bool:

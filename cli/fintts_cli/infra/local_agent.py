@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from fintts_cli.infra import InstancePhase
+from fintts_cli.infra.environment import for_a_run_here
 from fintts_cli.infra.instance_file import (
     LOG_FILE,
     STAYS,
@@ -30,11 +31,6 @@ from fintts_cli.infra.processes import become_leader, boot_id, end_others, read_
 
 if TYPE_CHECKING:
     from types import FrameType
-
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
-"""of the laptop's environment; an instance has none of the rest"""
-PASSED_ON_PREFIX = "AWS_"
-"""what S3 is reached with: on a rented instance it comes as a secret, here from the same user"""
 
 SECRETS = "FINTTS_INSTANCE_SECRETS"
 """the variable in which a launch hands secrets over, as JSON: no file and no argument has them"""
@@ -101,13 +97,8 @@ class Agent:
             return code if code >= 0 else 128 - code
 
     def _environment(self) -> dict[str, str]:
-        own = {
-            name: value
-            for name, value in os.environ.items()
-            if name in PASSED_ON or name.startswith(PASSED_ON_PREFIX)
-        }
         envs = {str(key): str(value) for key, value in self._task["envs"].items()}
-        return own | envs | self._secrets
+        return for_a_run_here(os.environ) | envs | self._secrets
 
     def _notice(self, _number: int, _frame: FrameType | None) -> None:
         """A preemption: the job hears of it, and is ended after its grace."""
