@@ -265,7 +265,7 @@ def config_of(record: RunRecord) -> RunConfig:
 
 def tell(sentence: str) -> None:
     """One line of the log."""
-    print(f"{datetime.now(UTC):%H:%M:%S} {visible(sentence)}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
+    print(f"{datetime.now(UTC):%H:%M:%S} UTC {visible(sentence)}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
 
 
 def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSlow | None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -23,11 +24,14 @@ GONE = InstanceView("pid 7", is_live=False, created_at=START, ended_at=START + 2
 
 
 @pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Local times in golden files are UTC everywhere."""
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A laptop's own zone is nowhere to be seen."""
     import time
 
-    monkeypatch.setenv("TZ", "UTC")
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Pacific/Auckland")
+        time.tzset()
+        yield
     time.tzset()
 
 
@@ -118,7 +122,7 @@ def test_the_live_line_says_what_the_contract_names() -> None:
     line = render_live_line(view_run(record(), status(), None, live, now), now)
     assert line == (
         "kalevala-1 · training · step 1000/3000 · loss 4.2500 · best 4.4000 @ 900 · "
-        "ETA 15 min 00 s · $0.20 so far · $0.30 to go · deadline 10:00"
+        "ETA 15 min 00 s · $0.20 so far · $0.30 to go · deadline 10:00 UTC"
     )
 
 
@@ -144,8 +148,8 @@ def test_what_a_run_has_to_say_is_in_a_line_that_is_not_written_over() -> None:
     live = InstanceView("pid 8", is_live=True, created_at=START)
     now = START + 10 * MINUTE
     view = view_run(record(), status(message="the store is slow"), None, live, now)
-    assert render_live_line(view, now).endswith("deadline 10:00 · the store is slow")
-    assert render_live_line(view, now, width=200).endswith("deadline 10:00")
+    assert render_live_line(view, now).endswith("deadline 10:00 UTC · the store is slow")
+    assert render_live_line(view, now, width=200).endswith("deadline 10:00 UTC")
 
 
 def test_a_curve_falls_from_left_to_right() -> None:
@@ -198,3 +202,20 @@ def test_units_are_readable() -> None:
         "47.0 MB",
         "3.5 GB",
     ]
+
+
+SOURCES = ("cli", "cost", "store", "remote_trainer", "task_templates")
+
+
+def test_every_time_of_day_that_is_said_is_in_utc_and_says_so() -> None:
+    top = Path(__file__).parents[2]
+    lines = [
+        (path.name, line)
+        for source in SOURCES
+        for path in (top / source).rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    said = [one for one in lines if "%H:" in one[1]]
+    assert len(said) >= 8
+    assert [one for one in said if "UTC" not in one[1] and "%SZ" not in one[1]] == []
+    assert [one for one in lines if "astimezone()" in one[1]] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import duration, table
+from fintts_cli.views.units import duration, moment, table
 from fintts_cost.extras import NOT_COUNTED
 from fintts_cost.money import dollars, hourly
 
@@ -42,11 +42,10 @@ def beside_the_gpu(extras: Extras) -> str:
 
 
 def _deadline(plan: LaunchPlan, now: datetime) -> str:
-    """`deadline 4 h 10 min after the instance is asked for, 18:40 if that is now`"""
-    when = plan.deadline_from(now).astimezone()
-    day = "" if when.date() == now.astimezone().date() else f"{when:%Y-%m-%d} "
+    """`deadline 4 h 10 min after the instance is asked for (18:40 UTC if that is now)`"""
+    when = moment(plan.deadline_from(now), now)
     after = duration(float(plan.run_seconds))
-    return f"deadline {after} after the instance is asked for ({day}{when:%H:%M} if that is now)"
+    return f"deadline {after} after the instance is asked for ({when} if that is now)"
 
 
 def _bill(choice: Choice, choices: Sequence[Choice]) -> list[str]:

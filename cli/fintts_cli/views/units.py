@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from fintts_cost.money import NOTHING, dollars
@@ -48,11 +49,11 @@ def value(number: float | None) -> str:
 
 
 def moment(when: datetime | None, now: datetime) -> str:
-    """The local clock's time, with the day where that is not today's."""
+    """10:00 UTC, as logs and instances say it, with the day where that is not today's."""
     if when is None:
         return NOTHING
-    local, today = when.astimezone(), now.astimezone().date()
-    return f"{local:%H:%M}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
+    there, today = when.astimezone(UTC), now.astimezone(UTC).date()
+    return f"{there:%H:%M} UTC" if there.date() == today else f"{there:%Y-%m-%d %H:%M} UTC"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

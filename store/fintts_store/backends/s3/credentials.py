@@ -252,7 +252,7 @@ def _temporary(
     if ends_at is not None and ends_at < until:
         raise StoreDenied(
             f"{why}your own key ends at {ends_at:%Y-%m-%d %H:%M} UTC, and the run may need it "
-            f"until {until:%Y-%m-%d %H:%M}",
+            f"until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             f"sign in again, or give a lower --budget; or {hint}",
         )
     when = "at a time that nobody tells" if ends_at is None else f"{ends_at:%Y-%m-%d %H:%M} UTC"
