@@ -66,7 +66,7 @@ def describe(folder: Path, origin: Origin, licence: str) -> ExportRecord:
     """The record of a folder that is filled; it is written into it, too."""
     files = tuple(file_ref(path) for path in sorted(folder.iterdir()))
     record = ExportRecord(origin=origin, licence=licence, files=files)
-    (folder / FILE).write_text(record.model_dump_json(indent=1) + "\n")
+    (folder / FILE).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return record
 
 

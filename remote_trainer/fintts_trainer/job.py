@@ -65,22 +65,22 @@ class Job:
 
     def remember_claim(self, claim: int) -> None:
         """Leaves the claim where `conclude` finds it when this process is gone."""
-        (self.workspace / CLAIM_FILE).write_text(str(claim))
+        (self.workspace / CLAIM_FILE).write_text(str(claim), encoding="utf-8")
 
     def remembered_claim(self) -> int | None:
         """The claim that a trainer in this workspace took."""
         path = self.workspace / CLAIM_FILE
-        return int(path.read_text()) if path.exists() else None
+        return int(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def remember_trouble(self, sentence: str) -> None:
         """Leaves for `conclude` what the trainer could not say itself."""
         make_directories(self.workspace)
-        (self.workspace / TROUBLE_FILE).write_text(sentence)
+        (self.workspace / TROUBLE_FILE).write_text(sentence, encoding="utf-8", errors="replace")
 
     def remembered_trouble(self) -> str | None:
         """What kept the trainer in this workspace from saying why it ended."""
         path = self.workspace / TROUBLE_FILE
-        return path.read_text() if path.exists() else None
+        return path.read_text(encoding="utf-8") if path.exists() else None
 
     def forget_trouble(self) -> None:
         """What an earlier start in this workspace left is of no concern to this one."""

@@ -66,7 +66,7 @@ class PeakMeter:
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
         else:
-            CLEAR_REFS.write_text(RESET_PEAK)
+            CLEAR_REFS.write_text(RESET_PEAK, encoding="utf-8")
             self._before = _field(PROC / "self" / "status", "VmRSS")
 
     def bytes(self) -> int:
@@ -124,16 +124,16 @@ def _try_step(model: nn.Module, examples: list[Example], device: torch.device) -
 
 def _field(path: Path, name: str) -> int:
     """Bytes, of a line as `VmRSS:   1024 kB`."""
-    found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(), re.MULTILINE)
+    found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(encoding="utf-8"), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
 
 
 def _free_in_container() -> int | None:
     """Bytes up to the limit of the control group; None on a machine without one."""
     try:
-        limit = int((CGROUP / "memory.max").read_text())  # "max" without a limit
-        used = int((CGROUP / "memory.current").read_text())
-        stat = (CGROUP / "memory.stat").read_text()
+        limit = int((CGROUP / "memory.max").read_text(encoding="utf-8"))  # "max" without a limit
+        used = int((CGROUP / "memory.current").read_text(encoding="utf-8"))
+        stat = (CGROUP / "memory.stat").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
     cached = re.search(r"^inactive_file (\d+)", stat, re.MULTILINE)

@@ -85,7 +85,7 @@ def write_checkpoint(
         "config": config.model_dump(mode="json"),
         "config_digest": config.digest(),
     }
-    (folder / STATE_FILE).write_text(json.dumps(content, indent=1) + "\n")
+    (folder / STATE_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_checkpoint(

@@ -11,7 +11,7 @@ def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
     """`ext4`, `cifs` and the like, of a folder that need not be there; empty where the system does
     not tell."""
     try:
-        lines = mounts.read_text(errors="replace").splitlines()
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
         place = folder.resolve()
     except OSError:
         return ""
