@@ -1,12 +1,9 @@
-"""The way in, for `fintts` and `python -P -m fintts_cli`: loads the program within reach of Ctrl-C.
+"""The way in, for `fintts` and `python -P -m fintts_cli`: settles how Python and its streams work,
+and loads the program within reach of Ctrl-C."""
 
-Without `-P` Python itself executes a `types.py` of the current folder before this file.
-"""
-
-import gc
-import os
-import signal
 import sys
+
+from fintts_cli.interpreter import begin_properly
 
 GARBAGE_THRESHOLD = 100_000
 """objects"""
@@ -17,10 +14,16 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def main() -> None:
+def main(*, as_module: bool = False) -> None:
     """Runs the command line; an interruption at any moment of it is no traceback."""
-    # For what other programs start in this folder, such as SkyPilot's server.
-    os.environ["PYTHONSAFEPATH"] = "1"
+    begin_properly(as_module=as_module)
+    # Only now: until here the current folder may have been where modules are looked for.
+    import gc
+    import signal
+
+    from fintts_store.streams import take_over
+
+    take_over()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores the second
             signal.signal(number, _interrupt)
@@ -37,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(as_module=True)

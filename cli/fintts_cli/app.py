@@ -1,6 +1,8 @@
 """The `fintts` command, and the one place where errors become exit codes and hints."""
 
+import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Generator
@@ -39,6 +41,7 @@ from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
 from fintts_store.errors import StoreError
 from fintts_store.redaction import without_secrets
+from fintts_store.streams import trouble_of
 from fintts_trainer.errors import BadFactor, FolderMissing, TrainerError
 
 WANTS_JSON = "fintts_cli.json"
@@ -49,6 +52,8 @@ EXIT_CONFIGURATION = 2
 EXIT_OVER_BUDGET = 3
 EXIT_STORE = 5
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 128 + signal.SIGPIPE
+"""what a shell says of a program that ended because nobody read on"""
 
 EPILOG = """\b
 Exit codes:
@@ -67,6 +72,8 @@ WRONG_CONFIGURATION = (CostError, FolderMissing, BadFactor)
 
 USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 """Of all errors in what was typed; Typer gives a public name to this one kind alone."""
+HELP_INSTEAD = "NoArgsIsHelpError"
+"""Typer's private name for the usage error whose message is the help"""
 
 
 class Fintts(TyperGroup):
@@ -93,11 +100,11 @@ def _errors_told(*, as_json: bool) -> Generator[None]:
         _report(error.message, error.hint, exit_code(error), as_json=as_json)
         raise typer.Exit(exit_code(error)) from None
     except USAGE_ERROR as error:
-        if not as_json:
-            raise  # Typer's own words, with the usage
-        hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
-        _report(error.format_message(), hint, error.exit_code, as_json=True)
+        _report_usage(error, as_json=as_json)
         raise typer.Exit(error.exit_code) from None
+    except OSError as error:  # here: of a broken pipe Typer would say nothing
+        _report_os_error(error, as_json=as_json)
+        raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt as interrupt:
         _report(str(interrupt) or "interrupted", "", EXIT_INTERRUPTED, as_json=as_json)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -116,6 +123,22 @@ def exit_code(error: KnownError) -> int:
 
 def _report(message: str, hint: str, code: int, *, as_json: bool) -> None:
     Terminal(json=as_json).error(message, hint, code)
+
+
+def _report_usage(error: typer.BadParameter, *, as_json: bool) -> None:
+    """What was typed may be in Typer's words, control characters and all."""
+    if type(error).__name__ == HELP_INSTEAD:
+        Terminal().tell(error.format_message())
+        return
+    hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
+    _report(error.format_message(), hint, error.exit_code, as_json=as_json)
+
+
+def _report_os_error(error: OSError, *, as_json: bool) -> None:
+    """Not foreseen where it happened, and yet no fault of the program: a full disk, a folder that
+    is gone, a name that is too long."""
+    place = f"{error.filename}: " if error.filename else ""
+    _report(f"{place}{error.strerror or error}", "", EXIT_FAILED, as_json=as_json)
 
 
 def _print_version(wanted: bool) -> None:
@@ -199,25 +222,33 @@ def main() -> None:
     try:
         _run()
     except SystemExit as end:
-        if not is_unanswered():
-            raise
-        code = end.code if isinstance(end.code, int) else EXIT_FAILED
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # an ordinary exit waits for the threads that wait for the store
+        code = _code_with_output(end.code if isinstance(end.code, int) else EXIT_FAILED)
+        if is_unanswered():
+            os._exit(code)  # an ordinary exit waits for the threads that wait for the store
+        sys.exit(code)
+
+
+def _code_with_output(code: int) -> int:
+    """A command that did its work, and whose answer nobody has, did not end well."""
+    trouble = trouble_of(sys.stdout)
+    if trouble is None or code != 0:
+        return code
+    if trouble.errno == errno.EPIPE:
+        return EXIT_UNREAD
+    message = f"standard output cannot be written: {trouble.strerror}"
+    hint = "only what was to be printed is lost; the command itself ended well"
+    _report(message, hint, EXIT_FAILED, as_json="--json" in sys.argv)
+    return EXIT_FAILED
 
 
 def _run() -> None:
     """What nobody foresaw becomes one sentence and a file to report."""
     try:
+        _refuse_closed_output()
         _refuse_lost_folder()
         build()()
     except OSError as error:
-        # Not foreseen where it happened, and yet no fault of the program: a full disk, a folder
-        # that is gone, a name that is too long.
-        place = f"{error.filename}: " if error.filename else ""
-        sentence = f"{place}{error.strerror or error}"
-        _report(sentence, "", EXIT_FAILED, as_json="--json" in sys.argv)
+        _report_os_error(error, as_json="--json" in sys.argv)
         sys.exit(EXIT_FAILED)
     except Exception as error:
         if os.environ.get("FINTTS_DEBUG") == "1":
@@ -226,6 +257,19 @@ def _run() -> None:
         hint = f"please report it with {_keep_traceback()}"
         _report(sentence, hint, EXIT_FAILED, as_json="--json" in sys.argv)
         sys.exit(EXIT_FAILED)
+
+
+def _refuse_closed_output() -> None:
+    """Before anything is done whose answer could be told to nobody."""
+    if trouble_of(sys.stdout) is None:
+        return
+    _report(
+        "standard output is closed",
+        "`> /dev/null` throws away what is printed",
+        EXIT_CONFIGURATION,
+        as_json="--json" in sys.argv,
+    )
+    sys.exit(EXIT_CONFIGURATION)
 
 
 def _refuse_lost_folder() -> None:
@@ -252,7 +296,8 @@ def _keep_traceback() -> str:
         path = state_directory() / f"traceback-{moment}-{os.getpid()}.txt"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        path.write_text(without_secrets(traceback.format_exc()))
+        text = without_secrets(traceback.format_exc())
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except (OSError, CliError):
         return "what FINTTS_DEBUG=1 shows"
     return str(path)

@@ -1,7 +1,7 @@
 """The terminal: data goes to stdout, talk to stderr, and questions only to a person.
 
 Nothing else of the program writes there. Control characters are made visible here, whoever wrote
-the text.
+the text; `fintts_store.streams` spells what the terminal cannot show.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from fintts_cli.errors import UsageProblem
+from fintts_store.streams import trouble_of
 from fintts_store.visible import one_line, visible, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import TextIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Terminal:
 
     def document(self, content: object) -> None:
         """One JSON document on stdout; a number that is not finite is null, as JSON has none."""
-        typer.echo(_as_json(content, indent=2))
+        typer.echo(_as_json(content, sys.stdout, indent=2))
 
     def say(self, text: str = "") -> None:
         """Talk beside the data, which --quiet leaves out."""
@@ -58,11 +61,20 @@ class Terminal:
         """Why the command ends; with --json a document, on stderr too."""
         if self.json:
             content = {"error": message, "hint": hint, "exit_code": exit_code}
-            typer.echo(_as_json(content), err=True)
+            typer.echo(_as_json(content, sys.stderr), err=True)
             return
         self.tell(f"error: {message}")
         if hint:
             self.tell(f"\nhint: {hint}")
+
+    def end_if_unread(self) -> None:
+        """For a command that does nothing but show: ends it quietly once nobody reads on.
+
+        Raises:
+            typer.Exit: with what a shell says of such a program.
+        """
+        if trouble_of(sys.stdout) or trouble_of(sys.stderr):
+            raise typer.Exit(128 + signal.SIGPIPE)
 
     @property
     def may_ask(self) -> bool:
@@ -120,7 +132,7 @@ class Terminal:
             KeyboardInterrupt: Ctrl-C was the answer.
         """
         try:
-            return str(typer.prompt(question, default=default, err=True))
+            return str(typer.prompt(visible(question), default=default, err=True))
         except typer.Abort:
             raise KeyboardInterrupt from None
 
@@ -136,8 +148,14 @@ class Terminal:
             raise KeyboardInterrupt from None
 
 
-def _as_json(content: object, indent: int | None = None) -> str:
-    return visible_json(json.dumps(_finite(content), indent=indent, ensure_ascii=False))
+def _as_json(content: object, stream: TextIO, indent: int | None = None) -> str:
+    """JSON's own escapes where the stream does not have all of its characters."""
+    text = visible_json(json.dumps(_finite(content), indent=indent, ensure_ascii=False))
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(_finite(content), indent=indent)
+    return text
 
 
 def _finite(content: object) -> object:

@@ -27,7 +27,7 @@ FORWARDED = {
     signal.SIGTERM: signal.SIGTERM,
     signal.SIGHUP: signal.SIGTERM,
 }
-"""A closed terminal is no reason to lose what was trained: the trainer saves and ends."""
+"""A closed terminal ends the run as Ctrl-C does: the trainer saves. Under `nohup` it goes on."""
 
 
 class Answer(BaseModel):
@@ -61,7 +61,8 @@ def run_trainer(environment: Mapping[str, str]) -> int:
             child.send_signal(early.pop())
 
     # Before there is a child: from its first moment on no signal ends this process without it.
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    heard = [number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in heard}
     try:
         child = _start(environment)
         children.append(child)

@@ -21,6 +21,7 @@ from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
 from fintts_store.redaction import without_secrets
+from fintts_store.streams import take_over
 from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.exit_codes import (
@@ -213,4 +214,5 @@ def end(exit_code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    take_over()  # a training outlives whoever reads its log
     end(main())

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from cli_project import Shell, wait_for_line, write_project
+from cli_project import FINTTS, Shell, wait_for_line, write_project
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.runs import read_result
 
 pytestmark = pytest.mark.end_to_end
 
@@ -37,6 +41,53 @@ def test_an_interruption_before_the_first_checkpoint_promises_nothing(
     assert first.returncode == 130
     assert "before it had a checkpoint: `fintts train --name mine` tries again" in rest
     assert "Traceback" not in rest
+
+
+def test_a_training_outlives_its_reader_and_python_s_own_settings(tmp_path: Path) -> None:
+    """`fintts train 2>&1 | head -n 1`, where warnings are errors and asserts are none."""
+    shell = Shell(write_project(tmp_path / "project"))
+    head = subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    (shell.project / "typer.py").write_text("raise SystemExit(77)\n")
+    settings = {
+        "PYTHONWARNINGS": "error",
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONIOENCODING": "ascii:strict",
+        "PYTHONPATH": ":",
+    }
+    trained = subprocess.run(
+        [FINTTS, "train", "--name", "mine", "--max-steps", "6"],
+        cwd=shell.project,
+        env=shell.environment | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=head.stdin,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert trained.returncode == 0
+    result = read_result(DirectoryStore(shell.project / "store"), "mine")
+    assert result is not None
+    assert (result.step, result.stop_reason) == (6, "max_steps")
+    assert head.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        head.stdin.close()
+    assert head.wait() == 0
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
+    shell = Shell(write_project(tmp_path / "project"))
+    train = [FINTTS, "train", "--name", "mine", "--max-steps", "6"]
+    process = subprocess.Popen(
+        ["bash", "-c", "trap '' HUP; exec \"$@\"", "nohup", *train],
+        cwd=shell.project,
+        env=shell.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_line(process, "its curves")
+    process.send_signal(signal.SIGHUP)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "max_steps at step 6" in said
 
 
 def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:

@@ -37,5 +37,6 @@ def logs(
         for line in log_lines(infra, runs, run, follow=follow):
             for part in line.splitlines():  # a progress bar comes back to the start of its line
                 terminal.data(part)
+            terminal.end_if_unread()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"run {run} goes on") from None

@@ -40,7 +40,8 @@ def watch(
 def follow_live(
     terminal: "Terminal", runs: "RunStore", run: str, *, limit_seconds: float | None = None
 ) -> "RunView":
-    """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on."""
+    """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on. It goes
+    on, too, where nobody reads the line any more, and this ends."""
     import time
     from contextlib import suppress
     from datetime import UTC, datetime
@@ -69,6 +70,7 @@ def follow_live(
         line.remark(view.message)
         text = render_live_line(view, datetime.now(UTC), width=terminal.live_width)
         line.show(text, mark=view.milestone)
+        terminal.end_if_unread()
 
     def excuse(error: "CloudError | StoreUnreachable") -> None:
         line.close()

@@ -1,0 +1,54 @@
+"""What of the user's Python settings this program and all its children obey. It is decided here.
+
+| setting                         | obeyed | because                                               |
+|---------------------------------|--------|-------------------------------------------------------|
+| the current folder, on the path | no     | a `types.py` of a project is no module of ours        |
+| PYTHONPATH                      | yes    | a cluster's modules keep torch there; but an empty or |
+|                                 |        | relative part of it is the current folder, and goes   |
+| packages of the user's site     | yes    | `pip install --user` puts fintts itself there         |
+| PYTHONOPTIMIZE, -O              | no     | the help is in docstrings, and torch checks by assert |
+| PYTHONWARNINGS, PYTHONDEVMODE,  | no     | what a library warns of ends no run, and says nothing |
+| -W, -X dev                      |        | to whoever trains                                     |
+| PYTHONINSPECT, -i               | no     | nobody is there at the end                            |
+
+So every child gets `-P` or PYTHONSAFEPATH, and none `-I`: each needs packages, which may lie in
+PYTHONPATH or in the user's site. What Python itself imports before our first line, nothing of ours
+can keep it from: `sitecustomize` from PYTHONPATH, and `types` for `python -m` without `-P`.
+
+This is imported before the path is settled, so it imports what Python has loaded by itself alone.
+"""
+
+import os
+import sys
+
+DROPPED = ("PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONINSPECT")
+PROGRAM = "import sys; sys.argv[0] = 'fintts'; from fintts_cli.__main__ import main; main()"
+
+
+def begin_properly(*, as_module: bool) -> None:
+    """Settles the environment of all children, and starts this program again where Python itself
+    was started with what it does not obey.
+
+    Args:
+        as_module: whether it was started by `python -m`.
+    """
+    path = os.environ.get("PYTHONPATH", "")
+    settled = without_current_folder(path)
+    flags = sys.flags
+    is_bent = (
+        bool(flags.optimize or sys.warnoptions or flags.dev_mode or flags.inspect)
+        or (as_module and not flags.safe_path)
+        or (settled != path and not flags.ignore_environment)
+    )
+    for name in DROPPED:
+        os.environ.pop(name, None)
+    os.environ["PYTHONSAFEPATH"] = "1"
+    if settled != path:
+        os.environ["PYTHONPATH"] = settled
+    if is_bent and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-P", "-c", PROGRAM, *sys.argv[1:]])
+
+
+def without_current_folder(path: str) -> str:
+    """PYTHONPATH's absolute folders: any other part of it means another place in each folder."""
+    return os.pathsep.join(part for part in path.split(os.pathsep) if part.startswith(os.sep))
