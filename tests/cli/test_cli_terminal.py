@@ -27,6 +27,8 @@ def answered(tmp_path: Path, answer: bytes) -> tuple[int, str]:
     script.write_text(
         "import sys\n"
         "from fintts_cli.terminal import Terminal\n"
+        "from fintts_store.streams import take_over\n"
+        "take_over()\n"
         "try:\n"
         "    sys.exit(0 if Terminal().confirm('Launch it?') else 1)\n"
         "except KeyboardInterrupt:\n"

@@ -31,7 +31,7 @@ TO_A_RUN_HERE = {
     "how many cores and how much memory are yours": (
         "OMP_* KMP_* MKL_* OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS PYTORCH_* NCCL_* GLOO_*"
     ),
-    "how many processes train, and how slow the machine is": "FINTTS_PROCESSES FINTTS_HANG_FACTOR",
+    "how many processes train": "FINTTS_PROCESSES",
     "the way out of this network": (
         "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy"
     ),
