@@ -53,8 +53,8 @@ def train(
     """Train on this machine.
 
     The same --name with the same configuration goes on where it stopped. Ctrl-C saves first, and
-    so does a terminal that is closed; under nohup it trains on. --force goes on with other steps, learning rate, patience or cadences; never with other data,
-    another adapter or another batch.
+    so does a terminal that is closed; under nohup it trains on. --force goes on with other steps,
+    learning rate, patience or cadences; never with other data, another adapter or another batch.
     """
     from fintts_cli import wiring
     from fintts_cli.terminal import Terminal
