@@ -257,7 +257,7 @@ def test_a_server_that_is_out_of_reach_is_one_sentence_without_its_password(
     census = infra.census()
     assert census.sightings == ()
     (sentence,) = census.unanswered
-    assert sentence == ("SkyPilot's server cannot be asked: No answer from https://sky.example")
+    assert sentence == ("SkyPilot's server cannot be asked: No answer from https://…@sky.example")
 
 
 def test_who_cannot_tell_its_clouds_is_still_asked_what_lives(

@@ -66,5 +66,5 @@ def test_the_real_skypilot_says_that_its_server_is_out_of_reach(own_folder: Path
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said = "Could not connect to SkyPilot API server at http://127.0.0.1:1"
+    said = "Could not connect to SkyPilot API server at http://…@127.0.0.1:1"
     assert done.stdout == f"SkyPilot's server cannot be asked: {said}\n"

@@ -24,8 +24,6 @@ OWN_KEY = ("aws", "remote_identity")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SENTENCE_END = re.compile(r"(?<=[.!:])\s|\n\s*(?=[A-Z])")
 NOT_ENABLED = re.compile(r"requires (\w+) which is not enabled")
-USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
-"""a server's address may have name and password in it"""
 OUT_OF_REACH = frozenset(
     {
         "ApiServerConnectionError",
@@ -177,7 +175,7 @@ def is_out_of_reach(error: Exception) -> bool:
 
 
 def first_sentence(text: str) -> str:
-    """Without colours, passwords and line breaks, and without its full stop. A line that begins
-    with a capital letter begins a sentence: SkyPilot ends few lines with a full stop."""
-    plain = USER_INFO.sub("", ANSI.sub("", text)).strip()
+    """Without colours and line breaks, and without its full stop. A line that begins with a
+    capital letter begins a sentence: SkyPilot ends few lines with a full stop."""
+    plain = ANSI.sub("", text).strip()
     return " ".join(SENTENCE_END.split(plain)[0].split()).rstrip(".:")
