@@ -16,7 +16,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,6 @@ def for_a_run_here(environment: Mapping[str, str]) -> dict[str, str]:
 
 def is_proxied(url: str) -> bool:
     """Whether this machine reaches the server through a proxy, by its environment."""
-    parts, proxies = urlsplit(url), getproxies_environment()
+    parts, proxies = urlsplit(url), getproxies()
     has_one = parts.scheme in proxies or "all" in proxies
-    return has_one and not proxy_bypass_environment(parts.netloc, proxies)
+    return has_one and not proxy_bypass(parts.netloc)
