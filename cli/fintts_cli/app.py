@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -35,6 +35,7 @@ from fintts_cli.commands import (
     store_check,
     train,
 )
+from fintts_cli.commands.strict import StrictCommand
 from fintts_cli.errors import CliError
 from fintts_cli.terminal import Terminal
 from fintts_cost import __version__
@@ -166,23 +167,24 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    app.command()(init.init)
-    app.command()(estimate.estimate)
-    app.command()(train.train)
-    app.command()(export.export)
-    app.command()(doctor.doctor)
+    _add(app, init.init, estimate.estimate, train.train, export.export, doctor.doctor)
     app.add_typer(_data_commands(), name="data")
     app.add_typer(_cloud_commands(), name="cloud")
     app.add_typer(_store_commands(), name="store")
     return app
 
 
+def _add(group: typer.Typer, *commands: Callable[..., None]) -> None:
+    """Each under its function's name: pull_checkpoints is pull-checkpoints."""
+    for command in commands:
+        group.command(cls=StrictCommand)(command)
+
+
 def _data_commands() -> typer.Typer:
     data = typer.Typer(
         help="Checks and packs a folder of speech.", no_args_is_help=True, rich_markup_mode=None
     )
-    data.command("check")(data_check.check)
-    data.command("pack")(data_pack.pack)
+    _add(data, data_check.check, data_pack.pack)
     return data
 
 
@@ -190,19 +192,22 @@ def _cloud_commands() -> typer.Typer:
     cloud = typer.Typer(
         help="Launches runs and looks after them.", no_args_is_help=True, rich_markup_mode=None
     )
-    cloud.command("offers")(cloud_offers.offers)
-    cloud.command("launch")(cloud_launch.launch)
-    cloud.command("ps")(cloud_ps.ps)
-    cloud.command("watch")(cloud_watch.watch)
-    cloud.command("logs")(cloud_logs.logs)
-    cloud.command("stop")(cloud_stop.stop)
-    cloud.command("down")(cloud_down.down)
-    cloud.command("pull-checkpoints")(cloud_pull_checkpoints.pull_checkpoints)
-    cloud.command("pin")(cloud_pin.pin)
-    cloud.command("unpin")(cloud_pin.unpin)
-    cloud.command("prune")(cloud_prune.prune)
-    cloud.command("report")(cloud_report.report)
-    cloud.command("reap")(cloud_reap.reap)
+    _add(
+        cloud,
+        cloud_offers.offers,
+        cloud_launch.launch,
+        cloud_ps.ps,
+        cloud_watch.watch,
+        cloud_logs.logs,
+        cloud_stop.stop,
+        cloud_down.down,
+        cloud_pull_checkpoints.pull_checkpoints,
+        cloud_pin.pin,
+        cloud_pin.unpin,
+        cloud_prune.prune,
+        cloud_report.report,
+        cloud_reap.reap,
+    )
     return cloud
 
 
@@ -213,7 +218,7 @@ def _store_commands() -> typer.Typer:
     @store.callback()
     def _() -> None: ...
 
-    store.command("check")(store_check.check)
+    _add(store, store_check.check)
     return store
 
 

@@ -46,3 +46,9 @@ class CloudError(CliError):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint, exit_code=4)
+
+
+def refuse_empty(name: str, text: str) -> None:
+    """Raises ConfigError for a variable that is set to nothing."""
+    if not text.strip():
+        raise ConfigError(f"{name} is set and empty", f"give it a value, or `unset {name}`")

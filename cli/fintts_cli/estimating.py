@@ -11,6 +11,7 @@ from fintts_cli import wiring
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import HubModel, described, not_here
 from fintts_cli.run_forecast import LOCAL, Known, Workload, estimate_input, reserve_of
+from fintts_cli.settings.sense import Facts
 from fintts_cli.views.units import counted
 from fintts_cost.bill import Estimate, estimate
 from fintts_cost.extras import Extras, extras_of
@@ -41,6 +42,8 @@ class RunEstimate:
     notes: tuple[str, ...]
     extras: Extras
     """what it costs beside the GPU"""
+    facts: Facts
+    """by which it is seen whether the settings make sense together"""
 
 
 def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Price:
@@ -75,18 +78,33 @@ def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) 
         StoreError: earlier runs cannot be read.
     """
     settings = found.settings
-    workload = _workload(settings, samples)
+    workload, shape = _workload(settings, samples), _shape(settings)
     known = Known(
         settings=settings,
         origins=found.origins,
         workload=workload,
-        shape=_shape(settings),
+        shape=shape,
         measured=measured_pace(settings),
         price=price,
     )
     notes = _notes(settings, workload, samples)
     made = estimate(estimate_input(known))
-    return RunEstimate(made, workload, notes, _extras(settings, price, made))
+    facts = _facts(settings, workload, shape)
+    return RunEstimate(made, workload, notes, _extras(settings, price, made), facts)
+
+
+def facts_of(settings: Settings) -> Facts:
+    """By which it is seen whether the settings make sense together, where there is no estimate.
+
+    Raises:
+        ConfigError, TrainerError: data folder or base model cannot be used.
+    """
+    return _facts(settings, _workload(settings, None), _shape(settings))
+
+
+def _facts(settings: Settings, workload: Workload, shape: ModelShape | None) -> Facts:
+    width = None if shape is None else min(shape.slow.dim, shape.fast.dim)
+    return Facts(settings, workload.samples, width)
 
 
 def _extras(settings: Settings, price: Price, made: Estimate) -> Extras:

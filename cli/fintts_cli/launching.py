@@ -24,6 +24,7 @@ from fintts_cli.run_listing import look_at
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
 from fintts_cli.runs.sighted import gone, sightings_of
+from fintts_cli.settings.sense import refuse_senseless
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cost.prices import old_list
 from fintts_store import layout
@@ -97,6 +98,8 @@ class Launch:
     """what the instance multiplies its limits of silence by"""
     prompt_note: str | None = None
     """that the run goes on with another prompt than a new one would get"""
+    odd: tuple[str, ...] = ()
+    """settings that make little sense together"""
 
     @property
     def deadline_at(self) -> datetime:
@@ -136,6 +139,7 @@ class Launch:
         return [
             *self.so_far.damaged,
             *([self.prompt_note] if self.prompt_note else []),
+            *self.odd,
             *self.plan.warnings,
             *dict.fromkeys(sentence for sentence in old if sentence),
             *([SPOT_IS_WATCHED] if is_watched else []),
@@ -249,6 +253,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     store = wiring.open_runs(settings)
     record = run_start.existing_run(store, name)
     offered = choices_of(found, wiring.offer_source)
+    odd = refuse_senseless(offered.cheapest.run.facts)
     choices = with_ceilings(offered.choices, found, wiring.offer_source)
     changes: tuple[Change, ...] = ()
     prompt_note: str | None = None
@@ -283,6 +288,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
         before,
         hang_factor=hang_factor,
         prompt_note=prompt_note,
+        odd=odd,
     )
 
 

@@ -8,7 +8,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from fintts_cli.errors import ConfigError
+from fintts_cli.errors import ConfigError, refuse_empty
 from fintts_store.disk.durable import make_directories
 from fintts_store.errors import StoreError
 
@@ -23,10 +23,11 @@ def state_directory() -> Path:
     """FINTTS_STATE_DIR, else the user's own folder for such things.
 
     Raises:
-        ConfigError: neither is known.
+        ConfigError: neither is known, or the variable is set and empty.
     """
     named = os.environ.get(VARIABLE)
-    if named:
+    if named is not None:
+        refuse_empty(VARIABLE, named)
         try:
             return Path(named).expanduser().absolute()
         except RuntimeError:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 Target = Literal["attention", "mlp", "embeddings", "heads"]
 Monitor = Literal["val/loss", "train/loss", "val/top5_accuracy"]
@@ -59,14 +59,17 @@ class Change(NamedTuple):
 
 
 def _a_number(value: object) -> object:
-    """YAML's `true` would count as 1."""
-    if isinstance(value, bool):
+    """True would count as 1, and a text as what it spells."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"a number is needed, not {str(value).lower()}")
     return value
 
 
-Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1, le=1_000_000_000)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_a_number), Field(le=1_000_000_000)]
+Count = Annotated[Whole, Field(ge=1)]
+Number = Annotated[float, BeforeValidator(_a_number), Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[Number, Field(gt=0)]
+Flag = Annotated[bool, Strict()]
 
 
 class Section(BaseModel):
@@ -78,9 +81,9 @@ class Section(BaseModel):
 class LoraConfig(Section):
     """The adapter: y = W x + (alpha / rank) B A x (Hu et al. 2021, arXiv:2106.09685)."""
 
-    rank: Annotated[int, Field(ge=1, le=1024)] = 8
+    rank: Annotated[Whole, Field(ge=1, le=1024)] = 8
     alpha: Count = 16
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     targets: Annotated[tuple[Target, ...], Field(min_length=1)] = (
         "attention",
         "mlp",
@@ -103,20 +106,20 @@ class TrainingConfig(Section):
     tokens_per_micro_batch: Count | None = None
     """None: a micro-batch is batch_size samples. Else the samples of a step are cut into
     micro-batches of at most so many tokens, padding included; the step stays the same."""
-    bucketing: bool = True
+    bucketing: Flag = True
     """A step reads samples of like length, so that less is padding. Each epoch still reads every
     sample once, and its steps come in random order."""
     max_steps: Count = 3000
     learning_rate: PositiveFloat = 1e-4
-    warmup_steps: Annotated[int, Field(ge=0)] = 10
+    warmup_steps: Annotated[Whole, Field(ge=0)] = 10
     max_grad_norm: PositiveFloat = 1.0
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    seed: Annotated[int, BeforeValidator(_a_number), Field(ge=0, lt=2**32)] = 42
     precision: Precision = "auto"
     """`auto` is bf16 for the frozen base on a GPU and fp32 on a CPU; the adapter is always fp32."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Flag = False
     """Layers work their activations out again in backward: on a scaled S1-mini (benchmarks/step.py)
     a twelfth of what forward keeps, for a tenth more time. The result is the same."""
-    compile: bool = False
+    compile: Flag = False
     """torch.compile on each layer: a minute or more before the first step, then 3 % less time and
     13 % less memory on a scaled S1-mini on a CPU (benchmarks/step.py). On a GPU nobody has measured
     it here. The result is the same within rounding."""
@@ -127,18 +130,18 @@ class ValidationConfig(Section):
 
     every: Count = 100
     """steps"""
-    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    fraction: Annotated[Number, Field(gt=0, lt=1)] = 0.1
 
 
 class EarlyStoppingConfig(Section):
     """When a run that no longer improves ends; the rule is fintts_cost.early_stopping's."""
 
-    enabled: bool = True
+    enabled: Flag = True
     monitor: Monitor = "val/loss"
     mode: Literal["min", "max"] = "min"
     patience: Count = 5
     """validation checks, not steps"""
-    min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    min_delta: Annotated[Number, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _mode_suits_the_monitor(self) -> EarlyStoppingConfig:
@@ -154,7 +157,7 @@ class CheckpointConfig(Section):
     every: Count = 100
     """steps"""
     keep_last: Count = 5
-    keep_best: bool = True
+    keep_best: Flag = True
 
 
 class RunConfig(Section):

@@ -43,6 +43,7 @@ def doctor(
     nothing rented; the store is written to for a moment. FINTTS_CONFIG names another project file.
     """
     from fintts_cli import wiring
+    from fintts_cli.settings.sense import Facts, refuse_senseless
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.doctor import render_settings, settings_document
 
@@ -59,10 +60,13 @@ def doctor(
     found = wiring.read_sources(terminal, options, None)
     if not show_settings:
         _examine(terminal, wiring.with_base_model(terminal, found, may_download=False))
-    elif json:
+        return
+    if json:
         terminal.document(settings_document(found))
     else:
         terminal.data(render_settings(found))
+    for sentence in refuse_senseless(Facts(found.settings)):
+        terminal.warn(sentence)
 
 
 def _examine(terminal: "Terminal", found: "ReadSettings") -> None:

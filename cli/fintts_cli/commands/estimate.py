@@ -173,6 +173,7 @@ def _configured(
     """The run that fintts.yaml and the options describe."""
     from fintts_cli import wiring
     from fintts_cli.gpu_choices import choices_of
+    from fintts_cli.settings.sense import refuse_senseless
 
     typed = keyed({name: value for name, value in changes.items() if name in KEYS})
     found = wiring.read_sources(terminal, typed | others, config)
@@ -183,6 +184,8 @@ def _configured(
     counted = samples if isinstance(samples, int) else None
     each = choices_of(found, wiring.price_snapshot, counted)
     cheapest = each.cheapest
+    for sentence in refuse_senseless(cheapest.run.facts):
+        terminal.warn(sentence)
     title = "The run as configured"
     if len(each.runs) > 1:
         title += f", on {cheapest.gpus}, where it costs least"

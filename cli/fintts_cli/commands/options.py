@@ -1,21 +1,23 @@
 """Options that several commands share, each declared once."""
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+AMOUNT = re.compile(r"\$?(-?([0-9]{1,12}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][-+]?[0-9]{1,2})?)")
+SHOWN_CHARACTERS = 40
+
 
 def _dollars(text: str) -> Decimal:
-    try:
-        amount = Decimal(text.removeprefix("$"))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise typer.BadParameter(f"{text!r} is no amount in dollars, such as 1.20")
-    return abs(amount)
+    found = AMOUNT.fullmatch(text.strip())
+    if found is None or Decimal(found[1]) < 0:
+        shown = repr(text[:SHOWN_CHARACTERS])
+        raise typer.BadParameter(f"{shown} is no amount in dollars, such as 1.20")
+    return abs(Decimal(found[1]))
 
 
 Config = Annotated[

@@ -103,12 +103,15 @@ def _prepare(
     from datetime import UTC, datetime
 
     from fintts_cli import run_start, wiring
-    from fintts_cli.estimating import terms_here
+    from fintts_cli.estimating import facts_of, terms_here
     from fintts_cli.run_listing import look_at
     from fintts_cli.runs.relaunch import so_far
+    from fintts_cli.settings.sense import refuse_senseless
     from fintts_store.promise import require_promise
 
     config, now = found.settings.run_config(), datetime.now(UTC)
+    for sentence in refuse_senseless(facts_of(found.settings)):
+        terminal.warn(sentence)
     name = found.settings.name or run_start.make_name(config.data, now.date())
     terms = terms_here(found, now)
     require_promise(runs, single_writer=found.settings.single_writer)

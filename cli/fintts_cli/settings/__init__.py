@@ -10,14 +10,16 @@ import os
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_origin
+from typing import TYPE_CHECKING, Annotated, cast
 
 from platformdirs import user_config_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from fintts_cli.errors import ConfigError
+from fintts_cli.errors import ConfigError, refuse_empty
 from fintts_cli.hub import SCHEME, HubModel, not_here, parse
+from fintts_cli.settings.kinds import Kind, Misread, Taken, taken_by, taken_for
 from fintts_cli.settings.sources import (
     Layer,
     find_project_file,
@@ -25,6 +27,7 @@ from fintts_cli.settings.sources import (
     from_file,
     from_options,
 )
+from fintts_cli.settings.yaml_slips import cut
 from fintts_cost.accelerators import Accelerator, find
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
 from fintts_cost.errors import EstimateError
@@ -78,7 +81,10 @@ def split_gpus(text: str) -> tuple[str, ...]:
 
 def _gpus(text: str) -> str:
     """As SkyPilot writes it: h100 → H100:1; of several the order stays, and each is once there."""
-    found = [parse_gpus(part) for part in split_gpus(text)]
+    parts = split_gpus(text)
+    if not all(parts):
+        raise ValueError("a GPU's name is missing beside a comma")
+    found = [parse_gpus(part) for part in parts]
     return ",".join(dict.fromkeys(f"{accelerator.name}:{count}" for accelerator, count in found))
 
 
@@ -177,17 +183,18 @@ class ReadSettings:
     origins: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def known_keys() -> dict[str, bool]:
-    """Every dotted key, and whether it holds a list."""
-    keys: dict[str, bool] = {}
+@cache
+def known_keys() -> Mapping[str, Taken]:
+    """Every dotted key, and what it takes."""
+    keys: dict[str, Taken] = {}
     for name, info in Settings.model_fields.items():
         section = info.annotation
         if isinstance(section, type) and issubclass(section, Section):
             for inner, inner_info in section.model_fields.items():
-                keys[f"{name}.{inner}"] = get_origin(inner_info.annotation) is tuple
+                keys[f"{name}.{inner}"] = taken_by(inner_info.annotation)
         else:
-            keys[name] = False
-    return keys
+            keys[name] = taken_by(section)
+    return keys | {"gpus": Taken(Kind.TEXTS)}
 
 
 def read_settings(
@@ -214,9 +221,12 @@ def read_settings(
     project_file = _project_file(config, environment, folder)
     user_file = _user_file()
     from_variables, warnings = from_environment(environment, keys, folder)
+    in_project = from_file(project_file, keys) if project_file else {}
+    if project_file and not in_project:
+        warnings.append(f"{project_file} sets nothing: every setting is its default")
     layers = [
         from_file(user_file, keys) if user_file else {},
-        from_file(project_file, keys) if project_file else {},
+        in_project,
         from_variables,
         from_options(options, folder),
     ]
@@ -224,7 +234,7 @@ def read_settings(
     for layer in layers:
         merged |= layer
     origins = {key: given.origin for key, given in merged.items()}
-    return ReadSettings(_validated(merged), warnings, project_file, origins)
+    return ReadSettings(_validated(_as_taken(merged, keys)), warnings, project_file, origins)
 
 
 def _user_file() -> Path | None:
@@ -239,9 +249,27 @@ def _user_file() -> Path | None:
 def _project_file(config: Path | None, environment: Mapping[str, str], folder: Path) -> Path | None:
     if config is not None:
         return folder / config
-    if environment.get("FINTTS_CONFIG"):
-        return folder / environment["FINTTS_CONFIG"]
+    if (named := environment.get("FINTTS_CONFIG")) is not None:
+        refuse_empty("FINTTS_CONFIG", named)
+        return folder / named
     return find_project_file(folder)
+
+
+def _as_taken(layer: Layer, keys: Mapping[str, Taken]) -> Layer:
+    """The same, each value as its key takes it.
+
+    Raises:
+        ConfigError: one of them is something else; all such are named.
+    """
+    read = {key: taken_for(keys[key], given) for key, given in layer.items()}
+    misread = {key: value for key, value in read.items() if isinstance(value, Misread)}
+    if misread:
+        sentences = [
+            f"{key} takes {keys[key].kind.value}, but {one.sentence} ({layer[key].origin})"
+            for key, one in misread.items()
+        ]
+        raise ConfigError("; ".join(sentences), next(iter(misread.values())).hint)
+    return {key: given._replace(value=read[key]) for key, given in layer.items()}
 
 
 def _validated(layer: Layer) -> Settings:
@@ -274,7 +302,7 @@ def _sentence(detail: ErrorDetails, layer: Layer) -> str:
         return f"{key}: {message}" + (f" ({given.origin})" if given else "")
     if given is None:
         return f"{key} {message}"
-    return f"{key} {message}, but is {given.value} ({given.origin})"
+    return f"{key} {message}, but is {cut(str(given.value))} ({given.origin})"
 
 
 def _dotted(detail: ErrorDetails, layer: Layer) -> str:

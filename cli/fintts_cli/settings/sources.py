@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cli.errors import ConfigError
+from fintts_cli.errors import ConfigError, refuse_empty
 from fintts_cli.hub import SCHEME, looks_like_id
+from fintts_cli.settings.kinds import Kind
+from fintts_cli.settings.yaml_slips import cut
 from fintts_store.addresses import as_seen_from
-from fintts_store.disk.reading import read_limited
-from fintts_store.errors import StoreError
-from fintts_store.runs.limits import SETTINGS_BYTES, YAML_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import yaml
+    from fintts_cli.settings.kinds import Taken
 
 PREFIX = "FINTTS_"
 PROJECT_FILE = "fintts.yaml"
@@ -39,15 +37,19 @@ OTHER_VARIABLES = frozenset(
 )
 """Variables that are read elsewhere, here or on the instance."""
 
+LONGEST_WORD = 100
+"""of which the nearest known one is looked for"""
+
 PATH_KEYS = frozenset({"data", "base_model", "initial_adapter", "store"})
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """A value that somebody gave, and where: `fintts.yaml:12`, `FINTTS_GPUS`, `option`."""
 
     value: object
     origin: str
+    written: str = ""
+    """as it was written, where that is known"""
 
 
 Layer = dict[str, Given]
@@ -60,8 +62,20 @@ def variable_name(key: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+    """The known word that was probably meant: capitals and hyphens do not count, and of a dotted
+    key its last part is enough."""
+    spelt = {_plain(each): each for each in known}
+    by_end = {plain.rpartition(".")[2]: plain for plain in reversed(spelt)}
+    plain = _plain(word[:LONGEST_WORD])
+    if plain in spelt or plain in by_end:
+        return spelt[by_end.get(plain, plain)]
+    close = difflib.get_close_matches(plain, list(spelt), n=1, cutoff=0.6)
+    ends = difflib.get_close_matches(plain, list(by_end), n=1, cutoff=0.8)
+    return spelt[close[0]] if close else spelt[by_end[ends[0]]] if ends else None
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_")
 
 
 def find_project_file(start: Path) -> Path | None:
@@ -96,26 +110,30 @@ def from_options(options: Mapping[str, object], folder: Path) -> Layer:
 
 
 def from_environment(
-    environment: Mapping[str, str], keys: Mapping[str, bool], folder: Path
+    environment: Mapping[str, str], keys: Mapping[str, Taken], folder: Path
 ) -> tuple[Layer, list[str]]:
     """The FINTTS_* variables that are settings, and a sentence about each that is none.
 
     Args:
-        keys: every known key, and whether it holds a list (separated by commas in a variable).
+        keys: every known key and what it takes; a list is separated by commas in a variable.
         folder: what a relative path is relative to.
+
+    Raises:
+        ConfigError: a variable that counts is empty: whoever sets one to nothing has lost a value.
     """
     known = {variable_name(key): key for key in keys}
     layer: Layer = {}
     warnings: list[str] = []
     for name, text in sorted(environment.items()):
-        if not name.startswith(PREFIX) or name in OTHER_VARIABLES or not text:
-            continue
         key = known.get(name)
         if key is None:
-            warnings.append(_unknown_variable(name, known))
+            if name.startswith(PREFIX) and name not in OTHER_VARIABLES:
+                warnings.append(_unknown_variable(name, known))
             continue
-        value = [part.strip() for part in text.split(",")] if keys[key] else text
-        layer[key] = Given(_anchored(key, value, folder), name)
+        refuse_empty(name, text)
+        is_list = keys[key].kind is Kind.LIST
+        value = [part.strip() for part in text.split(",")] if is_list else text
+        layer[key] = Given(_anchored(key, value, folder), name, text)
     return layer, warnings
 
 
@@ -125,153 +143,46 @@ def _unknown_variable(name: str, known: Iterable[str]) -> str:
     return f"{name} is not a setting and is ignored{question}"
 
 
-def from_file(path: Path, keys: Iterable[str]) -> Layer:
+def from_file(path: Path, keys: Mapping[str, Taken]) -> Layer:
     """A YAML file's values under their dotted keys, each with its line.
 
     Raises:
         ConfigError: the file cannot be read, is no mapping, or has an unknown or repeated key.
     """
-    import yaml
+    from fintts_cli.settings.yaml_file import YamlFile
 
-    text = _read_text(path)
-    try:
-        _refuse_blow_up(path, text)
-        node = yaml.compose(text, yaml.SafeLoader)
-        if node is None:
-            return {}
-        lines = _lines(node, path)
-        content: object = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        raise _invalid_yaml(path, error) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # no such day, 5,000 brackets
-        raise ConfigError(f"{path} cannot be understood: {error}") from None
-    known = set(keys)
-    flat = _flatten(content, known)
     folder = path.absolute().parent
     layer = {
-        key: Given(_anchored(key, value, folder), f"{path.name}:{lines[key]}")
-        for key, value in flat.items()
+        entry.key: Given(
+            _anchored(entry.key, entry.value, folder), f"{path.name}:{entry.line}", entry.written
+        )
+        for entry in YamlFile(path, keys).entries().values()
     }
-    _refuse_unknown(layer, known)
+    _refuse_unknown(layer, keys)
     return layer
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return read_limited(path, SETTINGS_BYTES).decode("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"there is no configuration file {path}",
-            "`fintts init` writes one; --config names another",
-        ) from None
-    except (OSError, UnicodeDecodeError, StoreError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}", "--config names a text file in UTF-8"
-        ) from None
-
-
-def _refuse_blow_up(path: Path, text: str) -> None:
-    """Raises ConfigError for what a few bytes of YAML can make large: aliases, and deep nesting.
-
-    It looks at one token after the other, and builds nothing.
-    """
-    import yaml
-
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        line = f"{path.name}:{event.start_mark.line + 1 if event.start_mark else 1}"
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise ConfigError(
-                f"{line} has an anchor (&) or an alias (*), which fintts does not read",
-                "write the value out, or put the text in quotes",
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > YAML_DEPTH:
-            raise ConfigError(
-                f"{line} is nested more than {YAML_DEPTH} deep",
-                "`fintts init` writes an example of what each key takes",
-            )
-
-
-def _invalid_yaml(path: Path, error: yaml.MarkedYAMLError) -> ConfigError:
-    line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-    return ConfigError(
-        f"{path.name}{line} is not YAML: {error.problem or error.context}",
-        "a key is followed by a colon and a space, and sections are indented by two spaces",
-    )
-
-
-def _lines(node: yaml.Node, path: Path) -> dict[str, int]:
-    """Dotted key → line number from 1; a key that is given twice is an error."""
-    import yaml
-
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(
-            f"{path.name} does not hold `key: value` lines", "`fintts init` writes an example"
-        )
-    lines: dict[str, int] = {}
-    for key_node, value_node in node.value:
-        key, line = str(key_node.value), key_node.start_mark.line + 1
-        if key_node.tag != "tag:yaml.org,2002:str":
-            raise ConfigError(
-                f"{path.name}:{line}: {key} is no name in YAML",
-                f"unknown keys are refused; write {key!r} in quotes if it is meant to be one",
-            )
-        if key in lines:
-            raise ConfigError(f"{path.name}:{line} gives {key} again, after line {lines[key]}")
-        lines[key] = line
-        if isinstance(value_node, yaml.MappingNode):
-            nested = _lines(value_node, path)
-            lines |= {f"{key}.{name}": number for name, number in nested.items()}
-    return lines
-
-
-def _flatten(content: object, known: set[str], prefix: str = "") -> dict[str, object]:
-    """{"a": {"b": 1}} → {"a.b": 1}; a section without keys is left out, a null is kept."""
-    if not isinstance(content, dict):
-        return {}
-    flat: dict[str, object] = {}
-    for name, value in cast("dict[object, object]", content).items():
-        key = f"{prefix}{name}"
-        is_section = any(other.startswith(f"{key}.") for other in known)
-        if isinstance(value, dict):
-            nested = _flatten(cast("object", value), known, f"{key}.")
-            flat |= nested or ({} if is_section else {key: {}})
-        elif not (is_section and value is None):
-            flat[key] = value
-    return flat
-
-
-def _refuse_unknown(layer: Layer, known: set[str]) -> None:
+def _refuse_unknown(layer: Layer, known: Iterable[str]) -> None:
     unknown = [key for key in layer if key not in known]
     if not unknown:
         return
-    sentences = [_unknown_key(key, layer[key].origin, known) for key in unknown]
-    meant = {key: nearest(key, known) for key in unknown}
-    suggestions = [f"did you mean {word} for {key}?" for key, word in meant.items() if word]
+    sentences = [f"{layer[key].origin}: unknown key {cut(key)}" for key in unknown]
+    sections = {key.rpartition(".")[0] for key in known} - {""}
+    meant = {key: nearest(key, [*sections, *known]) for key in unknown}
+    suggestions = [f"did you mean {word} for {cut(key)}?" for key, word in meant.items() if word]
     hint = " ".join(suggestions) or "`fintts init --config example.yaml` writes every known key"
     raise ConfigError("; ".join(sentences), hint)
-
-
-def _unknown_key(key: str, origin: str, known: set[str]) -> str:
-    if any(other.startswith(f"{key}.") for other in known):
-        return f"{origin}: {key} is a section: its keys stand indented below it"
-    return f"{origin}: unknown key {key}"
 
 
 def _anchored(key: str, value: object, folder: Path) -> object:
     """A relative path made absolute, as seen from where it was written."""
     if key not in PATH_KEYS or not isinstance(value, str | Path):
         return value
+    if not str(value).strip():
+        return value
     if key == "store":
         return as_seen_from(folder, str(value))
-    if not str(value) or "://" in str(value):
+    if "://" in str(value):
         return value
     if key == "base_model" and looks_like_id(str(value)) and not (folder / value).exists():
         return f"{SCHEME}{value}"

@@ -1,0 +1,51 @@
+"""The class of every command: what was typed is checked by one rule before anything takes it.
+
+Python's int takes `1_0` and `１０`, its float `nan`, and a path takes an empty text for the current
+folder, which `--to "$UNSET"` never means.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from fintts_cli.settings.kinds import Misread
+
+
+class StrictCommand(TyperCommand):
+    """A command whose options and arguments are never empty, and whose numbers are numbers."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # click's Context is private to Typer
+        """Checks every text that was typed, then has it taken.
+
+        Raises:
+            BadParameter: one is empty, or no number where there has to be one.
+        """
+        typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        hints = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
+        for param in self.params:
+            name = param.name or ""
+            text = typed.get(name)
+            if not isinstance(text, str):
+                continue
+            if (misread := misread_text(text, hints.get(name, str))) is not None:
+                hint = f"'{'/'.join(param.opts)}'"
+                raise typer.BadParameter(
+                    f"{misread.sentence}; {misread.hint}", ctx, param_hint=hint
+                )
+        return super().parse_args(ctx, args)
+
+
+def misread_text(text: str, annotation: object) -> Misread | None:
+    """What is wrong with a text that was typed for a parameter of such a type."""
+    from fintts_cli.settings.kinds import TYPES, Kind, Misread, Taken, plain_types, taken_for
+    from fintts_cli.settings.sources import Given
+
+    given = Given(text, "option", text)
+    kinds = (Kind.TEXT, *(TYPES[each] for each in plain_types(annotation) if each in (int, float)))
+    read = [taken_for(Taken(each), given) for each in kinds]
+    return next((each for each in read if isinstance(each, Misread)), None)

@@ -1,0 +1,206 @@
+"""What each setting takes, and one sentence for a value that is something else.
+
+No value becomes another by its spelling: true is no 1, and 2.5 no 2. A text is a number only where
+YAML's core schema writes one so: that is how a variable, or a number in quotes, comes to be one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Union, cast, get_args, get_origin
+
+from fintts_cli.settings.scalars import MAX_CHARACTERS, scalar
+from fintts_cli.settings.yaml_slips import cut, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fintts_cli.settings.sources import Given
+
+
+class Kind(Enum):
+    """What a key takes, in words."""
+
+    FLAG = "true or false"
+    WHOLE = "a whole number"
+    NUMBER = "a number"
+    TEXT = "a text"
+    PATH = "a path"
+    LIST = "a list"
+    TEXTS = "a text or a list"
+
+
+TYPES: dict[object, Kind] = {
+    bool: Kind.FLAG,
+    int: Kind.WHOLE,
+    float: Kind.NUMBER,
+    Decimal: Kind.NUMBER,
+    Path: Kind.PATH,
+    tuple: Kind.LIST,
+    str: Kind.TEXT,
+}
+NUMERIC = (Kind.WHOLE, Kind.NUMBER)
+TEXTUAL = (Kind.TEXT, Kind.PATH, Kind.TEXTS)
+
+
+class Taken(NamedTuple):
+    """What a key takes."""
+
+    kind: Kind
+    may_be_null: bool = False
+
+
+class Misread(NamedTuple):
+    """Why a value is not what its key takes: the sentence goes on after `KEY takes KIND, but `."""
+
+    sentence: str
+    hint: str
+
+
+ADVICE: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
+    ((Kind.FLAG,), r"(?i)yes|y|on|1", "write true"),
+    ((Kind.FLAG,), r"(?i)no|n|off|0", "write false"),
+    (NUMERIC, r"(?i)yes|no|y|n|on|off|true|false", "write the number itself"),
+    (NUMERIC, r"[0-9]+(:[0-9]+)+", "write one number without colons: fintts does not count by 60"),
+    (NUMERIC, r"[0-9]{4}-[0-9]+-[0-9]+.*", "write a number: this looks like a date"),
+    (NUMERIC, r"[0-9.]{100,}", f"a number has at most {MAX_CHARACTERS} digits"),
+    (NUMERIC, r"[-+]?[0-9]+,[0-9]{1,2}", "write a point, not a comma"),
+    (NUMERIC, r"[-+]?[0-9][0-9_, ']*[0-9](\.[0-9]+)?", "write the digits alone: 16384, not 16_384"),
+    (NUMERIC, r".*%", "write 0.05 for 5%"),
+    (NUMERIC, r"[$€].*|.*[$€]|.*(?i:usd|eur)", "write the number alone, in US dollars"),
+    (NUMERIC, r"[0-9.]+\s*[A-Za-z]+", "write the number without its unit"),
+)
+"""for which kinds, a spelling, and what to write instead"""
+TEMPLATE = re.compile(r"\{\{|\}\}|\$\{|\$\(|<%|(^|/)\$[A-Za-z_]")
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+BROKEN = re.compile(r"[\ud800-\udfff]")
+
+
+def taken_by(annotation: object) -> Taken:
+    """What a field of such a type takes."""
+    types = set(plain_types(annotation))
+    kind = next(kind for of_type, kind in TYPES.items() if of_type in types)
+    return Taken(kind, may_be_null=type(None) in types)
+
+
+def plain_types(annotation: object) -> Iterator[object]:
+    """The plain types that an annotation is made of."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from plain_types(get_args(annotation)[0])
+    elif origin in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from plain_types(part)
+    elif origin is Literal:
+        yield str
+    else:
+        yield origin or annotation
+
+
+def taken_for(taken: Taken, given: Given) -> object:
+    """The value as its key takes it, or the Misread that says why it is none of that kind."""
+    value = given.value
+    if taken.kind in (*NUMERIC, Kind.FLAG) and isinstance(value, str):
+        meant = scalar(value.strip())
+        value = value if meant is None else meant
+    if value is None:
+        return (
+            None if taken.may_be_null else Misread("has no value", "write one, or remove the line")
+        )
+    if taken.kind in NUMERIC:
+        return _number(taken.kind, value, given)
+    if taken.kind is Kind.FLAG:
+        return value if isinstance(value, bool) else _misread(taken.kind, value, given)
+    return _texts(taken.kind, value, given)
+
+
+def _number(kind: Kind, value: object, given: Given) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return _misread(kind, value, given)
+    if not math.isfinite(value):
+        return Misread(f"is {short(_shown(given))}, which is not finite", "write a finite number")
+    if kind is Kind.WHOLE:
+        if value != int(value):
+            return Misread(
+                f"is {short(_shown(given))}, which has a fraction", "write a whole number"
+            )
+        return int(value)
+    return value
+
+
+def _texts(kind: Kind, value: object, given: Given) -> object:
+    """A text, a path, or a list of texts; none of them empty."""
+    if isinstance(value, Path):
+        value = str(value)
+    is_list = isinstance(value, list | tuple)
+    takes_list = kind in (Kind.LIST, Kind.TEXTS)
+    if is_list != takes_list and not (kind is Kind.TEXTS and isinstance(value, str)):
+        return _misread(kind, value, given)
+    parts = list(cast("list[object]", value)) if is_list else [value]
+    if not parts:
+        return Misread("is an empty list", "write at least one word, or leave it out")
+    for part in parts:
+        if not isinstance(part, str):
+            return _misread(kind, part, given._replace(written=str(part)) if is_list else given)
+        if (misread := _bad_text(part, given.written or part, is_list=is_list)) is not None:
+            return misread
+    return value
+
+
+def _bad_text(text: str, written: str, *, is_list: bool) -> Misread | None:
+    if not text.strip():
+        where = " in one of its places" if is_list else ""
+        return Misread(f"is empty{where}", "give it a value, or leave it out altogether")
+    if UNSEEN.search(text):
+        return Misread("has a control character or a line break in it", "write it on one line")
+    if BROKEN.search(text):
+        return Misread(
+            "has a character in it that is no UTF-8", "write it, and name files, in UTF-8"
+        )
+    if TEMPLATE.search(text):
+        hint = "write the value itself; fintts fills in neither templates nor variables"
+        return Misread(f"is {short(written)}, a template that nothing has filled in", hint)
+    return None
+
+
+def _misread(kind: Kind, value: object, given: Given) -> Misread:
+    shown = _shown(given)
+    said = f"is {short(shown)}, {_named(value)}" if shown else f"is {_named(value)}"
+    return Misread(said, _advice(kind, shown, value))
+
+
+def _advice(kind: Kind, shown: str, value: object) -> str:
+    for kinds, spelling, advice in ADVICE:
+        if kind in kinds and re.fullmatch(spelling, shown.strip()):
+            return advice
+    if kind in TEXTUAL and isinstance(value, bool | int | float):
+        return f'put it in quotes if it is meant so: "{cut(shown)}"'
+    if kind is Kind.LIST and isinstance(value, str):
+        return f"write a list: [{cut(shown)}]"
+    return f"write {kind.value}"
+
+
+def _shown(given: Given) -> str:
+    if given.written:
+        return given.written
+    return "" if isinstance(given.value, list | tuple | dict | None) else str(given.value)
+
+
+def _named(value: object) -> str:
+    """What a value was taken for."""
+    if isinstance(value, bool):
+        return "a truth value"
+    if isinstance(value, int | float | Decimal):
+        return "a number"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, dict):
+        return "a section"
+    digits = len(str(value))
+    is_long = digits > MAX_CHARACTERS and re.fullmatch(r"[-+]?[0-9.]+", str(value))
+    return f"a number of {digits:,} digits" if is_long else "a text"

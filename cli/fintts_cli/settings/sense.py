@@ -1,0 +1,299 @@
+"""Settings that are each allowed, and together make a run that nobody would pay for: a table.
+
+`estimate`, `launch`, `train` and `doctor` ask it before anything is rented. What does not need the
+data or the model is said without them. What cannot be followed at all is refused elsewhere: a batch
+larger than the data (`fintts_cost.schedule`), a hold-out that leaves nothing to train on or to
+validate (`data_check.split`), a budget that ends before the first step (`fintts_cost.plan`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from fintts_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fintts_cli.settings import Settings
+
+LOCAL = "local"
+TRIAL_STEPS = 10
+"""the default warm-up: a run as short as that is made to see whether it works"""
+LARGEST_GAIN = {"val/loss": 20.0, "train/loss": 20.0, "val/top5_accuracy": 1.0}
+"""a monitored value improves by no more: a loss begins near ln(vocabulary), 12 for 155,776"""
+HIGH_RATE, ABSURD_RATE = 0.1, 1.0
+"""learning rates of Adam; LoRA takes 1e-5 to 1e-3 (Hu et al. 2021)"""
+LEAST_MOVE = 1e-6
+"""by which Adam can move a number in the whole run, about; float32 has no smaller steps near 1"""
+TINY_NORM = 1e-7
+"""of a gradient: Adam divides by its size and 1e-8"""
+HIGH_DROPOUT = 0.9
+HIGH_SCALE = 100.0
+MANY_EPOCHS = 1_000
+HALF = 0.5
+
+
+class Facts(NamedTuple):
+    """What the rules look at."""
+
+    settings: Settings
+    samples: int | None = None
+    """utterances to train on; None where nobody has looked"""
+    width: int | None = None
+    """of the narrowest matrix that is adapted; None without a base model"""
+
+    @property
+    def max_steps(self) -> int:
+        """The last step."""
+        return self.settings.training.max_steps
+
+    @property
+    def earliest_stop(self) -> int:
+        """The first step at which early stopping can end the run: one check sets the best."""
+        return (self.settings.early_stopping.patience + 1) * self.settings.validation.every
+
+    @property
+    def has_checks(self) -> bool:
+        """Whether there is a validation check at all."""
+        return self.settings.validation.every <= self.max_steps
+
+    @property
+    def reached_rate(self) -> float:
+        """The highest learning rate of the run."""
+        training = self.settings.training
+        return training.learning_rate * min(1.0, self.max_steps / max(training.warmup_steps, 1))
+
+    @property
+    def most_move(self) -> float:
+        """By how much Adam moves a number in the whole run, about and at most."""
+        return self.reached_rate * self.max_steps
+
+    @property
+    def scale(self) -> float:
+        """alpha / rank"""
+        return self.settings.lora.alpha / self.settings.lora.rank
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the data; 0 where nobody knows how many there are."""
+        training = self.settings.training
+        step = training.batch_size * training.gradient_accumulation
+        return self.max_steps * step / self.samples if self.samples else 0.0
+
+    @property
+    def loses_best(self) -> bool:
+        """Whether rotation has removed the best checkpoint by the time that the run stops."""
+        one = self.settings
+        behind = one.early_stopping.patience * one.validation.every
+        return not one.checkpoints.keep_best and (
+            one.checkpoints.keep_last * one.checkpoints.every <= behind
+        )
+
+
+class Rule(NamedTuple):
+    """A row: when it holds, what is said, and whether the run is refused."""
+
+    name: str
+    refuses: bool
+    holds: Callable[[Facts], bool]
+    sentence: str
+    """with fields of Facts and sections of the settings in braces"""
+    hint: str
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "a long warm-up that outlasts the run",
+        True,
+        lambda f: f.settings.training.warmup_steps >= max(f.max_steps, TRIAL_STEPS + 1),
+        "training.warmup_steps is {t.warmup_steps:,} and training.max_steps {t.max_steps:,}: the "
+        "run would end before its learning rate is reached",
+        "set training.warmup_steps to a small part of training.max_steps, or to 0",
+    ),
+    Rule(
+        "a trial that is all warm-up",
+        False,
+        lambda f: f.max_steps <= f.settings.training.warmup_steps <= TRIAL_STEPS,
+        "training.warmup_steps is {t.warmup_steps:,} and training.max_steps {t.max_steps:,}: the "
+        "learning rate does not come beyond {f.reached_rate:.2g}",
+        "set training.warmup_steps to less than training.max_steps, or to 0",
+    ),
+    Rule(
+        "nothing moves",
+        True,
+        lambda f: f.most_move < LEAST_MOVE,
+        "training.learning_rate is {t.learning_rate:g}: in {t.max_steps:,} steps no number of the "
+        "adapter can move by more than about {f.most_move:.2g}, which trains nothing",
+        "LoRA takes learning rates of 0.00001 to 0.001",
+    ),
+    Rule(
+        "an absurd learning rate",
+        True,
+        lambda f: f.settings.training.learning_rate >= ABSURD_RATE,
+        "training.learning_rate is {t.learning_rate:g}: the first steps would destroy the adapter",
+        "LoRA takes learning rates of 0.00001 to 0.001",
+    ),
+    Rule(
+        "a high learning rate",
+        False,
+        lambda f: HIGH_RATE <= f.settings.training.learning_rate < ABSURD_RATE,
+        "training.learning_rate is {t.learning_rate:g}, a hundred times what LoRA takes",
+        "LoRA takes learning rates of 0.00001 to 0.001",
+    ),
+    Rule(
+        "clipped to nothing",
+        True,
+        lambda f: f.settings.training.max_grad_norm < TINY_NORM,
+        "training.max_grad_norm is {t.max_grad_norm:g}: gradients so small train nothing",
+        "1.0 is usual",
+    ),
+    Rule(
+        "no gain can count",
+        True,
+        lambda f: (
+            f.settings.early_stopping.enabled
+            and f.settings.early_stopping.min_delta
+            >= LARGEST_GAIN[f.settings.early_stopping.monitor]
+        ),
+        "early_stopping.min_delta is {e.min_delta:g}, and {e.monitor} never improves by so much: "
+        "the run would stop as soon as its patience allows",
+        "0 counts every improvement; 0.01 is a large one",
+    ),
+    Rule(
+        "no check",
+        False,
+        lambda f: not f.has_checks,
+        "validation.every is {v.every:,} and training.max_steps {t.max_steps:,}: there is no "
+        "validation check, so there is no best checkpoint and no early stopping",
+        "set validation.every to at most training.max_steps",
+    ),
+    Rule(
+        "early stopping that cannot fire",
+        False,
+        lambda f: (
+            f.settings.early_stopping.enabled and f.has_checks and f.earliest_stop >= f.max_steps
+        ),
+        "early_stopping.patience is {e.patience:,} checks of {v.every:,} steps: it can end the run "
+        "at step {f.earliest_stop:,} at the earliest, and training.max_steps is {t.max_steps:,}",
+        "lower early_stopping.patience or validation.every, or set early_stopping.enabled to false",
+    ),
+    Rule(
+        "early stopping within the warm-up",
+        False,
+        lambda f: (
+            f.settings.early_stopping.enabled
+            and f.earliest_stop <= f.settings.training.warmup_steps < f.max_steps
+        ),
+        "early_stopping can end the run at step {f.earliest_stop:,}, before the warm-up of "
+        "{t.warmup_steps:,} steps is over",
+        "shorten training.warmup_steps, or raise early_stopping.patience",
+    ),
+    Rule(
+        "one checkpoint, at the end",
+        False,
+        lambda f: f.settings.checkpoints.every > f.max_steps,
+        "checkpoints.every is {c.every:,} and training.max_steps {t.max_steps:,}: there is no "
+        "checkpoint before the end to go on from",
+        "set checkpoints.every to a part of training.max_steps",
+    ),
+    Rule(
+        "the best is rotated away",
+        False,
+        lambda f: f.settings.early_stopping.enabled and f.has_checks and f.loses_best,
+        "checkpoints.keep_best is false, and the last {c.keep_last:,} do not reach back to the "
+        "best when early_stopping.patience is used up",
+        "set checkpoints.keep_best to true, or raise checkpoints.keep_last",
+    ),
+    Rule(
+        "more held out than trained on",
+        False,
+        lambda f: f.settings.validation.fraction > HALF,
+        "validation.fraction is {v.fraction:g}: more is held out than trained on",
+        "0.1 is usual",
+    ),
+    Rule(
+        "the same data for ever",
+        False,
+        lambda f: (
+            f.epochs > MANY_EPOCHS
+            and not (f.settings.early_stopping.enabled and f.earliest_stop < f.max_steps)
+        ),
+        "training.max_steps is {t.max_steps:,}: each of {f.samples:,} utterances is read "
+        "{f.epochs:,.0f} times, and nothing ends the run before",
+        "lower training.max_steps, or let early_stopping end the run",
+    ),
+    Rule(
+        "a dropout that leaves nothing",
+        False,
+        lambda f: f.settings.lora.dropout >= HIGH_DROPOUT,
+        "lora.dropout is {l.dropout:g}: hardly anything gets through to the adapter",
+        "0 to 0.1 is usual",
+    ),
+    Rule(
+        "a huge scale",
+        False,
+        lambda f: f.scale > HIGH_SCALE,
+        "lora.alpha is {l.alpha:,} and lora.rank {l.rank:,}: the adapter counts "
+        "{f.scale:,.0f} times",
+        "an alpha of one or two times the rank is usual",
+    ),
+    Rule(
+        "a rank above the model's width",
+        False,
+        lambda f: f.width is not None and f.settings.lora.rank > f.width,
+        "lora.rank is {l.rank:,}, and a matrix that it adapts has a width of {f.width}: a larger "
+        "rank only costs",
+        "8 to 64 is usual",
+    ),
+    Rule(
+        "spot on this machine",
+        False,
+        lambda f: f.settings.infra == LOCAL and f.settings.spot,
+        "spot is true and infra local: nothing is rented, so spot does nothing",
+        "leave spot out, or name a cloud as infra",
+    ),
+    Rule(
+        "an image on this machine",
+        False,
+        lambda f: f.settings.infra == LOCAL and f.settings.image is not None,
+        "image is set and infra local: nothing is rented, so image does nothing",
+        "leave image out, or name a cloud as infra",
+    ),
+    Rule(
+        "a budget where nothing costs",
+        False,
+        lambda f: f.settings.budget_usd is not None and f.settings.hourly_rate_usd == Decimal(0),
+        "budget_usd is {s.budget_usd} and hourly_rate_usd 0: a budget that nothing is counted "
+        "against limits nothing",
+        "leave hourly_rate_usd out: the cheapest offer counts then",
+    ),
+)
+
+
+def refuse_senseless(facts: Facts) -> tuple[str, ...]:
+    """What should be known of these settings, each with its mend, where no rule refuses them.
+
+    Raises:
+        UsageProblem: one does; all that do are said.
+    """
+    held = [rule for rule in RULES if rule.holds(facts)]
+    refusing = [rule for rule in held if rule.refuses]
+    if refusing:
+        raise UsageProblem("; ".join(in_words(rule, facts) for rule in refusing), refusing[0].hint)
+    return tuple(f"{in_words(rule, facts)}; {rule.hint}" for rule in held)
+
+
+def in_words(rule: Rule, facts: Facts) -> str:
+    """The rule's sentence with the numbers of these settings."""
+    one = facts.settings
+    return rule.sentence.format(
+        f=facts,
+        s=one,
+        t=one.training,
+        v=one.validation,
+        e=one.early_stopping,
+        c=one.checkpoints,
+        l=one.lora,
+    )

@@ -1,0 +1,188 @@
+"""A file of settings in YAML, read strictly: each key with its value, its line, and how it stands.
+
+Scalars are those of YAML 1.2 (`scalars.py`). There is one document, and nothing that makes a small
+file large or runs code: no anchors, aliases, merges or tags. A key is there once, whether it stands
+in its section or with a dot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import yaml
+
+from fintts_cli.errors import ConfigError
+from fintts_cli.settings.scalars import scalar
+from fintts_cli.settings.yaml_slips import Slip, cut, glued_line, short, slip_of
+from fintts_cli.settings.yaml_text import UTF_8, read_text
+from fintts_store.runs.limits import YAML_DEPTH
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+EXAMPLE = "`fintts init --config example.yaml` writes an example with every key"
+
+
+class Entry(NamedTuple):
+    """A key of the file and what stands behind it."""
+
+    key: str
+    """dotted: training.max_steps"""
+    value: object
+    written: str
+    """the value as it stands in the file; empty for a list or a section"""
+    line: int
+    """from 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class YamlFile:
+    """A file, and which keys it may hold."""
+
+    path: Path
+    keys: Collection[str]
+    """dotted; what stands before a dot is a section"""
+
+    @property
+    def sections(self) -> set[str]:
+        """Keys below which other keys stand."""
+        return {key.rpartition(".")[0] for key in self.keys} - {""}
+
+    def entries(self) -> dict[str, Entry]:
+        """Dotted key → its entry; unknown keys as well.
+
+        Raises:
+            ConfigError: it cannot be read, or says something that fintts does not take.
+        """
+        text = read_text(self.path)
+        node = self._parsed(text)
+        if node is None or _is_null(node):
+            return {}
+        if not isinstance(node, yaml.MappingNode):
+            self._refuse_glued(text, node)
+            self._refuse(node, f"{_what(node)} stands here instead of `key: value` lines", EXAMPLE)
+        found: dict[str, Entry] = {}
+        for entry in self._walk(node, text):
+            if (before := found.get(entry.key)) is not None:
+                raise ConfigError(
+                    f"{self.path.name}:{entry.line} gives {cut(entry.key)} again, after line "
+                    f"{before.line}",
+                    "leave one of the two",
+                )
+            found[entry.key] = entry
+        return {key: entry for key, entry in found.items() if key not in self.sections}
+
+    def _parsed(self, text: str) -> yaml.Node | None:
+        try:
+            self._refuse_features(text)
+            return yaml.compose(text, yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            self._refuse_slip(slip_of(error, text, self._names()))
+        except yaml.YAMLError as error:
+            where = str(error).splitlines()[0]
+            raise ConfigError(f"{self.path} is not YAML: {where}", UTF_8) from None
+
+    def _walk(self, node: yaml.MappingNode, text: str, prefix: str = "") -> Iterator[Entry]:
+        """Every key below the node, sections included, in the order of the file."""
+        for key_node, value in node.value:
+            key = prefix + self._name(key_node)
+            line = key_node.start_mark.line + 1
+            yield Entry(key, _value(value), _written(value), line)
+            if key not in self.sections or _is_null(value):
+                self._refuse_templates(value)
+                continue
+            if not isinstance(value, yaml.MappingNode):
+                self._refuse_glued(text, value)
+                self._refuse(
+                    key_node, f"{key} is a section: its keys stand indented below it", EXAMPLE
+                )
+            yield from self._walk(value, text, f"{key}.")
+
+    def _refuse_templates(self, value: yaml.Node) -> None:
+        """`{{ name }}` is YAML: a mapping whose key is a mapping."""
+        if isinstance(value, yaml.MappingNode):
+            for key_node, _ in value.value:
+                self._name(key_node)
+
+    def _name(self, node: yaml.Node) -> str:
+        if isinstance(node, yaml.MappingNode):
+            hint = "fintts fills in no templates: write the value"
+            self._refuse(node, "a template (`{{ }}`) stands here that nothing has filled in", hint)
+        if not isinstance(node, yaml.ScalarNode):
+            self._refuse(node, "a list stands where a key is expected", EXAMPLE)
+        name = str(node.value)
+        if _is_plain(node) and name == "<<":
+            hint = "write the keys out"
+            self._refuse(node, "<< is no name in YAML: it merges another section", hint)
+        if _is_plain(node) and not isinstance(scalar(name), str):
+            hint = f"unknown keys are refused; write {name!r} in quotes if it is meant to be one"
+            self._refuse(node, f"{short(name)} is no name in YAML", hint)
+        return name
+
+    def _refuse_features(self, text: str) -> None:
+        """Raises ConfigError for what fintts does not take of YAML; builds nothing."""
+        depth = documents = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+                self._refuse(
+                    event,
+                    "an anchor (&) or an alias (*) stands here, which fintts does not read",
+                    "write the value out, or put the text in quotes",
+                )
+            if (tag := getattr(event, "tag", None)) is not None:
+                self._refuse(
+                    event,
+                    f"a tag (!) stands here, which fintts does not read: {short(tag)}",
+                    "leave it out, or put a text that begins with ! in quotes",
+                )
+            if depth > YAML_DEPTH:
+                self._refuse(event, f"is nested more than {YAML_DEPTH} deep", EXAMPLE)
+            if documents > 1:
+                self._refuse(event, "a second document begins here", "remove the line `---`")
+
+    def _refuse_glued(self, text: str, value: yaml.Node) -> None:
+        slip = glued_line(text, value.end_mark.line + 1, self._names())
+        if slip is not None:
+            self._refuse_slip(slip)
+
+    def _names(self) -> set[str]:
+        return {*self.keys, *self.sections, *(key.rpartition(".")[2] for key in self.keys)}
+
+    def _refuse(self, at: yaml.Node | yaml.Event, sentence: str, hint: str) -> NoReturn:
+        line = at.start_mark.line + 1 if at.start_mark else 1
+        self._refuse_slip(Slip(line, sentence, hint))
+
+    def _refuse_slip(self, slip: Slip) -> NoReturn:
+        raise ConfigError(f"{self.path.name}:{slip.line}: {slip.sentence}", slip.hint) from None
+
+
+def _value(node: yaml.Node) -> object:
+    """As Python has it; what is in quotes is a text."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(part) for part in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {_written(key): _value(part) for key, part in node.value}
+    text = str(node.value)
+    return scalar(text) if _is_plain(node) else text
+
+
+def _is_plain(node: yaml.Node) -> bool:
+    """Whether it is a word without quotes."""
+    return isinstance(node, yaml.ScalarNode) and node.style is None
+
+
+def _written(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and _value(node) is None
+
+
+def _what(node: yaml.Node) -> str:
+    return "a list" if isinstance(node, yaml.SequenceNode) else f"the text {short(_written(node))}"

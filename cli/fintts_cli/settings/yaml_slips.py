@@ -1,0 +1,94 @@
+"""What people write that is no YAML, each with its own sentence."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import yaml
+
+SHOWN_CHARACTERS = 60
+
+
+class Slip(NamedTuple):
+    """A line that is not as it has to be: `fintts.yaml:LINE: SENTENCE`, and the mend."""
+
+    line: int
+    """from 1"""
+    sentence: str
+    hint: str
+
+
+TAB = "found character '\\t'"
+SENTENCES: tuple[tuple[str, str, str], ...] = (
+    (TAB, "a tab stands where YAML takes spaces alone", "indent by two spaces"),
+    (
+        "that cannot start any token",
+        "a value begins with a character that YAML keeps for itself",
+        "put the value in quotes",
+    ),
+    (
+        "mapping values are not allowed here",
+        "a second colon stands in the line, or the line is indented too far",
+        "put a value with a colon in quotes; the keys of a section stand below each other",
+    ),
+    ("could not find expected ':'", "a line has no colon", "a line is `key: value`"),
+    ("end of stream", "a quote or bracket is never closed", "close it"),
+    ("expected ',' or", "a bracket is never closed, or a comma is missing", "write [a, b]"),
+    (
+        "expected <block end>",
+        "the indentation changes within a section",
+        "the keys of a section stand below each other, indented by two spaces",
+    ),
+)
+"""part of PyYAML's words → what it means, and the mend"""
+OTHERWISE = "a key is followed by a colon and a space, and sections are indented by two spaces"
+
+GLUED = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*):(?P<rest>[^\s:/][^#]*)")
+
+
+def cut(text: str) -> str:
+    """The beginning of a text that may be long."""
+    count = len(text)
+    if count <= SHOWN_CHARACTERS:
+        return text
+    return f"{text[:SHOWN_CHARACTERS]}… ({count:,} characters)"
+
+
+def short(text: str) -> str:
+    """The same in backquotes."""
+    return f"`{cut(text)}`"
+
+
+def slip_of(error: yaml.MarkedYAMLError, text: str, names: Collection[str]) -> Slip:
+    """What the parser's error means.
+
+    Args:
+        names: keys and sections, for a colon without a space after it.
+    """
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    glued = glued_line(text, line, names)
+    if glued is not None:
+        return glued
+    said = error.problem or error.context or ""
+    for part, sentence, hint in SENTENCES:
+        if part in said:
+            return Slip(line, f"is not YAML: {sentence}", hint)
+    return Slip(line, f"is not YAML: {said}", OTHERWISE)
+
+
+def glued_line(text: str, last: int, names: Collection[str]) -> Slip | None:
+    """The first line, up to the last one, that has no space after the colon of a key."""
+    for number, line in enumerate(text.split("\n")[:last], 1):
+        found = GLUED.match(line)
+        if found is not None and found["name"] in names:
+            mend = f"{found['name']}: {found['rest'].strip()}"
+            return Slip(
+                number,
+                f"{short(line.strip())} has no space after the colon",
+                f"write {short(mend)}",
+            )
+    return None
