@@ -28,6 +28,8 @@ BASE_DIGEST = "base_model_digest"
 """the key, in the weights' own metadata, of the base model that they were trained on"""
 PROMPT = "prompt"
 """and that of the prompt"""
+OLDEST_PEFT = "0.6.2"
+"""The oldest PEFT that opened an adapter of ours on its base model, and answered the same."""
 AS_PEFT = "give a folder as `fintts cloud pull-checkpoints` or `fintts export` writes it"
 
 

@@ -12,7 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.initial_adapter import ADAPTER_FILE, read_plain_config
+from fintts_trainer.initial_adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_FILE,
+    read_plain_config,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from fintts_trainer.config import LoraConfig, Target
+
+ALWAYS = ("peft_type", "base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "bias")
+"""Keys of adapter_config.json that are written whatever their value: defaults have changed."""
 
 
 def add_adapter(
@@ -81,12 +88,21 @@ def save_adapter(
     """The two files from weights that are named as PEFT names them."""
     said = {"format": "pt", **(metadata or {})}
     (folder / ADAPTER_FILE).write_bytes(_in_fixed_order(save(dict(weights), metadata=said)))
-    training = config.inference_mode
-    config.inference_mode = True  # as PEFT saves it: who opens the adapter wants to use it
-    try:
-        config.save_pretrained(str(folder))
-    finally:
-        config.inference_mode = training
+    text = json.dumps(_portable(config), indent=2, sort_keys=True)
+    (folder / ADAPTER_CONFIG).write_text(text)
+
+
+def _portable(config: PeftConfig) -> dict[str, object]:
+    """The configuration without what has PEFT's default value: most versions refuse a file with a
+    key that they do not know yet. `OLDEST_PEFT` knows those that are left."""
+    defaults = type(config)().to_dict()
+    # As PEFT saves it: who opens the adapter wants to use it.
+    content = {**config.to_dict(), "inference_mode": True}
+    return {
+        key: sorted(value) if isinstance(value, set) else value
+        for key, value in content.items()
+        if key in ALWAYS or value != defaults[key]
+    }
 
 
 def _in_fixed_order(content: bytes) -> bytes:

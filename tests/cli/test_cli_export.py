@@ -25,6 +25,7 @@ from fintts_store.disk.digest import sha256_of
 from fintts_store.runs.runs import read_run
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.initial_adapter import OLDEST_PEFT
 from fintts_trainer.licence import Licence
 from fintts_trainer.prompts import Prompt
 from run_samples import manifest, record
@@ -110,8 +111,9 @@ def test_its_card_says_what_it_is(store: DirectoryStore) -> None:
         "pipeline_tag": "text-to-speech",
     }
     text = Path("out/README.md").read_text()
-    for said in ("# mine, step 100", "| val/loss | 4.0000 |", "under cc-by-nc-sa-4.0 (says its"):
-        assert said in text, said
+    said = ("# mine, step 100", "| val/loss | 4.0000 |", "under cc-by-nc-sa-4.0 (says its")
+    for words in (*said, f"PEFT {OLDEST_PEFT} and later"):
+        assert words in text, words
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ def test_what_cannot_be_merged_leaves_nothing_behind(store: DirectoryStore) -> N
     store.put(manifest_key, json.dumps(manifest).encode())
     refused = export(store, "mine", "--format", "fish", "--step", str(name.step), "--json")
     assert refused.exit_code == 1
-    assert "cannot be opened" in json.loads(refused.stderr.splitlines()[-1])["error"]
+    assert "is not JSON" in json.loads(refused.stderr.splitlines()[-1])["error"]
     assert names(Path("exports")) == []
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel
 from safetensors.torch import load_file
 
@@ -15,7 +17,16 @@ from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS, FishBase
-from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
+from fintts_trainer.initial_adapter import OLDEST_PEFT
+from fintts_trainer.lora import (
+    add_adapter,
+    read_adapter,
+    save_adapter,
+    trainable,
+    write_adapter,
+)
+
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def adapted(base: FishBase, config: LoraConfig | None = None, seed: int = 7) -> PeftModel:
@@ -101,3 +112,28 @@ def test_an_adapter_of_other_targets_is_refused(base: FishBase, tmp_path: Path) 
     write_adapter(adapted(base, LoraConfig(targets=("attention",))), tmp_path)
     with pytest.raises(BaseModelProblem, match="does not fit"):
         read_adapter(adapted(base), tmp_path)
+
+
+def test_its_configuration_has_no_key_that_an_older_peft_refuses(
+    base: FishBase, tmp_path: Path
+) -> None:
+    old = json.loads((FIXTURES / f"peft_{OLDEST_PEFT}_lora_config.json").read_text())
+    written = {}
+    for dropout in (0.0, 0.1):
+        write_adapter(adapted(base, LoraConfig(dropout=dropout)), tmp_path)
+        written = json.loads((tmp_path / "adapter_config.json").read_text())
+        assert written.keys() <= set(old["fields"])
+        assert written["lora_dropout"] == dropout
+    assert written["inference_mode"] is True
+    assert written["target_modules"] == sorted({name for t in TARGETS.values() for name in t})
+    mine = adapted(base, LoraConfig(dropout=0.1)).peft_config["default"].to_dict()
+    opened = PeftLoraConfig.from_pretrained(str(tmp_path)).to_dict()
+    assert opened == mine | {"inference_mode": True}
+
+
+def test_what_is_not_at_its_default_is_written(base: FishBase, tmp_path: Path) -> None:
+    config = PeftLoraConfig(target_modules=["a"], use_rslora=True, rank_pattern={"a": 2})
+    save_adapter({}, config, tmp_path)
+    assert PeftLoraConfig.from_pretrained(str(tmp_path)).to_dict() == (
+        config.to_dict() | {"inference_mode": True}
+    )

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import value
+from fintts_trainer.initial_adapter import OLDEST_PEFT
 from fintts_trainer.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import BaseModelRef, RunRecord
     from fintts_trainer.licence import Licence
 
-ADAPTER = "A LoRA adapter for text to speech, as PEFT saves and opens it."
+ADAPTER = f"A LoRA adapter for text to speech, as PEFT {OLDEST_PEFT} and later open it."
 MERGED = "A base model for text to speech with a LoRA adapter merged into its weights."
 
 OPEN_MERGED = (
