@@ -356,14 +356,31 @@ class TestLocal:
         assert state.exit_code is None
         assert any("/nowhere" in line for line in infra.logs("one", follow=False))
 
-    def test_what_s3_is_reached_with_comes_along(
+    def test_what_this_machine_is_worked_with_comes_along_and_is_written_nowhere(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("AWS_PROFILE", "speech")
+        known = {
+            "AWS_PROFILE": "speech",
+            "CUDA_VISIBLE_DEVICES": "5",
+            "LD_LIBRARY_PATH": "/opt/cuda/lib64",
+            "HTTPS_PROXY": "http://me:secret@proxy.corp:3128",
+            "REQUESTS_CA_BUNDLE": "/etc/corp.pem",
+        }
+        for name, value in known.items():
+            monkeypatch.setenv(name, value)
         infra = LocalInfra(tmp_path)
-        infra.launch("one", task(tmp_path, "env"))
-        assert "AWS_PROFILE=speech\n" in list(infra.logs("one", follow=True))
-        assert "speech" not in (tmp_path / "instances" / "one" / "task.yaml").read_text()
+        infra.launch(
+            "one",
+            task(tmp_path, '[ "${HTTPS_PROXY#*@}" = proxy.corp:3128 ] && env | grep -v PROXY'),
+        )
+        lines = list(infra.logs("one", follow=True))
+        shown = {f"{name}={value}\n" for name, value in known.items() if name != "HTTPS_PROXY"}
+        assert shown <= set(lines)
+        folder = tmp_path / "instances" / "one"
+        texts = [path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()]
+        assert len(texts) == 3
+        assert not [text for text in texts if "secret" in text]
+        assert "speech" not in (folder / "task.yaml").read_text(encoding="utf-8")
 
     def test_the_terminal_s_signals_do_not_reach_it(self, tmp_path: Path) -> None:
         infra = LocalInfra(tmp_path)
