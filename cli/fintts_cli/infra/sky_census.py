@@ -41,7 +41,7 @@ def take_census(sky: Any, log: Path) -> Census:
         if is_out_of_reach(error):
             return Census((), (sentence,))
         unanswered.append(f"SkyPilot could not be asked which clouds it may use: {sentence}")
-        clouds = set()
+        clouds = set[str]()
 
     def ask(whom: str, lister: Lister) -> list[Sighting]:
         try:
