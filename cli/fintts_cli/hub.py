@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_store.file_names import BASE_MODEL, is_weights_name
-from fintts_store.redaction import fault_of_secret, remember_secrets
+from fintts_store.redaction import clean_logs, fault_of_secret, remember_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,6 +167,7 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
 
     page = f"https://huggingface.co/{model.repository}"
     _check_token()
+    clean_logs()  # of its tries, with the URLs
     try:
         return work()
     except errors.GatedRepoError:

@@ -20,7 +20,7 @@ from fintts_store.checkpoints.uploader import is_uploading
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
-from fintts_store.redaction import without_secrets
+from fintts_store.redaction import clean_logs, without_secrets
 from fintts_store.streams import take_over
 from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     A process of several that lost another one ends with 76, which only the launcher sees.
     """
     options = _parser().parse_args(arguments)
+    clean_logs()  # they go into the store
     try:
         # `fintts train` starts it deaf to them, so that its imports are not interrupted.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))

@@ -4,8 +4,11 @@ Libraries put requests, headers and their own settings into what they raise. Wha
 and whatever is shown passes through here.
 """
 
+import logging
 import os
 import re
+import traceback
+from typing import Any
 from urllib.parse import quote
 
 GONE = "…"
@@ -59,6 +62,22 @@ def without_secrets(text: str) -> str:
     for pattern, kept in _PATTERNS:
         text = pattern.sub(kept, text)
     return text
+
+
+def clean_logs() -> None:
+    """From now on what libraries log has no secret in it, nor have the tracebacks beside it."""
+    logging.setLogRecordFactory(_record)
+
+
+def _record(*fields: Any, **more: Any) -> logging.LogRecord:
+    record = logging.LogRecord(*fields, **more)
+    try:
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+    except (TypeError, ValueError):  # the text does not fit what is to be put into it
+        record.msg, record.args = without_secrets(str(record.msg)), ()
+    if record.exc_info and record.exc_info[0]:
+        record.exc_text = without_secrets("".join(traceback.format_exception(*record.exc_info)))
+    return record
 
 
 def _known() -> list[str]:

@@ -85,11 +85,16 @@ def explained_settings() -> Generator[None]:
             "it consists of [sections] with NAME = VALUE below them: see `aws configure`",
         ) from None
     except (known.BotoCoreError, *UNUSABLE) as error:
-        said = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise StoreDenied(
-            f"AWS's settings of this machine cannot be used: {said.rstrip('.')}",
+            f"AWS's settings of this machine cannot be used: {_said(error)}",
             "see `aws configure list`, ~/.aws/config and the variables whose names begin with AWS_",
         ) from error
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(".")
 
 
 def refuse_no_certificates(session: "Session") -> None:
