@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import stat
 import sys
 from collections.abc import Callable
@@ -20,7 +21,12 @@ from fintts_store.backends.s3.credentials import grant_for_run
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import StoreDenied, StoreError
 from fintts_store.opening import at_endpoint, open_store
-from fintts_store.redaction import fault_of_secret, remember_secrets, without_secrets
+from fintts_store.redaction import (
+    clean_logs,
+    fault_of_secret,
+    remember_secrets,
+    without_secrets,
+)
 from fintts_store.visible import one_line, visible, visible_json
 from s3_servers import make_bucket
 
@@ -102,6 +108,23 @@ def test_what_was_learnt_is_taken_out() -> None:
     assert "kept-by-nobody" in without_secrets("kept-by-nobody-0")
     remember_secrets("kept-by-nobody-0", None, "")
     assert without_secrets("it is kept-by-nobody-0!") == "it is …!"
+
+
+def test_what_libraries_log_has_none(caplog: pytest.LogCaptureFixture) -> None:
+    before = logging.getLogRecordFactory()
+    clean_logs()
+    try:
+        log = logging.getLogger("of-a-library")
+        log.warning("GET %s failed, try %d", f"http://me:{SECRET}@host", 3)
+        try:
+            raise ValueError(f"Bearer {TOKEN}")
+        except ValueError:
+            log.exception("odd %d of %s", HUB)
+    finally:
+        logging.setLogRecordFactory(before)
+    assert "GET http://…@host failed, try 3" in caplog.text
+    assert "ValueError: Bearer …" in caplog.text
+    shows_nothing(caplog.text)
 
 
 # --- keys that no request can carry ---------------------------------------------------------------
