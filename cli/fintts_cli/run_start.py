@@ -23,7 +23,7 @@ from fintts_cli.runs.at_work import Whose
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
 from fintts_store.runs.claims import highest_claim
-from fintts_store.runs.ledger import write_sighting
+from fintts_store.runs.ledger import read_ledger, write_sighting
 from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord, StopReason
 from fintts_store.runs.runs import (
     create_revision,
@@ -145,11 +145,18 @@ def refuse_changes(
     ):
         _refuse_ended(result)
     changes = before.differences(config)
-    if highest_claim(store, record.run) == 0:  # nobody has trained it: there is nothing to keep
+    if _never_began(store, record.run):
         return tuple(changes)
     if not force or not all(change.is_forcible for change in changes):
         _refuse_differing(record, changes, force=force)
     return tuple(changes)
+
+
+def _never_began(store: Store, run: str) -> bool:
+    """Whether all its launches failed before a trainer took the run: there is nothing to keep."""
+    launches = read_ledger(store, run).launches
+    has_failed = bool(launches) and all(each.is_known_gone for each in launches)
+    return has_failed and highest_claim(store, run) == 0
 
 
 def _refuse_ended(result: Result) -> NoReturn:
