@@ -78,4 +78,5 @@ def test_ctrl_c_takes_back_an_instance_that_is_being_made(
     assert launching.returncode == 130, said
     assert "run taken-back has no instance" in said
     assert billed(emulated_aws) == []
-    assert laptop.document("cloud", "ps") == []
+    (shown,) = laptop.document("cloud", "ps")
+    assert (shown["run"], shown["phase"]) == ("taken-back", "failed"), "it was up, and is billed"
