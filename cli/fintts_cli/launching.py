@@ -46,6 +46,7 @@ from fintts_store.runs.runs import withdraw_revision, write_result_once
 from fintts_templates import Rental, TaskValues, render
 from fintts_trainer.data_check import check_folder
 from fintts_trainer.hang_factor import FACTOR, factor_in
+from fintts_trainer.initial_adapter import of_other_prompt
 from fintts_trainer.prompts import of_another_prompt, prompt_begun_with
 from fintts_trainer.shape import ModelShape
 
@@ -97,7 +98,7 @@ class Launch:
     hang_factor: float = 1.0
     """what the instance multiplies its limits of silence by"""
     prompt_note: str | None = None
-    """that the run goes on with another prompt than a new one would get"""
+    """that run or initial adapter began with another prompt than a new run gets"""
     odd: tuple[str, ...] = ()
     """settings that make little sense together"""
 
@@ -259,6 +260,8 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     prompt_note: str | None = None
     reserve = reserve_of(settings)
     if record is None:
+        if config.initial_adapter is not None and config.initial_adapter.is_dir():
+            prompt_note = of_other_prompt(config.initial_adapter, shape.prompt)
         plan = plan_launch(choices, settings.budget_usd, reserve)
         before = SoFar(read_ledger(store, name).next_number)
     else:

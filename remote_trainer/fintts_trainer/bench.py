@@ -28,7 +28,12 @@ from fintts_trainer.encoding import encode_utterances, encoding_key
 from fintts_trainer.families import open_base
 from fintts_trainer.feed import Feed
 from fintts_trainer.fused_lora import fuse_adapted_linears
-from fintts_trainer.initial_adapter import BASE_DIGEST, PROMPT, check_initial_adapter
+from fintts_trainer.initial_adapter import (
+    BASE_DIGEST,
+    PROMPT,
+    check_initial_adapter,
+    of_other_prompt,
+)
 from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_adapter
 from fintts_trainer.lineage import refuse_another_configuration, refuse_another_prompt
 from fintts_trainer.lora import add_adapter, read_adapter, trainable
@@ -237,6 +242,8 @@ def _begin_with_adapter(desk: Desk, base: BaseModel, model: PeftModel) -> None:
     """The weights of another run's adapter, or of one that was imported, instead of B = 0."""
     folder = fetch_initial_adapter(desk.job, desk.record, desk.progress.sign)
     check_initial_adapter(folder, base.shape, desk.config.lora)
+    if (sentence := of_other_prompt(folder, base.prompt)) is not None:
+        desk.tell(sentence)
     read_adapter(model, folder)
 
 

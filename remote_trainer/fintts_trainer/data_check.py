@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from fintts_trainer.shape import ModelShape
 
-PROMPT_TOKENS = 16
-"""at most, beside those of the transcript and the codes"""
-
 
 class PairFiles(NamedTuple):
     """Where the two files of an utterance lie: their names may be in different forms."""
@@ -299,7 +296,7 @@ def _perhaps_too_long(pairs: Sequence[_Pair], shape: ModelShape | None) -> Itera
     """
     for pair in pairs:
         text_bytes = len(pair.transcript.text.encode())
-        if shape and pair.frames + text_bytes + PROMPT_TOKENS > shape.max_seq_len:
+        if shape and pair.frames + text_bytes + shape.prompt.most_tokens > shape.max_seq_len:
             yield Problem(
                 pair.name + CODES,
                 f"has {pair.frames} frames and {text_bytes} bytes of text, which may be more than "

@@ -15,12 +15,14 @@ from fintts_trainer.base_model.matrices import adapter_tensors
 from fintts_trainer.base_model.tensors import misfit, not_finite, read_header
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.links import refuse_links_out
+from fintts_trainer.prompts import prompt_begun_with
 from fintts_trainer.shape import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_trainer.config import LoraConfig
+    from fintts_trainer.prompts import Prompt
     from fintts_trainer.shape import ModelShape
 
 ADAPTER_CONFIG, ADAPTER_FILE = "adapter_config.json", "adapter_model.safetensors"
@@ -97,11 +99,33 @@ def base_digest_of(folder: Path) -> str | None:
     Raises:
         BaseModelProblem: the file is missing or damaged.
     """
+    return _said_by(folder).get(BASE_DIGEST)
+
+
+def of_other_prompt(folder: Path, prompt: Prompt) -> str | None:
+    """What to say where fintts trained the adapter with another prompt than that of the run.
+
+    Raises:
+        BaseModelProblem: the file is missing or damaged.
+        ConfigurationChanged: it names a prompt that this version does not know.
+    """
+    said = _said_by(folder)
+    if not said.keys() & {BASE_DIGEST, PROMPT}:
+        return None
+    begun = prompt_begun_with(said.get(PROMPT), prompt)
+    if begun is prompt:
+        return None
+    return (
+        f"the initial adapter was trained with the prompt {begun}, and the run trains with {prompt}"
+    )
+
+
+def _said_by(folder: Path) -> dict[str, str]:
+    """The metadata of the weights."""
     path = folder / ADAPTER_FILE
     try:
         with safe_open(path, framework="numpy") as file:
-            said: str | None = (file.metadata() or {}).get(BASE_DIGEST)
-            return said
+            return dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise BaseModelProblem(f"the adapter {path} cannot be read: {error}", AS_PEFT) from None
 

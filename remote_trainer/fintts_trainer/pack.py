@@ -142,7 +142,10 @@ class _Strings:
 
     def __getitem__(self, index: int) -> str:
         start, stop = self.offsets[index : index + 2]
-        return self.joined[start:stop].tobytes().decode()
+        try:
+            return self.joined[start:stop].tobytes().decode()
+        except UnicodeDecodeError:
+            raise DataProblem("the packed data set holds a text that is not UTF-8", AGAIN) from None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,11 @@ class Prompt(StrEnum):
         """For people: one line."""
         return _LAYOUTS[self]
 
+    @property
+    def most_tokens(self) -> int:
+        """At most so many, beside those of the text and the frames."""
+        return _MOST_TOKENS[self]
+
 
 _LAYOUTS = {
     Prompt.FISH_JOINED: "<|interleave|><|speaker:0|>TEXT, mark and text tokenised as one string: "
@@ -36,6 +41,14 @@ _LAYOUTS = {
     "<|voice|>",
     Prompt.CSM: "<|begin_of_text|>[0]TEXT<|end_of_text|>",
 }
+_MOST_TOKENS = {
+    Prompt.FISH_JOINED: 16,
+    Prompt.FISH_S1: 16,
+    Prompt.FISH_1_5: 20,
+    Prompt.FISH_S2: 34,
+    Prompt.CSM: 6,
+}
+"""Where every byte of what is spelled is a token."""
 
 
 def prompt_begun_with(recorded: str | None, served: Prompt) -> Prompt:

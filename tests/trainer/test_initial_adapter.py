@@ -31,8 +31,16 @@ from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families import open_base
 from fintts_trainer.families.base import BaseModel, Example
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE, check_initial_adapter
+from fintts_trainer.initial_adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_FILE,
+    BASE_DIGEST,
+    PROMPT,
+    check_initial_adapter,
+    of_other_prompt,
+)
 from fintts_trainer.lora import add_adapter, open_adapter, write_adapter
+from fintts_trainer.prompts import Prompt
 from tiny_csm import write_tiny_csm
 from tiny_export import write_random_adapter
 from tiny_fish import write_fish
@@ -259,3 +267,21 @@ def test_large_and_small_numbers_of_each_type_pass(adapter: Path, dtype: str) ->
     save_file(state, adapter / ADAPTER_FILE)
     assert len(EXPONENTS) == 4
     check_initial_adapter(adapter, open_base(TINY).shape, LORA)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({}, None),  # of another program
+        ({PROMPT: "fish-s1"}, None),
+        ({PROMPT: "fish-1.5"}, "was trained with the prompt fish-1.5, and the run trains with"),
+        ({BASE_DIGEST: "0"}, "was trained with the prompt fish-joined"),  # before it was recorded
+    ],
+)
+def test_an_adapter_of_another_prompt_is_told(
+    tmp_path: Path, said: dict[str, str], sentence: str | None
+) -> None:
+    save_file({"w": torch.zeros(1)}, tmp_path / ADAPTER_FILE, metadata=said)
+    told = of_other_prompt(tmp_path, Prompt.FISH_S1)
+    assert (sentence or "") in (told or "")
+    assert (told is None) == (sentence is None)

@@ -227,7 +227,7 @@ def with_one_wrong(tmp_path: Path, **arrays: np.ndarray) -> Pack:
 
 
 def text_arrays(*texts: str) -> dict[str, np.ndarray]:
-    parts = [text.encode() for text in texts]
+    parts = [text.encode("utf-8", "surrogateescape") for text in texts]
     return {
         "text": np.frombuffer(b"".join(parts), np.uint8),
         "text_offsets": np.cumsum([0, *map(len, parts)]),
@@ -250,6 +250,7 @@ def codes(*rows: int, codebooks: int = 4, value: int = 1) -> dict[str, np.ndarra
         (codes(6, 0), "utterance u001 has no frames"),
         (codes(6, 600), "utterance u001 is .* tokens long, but the base model reads 512 at most"),
         (text_arrays("sana", ""), "the transcript of utterance u001 is nothing to the base model"),
+        (text_arrays("sana", "\udce4"), "holds a text that is not UTF-8"),
     ],
 )
 def test_an_utterance_that_does_not_fit_is_named_with_a_mend(

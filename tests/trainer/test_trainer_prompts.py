@@ -114,7 +114,10 @@ def test_a_folder_is_opened_with_its_own_prompt_unless_a_run_began_with_another(
         write_tiny_csm(tmp_path / "csm"): Prompt.CSM,
     }
     for folder, served in folders.items():
-        assert open_base(folder).prompt is served
+        base = open_base(folder)
+        assert base.prompt is served
+        around = base.encode("", FRAME).length - FRAME.shape[1]
+        assert around <= served.most_tokens <= around + 1
         begun = prompt_begun_with(None, served)
         assert open_base(folder, begun).prompt is begun
         assert (of_another_prompt(begun, served) is None) == (served is Prompt.CSM)
