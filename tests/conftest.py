@@ -15,6 +15,7 @@ from hypothesis import settings
 # else, two of them are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import openstack_swift
 from radosgw import Radosgw, missing_programs, radosgw
 from s3_servers import KEY, SECRET, moto_server
 
@@ -87,3 +88,16 @@ def gateway(s3_credentials: None) -> Iterator[Radosgw]:
         pytest.skip(f"not installed: {', '.join(missing)}; tests/install_servers.sh installs them")
     with radosgw() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def swift_endpoint() -> Iterator[str]:
+    """The URL of OpenStack Swift's S3, with its credentials in the environment."""
+    if not openstack_swift.is_installed() and not os.environ.get("CI"):
+        pytest.skip("Swift is not installed; tests/install_servers.sh installs it")
+    with pytest.MonkeyPatch.context() as patch, openstack_swift.swift() as url:
+        patch.setenv("AWS_ACCESS_KEY_ID", openstack_swift.SWIFT_KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.delenv("AWS_PROFILE", raising=False)
+        yield url

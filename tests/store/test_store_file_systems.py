@@ -10,6 +10,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,24 +23,45 @@ from fintts_store.store import TEMPORARY_PREFIX, Store
 
 
 @pytest.fixture
-def fat(tmp_path: Path) -> Iterator[Path]:
-    """A FAT file system of 16 MB, mounted."""
+def fat_image(tmp_path: Path) -> Path:
+    """A FAT file system of 16 MB, not mounted."""
     if shutil.which("mkfs.vfat") is None:
-        pytest.skip("mkfs.vfat is not installed: apt-get install dosfstools")
-    image, disk = tmp_path / "image", tmp_path / "fat"
+        pytest.skip("mkfs.vfat is not installed: tests/install_servers.sh installs it")
+    image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(16 << 20)
     subprocess.run(["mkfs.vfat", str(image)], check=True, capture_output=True)
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-o", "loop", str(image), str(disk)], check=False, capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no FAT can be mounted here: {mounted.stderr.strip()}")
+    return image
+
+
+@contextmanager
+def mounted(folder: Path, mount: list[str], unmount: list[str]) -> Iterator[Path]:
+    folder.mkdir()
+    done = subprocess.run([*mount, str(folder)], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no FAT can be mounted here: {done.stderr.strip()}")
     try:
-        yield disk
+        yield folder
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run([*unmount, str(folder)], check=True)
+
+
+@pytest.fixture
+def fat(fat_image: Path) -> Iterator[Path]:
+    """It, mounted by the kernel."""
+    mount = ["mount", "-o", "loop", str(fat_image)]
+    with mounted(fat_image.with_name("fat"), mount, ["umount"]) as disk:
+        yield disk
+
+
+@pytest.fixture
+def fuse_fat(fat_image: Path) -> Iterator[Path]:
+    """It, mounted by FUSE, which has neither hard links nor a rename that replaces nothing."""
+    if shutil.which("fusefat") is None:
+        pytest.skip("fusefat is not installed: tests/install_servers.sh installs it")
+    mount = ["fusefat", "-o", "rw+", str(fat_image)]
+    with mounted(fat_image.with_name("fat"), mount, ["fusermount3", "-u"]) as disk:
+        yield disk
 
 
 def one_of_eight(store: Store, key: str) -> list[int]:
@@ -78,6 +100,17 @@ def works(root: Path) -> None:
 
 def test_a_store_works_on_fat(fat: Path) -> None:
     works(fat / "store")
+
+
+def test_fat_by_fuse_is_refused_by_what_it_lacks(fuse_fat: Path) -> None:
+    store = DirectoryStore(fuse_fat / "store")
+    for write in (lambda: store.put("a", b"x"), lambda: store.create("a", b"x")):
+        with pytest.raises(
+            StoreDenied, match=r"cannot keep two writers apart.*link\(\).*renameat2"
+        ):
+            write()
+    assert store.list("") == []
+    assert not list(fuse_fat.rglob(f"{TEMPORARY_PREFIX}*"))
 
 
 def answering(number: int) -> Callable[..., None]:

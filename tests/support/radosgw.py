@@ -9,22 +9,18 @@ conditional writes exactly one wins. Debian's packages: radosgw ceph-mon ceph-os
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3_servers import KEY, SECRET
+from s3_servers import KEY, SECRET, UP_WITHIN_SECONDS, await_answer, free_ports
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "radosgw", "radosgw-admin", "monmaptool", "openssl")
-UP_WITHIN_SECONDS = 120.0
 
 CONFIGURATION = """\
 [global]
@@ -110,7 +106,7 @@ class _Cluster:
     def __init__(self, folder: Path, memory_bytes: int) -> None:
         self._folder, self._memory_bytes = folder, memory_bytes
         self._daemons: list[subprocess.Popen[bytes]] = []
-        self._mon_v1, self._mon_v2, self.http, self.https = _free_ports(4)
+        self._mon_v1, self._mon_v2, self.http, self.https = free_ports(4)
         self._fsid = str(uuid.uuid4())
 
     def start(self) -> None:
@@ -119,7 +115,7 @@ class _Cluster:
         self._start_monitor()
         self._start_osd()
         self._daemon("radosgw", "-n", "client.rgw", "-f")
-        _await_answer(f"http://127.0.0.1:{self.http}")
+        await_answer(f"http://127.0.0.1:{self.http}")
         self._run(
             *("radosgw-admin", "user", "create", "--uid=test", "--display-name=test"),
             *("--access-key", KEY, "--secret", SECRET),
@@ -184,31 +180,6 @@ class _Cluster:
         )
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def _await_answer(url: str) -> None:
-    deadline = time.monotonic() + UP_WITHIN_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
 
 
 if __name__ == "__main__":

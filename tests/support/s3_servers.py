@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +18,34 @@ from fintts_store.backends.s3.address import S3Address
 BUCKET = "fintts-test"
 KEY, SECRET = "testing", "only-on-loopback"
 """moto takes any, radosgw this one alone"""
+UP_WITHIN_SECONDS = 120.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def await_answer(url: str) -> None:
+    """Returns when the server there answers, whatever it says."""
+    deadline = time.monotonic() + UP_WITHIN_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 @contextmanager
