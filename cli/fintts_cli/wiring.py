@@ -102,10 +102,9 @@ def open_runs(
     """The store that holds the runs; for one that was launched here, the one it was given."""
     from fintts_store.layout import check_run_name
     from fintts_store.opening import open_store
-    from fintts_store.patience import PATIENT
+    from fintts_store.patience import CARRYING
 
-    patience = patience or PATIENT
-
+    patience = patience or CARRYING
     if settings.store is None and run is not None:
         check_run_name(run)
         entry = _entry(run)

@@ -5,6 +5,7 @@ The only file that makes a client of boto3, whose import takes a third of a seco
 when it is used.
 """
 
+import threading
 import time
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -40,6 +41,8 @@ class S3Requests:
 
     def __init__(self, address: S3Address, patience: Patience = PATIENT) -> None:
         self.address, self.patience = address, patience
+        self._has_answered = False
+        self._knocking = threading.Lock()
 
     def ask(
         self,
@@ -57,6 +60,7 @@ class S3Requests:
         Raises:
             StoreError: it failed as often as it is tried; a refusal is tried twice at most.
         """
+        self._knock()
         tried = 0
         while True:
             try:
@@ -69,6 +73,24 @@ class S3Requests:
                     raise
                 if not isinstance(error, KeyNotFound):
                     pause(tried - 1)
+
+    def _knock(self) -> None:
+        """Raises StoreUnreachable where nobody answers within the limits of `at_first`."""
+        if self.patience.at_first is None or self._has_answered:
+            return
+        bucket, prefix = self.address.bucket, self.address.prefix
+        with self._knocking:
+            if self._has_answered:  # to another thread
+                return
+            try:
+                S3Requests(self.address, self.patience.at_first).ask(
+                    lambda client: client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+                )
+            except StoreUnreachable:
+                raise
+            except StoreError:  # a refusal is an answer: the request in hand says more of it
+                pass
+            self._has_answered = True
 
     def explained(self, key: str = "") -> AbstractContextManager[None]:
         """Makes a StoreError of what goes wrong in the block, which asks the client itself."""
