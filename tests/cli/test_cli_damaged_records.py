@@ -139,6 +139,42 @@ def test_a_restore_writes_no_more_than_the_manifest_says(kind: str, own_folder: 
     assert not list(own_folder.glob(".tmp-*"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [("claim-999999-with-a-commit", 900), ("commit-of-no-claim", 900)],
+)
+def test_a_commit_that_no_claim_backs_is_named_and_never_chosen(
+    kind: str, step: int, own_folder: Path
+) -> None:
+    store = hostile_stores.make(kind, own_folder)
+    for choice, expected in (("--best", [100]), ("--last", [200]), (None, [100, 200])):
+        asked = ["cloud", "pull-checkpoints", "bad", "--json", "--to", f"to{choice}"]
+        found = on(store, *asked, *([choice] if choice else []))
+        assert [one["step"] for one in json.loads(found.stdout)["checkpoints"]] == expected
+        assert found.exit_code == (0 if choice else 5), "with all of them this one is missed"
+        assert f"the checkpoint of step {step} is left out: " in found.stderr
+        assert "which no instance has taken" in found.stderr
+    assert (
+        json.loads(on(store, "cloud", "report", "bad", "--json").stdout)["checkpoints"][-1]["step"]
+        == 200
+    )
+    assert on(store, "cloud", "pin", "bad", str(step)).exit_code != 0
+    assert on(store, "cloud", "prune", "bad", "--keep-last", "1", "--yes").exit_code == 0
+    left = list_manifests(DirectoryStore(store), "bad", on_unreadable=lambda *_: None)
+    assert [one.step for one in left] == [100, 200], "the last and the best, as they really are"
+    checked = fintts("store", "check", str(store))
+    assert checked.exit_code == 5
+    assert "which no instance has taken" in checked.output
+
+
+def test_a_manifest_whose_value_was_changed_is_not_the_best(own_folder: Path) -> None:
+    store = hostile_stores.make("manifest-of-another-value", own_folder)
+    found = on(store, "cloud", "pull-checkpoints", "bad", "--best", "--json")
+    assert [one["step"] for one in json.loads(found.stdout)["checkpoints"]] == [100]
+    assert "the checkpoint of step 200 is left out" in found.stderr
+    assert "is not what was written" in found.stderr
+
+
 def test_a_fetch_writes_no_more_than_the_record_says(own_folder: Path) -> None:
     store = DirectoryStore(own_folder / "store")
     store.put("datasets/x", b"x" * 2_000_000)

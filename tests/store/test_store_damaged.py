@@ -68,8 +68,41 @@ def store() -> MemoryStore:
 def change(store: MemoryStore, manifest: Manifest, **fields: object) -> str:
     """Changes fields of a manifest where it lies; returns its key."""
     key = layout.commit_key(RUN, manifest.name)
-    store.put(key, json.dumps({**json.loads(store.get(key)), **fields}).encode())
+    content = json.loads(store.get(key))
+    content.pop("self_sha256", None)
+    store.put(key, json.dumps({**content, **fields}).encode())
     return key
+
+
+def test_a_manifest_that_is_not_what_was_written_is_damaged(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    commit(store, tmp_path, 100)
+    manifest = commit(store, tmp_path, 200)
+    key = layout.commit_key(RUN, manifest.name)
+    whole, digest = store.get(key), manifest.files[0].sha256.encode()
+    for changed in (
+        whole.replace(b'"value":null', b'"value":0.001'),
+        whole.replace(digest, digest[::-1]),
+        whole.replace(b'"mode":"min"', b'"mode":"max"'),
+        whole[:-3] + b'"}',
+        json.dumps(json.loads(whole)).encode(),
+    ):
+        assert changed != whole
+        store.put(key, changed)
+        told = Skipped()
+        assert steps(list_manifests(store, RUN, on_unreadable=told)) == [100]
+        assert told == [200]
+    store.put(key, whole)
+    assert steps(list_manifests(store, RUN)) == [100, 200]
+
+
+def test_a_manifest_without_its_own_digest_is_of_an_older_version(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    manifest = commit(store, tmp_path, 100)
+    store.put(layout.commit_key(RUN, manifest.name), manifest.model_dump_json().encode())
+    assert list_manifests(store, RUN) == [manifest]
 
 
 def test_a_damaged_manifest_falls_back_to_the_older_one(store: MemoryStore, tmp_path: Path) -> None:

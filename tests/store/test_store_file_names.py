@@ -91,7 +91,10 @@ def test_a_manifest_that_somebody_wrote_is_damaged_and_hides_no_other(tmp_path: 
     store = DirectoryStore(tmp_path / "store")
     create_run(store, record(run="mine"))
     for step, name in ((100, "adapter_model.safetensors"), (200, "torch.py")):
-        one = json.loads(manifest(step, 4.0).dump()) | {"run": "mine", "files": refs(name)}
+        one = json.loads(manifest(step, 4.0).model_dump_json()) | {
+            "run": "mine",
+            "files": refs(name),
+        }
         written = layout.CommitName(one["claim"], step, one["id"])
         store.put(layout.commit_key("mine", written), json.dumps(one).encode())
     odd: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +76,8 @@ def test_what_cannot_be_restored_is_named(store: MemoryStore, tmp_path: Path) ->
     store.put(file_key(short), b"x" * 999)
     store.put(layout.commit_key(RUN, unreadable.name), b"{")
     key = layout.commit_key(RUN, foreign.name)
-    store.put(key, json.dumps({**json.loads(store.get(key)), "base_model_digest": "b"}).encode())
+    content = foreign.model_copy(update={"base_model_digest": "b"})
+    store.put(key, content.dump().encode())
     found = survey_run(store, RUN)
     assert [m.step for m in found.whole] == [good.step]
     assert {fault.kind for fault in found.faults} == {Kind.DAMAGED}

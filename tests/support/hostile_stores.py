@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -70,7 +71,7 @@ class Bad:
         self.change_file(self.run / name, **fields)
 
     def change_file(self, path: Path, **fields: Any) -> None:
-        content = json.loads(path.read_text())
+        content = unsealed(path)
         for key, value in fields.items():
             *way, last = key.split("__")
             place = content
@@ -85,6 +86,13 @@ class Bad:
         content = json.loads(path.read_text())
         content[field] = "@@"
         path.write_text(json.dumps(content).replace('"@@"', literal))
+
+
+def unsealed(path: Path) -> Any:
+    """A record without its own SHA-256, which who changes it leaves out."""
+    content = json.loads(path.read_text())
+    content.pop("self_sha256", None)
+    return content
 
 
 def healthy(store: DirectoryStore, folder: Path, run: str) -> list[Manifest]:
@@ -130,8 +138,20 @@ def _nested_config(bad: Bad) -> None:
     bad.write("run.json", json.dumps(content).replace('"@@"', '{"a":' + nested(100_000) + "}"))
 
 
+def _planted(bad: Bad, claim: int, *, with_claim: bool = False) -> None:
+    """A checkpoint as good as the real one, but for its claim, and better than all."""
+    content = unsealed(bad.manifest)
+    name = layout.CommitName(claim, 900, content["id"])
+    content |= {"claim": claim, "step": name.step, "value": 1e-9}
+    if with_claim:
+        bad.write(f"claims/{claim:06d}", "{}")
+    (bad.store / layout.commit_key(BAD, name)).write_text(json.dumps(content))
+    folder = bad.store / layout.checkpoint_prefix(BAD, name)
+    shutil.copytree(bad.checkpoint, folder)
+
+
 def _many_files(bad: Bad) -> None:
-    content = json.loads(bad.manifest.read_text())
+    content = unsealed(bad.manifest)
     content["files"] = [
         {"name": f"{number}", "size_bytes": 1, "sha256": DIGEST} for number in range(20_000)
     ]
@@ -263,6 +283,8 @@ KINDS: dict[str, Callable[[Bad], object]] = {
     ),
     # claims
     "claim-999999": lambda bad: bad.write("claims/999999", "{}"),
+    "claim-999999-with-a-commit": lambda bad: _planted(bad, 999_999, with_claim=True),
+    "commit-of-no-claim": lambda bad: _planted(bad, 2),
     "claim-evil": lambda bad: bad.write("claims/000002", json.dumps({"holder": EVIL})),
     "claim-huge": lambda bad: sparse(bad.run / "claims/000002", HUGE_BYTES),
     # manifests
@@ -275,6 +297,9 @@ KINDS: dict[str, Callable[[Bad], object]] = {
     "manifest-above": lambda bad: bad.change_file(bad.manifest, files__1__name="../../x"),
     "manifest-evil-name": lambda bad: bad.change_file(bad.manifest, files__1__name=EVIL),
     "manifest-evil-monitor": lambda bad: bad.change_file(bad.manifest, monitor=EVIL),
+    "manifest-of-another-value": lambda bad: bad.manifest.write_text(
+        bad.manifest.read_text().replace('"value":2.0', '"value":0.1')
+    ),
     "manifest-later": lambda bad: bad.change_file(bad.manifest, version=2),
     "manifest-cut": lambda bad: bad.manifest.write_bytes(bad.manifest.read_bytes()[:99]),
     "manifest-huge": lambda bad: sparse(bad.manifest, HUGE_BYTES),

@@ -71,12 +71,14 @@ def list_manifests(
     known: Known | None = None,
     names: Sequence[CommitName] | None = None,
 ) -> list[Manifest]:
-    """All committed checkpoints, the oldest first; tombstones are left out.
+    """All committed checkpoints, the oldest first; tombstones are left out, and so are commits of
+    claims that nobody has taken.
 
     Args:
-        on_unreadable: is told of each manifest that is damaged or was tampered with.
+        on_unreadable: is told of each manifest that is damaged or was tampered with, and of each
+            that no claim stands behind.
         known: is looked into before the store, and added to.
-        names: of the commits, where they have been listed just now.
+        names: of the commits, where they have been listed just now and are known to be backed.
 
     Raises:
         InvalidRecord: a manifest is damaged or was tampered with, and `on_unreadable` was not
@@ -95,12 +97,34 @@ def list_manifests(
         except InvalidRecord as error:
             unreadable[name] = error
 
-    listed = list_commits(store, run) if names is None else names
-    in_parallel(read, [name for name in listed if name not in known], at_once=SMALL_AT_ONCE)
+    listed = names if names is not None else list_commits(store, run)
+    backed = names if names is not None else backed_by_claims(store, run, listed)
+    unreadable |= {name: of_nobody_s_claim(store, run, name) for name in {*listed} - {*backed}}
+    in_parallel(read, [name for name in backed if name not in known], at_once=SMALL_AT_ONCE)
     for name in listed:
         if name in unreadable:
             on_unreadable(name, unreadable[name])
-    return [manifest for name in listed if (manifest := known.get(name)) is not None]
+    return [manifest for name in backed if (manifest := known.get(name)) is not None]
+
+
+def backed_by_claims(store: Store, run: str, names: Sequence[CommitName]) -> list[CommitName]:
+    """Those that an instance can have committed: it claims the run first, and claims stay. Where a
+    run has no claim at all, as in a copy of its checkpoints alone, nobody can tell.
+
+    Args:
+        names: listed before this is called, since claims are taken meanwhile.
+    """
+    highest = highest_claim(store, run) if names else 0
+    return [name for name in names if name.claim <= highest or not highest]
+
+
+def of_nobody_s_claim(store: Store, run: str, name: CommitName) -> InvalidRecord:
+    """What to say of a commit that is backed by no claim."""
+    return InvalidRecord(
+        f"{store.url}/{layout.commit_key(run, name)} is of claim {name.claim}, which no instance "
+        "has taken",
+        "somebody put it there: delete it",
+    )
 
 
 def list_commits(store: Store, run: str) -> list[CommitName]:

@@ -1,5 +1,11 @@
-"""The manifest of a checkpoint: which files, how long, with which SHA-256. It is the commit."""
+"""The manifest of a checkpoint: which files, how long, with which SHA-256. It is the commit.
 
+The files are checked by it, and it by its own SHA-256, which stands at its end: a changed `value`
+would make another checkpoint the best. A manifest of a version that wrote none is valid.
+"""
+
+import hashlib
+import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -13,6 +19,7 @@ from fintts_store.runs.fields import Claim, Moment, Name, PlainName, SizeBytes, 
 from fintts_store.runs.records import OfRun, Record
 
 VERSION = 1
+_SEALED = re.compile(rb'(.*),"self_sha256":"([0-9a-f]{64})"\}\s*', re.DOTALL)
 
 
 class ManifestFile(Record):
@@ -51,6 +58,11 @@ class Manifest(OfRun):
         Field(min_length=1, max_length=limits.FILES),
         AfterValidator(_of_a_checkpoint),
     ]
+
+    def dump(self) -> str:
+        """One line of JSON, which ends with the SHA-256 of what it says."""
+        text = self.model_dump_json()
+        return f'{text[:-1]},"self_sha256":"{_sha256(text.encode())}"}}'
 
     @property
     def name(self) -> CommitName:
@@ -103,4 +115,21 @@ def load_commit(text: bytes, source: str) -> Manifest | None:
         raise NewerRecord(
             f"{source} has version {kind.version}, this program knows {VERSION}", "update fintts"
         )
-    return None if kind.tombstone else Manifest.load(text, source)
+    if kind.tombstone:
+        return None
+    manifest = Manifest.load(text, source)
+    if b'"self_sha256"' in text and not _is_as_written(text):
+        raise InvalidRecord(
+            f"{source} is not what was written: its own SHA-256 differs",
+            "it was damaged, or changed by hand: delete it, or go back to an older checkpoint",
+        )
+    return manifest
+
+
+def _is_as_written(text: bytes) -> bool:
+    sealed = _SEALED.fullmatch(text)
+    return sealed is not None and _sha256(sealed[1] + b"}") == sealed[2].decode()
+
+
+def _sha256(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from fintts_store import layout
 from fintts_store.checkpoints.commit import (
+    backed_by_claims,
     clear_orphan,
     commits_among,
     list_commits,
@@ -91,12 +92,12 @@ def pin(store: Store, run: str, step: int) -> Manifest:
 
 
 def _newest_of_step(store: Store, run: str, step: int) -> Manifest | None:
-    for name in reversed(list_commits(store, run)):
-        if name.step == step:
-            with suppress(KeyNotFound):
-                manifest = read_manifest(store, run, name)
-                if manifest is not None:
-                    return manifest
+    of_step = [name for name in list_commits(store, run) if name.step == step]
+    for name in reversed(backed_by_claims(store, run, of_step)):
+        with suppress(KeyNotFound):
+            manifest = read_manifest(store, run, name)
+            if manifest is not None:
+                return manifest
     return None
 
 
@@ -181,7 +182,7 @@ def _still_to_go(store: Store, plan: PrunePlan) -> list[Manifest]:
         run,
         on_unreadable=lambda _name, _error: None,
         known={**shown, **kept},
-        names=commits_among(run, keys),
+        names=backed_by_claims(store, run, commits_among(run, keys)),
     )
     retention = plan_retention(
         manifests,

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fintts_store import layout
-from fintts_store.checkpoints.commit import commits_among, read_manifest
+from fintts_store.checkpoints.commit import (
+    backed_by_claims,
+    commits_among,
+    of_nobody_s_claim,
+    read_manifest,
+)
 from fintts_store.checkpoints.manifest import Manifest, of_another_base_model
 from fintts_store.checkpoints.removal import pins_among
 from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound, NewerRecord
@@ -203,8 +208,7 @@ def _look_at(
         manifest = read_manifest(store, run, name)
         if manifest is None:
             return None
-        if base_model_digest not in (None, manifest.base_model_digest):
-            raise of_another_base_model(manifest)
+        _refuse_foreign(store, snapshot, manifest, base_model_digest)
         if not missing_of(manifest, snapshot.files.get(name.text, {})):
             return manifest
         sentence = missing_now(store, manifest)
@@ -219,6 +223,18 @@ def _look_at(
     except InvalidRecord as error:
         return damage(run, name, error.message)
     return damage(run, name, sentence)
+
+
+def _refuse_foreign(
+    store: Store, snapshot: Snapshot, manifest: Manifest, base_model_digest: str | None
+) -> None:
+    """Raises InvalidRecord for a checkpoint that no instance of the run can have committed."""
+    run, name = snapshot.run, manifest.name
+    # The page of the listing with the claims may have come before this one was taken.
+    if name.claim > snapshot.claim and not backed_by_claims(store, run, [name]):
+        raise of_nobody_s_claim(store, run, name)
+    if base_model_digest not in (None, manifest.base_model_digest):
+        raise of_another_base_model(manifest)
 
 
 def missing_now(store: Store, manifest: Manifest) -> str:
