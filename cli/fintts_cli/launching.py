@@ -307,6 +307,7 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
     """
     refuse_wrong_clock(launch.store, launch.settings.infra, tell)
     require_promise(launch.store, single_writer=launch.settings.single_writer)
+    wiring.known_stores().note(launch.store)
     inputs = run_start.upload_inputs(launch.store, launch.config, tell, launch.resumes)
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)

@@ -33,7 +33,6 @@ from fintts_cli.runs.verdict import (
 )
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
-from fintts_store.opening import open_store
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import write_result_once
@@ -145,7 +144,7 @@ def _facts_of(
     owned: Sequence[tuple[Sighting, JournalEntry | None]], store: Store
 ) -> list[RunFacts]:
     asked = [
-        (url, Question(url, partial(facts_at, url, one.run)))
+        (url, Question(url, partial(facts_at, wiring.open_at, url, one.run)))
         for one, own in owned
         for url in [store.url if own is None else own.store]
     ]
@@ -204,7 +203,7 @@ def _write_down(judged: Judged, now: datetime) -> str | None:
         if entry is None or not is_of(judged.sighting, entry):
             return None
         journal.change(run, gone_at=now)
-        conclude = partial(_conclude, open_store(entry.store), judged, entry.launch, now)
+        conclude = partial(_conclude, wiring.open_at(entry.store), judged, entry.launch, now)
         Question(entry.store, conclude).answer()
     except KeyNotFound:  # nobody looks for the end of a run that was deleted
         return None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Infra, InstanceState, Removed
     from fintts_cli.journal import Journal, JournalEntry
+    from fintts_cli.known_stores import KnownStores
     from fintts_cli.offers import OfferSource
     from fintts_cli.rates import Rates
     from fintts_cli.runs.instance_view import InstanceView
@@ -101,16 +102,27 @@ def open_runs(
 ) -> Store:
     """The store that holds the runs; for one that was launched here, the one it was given."""
     from fintts_store.layout import check_run_name
-    from fintts_store.opening import open_store
-    from fintts_store.patience import CARRYING
 
-    patience = patience or CARRYING
     if settings.store is None and run is not None:
         check_run_name(run)
         entry = _entry(run)
         if entry is not None:
-            return open_store(entry.store, patience)
-    return open_store(store_url(settings), patience)
+            return open_at(entry.store, patience)
+    return open_at(store_url(settings), patience)
+
+
+def open_at(url: str, patience: Patience | None = None) -> Store:
+    """The store at an address. A folder that this machine has used as one must still be it."""
+    from fintts_store.patience import CARRYING
+
+    return known_stores().open(url, patience or CARRYING)
+
+
+def known_stores() -> KnownStores:
+    """The folders that this machine has used as stores."""
+    from fintts_cli.known_stores import KnownStores
+
+    return KnownStores(state_directory() / "stores")
 
 
 def find_runs(
@@ -263,14 +275,13 @@ def launched_here() -> list[str]:
 def store_launched_into(run: str) -> str | None:
     """The store that this machine launched the run into; None where that has no such run."""
     from fintts_store.errors import KeyNotFound, StoreError
-    from fintts_store.opening import open_store
     from fintts_store.runs.runs import read_run
 
     entry = _entry(run)
     if entry is None:
         return None
     try:
-        read_run(open_store(entry.store), run)
+        read_run(open_at(entry.store), run)
     except KeyNotFound:
         return None
     except StoreError:

@@ -15,6 +15,7 @@ from cli_project import Shell, write_project
 from fintts_cli.views.card import adapter_card, opening_lines
 from fintts_trainer.licence import Licence
 from run_samples import manifest, record
+from tiny_run import TINY
 
 ODD = [
     '")\nimport os\nos.system("touch executed")\n#',
@@ -49,15 +50,23 @@ def test_what_pull_shows_next_runs_as_printed(shell: Shell, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("command", ["pull", "export"])
-def test_a_card_s_code_runs_as_it_stands(shell: Shell, command: str) -> None:
+def test_a_card_s_code_runs_where_its_reader_has_the_base_model(shell: Shell, command: str) -> None:
     if command == "pull":
         shell("cloud", "pull-checkpoints", "mine")
         (folder, *_) = sorted(shell.project.glob("checkpoints/mine/checkpoint-*"))
     else:
         shell("export", "mine", "--format", "peft")
         (folder, *_) = sorted(shell.project.glob("exports/mine-*-peft"))
-    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    run_code(code + "\nassert model.peft_config", folder)
+    card = (folder / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    for name in ("README.md", "adapter_config.json"):
+        assert str(TINY) not in (folder / name).read_text(), "it lies elsewhere with its reader"
+    assert f"base_folder = {TINY.name!r}  # fill in" in code
+    filled_in = code.replace(f"base_folder = {TINY.name!r}", f"base_folder = {str(TINY)!r}")
+    run_code(filled_in + "\nassert model.peft_config", folder)
+    if command == "export":  # and as it stands, where the base model lies beside it
+        (folder / TINY.name).symlink_to(TINY)
+        run_code(code + "\nassert model.peft_config", folder)
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -72,8 +81,7 @@ def test_every_value_in_the_code_is_a_literal(name: str, revision: str | None) -
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert calls <= {
         *("Path", "open_base", "snapshot_download", "PeftModel.from_pretrained"),
-        f"open_base(Path(snapshot_download({name!r}, revision='main'))).load",
-        f"open_base(Path({name!r})).load",
+        "open_base(Path(base_folder)).load",
     }
 
 

@@ -119,7 +119,8 @@ def _start(folder: Path, stack: ExitStack) -> str:
 
 def _make_rings(folder: Path, ports: Sequence[int]) -> None:
     """One part on one disk, for each kind of server."""
-    command = [PROGRAMS / "python", "-I", "-c", RINGS, folder, *map(str, ports)]
+    python = str(PROGRAMS / "python")
+    command = [python, "-I", "-c", RINGS, str(folder), *map(str, ports)]
     subprocess.run(command, check=True, capture_output=True, timeout=UP_WITHIN_SECONDS)
 
 

@@ -103,5 +103,15 @@ def _say_next(
     from fintts_store.runs.runs import read_run
 
     with suppress(InvalidRecord, KeyNotFound):
-        lines = opening_lines(read_run(runs, run), str(_chosen(pulled).path.absolute()))
+        record = read_run(runs, run)
+        base = str(record.config.get("base_model"))
+        here = base if _is_folder(base) else None
+        lines = opening_lines(record, str(_chosen(pulled).path.absolute()), here)
         say("\n".join(["next, in Python:", *lines]))
+
+
+def _is_folder(name: str) -> bool:
+    """Whether there is one here, whatever a record of another machine names."""
+    with suppress(OSError):
+        return Path(name).is_dir()
+    return False

@@ -121,6 +121,7 @@ def _prepare(
             terminal.say(run_start.nothing_to_force(name))
         inputs = run_start.upload_inputs(runs, config, terminal.say)
         run_start.begin(runs, name, config, inputs, terms, now)
+        wiring.known_stores().note(runs)
         return name, terms.deadline_at
     changes = run_start.refuse_changes(runs, record, config, force=force)
     view = look_at(runs, name, wiring.instance_of, now)

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.runs.verdict import RunFacts
 from fintts_store.errors import KeyNotFound, StoreError
-from fintts_store.opening import open_store
 from fintts_store.runs.ledger import read_ledger
 from fintts_store.runs.runs import read_run, readable_result, readable_status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
 
-def facts_at(url: str, run: str) -> RunFacts:
+def facts_at(open_at: Callable[[str], Store], url: str, run: str) -> RunFacts:
     """Also where it cannot be opened."""
     try:
-        return read_facts(open_store(url), run)
+        return read_facts(open_at(url), run)
     except StoreError as error:
         return RunFacts(url, silence=error.message)
 

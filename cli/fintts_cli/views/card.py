@@ -33,22 +33,30 @@ def adapter_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str
     return _card(f"{head}\n\n{_facts(record, manifest, ADAPTER)}", licence, use)
 
 
-def opening_lines(record: RunRecord, adapter: str) -> list[str]:
+def opening_lines(record: RunRecord, adapter: str, base_folder: str | None = None) -> list[str]:
     """Python that opens an adapter's folder on its base model. All values in it are literals, for
-    the record may be written by somebody else."""
+    the record may be written by somebody else.
+
+    Args:
+        base_folder: where the base model lies; None where each reader has a place of its own for
+            one that is not at Hugging Face's.
+    """
     base_model = record.base_model
     imports = ["import torch", "from peft import PeftModel"]
     if base_model.revision is not None:
         imports.append("from huggingface_hub import snapshot_download")
         name, revision = _literal(base_model.name), _literal(base_model.revision)
         where = f"snapshot_download({name}, revision={revision})"
+    elif base_folder is not None:
+        where = _literal(base_folder)
     else:
-        where = _literal(str(record.config.get("base_model") or base_model.name))
+        where = f"{_literal(base_model.name)}  # fill in the folder of your copy of it"
     return [
         "from pathlib import Path",
         *imports,
         "from fintts_trainer.families import open_base",
-        f"base_model = open_base(Path({where})).load(torch.float32)",
+        f"base_folder = {where}",
+        "base_model = open_base(Path(base_folder)).load(torch.float32)",
         f"model = PeftModel.from_pretrained(base_model, {_literal(adapter)})",
     ]
 

@@ -44,9 +44,11 @@ class DirectoryStore:
     Only regular files and real folders count: links are neither listed nor followed by list().
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, marker: str | None = None, mend: str = "") -> None:
+        """`marker`: of the store that was in this folder before; `mend`: what to do where that one
+        is not to come back."""
         self._root = root.absolute()
-        self._marker = Marker(self._root)
+        self._marker = Marker(self._root, marker, mend)
 
     @property
     def root(self) -> Path:

@@ -22,9 +22,11 @@ class Marker:
     its marker; but a store that was there once is never made anew.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root, self._path = root, root / MARKER
-        self._seen: str | None = None
+    def __init__(self, root: Path, seen: str | None = None, mend: str = "") -> None:
+        """`seen`: what the marker said to an earlier process, and `mend` what to do where the store
+        is not to come back."""
+        self._root, self._path, self._mend = root, root / MARKER, mend
+        self._seen = seen
         """what the marker said; empty for a store that has none yet"""
 
     def check(self) -> None:
@@ -65,15 +67,25 @@ class Marker:
         self.check()
 
     def _read(self) -> str | None:
-        """What it says; None where there is none."""
-        try:
-            with explained(self._path), open_plain(self._path) as file:
-                return file.read(MOST_BYTES).decode(errors="replace").strip() or "without an id"
-        except FileNotFoundError:
-            return None
+        return read_marker(self._root)
 
     def _gone(self) -> StoreUnreachable:
+        hint = "mount its disk again, or give the folder its name back"
         return StoreUnreachable(
             f"the store in {self._root} was there, and is not there now",
-            "mount its disk again, or give the folder its name back: what waits is written then",
+            f"{hint}; {self._mend}" if self._mend else f"{hint}: what waits is written then",
         )
+
+
+def read_marker(root: Path) -> str | None:
+    """What the marker of the store in a folder says; None where there is none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    path = root / MARKER
+    try:
+        with explained(path), open_plain(path) as file:
+            return file.read(MOST_BYTES).decode(errors="replace").strip() or "without an id"
+    except FileNotFoundError:
+        return None

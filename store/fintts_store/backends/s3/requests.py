@@ -41,7 +41,7 @@ class S3Requests:
 
     def __init__(self, address: S3Address, patience: Patience = PATIENT) -> None:
         self.address, self.patience = address, patience
-        self._has_answered = False
+        self._answered = threading.Event()
         self._knocking = threading.Lock()
 
     def ask(
@@ -76,11 +76,11 @@ class S3Requests:
 
     def _knock(self) -> None:
         """Raises StoreUnreachable where nobody answers within the limits of `at_first`."""
-        if self.patience.at_first is None or self._has_answered:
+        if self.patience.at_first is None or self._answered.is_set():
             return
         bucket, prefix = self.address.bucket, self.address.prefix
         with self._knocking:
-            if self._has_answered:  # to another thread
+            if self._answered.is_set():  # to another thread
                 return
             try:
                 S3Requests(self.address, self.patience.at_first).ask(
@@ -90,7 +90,7 @@ class S3Requests:
                 raise
             except StoreError:  # a refusal is an answer: the request in hand says more of it
                 pass
-            self._has_answered = True
+            self._answered.set()
 
     def explained(self, key: str = "") -> AbstractContextManager[None]:
         """Makes a StoreError of what goes wrong in the block, which asks the client itself."""
