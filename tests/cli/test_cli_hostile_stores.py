@@ -10,7 +10,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import hostile_stores
+from fake_sky import Cluster, FakeSky
+from fintts_cli import reaping, wiring
 from fintts_cli.app import build
+from fintts_cli.infra import Infra
+from fintts_cli.infra.local import LOCAL, LocalInfra
+from fintts_cli.infra.sky import SkyInfra
+from run_samples import START
 
 SECONDS = 30
 MEMORY_KIB = 300 * 1024
@@ -34,14 +40,32 @@ COMMANDS = (
     "store check",
     "store check --json --read-data",
     "cloud report",
+    "cloud reap --dry-run",
+    "cloud reap --dry-run --json",
+    "cloud reap --no-input",
     "cloud stop bad",
     "cloud down bad",
+    "cloud reap --yes",
     "cloud ps",
 )
 
 
 def fintts(command: str, store: Path) -> Result:
-    return CliRunner().invoke(build(), [*command.split(), "--store", str(store)])
+    place = [str(store)] if command.startswith("store ") else ["--store", str(store)]
+    return CliRunner().invoke(build(), [*command.split(), *place])
+
+
+@pytest.fixture
+def sky(monkeypatch: pytest.MonkeyPatch) -> FakeSky:
+    """What the infras are told of the clouds: an instance bears the damaged run's name."""
+    sky = FakeSky(clusters=[Cluster(f"fintts-{hostile_stores.BAD}", START.timestamp())])
+
+    def infra_in(state: Path, name: str) -> Infra:
+        return LocalInfra(state) if name == LOCAL else SkyInfra(name, state, sky.session)
+
+    monkeypatch.setattr(wiring, "_infra_in", infra_in)
+    monkeypatch.setattr(reaping, "SECOND_LOOK_SECONDS", 0.0)
+    return sky
 
 
 def test_there_are_many_kinds() -> None:
@@ -49,7 +73,9 @@ def test_there_are_many_kinds() -> None:
 
 
 @pytest.mark.parametrize("kind", hostile_stores.KINDS)
-def test_no_store_hurts_its_reader(kind: str, own_folder: Path, tmp_path: Path) -> None:
+def test_no_store_hurts_its_reader(
+    kind: str, own_folder: Path, tmp_path: Path, sky: FakeSky
+) -> None:
     store = hostile_stores.make(kind, tmp_path / "stores")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for command in COMMANDS:

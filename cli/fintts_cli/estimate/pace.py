@@ -9,12 +9,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from fintts_cli.run_forecast import MeasuredPace
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
+from fintts_store.runs.fields import Moment, Seconds, Step
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ TRAINING_KEYS = (
 class DryPace(Record):
     """What a dry run measured."""
 
-    seconds_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    setup_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    steps: Annotated[int, Field(ge=1)]
-    measured_at: AwareDatetime
+    seconds_per_step: Annotated[Seconds, Field(gt=0)]
+    setup_seconds: Seconds
+    steps: Annotated[Step, Field(ge=1)]
+    measured_at: Moment
 
     @property
     def source(self) -> str:

@@ -62,12 +62,17 @@ def _damage(folder: Path) -> tuple[str, ...]:
     return ()
 
 
+LONGEST_LINE = 64 * 1024
+"""characters; a longer one is shown as several"""
+
+
 def _whole_lines(log: TextIO, *, to_the_end: bool) -> Iterator[str]:
     """The lines that are there; one that is still being written waits for its end."""
     while True:
         start = log.tell()
-        line = log.readline()
-        if not line or not (line.endswith("\n") or to_the_end):
+        line = log.readline(LONGEST_LINE)
+        is_whole = line.endswith("\n") or len(line) == LONGEST_LINE
+        if not line or not (is_whole or to_the_end):
             log.seek(start)
             return
         yield line

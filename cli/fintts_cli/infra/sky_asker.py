@@ -5,6 +5,7 @@ By psutil: `processes.py` reads /proc, and a laptop that launches may have none.
 
 from __future__ import annotations
 
+from fintts_store.runs.fields import Count
 from fintts_store.runs.records import Record
 
 CLOCK_SECONDS = 5.0
@@ -14,7 +15,7 @@ CLOCK_SECONDS = 5.0
 class Asker(Record):
     """A process; its start tells it from another one that was given its number later."""
 
-    pid: int
+    pid: Count
     started_at: float
     """seconds since the epoch"""
 

@@ -8,6 +8,8 @@ import socket
 from typing import TYPE_CHECKING
 
 from fintts_store.disk.durable import create_file, make_directories, write_file
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import StoreError
 from fintts_store.runs.ledger import UNKNOWN_LAPTOP, Laptop
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 FILE = "laptop-id"
 LONGEST_HOST = 100
+ID_BYTES = 64
 
 
 def this_laptop(state: Path, *, make: bool = False) -> Laptop:
@@ -62,7 +65,7 @@ def _id_in(state: Path) -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        text = path.read_bytes()[:64].decode("ascii", "replace").strip()
-    except OSError:
+        text = read_limited(path, ID_BYTES).decode("ascii", "replace").strip()
+    except (FileNotFoundError, StoreError):
         return None
     return text if len(text) == 32 and set(text) <= set("0123456789abcdef") else None
