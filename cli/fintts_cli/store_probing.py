@@ -18,8 +18,7 @@ def probe(store: Store) -> list[Outcome]:
     if isinstance(store, S3Store):
         return probe_store(store, store.probes)
     if isinstance(store, DirectoryStore):
-        store.folders("")  # raises where it was there and is gone
         with folder_as_it_was(store.root):
             # Another one: this one would remember a folder that is there for the probes alone.
-            return probe_store(DirectoryStore(store.root))
+            return probe_store(store.anew())
     return probe_store(store)

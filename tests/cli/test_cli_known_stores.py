@@ -50,8 +50,8 @@ def test_a_command_says_that_it_is_gone_and_makes_nothing(
         gone.mkdir()
     refused = fintts(*command)
     assert refused.exit_code == 5, refused.output
-    assert f"the store in {gone} was there, and is not there now" in refused.stderr
-    assert "mount its disk again" in refused.stderr
+    assert f"the store in {gone} was there, and is not there now" in refused.output
+    assert "mount its disk again" in refused.output
     assert not gone.exists() or not list(gone.iterdir())
 
 

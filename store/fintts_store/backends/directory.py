@@ -47,8 +47,12 @@ class DirectoryStore:
     def __init__(self, root: Path, marker: str | None = None, mend: str = "") -> None:
         """`marker`: of the store that was in this folder before; `mend`: what to do where that one
         is not to come back."""
-        self._root = root.absolute()
+        self._root, self._known = root.absolute(), (marker, mend)
         self._marker = Marker(self._root, marker, mend)
+
+    def anew(self) -> "DirectoryStore":
+        """The same, without what it has seen since."""
+        return DirectoryStore(self._root, *self._known)
 
     @property
     def root(self) -> Path:
