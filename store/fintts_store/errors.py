@@ -8,8 +8,10 @@ StoreError
 ├── StoreDenied          stays until somebody changes permissions or the address
 │   ├── PermissionMissing    of one operation: others may be allowed
 │   ├── KeyExpired           credentials that nobody can renew in this process
+│   ├── Unsupported          the server does not know what runs need
 │   └── NothingThere         the object ends before the bytes that were asked for
 ├── StoreUnsound         a check of the store found something wrong
+│   └── NoExclusiveCreate    the server has no conditional writes, so create cannot be kept
 ├── InvalidKey           a key that no store takes
 ├── KeyNotFound          nothing lies under this key
 ├── KeyExists            create() lost: somebody else wrote the key first
@@ -72,12 +74,20 @@ class KeyExpired(StoreDenied):
     """The credentials in this process's environment have ended: it can never write again."""
 
 
+class Unsupported(StoreDenied):
+    """The server says that it does not know this operation, or a header of it."""
+
+
 class NothingThere(StoreDenied):
     """An object has no byte where some were asked for: it is empty, or shorter than it was."""
 
 
 class StoreUnsound(StoreError):
     """A probe of the store failed, or what lies in it is not what its manifests say."""
+
+
+class NoExclusiveCreate(StoreUnsound):
+    """Nobody can create a key alone in this store, and nobody has said that one writer uses it."""
 
 
 class InvalidKey(StoreError):

@@ -1,7 +1,8 @@
 """The promise that runs rely on: of several who create one key exactly one succeeds.
 
 It is tried with a race of writers before the first run goes to a store, and again when its server
-is another one. What was found lies in the store, so that later launches need not try it.
+is another one. What was found lies in the store, so that later launches need not try it; that its
+user is the only writer lies there too, for every process that writes to it.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Annotated, Protocol, runtime_checkable
 from pydantic import Field
 
 from fintts_store.errors import InvalidRecord, KeyNotFound, StoreUnsound
-from fintts_store.layout import PROMISE
+from fintts_store.layout import PROBES, PROMISE
 from fintts_store.probes import create_is_exclusive
 from fintts_store.races import RACES, WRITERS
 from fintts_store.runs.fields import Moment, Name
@@ -20,6 +21,10 @@ from fintts_store.store import Store
 
 VERSION = 1
 OPTION = "--single-writer"
+WAY_OUT = (
+    f"use another store; {OPTION} uses it all the same, if nobody else writes to it and no run of "
+    "yours has two instances"
+)
 
 
 @runtime_checkable
@@ -32,10 +37,13 @@ class NamesItsServer(Protocol):
 
 
 class Promise(Record):
-    """promise.json: what was tried, when, and on which server."""
+    """promise.json: what was tried, when, and on which server; or that nothing was."""
 
     version: Annotated[int, Field(ge=1)] = VERSION
     is_exclusive: bool
+    """of several who create a key exactly one succeeds; false also where it was not tried"""
+    single_writer: bool = False
+    """the user has said that nobody else writes here, so nothing was tried"""
     server: Name
     races: int = RACES
     writers: int = WRITERS
@@ -43,17 +51,21 @@ class Promise(Record):
 
 
 def require_promise(store: Store, *, single_writer: bool) -> None:
-    """Tries the store unless it has been tried; `single_writer` does without.
+    """Tries the store unless it has been tried; `single_writer` is remembered there instead.
 
     Raises:
-        StoreUnsound: more than one writer succeeded.
+        StoreUnsound: more than one writer succeeded, or the server cannot create a key for one.
         StoreError: the store cannot be read or written.
     """
-    if single_writer:
-        return
     server = server_of(store)
     known = read_promise(store)
-    if known is not None and known.is_exclusive and known.server == server:
+    if known is not None and known.server == server and (known.is_exclusive or single_writer):
+        return
+    if single_writer:
+        said = Promise(
+            is_exclusive=False, single_writer=True, server=server, tried_at=datetime.now(UTC)
+        )
+        store.put(PROMISE, said.dump().encode())
         return
     found = Promise(
         is_exclusive=create_is_exclusive(store), server=server, tried_at=datetime.now(UTC)
@@ -63,9 +75,16 @@ def require_promise(store: Store, *, single_writer: bool) -> None:
         raise StoreUnsound(
             f"{store.url} does not keep its promise: of {WRITERS} writers that created one key at "
             "once not exactly one succeeded, so two instances could overwrite each other's run",
-            f"use another store; {OPTION} uses it all the same, if nobody else writes to it and no "
-            "run of yours has two instances",
+            WAY_OUT,
         )
+
+
+def has_single_writer(store: Store, key: str) -> bool:
+    """Whether this key may be created without the promise, on its user's word; a probe's never."""
+    if key.startswith(PROBES):
+        return False
+    known = read_promise(store)
+    return known is not None and known.single_writer
 
 
 def server_of(store: Store) -> str:

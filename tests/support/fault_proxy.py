@@ -1,4 +1,5 @@
-"""A proxy between a client and an HTTP server that lets chosen requests go wrong."""
+"""A proxy between a client and an HTTP server that lets chosen requests go wrong, or answers them
+as another server does."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 Kind = Literal[
@@ -61,11 +62,46 @@ class Fault:
         return self.times > 0 and method == self.method and self.part in path
 
 
+@dataclass(frozen=True)
+class Request:
+    """What came, whole; names of headers are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes back."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Server(Protocol):
+    """Answers some requests as a server does that is not the one behind the proxy."""
+
+    def answer(self, request: Request) -> Reply | None:
+        """None where the one behind the proxy answers just so."""
+        ...
+
+
+class Itself:
+    """Leaves every request to the server behind the proxy."""
+
+    def answer(self, request: Request) -> Reply | None:
+        return None
+
+
 @dataclass
 class FaultProxy:
     """The proxy's address, its faults, and every request that came: `PUT /bucket/key`."""
 
     upstream: str
+    server: Server = field(default_factory=Itself)
     url: str = ""
     faults: list[Fault] = field(default_factory=list[Fault])
     requests: list[str] = field(default_factory=list[str])
@@ -88,7 +124,11 @@ class Handler(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.proxy.take(self.command, self.path)
-        if fault is None or not self._answer_alone(fault):
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply = self.proxy.server.answer(Request(self.command, self.path, headers, body))
+        if reply is not None:
+            self._send(reply.status, list(reply.headers), reply.body)
+        elif fault is None or not self._answer_alone(fault):
             self._pass_on(body, fault)
 
     def _answer_alone(self, fault: Fault) -> bool:
@@ -179,18 +219,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
+def fault_proxy(upstream: str, server: Server | None = None) -> Iterator[FaultProxy]:
     """Listens on loopback for as long as the block lasts."""
-    proxy = FaultProxy(upstream)
+    proxy = FaultProxy(upstream, server or Itself())
     handler = type("BoundHandler", (Handler,), {"proxy": proxy})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        proxy.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listener:
+        listener.daemon_threads = True
+        proxy.url = f"http://127.0.0.1:{listener.server_port}"
+        thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
         thread.start()
         try:
             yield proxy
         finally:
             proxy.ended.set()
-            server.shutdown()
+            listener.shutdown()
             thread.join()

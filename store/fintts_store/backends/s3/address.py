@@ -20,6 +20,7 @@ from fintts_store.store import is_relative_name
 SCHEME = "s3"
 BEGINNING = f"{SCHEME}://"
 Addressing = Literal["auto", "path", "virtual"]
+Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
 EXAMPLE = "an address is s3://BUCKET/PREFIX, with ?endpoint_url=URL behind it if it is not AWS"
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
@@ -28,7 +29,13 @@ _AWS = re.compile(
     r"https://s3(?:[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]+))?\.amazonaws\.com(?:\.cn)?"
 )
 """AWS's own servers for all buckets, which boto3 finds by the region"""
-_OPTIONS = ("endpoint_url", "addressing", "region")
+_DIRECTORY_BUCKET = re.compile("--(x-s3|xa-s3)$")
+_OPTIONS = ("endpoint_url", "addressing", "region", "sse", "sse_kms_key_id", "request_payer")
+_CHOICES = {
+    "addressing": get_args(Addressing),
+    "sse": get_args(Encryption),
+    "request_payer": ("requester",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,11 @@ class S3Address:
     addressing: Addressing = "auto"
     """whether the bucket is part of the path or of the host's name"""
     region: str | None = None
+    sse: Encryption | None = None
+    """for a policy that refuses what is written without an encryption header"""
+    sse_kms_key_id: str | None = None
+    request_payer: str | None = None
+    """`requester`, where the bucket's owner lets those pay who use it"""
 
     @classmethod
     def parse(cls, text: str) -> "S3Address":
@@ -55,10 +67,19 @@ class S3Address:
         bucket, slash, prefix = place.removesuffix("/").partition("/")
         _check_place(text, bucket, slash + prefix)
         options = _options(text, query)
-        endpoint_url, region = _server(options.get("endpoint_url"), options.get("region"))
+        named = _without_bucket(options.get("endpoint_url"), bucket)
+        endpoint_url, region = _server(named, options.get("region"))
         addressing = options.get("addressing") or _usual(endpoint_url)
-        folder = f"{prefix}/" if prefix else ""
-        return cls(bucket, folder, endpoint_url, cast("Addressing", addressing), region)
+        return cls(
+            bucket,
+            f"{prefix}/" if prefix else "",
+            endpoint_url,
+            cast("Addressing", addressing),
+            region,
+            cast("Encryption | None", options.get("sse")),
+            options.get("sse_kms_key_id"),
+            options.get("request_payer"),
+        )
 
     @property
     def url(self) -> str:
@@ -67,6 +88,9 @@ class S3Address:
             "endpoint_url": self.endpoint_url,
             "addressing": None if self.addressing == _usual(self.endpoint_url) else self.addressing,
             "region": self.region,
+            "sse": self.sse,
+            "sse_kms_key_id": self.sse_kms_key_id,
+            "request_payer": self.request_payer,
         }
         query = urlencode({name: value for name, value in given.items() if value is not None})
         place = f"{BEGINNING}{self.bucket}/{self.prefix}".rstrip("/")
@@ -87,6 +111,15 @@ class S3Address:
 def _usual(endpoint_url: str | None) -> Addressing:
     """Few servers of one's own have a name for each bucket."""
     return "path" if endpoint_url else "auto"
+
+
+def _without_bucket(endpoint_url: str | None, bucket: str) -> str | None:
+    """Cloudflare's dashboard shows the endpoint of R2 with the bucket's name at its end."""
+    if endpoint_url is None:
+        return None
+    url = canonical_endpoint(endpoint_url)
+    scheme, _, server = url.partition("://")
+    return f"{scheme}://{server.removesuffix(f'/{bucket}')}"
 
 
 def _server(endpoint_url: str | None, region: str | None) -> tuple[str | None, str | None]:
@@ -112,11 +145,28 @@ def _check_place(text: str, bucket: str, folder: str) -> None:
             f"the address {text} has a '#' in it, which ends an address for other programs",
             "take a prefix without it",
         )
+    _check_kind(text, bucket)
     if not _is_bucket(bucket):
         raise StoreDenied(f"{text} names no bucket{_why_none(bucket)}", EXAMPLE)
     _check_spelling(text, prefix)
     if folder and not is_relative_name(prefix):
         raise StoreDenied(f"the prefix of {text} has a part that is empty, '.' or '..'", EXAMPLE)
+
+
+def _check_kind(text: str, bucket: str) -> None:
+    """Whether what is named is a bucket of the kind that runs need."""
+    if bucket.startswith("arn:"):
+        raise StoreDenied(
+            f"{text} names a bucket by an ARN",
+            "give the bucket's name; for an access point its alias, which ends in -s3alias "
+            "(`aws s3control get-access-point` says it): s3://ALIAS/PREFIX",
+        )
+    if _DIRECTORY_BUCKET.search(bucket):
+        raise StoreDenied(
+            f"s3://{bucket} is a directory bucket (S3 Express One Zone), which cannot list keys as "
+            "runs need it",
+            "use a general purpose bucket in the same region",
+        )
 
 
 def _is_bucket(name: str) -> bool:
@@ -180,8 +230,11 @@ def _options(text: str, query: str) -> dict[str, str]:
 
 
 def _check_options(text: str, options: dict[str, str]) -> None:
-    addressing = options.get("addressing", "auto")
-    if addressing not in get_args(Addressing):
-        raise StoreDenied(f"{text} asks for addressing {addressing}", "it is auto, path or virtual")
+    for name, choices in _CHOICES.items():
+        if name in options and options[name] not in choices:
+            known = " or ".join(choices)
+            raise StoreDenied(f"{text} asks for {name} {options[name]}", f"it is {known}")
+    if "sse_kms_key_id" in options and not options.get("sse", "").startswith("aws:kms"):
+        raise StoreDenied(f"{text} names a KMS key without sse", "add &sse=aws:kms to it")
     if not _REGION.fullmatch(options.get("region", "auto")):
         raise StoreDenied(f"{text} has a region that is no name", "such as eu-central-1")

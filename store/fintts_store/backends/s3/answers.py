@@ -48,11 +48,28 @@ STATUSES = {"GetObject": (200, 206), "DeleteObject": (204,), "AbortMultipartUplo
 """of success, where it is not 200 alone"""
 BODILESS = ("HeadBucket", "HeadObject")
 """are answered without a document, errors too"""
-_FIRST_ELEMENT = re.compile(rb"(?:\s|\xef\xbb\xbf|<\?[^>]*\?>|<!--.*?-->)*<([A-Za-z0-9]+)", re.S)
+PASSING_STATUSES = (408, 425, 429)
+LONGEST_TEXT = 100
+_TITLE, _TAG = re.compile(rb"<title>(.*?)</title>", re.I | re.S), re.compile(rb"<[^>]*>")
+_FIRST_ELEMENT = re.compile(
+    rb"(?:\s|\xef\xbb\xbf|<\?[^>]*\?>|<!--.*?-->|<!doctype[^>]*>)*<([a-z0-9]+)", re.I | re.S
+)
 
 
 class NoAnswer(Exception):
     """What came is not an answer of S3; the text says what it is."""
+
+
+class NotInItsWords(NoAnswer):
+    """A refusal without S3's document: of a proxy, or of a server's front end.
+
+    Attributes:
+        text: what a person would read of it, in one line.
+    """
+
+    def __init__(self, operation: str, status: int, body: bytes) -> None:
+        self.operation, self.status, self.text = operation, status, _readable(body)
+        super().__init__(f"{status} and no document of S3: {self.text}")
 
 
 class OtherRegion(NoAnswer):
@@ -75,13 +92,35 @@ def _check_form(operation_model: Any, response_dict: dict[str, Any], **_: Any) -
         raise _redirect(status, headers, body)
     if not isinstance(body, bytes):  # of an object: who reads it counts the bytes
         _check_status(operation, status)
+        _check_kind(headers)
         return
     _check_length(headers, body)
     if status < 300:
         _check_status(operation, status)
         _check_document(operation, body)
-    elif status == 404 and operation not in BODILESS and root_of(body) != b"Error":
+    elif operation not in BODILESS and root_of(body) != b"Error":
+        _check_refusal(operation, status, body)
+
+
+def _check_kind(headers: Mapping[str, str]) -> None:
+    """A page may have all the headers that an object has."""
+    if headers.get("content-type", "").startswith("text/html"):
+        raise NoAnswer("a page of HTML")
+
+
+def _check_refusal(operation: str, status: int, body: bytes) -> None:
+    """One that is not in S3's words; a server's error passes, and an empty one may be S3's."""
+    if status == 404:
         raise NoAnswer("404, and not in S3's words")
+    if 400 <= status < 500 and status not in PASSING_STATUSES and body.strip():
+        raise NotInItsWords(operation, status, body)
+
+
+def _readable(body: bytes) -> str:
+    """The title of a page, or the beginning of a text."""
+    title = _TITLE.search(body)
+    text = _TAG.sub(b" ", title[1] if title else body).decode(errors="replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_TEXT]
 
 
 def _redirect(status: int, headers: Mapping[str, str], body: object) -> NoAnswer:
@@ -104,9 +143,11 @@ def _check_length(headers: Mapping[str, str], body: bytes) -> None:
 
 def _check_document(operation: str, body: bytes) -> None:
     expected = ROOTS.get(operation)
-    if expected is None:
-        return
     root = root_of(body)
+    if expected is None:
+        if root.lower() == b"html":
+            raise NoAnswer(_instead(body))
+        return
     if root not in expected:
         raise NoAnswer(_instead(body))
     if not _is_whole(root, body):

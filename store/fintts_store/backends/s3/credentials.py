@@ -43,6 +43,8 @@ word and log have 5. The rest is for clocks that differ."""
 WRITING = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 ASKED = ("run.json", "revisions/*", "ledger/*", "stop.json")
 """below the run: what people ask for. A trainer reads it, and writes everything else there."""
+ALIAS = "-s3alias"
+"""at the end of what an access point is called in place of a bucket; IAM does not know it"""
 DIGEST_CHARACTERS = 16
 """of an input's digest in a policy, which has room for no more"""
 TO_NAME = (
@@ -93,6 +95,7 @@ def run_policy(
             _allow("s3:ListBucket", bucket)
             | {"Condition": {"StringLike": {"s3:prefix": [own, *inputs]}}},
             _allow("s3:ListBucketMultipartUploads", bucket),
+            *([_BY_WAY_OF_S3] if (address.sse or "").startswith("aws:kms") else []),
         ],
     }
 
@@ -106,6 +109,12 @@ def _shortened(key: str) -> str:
 def _allow(action: str | Sequence[str], resource: str | Sequence[str]) -> dict[str, Any]:
     action = action if isinstance(action, str) else list(action)
     return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+_BY_WAY_OF_S3 = _allow(("kms:GenerateDataKey", "kms:Decrypt"), "*") | {
+    "Condition": {"StringLike": {"kms:ViaService": "s3.*"}}
+}
+"""To use keys of KMS, for an address that asks for that: a policy has little room"""
 
 
 def _literal(name: str) -> str:
@@ -190,6 +199,12 @@ def _made(
 ) -> dict[str, Any] | None:
     """A key of a user makes one by itself, or by the role that is named; a temporary one by a role
     alone, and where there is none this is None."""
+    if wanted.address.bucket.endswith(ALIAS):
+        raise PermissionMissing(
+            f"no key for one run can be made for {wanted.address.where}, the alias of an access "
+            "point",
+            "name the bucket itself: then an instance gets a key for its run alone",
+        )
     role = Role(role_arn, session) if role_arn else None
     if not is_temporary:
         try:

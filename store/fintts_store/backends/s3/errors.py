@@ -6,7 +6,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.answers import NoAnswer, OtherRegion
+from fintts_store.backends.s3.answers import NoAnswer, NotInItsWords, OtherRegion
+from fintts_store.backends.s3.reasons import (
+    WRONG_REGION,
+    Told,
+    is_full,
+    mend_for_forbidden,
+    mend_for_region,
+    reason,
+    region_named_in,
+)
 from fintts_store.errors import (
     KeyExists,
     KeyExpired,
@@ -17,6 +26,7 @@ from fintts_store.errors import (
     StoreError,
     StoreFull,
     StoreUnreachable,
+    Unsupported,
 )
 
 if TYPE_CHECKING:
@@ -25,22 +35,14 @@ if TYPE_CHECKING:
 NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload", "NoSuchLifecycleConfiguration"}
 EXISTS = {"PreconditionFailed", "412"}
 PAST_THE_END = {"InvalidRange", "416"}
-FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity"}
+NO_OBJECT, OTHER_REGION, UNSUPPORTED = "NoSuchKey", "PermanentRedirect", "NotImplemented"
 FORBIDDEN, EXPIRED = "AccessDenied", "ExpiredToken"
 TOKEN = "AWS_SESSION_TOKEN"
 """a temporary key in the environment stays what it was; one of a profile may be renewed"""
 AGAIN = "start the run again with a new key: it goes on from the newest committed checkpoint"
-NEEDED = (
-    "s3:GetObject, PutObject, DeleteObject and AbortMultipartUpload on the prefix, and "
-    "s3:ListBucket and ListBucketMultipartUploads on the bucket"
-)
-"""The permissions that a run needs, and no more"""
 DENIED = {
     "NoSuchBucket": ("there is no bucket {where}", "create it, or correct its name"),
-    FORBIDDEN: (
-        "{where} refuses {operation}",
-        f"the key needs {NEEDED}",
-    ),
+    FORBIDDEN: ("{where} refuses {operation}{because}", ""),
     "InvalidAccessKeyId": (
         "{where} does not know the access key",
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, for this server",
@@ -59,16 +61,14 @@ DENIED = {
     ),
     "EntityTooLarge": (
         "{where} does not take requests that large ({operation})",
-        "raise the limit of the server, or of the proxy in front of it",
+        "raise the limit of the server, or of the proxy in front of it: a request has up to 64 MB "
+        "(nginx: `client_max_body_size 64m;`)",
     ),
-    "NotImplemented": (
-        "{where} does not know {operation} as runs need it",
+    UNSUPPORTED: (
+        "{where} does not know {operation} as runs need it{because}",
         "use a server with conditional writes and uploads in parts: `fintts store check` tries it",
     ),
-    "PermanentRedirect": (
-        "the bucket {where} is in another region",
-        "set AWS_REGION to the bucket's region",
-    ),
+    OTHER_REGION: ("the bucket {where} is in another region{because}", ""),
 }
 SAME_AS = {
     "403": FORBIDDEN,
@@ -79,11 +79,12 @@ SAME_AS = {
     "ExpiredTokenException": "ExpiredToken",
     "TokenRefreshRequired": "ExpiredToken",
     "RequestExpired": "RequestTimeTooSkewed",
-    "AuthorizationHeaderMalformed": "PermanentRedirect",
-    "IllegalLocationConstraintException": "PermanentRedirect",
-    "301": "PermanentRedirect",
+    WRONG_REGION: OTHER_REGION,
+    "IllegalLocationConstraintException": OTHER_REGION,
+    "301": OTHER_REGION,
+    "501": UNSUPPORTED,
 }
-CONFLICT = 409
+CONFLICT, TOO_LARGE = 409, 413
 SERVER_ERRORS = 500
 PASSING = {
     *("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"),
@@ -94,9 +95,12 @@ PASSING = {
 DOUBTFUL_STATUSES = {400, 403, 404}
 CERTAIN = {
     *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestTimeTooSkewed"),
-    *("NoSuchUpload", "EntityTooLarge", "AuthorizationHeaderMalformed"),
+    *("NoSuchUpload", "EntityTooLarge", WRONG_REGION),
 }
 """What a second try would hear again"""
+OF_KMS = "see that the KMS key that encrypts the bucket is enabled, and that your key may use it"
+PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL calls an answer that is no TLS"""
 MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What boto3 raises about an answer that it did not expect"""
 
@@ -105,15 +109,18 @@ MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErr
 def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
     """Raises a StoreError for whatever boto3 raises about a key, or about the bucket."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as error:
         raise _explain_answer(error, address, key) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise _explain_silence(error, address) from error
     except OtherRegion as error:
-        raise in_another_region(address) from error
+        raise _refusal(OTHER_REGION, "", address, "") from error
+    except NotInItsWords as error:
+        raise _another_s_answer(error, address) from error
     except NoAnswer as error:
         raise no_answer(address, str(error)) from error
     except MISREAD as error:
@@ -121,9 +128,19 @@ def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
         raise no_answer(address, what) from error
 
 
-def in_another_region(address: S3Address) -> StoreDenied:
-    sentence, hint = DENIED["PermanentRedirect"]
-    return StoreDenied(sentence.format(where=address.where), hint)
+def _another_s_answer(error: NotInItsWords, address: S3Address) -> StoreDenied:
+    """Of a proxy, or of a server that is asked without TLS."""
+    if error.status == TOO_LARGE:
+        return _refusal("EntityTooLarge", error.operation, address, "")
+    hint = "see that the address is right, and that no login page or proxy answers in its place"
+    if "https" in error.text.lower():
+        hint = f"it wants TLS: give its endpoint as {_other_scheme(address)}"
+    return StoreDenied(f"{address.where} does not answer as S3 does: it sent {error}", hint)
+
+
+def _other_scheme(address: S3Address) -> str:
+    scheme, _, rest = (address.endpoint_url or "").partition("://")
+    return f"{'http' if scheme == 'https' else 'https'}://{rest}"
 
 
 def no_answer(address: S3Address, what: str) -> StoreUnreachable:
@@ -132,6 +149,19 @@ def no_answer(address: S3Address, what: str) -> StoreUnreachable:
         f"{address.where} does not answer as S3 does: it sent {what}",
         "see that the address is right, and that no login page or proxy answers in its place",
     )
+
+
+def region_wanted(error: StoreError) -> str:
+    """The region for which the server wants the request signed; empty where it names none."""
+    from botocore.exceptions import ClientError
+
+    cause = error.__cause__
+    return region_named_in(_told_by(cause)) if isinstance(cause, ClientError) else ""
+
+
+def _told_by(error: "ClientError") -> Told:
+    told: Told = dict(error.response.get("Error", {}))
+    return told
 
 
 def deserves_a_second_try(error: StoreError) -> bool:
@@ -154,32 +184,60 @@ def _code_and_status(error: "ClientError") -> tuple[str, int]:
 def _explain_answer(error: "ClientError", address: S3Address, key: str) -> StoreError:
     """The server answered, and the answer is an error."""
     code, status = _code_and_status(error)
-    code = SAME_AS.get(code, code)
-    if code in DENIED:
-        return _refusal(code, error.operation_name, address)
+    operation, said = error.operation_name, reason(_told_by(error))
+    if is_full(operation, code, status, said):
+        return StoreFull(
+            f"{address.where} takes no more: {_told(operation, code, status, said)}",
+            "free some space there, or raise its quota",
+        )
+    known = UNSUPPORTED if "none-match" in said.lower() else SAME_AS.get(code, code)
+    if known in DENIED:
+        return _refusal(known, operation, address, said)
+    of_a_key = _of_a_key(code, operation, address, key)
+    if of_a_key is not None:
+        return of_a_key
+    if status >= SERVER_ERRORS or status == CONFLICT or code in PASSING:
+        return StoreUnreachable(
+            f"{address.where} answered {operation} with {status} {code}",
+            "it may be overloaded or restarting: try again later",
+        )
+    hint = OF_KMS if code.startswith("KMS.") else ""
+    return StoreDenied(f"{address.where}: {_told(operation, code, status, said)}", hint)
+
+
+def _told(operation: str, code: str, status: int, said: str) -> str:
+    """The server's own code and words."""
+    number = "" if code == str(status) else f"{status} "
+    return f"{operation} was answered with {number}{code}" + (f": {said}" if said else "")
+
+
+def _of_a_key(code: str, operation: str, address: S3Address, key: str) -> StoreError | None:
+    """Where it is about a key, and not about the store."""
+    if code == NO_OBJECT and operation.startswith("List"):
+        return StoreDenied(
+            f"{address.where} takes a listing of the bucket for an object",
+            "its endpoint names a bucket already: give it without that name, as https://HOST",
+        )
     if code in NOT_FOUND:
         return KeyNotFound(f"{address.url} has no {key}")
     if code in EXISTS:
         return KeyExists(f"{key} is in {address.url} already")
     if code in PAST_THE_END:
         return NothingThere(f"{key} in {address.url} ends before it", "fetch it from its beginning")
-    if code in FULL:
-        return StoreFull(f"{address.where} has no space left", "free some, or raise its quota")
-    if status >= SERVER_ERRORS or status == CONFLICT or code in PASSING:
-        return StoreUnreachable(
-            f"{address.where} answered {error.operation_name} with {status} {code}",
-            "it may be overloaded or restarting: try again later",
-        )
-    message = error.response.get("Error", {}).get("Message", "no message")
-    return StoreDenied(f"{address.where} answered {error.operation_name} with {code}: {message}")
+    return None
 
 
-def _refusal(code: str, operation: str, address: S3Address) -> StoreDenied:
+def _refusal(code: str, operation: str, address: S3Address, said: str) -> StoreDenied:
     sentence, hint = DENIED[code]
-    text = sentence.format(where=address.where, operation=operation)
+    because = f": {said}" if said else ""
+    text = sentence.format(where=address.where, operation=operation, because=because)
     if code == EXPIRED and TOKEN in os.environ:
         return KeyExpired(text, AGAIN)
-    return (PermissionMissing if code == FORBIDDEN else StoreDenied)(text, hint)
+    if code == FORBIDDEN:
+        return PermissionMissing(text, mend_for_forbidden(address, operation, said))
+    if code == OTHER_REGION:
+        return StoreDenied(text, mend_for_region(address))
+    return (Unsupported if code == UNSUPPORTED else StoreDenied)(text, hint)
 
 
 def _explain_silence(error: Exception, address: S3Address) -> StoreError:
@@ -196,17 +254,38 @@ def _explain_silence(error: Exception, address: S3Address) -> StoreError:
     if isinstance(error, (known.TokenRetrievalError, known.SSOError)):
         return StoreDenied(f"{address.where}: {_first_line(error)}", "sign in with `aws sso login`")
     if isinstance(error, known.SSLError):
-        return StoreDenied(
-            f"the certificate of {address.where} is not trusted: {_first_line(error)}",
-            "set AWS_CA_BUNDLE to the file with the certificate of its authority",
-        )
+        return _of_tls(_first_line(error), address)
     if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
         return StoreUnreachable(
-            f"{address.where} cannot be reached: {_first_line(error)}", "see whether it is up"
+            f"{address.where} cannot be reached: {_first_line(error)}", _see_whether(address)
         )
     if isinstance(error, (known.PaginationError, parsers.ResponseParserError)):
         return no_answer(address, f"something that cannot be read ({_first_line(error)})")
     return StoreDenied(f"{address.where}: {_first_line(error)}")
+
+
+def _of_tls(said: str, address: S3Address) -> StoreError:
+    if any(text in said for text in PLAIN):
+        return StoreDenied(
+            f"{address.where} does not speak TLS: {said}",
+            f"if it is to be asked without, give its endpoint as {_other_scheme(address)}",
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return StoreDenied(
+            f"the certificate of {address.where} is not trusted: {said}",
+            "set AWS_CA_BUNDLE to the file with the certificate of its authority",
+        )
+    return StoreUnreachable(
+        f"no TLS connection to {address.where}: {said}",
+        "see that the endpoint is right, and that no proxy answers in its place",
+    )
+
+
+def _see_whether(address: S3Address) -> str:
+    """What to look for where nothing came; who wants TLS hangs up."""
+    if (address.endpoint_url or "").startswith("http://"):
+        return f"see whether it is up, and whether it wants TLS ({_other_scheme(address)})"
+    return "see whether it is up"
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from fintts_store.backends.s3.errors import NEEDED
+from fintts_store.backends.s3.reasons import NEEDED
 from fintts_store.backends.s3.requests import S3Requests
 from fintts_store.backends.s3.uploading import abort
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError

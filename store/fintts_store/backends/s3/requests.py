@@ -8,12 +8,13 @@ when it is used.
 import threading
 import time
 from contextlib import AbstractContextManager
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.answers import check_answers
-from fintts_store.backends.s3.errors import deserves_a_second_try, explained_by_s3
+from fintts_store.backends.s3.errors import deserves_a_second_try, explained_by_s3, region_wanted
+from fintts_store.backends.s3.headers import complete_requests
 from fintts_store.backends.s3.limits import limit
 from fintts_store.backends.s3.session import (
     explained_settings,
@@ -43,6 +44,7 @@ class S3Requests:
         self.address, self.patience = address, patience
         self._answered = threading.Event()
         self._knocking = threading.Lock()
+        self._client: S3Client | None = None
 
     def ask(
         self,
@@ -61,12 +63,17 @@ class S3Requests:
             StoreError: it failed as often as it is tried; a refusal is tried twice at most.
         """
         self._knock()
-        tried = 0
+        tried, client, has_followed = 0, None, False
         while True:
             try:
                 with self.explained(key):
-                    return request(self.client)
+                    client = self.client
+                    return request(client)
             except StoreError as error:
+                if client is not None and not has_followed:
+                    has_followed = self._follows(error, client)
+                    if has_followed:
+                        continue
                 tried += 1
                 passes = isinstance(error, StoreUnreachable)
                 if tried >= self._tries(error) or (passes and tries_again_itself):
@@ -101,11 +108,22 @@ class S3Requests:
             return self.patience.tries
         return 2 if deserves_a_second_try(error) else 1
 
-    @cached_property
+    @property
     def client(self) -> "S3Client":
         """boto3's, which many threads may share."""
+        if self._client is None:
+            with self.explained():
+                self._client = _make_client(self.address, self.patience)
+        return self._client
+
+    def _follows(self, error: StoreError, client: "S3Client") -> bool:
+        """Whether the server has named a region that the next request can be signed for."""
+        region = region_wanted(error)
+        if region in ("", client.meta.region_name):
+            return False
         with self.explained():
-            return _make_client(self.address, self.patience)
+            self._client = _make_client(replace(self.address, region=region), self.patience)
+        return True
 
 
 def _make_client(address: S3Address, patience: Patience) -> "S3Client":
@@ -122,6 +140,7 @@ def _make_client(address: S3Address, patience: Patience) -> "S3Client":
             config=_settings(address, patience),
         )
     limit(client, patience)
+    complete_requests(client, address)
     check_answers(client)
     return client
 

@@ -21,11 +21,14 @@ from fintts_store.errors import (
     InvalidRecord,
     KeyExists,
     KeyNotFound,
+    NoExclusiveCreate,
     PermissionMissing,
     StoreError,
     StoreUnreachable,
+    Unsupported,
 )
 from fintts_store.patience import PATIENT, Patience
+from fintts_store.promise import WAY_OUT, has_single_writer
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     Entries,
@@ -50,7 +53,8 @@ class S3Store:
     """Keeps each key in an object of its own; see Store for what its methods do.
 
     `create` relies on conditional writes (If-None-Match), of which the server must let exactly
-    one win: AWS, R2, MinIO and Ceph do.
+    one win: AWS, R2, MinIO and Ceph do. Where a server knows none, as Backblaze's does not, it
+    looks first and writes afterwards, in a store that has a single writer.
     """
 
     def __init__(self, address: S3Address, patience: Patience = PATIENT) -> None:
@@ -121,7 +125,21 @@ class S3Store:
         def put(client: "S3Client") -> None:
             client.put_object(Bucket=self._bucket, Key=name, Body=data, IfNoneMatch="*")
 
-        self._requests.ask(put, key, tries_again_itself=True)
+        try:
+            self._requests.ask(put, key, tries_again_itself=True)
+        except Unsupported as error:
+            self._create_alone(key, name, data, error)
+
+    def _create_alone(self, key: str, name: str, data: bytes, why: Unsupported) -> None:
+        if not has_single_writer(self, key):
+            raise NoExclusiveCreate(
+                f"{why.message}; without conditional writes two instances could overwrite each "
+                "other's run",
+                WAY_OUT,
+            ) from why
+        if is_listed(self._requests, name):
+            raise KeyExists(f"{key} is in {self.url} already")
+        Upload(self._requests, name, key).put(data)
 
     def _holds(self, key: str, data: bytes) -> bool:
         """Whether these very bytes lie there."""

@@ -131,12 +131,13 @@ def _credentials_of(answer: dict[str, Any]) -> dict[str, Any]:
 def explained(address: S3Address, role_arn: str = "") -> Generator[None]:
     """What STS, or boto3 on its way there, raises in a sentence."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as error:
         raise _refusal(error, role_arn) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise StoreUnreachable(
             f"a key for an instance of {address.where} cannot be had: {said}",
