@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Generator
@@ -37,7 +36,7 @@ from fintts_cli.commands import (
 )
 from fintts_cli.commands.strict import StrictCommand
 from fintts_cli.errors import CliError
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal import EXIT_UNREAD, Terminal
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
 from fintts_store.errors import StoreError
@@ -53,8 +52,6 @@ EXIT_CONFIGURATION = 2
 EXIT_OVER_BUDGET = 3
 EXIT_STORE = 5
 EXIT_INTERRUPTED = 130
-EXIT_UNREAD = 128 + signal.SIGPIPE
-"""what a shell says of a program that ended because nobody read on"""
 
 EPILOG = """\b
 Exit codes:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import TextIO
 
+EXIT_UNREAD = 128 + signal.SIGPIPE
+"""what a shell says of a program that ended because nobody read on"""
+
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
@@ -74,7 +77,7 @@ class Terminal:
             typer.Exit: with what a shell says of such a program.
         """
         if trouble_of(sys.stdout) or trouble_of(sys.stderr):
-            raise typer.Exit(128 + signal.SIGPIPE)
+            raise typer.Exit(EXIT_UNREAD)
 
     @property
     def may_ask(self) -> bool:
