@@ -35,6 +35,7 @@ from fintts_cli.infra.processes import boot_id, end_all, find_process, members_o
 from fintts_store.disk.durable import make_directories, write_file
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
+from fintts_store.runs.limits import LOG_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -160,6 +161,10 @@ class LocalInfra:
         path = self._folder(run) / LOG_FILE
         path.touch()
         with path.open(encoding="utf-8", errors="replace") as log:
+            left_out_bytes = path.stat().st_size - LOG_BYTES
+            if left_out_bytes > 0:
+                log.seek(left_out_bytes)
+                yield f"[the first {left_out_bytes:,} bytes of {path} are left out]\n"
             while True:
                 state = self.state(run)
                 over = state is None or not state.is_live
