@@ -340,6 +340,30 @@ def test_a_program_that_prints_no_key_is_a_sentence(
     shows_nothing(caught.value.message)
 
 
+def test_a_key_that_is_renewed_too_late_is_a_sentence(
+    aws: Path, profiles: Callable[..., None]
+) -> None:
+    """The program prints one that ends soon, and when it is asked again one that has ended."""
+    soon = f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+    program, count = aws / "print-key", aws / "count"
+    program.write_text(
+        f"""#!{sys.executable} -S
+with open({str(count)!r}, "a+") as file:
+    file.write("x")
+    file.seek(0)
+    ends = {soon!r} if len(file.read()) < 3 else "2001-01-01T00:00:00Z"
+print({json.dumps(PRINTED | {"Expiration": "ENDS"})!r}.replace("ENDS", ends))
+"""
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    profiles(f"[default]\ncredential_process = {program}\n")
+    with pytest.raises(StoreDenied, match="still expired") as caught:
+        S3Store(NOWHERE).get("a")
+    assert len(count.read_text()) >= 3
+    assert "sign in again" in caught.value.hint
+    shows_nothing(caught.value.message)
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [

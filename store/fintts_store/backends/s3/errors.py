@@ -126,6 +126,9 @@ def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
     except MISREAD as error:
         what = f"something that cannot be read ({type(error).__name__}: {_first_line(error)})"
         raise no_answer(address, what) from error
+    except RuntimeError as error:  # so boto3 says that a new key has ended, too
+        _, hint = DENIED[EXPIRED]
+        raise StoreDenied(f"{address.where}: {_first_line(error).rstrip('.')}", hint) from error
 
 
 def _another_s_answer(error: NotInItsWords, address: S3Address) -> StoreDenied:
