@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -20,7 +21,7 @@ from fintts_store.checkpoints.restore import restore
 from fintts_store.retrying import insist
 from fintts_trainer.allocator import keep_freed_memory
 from fintts_trainer.capacity import check_disk, fit_into_memory
-from fintts_trainer.compiled import compile_layers
+from fintts_trainer.compiled import compile_layers, tell_what_stays_eager
 from fintts_trainer.deadline import Pace, measured
 from fintts_trainer.desk import FrontDesk, tell
 from fintts_trainer.encoded import encoded_once, write_encoded
@@ -38,6 +39,7 @@ from fintts_trainer.job import fetch_base_model, fetch_dataset, fetch_initial_ad
 from fintts_trainer.lineage import refuse_another_configuration, refuse_another_prompt
 from fintts_trainer.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.losses import Tally, evaluate, uniform_guess
+from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
 from fintts_trainer.order import Order
 from fintts_trainer.pack import read_pack
 from fintts_trainer.processes.hang_limits import (
@@ -174,7 +176,11 @@ def _build(desk: Desk, world: World) -> Bench:
     feed = _feed(dataset, config, world)
     if device.type == "cpu":
         _leave_a_core()
-        keep_freed_memory()
+        if not keep_freed_memory():
+            desk.tell(
+                "freed memory goes back to the system, which makes steps slower: this machine's "
+                "C library has no switch for that"
+            )
     size_bytes = sum(file.size_bytes for file in desk.record.base_model.files)
     desk.progress.begin("loading the base model", load_limit(size_bytes), "setup")
     dtype = _base_type(config, device)
@@ -187,13 +193,17 @@ def _build(desk: Desk, world: World) -> Bench:
     )
     if desk.record.initial_adapter is not None:
         _begin_with_adapter(desk, base, model)
-    fuse_adapted_linears(model)
-    if config.training.gradient_checkpointing:
-        recompute_layers(model)
+    longest = int(feed.dataset.lengths.max())
+    left = fuse_adapted_linears(model)
+    for sentence in (*left_to_peft(left), *slow_ways(device, dtype, longest)):
+        desk.tell(sentence)
+    if config.training.gradient_checkpointing and not recompute_layers(model):
+        desk.tell("training.gradient_checkpointing is not in force: the model has no such layers")
     model.to(device)
     if config.training.compile:
         desk.tell("the layers are compiled as they are first run: that takes a minute or more")
         compile_layers(model)
+        tell_what_stays_eager(partial(_say_in_status, desk))
     optimizer = torch.optim.AdamW(
         trainable(model).values(),
         lr=config.training.learning_rate,
@@ -245,6 +255,12 @@ def _begin_with_adapter(desk: Desk, base: BaseModel, model: PeftModel) -> None:
     if (sentence := of_other_prompt(folder, base.prompt)) is not None:
         desk.tell(sentence)
     read_adapter(model, folder)
+
+
+def _say_in_status(desk: Desk, sentence: str) -> None:
+    """In the log, and where `ps` and `watch` look."""
+    desk.tell(sentence)
+    desk.change_status(message=sentence)
 
 
 def _where(world: World) -> str:

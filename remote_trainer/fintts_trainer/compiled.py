@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +11,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from fintts_trainer.errors import CannotCompile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
+
+GIVES_UP = "hit config."
+"""in what torch logs when it has made as many graphs of some code as it is allowed"""
 
 MOST_GRAPHS = 32
 """of one kind of layer: two stacks, training and validation, one utterance and several"""
@@ -30,6 +36,20 @@ def compile_layers(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.compile(dynamic=True)
+
+
+def tell_what_stays_eager(tell: Callable[[str], None]) -> None:
+    """Calls `tell`, once, when torch stops compiling: what needs another graph then runs without
+    compilation, and nothing else says so."""
+    said: list[str] = []
+
+    def heed(record: logging.LogRecord) -> bool:
+        if GIVES_UP in (reason := record.getMessage().partition("\n")[0]) and not said:
+            said.append(reason)
+            tell(f"training.compile is not in force for all layers, some run without it: {reason}")
+        return True
+
+    logging.getLogger("torch._dynamo.convert_frame").addFilter(heed)
 
 
 def _try(device: torch.device) -> None:

@@ -60,13 +60,15 @@ class _AdaptedProduct(torch.autograd.Function):
         return grad_rows, None, grad_down.to(down.dtype), grad_up.to(up.dtype), None
 
 
-def fuse_adapted_linears(model: nn.Module) -> None:
+def fuse_adapted_linears(model: nn.Module) -> int:
     """Has each adapted linear of the model compute so wherever that is PEFT's own result: one
-    plain adapter, no bias, no dropout, not merged."""
-    for module in model.modules():
-        if isinstance(module, Linear) and _is_plain(module):
-            # An instance's own forward: class, parameters and their names stay PEFT's.
-            module.forward = partial(_forward, module, module.forward)  # type: ignore[method-assign]
+    plain adapter, no bias, no dropout, not merged. Returns how many go on as PEFT has them."""
+    linears = [module for module in model.modules() if isinstance(module, Linear)]
+    plain = [module for module in linears if _is_plain(module)]
+    for module in plain:
+        # An instance's own forward: class, parameters and their names stay PEFT's.
+        module.forward = partial(_forward, module, module.forward)  # type: ignore[method-assign]
+    return len(linears) - len(plain)
 
 
 def _is_plain(module: Linear) -> bool:

@@ -1,0 +1,68 @@
+"""A speed-up that is asked for and not in force is said."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from adapters import adapted
+from fintts_trainer.attention import LONGEST_BY_PRODUCTS
+from fintts_trainer.compiled import tell_what_stays_eager
+from fintts_trainer.config import LoraConfig
+from fintts_trainer.families.fish import FishBase
+from fintts_trainer.fused_lora import fuse_adapted_linears
+from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
+from fintts_trainer.recompute import recompute_layers
+
+CPU = torch.device("cpu")
+
+
+def _times(one: Tensor, number: int) -> Tensor:
+    return one * number
+
+
+def test_torch_gives_up_compiling_and_it_is_said_once() -> None:
+    said: list[str] = []
+    tell_what_stays_eager(said.append)
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=2):
+        compiled = torch.compile(_times, backend="eager", dynamic=False)
+        for number in (2, 3):
+            compiled(torch.ones(2), number)
+        assert said == []
+        for number in (4, 5, 6):
+            assert compiled(torch.ones(2), number)[0] == number
+    torch._dynamo.reset()
+    (sentence,) = said
+    assert sentence.startswith("training.compile is not in force for all layers")
+    assert sentence.endswith("hit config.recompile_limit (2)")
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_matrices_that_are_left_to_peft_are_counted(base: FishBase, dropout: float) -> None:
+    lora = LoraConfig(targets=("attention",), dropout=dropout)
+    model = adapted(base.load(torch.float32), lora)
+    layers = base.shape.slow.layers + base.shape.fast.layers
+    left = fuse_adapted_linears(model)
+    assert left == (4 * layers if dropout else 0)
+    assert [f"{4 * layers} adapted matrices" in one for one in left_to_peft(left)] == (
+        [True] if dropout else []
+    )
+    assert recompute_layers(model) == layers
+
+
+def test_long_utterances_in_bfloat16_on_a_cpu_are_said() -> None:
+    (said,) = slow_ways(CPU, torch.bfloat16, LONGEST_BY_PRODUCTS + 1)
+    assert "the longest has 1,025" in said
+    assert not list(slow_ways(CPU, torch.bfloat16, LONGEST_BY_PRODUCTS))
+    assert not list(slow_ways(CPU, torch.float32, LONGEST_BY_PRODUCTS + 1))
+
+
+@pytest.mark.parametrize("has_its_own", [True, False])
+def test_a_gpu_that_emulates_bfloat16_is_said(
+    monkeypatch: pytest.MonkeyPatch, has_its_own: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: has_its_own)
+    said = list(slow_ways(torch.device("cuda"), torch.bfloat16, 9))
+    assert bool(said) == (not has_its_own)
