@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,18 @@ def test_the_policy_of_a_usual_address_is_not_too_long(prefix: str) -> None:
     reads = [f"{kind}/{'0' * 64}/" for kind in ("datasets", "base_models", "adapters")]
     policy = run_policy(address, "r" * 40, reads)
     assert len(json.dumps(policy, separators=(",", ":"))) <= LONGEST_POLICY
+
+
+@pytest.mark.parametrize(("sse", "may"), [("aws:kms", True), ("AES256", False), (None, False)])
+def test_keys_of_kms_are_used_by_way_of_s3_where_the_address_asks_for_one(
+    sse: Any, may: bool
+) -> None:
+    policy = run_policy(replace(HERE, sse=sse), RUN, READS)
+    found = [one for one in policy["Statement"] if "kms:GenerateDataKey" in one["Action"]]
+    assert bool(found) == may
+    for statement in found:
+        assert "kms:Decrypt" in statement["Action"]
+        assert statement["Condition"] == {"StringLike": {"kms:ViaService": "s3.*"}}
 
 
 @pytest.mark.parametrize("key", [READS[0], READS[1] + "model.safetensors", READS[2] + "a.json"])
@@ -324,6 +337,15 @@ def test_who_may_not_make_a_key_passes_on_his_own_and_is_told(
     assert "may not make one for an instance: your own is passed on" in grant.warning
     assert "every local user of this machine" in grant.warning
     assert "sts:GetFederationToken" in grant.hint
+
+
+def test_an_access_point_s_alias_has_no_key_for_a_run_alone(sts: list[dict[str, Any]]) -> None:
+    """IAM does not know aliases (AWS's user guide, "Access point aliases"): a policy that named one
+    would open nothing, and the instance would find that out."""
+    grant = ask(address=S3Address("voices-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias"))
+    assert "the alias of an access point: your own is passed on" in grant.warning
+    assert "name the bucket itself" in grant.hint
+    assert sts == []
 
 
 def _refuse(
