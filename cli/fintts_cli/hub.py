@@ -222,7 +222,7 @@ def _check_token() -> None:
 
 def _token_in(path: Path) -> str:
     try:
-        token = path.read_text(errors="replace").strip()
+        token = path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:  # there is none
         return ""
     remember_secrets(token)

@@ -89,7 +89,7 @@ def save_adapter(
     said = {"format": "pt", **(metadata or {})}
     (folder / ADAPTER_FILE).write_bytes(_in_fixed_order(save(dict(weights), metadata=said)))
     text = json.dumps(_portable(config), indent=2, sort_keys=True)
-    (folder / ADAPTER_CONFIG).write_text(text)
+    (folder / ADAPTER_CONFIG).write_text(text, encoding="utf-8")
 
 
 def _portable(config: PeftConfig) -> dict[str, object]:

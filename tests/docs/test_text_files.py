@@ -27,16 +27,22 @@ def without_encoding(source: str) -> list[str]:
 
 
 def _is_textual(node: ast.Call) -> bool:
-    """Of `open`: a mode without b, and neither `os.open` nor an adapter's own."""
-    called = ast.unparse(node.func)
-    modes = [one.value for one in node.args if isinstance(one, ast.Constant)]
-    return not called.startswith(("os.", "FAMILIES")) and not any("b" in str(one) for one in modes)
+    """Of `open`: the one of files, by its modes, and none with b among them."""
+    if ast.unparse(node.func).startswith(("os.", "FAMILIES")):
+        return False
+    modes = node.args[1:2] if isinstance(node.func, ast.Name) else node.args[:1]
+    said = [one.value for one in modes if isinstance(one, ast.Constant)]
+    return len(said) == len(modes) and not any("b" in str(one) for one in said)
 
 
 def test_no_text_file_is_in_the_locale_s_encoding() -> None:
     paths = [path for source in SOURCES for path in (TOP / source).rglob("*.py")]
     assert len(paths) > 200
-    found = {path.name: calls for path in paths if (calls := without_encoding(path.read_text()))}
+    found = {
+        path.name: calls
+        for path in paths
+        if (calls := without_encoding(path.read_text(encoding="utf-8")))
+    }
     assert found == {}
 
 
