@@ -9,13 +9,15 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fintts_trainer.s2_config import Layers, NormEps, Size
+
 
 class CsmCodecFile(BaseModel):
     """The codec that made the codes: Mimi, unless it is said."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    codebook_size: int = Field(default=2048, ge=1)
+    codebook_size: Size = 2048
 
 
 class CsmDepthFile(BaseModel):
@@ -26,13 +28,14 @@ class CsmDepthFile(BaseModel):
     num_codebooks: int = 32
     backbone_hidden_size: int = 2048
     vocab_size: int = 2051
-    hidden_size: int = Field(default=1024, ge=1)
-    intermediate_size: int = Field(default=8192, ge=1)
-    num_hidden_layers: int = Field(default=4, ge=1)
-    num_attention_heads: int = Field(default=8, ge=1)
-    num_key_value_heads: int | None = Field(default=2, ge=1)
-    head_dim: int | None = Field(default=None, ge=1)
+    hidden_size: Size = 1024
+    intermediate_size: Size = 8192
+    num_hidden_layers: Layers = 4
+    num_attention_heads: Size = 8
+    num_key_value_heads: Size | None = 2
+    head_dim: Size | None = None
     max_position_embeddings: int = 33
+    rms_norm_eps: NormEps = 1e-5
     attention_bias: bool = False
     mlp_bias: bool = False
 
@@ -43,18 +46,19 @@ class CsmConfigFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     num_codebooks: int = Field(default=32, ge=2)
-    vocab_size: int = Field(default=2051, ge=1)
+    vocab_size: Size = 2051
     """codes of a codebook with those that mean the end and padding"""
-    text_vocab_size: int = Field(default=128256, ge=1)
-    hidden_size: int = Field(default=2048, ge=1)
-    intermediate_size: int = Field(default=8192, ge=1)
-    num_hidden_layers: int = Field(default=16, ge=1)
-    num_attention_heads: int = Field(default=32, ge=1)
-    num_key_value_heads: int | None = Field(default=8, ge=1)
-    head_dim: int | None = Field(default=None, ge=1)
-    max_position_embeddings: int = Field(default=2048, ge=1)
+    text_vocab_size: Size = 128256
+    hidden_size: Size = 2048
+    intermediate_size: Size = 8192
+    num_hidden_layers: Layers = 16
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size | None = 8
+    head_dim: Size | None = None
+    max_position_embeddings: Size = 2048
     codebook_eos_token_id: int = Field(default=0, ge=0)
     tie_codebooks_embeddings: bool = True
+    rms_norm_eps: NormEps = 1e-5
     attention_bias: bool = False
     mlp_bias: bool = False
     depth_decoder_config: CsmDepthFile = CsmDepthFile()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 S2_MODEL_TYPE = "fish_qwen3_omni"
+
+MOST, MOST_LAYERS = 2**31 - 1, 1000
+Size = Annotated[int, Field(ge=1, le=MOST)]
+Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+RopeBase = Annotated[float, Field(gt=0, le=1e12)]
+NormEps = Annotated[float, Field(gt=0, lt=1)]
+"""Numbers of any model's config.json."""
 
 
 class S2StackFile(BaseModel):
@@ -14,16 +21,16 @@ class S2StackFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    vocab_size: int = Field(ge=1)
-    n_layer: int = Field(ge=1)
-    n_head: int = Field(ge=1)
-    dim: int = Field(ge=1)
-    intermediate_size: int = Field(ge=1)
-    n_local_heads: int = -1
-    head_dim: int | None = None
-    rope_base: float = 10_000
-    norm_eps: float = 1e-5
-    max_seq_len: int = 2048
+    vocab_size: Size
+    n_layer: Layers
+    n_head: Size
+    dim: Size
+    intermediate_size: Size
+    n_local_heads: int = Field(default=-1, ge=-1, le=MOST)
+    head_dim: Size | None = None
+    rope_base: RopeBase = 10_000
+    norm_eps: NormEps = 1e-5
+    max_seq_len: Size = 2048
     tie_word_embeddings: bool = True
     attention_qkv_bias: bool = False
     attention_o_bias: bool = False
@@ -34,7 +41,7 @@ class S2StackFile(BaseModel):
 class S2DecoderFile(S2StackFile):
     """The fast stack; its vocabulary is one codebook."""
 
-    num_codebooks: int = Field(ge=1)
+    num_codebooks: Size
     text_dim: int | None = None
 
 

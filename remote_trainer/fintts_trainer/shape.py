@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +15,15 @@ from fintts_store.runs.limits import TOKENIZER_BYTES
 from fintts_trainer.csm_config import CsmConfigFile, CsmDepthFile
 from fintts_trainer.errors import BaseModelProblem, FolderMissing
 from fintts_trainer.prompts import Prompt
-from fintts_trainer.s2_config import S2_MODEL_TYPE, S2ConfigFile
+from fintts_trainer.s2_config import (
+    MOST,
+    S2_MODEL_TYPE,
+    Layers,
+    NormEps,
+    RopeBase,
+    S2ConfigFile,
+    Size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,30 +84,30 @@ class FishConfigFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    vocab_size: int = Field(ge=1)
-    n_layer: int = Field(ge=1)
-    n_head: int = Field(ge=1)
-    dim: int = Field(ge=1)
-    intermediate_size: int = Field(ge=1)
-    n_local_heads: int = Field(default=-1, ge=-1)
-    head_dim: int | None = Field(default=None, ge=1)
-    rope_base: float = 10_000
-    norm_eps: float = 1e-5
-    max_seq_len: int = Field(default=2048, ge=1)
+    vocab_size: Size
+    n_layer: Layers
+    n_head: Size
+    dim: Size
+    intermediate_size: Size
+    n_local_heads: int = Field(default=-1, ge=-1, le=MOST)
+    head_dim: Size | None = None
+    rope_base: RopeBase = 10_000
+    norm_eps: NormEps = 1e-5
+    max_seq_len: Size = 2048
     tie_word_embeddings: bool = True
     attention_qkv_bias: bool = False
     attention_o_bias: bool = False
     attention_qk_norm: bool = False
-    codebook_size: int = Field(ge=1)
-    num_codebooks: int = Field(ge=1)
+    codebook_size: Size
+    num_codebooks: Size
     scale_codebook_embeddings: bool = False
     norm_fastlayer_input: bool = False
-    n_fast_layer: int = Field(default=4, ge=1)
-    fast_dim: int | None = Field(default=None, ge=1)
-    fast_n_head: int | None = Field(default=None, ge=1)
-    fast_n_local_heads: int | None = None
-    fast_head_dim: int | None = Field(default=None, ge=1)
-    fast_intermediate_size: int | None = Field(default=None, ge=1)
+    n_fast_layer: Layers = 4
+    fast_dim: Size | None = None
+    fast_n_head: Size | None = None
+    fast_n_local_heads: Size | None = None
+    fast_head_dim: Size | None = None
+    fast_intermediate_size: Size | None = None
     fast_attention_qkv_bias: bool | None = None
     fast_attention_o_bias: bool | None = None
     fast_attention_qk_norm: bool | None = None
@@ -174,6 +183,7 @@ class ModelShape:
     @classmethod
     def load(cls, content: object, source: str = "config.json") -> ModelShape:
         """From the parsed config.json of Fish Speech 1.5, OpenAudio S1-mini, S2 or CSM."""
+        _refuse_infinite(content, source)
         shape = _shape(content, source)
         for stack in (shape.slow, shape.fast):
             _refuse_impossible(stack, source)
@@ -283,6 +293,19 @@ def parse_json(text: str | bytes, source: str) -> object:
 
 def _attention_flops(stack: StackShape, length: float) -> float:
     return 6 * stack.layers * stack.heads * stack.head_dim * length**2
+
+
+def _refuse_infinite(content: object, source: str) -> None:
+    """Python's reader of JSON takes NaN and Infinity, which JSON has no words for."""
+    left: list[tuple[str, object]] = [("", content)]
+    while left:
+        key, value = left.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BaseModelProblem(f"{source}: {key} is {value}, and not a number", AGAIN)
+        if isinstance(value, dict):
+            left += [(f"{key}.{name}".lstrip("."), one) for name, one in value.items()]
+        elif isinstance(value, list):
+            left += [(key, one) for one in value]
 
 
 def _shape(content: object, source: str) -> ModelShape:
