@@ -24,7 +24,7 @@ from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_cost.money import Price, dollars
 from fintts_store.errors import StoreError
-from fintts_store.probes import Answer, Outcome, Verdict
+from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
 from fintts_trainer.errors import TrainerError
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class Doctor:
         from fintts_cli.store_probing import probe
 
         store = wiring.open_runs(self.found.settings)
-        outcomes = probe(store)
+        is_alone = self.found.settings.single_writer
+        outcomes = [_forgiven(one) if is_alone else one for one in probe(store)]
         for outcome in outcomes:
             if outcome.answer.verdict == Verdict.FAILED:
                 raise CheckFailed(
@@ -209,6 +210,14 @@ def refuse(outcomes: list[Outcome]) -> None:
             f"{counted(failed, 'thing')} would keep a launch from beginning",
             "the lines above say what, and how to mend it",
         )
+
+
+def _forgiven(outcome: Outcome) -> Outcome:
+    """Whether several may write counts for nothing where the user is the only writer."""
+    if outcome.name != CONDITIONAL_WRITE or outcome.answer.verdict != Verdict.FAILED:
+        return outcome
+    hint = "single_writer is set, so the launch begins: nobody else may write there"
+    return Outcome(outcome.name, Answer(Verdict.WARNING, outcome.answer.sentence, hint))
 
 
 def _answer(probe: Probe) -> Answer:

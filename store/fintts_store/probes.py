@@ -27,6 +27,8 @@ from fintts_store.races import RACES, WRITERS, run_races
 from fintts_store.store import Store
 
 SAMPLE_BYTES = 1024
+CONDITIONAL_WRITE = "conditional write"
+"""The probe that a store with a single writer may fail"""
 KEPT_FROM_EARLIER = timedelta(hours=1)
 """After so long a check is over: what it left was left because it was killed"""
 MOMENT = "%Y%m%dT%H%M%SZ"
@@ -185,7 +187,7 @@ def _common_probes(ground: Ground) -> list[Probe]:
         Probe("list", lists),
         Probe("write", writes),
         Probe("read back", reads, after="write"),
-        Probe("conditional write", lambda: _race_all(ground), after="write"),
+        Probe(CONDITIONAL_WRITE, lambda: _race_all(ground), after="write"),
     ]
 
 

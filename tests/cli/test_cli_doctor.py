@@ -20,6 +20,7 @@ from fintts_cli import doctor, store_probing, wiring
 from fintts_cli.app import build
 from fintts_cli.infra import sky_clouds
 from fintts_cli.infra.sky import SkyInfra
+from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
 from tiny_run import TINY
 
 
@@ -96,6 +97,21 @@ def test_what_keeps_a_launch_from_beginning_is_named(
     assert said in found[name]["sentence"]
     assert found[name]["hint"]
     assert found["launch"]["verdict"] == "not probed"
+
+
+@pytest.mark.parametrize(("is_alone", "verdict"), [(False, "failed"), (True, "warning")])
+def test_one_writer_needs_no_store_that_keeps_writers_apart(
+    project: Path, monkeypatch: pytest.MonkeyPatch, is_alone: bool, verdict: str
+) -> None:
+    raced = Answer(Verdict.FAILED, "8 of 8 writers won a race", "use another store")
+    outcomes = [Outcome(CONDITIONAL_WRITE, raced)]
+    monkeypatch.setattr(store_probing, "probe", lambda _store: outcomes)
+    with (project / "fintts.yaml").open("a") as file:
+        file.write(f"single_writer: {str(is_alone).lower()}\n")
+    found = findings()["store"]
+    assert found["verdict"] == verdict
+    assert "8 of 8 writers won" in found["sentence"]
+    assert found["hint"]
 
 
 def test_what_is_not_set_is_said_with_its_mend(project: Path) -> None:
