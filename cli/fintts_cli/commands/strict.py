@@ -46,6 +46,9 @@ def misread_text(text: str, annotation: object) -> Misread | None:
     from fintts_cli.settings.sources import Given
 
     given = Given(text, "option", text)
-    kinds = (Kind.TEXT, *(TYPES[each] for each in plain_types(annotation) if each in (int, float)))
+    kinds = (
+        Kind.TEXT,
+        *(TYPES[each] for each in (int, float) if each in set(plain_types(annotation))),
+    )
     read = [taken_for(Taken(each), given) for each in kinds]
     return next((each for each in read if isinstance(each, Misread)), None)

@@ -191,9 +191,9 @@ def known_keys() -> Mapping[str, Taken]:
         section = info.annotation
         if isinstance(section, type) and issubclass(section, Section):
             for inner, inner_info in section.model_fields.items():
-                keys[f"{name}.{inner}"] = taken_by(inner_info.annotation)
+                keys[f"{name}.{inner}"] = taken_by(cast("object", inner_info.annotation))
         else:
-            keys[name] = taken_by(section)
+            keys[name] = taken_by(cast("object", section))
     return keys | {"gpus": Taken(Kind.TEXTS)}
 
 

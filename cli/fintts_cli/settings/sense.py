@@ -8,6 +8,7 @@ validate (`data_check.split`), a budget that ends before the first step (`fintts
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,7 +93,8 @@ class Facts(NamedTuple):
         )
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rule:
     """A row: when it holds, what is said, and whether the run is refused."""
 
     name: str
