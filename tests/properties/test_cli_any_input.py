@@ -33,15 +33,15 @@ SECRET = "wJalrXUtnFEMI-planted-K7MDENG"
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN")
 
 COMMANDS = {
-    "estimate": 8,
-    "estimate --samples 90 --seconds-per-step 1": 8,
+    "estimate": 3,
+    "estimate --samples 90 --seconds-per-step 1": 10,
     "estimate --reference-run": 4,
-    "doctor --config": 8,
+    "doctor --config": 12,
     "data check": 6,
-    "data pack": 4,
-    "init --no-input --force --config made.yaml": 4,
-    "cloud launch --dry-run": 8,
-    "cloud offers": 3,
+    "data pack": 2,
+    "init --no-input --force --config made.yaml": 2,
+    "cloud launch --dry-run": 4,
+    "cloud offers": 2,
     "cloud ps": 3,
     "cloud watch": 2,
     "cloud logs": 2,
