@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_cli.runs.at_work import Whose, judge
 from fintts_cli.runs.billing import Bill, bill_of
-from fintts_cli.runs.sighted import news_of, with_sightings
+from fintts_cli.runs.sighted import news_of, sightings_of, with_sightings
 from fintts_store.runs.ledger import Earlier, Evidence, Launch, Ledger
 from ledger_samples import LAPTOP_D, asked, gone, hours, up
 from run_samples import MINUTE, START, record, result, status
@@ -207,6 +208,49 @@ def test_a_spot_instance_that_nobody_saw_come_is_billed_from_the_last_ones_end()
     heard = status(launch=1, updated_at=START + 30 * MINUTE)
     bill = bill_of(Ledger((launch,)), RUN, heard, None, None, START + 30 * MINUTE)
     assert bill.seconds == 30 * 60
+
+
+def spot_job(phase: InstancePhase, *spans: Span) -> InstanceState:
+    """A managed job whose instances came and went."""
+    return InstanceState("kalevala-1", phase, "fintts-kalevala-1", START, spans=spans)
+
+
+def looked_at(launch: Launch, state: InstanceState, now: datetime) -> Launch:
+    """The launch in the ledger once somebody has looked, and what he saw is written."""
+    ledger = Ledger((launch,))
+    seen = sightings_of(state, "kalevala-1", 1, LAPTOP_D, now, is_exact=False)
+    return with_sightings(ledger, news_of(ledger, seen)).launches[0]
+
+
+def test_the_loss_of_a_spot_instance_ends_neither_bill_nor_launch_while_another_is_sought() -> None:
+    """Nobody looks again: the next one may train up to the deadline."""
+    lost = Span(began=START, ended=START + 10 * MINUTE, gpus="A100-80GB:1")
+    then = START + 12 * MINUTE
+    state = spot_job(InstancePhase.RECOVERING, lost)
+    launch = looked_at(Launch(1, asked(spot=True)), state, then)
+    bill = _bill(launch, START + hours(72))
+    assert (bill.seconds, bill.is_at_most) == (65 * 60, True)
+    assert judge(RUN, Ledger((launch,)), None, None, None, LAPTOP_D, then).is_anothers
+    ended = result(launch=1, ended_at=START + 30 * MINUTE)
+    told = bill_of(Ledger((launch,)), RUN, None, ended, None, START + hours(72))
+    assert told.seconds == 30 * 60 + 120, "its trainer's last word does end it"
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_the_loss_of_a_spot_instance_is_told_when_another_came_or_none_comes(
+    *, is_over: bool
+) -> None:
+    lost = Span(began=START, ended=START + 10 * MINUTE, gpus="A100-80GB:1")
+    came = Span(began=START + 40 * MINUTE, ended=None, gpus="A100-80GB:1")
+    now = START + 50 * MINUTE
+    launch = looked_at(
+        Launch(1, asked(spot=True)), spot_job(InstancePhase.RECOVERING, lost), START + 12 * MINUTE
+    )
+    over, goes_on = InstancePhase.GONE, InstancePhase.RUNNING
+    state = spot_job(over, lost) if is_over else spot_job(goes_on, lost, came)
+    bill = _bill(looked_at(launch, state, now), now)
+    assert bill.seconds == (10 if is_over else 20) * 60
+    assert looked_at(launch, state, now).is_known_gone == is_over
 
 
 def test_what_was_billed_before_there_was_a_ledger_is_part_of_the_bill() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from datetime import timedelta
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 def test_no_run_costs_more_than_its_budget(seed: int) -> None:
     found = list(outcomes(400, seed))
     assert [each for each in found if each.is_over_budget] == []
+    assert [each for each in found if each.is_believed_below_billed] == []
     reasons = {each.reason for each in found}
     assert reasons == {"deadline", "max_steps", "early_stopping", "failed", "nothing"}
     assert sum(each.launches > 1 for each in found) > 10
@@ -42,10 +44,19 @@ def test_the_benchmark_prints_its_document_and_fails_with_runs_over_budget() -> 
     held = subprocess.run(command, capture_output=True, text=True, check=True)
     document = json.loads(held.stdout)
     assert (document["runs"], document["over_budget"]) == (200, 0)
+    assert document["believed_below_billed"] == 0
     assert 0 < document["unused_share_median"] < 1
     assert 0 < document["with_checkpoint"] <= 200
     without = subprocess.run([*command, "--reserve", "0"], capture_output=True, check=False)
     assert without.returncode == 1
+
+
+@pytest.mark.parametrize("count", ["over_budget", "believed_below_billed"])
+def test_the_benchmark_fails_with_one_run_that_is_over_or_billed_too_low(count: str) -> None:
+    exit_code = runpy.run_path(str(ROOT / "benchmarks" / "budget.py"))["exit_code"]
+    held = {"over_budget": 0, "believed_below_billed": 0}
+    assert exit_code(held) == 0
+    assert exit_code(held | {count: 1}) == 1
 
 
 def test_the_reserve_is_what_the_task_takes() -> None:

@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_cli.runs.at_work import Claimed, Whose, judge
 from fintts_cli.runs.billing import bill_of
+from fintts_cli.runs.sighted import news_of, sightings_of, with_sightings
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.bill import EstimateInput, estimate
 from fintts_cost.early_stopping import EarlyStopping
@@ -66,6 +68,11 @@ class Outcome:
     def is_over_budget(self) -> bool:
         """By more than a hundredth of a cent, which is what binary fractions may add."""
         return self.billed_usd > self.budget_usd + 0.0001
+
+    @property
+    def is_believed_below_billed(self) -> bool:
+        """Whether the bill says less than the cloud's, beyond the same hundredth of a cent."""
+        return self.believed_usd < self.billed_usd - 0.0001
 
     @property
     def unused_share(self) -> float:
@@ -272,38 +279,22 @@ class _Run:
     def _sightings(
         self, asked: Asked, gpus: str, fate: Fate, course: Course
     ) -> tuple[list[Up], list[Gone]]:
-        """A laptop that is awake looks now and then, and sees whether there is an instance."""
-        ups: list[Up] = []
-        gones: list[Gone] = []
+        """A laptop that is awake looks now and then, and tells the ledger what is new to it."""
+        launch = Launch(asked.launch, asked)
         if self.random.random() < 0.4:  # nobody looks
-            return ups, gones
+            return [], []
         shut, opened = fate.sleeps
         every = self.random.choice((15.0, 60.0, 900.0))
         end = max(each.ended for each in course.instances) + self.random.uniform(0, 4 * every)
-        at, was_there = 0.0, False
-        alive_at: datetime | None = None
+        if self.random.random() < 0.3:  # or not for long
+            end *= self.random.random()
+        at = 0.0
         while at < end:
             at += every * self.random.uniform(0.5, 1.5)
             if shut <= at < opened:
                 at = opened
-            there = [each for each in course.instances if each.began <= at < each.ended]
-            is_there = bool(there)
-            moment = asked.requested_at + timedelta(seconds=at)
-            if is_there and not was_there:
-                since = asked.requested_at + timedelta(seconds=there[0].began)
-                ups.append(
-                    Up(run=RUN, launch=asked.launch, at=since, gpus=gpus, seen_by=asked.asker)
-                )
-            if was_there and not is_there:
-                gones.append(
-                    Gone(
-                        run=RUN, launch=asked.launch, at=moment, evidence=Evidence.CLOUD,
-                        alive_at=alive_at, seen_by=asked.asker,
-                    )
-                )  # fmt: skip
-            was_there = is_there
-            alive_at = moment if is_there else alive_at
-        return ups, gones
+            launch = _looked_at(launch, asked, gpus, course, at)
+        return list(launch.ups), list(launch.gones)
 
     def _ledger(self) -> Ledger:
         return Ledger(tuple(self.launches))
@@ -347,6 +338,43 @@ class _Run:
             step=self.step,
             reason=reason,
         )
+
+
+def _looked_at(launch: Launch, asked: Asked, gpus: str, course: Course, at: float) -> Launch:
+    """The launch in the ledger after a look, by the product's own rules."""
+    now = asked.requested_at + timedelta(seconds=at)
+    state = _state(asked, gpus, course, now)
+    if state is None:
+        return launch
+    seen = sightings_of(state, RUN, asked.launch, asked.asker, now, is_exact=False)
+    ledger = Ledger((launch,))
+    return with_sightings(ledger, news_of(ledger, seen)).launches[0]
+
+
+def _state(asked: Asked, gpus: str, course: Course, now: datetime) -> InstanceState | None:
+    """What SkyPilot says then; None before there is an instance."""
+
+    def moment(seconds: float) -> datetime:
+        return asked.requested_at + timedelta(seconds=seconds)
+
+    known = [
+        Span(began=began, ended=ended if ended <= now else None, gpus=gpus)
+        for each in course.instances
+        for began, ended in [(moment(each.began), moment(each.ended))]
+        if began <= now
+    ]
+    if not known:
+        return None
+    is_over = len(known) == len(course.instances) and known[-1].ended is not None
+    phase = InstancePhase.RUNNING if known[-1].ended is None else InstancePhase.RECOVERING
+    return InstanceState(
+        run=RUN,
+        phase=InstancePhase.GONE if is_over else phase,
+        where=RUN,
+        created_at=known[-1].began,
+        gpus=gpus,
+        spans=tuple(known) if asked.spot else (),
+    )
 
 
 def outcomes(runs: int, seed: int, reserve_share: Decimal = Decimal(1)) -> Iterator[Outcome]:

@@ -27,6 +27,8 @@ def sightings_of(
 ) -> tuple[Sighting, ...]:
     """When the launch's instances came and went, as far as the infra tells.
 
+    While another one may come in place of the newest, that one counts as billing.
+
     Args:
         is_exact: whether an end that the infra names is the moment of the end.
     """
@@ -35,9 +37,11 @@ def sightings_of(
             Up(run=run, launch=launch, at=span.began, gpus=span.gpus, seen_by=me)
             for span in state.spans
         ]
+        # The end of the newest one ends the launch in the ledger: it is told once none can follow.
+        ended = state.spans[:-1] if state.is_live else state.spans
         went = [
             gone(run, launch, span.ended, me, hourly_rate_usd=span.hourly_rate_usd)
-            for span in state.spans
+            for span in ended
             if span.ended is not None
         ]
         return (*came, *went)

@@ -123,7 +123,8 @@ class Up(OfRun):
 
 
 class Gone(OfRun):
-    """gone-….json: the instance is not there any more."""
+    """gone-….json: the instance is not there any more. Where a spot run looks for another one, its
+    end is written when that one is up, or when none comes."""
 
     kind: Literal["gone"] = "gone"
     launch: LaunchNumber
