@@ -7,76 +7,39 @@ from __future__ import annotations
 
 import base64
 import binascii
-import zipfile
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
 
 from fintts_trainer.base_files import (
-    PICKLED,
     SPECIAL_TOKENS,
     TIKTOKEN,
     base_model_files,
     tokenizer_files,
-    weight_files,
 )
+from fintts_trainer.base_model.headers import refuse_other_weights
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import AGAIN, ModelShape, read_json, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEAST_BYTES_PER_PARAMETER = 1
-
 
 def check_base_model(folder: Path) -> None:
     """Looks at every file that the trainer reads.
 
     Raises:
-        BaseModelProblem: one is missing, truncated, or of another kind.
+        BaseModelProblem: one is missing, truncated, or of another kind, or the weights are not
+            those that config.json describes.
     """
     base_model_files(folder)
-    _check_weights(folder, ModelShape.read(folder))
+    refuse_other_weights(folder, ModelShape.read(folder))
     if TIKTOKEN in tokenizer_files(folder):
         _check_special_tokens(folder / SPECIAL_TOKENS)
         _check_ranks(folder / TIKTOKEN)
     else:
         for name in tokenizer_files(folder):
             _check_tokenizer(folder / name)
-
-
-def _check_weights(folder: Path, shape: ModelShape) -> None:
-    names = weight_files(folder)
-    size_bytes = sum(_weights_bytes(folder / name) for name in names)
-    if size_bytes < LEAST_BYTES_PER_PARAMETER * shape.parameters:
-        raise BaseModelProblem(
-            f"{' and '.join(names)} in {folder} hold {size_bytes:,} bytes, too few for the "
-            f"{shape.parameters:,} parameters that config.json describes",
-            "take the weights and config.json from the same release",
-        )
-
-
-def _weights_bytes(path: Path) -> int:
-    """Either format says at its end or its beginning how long it is, so a part is told at once."""
-    if path.name == PICKLED:
-        return _zipped_bytes(path)
-    try:
-        with safe_open(path, framework="numpy"):
-            return path.stat().st_size
-    except (OSError, SafetensorError) as error:
-        raise BaseModelProblem(f"{path} is no whole safetensors file: {error}", AGAIN) from None
-
-
-def _zipped_bytes(path: Path) -> int:
-    """torch.save writes a zip, whose table of contents is at its end."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return sum(entry.file_size for entry in archive.infolist())
-    except (OSError, zipfile.BadZipFile):
-        raise BaseModelProblem(
-            f"{path} is no whole file of weights as torch.save writes it", AGAIN
-        ) from None
 
 
 def _check_special_tokens(path: Path) -> None:

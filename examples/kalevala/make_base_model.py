@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from fintts_trainer.families.base import Example
     from fintts_trainer.families.fish import FishBase
-    from fintts_trainer.families.fish.weight_files import StateDict
+    from fintts_trainer.families.weight_files import StateDict
 
 HERE = Path(__file__).parent
 SEED = 1849

@@ -15,7 +15,7 @@ from fintts_trainer.s2_config import Layers, NormEps, Size
 class CsmCodecFile(BaseModel):
     """The codec that made the codes: Mimi, unless it is said."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     codebook_size: Size = 2048
 
@@ -23,7 +23,7 @@ class CsmCodecFile(BaseModel):
 class CsmDepthFile(BaseModel):
     """The depth decoder, which predicts the other codes of a frame."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     num_codebooks: int = 32
     backbone_hidden_size: int = 2048
@@ -43,7 +43,7 @@ class CsmDepthFile(BaseModel):
 class CsmConfigFile(BaseModel):
     """The backbone along time, and what it shares with the depth decoder."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     num_codebooks: int = Field(default=32, ge=2)
     vocab_size: Size = 2051

@@ -19,7 +19,7 @@ NormEps = Annotated[float, Field(gt=0, lt=1)]
 class S2StackFile(BaseModel):
     """One stack. Names and defaults are those of S1-mini's config.json."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     vocab_size: Size
     n_layer: Layers
@@ -48,7 +48,7 @@ class S2DecoderFile(S2StackFile):
 class S2ConfigFile(BaseModel):
     """config.json of model type `fish_qwen3_omni`."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     text_config: S2StackFile
     audio_decoder_config: S2DecoderFile

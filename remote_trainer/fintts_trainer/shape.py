@@ -82,7 +82,7 @@ class StackShape:
 class FishConfigFile(BaseModel):
     """config.json of a `dual_ar` model as Fish Speech writes it; unknown keys are ignored there."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     vocab_size: Size
     n_layer: Layers
@@ -116,7 +116,7 @@ class FishConfigFile(BaseModel):
 class ModelKind(BaseModel):
     """The key of config.json that says which of the families it is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     model_type: str
 
@@ -163,6 +163,8 @@ class ModelShape:
     max_seq_len: int
     # What Fish Speech's models differ in. CSM's blocks take theirs from its own config.json.
     tied_head: bool = False
+    tied_codes: bool = False
+    """with CSM: the backbone and the depth decoder embed codes by one parameter"""
     scaled_embeddings: bool = False
     norm_fast_input: bool = False
     rope_base: float = 10_000
@@ -338,6 +340,8 @@ def _validated(schema: type[Schema], content: object, source: str) -> Schema:
             raise BaseModelProblem(f"{source}: {said}") from None
         key = ".".join(str(part) for part in first["loc"])
         what = f"{key}: {first['msg']}" if key else "it is no table of keys and values"
+        if key and first["type"] != "missing":
+            what += f", not {json.dumps(first['input']):.40}"
         raise BaseModelProblem(f"{source}: {what}", AGAIN) from None
 
 
@@ -446,6 +450,7 @@ def _csm_shape(config: CsmConfigFile) -> ModelShape:
         slow=slow,
         fast=fast,
         ends=_csm_ends(config, slow, fast),
+        tied_codes=config.tie_codebooks_embeddings,
         max_seq_len=config.max_position_embeddings,
     )
 

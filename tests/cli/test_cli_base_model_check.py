@@ -34,7 +34,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights missing": (lambda f: (f / "model.pth").unlink(), "has no model.pth"),
     "weights empty": (lambda f: (f / "model.pth").write_bytes(b""), "no whole file of weights"),
     "weights truncated": (lambda f: truncate(f / "model.pth"), "no whole file of weights"),
-    "another model's": (lambda f: change_config(f, vocab_size=10_000_000), "too few for the"),
+    "another model's": (
+        lambda f: change_config(f, vocab_size=10_000_000),
+        "do not fit its config.json",
+    ),
     "odd heads": (lambda f: change_config(f, n_head=7), "7 heads of"),
     "tokens a list": (lambda f: (f / "special_tokens.json").write_text("[]"), "not a table"),
     "tokens no json": (lambda f: (f / "special_tokens.json").write_text("{"), "is not JSON"),

@@ -24,7 +24,7 @@ from fintts_store.checkpoints.commit import list_commits
 from fintts_store.disk.digest import sha256_of
 from fintts_store.runs.runs import read_run
 from fintts_trainer.families import open_base
-from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.initial_adapter import OLDEST_PEFT
 from fintts_trainer.licence import Licence
 from fintts_trainer.prompts import Prompt

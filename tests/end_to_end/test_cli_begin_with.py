@@ -15,7 +15,7 @@ from fintts_store.backends.marker import MARKER
 from fintts_store.layout import PROMISE
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.runs import read_run
-from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.weight_files import read_state_dict
 from reference_checkpoint import random_pairs, write_checkpoint
 from tiny_run import TINY
 

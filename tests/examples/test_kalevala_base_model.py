@@ -15,7 +15,7 @@ from fintts_trainer.data_check import check_folder, split
 from fintts_trainer.dataset import in_batches
 from fintts_trainer.encoding import encode_utterances
 from fintts_trainer.families.fish import FishBase, FishFamily
-from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.losses import evaluate, uniform_guess
 from fintts_trainer.pack import pack_folder, read_pack
 

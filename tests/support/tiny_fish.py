@@ -16,8 +16,8 @@ from fintts_trainer.dataset import collate
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.families.fish.weights import load_into, to_fish
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.shape import ModelShape
 from tiny_run import TINY
 

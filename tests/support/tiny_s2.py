@@ -16,9 +16,9 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
+from fintts_trainer.base_model.fish_weights import S2
 from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN, read_ranks
-from fintts_trainer.families.fish.weight_files import StateDict, read_state_dict
-from fintts_trainer.families.fish.weights import S2
+from fintts_trainer.families.weight_files import StateDict, read_state_dict
 from tiny_run import TINY
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")

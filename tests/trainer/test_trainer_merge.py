@@ -19,7 +19,7 @@ from fintts_trainer.config import LoraConfig
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.fish import FishBase, FishFamily
-from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.initial_adapter import ADAPTER_FILE
 from fintts_trainer.lora import add_adapter, open_adapter, write_adapter
 from small_disk import small_disk

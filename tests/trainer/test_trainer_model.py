@@ -15,7 +15,7 @@ from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS, FishBase, FishFamily
-from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.lora import add_adapter
 from fintts_trainer.losses import Tally
 from tiny_fish import tied

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
-from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.families.fish.weights import from_fish, to_fish
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.prompts import Prompt
 
 HERE = Path(__file__).parent / "fixtures"

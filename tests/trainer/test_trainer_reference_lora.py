@@ -16,7 +16,7 @@ from fintts_trainer.config import LoraConfig
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.export import import_lora
 from fintts_trainer.families.fish import FishBase, FishFamily
-from fintts_trainer.families.fish.weight_files import read_state_dict
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.initial_adapter import check_initial_adapter
 from fintts_trainer.lora import open_adapter
 from fintts_trainer.shape import ModelShape

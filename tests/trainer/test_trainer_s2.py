@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from fintts_trainer.base_files import INDEX, base_model_files
+from fintts_trainer.base_model.fish_weights import S2
 from fintts_trainer.config import LoraConfig
 from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.families.fish.weight_files import read_state_dict
-from fintts_trainer.families.fish.weights import S2, from_fish, to_fish
+from fintts_trainer.families.fish.weights import from_fish, to_fish
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.lora import add_adapter, trainable
 from fintts_trainer.shape import ModelShape
 from released_shapes import S2_PRO
@@ -214,7 +215,7 @@ def test_whole_numbers_are_no_weights(base_folder: Path) -> None:
     state["layers.0.attention.wo.weight"] = torch.zeros(64, 128, dtype=torch.int8)
     torch.save({key: weight.clone() for key, weight in state.items()}, base_folder / "new.pth")
     (base_folder / "new.pth").replace(base_folder / "model.pth")
-    with pytest.raises(BaseModelProblem, match="not hold a flat table") as caught:
+    with pytest.raises(BaseModelProblem, match=r"wo\.weight is stored as int8") as caught:
         FishFamily().open(base_folder).load(torch.float32)
     assert "quantised" in caught.value.hint
 

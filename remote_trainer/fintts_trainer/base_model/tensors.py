@@ -75,8 +75,8 @@ def misfit(found: Mapping[str, Stored], wanted: Mapping[str, Shape]) -> str | No
 def _differing(found: Set[str], wanted: Set[str]) -> Iterator[str]:
     for what, names in (("missing", wanted - found), ("unexpected", found - wanted)):
         if names:
-            more = ", …" if len(names) > NAMED else ""
-            yield f"{len(names)} {what} ({', '.join(sorted(names)[:NAMED])}{more})"
+            some = ", ".join(f"{name:.100}" for name in sorted(names)[:NAMED])
+            yield f"{len(names)} {what} ({some}{', …' if len(names) > NAMED else ''})"
 
 
 def not_finite(path: Path) -> Iterator[str]:

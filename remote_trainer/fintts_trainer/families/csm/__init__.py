@@ -62,8 +62,7 @@ class CsmBase:
             BaseModelProblem: weights are missing, unexpected or misshapen.
         """
         model = build(self.folder / "config.json")
-        state = read_state_dict(self.folder)
-        load_into(model, state, tied=self.config.tie_codebooks_embeddings)
+        load_into(model, read_state_dict(self.folder), self.shape)
         model.to(dtype).requires_grad_(requires_grad=False)
         model.add_tables()
         return model

@@ -4,76 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
-
-from fintts_trainer.base_files import SAFETENSORS, weight_files
+from fintts_trainer.base_model.csm_weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO
+from fintts_trainer.base_model.fitting import refuse_misfit
+from fintts_trainer.base_model.headers import refuse_pickled
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import AGAIN
+from fintts_trainer.families.weight_files import read_files, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Set
     from pathlib import Path
 
-    from torch import Tensor
-
     from fintts_trainer.families.csm.model import CsmDualAR
-
-StateDict = dict[str, "Tensor"]
-
-CODEC = "codec_model."
-BACKBONE_AUDIO = "backbone_model.embed_tokens.embed_audio_tokens.weight"
-DEPTH_AUDIO = "depth_decoder.model.embed_tokens.weight"
+    from fintts_trainer.families.weight_files import StateDict
+    from fintts_trainer.shape import ModelShape
 
 
 def read_state_dict(folder: Path) -> StateDict:
     """All weights but the codec's, which training has no use for.
 
     Raises:
-        BaseModelProblem: a file is missing or damaged.
+        BaseModelProblem: as `read_files` does, or the weights are pickled.
     """
-    state: StateDict = {}
-    for name in _files(folder):
-        try:
-            with safe_open(folder / name, framework="pt") as file:
-                keys = [key for key in file.keys() if not key.startswith(CODEC)]  # noqa: SIM118
-                state |= {key: file.get_tensor(key) for key in keys}
-        except (OSError, SafetensorError) as error:
-            raise BaseModelProblem(f"{folder / name} cannot be read: {error}", AGAIN) from None
-    return state
+    refuse_pickled(folder)
+    return {
+        name: weight
+        for part in read_files(folder).values()
+        for name, weight in part.items()
+        if not name.startswith(CODEC)
+    }
 
 
-def load_into(model: CsmDualAR, state: StateDict, *, tied: bool) -> None:
+def load_into(model: CsmDualAR, state: StateDict, shape: ModelShape) -> None:
     """Loads the weights into a model on the meta device.
 
     Tied, the two embeddings of the audio codes become one parameter; transformers 5 writes both,
     earlier versions one of them.
 
     Raises:
-        BaseModelProblem: a weight is missing, unexpected or of another shape; each is named.
+        BaseModelProblem: a weight is missing, unexpected, misshapen or quantised; it is named.
     """
-    expected = model.state_dict()
-    complete = _with_tied(state) if tied else state
-    _compare_keys(complete.keys(), expected.keys())
-    for key, weight in complete.items():
-        if weight.shape != expected[key].shape:
-            raise BaseModelProblem(
-                f"the base model's {key} has shape {tuple(weight.shape)}, "
-                f"but its config.json says {tuple(expected[key].shape)}"
-            )
+    refuse_misfit(stored(state), shape)
+    complete = _with_tied(state) if shape.tied_codes else state
     model.load_state_dict(complete, strict=True, assign=True)
-    if tied:
+    if shape.tied_codes:
         model.tie_audio_embeddings()
-
-
-def _files(folder: Path) -> tuple[str, ...]:
-    """The weights' files; Fish Speech's model.pth is no CSM."""
-    names = weight_files(folder)
-    if any(not name.endswith(".safetensors") for name in names):
-        raise BaseModelProblem(
-            f"the base model folder {folder} has no {SAFETENSORS}, only {', '.join(names)}",
-            "give a CSM folder of transformers' with its weights as safetensors",
-        )
-    return names
 
 
 def _with_tied(state: StateDict) -> StateDict:
@@ -86,17 +59,3 @@ def _with_tied(state: StateDict) -> StateDict:
         )
     one = second if first is None else first
     return state if one is None else {**state, BACKBONE_AUDIO: one, DEPTH_AUDIO: one}
-
-
-def _compare_keys(found: Set[str], expected: Set[str]) -> None:
-    missing, extra = sorted(expected - found), sorted(found - expected)
-    if missing or extra:
-        parts = [
-            f"{len(keys)} {what} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})"
-            for what, keys in (("missing", missing), ("unexpected", extra))
-            if keys
-        ]
-        raise BaseModelProblem(
-            f"the base model's weights do not fit its config.json: {' and '.join(parts)}",
-            "take config.json and the weights from the same release, without an adapter in them",
-        )

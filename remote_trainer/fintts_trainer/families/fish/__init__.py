@@ -9,8 +9,8 @@ from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.fish.model import DualAR, build
 from fintts_trainer.families.fish.prompt import LAYOUTS, encode
 from fintts_trainer.families.fish.tokenizer import FishTokenizer
-from fintts_trainer.families.fish.weight_files import read_state_dict
 from fintts_trainer.families.fish.weights import load_into
+from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.shape import FISH, ModelShape
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from safetensors.torch import save_file
 from fintts_store.disk.errors import explained
 from fintts_store.errors import StoreFull
 from fintts_trainer.base_files import PICKLED
+from fintts_trainer.base_model.fish_weights import spelling_of
 from fintts_trainer.base_model.matrices import PEFT_PREFIX
 from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.families.fish.weight_files import read_files
-from fintts_trainer.families.fish.weights import from_fish, spelling_of, to_fish
+from fintts_trainer.families.fish.weights import from_fish, to_fish
+from fintts_trainer.families.weight_files import read_files
 from fintts_trainer.lora import open_adapter
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fintts_trainer.families.fish import FishBase
-    from fintts_trainer.families.fish.weight_files import StateDict
+    from fintts_trainer.families.weight_files import StateDict
 
 
 class AdaptedLayer(Protocol):

@@ -7,76 +7,30 @@ query and key, and their norms, turns the one into the other exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.base_model.fish_weights import (
+    APART,
+    ENDS,
+    FUSED,
+    IN_A_LAYER,
+    PLAIN,
+    ROTATED_NORMS,
+    Spelling,
+    layers_of,
+    spelling_of,
+)
+from fintts_trainer.base_model.fitting import refuse_misfit
+from fintts_trainer.families.weight_files import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from torch import Tensor
 
     from fintts_trainer.families.fish.model import DualAR
-    from fintts_trainer.families.fish.weight_files import StateDict
+    from fintts_trainer.families.weight_files import StateDict
     from fintts_trainer.shape import ModelShape, StackShape
-
-ENDS = {
-    "embeddings.weight": "slow.embed_tokens.weight",
-    "codebook_embeddings.weight": "codebook_embeddings.weight",
-    "norm.weight": "norm.weight",
-    "output.weight": "lm_head.weight",
-    "fast_project_in.weight": "fast_project_in.weight",
-    "fast_project_in.bias": "fast_project_in.bias",
-    "fast_embeddings.weight": "fast.embed_tokens.weight",
-    "fast_norm.weight": "fast.norm.weight",
-    "fast_output.weight": "fast_head.weight",
-}
-IN_A_LAYER = {
-    "attention.wo.weight": "self_attn.o_proj.weight",
-    "feed_forward.w1.weight": "mlp.gate_proj.weight",
-    "feed_forward.w2.weight": "mlp.down_proj.weight",
-    "feed_forward.w3.weight": "mlp.up_proj.weight",
-    "attention_norm.weight": "input_layernorm.weight",
-    "ffn_norm.weight": "post_attention_layernorm.weight",
-}
-ROTATED_NORMS = {
-    "attention.q_norm.weight": "self_attn.q_norm.weight",
-    "attention.k_norm.weight": "self_attn.k_norm.weight",
-}
-FUSED = "attention.wqkv.weight"
-APART = tuple(f"self_attn.{name}_proj.weight" for name in "qkv")
-
-FAST = "fast_"
-CODEBOOK_EMBEDDINGS = "codebook_embeddings."
-
-
-@dataclass(frozen=True, slots=True)
-class Spelling:
-    """What a release puts before the names of the weights."""
-
-    slow: str = ""
-    fast: str = FAST
-    codebook_embeddings: str = ""
-
-    def of(self, key: str) -> str:
-        """The name in this release of what model.pth of 1.5 and S1-mini calls `key`."""
-        if key.startswith(FAST):
-            return self.fast + key.removeprefix(FAST)
-        if key.startswith(CODEBOOK_EMBEDDINGS):
-            return self.codebook_embeddings + key
-        return self.slow + key
-
-
-PLAIN = Spelling()
-S2 = Spelling("text_model.model.", "audio_decoder.", "audio_decoder.")
-
-
-def spelling_of(keys: Iterable[str]) -> Spelling:
-    """How the release with these weights spells them."""
-    return S2 if any(key.startswith((S2.slow, S2.fast)) for key in keys) else PLAIN
 
 
 def load_into(model: DualAR, state: StateDict) -> None:
@@ -85,22 +39,14 @@ def load_into(model: DualAR, state: StateDict) -> None:
     Raises:
         BaseModelProblem: a weight is missing, unexpected or of another shape; each is named.
     """
-    converted = from_fish(state, model.shape)
-    expected = model.state_dict()
-    for key, weight in converted.items():
-        if weight.shape != expected[key].shape:
-            raise BaseModelProblem(
-                f"the base model's {key} has shape {tuple(weight.shape)}, "
-                f"but its config.json says {tuple(expected[key].shape)}"
-            )
-    model.load_state_dict(converted, strict=True, assign=True)
+    model.load_state_dict(from_fish(state, model.shape), strict=True, assign=True)
 
 
 def from_fish(state: StateDict, shape: ModelShape) -> StateDict:
     """Our state dict from Fish's, whichever way it is spelled.
 
     Raises:
-        BaseModelProblem: keys are missing or left over.
+        BaseModelProblem: a weight is missing, unexpected, misshapen or quantised; it is named.
     """
     state = _plain(state, shape)
     ours: StateDict = {ours: state[fish] for fish, ours in ENDS.items() if fish in state}
@@ -128,43 +74,11 @@ def to_fish(ours: StateDict, shape: ModelShape, spelling: Spelling = PLAIN) -> S
     return {spelling.of(key): weight for key, weight in state.items()}
 
 
-def layers_of(shape: ModelShape) -> Iterator[tuple[str, str, StackShape]]:
-    """(Fish's prefix, our prefix, stack) of each layer."""
-    for index in range(shape.slow.layers):
-        yield f"layers.{index}.", f"slow.layers.{index}.", shape.slow
-    for index in range(shape.fast.layers):
-        yield f"fast_layers.{index}.", f"fast.layers.{index}.", shape.fast
-
-
-def _expected_keys(shape: ModelShape) -> set[str]:
-    keys = set(ENDS)
-    if shape.tied_head:
-        keys.discard("output.weight")
-    if shape.slow.dim == shape.fast.dim:
-        keys -= {"fast_project_in.weight", "fast_project_in.bias"}
-    for prefix, _, stack in layers_of(shape):
-        names = [FUSED, *IN_A_LAYER, *(ROTATED_NORMS if stack.qk_norm else ())]
-        keys |= {prefix + name for name in names}
-    return keys
-
-
 def _plain(state: StateDict, shape: ModelShape) -> StateDict:
     """The same weights under the names of model.pth, each of them there, and no other."""
+    refuse_misfit(stored(state), shape)
     spelling = spelling_of(state)
-    names = {key: spelling.of(key) for key in _expected_keys(shape)}
-    missing = sorted(set(names.values()) - state.keys())
-    extra = sorted(state.keys() - set(names.values()))
-    if missing or extra:
-        parts = [
-            f"{len(keys)} {what} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})"
-            for what, keys in (("missing", missing), ("unexpected", extra))
-            if keys
-        ]
-        raise BaseModelProblem(
-            f"the base model's weights do not fit its config.json: {' and '.join(parts)}",
-            "take config.json and the weights from the same release, without an adapter in them",
-        )
-    return {key: state[name] for key, name in names.items()}
+    return {spelling.plain(name): weight for name, weight in state.items()}
 
 
 def split_fused(rows: Tensor, stack: StackShape) -> tuple[Tensor, Tensor, Tensor]:

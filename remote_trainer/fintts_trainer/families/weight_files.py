@@ -9,7 +9,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from fintts_trainer.base_files import find_weights, read_index, weight_files
+from fintts_trainer.base_files import weight_files
+from fintts_trainer.base_model.headers import compare_with_index
+from fintts_trainer.base_model.tensors import Stored
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import AGAIN
 
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 StateDict = dict[str, "Tensor"]
+
+WORDS = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+}
+"""torch's types in safetensors' words, which `EXPONENTS` has"""
 
 
 def read_state_dict(folder: Path) -> StateDict:
@@ -38,10 +48,18 @@ def read_files(folder: Path) -> dict[str, StateDict]:
             index says of it.
     """
     files = {name: _read(folder / name) for name in weight_files(folder)}
-    found = find_weights(folder)
-    if found not in files:
-        _compare_with_index(folder / found, files)
+    compare_with_index(folder, files)
     return files
+
+
+def stored(state: StateDict) -> dict[str, Stored]:
+    """The weights as the header of a file would describe them."""
+    return {
+        name: Stored(
+            WORDS.get(weight.dtype, str(weight.dtype).removeprefix("torch.")), tuple(weight.shape)
+        )
+        for name, weight in state.items()
+    }
 
 
 def _read(path: Path) -> StateDict:
@@ -57,7 +75,9 @@ def _read(path: Path) -> StateDict:
     ) as error:
         sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BaseModelProblem(f"{path} cannot be read: {sentence}", AGAIN) from None
-    if not isinstance(content, dict) or not all(map(_is_weight, content.values())):
+    if not isinstance(content, dict) or not all(
+        isinstance(one, torch.Tensor) for one in content.values()
+    ):
         raise BaseModelProblem(
             f"{path} does not hold a flat table of weights",
             "take the weights as they were released, not quantised and without an optimizer",
@@ -67,17 +87,3 @@ def _read(path: Path) -> StateDict:
 
 def _read_pickled(path: Path) -> object:
     return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-
-
-def _is_weight(value: object) -> bool:
-    return isinstance(value, torch.Tensor) and value.is_floating_point()
-
-
-def _compare_with_index(index: Path, files: dict[str, StateDict]) -> None:
-    """Raises BaseModelProblem where a weight is not in the one file that the index names."""
-    said = set(read_index(index).items())
-    there = {(key, name) for name, part in files.items() for key in part}
-    if said != there:
-        key, name = min(said ^ there)
-        what = "lacks" if (key, name) in said else f"is not said by {index.name} to hold"
-        raise BaseModelProblem(f"{index.parent / name} {what} {key}", AGAIN)

@@ -1,0 +1,71 @@
+"""What the weights' files of a base model say of themselves, without torch and without a weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_trainer.base_files import PICKLED, SAFETENSORS, find_weights, read_index, weight_files
+from fintts_trainer.base_model.fitting import refuse_misfit
+from fintts_trainer.base_model.tensors import read_header
+from fintts_trainer.base_model.torch_file import read_torch_file
+from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer.shape import AGAIN, CSM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from fintts_trainer.base_model.tensors import Stored
+    from fintts_trainer.shape import ModelShape
+
+
+def refuse_other_weights(folder: Path, shape: ModelShape) -> None:
+    """Looks at the headers of all files of weights, and compares them with config.json.
+
+    Raises:
+        BaseModelProblem: a file is missing, damaged, or not what the index says of it, or the
+            weights do not fit config.json.
+    """
+    if shape.family == CSM:
+        refuse_pickled(folder)
+    files = {name: _stored(folder / name) for name in weight_files(folder)}
+    compare_with_index(folder, files)
+    refuse_misfit({name: one for part in files.values() for name, one in part.items()}, shape)
+
+
+def _stored(path: Path) -> dict[str, Stored]:
+    return read_torch_file(path) if path.name == PICKLED else read_header(path, AGAIN)
+
+
+def refuse_pickled(folder: Path) -> None:
+    """CSM comes as safetensors; Fish Speech's model.pth is none.
+
+    Raises:
+        BaseModelProblem: the weights of the folder are not safetensors.
+    """
+    names = weight_files(folder)
+    if any(not name.endswith(".safetensors") for name in names):
+        raise BaseModelProblem(
+            f"the base model folder {folder} has no {SAFETENSORS}, only {', '.join(names)}",
+            "give a CSM folder of transformers' with its weights as safetensors",
+        )
+
+
+def compare_with_index(folder: Path, files: Mapping[str, Iterable[str]]) -> None:
+    """Compares what several files hold with the index; one file has none.
+
+    Args:
+        files: name of a file → names of the weights in it.
+
+    Raises:
+        BaseModelProblem: a weight is not in the one file that the index names.
+    """
+    index = folder / find_weights(folder)
+    if index.name in files:
+        return
+    said = set(read_index(index).items())
+    there = {(key, name) for name, part in files.items() for key in part}
+    if said != there:
+        key, name = min(said ^ there)
+        what = "lacks" if (key, name) in said else f"is not said by {index.name} to hold"
+        raise BaseModelProblem(f"{folder / name} {what} {key}", AGAIN)
