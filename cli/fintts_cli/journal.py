@@ -17,6 +17,7 @@ from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.fields import Count, HourlyRate, Launch, Moment, Name, RunName, Seconds, Usd
 from fintts_store.runs.limits import RENTALS
+from fintts_store.runs.noted_process import NotedProcess
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class JournalEntry(Record):
     launch: Launch | None = None
     """its number in the run's ledger; None in a file of a version that had none"""
     pid: Count | None = None
-    """of the process that asks"""
+    """of the process that asks; for versions that know no `asked_by`"""
+    asked_by: NotedProcess | None = None
+    """the process that asks; None in a file of a version that noted its number alone"""
     created_at: Moment | None = None
     gone_at: Moment | None = None
     earlier_seconds: Seconds = 0.0

@@ -18,6 +18,7 @@ from fintts_cli.bundle import Bundle, write_bundle
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.gpu_choices import choices_of, with_ceilings
 from fintts_cli.infra.labels import labels_of
+from fintts_cli.infra.this_machine import note_process
 from fintts_cli.journal import JournalEntry
 from fintts_cli.run_forecast import LOCAL, reserve_of
 from fintts_cli.run_listing import look_at
@@ -185,6 +186,7 @@ class Launch:
             rates_usd={each.gpus: each.ceiling_usd for each in self.plan.choices},
             launch=self.so_far.number,
             pid=os.getpid(),
+            asked_by=note_process(os.getpid()),
         )
 
     def asked(self) -> Asked:
@@ -204,6 +206,7 @@ class Launch:
             teardown_seconds=0.0 if is_local else float(reserve.after_last_word_seconds),
             earlier=self.so_far.earlier,
             pid=os.getpid(),
+            asked_by=note_process(os.getpid()),
         )
 
     def grant(self, reads: Sequence[str] = ()) -> Grant:

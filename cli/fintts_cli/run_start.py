@@ -18,12 +18,13 @@ from fintts_cli.run_inputs import (
     upload_dataset,
     upload_files,
 )
-from fintts_cli.runs.asker_process import is_asking
+from fintts_cli.runs.asker_process import fate_of_asker
 from fintts_cli.runs.at_work import Whose
 from fintts_cost import __version__
 from fintts_store.errors import KeyExists, KeyNotFound
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import read_ledger, write_sighting
+from fintts_store.runs.noted_process import Fate
 from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord, StopReason
 from fintts_store.runs.runs import (
     create_revision,
@@ -188,10 +189,24 @@ def refuse_live(view: RunView) -> None:
             f"run {view.run} is running already",
             f"`fintts cloud watch {view.run}` shows it; give a new {ANOTHER_NAME}",
         )
-    if at_work.whose == Whose.MINE and view.instance_is_live is None and is_asking(at_work.pid):
+    if at_work.whose == Whose.MINE and view.instance_is_live is None:
+        _refuse_asking(view.run, at_work)
+
+
+def _refuse_asking(run: str, at_work: AtWork) -> None:
+    """A process that cannot be seen from here may have rented, or be about to."""
+    asker, fate = at_work.asked_by, fate_of_asker(at_work.asked_by)
+    if asker is not None and fate == Fate.LIVES:
         raise UsageProblem(
-            f"process {at_work.pid} of this laptop is launching run {view.run}",
-            f"`fintts cloud watch {view.run}` shows it; give a new {ANOTHER_NAME}",
+            f"process {asker.pid} of this laptop is launching run {run}",
+            f"`fintts cloud watch {run}` shows it; give a new {ANOTHER_NAME}",
+        )
+    if fate == Fate.UNKNOWN:
+        host = (asker.host if asker else None) or at_work.host
+        raise UsageProblem(
+            f"a process of {host} that can't be seen from here may be launching run {run}",
+            f"`fintts cloud down {run}` there ends it; {at_work.until}; "
+            f"or give a new {ANOTHER_NAME}",
         )
 
 

@@ -298,20 +298,25 @@ def live_elsewhere(runs: set[str]) -> list[InstanceState]:
 
 
 def _never_seen(entry: JournalEntry | None, me: Laptop) -> InstanceView:
-    """Asked for here and never there: it is gone, unless it is just being asked for. Not asked for
-    here: nobody can tell."""
-    from fintts_cli.runs.asker_process import is_asking
+    """Asked for here and never there: it is gone, unless it may just be being asked for. Not asked
+    for here: nobody can tell."""
+    from fintts_cli.runs.asker_process import fate_of_asker
+    from fintts_cli.runs.billing import RESERVE
     from fintts_cli.runs.instance_view import InstanceView
     from fintts_cli.runs.sighted import gone
+    from fintts_store.runs.noted_process import Fate
     from fintts_store.runs.records import Phase
 
     if entry is None:
         return InstanceView(me=me)
-    if is_asking(entry.pid) and entry.created_at is None and entry.gone_at is None:
+    is_open = entry.created_at is None and entry.gone_at is None
+    fate = fate_of_asker(entry.asked_by) if is_open else Fate.ENDED
+    is_over = fate == Fate.UNKNOWN and datetime.now(UTC) >= entry.deadline_at + RESERVE
+    if fate != Fate.ENDED and not is_over:
         return InstanceView(phase=Phase.PROVISIONING, me=me, **_asked_for(entry))
     ended_at = entry.gone_at or entry.requested_at
     was_rented = entry.created_at is not None and entry.gone_at is None
-    is_said = entry.launch is not None and not was_rented
+    is_said = entry.launch is not None and not was_rented and not is_over
     seen = (gone(entry.run, entry.launch, ended_at, me),) if entry.launch and is_said else ()
     return InstanceView(
         is_live=False,

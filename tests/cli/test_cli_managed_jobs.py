@@ -18,10 +18,11 @@ from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase, sky_job
 from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_job import live_jobs
 from fintts_cli.infra.sky_record import read_record, write_record
+from fintts_cli.infra.this_machine import fate_here, note_process
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.noted_process import Fate, NotedProcess
 from fintts_store.runs.runs import create_run, write_result_once, write_status
 from run_samples import record, result, status
 
@@ -235,13 +236,13 @@ def test_an_interrupted_launch_leaves_no_job(laptop: Laptop, end: BaseException)
     assert laptop.phase() == InstancePhase.GONE
 
 
-def unseen(laptop: Laptop, asked_by: Asker | None) -> Job:
+def unseen(laptop: Laptop, asked_by: NotedProcess | None) -> Job:
     """A job that its terminal asked for, and SkyPilot does not list."""
     job = laptop.launch()
     folder = laptop.folder / "state" / "sky" / "mine"
     written = read_record(folder)
     assert written is not None
-    assert written.asked_by == Asker.of(os.getpid())
+    assert written.asked_by == note_process(os.getpid())
     changes = {"was_seen": False, "asked_by": asked_by}
     write_record(folder, written.model_copy(update=changes))
     laptop.sky.managed_jobs.clear()
@@ -249,24 +250,24 @@ def unseen(laptop: Laptop, asked_by: Asker | None) -> Job:
 
 
 @pytest.fixture
-def gone() -> Asker:
+def gone() -> NotedProcess:
     """A process that has ended."""
     with subprocess.Popen(["sleep", "60"]) as process:
-        asker = Asker.of(process.pid)
-        assert asker.lives()
+        asker = note_process(process.pid)
+        assert fate_here(asker) == Fate.LIVES
         process.kill()
     return asker
 
 
 def test_a_terminal_that_still_asks_hides_no_job(laptop: Laptop) -> None:
-    job = unseen(laptop, Asker.of(os.getpid()))
+    job = unseen(laptop, note_process(os.getpid()))
     assert laptop.phase() == InstancePhase.PROVISIONING, "SkyPilot may hear of it any moment"
     laptop.sky.managed_jobs.append(job)
     job.become("RUNNING")
     assert laptop.phase() == InstancePhase.RUNNING
 
 
-def test_a_killed_terminal_hides_no_job(laptop: Laptop, gone: Asker) -> None:
+def test_a_killed_terminal_hides_no_job(laptop: Laptop, gone: NotedProcess) -> None:
     job = unseen(laptop, gone)
     speaks_of_it = f'{{"name": "{job.job_name}"}}'
     laptop.sky.requests = [Request("1", "sky.jobs.launch", None, speaks_of_it)]
@@ -277,7 +278,7 @@ def test_a_killed_terminal_hides_no_job(laptop: Laptop, gone: Asker) -> None:
     assert laptop.phase() == InstancePhase.RUNNING
 
 
-def test_what_nobody_asks_for_any_more_does_not_come(laptop: Laptop, gone: Asker) -> None:
+def test_what_nobody_asks_for_any_more_does_not_come(laptop: Laptop, gone: NotedProcess) -> None:
     unseen(laptop, gone)
     laptop.sky.requests = [
         Request("1", "sky.jobs.launch", None, '{"name": "fintts-another-1"}'),
@@ -291,19 +292,21 @@ def test_who_asked_is_not_known_of_a_record_of_old(laptop: Laptop) -> None:
     assert laptop.phase() == InstancePhase.PROVISIONING
 
 
-def test_a_process_is_told_from_another_one_of_its_number(gone: Asker) -> None:
-    assert not gone.lives()
-    here = Asker.of(os.getpid())
-    assert here.lives()
-    assert not here.model_copy(update={"started_at": here.started_at - 60}).lives()
+def test_a_process_is_told_from_another_one_of_its_number(gone: NotedProcess) -> None:
+    assert fate_here(gone) == Fate.ENDED
+    here = note_process(os.getpid())
+    assert fate_here(here) == Fate.LIVES
+    assert here.started_ticks is not None
+    other = here.model_copy(update={"started_ticks": here.started_ticks - 1})
+    assert fate_here(other) == Fate.ENDED
 
 
 def test_a_process_that_nobody_took_note_of_has_ended_all_the_same() -> None:
     process = subprocess.Popen(["sleep", "60"])
-    asker = Asker.of(process.pid)
+    asker = note_process(process.pid)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert not asker.lives()
+    assert fate_here(asker) == Fate.ENDED
     process.wait()
 
 

@@ -28,15 +28,15 @@ from fintts_cli.infra import Infra, InstancePhase, Span
 from fintts_cli.infra.instance_file import InstanceFile, write_instance
 from fintts_cli.infra.local import LOCAL, LocalInfra
 from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_record import SkyRecord, write_record
+from fintts_cli.infra.this_machine import fate_here, this_origin
 from fintts_cli.journal import Journal, JournalEntry
-from fintts_cli.runs.asker_process import is_asking
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.errors import InvalidRecord
 from fintts_store.promise import require_promise
 from fintts_store.runs.ledger import take_launch, write_sighting
+from fintts_store.runs.noted_process import Fate, NotedProcess
 from fintts_store.runs.runs import request_stop
 from fintts_store.upkeep.pruning import pin
 from ledger_samples import asked, gone, up
@@ -129,7 +129,7 @@ def state_of(folder: Path, store: DirectoryStore) -> None:
     )
     Journal(folder / "state/journal").write(entry)
     span = Span(began=START, ended=START + timedelta(minutes=9), gpus="A100-80GB:1")
-    asker = Asker(pid=1, started_at=1.0)
+    asker = NotedProcess(pid=1, started_at=1.0)
     sky = SkyRecord(
         run=BAD,
         cluster=f"fintts-{BAD}",
@@ -311,13 +311,13 @@ def test_nothing_of_gigabytes_is_read(place: Place, command: str) -> None:
         assert peak_bytes < MEMORY_BYTES, (record, command, peak_bytes)
 
 
-@given(content=WILD)
-def test_whoever_asks_is_a_process_or_damage(content: object) -> None:
+@given(content=WILD, ticks=st.none() | WILD)
+def test_whoever_asks_is_a_process_or_damage(content: object, ticks: object) -> None:
     """Its number comes from a file."""
-    text = json.dumps({"pid": content, "started_at": content})
+    mine = this_origin()._asdict()
+    text = json.dumps(mine | {"pid": content, "started_at": content, "started_ticks": ticks})
     try:
-        asker = Asker.load(text)
+        asker = NotedProcess.load(text)
     except InvalidRecord:
         return
-    assert asker.lives() in {True, False}
-    assert is_asking(asker.pid) in {True, False}
+    assert fate_here(asker) in set(Fate)

@@ -9,6 +9,7 @@ from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.fields import Count, Moment, Name, RunName
+from fintts_store.runs.noted_process import NotedProcess
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
@@ -25,12 +26,28 @@ class InstanceFile(Record):
     run: RunName
     agent_pid: Count
     agent_started: Count
+    """clock ticks after the machine's start"""
     boot_id: Name
     """of the machine's start in which the two numbers above mean something"""
+    pid_namespace: Name | None = None
+    machine: Name | None = None
+    host: Name | None = None
     phase: InstancePhase
     created_at: Moment
     ended_at: Moment | None = None
     exit_code: int | None = None
+
+    @property
+    def agent(self) -> NotedProcess:
+        """The agent, as whoever looks for it knows it."""
+        return NotedProcess(
+            pid=self.agent_pid,
+            started_ticks=self.agent_started,
+            boot_id=self.boot_id,
+            pid_namespace=self.pid_namespace,
+            machine=self.machine,
+            host=self.host,
+        )
 
 
 def read_instance(folder: Path) -> InstanceFile | None:

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import (
@@ -32,10 +32,12 @@ from fintts_cli.infra.instance_file import (
 )
 from fintts_cli.infra.local_agent import SECRETS, agent_command, clear
 from fintts_cli.infra.processes import boot_id, end_all, find_process, members_of
+from fintts_cli.infra.this_machine import fate_here
 from fintts_store.disk.durable import make_directories, write_file
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
 from fintts_store.runs.limits import LOG_BYTES
+from fintts_store.runs.noted_process import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -61,6 +63,12 @@ def _damage(folder: Path) -> tuple[str, ...]:
     except InvalidRecord as error:
         return (error.message,)
     return ()
+
+
+def _fate_of(instance: InstanceFile) -> Fate:
+    """It lives as long as anything that its agent began."""
+    leader, started = instance.agent_pid, instance.agent_started
+    return fate_here(instance.agent, lambda _agent: bool(members_of(leader, started)))
 
 
 LONGEST_LINE = 64 * 1024
@@ -138,7 +146,7 @@ class LocalInfra:
         instance = self._read(self._folder(run))
         if instance is None:
             return None
-        if instance.phase != InstancePhase.GONE and not self._members(instance):
+        if instance.phase != InstancePhase.GONE and _fate_of(instance) == Fate.ENDED:
             instance = self._found_dead(instance)
         return InstanceState(
             run=run,
@@ -205,7 +213,10 @@ class LocalInfra:
         """Whether there was one."""
         if instance is None or instance.phase == InstancePhase.GONE:
             return False
-        if self._members(instance) and not end_all(
+        fate = _fate_of(instance)
+        if fate == Fate.UNKNOWN:
+            self._refuse_unknown(instance)
+        if fate == Fate.LIVES and not end_all(
             instance.agent_pid, instance.agent_started, GONE_WITHIN_SECONDS
         ):
             raise CloudError(
@@ -234,11 +245,15 @@ class LocalInfra:
                 created_at=began,
             )
 
-    def _members(self, instance: InstanceFile) -> bool:
-        """Whether anything of it lives; nothing outlives a restart of the machine."""
-        if instance.boot_id != boot_id():
-            return False
-        return bool(members_of(instance.agent_pid, instance.agent_started))
+    def _refuse_unknown(self, instance: InstanceFile) -> NoReturn:
+        """Raises CloudError: it may live, and its processes cannot be reached from here."""
+        folder, there = self._folder(instance.run), instance.host or "another machine"
+        raise CloudError(
+            f"whether the instance of run {instance.run} lives can't be seen from here: "
+            f"{folder} is of {there}, or of a version that did not say where it is",
+            f"`fintts cloud down {instance.run}` there ends it, `fintts cloud stop {instance.run}` "
+            "reaches its trainer from here; where nothing of it runs any more, remove the folder",
+        )
 
     def _folder(self, run: str) -> Path:
         return self._root / check_run_name(run)
@@ -276,7 +291,7 @@ class LocalInfra:
         the workdir, which the caller may then remove."""
         deadline = time.monotonic() + ACCEPTED_WITHIN_SECONDS
         while (instance := read_instance(folder)) is None or _is_copying(instance):
-            has_died = instance is not None and not self._members(instance)
+            has_died = instance is not None and _fate_of(instance) == Fate.ENDED
             if not accepted or has_died or time.monotonic() > deadline:
                 text = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
                 reason = text.splitlines()[-1] if text else "it said nothing"

@@ -27,7 +27,8 @@ from fintts_cli.infra.instance_file import (
     InstanceFile,
     write_instance,
 )
-from fintts_cli.infra.processes import become_leader, boot_id, end_others, read_process
+from fintts_cli.infra.processes import become_leader, end_others, read_process
+from fintts_cli.infra.this_machine import this_origin
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -52,7 +53,7 @@ class Agent:
             run=folder.name,
             agent_pid=os.getpid(),
             agent_started=me.started if me else 0,
-            boot_id=boot_id(),
+            **this_origin()._asdict(),
             phase=InstancePhase.PROVISIONING,
             created_at=datetime.now(UTC),
         )

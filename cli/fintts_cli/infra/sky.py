@@ -27,7 +27,6 @@ from fintts_cli.infra import (
 )
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky_arming import end_armed, terminate_when_off
-from fintts_cli.infra.sky_asker import Asker
 from fintts_cli.infra.sky_aws import AWS, never_came
 from fintts_cli.infra.sky_census import remove_sighting, take_census
 from fintts_cli.infra.sky_cluster import Cluster
@@ -51,9 +50,11 @@ from fintts_cli.infra.sky_session import (
     sky_session,
     without_own_key,
 )
+from fintts_cli.infra.this_machine import fate_here, note_process
 from fintts_store.disk.durable import write_file
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
+from fintts_store.runs.noted_process import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -132,7 +133,7 @@ class SkyInfra:
             job=job,
             requested_at=now,
             deadline_at=_deadline_in(task_yaml),
-            asked_by=Asker.of(os.getpid()),
+            asked_by=note_process(os.getpid()),
         )
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
         write_record(self._folder(run), record)
@@ -356,9 +357,13 @@ class SkyInfra:
 def _may_come(sky: Any, record: SkyRecord) -> bool:
     """Whether there may be an instance later, though SkyPilot knows of none: because somebody is
     just asking for it, or its server has not yet done what it was asked for."""
-    if record.was_seen or datetime.now(UTC) - record.requested_at > APPEARS_WITHIN:
+    fate = fate_here(record.asked_by) if record.asked_by else Fate.UNKNOWN
+    latest = record.requested_at
+    if fate == Fate.UNKNOWN:  # this SkyPilot may hear nothing of what another machine's is asked
+        latest = record.deadline_at or latest
+    if record.was_seen or datetime.now(UTC) - latest > APPEARS_WITHIN:
         return False
-    if record.asked_by is None or record.asked_by.lives():
+    if fate != Fate.ENDED:
         return True
     cluster = record.cluster if record.job is None else None
     return bool(pending_launches(sky, cluster, of=record.job or ""))

@@ -6,12 +6,12 @@ from string import hexdigits
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
-from fintts_cli.infra.sky_asker import Asker
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.layout import check_run_name, is_run_name
 from fintts_store.runs.fields import Message, Moment, Name, RunName
+from fintts_store.runs.noted_process import NotedProcess
 from fintts_store.runs.records import Record
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SkyRecord(Record):
     requested_at: Moment
     deadline_at: Moment | None = None
     """as its label says, which tells launches of one name apart; None where it bears none"""
-    asked_by: Asker | None = None
+    asked_by: NotedProcess | None = None
     was_seen: bool = False
     """whether SkyPilot has ever listed it"""
     created_at: Moment | None = None

@@ -15,6 +15,7 @@ from fintts_store.runs.records import Phase
 
 if TYPE_CHECKING:
     from fintts_store.runs.ledger import Laptop, Launch, Ledger
+    from fintts_store.runs.noted_process import NotedProcess
     from fintts_store.runs.records import Result, RunRecord, Status
 
 FRESH_WITHIN = timedelta(seconds=30)
@@ -57,8 +58,8 @@ class AtWork:
     """the last heartbeat of its trainer"""
     is_heard: bool = False
     """whether that is fresh"""
-    pid: int | None = None
-    """of the process that asked"""
+    asked_by: NotedProcess | None = None
+    """the process that asked; None where nobody noted it"""
 
     @property
     def is_anothers(self) -> bool:
@@ -128,7 +129,7 @@ def _judged(
         over_at=terms.over_at,
         heard_at=own.updated_at if own else None,
         is_heard=own is not None and _is_fresh(own, now),
-        pid=newest.asked.pid if newest.asked else None,
+        asked_by=newest.asked.process if newest.asked else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from fintts_cli.errors import CloudError
 from fintts_cli.infra import Removed
 from fintts_cli.run_forecast import LOCAL
 from fintts_store.errors import InvalidRecord, StoreError
@@ -36,11 +37,25 @@ def remove_instance(
     if entry and store_url is not None and not is_same_place(entry.store, store_url):
         return Removed(was_there=False)
     by_name = bool(damage) or (entry is not None and _is_missed(entry))
-    removed = [infra.down(run, by_name=by_name) for infra in infras]
+    removed = _all_down(run, infras, by_name=by_name)
     with suppress(StoreError):  # a full disk here: it is gone, whether or not that is written down
         journal.change(run, gone_at=now)
     remarks = [*damage, *(remark for one in removed for remark in one.remarks)]
     return Removed(any(one.was_there for one in removed), tuple(remarks))
+
+
+def _all_down(run: str, infras: Iterable[Infra], *, by_name: bool) -> list[Removed]:
+    """One that fails keeps no other from being asked; the first failure is raised at the end."""
+    removed: list[Removed] = []
+    failed: list[CloudError] = []
+    for infra in infras:
+        try:
+            removed.append(infra.down(run, by_name=by_name))
+        except CloudError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return removed
 
 
 def _read(journal: Journal, run: str) -> tuple[JournalEntry | None, list[str]]:

@@ -19,6 +19,7 @@ from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound, LaunchTak
 from fintts_store.runs import limits
 from fintts_store.runs.fields import HourlyRate, Moment, Name, Seconds, Usd
 from fintts_store.runs.fields import Launch as LaunchNumber
+from fintts_store.runs.noted_process import NotedProcess
 from fintts_store.runs.reading import read_record
 from fintts_store.runs.records import OfRun, Record
 from fintts_store.store import Store
@@ -102,7 +103,16 @@ class Asked(OfRun):
     """how long an instance at most outlives its trainer's last word"""
     earlier: Earlier | None = None
     pid: Annotated[int, Field(ge=0, le=limits.COUNT)] | None = None
-    """of the process that asks"""
+    """of the process that asks; for versions that know no `asked_by`"""
+    asked_by: NotedProcess | None = None
+    """the process that asks; None in a file of a version that noted its number alone"""
+
+    @property
+    def process(self) -> NotedProcess | None:
+        """The one that asks; an earlier version noted its number, and its laptop's name."""
+        if self.asked_by is not None or self.pid is None:
+            return self.asked_by
+        return NotedProcess(pid=self.pid, host=self.asker.host)
 
     @property
     def over_at(self) -> datetime:
