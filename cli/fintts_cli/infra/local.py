@@ -247,12 +247,12 @@ class LocalInfra:
 
     def _refuse_unknown(self, instance: InstanceFile) -> NoReturn:
         """Raises CloudError: it may live, and its processes cannot be reached from here."""
-        folder, there = self._folder(instance.run), instance.host or "another machine"
+        run, folder = instance.run, self._folder(instance.run)
+        where = f"{instance.host} began it" if instance.host else "its record names no machine"
         raise CloudError(
-            f"whether the instance of run {instance.run} lives can't be seen from here: "
-            f"{folder} is of {there}, or of a version that did not say where it is",
-            f"`fintts cloud down {instance.run}` there ends it, `fintts cloud stop {instance.run}` "
-            "reaches its trainer from here; where nothing of it runs any more, remove the folder",
+            f"whether the instance of run {run} lives can't be seen from here: {where}",
+            f"`fintts cloud down {run}` there ends it, and `fintts cloud stop {run}` reaches its "
+            f"trainer from here; where nothing of it runs any more, remove {folder}",
         )
 
     def _folder(self, run: str) -> Path:
