@@ -72,9 +72,10 @@ class Filled:
         return layout.checkpoint_prefix(RUN, manifest.name) + name
 
     def change(self, manifest: Manifest, change: Callable[[dict[str, object]], object]) -> None:
-        """Changes the manifest where it lies."""
+        """Changes the manifest where it lies, as somebody who knows that it has its own SHA-256."""
         key = layout.commit_key(RUN, manifest.name)
         content = json.loads(self.store.get(key))
+        del content["self_sha256"]
         change(content)
         self.store.put(key, json.dumps(content).encode())
 
