@@ -86,7 +86,8 @@ def list_folder(folder: Path) -> Listing:
     ignored = 0
 
     def unopened(error: OSError) -> None:
-        if Path(error.filename) == folder:
+        # A listing that breaks off (a disk's fault, a process of /proc that ended) names no folder.
+        if error.filename is None or Path(error.filename) == folder:
             raise _not_opened(folder, error)
         name = written_name(folder, Path(error.filename))
         problems.append(Problem(_shown(name), f"cannot be opened: {error.strerror}"))

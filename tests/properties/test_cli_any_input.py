@@ -70,7 +70,7 @@ ODD_TEXTS = (
     "good", "bad", "latest", "a" * 5000, "speech", "store", "base", "adapter", "fintts.yaml",
     "speech/u000.lab", "made", "~nobody", "s3://", "s3:/b", "s3://B_d", "gs://b", "s3://b c",
     "s3://b?endpoint_url=http://[::1", "http://", "http://[::1", "http://u:p@h", "hf://", "hf://a",
-    "local", "aws", "aws/", "/", "*", "any", "A100", "A100-80GB:2", "H100,A100", ",", "A100:x",
+    "local", "aws", "aws/", "*", "any", "A100", "A100-80GB:2", "H100,A100", ",", "A100:x",
     "{{ name }}", "${X}", "$HOME", "a\x1b[31mb", "a\nb", "a\tb", "\udce4", "ä", "a\u0308", "\u202e",
     "[]", "[a", "{}", "{a: 1}", "[attention]", "'x", '"\\0"', "&a", "*a", "!!int 5", "!x", "@", "%",
     "- a", "? b", ">", "|", "2026-01-02", "<<", "val/top5_accuracy", "max", "arn:aws:iam::1:role/x",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import resource
 import socket
@@ -313,3 +315,20 @@ def test_a_link_out_of_the_folder_is_named_and_not_followed(tmp_path: Path) -> N
     assert tuple(listing.files) == ("c.lab", "d.lab")
     assert {problem.file for problem in listing.problems} == {"a.lab", "b.lab", "e.lab"}
     assert all("out of the data folder" in problem.sentence for problem in listing.problems)
+
+
+def test_a_listing_that_breaks_off_is_a_problem_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a listing that was begun the kernel names no folder, unlike of one that cannot be."""
+
+    class BreaksOff(contextlib.nullcontext[None]):
+        def __iter__(self) -> BreaksOff:
+            return self
+
+        def __next__(self) -> os.DirEntry[str]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "scandir", lambda _: BreaksOff())
+    with pytest.raises(DataProblem, match="Input/output error"):
+        list_folder(tmp_path)
