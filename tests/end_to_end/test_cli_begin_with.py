@@ -106,14 +106,14 @@ def test_an_adapter_that_does_not_fit_is_refused_before_anything_is_uploaded(
     assert shell("train", "--name", "first", **SHORT).returncode == 0
     assert shell("cloud", "pull-checkpoints", "first", "--last", "--to", "home").returncode == 0
     adapter = shell.project / "home" / "checkpoint-6"
-    shutil.rmtree(shell.project / "store")
     begin_with(shell, "bad")
 
     def refused(**environment: str) -> str:
-        done = shell("train", "--name", "second", **SHORT, **environment)
+        elsewhere = {**SHORT, "FINTTS_STORE": "another", **environment}
+        done = shell("train", "--name", "second", **elsewhere)
         assert done.returncode in (1, 2), done.stderr
         assert "Traceback" not in done.stderr
-        assert files_in(shell.project / "store") <= {MARKER, PROMISE}, "nothing is uploaded"
+        assert files_in(shell.project / "another") <= {MARKER, PROMISE}, "nothing is uploaded"
         shutil.rmtree(shell.project / "bad", ignore_errors=True)
         return done.stderr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -132,7 +133,7 @@ def test_its_configuration_has_no_key_that_an_older_peft_refuses(
 
 
 def test_what_is_not_at_its_default_is_written(base: FishBase, tmp_path: Path) -> None:
-    config = PeftLoraConfig(target_modules=["a"], use_rslora=True, rank_pattern={"a": 2})
+    config: Any = PeftLoraConfig(target_modules=["a"], use_rslora=True, rank_pattern={"a": 2})
     save_adapter({}, config, tmp_path)
     assert PeftLoraConfig.from_pretrained(str(tmp_path)).to_dict() == (
         config.to_dict() | {"inference_mode": True}
