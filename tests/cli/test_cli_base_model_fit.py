@@ -312,7 +312,8 @@ PROGRAMS = {
     "an extension": b"\x80\x02\x82\x01.",
     "a number as a key": b"\x80\x02}K\x01Ns.",
     "a text": b"\x80\x02}X\x01\x00\x00\x00aX\x01\x00\x00\x00bs.",
-    "a persistent text": b"\x80\x02Nb.",
+    "a state of nothing": b"\x80\x02Nb.",
+    "a persistent text": b"\x80\x02X\x01\x00\x00\x00aQ.",
     "html": b"<html>",
 }
 
@@ -332,6 +333,12 @@ def test_numbers_that_are_not_all_there_are_missed(
     folder = copied("s1")
     rewrite(folder / PICKLED, lambda entry, was: content if entry.endswith("data/3") else was)
     assert "its storage '3' are not all there" in refused(folder).message
+
+
+def test_a_program_without_end_is_not_read(copied: Callable[[str], Path]) -> None:
+    folder, long = copied("s1"), b"\x80\x02" + b"N" * 2**22
+    rewrite(folder / PICKLED, lambda entry, was: long if entry.endswith("data.pkl") else was)
+    assert "data.pkl of 4,194,306 bytes, too long" in refused(folder).message
 
 
 def test_what_is_no_table_of_tensors_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOST_PROGRAM_BYTES = 2**24
+MOST_PROGRAM_BYTES = 2**22
 """of data.pkl; S1-mini's has about 40 thousand"""
 
 MOST_SIDES, MOST_NUMBERS = 16, 2**62
@@ -61,9 +61,6 @@ ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-
-_MARK = object()
 
 
 class Global(NamedTuple):
@@ -146,24 +143,25 @@ class _Reader:
 
     def __init__(self) -> None:
         self._stack: list[object] = []
+        self._marks: list[int] = []
         self._memo: dict[object, object] = {}
         self._actions: dict[str, Callable[[object], object]] = {
             "PROTO": lambda _: None,
             "STOP": lambda _: None,
-            "MARK": lambda _: self._push(_MARK),
+            "MARK": lambda _: self._marks.append(len(self._stack)),
             "EMPTY_DICT": lambda _: self._push({}),
             "GLOBAL": lambda name: self._push(_known(str(name))),
             "BINPUT": self._remember,
             "LONG_BINPUT": self._remember,
             "BINGET": lambda slot: self._push(self._memo[slot]),
             "LONG_BINGET": lambda slot: self._push(self._memo[slot]),
-            "TUPLE": lambda _: self._push(tuple(self._to_mark())),
+            "TUPLE": lambda _: self._push(tuple(self._cut(self._marks.pop()))),
             "BINPERSID": lambda _: self._push(_storage(self._stack.pop())),
             "REDUCE": lambda _: self._push(
                 _result(arguments=self._stack.pop(), of=self._stack.pop())
             ),
             "SETITEM": lambda _: self._set([self._stack.pop(-2), self._stack.pop()]),
-            "SETITEMS": lambda _: self._set(self._to_mark()),
+            "SETITEMS": lambda _: self._set(self._cut(self._marks.pop())),
             "BUILD": lambda _: self._stack.pop(),  # versions of modules, beside the table
         }
 
@@ -208,10 +206,6 @@ class _Reader:
         del self._stack[at:]
         return taken
 
-    def _to_mark(self) -> list[object]:
-        after = self._stack[::-1].index(_MARK) + 1
-        return self._cut(len(self._stack) - after)[1:]
-
     def _set(self, items: list[object]) -> None:
         table = self._stack[-1]
         if not isinstance(table, dict):
@@ -232,7 +226,8 @@ def _storage(found: object) -> Storage:
     match found:
         case ("storage", Global(name) as kind, str(key), str(), int(numbers)) if name in STORAGES:
             return Storage(kind, key, numbers)
-    raise NotATable("it refers to something else than a storage")
+        case _:
+            raise NotATable("it refers to something else than a storage")
 
 
 def _result(arguments: object, of: object) -> object:
@@ -243,16 +238,20 @@ def _result(arguments: object, of: object) -> object:
         case Global(name), (View() as view, *_) if name == PARAMETER:
             return view
         case Global(name), (Storage() as storage, offset, shape, strides, *_) if name == TENSOR:
-            offsets, sizes, steps = _sizes((offset,)), _sizes(shape), _sizes(strides)
-            if len(sizes) == len(steps):
-                return View(storage, offsets[0], sizes, steps)
-    raise NotATable("it builds something else than tensors")
+            return _view(storage, _sizes((offset,))[0], _sizes(shape), _sizes(strides))
+        case _:
+            raise NotATable("it builds something else than tensors")
+
+
+def _view(storage: Storage, offset: int, shape: Shape, strides: Shape) -> View:
+    if len(shape) != len(strides):
+        raise NotATable("a tensor has a side without a stride")
+    return View(storage, offset, shape, strides)
 
 
 def _sizes(found: object) -> Shape:
-    match found:
-        case tuple() if len(found) <= MOST_SIDES:
-            sizes = [one for one in found if isinstance(one, int) and 0 <= one <= MOST_NUMBERS]
-            if len(sizes) == len(found):
-                return tuple(sizes)
+    if isinstance(found, tuple) and len(found) <= MOST_SIDES:
+        sizes = [one for one in found if isinstance(one, int) and 0 <= one <= MOST_NUMBERS]
+        if len(sizes) == len(found):
+            return tuple(sizes)
     raise NotATable("a tensor has no such shape as a tensor can have")
