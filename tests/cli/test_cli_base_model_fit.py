@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from fintts_cli.base_model_check import check_base_model
 from fintts_trainer.base_files import INDEX, PICKLED, SAFETENSORS
+from fintts_trainer.base_model import csm_weights
 from fintts_trainer.base_model.torch_file import read_torch_file
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.csm import CsmFamily
@@ -221,6 +222,19 @@ def test_csm_s_index_is_compared_with_its_files(copied: Callable[[str], Path]) -
         load(folder)
     write({**where, "lm_head.weight": "gone.safetensors"})
     assert f"has no gone.safetensors, which {INDEX} names" in refused(folder).message
+
+
+def test_tied_weights_that_differ_are_refused(copied: Callable[[str], Path]) -> None:
+    folder = copied("csm")
+    configure(folder, {"tie_codebooks_embeddings": True})
+    said = refused(folder)
+    assert "but they differ" in said.message
+    assert "tie_codebooks_embeddings to false" in said.hint
+    state = load_file(folder / SAFETENSORS)
+    first, second = csm_weights.TIED
+    save_file({**state, first: state[second].clone()}, folder / SAFETENSORS)
+    check_base_model(folder)
+    load(folder)
 
 
 def test_csm_takes_no_model_pth(copied: Callable[[str], Path]) -> None:

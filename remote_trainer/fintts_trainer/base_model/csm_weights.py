@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_trainer.base_model.sides import Side, Sides, StackKeys, sides_of
+from fintts_trainer.errors import BaseModelProblem
 
 if TYPE_CHECKING:
     from fintts_trainer.shape import ModelShape, StackShape
@@ -35,6 +36,14 @@ def expected(shape: ModelShape) -> dict[str, Sides]:
         **_in_stack(SLOW, slow, SLOW_KEYS),
         **_in_stack(FAST, fast, FAST_KEYS),
     }
+
+
+def tied_apart() -> BaseModelProblem:
+    """What to say where the two that are tied are stored both, and differ."""
+    return BaseModelProblem(
+        f"config.json ties {BACKBONE_AUDIO} and {DEPTH_AUDIO}, but they differ",
+        "set tie_codebooks_embeddings to false there if the two were trained apart",
+    )
 
 
 def deciding_keys(name: str) -> tuple[str, ...]:

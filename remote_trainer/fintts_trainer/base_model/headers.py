@@ -1,12 +1,15 @@
-"""What the weights' files of a base model say of themselves, without torch and without a weight."""
+"""What the weights' files of a base model say of themselves, without torch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fintts_trainer.base_files import PICKLED, SAFETENSORS, find_weights, read_index, weight_files
+from fintts_trainer.base_model.csm_weights import TIED, tied_apart
 from fintts_trainer.base_model.fitting import refuse_misfit
-from fintts_trainer.base_model.tensors import read_header
+from fintts_trainer.base_model.tensors import contents, read_header
 from fintts_trainer.base_model.torch_file import read_torch_file
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.shape import AGAIN, CSM
@@ -31,6 +34,20 @@ def refuse_other_weights(folder: Path, shape: ModelShape) -> None:
     files = {name: _stored(folder / name) for name in weight_files(folder)}
     compare_with_index(folder, files)
     refuse_misfit({name: one for part in files.values() for name, one in part.items()}, shape)
+    if shape.tied_codes:
+        _refuse_tied_apart(folder, files)
+
+
+def _refuse_tied_apart(folder: Path, files: Mapping[str, Iterable[str]]) -> None:
+    """Of two tensors that are tied and both stored, the bytes are read: no shape tells."""
+    both = [
+        contents(folder / file)[name][1]
+        for file, part in files.items()
+        for name in TIED
+        if name in part
+    ]
+    if any(not np.array_equal(both[0], one) for one in both):
+        raise tied_apart()
 
 
 def _stored(path: Path) -> dict[str, Stored]:

@@ -79,22 +79,29 @@ def _differing(found: Set[str], wanted: Set[str]) -> Iterator[str]:
             yield f"{len(names)} {what} ({some}{', …' if len(names) > NAMED else ''})"
 
 
+def contents(path: Path) -> dict[str, tuple[str, npt.NDArray[np.uint8]]]:
+    """Name → type and bytes of each tensor, mapped into memory; of a file whose header was read."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    whole = np.memmap(path, np.uint8, "r")
+    found: dict[str, tuple[str, npt.NDArray[np.uint8]]] = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = (8 + size + offset for offset in entry["data_offsets"])
+            found[name] = (entry["dtype"], whole[begin:end])
+    return found
+
+
 def not_finite(path: Path) -> Iterator[str]:
     """The names of the tensors that hold what is infinite or no number.
 
     Args:
         path: a file whose header was read, with tensors of the types in `EXPONENTS` alone.
     """
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    content = np.memmap(path, np.uint8, "r")
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        exponent = EXPONENTS[entry["dtype"]]
-        begin, end = (8 + size + offset for offset in entry["data_offsets"])
-        numbers = content[begin:end].view(exponent.dtype)
+    for name, (dtype, content) in contents(path).items():
+        exponent = EXPONENTS[dtype]
+        numbers = content.view(exponent.dtype)
         parts = range(0, len(numbers), NUMBERS_AT_ONCE)
         if any(_any_full(numbers[at : at + NUMBERS_AT_ONCE], exponent) for at in parts):
             yield name

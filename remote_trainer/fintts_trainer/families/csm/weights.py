@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_trainer.base_model.csm_weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO
+from fintts_trainer.base_model.csm_weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO, tied_apart
 from fintts_trainer.base_model.fitting import refuse_misfit
 from fintts_trainer.base_model.headers import refuse_pickled
-from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.weight_files import read_files, stored
 
 if TYPE_CHECKING:
@@ -53,9 +52,6 @@ def _with_tied(state: StateDict) -> StateDict:
     """Either of two tied embeddings stands for both."""
     first, second = state.get(BACKBONE_AUDIO), state.get(DEPTH_AUDIO)
     if first is not None and second is not None and not first.equal(second):
-        raise BaseModelProblem(
-            f"config.json ties {BACKBONE_AUDIO} and {DEPTH_AUDIO}, but they differ",
-            "set tie_codebooks_embeddings to false there if the two were trained apart",
-        )
+        raise tied_apart()
     one = second if first is None else first
     return state if one is None else {**state, BACKBONE_AUDIO: one, DEPTH_AUDIO: one}
