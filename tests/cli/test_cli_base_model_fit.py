@@ -349,6 +349,14 @@ def test_numbers_that_are_not_all_there_are_missed(
     assert "its storage '3' are not all there" in refused(folder).message
 
 
+def test_a_tensor_beyond_its_storage_is_refused(tmp_path: Path) -> None:
+    path, was, more = tmp_path / PICKLED, b"K\x03\x85", b"K\x04\x85"
+    torch.save({"a": torch.zeros(3)}, path)
+    rewrite(path, lambda _, content: content.replace(was, more))
+    with pytest.raises(BaseModelProblem, match="a tensor reaches beyond its storage '0'"):
+        read_torch_file(path)
+
+
 def test_a_program_without_end_is_not_read(copied: Callable[[str], Path]) -> None:
     folder, long = copied("s1"), b"\x80\x02" + b"N" * 2**22
     rewrite(folder / PICKLED, lambda entry, was: long if entry.endswith("data.pkl") else was)
