@@ -70,7 +70,7 @@ def test_each_command_names_a_malformed_token(
     done = fintts(*command, *where, *(["--json"] if as_json else []))
     assert done.exit_code == 5, done.stderr
     said = done.stdout if command[0] == "store" else done.stderr
-    assert not as_json or json.loads(said.splitlines()[-1] if said is done.stderr else said)
+    assert not as_json or json.loads(said if command[0] == "store" else said.splitlines()[-1])
     assert "AWS_SESSION_TOKEN has a space or a line break at its beginning or end" in said
 
 
