@@ -84,7 +84,7 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
     launch = shell.start("cloud", "launch", "--name", "patient", "--yes")
-    wait_for_line(launch, "training")
+    wait_for_line(launch, " · training · ")
     launch.send_signal(signal.SIGINT)
     _, rest = launch.communicate(timeout=20)
     assert launch.returncode == 130
@@ -127,7 +127,7 @@ def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) 
     assert "lora.rank: 2 → 3" in changed.stderr
 
     resumed = shell.start("cloud", "launch", "--name", "lost", "--yes")
-    assert "goes on from its newest checkpoint" in wait_for_line(resumed, "training")
+    assert "goes on from its newest checkpoint" in wait_for_line(resumed, " · training · ")
     assert shell("cloud", "stop", "lost").returncode == 0
     _, rest = resumed.communicate(timeout=30)
     assert resumed.returncode == 0, rest
