@@ -44,7 +44,7 @@ def in_bucket(run: TinyRun, endpoint_url: str) -> S3Address:
 def begin(run: TinyRun, address: S3Address, proxy: FaultProxy, workspace: str) -> Popen[str]:
     """The trainer's process; its log is to be read from standard error."""
     url = replace(address, endpoint_url=proxy.url).url
-    own = {"FINTTS_STORE": url, "AWS_SESSION_TOKEN": "of this run alone"}
+    own = {"FINTTS_STORE": url, "AWS_SESSION_TOKEN": "of-this-run-alone"}
     environment = run.environment(workspace) | own
     return Popen(run.command("run"), env=environment, stderr=subprocess.PIPE, text=True)
 

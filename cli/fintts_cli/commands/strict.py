@@ -33,9 +33,11 @@ class StrictCommand(TyperCommand):
             if not isinstance(text, str):
                 continue
             if (misread := misread_text(text, hints.get(name, str))) is not None:
-                hint = f"'{'/'.join(param.opts)}'"
+                spelt = "/".join(param.opts)
                 raise typer.BadParameter(
-                    f"{misread.sentence}; {misread.hint}", ctx, param_hint=hint
+                    f"{misread.sentence}; {misread.hint}",
+                    ctx,
+                    param_hint=f"'{spelt if spelt.startswith('-') else spelt.upper()}'",
                 )
         return super().parse_args(ctx, args)
 
