@@ -87,7 +87,7 @@ def test_kills_at_random_moments_lose_nothing(gateway: Radosgw, tmp_path: Path) 
         if last_reported:
             assert commits, "something can be restored at all times"
             assert commits[-1].step >= last_reported, "a reported commit is there"
-    assert last_reported > KILLS // 2, "the processes had time to work"
+    assert last_reported > KILLS // 4, "the processes had time to work"
 
     subprocess.run(
         [sys.executable, str(SCRIPT), bucket.address.url, str(tmp_path), "6"], check=True
