@@ -84,7 +84,7 @@ class Doctor:
         ]
 
     def _data(self) -> Answer:
-        from fintts_trainer.data_check import check_folder
+        from fintts_trainer.data.check import check_folder
 
         folder = self.found.settings.data
         if folder is None:

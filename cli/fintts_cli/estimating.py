@@ -214,7 +214,7 @@ def measured_pace(settings: Settings) -> MeasuredPace | None:
 def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:
     if samples is not None or settings.data is None:
         return ()
-    from fintts_trainer.data_check import count_unpaired
+    from fintts_trainer.data.check import count_unpaired
 
     unpaired = count_unpaired(settings.data)
     left_out = (

@@ -45,7 +45,7 @@ from fintts_store.runs.ledger import (
 )
 from fintts_store.runs.runs import withdraw_revision, write_result_once
 from fintts_templates import Rental, TaskValues, render
-from fintts_trainer.data_check import check_folder
+from fintts_trainer.data.check import check_folder
 from fintts_trainer.hang_factor import FACTOR, factor_in
 from fintts_trainer.initial_adapter import of_other_prompt
 from fintts_trainer.prompts import of_another_prompt, prompt_begun_with
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store
     from fintts_trainer.config import Change, RunConfig
-    from fintts_trainer.data_files import Problem
+    from fintts_trainer.data.files import Problem
 
 
 SPOT_IS_WATCHED = (

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fintts_cli.run_forecast import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
-from fintts_trainer.data_check import find_pairs, split
+from fintts_trainer.data.check import find_pairs, split
 from fintts_trainer.errors import DataProblem
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from fintts_trainer.data_check import find_pairs
-from fintts_trainer.data_files import read_codes, read_text
+from fintts_trainer.data.check import find_pairs
+from fintts_trainer.data.files import read_codes, read_text
 from fintts_trainer.dataset import in_batches
 from fintts_trainer.families import open_base
 from fintts_trainer.holdout import is_held_out

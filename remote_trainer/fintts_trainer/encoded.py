@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 
 from fintts_store.disk.durable import durable_file
 from fintts_store.disk.lock import alone_in
-from fintts_trainer.data_check import refuse_empty_part
+from fintts_trainer.data.check import refuse_empty_part
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.families.base import Example
 from fintts_trainer.holdout import mark_of
@@ -102,7 +102,7 @@ class EncodedDataset:
         return Example(tokens, text_length, self.end_has_codes)
 
     def split(self, fraction: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Numbers of the utterances to train on and of those held out, as `data_check.split`.
+        """Numbers of the utterances to train on and of those held out, as `data.check.split`.
 
         Raises:
             DataProblem: one of the two parts would be empty.

@@ -18,8 +18,8 @@ from safetensors.numpy import save
 
 from fintts_store.disk.durable import write_file
 from fintts_store.runs.limits import PACK_HEADER_BYTES
-from fintts_trainer.data_check import check_folder
-from fintts_trainer.data_files import CODES, read_codes, read_text, written_name
+from fintts_trainer.data.check import check_folder
+from fintts_trainer.data.files import CODES, read_codes, read_text, written_name
 from fintts_trainer.errors import DataProblem
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from fintts_trainer.data_check import DataReport, Utterance
+    from fintts_trainer.data.check import DataReport, Utterance
     from fintts_trainer.shape import ModelShape
 
 FORMAT = "fintts-pack-1"

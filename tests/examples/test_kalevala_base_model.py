@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from fintts_trainer.data_check import check_folder, split
+from fintts_trainer.data.check import check_folder, split
 from fintts_trainer.dataset import in_batches
 from fintts_trainer.encoding import encode_utterances
 from fintts_trainer.families.fish import FishBase, FishFamily

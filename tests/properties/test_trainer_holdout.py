@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_trainer.data_check import split
+from fintts_trainer.data.check import split
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.holdout import is_held_out
 

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CsmConfig, CsmDepthDecoderConfig
 
 from fintts_trainer.csm_config import CsmCodecFile, CsmConfigFile, CsmDepthFile
-from fintts_trainer.data_check import check_folder
+from fintts_trainer.data.check import check_folder
 from fintts_trainer.dataset import collate
 from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.csm import CsmFamily

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fintts_trainer.data.check import DataReport, check_folder
 from fintts_trainer.data.codes import parse_codes, usual_codebooks
-from fintts_trainer.data_check import DataReport, check_folder
 from fintts_trainer.encoding import encode_utterances
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.families.fish import FishBase

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fintts_trainer import data_files
-from fintts_trainer.data_check import DataReport, check_folder, find_pairs
-from fintts_trainer.data_files import Transcript, list_folder, read_codes, read_text
+from fintts_trainer.data import files
+from fintts_trainer.data.check import DataReport, check_folder, find_pairs
+from fintts_trainer.data.files import Transcript, list_folder, read_codes, read_text
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.pack import pack_folder, read_pack
 from fintts_trainer.shape import ModelShape
@@ -135,9 +135,9 @@ def test_too_large_a_file_is_not_read(speech: Path, monkeypatch: pytest.MonkeyPa
         "u004.lab": "is too large: 10,995,116,277,760 bytes, at most 65,536 are read",
     }
     bytes_each = (speech / "u000.npy").stat().st_size
-    monkeypatch.setattr(data_files, "LARGEST_CODES_BYTES", bytes_each)
+    monkeypatch.setattr(files, "LARGEST_CODES_BYTES", bytes_each)
     assert read_codes(speech / "u000.npy")[1] == ""
-    monkeypatch.setattr(data_files, "LARGEST_CODES_BYTES", bytes_each - 1)
+    monkeypatch.setattr(files, "LARGEST_CODES_BYTES", bytes_each - 1)
     assert "is too large" in read_codes(speech / "u000.npy")[1]
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from fintts_store.errors import StoreError
 from fintts_store.runs.runs import read_run
 from fintts_trainer import encoded
-from fintts_trainer.data_check import split
+from fintts_trainer.data.check import split
 from fintts_trainer.encoded import EncodedDataset, encoded_once, read_encoded, write_encoded
 from fintts_trainer.encoding import encode_utterances, encoding_key
 from fintts_trainer.errors import DataProblem

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from fintts_store.errors import StoreFull
 from fintts_trainer import pack
-from fintts_trainer.data_check import DataReport, check_folder, find_pairs, split
+from fintts_trainer.data.check import DataReport, check_folder, find_pairs, split
 from fintts_trainer.errors import DataProblem, FolderMissing
 from fintts_trainer.pack import pack_folder, read_pack
 from fintts_trainer.shape import ModelShape

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fintts_trainer.data.check import DataReport, check_folder, find_pairs, split
 from fintts_trainer.data.suspicions import suspicions
-from fintts_trainer.data_check import DataReport, check_folder, find_pairs, split
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.pack import pack_folder, read_pack
 from unicode_pairs import NAMES, SHA256_AS_WRITTEN, form, write_pairs
@@ -22,7 +22,7 @@ from unicode_pairs import NAMES, SHA256_AS_WRITTEN, form, write_pairs
 READS = """
 import json, sys
 from pathlib import Path
-from fintts_trainer.data_check import find_pairs, split
+from fintts_trainer.data.check import find_pairs, split
 from fintts_trainer.pack import pack_folder
 folder, target = map(Path, sys.argv[1:])
 names = list(find_pairs(folder))

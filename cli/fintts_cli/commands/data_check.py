@@ -56,7 +56,7 @@ def look_at(settings: "Settings", frames_per_second: float, terminal: "Terminal"
     """Opens every file of the configured folder, against the base model where there is one."""
     from fintts_cli.errors import ConfigError
     from fintts_cli.views.data import DataView
-    from fintts_trainer.data_check import check_folder, split
+    from fintts_trainer.data.check import check_folder, split
     from fintts_trainer.errors import DataProblem
 
     if settings.data is None:

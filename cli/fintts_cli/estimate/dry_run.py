@@ -26,8 +26,8 @@ from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained
 from fintts_store.runs.runs import read_result
-from fintts_trainer.data_check import find_pairs
-from fintts_trainer.data_files import CODES, TEXT
+from fintts_trainer.data.check import find_pairs
+from fintts_trainer.data.files import CODES, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

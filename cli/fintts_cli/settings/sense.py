@@ -3,7 +3,7 @@
 `estimate`, `launch`, `train` and `doctor` ask it before anything is rented. What does not need the
 data or the model is said without them. What cannot be followed at all is refused elsewhere: a batch
 larger than the data (`fintts_cost.schedule`), a hold-out that leaves nothing to train on or to
-validate (`data_check.split`), a budget that ends before the first step (`fintts_cost.plan`).
+validate (`data.check.split`), a budget that ends before the first step (`fintts_cost.plan`).
 """
 
 from __future__ import annotations

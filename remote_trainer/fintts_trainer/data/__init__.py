@@ -1,1 +1,1 @@
-"""What an utterance consists of: its text and its codes, as they lie in files."""
+"""A data folder: which files there are, what each one holds, and what is wrong with them."""

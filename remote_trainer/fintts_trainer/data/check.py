@@ -7,8 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_trainer.data.codes import transposed, usual_codebooks
-from fintts_trainer.data.suspicions import suspicions
-from fintts_trainer.data_files import (
+from fintts_trainer.data.files import (
     CODES,
     TEXT,
     Problem,
@@ -18,6 +17,7 @@ from fintts_trainer.data_files import (
     read_text,
     written_name,
 )
+from fintts_trainer.data.suspicions import suspicions
 from fintts_trainer.errors import DataProblem
 from fintts_trainer.holdout import is_held_out
 
