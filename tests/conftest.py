@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 from hypothesis import settings
 
@@ -59,6 +60,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text()
 
     return compare
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _boto3_forgets_the_keys_of_other_modules() -> None:
+    """Its default session keeps the first credentials that it found for as long as the process
+    lives."""
+    boto3.DEFAULT_SESSION = None
 
 
 @pytest.fixture(scope="session")
