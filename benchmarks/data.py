@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fintts_cost.schedule import Schedule
-from fintts_trainer.config import TrainingConfig
-from fintts_trainer.encoded import RELEASE_BYTES, read_encoded, write_encoded
+from fintts_inputs.config import TrainingConfig
+from fintts_trainer.data.encoded import RELEASE_BYTES, read_encoded, write_encoded
+from fintts_trainer.data.feed import Feed
+from fintts_trainer.data.order import Order
+from fintts_trainer.data.prefetch import prefetched
 from fintts_trainer.families.fish import FishBase, FishFamily
-from fintts_trainer.feed import Feed
-from fintts_trainer.order import Order
-from fintts_trainer.prefetch import prefetched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fintts_trainer.encoded import EncodedDataset
+    from fintts_trainer.data.encoded import EncodedDataset
     from fintts_trainer.families.base import Example
 
 BASE = Path(__file__).parents[1] / "examples" / "kalevala" / "base_model"

@@ -35,17 +35,17 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.utils import clip_grad_norm_
 
-from fintts_trainer.bench import BETAS, EPSILON
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import LoraConfig
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.merge import merge
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weights import to_fish
-from fintts_trainer.lora import add_adapter, open_adapter, trainable, write_adapter
-from fintts_trainer.memory import PeakMeter
-from fintts_trainer.recompute import recompute_layers
-from fintts_trainer.shape import ModelShape
+from fintts_trainer.machine.memory import PeakMeter
+from fintts_trainer.model.lora import add_adapter, open_adapter, trainable, write_adapter
+from fintts_trainer.model.recompute import recompute_layers
+from fintts_trainer.setup import BETAS, EPSILON
 from fintts_trainer.step_clock import matmul_peak, synchronize
 
 if TYPE_CHECKING:

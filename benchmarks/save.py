@@ -37,29 +37,29 @@ import torch
 from accelerate import Accelerator
 
 from fintts_cost.forecast import EtaMeter
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import RunConfig
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.durable import durable_directory
 from fintts_store.runs.records import BaseModelRef, DatasetRef, PriceRef, RunRecord
 from fintts_store.runs.runs import create_run
-from fintts_trainer.bench import BETAS, EPSILON, Bench, rule_of, schedule_of
-from fintts_trainer.config import RunConfig
-from fintts_trainer.desk import open_desk
+from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.job import Job
-from fintts_trainer.lora import add_adapter, trainable, write_adapter
-from fintts_trainer.preemption import Preemption
+from fintts_trainer.model.lora import add_adapter, trainable, write_adapter
 from fintts_trainer.processes.progress import ProgressFile
-from fintts_trainer.random_state import random_state
-from fintts_trainer.shape import ModelShape
-from fintts_trainer.state import LoopState
+from fintts_trainer.processes.random_state import random_state
+from fintts_trainer.processes.world import World
+from fintts_trainer.session.job import Job
+from fintts_trainer.session.preemption import Preemption
+from fintts_trainer.session.session import open_desk
+from fintts_trainer.setup import BETAS, EPSILON, Bench, rule_of, schedule_of
 from fintts_trainer.step_clock import StepClock
 from fintts_trainer.train import save
-from fintts_trainer.world import World
 
 if TYPE_CHECKING:
-    from fintts_trainer.desk import FrontDesk
-    from fintts_trainer.feed import Feed
+    from fintts_trainer.data.feed import Feed
+    from fintts_trainer.session.session import FrontDesk
 
 SHAPE = Path(__file__).with_name("s1_mini")
 RUN, CADENCE, LIMIT = "saves", 100, 0.01

@@ -44,18 +44,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch.nn.utils import clip_grad_norm_
 
-from fintts_trainer.allocator import keep_freed_memory
-from fintts_trainer.bench import BETAS, EPSILON
-from fintts_trainer.compiled import compile_layers
-from fintts_trainer.config import LoraConfig, Target
-from fintts_trainer.dataset import collate
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import LoraConfig, Target
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import IGNORE, Batch, Example, Predictions
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.fused_lora import fuse_adapted_linears
-from fintts_trainer.lora import add_adapter, trainable
-from fintts_trainer.recompute import recompute_layers
-from fintts_trainer.shape import ModelShape
+from fintts_trainer.machine.allocator import keep_freed_memory
+from fintts_trainer.model.compiled import compile_layers
+from fintts_trainer.model.fused_lora import fuse_adapted_linears
+from fintts_trainer.model.lora import add_adapter, trainable
+from fintts_trainer.model.recompute import recompute_layers
+from fintts_trainer.setup import BETAS, EPSILON
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -11,38 +11,34 @@ from datetime import UTC, datetime
 import typer
 from typer.core import TyperGroup
 
-from fintts_cli.asking import is_unanswered
-from fintts_cli.commands import (
-    cloud_down,
-    cloud_launch,
-    cloud_logs,
-    cloud_offers,
-    cloud_pin,
-    cloud_prune,
-    cloud_ps,
-    cloud_pull_checkpoints,
-    cloud_reap,
-    cloud_report,
-    cloud_stop,
-    cloud_watch,
-    data_check,
-    data_pack,
-    doctor,
-    estimate,
-    export,
-    init,
-    store_check,
-    train,
+from fintts_cli.commands import doctor, estimate, export, init, train
+from fintts_cli.commands.cloud import (
+    down,
+    launch,
+    logs,
+    offers,
+    pin,
+    prune,
+    ps,
+    pull_checkpoints,
+    reap,
+    report,
+    stop,
+    watch,
 )
+from fintts_cli.commands.data import check as data_check
+from fintts_cli.commands.data import pack
+from fintts_cli.commands.store import check as store_check
 from fintts_cli.commands.strict import StrictCommand
 from fintts_cli.errors import CliError
+from fintts_cli.runs.question import is_unanswered
 from fintts_cli.terminal import EXIT_UNREAD, Terminal
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
+from fintts_inputs.errors import BadFactor, FolderMissing, InputError
 from fintts_store.errors import StoreError
 from fintts_store.redaction import without_secrets
 from fintts_store.streams import trouble_of
-from fintts_trainer.errors import BadFactor, FolderMissing, TrainerError
 
 WANTS_JSON = "fintts_cli.json"
 """Under this key of click's Context.meta: whether errors are to be JSON, too."""
@@ -64,8 +60,8 @@ Exit codes:
   130  interrupted
 """
 
-KnownError = CliError | CostError | StoreError | TrainerError
-KNOWN_ERRORS = (CliError, CostError, StoreError, TrainerError)
+KnownError = CliError | CostError | StoreError | InputError
+KNOWN_ERRORS = (CliError, CostError, StoreError, InputError)
 WRONG_CONFIGURATION = (CostError, FolderMissing, BadFactor)
 
 USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -181,7 +177,7 @@ def _data_commands() -> typer.Typer:
     data = typer.Typer(
         help="Checks and packs a folder of speech.", no_args_is_help=True, rich_markup_mode=None
     )
-    _add(data, data_check.check, data_pack.pack)
+    _add(data, data_check.check, pack.pack)
     return data
 
 
@@ -191,19 +187,19 @@ def _cloud_commands() -> typer.Typer:
     )
     _add(
         cloud,
-        cloud_offers.offers,
-        cloud_launch.launch,
-        cloud_ps.ps,
-        cloud_watch.watch,
-        cloud_logs.logs,
-        cloud_stop.stop,
-        cloud_down.down,
-        cloud_pull_checkpoints.pull_checkpoints,
-        cloud_pin.pin,
-        cloud_pin.unpin,
-        cloud_prune.prune,
-        cloud_report.report,
-        cloud_reap.reap,
+        offers.offers,
+        launch.launch,
+        ps.ps,
+        watch.watch,
+        logs.logs,
+        stop.stop,
+        down.down,
+        pull_checkpoints.pull_checkpoints,
+        pin.pin,
+        pin.unpin,
+        prune.prune,
+        report.report,
+        reap.reap,
     )
     return cloud
 

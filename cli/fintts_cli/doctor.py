@@ -11,21 +11,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli import wiring
+from fintts_cli import workplace
 from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
-from fintts_cli.estimating import estimate_run
-from fintts_cli.gpu_choices import each_gpu
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.estimate.gpus import each_gpu
+from fintts_cli.estimate.run import estimate_run
 from fintts_cli.hub import HubModel
-from fintts_cli.offers import find_offers, wanted_by
-from fintts_cli.run_forecast import LOCAL
+from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.state_folder import open_state, state_directory
 from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_cost.money import Price, dollars
+from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
 from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
-from fintts_trainer.errors import TrainerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ class Doctor:
         ]
 
     def _data(self) -> Answer:
-        from fintts_trainer.data.check import check_folder
+        from fintts_inputs.data.check import check_folder
 
         folder = self.found.settings.data
         if folder is None:
@@ -98,7 +98,7 @@ class Doctor:
         return Answer(Verdict.WARNING, odd, "`fintts data check` lists all")
 
     def _base_model(self) -> Answer:
-        from fintts_cli.base_model_check import check_base_model
+        from fintts_inputs.base_model.check import check_base_model
 
         model = self.found.settings.base_model
         if model is None:
@@ -113,7 +113,7 @@ class Doctor:
     def _store(self) -> Answer:
         from fintts_cli.store_probing import probe
 
-        store = wiring.open_runs(self.found.settings)
+        store = workplace.open_runs(self.found.settings)
         is_alone = self.found.settings.single_writer
         outcomes = [_forgiven(one) if is_alone else one for one in probe(store)]
         for outcome in outcomes:
@@ -131,7 +131,7 @@ class Doctor:
     def _disk(self) -> Answer:
         """A run on this machine copies data and base model into its store, and writes checkpoints;
         of one elsewhere this machine keeps next to nothing."""
-        folder = _nearest(wiring.state_directory())
+        folder = _nearest(workplace.state_directory())
         free_bytes = shutil.disk_usage(folder).free
         said = f"{size(free_bytes)} free in {folder}"
         if self.found.settings.infra != LOCAL:
@@ -149,7 +149,7 @@ class Doctor:
         return inputs + estimate_run(self.found, FREE).estimate.storage.bytes_at_peak
 
     def _clouds(self) -> Answer:
-        from fintts_cli.infra.sky_clouds import check_clouds
+        from fintts_cli.infra.sky.clouds import check_clouds
 
         cloud = (self.found.settings.infra or "").partition("/")[0].lower() or None
         clouds = check_clouds(cloud, _sky_log())
@@ -162,7 +162,7 @@ class Doctor:
 
     def _quota(self) -> Answer:
         """What a cloud allows this account; where it does not tell, nothing is held against it."""
-        from fintts_cli.infra.sky_clouds import without_quota
+        from fintts_cli.infra.sky.clouds import without_quota
 
         settings = self.found.settings
         try:
@@ -179,7 +179,7 @@ class Doctor:
 
     def _places(self) -> list[tuple[str, str]]:
         """Where the run may go, the cheapest first: infra and instance type."""
-        source = wiring.offer_source()
+        source = workplace.offer_source()
         wanted = [wanted_by(one.settings, spot=one.settings.spot) for one in each_gpu(self.found)]
         found = (offer for one in wanted for offer in find_offers(source, one).offers)
         offers = [offer for offer in found if offer.may_be_chosen and offer.region]
@@ -188,8 +188,8 @@ class Doctor:
 
     def _launch(self) -> Answer:
         """All that `fintts cloud launch` looks at before it asks."""
-        from fintts_cli.launching import prepare
-        from fintts_cli.renting import refuse_what_cannot_end_well
+        from fintts_cli.launch.preconditions import refuse_what_cannot_end_well
+        from fintts_cli.launch.start import prepare
 
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
@@ -197,7 +197,7 @@ class Doctor:
         ready = prepare(self.found, self.now)
         if settings.infra != LOCAL:
             refuse_what_cannot_end_well(settings, ready.store.url)
-        wiring.infra_of(settings.infra).check(ready.render())
+        workplace.infra_of(settings.infra).check(ready.render())
         cost = dollars(ready.plan.estimate.expected.cost_usd)
         return Answer(sentence=f"{ready.run} on {ready.where}, for {cost} or so")
 
@@ -223,7 +223,7 @@ def _forgiven(outcome: Outcome) -> Outcome:
 def _answer(probe: Probe) -> Answer:
     try:
         return probe()
-    except (CliError, CostError, StoreError, TrainerError) as error:
+    except (CliError, CostError, StoreError, InputError) as error:
         return Answer(Verdict.FAILED, error.message, error.hint)
 
 
@@ -256,7 +256,7 @@ def _gpu() -> Answer:
 
 
 def _skypilot() -> Answer:
-    from fintts_cli.infra.sky_clouds import describe_installation, other_version
+    from fintts_cli.infra.sky.clouds import describe_installation, other_version
 
     said, tried = describe_installation(), other_version()
     if tried is not None:
@@ -265,9 +265,9 @@ def _skypilot() -> Answer:
 
 
 def _sky_log() -> Path:
-    from fintts_cli.infra.sky import LOG_FILE
+    from fintts_cli.infra.sky.sky import LOG_FILE
 
-    return wiring.state_directory() / "sky" / LOG_FILE
+    return workplace.state_directory() / "sky" / LOG_FILE
 
 
 def _folder_bytes(folder: Path) -> int:

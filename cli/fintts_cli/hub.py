@@ -68,8 +68,8 @@ def not_here(model: HubModel) -> ConfigError:
 
 def cached(model: HubModel) -> Path | None:
     """Where it lies on this machine, if all of it was downloaded before; asks nobody."""
-    from fintts_trainer.base_files import base_model_files
-    from fintts_trainer.errors import BaseModelProblem
+    from fintts_inputs.base_model.files import base_model_files
+    from fintts_inputs.errors import BaseModelProblem
 
     folder = _cached_folder(model)
     if folder is None:

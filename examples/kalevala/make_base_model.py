@@ -25,17 +25,17 @@ import torch
 
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.schedule import Schedule
-from fintts_trainer.dataset import collate, in_batches
-from fintts_trainer.encoding import encode_utterances
+from fintts_inputs.data.holdout import is_held_out
+from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_trainer.data.batches import collate, in_batches
+from fintts_trainer.data.encode import encode_utterances
+from fintts_trainer.data.order import Order
+from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.prompt import SPEAKER
 from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN
 from fintts_trainer.families.fish.weights import to_fish
-from fintts_trainer.holdout import is_held_out
-from fintts_trainer.losses import evaluate
-from fintts_trainer.order import Order
-from fintts_trainer.pack import pack_folder, read_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

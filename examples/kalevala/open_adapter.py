@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from fintts_trainer.data.check import find_pairs
-from fintts_trainer.data.files import read_codes, read_text
-from fintts_trainer.dataset import in_batches
+from fintts_inputs.data.check import find_pairs
+from fintts_inputs.data.files import read_codes, read_text
+from fintts_inputs.data.holdout import is_held_out
+from fintts_trainer.data.batches import in_batches
+from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families import open_base
-from fintts_trainer.holdout import is_held_out
-from fintts_trainer.losses import evaluate
 
 HERE = Path(__file__).parent
 FRACTION = 0.1

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fintts_cost.errors import CostError
+from fintts_inputs.errors import InputError
+from fintts_inputs.hang_factor import factor_or_default
+from fintts_inputs.quick_imports import quick_imports
 from fintts_store.checkpoints.uploader import is_uploading
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
@@ -24,7 +27,10 @@ from fintts_store.redaction import clean_logs, without_secrets
 from fintts_store.streams import take_over
 from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
-from fintts_trainer.exit_codes import (
+from fintts_trainer.processes.launcher import Crew, Team, is_first_machine, trainer_command
+from fintts_trainer.processes.parent import end_with_parent
+from fintts_trainer.processes.progress import FOLDER
+from fintts_trainer.session.exit_codes import (
     DONE,
     FAILED,
     INTERRUPTED,
@@ -32,12 +38,7 @@ from fintts_trainer.exit_codes import (
     PREEMPTED,
     STORE_FAILED,
 )
-from fintts_trainer.hang_factor import factor_or_default
-from fintts_trainer.job import Job
-from fintts_trainer.launcher import Crew, Team, is_first_machine, trainer_command
-from fintts_trainer.processes.parent import end_with_parent
-from fintts_trainer.processes.progress import FOLDER
-from fintts_trainer.quick_imports import quick_imports
+from fintts_trainer.session.job import Job
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         # `fintts train` starts it deaf to them, so that its imports are not interrupted.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         return _do(options)
-    except (TrainerError, CostError, StoreError) as error:
+    except (InputError, TrainerError, CostError, StoreError) as error:
         return _complain(error.message, error.hint, _exit_code(error))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -127,7 +128,7 @@ def _run(job: Job) -> int:
     # It warns of what its own defaults for CSM say; what is wrong with a folder we say ourselves.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from fintts_store.runs.records import StopReason
-    from fintts_trainer.preemption import Preemption
+    from fintts_trainer.session.preemption import Preemption
 
     preemption = Preemption()
     preemption.watch()  # first: what follows takes seconds to import
@@ -176,8 +177,8 @@ def _merge(base: Path, adapter: Path, target: Path) -> int:
 def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with quick_imports():
+        from fintts_inputs.config import LoraConfig
         from fintts_trainer.answering import answer
-        from fintts_trainer.config import LoraConfig
         from fintts_trainer.export import import_lora
 
     config = LoraConfig.model_validate_json(lora)
@@ -185,7 +186,7 @@ def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
 
 
 def _conclude(job: Job, exit_code: int) -> int:
-    from fintts_trainer.conclude import conclude, keep_log
+    from fintts_trainer.session.conclude import conclude, keep_log
 
     conclude(job, exit_code)
     log = os.environ.get("FINTTS_LOG")

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
 from fintts_trainer.errors import TrainerError
 
@@ -18,7 +19,7 @@ def answer(work: Callable[[], int]) -> int:
     """Says how much was done (`{"done": 458}`), or the error and its hint; returns 0 or 1."""
     try:
         content: dict[str, object] = {"done": work()}
-    except (TrainerError, StoreError) as error:
+    except (InputError, TrainerError, StoreError) as error:
         content = {"error": error.message, "hint": error.hint}
     sys.stdout.write(json.dumps(content) + "\n")
     return 1 if "error" in content else 0

@@ -1,15 +1,10 @@
 """What can go wrong in the trainer, each with its mend.
 
 TrainerError
-├── FolderMissing        the data or the base model's folder is not where the configuration says
-├── DataProblem          the data set is unpaired, empty, misshapen or out of range
-├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
-├── ConfigurationChanged a run is resumed with another configuration than its own
 ├── DiskTooSmall         the checkpoints to keep would not fit, or the disk has filled up
 ├── MemoryTooSmall       a step does not fit, however it is cut
 ├── CannotCompile        training.compile is set where torch has no compiler
 ├── BadTeam              the environment asks for processes that cannot be
-├── BadFactor            FINTTS_HANG_FACTOR is no factor
 ├── PeerLost             another process of the same run has ended, so this one cannot go on
 └── NoRun                the store holds no such run
 """
@@ -28,22 +23,6 @@ class TrainerError(Exception):
         super().__init__(self.message)
 
 
-class FolderMissing(TrainerError):
-    """The configuration names a folder that is not there, or is none."""
-
-
-class DataProblem(TrainerError):
-    """The data set cannot be trained on as it is."""
-
-
-class BaseModelProblem(TrainerError):
-    """The base model cannot be read strictly."""
-
-
-class ConfigurationChanged(TrainerError):
-    """The run in the store was started with another configuration."""
-
-
 class DiskTooSmall(TrainerError):
     """Checkpoints of the measured size would fill the disk during the run, or something has."""
 
@@ -58,10 +37,6 @@ class CannotCompile(TrainerError):
 
 class BadTeam(TrainerError):
     """The environment says what cannot be about the processes of a run."""
-
-
-class BadFactor(TrainerError):
-    """The environment says what cannot be about how slow the machine is."""
 
 
 class PeerLost(TrainerError):

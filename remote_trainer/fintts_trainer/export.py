@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.families.fish.merge import merge
@@ -13,7 +13,7 @@ from fintts_trainer.families.fish.reference_lora import ITS_BASE, import_referen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_trainer.config import LoraConfig
+    from fintts_inputs.config import LoraConfig
 
 
 def merge_folders(base_folder: Path, adapter: Path, target: Path) -> int:

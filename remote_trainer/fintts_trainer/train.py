@@ -18,34 +18,34 @@ from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.retrying import insist
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import read_result, write_result_once
-from fintts_trainer.bench import set_up
-from fintts_trainer.capacity import full_disk_told
-from fintts_trainer.deadline import measured
-from fintts_trainer.desk import FrontDesk, open_desk, tell
-from fintts_trainer.lora import trainable
+from fintts_trainer.data.prefetch import prefetched
+from fintts_trainer.machine.capacity import full_disk_told
 from fintts_trainer.machine.card import card_here
-from fintts_trainer.preemption import GRACE_SECONDS
-from fintts_trainer.prefetch import prefetched
+from fintts_trainer.model.lora import trainable
 from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS, save_limit, upload_limit
 from fintts_trainer.processes.progress import ProgressFile
-from fintts_trainer.random_state import random_state
+from fintts_trainer.processes.random_state import random_state
+from fintts_trainer.processes.world import World
+from fintts_trainer.session.deadline import measured
+from fintts_trainer.session.heartbeat import bring_home_tensorboard
 from fintts_trainer.session.late_start import begins_too_late, end_unbegun
 from fintts_trainer.session.left_behind import forget, remember
+from fintts_trainer.session.preemption import GRACE_SECONDS
+from fintts_trainer.session.session import FrontDesk, open_desk, tell
 from fintts_trainer.session.wall_clock import told
+from fintts_trainer.setup import set_up
 from fintts_trainer.step_clock import memory_peak_bytes
-from fintts_trainer.telling import bring_home_tensorboard
-from fintts_trainer.world import World
 
 if TYPE_CHECKING:
     from fintts_cost.early_stopping import EarlyStopping, Progress
+    from fintts_inputs.config import TrainingConfig
     from fintts_store.layout import CommitName
-    from fintts_trainer.bench import Bench
-    from fintts_trainer.config import TrainingConfig
+    from fintts_trainer.data.feed import StepData
+    from fintts_trainer.data.prefetch import Prefetched
     from fintts_trainer.families.base import Predictions
-    from fintts_trainer.feed import StepData
-    from fintts_trainer.job import Job
-    from fintts_trainer.preemption import Preemption
-    from fintts_trainer.prefetch import Prefetched
+    from fintts_trainer.session.job import Job
+    from fintts_trainer.session.preemption import Preemption
+    from fintts_trainer.setup import Bench
     from fintts_trainer.step_clock import StepClock
 
     Reason = StopReason | Literal["preempted"]
@@ -67,7 +67,7 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     With several processes all of them call it; what the first one returns is the job's.
 
     Raises:
-        TrainerError, StoreError: the run cannot go on; what was committed stays.
+        InputError, TrainerError, StoreError: the run cannot go on; what was committed stays.
     """
     ended = read_result(job.store, job.run)
     if ended is not None:

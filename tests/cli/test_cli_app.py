@@ -18,8 +18,8 @@ from fintts_cli.commands.options import Json
 from fintts_cli.errors import CloudError, ConfigError
 from fintts_cost import __version__
 from fintts_cost.errors import OverBudget, ScheduleError
+from fintts_inputs.errors import DataProblem, FolderMissing
 from fintts_store.errors import CheckpointCorrupt
-from fintts_trainer.errors import DataProblem, FolderMissing
 
 KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "fintts.yaml"
 FINTTS = str(Path(sys.executable).parent / "fintts")

@@ -14,9 +14,9 @@ from jinja2 import Template
 from moto import mock_aws
 
 from fake_sky import FakeSky
-from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_arming import USER_DATA, power_off_command
-from fintts_cli.infra.sky_aws import end_with_shutdown
+from fintts_cli.infra.sky.arming import USER_DATA, power_off_command
+from fintts_cli.infra.sky.aws import end_with_shutdown
+from fintts_cli.infra.sky.sky import SkyInfra
 
 
 def now() -> datetime:

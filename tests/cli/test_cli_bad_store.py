@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from cli_project import wait_for_line
 from fault_proxy import Fault, fault_proxy
 from fintts_cli.app import build
-from fintts_cli.pulling import pull
+from fintts_cli.checkpoints.pull import pull
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.s3.address import S3Address

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.base_model_check import check_base_model
-from fintts_trainer.base_files import INDEX
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.base_model.files import INDEX
+from fintts_inputs.errors import BaseModelProblem
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2
 

@@ -15,15 +15,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fintts_cli.base_model_check import check_base_model
-from fintts_trainer.base_files import INDEX, PICKLED, SAFETENSORS
-from fintts_trainer.base_model import csm_weights
-from fintts_trainer.base_model.torch_file import read_torch_file
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model import csm_weights
+from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.base_model.files import INDEX, PICKLED, SAFETENSORS
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.torch_file import read_torch_file
+from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.families.fish.weights import from_fish
 from fintts_trainer.families.weight_files import read_state_dict, stored
-from fintts_trainer.shape import ModelShape
 from tiny_csm import write_tiny_csm
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2

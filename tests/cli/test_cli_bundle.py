@@ -15,8 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from fintts_cli.bundle import PACKAGES, write_bundle
 from fintts_cli.errors import UsageProblem
+from fintts_cli.launch.bundle import PACKAGES, write_bundle
 from fintts_templates.instance.check_requirements import read_pins
 from tiny_run import start_run
 
@@ -37,7 +37,7 @@ print("all imported")
 
 SEND = """
 import sys, pathlib
-from fintts_cli import bundle
+from fintts_cli.launch import bundle
 print(bundle.__file__, bundle.write_bundle(pathlib.Path(sys.argv[1])).digest)
 """
 CHECKOUT = Path(__file__).parents[2]

@@ -18,9 +18,9 @@ from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request, Status
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting
 from fintts_cli.infra.labels import deadline_of, labels_of
-from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_record import read_record
+from fintts_cli.infra.local.local import LocalInfra
+from fintts_cli.infra.sky.record import read_record
+from fintts_cli.infra.sky.sky import SkyInfra
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

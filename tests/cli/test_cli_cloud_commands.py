@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli_project import write_project
-from fintts_cli import pulling
 from fintts_cli.app import build
+from fintts_cli.checkpoints import pull
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
@@ -315,7 +315,7 @@ def rotate_away(
             remove_checkpoint(store, manifest)
         restore(runs, manifest, *more)
 
-    monkeypatch.setattr(pulling, "restore", restore_too_late)
+    monkeypatch.setattr(pull, "restore", restore_too_late)
 
 
 def test_what_came_in_place_of_a_rotated_checkpoint_is_pulled(

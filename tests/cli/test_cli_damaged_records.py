@@ -212,7 +212,7 @@ def test_a_damaged_file_here_hides_no_run(place: str, text: str, own_folder: Pat
 
 
 def test_a_journal_entry_of_another_run_is_damaged(own_folder: Path) -> None:
-    from fintts_cli.journal import Journal
+    from fintts_cli.runs.journal import Journal
 
     entry = {
         "run": "a",

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fintts_cli.app import build
-from fintts_cli.workload import workload_of_folder
+from fintts_cli.estimate.workload import workload_of_folder
 
 KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fake_sky import FakeSky
-from fintts_cli import doctor, store_probing, wiring
+from fintts_cli import doctor, store_probing, workplace
 from fintts_cli.app import build
-from fintts_cli.infra import sky_clouds
-from fintts_cli.infra.sky import SkyInfra
+from fintts_cli.infra.sky import clouds
+from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
 from tiny_run import TINY
 
@@ -193,13 +193,13 @@ class Rented:
 
 @pytest.fixture
 def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
-    rented, real = Rented(FakeSky()), wiring.infra_of
-    infra = SkyInfra("aws", wiring.state_directory(), rented.sky.session)
-    monkeypatch.setattr(sky_clouds, "sky_session", rented.sky.session)
+    rented, real = Rented(FakeSky()), workplace.infra_of
+    infra = SkyInfra("aws", workplace.state_directory(), rented.sky.session)
+    monkeypatch.setattr(clouds, "sky_session", rented.sky.session)
     # Within one process moto does not keep eight writers apart; its server has tests of its own.
     monkeypatch.setattr(store_probing, "probe", lambda _store: [])
-    monkeypatch.setattr(wiring, "infra_of", lambda name: infra if name == "aws" else real(name))
-    here = {name: f"/usr/bin/{name}" for name in sky_clouds.PROGRAMS}
+    monkeypatch.setattr(workplace, "infra_of", lambda name: infra if name == "aws" else real(name))
+    here = {name: f"/usr/bin/{name}" for name in clouds.PROGRAMS}
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: here.get(name) or which(name))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -252,7 +252,7 @@ def test_then_nothing_is_uploaded(rented: Rented) -> None:
     assert refused.exit_code == 4
     assert "error: SkyPilot may not use aws\n\nhint: `sky check aws` says" in refused.stderr
     assert boto3.client("s3").list_objects_v2(Bucket="bucket")["KeyCount"] == 0
-    assert wiring.open_journal().entries() == ([], [])
+    assert workplace.open_journal().entries() == ([], [])
 
 
 def test_places_without_quota_are_named(rented: Rented) -> None:
@@ -290,7 +290,7 @@ def test_what_skypilot_needs_of_this_machine_is_looked_for(
 def test_an_untried_skypilot_is_warned_about(
     rented: Rented, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sky_clouds, "version", lambda _name: "0.99")
+    monkeypatch.setattr(clouds, "version", lambda _name: "0.99")
     found = rented.findings()["SkyPilot"]
     assert found["verdict"] == "warning"
     assert found["sentence"].startswith("SkyPilot 0.99, not ")

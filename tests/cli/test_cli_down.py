@@ -15,14 +15,15 @@ from typer.testing import CliRunner, Result
 
 from cli_project import Shell, write_project
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
-from fintts_cli import asking, wiring
+from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.infra import Infra
 from fintts_cli.infra.labels import labels_of
-from fintts_cli.infra.local import LOCAL, LocalInfra
-from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_record import SkyRecord, write_record
-from fintts_cli.journal import JournalEntry
+from fintts_cli.infra.local.local import LOCAL, LocalInfra
+from fintts_cli.infra.sky.record import SkyRecord, write_record
+from fintts_cli.infra.sky.sky import SkyInfra
+from fintts_cli.runs import question
+from fintts_cli.runs.journal import JournalEntry
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.ledger import take_launch
 from fintts_store.runs.runs import create_run, read_result
@@ -40,7 +41,7 @@ def down(*options: str) -> Result:
 
 def ask_for(store: str, run: str = RUN, infra: str = LOCAL, **changes: Any) -> None:
     """What the journal says before an instance is created."""
-    wiring.open_journal().write(
+    workplace.open_journal().write(
         JournalEntry(
             run=run,
             infra=infra,
@@ -64,7 +65,7 @@ def address(server: str) -> str:
 def at_work(tmp_path: Path, own_folder: Path) -> Iterator[LocalInfra]:
     """An instance of the run on this machine."""
     write_project(own_folder)
-    infra = LocalInfra(wiring.state_directory())
+    infra = LocalInfra(workplace.state_directory())
     (tmp_path / "bundle").mkdir()
     task = {"workdir": str(tmp_path / "bundle"), "envs": {}, "setup": "", "run": "sleep 600"}
     infra.launch(RUN, yaml.safe_dump(task))
@@ -81,7 +82,7 @@ def lives(infra: LocalInfra) -> bool:
 def test_a_store_that_never_answers_keeps_no_instance(
     at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server(kind) as server:
         ask_for(address(server))
         began = time.monotonic()
@@ -102,7 +103,7 @@ def test_the_process_ends_though_the_store_never_does(
         began = time.monotonic()
         options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
         ended = Shell(own_folder)("cloud", "down", RUN, *options)
-        assert time.monotonic() - began < asking.ANSWERS_WITHIN_SECONDS + 20
+        assert time.monotonic() - began < question.ANSWERS_WITHIN_SECONDS + 20
     assert not lives(at_work)
     assert ended.returncode == 5, ended.stderr
 
@@ -110,7 +111,7 @@ def test_the_process_ends_though_the_store_never_does(
 def test_without_a_name_no_instance_is_taken_for_the_newest_run_s(
     at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server("says nothing") as server:
         ask_for(address(server))
         ended = down("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
@@ -147,14 +148,14 @@ def test_one_of_that_name_in_another_store_is_left_alone(
 @pytest.fixture
 def sky(monkeypatch: pytest.MonkeyPatch) -> FakeSky:
     """What rents instead of SkyPilot."""
-    sky, real = FakeSky(), wiring.infra_of
+    sky, real = FakeSky(), workplace.infra_of
 
     def infra_of(name: str | None) -> Infra:
         if name == LOCAL:
             return real(name)
-        return SkyInfra(name or "", wiring.state_directory(), sky.session)
+        return SkyInfra(name or "", workplace.state_directory(), sky.session)
 
-    monkeypatch.setattr(wiring, "infra_of", infra_of)
+    monkeypatch.setattr(workplace, "infra_of", infra_of)
     return sky
 
 
@@ -170,7 +171,7 @@ def rented(sky: FakeSky, store: DirectoryStore) -> Cluster:
     """The run's cluster, with all that this machine writes down of it."""
     ask_for(store.url, infra="aws")
     sky_record = SkyRecord(run=RUN, cluster="fintts-mine", requested_at=NOW, was_seen=True)
-    write_record(wiring.state_directory() / "sky" / RUN, sky_record)
+    write_record(workplace.state_directory() / "sky" / RUN, sky_record)
     cluster = Cluster("fintts-mine", NOW.timestamp())
     sky.clusters += [cluster, Cluster("fintts-mine-too", NOW.timestamp())]
     return cluster
@@ -185,13 +186,13 @@ def test_a_damaged_file_keeps_no_instance(
     sky: FakeSky, store: DirectoryStore, rented: Cluster, files: list[str], text: str
 ) -> None:
     for file in files:
-        (wiring.state_directory() / file).write_text(text)
+        (workplace.state_directory() / file).write_text(text)
     ended = down(RUN)
     assert rented.ended is not None
     assert "down fintts-mine-too" not in sky.calls
     assert ended.exit_code == 0, ended.output
     for file in files:
-        assert f"warning: {wiring.state_directory() / file} cannot be read" in ended.stderr
+        assert f"warning: {workplace.state_directory() / file} cannot be read" in ended.stderr
     assert read_result(store, RUN) is not None
     assert down(RUN).exit_code == 0
 
@@ -202,13 +203,13 @@ def test_a_cluster_of_another_s_launch_is_left_alone(
 ) -> None:
     """SkyPilot's server may be several laptops', which call the run's cluster the same."""
     first, second = NOW + timedelta(hours=1), NOW + timedelta(hours=9)
-    folder = wiring.state_directory() / "sky" / RUN
+    folder = workplace.state_directory() / "sky" / RUN
     (folder / "task.yaml").write_text(
         yaml.safe_dump({"resources": {"use_spot": False, "labels": labels_of(RUN, first)}})
     )
     label = first.replace(microsecond=0)
     if damaged:
-        (wiring.state_directory() / INSTANCE).write_text("{")
+        (workplace.state_directory() / INSTANCE).write_text("{")
     else:
         mine = SkyRecord(run=RUN, cluster="fintts-mine", requested_at=NOW, deadline_at=label)
         write_record(folder, mine)
@@ -232,7 +233,7 @@ def test_a_cluster_of_another_s_launch_is_left_alone(
 
 
 def test_a_record_that_is_missing_keeps_no_instance(store: DirectoryStore, rented: Cluster) -> None:
-    (wiring.state_directory() / INSTANCE).unlink()
+    (workplace.state_directory() / INSTANCE).unlink()
     ended = down(RUN)
     assert rented.ended is not None
     assert ended.exit_code == 0, ended.output
@@ -245,7 +246,7 @@ def test_a_job_is_found_by_its_name(sky: FakeSky, store: DirectoryStore, rented:
         Job(1, "fintts-mine-19ab", Status("RUNNING")),
         Job(2, "fintts-mine-too-19ab", Status("RUNNING")),
     ]
-    (wiring.state_directory() / INSTANCE).write_text("{")
+    (workplace.state_directory() / INSTANCE).write_text("{")
     ended = down(RUN)
     assert ended.exit_code == 0, ended.output
     assert [job.status.value for job in sky.managed_jobs] == ["CANCELLED", "RUNNING"]
@@ -254,7 +255,7 @@ def test_a_job_is_found_by_its_name(sky: FakeSky, store: DirectoryStore, rented:
 def test_who_could_not_be_asked_is_no_proof_that_nothing_lives(
     sky: FakeSky, store: DirectoryStore, rented: Cluster
 ) -> None:
-    (wiring.state_directory() / INSTANCE).write_text("{")
+    (workplace.state_directory() / INSTANCE).write_text("{")
     sky.no_controller = ClusterNotUpError("Failed to connect to jobs controller.", "UP")
     ended = down(RUN)
     assert rented.ended is not None

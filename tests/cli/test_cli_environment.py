@@ -8,7 +8,7 @@ import pytest
 
 from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import TO_A_RUN_HERE, for_a_run_here, is_proxied
-from fintts_cli.renting import refuse_what_cannot_end_well
+from fintts_cli.launch.preconditions import refuse_what_cannot_end_well
 from fintts_cli.settings import Settings
 
 NEEDED = [

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from fintts_cli import price_snapshot
 from fintts_cli.app import build
+from fintts_cli.prices import snapshot
 
 KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
 TINY_MODEL = {
@@ -342,9 +342,9 @@ def test_a_gpu_without_prices_is_called_that(own_folder: Path) -> None:
 
 
 def test_an_old_price_list_is_said(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = price_snapshot.read_snapshot()
+    old = snapshot.read_snapshot()
     monkeypatch.setattr(
-        price_snapshot, "read_snapshot", lambda: [row._replace(as_of="2020-01-31") for row in old]
+        snapshot, "read_snapshot", lambda: [row._replace(as_of="2020-01-31") for row in old]
     )
     words = ["--samples", "9", "--seconds-per-step", "1", "--gpus", "H100", "--infra", "aws"]
     done = estimate(*words)

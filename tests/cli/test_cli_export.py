@@ -13,11 +13,14 @@ import yaml
 from peft import PeftModel
 from typer.testing import CliRunner, Result
 
-from fintts_cli import trainer_process
+from fintts_cli import local_trainer
 from fintts_cli.app import build
-from fintts_cli.export_format import Format
-from fintts_cli.export_record import Origin
-from fintts_cli.views.card import adapter_card, merged_card
+from fintts_cli.checkpoints.card import adapter_card, merged_card
+from fintts_cli.checkpoints.export_format import Format
+from fintts_cli.checkpoints.export_record import Origin
+from fintts_inputs.base_model.adapter import OLDEST_PEFT
+from fintts_inputs.base_model.licence import Licence
+from fintts_inputs.prompts import Prompt
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import list_commits
@@ -25,9 +28,6 @@ from fintts_store.disk.digest import sha256_of
 from fintts_store.runs.runs import read_run
 from fintts_trainer.families import open_base
 from fintts_trainer.families.weight_files import read_state_dict
-from fintts_trainer.initial_adapter import OLDEST_PEFT
-from fintts_trainer.licence import Licence
-from fintts_trainer.prompts import Prompt
 from run_samples import manifest, record
 from small_disk import small_disk
 from tiny_export import write_run
@@ -158,7 +158,7 @@ def test_the_checkpoint_that_is_meant(store: DirectoryStore, options: list[str],
 def test_the_trainer_s_packages_are_not_needed_for_peft(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer_process, "find_spec", lambda _name: None)
+    monkeypatch.setattr(local_trainer, "find_spec", lambda _name: None)
     exported(store, "mine", "--format", "peft")
     refused = export(store, "mine", "--format", "fish")
     assert refused.exit_code == 2

@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.infra import Span
-from fintts_cli.launching import prepare
-from fintts_cli.rates import Rates
-from fintts_cli.run_report import build_report, kept_of
-from fintts_cli.run_view import view_run
+from fintts_cli.launch.start import prepare
 from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.rates import Rates
+from fintts_cli.runs.report import build_report, kept_of
+from fintts_cli.runs.view import view_run
 from fintts_cli.settings import read_settings
 from fintts_cost.reach import seconds_to, with_last_save
 from fintts_store.runs.records import PriceRef, RentalRef, RunRecord

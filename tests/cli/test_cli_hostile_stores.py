@@ -11,11 +11,12 @@ from typer.testing import CliRunner, Result
 
 import hostile_stores
 from fake_sky import Cluster, FakeSky
-from fintts_cli import reaping, wiring
+from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.infra import Infra
-from fintts_cli.infra.local import LOCAL, LocalInfra
-from fintts_cli.infra.sky import SkyInfra
+from fintts_cli.infra.local.local import LOCAL, LocalInfra
+from fintts_cli.infra.sky.sky import SkyInfra
+from fintts_cli.runs import reap
 from run_samples import START
 
 SECONDS = 30
@@ -63,8 +64,8 @@ def sky(monkeypatch: pytest.MonkeyPatch) -> FakeSky:
     def infra_in(state: Path, name: str) -> Infra:
         return LocalInfra(state) if name == LOCAL else SkyInfra(name, state, sky.session)
 
-    monkeypatch.setattr(wiring, "_infra_in", infra_in)
-    monkeypatch.setattr(reaping, "SECOND_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(workplace, "_infra_in", infra_in)
+    monkeypatch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)
     return sky
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.journal import Journal, JournalEntry
+from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_store.errors import InvalidRecord, StoreError
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

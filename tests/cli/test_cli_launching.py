@@ -15,9 +15,9 @@ import yaml
 
 from as_aws import write_rules
 from cli_project import write_project
-from fintts_cli import run_start, wiring
-from fintts_cli.ending import tear_down, what_goes_on
+from fintts_cli import workplace
 from fintts_cli.errors import CloudError, UsageProblem
+from fintts_cli.estimate.forecast import reserve_of
 from fintts_cli.infra import (
     NO_SECRETS,
     Census,
@@ -27,15 +27,19 @@ from fintts_cli.infra import (
     Removed,
     Sighting,
 )
-from fintts_cli.journal import Journal, JournalEntry
-from fintts_cli.launching import Launch, prepare, start, take_number
-from fintts_cli.run_forecast import reserve_of
-from fintts_cli.run_listing import look_at, look_at_all
+from fintts_cli.launch import resume
+from fintts_cli.launch.start import Launch, prepare, start, take_number
 from fintts_cli.runs.billing import BillingTerms
+from fintts_cli.runs.end import tear_down, what_goes_on
 from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.journal import Journal, JournalEntry
+from fintts_cli.runs.listing import look_at, look_at_all
 from fintts_cli.runs.sighted import gone
 from fintts_cli.settings import read_settings
 from fintts_cost.reserve import Reserve
+from fintts_inputs.config import RunConfig
+from fintts_inputs.errors import BadFactor, ConfigurationChanged
+from fintts_inputs.prompts import Prompt
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
 from fintts_store.layout import PROMISE, run_json_key
@@ -53,15 +57,12 @@ from fintts_store.runs.runs import (
     write_status,
 )
 from fintts_store.store import Store
-from fintts_trainer.config import RunConfig
-from fintts_trainer.errors import BadFactor, ConfigurationChanged
-from fintts_trainer.prompts import Prompt
 from run_samples import record, result, status
 from s3_servers import SECRET, make_bucket
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NO_INPUTS = run_start.Inputs(record().dataset, record().base_model, Prompt.FISH_S1)
+NO_INPUTS = resume.Inputs(record().dataset, record().base_model, Prompt.FISH_S1)
 
 
 @dataclass
@@ -134,7 +135,7 @@ def ready(
 
 
 def begin(launch: Launch, infra: ScriptedInfra) -> Launch:
-    return start(launch, infra, wiring.open_journal(), lambda _sentence: None)
+    return start(launch, infra, workplace.open_journal(), lambda _sentence: None)
 
 
 def test_the_deadline_counts_from_the_request_and_not_from_the_plan(store: DirectoryStore) -> None:
@@ -147,7 +148,7 @@ def test_the_deadline_counts_from_the_request_and_not_from_the_plan(store: Direc
     deadline = datetime.fromisoformat(yaml.safe_load(infra.tasks[0])["envs"]["FINTTS_DEADLINE_AT"])
     assert deadline == asked.deadline_at.replace(microsecond=0)
     assert read_run(store, "mine").deadline_at == asked.deadline_at
-    entry = wiring.open_journal().read("mine")
+    entry = workplace.open_journal().read("mine")
     assert entry is not None
     assert entry.deadline_at == asked.deadline_at
 
@@ -158,7 +159,7 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
     class Looking(ScriptedInfra):
         def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
             super().launch(run, task_yaml, secrets)
-            entry = wiring.open_journal().read(run)
+            entry = workplace.open_journal().read(run)
             assert entry is not None
             assert entry.created_at is None
             assert read_run(store, run).run == run
@@ -172,7 +173,7 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
     assert record.price.source == "fintts.yaml:10"
     assert record.estimate["cost_usd"] == 0.03
     assert record.bundle_digest
-    entry = wiring.open_journal().read("mine")
+    entry = workplace.open_journal().read("mine")
     assert entry is not None
     assert entry.created_at is not None
     assert entry.store == str(project / "store")
@@ -261,7 +262,7 @@ def test_a_launch_that_fails_or_is_interrupted_was_never_there(
         begin(ready(), infra)
     assert infra.calls == ["launch mine"], "taking down is the infra's: it knows what it began"
     assert list_runs(store) == []
-    entry = wiring.open_journal().read("mine")
+    entry = workplace.open_journal().read("mine")
     assert entry is not None
     assert entry.gone_at is not None
     # What was uploaded stays, so that the next attempt is quick; and it is not refused.
@@ -308,14 +309,14 @@ def test_a_failed_relaunch_is_billed_though_the_store_takes_no_word_of_it(
 ) -> None:
     """Its entry stays in the journal: without it, it would seem to have rented nothing."""
     begin(ready(), ScriptedInfra())
-    monkeypatch.setattr("fintts_cli.launching._note_gone", lambda *_arguments: None)
+    monkeypatch.setattr("fintts_cli.launch.start._note_gone", lambda *_arguments: None)
     with pytest.raises(CloudError):
         begin(ready(), ScriptedInfra(CloudError("set-up failed")))
-    entry = wiring.open_journal().read("mine")
+    entry = workplace.open_journal().read("mine")
     assert entry is not None
     assert entry.launch == 2
     assert entry.gone_at is not None
-    later = look_at(store, "mine", wiring.instance_of, datetime.now(UTC) + HOUR)
+    later = look_at(store, "mine", workplace.instance_of, datetime.now(UTC) + HOUR)
     assert later.bill.of_launch(2)[0].usd > 0
 
 
@@ -337,7 +338,7 @@ def test_a_wrong_clock_rents_nothing_and_is_only_said_on_this_machine(
     assert infra.calls == []
     assert store.list("") == []
     told: list[str] = []
-    start(launch, infra, wiring.open_journal(), told.append)
+    start(launch, infra, workplace.open_journal(), told.append)
     assert "clock is 3,600 s behind" in told[0]
 
 
@@ -357,7 +358,7 @@ def test_an_instance_that_is_there_keeps_its_run(
     store: DirectoryStore, project: Path, error: BaseException
 ) -> None:
     infra = ScriptedInfra(phase=InstancePhase.RUNNING)
-    journal = InterruptedJournal(wiring.state_directory() / "journal", error)
+    journal = InterruptedJournal(workplace.state_directory() / "journal", error)
     with suppress(KeyboardInterrupt):
         start(ready(), infra, journal, lambda _sentence: None)
     assert list_runs(store) == ["mine"]
@@ -379,9 +380,9 @@ def test_of_two_launches_at_once_the_second_is_refused(store: DirectoryStore) ->
 def test_a_run_that_a_trainer_works_on_is_not_started_again(store: DirectoryStore) -> None:
     """`fintts train` on some machine: there is a heartbeat, and no instance of ours."""
     begin(ready(), ScriptedInfra())
-    wiring.open_journal().write(
+    workplace.open_journal().write(
         JournalEntry.model_validate(
-            {**dict(wiring.open_journal().read("mine") or ()), "store": "elsewhere"}
+            {**dict(workplace.open_journal().read("mine") or ()), "store": "elsewhere"}
         )
     )
     now = datetime.now(UTC)
@@ -396,13 +397,13 @@ def test_a_run_that_a_trainer_works_on_is_not_started_again(store: DirectoryStor
 
 def test_a_refused_launch_leaves_the_journal_of_the_live_instance(store: DirectoryStore) -> None:
     begin(ready(), ScriptedInfra())
-    before = wiring.open_journal().read("mine")
+    before = workplace.open_journal().read("mine")
     live = CloudError("run mine has a live instance")
     infra = ScriptedInfra(live, InstancePhase.RUNNING, since=MORNING)
     with pytest.raises(CloudError):
         begin(ready(), infra)
     assert infra.calls == ["launch mine"]
-    assert wiring.open_journal().read("mine") == before
+    assert workplace.open_journal().read("mine") == before
 
 
 def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore) -> None:
@@ -412,7 +413,7 @@ def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        start(ready(), infra, wiring.open_journal(), interrupt)
+        start(ready(), infra, workplace.open_journal(), interrupt)
     assert infra.calls == []
     assert list_runs(store) == []
 
@@ -420,7 +421,7 @@ def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore)
 def test_the_same_data_and_model_are_uploaded_once(store: DirectoryStore) -> None:
     told: list[str] = []
     for name in ("one", "two"):
-        start(ready(name), ScriptedInfra(), wiring.open_journal(), told.append)
+        start(ready(name), ScriptedInfra(), workplace.open_journal(), told.append)
     assert len([sentence for sentence in told if "utterances" in sentence]) == 1
     assert len([sentence for sentence in told if "model.pth" in sentence]) == 1
     one, two = read_run(store, "one"), read_run(store, "two")
@@ -632,7 +633,7 @@ def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
         write_sighting(store, there_is_none)
     with pytest.raises(CloudError):
         begin(ready(), ScriptedInfra(CloudError("no instance")))
-    view = look_at(store, "mine", wiring.instance_of, datetime.now(UTC) + timedelta(hours=9))
+    view = look_at(store, "mine", workplace.instance_of, datetime.now(UTC) + timedelta(hours=9))
     assert view.billed_seconds == pytest.approx(3 * 3600, abs=5), "the last one was not created"
     assert round(view.cost_so_far_usd, 2) == Decimal("3.60")
 
@@ -670,7 +671,7 @@ def test_of_two_laptops_that_launch_a_run_again_exactly_one_rents(
         begin(at_c, loser)
     assert (winner.calls, loser.calls) == (["launch mine"], [])
     assert {entry.key: store.get(entry.key) for entry in store.list("runs/")} == before
-    assert wiring.open_journal().read("mine") is None
+    assert workplace.open_journal().read("mine") is None
 
 
 def test_of_two_laptops_that_launch_a_new_run_exactly_one_rents(
@@ -690,8 +691,8 @@ def test_another_laptop_is_told_who_asked_and_until_when(
 ) -> None:
     """Also where that laptop was cut before it rented anything."""
     at_c = ready()
-    take_number(replace(at_c, me=wiring.this_laptop(make=True)))
-    run_start.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    take_number(replace(at_c, me=workplace.this_laptop(make=True)))
+    resume.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     with pytest.raises(UsageProblem, match=socket.gethostname()) as refused:
         ready()
@@ -707,9 +708,9 @@ def test_a_list_without_it_is_no_proof_that_another_laptops_instance_is_gone(
     begin(ready(), ScriptedInfra())
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     infra, now = ScriptedInfra(listed=listed, called="aws"), datetime.now(UTC)
-    view = look_at(store, "mine", wiring.instance_of, now)
+    view = look_at(store, "mine", workplace.instance_of, now)
     with pytest.raises(CloudError, match="launched it at"):
-        tear_down(store, infra, wiring.open_journal(), view, now)
+        tear_down(store, infra, workplace.open_journal(), view, now)
     assert infra.calls == []
     assert read_result(store, "mine") is None
     assert read_ledger(store, "mine").launches[0].gones == ()
@@ -719,12 +720,12 @@ def test_the_same_laptop_takes_up_what_was_cut_before_it_rented_anything(
     store: DirectoryStore,
 ) -> None:
     at_c = ready()
-    take_number(replace(at_c, me=wiring.this_laptop(make=True), asked_at=at_c.asked_at - HOUR))
-    run_start.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    take_number(replace(at_c, me=workplace.this_laptop(make=True), asked_at=at_c.asked_at - HOUR))
+    resume.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
     launch = ready()
     assert launch.so_far.number == 2
-    take_number(replace(launch, me=wiring.this_laptop()))
-    view = look_at(store, "mine", wiring.instance_of, datetime.now(UTC))
+    take_number(replace(launch, me=workplace.this_laptop()))
+    view = look_at(store, "mine", workplace.instance_of, datetime.now(UTC))
     assert view.bill.of_launch(1)[0].usd == 0, "nothing was rented"
 
 
@@ -735,11 +736,11 @@ def test_a_launch_that_was_cut_before_it_wrote_the_run_costs_nothing(
     """Without run.json nobody rents anything."""
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-c"))
     cut = ready()
-    take_number(replace(cut, me=wiring.this_laptop(make=True), asked_at=cut.asked_at - HOUR))
+    take_number(replace(cut, me=workplace.this_laptop(make=True), asked_at=cut.asked_at - HOUR))
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / again_at))
     assert begin(ready(), ScriptedInfra()).so_far.number == 2
     later = datetime.now(UTC) + 20 * HOUR
-    first, second = look_at(store, "mine", wiring.instance_of, later).bill.spans
+    first, second = look_at(store, "mine", workplace.instance_of, later).bill.spans
     assert first.usd == 0
     assert second.launch == 2
 
@@ -749,21 +750,21 @@ def test_down_from_another_laptop_ends_nothing_that_a_later_launch_does(
 ) -> None:
     begin(ready(), ScriptedInfra())
     write_result_once(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
-    laptop_c = str(wiring.state_directory())
+    laptop_c = str(workplace.state_directory())
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     begin(ready(), ScriptedInfra())
     now = datetime.now(UTC)
     write_status(store, status(run="mine", launch=2, claim=2, updated_at=now))
     monkeypatch.setenv("FINTTS_STATE_DIR", laptop_c)
     infra = ScriptedInfra()
-    view = look_at(store, "mine", wiring.instance_of, now)
+    view = look_at(store, "mine", workplace.instance_of, now)
     assert (view.phase, view.has_ended) == (Phase.TRAINING, False), "C sees D's run as it is"
     with pytest.raises(CloudError, match="launch 2"):
-        tear_down(store, infra, wiring.open_journal(), view, now)
+        tear_down(store, infra, workplace.open_journal(), view, now)
     assert infra.calls == []
     assert read_result(store, "mine") is None
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
-    assert not look_at(store, "mine", wiring.instance_of, now).only_bills
+    assert not look_at(store, "mine", workplace.instance_of, now).only_bills
 
 
 def test_what_bears_the_same_name_in_another_store_outlives_the_end_of_a_run(
@@ -773,10 +774,10 @@ def test_what_bears_the_same_name_in_another_store_outlives_the_end_of_a_run(
     begin(ready(options={"store": str(project / "other")}), ScriptedInfra())
     write_sighting(store, gone("mine", 1, datetime.now(UTC), first.me))
     infra, now = ScriptedInfra(phase=InstancePhase.RUNNING), datetime.now(UTC)
-    view = look_at(store, "mine", wiring.instance_of, now)
-    assert tear_down(store, infra, wiring.open_journal(), view, now).stop_reason == "requested"
+    view = look_at(store, "mine", workplace.instance_of, now)
+    assert tear_down(store, infra, workplace.open_journal(), view, now).stop_reason == "requested"
     assert infra.calls == []
-    entry = wiring.open_journal().read("mine")
+    entry = workplace.open_journal().read("mine")
     assert entry is not None
     assert entry.gone_at is None
 
@@ -793,7 +794,7 @@ def test_both_laptops_see_one_bill(
     for laptop in ("laptop-c", "laptop-d", "laptop-e"):
         monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / laptop))
         later = datetime.now(UTC) + timedelta(hours=20)
-        seen.append(look_at(store, "mine", wiring.instance_of, later).cost_so_far_usd)
+        seen.append(look_at(store, "mine", workplace.instance_of, later).cost_so_far_usd)
     assert seen == [Decimal("3.60")] * 3
 
 
@@ -818,16 +819,16 @@ def test_a_run_of_the_same_name_in_another_store_is_another_run(
     other = DirectoryStore(project / "other")
     launch = begin(ready(options={"store": other.url}), ScriptedInfra())
     assert launch.so_far.number == 1
-    entry = wiring.open_journal().read("mine")
+    entry = workplace.open_journal().read("mine")
     assert entry is not None
     assert entry.store == other.url
-    me = wiring.this_laptop()
-    assert wiring.instance_of(read_run(store, "mine"), store) == InstanceView(
+    me = workplace.this_laptop()
+    assert workplace.instance_of(read_run(store, "mine"), store) == InstanceView(
         me=me, journal_is_silent=True
     )
     infra, now = ScriptedInfra(), datetime.now(UTC)
-    view = look_at(store, "mine", wiring.instance_of, now)
-    assert tear_down(store, infra, wiring.open_journal(), view, now).stop_reason == "requested"
+    view = look_at(store, "mine", workplace.instance_of, now)
+    assert tear_down(store, infra, workplace.open_journal(), view, now).stop_reason == "requested"
     assert infra.calls == [], "the instance is the other run's"
 
 
@@ -849,7 +850,7 @@ def test_a_rented_instance_gets_a_key_for_its_run_alone(
     asked = begin(launch, infra)
     token = infra.secrets["AWS_SESSION_TOKEN"]
     assert infra.secrets["AWS_SECRET_ACCESS_KEY"] != SECRET
-    for folder in (wiring.state_directory(), project):
+    for folder in (workplace.state_directory(), project):
         for path in folder.rglob("*"):
             assert not path.is_file() or token.encode() not in path.read_bytes(), path
     assert token not in infra.tasks[0]
@@ -877,7 +878,7 @@ def test_a_run_that_outlives_its_key_is_told_so_before_anything_is_written(
     with pytest.raises(StoreDenied, match="lasts 36 h at most"):
         begin(launch, ScriptedInfra())
     assert list_runs(launch.store) == []
-    assert wiring.open_journal().read("mine") is None
+    assert workplace.open_journal().read("mine") is None
 
 
 class Careless(DirectoryStore):

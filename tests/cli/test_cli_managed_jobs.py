@@ -13,13 +13,14 @@ import yaml
 from typer.testing import CliRunner
 
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request
-from fintts_cli import wiring
+from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import InstancePhase, sky_job
-from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_job import live_jobs
-from fintts_cli.infra.sky_record import read_record, write_record
+from fintts_cli.infra import InstancePhase
+from fintts_cli.infra.sky import job as job_module
+from fintts_cli.infra.sky.job import live_jobs
+from fintts_cli.infra.sky.record import read_record, write_record
+from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, note_process
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.noted_process import Fate, NotedProcess
@@ -182,7 +183,7 @@ def test_what_the_controller_left_is_removed_all_the_same(laptop: Laptop) -> Non
 def test_a_job_that_does_not_end_may_be_billing(
     laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sky_job, "GONE_WITHIN_SECONDS", 0.0)
+    monkeypatch.setattr(job_module, "GONE_WITHIN_SECONDS", 0.0)
     job = laptop.launch()
     job.become("RUNNING")
     laptop.sky.controller_is_deaf = True
@@ -358,7 +359,7 @@ def test_whoever_lists_runs_ends_a_job_that_skypilot_would_bring_back(
     store = DirectoryStore(own_folder / "store")
     create_run(store, record(run="mine", infra="aws"))
     write_status(store, status(run="mine"))
-    monkeypatch.setattr(wiring, "infra_of", lambda _name: laptop.infra)
+    monkeypatch.setattr(workplace, "infra_of", lambda _name: laptop.infra)
     job = laptop.launch()
     laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON))
     job.become("RUNNING")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fintts_cli.measured_pace import find_pace
-from fintts_cli.run_forecast import MeasuredPace
+from fintts_cli.estimate.forecast import MeasuredPace
+from fintts_cli.estimate.measured_pace import find_pace
 from fintts_cli.settings import Settings
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.records import BaseModelRef, FileRef, PriceRef, RentalRef

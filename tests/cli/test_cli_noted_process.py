@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 
 from fake_sky import FakeSky
-from fintts_cli import wiring
+from fintts_cli import workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import Infra, InstancePhase, Removed
-from fintts_cli.infra.instance_file import INSTANCE_FILE, InstanceFile, write_instance
-from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_record import SkyRecord, write_record
+from fintts_cli.infra.local.local import LocalInfra
+from fintts_cli.infra.local.record import INSTANCE_FILE, InstanceFile, write_instance
+from fintts_cli.infra.sky.record import SkyRecord, write_record
+from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import note_process, this_origin
-from fintts_cli.journal import Journal, JournalEntry
-from fintts_cli.run_start import refuse_live
-from fintts_cli.run_view import RunView, view_run
+from fintts_cli.launch.resume import refuse_live
 from fintts_cli.runs.at_work import AtWork, Whose
 from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.removing import remove_instance
-from fintts_cli.wiring import instance_of
+from fintts_cli.runs.view import RunView, view_run
+from fintts_cli.workplace import instance_of
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.noted_process import Fate, NotedProcess, Origin, fate_of
 from fintts_store.runs.records import Phase
@@ -105,7 +105,7 @@ def store(tmp_path: Path) -> DirectoryStore:
 def test_a_launch_on_another_machine_of_the_same_home_is_not_written_as_gone(
     store: DirectoryStore, asker: NotedProcess | None
 ) -> None:
-    journal = Journal(wiring.state_directory() / "journal")
+    journal = Journal(workplace.state_directory() / "journal")
     journal.write(entry(store, asker))
     view = instance_of(record(run="mine", infra="aws"), store)
     assert (view.is_live, view.phase, view.seen) == (None, Phase.PROVISIONING, ())
@@ -119,7 +119,7 @@ def test_a_launch_on_another_machine_of_the_same_home_is_not_written_as_gone(
 def test_a_launch_whose_process_ended_here_is_written_as_gone(
     store: DirectoryStore, asker: NotedProcess
 ) -> None:
-    Journal(wiring.state_directory() / "journal").write(entry(store, asker))
+    Journal(workplace.state_directory() / "journal").write(entry(store, asker))
     view = instance_of(record(run="mine", infra="aws"), store)
     assert view.is_live is False
     assert [one.at for one in view.seen] == [NOW - timedelta(minutes=5)]

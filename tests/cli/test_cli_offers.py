@@ -15,7 +15,9 @@ from typer.testing import CliRunner, Result
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
-from fintts_cli.offers import (
+from fintts_cli.estimate.offers import RunOffers, refuse_what_cannot_be, run_on_offers
+from fintts_cli.infra.sky.renew_prices import families, renewed
+from fintts_cli.prices.market import (
     CatalogMissing,
     FirstToKnow,
     PriceList,
@@ -23,18 +25,16 @@ from fintts_cli.offers import (
     find_offers,
     wanted_by,
 )
-from fintts_cli.price_snapshot import COLUMNS, Snapshot, load, read_snapshot
-from fintts_cli.renew_prices import families, renewed
-from fintts_cli.run_offers import RunOffers, refuse_what_cannot_be, run_on_offers
+from fintts_cli.prices.snapshot import COLUMNS, Snapshot, load, read_snapshot
 from fintts_cli.settings import ReadSettings, Settings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.errors import OverBudget
 from fintts_cost.prices import Doubt, offers_of
+from fintts_inputs.base_model.files import base_model_files
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.records import BaseModelRef, FileRef
 from fintts_store.runs.runs import create_run, write_result_once
-from fintts_trainer.base_files import base_model_files
 from run_samples import DIGEST, record, result
 
 PRICES = """\

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cli_project import write_project
-from fintts_cli import wiring
-from fintts_cli.commands.cloud_ps import tell_of
+from fintts_cli import workplace
+from fintts_cli.commands.cloud.ps import tell_of
 from fintts_cli.infra import InstancePhase, InstanceState
-from fintts_cli.journal import JournalEntry
+from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.terminal import Terminal
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
@@ -26,7 +26,7 @@ def test_a_healthy_run_of_another_store_is_not_to_be_ended(
     other, now = DirectoryStore(write_project(own_folder) / "other"), datetime.now(UTC)
     if is_there:
         create_run(other, record(run="mine"))
-    wiring.open_journal().write(
+    workplace.open_journal().write(
         JournalEntry(
             run="mine",
             infra="local",

@@ -14,12 +14,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli_project import write_project
-from fintts_cli import asking, reaping, wiring
+from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
-from fintts_cli.journal import JournalEntry
+from fintts_cli.runs import question
+from fintts_cli.runs import reap as reap_module
 from fintts_cli.runs.facts import read_facts
+from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.runs.verdict import (
     ENDS_WITHIN,
     RunFacts,
@@ -37,7 +39,7 @@ from ledger_samples import asked
 from run_samples import record, result, status
 from silent_server import KINDS, silent_server
 
-LOOK = reaping.look_everywhere
+LOOK = reap_module.look_everywhere
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEADLINE = NOW + HOUR
@@ -65,18 +67,18 @@ class Clouds:
 @pytest.fixture(autouse=True)
 def noon(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is NOW, however long ago this file was read."""
-    look = reaping.look_everywhere
+    look = reap_module.look_everywhere
     waited = list[float]()
     monkeypatch.setattr(
-        reaping, "look_everywhere", lambda store, _now: look(store, NOW, waited.append)
+        reap_module, "look_everywhere", lambda store, _now: look(store, NOW, waited.append)
     )
 
 
 @pytest.fixture
 def clouds(monkeypatch: pytest.MonkeyPatch) -> Clouds:
     """SkyPilot's; this machine's own instances are looked for as well."""
-    clouds, real = Clouds(), wiring.infra_of
-    monkeypatch.setattr(wiring, "infra_of", lambda name: real(name) if name else clouds)
+    clouds, real = Clouds(), workplace.infra_of
+    monkeypatch.setattr(workplace, "infra_of", lambda name: real(name) if name else clouds)
     return clouds
 
 
@@ -102,7 +104,7 @@ def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> Journ
         "rates_usd": {"H100:1": Decimal("1.20")},
     }
     entry = JournalEntry(**(given | changes))
-    wiring.open_journal().write(entry)
+    workplace.open_journal().write(entry)
     create_run(store, record(run=run, infra="aws", deadline_at=entry.deadline_at))
     write_status(store, status(run=run, deadline_at=entry.deadline_at, updated_at=NOW))
     return entry
@@ -259,7 +261,7 @@ def test_a_store_that_never_answers_hides_no_instance(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server(kind) as server:
         options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
         clouds.sightings += [seen("late", NOW - HOUR), seen("strange")]
@@ -274,14 +276,14 @@ def test_a_store_that_never_answers_hides_no_instance(
 def test_what_the_store_did_not_take_is_said_after_the_removal(
     clouds: Clouds, store: DirectoryStore, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server("says nothing") as server:
         where = server.replace(":", "%3A").replace("/", "%2F")
         asked_for(store, deadline_at=NOW - HOUR)
-        entry = wiring.open_journal().read("mine")
+        entry = workplace.open_journal().read("mine")
         assert entry is not None
         silent = {"store": f"s3://bucket/speech?endpoint_url={where}"}
-        wiring.open_journal().write(entry.model_copy(update=silent))
+        workplace.open_journal().write(entry.model_copy(update=silent))
         clouds.sightings.append(seen(deadline_at=NOW - HOUR))
         done = reap("--yes", "--quiet")
     assert (done.exit_code, clouds.removed) == (0, ["fintts-mine"])
@@ -404,7 +406,7 @@ def test_a_run_whose_instance_is_reaped_gets_its_last_word(
     assert last is not None
     assert last.stop_reason == StopReason.DEADLINE
     assert last.message == "removed by `fintts cloud reap`: past its deadline"
-    entry = wiring.open_journal().read("mine")
+    entry = workplace.open_journal().read("mine")
     assert entry is not None
     assert entry.gone_at is not None
     assert instances("--yes") == []
@@ -518,7 +520,7 @@ def test_without_skypilot_what_it_rented_is_missed(
     def missing() -> None:
         raise CloudError("SkyPilot is not installed here")
 
-    monkeypatch.setattr("fintts_cli.infra.sky_session.require_sky", missing)
+    monkeypatch.setattr("fintts_cli.infra.sky.session.require_sky", missing)
     asked_for(store, infra=infra)
     done = reap("--yes")
     assert done.exit_code == code
@@ -527,7 +529,7 @@ def test_without_skypilot_what_it_rented_is_missed(
 
 def test_a_damaged_journal_is_named(store: DirectoryStore, clouds: Clouds) -> None:
     asked_for(store)
-    (wiring.state_directory() / "journal" / "torn.json").write_text("{")
+    (workplace.state_directory() / "journal" / "torn.json").write_text("{")
     clouds.sightings += [seen(), seen("torn", NOW - HOUR)]
     done = reap("--yes")
     assert done.exit_code == 4

@@ -8,14 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from cli_project import write_project
-from fintts_cli import run_start
-from fintts_cli.run_listing import look_at
-from fintts_cli.run_view import RunView, view_run
+from fintts_cli.launch import resume
 from fintts_cli.runs.at_work import Claimed, Whose, judge
 from fintts_cli.runs.billing import bill_of
 from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.listing import look_at
 from fintts_cli.runs.relaunch import so_far
 from fintts_cli.runs.sighted import with_sightings
+from fintts_cli.runs.view import RunView, view_run
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.ledger import Evidence, Laptop, Launch, Ledger, take_launch
 from fintts_store.runs.records import Result
@@ -74,7 +74,7 @@ def test_fintts_train_keeps_the_end_of_a_launch_when_it_withdraws_its_result(
     ended = result(run="mine", launch=1, ended_at=now - hours(1))
     write_result_once(store, ended)
     view = look_at(store, "mine", lambda _run, _store: InstanceView(me=LAPTOP_D), now)
-    run_start.go_on(store, "mine", so_far(view).ends)
+    resume.go_on(store, "mine", so_far(view).ends)
     after = look_at(store, "mine", lambda _run, _store: InstanceView(me=LAPTOP_D), now)
     assert after.bill.seconds == 3600 + 120
     assert after.at_work.whose == Whose.NOBODYS

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli import renting
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra import sky_session
-from fintts_cli.renting import refuse_what_cannot_end_well, unarmed
+from fintts_cli.infra.sky import session
+from fintts_cli.launch import preconditions
+from fintts_cli.launch.preconditions import refuse_what_cannot_end_well, unarmed
 from fintts_cli.settings import Settings
 
 BUCKET = "s3://bucket/prefix"
@@ -36,7 +36,7 @@ def test_nothing_is_rented_that_would_not_end() -> None:
 
 
 def test_without_skypilot_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sky_session, "find_spec", lambda _name: None)
+    monkeypatch.setattr(session, "find_spec", lambda _name: None)
     with pytest.raises(CloudError, match="SkyPilot is not installed here") as refused:
         refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
     assert "fintts[sky]" in refused.value.hint
@@ -52,7 +52,7 @@ def test_a_spot_run_needs_somebody_to_watch_over_it(monkeypatch: pytest.MonkeyPa
     def nobody(_log: Path) -> None:
         raise CloudError("SkyPilot would rent a second instance")
 
-    monkeypatch.setattr(renting, "require_own_controller", nobody)
+    monkeypatch.setattr(preconditions, "require_own_controller", nobody)
     refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
     with pytest.raises(CloudError, match="a second instance"):
         refuse_what_cannot_end_well(Settings(infra="aws", spot=True), BUCKET)

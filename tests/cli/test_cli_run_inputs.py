@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.run_inputs import AS_WRITTEN, describe_base_model, upload_files
-from fintts_cli.run_start import Inputs, refuse_other_inputs, upload_inputs
+from fintts_cli.launch.resume import Inputs, refuse_other_inputs, upload_inputs
+from fintts_cli.launch.upload import AS_WRITTEN, describe_base_model, upload_files
+from fintts_inputs.base_model.files import INDEX
+from fintts_inputs.config import RunConfig
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
 from fintts_store.upkeep.byte_check import read_inputs
 from fintts_store.upkeep.survey import survey_store
-from fintts_trainer.base_files import INDEX
-from fintts_trainer.config import RunConfig
 from run_samples import record
 from tiny_run import TINY, write_speech
 from tiny_s2 import SHARDS, write_tiny_s2

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from cli_project import write_project
 from fintts_cli.app import build
-from fintts_cli.commands import cloud_launch, estimate, train
+from fintts_cli.commands import estimate, train
+from fintts_cli.commands.cloud import launch
 from fintts_cli.commands.options import KEYS
 from fintts_cli.settings import known_keys
 
@@ -73,7 +74,7 @@ def test_all_options_together_are_launched_as_they_were_estimated(project: Path)
 def test_no_option_of_a_run_is_forgotten() -> None:
     assert set(KEYS.values()) <= set(known_keys())
     names = {name.removesuffix("_usd") for name in KEYS}
-    for command in (estimate.estimate, cloud_launch.launch):
+    for command in (estimate.estimate, launch.launch):
         assert names <= set(inspect.signature(command).parameters)
     assert set(inspect.signature(train.train).parameters) >= TRAINING
 

@@ -17,7 +17,7 @@ from fintts_cli.settings import (
     read_settings,
 )
 from fintts_cli.state_folder import state_directory
-from fintts_trainer.config import RunConfig
+from fintts_inputs.config import RunConfig
 
 
 def read(

@@ -47,8 +47,8 @@ import contextlib, json, os, sys
 with contextlib.redirect_stdout(sys.stderr):  # which sky's loggers keep for ever
     from sky import global_user_state
     from sky.clouds.cloud import CloudCapability
-from fintts_cli.infra.sky_catalog import SkyCatalog
-from fintts_cli.offers import CatalogMissing
+from fintts_cli.infra.sky.catalog import SkyCatalog
+from fintts_cli.prices.market import CatalogMissing
 from fintts_cost.prices import offers_of
 
 def answer(step):
@@ -254,7 +254,7 @@ def python(program: str, environment: dict[str, str]) -> str:
 def test_skypilot_is_not_waited_for_without_end(answers: Answers) -> None:
     program = (
         "import os\n"
-        "from fintts_cli.infra.sky_catalog import SkyCatalog\n"
+        "from fintts_cli.infra.sky.catalog import SkyCatalog\n"
         "try: SkyCatalog(limit_seconds=0.001).prices('H100', None)\n"
         "except Exception as error: print(type(error).__name__, error, flush=True)\n"
         "os._exit(0)\n"
@@ -267,8 +267,8 @@ def test_a_cloud_that_may_not_be_used_is_looked_up_in_the_list_that_comes_along(
     answers: Answers,
 ) -> None:
     program = (
-        "from fintts_cli import wiring\n"
-        "print(wiring.offer_source().prices('A100-80GB', 'runpod').note)\n"
+        "from fintts_cli import workplace\n"
+        "print(workplace.offer_source().prices('A100-80GB', 'runpod').note)\n"
     )
     said = python(program, answers.sky.environment)
     assert said.endswith("fintts; SkyPilot may not use runpod\n")
@@ -279,8 +279,8 @@ def test_a_machine_without_skypilot_has_the_list_that_comes_along(answers: Answe
         "import importlib.util as util\n"
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *a: None if name == 'sky' else find(name, *a)\n"
-        "from fintts_cli import wiring\n"
-        "print(wiring.offer_source().prices('H100', None).note)\n"
+        "from fintts_cli import workplace\n"
+        "print(workplace.offer_source().prices('H100', None).note)\n"
     )
     said = python(program, answers.sky.environment)
     assert said.endswith("from the list that comes with fintts; SkyPilot is not installed here\n")

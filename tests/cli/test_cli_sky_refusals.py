@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_cli.infra.sky_refusals import Reason, refusal, refusals_in
+from fintts_cli.infra.sky.refusals import Reason, refusal, refusals_in
 
 ON_AWS = """\
 ⚙︎ Launching on AWS us-east-1 (us-east-1b,us-east-1c).

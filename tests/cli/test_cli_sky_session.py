@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import sky_session
+from fintts_cli.infra.sky import session
 
 LOOKS = """\
 import gc, sys
 from pathlib import Path
-from fintts_cli.infra.sky_session import sky_session
+from fintts_cli.infra.sky.session import sky_session
 log = Path(sys.argv[1])
 with sky_session(log) as sky:
     assert callable(sky.status)
@@ -40,10 +40,10 @@ def test_a_home_that_skypilot_cannot_write_is_named(
     def import_sky() -> None:
         raise OSError(errno.EROFS, "Read-only file system", "/home/me/.sky")
 
-    monkeypatch.setattr(sky_session, "import_sky", import_sky)
+    monkeypatch.setattr(session, "import_sky", import_sky)
     with (
         pytest.raises(CloudError, match=r"cannot be loaded: /home/me/.sky: Read-only") as refused,
-        sky_session.sky_session(tmp_path / "sky.log"),
+        session.sky_session(tmp_path / "sky.log"),
     ):
         pass
     assert "HOME" in refused.value.hint
@@ -53,7 +53,7 @@ def test_the_real_skypilot_says_that_its_server_is_out_of_reach(own_folder: Path
     """By its SDK and a port that nobody listens on."""
     program = (
         "from pathlib import Path\n"
-        "from fintts_cli.infra.sky import SkyInfra\n"
+        "from fintts_cli.infra.sky.sky import SkyInfra\n"
         "census = SkyInfra('', Path('state')).census()\n"
         "assert census.sightings == ()\n"
         "print(*census.unanswered)\n"

@@ -16,14 +16,14 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fintts_trainer.config import LoraConfig, Target
-from fintts_trainer.dataset import collate
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.config import LoraConfig, Target
+from fintts_inputs.errors import BaseModelProblem
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families import FAMILIES, open_base
 from fintts_trainer.families.base import IGNORE, BaseModel, BaseModelFamily, Example, Predictions
 from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.families.fish import FishFamily
-from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
+from fintts_trainer.model.lora import add_adapter, read_adapter, trainable, write_adapter
 from tiny_csm import write_tiny_csm
 from tiny_run import TINY
 

@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import Infra, InstancePhase, InstanceState, local
-from fintts_cli.infra.instance_file import read_instance, write_instance
-from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.processes import members_of, read_process
+from fintts_cli.infra import Infra, InstancePhase, InstanceState
+from fintts_cli.infra.local import local
+from fintts_cli.infra.local.local import LocalInfra
+from fintts_cli.infra.local.processes import members_of, read_process
+from fintts_cli.infra.local.record import read_instance, write_instance
 from fintts_store.errors import InvalidRunName, StoreFull
 
 LIMIT_SECONDS = 30.0

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from cli_project import Shell, write_project
-from fintts_cli.views.card import adapter_card, opening_lines
-from fintts_trainer.licence import Licence
+from fintts_cli.checkpoints.card import adapter_card, opening_lines
+from fintts_inputs.base_model.licence import Licence
 from run_samples import manifest, record
 from tiny_run import TINY
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cli_project import Shell, wait_for_commit, wait_for_line, write_project
-from fintts_cli.infra.instance_file import read_instance
-from fintts_cli.infra.local import LocalInfra
-from fintts_cli.infra.processes import members_of, read_process
+from fintts_cli.infra.local.local import LocalInfra
+from fintts_cli.infra.local.processes import members_of, read_process
+from fintts_cli.infra.local.record import read_instance
 from fintts_store.backends.directory import DirectoryStore
 
 pytestmark = pytest.mark.end_to_end

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from fintts_trainer.data.check import check_folder, split
-from fintts_trainer.dataset import in_batches
-from fintts_trainer.encoding import encode_utterances
+from fintts_inputs.data.check import check_folder, split
+from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_trainer.data.batches import in_batches
+from fintts_trainer.data.encode import encode_utterances
+from fintts_trainer.evaluate import evaluate, uniform_guess
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
-from fintts_trainer.losses import evaluate, uniform_guess
-from fintts_trainer.pack import pack_folder, read_pack
 
 if TYPE_CHECKING:
     from types import ModuleType

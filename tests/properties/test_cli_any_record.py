@@ -22,15 +22,16 @@ from typer.testing import CliRunner, Result
 
 import hostile_stores
 from fake_sky import Cluster, FakeSky, Job, Status
-from fintts_cli import reaping, wiring
+from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.infra import Infra, InstancePhase, Span
-from fintts_cli.infra.instance_file import InstanceFile, write_instance
-from fintts_cli.infra.local import LOCAL, LocalInfra
-from fintts_cli.infra.sky import SkyInfra
-from fintts_cli.infra.sky_record import SkyRecord, write_record
+from fintts_cli.infra.local.local import LOCAL, LocalInfra
+from fintts_cli.infra.local.record import InstanceFile, write_instance
+from fintts_cli.infra.sky.record import SkyRecord, write_record
+from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, this_origin
-from fintts_cli.journal import Journal, JournalEntry
+from fintts_cli.runs import reap
+from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.errors import InvalidRecord
@@ -149,7 +150,7 @@ def state_of(folder: Path, store: DirectoryStore) -> None:
     )
     write_instance(folder / f"state/instances/{BAD}", agent)
     (folder / f"state/instances/{BAD}/log.txt").write_text("it said this\n")
-    wiring.this_laptop(make=True)
+    workplace.this_laptop(make=True)
 
 
 def store_of(store: DirectoryStore, folder: Path) -> hostile_stores.Bad:
@@ -214,10 +215,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setenv("FINTTS_STATE_DIR", str(folder / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        patch.setattr(wiring, "_infra_in", infra_in)
+        patch.setattr(workplace, "_infra_in", infra_in)
         command = get_command(build())
         patch.setattr(typer.testing, "_get_command", lambda _app: command)  # it takes most time
-        patch.setattr(reaping, "SECOND_LOOK_SECONDS", 0.0)
+        patch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)
         saved = folder / "saved"
         saved.mkdir()
         store = DirectoryStore(folder / "store")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fintts_trainer.deadline import SLACK, Deadline, PaceMeter
+from fintts_trainer.session.deadline import SLACK, Deadline, PaceMeter
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

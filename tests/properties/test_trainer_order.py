@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fintts_cost.schedule import Schedule
-from fintts_trainer.dataset import cut
-from fintts_trainer.order import (
+from fintts_trainer.data.batches import cut
+from fintts_trainer.data.order import (
     FEWEST_WINDOWS,
     WINDOW_STEPS,
     Order,

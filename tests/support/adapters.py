@@ -6,11 +6,11 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from fintts_trainer.config import LoraConfig
+from fintts_inputs.config import LoraConfig
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.lora import add_adapter, trainable
+from fintts_trainer.model.lora import add_adapter, trainable
 
 
 def adapted(model: DualAR, config: LoraConfig | None = None) -> PeftModel:

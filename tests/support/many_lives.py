@@ -20,7 +20,7 @@ from fintts_trainer import train as train_module
 from fintts_trainer.__main__ import main
 
 if TYPE_CHECKING:
-    from fintts_trainer.bench import Bench
+    from fintts_trainer.setup import Bench
 
 LONGEST_WAIT_SECONDS = 60.0
 A_STEP_SECONDS = 0.05

@@ -2,7 +2,7 @@
 
 Nothing in here counts money as the product does. An instance is billed from the moment at which it
 runs until the cloud has ended it, whatever trainer, laptop and store believe meanwhile. The trainer
-asks the product's own rules when to end (`fintts_trainer.deadline`, `fintts_cost.early_stopping`).
+asks the product's own rules when to end (`session.deadline`, `fintts_cost.early_stopping`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from random import Random
 
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.schedule import Schedule
-from fintts_trainer.deadline import Deadline, PaceMeter
+from fintts_trainer.session.deadline import Deadline, PaceMeter
 
 KILL_AFTER = 120.0
 """after SIGTERM, for who ignores it"""

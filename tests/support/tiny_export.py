@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from fintts_cli.run_inputs import describe_base_model, upload_files
+from fintts_cli.launch.upload import describe_base_model, upload_files
+from fintts_inputs.config import LoraConfig
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.runs import create_run
-from fintts_trainer.config import LoraConfig
 from fintts_trainer.families.fish import FishBase, FishFamily
-from fintts_trainer.lora import add_adapter, trainable, write_adapter
+from fintts_trainer.model.lora import add_adapter, trainable, write_adapter
 from run_samples import record
 
 VALUES: dict[int, float | None] = {100: 4.0, 200: 5.0}

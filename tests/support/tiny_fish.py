@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from fintts_trainer.base_files import CONFIG, PICKLED, SAFETENSORS
-from fintts_trainer.dataset import collate
+from fintts_inputs.base_model.files import CONFIG, PICKLED, SAFETENSORS
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weights import load_into, to_fish
 from fintts_trainer.families.weight_files import read_state_dict
-from fintts_trainer.shape import ModelShape
 from tiny_run import TINY
 
 

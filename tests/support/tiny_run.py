@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fintts_inputs.config import RunConfig
+from fintts_inputs.data.pack import pack_folder
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.runs.records import BaseModelRef, DatasetRef, FileRef, PriceRef, RunRecord
 from fintts_store.runs.runs import create_run
-from fintts_trainer.config import RunConfig
-from fintts_trainer.job import Job
-from fintts_trainer.pack import pack_folder
+from fintts_trainer.session.job import Job
 
 TINY = Path(__file__).parents[1] / "trainer" / "fixtures" / "fish_s1_tiny"
 

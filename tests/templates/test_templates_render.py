@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fintts_templates import Rental, TaskValues, render
-from fintts_trainer import exit_codes
+from fintts_trainer.session import exit_codes
 
 TASK = TaskValues(
     run="kalevala-1",

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fintts_trainer.base_model import csm_weights, fish_weights
-from fintts_trainer.base_model.sides import shape_of
+from fintts_inputs.base_model import csm_weights, fish_weights
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.sides import shape_of
 from fintts_trainer.families.csm.model import build
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weights import to_fish
-from fintts_trainer.shape import ModelShape
 from released_shapes import S1_MINI, S2_PRO
 
 FISH = {

@@ -20,10 +20,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
+from fintts_inputs.config import LoraConfig
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.csm import CsmBase, CsmFamily
-from fintts_trainer.lora import add_adapter, trainable, write_adapter
+from fintts_trainer.model.lora import add_adapter, trainable, write_adapter
 from tiny_csm import tiny_csm, write_tiny_csm
 
 TEXTS = ("Vaka vanha Väinämöinen", "Itse laati laulun, 12 säettä!")

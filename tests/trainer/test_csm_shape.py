@@ -11,12 +11,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CsmConfig, CsmDepthDecoderConfig
 
-from fintts_trainer.csm_config import CsmCodecFile, CsmConfigFile, CsmDepthFile
-from fintts_trainer.data.check import check_folder
-from fintts_trainer.dataset import collate
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.csm import CsmCodecFile, CsmConfigFile, CsmDepthFile
+from fintts_inputs.base_model.shape import ModelShape, StackShape
+from fintts_inputs.data.check import check_folder
+from fintts_inputs.errors import BaseModelProblem
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.csm import CsmFamily
-from fintts_trainer.shape import ModelShape, StackShape
 from tiny_csm import new_csm, write_tiny_csm
 
 CSM_1B: dict[str, object] = {"model_type": "csm"}

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fintts_trainer.base_files import INDEX, PICKLED
-from fintts_trainer.base_files import SAFETENSORS as SINGLE
-from fintts_trainer.base_model.csm_weights import BACKBONE_AUDIO, DEPTH_AUDIO
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.csm_weights import BACKBONE_AUDIO, DEPTH_AUDIO
+from fintts_inputs.base_model.files import INDEX, PICKLED
+from fintts_inputs.base_model.files import SAFETENSORS as SINGLE
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm import CsmFamily
-from fintts_trainer.lora import add_adapter, trainable
+from fintts_trainer.model.lora import add_adapter, trainable
 from tiny_csm import write_tiny_csm
 
 

@@ -15,23 +15,7 @@ from peft import LoraConfig as PeftLoraConfig
 from peft import get_peft_model
 from safetensors.torch import load_file, save_file
 
-from fintts_trainer.base_model.adapter_keys import (
-    COMPARED,
-    NEUTRAL,
-    OFF,
-    OTHER_STARTS,
-    STARTS,
-    refuse_other_meaning,
-)
-from fintts_trainer.base_model.matrices import adapter_tensors
-from fintts_trainer.base_model.tensors import EXPONENTS, read_header
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
-from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.families import open_base
-from fintts_trainer.families.base import BaseModel, Example
-from fintts_trainer.families.fish import FishBase
-from fintts_trainer.initial_adapter import (
+from fintts_inputs.base_model.adapter import (
     ADAPTER_CONFIG,
     ADAPTER_FILE,
     BASE_DIGEST,
@@ -39,8 +23,24 @@ from fintts_trainer.initial_adapter import (
     check_initial_adapter,
     of_other_prompt,
 )
-from fintts_trainer.lora import add_adapter, open_adapter, write_adapter
-from fintts_trainer.prompts import Prompt
+from fintts_inputs.base_model.adapter_keys import (
+    COMPARED,
+    NEUTRAL,
+    OFF,
+    OTHER_STARTS,
+    STARTS,
+    refuse_other_meaning,
+)
+from fintts_inputs.base_model.matrices import adapter_tensors
+from fintts_inputs.base_model.tensors import EXPONENTS, read_header
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.prompts import Prompt
+from fintts_trainer.data.batches import collate
+from fintts_trainer.families import open_base
+from fintts_trainer.families.base import BaseModel, Example
+from fintts_trainer.families.fish import FishBase
+from fintts_trainer.model.lora import add_adapter, open_adapter, write_adapter
 from tiny_csm import write_tiny_csm
 from tiny_export import write_random_adapter
 from tiny_fish import write_fish

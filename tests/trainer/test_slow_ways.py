@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from adapters import adapted
-from fintts_trainer.attention import LONGEST_BY_PRODUCTS
-from fintts_trainer.compiled import tell_what_stays_eager
-from fintts_trainer.config import LoraConfig
+from fintts_inputs.config import LoraConfig
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.fused_lora import fuse_adapted_linears
 from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
-from fintts_trainer.recompute import recompute_layers
+from fintts_trainer.model.attention import LONGEST_BY_PRODUCTS
+from fintts_trainer.model.compiled import tell_what_stays_eager
+from fintts_trainer.model.fused_lora import fuse_adapted_linears
+from fintts_trainer.model.recompute import recompute_layers
 
 CPU = torch.device("cpu")
 

@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fintts_trainer import attention
-from fintts_trainer.attention import LONGEST_BY_PRODUCTS, attention_by_products, causal_attention
-from fintts_trainer.dataset import collate
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import FishBase
+from fintts_trainer.model import attention
+from fintts_trainer.model.attention import (
+    LONGEST_BY_PRODUCTS,
+    attention_by_products,
+    causal_attention,
+)
 
 
 def heads(

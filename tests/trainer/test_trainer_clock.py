@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fintts_trainer.deadline import Deadline, Pace, PaceMeter
-from fintts_trainer.phase_clock import PhaseClock
-from fintts_trainer.preemption import Preemption
+from fintts_trainer.session.deadline import Deadline, Pace, PaceMeter
+from fintts_trainer.session.phase_clock import PhaseClock
+from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.session.wall_clock import WallClock
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fintts_trainer.data.check import DataReport, check_folder
-from fintts_trainer.data.codes import parse_codes, usual_codebooks
-from fintts_trainer.encoding import encode_utterances
-from fintts_trainer.errors import DataProblem
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.data.check import DataReport, check_folder
+from fintts_inputs.data.codes import parse_codes, usual_codebooks
+from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.errors import DataProblem
+from fintts_trainer.data.encode import encode_utterances
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.pack import pack_folder, read_pack
-from fintts_trainer.shape import ModelShape
 from tiny_run import TINY
 
 SHAPE = ModelShape.read(TINY)

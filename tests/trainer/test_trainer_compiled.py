@@ -9,13 +9,13 @@ from torch import Tensor
 from torch._dynamo.utils import counters
 
 from adapters import adapted
-from fintts_trainer.compiled import compile_layers
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
+from fintts_inputs.config import LoraConfig
+from fintts_trainer.data.batches import collate
 from fintts_trainer.errors import CannotCompile
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.lora import trainable
+from fintts_trainer.model.compiled import compile_layers
+from fintts_trainer.model.lora import trainable
 
 INNER = LoraConfig(targets=("attention", "mlp"))
 

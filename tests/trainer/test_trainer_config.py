@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from fintts_trainer.config import LoraConfig, RunConfig
-from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import ModelShape
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import LoraConfig, RunConfig
+from fintts_inputs.errors import BaseModelProblem
 from released_shapes import S1_MINI
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fintts_trainer.data import files
-from fintts_trainer.data.check import DataReport, check_folder, find_pairs
-from fintts_trainer.data.files import Transcript, list_folder, read_codes, read_text
-from fintts_trainer.errors import DataProblem
-from fintts_trainer.pack import pack_folder, read_pack
-from fintts_trainer.shape import ModelShape
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.data import files
+from fintts_inputs.data.check import DataReport, check_folder, find_pairs
+from fintts_inputs.data.files import Transcript, list_folder, read_codes, read_text
+from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.errors import DataProblem
 from tiny_run import TINY, write_speech
 
 CODES = np.ones((4, 6), dtype=np.int16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fintts_trainer.dataset import collate, cut, in_batches
+from fintts_trainer.data.batches import collate, cut, in_batches
 from fintts_trainer.families.base import IGNORE, Example
 from fintts_trainer.families.fish import FishBase
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fintts_trainer.bench import BETAS, EPSILON
-from fintts_trainer.config import LoraConfig
+from fintts_inputs.config import LoraConfig
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Predictions
 from fintts_trainer.families.fish import FishFamily
-from fintts_trainer.lora import add_adapter, open_adapter, trainable, write_adapter
+from fintts_trainer.model.lora import add_adapter, open_adapter, trainable, write_adapter
+from fintts_trainer.setup import BETAS, EPSILON
 from tiny_fish import answers, utterances, write_fish
 
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from fintts_inputs.data.check import split
+from fintts_inputs.data.pack import Pack, pack_folder, read_pack
+from fintts_inputs.errors import DataProblem
+from fintts_inputs.prompts import Prompt
 from fintts_store.errors import StoreError
 from fintts_store.runs.runs import read_run
-from fintts_trainer import encoded
-from fintts_trainer.data.check import split
-from fintts_trainer.encoded import EncodedDataset, encoded_once, read_encoded, write_encoded
-from fintts_trainer.encoding import encode_utterances, encoding_key
-from fintts_trainer.errors import DataProblem
+from fintts_trainer.data import encoded
+from fintts_trainer.data.encode import encode_utterances, encoding_key
+from fintts_trainer.data.encoded import EncodedDataset, encoded_once, read_encoded, write_encoded
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.pack import Pack, pack_folder, read_pack
-from fintts_trainer.prompts import Prompt
 from tiny_run import start_run, write_speech
 
 

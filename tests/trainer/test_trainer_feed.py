@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from fintts_cost.schedule import Schedule
+from fintts_inputs.config import TrainingConfig
+from fintts_inputs.errors import DataProblem
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.runs import read_run
-from fintts_trainer.config import TrainingConfig
-from fintts_trainer.encoded import read_encoded, write_encoded
-from fintts_trainer.errors import DataProblem
+from fintts_trainer.data.encoded import read_encoded, write_encoded
+from fintts_trainer.data.feed import Feed, StepData
+from fintts_trainer.data.order import Order
 from fintts_trainer.families.base import Batch
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.feed import Feed, StepData
-from fintts_trainer.order import Order
-from fintts_trainer.preemption import Preemption
+from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
 from tiny_run import TinyRun, start_run
 

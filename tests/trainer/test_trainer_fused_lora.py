@@ -10,12 +10,12 @@ from peft import PeftModel
 from torch import Tensor
 
 from adapters import adapted, held_bytes
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
+from fintts_inputs.config import LoraConfig
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.fused_lora import adapted_product, fuse_adapted_linears
-from fintts_trainer.lora import read_adapter, trainable, write_adapter
+from fintts_trainer.model.fused_lora import adapted_product, fuse_adapted_linears
+from fintts_trainer.model.lora import read_adapter, trainable, write_adapter
 
 
 def loss_and_gradients(model: PeftModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

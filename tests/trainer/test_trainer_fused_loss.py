@@ -8,8 +8,8 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fintts_trainer import fused_loss
-from fintts_trainer.fused_loss import cross_entropy_sum
+from fintts_trainer.model import fused_loss
+from fintts_trainer.model.fused_loss import cross_entropy_sum
 
 ROWS, DIM, CLASSES, RANK = 23, 4, 61, 3
 

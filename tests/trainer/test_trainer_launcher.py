@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fintts_trainer.errors import BadTeam
-from fintts_trainer.launcher import Crew, Ending, Team, ending_of
+from fintts_trainer.processes.launcher import Crew, Ending, Team, ending_of
 
 KILL, TERM = -signal.SIGKILL, -signal.SIGTERM
 PAIR = Team(processes=2)
@@ -99,7 +99,7 @@ def crew(tmp_path: Path, script: str) -> Crew:
 def test_one_that_hangs_when_another_has_failed_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fintts_trainer.launcher.EXPLAIN_SECONDS", 0.3)
+    monkeypatch.setattr("fintts_trainer.processes.launcher.EXPLAIN_SECONDS", 0.3)
     hangs = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600) if rank == 0 else 0"
     working = crew(tmp_path, f"{hangs}\nsys.exit(1)")
     assert working.work() == Ending(1, "process 1 of 2 failed; the log says why")
@@ -117,7 +117,7 @@ def test_a_signal_reaches_all_of_them(tmp_path: Path) -> None:
     )
     crew(tmp_path, working)  # writes the script
     lead = (
-        "import sys; from fintts_trainer.launcher import *\n"
+        "import sys; from fintts_trainer.processes.launcher import *\n"
         f"sys.exit(Crew(Team(processes=2), [sys.executable, {str(tmp_path / 'worker.py')!r}])"
         ".work().exit_code)"
     )

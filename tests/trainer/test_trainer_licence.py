@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_trainer.licence import licence_of
-from fintts_trainer.shape import ModelShape
+from fintts_inputs.base_model.licence import licence_of
+from fintts_inputs.base_model.shape import ModelShape
 from released_shapes import S1_MINI
 from tiny_run import TINY
 

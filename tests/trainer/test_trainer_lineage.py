@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
+from fintts_inputs.errors import ConfigurationChanged
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Revision, StopReason
 from fintts_store.runs.runs import create_revision, read_run, withdraw_result
-from fintts_trainer.errors import ConfigurationChanged
-from fintts_trainer.preemption import Preemption
+from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
 from tiny_run import TinyRun, start_run
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fintts_trainer.base_files import base_model_files
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.initial_adapter import ADAPTER_CONFIG, ADAPTER_FILE, check_initial_adapter
-from fintts_trainer.shape import ModelShape
+from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE, check_initial_adapter
+from fintts_inputs.base_model.files import base_model_files
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
 from tiny_run import TINY
 
 

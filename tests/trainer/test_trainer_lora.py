@@ -13,13 +13,13 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from adapters import randomise
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.adapter import OLDEST_PEFT
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS, FishBase
-from fintts_trainer.initial_adapter import OLDEST_PEFT
-from fintts_trainer.lora import (
+from fintts_trainer.model.lora import (
     add_adapter,
     read_adapter,
     save_adapter,

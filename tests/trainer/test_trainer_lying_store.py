@@ -17,9 +17,9 @@ from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status
 from fintts_store.runs.runs import read_result, read_status, withdraw_result, write_status
 from fintts_store.store import Store
-from fintts_trainer.conclude import conclude
-from fintts_trainer.preemption import Preemption
-from fintts_trainer.telling import Heartbeat
+from fintts_trainer.session.conclude import conclude
+from fintts_trainer.session.heartbeat import Heartbeat
+from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
 from lying_store import LyingStore
 from memory_store import MemoryStore

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Result
-from fintts_trainer import capacity, memory
 from fintts_trainer.errors import MemoryTooSmall
 from fintts_trainer.families.base import Batch, Example, PlainScores, Predictions
-from fintts_trainer.memory import Need, PeakMeter, free_bytes, need_of_step
-from fintts_trainer.preemption import Preemption
+from fintts_trainer.machine import capacity, memory
+from fintts_trainer.machine.memory import Need, PeakMeter, free_bytes, need_of_step
+from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
 from tiny_run import TinyRun, start_run
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from fintts_inputs.base_model.adapter import ADAPTER_FILE
+from fintts_inputs.base_model.files import INDEX, base_model_files, weight_files
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
 from fintts_store.errors import StoreFull
 from fintts_trainer.answering import answer
-from fintts_trainer.base_files import INDEX, base_model_files, weight_files
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
-from fintts_trainer.initial_adapter import ADAPTER_FILE
-from fintts_trainer.lora import add_adapter, open_adapter, write_adapter
+from fintts_trainer.model.lora import add_adapter, open_adapter, write_adapter
 from small_disk import small_disk
 from tiny_csm import write_tiny_csm
 from tiny_export import write_random_adapter

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.data import pack
+from fintts_inputs.data.check import DataReport, check_folder, find_pairs, split
+from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.errors import DataProblem, FolderMissing
 from fintts_store.errors import StoreFull
-from fintts_trainer import pack
-from fintts_trainer.data.check import DataReport, check_folder, find_pairs, split
-from fintts_trainer.errors import DataProblem, FolderMissing
-from fintts_trainer.pack import pack_folder, read_pack
-from fintts_trainer.shape import ModelShape
 from tiny_run import TINY, write_speech
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fintts_inputs.prompts import Prompt
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.weights import from_fish, to_fish
 from fintts_trainer.families.weight_files import read_state_dict
-from fintts_trainer.prompts import Prompt
 
 HERE = Path(__file__).parent / "fixtures"
 NAMED = [Path(p) for p in os.environ.get("FINTTS_PARITY_FIXTURES", "").split(os.pathsep) if p]

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from fintts_trainer.prefetch import prefetched
+from fintts_trainer.data.prefetch import prefetched
 
 
 def prefetch_threads() -> list[threading.Thread]:

@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file
 
-from fintts_trainer.base_files import TIKTOKEN
-from fintts_trainer.errors import BaseModelProblem, ConfigurationChanged
+from fintts_inputs.base_model.files import TIKTOKEN
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.errors import BaseModelProblem, ConfigurationChanged
+from fintts_inputs.prompts import Prompt, of_another_prompt, prompt_begun_with
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.prompt import LAYOUTS, SPEAKER, cleaned
-from fintts_trainer.prompts import Prompt, of_another_prompt, prompt_begun_with
-from fintts_trainer.shape import ModelShape
 from released_shapes import S1_MINI, S2_PRO
 from tiny_csm import write_tiny_csm
 from tiny_run import TINY

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fintts_trainer.quick_imports import quick_imports
+from fintts_inputs.quick_imports import quick_imports
 
 
 @pytest.fixture(autouse=True)

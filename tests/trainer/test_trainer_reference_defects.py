@@ -20,18 +20,18 @@ from peft import PeftModel
 from torch import Tensor
 
 from adapters import adapted, held_bytes
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
 from fintts_store.runs.metrics import read_metrics
-from fintts_trainer import bench
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
-from fintts_trainer.errors import BaseModelProblem
+from fintts_trainer import setup
+from fintts_trainer.data.batches import collate
+from fintts_trainer.data.feed import Feed
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import TARGETS, FishBase
-from fintts_trainer.feed import Feed
-from fintts_trainer.lora import add_adapter, read_adapter, trainable, write_adapter
-from fintts_trainer.preemption import Preemption
-from fintts_trainer.recompute import recompute_layers
+from fintts_trainer.model.lora import add_adapter, read_adapter, trainable, write_adapter
+from fintts_trainer.model.recompute import recompute_layers
+from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
 from tiny_export import write_random_adapter
 from tiny_fish import tied
@@ -185,7 +185,7 @@ def test_validation_on_the_training_data(tmp_path: Path, monkeypatch: pytest.Mon
             super().__init__(*arguments, **named)
             feeds.append(self)
 
-    monkeypatch.setattr(bench, "Feed", Noting)
+    monkeypatch.setattr(setup, "Feed", Noting)
     train(start_run(tmp_path, QUICK).job(), Preemption())
     feed = feeds[-1]
     trained_on = utterances(b for step in feed.steps(0, 12) for b in step.batches)

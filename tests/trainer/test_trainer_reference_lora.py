@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import torch
 
+from fintts_inputs.base_model.adapter import check_initial_adapter
+from fintts_inputs.base_model.files import base_model_files
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.__main__ import main
-from fintts_trainer.base_files import base_model_files
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.export import import_lora
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
-from fintts_trainer.initial_adapter import check_initial_adapter
-from fintts_trainer.lora import open_adapter
-from fintts_trainer.shape import ModelShape
+from fintts_trainer.model.lora import open_adapter
 from reference_checkpoint import Pairs, merged_by_hand, random_pairs, write_checkpoint
 from tiny_csm import write_tiny_csm
 from tiny_fish import answers, utterances

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from fintts_trainer.base_files import INDEX, base_model_files
-from fintts_trainer.base_model.fish_weights import S2
-from fintts_trainer.config import LoraConfig
-from fintts_trainer.dataset import collate
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.files import INDEX, base_model_files
+from fintts_inputs.base_model.fish_weights import S2
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import LoraConfig
+from fintts_inputs.errors import BaseModelProblem
+from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weights import from_fish, to_fish
 from fintts_trainer.families.weight_files import read_state_dict
-from fintts_trainer.lora import add_adapter, trainable
-from fintts_trainer.shape import ModelShape
+from fintts_trainer.model.lora import add_adapter, trainable
 from released_shapes import S2_PRO
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import ModelShape
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.errors import BaseModelProblem
 from released_shapes import S1_MINI, S2_PRO
 from tiny_run import TINY
 

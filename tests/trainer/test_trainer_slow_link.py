@@ -30,7 +30,7 @@ from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Phase, Status
 from fintts_store.runs.runs import read_result, read_status
-from fintts_trainer.preemption import GRACE_SECONDS
+from fintts_trainer.session.preemption import GRACE_SECONDS
 from s3_servers import make_bucket, moto_server
 from slow_link import SlowLink, slow_link
 from tiny_run import TinyRun, start_run
@@ -48,7 +48,8 @@ AT_MOST_HERE = 3
 """on its way, the one behind it, and the one that training waits with"""
 SHORT_GRACE_SECONDS = 2.0
 HURRIED = f"""
-from fintts_trainer import __main__ as program, preemption
+from fintts_trainer import __main__ as program
+from fintts_trainer.session import preemption
 preemption.GRACE_SECONDS = {SHORT_GRACE_SECONDS}
 program.end(program.main(["work"]))
 """

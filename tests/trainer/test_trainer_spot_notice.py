@@ -14,9 +14,9 @@ from typing import Literal
 
 import pytest
 
-from fintts_trainer import spot_notice
-from fintts_trainer.preemption import GRACE_SECONDS, Preemption
-from fintts_trainer.spot_notice import (
+from fintts_trainer.session import spot_notice
+from fintts_trainer.session.preemption import GRACE_SECONDS, Preemption
+from fintts_trainer.session.spot_notice import (
     AWS_ADDRESS,
     ROUNDS,
     Answer,

@@ -31,11 +31,11 @@ from fintts_store.runs.runs import (
     withdraw_result,
     write_status,
 )
-from fintts_trainer import desk
-from fintts_trainer import preemption as preemption_module
 from fintts_trainer import train as train_module
-from fintts_trainer.preemption import Preemption
-from fintts_trainer.spot_notice import AWS_ADDRESS, Notice
+from fintts_trainer.session import preemption as preemption_module
+from fintts_trainer.session import session
+from fintts_trainer.session.preemption import Preemption
+from fintts_trainer.session.spot_notice import AWS_ADDRESS, Notice
 from metadata_server import MetadataServer, metadata_server
 from run_samples import status
 from small_disk import fill, small_disk
@@ -233,9 +233,10 @@ def test_a_signal_that_comes_twice_leaves_the_exit_code_as_it_was() -> None:
 
 LOOKS_OFTEN = """
 import sys
-from fintts_trainer import __main__ as program, desk
+from fintts_trainer import __main__ as program
+from fintts_trainer.session import session
 
-desk.LOOK_EVERY_SECONDS = 0.05
+session.LOOK_EVERY_SECONDS = 0.05
 sys.exit(program.main(["work"]))
 """
 ON_SPOT: dict[str, dict[str, Any]] = {
@@ -456,7 +457,7 @@ def test_a_preemption_is_heard_while_two_uploads_are_behind(
         if isinstance(error, StoreSlow):
             leave(preemption)
 
-    monkeypatch.setattr(desk, "_told_in_passing", notice)
+    monkeypatch.setattr(session, "_told_in_passing", notice)
     monkeypatch.setattr(preemption_module, bound, 0.1)
     job = replace(run.job(), store=UnreachableStore(tmp_path / "store"))
     assert train_module.train(job, preemption) is None

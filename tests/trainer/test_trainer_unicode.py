@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_trainer.data.check import DataReport, check_folder, find_pairs, split
-from fintts_trainer.data.suspicions import suspicions
-from fintts_trainer.errors import DataProblem
-from fintts_trainer.pack import pack_folder, read_pack
+from fintts_inputs.data.check import DataReport, check_folder, find_pairs, split
+from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.suspicions import suspicions
+from fintts_inputs.errors import DataProblem
 from unicode_pairs import NAMES, SHA256_AS_WRITTEN, form, write_pairs
 
 READS = """
 import json, sys
 from pathlib import Path
-from fintts_trainer.data.check import find_pairs, split
-from fintts_trainer.pack import pack_folder
+from fintts_inputs.data.check import find_pairs, split
+from fintts_inputs.data.pack import pack_folder
 folder, target = map(Path, sys.argv[1:])
 names = list(find_pairs(folder))
 print(ascii([pack_folder(folder, target).sha256, names, split(names, 0.5).held_out]))

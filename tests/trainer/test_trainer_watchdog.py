@@ -12,14 +12,11 @@ from subprocess import Popen
 
 import pytest
 
+from fintts_inputs.errors import BadFactor
+from fintts_inputs.hang_factor import FACTOR, factor_in, factor_or_default
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, StopReason
 from fintts_store.runs.runs import read_result, read_status, write_status
-from fintts_trainer.conclude import conclude
-from fintts_trainer.errors import BadFactor
-from fintts_trainer.hang_factor import FACTOR, factor_in, factor_or_default
-from fintts_trainer.launcher import Crew, Ending, Team
-from fintts_trainer.phase_clock import PhaseClock
 from fintts_trainer.processes.hang_limits import (
     LEAST_SECONDS,
     START_SECONDS,
@@ -29,8 +26,11 @@ from fintts_trainer.processes.hang_limits import (
     save_limit,
     step_limit,
 )
+from fintts_trainer.processes.launcher import Crew, Ending, Team
 from fintts_trainer.processes.progress import FOLDER, Doing, ProgressFile, read_signs
 from fintts_trainer.processes.watchdog import Watchdog
+from fintts_trainer.session.conclude import conclude
+from fintts_trainer.session.phase_clock import PhaseClock
 from run_samples import status
 from tiny_run import TinyRun, start_run
 
@@ -194,7 +194,7 @@ def crew(tmp_path: Path, script: str, processes: int = 1) -> Crew:
 def test_a_crew_that_hangs_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, processes: int, said: str
 ) -> None:
-    monkeypatch.setattr("fintts_trainer.launcher.HUNG_GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("fintts_trainer.processes.launcher.HUNG_GRACE_SECONDS", 0.3)
     soon = Doing(what="starting", limit_seconds=3.0)
     monkeypatch.setattr("fintts_trainer.processes.watchdog.STARTING", soon)
     ending = crew(tmp_path, script, processes).work()
@@ -242,7 +242,8 @@ QUICK: dict[str, dict[str, object]] = {
 }
 LEAD = """
 import sys
-from fintts_trainer import __main__ as program, launcher
+from fintts_trainer import __main__ as program
+from fintts_trainer.processes import launcher
 launcher.HUNG_GRACE_SECONDS = 1.0
 program.trainer_command = lambda: [sys.executable, {worker!r}]
 sys.exit(program.main(["run"]))

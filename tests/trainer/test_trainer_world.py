@@ -22,8 +22,8 @@ from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import read_result
-from fintts_trainer.launcher import free_port
-from fintts_trainer.spot_notice import AWS_ADDRESS
+from fintts_trainer.processes.launcher import free_port
+from fintts_trainer.session.spot_notice import AWS_ADDRESS
 from metadata_server import metadata_server
 from tiny_run import TinyRun, start_run
 

@@ -42,7 +42,7 @@ def doctor(
     Ends with 1 when `fintts cloud launch` with these options would fail. Nothing is uploaded and
     nothing rented; the store is written to for a moment. FINTTS_CONFIG names another project file.
     """
-    from fintts_cli import wiring
+    from fintts_cli import workplace
     from fintts_cli.settings.sense import Facts, refuse_senseless
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.doctor import render_settings, settings_document
@@ -57,9 +57,9 @@ def doctor(
         "budget_usd": budget,
         "hourly_rate_usd": hourly_rate,
     }
-    found = wiring.read_sources(terminal, options, None)
+    found = workplace.read_sources(terminal, options, None)
     if not show_settings:
-        _examine(terminal, wiring.with_base_model(terminal, found, may_download=False))
+        _examine(terminal, workplace.with_base_model(terminal, found, may_download=False))
         return
     if json:
         terminal.document(settings_document(found))

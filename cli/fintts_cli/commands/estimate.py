@@ -35,7 +35,7 @@ from fintts_cli.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from fintts_cli.gpu_choices import RunOnGpu
+    from fintts_cli.estimate.gpus import RunOnGpu
     from fintts_cli.settings import Settings
     from fintts_cli.terminal import Terminal
     from fintts_cost.bill import Estimate
@@ -171,18 +171,18 @@ def _configured(
     measure: bool,
 ) -> Shown:
     """The run that fintts.yaml and the options describe."""
-    from fintts_cli import wiring
-    from fintts_cli.gpu_choices import choices_of
+    from fintts_cli import workplace
+    from fintts_cli.estimate.gpus import choices_of
     from fintts_cli.settings.sense import refuse_senseless
 
     typed = keyed({name: value for name, value in changes.items() if name in KEYS})
-    found = wiring.read_sources(terminal, typed | others, config)
-    found = wiring.with_base_model(terminal, found, may_download=False)
+    found = workplace.read_sources(terminal, typed | others, config)
+    found = workplace.with_base_model(terminal, found, may_download=False)
     if measure:
         _measure(terminal, found.settings)
     samples = changes["samples"]
     counted = samples if isinstance(samples, int) else None
-    each = choices_of(found, wiring.price_snapshot, counted)
+    each = choices_of(found, workplace.price_snapshot, counted)
     cheapest = each.cheapest
     for sentence in refuse_senseless(cheapest.run.facts):
         terminal.warn(sentence)
@@ -196,17 +196,17 @@ def _configured(
 
 def _measure(terminal: "Terminal", settings: "Settings") -> None:
     """Times a few steps here; a figure that was set stays."""
-    from fintts_cli import wiring
+    from fintts_cli import workplace
     from fintts_cli.errors import UsageProblem
     from fintts_cli.estimate.dry_run import measure_pace
-    from fintts_cli.run_forecast import LOCAL
+    from fintts_cli.estimate.forecast import LOCAL
 
     if settings.infra != LOCAL:
         raise UsageProblem(
             "--measure times steps on this machine, and the run is to go elsewhere",
             "give --infra local with it, or leave it out",
         )
-    measure_pace(wiring.state_directory(), settings, terminal.say)
+    measure_pace(workplace.state_directory(), settings, terminal.say)
 
 
 def _show(terminal: "Terminal", shown: Shown) -> None:

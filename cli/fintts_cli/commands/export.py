@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
-from fintts_cli.export_format import Format
 
 if TYPE_CHECKING:
-    from fintts_cli.exporting import Exported
+    from fintts_cli.checkpoints.export import Exported
     from fintts_cli.terminal import Terminal
 
 
@@ -42,12 +42,12 @@ def export(
     The folder gets a model card with run, step and licence. One that is there already is left as
     it is.
     """
-    from fintts_cli import wiring
+    from fintts_cli import workplace
+    from fintts_cli.checkpoints.export import Export
+    from fintts_cli.checkpoints.pull import Choice, find_checkpoints
     from fintts_cli.errors import UsageProblem
-    from fintts_cli.exporting import Export
-    from fintts_cli.pulling import Choice, find_checkpoints
+    from fintts_cli.local_trainer import require_trainer
     from fintts_cli.terminal import Terminal
-    from fintts_cli.trainer_process import require_trainer
     from fintts_store.runs.runs import read_run
 
     if last and step is not None:
@@ -55,8 +55,8 @@ def export(
     if format is Format.FISH:
         require_trainer()
     terminal = Terminal(json=json, quiet=quiet)
-    runs = wiring.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-    run = wiring.pick_run(runs, run)
+    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    run = workplace.pick_run(runs, run)
     manifests, _ = find_checkpoints(runs, run, terminal, step)
     is_best = not last and step is None
     (manifest,) = Choice(best=is_best, last=last, step=step).of(manifests)

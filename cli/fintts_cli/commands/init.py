@@ -46,7 +46,7 @@ def init(
     singly. For this machine (local) a few steps are trained, so that `fintts estimate` knows how
     long they take.
     """
-    from fintts_cli import wiring
+    from fintts_cli import workplace
     from fintts_cli.estimate.first_gpus import first_gpus
     from fintts_cli.settings.template import render_project_file
     from fintts_cli.terminal import Terminal
@@ -56,7 +56,7 @@ def init(
     model_place = _place(base_model, config, BASE_MODEL, default="base_model")
     _refuse_existing(config, force=force)
     place = _infra(terminal, infra)
-    gpus = first_gpus(place, wiring.price_snapshot())
+    gpus = first_gpus(place, workplace.price_snapshot())
     _write(config, render_project_file(data_place, model_place, place, gpus.gpus), force=force)
     terminal.data(str(config))
     if gpus.remark is not None:
@@ -111,20 +111,20 @@ def _write(config: Path, text: str, *, force: bool) -> None:
 def _prepare_estimate(terminal: "Terminal", config: Path) -> None:
     """Finds out what `fintts estimate` needs: the model's shape, and the pace of this machine where
     it is to run here. What does not work yet is a warning: the file is written."""
-    from fintts_cli import wiring
+    from fintts_cli import workplace
     from fintts_cli.errors import CliError
     from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+    from fintts_inputs.errors import InputError
     from fintts_store.errors import StoreError
-    from fintts_trainer.errors import TrainerError
 
-    found = wiring.read_sources(terminal, {}, config)
+    found = workplace.read_sources(terminal, {}, config)
     _describe(terminal, found.settings.base_model)
-    found = wiring.with_base_model(terminal, found, may_download=False)
+    found = workplace.with_base_model(terminal, found, may_download=False)
     if not is_pace_missing(found.settings):
         return
     try:
-        measure_pace(wiring.state_directory(), found.settings, terminal.say)
-    except (CliError, TrainerError, StoreError) as error:
+        measure_pace(workplace.state_directory(), found.settings, terminal.say)
+    except (CliError, InputError, StoreError) as error:
         terminal.warn(
             f"how fast this machine trains is not measured yet: {error.message}",
             "`fintts estimate --measure` does it later",

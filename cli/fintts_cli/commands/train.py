@@ -56,10 +56,10 @@ def train(
     so does a terminal that is closed; under nohup it trains on. --force goes on with other steps,
     learning rate, patience or cadences; never with other data, another adapter or another batch.
     """
-    from fintts_cli import wiring
+    from fintts_cli import workplace
+    from fintts_cli.local_trainer import require_trainer, run_trainer
     from fintts_cli.terminal import Terminal
-    from fintts_cli.trainer_process import require_trainer, run_trainer
-    from fintts_trainer.hang_factor import factor_in
+    from fintts_inputs.hang_factor import factor_in
 
     terminal = Terminal(json=json, quiet=quiet)
     factor_in()  # nonsense is refused before anything is uploaded
@@ -77,17 +77,17 @@ def train(
         "keep_last": keep_last,
         "patience": patience,
     }
-    wiring.open_state(terminal)
-    found = wiring.read_sources(terminal, keyed(options), config)
-    found = wiring.with_base_model(terminal, found, may_download=True)
+    workplace.open_state(terminal)
+    found = workplace.read_sources(terminal, keyed(options), config)
+    found = workplace.with_base_model(terminal, found, may_download=True)
     require_trainer()
-    runs = wiring.open_runs(found.settings)
+    runs = workplace.open_runs(found.settings)
     run, deadline_at = _prepare(terminal, found, runs, force=force)
-    workspace = wiring.state_directory() / "train" / run
+    workspace = workplace.state_directory() / "train" / run
     terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")
     code = run_trainer(
         {
-            "FINTTS_STORE": wiring.store_url(found.settings),
+            "FINTTS_STORE": workplace.store_url(found.settings),
             "FINTTS_RUN": run,
             "FINTTS_WORKSPACE": str(workspace),
             "FINTTS_DEADLINE_AT": deadline_at.isoformat(),
@@ -102,9 +102,10 @@ def _prepare(
     """Puts everything into the store that the trainer reads; returns its name and deadline."""
     from datetime import UTC, datetime
 
-    from fintts_cli import run_start, wiring
-    from fintts_cli.estimating import facts_of, terms_here
-    from fintts_cli.run_listing import look_at
+    from fintts_cli import workplace
+    from fintts_cli.estimate.run import facts_of, terms_here
+    from fintts_cli.launch import resume
+    from fintts_cli.runs.listing import look_at
     from fintts_cli.runs.relaunch import so_far
     from fintts_cli.settings.sense import refuse_senseless
     from fintts_store.promise import require_promise
@@ -112,32 +113,32 @@ def _prepare(
     config, now = found.settings.run_config(), datetime.now(UTC)
     for sentence in refuse_senseless(facts_of(found.settings)):
         terminal.warn(sentence)
-    name = found.settings.name or run_start.make_name(config.data, now.date())
+    name = found.settings.name or resume.make_name(config.data, now.date())
     terms = terms_here(found, now)
     require_promise(runs, single_writer=found.settings.single_writer)
-    record = run_start.existing_run(runs, name)
+    record = resume.existing_run(runs, name)
     if record is None:
         if force:
-            terminal.say(run_start.nothing_to_force(name))
-        inputs = run_start.upload_inputs(runs, config, terminal.say)
-        run_start.begin(runs, name, config, inputs, terms, now)
-        wiring.known_stores().note(runs)
+            terminal.say(resume.nothing_to_force(name))
+        inputs = resume.upload_inputs(runs, config, terminal.say)
+        resume.begin(runs, name, config, inputs, terms, now)
+        workplace.known_stores().note(runs)
         return name, terms.deadline_at
-    changes = run_start.refuse_changes(runs, record, config, force=force)
-    view = look_at(runs, name, wiring.instance_of, now)
-    run_start.refuse_live(view)
-    inputs = run_start.upload_inputs(runs, config, terminal.say, record)
-    run_start.refuse_other_inputs(record, inputs)
-    run_start.revise(runs, record, config, changes, now)
-    run_start.go_on(runs, name, so_far(view).ends)
-    terminal.say(f"run {name} goes on{run_start.in_words(changes)}")
+    changes = resume.refuse_changes(runs, record, config, force=force)
+    view = look_at(runs, name, workplace.instance_of, now)
+    resume.refuse_live(view)
+    inputs = resume.upload_inputs(runs, config, terminal.say, record)
+    resume.refuse_other_inputs(record, inputs)
+    resume.revise(runs, record, config, changes, now)
+    resume.go_on(runs, name, so_far(view).ends)
+    terminal.say(f"run {name} goes on{resume.in_words(changes)}")
     return name, terms.deadline_at
 
 
 def _conclude(terminal: "Terminal", runs: "RunStore", run: str, code: int) -> None:
     """Says how it ended and what to type next; raises where it did not end well."""
     from fintts_cli.errors import CheckFailed, CliError
-    from fintts_cli.run_view import BAD_ENDINGS
+    from fintts_cli.runs.view import BAD_ENDINGS
     from fintts_store.checkpoints.commit import list_commits
     from fintts_store.runs.runs import read_result
 

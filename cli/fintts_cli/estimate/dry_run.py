@@ -13,27 +13,27 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli import run_start
 from fintts_cli.errors import CheckFailed, ConfigError
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.estimate.measured_pace import model_sizes
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
-from fintts_cli.estimating import measured_pace
-from fintts_cli.measured_pace import model_sizes
-from fintts_cli.run_forecast import LOCAL
-from fintts_cli.trainer_process import require_trainer, run_trainer_quietly
+from fintts_cli.estimate.run import measured_pace
+from fintts_cli.launch import resume
+from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
 from fintts_cost.money import Price
 from fintts_cost.plan import RentalTerms, Terms
+from fintts_inputs.data.check import find_pairs
+from fintts_inputs.data.files import CODES, TEXT
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained
 from fintts_store.runs.runs import read_result
-from fintts_trainer.data.check import find_pairs
-from fintts_trainer.data.files import CODES, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fintts_cli.settings import Settings
-    from fintts_trainer.config import RunConfig
+    from fintts_inputs.config import RunConfig
 
 RUN = "dry-run"
 STEPS = 12
@@ -60,7 +60,7 @@ def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) ->
         UsageProblem: the trainer's packages are not installed here.
         ConfigError: data or base model are not set, or the base model is not here.
         CheckFailed: no step could be made; the hint names the log.
-        CliError, TrainerError, StoreError: data or base model cannot be trained with.
+        CliError, InputError, StoreError: data or base model cannot be trained with.
     """
     require_trainer()
     config, sizes = settings.run_config(), model_sizes(settings)
@@ -84,8 +84,8 @@ def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
     """A run of a few steps in a store of its own, and what it says about them."""
     store, now = DirectoryStore(folder / "store"), datetime.now(UTC)
     short = _shortened(config, _some_pairs(config, folder / "data"))
-    inputs = run_start.upload_inputs(store, short, lambda _sentence: None)
-    run_start.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)
+    inputs = resume.upload_inputs(store, short, lambda _sentence: None)
+    resume.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)
     code = run_trainer_quietly(
         {
             "FINTTS_STORE": store.url,

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.infra.processes import boot_id, read_process
+from fintts_cli.infra.local.processes import boot_id, read_process
 from fintts_store.runs.noted_process import Fate, NotedProcess, Origin, fate_of
 
 if TYPE_CHECKING:

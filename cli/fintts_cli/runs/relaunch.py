@@ -12,7 +12,7 @@ from fintts_store.runs.ledger import Earlier, Evidence, Gone, Up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fintts_cli.run_view import RunView
+    from fintts_cli.runs.view import RunView
     from fintts_store.runs.ledger import Launch
 
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
+from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.infra import Removed
-from fintts_cli.run_forecast import LOCAL
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.opening import is_same_place
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.infra import Infra
-    from fintts_cli.journal import Journal, JournalEntry
+    from fintts_cli.runs.journal import Journal, JournalEntry
 
 
 def remove_instance(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fintts_cli.infra import Sighting
-    from fintts_cli.journal import JournalEntry
+    from fintts_cli.runs.journal import JournalEntry
     from fintts_store.runs.records import Result
 
 ENDS_WITHIN = timedelta(minutes=15)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fintts_cli.rates import Rates
-from fintts_cli.run_forecast import LOCAL, TEARDOWN_SECONDS
+from fintts_cli.estimate.forecast import LOCAL, TEARDOWN_SECONDS
 from fintts_cli.runs.billing import Bill, BillingTerms, Period, Witness, billed_period
+from fintts_cli.runs.rates import Rates
 from fintts_store.runs.ledger import Earlier
 from fintts_store.runs.records import Phase
 

@@ -31,7 +31,7 @@ from fintts_cli.settings.yaml_slips import cut
 from fintts_cost.accelerators import Accelerator, find
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
 from fintts_cost.errors import EstimateError
-from fintts_trainer.config import (
+from fintts_inputs.config import (
     CheckpointConfig,
     EarlyStoppingConfig,
     LoraConfig,

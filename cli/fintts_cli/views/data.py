@@ -9,8 +9,8 @@ from fintts_cli.views.units import counted
 
 if TYPE_CHECKING:
     from fintts_cost.schedule import Schedule
-    from fintts_trainer.data.check import DataReport
-    from fintts_trainer.data.files import Problem
+    from fintts_inputs.data.check import DataReport
+    from fintts_inputs.data.files import Problem
 
 SHOWN = 20
 FRAMES_PER_SECOND = 21.5

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.run_offers import how_cheap
+from fintts_cli.estimate.offers import how_cheap
 from fintts_cli.views.units import duration, table
 from fintts_cost.money import CENT, dollars, hourly
 from fintts_cost.prices import NEVER_CHOSEN, Doubt
@@ -26,7 +26,7 @@ from fintts_cost.prices import NEVER_CHOSEN, Doubt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fintts_cli.run_offers import PricedOffer, RunOffers
+    from fintts_cli.estimate.offers import PricedOffer, RunOffers
     from fintts_cost.bill import Estimate
     from fintts_cost.prices import Offer
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from fintts_cli.run_view import RunView
+    from fintts_cli.runs.view import RunView
 
 COLUMNS = (
     "RUN",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fintts_inputs.base_model.shape import ModelShape
 from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.families.fish import FishFamily
-from fintts_trainer.shape import ModelShape
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fintts_inputs.prompts import Prompt
     from fintts_trainer.families.base import BaseModel, BaseModelFamily
-    from fintts_trainer.prompts import Prompt
 
 FAMILIES: dict[str, BaseModelFamily] = {
     family.name: family for family in (FishFamily(), CsmFamily())

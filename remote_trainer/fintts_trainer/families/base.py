@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 
-from fintts_trainer.fused_loss import cross_entropy_sum
+from fintts_trainer.model.fused_loss import cross_entropy_sum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from fintts_trainer.config import Target
-    from fintts_trainer.prompts import Prompt
-    from fintts_trainer.shape import ModelShape
+    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.config import Target
+    from fintts_inputs.prompts import Prompt
 
 IGNORE = -100
 """Label of a position that carries no loss."""

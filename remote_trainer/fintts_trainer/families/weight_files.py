@@ -9,11 +9,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from fintts_trainer.base_files import weight_files
-from fintts_trainer.base_model.headers import compare_with_index
-from fintts_trainer.base_model.tensors import Stored
-from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import AGAIN
+from fintts_inputs.base_model.files import weight_files
+from fintts_inputs.base_model.headers import compare_with_index
+from fintts_inputs.base_model.shape import AGAIN
+from fintts_inputs.base_model.tensors import Stored
+from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:
     from pathlib import Path

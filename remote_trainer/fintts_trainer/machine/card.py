@@ -12,7 +12,7 @@ from fintts_cost.gpu_names import as_asked
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fintts_trainer.world import World
+    from fintts_trainer.processes.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fintts_trainer.attention import LONGEST_BY_PRODUCTS
+from fintts_trainer.model.attention import LONGEST_BY_PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

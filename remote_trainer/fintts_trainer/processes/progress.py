@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from fintts_trainer.phase_clock import PhaseClock
+    from fintts_trainer.session.phase_clock import PhaseClock
 
 PROGRESS_FILE = "FINTTS_PROGRESS_FILE"
 """the environment's name for where the watchdog looks"""

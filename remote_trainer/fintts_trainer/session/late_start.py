@@ -9,12 +9,12 @@ from fintts_cost.reserve import NO_RECOVERY_SECONDS
 from fintts_store.retrying import insist
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import write_result_once
-from fintts_trainer.conclude import result_from_store
-from fintts_trainer.desk import FrontDesk, tell
-from fintts_trainer.preemption import GRACE_SECONDS
+from fintts_trainer.session.conclude import result_from_store
+from fintts_trainer.session.preemption import GRACE_SECONDS
+from fintts_trainer.session.session import FrontDesk, tell
 
 if TYPE_CHECKING:
-    from fintts_trainer.desk import Desk
+    from fintts_trainer.session.session import Desk
 
 
 def begins_too_late(desk: Desk) -> bool:

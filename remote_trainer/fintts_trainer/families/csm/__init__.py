@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_trainer.csm_config import CsmConfigFile
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.csm import CsmConfigFile
+from fintts_inputs.base_model.shape import CSM, ModelShape, read_json
+from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm.model import CsmDualAR, build
 from fintts_trainer.families.csm.prompt import encode
 from fintts_trainer.families.csm.tokenizer import CsmTokenizer
 from fintts_trainer.families.csm.weights import load_into, read_state_dict
-from fintts_trainer.shape import CSM, ModelShape, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from fintts_trainer.config import Target
+    from fintts_inputs.config import Target
+    from fintts_inputs.prompts import Prompt
     from fintts_trainer.families.base import Example
-    from fintts_trainer.prompts import Prompt
 
 TARGETS: dict[Target, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 
-from fintts_trainer.attention import CAUSAL_ATTENTION
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.shape import read_json
+from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.base import IGNORE, Batch, PlainScores, Predictions
 from fintts_trainer.families.heads import projection
-from fintts_trainer.shape import read_json
+from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
 if TYPE_CHECKING:
     from pathlib import Path

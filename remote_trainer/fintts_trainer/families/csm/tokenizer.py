@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
-from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import read_text
+from fintts_inputs.base_model.shape import read_text
+from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:
     from pathlib import Path

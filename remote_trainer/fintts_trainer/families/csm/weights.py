@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_trainer.base_model.csm_weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO, tied_apart
-from fintts_trainer.base_model.fitting import refuse_misfit
-from fintts_trainer.base_model.headers import refuse_pickled
+from fintts_inputs.base_model.csm_weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO, tied_apart
+from fintts_inputs.base_model.fitting import refuse_misfit
+from fintts_inputs.base_model.headers import refuse_pickled
 from fintts_trainer.families.weight_files import read_files, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_trainer.families.csm.model import CsmDualAR
     from fintts_trainer.families.weight_files import StateDict
-    from fintts_trainer.shape import ModelShape
 
 
 def read_state_dict(folder: Path) -> StateDict:

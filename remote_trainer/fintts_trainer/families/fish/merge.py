@@ -9,15 +9,15 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from fintts_inputs.base_model.files import PICKLED
+from fintts_inputs.base_model.fish_weights import spelling_of
+from fintts_inputs.base_model.matrices import PEFT_PREFIX
+from fintts_inputs.errors import BaseModelProblem
 from fintts_store.disk.errors import explained
 from fintts_store.errors import StoreFull
-from fintts_trainer.base_files import PICKLED
-from fintts_trainer.base_model.fish_weights import spelling_of
-from fintts_trainer.base_model.matrices import PEFT_PREFIX
-from fintts_trainer.errors import BaseModelProblem
 from fintts_trainer.families.fish.weights import from_fish, to_fish
 from fintts_trainer.families.weight_files import read_files
-from fintts_trainer.lora import open_adapter
+from fintts_trainer.model.lora import open_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path

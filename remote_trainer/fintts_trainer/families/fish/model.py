@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
-from fintts_trainer.attention import CAUSAL_ATTENTION
 from fintts_trainer.families.base import IGNORE, Batch, Predictions
 from fintts_trainer.families.heads import projection
+from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
 if TYPE_CHECKING:
+    from fintts_inputs.base_model.shape import ModelShape, StackShape
     from fintts_trainer.families.fish.tokenizer import FishTokenizer
-    from fintts_trainer.shape import ModelShape, StackShape
 
 
 class RoundedRotary(nn.Module):

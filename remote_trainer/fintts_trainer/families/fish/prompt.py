@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fintts_inputs.prompts import Prompt
 from fintts_trainer.families.base import Example
-from fintts_trainer.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from peft import LoraConfig as PeftLoraConfig
 
-from fintts_trainer.base_model.fish_weights import APART, ENDS, FUSED, IN_A_LAYER, layers_of
-from fintts_trainer.base_model.matrices import PEFT_PREFIX
-from fintts_trainer.errors import BaseModelProblem
+from fintts_inputs.base_model.fish_weights import APART, ENDS, FUSED, IN_A_LAYER, layers_of
+from fintts_inputs.base_model.matrices import PEFT_PREFIX
+from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.fish.weights import split_fused
-from fintts_trainer.lora import save_adapter
+from fintts_trainer.model.lora import save_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from fintts_trainer.config import LoraConfig, Target
+    from fintts_inputs.base_model.shape import ModelShape, StackShape
+    from fintts_inputs.config import LoraConfig, Target
     from fintts_trainer.families.fish import FishBase
     from fintts_trainer.families.weight_files import StateDict
-    from fintts_trainer.shape import ModelShape, StackShape
 
 WEIGHT, LORA_A, LORA_B = ".weight", ".lora_A", ".lora_B"
 LIGHTNING_PREFIX = "model."

@@ -11,9 +11,9 @@ import tiktoken
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from tokenizers import Tokenizer
 
-from fintts_trainer.base_files import SPECIAL_TOKENS, TIKTOKEN, TOKENIZER, tokenizer_files
-from fintts_trainer.errors import BaseModelProblem
-from fintts_trainer.shape import AGAIN, read_json, read_text
+from fintts_inputs.base_model.files import SPECIAL_TOKENS, TIKTOKEN, TOKENIZER, tokenizer_files
+from fintts_inputs.base_model.shape import AGAIN, read_json, read_text
+from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

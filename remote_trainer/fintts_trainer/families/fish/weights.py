@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fintts_trainer.base_model.fish_weights import (
+from fintts_inputs.base_model.fish_weights import (
     APART,
     ENDS,
     FUSED,
@@ -22,15 +22,15 @@ from fintts_trainer.base_model.fish_weights import (
     layers_of,
     spelling_of,
 )
-from fintts_trainer.base_model.fitting import refuse_misfit
+from fintts_inputs.base_model.fitting import refuse_misfit
 from fintts_trainer.families.weight_files import stored
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fintts_inputs.base_model.shape import ModelShape, StackShape
     from fintts_trainer.families.fish.model import DualAR
     from fintts_trainer.families.weight_files import StateDict
-    from fintts_trainer.shape import ModelShape, StackShape
 
 
 def load_into(model: DualAR, state: StateDict) -> None:

@@ -1,0 +1,1 @@
+"""Checkpoints as a user gets them: pulled, exported, with a card."""

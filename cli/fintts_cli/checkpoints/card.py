@@ -1,0 +1,129 @@
+"""The README.md of what is exported: a model card as Hugging Face and PEFT read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.units import value
+from fintts_inputs.base_model.adapter import OLDEST_PEFT
+from fintts_inputs.prompts import Prompt
+
+if TYPE_CHECKING:
+    from fintts_inputs.base_model.licence import Licence
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.runs.records import BaseModelRef, RunRecord
+
+ADAPTER = f"A LoRA adapter for text to speech, as PEFT {OLDEST_PEFT} and later open it."
+MERGED = "A base model for text to speech with a LoRA adapter merged into its weights."
+
+OPEN_MERGED = (
+    "Fish Speech loads this folder in place of the base model's. The codec is not trained: take "
+    "the one that came with the base model."
+)
+
+
+def adapter_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str:
+    """Of a folder that PEFT opens."""
+    base_model = record.base_model
+    head = _head(base_model, licence, library_name="peft", tags=["lora", "text-to-speech"])
+    code = "\n".join(opening_lines(record, "."))
+    use = f"In this folder, where fintts is installed:\n\n```python\n{code}\n```"
+    return _card(f"{head}\n\n{_facts(record, manifest, ADAPTER)}", licence, use)
+
+
+def opening_lines(record: RunRecord, adapter: str, base_folder: str | None = None) -> list[str]:
+    """Python that opens an adapter's folder on its base model. All values in it are literals, for
+    the record may be written by somebody else.
+
+    Args:
+        base_folder: where the base model lies; None where each reader has a place of its own for
+            one that is not at Hugging Face's.
+    """
+    base_model = record.base_model
+    imports = ["import torch", "from peft import PeftModel"]
+    if base_model.revision is not None:
+        imports.append("from huggingface_hub import snapshot_download")
+        name, revision = _literal(base_model.name), _literal(base_model.revision)
+        where = f"snapshot_download({name}, revision={revision})"
+    elif base_folder is not None:
+        where = _literal(base_folder)
+    else:
+        where = f"{_literal(base_model.name)}  # fill in the folder of your copy of it"
+    return [
+        "from pathlib import Path",
+        *imports,
+        "from fintts_trainer.families import open_base",
+        f"base_folder = {where}",
+        "base_model = open_base(Path(base_folder)).load(torch.float32)",
+        f"model = PeftModel.from_pretrained(base_model, {_literal(adapter)})",
+    ]
+
+
+def _literal(text: str) -> str:
+    """As Python has it; a fence of Markdown cannot end within it."""
+    return ascii(text).replace("`", r"\x60")
+
+
+def merged_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str:
+    """Of a folder that Fish Speech opens."""
+    head = _head(
+        record.base_model, licence, base_model_relation="finetune", tags=["text-to-speech"]
+    )
+    return _card(f"{head}\n\n{_facts(record, manifest, MERGED)}", licence, OPEN_MERGED)
+
+
+def _head(base_model: BaseModelRef, licence: Licence, **others: object) -> str:
+    """Front matter; JSON's strings are YAML's, whatever is in them."""
+    keys: dict[str, object] = {"base_model": base_model.name, "license": licence.identifier}
+    if licence.name and licence.identifier == "other":
+        keys["license_name"] = licence.name
+    if licence.link and licence.identifier == "other":
+        keys["license_link"] = licence.link
+    keys |= {**others, "pipeline_tag": "text-to-speech"}
+    lines = [f"{key}: {_quoted(content)}" for key, content in keys.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _quoted(content: object) -> str:
+    r"""JSON in printable ASCII, which is YAML, too: \U holds what JSON would split into two \u."""
+    text = json.dumps(content, ensure_ascii=False)
+    return re.sub(r"[^ -~]", lambda match: f"\\U{ord(match[0]):08x}", text)
+
+
+def _plain(text: str) -> str:
+    """Words within a line of Markdown, whatever is in them."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    return re.sub(r"[\\`*_\[\]<>|#]", lambda match: f"&#{ord(match[0])};", shown)
+
+
+def _facts(record: RunRecord, manifest: Manifest, what: str) -> str:
+    monitored = "not validated at this step" if manifest.value is None else value(manifest.value)
+    return f"""\
+# {record.run}, step {manifest.step}
+
+{what}
+
+| | |
+|---|---|
+| base model | {_plain(record.base_model.name)} |
+| SHA-256 of its files' SHA-256 | `{record.base_model.digest}` |
+| prompt | {_plain(_prompt(record.prompt))} |
+| run | {record.run} |
+| step | {manifest.step:,} |
+| {_plain(manifest.monitor)} | {monitored} |
+| trained | {manifest.created_at:%Y-%m-%d}, by fintts {_plain(record.fintts_version)} |"""
+
+
+def _prompt(recorded: str | None) -> str:
+    """With which prompt the adapter was trained: it is to be used with the same."""
+    if recorded is None:
+        return f"not recorded; a Fish Speech model had {Prompt.FISH_JOINED.layout}"
+    is_known = recorded in list(Prompt)
+    return f"{recorded}: {Prompt(recorded).layout}" if is_known else recorded
+
+
+def _card(top: str, licence: Licence, use: str) -> str:
+    where = f" It can be read in {_plain(licence.link)}." if licence.link else ""
+    return f"{top}\n\n## Licence\n\n{_plain(licence.sentence)}{where}\n\n## Use\n\n{use}\n"

@@ -1,0 +1,55 @@
+"""The licence of a run's base model, from a folder or from the small files in the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_inputs.base_model.files import CONFIG, DOCUMENTS
+from fintts_inputs.base_model.licence import NOT_KNOWN, licence_of
+from fintts_inputs.base_model.shape import ModelShape, parse_json
+from fintts_inputs.errors import BaseModelProblem
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import InvalidRecord, KeyNotFound
+from fintts_store.runs.limits import DOCUMENT_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fintts_inputs.base_model.licence import Licence
+    from fintts_store.runs.records import RunRecord
+    from fintts_store.store import Store
+
+
+def licence_of_folder(base_model: Path) -> Licence:
+    """Of a base model that lies here.
+
+    Raises:
+        BaseModelProblem: its config.json cannot be read.
+    """
+    documents = {
+        name: read_limited(base_model / name, DOCUMENT_BYTES).decode("utf-8", errors="replace")
+        for name in DOCUMENTS
+        if (base_model / name).is_file()
+    }
+    return licence_of(documents, ModelShape.read(base_model))
+
+
+def licence_in_store(store: Store, record: RunRecord) -> Licence:
+    """Of the base model that a run was given; not known, where the store holds it no more.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    reference = record.base_model
+    names = {file.name for file in reference.files}
+    try:
+        documents = {
+            name: store.get(reference.prefix + name, DOCUMENT_BYTES).decode(errors="replace")
+            for name in DOCUMENTS
+            if name in names
+        }
+        key = reference.prefix + CONFIG
+        shape = ModelShape.load(parse_json(store.get(key, DOCUMENT_BYTES), key))
+    except (KeyNotFound, InvalidRecord, BaseModelProblem):
+        return NOT_KNOWN
+    return licence_of(documents, shape)

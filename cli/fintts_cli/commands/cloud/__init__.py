@@ -1,0 +1,1 @@
+"""`fintts cloud`: a file for each command."""

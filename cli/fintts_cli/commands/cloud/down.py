@@ -1,0 +1,129 @@
+"""`fintts cloud down`: tears the instance down now."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+
+if TYPE_CHECKING:
+    from fintts_cli.errors import CliError
+    from fintts_cli.infra import Removed
+    from fintts_cli.terminal import Terminal
+    from fintts_store.errors import StoreError
+    from fintts_store.runs.records import Result
+    from fintts_store.store import Store as RunStore
+
+ENDS_WITHIN_SECONDS = 90.0
+"""Once the store has answered: to ask it for the run's records, and the cloud for an instance that
+another laptop asked for."""
+
+
+def down(
+    run: Run = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tear down now.
+
+    What came after the last checkpoint is lost; `fintts cloud stop` saves it. The cloud alone is
+    needed: where the store does not answer, the instance is removed all the same.
+    """
+    from fintts_cli import workplace
+    from fintts_cli.errors import CliError
+    from fintts_cli.terminal import Terminal
+    from fintts_store.errors import StoreError
+
+    terminal = Terminal(json=json, quiet=quiet)
+    try:
+        runs = workplace.find_runs(
+            terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url
+        )
+    except (StoreError, CliError) as error:
+        if run is None:
+            raise
+        raise _after(_remove(terminal, run, None), run, error) from error
+    run = run or _newest(runs)
+    result = _end(terminal, runs, run)
+    if json:
+        terminal.document({"run": run, "stop_reason": result.stop_reason, "step": result.step})
+    terminal.say(f"run {run} has no instance any more, and has ended ({result.stop_reason})")
+
+
+def _newest(runs: "RunStore") -> str:
+    from fintts_cli import workplace
+    from fintts_cli.runs.question import Question
+    from fintts_store.errors import StoreUnreachable
+
+    try:
+        return Question(runs.url, lambda: workplace.pick_run(runs, None)).answer()
+    except StoreUnreachable as error:
+        known = ", ".join(workplace.launched_here())
+        here = f"; launched from here, and not known to be gone: {known}" if known else ""
+        raise StoreUnreachable(
+            f"{error.message}, so nobody can say which run is the newest",
+            f"`fintts cloud down RUN` needs no store{here}",
+        ) from error
+
+
+def _end(terminal: "Terminal", runs: "RunStore", run: str) -> "Result":
+    """The cloud and the store are asked at the same time; the store has a limit."""
+    from fintts_cli import workplace
+    from fintts_cli.errors import UsageProblem
+    from fintts_cli.runs.question import Question
+    from fintts_store.errors import StoreError
+
+    looked = Question(runs.url, lambda: workplace.pick_run(runs, run))
+    removed = _remove(terminal, run, runs.url)
+    try:
+        looked.answer()
+        return Question(runs.url, lambda: take_down(runs, run), ENDS_WITHIN_SECONDS).answer()
+    except (StoreError, UsageProblem) as error:
+        raise _after(removed, run, error) from error
+
+
+def _remove(terminal: "Terminal", run: str, store: str | None) -> "Removed":
+    from fintts_cli import workplace
+    from fintts_cli.runs.end import what_goes_on
+
+    try:
+        removed = workplace.remove_instance(run, store)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(what_goes_on(workplace.known_infra(run), run)) from None
+    for sentence in removed.remarks:
+        terminal.warn(sentence)
+    return removed
+
+
+def _after(removed: "Removed", run: str, error: "StoreError | CliError") -> "StoreError | CliError":
+    """The error, with what it means for the instance."""
+    from fintts_cli.errors import CheckFailed
+    from fintts_store.errors import StoreError, StoreUnreachable
+
+    if isinstance(error, StoreUnreachable):
+        here = "the instance is gone" if removed.was_there else f"run {run} has no instance here"
+        return StoreUnreachable(
+            f"{here}; but {error.message}, so nobody knows whether the run has a result",
+            f"`fintts cloud down {run}` again writes it",
+        )
+    if not removed.was_there:
+        return error
+    sentence = f"the instance is gone; but {error.message}"
+    if isinstance(error, StoreError):
+        return StoreError(sentence, error.hint)
+    return CheckFailed(sentence, error.hint)
+
+
+def take_down(runs: "RunStore", run: str) -> "Result":
+    """Removes the run's instance and makes sure that it has a result."""
+    from datetime import UTC, datetime
+
+    from fintts_cli import workplace
+    from fintts_cli.runs.end import tear_down
+    from fintts_cli.runs.listing import look_at
+
+    now = datetime.now(UTC)
+    view = look_at(runs, run, workplace.instance_of, now)
+    infra = workplace.infra_of(view.infra)
+    return tear_down(runs, infra, workplace.open_journal(), view, now)

@@ -1,0 +1,218 @@
+"""`fintts cloud launch`: estimate, ask, launch, follow."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.cloud.watch import follow_live, refuse_bad_ending
+from fintts_cli.commands.options import (
+    BatchSize,
+    Budget,
+    CheckpointBytes,
+    CheckpointEvery,
+    Config,
+    Detach,
+    Force,
+    Gpus,
+    GradientAccumulation,
+    HourlyRate,
+    Infra,
+    Json,
+    KeepLast,
+    MaxSteps,
+    Name,
+    NoInput,
+    Patience,
+    Quiet,
+    S3EndpointUrl,
+    SecondsPerStep,
+    SecondsPerValidation,
+    SetupSeconds,
+    SingleWriter,
+    Spot,
+    Steps,
+    Store,
+    TeardownSeconds,
+    ValidationEvery,
+    Yes,
+    keyed,
+)
+
+if TYPE_CHECKING:
+    from fintts_cli.launch.start import Launch
+    from fintts_cli.terminal import Terminal
+
+
+SHOWN_WARNINGS = 3
+
+
+def launch(
+    name: Name = None,
+    gpus: Gpus = None,
+    infra: Infra = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    single_writer: SingleWriter = None,
+    spot: Spot = None,
+    budget: Budget = None,
+    hourly_rate: HourlyRate = None,
+    max_steps: MaxSteps = None,
+    batch_size: BatchSize = None,
+    gradient_accumulation: GradientAccumulation = None,
+    validation_every: ValidationEvery = None,
+    checkpoint_every: CheckpointEvery = None,
+    keep_last: KeepLast = None,
+    patience: Patience = None,
+    steps: Steps = None,
+    seconds_per_step: SecondsPerStep = None,
+    seconds_per_validation: SecondsPerValidation = None,
+    checkpoint_bytes: CheckpointBytes = None,
+    setup_seconds: SetupSeconds = None,
+    teardown_seconds: TeardownSeconds = None,
+    yes: Yes = False,
+    detach: Detach = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the task and the bill; touch nothing.")
+    ] = False,
+    config: Config = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+) -> None:
+    """Estimate, ask, launch, follow.
+
+    Once the run is followed, Ctrl-C leaves it running and says how to come back. A run that lost
+    its instance goes on when it is launched again under its --name. --force goes on with other
+    steps, learning rate, patience or cadences; never with other data, another adapter or another
+    batch.
+    """
+    from datetime import UTC, datetime
+
+    from fintts_cli import workplace
+    from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+    from fintts_cli.estimate.forecast import LOCAL
+    from fintts_cli.launch.resume import nothing_to_force
+    from fintts_cli.launch.start import prepare, start
+    from fintts_cli.runs.end import what_goes_on
+    from fintts_cli.terminal import Terminal
+
+    terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
+    options: dict[str, object] = {
+        "name": name,
+        "gpus": gpus,
+        "infra": infra,
+        "store": store,
+        "s3_endpoint_url": s3_endpoint_url,
+        "single_writer": single_writer,
+        "spot": spot,
+        "budget_usd": budget,
+        "hourly_rate_usd": hourly_rate,
+        "max_steps": max_steps,
+        "batch_size": batch_size,
+        "gradient_accumulation": gradient_accumulation,
+        "validation_every": validation_every,
+        "checkpoint_every": checkpoint_every,
+        "keep_last": keep_last,
+        "patience": patience,
+        "steps": steps,
+        "seconds_per_step": seconds_per_step,
+        "seconds_per_validation": seconds_per_validation,
+        "checkpoint_bytes": checkpoint_bytes,
+        "setup_seconds": setup_seconds,
+        "teardown_seconds": teardown_seconds,
+    }
+    found = workplace.read_sources(terminal, keyed(options), config)
+    found = workplace.with_base_model(terminal, found, may_download=not dry_run)
+    if not dry_run and is_pace_missing(found.settings):
+        measure_pace(workplace.state_directory(), found.settings, terminal.say)
+    ready = prepare(found, datetime.now(UTC), force=force)
+    if force and ready.resumes is None:
+        terminal.say(nothing_to_force(ready.run))
+    _show_plan(terminal, ready, may_ask=not yes and not dry_run)
+    if dry_run:
+        _show_task(terminal, ready)
+        return
+    if found.settings.infra != LOCAL:
+        _refuse_or_warn(terminal, ready)
+    place = workplace.infra_of(found.settings.infra)
+    place.check(ready.render())
+    _confirm(terminal, yes=yes)
+    workplace.open_state(terminal)  # before anything is uploaded
+    try:
+        asked = start(ready, place, workplace.open_journal(), terminal.say)
+        _stay(terminal, asked, detach=detach)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(str(interrupt) or what_goes_on(place, ready.run)) from None
+
+
+def _refuse_or_warn(terminal: "Terminal", ready: "Launch") -> None:
+    """Before yes, and before anything is uploaded: what holds of a rented machine."""
+    from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_what_cannot_end_well, unarmed
+
+    refuse_what_cannot_end_well(ready.settings, ready.store.url)
+    if (grant := ready.grant()).warning:
+        terminal.warn(grant.warning, grant.hint)
+    if (danger := unarmed(ready.settings.infra)) is not None:
+        terminal.warn(danger, REAP_BY_CRON)
+
+
+def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
+    """The bill, which --quiet leaves out unless there is something to say yes to."""
+    from datetime import UTC, datetime
+
+    from fintts_cli.launch.resume import in_words
+    from fintts_cli.views.launch import beside_the_gpu, render_plan
+
+    text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
+    if ready.extras.items:
+        text += f"\n  {beside_the_gpu(ready.extras)}"
+    if may_ask or not terminal.quiet:
+        terminal.tell(text)
+    if ready.resumes is not None:
+        how = in_words(ready.changes)
+        terminal.say(
+            f"run {ready.run} is there already, and goes on from its newest checkpoint{how}"
+        )
+    for sentence in ready.warnings:
+        terminal.warn(sentence)
+    for problem in ready.data_warnings[:SHOWN_WARNINGS]:
+        terminal.warn(f"{problem.file} {problem.sentence}")
+    hidden = len(ready.data_warnings) - SHOWN_WARNINGS
+    if hidden > 0:
+        terminal.warn(f"and {hidden:,} more in the data", "`fintts data check` lists all")
+
+
+def _show_task(terminal: "Terminal", ready: "Launch") -> None:
+    if terminal.json:
+        bill = ready.plan.estimate.to_json()
+        terminal.document({**ready.to_json(), "task": ready.render(), "estimate": bill})
+    else:
+        terminal.data(ready.render().rstrip("\n"))
+
+
+def _confirm(terminal: "Terminal", *, yes: bool) -> None:
+    """Returns when the user agrees; ends the command when not."""
+    if yes:
+        return
+    hint = "--yes launches without asking"
+    if not terminal.agrees("Launch it?", whether="launch", hint=hint):
+        terminal.say("nothing was launched")
+        raise typer.Exit(1)
+
+
+def _stay(terminal: "Terminal", ready: "Launch", *, detach: bool) -> None:
+    """Follows the run to its end, or says how to come back to it."""
+    run = ready.run
+    if detach:
+        terminal.say(f"run {run} goes on; `fintts cloud watch {run}` shows it")
+        if terminal.json:
+            terminal.document(ready.to_json())
+        return
+    terminal.say(f"run {run} goes on without this terminal: Ctrl-C leaves it alone")
+    view = follow_live(terminal, ready.store, run)
+    if terminal.json:
+        terminal.document(ready.to_json())
+    refuse_bad_ending(view)
+    terminal.say(f"{run}: {view.stop_reason} at step {view.step}")
+    terminal.say(f"next: `fintts cloud pull-checkpoints {run}`, `fintts cloud report {run}`")

@@ -1,0 +1,42 @@
+"""`fintts cloud logs`: what the instance said."""
+
+from typing import Annotated
+
+import typer
+
+from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
+
+
+def logs(
+    run: Run = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print what the instance wrote.
+
+    Also when it is gone.
+    """
+    from fintts_cli import workplace
+    from fintts_cli.runs.logs import log_lines
+    from fintts_cli.terminal import Terminal
+    from fintts_store.patience import IMPATIENT
+    from fintts_store.runs.runs import read_run
+
+    terminal = Terminal(quiet=quiet)
+    runs = workplace.find_runs(
+        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    )
+    run = workplace.pick_run(runs, run)
+    infra = workplace.infra_of(read_run(runs, run).infra)
+    try:
+        for line in log_lines(infra, runs, run, follow=follow):
+            for part in line.splitlines():  # a progress bar comes back to the start of its line
+                terminal.data(part)
+            terminal.end_if_unread()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"run {run} goes on") from None

@@ -1,0 +1,59 @@
+"""`fintts cloud offers`: every offer for a GPU, and what this run would cost on it."""
+
+from fintts_cli.commands.options import (
+    Budget,
+    Config,
+    Gpus,
+    Infra,
+    Json,
+    Quiet,
+    S3EndpointUrl,
+    Spot,
+    Store,
+)
+
+
+def offers(
+    gpus: Gpus = None,
+    spot: Spot = None,
+    infra: Infra = None,
+    budget: Budget = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List every offer for a GPU.
+
+    $ an hour, and predicted time and cost of this run, the cheapest first. Prices are SkyPilot's,
+    where it is installed and a cloud is enabled; else from a list that comes along, with its date.
+    """
+    from datetime import UTC, datetime
+
+    from fintts_cli import workplace
+    from fintts_cli.errors import UsageProblem
+    from fintts_cli.estimate.forecast import LOCAL
+    from fintts_cli.estimate.offers import on_every_gpu, refuse_what_cannot_be
+    from fintts_cli.settings import read_settings
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.offers import document_of, render_offers
+    from fintts_cost.prices import old_list
+
+    terminal = Terminal(json=json, quiet=quiet)
+    if infra == LOCAL:
+        raise UsageProblem("nobody offers this machine for rent", "name a cloud, or leave it out")
+    place: dict[str, object] = {"store": store, "s3_endpoint_url": s3_endpoint_url}
+    options = place | {"gpus": gpus, "infra": infra, "spot": spot, "budget_usd": budget}
+    found = workplace.read_sources(terminal, options, config)
+    found = workplace.with_base_model(terminal, found, may_download=False)
+    configured = read_settings(place, config=config).settings
+    run = on_every_gpu(found, configured, workplace.offer_source())
+    if json:
+        terminal.document(document_of(run))
+    else:
+        terminal.data(render_offers(run))
+    as_of = run.cheapest.as_of if run.cheapest else None
+    if sentence := old_list(as_of, datetime.now(UTC).date()):
+        terminal.warn(sentence)
+    refuse_what_cannot_be(run)

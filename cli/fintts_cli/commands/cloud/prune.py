@@ -1,0 +1,88 @@
+"""`fintts cloud prune`: removes checkpoints that need not be kept, after showing them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import (
+    Config,
+    Json,
+    NoInput,
+    Quiet,
+    Run,
+    S3EndpointUrl,
+    Store,
+    Yes,
+)
+
+if TYPE_CHECKING:
+    from fintts_cli.terminal import Terminal
+    from fintts_store.upkeep.pruning import PrunePlan
+
+
+def prune(
+    run: Run = None,
+    keep_last: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="How many stay; without it what the run was given."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")
+    ] = False,
+    yes: Yes = False,
+    no_input: NoInput = False,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove checkpoints, after asking.
+
+    The last ones, the best, the one that the run was resumed from and those that are pinned stay.
+    Files that were never committed go as well. The run may go on meanwhile.
+    """
+    from fintts_cli import workplace
+    from fintts_cli.runs.report import rule_of
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.prune import document_of
+    from fintts_store.checkpoints.retention import Rule
+    from fintts_store.runs.runs import read_run
+    from fintts_store.upkeep import pruning
+
+    terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
+    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    run = workplace.pick_run(runs, run)
+    rule = rule_of(read_run(runs, run))
+    plan = pruning.plan_prune(runs, run, Rule(keep_last or rule.keep_last, rule.keep_best))
+    for fault in plan.damaged:
+        terminal.warn(f"{fault.place}: {fault.sentence}; it is left alone")
+    _show(terminal, plan, may_ask=not yes and not dry_run)
+    gone = pruning.prune(runs, plan) if _agreed(terminal, plan, dry_run=dry_run, yes=yes) else []
+    if json:
+        terminal.document(document_of(plan, gone))
+    if not dry_run:
+        terminal.say(f"{len(gone)} removed")
+
+
+def _show(terminal: "Terminal", plan: "PrunePlan", *, may_ask: bool) -> None:
+    """The plan; beside a document it is talk, unless there is something to say yes to."""
+    from fintts_cli.views.prune import render_plan
+
+    if not terminal.json:
+        terminal.data(render_plan(plan))
+    elif may_ask or not terminal.quiet:
+        terminal.tell(render_plan(plan))
+
+
+def _agreed(terminal: "Terminal", plan: "PrunePlan", *, dry_run: bool, yes: bool) -> bool:
+    """Whether to remove what was shown; ends the command when the user does not agree."""
+    if dry_run or plan.is_empty:
+        return False
+    if yes:
+        return True
+    hint = "--yes removes without asking, --dry-run only shows"
+    if not terminal.agrees("Remove them?", whether="remove them", hint=hint):
+        terminal.say("nothing was removed")
+        raise typer.Exit(1)
+    return True

@@ -1,0 +1,94 @@
+"""`fintts cloud ps`: all runs in the store."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fintts_cli.infra import InstanceState
+    from fintts_cli.runs.view import RunView
+    from fintts_cli.terminal import Terminal
+    from fintts_store.store import Store as RunStore
+
+
+def ps(
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List all runs.
+
+    Phase, step, loss, $ so far, $ to go, deadline. A rented instance whose run has ended is
+    removed.
+    """
+    from datetime import UTC, datetime
+
+    from fintts_cli import workplace
+    from fintts_cli.runs.clock import warn_of_wrong_clock
+    from fintts_cli.runs.listing import look_at_all, write_news
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.runs import render_runs
+    from fintts_store.patience import IMPATIENT
+
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = workplace.find_runs(
+        terminal, None, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    )
+    listing = look_at_all(runs, workplace.instance_of, datetime.now(UTC))
+    if _remove_idle(terminal, runs, listing.views):
+        listing = look_at_all(runs, workplace.instance_of, datetime.now(UTC))
+    for view in listing.views:
+        write_news(runs, view)
+    warn_of_wrong_clock(runs, terminal.warn)
+    for error in listing.broken:
+        terminal.warn(error.message, error.hint)
+    views = listing.views
+    for state in workplace.live_elsewhere({view.run for view in views}):
+        tell_of(terminal, state)
+    if json:
+        terminal.document([view.to_json() for view in views])
+    else:
+        terminal.data(render_runs(views, datetime.now(UTC)))
+
+
+def tell_of(terminal: "Terminal", state: "InstanceState") -> None:
+    """An instance that lives here for a run that this store doesn't have: of one that was launched
+    into another store, that store says how it is."""
+    from shlex import quote
+
+    from fintts_cli import workplace
+
+    other = workplace.store_launched_into(state.run)
+    if other is not None:
+        terminal.say(
+            f"run {state.run} has an instance here and is in another store: "
+            f"`fintts cloud ps --store {quote(other)}` shows it"
+        )
+        return
+    terminal.warn(
+        f"run {state.run}, unknown to this store, has a live instance in {state.where}",
+        f"`fintts cloud down {state.run}` ends it",
+    )
+
+
+def _remove_idle(terminal: "Terminal", runs: "RunStore", views: "Sequence[RunView]") -> bool:
+    """Whether there was an instance of a run that has ended.
+
+    It would end itself; but SkyPilot, when it has slept, takes a spot instance that did for lost,
+    and rents another one.
+    """
+    from contextlib import suppress
+
+    from fintts_cli.commands.cloud.down import take_down
+    from fintts_cli.errors import CloudError
+
+    idle = [view.run for view in views if view.only_bills]
+    for run in idle:
+        terminal.say(f"run {run} has ended: its instance is removed")
+        with suppress(CloudError):
+            take_down(runs, run)
+    return bool(idle)

@@ -1,0 +1,117 @@
+"""`fintts cloud pull-checkpoints`: brings a run's checkpoints here and verifies them."""
+
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fintts_cli.checkpoints.pull import Pulled
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.store import Store as RunStore
+
+
+def pull_checkpoints(
+    run: Run = None,
+    best: Annotated[bool, typer.Option("--best", help="The best one alone.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="The newest one alone.")] = False,
+    step: Annotated[int | None, typer.Option(metavar="N", help="That of one step.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to; without it ./checkpoints/RUN."),
+    ] = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring checkpoints here.
+
+    All kept ones without an option, each verified, to DIR/checkpoint-STEP/. What is there already
+    is not copied again.
+    """
+    from fintts_cli import workplace
+    from fintts_cli.checkpoints.pull import Choice, bring
+    from fintts_cli.errors import UsageProblem
+    from fintts_cli.terminal import Terminal
+
+    if best + last + (step is not None) > 1:
+        raise UsageProblem("--best, --last and --step exclude each other", "give one of them")
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    run = workplace.pick_run(runs, run)
+    target = to or Path("checkpoints") / run
+    choice = Choice(best=best, last=last, step=step)
+    pulled, damaged = bring(runs, run, choice, target, _card(runs, run), terminal)
+    if json:
+        checkpoints = [one.to_json() for one in pulled]
+        terminal.document({"run": run, "to": str(target), "checkpoints": checkpoints})
+    else:
+        for one in pulled:
+            if one.trouble is None:
+                terminal.data(str(one.path))
+    _conclude(pulled, terminal.say)
+    _say_next(runs, run, pulled, terminal.say)
+    if choice.is_all:  # and not all are here
+        damaged.refuse()
+
+
+def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
+    """The model card of a checkpoint; without run.json there is none, and the rest is sound."""
+    from fintts_cli.checkpoints.card import adapter_card
+    from fintts_cli.checkpoints.licence import licence_in_store
+    from fintts_store.errors import InvalidRecord, KeyNotFound
+    from fintts_store.runs.runs import read_run
+
+    try:
+        record = read_run(runs, run)
+    except (InvalidRecord, KeyNotFound):
+        return None
+    return partial(adapter_card, record, licence=licence_in_store(runs, record))
+
+
+def _conclude(pulled: "list[Pulled]", say: "Callable[[str], None]") -> None:
+    """Which one is the best; raises what kept one from arriving."""
+    from fintts_cli.views.units import value
+
+    troubles = [one.trouble for one in pulled if one.trouble is not None]
+    if troubles:
+        raise troubles[0]
+    chosen = _chosen(pulled)
+    if chosen.is_best:
+        manifest = chosen.manifest
+        say(f"best: step {manifest.step}, {manifest.monitor} {value(manifest.value)}")
+
+
+def _chosen(pulled: "list[Pulled]") -> "Pulled":
+    return next((one for one in pulled if one.is_best), pulled[-1])
+
+
+def _say_next(
+    runs: "RunStore", run: str, pulled: "list[Pulled]", say: "Callable[[str], None]"
+) -> None:
+    """How to open it, as Python takes it; without run.json nobody knows on which base model."""
+    from fintts_cli.checkpoints.card import opening_lines
+    from fintts_store.errors import InvalidRecord, KeyNotFound
+    from fintts_store.runs.runs import read_run
+
+    with suppress(InvalidRecord, KeyNotFound):
+        record = read_run(runs, run)
+        base = str(record.config.get("base_model"))
+        here = base if _is_folder(base) else None
+        lines = opening_lines(record, str(_chosen(pulled).path.absolute()), here)
+        say("\n".join(["next, in Python:", *lines]))
+
+
+def _is_folder(name: str) -> bool:
+    """Whether there is one here, whatever a record of another machine names."""
+    with suppress(OSError):
+        return Path(name).is_dir()
+    return False

@@ -1,0 +1,137 @@
+"""`fintts cloud reap`: finds instances that have no reason to live, and removes them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import (
+    Config,
+    Json,
+    NoInput,
+    Quiet,
+    S3EndpointUrl,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from fintts_cli.runs.reap import Findings, Judged
+    from fintts_cli.terminal import Terminal
+
+
+def reap(
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Remove orphans without asking.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what lives; remove nothing.")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+) -> None:
+    """Find instances past their deadline or without a run, and remove them after asking.
+
+    Looks into this machine's journal, SkyPilot's state, and AWS's own list by label. Runs at work
+    are left alone, also those of other machines: it may run at any time, by cron with --yes
+    --quiet. What seems to be nobody's is asked about one by one, and left alone by --yes.
+    """
+    from datetime import UTC, datetime
+
+    from fintts_cli import workplace
+    from fintts_cli.runs.reap import look_everywhere
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.reap import document_of
+
+    terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
+    options = {"store": store, "s3_endpoint_url": s3_endpoint_url}
+    runs = workplace.open_runs(workplace.load_settings(terminal, options, config))
+    found = look_everywhere(runs, datetime.now(UTC))
+    _show(terminal, found)
+    chosen = [] if dry_run else _choose(terminal, found, yes=yes)
+    after, failed = _remove(terminal, found, chosen)
+    if json:
+        terminal.document(document_of(found, after))
+    _refuse_what_is_left(found, after, failed, dry_run=dry_run)
+
+
+def _show(terminal: "Terminal", found: "Findings") -> None:
+    """With --quiet only what is wrong; beside a document it is talk."""
+    from fintts_cli.runs.verdict import Verdict
+    from fintts_cli.views.reap import render_findings
+
+    is_right = len(found.of(Verdict.KEPT)) == len(found.judged)
+    if terminal.json:
+        terminal.say(render_findings(found))
+    elif not (terminal.quiet and is_right):
+        terminal.data(render_findings(found))
+    for sentence in found.remarks:
+        terminal.say(sentence)
+
+
+def _choose(terminal: "Terminal", found: "Findings", *, yes: bool) -> "list[Judged]":
+    """The orphans if the user agrees, and of the doubtful ones those that the user names."""
+    from fintts_cli.runs.verdict import Verdict
+    from fintts_cli.views.units import counted
+
+    orphans = found.of(Verdict.ORPHAN)
+    if orphans and not yes:
+        question = f"Remove {counted(len(orphans), 'orphan')}?"
+        hint = "--yes removes without asking, --dry-run only shows"
+        if not terminal.agrees(question, whether="remove the orphans", hint=hint):
+            orphans = []
+    doubtful = found.of(Verdict.DOUBTFUL)
+    if yes or not terminal.may_ask:
+        for one in doubtful:
+            terminal.warn(
+                f"{one.sighting.holder} {one.sighting.where} is left alone: {one.reason}",
+                "`fintts cloud reap` on a terminal asks whether to remove it",
+            )
+        return orphans
+    named = [one for one in doubtful if terminal.confirm(f"Remove {one.sighting.where}, too?")]
+    return [*orphans, *named]
+
+
+def _remove(
+    terminal: "Terminal", found: "Findings", chosen: "list[Judged]"
+) -> "tuple[list[Judged], list[Judged]]":
+    """How all of them were left, and those that could not be removed; each one is tried."""
+    from fintts_cli.errors import CloudError
+    from fintts_cli.runs.reap import remove
+
+    after, failed = list(found.judged), list["Judged"]()
+    for one in chosen:
+        where = f"{one.sighting.holder} {one.sighting.where}"
+        try:
+            removed = after[after.index(one)] = remove(one)
+        except CloudError as error:
+            failed.append(one)
+            terminal.warn(error.message, error.hint)
+        else:
+            terminal.say(f"{where} is gone")
+            if removed.remark is not None:
+                terminal.warn(removed.remark)
+    return after, failed
+
+
+def _refuse_what_is_left(
+    found: "Findings", after: "list[Judged]", failed: "list[Judged]", *, dry_run: bool
+) -> None:
+    """Raises CloudError where something may be billing that nobody looks after, CheckFailed where
+    the user leaves it so."""
+    from fintts_cli.errors import CheckFailed, CloudError
+    from fintts_cli.runs.verdict import Verdict
+    from fintts_cli.views.units import counted
+
+    if failed:
+        raise CloudError(
+            f"{counted(len(failed), 'instance')} could not be removed, and may be billing",
+            "the warnings above say why; run it again, or look into the cloud's console",
+        )
+    if found.unanswered:
+        raise CloudError("; ".join(found.unanswered), "there may be more: run it again")
+    left = [one for one in after if one.verdict == Verdict.ORPHAN and not one.is_removed]
+    if left and not dry_run:
+        raise CheckFailed(f"{counted(len(left), 'orphan')} left alone, and billing")

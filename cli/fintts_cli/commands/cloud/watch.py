@@ -1,0 +1,96 @@
+"""`fintts cloud watch`: one run, live."""
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+
+if TYPE_CHECKING:
+    from fintts_cli.runs.view import RunView
+    from fintts_cli.terminal import Terminal
+    from fintts_store.errors import StoreUnreachable
+    from fintts_store.store import Store as RunStore
+
+
+def watch(
+    run: Run = None,
+    store: Store = None,
+    s3_endpoint_url: S3EndpointUrl = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show one run live.
+
+    Until it has ended; Ctrl-C leaves the run alone.
+    """
+    from fintts_cli import workplace
+    from fintts_cli.terminal import Terminal
+    from fintts_store.patience import IMPATIENT
+
+    terminal = Terminal(json=json, quiet=quiet)
+    runs = workplace.find_runs(
+        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    )
+    view = follow_live(terminal, runs, workplace.pick_run(runs, run))
+    if json:
+        terminal.document(view.to_json())
+    refuse_bad_ending(view)
+
+
+def follow_live(
+    terminal: "Terminal", runs: "RunStore", run: str, *, limit_seconds: float | None = None
+) -> "RunView":
+    """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on. It goes
+    on, too, where nobody reads the line any more, and this ends."""
+    import time
+    from contextlib import suppress
+    from datetime import UTC, datetime
+
+    from fintts_cli import workplace
+    from fintts_cli.commands.cloud.down import take_down
+    from fintts_cli.errors import CloudError
+    from fintts_cli.runs.end import goes_on
+    from fintts_cli.runs.follow import follow
+    from fintts_cli.runs.listing import look_at, write_news
+    from fintts_cli.terminal import LiveLine
+    from fintts_cli.views.runs import render_live_line
+
+    line = LiveLine(terminal)
+
+    def look() -> "RunView":
+        view = look_at(runs, run, workplace.instance_of, datetime.now(UTC))
+        write_news(runs, view)
+        if not view.only_bills:
+            return view
+        with suppress(CloudError):  # it is about to end itself
+            take_down(runs, run)
+        return look_at(runs, run, workplace.instance_of, datetime.now(UTC))
+
+    def show(view: "RunView") -> None:
+        line.remark(view.message)
+        text = render_live_line(view, datetime.now(UTC), width=terminal.live_width)
+        line.show(text, mark=view.milestone)
+        terminal.end_if_unread()
+
+    def excuse(error: "CloudError | StoreUnreachable") -> None:
+        line.close()
+        terminal.warn(f"{error.message}; {run} is left alone, and looked at again in a moment")
+
+    try:
+        view = follow(look, show, time.sleep, excuse, limit_seconds=limit_seconds)
+    except KeyboardInterrupt:
+        line.close()
+        raise KeyboardInterrupt(goes_on(run)) from None
+    line.close()
+    return view
+
+
+def refuse_bad_ending(view: "RunView") -> None:
+    """Raises CheckFailed where the run has no result to be content with."""
+    from fintts_cli.errors import CheckFailed
+
+    if not view.ended_well:
+        raise CheckFailed(
+            view.message or f"run {view.run} ended by {view.stop_reason or view.phase}",
+            f"`fintts cloud logs {view.run}` says more",
+        )

@@ -1,0 +1,1 @@
+"""`fintts data`: a file for each command."""

@@ -1,0 +1,113 @@
+"""`fintts data check`: looks at every file of a data folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+
+if TYPE_CHECKING:
+    from fintts_cli.settings import Settings
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.data import DataView
+    from fintts_cost.schedule import Schedule
+    from fintts_inputs.base_model.shape import ModelShape
+
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="DIR", help="Without it the configured one.")
+]
+
+
+def check(
+    folder: Folder = None,
+    frames_per_second: Annotated[
+        float, typer.Option(metavar="N", min=0.1, max=10_000, help="Of the codec, for the hours.")
+    ] = 21.5,
+    base_model: BaseModel = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Validate .npy and .lab pairs.
+
+    Counts, hours, steps per epoch, and every problem by its file.
+    """
+    from fintts_cli import workplace
+    from fintts_cli.errors import CheckFailed
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.data import render_data
+
+    terminal = Terminal(json=json, quiet=quiet)
+    found = workplace.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
+    settings = workplace.with_base_model(terminal, found, may_download=False).settings
+    view = look_at(settings, frames_per_second, terminal)
+    if json:
+        terminal.document(view.to_json())
+    else:
+        terminal.data(render_data(view))
+    count = len(view.report.problems)
+    if count:
+        files = "file has a problem" if count == 1 else "problems are to be mended"
+        raise CheckFailed(f"{count:,} {files}", "mend or remove the files that are named above")
+
+
+def look_at(settings: "Settings", frames_per_second: float, terminal: "Terminal") -> "DataView":
+    """Opens every file of the configured folder, against the base model where there is one."""
+    from fintts_cli.errors import ConfigError
+    from fintts_cli.views.data import DataView
+    from fintts_inputs.data.check import check_folder, split
+    from fintts_inputs.errors import DataProblem
+
+    if settings.data is None:
+        raise ConfigError("no data folder was given", "name it: `fintts data check DIR`")
+    report = check_folder(settings.data, base_shape(settings, terminal))
+    names = [utterance.name for utterance in report.utterances]
+    try:
+        parts = split(names, settings.validation.fraction)
+        train, held_out = len(parts.train), len(parts.held_out)
+    except DataProblem as problem:
+        terminal.warn(problem.message, problem.hint)
+        train, held_out = len(names), 0
+    schedule = _schedule(settings, train, terminal)
+    return DataView(report, train, held_out, schedule, frames_per_second)
+
+
+def base_shape(settings: "Settings", terminal: "Terminal") -> "ModelShape | None":
+    """The base model's shape, to compare the codes with; None where it is not here yet."""
+    from fintts_cli.hub import HubModel
+    from fintts_inputs.base_model.shape import ModelShape
+
+    folder = settings.base_model
+    if folder is None:
+        terminal.say("without a base model the codes are not compared with its codebooks")
+        return None
+    if isinstance(folder, HubModel):
+        terminal.warn(
+            f"the base model {folder} is not on this machine yet: the codes are not compared with "
+            "its codebooks"
+        )
+        return None
+    if not folder.exists():
+        terminal.warn(
+            f"there is no base model folder {folder}: the codes are not compared with its codebooks"
+        )
+        return None
+    return ModelShape.read(folder)
+
+
+def _schedule(settings: "Settings", train: int, terminal: "Terminal") -> "Schedule | None":
+    """None where a batch is larger than what there is to train on; that is warned about."""
+    from fintts_cost.errors import ScheduleError
+    from fintts_cost.schedule import Schedule
+
+    training = settings.training
+    try:
+        return Schedule(
+            samples=train,
+            batch_size=training.batch_size,
+            gradient_accumulation=training.gradient_accumulation,
+        )
+    except ScheduleError as error:
+        terminal.warn(error.message, error.hint)
+        return None

@@ -1,0 +1,52 @@
+"""`fintts data pack`: one content-addressed file, as a launch uploads it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fintts_cli.commands.data.check import Folder, base_shape
+from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+
+
+def pack(
+    folder: Folder = None,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where the file goes.")] = Path(),
+    base_model: BaseModel = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pack a data folder into one file.
+
+    It is named by its SHA-256, and the same that a launch uploads.
+    """
+    from fintts_cli import workplace
+    from fintts_cli.errors import ConfigError
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.views.units import size
+    from fintts_inputs.data.pack import pack_folder
+    from fintts_store.errors import StoreError
+
+    terminal = Terminal(json=json, quiet=quiet)
+    found = workplace.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
+    settings = workplace.with_base_model(terminal, found, may_download=False).settings
+    if settings.data is None:
+        raise ConfigError("no data folder was given", "name it: `fintts data pack DIR`")
+    try:
+        packed = pack_folder(settings.data, to, base_shape(settings, terminal))
+    except StoreError as error:
+        raise ConfigError(error.message, "name another folder by --to") from None
+    if json:
+        content = {
+            "path": str(packed.path),
+            "sha256": packed.sha256,
+            "bytes": packed.size_bytes,
+            "utterances": packed.utterances,
+            "frames": packed.frames,
+        }
+        terminal.document(content)
+        return
+    terminal.data(str(packed.path))
+    megabytes = size(packed.size_bytes)
+    terminal.say(f"{packed.utterances:,} utterances, {packed.frames:,} frames, {megabytes}")

@@ -1,0 +1,243 @@
+"""From settings to the numbers of an estimate: what is not set is measured, else computed. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import ConfigError
+from fintts_cli.settings import parse_gpus
+from fintts_cost.bill import EstimateInput
+from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
+from fintts_cost.forecast import EXPECTED_MFU, SLOW_MFU, seconds_per_step
+from fintts_cost.loss_levels import Head
+from fintts_cost.memory import MemoryModel
+from fintts_cost.reserve import Reserve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fintts_cli.settings import Settings
+    from fintts_cost.money import Price
+    from fintts_inputs.base_model.shape import ModelShape
+
+LOCAL = "local"
+SETUP_SECONDS = {True: 20.0, False: 600.0}
+"""here; on a rented instance: two minutes to boot and eight to install the trainer by pip"""
+TEARDOWN_SECONDS = {True: 1.0, False: 110.0}
+"""here; on a rented instance, whose idleness is looked at once a minute: 96 to 107 s were seen"""
+
+FORWARD_SHARE = 0.5
+"""of a training pass with a frozen base: 2 of the 4 FLOPs a parameter and token"""
+BYTES_PER_ACTIVATION = 34
+"""a value of the hidden state and layer, in 16 bits (Korthikanti et al. 2022, arXiv:2205.05198)"""
+
+
+TYPICAL_TEXT_TOKENS = 100.0
+TYPICAL_FRAMES = 300.0
+"""of an utterance, where there are none to look at"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """How much there is to train on."""
+
+    samples: int
+    """utterances of the training split"""
+    held_out: int
+    text_tokens: float
+    """mean of an utterance"""
+    frames: float
+    """mean of an utterance"""
+
+    @classmethod
+    def of_samples(cls, samples: int, fraction: float) -> Workload:
+        """So many utterances to train on, of a usual length."""
+        return cls(samples, round(samples * fraction), TYPICAL_TEXT_TOKENS, TYPICAL_FRAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPace:
+    """What the same model, batch and accelerator took before."""
+
+    source: str
+    """which run says so, as the estimate shows it"""
+    seconds_per_step: float
+    seconds_per_validation: float | None
+    """None where no check was made"""
+    setup_seconds: float | None
+    """None where an interruption hides it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number, and who says so."""
+
+    value: float
+    source: str
+    slow_times: float | None = None
+    """how many times as much it is at the slow end of a forecast; None where it is known"""
+
+    @property
+    def slow(self) -> float | None:
+        """The value at the slow end of a forecast."""
+        return None if self.slow_times is None else self.value * self.slow_times
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that an estimate may be made from; None for what is not known."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """dotted key → where its value was given"""
+    workload: Workload
+    shape: ModelShape | None
+    measured: MeasuredPace | None
+    price: Price
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the run is to go on this machine."""
+        return self.settings.infra == LOCAL
+
+    @property
+    def samples_per_step(self) -> int:
+        """Of all micro-batches."""
+        training = self.settings.training
+        return training.batch_size * training.gradient_accumulation
+
+
+def estimate_input(known: Known) -> EstimateInput:
+    """Everything that fintts_cost.bill.estimate needs.
+
+    Raises:
+        ConfigError: there is nothing to forecast the speed from.
+        CostError: the numbers do not fit each other.
+    """
+    settings = known.settings
+    early_stopping = settings.early_stopping
+    step = step_seconds(known)
+    check = _validation_seconds(known, step)
+    accelerator, _ = parse_gpus(settings.first_gpus)
+    return EstimateInput(
+        samples=known.workload.samples,
+        batch_size=settings.training.batch_size,
+        gradient_accumulation=settings.training.gradient_accumulation,
+        max_steps=settings.training.max_steps,
+        steps=settings.forecast.stop_step,
+        seconds_per_step=step.value,
+        seconds_per_step_source=step.source,
+        slow_seconds_per_step=step.slow,
+        validation_every=settings.validation.every,
+        seconds_per_validation=check.value,
+        slow_seconds_per_validation=check.slow,
+        checkpoint_every=settings.checkpoints.every,
+        checkpoint_bytes=_checkpoint_bytes(known),
+        keep_last=settings.checkpoints.keep_last,
+        keep_best=settings.checkpoints.keep_best,
+        patience=early_stopping.patience if early_stopping.enabled else None,
+        monitor=early_stopping.monitor,
+        setup_seconds=_setup_seconds(known),
+        teardown_seconds=_or(settings.forecast.teardown_seconds, TEARDOWN_SECONDS[known.is_local]),
+        hourly_rate_usd=known.price.hourly_rate_usd,
+        price_source=known.price.source,
+        price_as_of=known.price.as_of,
+        accelerator=None if known.is_local else accelerator,
+        memory=None if known.shape is None else _memory(known, known.shape),
+        heads=() if known.shape is None else _heads(known.shape),
+    )
+
+
+def step_seconds(known: Known) -> Figure:
+    """Seconds of one step: as set, else as measured, else from its FLOPs.
+
+    Raises:
+        ConfigError: none of these is possible.
+    """
+    given, workload = known.settings.forecast.seconds_per_step, known.workload
+    if given is not None:
+        return Figure(given, known.origins.get("forecast.seconds_per_step", "option"))
+    if known.measured is not None:
+        return Figure(known.measured.seconds_per_step, known.measured.source)
+    if known.is_local:
+        raise ConfigError(
+            "no run has measured how long a step takes on this machine",
+            "`fintts estimate --measure` trains a few steps to find out; or give "
+            "--seconds-per-step S",
+        )
+    if known.shape is None:
+        raise _unknown_speed("without a base model the time of a step cannot be forecast")
+    gpus = known.settings.first_gpus
+    accelerator, count = parse_gpus(gpus)
+    flops = known.shape.training_flops(workload.text_tokens, workload.frames)
+    seconds = seconds_per_step(known.samples_per_step * flops, accelerator) / count
+    source = f"forecast at {EXPECTED_MFU * 100:.0f} % MFU of {gpus}"
+    return Figure(seconds, source, EXPECTED_MFU / SLOW_MFU)
+
+
+def _unknown_speed(sentence: str) -> ConfigError:
+    return ConfigError(
+        sentence,
+        "set forecast.seconds_per_step in fintts.yaml; `fintts estimate` has --seconds-per-step",
+    )
+
+
+def _validation_seconds(known: Known, step: Figure) -> Figure:
+    """A check is a forward pass over the held-out utterances: half of training on them."""
+    given, measured = known.settings.forecast.seconds_per_validation, known.measured
+    if given is not None:
+        return Figure(given, "option")
+    if measured is not None and measured.seconds_per_validation is not None:
+        return Figure(measured.seconds_per_validation, measured.source)
+    share = FORWARD_SHARE * known.workload.held_out / known.samples_per_step
+    return Figure(share * step.value, step.source, step.slow_times)
+
+
+def _setup_seconds(known: Known) -> float:
+    seen = known.measured.setup_seconds if known.measured is not None else None
+    return _or(known.settings.forecast.setup_seconds, _or(seen, SETUP_SECONDS[known.is_local]))
+
+
+def reserve_of(settings: Settings) -> Reserve:
+    """What a budget keeps for ending the instance where the run is to go."""
+    forecast = settings.forecast.teardown_seconds
+    if settings.infra == LOCAL:
+        return Reserve.here(_or(forecast, TEARDOWN_SECONDS[True]))
+    kept = Reserve.spot if settings.spot else Reserve.on_demand
+    return kept(_or(forecast, 0.0))
+
+
+def _or(number: float | None, otherwise: float) -> float:
+    return otherwise if number is None else number
+
+
+def _checkpoint_bytes(known: Known) -> int:
+    """0 where neither the size nor the model is known."""
+    given, lora = known.settings.forecast.checkpoint_bytes, known.settings.lora
+    if given is not None:
+        return given
+    if known.shape is None:
+        return 0
+    return lora_checkpoint_bytes(known.shape.lora_parameters(lora.rank, lora.targets))
+
+
+def _memory(known: Known, shape: ModelShape) -> MemoryModel:
+    """On paper: the base in 16 bits, adapter, gradient and Adam in 32, activations by layer."""
+    workload, lora = known.workload, known.settings.lora
+    adapter = 4 * shape.lora_parameters(lora.rank, lora.targets)
+    rows = workload.frames * shape.num_codebooks
+    slow = (workload.text_tokens + workload.frames) * shape.slow.dim * shape.slow.layers
+    fast = rows * shape.fast.dim * shape.fast.layers
+    logits = 4 * workload.frames * shape.vocab_size + 4 * rows * shape.code_choices
+    return MemoryModel(
+        weights_bytes=2 * shape.parameters,
+        adapter_bytes=adapter,
+        gradient_bytes=adapter,
+        optimizer_bytes=2 * adapter,
+        sample_bytes=round(BYTES_PER_ACTIVATION * (slow + fast) + logits),
+    )
+
+
+def _heads(shape: ModelShape) -> tuple[Head, ...]:
+    return (Head("vocabulary", shape.vocab_size), Head("codebook", shape.code_choices))

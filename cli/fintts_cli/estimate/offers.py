@@ -1,0 +1,222 @@
+"""What this run would take and cost on each offer for a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from fintts_cli.errors import CloudError, ConfigError
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.estimate.gpus import with_each
+from fintts_cli.estimate.run import estimate_run, measured_pace
+from fintts_cli.prices.market import find_offers, wanted_by
+from fintts_cli.settings import split_gpus
+from fintts_cost.errors import OverBudget
+from fintts_cost.money import SECONDS_PER_HOUR, cost_usd, hourly
+from fintts_cost.over_budget import refuse_over_budget
+from fintts_cost.prices import cheapest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fintts_cli.prices.market import Market, OfferSource
+    from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cost.bill import Estimate
+    from fintts_cost.money import Price
+    from fintts_cost.prices import Offer
+
+
+class PricedOffer(NamedTuple):
+    """An offer, and what this run would cost on it."""
+
+    offer: Offer
+    estimate: Estimate | None
+    """of the run on such a GPU; None where the run is not known"""
+    over_budget: bool
+
+    @property
+    def gpus(self) -> str:
+        """As `--gpus` has it."""
+        return f"{self.offer.accelerator}:{self.offer.gpus}"
+
+    @property
+    def total_seconds(self) -> Decimal | None:
+        """Of the expected run, set-up and teardown included; the same on all that have the GPU."""
+        return None if self.estimate is None else self.estimate.expected.total_seconds
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Of that run, not rounded."""
+        seconds = self.total_seconds
+        return None if seconds is None else cost_usd(seconds, self.offer.hourly_rate_usd)
+
+    @property
+    def order(self) -> tuple[Decimal, Decimal]:
+        """The cheapest run first; where none is known, the lowest rate."""
+        return self.cost_usd or Decimal(0), self.offer.hourly_rate_usd
+
+
+class RunOffers(NamedTuple):
+    """The answer of `fintts cloud offers`: the cheapest run first."""
+
+    gpus: str
+    """what was asked for; several are separated by commas"""
+    offers: tuple[PricedOffer, ...]
+    cheapest: Offer | None
+    """of those that can be taken, and without a doubt if there is one; None: none can be taken"""
+    estimate: Estimate | None
+    """of the run on that offer"""
+    budget_usd: Decimal | None
+    notes: tuple[str, ...]
+
+
+def on_every_gpu(found: ReadSettings, configured: Settings, source: OfferSource) -> RunOffers:
+    """The run of these settings on each offer for each of their GPUs.
+
+    Raises:
+        CloudError: nobody offers any of them.
+        ConfigError, CostError, InputError, StoreError: as of `run_on_offers`.
+    """
+    spot = found.settings.spot if "spot" in found.origins else None
+    names = split_gpus(found.settings.gpus)
+    runs: list[RunOffers] = []
+    missing: list[CloudError] = []
+    for one in with_each(found, names):
+        try:
+            market = find_offers(source, wanted_by(one.settings, spot=spot))
+        except CloudError as error:
+            missing.append(error)
+            continue
+        runs.append(run_on_offers(one, configured, market, is_compared=len(names) > 1))
+    if not runs:
+        raise missing[0]
+    return together(runs, [error.message for error in missing])
+
+
+def run_on_offers(
+    found: ReadSettings, configured: Settings, market: Market, *, is_compared: bool = False
+) -> RunOffers:
+    """The run of these settings, which name one GPU, on each offer for it.
+
+    Args:
+        configured: the settings without the options that say what to rent: a declared pace is
+            that of the GPU which is configured.
+        is_compared: with other GPUs.
+
+    Raises:
+        ConfigError: there is a budget, and the run's cost cannot be computed.
+        CostError, InputError, StoreError: as of `fintts estimate`.
+    """
+    best, budget_usd = cheapest(market.offers), found.settings.budget_usd
+    paced, note = _with_pace(found, configured, is_compared=is_compared)
+    made, missing = _estimate(paced, (best or market.offers[0]).price)
+    if made is None and budget_usd is not None:
+        raise ConfigError(missing, "without --budget the offers are shown by their hourly rate")
+    priced = [_priced(offer, made, budget_usd) for offer in market.offers]
+    return RunOffers(
+        gpus=found.settings.gpus,
+        offers=tuple(sorted(priced, key=lambda each: each.order)),
+        cheapest=best,
+        estimate=made,
+        budget_usd=budget_usd,
+        notes=tuple(text for text in (market.note, note if made else missing) if text),
+    )
+
+
+def _priced(offer: Offer, made: Estimate | None, budget_usd: Decimal | None) -> PricedOffer:
+    cost = PricedOffer(offer, made, over_budget=False).cost_usd
+    is_over = budget_usd is not None and cost is not None and cost > budget_usd
+    return PricedOffer(offer, made, over_budget=is_over)
+
+
+def together(runs: Sequence[RunOffers], missing: Sequence[str] = ()) -> RunOffers:
+    """The offers for several GPUs as one list; `missing` says which of them nobody offers."""
+    offers = sorted((each for run in runs for each in run.offers), key=lambda each: each.order)
+    best = [each for each in offers if each.offer in [run.cheapest for run in runs]]
+    first = best[0] if best else None
+    estimate = next((run.estimate for run in runs if first and run.cheapest == first.offer), None)
+    return RunOffers(
+        gpus=",".join(run.gpus for run in runs),
+        offers=tuple(offers),
+        cheapest=first.offer if first else None,
+        estimate=estimate or runs[0].estimate,
+        budget_usd=runs[0].budget_usd,
+        notes=(*dict.fromkeys(note for run in runs for note in run.notes), *missing),
+    )
+
+
+def _estimate(found: ReadSettings, price: Price) -> tuple[Estimate | None, str]:
+    """The bill, or why it cannot be computed."""
+    try:
+        return estimate_run(found, price).estimate, ""
+    except ConfigError as error:
+        return None, f"time and cost are left out: {error.message}"
+
+
+def _with_pace(
+    found: ReadSettings, configured: Settings, *, is_compared: bool
+) -> tuple[ReadSettings, str]:
+    """The settings with the best figure for the GPU that is asked for, and what to say of it.
+
+    A pace that was declared for another place is taken only where no run has measured this one,
+    and then as it is: how much faster the other GPU is, nobody has found out. Of several GPUs that
+    are compared each has its own, measured or forecast.
+    """
+    settings = _rented(found.settings, configured)
+    declared = settings.forecast.seconds_per_step
+    place = "this machine" if configured.infra == LOCAL else configured.first_gpus
+    if declared is None or place == settings.gpus:
+        return replace(found, settings=settings), ""
+    unset = settings.forecast.model_copy(update={"seconds_per_step": None})
+    without = settings.model_copy(update={"forecast": unset})
+    if is_compared or measured_pace(without) is not None:
+        return replace(found, settings=without), ""
+    origin = found.origins["forecast.seconds_per_step"]
+    note = (
+        f"{declared:g} s a step are declared for {place} ({origin}); "
+        f"no run has measured {settings.gpus}, and they are not scaled to it"
+    )
+    return replace(found, settings=settings), note
+
+
+def _rented(settings: Settings, configured: Settings) -> Settings:
+    """Nobody rents this machine: where a project runs here, all clouds are looked at.
+
+    How long this machine takes to set up and to tear down says nothing about theirs.
+    """
+    if configured.infra != LOCAL:
+        return settings
+    nowhere = {"setup_seconds": None, "teardown_seconds": None}
+    forecast = settings.forecast.model_copy(update=nowhere)
+    infra = None if settings.infra == LOCAL else settings.infra
+    return settings.model_copy(update={"infra": infra, "forecast": forecast})
+
+
+def refuse_what_cannot_be(run: RunOffers) -> None:
+    """To be called after the offers were shown.
+
+    Raises:
+        CloudError: none of them can be taken.
+        OverBudget: the cheapest of those that can costs more than the budget.
+    """
+    if run.cheapest is None:
+        raise CloudError(
+            f"none of these offers for {run.gpus} can be taken",
+            "try another of --gpus, --infra, --spot or --on-demand",
+        )
+    if run.estimate is None or run.budget_usd is None:
+        return
+    try:
+        refuse_over_budget(run.estimate, run.budget_usd)
+    except OverBudget as refused:
+        hours = run.estimate.expected.total_seconds / SECONDS_PER_HOUR
+        arithmetic = f"{hours:.2f} h at {hourly(run.cheapest.hourly_rate_usd)}"
+        where = f"{run.cheapest.cloud} {run.cheapest.instance_type}"
+        sentence = f"{refused.message}: {arithmetic} ({where}, {how_cheap(run.cheapest)})"
+        raise OverBudget(sentence, refused.hint) from None
+
+
+def how_cheap(offer: Offer) -> str:
+    """Among which offers it is the cheapest."""
+    return "the cheapest that can be taken" if offer.doubts else "the cheapest without a remark"

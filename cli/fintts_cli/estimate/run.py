@@ -1,0 +1,227 @@
+"""The estimate of a configured run: looks at data, model and earlier runs, then computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from fintts_cli import workplace
+from fintts_cli.errors import ConfigError
+from fintts_cli.estimate.forecast import LOCAL, Known, Workload, estimate_input, reserve_of
+from fintts_cli.hub import HubModel, described, not_here
+from fintts_cli.settings.sense import Facts
+from fintts_cli.views.units import counted
+from fintts_cost.bill import Estimate, estimate
+from fintts_cost.extras import Extras, extras_of
+from fintts_cost.money import Price
+from fintts_cost.plan import Choice, RentalTerms, Terms, plan_launch
+from fintts_cost.schedule import Schedule
+from fintts_inputs.base_model.shape import ModelShape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from fintts_cli.estimate.forecast import MeasuredPace
+    from fintts_cli.prices.market import OfferSource
+    from fintts_cli.settings import ReadSettings, Settings
+
+
+UNLIMITED = timedelta(days=3650)
+"""A run on one's own machine ends when its owner wants it to."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """The bill, and what it was made from."""
+
+    estimate: Estimate
+    workload: Workload
+    notes: tuple[str, ...]
+    extras: Extras
+    """what it costs beside the GPU"""
+    facts: Facts
+    """by which it is seen whether the settings make sense together"""
+
+
+def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Price:
+    """The rate that is set, else nothing on this machine, else that of the cheapest offer.
+
+    Args:
+        open_source: called only where no rate is set, since to load prices takes time.
+
+    Raises:
+        CloudError: no rate is set, and there is no offer.
+    """
+    settings = found.settings
+    if settings.hourly_rate_usd is not None:
+        return Price(settings.hourly_rate_usd, found.origins.get("hourly_rate_usd", "option"))
+    if settings.infra == LOCAL:
+        return Price(Decimal(0), "this machine")
+    from fintts_cli.prices.market import cheapest_offer
+
+    return cheapest_offer(open_source(), settings).price
+
+
+def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) -> RunEstimate:
+    """The bill of the run that is configured.
+
+    Args:
+        samples: utterances to train on; None counts those of the data folder.
+
+    Raises:
+        ConfigError: something is not set and cannot be found out.
+        CostError: the numbers do not fit each other.
+        InputError: the data folder or the base model cannot be used.
+        StoreError: earlier runs cannot be read.
+    """
+    settings = found.settings
+    workload, shape = _workload(settings, samples), _shape(settings)
+    known = Known(
+        settings=settings,
+        origins=found.origins,
+        workload=workload,
+        shape=shape,
+        measured=measured_pace(settings),
+        price=price,
+    )
+    notes = _notes(settings, workload, samples)
+    made = estimate(estimate_input(known))
+    facts = _facts(settings, workload, shape)
+    return RunEstimate(made, workload, notes, _extras(settings, price, made), facts)
+
+
+def facts_of(settings: Settings) -> Facts:
+    """By which it is seen whether the settings make sense together, where there is no estimate.
+
+    Raises:
+        ConfigError, InputError: data folder or base model cannot be used.
+    """
+    return _facts(settings, _workload(settings, None), _shape(settings))
+
+
+def _facts(settings: Settings, workload: Workload, shape: ModelShape | None) -> Facts:
+    width = None if shape is None else min(shape.slow.dim, shape.fast.dim)
+    return Facts(settings, workload.samples, width)
+
+
+def _extras(settings: Settings, price: Price, made: Estimate) -> Extras:
+    """A rented run needs a store that instances reach; without a word it counts as AWS's S3."""
+    from fintts_store.opening import is_on_aws
+
+    is_rented = settings.infra != LOCAL
+    is_unnamed = settings.store is None
+    is_in_s3 = is_rented if is_unnamed else is_on_aws(workplace.store_url(settings))
+    named = (settings.infra or "").partition("/")[0].lower()
+    cloud = named if named not in ("", "*") else price.cloud
+    return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3)
+
+
+def terms_here(found: ReadSettings, now: datetime) -> Terms:
+    """The limits of a run on this machine, which costs nothing unless a rate is set.
+
+    Raises:
+        OverBudget: a rate and a budget are set, and the expected run costs more.
+        CostError: the numbers do not fit each other.
+        InputError: the data folder or the base model cannot be used.
+    """
+    settings = found.settings
+    rate = settings.hourly_rate_usd or Decimal(0)
+    price = Price(rate, found.origins.get("hourly_rate_usd", "this machine"))
+    gpus = settings.first_gpus
+    terms = Terms(
+        infra=LOCAL,
+        choices=(RentalTerms(gpus, price, {}),),
+        spot=False,
+        budget_usd=settings.budget_usd,
+        deadline_at=now + UNLIMITED,
+    )
+    try:
+        made = estimate_run(found, price).estimate
+    except ConfigError:  # nobody knows yet how long a step takes here
+        _check_schedule(settings)
+        return terms
+    if settings.budget_usd is not None and rate > 0:
+        plan = plan_launch([Choice(gpus, made)], settings.budget_usd, reserve_of(settings))
+        terms = replace(terms, deadline_at=plan.deadline_from(now))
+    return replace(terms, choices=(RentalTerms(gpus, price, made.to_json()),))
+
+
+def _check_schedule(settings: Settings) -> None:
+    """Raises ScheduleError where steps, batches and data do not fit each other."""
+    Schedule(
+        samples=_workload(settings, None).samples,
+        batch_size=settings.training.batch_size,
+        gradient_accumulation=settings.training.gradient_accumulation,
+        max_steps=settings.training.max_steps,
+        validation_every=settings.validation.every,
+        checkpoint_every=settings.checkpoints.every,
+    )
+
+
+def _workload(settings: Settings, samples: int | None) -> Workload:
+    fraction = settings.validation.fraction
+    if samples is not None:
+        return Workload.of_samples(samples, fraction)
+    if settings.data is None:
+        raise ConfigError(
+            "neither a data folder nor the number of samples is known",
+            "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
+        )
+    from fintts_cli.estimate.workload import workload_of_folder
+
+    return workload_of_folder(settings.data, fraction)
+
+
+def _shape(settings: Settings) -> ModelShape | None:
+    """None where it is not here yet and the speed is known without it."""
+    folder = settings.base_model
+    if folder is None:
+        return None
+    is_known_without = settings.forecast.seconds_per_step is not None
+    if isinstance(folder, HubModel):
+        described_in = described(folder)
+        if described_in is not None or is_known_without:
+            return None if described_in is None else ModelShape.read(described_in)
+        raise not_here(folder)
+    if is_known_without and not folder.exists():
+        return None
+    return ModelShape.read(folder)
+
+
+def measured_pace(settings: Settings) -> MeasuredPace | None:
+    """Of an earlier run, else of a dry run on this machine; None where neither was made.
+
+    Both are looked for only where the speed is not set.
+    """
+    if settings.forecast.seconds_per_step is not None:
+        return None
+    from fintts_cli.estimate.measured_pace import find_pace, model_sizes
+
+    sizes = model_sizes(settings)
+    if sizes is None:  # no run can have had it as it is
+        return None
+    earlier = find_pace(workplace.open_runs(settings), settings, sizes)
+    if earlier is not None or settings.infra != LOCAL:
+        return earlier
+    from fintts_cli.estimate.pace import find_dry_pace
+
+    return find_dry_pace(workplace.state_directory(), settings, sizes)
+
+
+def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:
+    if samples is not None or settings.data is None:
+        return ()
+    from fintts_inputs.data.check import count_unpaired
+
+    unpaired = count_unpaired(settings.data)
+    left_out = (
+        f"Not counted are {unpaired:,} without their partner: `fintts data check` names them.",
+    )
+    return (
+        f"{settings.data} has {counted(workload.samples, 'utterance')} to train on, "
+        f"and holds out {workload.held_out:,} for validation.",
+        *(left_out if unpaired else ()),
+    )

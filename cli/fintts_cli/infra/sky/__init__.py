@@ -1,0 +1,1 @@
+"""SkyPilot as an infra."""

@@ -1,0 +1,113 @@
+"""All that bears our label in the clouds: as SkyPilot lists it, and as a cloud itself does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fintts_cli.infra import Census, Holder, Sighting
+from fintts_cli.infra.labels import deadline_of
+from fintts_cli.infra.sky.aws import AWS, list_labelled, terminate
+from fintts_cli.infra.sky.cluster import Cluster
+from fintts_cli.infra.sky.job import ManagedJob, live_jobs
+from fintts_cli.infra.sky.record import SkyRecord, place, run_of
+from fintts_cli.infra.sky.session import (
+    enabled_clouds,
+    in_a_sentence,
+    is_out_of_reach,
+    pending_launches,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    Lister = Callable[[Any], list[Sighting]]
+
+OWN_MACHINES = frozenset({"kubernetes", "ssh", "slurm"})
+"""what SkyPilot calls a cloud, and nobody bills for"""
+
+
+def take_census(sky: Any, log: Path) -> Census:
+    """Asks SkyPilot's server for its clusters and jobs, and each cloud whose list we can read.
+
+    Of a server that is out of reach one sentence is said, and nothing else is asked.
+    """
+    unanswered: list[str] = []
+    try:
+        clouds = enabled_clouds(sky)
+    except Exception as error:  # of any kind, as below
+        sentence = in_a_sentence(error, log).message
+        if is_out_of_reach(error):
+            return Census((), (sentence,))
+        unanswered.append(f"SkyPilot could not be asked which clouds it may use: {sentence}")
+        clouds = set[str]()
+
+    def ask(whom: str, lister: Lister) -> list[Sighting]:
+        try:
+            return lister(sky)
+        except Exception as error:  # of any kind: SkyPilot's, the cloud's, the network's
+            sentence = in_a_sentence(error, log).message
+            unanswered.append(f"{whom} could not be asked what lives: {sentence}")
+            return []
+
+    known = [*ask("SkyPilot", _clusters), *ask("SkyPilot's list of jobs", live_jobs)]
+    in_aws = ask("AWS", list_labelled) if AWS in clouds else []
+    strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
+    unread = sorted(clouds - OWN_MACHINES - {AWS})
+    remarks = [f"of {cloud} only what SkyPilot knows of is seen here" for cloud in unread]
+    return Census((*known, *strangers), tuple(unanswered), tuple(remarks))
+
+
+def remove_sighting(sky: Any, sighting: Sighting) -> None:
+    """Returns when it is gone; what SkyPilot or the cloud raises is passed on."""
+    if sighting.holder == Holder.CLOUD:
+        terminate(sky, sighting)
+        return
+    is_job = sighting.holder == Holder.MANAGED_JOB
+    record = SkyRecord(
+        run=sighting.run,
+        cluster=sighting.where,
+        job=sighting.where if is_job else None,
+        requested_at=sighting.created_at,
+        deadline_at=sighting.deadline_at,
+    )
+    (ManagedJob() if is_job else Cluster()).remove(sky, record)
+
+
+def _clusters(sky: Any) -> list[Sighting]:
+    """Those that are live; each one's cloud is asked whether it still is.
+
+    A launch sets the autodown last, before it gives the cluster its job: without it nothing would
+    end the instance.
+    """
+    launching = _being_launched(sky)
+    found: list[Any] = sky.get(sky.status(refresh=sky.StatusRefreshMode.FORCE))
+    launching |= _being_launched(sky)  # also what has begun meanwhile
+    return [
+        Sighting(
+            run=run,
+            holder=Holder.CLUSTER,
+            where=cluster.name,
+            infra=place(cluster.cloud, cluster.region),
+            created_at=datetime.fromtimestamp(cluster.launched_at, UTC),
+            instance_since=datetime.fromtimestamp(cluster.launched_at, UTC),
+            deadline_at=deadline_of(cluster.labels),
+            is_cut_off=cluster.autostop < 0 and cluster.name not in launching,
+        )
+        for cluster in found
+        if (run := run_of(cluster.name)) is not None
+    ]
+
+
+def _being_launched(sky: Any) -> set[str]:
+    return {request.cluster_name for request in pending_launches(sky)}
+
+
+def _is_known(one: Sighting, in_cloud: Sequence[Sighting], known: Sequence[Sighting]) -> bool:
+    """Whether it is the instance of what SkyPilot has for that run: there is one a run, and
+    SkyPilot's is the newest."""
+    newest = max(
+        (other for other in in_cloud if other.run == one.run), key=lambda other: other.created_at
+    )
+    return one is newest and any(other.run == one.run for other in known)

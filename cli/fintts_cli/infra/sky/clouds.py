@@ -1,0 +1,114 @@
+"""What SkyPilot needs on this machine, and which clouds it may use; for `fintts doctor`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING, Any
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky.session import (
+    in_a_sentence,
+    refuse_unknown_cloud,
+    require_sky,
+    sky_session,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+PROGRAMS = ("ssh", "rsync")
+"""with which SkyPilot reaches an instance, and brings the code there"""
+PINNED = re.compile(r"skypilot(?:\[\w+\])?==([\w.]+)")
+
+
+def describe_installation() -> str:
+    """The versions in a sentence.
+
+    Raises:
+        CloudError: something is missing without which no instance is launched.
+    """
+    require_sky()
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        raise CloudError(
+            f"{' and '.join(missing)} cannot be found, which SkyPilot launches instances with",
+            f"install {' and '.join(missing)}, for example by apt-get",
+        )
+    if not _has_pip():
+        raise CloudError(
+            "pip is missing in this environment; SkyPilot packs itself for an instance with it",
+            "python -m ensurepip",
+        )
+    return f"SkyPilot {version('skypilot')}"
+
+
+def _has_pip() -> bool:
+    """By its metadata: setuptools takes a look for the module itself for pip at work, and from then
+    on withholds its distutils from this process."""
+    try:
+        version("pip")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def other_version() -> str | None:
+    """The version that this `fintts` was tried with, where another one is installed."""
+    pins = [match[1] for line in requires("fintts") or () if (match := PINNED.match(line))]
+    tried = next(iter(pins), None)
+    return None if tried in (None, version("skypilot")) else tried
+
+
+def check_clouds(cloud: str | None, log: Path) -> list[str]:
+    """The clouds whose credentials let SkyPilot rent there; asks each of them now.
+
+    Args:
+        cloud: the one that is meant; None looks at all that SkyPilot knows.
+        log: what SkyPilot says goes there.
+
+    Raises:
+        UsageProblem: SkyPilot knows no such cloud.
+        CloudError: SkyPilot cannot tell.
+    """
+    with sky_session(log) as sky:
+        refuse_unknown_cloud(sky, cloud or "")
+        try:
+            wanted = None if cloud is None else (cloud,)
+            # sky.check is a module of that name.
+            request = sky.client.sdk.check(wanted, verbose=False)
+            found: dict[str, dict[str, list[str]]] = sky.get(request)
+        except Exception as error:
+            raise in_a_sentence(error, log) from error
+    every = (each for workspace in found.values() for each in workspace.items())
+    return sorted({name.lower() for name, abilities in every if "compute" in abilities})
+
+
+def without_quota(places: Iterable[tuple[str, str]], log: Path, *, spot: bool) -> list[str]:
+    """Those of the places where the cloud allows this account none of such instances.
+
+    Args:
+        places: infra and instance type, such as ("aws/us-east-1", "p5.4xlarge").
+        log: what SkyPilot says goes there.
+
+    Raises:
+        CloudError: nobody can tell.
+    """
+    with sky_session(log) as sky:
+        try:
+            return [
+                f"{infra} ({instance_type})"
+                for infra, instance_type in places
+                if not _is_allowed(sky, infra, instance_type, spot=spot)
+            ]
+        except Exception as error:
+            raise in_a_sentence(error, log) from error
+
+
+def _is_allowed(sky: Any, infra: str, instance_type: str, *, spot: bool) -> bool:
+    """SkyPilot looks the quota up where a cloud tells it; where it does not, all is allowed."""
+    wanted = sky.Resources(infra=infra, instance_type=instance_type, use_spot=spot)
+    return bool(wanted.cloud.check_quota_available(wanted))

@@ -1,0 +1,331 @@
+"""An instance that may be taken away: a managed job of SkyPilot's, which rents another one then.
+
+Its controller, a process beside SkyPilot's server, looks at the instance every 15 seconds: it
+brings the job back after a preemption, and removes the instance at the end. Where it does not run,
+because this machine sleeps, nobody brings the job back; its instance tears itself down ten
+minutes after the job's end, whoever looks.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
+from fintts_cli.infra.labels import deadline_of
+from fintts_cli.infra.sky.cluster import remove_cluster
+from fintts_cli.infra.sky.record import PREFIX, gpus_of, place, run_of_job
+from fintts_cli.infra.sky.session import (
+    await_request,
+    first_sentence,
+    in_a_sentence,
+    require_offer,
+    sky_session,
+    take_back,
+)
+from fintts_cli.infra.sky.spot_price import priced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from fintts_cli.infra.sky.record import SkyRecord
+
+FIELDS = (
+    "job_id",
+    "submitted_at",
+    "cloud",
+    "region",
+    "labels",
+    "job_name",
+    "status",
+    "schedule_state",
+    "current_cluster_name",
+    "start_at",
+    "failure_reason",
+)
+LAUNCHING = frozenset({"PENDING", "SUBMITTED", "STARTING"})
+"""PENDING, too, is one that waits for a next try because there was no capacity."""
+PHASES = {
+    "RUNNING": InstancePhase.RUNNING,
+    "RECOVERING": InstancePhase.RECOVERING,
+    "CANCELLING": InstancePhase.TEARING_DOWN,
+}
+CONTROLLER_IS_OFF = (None, "STOPPED")
+"""what SkyPilot says of the state of an instance that was never hired, or went to sleep"""
+GONE_WITHIN_SECONDS = 600.0
+"""A controller that was just started again takes half a minute to hear of the request, and an
+instance that is being made is made first."""
+POLL_SECONDS = 1.0
+REMEMBERED_DAYS = 30
+"""how long ago the clusters were used that SkyPilot is asked about"""
+
+
+class ManagedJob:
+    """A run's managed job; `sky` is the SDK. What SkyPilot raises is passed on."""
+
+    def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
+        """Returns when the job is in SkyPilot's queue: from then on it needs its controller alone.
+
+        An offer that does not exist is refused at once; one that has no capacity is waited for.
+        """
+        refuse_hired_controller(sky)
+        require_offer(sky, task)
+        await_request(sky, sky.jobs.launch(task, name=record.job))
+
+    def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
+        """What SkyPilot says; None if it was never asked for this job.
+
+        Raises CloudError: it has forgotten the job and its instances.
+        """
+        job = self._job(sky, record)
+        if job is None:
+            return _forgotten(sky, record) if record.was_seen else None
+        cluster = _cluster_of(sky, job)
+        clusters = _clusters(sky, cluster)
+        seen = _seen(sky, record, job, cluster, clusters)
+        if not _is_over(job):
+            return seen, _phase(job)
+        if _lives(clusters):
+            return seen, InstancePhase.TEARING_DOWN
+        ended_at = seen.spans[-1].ended if seen.spans else datetime.now(UTC)
+        return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
+
+    def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
+        """The lines of the job, None where there is none for a while.
+
+        Raises CloudError: there is no instance now, and nobody is to wait for one.
+        """
+        job = self._job(sky, record)
+        if job is None or not (follow or job.status.value == "RUNNING"):
+            raise CloudError(
+                f"run {record.run} has no instance now", "--follow waits for what it will say"
+            )
+        lines: Iterable[str | None] = sky.jobs.tail_logs(
+            job_id=job.job_id, follow=follow, preload_content=False
+        )
+        return lines
+
+    def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
+        """Cancels it, and returns when SkyPilot says that its cluster is gone."""
+        take_back(sky, of=str(record.job))
+        job = self._job(sky, record)
+        if job is None:
+            return self._remove_forgotten(sky, record)
+        if not job.status.is_terminal():
+            sky.get(sky.jobs.cancel(job_ids=[job.job_id]))
+        self._await_controller(sky, record)
+        found = self.look(sky, record)
+        if found is not None and found[1] != InstancePhase.GONE:
+            remove_cluster(sky, found[0].cluster)  # the controller could not
+            found = self.look(sky, record)
+        return record if found is None else found[0]
+
+    @staticmethod
+    def _remove_forgotten(sky: Any, record: SkyRecord) -> SkyRecord:
+        """Whoever kept the job is gone; SkyPilot may still have its instances."""
+        found = _clusters_of_job(sky, str(record.job))
+        for cluster in found:
+            if cluster["status"] is not None:
+                remove_cluster(sky, cluster["name"])
+        if found or not record.was_seen:
+            return record
+        return _forgotten(sky, record)[0]
+
+    def _await_controller(self, sky: Any, record: SkyRecord) -> None:
+        deadline = time.monotonic() + GONE_WITHIN_SECONDS
+        while (job := self._job(sky, record)) is not None and not _is_over(job):
+            if time.monotonic() > deadline:
+                raise CloudError(f"the managed job {record.job} stays {job.status.value}")
+            time.sleep(POLL_SECONDS)
+
+    @staticmethod
+    def _job(sky: Any, record: SkyRecord) -> Any:
+        """SkyPilot's entry, which stays for ever; None if it lists no such job."""
+        jobs = jobs_named(sky, str(record.job)) or []
+        return next((job for job in jobs if job.job_name == record.job), None)
+
+
+def jobs_named(sky: Any, name: str) -> list[Any] | None:
+    """SkyPilot's managed jobs with this in their name; None where nothing keeps such jobs.
+
+    Without consolidation mode, which is SkyPilot's default, a hired instance keeps them. Before the
+    first job there is none, and it stops ten minutes after the last one: both mean no jobs.
+    """
+    try:
+        jobs, *_ = sky.get(sky.jobs.queue_v2(refresh=False, fields=FIELDS, name_match=name))
+    except sky.exceptions.ClusterNotUpError as error:
+        status = error.cluster_status
+        if getattr(status, "value", status) in CONTROLLER_IS_OFF:
+            return None
+        raise  # it is there, and does not answer
+    return list(jobs)
+
+
+def live_jobs(sky: Any) -> list[Sighting]:
+    """Every job of ours that is not over, and those that are whose instance is still there."""
+    jobs = jobs_named(sky, PREFIX)
+    if jobs is None:
+        return _left_by_jobs(sky)
+    ours = [(run, job) for job in jobs if (run := run_of_job(job.job_name)) is not None]
+    report = _report(sky) if ours else []
+    return [
+        _sighting(run, job, clusters)
+        for run, job in ours
+        for clusters in [_named(report, _cluster_of(sky, job))]
+        if not _is_over(job) or _lives(clusters)
+    ]
+
+
+def _left_by_jobs(sky: Any) -> list[Sighting]:
+    """Instances of jobs that nobody keeps any more, because consolidation mode was taken out."""
+    return [
+        Sighting(
+            run=run,
+            holder=Holder.CLUSTER,
+            where=cluster["name"],
+            infra=place(str(cluster.get("cloud") or ""), cluster.get("region")),
+            created_at=_moment(cluster["launched_at"] or 0),
+            instance_since=_moment(cluster["launched_at"] or 0),
+        )
+        for cluster in _report(sky)
+        if cluster["status"] is not None
+        and (run := run_of_job(cluster["name"].rpartition("-")[0])) is not None
+    ]
+
+
+def _sighting(run: str, job: Any, clusters: list[dict[str, Any]]) -> Sighting:
+    live = [each for each in clusters if each["status"] is not None]
+    return Sighting(
+        run=run,
+        holder=Holder.MANAGED_JOB,
+        where=job.job_name,
+        infra=place(job.cloud, job.region),
+        created_at=_moment(job.submitted_at),
+        instance_since=_moment(live[-1]["launched_at"] or 0) if live else None,
+        deadline_at=deadline_of(job.labels),
+    )
+
+
+def refuse_hired_controller(sky: Any) -> None:
+    """Raises CloudError where SkyPilot would rent an instance to watch over the job's.
+
+    A server elsewhere is its owner's affair; the one here must do the work of the controller.
+    """
+    if not sky.server.common.is_api_server_local():
+        return
+    sky.api_start()  # it reads its settings then
+    if not sky.utils.controller_utils.is_jobs_consolidation_mode():
+        raise CloudError(
+            "SkyPilot would rent a second instance to watch over a spot run, and keep it",
+            "set jobs.controller.consolidation_mode: true in ~/.sky/config.yaml and restart its "
+            "server with `sky api stop`: then this machine watches",
+        )
+
+
+def require_own_controller(log: Path) -> None:
+    """The same check, before anything of a launch is begun; SkyPilot's words go into the file."""
+    with sky_session(log) as sky:
+        try:
+            refuse_hired_controller(sky)
+        except Exception as error:
+            raise in_a_sentence(error, log) from error
+
+
+def _report(sky: Any) -> list[dict[str, Any]]:
+    """All that SkyPilot rented; `status` of one that is gone is None. Its list of clusters leaves
+    out those of managed jobs."""
+    report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS))
+    return report
+
+
+def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
+    """All that SkyPilot rented under this name, the oldest first."""
+    return _named(_report(sky), name)
+
+
+def _clusters_of_job(sky: Any, job: str) -> list[dict[str, Any]]:
+    """The same of a job that SkyPilot no longer lists, so that the end of their name is unknown."""
+    ours = [one for one in _report(sky) if one["name"].rpartition("-")[0] == job]
+    return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
+
+
+def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
+    """What is known of a job that SkyPilot listed once, and lists no longer."""
+    clusters = _clusters_of_job(sky, str(record.job))
+    if not clusters:
+        raise CloudError(
+            f"SkyPilot has forgotten the managed job {record.job}",
+            f"look for {record.cluster} in the cloud's console",
+        )
+    spans = _all_spans(sky, record, clusters)
+    seen = record.model_copy(update={"cluster": clusters[-1]["name"], "spans": spans})
+    if _lives(clusters):
+        return seen, InstancePhase.RUNNING
+    ended_at = spans[-1].ended if spans else None
+    return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
+
+
+def _cluster_of(sky: Any, job: Any) -> str:
+    """The name of its instances. SkyPilot's list has it only while there is one of them."""
+    made: str = sky.jobs.utils.generate_managed_job_cluster_name(job.job_name, job.job_id)
+    return job.current_cluster_name or made
+
+
+def _named(report: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    ours = [cluster for cluster in report if cluster["name"] == name]
+    return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
+
+
+def _lives(clusters: list[dict[str, Any]]) -> bool:
+    return any(cluster["status"] is not None for cluster in clusters)
+
+
+def _is_over(job: Any) -> bool:
+    """Whether its controller has done all that it does; one that never began may have none."""
+    return bool(job.schedule_state == "DONE" or job.status.value == "CANCELLED")
+
+
+def _phase(job: Any) -> InstancePhase:
+    if job.status.value not in LAUNCHING:
+        return PHASES.get(job.status.value, InstancePhase.TEARING_DOWN)
+    return InstancePhase.PROVISIONING if job.start_at is None else InstancePhase.RECOVERING
+
+
+def _seen(
+    sky: Any, record: SkyRecord, job: Any, cluster: str, clusters: list[dict[str, Any]]
+) -> SkyRecord:
+    spans = _all_spans(sky, record, clusters)
+    fields: dict[str, object] = {
+        "was_seen": True,
+        "cluster": cluster,
+        "created_at": spans[-1].began if spans else record.created_at,
+        "spans": spans,
+    }
+    if job.status.value == "SUCCEEDED":
+        fields["exit_code"] = 0
+    elif job.status.value.startswith("FAILED"):
+        fields |= {"exit_code": 1, "message": first_sentence(job.failure_reason or "")}
+    return record.model_copy(update=fields)
+
+
+def _all_spans(sky: Any, record: SkyRecord, clusters: Sequence[dict[str, Any]]) -> tuple[Span, ...]:
+    return tuple(
+        priced(sky, span, record, cluster) for cluster in clusters for span in _spans(cluster)
+    )
+
+
+def _spans(cluster: dict[str, Any]) -> list[Span]:
+    """When it was billed, as far as SkyPilot knows: of an end it hears some seconds later."""
+    intervals: list[tuple[float, float | None]] = cluster["usage_intervals"] or []
+    gpus = gpus_of(getattr(cluster["resources"], "accelerators", None))
+    return [
+        Span(began=_moment(began), ended=None if ended is None else _moment(ended), gpus=gpus)
+        for began, ended in intervals
+    ]
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,181 @@
+"""SkyPilot's SDK as the adapters use it: imported late, silent, its errors in a sentence.
+
+Its server, a process on this machine unless the user has one elsewhere, asks the clouds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from fintts_cli.errors import CliError, CloudError, UsageProblem
+from fintts_cli.infra.sky.sdk import import_sky
+from fintts_store.disk.durable import make_directories
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+OWN_KEY = ("aws", "remote_identity")
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+SENTENCE_END = re.compile(r"(?<=[.!:])\s|\n\s*(?=[A-Z])")
+NOT_ENABLED = re.compile(r"requires (\w+) which is not enabled")
+OUT_OF_REACH = frozenset(
+    {
+        "ApiServerConnectionError",
+        "ApiServerAuthenticationError",
+        "APIVersionMismatchError",
+        "ServerTemporarilyUnavailableError",
+    }
+)
+"""SkyPilot's errors of a server that cannot be asked for anything"""
+LAUNCH = re.compile(r"(^|\.)launch$")
+"""what SkyPilot's server calls a request for an instance: sky.launch, sky.jobs.launch"""
+
+
+def require_sky() -> None:
+    """Raises CloudError where SkyPilot is not installed."""
+    if find_spec("sky") is None:
+        raise CloudError("SkyPilot is not installed here", "pip install 'fintts[sky]'")
+
+
+@contextmanager
+def sky_session(log: Path) -> Generator[Any]:
+    """The SDK, which takes two seconds to import; what it prints goes into the file, not to the
+    user."""
+    require_sky()
+    os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
+    make_directories(log.parent)
+    with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        yield _imported(log)
+
+
+def _imported(log: Path) -> Any:
+    """Importing it reads its settings and writes into the home folder, either of which may fail."""
+    try:
+        return import_sky()
+    except Exception as error:
+        sentence = first_sentence(str(error)) or type(error).__name__
+        if isinstance(error, OSError) and error.filename:
+            sentence = f"{error.filename}: {error.strerror}"
+        raise CloudError(
+            f"SkyPilot cannot be loaded: {sentence}",
+            f"it writes into your home folder, which HOME names; all it said is in {log}",
+        ) from error
+
+
+@contextmanager
+def without_own_key(sky: Any) -> Generator[None]:
+    """Within it, no instance that is asked for gets this machine's AWS credentials file.
+
+    SkyPilot copies it otherwise, to instances of any cloud. One on AWS ends itself by its role;
+    where the user has chosen one, that stays. Another cloud's own key is copied all the same: its
+    instances could not end themselves without.
+    """
+    settings = sky.skypilot_config
+    if settings.get_nested(OWN_KEY, None) is not None:
+        yield
+        return
+    cloud, name = OWN_KEY
+    with settings.override_skypilot_config({cloud: {name: "NO_UPLOAD"}}):
+        yield
+
+
+def await_request(sky: Any, request: Any) -> None:
+    """Returns when the request is answered; one that is interrupted is taken back."""
+    try:
+        sky.stream_and_get(request)
+    except BaseException:
+        with suppress(Exception):  # whatever it says, what was begun is removed next
+            sky.get(sky.api_cancel(request))
+        raise
+
+
+def enabled_clouds(sky: Any) -> set[str]:
+    """Those that SkyPilot's last check found to be usable, in `--infra`'s words."""
+    # Some of the SDK is not in the package's own namespace.
+    return {str(cloud).lower() for cloud in sky.get(sky.client.sdk.enabled_clouds())}
+
+
+def refuse_unknown_cloud(sky: Any, cloud: str) -> None:
+    """Raises UsageProblem where SkyPilot knows no cloud of this name."""
+    known = sorted(sky.utils.registry.CLOUD_REGISTRY)
+    if cloud and cloud not in known:
+        near = difflib.get_close_matches(cloud, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}"
+        raise UsageProblem(f"SkyPilot knows no cloud {cloud}", hint)
+
+
+def require_offer(sky: Any, task: Any) -> None:
+    """Passes on what SkyPilot raises where no cloud that it may use has such an instance."""
+    plan = sky.Dag()
+    plan.add(task)
+    sky.get(sky.optimize(plan))
+
+
+def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> list[Any]:
+    """The requests for an instance that SkyPilot's server has accepted and not finished.
+
+    Args:
+        cluster: for which the instance is asked; None of any, and for a managed job.
+        of: what the request speaks of, such as the job's name.
+    """
+    pending: list[Any] = sky.api_status(cluster_name=cluster)
+    return [one for one in pending if LAUNCH.search(one.name) and of in one.request_body]
+
+
+def take_back(sky: Any, cluster: str | None = None, *, of: str = "") -> None:
+    """Takes back launches that are still pending; which ones, `pending_launches` tells.
+
+    A terminal that was killed leaves its request behind: what it asks for may come into being
+    after somebody has looked, and found nothing.
+    """
+    ours = [request.request_id for request in pending_launches(sky, cluster, of=of)]
+    if ours:
+        sky.get(sky.api_cancel(ours))
+
+
+def in_a_sentence(error: Exception, log: Path) -> CliError:
+    """SkyPilot's error; `log` is where the user finds the rest."""
+    if isinstance(error, CliError):
+        return error
+    sentence = first_sentence(str(error)) or type(error).__name__
+    kind = type(error).__name__
+    if is_out_of_reach(error):
+        return CloudError(
+            f"SkyPilot's server cannot be asked: {sentence}",
+            "`sky api info` says where it is looked for, and `sky api login` says it anew",
+        )
+    disabled = NOT_ENABLED.search(sentence)
+    if disabled is not None:
+        cloud = disabled[1].lower()
+        return CloudError(
+            f"SkyPilot may not use {cloud}",
+            f"`sky check {cloud}` says what is missing; --infra takes another cloud",
+        )
+    if kind == "ResourcesUnavailableError":
+        return CloudError(
+            f"no cloud has such an instance at this price now: {sentence}",
+            "`fintts cloud offers` lists others; --infra, --gpus and --hourly-rate choose",
+        )
+    if kind == "NoCloudAccessError":
+        return CloudError(
+            "SkyPilot has no cloud enabled", "`sky check` says what each of them lacks"
+        )
+    return CloudError(f"SkyPilot: {sentence}", f"all it said is in {log}")
+
+
+def is_out_of_reach(error: Exception) -> bool:
+    """Whether SkyPilot's server cannot be asked for anything."""
+    return type(error).__name__ in OUT_OF_REACH
+
+
+def first_sentence(text: str) -> str:
+    """Without colours and line breaks, and without its full stop. A line that begins with a
+    capital letter begins a sentence: SkyPilot ends few lines with a full stop."""
+    plain = ANSI.sub("", text).strip()
+    return " ".join(SENTENCE_END.split(plain)[0].split()).rstrip(".:")

@@ -1,0 +1,386 @@
+"""SkyPilot as the place where a task runs: a cluster or a managed job for each run.
+
+What is said here of an instance is what SkyPilot's server has from the clouds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import (
+    NO_SECRETS,
+    Census,
+    Holder,
+    InstancePhase,
+    InstanceState,
+    Removed,
+    Sighting,
+)
+from fintts_cli.infra.labels import deadline_of
+from fintts_cli.infra.sky.arming import end_armed, terminate_when_off
+from fintts_cli.infra.sky.aws import AWS, never_came
+from fintts_cli.infra.sky.census import remove_sighting, take_census
+from fintts_cli.infra.sky.cluster import Cluster
+from fintts_cli.infra.sky.job import ManagedJob
+from fintts_cli.infra.sky.record import (
+    RECORD_FILE,
+    SkyRecord,
+    as_state,
+    cluster_of,
+    job_of,
+    read_record,
+    write_record,
+)
+from fintts_cli.infra.sky.refusals import refusal
+from fintts_cli.infra.sky.session import (
+    ANSI,
+    in_a_sentence,
+    pending_launches,
+    refuse_unknown_cloud,
+    require_offer,
+    sky_session,
+    without_own_key,
+)
+from fintts_cli.infra.this_machine import fate_here, note_process
+from fintts_store.disk.durable import write_file
+from fintts_store.errors import InvalidRecord, StoreError
+from fintts_store.layout import check_run_name
+from fintts_store.runs.noted_process import Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    Session = Callable[[Path], AbstractContextManager[Any]]
+    """SkyPilot's SDK, whose words go into that file"""
+
+TASK_FILE, LOG_FILE, WORKDIR = "task.yaml", "sky.log", "workdir"
+APPEARS_WITHIN = timedelta(minutes=10)
+"""SkyPilot knows a cluster some seconds after it was asked for one; so long it is believed of
+whoever is asking that it may yet come."""
+FRESH_SECONDS = 10.0
+"""Asking SkyPilot and the cloud takes seconds: within this time an answer is still good."""
+OF_JOB = re.compile(r"^\([^()]+, pid=\d+\) ", re.MULTILINE)
+"""what SkyPilot writes before each line of a job"""
+
+
+class Rental(Protocol):
+    """How an instance is rented, in SkyPilot's own terms; what it raises is passed on."""
+
+    def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
+        """Returns when nobody is needed any more."""
+        ...
+
+    def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
+        """What SkyPilot says now; None if it knows of nothing by that name."""
+        ...
+
+    def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
+        """The lines of the job, None where there is none for a while."""
+        ...
+
+    def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
+        """Returns what is known of it in the end, when the cloud says that it is gone."""
+        ...
+
+
+class SkyInfra:
+    """On-demand instances are clusters, spot instances belong to managed jobs; STATE/sky/RUN/
+    holds the task, what SkyPilot said, and when the instance came and went."""
+
+    def __init__(self, name: str, state_folder: Path, session: Session = sky_session) -> None:
+        self._name, self._session = name, session
+        self._root = state_folder / "sky"
+        self._answers: dict[str, tuple[float, InstanceState]] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def check(self, task_yaml: str) -> None:
+        log = self._root / LOG_FILE
+        with self._session(log) as sky:
+            refuse_unknown_cloud(sky, self._name.partition("/")[0].lower().strip("*"))
+            try:
+                task = sky.Task.from_yaml_str(task_yaml)
+                task.workdir = None  # which is not there yet
+                require_offer(sky, task)
+            except Exception as error:
+                raise in_a_sentence(error, log) from error
+
+    def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
+        state = self.state(run)
+        if state is not None and state.is_live:
+            raise CloudError(
+                f"run {run} has a live instance, the cluster {state.where}",
+                f"`fintts cloud stop {run}` ends it, or choose another --name",
+            )
+        now = datetime.now(UTC)
+        job = job_of(run, now) if _is_spot(task_yaml) else None
+        record = SkyRecord(
+            run=run,
+            cluster=job or cluster_of(run),
+            job=job,
+            requested_at=now,
+            deadline_at=_deadline_in(task_yaml),
+            asked_by=note_process(os.getpid()),
+        )
+        write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
+        write_record(self._folder(run), record)
+        self._answers.pop(run, None)  # it was about an earlier instance
+        said_before = _said(self._log(run))
+        try:
+            self._launch(record, task_yaml, secrets)
+        except BaseException as error:
+            said = _said(self._log(run))[len(said_before) :]
+            self.down(run)
+            self._note_whether_it_came(record)
+            if isinstance(error, Exception):
+                raise refusal(error, said) or in_a_sentence(error, self._log(run)) from error
+            raise
+        self._answers.pop(run, None)
+        write_record(self._folder(run), record.model_copy(update={"was_seen": True}))
+
+    def _note_whether_it_came(self, record: SkyRecord) -> None:
+        """AWS alone can say so of one that is gone; what it does not say is billed."""
+        if self._name.partition("/")[0].lower() != AWS or record.deadline_at is None:
+            return
+        folder = self._folder(record.run)
+        with suppress(Exception), self._sky(record.run) as sky:  # of any kind: SkyPilot's, AWS's
+            last = read_record(folder)
+            if last is not None and never_came(sky, record.run, record.deadline_at):
+                write_record(folder, last.model_copy(update={"never_came": True}))
+
+    def _launch(self, record: SkyRecord, task_yaml: str, secrets: Mapping[str, str]) -> None:
+        with self._sky(record.run) as sky, ExitStack() as stack:
+            task = sky.Task.from_yaml_str(task_yaml)
+            stack.enter_context(end_armed(sky, task_yaml))
+            if secrets:
+                stack.enter_context(without_own_key(sky))
+                task.update_secrets(dict(secrets))
+            if record.job is not None:  # a later instance gets it from here, too
+                copy = self._folder(record.run) / WORKDIR
+                shutil.rmtree(copy, ignore_errors=True)
+                task.workdir = str(shutil.copytree(task.workdir, copy))
+            rental_of(record).launch(sky, record, task)
+            if record.job is None:  # a spot instance that powers itself off is terminated anyway
+                terminate_when_off(sky, record.cluster)
+
+    def state(self, run: str) -> InstanceState | None:
+        kept = self._answers.get(run)
+        if kept is not None and time.monotonic() - kept[0] < FRESH_SECONDS:
+            return kept[1]
+        record = self._read(run)
+        if record is None:
+            return None
+        state = self._state(record)
+        self._answers[run] = (time.monotonic(), state)
+        return state
+
+    def _state(self, record: SkyRecord) -> InstanceState:
+        if record.is_gone:
+            return as_state(record, InstancePhase.GONE)
+        with self._sky(record.run) as sky:
+            try:
+                may_come = _may_come(sky, record)  # first: what comes meanwhile is seen then
+                found = rental_of(record).look(sky, record)
+            except Exception as error:
+                raise CloudError(
+                    f"SkyPilot cannot say whether {record.cluster} is there: "
+                    f"{in_a_sentence(error, self._log(record.run)).message}",
+                    f"all it said is in {self._log(record.run)}; the instance ends by itself",
+                ) from error
+        if found is None:
+            if may_come:
+                return as_state(record, InstancePhase.PROVISIONING)
+            return as_state(self._gone(record, None), InstancePhase.GONE)
+        seen, phase = found
+        if phase == InstancePhase.GONE:
+            seen = self._gone(seen, seen.ended_at)
+        elif seen != record:
+            write_record(self._folder(record.run), seen)
+        return as_state(seen, phase)
+
+    def instances(self) -> list[InstanceState]:
+        folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
+        runs = [folder.name for folder in folders if (folder / RECORD_FILE).is_file()]
+        states = [state for run in runs if (state := self.state(run))]
+        return sorted(states, key=lambda state: state.created_at)
+
+    def logs(self, run: str, *, follow: bool) -> Iterator[str]:
+        record = self._read(run)
+        if record is None:
+            raise CloudError(f"this machine has asked for no instance of run {run}")
+        state = self.state(run)
+        if state is None or not state.is_live:
+            raise CloudError(
+                f"the instance of run {run} is gone, and its log with it",
+                f"`fintts cloud report {run}` tells what the run left in the store",
+            )
+        try:
+            with self._sky(run) as sky:
+                lines = rental_of(record).tail(sky, record, follow=follow)
+            for line in lines:
+                if line is not None:
+                    yield OF_JOB.sub("", ANSI.sub("", line))
+        except Exception as error:  # of any kind: SkyPilot's, the network's
+            raise in_a_sentence(error, self._log(run)) from error
+
+    def down(self, run: str, *, by_name: bool = False) -> Removed:
+        try:
+            record = read_record(self._folder(run))
+        except InvalidRecord as error:
+            return self._down_by_name(run, error.message)
+        if record is None and by_name and self._root.is_dir():
+            return self._down_by_name(run)
+        if record is None or record.is_gone:
+            return Removed(was_there=False)
+        with self._sky(run) as sky:
+            try:
+                last = rental_of(record).remove(sky, record)
+            except Exception as error:
+                raise CloudError(
+                    f"the cluster {record.cluster} could not be removed, and may be billing: "
+                    f"{in_a_sentence(error, self._log(run)).message}",
+                    f"try again; or remove it in the cloud's console, and see {self._log(run)}",
+                ) from error
+        self._answers.pop(run, None)
+        self._gone(last, datetime.now(UTC))
+        return Removed(was_there=True)
+
+    def _down_by_name(self, run: str, *damage: str) -> Removed:
+        """Without a record: SkyPilot's clusters and jobs bear the run's name, and are this
+        machine's. What a cloud alone lists may be somebody else's, and is named."""
+        named = SkyRecord(
+            run=run,
+            cluster=cluster_of(run),
+            requested_at=datetime.now(UTC),
+            deadline_at=self._last_deadline(run),
+        )
+        with self._sky(run) as sky, suppress(Exception):  # if it is there, the census sees it
+            Cluster().remove(sky, named)  # a request for it is taken back, too
+        census = self.census()
+        ours = [one for one in census.sightings if one.run == run]
+        held = [
+            one
+            for one in ours
+            if one.holder != Holder.CLOUD
+            and (
+                None in (one.deadline_at, named.deadline_at) or one.deadline_at == named.deadline_at
+            )
+        ]
+        for one in held:
+            self.remove(one)
+        if census.unanswered:
+            raise CloudError(
+                f"an instance of run {run} may be billing: {'; '.join(census.unanswered)}",
+                "run it again; or look into the cloud's console",
+            )
+        self._gone(named, datetime.now(UTC))
+        others = (
+            f"{one.infra} has the instance {one.where} under the label of run {run}, and SkyPilot "
+            "here does not know it: `fintts cloud reap` says more"
+            for one in ours
+            if one not in held
+        )
+        return Removed(bool(held), (*damage, *others))
+
+    def _last_deadline(self, run: str) -> datetime | None:
+        """Of this machine's last launch of the run, as far as its task can be read."""
+        with suppress(Exception):  # of any kind: the record beside it is damaged, too
+            return _deadline_in((self._folder(run) / TASK_FILE).read_text(encoding="utf-8"))
+        return None
+
+    def census(self) -> Census:
+        log = self._root / LOG_FILE
+        try:
+            with self._session(log) as sky:
+                return take_census(sky, log)
+        except (CloudError, StoreError) as error:  # there may be more than this machine knows
+            return Census((), (error.message,))
+
+    def remove(self, sighting: Sighting) -> None:
+        log = self._root / LOG_FILE
+        with self._session(log) as sky:
+            try:
+                remove_sighting(sky, sighting)
+            except Exception as error:
+                raise CloudError(
+                    f"the {sighting.holder} {sighting.where} could not be removed, and may be "
+                    f"billing: {in_a_sentence(error, log).message}",
+                    f"try again; or remove it in the cloud's console, and see {log}",
+                ) from error
+        self._answers.pop(sighting.run, None)
+        with suppress(InvalidRecord):  # it is gone, whatever this machine wrote down
+            self._note_removed(sighting)
+
+    def _note_removed(self, sighting: Sighting) -> None:
+        record = read_record(self._folder(sighting.run))
+        if record is not None and sighting.where in (record.cluster, record.job):
+            self._gone(record, record.ended_at or datetime.now(UTC))
+
+    def _sky(self, run: str) -> AbstractContextManager[Any]:
+        return self._session(self._log(run))
+
+    def _gone(self, record: SkyRecord, ended_at: datetime | None) -> SkyRecord:
+        gone = record.model_copy(update={"is_gone": True, "ended_at": ended_at})
+        write_record(self._folder(record.run), gone)
+        shutil.rmtree(self._folder(record.run) / WORKDIR, ignore_errors=True)
+        return gone
+
+    def _read(self, run: str) -> SkyRecord | None:
+        """Raises CloudError: it is damaged, so nobody knows here what was asked for."""
+        try:
+            return read_record(self._folder(run))
+        except InvalidRecord as error:
+            raise CloudError(
+                error.message, f"`fintts cloud down {run}` finds its instance by its name"
+            ) from error
+
+    def _folder(self, run: str) -> Path:
+        return self._root / check_run_name(run)
+
+    def _log(self, run: str) -> Path:
+        return self._folder(run) / LOG_FILE
+
+
+def _may_come(sky: Any, record: SkyRecord) -> bool:
+    """Whether there may be an instance later, though SkyPilot knows of none: because somebody is
+    just asking for it, or its server has not yet done what it was asked for."""
+    fate = fate_here(record.asked_by) if record.asked_by else Fate.UNKNOWN
+    latest = record.requested_at
+    if fate == Fate.UNKNOWN:  # this SkyPilot may hear nothing of what another machine's is asked
+        latest = record.deadline_at or latest
+    if record.was_seen or datetime.now(UTC) - latest > APPEARS_WITHIN:
+        return False
+    if fate != Fate.ENDED:
+        return True
+    cluster = record.cluster if record.job is None else None
+    return bool(pending_launches(sky, cluster, of=record.job or ""))
+
+
+def _said(log: Path) -> str:
+    return ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else ""
+
+
+def _deadline_in(task_yaml: str) -> datetime | None:
+    return deadline_of(yaml.safe_load(task_yaml)["resources"].get("labels"))
+
+
+def _is_spot(task_yaml: str) -> bool:
+    return bool(yaml.safe_load(task_yaml)["resources"]["use_spot"])
+
+
+def rental_of(record: SkyRecord) -> Rental:
+    """How it was rented."""
+    return Cluster() if record.job is None else ManagedJob()

@@ -1,0 +1,71 @@
+"""The adapter that a run begins with: a folder with PEFT's files, or a .ckpt that becomes one."""
+
+from __future__ import annotations
+
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import UsageProblem
+from fintts_cli.local_trainer import import_lora, require_trainer
+from fintts_inputs.base_model.adapter import AS_PEFT, base_digest_of, check_initial_adapter
+from fintts_inputs.base_model.shape import ModelShape
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from fintts_inputs.config import RunConfig
+    from fintts_store.runs.records import BaseModelRef
+
+
+def check_adapter(config: RunConfig) -> None:
+    """Looks at the adapter as far as can be seen without torch; nothing where there is none.
+
+    Raises:
+        UsageProblem: it is not there, or this machine cannot read such a file.
+        BaseModelProblem: it does not go with base model and `lora` section.
+    """
+    path = config.initial_adapter
+    if path is None:
+        return
+    if path.is_dir():
+        check_initial_adapter(path, ModelShape.read(config.base_model), config.lora)
+    elif not path.is_file():
+        raise UsageProblem(f"initial_adapter: there is no {path}", AS_PEFT)
+    elif not zipfile.is_zipfile(path):
+        raise UsageProblem(
+            f"initial_adapter: {path} is no whole checkpoint as torch.save writes it",
+            "copy it again from where it was trained, or " + AS_PEFT,
+        )
+    else:
+        require_trainer()
+
+
+@contextmanager
+def adapter_folder(config: RunConfig) -> Generator[Path | None]:
+    """A folder with PEFT's files, which for a .ckpt is a temporary one; None without an adapter.
+
+    Raises:
+        CheckFailed: the .ckpt is no LoRA of this base model and `lora` section.
+        BaseModelProblem, UsageProblem: as `check_adapter`.
+    """
+    check_adapter(config)
+    path = config.initial_adapter
+    if path is None or path.is_dir():
+        yield path
+        return
+    with TemporaryDirectory(prefix="fintts-adapter-") as temporary:
+        import_lora(config.base_model, path, config.lora, Path(temporary))
+        yield Path(temporary)
+
+
+def refuse_another_base(folder: Path, base_model: BaseModelRef) -> None:
+    """Raises UsageProblem where the adapter says that it was trained on another base model."""
+    said = base_digest_of(folder)
+    if said is not None and said != base_model.digest:
+        raise UsageProblem(
+            f"the adapter in {folder} was trained on another base model than {base_model.name}",
+            "set base_model to the one that it was trained on",
+        )

@@ -1,0 +1,86 @@
+"""What the instance gets: the trainer and what it stands on, and nothing else of this laptop.
+
+The pins are those of the release, not of this laptop's environment, which may lack torch and may
+hold other versions than the ones that were tested: the same release gives the same bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
+INSTANCE_FILES = ("requirements.in", "requirements.txt", "check_requirements.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A folder that is a task's workdir, and the SHA-256 of its names and bytes."""
+
+    path: Path
+    digest: str
+
+
+def write_bundle(target: Path) -> Bundle:
+    """Writes the bundle into a folder that is new or empty.
+
+    Raises:
+        UsageProblem: the folder holds something, or cannot be written.
+    """
+    sources = dict(sorted(_sources()))
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise UsageProblem(f"{target} is not empty", "the bundle needs a folder of its own")
+        for name, data in sources.items():
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    except OSError as error:
+        raise UsageProblem(
+            f"the bundle cannot be written to {target}: {error.strerror}",
+            "free some space there, or name another folder in FINTTS_STATE_DIR",
+        ) from error
+    return Bundle(target, _digest(sources))
+
+
+def _sources() -> Iterator[tuple[str, bytes]]:
+    """Names in the bundle, and their bytes."""
+    for package in PACKAGES:
+        folder = _folder_of(package)
+        for path in folder.rglob("*"):
+            name = path.relative_to(folder.parent)
+            if path.is_file() and not _is_left_over(name):
+                yield name.as_posix(), path.read_bytes()
+    for file in INSTANCE_FILES:
+        yield file, files("fintts_templates").joinpath("instance", file).read_bytes()
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package's source lies, in a checkout as in site-packages; it is not imported."""
+    spec = find_spec(package)
+    assert spec is not None, f"{package} belongs to this program"
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _is_left_over(name: Path) -> bool:
+    """What interpreters and editors leave beside a source."""
+    return any(part == "__pycache__" or part.startswith(".") for part in name.parts)
+
+
+def _digest(sources: dict[str, bytes]) -> str:
+    """SHA-256 over each name and its own SHA-256, in the names' order."""
+    whole = hashlib.sha256()
+    for name, data in sources.items():
+        whole.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())
+    return whole.hexdigest()

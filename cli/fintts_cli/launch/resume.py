@@ -1,0 +1,381 @@
+"""The beginning of a run: its name, its inputs in the store, and run.json, written once."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from pydantic import ValidationError
+
+from fintts_cli.errors import UsageProblem
+from fintts_cli.launch.adapter import adapter_folder, refuse_another_base
+from fintts_cli.launch.upload import (
+    describe_adapter,
+    describe_base_model,
+    upload_dataset,
+    upload_files,
+)
+from fintts_cli.runs.asker_process import fate_of_asker
+from fintts_cli.runs.at_work import Whose
+from fintts_cost import __version__
+from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.config import RunConfig
+from fintts_store.errors import KeyExists, KeyNotFound
+from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.ledger import read_ledger, write_sighting
+from fintts_store.runs.noted_process import Fate
+from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord, StopReason
+from fintts_store.runs.runs import (
+    create_revision,
+    create_run,
+    read_result,
+    read_run,
+    withdraw_result,
+    withdraw_stop,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from fintts_cli.runs.at_work import AtWork
+    from fintts_cli.runs.view import RunView
+    from fintts_cost.money import Price
+    from fintts_cost.plan import Terms
+    from fintts_inputs.config import Change
+    from fintts_inputs.prompts import Prompt
+    from fintts_store.runs.ledger import Gone, Up
+    from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
+    from fintts_store.store import Store
+
+LONGEST_STEM = 24
+CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
+"""ends after which a run can go on from its newest checkpoint"""
+ANOTHER_NAME = "--name to start another run"
+LIFTED_BY = {
+    StopReason.MAX_STEPS: "a higher training.max_steps",
+    StopReason.EARLY_STOPPING: "a higher early_stopping.patience",
+}
+"""what makes a run that came to its end go on, with --force"""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run reads, as it lies in the store."""
+
+    dataset: DatasetRef
+    base_model: BaseModelRef
+    prompt: Prompt
+    """that the base model is served with, and a new run is trained with"""
+    initial_adapter: AdapterRef | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """Where they lie; prefixes end with `/`."""
+        adapter = [] if self.initial_adapter is None else [self.initial_adapter.prefix]
+        return [self.dataset.key, self.base_model.prefix, *adapter]
+
+
+def make_name(data: Path, today: date, token: str | None = None) -> str:
+    """kalevala-20261123-a1b2, from the data folder; one called `data` is named by its parent."""
+    token = token or secrets.token_hex(2)
+    folder = data.absolute()
+    stem = folder.parent.name if folder.name.lower() in ("data", "dataset") else folder.name
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:LONGEST_STEM].strip("-")
+    return f"{plain or 'run'}-{today:%Y%m%d}-{token}"
+
+
+def existing_run(store: Store, name: str) -> RunRecord | None:
+    """The run of this name, if there is one."""
+    try:
+        return read_run(store, name)
+    except KeyNotFound:
+        return None
+
+
+def upload_inputs(
+    store: Store,
+    config: RunConfig,
+    tell: Callable[[str], None],
+    record: RunRecord | None = None,
+) -> Inputs:
+    """Brings data set, base model and initial adapter into the store, each once.
+
+    Args:
+        record: of the run, where it was begun before.
+
+    Raises:
+        CliError, InputError: data, base model or adapter cannot be trained with.
+        StoreError: the store does not take them.
+    """
+    check_base_model(config.base_model)
+    shape = ModelShape.read(config.base_model)
+    base_model = describe_base_model(config.base_model)
+    with adapter_folder(config) as folder:
+        adapter = None
+        if folder is not None and config.initial_adapter is not None:
+            refuse_another_base(folder, base_model)
+            adapter = describe_adapter(folder, config.initial_adapter)
+        begun_with = None if record is None else record.dataset.sha256
+        dataset = upload_dataset(store, config.data, shape, tell, begun_with)
+        upload_files(store, base_model, config.base_model, "the base model", tell)
+        if folder is not None and adapter is not None:
+            upload_files(store, adapter, folder, "the initial adapter", tell)
+    return Inputs(dataset, base_model, shape.prompt, adapter)
+
+
+def refuse_changes(
+    store: Store, record: RunRecord, config: RunConfig, *, force: bool
+) -> tuple[Change, ...]:
+    """A run goes on only as what it was begun, and only when there is something left to do; one
+    whose instance never came to train begins with any configuration.
+
+    Returns what changes of its configuration.
+
+    Raises:
+        UsageProblem: it has come to its end, or something differs, which is named.
+    """
+    before = _configuration_of(record)
+    result = read_result(store, record.run)
+    if result is not None and not (
+        result.stop_reason in CUT_SHORT or (force and _is_lifted(result, before, config))
+    ):
+        _refuse_ended(result)
+    changes = before.differences(config)
+    if _never_began(store, record.run):
+        return tuple(changes)
+    if not force or not all(change.is_forcible for change in changes):
+        _refuse_differing(record, changes, force=force)
+    return tuple(changes)
+
+
+def _never_began(store: Store, run: str) -> bool:
+    """Whether all its launches failed before a trainer took the run: there is nothing to keep."""
+    launches = read_ledger(store, run).launches
+    has_failed = bool(launches) and all(each.is_known_gone for each in launches)
+    return has_failed and highest_claim(store, run) == 0
+
+
+def _refuse_ended(result: Result) -> NoReturn:
+    lifted_by = LIFTED_BY.get(result.stop_reason)
+    longer = "" if lifted_by is None else f"--force with {lifted_by} goes on; or "
+    raise UsageProblem(
+        f"run {result.run} has ended already, by {result.stop_reason} at step {result.step}",
+        f"{longer}give a new {ANOTHER_NAME}",
+    )
+
+
+def _is_lifted(result: Result, before: RunConfig, config: RunConfig) -> bool:
+    """Whether the run would not end again at once, for the same reason."""
+    stopping = config.early_stopping
+    if result.stop_reason == StopReason.MAX_STEPS:
+        return config.training.max_steps > result.step
+    if result.stop_reason == StopReason.EARLY_STOPPING:
+        return not stopping.enabled or stopping.patience > before.early_stopping.patience
+    return False
+
+
+def refuse_live(view: RunView) -> None:
+    """Raises UsageProblem where an instance, or a `fintts train` somewhere, works on the run."""
+    at_work = view.at_work
+    if at_work.is_anothers and at_work.launch is not None:
+        _refuse_anothers(view.run, at_work)
+    if at_work.is_anothers or at_work.is_heard or view.instance_is_live:
+        raise UsageProblem(
+            f"run {view.run} is running already",
+            f"`fintts cloud watch {view.run}` shows it; give a new {ANOTHER_NAME}",
+        )
+    if at_work.whose == Whose.MINE and view.instance_is_live is None:
+        _refuse_asking(view.run, at_work)
+
+
+def _refuse_asking(run: str, at_work: AtWork) -> None:
+    """A process that cannot be seen from here may have rented, or be about to."""
+    asker, fate = at_work.asked_by, fate_of_asker(at_work.asked_by)
+    if asker is not None and fate == Fate.LIVES:
+        raise UsageProblem(
+            f"process {asker.pid} of this laptop is launching run {run}",
+            f"`fintts cloud watch {run}` shows it; give a new {ANOTHER_NAME}",
+        )
+    if fate == Fate.UNKNOWN:
+        host = (asker.host if asker else None) or at_work.host
+        raise UsageProblem(
+            f"a process of {host} that can't be seen from here may be launching run {run}",
+            f"`fintts cloud down {run}` there ends it; {at_work.until}; "
+            f"or give a new {ANOTHER_NAME}",
+        )
+
+
+def _refuse_anothers(run: str, at_work: AtWork) -> NoReturn:
+    """Of one that was never heard of, nobody knows whether it came to rent anything."""
+    there = f"`fintts cloud down {run}` on {at_work.host} ends it"
+    unheard = f"{at_work.until}; {there}; or give a new {ANOTHER_NAME}"
+    heard = f"`fintts cloud watch {run}` shows it; give a new {ANOTHER_NAME}"
+    raise UsageProblem(
+        f"run {run} is running already: {at_work.sentence}",
+        heard if at_work.is_heard else unheard,
+    )
+
+
+def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
+    """The same for what lies in the folders: places may change, content may not.
+
+    Raises:
+        UsageProblem: data, base model or initial adapter are others than it was begun with.
+    """
+    data_differ = record.dataset.sha256 != inputs.dataset.sha256
+    model_differs = record.base_model.digest != inputs.base_model.digest
+    data = ["data: the content of the folder"] if data_differ else []
+    model = ["base_model: the content of its files"] if model_differs else []
+    adapter_differs = _weights_of(record.initial_adapter) != _weights_of(inputs.initial_adapter)
+    adapter = ["initial_adapter: its weights"] if adapter_differs else []
+    others = data + model + adapter
+    if others:
+        raise UsageProblem(
+            f"run {record.run} was begun with another configuration: {'; '.join(others)}",
+            f"take these back, or give a new {ANOTHER_NAME}",
+        )
+
+
+def _weights_of(adapter: AdapterRef | None) -> str | None:
+    return adapter.weights_sha256 if adapter is not None else None
+
+
+def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) -> None:
+    """Says which fields --force may change, and which it may not."""
+    if not changes:
+        return
+    may = "; ".join(str(change) for change in changes if change.is_forcible)
+    never = "; ".join(str(change) for change in changes if not change.is_forcible)
+    begun = f"run {record.run} was begun with another configuration"
+    if not never:
+        sentence, hint = f"{begun}: {may}", "take these back, go on with them by --force"
+    elif force:
+        sentence, hint = f"{begun}, which --force cannot change: {never}", "take these back"
+    else:
+        sentence, hint = f"{begun}: {never}", "take these back"
+    if may and never:
+        sentence += f"; --force allows {may}"
+    raise UsageProblem(sentence, f"{hint}, or give a new {ANOTHER_NAME}")
+
+
+def nothing_to_force(run: str) -> str:
+    """What is said where --force has nothing to do."""
+    return f"there is no run {run} yet: --force changes nothing"
+
+
+def in_words(changes: tuple[Change, ...]) -> str:
+    """`, with training.max_steps: 400 → 800`; empty without changes."""
+    return f", with {'; '.join(map(str, changes))}" if changes else ""
+
+
+def _configuration_of(record: RunRecord) -> RunConfig:
+    try:
+        return RunConfig.model_validate(record.config)
+    except ValidationError:
+        raise UsageProblem(
+            f"run {record.run} was begun with another configuration: its configuration is that of "
+            "another version of fintts",
+            f"use the version that it was begun with, or give a new {ANOTHER_NAME}",
+        ) from None
+
+
+def revise(
+    store: Store, record: RunRecord, config: RunConfig, changes: tuple[Change, ...], now: datetime
+) -> int | None:
+    """Writes the changed configuration beside run.json; its number, None where nothing changes.
+
+    Raises:
+        UsageProblem: somebody else has changed it since it was compared.
+        StoreError: the store cannot be written.
+    """
+    if not changes:
+        return None
+    revision = Revision(
+        run=record.run,
+        number=record.revision + 1,
+        created_at=now,
+        fintts_version=__version__,
+        config=config.model_dump(mode="json"),
+        changes=tuple(str(change) for change in changes),
+    )
+    try:
+        create_revision(store, revision)
+    except KeyExists:
+        raise UsageProblem(
+            f"somebody else has changed the configuration of run {record.run} just now",
+            "look at it again: the same command compares with what it is now",
+        ) from None
+    return revision.number
+
+
+def begin(
+    store: Store,
+    name: str,
+    config: RunConfig,
+    inputs: Inputs,
+    terms: Terms,
+    now: datetime,
+    bundle_digest: str | None = None,
+) -> RunRecord:
+    """Writes run.json.
+
+    Raises:
+        UsageProblem: somebody else has begun a run of this name just now.
+        StoreError: the store cannot be written.
+    """
+    first, *others = [
+        RentalRef(gpus=each.gpus, price=_frozen(each.price), estimate=dict(each.estimate))
+        for each in terms.choices
+    ]
+    record = RunRecord(
+        run=name,
+        created_at=now,
+        fintts_version=__version__,
+        bundle_digest=bundle_digest,
+        config=config.model_dump(mode="json"),
+        dataset=inputs.dataset,
+        base_model=inputs.base_model,
+        prompt=inputs.prompt,
+        initial_adapter=inputs.initial_adapter,
+        price=first.price,
+        budget_usd=terms.budget_usd,
+        deadline_at=terms.deadline_at,
+        estimate=first.estimate,
+        infra=terms.infra,
+        gpus=first.gpus,
+        alternatives=tuple(others),
+        spot=terms.spot,
+    )
+    try:
+        create_run(store, record)
+    except KeyExists:
+        raise UsageProblem(
+            f"somebody else has begun a run {name} just now",
+            f"`fintts cloud watch {name}` shows it; give a new {ANOTHER_NAME}",
+        ) from None
+    return record
+
+
+def _frozen(price: Price) -> PriceRef:
+    return PriceRef(hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of)
+
+
+def go_on(store: Store, run: str, ends: Iterable[Up | Gone] = ()) -> Result | None:
+    """Takes an earlier end, and a request for it, back: either would end the run at once.
+
+    Args:
+        ends: what the ledger is told first, since nobody can read it from the result afterwards.
+
+    Returns the earlier end, to be written again where the run cannot go on after all.
+    """
+    before = read_result(store, run)
+    for seen in ends:
+        write_sighting(store, seen)
+    withdraw_stop(store, run)
+    withdraw_result(store, run)
+    return before

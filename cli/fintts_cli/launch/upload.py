@@ -1,0 +1,130 @@
+"""What a run reads, brought into the store once: the packed data set, the base model,
+and the adapter that it begins with."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_cli.hub import origin_of
+from fintts_cli.views.units import counted, size
+from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
+from fintts_inputs.base_model.files import base_model_files
+from fintts_inputs.data.pack import pack_folder
+from fintts_store import layout
+from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, FileRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_store.store import Store
+
+AS_WRITTEN = (
+    "the run goes on with names and texts in the Unicode form of the files, as it was begun; a new "
+    "run gets them in NFC"
+)
+
+
+def upload_dataset(
+    store: Store,
+    folder: Path,
+    shape: ModelShape,
+    tell: Callable[[str], None],
+    begun_with: str | None = None,
+) -> DatasetRef:
+    """Packs the folder and puts the pack under its digest, unless it is there already.
+
+    Args:
+        begun_with: as `pack_folder` has it.
+
+    Raises:
+        DataProblem: the folder cannot be trained on.
+        StoreError: the store does not take it.
+    """
+    with tempfile.TemporaryDirectory(prefix="fintts-pack-") as temporary:
+        packed = pack_folder(folder, Path(temporary), shape, begun_with=begun_with)
+        if packed.is_as_written:
+            tell(AS_WRITTEN)
+        key = layout.dataset_key(packed.sha256)
+        _put_once(store, key, packed.path, counted(packed.utterances, "utterance"), tell)
+    return DatasetRef(
+        key=key,
+        sha256=packed.sha256,
+        size_bytes=packed.size_bytes,
+        utterances=packed.utterances,
+        frames=packed.frames,
+    )
+
+
+def describe_base_model(folder: Path) -> BaseModelRef:
+    """The files of a folder that was checked, under the digest of all of them."""
+    files = tuple(_file_ref(folder / name) for name in base_model_files(folder))
+    digest, origin = _digest_of(files), origin_of(folder)
+    return BaseModelRef(
+        prefix=layout.base_model_prefix(digest),
+        digest=digest,
+        files=files,
+        name=origin.repository if origin else folder.resolve().name,
+        revision=origin.revision if origin else None,
+    )
+
+
+def describe_adapter(folder: Path, source: Path) -> AdapterRef:
+    """PEFT's two files in a folder, under the digest of both.
+
+    Args:
+        source: what the user named, for people.
+    """
+    files = tuple(_file_ref(folder / name) for name in (ADAPTER_CONFIG, ADAPTER_FILE))
+    return AdapterRef(
+        name=source.resolve().name,
+        prefix=layout.adapter_prefix(_digest_of(files)),
+        weights_sha256=files[-1].sha256,
+        files=files,
+    )
+
+
+def upload_files(
+    store: Store,
+    reference: BaseModelRef | AdapterRef,
+    folder: Path,
+    what: str,
+    tell: Callable[[str], None],
+) -> None:
+    """Puts the files that were described into the store, unless they are there.
+
+    Args:
+        what: for people: `the base model`.
+
+    Raises:
+        StoreError: the store does not take them.
+    """
+    for file in reference.files:
+        of_what = f"{what}'s {file.name}"
+        _put_once(store, reference.prefix + file.name, folder / file.name, of_what, tell)
+
+
+def _digest_of(files: Iterable[FileRef]) -> str:
+    """SHA-256 of the names and the content of several files."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {file.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_ref(path: Path) -> FileRef:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileRef(name=path.name, size_bytes=path.stat().st_size, sha256=digest)
+
+
+def _put_once(store: Store, key: str, source: Path, what: str, tell: Callable[[str], None]) -> None:
+    """A key holds all of its bytes or is not there, so the size is enough to know it again."""
+    size_bytes = source.stat().st_size
+    there = any(entry.key == key and entry.size_bytes == size_bytes for entry in store.list(key))
+    if not there:
+        tell(f"uploading {what}, {size(size_bytes)}")
+        store.put(key, source)

@@ -1,0 +1,151 @@
+"""The trainer as a child process of this terminal: signals reach it once, and it ends before us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
+
+from fintts_cli.errors import CheckFailed, UsageProblem
+from fintts_store.disk.errors import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import FrameType
+
+    from fintts_inputs.config import LoraConfig
+
+TRAINER = (sys.executable, "-P", "-m", "fintts_trainer")
+FORWARDED = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
+}
+"""A closed terminal ends the run as Ctrl-C does: the trainer saves. Under `nohup` it goes on."""
+
+
+class Answer(BaseModel):
+    """What `python -m fintts_trainer merge` and `… import-lora` say on stdout."""
+
+    done: int = 0
+    error: str | None = None
+    hint: str = ""
+
+
+def require_trainer() -> None:
+    """Raises UsageProblem where the trainer's packages are not installed."""
+    if any(find_spec(package) is None for package in ("torch", "peft", "accelerate")):
+        raise UsageProblem(
+            "the trainer's packages are not installed here", "pip install 'fintts[trainer]'"
+        )
+
+
+def run_trainer(environment: Mapping[str, str]) -> int:
+    """Runs `python -m fintts_trainer run` with this terminal's output; returns its exit code.
+
+    It gets a process group of its own: Ctrl-C would reach it twice otherwise, by the terminal and
+    from here, and a second one means to it that it must not even save.
+    """
+    children: list[subprocess.Popen[bytes]] = []
+    early: list[signal.Signals] = []
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        early.append(FORWARDED[signal.Signals(number)])
+        for child in children:
+            child.send_signal(early.pop())
+
+    # Before there is a child: from its first moment on no signal ends this process without it.
+    heard = [number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in heard}
+    try:
+        child = _start(environment)
+        children.append(child)
+        for number in early:
+            child.send_signal(number)
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_trainer_quietly(environment: Mapping[str, str], log: Path) -> int:
+    """Runs the trainer to its end, with all that it says in the file `log`; returns its exit code.
+
+    Ctrl-C ends it, and nothing is saved.
+
+    Raises:
+        StoreError: the log cannot be written.
+    """
+    with explained(log), log.open("wb") as said:
+        child = subprocess.Popen(
+            [*TRAINER, "run"],
+            env=os.environ | environment,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+        try:
+            return child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+
+
+def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """The trainer begins deaf, and hears what came meanwhile once it can answer: a Python that is
+    interrupted while it imports ends with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED.values())
+    try:
+        return subprocess.Popen(
+            [*TRAINER, "run"],
+            env=os.environ | environment,
+            process_group=0,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def merge(base_model: Path, adapter: Path, target: Path) -> None:
+    """Writes the base model's weights with the adapter merged into them, by the trainer.
+
+    Raises:
+        CheckFailed: they do not go together, or the disk is full.
+    """
+    _ask("merge", "--base", base_model, "--adapter", adapter, "--to", target)
+
+
+def import_lora(base_model: Path, checkpoint: Path, lora: LoraConfig, target: Path) -> None:
+    """Writes a LoRA of Fish Speech's trainer as PEFT's files, by the trainer.
+
+    Raises:
+        CheckFailed: it is none, or does not go with base model and `lora`.
+    """
+    section = lora.model_dump_json()
+    _ask(
+        "import-lora",
+        *("--base", base_model, "--checkpoint", checkpoint, "--lora", section, "--to", target),
+    )
+
+
+def _ask(command: str, *arguments: str | Path) -> None:
+    done = subprocess.run(
+        [*TRAINER, command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    try:
+        answer = Answer.model_validate_json(done.stdout)
+    except ValidationError:
+        raise CheckFailed(
+            f"the trainer's {command} failed with exit code {done.returncode}",
+            "what went wrong stands above",
+        ) from None
+    if answer.error is not None:
+        raise CheckFailed(answer.error, answer.hint)

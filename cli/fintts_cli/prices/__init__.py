@@ -1,0 +1,1 @@
+"""Where prices come from, and which offers a run has."""

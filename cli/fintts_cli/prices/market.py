@@ -1,0 +1,188 @@
+"""Which offers there are for a run, and the one that is computed with where no rate is given."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from fintts_cli.errors import CloudError
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.settings import parse_gpus
+from fintts_cost.prices import Offer, cheapest, offers_of, spot_ceiling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from decimal import Decimal
+
+    from fintts_cli.settings import Settings
+    from fintts_cost.prices import PriceRow
+
+ANY = "*"
+"""SkyPilot's word for any cloud or region"""
+
+
+class PriceList(NamedTuple):
+    """Lines of prices, and what a reader of them should know."""
+
+    rows: Sequence[PriceRow]
+    note: str
+
+
+class CatalogMissing(Exception):
+    """A source has nothing to say here; its text says why."""
+
+
+class OfferSource(Protocol):
+    """Where prices come from."""
+
+    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
+        """All lines that may be of this accelerator, with others among them.
+
+        Args:
+            cloud: as `--infra` has it; None for every one that can be used from here.
+
+        Raises:
+            CatalogMissing: this source knows no prices there; another one may.
+        """
+        ...
+
+
+class FirstToKnow:
+    """Asks one source after the other."""
+
+    def __init__(self, first: OfferSource, otherwise: OfferSource) -> None:
+        self._first, self._otherwise = first, otherwise
+
+    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
+        """Of the first source that has some; the note says why it was not the one before."""
+        try:
+            return self._first.prices(accelerator, cloud)
+        except CatalogMissing as missing:
+            rows, note = self._otherwise.prices(accelerator, cloud)
+            return PriceList(rows, f"{note}; {missing}")
+
+
+class Wanted(NamedTuple):
+    """What is to be rented."""
+
+    accelerator: str
+    gpus: int
+    spot: bool | None
+    """None: either kind"""
+    cloud: str | None
+    """None: any"""
+    region: str | None
+    """None: any"""
+
+    def fits(self, offer: Offer) -> bool:
+        """Whether it is exactly that; a machine of eight is no offer for one."""
+        return (
+            (offer.accelerator, offer.gpus) == (self.accelerator, self.gpus)
+            and self.spot in (None, offer.spot)
+            and self.cloud in (None, offer.cloud)
+            and self._is_in_region(offer)
+        )
+
+    def _is_in_region(self, offer: Offer) -> bool:
+        if self.region is None or offer.region is None:
+            return True
+        return offer.region.lower() == self.region
+
+    def __str__(self) -> str:
+        """`spot offer for A100-80GB:1 on aws/us-east-1`"""
+        kind = {None: "", True: "spot ", False: "on-demand "}[self.spot]
+        place = "/".join(part for part in (self.cloud, self.region) if part)
+        return f"{kind}offer for {self.accelerator}:{self.gpus}" + (f" on {place}" if place else "")
+
+
+class Market(NamedTuple):
+    """The offers that fit, the cheapest first, and what is to be said about the list."""
+
+    offers: tuple[Offer, ...]
+    note: str
+
+
+def wanted_by(settings: Settings, *, spot: bool | None) -> Wanted:
+    """What the settings ask for. Prices are those of a region: a zone is not looked at."""
+    accelerator, count = parse_gpus(settings.first_gpus)
+    infra = None if settings.infra == LOCAL else settings.infra
+    cloud, region, *_ = [*(infra or "").lower().split("/"), "", ""]
+    return Wanted(
+        accelerator.name,
+        count,
+        spot,
+        cloud=None if cloud in ("", ANY) else cloud,
+        region=None if region in ("", ANY) else region,
+    )
+
+
+def find_offers(source: OfferSource, wanted: Wanted) -> Market:
+    """The offers that fit.
+
+    Raises:
+        CloudError: there is none; the hint says what there is.
+    """
+    rows, note = source.prices(wanted.accelerator, wanted.cloud)
+    every = offers_of(rows)
+    fitting = tuple(offer for offer in every if wanted.fits(offer))
+    if not any(offer.accelerator == wanted.accelerator for offer in every):
+        hint = _what_there_is(wanted, every)
+        raise CloudError(f"the list has no prices of {wanted.accelerator} ({note})", hint)
+    if not fitting:
+        raise CloudError(f"there is no {wanted} ({note})", _what_there_is(wanted, every))
+    return Market(fitting, note)
+
+
+def cheapest_offer(source: OfferSource, settings: Settings) -> Offer:
+    """What a run is computed with where no rate is given.
+
+    Raises:
+        CloudError: there is no offer that could be taken.
+    """
+    wanted = wanted_by(settings, spot=settings.spot)
+    market = find_offers(source, wanted)
+    offer = cheapest(market.offers)
+    if offer is None:
+        why = sorted({doubt for found in market.offers for doubt in found.doubts})
+        raise CloudError(
+            f"no {wanted} can be taken: {', '.join(why)} ({market.note})",
+            "`fintts cloud offers` shows them; --hourly-rate USD computes with a rate of your own",
+        )
+    return offer
+
+
+def most_an_hour(source: OfferSource, settings: Settings, rate_usd: Decimal) -> Decimal | None:
+    """What an hour of a spot instance may cost at most; None where it costs its rate."""
+    if not settings.spot or settings.infra == LOCAL:
+        return None
+    either = wanted_by(settings, spot=None)
+    try:
+        rows, _ = source.prices(either.accelerator, either.cloud)
+    except CatalogMissing:
+        return None
+    return spot_ceiling((offer for offer in offers_of(rows) if either.fits(offer)), rate_usd)
+
+
+def _what_there_is(wanted: Wanted, every: Sequence[Offer]) -> str:
+    """What comes nearest: another kind or place, another number, another GPU."""
+    anywhere = wanted._replace(cloud=None, region=None)
+    elsewhere = [offer for offer in every if anywhere.fits(offer) and offer.may_be_chosen]
+    if elsewhere:
+        return f"--infra with one of {_listed(offer.cloud for offer in elsewhere)} has it"
+    either = wanted._replace(spot=None)
+    if any(either.fits(offer) for offer in every):
+        return "leave --spot out" if wanted.spot else "take --spot"
+    same = [offer for offer in every if offer.accelerator == wanted.accelerator]
+    if same:
+        return f"there is --gpus {_listed(f'{offer.accelerator}:{offer.gpus}' for offer in same)}"
+    return f"{_near_names(wanted.accelerator, every)}--hourly-rate USD computes with your own rate"
+
+
+def _near_names(name: str, every: Sequence[Offer]) -> str:
+    names = sorted({offer.accelerator for offer in every})
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+    return f"there is {_listed(near)}; " if near else ""
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(words))

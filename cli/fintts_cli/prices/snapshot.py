@@ -1,0 +1,79 @@
+"""The prices that come with the program, for machines without SkyPilot and for `fintts estimate`.
+
+`snapshot.csv` has a line for each machine and region, in dollars an hour for all of it, with
+its source (for a file of SkyPilot's catalog, path and commit) and the day on which it was taken
+over. A line without an accelerator is a host, whose price is added to the line of its GPUs.
+`make prices CLOUDS="aws gcp"` puts what SkyPilot's catalog says today in the place of a cloud's
+lines; `doubts` is what a person found out about a line, and is written by hand.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import pkgutil
+from typing import TYPE_CHECKING
+
+from fintts_cli.prices.market import PriceList
+from fintts_cost.prices import Doubt, PriceRow, amount
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILE = "snapshot.csv"
+COLUMNS: tuple[str, ...] = (
+    "cloud",
+    "seller",
+    "region",
+    "zone",
+    "instance_type",
+    "accelerator",
+    "count",
+    "gpu_memory_gb",
+    "price_usd",
+    "spot_price_usd",
+    "source",
+    "as_of",
+    "doubts",
+)
+
+
+class Snapshot:
+    """Prices as they were when somebody wrote them down."""
+
+    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
+        """All of them: a few kilobytes."""
+        rows = read_snapshot()
+        newest = max(row.as_of for row in rows)
+        return PriceList(rows, f"prices as of {newest}, from the list that comes with fintts")
+
+
+def read_snapshot() -> list[PriceRow]:
+    """The lines of the file in this package."""
+    data = pkgutil.get_data(__package__ or "", FILE)
+    assert data is not None, f"{FILE} belongs to this program"
+    return load(data.decode())
+
+
+def load(text: str) -> list[PriceRow]:
+    """The lines of a price list."""
+    return [_row(line) for line in csv.DictReader(io.StringIO(text))]
+
+
+def _row(line: Mapping[str, str]) -> PriceRow:
+    memory = line["gpu_memory_gb"]
+    return PriceRow(
+        cloud=line["cloud"],
+        seller=line["seller"] or None,
+        region=line["region"] or None,
+        zone=line["zone"] or None,
+        instance_type=line["instance_type"],
+        accelerator=line["accelerator"],
+        gpus=float(line["count"]),
+        gpu_memory_gb=float(memory) if memory else None,
+        price_usd=amount(line["price_usd"]),
+        spot_price_usd=amount(line["spot_price_usd"]),
+        source=f"snapshot {line['source']}",
+        as_of=line["as_of"],
+        doubts=tuple(Doubt(word) for word in line["doubts"].split()),
+    )

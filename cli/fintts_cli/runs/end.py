@@ -1,0 +1,146 @@
+"""Ends a run from outside: the last word where the trainer could not speak it, and the teardown."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from fintts_cli.errors import CloudError
+from fintts_cli.runs.sighted import gone
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.retention import best_of, newest_of
+from fintts_store.errors import StoreError
+from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.ledger import write_sighting
+from fintts_store.runs.records import Result, StopReason
+from fintts_store.runs.runs import (
+    read_run,
+    readable_result,
+    readable_status,
+    write_result_once,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fintts_cli.infra import Infra
+    from fintts_cli.runs.at_work import AtWork
+    from fintts_cli.runs.journal import Journal
+    from fintts_cli.runs.view import RunView
+    from fintts_store.store import Store
+
+TORN_DOWN = "torn down from the terminal; what came after the last checkpoint is lost"
+
+
+def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: datetime) -> Result:
+    """Removes the instance; then, if the trainer has not said how the run ended, says it.
+
+    Doing it twice is the same as once.
+
+    Raises:
+        CloudError: the instance is not this machine's, or could not be removed.
+        StoreError: the result could not be written; the instance is gone all the same.
+    """
+    launch = _launch_that_ends(store, infra, view, now)
+    if view.has_instance_here:  # else one of this name is another store's
+        infra.down(view.run)
+        with suppress(StoreError):  # a full disk here leaves the run no less ended
+            journal.change(view.run, gone_at=now)
+    _note_gone(store, view, launch, now)
+    result = readable_result(store, view.run)
+    if result is None or is_of_an_earlier(result, launch):
+        last = last_word(store, view.run, now, TORN_DOWN, StopReason.REQUESTED)
+        last = last.model_copy(update={"launch": launch})
+        write_result_once(store, last)
+        # One that is damaged stays: a later version of this program may be able to read it.
+        result = readable_result(store, view.run) or last
+    return result
+
+
+def _launch_that_ends(store: Store, infra: Infra, view: RunView, now: datetime) -> int | None:
+    """The number of the newest launch, which may be ended from here.
+
+    Raises:
+        CloudError: it is another laptop's, and may be at work.
+    """
+    if view.at_work.is_anothers:
+        refuse_anothers(infra, view.run, view.at_work)
+    newest = view.ledger.newest
+    return None if newest is None else newest.number
+
+
+def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> NoReturn:
+    """What no list shows may still live: this laptop may use another account of the cloud, or none.
+
+    Raises:
+        CloudError: always; it says what is known.
+    """
+    if at_work.is_heard:
+        raise CloudError(
+            f"run {run} is not an instance of this machine: {at_work.sentence}",
+            f"`fintts cloud stop {run}` reaches its trainer through the store",
+        )
+    if any(seen.run == run for seen in infra.census().sightings):
+        raise CloudError(
+            f"the instance of run {run} is not this laptop's: {at_work.sentence}",
+            f"`fintts cloud down {run}` there ends it; `fintts cloud reap` shows it here",
+        )
+    until = f"; {at_work.until}" if at_work.until else ""
+    raise CloudError(
+        f"whether run {run} has an instance can't be seen from here: {at_work.sentence}",
+        f"`fintts cloud down {run}` there ends it{until}",
+    )
+
+
+def _note_gone(store: Store, view: RunView, launch: int | None, now: datetime) -> None:
+    """A store that takes no more is no reason to leave an instance."""
+    seen = list(view.news)
+    if launch is not None and view.instance_is_live:
+        seen.append(gone(view.run, launch, now, view.me, alive_at=now))
+    with suppress(StoreError):
+        for each in seen:
+            write_sighting(store, each)
+
+
+def is_of_an_earlier(result: Result, launch: int | None) -> bool:
+    """Whether it says how an earlier launch ended."""
+    return launch is not None and result.launch is not None and result.launch < launch
+
+
+def what_goes_on(infra: Infra, run: str) -> str:
+    """After an interruption: whether anything is left that may be billing."""
+    state = infra.state(run)
+    if state is not None and state.is_live:
+        return goes_on(run)
+    return f"interrupted; run {run} has no instance"
+
+
+def goes_on(run: str) -> str:
+    """How to come back to a run that was left alone."""
+    return (
+        f"run {run} goes on; `fintts cloud watch {run}` shows it again, "
+        f"`fintts cloud stop {run}` ends it"
+    )
+
+
+def last_word(store: Store, run: str, now: datetime, message: str, reason: StopReason) -> Result:
+    """How the run ended, as far as the store knows it."""
+    record, status = read_run(store, run), readable_status(store, run)
+    # A damaged manifest is no reason to leave a run without its last word.
+    manifests = list_manifests(store, run, on_unreadable=lambda _name, _error: None)
+    newest, best = newest_of(manifests), best_of(manifests)
+    return Result(
+        run=run,
+        stop_reason=reason,
+        step=newest.step if newest else 0,
+        best_step=best.step if best else None,
+        best_value=best.value if best else None,
+        monitor=newest.monitor if newest else "",
+        kept_steps=tuple(sorted(manifest.step for manifest in manifests)),
+        phase_seconds={},
+        samples_seen=0,
+        claims=highest_claim(store, run),
+        started_at=status.started_at if status else record.created_at,
+        ended_at=now,
+        message=message,
+    )

@@ -1,0 +1,107 @@
+"""The journal: every instance that was asked for, written before it is created.
+
+Whatever happens to the terminal between the request and the answer, the entry is there, and says
+what may be billing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from fintts_cli.runs.rates import Rates
+from fintts_store.disk.durable import write_file
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import InvalidRecord
+from fintts_store.runs.fields import Count, HourlyRate, Launch, Moment, Name, RunName, Seconds, Usd
+from fintts_store.runs.limits import RENTALS
+from fintts_store.runs.noted_process import NotedProcess
+from fintts_store.runs.records import Record
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+
+class JournalEntry(Record):
+    """One instance. Times are aware and UTC; what is None is not known yet."""
+
+    run: RunName
+    infra: Name
+    store: Name
+    requested_at: Moment
+    deadline_at: Moment
+    rates_usd: Annotated[dict[Name, HourlyRate], Field(min_length=1, max_length=RENTALS)]
+    """an hour of each GPU that it may have, by its name"""
+    launch: Launch | None = None
+    """its number in the run's ledger; None in a file of a version that had none"""
+    pid: Count | None = None
+    """of the process that asks; for versions that know no `asked_by`"""
+    asked_by: NotedProcess | None = None
+    """the process that asks; None in a file of a version that noted its number alone"""
+    created_at: Moment | None = None
+    gone_at: Moment | None = None
+    earlier_seconds: Seconds = 0.0
+    """read alone: a version without a ledger wrote here what earlier instances were billed for"""
+    earlier_usd: Usd = Decimal(0)
+    """read alone: what those cost"""
+
+    @property
+    def rates(self) -> Rates:
+        """What an hour of it costs."""
+        return Rates(self.rates_usd)
+
+
+class Journal:
+    """One file a run, in a folder of this machine's state."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, entry: JournalEntry) -> None:
+        """Writes the entry durably, in place of an older one of the same run.
+
+        Raises:
+            StoreError: the folder cannot be written; nothing may be created then.
+        """
+        write_file(self._folder / f"{entry.run}.json", entry.dump().encode())
+
+    def change(self, run: str, **fields: datetime) -> None:
+        """Adds what has become known of an instance; an entry that is not there stays so."""
+        entry = self.read(run)
+        if entry is not None:
+            self.write(entry.model_copy(update=fields))
+
+    def read(self, run: str) -> JournalEntry | None:
+        """The entry of a run.
+
+        Raises:
+            InvalidRecord: the file is damaged.
+        """
+        path = self._folder / f"{run}.json"
+        if not path.is_file():
+            return None
+        return self._load(path)
+
+    def entries(self) -> tuple[list[JournalEntry], list[InvalidRecord]]:
+        """All entries, the oldest first, and what could not be read."""
+        found: list[JournalEntry] = []
+        damaged: list[InvalidRecord] = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                found.append(self._load(path))
+            except InvalidRecord as error:
+                damaged.append(error)
+        return sorted(found, key=lambda entry: entry.requested_at), damaged
+
+    def _load(self, path: Path) -> JournalEntry:
+        entry = JournalEntry.load(read_limited(path), str(path))
+        if entry.run != path.stem:
+            raise InvalidRecord(
+                f"{path} says that it is of run {entry.run}",
+                "somebody moved or changed it: remove it, and look for the instance with "
+                "`fintts cloud reap`",
+            )
+        return entry

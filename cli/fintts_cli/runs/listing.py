@@ -1,0 +1,140 @@
+"""Reads what the store and the infra know of runs, and merges it for one moment."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from fintts_cli.errors import CliError
+from fintts_cli.runs.at_work import AtWork, judge
+from fintts_cli.runs.claimed import newest_claim
+from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.sighted import news_of, with_sightings
+from fintts_cli.runs.view import RunView, view_run
+from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound, StoreError
+from fintts_store.parallel import in_parallel
+from fintts_store.runs.ledger import UNKNOWN_LAPTOP, read_ledger, write_sighting
+from fintts_store.runs.runs import list_runs, read_run, readable_result, readable_status
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from fintts_store.runs.ledger import Laptop
+    from fintts_store.runs.records import RunRecord
+    from fintts_store.store import Store
+
+    InstanceOf = Callable[[RunRecord, Store], InstanceView]
+
+RUNS_AT_ONCE = 12
+"""Their files are small, and what takes long is the way to the store"""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All runs, the newest first, and what kept others from being read."""
+
+    views: list[RunView]
+    broken: list[StoreError | CliError]
+
+
+def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> RunView:
+    """One run as it is now.
+
+    Raises:
+        StoreError: there is no such run, or it cannot be read.
+    """
+    record = read_run(store, run)
+    # The instance first: read the other way round, a run that ends meanwhile would seem lost.
+    instance = instance_of(record, store)
+    return _view(store, run, record, instance, now)
+
+
+def _view(
+    store: Store, run: str, record: RunRecord, instance: InstanceView, now: datetime
+) -> RunView:
+    # The ledger before the rest: what ends meanwhile was then asked for by a launch that is known.
+    ledger = read_ledger(store, run)
+    damaged: list[StoreError] = []
+    heartbeat = readable_status(store, run, damaged.append)
+    result = readable_result(store, run, damaged.append)
+    me = instance.me or UNKNOWN_LAPTOP
+    claim = newest_claim(store, run) if result is None else None
+    seen = with_sightings(ledger, news_of(ledger, instance.seen))
+    judged = judge(record, seen, claim, heartbeat, result, me, now)
+    return view_run(record, heartbeat, result, instance, now, ledger, judged, tuple(damaged))
+
+
+def judge_now(store: Store, run: str, me: Laptop, now: datetime) -> AtWork:
+    """Whose instance is at work, by what the store says at this moment.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    record, ledger, claim = read_run(store, run), read_ledger(store, run), newest_claim(store, run)
+    heartbeat, result = readable_status(store, run), readable_result(store, run)
+    return judge(record, ledger, claim, heartbeat, result, me, now)
+
+
+def write_news(store: Store, view: RunView) -> None:
+    """Tells the ledger what this machine's infra says; a store that takes no more is let be."""
+    with suppress(StoreError):
+        for seen in view.news:
+            write_sighting(store, seen)
+
+
+def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing:
+    """Every run; one that is damaged is named, and hides no other. Of one whose cloud gives no
+    answer there is what the store knows. Four requests a run, a few runs at a time.
+
+    Raises:
+        StoreError: the store cannot be read at all.
+    """
+    broken: list[StoreError | CliError] = []
+    records = _of_each(list_runs(store), lambda run: read_run(store, run), broken)
+    # The instances before the rest, as `look_at` does; one by one, since SkyPilot answers them.
+    instances: dict[str, InstanceView] = {}
+    for run, record in records.items():
+        try:
+            instances[run] = instance_of(record, store)
+        except (CliError, InvalidRecord) as error:
+            broken.append(error)
+            instances[run] = InstanceView()
+
+    views = _of_each(
+        list(records), lambda run: _view(store, run, records[run], instances[run], now), broken
+    ).values()
+    for view in views:
+        broken += [_damaged(view.run, error) for error in view.damaged]
+        broken += view.ledger.damaged
+    return Listing(sorted(views, key=lambda view: view.started_at, reverse=True), broken)
+
+
+def _of_each(
+    runs: list[str], work: Callable[[str], Found], broken: list[StoreError | CliError]
+) -> dict[str, Found]:
+    """What `work` finds of each run, in their order, but for those that turn out to be broken."""
+    found: dict[str, Found] = {}
+    errors: dict[str, StoreError] = {}
+
+    def note(run: str, stop: threading.Event) -> None:
+        if stop.is_set():
+            return
+        try:
+            found[run] = work(run)
+        except InvalidRecord as error:
+            errors[run] = _damaged(run, error)
+        except (InvalidRunName, KeyNotFound) as error:
+            errors[run] = error
+
+    in_parallel(note, runs, at_once=RUNS_AT_ONCE)
+    broken += [errors[run] for run in runs if run in errors]
+    return {run: found[run] for run in runs if run in found}
+
+
+def _damaged(run: str, error: StoreError) -> InvalidRecord:
+    return InvalidRecord(f"run {run}: its record is damaged: {error.message}", error.hint)

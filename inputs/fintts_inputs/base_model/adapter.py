@@ -1,0 +1,138 @@
+"""An adapter to begin with, in PEFT's files: whether it goes with the base model and the run.
+
+Seen without torch, so that the laptop finds what an instance would refuse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from fintts_inputs.base_model.adapter_keys import refuse_other_meaning
+from fintts_inputs.base_model.matrices import adapter_tensors
+from fintts_inputs.base_model.shape import read_json
+from fintts_inputs.base_model.tensors import misfit, not_finite, read_header
+from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.links import refuse_links_out
+from fintts_inputs.prompts import prompt_begun_with
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.config import LoraConfig
+    from fintts_inputs.prompts import Prompt
+
+ADAPTER_CONFIG, ADAPTER_FILE = "adapter_config.json", "adapter_model.safetensors"
+BASE_DIGEST = "base_model_digest"
+"""the key, in the weights' own metadata, of the base model that they were trained on"""
+PROMPT = "prompt"
+"""and that of the prompt"""
+OLDEST_PEFT = "0.6.2"
+"""The oldest PEFT that opened an adapter of ours on its base model, and answered the same."""
+AS_PEFT = "give a folder as `fintts cloud pull-checkpoints` or `fintts export` writes it"
+
+
+class AdapterConfigFile(BaseModel):
+    """adapter_config.json of PEFT, as far as it is compared with a run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    peft_type: Literal["LORA"]
+    r: int
+    lora_alpha: float
+
+
+def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> None:
+    """Whether a run with this `lora` section can begin with the adapter: what its matrices mean,
+    their names, shapes and types, and that all of their numbers are finite.
+
+    Raises:
+        BaseModelProblem: a file is missing, damaged or a link out of the folder; it is no plain
+            LoRA; or rank, alpha, targets or the base model are others.
+    """
+    config = read_plain_config(folder)
+    _refuse_other(folder, "rank", config.r, lora.rank)
+    _refuse_other(folder, "alpha", config.lora_alpha, lora.alpha)
+    path = folder / ADAPTER_FILE
+    problem = misfit(read_header(path, AS_PEFT), adapter_tensors(shape, lora))
+    if problem is not None:
+        raise BaseModelProblem(
+            f"the adapter in {folder} does not fit: of lora.targets ({', '.join(lora.targets)}) "
+            f"on this base model, {problem}",
+            "set lora.targets to what it was trained with, and base_model to its base model",
+        )
+    for name in not_finite(path):
+        raise BaseModelProblem(
+            f"the adapter in {folder} holds numbers that are not finite in {name}",
+            "take an earlier checkpoint",
+        )
+
+
+def read_plain_config(folder: Path) -> AdapterConfigFile:
+    """adapter_config.json of a plain LoRA.
+
+    Raises:
+        BaseModelProblem: it is missing, damaged or a link out of the folder, or the adapter is
+            another kind.
+    """
+    refuse_links_out(folder, (ADAPTER_CONFIG, ADAPTER_FILE))
+    path = folder / ADAPTER_CONFIG
+    if not path.is_file():
+        raise BaseModelProblem(f"there is no adapter in {folder}: it has no {path.name}", AS_PEFT)
+    content = read_json(path)
+    try:
+        config = AdapterConfigFile.model_validate(content)
+        refuse_other_meaning(folder, TypeAdapter(dict[str, object]).validate_python(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise BaseModelProblem(f"{path}: {key}: {first['msg']}", AS_PEFT) from None
+    return config
+
+
+def base_digest_of(folder: Path) -> str | None:
+    """The base model that the adapter was trained on; None where its file does not say.
+
+    Raises:
+        BaseModelProblem: the file is missing or damaged.
+    """
+    return _said_by(folder).get(BASE_DIGEST)
+
+
+def of_other_prompt(folder: Path, prompt: Prompt) -> str | None:
+    """What to say where fintts trained the adapter with another prompt than that of the run.
+
+    Raises:
+        BaseModelProblem: the file is missing or damaged.
+        ConfigurationChanged: it names a prompt that this version does not know.
+    """
+    said = _said_by(folder)
+    if not said.keys() & {BASE_DIGEST, PROMPT}:
+        return None
+    begun = prompt_begun_with(said.get(PROMPT), prompt)
+    if begun is prompt:
+        return None
+    return (
+        f"the initial adapter was trained with the prompt {begun}, and the run trains with {prompt}"
+    )
+
+
+def _said_by(folder: Path) -> dict[str, str]:
+    """The metadata of the weights."""
+    path = folder / ADAPTER_FILE
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise BaseModelProblem(f"the adapter {path} cannot be read: {error}", AS_PEFT) from None
+
+
+def _refuse_other(folder: Path, key: str, found: float, wanted: float) -> None:
+    if found != wanted:
+        raise BaseModelProblem(
+            f"the adapter in {folder} has {key} {found:g}, but lora.{key} is {wanted:g}",
+            f"set lora.{key} to {found:g}: an adapter goes on as it was begun",
+        )

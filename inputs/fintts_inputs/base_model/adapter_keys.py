@@ -1,0 +1,138 @@
+"""Every key of PEFT's adapter_config.json, and whether a run can begin with an adapter that has it.
+
+PEFT has many ways to train an adapter, and saves them all as the same two matrices A and B. Here
+they mean W + (alpha / rank) B A on the base model as it was released, so each key is known to leave
+that as it is, or is compared with the run, or is refused unless it is off. The list is closed: of a
+key that is not in it nobody knows what it does to A and B. Read in the source of PEFT 0.2 to 0.21.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_inputs.errors import BaseModelProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+COMPARED = {
+    "peft_type": "is LORA",
+    "r": "is the run's lora.rank",
+    "lora_alpha": "is the run's lora.alpha",
+    "init_lora_weights": "is one of STARTS",
+}
+"""Key → what it must be."""
+
+NEUTRAL = {
+    "task_type": "which of PEFT's wrappers is around the model",
+    "auto_mapping": "the class of the model",
+    "peft_version": "who wrote the file",
+    "base_model_name_or_path": "a name; the digest in the weights says which base model it is",
+    "revision": "of that name",
+    "inference_mode": "whether PEFT asks for gradients",
+    "lora_dropout": "is for training alone; the run has its own",
+    "target_modules": "which matrices: the names of the tensors say it",
+    "exclude_modules": "which matrices: the names of the tensors say it",
+    "layers_to_transform": "which matrices: the names of the tensors say it",
+    "layers_pattern": "which matrices: the names of the tensors say it",
+    "megatron_core": "a module's name, which megatron_config alone uses",
+    "qalora_group_size": "which use_qalora alone uses",
+    "loftq_config": "which init_lora_weights: loftq alone uses",
+    "eva_config": "which init_lora_weights: eva alone uses",
+    "corda_config": "which init_lora_weights: corda alone uses",
+    "lora_ga_config": "which init_lora_weights: lora_ga alone uses",
+    "runtime_config": "PEFT itself ignores it in a file",
+    "merge_weights": "of PEFT 0.2: whether evaluation adds A and B to the base model for a while",
+}
+"""Key → why no value of it changes what A and B mean."""
+
+OFF = {
+    "fan_in_fan_out": "the base model's matrices are transposed",
+    "bias": "biases are trained beside A and B",
+    "lora_bias": "B has a bias",
+    "use_rslora": "rsLoRA: B A counts alpha / √rank times",
+    "use_dora": "DoRA: A and B give a direction, whose length is trained apart",
+    "use_qalora": "QALoRA: A reads means of several inputs",
+    "use_bdlora": "BD-LoRA: A or B is a block-diagonal matrix",
+    "rank_pattern": "some matrices have a rank of their own",
+    "alpha_pattern": "some matrices have an alpha of their own",
+    "modules_to_save": "whole modules are trained beside A and B",
+    "trainable_token_indices": "rows of the embeddings are trained beside A and B",
+    "target_parameters": "parameters that belong to no module are adapted",
+    "layer_replication": "the base model has some of its layers several times",
+    "megatron_config": "the matrices are parted among GPUs by Megatron",
+    "velora_config": "VeLoRA: A learns from compressed inputs",
+    "alora_invocation_tokens": "aLoRA: A and B count from certain tokens on",
+    "arrow_config": "Arrow: several adapters take turns, token by token",
+    "monteclora_config": "MonteCLoRA: A is drawn at random anew in each pass",
+    "kasa_config": "KaSA: the base model has lost its smallest singular values",
+    "ensure_weight_tying": "adapters of tied modules are one",
+    "enable_lora": "of PEFT 0.2: parts of a fused matrix are adapted",
+}
+"""Key → what it means where it is on. Off is null, false, empty, and of bias `none`."""
+
+STARTS = {
+    "true": "B is 0",
+    "false": "A and B are random",
+    "gaussian": "B is 0",
+    "orthogonal": "A and B are random, and B A is 0",
+    "eva": "B is 0; ranks that it gave away are in rank_pattern",
+    "mica": "A is 0",
+}
+"""Value of init_lora_weights → how A and B began; the base model stayed as it was."""
+
+OTHER_STARTS = {
+    "pissa": "PiSSA",
+    "olora": "OLoRA",
+    "corda": "CorDA",
+    "lora_ga": "LoRA-GA",
+    "loftq": "LoftQ",
+}
+"""Beginning of a value → the method that took something out of the base model's weights, which A
+and B put back."""
+
+PLAIN = "give an adapter that was trained as plain LoRA"
+CONVERT = (
+    "have PEFT convert it where it was trained: save_pretrained(DIR, "
+    "path_initial_model_for_weight_conversion=START) writes plain LoRA of twice the rank"
+)
+
+
+def refuse_other_meaning(folder: Path, content: Mapping[str, object]) -> None:
+    """Raises BaseModelProblem where an adapter is no plain LoRA on the base model as released.
+
+    Args:
+        folder: the adapter's, for people.
+        content: of its adapter_config.json.
+    """
+    for key, value in sorted(content.items()):
+        if key in OFF and value and not (key == "bias" and value == "none"):
+            raise BaseModelProblem(
+                f"the adapter in {folder} is no plain LoRA: it sets {key} ({OFF[key]})", PLAIN
+            )
+        if key not in {**OFF, **NEUTRAL, **COMPARED}:
+            raise BaseModelProblem(
+                f"adapter_config.json in {folder} has a key that this version of fintts does not "
+                f"know: {key!r:.60}, which may change what the adapter means",
+                f"if the key has its default value there, take it out of the file; else {PLAIN}",
+            )
+    _refuse_other_start(folder, content.get("init_lora_weights", True))
+
+
+def _refuse_other_start(folder: Path, value: object) -> None:
+    start = str(value or False).lower()
+    if start in STARTS:
+        return
+    method = next((name for of, name in OTHER_STARTS.items() if start.startswith(of)), None)
+    if method is None:
+        raise BaseModelProblem(
+            f"the adapter in {folder} began in a way that this version of fintts does not know: "
+            f"init_lora_weights is {value!r:.60}",
+            PLAIN,
+        )
+    raise BaseModelProblem(
+        f"the adapter in {folder} began as {method} (init_lora_weights: {value!r:.60}): it goes "
+        "with a base model whose weights were changed, and not with the one that was released",
+        PLAIN if method == "LoftQ" else CONVERT,
+    )

@@ -1,0 +1,98 @@
+"""The weights of CSM by the names that transformers gives them, without the codec's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_inputs.base_model.sides import Side, Sides, StackKeys, sides_of
+from fintts_inputs.errors import BaseModelProblem
+
+if TYPE_CHECKING:
+    from fintts_inputs.base_model.shape import ModelShape, StackShape
+
+CODEC = "codec_model."
+BACKBONE_AUDIO = "backbone_model.embed_tokens.embed_audio_tokens.weight"
+DEPTH_AUDIO = "depth_decoder.model.embed_tokens.weight"
+TIED = (BACKBONE_AUDIO, DEPTH_AUDIO)
+"""One parameter where config.json ties them; a release may hold either of them, or both."""
+
+SLOW, FAST = "backbone_model.", "depth_decoder.model."
+SLOW_KEYS = StackKeys(
+    "num_hidden_layers",
+    "hidden_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+)
+FAST_KEYS = StackKeys(*(f"depth_decoder_config.{key}" for key in SLOW_KEYS))
+
+
+def expected(shape: ModelShape) -> dict[str, Sides]:
+    """Each weight that config.json describes; of two that are tied, both."""
+    slow, fast = shape.slow, shape.fast
+    return {
+        **_ends(shape),
+        **_in_stack(SLOW, slow, SLOW_KEYS),
+        **_in_stack(FAST, fast, FAST_KEYS),
+    }
+
+
+def tied_apart() -> BaseModelProblem:
+    """What to say where the two that are tied are stored both, and differ."""
+    return BaseModelProblem(
+        f"config.json ties {BACKBONE_AUDIO} and {DEPTH_AUDIO}, but they differ",
+        "set tie_codebooks_embeddings to false there if the two were trained apart",
+    )
+
+
+def deciding_keys(name: str) -> tuple[str, ...]:
+    """The keys of config.json that say whether there is a weight of this name."""
+    if name in TIED:
+        return ("tie_codebooks_embeddings",)
+    for stack, keys in ((SLOW, SLOW_KEYS), (FAST, FAST_KEYS)):
+        if name.startswith(f"{stack}layers."):
+            return (keys.layers,)
+    return ()
+
+
+def _ends(shape: ModelShape) -> dict[str, Sides]:
+    codebooks, size = shape.num_codebooks, shape.vocab_size
+    text_size = shape.ends.embeddings[0][0]
+    slow = Side(shape.slow.dim, (SLOW_KEYS.dim,))
+    fast = Side(shape.fast.dim, (FAST_KEYS.dim,))
+    codes = Side(size, ("vocab_size",))
+    audio: Sides = (Side(codebooks * size, ("num_codebooks", "vocab_size")), slow)
+    return {
+        "embed_text_tokens.weight": (Side(text_size, ("text_vocab_size",)), slow),
+        BACKBONE_AUDIO: audio,
+        DEPTH_AUDIO: audio,
+        "lm_head.weight": (codes, slow),
+        f"{FAST}inputs_embeds_projector.weight": (fast, slow),
+        "depth_decoder.codebooks_head.weight": (
+            Side(codebooks - 1, ("num_codebooks",)),
+            fast,
+            codes,
+        ),
+    }
+
+
+def _in_stack(prefix: str, stack: StackShape, keys: StackKeys) -> dict[str, Sides]:
+    side = sides_of(stack, keys)
+    in_a_layer: dict[str, Sides] = {
+        "self_attn.q_proj": (side.queries, side.dim),
+        "self_attn.k_proj": (side.keys, side.dim),
+        "self_attn.v_proj": (side.keys, side.dim),
+        "self_attn.o_proj": (side.dim, side.queries),
+        "mlp.gate_proj": (side.intermediate, side.dim),
+        "mlp.up_proj": (side.intermediate, side.dim),
+        "mlp.down_proj": (side.dim, side.intermediate),
+        "input_layernorm": (side.dim,),
+        "post_attention_layernorm": (side.dim,),
+    }
+    layers = {
+        f"{prefix}layers.{layer}.{name}.weight": sides
+        for layer in range(stack.layers)
+        for name, sides in in_a_layer.items()
+    }
+    return {**layers, f"{prefix}norm.weight": (side.dim,)}

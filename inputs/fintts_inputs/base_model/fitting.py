@@ -1,0 +1,108 @@
+"""Whether a base model's weights are those that its config.json describes, known by their shapes.
+
+The laptop asks by what the headers of the files say, before anything is uploaded; the trainer asks
+again by the tensors that it has loaded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from fintts_inputs.base_model import csm_weights, fish_weights
+from fintts_inputs.base_model.shape import CSM
+from fintts_inputs.base_model.sides import Side, Sides, shape_of
+from fintts_inputs.base_model.tensors import EXPONENTS, Stored, misfit
+from fintts_inputs.errors import BaseModelProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from fintts_inputs.base_model.shape import ModelShape
+
+SAME_RELEASE = "take config.json and the weights from the same release, without an adapter in them"
+AS_RELEASED = "take the weights as they were released, not quantised"
+
+
+def refuse_misfit(found: Mapping[str, Stored], shape: ModelShape) -> None:
+    """Compares names, shapes and types with what config.json says; a codec's are left out.
+
+    Raises:
+        BaseModelProblem: they differ; the hint names the key of config.json that explains it.
+    """
+    own = {name: one for name, one in found.items() if not _is_codec(name, shape)}
+    wanted = _wanted(own, shape)
+    problem = misfit(own, {name: shape_of(sides) for name, sides in wanted.items()})
+    if problem is not None:
+        raise BaseModelProblem(
+            f"the base model's weights do not fit its config.json: {problem}",
+            _hint(own, wanted, shape),
+        )
+
+
+def _is_codec(name: str, shape: ModelShape) -> bool:
+    return shape.family == CSM and name.startswith(csm_weights.CODEC)
+
+
+def _wanted(found: Mapping[str, Stored], shape: ModelShape) -> dict[str, Sides]:
+    """By the names that this release has for them."""
+    if shape.family != CSM:
+        spelling = fish_weights.spelling_of(found)
+        return {spelling.of(key): sides for key, sides in fish_weights.expected(shape).items()}
+    wanted = csm_weights.expected(shape)
+    absent = [name for name in csm_weights.TIED if name not in found]
+    if shape.tied_codes and len(absent) == 1:
+        del wanted[absent[0]]
+    return wanted
+
+
+def _hint(found: Mapping[str, Stored], wanted: Mapping[str, Sides], shape: ModelShape) -> str:
+    votes = Counter(_suspects(found, wanted, shape))
+    most = max(votes.values(), default=0)
+    keys = sorted(key for key, count in votes.items() if count == most)
+    if keys:
+        return f"correct {' or '.join(keys)} in config.json, or {SAME_RELEASE}"
+    fits = found.keys() == wanted.keys()
+    return AS_RELEASED if fits and _has_other_types(found) else SAME_RELEASE
+
+
+def _has_other_types(found: Mapping[str, Stored]) -> bool:
+    return any(one.dtype not in EXPONENTS for one in found.values())
+
+
+def _suspects(
+    found: Mapping[str, Stored], wanted: Mapping[str, Sides], shape: ModelShape
+) -> Iterator[str]:
+    """The keys of config.json that would explain a difference, once for each difference.
+
+    A key that also gives the length of a side that fits explains none in another side, unless
+    there is no other key that does.
+    """
+    for name in found.keys() ^ wanted.keys():
+        yield from _deciding_keys(name, found, shape)
+    pairs = [
+        (size, side)
+        for name, sides in wanted.items()
+        if name in found and len(found[name].shape) == len(sides)
+        for size, side in zip(found[name].shape, sides, strict=True)
+    ]
+    cleared = {key for size, side in pairs if size == side.size for key in side.keys}
+    for size, side in pairs:
+        if size != side.size:
+            yield from (_in_file(key, shape) for key in _explaining(side, cleared))
+
+
+def _explaining(side: Side, cleared: set[str]) -> tuple[str, ...]:
+    return tuple(key for key in side.keys if key not in cleared) or side.keys
+
+
+def _deciding_keys(name: str, found: Mapping[str, Stored], shape: ModelShape) -> Iterator[str]:
+    if shape.family == CSM:
+        yield from csm_weights.deciding_keys(name)
+        return
+    plain = fish_weights.spelling_of(found).plain(name)
+    yield from (_in_file(key, shape) for key in fish_weights.deciding_keys(plain))
+
+
+def _in_file(key: str, shape: ModelShape) -> str:
+    return key if shape.family == CSM else fish_weights.key_in_file(key, shape)

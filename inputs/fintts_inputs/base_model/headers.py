@@ -1,0 +1,94 @@
+"""What the weights' files of a base model say of themselves, without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fintts_inputs.base_model.csm_weights import TIED, tied_apart
+from fintts_inputs.base_model.files import (
+    PICKLED,
+    SAFETENSORS,
+    find_weights,
+    read_index,
+    weight_files,
+)
+from fintts_inputs.base_model.fitting import refuse_misfit
+from fintts_inputs.base_model.shape import AGAIN, CSM
+from fintts_inputs.base_model.tensors import contents, read_header
+from fintts_inputs.base_model.torch_file import read_torch_file
+from fintts_inputs.errors import BaseModelProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.base_model.tensors import Stored
+
+
+def refuse_other_weights(folder: Path, shape: ModelShape) -> None:
+    """Looks at the headers of all files of weights, and compares them with config.json.
+
+    Raises:
+        BaseModelProblem: a file is missing, damaged, or not what the index says of it, or the
+            weights do not fit config.json.
+    """
+    if shape.family == CSM:
+        refuse_pickled(folder)
+    files = {name: _stored(folder / name) for name in weight_files(folder)}
+    compare_with_index(folder, files)
+    refuse_misfit({name: one for part in files.values() for name, one in part.items()}, shape)
+    if shape.tied_codes:
+        _refuse_tied_apart(folder, files)
+
+
+def _refuse_tied_apart(folder: Path, files: Mapping[str, Iterable[str]]) -> None:
+    """Of two tensors that are tied and both stored, the bytes are read: no shape tells."""
+    both = [
+        contents(folder / file)[name][1]
+        for file, part in files.items()
+        for name in TIED
+        if name in part
+    ]
+    if any(not np.array_equal(both[0], one) for one in both):
+        raise tied_apart()
+
+
+def _stored(path: Path) -> dict[str, Stored]:
+    return read_torch_file(path) if path.name == PICKLED else read_header(path, AGAIN)
+
+
+def refuse_pickled(folder: Path) -> None:
+    """CSM comes as safetensors; Fish Speech's model.pth is none.
+
+    Raises:
+        BaseModelProblem: the weights of the folder are not safetensors.
+    """
+    names = weight_files(folder)
+    if any(not name.endswith(".safetensors") for name in names):
+        raise BaseModelProblem(
+            f"the base model folder {folder} has no {SAFETENSORS}, only {', '.join(names)}",
+            "give a CSM folder of transformers' with its weights as safetensors",
+        )
+
+
+def compare_with_index(folder: Path, files: Mapping[str, Iterable[str]]) -> None:
+    """Compares what several files hold with the index; one file has none.
+
+    Args:
+        files: name of a file → names of the weights in it.
+
+    Raises:
+        BaseModelProblem: a weight is not in the one file that the index names.
+    """
+    index = folder / find_weights(folder)
+    if index.name in files:
+        return
+    said = set(read_index(index).items())
+    there = {(key, name) for name, part in files.items() for key in part}
+    if said != there:
+        key, name = min(said ^ there)
+        what = "lacks" if (key, name) in said else f"is not said by {index.name} to hold"
+        raise BaseModelProblem(f"{folder / name} {what} {key}", AGAIN)

@@ -1,0 +1,110 @@
+"""What a base model's weights may be used for, and so all that is derived from them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fintts_inputs.base_model.files import README
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fintts_inputs.base_model.shape import ModelShape
+
+_CARD = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
+_KEY = re.compile(r"^(license|license_name|license_link):[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """A licence, and who says so.
+
+    Attributes:
+        identifier: as Hugging Face's model cards have it: `cc-by-nc-sa-4.0`, `other`, `unknown`.
+        name: what it calls itself, where the identifier says only `other`.
+        link: where it can be read.
+        source: what it was taken from, as part of a sentence.
+    """
+
+    identifier: str
+    source: str
+    name: str = ""
+    link: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything says what is allowed."""
+        return self.identifier != UNKNOWN
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return self.name or self.identifier
+
+    @property
+    def sentence(self) -> str:
+        """What the reader of a model card has to know."""
+        if not self.is_known:
+            return (
+                "Nothing in the base model's folder says under which licence its weights are: "
+                "check it where you got them before you pass this on."
+            )
+        return (
+            f"The base model's weights are under {self.title} ({self.source}), and what is derived "
+            "from them, as this is, may be used under no freer terms."
+        )
+
+
+UNKNOWN = "unknown"
+NOT_KNOWN = Licence(UNKNOWN, "")
+_BY_SHAPE = "as its release of this shape is"
+_NON_COMMERCIAL = Licence(
+    "cc-by-nc-sa-4.0",
+    _BY_SHAPE,
+    "CC-BY-NC-SA-4.0",
+    "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+)
+RELEASED: dict[tuple[str, int, int, int], Licence] = {
+    ("fish", 102_048, 24, 1024): _NON_COMMERCIAL,
+    ("fish", 155_776, 28, 1024): _NON_COMMERCIAL,
+    ("fish", 155_776, 36, 2560): Licence(
+        "other",
+        _BY_SHAPE,
+        "fish-audio-research-license",
+        "https://huggingface.co/fishaudio/s2-pro/blob/main/LICENSE.md",
+    ),
+}
+"""Fish Speech 1.5, OpenAudio S1-mini and S2-pro, by family, vocabulary, slow layers and width"""
+
+
+def licence_of(documents: Mapping[str, str], shape: ModelShape) -> Licence:
+    """From the model card, else from a licence file, else from what is known of the shape.
+
+    Args:
+        documents: the texts of the base model's README and licence files, by their names.
+    """
+    card = _from_card(documents.get(README, ""))
+    if card is not None:
+        return card
+    for name, text in sorted(documents.items()):
+        heading = next((line.strip(" #*=\t") for line in text.splitlines() if line.strip()), "")
+        if name != README and heading:
+            return Licence("other", f"says its {name}", heading, name)
+    known = RELEASED.get((shape.family, shape.vocab_size, shape.slow.layers, shape.slow.dim))
+    return known or NOT_KNOWN
+
+
+def _from_card(text: str) -> Licence | None:
+    """The keys at the head of a model card; None where it names no licence."""
+    card = _CARD.match(text.replace("\r\n", "\n"))
+    keys = {key: value.strip("\"'") for key, value in _KEY.findall(card[1])} if card else {}
+    if not keys.get("license") or keys["license"] == UNKNOWN:
+        return None
+    return Licence(
+        keys["license"],
+        f"says its {README}",
+        keys.get("license_name", ""),
+        keys.get("license_link", ""),
+    )

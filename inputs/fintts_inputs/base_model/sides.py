@@ -1,0 +1,62 @@
+"""The shape of a tensor as config.json has it: how long each side is, and which keys say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from fintts_inputs.base_model.shape import StackShape
+    from fintts_inputs.base_model.tensors import Shape
+
+
+class Side(NamedTuple):
+    """One dimension of a tensor."""
+
+    size: int
+    keys: tuple[str, ...]
+    """of config.json, in the family's words"""
+
+
+Sides = tuple[Side, ...]
+
+
+def shape_of(sides: Sides) -> Shape:
+    """The sizes alone."""
+    return tuple(side.size for side in sides)
+
+
+class StackKeys(NamedTuple):
+    """What a family's config.json calls the sizes of one stack."""
+
+    layers: str
+    dim: str
+    heads: str
+    kv_heads: str
+    head_dim: str
+    intermediate: str
+
+
+class StackSides(NamedTuple):
+    """The sides that the matrices of a layer are made of."""
+
+    dim: Side
+    queries: Side
+    keys: Side
+    """of the keys, and of the values"""
+    fused: Side
+    """queries, keys and values one after the other"""
+    head: Side
+    intermediate: Side
+
+
+def sides_of(stack: StackShape, keys: StackKeys) -> StackSides:
+    """The sides of a stack's matrices."""
+    queries, shared = stack.heads * stack.head_dim, stack.kv_heads * stack.head_dim
+    return StackSides(
+        dim=Side(stack.dim, (keys.dim,)),
+        queries=Side(queries, (keys.heads, keys.head_dim)),
+        keys=Side(shared, (keys.kv_heads, keys.head_dim)),
+        fused=Side(queries + 2 * shared, (keys.heads, keys.kv_heads, keys.head_dim)),
+        head=Side(stack.head_dim, (keys.head_dim,)),
+        intermediate=Side(stack.intermediate, (keys.intermediate,)),
+    )

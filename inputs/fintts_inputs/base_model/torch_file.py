@@ -1,0 +1,257 @@
+"""What a file of torch.save says of its tensors: nothing is unpickled, and no weight is read.
+
+Such a file is a zip. Its `data.pkl` is a program for Python's unpickler, which builds a table of
+names and tensors; the numbers of each storage are an entry of their own. Here that program is
+only read, by the opcodes and the names that a table of tensors needs and no others: all that torch
+itself takes with `weights_only` of such a table, and nothing that could be called.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+import zlib
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from fintts_inputs.base_model.shape import AGAIN
+from fintts_inputs.base_model.tensors import Shape, Stored
+from fintts_inputs.errors import BaseModelProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MOST_PROGRAM_BYTES = 2**22
+"""of data.pkl; S1-mini's has about 40 thousand"""
+
+MOST_SIDES, MOST_NUMBERS = 16, 2**62
+"""of a tensor"""
+
+PROGRAM = "data.pkl"
+AS_TABLE = "take the weights as they were released, not quantised and without an optimizer"
+AS_SAFETENSORS = f"{AS_TABLE}; safetensors cannot hold code"
+
+STORAGES = {
+    "torch DoubleStorage": ("F64", 8),
+    "torch FloatStorage": ("F32", 4),
+    "torch HalfStorage": ("F16", 2),
+    "torch BFloat16Storage": ("BF16", 2),
+    "torch LongStorage": ("I64", 8),
+    "torch IntStorage": ("I32", 4),
+    "torch ShortStorage": ("I16", 2),
+    "torch CharStorage": ("I8", 1),
+    "torch ByteStorage": ("U8", 1),
+    "torch BoolStorage": ("BOOL", 1),
+}
+"""Name in the program → safetensors' word for the type, and the bytes of a number."""
+
+TABLE = "collections OrderedDict"
+TENSOR, PARAMETER = "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"
+CALLED = (TABLE, TENSOR, PARAMETER)
+
+WRITTEN_OUT = ("BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1")
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+ZIP_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,  # encrypted, or packed by what Python has not
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class Global(NamedTuple):
+    """A name of the closed list, which the program would import."""
+
+    name: str
+
+
+class Storage(NamedTuple):
+    """Where numbers lie in the file."""
+
+    kind: Global
+    key: str
+    numbers: int
+
+
+class View(NamedTuple):
+    """A tensor: which numbers of a storage."""
+
+    storage: Storage
+    offset: int
+    shape: Shape
+    strides: Shape
+
+
+class NotATable(Exception):
+    """The program does something else than to build a table of tensors; the text says what."""
+
+
+def read_torch_file(path: Path) -> dict[str, Stored]:
+    """What each tensor of the file is.
+
+    Raises:
+        BaseModelProblem: it is no whole file of torch.save, holds anything but a flat table of
+            tensors, or asks for code.
+    """
+    entries, program = _opened(path)
+    try:
+        table = _Reader().run(program)
+        return {name: _stored(view, entries) for name, view in table.items()}
+    except NotATable as error:
+        raise BaseModelProblem(
+            f"{path} does not hold a flat table of weights: {error}", AS_SAFETENSORS
+        ) from None
+
+
+def _opened(path: Path) -> tuple[dict[str, zipfile.ZipInfo], bytes]:
+    """(Entries by their name within the archive's one folder, data.pkl)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+            entries = {info.filename.partition("/")[2]: info for info in infos}
+            size = entries[PROGRAM].file_size if PROGRAM in entries else None
+            if size is not None and size <= MOST_PROGRAM_BYTES:
+                return entries, archive.read(entries[PROGRAM])
+    except ZIP_ERRORS:
+        size = None
+    problem = "is no whole file of weights as torch.save writes it"
+    if size is not None:
+        problem = f"has a {PROGRAM} of {size:,} bytes, too long for a table of weights"
+    raise BaseModelProblem(f"{path} {problem}", AGAIN)
+
+
+def _stored(view: View, entries: dict[str, zipfile.ZipInfo]) -> Stored:
+    """The tensor, if all of its numbers are in the file."""
+    storage = view.storage
+    word, width = STORAGES[storage.kind.name]
+    entry = entries.get(f"data/{storage.key}")
+    if entry is None or not entry.file_size == entry.compress_size == storage.numbers * width:
+        raise NotATable(f"the numbers of its storage {storage.key!r:.40} are not all there")
+    steps = zip(view.shape, view.strides, strict=True)
+    last = view.offset + sum((size - 1) * stride for size, stride in steps)
+    if prod(view.shape) and last >= storage.numbers:
+        raise NotATable(f"a tensor reaches beyond its storage {storage.key!r:.40}")
+    return Stored(word, view.shape)
+
+
+class _Reader:
+    """The stack and the memory of an unpickler that can build tables of tensors alone."""
+
+    def __init__(self) -> None:
+        self._stack: list[object] = []
+        self._marks: list[int] = []
+        self._memo: dict[object, object] = {}
+        self._actions: dict[str, Callable[[object], object]] = {
+            "PROTO": lambda _: None,
+            "STOP": lambda _: None,
+            "MARK": lambda _: self._marks.append(len(self._stack)),
+            "EMPTY_DICT": lambda _: self._push({}),
+            "GLOBAL": lambda name: self._push(_known(str(name))),
+            "BINPUT": self._remember,
+            "LONG_BINPUT": self._remember,
+            "BINGET": lambda slot: self._push(self._memo[slot]),
+            "LONG_BINGET": lambda slot: self._push(self._memo[slot]),
+            "TUPLE": lambda _: self._push(tuple(self._cut(self._marks.pop()))),
+            "BINPERSID": lambda _: self._push(_storage(self._stack.pop())),
+            "REDUCE": lambda _: self._push(
+                _result(arguments=self._stack.pop(), of=self._stack.pop())
+            ),
+            "SETITEM": lambda _: self._set([self._stack.pop(-2), self._stack.pop()]),
+            "SETITEMS": lambda _: self._set(self._cut(self._marks.pop())),
+            "BUILD": lambda _: self._stack.pop(),  # versions of modules, beside the table
+        }
+
+    def run(self, program: bytes) -> dict[str, View]:
+        """The table that the program builds. Raises NotATable."""
+        try:
+            for opcode, argument, _ in pickletools.genops(program):
+                self._step(opcode.name, argument)
+            found = self._stack.pop()
+        except (ValueError, LookupError):  # it ends too early, or takes what is not there
+            raise NotATable(f"its {PROGRAM} is damaged") from None
+        if not isinstance(found, dict):
+            raise NotATable("it is no table")
+        for name, view in found.items():
+            if not isinstance(view, View):
+                raise NotATable(f"{name!r:.60} is no tensor")
+        return found
+
+    def _step(self, opcode: str, argument: object) -> None:
+        if opcode in WRITTEN_OUT:
+            self._push(argument)
+        elif opcode in CONSTANTS:
+            self._push(CONSTANTS[opcode])
+        elif opcode in TUPLES:
+            self._push(tuple(self._cut(len(self._stack) - TUPLES[opcode])))
+        elif opcode in self._actions:
+            self._actions[opcode](argument)
+        else:
+            raise NotATable(f"its {PROGRAM} uses {opcode}, which no table of tensors needs")
+
+    def _push(self, value: object) -> None:
+        self._stack.append(value)
+
+    def _remember(self, slot: object) -> None:
+        self._memo[slot] = self._stack[-1]
+
+    def _cut(self, at: int) -> list[object]:
+        """Takes what lies from there on off the stack."""
+        if at < 0:
+            raise IndexError(at)
+        taken = self._stack[at:]
+        del self._stack[at:]
+        return taken
+
+    def _set(self, items: list[object]) -> None:
+        table = self._stack[-1]
+        if not isinstance(table, dict):
+            raise NotATable("it is no table")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str):
+                raise NotATable("not all of its keys are names")
+            table[key] = value
+
+
+def _known(name: str) -> Global:
+    if name in STORAGES or name in CALLED:
+        return Global(name)
+    raise NotATable(f"it asks for {name.replace(' ', '.')!r:.80}, which is not executed")
+
+
+def _storage(found: object) -> Storage:
+    match found:
+        case ("storage", Global(name) as kind, str(key), str(), int(numbers)) if name in STORAGES:
+            return Storage(kind, key, numbers)
+        case _:
+            raise NotATable("it refers to something else than a storage")
+
+
+def _result(arguments: object, of: object) -> object:
+    """What a call would give; of the closed list alone, and nothing is called."""
+    match of, arguments:
+        case Global(name), () if name == TABLE:
+            return {}
+        case Global(name), (View() as view, *_) if name == PARAMETER:
+            return view
+        case Global(name), (Storage() as storage, offset, shape, strides, *_) if name == TENSOR:
+            return _view(storage, _sizes((offset,))[0], _sizes(shape), _sizes(strides))
+        case _:
+            raise NotATable("it builds something else than tensors")
+
+
+def _view(storage: Storage, offset: int, shape: Shape, strides: Shape) -> View:
+    if len(shape) != len(strides):
+        raise NotATable("a tensor has a side without a stride")
+    return View(storage, offset, shape, strides)
+
+
+def _sizes(found: object) -> Shape:
+    if isinstance(found, tuple) and len(found) <= MOST_SIDES:
+        sizes = [one for one in found if isinstance(one, int) and 0 <= one <= MOST_NUMBERS]
+        if len(sizes) == len(found):
+            return tuple(sizes)
+    raise NotATable("a tensor has no such shape as a tensor can have")

@@ -1,0 +1,1 @@
+"""A data folder as files: read, checked, split and packed."""

@@ -1,0 +1,314 @@
+"""Looks at a folder of .npy and .lab pairs: what is there, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from fintts_inputs.data.codes import transposed, usual_codebooks
+from fintts_inputs.data.files import (
+    CODES,
+    TEXT,
+    Problem,
+    Transcript,
+    list_folder,
+    read_codes,
+    read_text,
+    written_name,
+)
+from fintts_inputs.data.holdout import is_held_out
+from fintts_inputs.data.suspicions import suspicions
+from fintts_inputs.errors import DataProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from fintts_inputs.base_model.shape import ModelShape
+
+
+class PairFiles(NamedTuple):
+    """Where the two files of an utterance lie: their names may be in different forms."""
+
+    codes: Path
+    text: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One pair; the name is the relative path without suffix."""
+
+    name: str
+    frames: int
+    files: PairFiles
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """What a folder holds. It may be trained on when there are no problems."""
+
+    folder: Path
+    utterances: tuple[Utterance, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    ignored: int
+    """files that are neither .npy nor .lab"""
+    normalised: int
+    """pairs whose name or text is not in NFC on the disk, and is here"""
+    highest_codes: tuple[int, ...]
+    """by codebook"""
+
+    @property
+    def frames(self) -> int:
+        """All frames of the sound pairs."""
+        return sum(utterance.frames for utterance in self.utterances)
+
+    def hours(self, frames_per_second: float) -> float:
+        """Hours of speech; the codec's frame rate is not in the files."""
+        return self.frames / frames_per_second / 3600
+
+    def refuse_problems(self) -> None:
+        """Raises DataProblem that names the first problems, if there are any."""
+        if self.problems:
+            named = "; ".join(f"{p.file}: {p.sentence}" for p in self.problems[:3])
+            more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
+            raise DataProblem(
+                f"{self.folder} has {_times(len(self.problems), 'problem')}: {named}{more}",
+                f"see all of them with: fintts data check {self.folder}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Indices of the utterances to train on, and of those held out."""
+
+    train: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+
+def split(names: Sequence[str], fraction: float) -> Split:
+    """Divides the utterances by a hash of their names.
+
+    Raises:
+        DataProblem: one of the two parts would be empty.
+    """
+    held_out = tuple(i for i, name in enumerate(names) if is_held_out(name, fraction))
+    chosen = set(held_out)
+    train = tuple(i for i in range(len(names)) if i not in chosen)
+    refuse_empty_part(len(train), len(held_out))
+    return Split(train, held_out)
+
+
+def refuse_empty_part(train: int, held_out: int) -> None:
+    """Raises DataProblem if one of the two parts of a split holds no utterance."""
+    if not train or not held_out:
+        empty = "to train on" if not train else "held out for validation"
+        raise DataProblem(
+            f"of {_times(train + held_out, 'utterance')} none is {empty}",
+            "add utterances, or change validation.fraction",
+        )
+
+
+def find_pairs(folder: Path) -> dict[str, PairFiles]:
+    """All pairs by their names, sorted; opens no file, so that it takes milliseconds.
+
+    Raises:
+        FolderMissing: there is no such folder.
+        DataProblem: it cannot be opened.
+    """
+    return _pairs(list_folder(folder).files)
+
+
+def _pairs(files: Mapping[str, Path]) -> dict[str, PairFiles]:
+    return {
+        file[: -len(CODES)]: PairFiles(path, files[_lab(file)])
+        for file, path in sorted(files.items())
+        if file.endswith(CODES) and _lab(file) in files
+    }
+
+
+def count_unpaired(folder: Path) -> int:
+    """Files that lack their partner; opens none. Raises as `find_pairs` does."""
+    files = list_folder(folder).files
+    return sum(_partner(file) not in files for file in files)
+
+
+def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
+    """Opens every file. With a shape the codes are compared with the base model's codebooks.
+
+    Raises:
+        FolderMissing: there is no such folder.
+        DataProblem: it cannot be opened, or there is not one .npy or .lab in it.
+    """
+    listing = list_folder(folder)
+    if not listing.files and not listing.problems:
+        raise DataProblem(
+            f"{folder} holds no .npy and .lab files",
+            "give the folder of the codec's .npy files and their .lab transcripts",
+        )
+    problems = [*listing.problems]
+    problems += [_unpaired(file) for file in listing.files if _partner(file) not in listing.files]
+    opened = [_open_pair(*pair, shape) for pair in _pairs(listing.files).items()]
+    problems += [problem for pair in opened for problem in pair.problems]
+    odd = _misshapen(opened, shape)
+    problems += odd.values()
+    sound = [pair for pair in opened if not pair.problems and pair.name not in odd]
+    return DataReport(
+        folder=folder,
+        utterances=tuple(Utterance(p.name, p.frames, p.files) for p in sound),
+        problems=tuple(sorted(problems, key=lambda problem: problem.file)),
+        warnings=(
+            *_suspicious(sound),
+            *listing.hidden,
+            *_said_twice(sound),
+            *_perhaps_too_long(sound, shape),
+            *_perhaps_transposed(sound),
+            *_marked(sound),
+        ),
+        ignored=listing.ignored,
+        normalised=sum(not pair.is_nfc(folder) for pair in sound),
+        highest_codes=_highest(sound),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    name: str
+    files: PairFiles
+    transcript: Transcript
+    codebooks: int
+    frames: int
+    highest: tuple[int, ...]
+    problems: tuple[Problem, ...]
+
+    def is_nfc(self, folder: Path) -> bool:
+        """Whether the files of the pair have its name and its text in this very form."""
+        written = [written_name(folder, path)[: -len(CODES)] for path in self.files]
+        return written == [self.name] * 2 and self.transcript.text == self.transcript.written
+
+
+def _lab(file: str) -> str:
+    return file[: -len(CODES)] + TEXT
+
+
+def _partner(file: str) -> str:
+    return _lab(file) if file.endswith(CODES) else file[: -len(TEXT)] + CODES
+
+
+def _unpaired(file: str) -> Problem:
+    return Problem(file, f"there is no {PurePosixPath(_partner(file)).name} beside it")
+
+
+def _open_pair(name: str, files: PairFiles, shape: ModelShape | None) -> _Pair:
+    transcript = read_text(files.text)
+    codes, codes_fault = read_codes(files.codes)
+    faults = [Problem(name + TEXT, transcript.fault)] if transcript.fault else []
+    faults += [Problem(name + CODES, codes_fault)] if codes_fault else []
+    if not codes_fault and shape is not None:
+        faults += [Problem(name + CODES, sentence) for sentence in _misfits(codes, shape)]
+    return _Pair(
+        name=name,
+        files=files,
+        transcript=transcript,
+        codebooks=codes.shape[0],
+        frames=codes.shape[1],
+        highest=() if codes_fault else tuple(int(code) for code in codes.max(axis=1)),
+        problems=tuple(faults),
+    )
+
+
+def _misfits(codes: npt.NDArray[np.int64], shape: ModelShape) -> Iterator[str]:
+    codebooks, frames = codes.shape
+    if codes.max() >= shape.codebook_size:
+        yield f"holds the code {codes.max()}, the codebooks end at {shape.codebook_size - 1}"
+    if codebooks == shape.num_codebooks and frames >= shape.max_seq_len:
+        yield f"has {frames} frames, the base model reads {shape.max_seq_len} tokens at most"
+
+
+def _misshapen(pairs: Sequence[_Pair], shape: ModelShape | None) -> dict[str, Problem]:
+    """By name those that have not as many codebooks as the base model, or as most of the folder;
+    and squares, which nothing but the others tells apart from their transpose."""
+    sizes = [(pair.codebooks, pair.frames) for pair in pairs if pair.codebooks]
+    wanted = usual_codebooks(sizes) if shape is None else shape.num_codebooks
+    whose = "most have" if shape is None else "the base model"
+    turned = sum(bool(transposed(size, wanted)) for size in sizes)
+    upright = sum(size[0] == wanted != size[1] for size in sizes)
+    found: dict[str, Problem] = {}
+    for pair in pairs:
+        size = (pair.codebooks, pair.frames)
+        is_turned_square = size == (wanted, wanted) and turned > upright
+        if pair.codebooks and (pair.codebooks != wanted or is_turned_square):
+            sentence = _wrong_size(size, wanted, whose)
+            found[pair.name] = Problem(pair.name + CODES, sentence)
+    return found
+
+
+def _wrong_size(size: tuple[int, int], wanted: int, whose: str) -> str:
+    if size == (wanted, wanted):
+        return f"is a square, {wanted} by {wanted}, and transposed like the others, as it seems"
+    return transposed(size, wanted) or f"has {size[0]} codebooks, {whose} {wanted}"
+
+
+def _perhaps_transposed(pairs: Sequence[_Pair]) -> Iterator[Problem]:
+    """Squares that have no other array beside them to be compared with."""
+    if all(pair.codebooks == pair.frames for pair in pairs):
+        for pair in pairs:
+            sentence = (
+                f"is a square, {pair.codebooks} by {pair.frames}: see that it is not transposed"
+            )
+            yield Problem(pair.name + CODES, sentence)
+
+
+def _suspicious(pairs: Sequence[_Pair]) -> Iterator[Problem]:
+    """Texts and names with characters that were lost, bent or are not to be seen."""
+    for pair in pairs:
+        for sentence in suspicions(pair.transcript.text):
+            yield Problem(pair.name + TEXT, sentence)
+        for sentence in suspicions(pair.name):
+            yield Problem(pair.name + CODES, f"has a name that {sentence}")
+
+
+def _marked(pairs: Sequence[_Pair]) -> Iterator[Problem]:
+    for pair in pairs:
+        if pair.transcript.has_mark:
+            yield Problem(pair.name + TEXT, "begins with a byte order mark, which is left out")
+
+
+def _said_twice(pairs: Sequence[_Pair]) -> Iterator[Problem]:
+    """What may be meant so: the same transcript twice, names that differ in case alone."""
+    texts: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for pair in pairs:
+        if (first := texts.setdefault(pair.transcript.text, pair.name)) != pair.name:
+            yield Problem(pair.name + TEXT, f"says the same as {first}{TEXT}")
+        if (other := names.setdefault(pair.name.lower(), pair.name)) != pair.name:
+            yield Problem(pair.name + CODES, f"differs from {other}{CODES} in case alone")
+
+
+def _perhaps_too_long(pairs: Sequence[_Pair], shape: ModelShape | None) -> Iterator[Problem]:
+    """Only the tokenizer, which is not here, knows how many tokens a text has: at most its bytes.
+
+    The trainer refuses an utterance that is too long in fact.
+    """
+    for pair in pairs:
+        text_bytes = len(pair.transcript.text.encode())
+        if shape and pair.frames + text_bytes + shape.prompt.most_tokens > shape.max_seq_len:
+            yield Problem(
+                pair.name + CODES,
+                f"has {pair.frames} frames and {text_bytes} bytes of text, which may be more than "
+                f"the {shape.max_seq_len} tokens that the base model reads",
+            )
+
+
+def _highest(pairs: Sequence[_Pair]) -> tuple[int, ...]:
+    if len({pair.codebooks for pair in pairs}) != 1:
+        return ()
+    return tuple(max(column) for column in zip(*(pair.highest for pair in pairs), strict=True))
+
+
+def _times(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

@@ -1,0 +1,248 @@
+"""A data set as one content-addressed file: one object to upload, and quick to open.
+
+The file is a safetensors file of plain arrays: codes int32 [codebooks, all frames], and text and
+names as UTF-8 bytes in NFC, each with offsets. Utterances are sorted by name, so the same folder
+gives the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from fintts_inputs.data.check import check_folder
+from fintts_inputs.data.files import CODES, read_codes, read_text, written_name
+from fintts_inputs.errors import DataProblem
+from fintts_store.disk.durable import write_file
+from fintts_store.runs.limits import PACK_HEADER_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.data.check import DataReport, Utterance
+
+FORMAT = "fintts-pack-1"
+AGAIN = "pack the folder again with: fintts data pack DIR"
+ARRAYS = {
+    "codes": "I32",
+    "frame_offsets": "I64",
+    "text": "U8",
+    "text_offsets": "I64",
+    "names": "U8",
+    "name_offsets": "I64",
+}
+"""With their types, as safetensors calls them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedDataset:
+    """A written pack; the path's stem is its SHA-256."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    utterances: int
+    frames: int
+    is_as_written: bool = False
+    """whether names and texts are in the form of the files, not in NFC"""
+
+
+def pack_folder(
+    folder: Path,
+    target_folder: Path,
+    shape: ModelShape | None = None,
+    *,
+    begun_with: str | None = None,
+) -> PackedDataset:
+    """Checks the folder and writes `target_folder/<sha256>.safetensors`.
+
+    Args:
+        begun_with: the SHA-256 that a run's data set had. Before fintts brought names and texts
+            into NFC it packed them as they were written; where that gives this SHA-256, the run
+            goes on with it.
+
+    Raises:
+        DataProblem: a file of the folder cannot be trained on.
+        StoreError: the target cannot be written; nothing of it is left there.
+    """
+    report = check_folder(folder, shape)
+    report.refuse_problems()
+    content, sha256 = _packed(report, as_written=False)
+    is_as_written = False
+    if begun_with not in (None, sha256):
+        written, written_sha256 = _packed(report, as_written=True)
+        if is_as_written := written_sha256 == begun_with:
+            content, sha256 = written, written_sha256
+    path = target_folder / f"{sha256}.safetensors"
+    write_file(path, content)
+    count = len(report.utterances)
+    return PackedDataset(path, sha256, len(content), count, report.frames, is_as_written)
+
+
+def _packed(report: DataReport, *, as_written: bool) -> tuple[bytes, str]:
+    """The file's bytes and their SHA-256."""
+    content = save(_arrays(report, as_written=as_written), metadata={"format": FORMAT})
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def _arrays(report: DataReport, *, as_written: bool) -> dict[str, npt.NDArray[np.generic]]:
+    """Reads the folder once more, and each file straight into its place."""
+
+    def name_of(utterance: Utterance) -> str:
+        written = written_name(report.folder, utterance.files.codes)[: -len(CODES)]
+        return written if as_written else utterance.name
+
+    utterances = sorted(report.utterances, key=name_of)
+    frame_offsets = _offsets([utterance.frames for utterance in utterances])
+    codes = np.empty((len(report.highest_codes), report.frames), dtype=np.int32)
+    texts: list[bytes] = []
+    for utterance, start, stop in zip(
+        utterances, frame_offsets[:-1], frame_offsets[1:], strict=True
+    ):
+        found, codes_fault = read_codes(utterance.files.codes)
+        transcript = read_text(utterance.files.text)
+        if codes_fault or transcript.fault or found.shape != (len(codes), stop - start):
+            raise DataProblem(
+                f"{report.folder / utterance.name} changed while it was packed",
+                "pack again when nothing writes there any more",
+            )
+        codes[:, start:stop] = found
+        texts.append((transcript.written if as_written else transcript.text).encode())
+    text_bytes, text_offsets = _joined(texts)
+    names, name_offsets = _joined([name_of(utterance).encode() for utterance in utterances])
+    return {
+        "codes": codes,
+        "frame_offsets": frame_offsets,
+        "text": text_bytes,
+        "text_offsets": text_offsets,
+        "names": names,
+        "name_offsets": name_offsets,
+    }
+
+
+@dataclass(frozen=True)
+class _Strings:
+    """Texts one after the other in UTF-8, and where each starts."""
+
+    joined: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> str:
+        start, stop = self.offsets[index : index + 2]
+        try:
+            return self.joined[start:stop].tobytes().decode()
+        except UnicodeDecodeError:
+            raise DataProblem("the packed data set holds a text that is not UTF-8", AGAIN) from None
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A packed data set, mapped into memory: what is not asked for is not read."""
+
+    _names: _Strings
+    _texts: _Strings
+    _codes: npt.NDArray[np.int32]
+    _frame_offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether it has a name, a text and codes for each utterance."""
+        names, texts, frames = self._names.offsets, self._texts.offsets, self._frame_offsets
+        return (
+            len(names) == len(texts) == len(frames)
+            and _divides(names, len(self._names.joined))
+            and _divides(texts, len(self._texts.joined))
+            and _divides(frames, self._codes.shape[1])
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in order."""
+        return tuple(self.name(index) for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """The relative path in the folder, without suffix."""
+        return self._names[index]
+
+    def text(self, index: int) -> str:
+        """The transcript."""
+        return self._texts[index]
+
+    def codes(self, index: int) -> npt.NDArray[np.int32]:
+        """int32 [codebooks, frames]."""
+        start, stop = self._frame_offsets[index : index + 2]
+        return self._codes[:, start:stop]
+
+
+def read_pack(path: Path) -> Pack:
+    """Opens a packed data set.
+
+    Raises:
+        DataProblem: it is not a pack, or not a whole one.
+    """
+    try:
+        # Compares the header with the size of the file. Its slices would be copies.
+        with safe_open(path, framework="numpy"):
+            content: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
+    except (OSError, SafetensorError) as error:
+        raise DataProblem(f"{path} is not a packed data set: {error}", AGAIN) from None
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    if start > PACK_HEADER_BYTES:
+        raise DataProblem(f"{path} is not a packed data set: its header is too large", AGAIN)
+    header = json.loads(content[8:start].tobytes())
+    missing = [name for name, kind in ARRAYS.items() if header.get(name, {}).get("dtype") != kind]
+    if missing:
+        raise DataProblem(f"{path} is not a packed data set: it has no {', '.join(missing)}", AGAIN)
+    if [len(header[name]["shape"]) for name in ARRAYS] != [2, 1, 1, 1, 1, 1]:
+        raise DataProblem(f"{path} is not a packed data set: its arrays are misshapen", AGAIN)
+    arrays = {name: _bytes_of(content[start:], header[name]) for name in ARRAYS}
+    pack = Pack(
+        _Strings(arrays["names"], arrays["name_offsets"].view(np.int64)),
+        _Strings(arrays["text"], arrays["text_offsets"].view(np.int64)),
+        arrays["codes"].view(np.int32),
+        arrays["frame_offsets"].view(np.int64),
+    )
+    if not pack.is_consistent:
+        raise DataProblem(f"{path} is not a packed data set: its offsets do not fit", AGAIN)
+    return pack
+
+
+def _divides(offsets: npt.NDArray[np.int64], size: int) -> bool:
+    """Whether the offsets rise from the start to the end of what they divide."""
+    if not offsets.size or offsets[0] != 0 or offsets[-1] != size:
+        return False
+    return bool((np.diff(offsets) >= 0).all())
+
+
+def _bytes_of(
+    content: npt.NDArray[np.uint8], entry: Mapping[str, Sequence[int]]
+) -> npt.NDArray[np.uint8]:
+    """An array of the file, with a row of bytes for each row of numbers."""
+    first, last = entry["data_offsets"]
+    return content[first:last].reshape(*entry["shape"][:-1], -1)
+
+
+def _joined(parts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    joined = np.frombuffer(b"".join(parts), dtype=np.uint8)
+    return joined, _offsets([len(part) for part in parts])
+
+
+def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Where each part starts, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -1,0 +1,140 @@
+"""A checkpoint: all that resume needs, in files that run no code when they are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from fintts_cost.early_stopping import Progress
+from fintts_store.disk.reading import read_limited
+from fintts_store.runs.limits import STATE_BYTES
+from fintts_trainer.model.lora import read_adapter, trainable, write_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from peft import PeftModel
+    from torch import Tensor, nn
+
+    from fintts_inputs.config import RunConfig
+    from fintts_trainer.processes.random_state import RandomState
+    from fintts_trainer.processes.world import World
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+STATE_FILE = "trainer_state.json"
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass
+class LoopState:
+    """Where the run stands between two steps. A run that goes on from it is the same run."""
+
+    step: int = 0
+    early_stopping: Progress = field(default_factory=Progress.start)
+    initial_validation: dict[str, float] | None = None
+    loss: float | None = None
+    """of the last step"""
+    loss_sum: float = 0.0
+    """over the steps since the last validation check, for the monitor `train/loss`"""
+    loss_steps: int = 0
+    memory_tokens: int | None = None
+    """the largest micro-batch that memory allowed so far; None where it allowed all"""
+    phase_seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values; floats survive a round trip bit for bit."""
+        return {**asdict(self), "early_stopping": self.early_stopping.to_dict()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, object]) -> LoopState:
+        """The inverse of `to_json`; unknown keys are another program's."""
+        known = {key: content[key] for key in cls.__dataclass_fields__}
+        progress = content["early_stopping"]
+        if not isinstance(progress, dict):
+            raise TypeError("early_stopping is not an object")
+        return cls(**{**known, "early_stopping": Progress.from_dict(progress)})  # type: ignore[arg-type] # checked when written
+
+
+def write_checkpoint(
+    folder: Path,
+    model: PeftModel,
+    optimizer: torch.optim.Optimizer,
+    state: LoopState,
+    config: RunConfig,
+    position: dict[str, object],
+    *,
+    said: Mapping[str, str],
+) -> None:
+    """Writes the four files of a checkpoint into an empty folder.
+
+    Args:
+        said: what the adapter's own file says of it.
+    """
+    write_adapter(model, folder, said)
+    save_file(_optimizer_tensors(model, optimizer), str(folder / OPTIMIZER_FILE))
+    content = {
+        "loop": state.to_json(),
+        **position,
+        "seed": config.training.seed,
+        "learning_rate": optimizer.param_groups[0]["lr"],
+        "config": config.model_dump(mode="json"),
+        "config_digest": config.digest(),
+    }
+    (folder / STATE_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_checkpoint(
+    folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer
+) -> tuple[LoopState, list[RandomState]]:
+    """Brings model and optimizer to where the checkpoint left them; the loop's state, and the
+    random state of each process."""
+    read_adapter(model, folder)
+    _load_optimizer(model, optimizer, load_file(str(folder / OPTIMIZER_FILE)))
+    content = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES))
+    return LoopState.from_json(content["loop"]), content["rng"]
+
+
+def copy_from_first(world: World, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Gives every process the adapter and AdamW's moments of the first one.
+
+    Raises:
+        PeerLost: a process has ended.
+    """
+    parameters = list(trainable(model).values())
+    world.copy_from_first(parameters)
+    if not world.from_first(bool(optimizer.state)):
+        return
+    for parameter in parameters:
+        moments = optimizer.state[parameter]
+        if not moments:
+            moments |= {
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+                "step": torch.tensor(0.0),
+            }
+        world.copy_from_first([moments[moment] for moment in MOMENTS])
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """AdamW's moments under the names of their parameters; none before the first step."""
+    return {
+        f"{name}.{moment}": optimizer.state[parameter][moment].detach().cpu().contiguous()
+        for name, parameter in trainable(model).items()
+        if parameter in optimizer.state
+        for moment in MOMENTS
+    }
+
+
+def _load_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    for name, parameter in trainable(model).items():
+        if f"{name}.step" in tensors:
+            loaded = {moment: tensors[f"{name}.{moment}"] for moment in MOMENTS}
+            moved = {k: t if k == "step" else t.to(parameter.device) for k, t in loaded.items()}
+            optimizer.state[parameter] = moved

@@ -1,0 +1,96 @@
+"""Utterances through the base model's tokenizer, and what keeps them from fitting the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fintts_cost import __version__
+from fintts_inputs.data.codes import transposed
+from fintts_inputs.errors import DataProblem
+from fintts_trainer.data.encoded import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from fintts_inputs.data.pack import Pack
+    from fintts_store.runs.records import RunRecord
+    from fintts_trainer.families.base import BaseModel, Example
+
+WEIGHTS = frozenset({".pth", ".safetensors"})
+
+
+def encoding_key(record: RunRecord) -> str:
+    """SHA-256 of all that the encoded utterances depend on: the data, the base model's files but
+    for its weights, the prompt, and the program."""
+    files = sorted(
+        (file.name, file.sha256)
+        for file in record.base_model.files
+        if PurePath(file.name).suffix not in WEIGHTS
+    )
+    prompt = [] if record.prompt is None else [record.prompt]
+    content = [FORMAT, __version__, record.dataset.sha256, files, *prompt]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def encode_utterances(base: BaseModel, pack: Pack, indices: Iterable[int]) -> Iterator[Example]:
+    """The examples of these utterances, one after the other.
+
+    Raises:
+        DataProblem: an utterance does not fit the model; it is named.
+    """
+    frame = np.zeros((base.shape.num_codebooks, 1), dtype=np.int64)
+    wordless = _text_ids(base.encode("", frame))
+    for index in indices:
+        name, codes = pack.name(index), pack.codes(index).astype(np.int64)
+        _refuse_codes(base, name, codes)
+        example = base.encode(pack.text(index), codes)
+        _refuse_length(base, name, example)
+        if np.array_equal(_text_ids(example), wordless):
+            raise DataProblem(
+                f"the transcript of utterance {name} is nothing to the base model's tokenizer",
+                "write what is said into its .lab file, or leave the utterance out of the folder",
+            )
+        yield example
+
+
+def _text_ids(example: Example) -> npt.NDArray[np.int64]:
+    return example.tokens[0, : example.text_length]
+
+
+def _refuse_codes(base: BaseModel, name: str, codes: npt.NDArray[np.int64]) -> None:
+    shape = base.shape
+    mend = "code the audio with the codec that belongs to the base model"
+    if sentence := transposed(codes.shape, shape.num_codebooks):
+        raise DataProblem(f"utterance {name} {sentence}", "mend its file, and begin a new run")
+    if codes.shape[0] != shape.num_codebooks:
+        raise DataProblem(
+            f"utterance {name} has {codes.shape[0]} codebooks, "
+            f"but the base model has {shape.num_codebooks}",
+            mend,
+        )
+    if not codes.size:
+        raise DataProblem(f"utterance {name} has no frames", mend)
+    if codes.min() < 0:
+        raise DataProblem(f"utterance {name} holds the negative code {codes.min()}", mend)
+    if codes.max() >= shape.codebook_size:
+        raise DataProblem(
+            f"utterance {name} holds the code {codes.max()}, "
+            f"but the base model's codebooks end at {shape.codebook_size - 1}",
+            mend,
+        )
+
+
+def _refuse_length(base: BaseModel, name: str, example: Example) -> None:
+    if example.length - 1 > base.shape.max_seq_len:
+        raise DataProblem(
+            f"utterance {name} is {example.length - 1} tokens long, "
+            f"but the base model reads {base.shape.max_seq_len} at most",
+            "cut it into shorter utterances, or leave it out of the folder",
+        )

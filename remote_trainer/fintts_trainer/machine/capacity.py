@@ -1,0 +1,127 @@
+"""Whether a run fits: its checkpoints onto the disk, its steps into memory; tried, not guessed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from fintts_store.disk.errors import is_full
+from fintts_store.errors import StoreFull
+from fintts_trainer.errors import DiskTooSmall, MemoryTooSmall
+from fintts_trainer.machine.memory import can_measure, free_bytes, need_of_step, usable_bytes
+from fintts_trainer.model.lora import trainable
+from fintts_trainer.processes.random_state import random_state
+from fintts_trainer.session.deadline import measured
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from fintts_trainer.setup import Bench
+
+SPARE_CHECKPOINTS = 2
+"""One that is being written and one that is being uploaded, beside those that are kept."""
+
+
+def check_disk(bench: Bench) -> None:
+    """Saves once for real, to know the size, and compares it with the free space."""
+    workspace = bench.desk.job.workspace
+    with tempfile.TemporaryDirectory(dir=workspace) as folder:
+        with measured(bench.desk.pace.saves):
+            bench.write_checkpoint(Path(folder), [random_state()])
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    size += moments_to_come(bench)
+    needed = size * (bench.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
+    free = shutil.disk_usage(workspace).free
+    if free < needed:
+        raise DiskTooSmall(
+            f"{workspace} has {free / 1e6:.0f} MB free, but the checkpoints to keep take up to "
+            f"{needed / 1e6:.0f} MB",
+            "free some space there, keep fewer checkpoints, or ask for a larger disk",
+        )
+    bench.desk.tell(f"a checkpoint takes {size / 1e6:.1f} MB")
+
+
+@contextmanager
+def full_disk_told(workspace: Path) -> Generator[None]:
+    """Raises DiskTooSmall for what cannot be written because this machine's disk is full."""
+    try:
+        yield
+    except (StoreFull, OSError) as error:
+        if isinstance(error, OSError) and not is_full(error):
+            raise
+        raise DiskTooSmall(
+            f"the disk of {workspace} is full: {error}",
+            "ask for a larger disk; the run goes on from its newest committed checkpoint",
+        ) from error
+
+
+def moments_to_come(bench: Bench) -> int:
+    """Bytes of AdamW's two moments, which it does not have before its first step."""
+    if bench.optimizer.state:
+        return 0
+    parameters = trainable(bench.model).values()
+    return 2 * sum(parameter.numel() * parameter.element_size() for parameter in parameters)
+
+
+def fit_into_memory(bench: Bench) -> None:
+    """Cuts the steps into smaller micro-batches where memory asks for it; the steps stay the same.
+
+    What was chosen stays while it fits, so that a resumed run adds up in the same order.
+
+    Raises:
+        MemoryTooSmall: the longest utterance alone does not fit.
+    """
+    device, world = bench.world.device, bench.world
+    if not can_measure(device):
+        return
+    longest = int(bench.feed.dataset.lengths.argmax())
+    width = int(bench.feed.dataset.lengths[longest])
+    try:
+        example, compiled = bench.feed.dataset.example(longest), bench.config.training.compile
+        need = need_of_step(bench.model, example, device, compiled=compiled)
+    except torch.OutOfMemoryError:
+        raise _too_long(width, None, free_bytes(device)) from None
+    usable = usable_bytes(device, world.processes_here) - moments_to_come(bench)
+    wanted = bench.state.memory_tokens or _largest_micro_batch(bench, width)
+    mine = wanted if need.of(wanted) <= usable else need.most_tokens(usable)
+    tokens = -world.highest(-mine)  # the least that one of them can
+    if tokens < width:
+        raise _too_long(width, need.of(width), usable)
+    if tokens < wanted:
+        bench.state.memory_tokens = tokens
+        bench.desk.tell(
+            f"a micro-batch of {wanted:,} tokens would need {need.of(wanted) / 1e9:.1f} GB of the "
+            f"{usable / 1e9:.1f} GB that are free: the steps, which stay the same, are cut into "
+            f"micro-batches of at most {tokens:,}"
+        )
+    else:
+        bench.desk.tell(
+            f"a micro-batch takes up to {need.of(wanted) / 1e9:.2f} GB "
+            f"of the {usable / 1e9:.1f} GB that are free"
+        )
+    bench.feed = replace(bench.feed, memory_tokens=bench.state.memory_tokens)
+
+
+def _largest_micro_batch(bench: Bench, width: int) -> int:
+    """Positions of a micro-batch as the configuration cuts the steps, padding included."""
+    training, processes = bench.config.training, bench.world.size
+    if training.tokens_per_micro_batch is not None:
+        return max(training.tokens_per_micro_batch, width)
+    share = -(-bench.schedule.samples_per_step // processes)
+    return width * min(training.batch_size, share)
+
+
+def _too_long(width: int, needed: float | None, usable: float) -> MemoryTooSmall:
+    needs = "more" if needed is None else f"{needed / 1e9:.1f} GB"
+    return MemoryTooSmall(
+        f"a step with the longest utterance alone, of {width:,} tokens, needs {needs}, "
+        f"but {usable / 1e9:.1f} GB of memory are free for it",
+        "set training.gradient_checkpointing: true, leave out the longest utterances, "
+        "or take a GPU with more memory",
+    )

@@ -1,0 +1,306 @@
+"""Several processes of one run on one machine: started together, ended together.
+
+`accelerate launch` does as well (a process only needs RANK and its like in the environment), but
+turns every exit code into 1 and gives a process that saves 30 seconds. Which code a run ends with
+decides whether it goes on elsewhere, so here the codes stay what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fintts_store.disk.durable import make_directories
+from fintts_trainer.errors import BadTeam
+from fintts_trainer.processes.parent import PARENT
+from fintts_trainer.processes.progress import PROGRESS_FILE
+from fintts_trainer.processes.watchdog import Hang, Watchdog
+from fintts_trainer.session.exit_codes import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    PEER_LOST,
+    PREEMPTED,
+    SIGNALLED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import FrameType
+
+PROCESSES, GPUS = "FINTTS_PROCESSES", "SKYPILOT_NUM_GPUS_PER_NODE"
+HERE = "127.0.0.1"
+MASTER_PORT = "29500"
+"""between machines, which reach all of each other's ports, unless MASTER_PORT says otherwise; on
+one machine any free one is taken"""
+POLL_SECONDS = 0.1
+EXPLAIN_SECONDS = 10.0
+"""what the others have to end by themselves once one has ended badly"""
+LEAVE_SECONDS = 30.0
+"""the same once the first one has ended well: all is done then"""
+UNKILLABLE_SECONDS = 10.0
+"""then one that hangs in a driver, where no signal reaches it, is left to the instance's end"""
+HUNG_GRACE_SECONDS = 60.0
+"""what those that hang have to save and to end, once they were asked to"""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """The processes of a run: so many on each of so many machines, of which this is one."""
+
+    processes: int = 1
+    nodes: int = 1
+    node_rank: int = 0
+    first_address: str = HERE
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Team:
+        """As SkyPilot tells a node: SKYPILOT_NUM_GPUS_PER_NODE, _NUM_NODES, _NODE_RANK, _NODE_IPS.
+
+        FINTTS_PROCESSES says otherwise how many processes a machine has; without both it is one.
+
+        Raises:
+            BadTeam: what they say cannot be.
+        """
+        addresses = environment.get("SKYPILOT_NODE_IPS", "").split()
+        team = cls(
+            # A machine without GPUs trains too: SkyPilot says 0 there.
+            processes=_number(environment, PROCESSES, _number(environment, GPUS, 1) or 1),
+            nodes=_number(environment, "SKYPILOT_NUM_NODES", 1),
+            node_rank=_number(environment, "SKYPILOT_NODE_RANK", 0),
+            first_address=addresses[0] if addresses else HERE,
+        )
+        if team.processes < 1 or team.node_rank >= team.nodes:
+            raise BadTeam(
+                f"{team.processes} processes on machine {team.node_rank} of {team.nodes} "
+                "cannot be started",
+                f"{PROCESSES} has to be 1 or more",
+            )
+        return team
+
+    @property
+    def size(self) -> int:
+        """Processes on all machines."""
+        return self.processes * self.nodes
+
+    @property
+    def has_first(self) -> bool:
+        """Whether the process that talks to the store is on this machine."""
+        return self.node_rank == 0
+
+    def rank(self, local_rank: int) -> int:
+        """Of a process of this machine, among all."""
+        return self.node_rank * self.processes + local_rank
+
+    def environment_of(self, local_rank: int, port: str) -> dict[str, str]:
+        """What torch.distributed finds the others by; the cores are divided, and one is left to
+        the uploader, unless OMP_NUM_THREADS says otherwise. One alone has nobody to find."""
+        if self.size == 1:
+            return dict(os.environ)
+        cores = max(1, ((os.cpu_count() or 1) - 1) // self.processes)
+        return {
+            "OMP_NUM_THREADS": str(cores),
+            **os.environ,
+            "MASTER_ADDR": self.first_address if self.nodes > 1 else HERE,
+            "MASTER_PORT": port,
+            "WORLD_SIZE": str(self.size),
+            "RANK": str(self.rank(local_rank)),
+            "LOCAL_WORLD_SIZE": str(self.processes),
+            "LOCAL_RANK": str(local_rank),
+        }
+
+
+def is_first_machine(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the last word about the run is spoken here, whatever else the environment says."""
+    return environment.get("SKYPILOT_NODE_RANK", "").strip() in ("", "0")
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip()
+    if text and not text.isdecimal():
+        raise BadTeam(f"{name} is {text!r}, but has to be a number", f"unset {name}")
+    return int(text) if text else default
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the processes of this machine ended.
+
+    Attributes:
+        exit_code: of the run, as far as this machine knows.
+        trouble: the reason in a sentence, where the first process could not say it.
+    """
+
+    exit_code: int
+    trouble: str | None = None
+
+
+class Crew:
+    """The processes on this machine, from their start to their end."""
+
+    def __init__(
+        self, team: Team, command: list[str], progress: Path | None = None, factor: float = 1.0
+    ) -> None:
+        """`progress` is a folder in which each process tells what it does; without one nobody
+        watches whether they hang. `factor` multiplies what a hang is told by."""
+        self._team, self._command, self._progress = team, command, progress
+        self._factor = factor
+        self._watchdog: Watchdog | None = None
+        self.hang: Hang | None = None
+        """why this crew was ended, if it hung"""
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._codes: dict[int, int] = {}
+        """exit codes by local rank, of those that ended by themselves"""
+        self._signal: int | None = None
+
+    def work(self) -> Ending:
+        """Starts them, passes signals on, and waits; none of them is left afterwards.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came twice.
+        """
+        signals = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._notice) for number in signals}
+        try:
+            self._start()
+            self._wait(self._is_decided)
+            if self.hang is not None:
+                return self._end_the_hung(self.hang)
+            is_well = not any(self._codes.values())
+            self._wait(self._all_ended, LEAVE_SECONDS if is_well else EXPLAIN_SECONDS)
+            return ending_of(self._team, self._codes, self._signal)
+        finally:
+            self._end_the_rest()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _start(self) -> None:
+        between = self._team.nodes > 1
+        port = os.environ.get("MASTER_PORT", MASTER_PORT) if between else str(free_port())
+        for local_rank in range(self._team.processes):
+            environment = self._team.environment_of(local_rank, port)
+            environment |= {PARENT: str(os.getpid()), **self._told_of_progress(local_rank)}
+            self._processes.append(subprocess.Popen(self._command, env=environment))
+        self._watch()
+        if self._signal is not None:  # it came while they were being started
+            self._pass_on()
+
+    def _told_of_progress(self, local_rank: int) -> dict[str, str]:
+        """Where this process tells what it does; what an earlier start has told there is gone."""
+        if self._progress is None:
+            return {}
+        make_directories(self._progress)
+        path = self._progress / str(local_rank)
+        path.unlink(missing_ok=True)
+        return {PROGRESS_FILE: str(path)}
+
+    def _watch(self) -> None:
+        # The first process's machine alone: those of the others wait for what can't be seen there.
+        if self._progress is not None and self._team.has_first:
+            names = map(str, range(self._team.processes))
+            self._watchdog = Watchdog([self._progress / name for name in names], self._factor)
+
+    def _end_the_hung(self, hang: Hang) -> Ending:
+        """As `timeout` does: a request, which one that was stopped hears once it is woken, and an
+        end that none can refuse. Each says in the log where it is."""
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
+            for process in self._processes:
+                process.send_signal(number)
+        self._watchdog = None
+        self._wait(self._all_ended, HUNG_GRACE_SECONDS)
+        if self._codes.get(0) == DONE:  # it was slow, and has said how the run ended
+            return Ending(DONE)
+        return Ending(FAILED, str(hang))
+
+    def _notice(self, number: int, _frame: FrameType | None) -> None:
+        if self._signal == signal.SIGINT and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Ctrl-C, too, as SIGTERM: a terminal has sent it to every process already, and twice
+        means not even to save."""
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+
+    def _wait(self, until: Callable[[], bool], seconds: float = float("inf")) -> None:
+        end = time.monotonic() + seconds
+        while not until() and time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
+
+    def _is_decided(self) -> bool:
+        """One has ended badly or hangs, or the one that the others work for has ended."""
+        is_over = self._all_ended()
+        if not is_over and self._watchdog is not None:
+            self.hang = self._watchdog.look()
+            is_over = self.hang is not None
+        return is_over or any(self._codes.values()) or (self._team.has_first and 0 in self._codes)
+
+    def _all_ended(self) -> bool:
+        for local_rank, process in enumerate(self._processes):
+            code = process.poll()
+            if code is not None:
+                self._codes[local_rank] = code
+        return len(self._codes) == len(self._processes)
+
+    def _end_the_rest(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()  # it waits for the others, and would never hear a SIGTERM
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(UNKILLABLE_SECONDS)
+
+
+def ending_of(team: Team, codes: Mapping[int, int], noticed: int | None) -> Ending:
+    """What the exit codes of this machine's processes mean for the run.
+
+    Args:
+        codes: by local rank, of those that ended by themselves.
+        noticed: the signal that was passed on to them, if any.
+    """
+    left = (DONE, PREEMPTED, *((-signal.SIGTERM,) if noticed is not None else ()))
+    for local_rank, code in codes.items():
+        if code < 0 and code not in left:
+            if team.size == 1:
+                return Ending(SIGNALLED - code)
+            return Ending(FAILED, _killed(team.rank(local_rank), team.size, -code))
+    for local_rank, code in sorted(codes.items()):
+        if code not in (*left, PEER_LOST):
+            return Ending(code, None if team.rank(local_rank) == 0 else _failed(team, local_rank))
+    if PEER_LOST in codes.values():
+        return Ending(FAILED, "a process of this run on another machine has ended")
+    if any(codes.values()):
+        return Ending(INTERRUPTED if noticed == signal.SIGINT else PREEMPTED)
+    return Ending(DONE)
+
+
+def _killed(rank: int, size: int, number: int) -> str:
+    name = signal.Signals(number).name
+    why = ", perhaps for want of memory" if number == signal.SIGKILL else ""
+    return f"process {rank} of {size} was ended by {name}{why}"
+
+
+def _failed(team: Team, local_rank: int) -> str:
+    return f"process {team.rank(local_rank)} of {team.size} failed; the log says why"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind((HERE, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def trainer_command() -> list[str]:
+    """One process of the run."""
+    return [sys.executable, "-P", "-m", "fintts_trainer", "work"]

@@ -1,0 +1,171 @@
+"""The last word about a run whose trainer could not speak it itself."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.retention import best_of, newest_of
+from fintts_store.errors import Fenced
+from fintts_store.redaction import without_secrets
+from fintts_store.runs.claims import highest_claim, refuse_taken_over
+from fintts_store.runs.logs import write_log
+from fintts_store.runs.records import Phase, Result, StopReason
+from fintts_store.runs.runs import (
+    read_result,
+    read_run,
+    read_status,
+    write_result_once,
+    write_status,
+)
+from fintts_trainer.processes.progress import FOLDER, read_signs
+from fintts_trainer.processes.watchdog import HUNG
+from fintts_trainer.session.exit_codes import DONE, PREEMPTED, SIGNALLED, STORE_FAILED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fintts_trainer.processes.progress import Doing
+    from fintts_trainer.session.job import Job
+
+NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
+MOST_LOG_BYTES = 4 << 20
+TIMED_OUT = (124, 137)
+"""coreutils' timeout: ended by TERM, ended by KILL"""
+FRESH = timedelta(minutes=2)
+"""A heartbeat that is not older than this is that of an instance at work."""
+ENDED = (Phase.DONE, Phase.FAILED, Phase.STOPPING)
+
+
+def conclude(job: Job, exit_code: int) -> Result | None:
+    """Writes result.json for a trainer that was killed or failed; None if there is nothing to say.
+
+    Nothing is written after a preemption, since another job goes on; nor when the store failed,
+    since the run can go on once it is back; nor when a newer claim has taken the run over.
+    """
+    if read_result(job.store, job.run) is not None or _is_taken_over(job):
+        return None
+    if exit_code == PREEMPTED:
+        _say_what_hung(job)
+    if exit_code in NO_LAST_WORD:
+        return None
+    result = result_from_store(job, *_how_it_ended(job, exit_code))
+    write_result_once(job.store, result)
+    status = read_status(job.store, job.run)
+    if status is not None:
+        ended = {"phase": Phase.FAILED, "updated_at": result.ended_at, "message": result.message}
+        write_status(job.store, status.model_copy(update=ended))
+    return result
+
+
+def _is_taken_over(job: Job) -> bool:
+    """Whether another instance has the run: neither its result nor its status are ours to write.
+
+    A trainer that failed before it took a claim speaks for the run unless a heartbeat shows that
+    somebody else is at work.
+    """
+    own = job.remembered_claim()
+    if own is not None:
+        return _is_fenced(job, own)
+    status = read_status(job.store, job.run)
+    if status is None or status.phase in ENDED:
+        return False
+    return datetime.now(UTC) - status.updated_at < FRESH
+
+
+def _is_fenced(job: Job, claim: int) -> bool:
+    """Raises StoreUnreachable where the store does not even show the claim."""
+    try:
+        refuse_taken_over(job.store, job.run, claim)
+    except Fenced:
+        return True
+    return False
+
+
+def _say_what_hung(job: Job) -> None:
+    """Another job goes on, and nobody else would ever say why this one did not."""
+    trouble, status = job.remembered_trouble(), read_status(job.store, job.run)
+    if trouble is not None and status is not None:
+        told = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job goes on from here"}
+        write_status(job.store, status.model_copy(update=told))
+
+
+def keep_log(job: Job, path: Path) -> None:
+    """Puts what the instance said into the store, without secrets; of a long one the end.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MOST_LOG_BYTES))
+        said = file.read().decode(errors="surrogateescape")
+    kept = without_secrets(said).encode(errors="surrogateescape")
+    write_log(job.store, job.run, datetime.now(UTC), kept)
+
+
+def result_from_store(job: Job, reason: StopReason, message: str) -> Result:
+    """How a run ended whose trainer has nothing to add to what the store holds."""
+    record = read_run(job.store, job.run)
+    stopping = record.config.get("early_stopping")
+    monitor = stopping.get("monitor") if isinstance(stopping, dict) else None
+    status = read_status(job.store, job.run)
+    # A damaged manifest is no reason to leave a run without its last word.
+    manifests = list_manifests(job.store, job.run, on_unreadable=lambda _name, _error: None)
+    newest, best = newest_of(manifests), best_of(manifests)
+    doing = _last_done(job)
+    if message.startswith(HUNG):
+        message += f"; the newest committed step is {newest.step if newest else 0}"
+    return Result(
+        run=job.run,
+        launch=job.launch,
+        stop_reason=reason,
+        step=newest.step if newest else 0,
+        best_step=best.step if best else None,
+        best_value=best.value if best else None,
+        monitor=str(monitor),
+        kept_steps=tuple(sorted(manifest.step for manifest in manifests)),
+        phase_seconds={} if doing is None else doing.seconds_at(time.time()),
+        samples_seen=0 if doing is None else doing.samples_seen,
+        claims=highest_claim(job.store, job.run),
+        started_at=status.started_at if status else record.created_at,
+        ended_at=datetime.now(UTC),
+        initial_validation_value=None,
+        message=message,
+    )
+
+
+def _last_done(job: Job) -> Doing | None:
+    """What the first process told its watchdog last."""
+    signs = read_signs(job.workspace / FOLDER / "0")
+    return None if signs is None else signs.doing
+
+
+def _how_it_ended(job: Job, exit_code: int) -> tuple[StopReason, str]:
+    """The reason, and the sentence that says what happened."""
+    status = read_status(job.store, job.run)
+    deadline = job.deadline_at or read_run(job.store, job.run).deadline_at
+    trouble = job.remembered_trouble()
+    last = trouble or (status.message if status is not None else None)
+    if exit_code in TIMED_OUT and datetime.now(UTC) >= deadline:
+        return StopReason.DEADLINE, _hung(last)
+    # Before it gives up, a trainer tells in its status what it outlives: that has not ended it.
+    told = last if status is not None and status.phase == Phase.FAILED else trouble
+    return StopReason.FAILED, told or _what_happened(exit_code)
+
+
+def _hung(told: str | None) -> str:
+    last = f"; its last words: {told}" if told else ""
+    return f"the trainer did not end by itself at the deadline, so it was ended{last}"
+
+
+def _what_happened(exit_code: int) -> str:
+    """In words: a shell counts the signal that ended a process from 128 on."""
+    try:
+        name = signal.Signals(exit_code - SIGNALLED).name
+    except ValueError:
+        return f"the trainer ended with exit code {exit_code}"
+    why = ", perhaps because the machine's memory was full" if name == "SIGKILL" else ""
+    return f"the trainer was ended by {name}{why}"

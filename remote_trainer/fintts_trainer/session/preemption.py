@@ -1,0 +1,94 @@
+"""The request to save at the next step boundary and leave: a signal, or a cloud's notice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from fintts_trainer.session.spot_notice import Notice
+
+GRACE_SECONDS = 120.0
+"""What an instance has between the notice and its end; the upload is given no longer."""
+LAST_WORDS_SECONDS = 5.0
+"""of an announced end, for what is told once all is saved"""
+LEAST_SECONDS = 5.0
+"""for the upload, also where the end seems to be over: the clocks may differ"""
+HEARD_WITHIN_SECONDS = 90.0
+"""SkyPilot's controller looks after a job every 15 s, waits for 5, fetches its log, and then asks
+the instance for the exit code; on a machine with six times its load that took more than a minute"""
+OVERTIME_SECONDS = 30.0
+LOOK_SECONDS = 0.2
+
+
+class Preemption:
+    """Remembers that a signal or a notice came. A second SIGINT ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.notice: Notice | None = None
+        """set by another thread"""
+
+    @property
+    def has_come(self) -> bool:
+        """Whether to save and leave."""
+        return self.signal is not None or self.notice is not None
+
+    def watch(self) -> None:
+        """Installs the handlers; the main thread alone may do so."""
+        signal.signal(signal.SIGTERM, self._hear)
+        signal.signal(signal.SIGINT, self._hear)
+
+    def grace_seconds(self, now: datetime) -> float:
+        """What the upload is given from now on: some seconds less than the instance has."""
+        left = self._left_seconds(now)
+        if left is None:
+            return GRACE_SECONDS
+        return max(LEAST_SECONDS, min(GRACE_SECONDS, left - LAST_WORDS_SECONDS))
+
+    def seconds_to_stay(self, now: datetime) -> float:
+        """How much longer a process that has said all had better live.
+
+        An exit code that SkyPilot sees, and can't ask for any more since the instance is gone, is a
+        failed run to it; an instance that is lost with its job at work is one that it replaces.
+        So who has too little time for the exit code to be heard lives as long as the instance.
+        """
+        left = self._left_seconds(now)
+        if left is None or left > HEARD_WITHIN_SECONDS:
+            return 0.0
+        return max(0.0, left + OVERTIME_SECONDS)
+
+    def stay(self, tell: Callable[[str], None]) -> None:
+        """Waits for the end of the instance, or for a signal to end before it."""
+        seconds = self.seconds_to_stay(datetime.now(UTC))
+        if seconds > 0 and self.signal is None:
+            tell(
+                f"nothing is left to do but to wait for the instance's end, {seconds:.0f} s at most"
+            )
+        end = time.monotonic() + seconds
+        while self.signal is None and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+
+    def settle(self) -> None:
+        """Deafens the process to SIGTERM, once all is said and it only has to end.
+
+        Python takes its handlers away while it ends: a signal that comes twice, as `timeout` sends
+        it, would turn the exit code into that of a killed process, and the run into a failed one.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def _left_seconds(self, now: datetime) -> float | None:
+        """Until the announced end; below 0 when it is over."""
+        if self.notice is None or self.notice.ends_at is None:
+            return None
+        return (self.notice.ends_at - now).total_seconds()
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal == signal.SIGINT and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number

@@ -1,0 +1,292 @@
+"""The desk of a run: its record and claim, and who carries news and checkpoints to the store."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from fintts_inputs.config import RunConfig
+from fintts_inputs.errors import ConfigurationChanged
+from fintts_store.checkpoints.commit import Committer, clean_up_orphans
+from fintts_store.checkpoints.uploader import Uploader
+from fintts_store.disk.durable import make_directories
+from fintts_store.disk.errors import explained
+from fintts_store.errors import InvalidRecord, OldCheckpointsStay, StoreSlow
+from fintts_store.redaction import without_secrets
+from fintts_store.runs.claims import take_claim
+from fintts_store.runs.records import Phase, Status, StopReason
+from fintts_store.runs.runs import read_run, read_status
+from fintts_store.visible import visible
+from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS
+from fintts_trainer.session.deadline import Deadline, PaceMeter
+from fintts_trainer.session.heartbeat import Heartbeat, Metrics
+from fintts_trainer.session.left_behind import forget, local_checkpoint
+from fintts_trainer.session.phase_clock import PhaseClock
+from fintts_trainer.session.preemption import GRACE_SECONDS
+from fintts_trainer.session.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
+from fintts_trainer.session.wall_clock import WallClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Literal
+
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.errors import StoreError
+    from fintts_store.runs.records import RunRecord
+    from fintts_trainer.machine.card import Card
+    from fintts_trainer.processes.progress import ProgressFile
+    from fintts_trainer.session.job import Job
+    from fintts_trainer.session.preemption import Preemption
+    from fintts_trainer.session.spot_notice import Notice
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a process has of a run. This one keeps to itself: only the first process of a run
+    talks to the store."""
+
+    job: Job
+    record: RunRecord
+    config: RunConfig
+    clock: PhaseClock
+    pace: PaceMeter
+    progress: ProgressFile
+
+    def tell(self, sentence: str) -> None:
+        """A line of the log."""
+
+    def change_status(self, **fields: object) -> None:
+        """Replaces fields of status.json."""
+
+    def add_metrics(
+        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
+    ) -> None:
+        """A row of the metrics."""
+
+    def reason_to_end(self, *, has_check: bool) -> StopReason | None:
+        """What the clock or the user says against another step, and its check if it has one."""
+        return None
+
+    def check_uploads(self) -> None:
+        """Raises StoreError where checkpoints cannot be committed any more."""
+
+    def heed_notices(self, preemption: Preemption) -> None:
+        """Has what the cloud announces end the run as a signal does, on a spot instance."""
+
+        def heed(notice: Notice) -> None:
+            self.change_status(message=str(notice))  # first: who leaves replaces it
+            preemption.notice = notice
+            self.tell(str(notice))
+
+        if self.job.on_spot:
+            Watch(heed, metadata_services(), LOOK_EVERY_SECONDS).start()
+
+    def give_up(self, error: BaseException) -> None:
+        """Tells the store why the run ends here."""
+
+
+@dataclass(frozen=True)
+class FrontDesk(Desk):
+    """The first process's: the store's side of a run."""
+
+    claim: int
+    committed_before: int | None
+    """the last step that the claims before this one said they had committed"""
+    deadline: Deadline
+    wall_clock: WallClock
+    started_at: datetime
+    heartbeat: Heartbeat
+    metrics: Metrics
+    committer: Committer
+    uploader: Uploader
+
+    def tell(self, sentence: str) -> None:
+        """A line of the log."""
+        tell(sentence)
+
+    def change_status(self, **fields: object) -> None:
+        """Replaces fields of status.json."""
+        self.heartbeat.change(**fields)
+
+    def add_metrics(
+        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
+    ) -> None:
+        """A row of the metrics."""
+        self.metrics.add(step, kind, values)
+
+    def reason_to_end(self, *, has_check: bool) -> StopReason | None:
+        """The deadline, or a request."""
+        if (news := self.wall_clock.news()) is not None:
+            self.heartbeat.change(message=news)
+            self.tell(news)
+        needed = self.deadline.seconds_needed(
+            self.pace.pace, has_check=has_check, uploads_behind=self.uploader.behind
+        )
+        if self.deadline.is_over(self.wall_clock.now(), needed):
+            return StopReason.DEADLINE
+        return StopReason.REQUESTED if self.heartbeat.stop_requested else None
+
+    def drain_seconds(self) -> float:
+        """What the last uploads are given where no instance is taken away."""
+        behind = max(self.uploader.behind - 1, 0)
+        return max(GRACE_SECONDS, self.deadline.seconds_to_commit(self.pace.pace, behind))
+
+    def check_uploads(self) -> None:
+        """Raises StoreError where checkpoints cannot be committed any more."""
+        self.heartbeat.check()
+        self.uploader.check()
+
+    def local_checkpoint(self, step: int) -> Path:
+        """Where a checkpoint lies until it is committed."""
+        return local_checkpoint(self.job.workspace, step)
+
+    def give_up(self, error: BaseException) -> None:
+        """Tells the store why the run ends here."""
+        self.progress.begin("telling why it fails", LAST_WORDS_SECONDS)
+        said = getattr(error, "message", None) or without_secrets(repr(error))
+        self.heartbeat.change(message=said)
+        self.heartbeat.end(Phase.FAILED)
+        self.uploader.close()
+
+
+def open_desk(
+    job: Job, progress: ProgressFile, *, is_first: bool = True, card: Card | None = None
+) -> Desk:
+    """Reads what was asked; the first process also takes the next claim, and clears away what
+    lower claims left half done.
+
+    Raises:
+        StoreError: there is no such run, or the store cannot be reached.
+    """
+    with explained(job.workspace):
+        make_directories(job.workspace)
+    record = read_run(job.store, job.run)
+    config = config_of(record)
+    clock = PhaseClock()
+    progress.book_on(clock)
+    desk = Desk(job, record, config, clock, PaceMeter(), progress)
+    return _front_desk(desk, card) if is_first else desk
+
+
+def _front_desk(desk: Desk, card: Card | None) -> FrontDesk:
+    job, record, config = desk.job, desk.record, desk.config
+    wall_clock = WallClock(not_before=record.created_at)
+    started_at = wall_clock.now()
+    deadline_at = job.deadline_at or record.deadline_at
+    claim = take_claim(job.store, job.run, holder=str(job.workspace), launch=job.launch)
+    job.remember_claim(claim)
+    clean_up_orphans(job.store, job.run, claim)
+    committed_before = _committed_before(job)
+    status = Status(
+        run=job.run,
+        claim=claim,
+        phase=Phase.SETUP,
+        step=0,
+        max_steps=config.training.max_steps,
+        started_at=started_at,
+        updated_at=started_at,
+        deadline_at=deadline_at,
+        last_committed_step=committed_before,
+        launch=job.launch,
+        gpus=None if card is None else card.told(rental.gpus for rental in record.rentals),
+    )
+    heartbeat, metrics = Heartbeat(job.store, status, tell), Metrics(job.store, job.run, claim)
+    keep = config.checkpoints
+    committer = Committer(
+        job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
+    )
+    heartbeat.start()
+    upload_began = [0.0]
+
+    def before_commit() -> None:
+        upload_began[0] = time.monotonic()
+        metrics.flush()  # first what the steps told: the next job will not tell it again
+
+    def on_commit(manifest: Manifest) -> None:
+        desk.pace.uploads.append(time.monotonic() - upload_began[0])
+        _committed(job, heartbeat, manifest, uploader.slow)
+
+    uploader: Uploader = Uploader(  # its own name is in what it calls
+        committer,
+        before_commit=before_commit,
+        on_commit=on_commit,
+        on_trouble=lambda error: _told_in_passing(heartbeat, error),
+    )
+    return FrontDesk(
+        job=job,
+        record=record,
+        config=config,
+        clock=desk.clock,
+        pace=desk.pace,
+        progress=desk.progress,
+        claim=claim,
+        committed_before=committed_before,
+        deadline=Deadline.from_now(deadline_at, started_at),
+        wall_clock=wall_clock,
+        started_at=started_at,
+        heartbeat=heartbeat,
+        metrics=metrics,
+        committer=committer,
+        uploader=uploader,
+    )
+
+
+def _committed_before(job: Job) -> int | None:
+    """What the last heartbeat says; a damaged one says nothing."""
+    try:
+        status = read_status(job.store, job.run)
+    except InvalidRecord:
+        return None
+    return None if status is None else status.last_committed_step
+
+
+def config_of(record: RunRecord) -> RunConfig:
+    """What run.json asks for.
+
+    Raises:
+        ConfigurationChanged: another version of the program wrote it, with other keys.
+    """
+    try:
+        return RunConfig.model_validate(record.config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationChanged(
+            f"run.json of {record.run}, by fintts {record.fintts_version}, cannot be followed: "
+            f"{key}: {first['msg']}",
+            "use the version that the run was begun with, or begin a new one",
+        ) from None
+
+
+def tell(sentence: str) -> None:
+    """One line of the log."""
+    print(f"{datetime.now(UTC):%H:%M:%S} UTC {visible(sentence)}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
+
+
+def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSlow | None) -> None:
+    """A checkpoint is safe in the store: say so, and free the local copy. That the store is slow
+    stays said, also between two saves, until one has not waited."""
+    message = None if slow is None else _in_passing(slow)
+    heartbeat.change(last_committed_step=manifest.step, message=message)
+    tell(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
+    forget(job.workspace, manifest.step)
+
+
+def _told_in_passing(heartbeat: Heartbeat, error: StoreError) -> None:
+    sentence = _in_passing(error)
+    heartbeat.change(message=sentence)
+    tell(sentence)
+
+
+def _in_passing(error: StoreError) -> str:
+    """What training outlives, in one sentence."""
+    if isinstance(error, StoreSlow):
+        return f"{error.message}; {error.hint}"
+    is_safe = isinstance(error, OldCheckpointsStay)
+    here = "" if is_safe else "what is not in the store yet stays here: "
+    return f"{here}{error.message}"
