@@ -29,7 +29,7 @@ from fintts_cli.commands.cloud import (
 from fintts_cli.commands.data import check as data_check
 from fintts_cli.commands.data import pack
 from fintts_cli.commands.store import check as store_check
-from fintts_cli.commands.strict import StrictCommand
+from fintts_cli.commands.strict import USAGE_ERROR, StrictCommand
 from fintts_cli.errors import CliError
 from fintts_cli.runs.question import is_unanswered
 from fintts_cli.terminal import EXIT_UNREAD, Terminal
@@ -64,8 +64,6 @@ KnownError = CliError | CostError | StoreError | InputError
 KNOWN_ERRORS = (CliError, CostError, StoreError, InputError)
 WRONG_CONFIGURATION = (CostError, FolderMissing, BadFactor)
 
-USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
-"""Of all errors in what was typed; Typer gives a public name to this one kind alone."""
 HELP_INSTEAD = "NoArgsIsHelpError"
 """Typer's private name for the usage error whose message is the help"""
 

@@ -67,7 +67,7 @@ class Doctor:
         if is_sound:
             yield Outcome("launch", _answer(self._launch))
         else:
-            yield Outcome("launch", Answer(Verdict.NOT_PROBED, "mend what failed first"))
+            yield Outcome("launch", Answer(Verdict.NOT_PROBED, "fix what failed first"))
 
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
@@ -208,7 +208,7 @@ def refuse(outcomes: list[Outcome]) -> None:
     if failed:
         raise CheckFailed(
             f"{counted(failed, 'thing')} would keep a launch from beginning",
-            "the lines above say what, and how to mend it",
+            "the lines above say what, and how to fix it",
         )
 
 

@@ -70,7 +70,7 @@ def test_every_problem_is_named_by_its_file(folder: Path) -> None:
     assert result.exit_code == 1
     for name in names[:8]:
         assert name in result.stdout, name
-    assert "8 problems are to be mended" in result.stderr
+    assert "the data has 8 problems" in result.stderr
     assert names[8] not in result.stdout
 
 

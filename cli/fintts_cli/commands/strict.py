@@ -15,6 +15,9 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from fintts_cli.settings.kinds import Misread
 
+USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+"""Of all errors in what was typed; Typer gives a public name to this one kind alone."""
+
 
 class StrictCommand(TyperCommand):
     """A command whose options and arguments are never empty, and whose numbers are numbers."""
@@ -23,7 +26,7 @@ class StrictCommand(TyperCommand):
         """Checks every text that was typed, then has it taken.
 
         Raises:
-            BadParameter: one is empty, or no number where there has to be one.
+            USAGE_ERROR: one is empty, or no number where there has to be one.
         """
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         hints = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
@@ -33,12 +36,9 @@ class StrictCommand(TyperCommand):
             if not isinstance(text, str):
                 continue
             if (misread := misread_text(text, hints.get(name, str))) is not None:
-                spelt = "/".join(param.opts)
-                raise typer.BadParameter(
-                    f"{misread.sentence}; {misread.hint}",
-                    ctx,
-                    param_hint=f"'{spelt if spelt.startswith('-') else spelt.upper()}'",
-                )
+                is_option = param.param_type_name == "option"
+                spelt = max(param.opts, key=len) if is_option else param.metavar or name.upper()
+                raise USAGE_ERROR(f"{spelt} {misread.sentence}; {misread.hint}", ctx)
         return super().parse_args(ctx, args)
 
 

@@ -50,7 +50,7 @@ def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> 
     their names, shapes and types, and that all of their numbers are finite.
 
     Raises:
-        BaseModelProblem: a file is missing, damaged or a link out of the folder; it is no plain
+        BaseModelProblem: a file is missing, damaged or a link out of the folder; it is not plain
             LoRA; or rank, alpha, targets or the base model are others.
     """
     config = read_plain_config(folder)

@@ -100,7 +100,7 @@ CONVERT = (
 
 
 def refuse_other_meaning(folder: Path, content: Mapping[str, object]) -> None:
-    """Raises BaseModelProblem where an adapter is no plain LoRA on the base model as released.
+    """Raises BaseModelProblem where an adapter is not plain LoRA on the base model as released.
 
     Args:
         folder: the adapter's, for people.
@@ -109,7 +109,7 @@ def refuse_other_meaning(folder: Path, content: Mapping[str, object]) -> None:
     for key, value in sorted(content.items()):
         if key in OFF and value and not (key == "bias" and value == "none"):
             raise BaseModelProblem(
-                f"the adapter in {folder} is no plain LoRA: it sets {key} ({OFF[key]})", PLAIN
+                f"the adapter in {folder} is not plain LoRA: it sets {key} ({OFF[key]})", PLAIN
             )
         if key not in {**OFF, **NEUTRAL, **COMPARED}:
             raise BaseModelProblem(

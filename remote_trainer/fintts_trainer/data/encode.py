@@ -68,7 +68,7 @@ def _refuse_codes(base: BaseModel, name: str, codes: npt.NDArray[np.int64]) -> N
     shape = base.shape
     mend = "code the audio with the codec that belongs to the base model"
     if sentence := transposed(codes.shape, shape.num_codebooks):
-        raise DataProblem(f"utterance {name} {sentence}", "mend its file, and begin a new run")
+        raise DataProblem(f"utterance {name} {sentence}", "correct its file, and begin a new run")
     if codes.shape[0] != shape.num_codebooks:
         raise DataProblem(
             f"utterance {name} has {codes.shape[0]} codebooks, "

@@ -37,6 +37,7 @@ def check(
     from fintts_cli.errors import CheckFailed
     from fintts_cli.terminal import Terminal
     from fintts_cli.views.data import render_data
+    from fintts_cli.views.units import counted
 
     terminal = Terminal(json=json, quiet=quiet)
     found = workplace.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
@@ -48,8 +49,10 @@ def check(
         terminal.data(render_data(view))
     count = len(view.report.problems)
     if count:
-        files = "file has a problem" if count == 1 else "problems are to be mended"
-        raise CheckFailed(f"{count:,} {files}", "mend or remove the files that are named above")
+        raise CheckFailed(
+            f"the data has {counted(count, 'problem')}",
+            "correct or remove the files that are named above",
+        )
 
 
 def look_at(settings: "Settings", frames_per_second: float, terminal: "Terminal") -> "DataView":

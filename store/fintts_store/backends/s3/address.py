@@ -22,6 +22,10 @@ BEGINNING = f"{SCHEME}://"
 Addressing = Literal["auto", "path", "virtual"]
 Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
 EXAMPLE = "an address is s3://BUCKET/PREFIX, with ?endpoint_url=URL behind it if it is not AWS"
+RULE = (
+    "3 to 63 characters of a-z, 0-9, '-' and '.', with a letter or a digit at both ends and never "
+    "two dots together"
+)
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 _REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
@@ -174,10 +178,13 @@ def _is_bucket(name: str) -> bool:
 
 
 def _why_none(bucket: str) -> str:
+    if not bucket:
+        return ""
     if bucket != bucket.lower():
         return f": {bucket} has upper case in it, as no bucket's name has"
-    is_server = ":" in bucket or _IPV4.fullmatch(bucket)
-    return f": {bucket} is a server's address" if is_server else ""
+    if ":" in bucket or _IPV4.fullmatch(bucket):
+        return f": {bucket} is a server's address"
+    return f": {bucket} breaks the rule for their names, which is {RULE}"
 
 
 def _check_spelling(text: str, prefix: str) -> None:
@@ -219,7 +226,7 @@ def _options(text: str, query: str) -> dict[str, str]:
     options = dict(pairs)
     unknown = sorted(options.keys() - set(_OPTIONS))
     if unknown:
-        raise StoreDenied(f"{text} has an option {unknown[0]}", known)
+        raise StoreDenied(f"unknown option {unknown[0]} in {text}", known)
     if len(options) < len(pairs):
         raise StoreDenied(f"{text} has an option twice", known)
     for name, value in pairs:
