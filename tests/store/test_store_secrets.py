@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import stat
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from fintts_store.redaction import (
 )
 from fintts_store.visible import one_line, visible, visible_json
 from s3_servers import make_bucket
+from screen import at_a_terminal
 
 KEY = "AKIAPLANTED00PLANTED"
 SECRET = "planted+Secret/with+slash0123456789abcd"
@@ -338,6 +340,43 @@ def test_a_program_that_prints_no_key_is_a_sentence(
     with pytest.raises(StoreDenied) as caught:
         S3Store(NOWHERE).get("a")
     shows_nothing(caught.value.message)
+
+
+def test_what_a_slow_program_began_ends_with_it(
+    aws: Path, profiles: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrapper in shell that waits for the program proper, as most are."""
+    monkeypatch.setattr(credential_process, "LIMIT_SECONDS", 1.0)
+    program, started = aws / "print-key", aws / "started"
+    program.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! > {started}\nwait\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    profiles(f"[default]\ncredential_process = {program}\n")
+    refused("has not answered within")
+    child = Path(f"/proc/{started.read_text().strip()}/stat")
+    assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_program_may_ask_for_a_code_at_the_terminal(aws: Path) -> None:
+    program, config = aws / "print-key", aws / "with-program"
+    printed = {"Version": 1, "AccessKeyId": KEY, "SecretAccessKey": SECRET}
+    program.write_text(
+        "#!/bin/sh\nprintf 'code? ' > /dev/tty\nread code < /dev/tty\n"
+        f"[ \"$code\" = 1234 ] && echo '{json.dumps(printed)}'\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    config.write_text(f"[default]\ncredential_process = {program}\n")
+    ask = (
+        "from fintts_store.backends.s3.session import open_session\n"
+        "print(open_session().get_credentials().method, input('and? '))\n"
+    )
+    environment = {**os.environ, "AWS_CONFIG_FILE": str(config)}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        environment.pop(name, None)
+    code, shown = at_a_terminal(
+        [sys.executable, "-c", ask], b"1234\nback\n", after="code?", environment=environment
+    )
+    assert code == 0, shown
+    assert "custom-process back" in shown, "the terminal is ours again"
 
 
 def test_a_key_that_is_renewed_too_late_is_a_sentence(

@@ -4,7 +4,11 @@ What it prints may be a key, whole or in part, so nothing of it is ever shown.
 """
 
 import json
+import os
+import signal
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,19 +64,69 @@ class Process:
             raise StoreDenied("credential_process of the AWS profile is empty", TO_SEE)
         what = f"credential_process ({name})"
         try:
-            done = subprocess.run(
-                self._command, capture_output=True, timeout=LIMIT_SECONDS, check=False
-            )
+            exit_code, printed = _run(self._command)
         except subprocess.TimeoutExpired:
             said = f"{what} has not answered within {LIMIT_SECONDS:.0f} s"
             raise StoreDenied(said, TO_SEE) from None
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise StoreDenied(f"{what} cannot be run: {why}", TO_SEE) from None
-        if done.returncode != 0:
-            raise StoreDenied(f"{what} failed with exit code {done.returncode}", TO_SEE)
-        _check(what, done.stdout)
-        return done.stdout, b""
+        if exit_code == -signal.SIGINT:
+            raise KeyboardInterrupt
+        if exit_code != 0:
+            raise StoreDenied(f"{what} failed with exit code {exit_code}", TO_SEE)
+        _check(what, printed)
+        return printed, b""
+
+
+def _run(command: list[str]) -> tuple[int, bytes]:
+    """Exit code and standard output. A program that has to be ended ends with all that it began,
+    which a group of its own tells from the rest of the machine."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    ) as program:
+        try:
+            with _at_the_terminal(program.pid):
+                printed, _ = program.communicate(timeout=LIMIT_SECONDS)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+            raise
+    return program.returncode, printed
+
+
+@contextmanager
+def _at_the_terminal(group: int) -> Generator[None]:
+    """Lets the group read what is typed, such as a code, while the block lasts: a terminal stops
+    every process that tries from another group than the one in front."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        if os.tcgetpgrp(terminal) != os.getpgrp():
+            yield
+            return
+        _put_in_front(terminal, group)
+        try:
+            yield
+        finally:
+            _put_in_front(terminal, os.getpgrp())
+    finally:
+        os.close(terminal)
+
+
+def _put_in_front(terminal: int, group: int) -> None:
+    """What the group tried too early, it tries again."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        os.tcsetpgrp(terminal, group)
+        os.killpg(group, signal.SIGCONT)
+    except (ProcessLookupError, PermissionError):  # it has ended already
+        return
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check(what: str, printed: bytes) -> None:
