@@ -199,7 +199,10 @@ class Doctor:
             refuse_what_cannot_end_well(settings, ready.store.url)
         workplace.infra_of(settings.infra).check(ready.render())
         cost = dollars(ready.plan.estimate.expected.cost_usd)
-        return Answer(sentence=f"{ready.run} on {ready.where}, for {cost} or so")
+        said = f"{ready.run} on {ready.where}, for {cost} or so"
+        if ready.odd:
+            return Answer(Verdict.WARNING, f"{said}; {'; '.join(ready.odd)}")
+        return Answer(sentence=said)
 
 
 def refuse(outcomes: list[Outcome]) -> None:

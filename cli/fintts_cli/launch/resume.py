@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pydantic import ValidationError
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.launch.adapter import adapter_folder, refuse_another_base
+from fintts_cli.launch.adapter import adapter_folder, check_adapter, refuse_another_base
 from fintts_cli.launch.upload import (
     describe_adapter,
     describe_base_model,
@@ -23,6 +23,7 @@ from fintts_cost import __version__
 from fintts_inputs.base_model.check import check_base_model
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.config import RunConfig
+from fintts_inputs.data.check import check_folder
 from fintts_store.errors import KeyExists, KeyNotFound
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import read_ledger, write_sighting
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from fintts_cost.money import Price
     from fintts_cost.plan import Terms
     from fintts_inputs.config import Change
+    from fintts_inputs.data.files import Problem
     from fintts_inputs.prompts import Prompt
     from fintts_store.runs.ledger import Gone, Up
     from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
@@ -95,6 +97,22 @@ def existing_run(store: Store, name: str) -> RunRecord | None:
         return read_run(store, name)
     except KeyNotFound:
         return None
+
+
+def check_inputs(config: RunConfig) -> tuple[ModelShape, tuple[Problem, ...]]:
+    """Looks at base model, initial adapter and data, before the store is touched.
+
+    Returns the base model's shape, and what looks odd in the data and stops nothing.
+
+    Raises:
+        CliError, TrainerError: one of them cannot be trained with.
+    """
+    check_base_model(config.base_model)
+    check_adapter(config)
+    shape = ModelShape.read(config.base_model)
+    report = check_folder(config.data, shape)
+    report.refuse_problems()
+    return shape, report.warnings
 
 
 def upload_inputs(

@@ -18,7 +18,6 @@ from fintts_cli.estimate.gpus import choices_of, with_ceilings
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.launch import resume
-from fintts_cli.launch.adapter import check_adapter
 from fintts_cli.launch.bundle import Bundle, write_bundle
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.journal import JournalEntry
@@ -29,9 +28,6 @@ from fintts_cli.settings.sense import refuse_senseless
 from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cost.prices import old_list
 from fintts_inputs.base_model.adapter import of_other_prompt
-from fintts_inputs.base_model.check import check_base_model
-from fintts_inputs.base_model.shape import ModelShape
-from fintts_inputs.data.check import check_folder
 from fintts_inputs.hang_factor import FACTOR, factor_in
 from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_store import layout
@@ -249,11 +245,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     """
     settings, hang_factor = found.settings, factor_in()
     config = settings.run_config()
-    check_base_model(config.base_model)
-    check_adapter(config)
-    shape = ModelShape.read(config.base_model)
-    report = check_folder(config.data, shape)
-    report.refuse_problems()
+    shape, data_warnings = resume.check_inputs(config)
     name = settings.name or resume.make_name(config.data, now.date())
     store = workplace.open_runs(settings)
     record = resume.existing_run(store, name)
@@ -289,7 +281,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
         bundle,
         now,
         record,
-        report.warnings,
+        data_warnings,
         offered.cheapest.run.extras,
         changes,
         before,

@@ -63,6 +63,8 @@ class RunReport:
     hourly_rate_usd: Decimal
     price_source: str
     budget_usd: Decimal | None
+    prompt: str | None
+    """that the model is trained with; None before runs recorded it"""
     metrics: tuple[MetricRow, ...]
     kept: Retention
     uniform_guess: float | None
@@ -96,6 +98,7 @@ class RunReport:
             "hourly_rate_usd": float(self.hourly_rate_usd),
             "price_source": self.price_source,
             "budget_usd": _cents(self.budget_usd),
+            "prompt": self.prompt,
             "phases": {phase.phase: phase.to_json() for phase in self.phases},
             "checkpoints": [
                 {
@@ -130,6 +133,7 @@ def build_report(
         hourly_rate_usd=view.hourly_rate_usd,
         price_source=got.price.source,
         budget_usd=record.budget_usd,
+        prompt=record.prompt,
         metrics=tuple(metrics),
         kept=kept,
         uniform_guess=uniform_guess,

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from fintts_cli.views.units import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from fintts_cost.schedule import Schedule
     from fintts_inputs.data.check import DataReport
     from fintts_inputs.data.files import Problem
 
 SHOWN = 20
+SHOWN_FIRST = 3
 FRAMES_PER_SECOND = 21.5
 """of the base models' own codec"""
 
@@ -81,6 +84,15 @@ def render_data(view: DataView) -> str:
     lines += _listed("problems", report.problems, every=True)
     lines += _listed("warnings", report.warnings, every=False)
     return "\n".join(lines)
+
+
+def first_warnings(warnings: Sequence[Problem]) -> Iterator[tuple[str, str]]:
+    """Sentence and hint of the first things that look odd, for who is about to train on them."""
+    for one in warnings[:SHOWN_FIRST]:
+        yield f"{one.file} {one.sentence}", ""
+    hidden = len(warnings) - SHOWN_FIRST
+    if hidden > 0:
+        yield f"and {hidden:,} more in the data", "`fintts data check` lists all"
 
 
 def _listed(name: str, problems: tuple[Problem, ...], *, every: bool) -> list[str]:

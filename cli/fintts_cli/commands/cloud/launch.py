@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from fintts_cli.terminal import Terminal
 
 
-SHOWN_WARNINGS = 3
-
-
 def launch(
     name: Name = None,
     gpus: Gpus = None,
@@ -162,6 +159,7 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
     from datetime import UTC, datetime
 
     from fintts_cli.launch.resume import in_words
+    from fintts_cli.views.data import first_warnings
     from fintts_cli.views.launch import beside_the_gpu, render_plan
 
     text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
@@ -176,11 +174,8 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
         )
     for sentence in ready.warnings:
         terminal.warn(sentence)
-    for problem in ready.data_warnings[:SHOWN_WARNINGS]:
-        terminal.warn(f"{problem.file} {problem.sentence}")
-    hidden = len(ready.data_warnings) - SHOWN_WARNINGS
-    if hidden > 0:
-        terminal.warn(f"and {hidden:,} more in the data", "`fintts data check` lists all")
+    for sentence, hint in first_warnings(ready.data_warnings):
+        terminal.warn(sentence, hint)
 
 
 def _show_task(terminal: "Terminal", ready: "Launch") -> None:
