@@ -19,6 +19,7 @@
     runs/<run>/result.json               512 KiB  how it ended; written last, once
     runs/<run>/logs/<moment>.txt           4 MiB  what an instance said; written at its end
     runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
+    runs/<run>/trial.txt                      of an instance's key; removed before it is rented
     probes/<moment>-<id>/…                    of `fintts store check`, for as long as it runs
     promise.json                         512 KiB  whether of several writers one succeeds, as tried
 
@@ -91,6 +92,11 @@ def input_place(key: str) -> str:
 def run_prefix(run: str) -> str:
     """Where everything of a run lies."""
     return f"{RUNS}{check_run_name(run)}/"
+
+
+def trial_key(run: str) -> str:
+    """What the key of an instance is tried with."""
+    return f"{run_prefix(run)}trial.txt"
 
 
 def run_json_key(run: str) -> str:

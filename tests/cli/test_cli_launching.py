@@ -15,6 +15,7 @@ import yaml
 
 from as_aws import write_rules
 from cli_project import write_project
+from fault_proxy import fault_proxy
 from fintts_cli import workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.estimate.forecast import reserve_of
@@ -58,6 +59,7 @@ from fintts_store.runs.runs import (
 )
 from fintts_store.store import Store
 from run_samples import record, result, status
+from s3_as_it_is import ClosedToAnotherKey
 from s3_servers import SECRET, make_bucket
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
@@ -856,6 +858,21 @@ def test_a_rented_instance_gets_a_key_for_its_run_alone(
     assert token not in infra.tasks[0]
     record = read_run(launch.store, "mine")
     assert asked.terms.deadline_at == record.deadline_at
+
+
+def test_a_key_that_the_bucket_s_encryption_refuses_rents_nothing(
+    project: Path, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make_bucket(moto_endpoint, "by-kms")
+    closed = ClosedToAnotherKey("PUT", "/runs/mine/", "kms:GenerateDataKey")
+    with fault_proxy(moto_endpoint, closed) as proxy:
+        monkeypatch.setenv("AWS_DATA_PATH", str(write_rules(tmp_path / "rules", proxy.url)))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_endpoint)
+        rented: dict[str, object] = {"infra": "aws", "gpus": "H100:1", "store": "s3://by-kms/a"}
+        infra = ScriptedInfra()
+        with pytest.raises(StoreDenied, match=r"an instance would get .*kms:GenerateDataKey"):
+            begin(ready(options=rented), infra)
+    assert infra.tasks == []
 
 
 def test_a_run_on_this_machine_needs_no_key(store: DirectoryStore) -> None:

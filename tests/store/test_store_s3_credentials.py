@@ -24,6 +24,7 @@ from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.credentials import (
     LONGEST,
     Grant,
+    fitting_policy,
     grant_for_run,
     lifetime,
     run_policy,
@@ -75,7 +76,7 @@ WRITTEN = {
     *("status.json", "metrics/<claim>-<part>.jsonl", "tensorboard/<claim>/<file>"),
     *("claims/<claim>", "checkpoints/<claim>-<step>-<id>/<file>", "result.json"),
     *("commits/<claim>-<step>-<id>.json", "commits/<claim>-<step>-<id>.pin"),
-    *("logs/<moment>.txt", "traceback.txt"),
+    *("logs/<moment>.txt", "traceback.txt", "trial.txt"),
 }
 ASKED = {
     *("run.json", "revisions/<number>.json", "stop.json", "ledger/<launch>/asked.json"),
@@ -99,20 +100,22 @@ def test_each_key_of_a_run_is_a_trainer_s_to_write_or_to_read_alone() -> None:
 def test_the_policy_of_a_usual_address_is_not_too_long(prefix: str) -> None:
     address = S3Address("a-bucket-with-quite-a-long-name-2026", prefix)
     reads = [f"{kind}/{'0' * 64}/" for kind in ("datasets", "base_models", "adapters")]
-    policy = run_policy(address, "r" * 40, reads)
-    assert len(json.dumps(policy, separators=(",", ":"))) <= LONGEST_POLICY
+    assert len(fitting_policy(address, "r" * 40, reads)) <= LONGEST_POLICY
+
+
+def test_keys_of_kms_are_used_by_way_of_s3_alone() -> None:
+    """Whatever the address says: a bucket may encrypt by itself."""
+    policy = run_policy(HERE, RUN, READS)
+    (found,) = [one for one in policy["Statement"] if "kms:GenerateDataKey" in one["Action"]]
+    assert "kms:Decrypt" in found["Action"]
+    assert found["Condition"] == {"StringLike": {"kms:ViaService": "s3.*"}}
 
 
 @pytest.mark.parametrize(("sse", "may"), [("aws:kms", True), ("AES256", False), (None, False)])
-def test_keys_of_kms_are_used_by_way_of_s3_where_the_address_asks_for_one(
-    sse: Any, may: bool
-) -> None:
-    policy = run_policy(replace(HERE, sse=sse), RUN, READS)
-    found = [one for one in policy["Statement"] if "kms:GenerateDataKey" in one["Action"]]
-    assert bool(found) == may
-    for statement in found:
-        assert "kms:Decrypt" in statement["Action"]
-        assert statement["Condition"] == {"StringLike": {"kms:ViaService": "s3.*"}}
+def test_only_a_prefix_without_room_costs_the_right_to_use_keys_of_kms(sse: Any, may: bool) -> None:
+    address = S3Address("voices", "p" * 150 + "/", sse=sse)
+    assert ("kms:Decrypt" in fitting_policy(address, RUN, READS)) == may
+    assert "kms:Decrypt" in fitting_policy(replace(HERE, sse=sse), RUN, READS)
 
 
 @pytest.mark.parametrize("key", [READS[0], READS[1] + "model.safetensors", READS[2] + "a.json"])

@@ -118,6 +118,31 @@ class KeyOfKmsIsClosed:
 
 
 @dataclass(frozen=True)
+class ClosedToAnotherKey:
+    """AWS, a bucket whose owner's key may do all, and the key that was made of it may not.
+
+    Source: AWS's user guide ("Troubleshoot access denied errors": no session policy allows it).
+    """
+
+    method: str
+    part: str
+    """of a path"""
+    action: str
+    own: str = "testing"
+
+    def answer(self, request: Request) -> Reply | None:
+        is_own = f"Credential={self.own}/" in request.headers.get("authorization", "")
+        if is_own or request.method != self.method or self.part not in request.path:
+            return None
+        message = (
+            "User: arn:aws:sts::123456789012:federated-user/mine is not authorized to perform: "
+            f"{self.action} on this resource because no session policy allows the {self.action} "
+            "action"
+        )
+        return refusal(403, "AccessDenied", message)
+
+
+@dataclass(frozen=True)
 class Full:
     """A server in which nothing more fits, or may be stored.
 

@@ -33,6 +33,7 @@ from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_store import layout
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.credentials import Grant, grant_for_run
+from fintts_store.backends.s3.trial import try_key
 from fintts_store.errors import LaunchTaken, StoreError
 from fintts_store.opening import is_in_s3
 from fintts_store.promise import require_promise
@@ -317,7 +318,10 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
 
 
 def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:
-    secrets = launch.grant(inputs.keys).variables
+    grant = launch.grant(inputs.keys)
+    if grant.is_for_the_run:
+        try_key(S3Address.parse(launch.store.url), launch.run, inputs.keys, grant.variables)
+    secrets = grant.variables
     if launch.resumes is not None:
         resume.refuse_other_inputs(launch.resumes, inputs)
         _go_on(launch, launch.resumes, secrets, infra, journal)

@@ -17,6 +17,7 @@ from fintts_store.backends.s3.errors import TOKEN
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.backends.s3.session import open_session
 from fintts_store.backends.s3.sts import (
+    LONGEST_POLICY,
     Role,
     TooLong,
     Wanted,
@@ -67,10 +68,17 @@ class Grant:
     warning: str = ""
     """a sentence where they may do more than a run needs, or end at a time that nobody knows"""
     hint: str = ""
+    is_for_the_run: bool = False
+    """made for it; else it is the key of this machine, which has shown already what it may do"""
 
 
 def run_policy(
-    address: S3Address, run: str, reads: Sequence[str], partition: str = "aws"
+    address: S3Address,
+    run: str,
+    reads: Sequence[str],
+    partition: str = "aws",
+    *,
+    may_use_kms: bool = True,
 ) -> dict[str, Any]:
     """What an instance may do, in IAM's language: read its run and its inputs, and write what a
     trainer writes. What was asked (run.json, revisions, the ledger, a request to stop) it can only
@@ -81,6 +89,7 @@ def run_policy(
 
     Args:
         reads: keys of the store, or prefixes that end with `/`.
+        may_use_kms: a bucket may encrypt with a key of KMS, whoever writes.
     """
     bucket = f"arn:{partition}:s3:::{address.bucket}"
     folder = _literal(address.prefix + run_prefix(run))
@@ -95,7 +104,7 @@ def run_policy(
             _allow("s3:ListBucket", bucket)
             | {"Condition": {"StringLike": {"s3:prefix": [own, *inputs]}}},
             _allow("s3:ListBucketMultipartUploads", bucket),
-            *([_BY_WAY_OF_S3] if (address.sse or "").startswith("aws:kms") else []),
+            *([_BY_WAY_OF_S3] if may_use_kms else []),
         ],
     }
 
@@ -114,7 +123,7 @@ def _allow(action: str | Sequence[str], resource: str | Sequence[str]) -> dict[s
 _BY_WAY_OF_S3 = _allow(("kms:GenerateDataKey", "kms:Decrypt"), "*") | {
     "Condition": {"StringLike": {"kms:ViaService": "s3.*"}}
 }
-"""To use keys of KMS, for an address that asks for that: a policy has little room"""
+"""To use keys of KMS that the key of this machine may use"""
 
 
 def _literal(name: str) -> str:
@@ -185,13 +194,29 @@ def grant_for_run(
         )
     remember_secrets(made["SecretAccessKey"], made["SessionToken"])
     key = _variables(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
-    return Grant(region | key, ends_at)
+    return Grant(region | key, ends_at, is_for_the_run=True)
 
 
 def _policy_text(session: "Session", address: S3Address, run: str, reads: Sequence[str]) -> str:
     with explained(address):
         partition = session.get_partition_for_region(session.region_name or "us-east-1")
-    return json.dumps(run_policy(address, run, reads, partition), separators=(",", ":"))
+    return fitting_policy(address, run, reads, partition)
+
+
+def fitting_policy(
+    address: S3Address, run: str, reads: Sequence[str], partition: str = "aws"
+) -> str:
+    """`run_policy` as STS takes it; where a long prefix leaves no room, without the right to use
+    keys of KMS, unless the address asks for one."""
+
+    def text(*, may_use_kms: bool) -> str:
+        policy = run_policy(address, run, reads, partition, may_use_kms=may_use_kms)
+        return json.dumps(policy, separators=(",", ":"))
+
+    whole = text(may_use_kms=True)
+    is_asked_for = (address.sse or "").startswith("aws:kms")
+    has_room = len(whole) <= LONGEST_POLICY
+    return whole if has_room or is_asked_for else text(may_use_kms=False)
 
 
 def _made(

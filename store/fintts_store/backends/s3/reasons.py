@@ -64,8 +64,8 @@ def mend_for_forbidden(address: S3Address, operation: str, said: str) -> str:
     if "kms:" in said:
         named = address.url if address.sse else replace(address, sse="aws:kms").url
         return (
-            "allow your key kms:GenerateDataKey and kms:Decrypt on that KMS key; the key that an "
-            f"instance gets has them where the address says so: {named}"
+            "allow your key kms:GenerateDataKey and kms:Decrypt on that KMS key; if it is the key "
+            f"of an instance that is refused, let the address ask for them, too: {named}"
         )
     if re.search("requester.?pay", said, re.I):
         return _to_pay(address)

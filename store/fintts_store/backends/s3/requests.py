@@ -25,7 +25,7 @@ from fintts_store.errors import KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.patience import PATIENT, Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from botocore.config import Config
     from mypy_boto3_s3.client import S3Client
@@ -40,8 +40,13 @@ Answer = TypeVar("Answer")
 class S3Requests:
     """Asks the server of one address."""
 
-    def __init__(self, address: S3Address, patience: Patience = PATIENT) -> None:
-        self.address, self.patience = address, patience
+    def __init__(
+        self,
+        address: S3Address,
+        patience: Patience = PATIENT,
+        variables: "Mapping[str, str] | None" = None,
+    ) -> None:
+        self.address, self.patience, self._variables = address, patience, variables
         self._answered = threading.Event()
         self._knocking = threading.Lock()
         self._client: S3Client | None = None
@@ -90,7 +95,7 @@ class S3Requests:
             if self._answered.is_set():  # to another thread
                 return
             try:
-                S3Requests(self.address, self.patience.at_first).ask(
+                S3Requests(self.address, self.patience.at_first, self._variables).ask(
                     lambda client: client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
                 )
             except StoreUnreachable:
@@ -113,7 +118,7 @@ class S3Requests:
         """boto3's, which many threads may share."""
         if self._client is None:
             with self.explained():
-                self._client = _make_client(self.address, self.patience)
+                self._client = _make_client(self.address, self.patience, self._variables)
         return self._client
 
     def _follows(self, error: StoreError, client: "S3Client") -> bool:
@@ -122,14 +127,17 @@ class S3Requests:
         if region in ("", client.meta.region_name):
             return False
         with self.explained():
-            self._client = _make_client(replace(self.address, region=region), self.patience)
+            there = replace(self.address, region=region)
+            self._client = _make_client(there, self.patience, self._variables)
         return True
 
 
-def _make_client(address: S3Address, patience: Patience) -> "S3Client":
+def _make_client(
+    address: S3Address, patience: Patience, variables: "Mapping[str, str] | None"
+) -> "S3Client":
     # A session of its own: boto3's default one may not be shared by threads while it makes a
     # client. A client may.
-    session = open_session()
+    session = open_session(variables=variables)
     if not (address.endpoint_url or "").startswith("http://"):
         refuse_no_certificates(session)
     with explained_settings():

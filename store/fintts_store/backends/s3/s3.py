@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -57,10 +57,16 @@ class S3Store:
     looks first and writes afterwards, in a store that has a single writer.
     """
 
-    def __init__(self, address: S3Address, patience: Patience = PATIENT) -> None:
+    def __init__(
+        self,
+        address: S3Address,
+        patience: Patience = PATIENT,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Takes the key that boto3 finds, or the one in these variables of an environment."""
         self._address = address
         self._bucket = address.bucket
-        self._requests = S3Requests(address, patience)
+        self._requests = S3Requests(address, patience, variables)
         self._etags_are_digests = True
 
     @property

@@ -5,7 +5,7 @@ shown.
 """
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,8 +45,14 @@ UNUSABLE = (
 """What boto3 raises about settings that it did not expect"""
 
 
-def open_session(profile_name: str | None = None) -> "Session":
+def open_session(
+    profile_name: str | None = None, variables: Mapping[str, str] | None = None
+) -> "Session":
     """A session whose key, if there is one, can be used.
+
+    Args:
+        profile_name: None for the one in use.
+        variables: that hold the key and its region in place of this process's environment.
 
     Raises:
         StoreDenied: AWS's settings of this machine, or its key, are not what they must be.
@@ -54,10 +60,17 @@ def open_session(profile_name: str | None = None) -> "Session":
     """
     from boto3.session import Session
 
-    if profile_name is None:
+    if profile_name is None and variables is None:
         _check_environment()
     with explained_settings():
-        session = Session(profile_name=profile_name)
+        given = variables or {}
+        session = Session(
+            given.get(KEY),
+            given.get(SECRET),
+            given.get("AWS_SESSION_TOKEN"),
+            given.get("AWS_DEFAULT_REGION"),
+            profile_name=profile_name,
+        )
         _check_settings(cast("Any", session)._session)
         limit_processes(session)
         _check_key(session)
