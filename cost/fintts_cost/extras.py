@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fintts_cost.bill import Estimate
-    from fintts_cost.estimate_json import JsonValue
+    from fintts_cost.document import JsonValue
+    from fintts_cost.estimate import Estimate
 
 GB = 10**9
 HOURS_A_MONTH = 730

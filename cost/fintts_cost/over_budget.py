@@ -11,7 +11,7 @@ from fintts_cost.reach import last_step_within
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from fintts_cost.bill import Estimate
+    from fintts_cost.estimate import Estimate
 
 
 def refuse_over_budget(estimate: Estimate, budget_usd: Decimal) -> None:

@@ -18,6 +18,7 @@ from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from fintts_cost.document import JsonValue, document
 from fintts_cost.errors import OverBudget
 from fintts_cost.forecast import SLOW_MFU
 from fintts_cost.money import (
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from fintts_cost.bill import Estimate
-    from fintts_cost.estimate_json import JsonValue
+    from fintts_cost.estimate import Estimate
     from fintts_cost.money import Price
     from fintts_cost.reserve import Reserve
 
@@ -147,7 +147,7 @@ class LaunchPlan:
     def terms(self) -> tuple[RentalTerms, ...]:
         """What run.json keeps of each choice."""
         return tuple(
-            RentalTerms(each.gpus, each.price, each.estimate.to_json()) for each in self.choices
+            RentalTerms(each.gpus, each.price, document(each.estimate)) for each in self.choices
         )
 
     @property

@@ -11,7 +11,7 @@ from fintts_cost.money import SECONDS_PER_HOUR
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_cost.bill import Estimate, EstimateInput
+    from fintts_cost.estimate import Estimate, EstimateInput
 
 SPARE_SHARE = Decimal("1.5")
 SPARE_SECONDS = Decimal(600)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.bill import estimate
 from fintts_cost.early_stopping import EarlyStopping
+from fintts_cost.estimate import estimate
 from fintts_cost.forecast import EXPECTED_MFU, seconds_per_step
 from fintts_cost.money import SECONDS_PER_HOUR
 from fintts_cost.reference_run import (

@@ -5,13 +5,20 @@ It is the profile of `fintts estimate --reference-run`, and what the arithmetic 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.bill import EstimateInput
+from fintts_cost.checks import exact
+from fintts_cost.estimate import EstimateInput
 from fintts_cost.forecast import attention_flops, flops_per_step
 from fintts_cost.loss_levels import Head
 from fintts_cost.memory import MeasuredPeak, MemoryModel
+from fintts_cost.money import Price
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MB = 10**6
 GB = 10**9
@@ -43,13 +50,21 @@ REFERENCE_RUN = EstimateInput(
     keep_last=5,
     patience=REFERENCE_PATIENCE,
     monitor="train/loss",
-    hourly_rate_usd=Decimal("1.20"),
-    price_source="option",
+    price=Price(Decimal("1.20")),
     memory=REFERENCE_MEMORY,
     measured_peak=MeasuredPeak(peak_bytes=55 * GB, batch_size=8),
     accelerator=ACCELERATORS["A100-80GB"],
     heads=REFERENCE_HEADS,
 )
+
+
+def changed_reference_run(changes: Mapping[str, Any]) -> EstimateInput:
+    """The measured run with other values in place of its own; `hourly_rate_usd` is its price's."""
+    given = dict(changes)
+    if "hourly_rate_usd" in given:
+        given["price"] = Price(exact(given.pop("hourly_rate_usd")))
+    return replace(REFERENCE_RUN, **given)
+
 
 REFERENCE_LOSSES: dict[int, float] = {
     0: 23.0,

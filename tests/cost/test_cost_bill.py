@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from fintts_cost.bill import EstimateInput, estimate
+from fintts_cost.document import document
 from fintts_cost.errors import CostError, EstimateError
-from fintts_cost.money import affordable_seconds, cost_usd
+from fintts_cost.estimate import EstimateInput, estimate
+from fintts_cost.money import Price, affordable_seconds, cost_usd
 
-RUN = EstimateInput(samples=100, seconds_per_step=2, hourly_rate_usd=Decimal("3.6"), max_steps=1000)
+RUN = EstimateInput(samples=100, seconds_per_step=2, price=Price(Decimal("3.6")), max_steps=1000)
 
 
 def test_setup_teardown_and_saves_are_billed() -> None:
@@ -32,10 +33,10 @@ def test_setup_teardown_and_saves_are_billed() -> None:
 
 
 def test_only_cost_usd_is_rounded_to_the_cent() -> None:
-    document = estimate(replace(RUN, seconds_per_step=Decimal("2.1234"), steps=700)).to_json()
-    scenarios, stopping = document["scenarios"], document["early_stopping"]
-    assert document["cost_usd"] == 1.49
-    assert document["cost_per_unique_sample_usd"] == 0.0148638
+    made = document(estimate(replace(RUN, seconds_per_step=Decimal("2.1234"), steps=700)))
+    scenarios, stopping = made["scenarios"], made["early_stopping"]
+    assert made["cost_usd"] == 1.49
+    assert made["cost_per_unique_sample_usd"] == 0.0148638
     assert isinstance(scenarios, dict)
     assert scenarios["worst"] == {
         "stop_step": 1000,
@@ -61,14 +62,14 @@ def test_without_early_stopping_nothing_ends_sooner_than_expected() -> None:
     result = estimate(replace(RUN, patience=None, steps=700))
     assert (result.earliest.stop_step, result.worst.stop_step) == (700, 1000)
     assert not result.keep_last_alone_loses_best
-    stopping = result.to_json()["early_stopping"]
+    stopping = document(result)["early_stopping"]
     assert isinstance(stopping, dict)
     assert stopping["patience"] is None
 
 
 def test_a_machine_that_costs_nothing() -> None:
-    result = estimate(replace(RUN, hourly_rate_usd=0))
-    assert result.to_json()["cost_usd"] == 0.0
+    result = estimate(replace(RUN, price=Price(Decimal(0))))
+    assert document(result)["cost_usd"] == 0.0
     assert affordable_seconds(Decimal(5), Decimal(0)) is None
 
 
@@ -79,10 +80,11 @@ def test_a_budget_buys_time() -> None:
 
 
 def test_the_price_keeps_its_origin() -> None:
-    document = estimate(replace(RUN, price_source="catalog", price_as_of="2026-08-01")).to_json()
-    assert document["price"] == {"source": "catalog", "as_of": "2026-08-01"}
-    assert document["memory"] is None
-    assert document["uniform_guess"] == {}
+    catalog = Price(Decimal("3.6"), "catalog", "2026-08-01")
+    made = document(estimate(replace(RUN, price=catalog)))
+    assert made["price"] == {"source": "catalog", "as_of": "2026-08-01"}
+    assert made["memory"] is None
+    assert made["uniform_guess"] == {}
 
 
 def test_a_run_that_ends_before_its_first_checkpoint_saves_at_its_end() -> None:
@@ -102,9 +104,9 @@ def test_a_run_that_ends_before_its_first_checkpoint_saves_at_its_end() -> None:
         ({"checkpoint_seconds": -1}, "--checkpoint-seconds must be at least 0, but is -1"),
         ({"setup_seconds": math.inf}, "--setup-seconds must be a finite number, but is inf"),
         ({"teardown_seconds": -1}, "--teardown-seconds must be at least 0, but is -1"),
-        ({"hourly_rate_usd": -1.2}, "--hourly-rate must be at least 0, but is -1.2"),
-        ({"hourly_rate_usd": Decimal("NaN")}, "--hourly-rate must be a finite number"),
-        ({"hourly_rate_usd": 10**9}, "--hourly-rate must be at most 1,000,000"),
+        ({"price": Price(Decimal("-1.2"))}, "--hourly-rate must be at least 0, but is -1.2"),
+        ({"price": Price(Decimal("NaN"))}, "--hourly-rate must be a finite number"),
+        ({"price": Price(Decimal(10**9))}, "--hourly-rate must be at most 1,000,000"),
         ({"checkpoint_bytes": -1}, "--checkpoint-bytes must be at least 0, but is -1"),
         ({"keep_last": 0}, "--keep-last must be at least 1, but is 0"),
         ({"keep_last": 10**6}, "--keep-last must be at most 100,000, but is 1,000,000"),

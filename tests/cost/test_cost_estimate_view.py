@@ -10,9 +10,10 @@ import pytest
 
 from fintts_cli.views.estimate import estimate_text
 from fintts_cost.accelerators import find
-from fintts_cost.bill import EstimateInput, estimate
+from fintts_cost.estimate import EstimateInput, estimate
 from fintts_cost.loss_levels import Head
 from fintts_cost.memory import MemoryModel
+from fintts_cost.money import Price
 from fintts_cost.reference_notes import reference_notes
 from fintts_cost.reference_run import REFERENCE_MEMORY, REFERENCE_RUN
 
@@ -23,7 +24,7 @@ SMALL_RUN = EstimateInput(
     batch_size=4,
     max_steps=600,
     seconds_per_step=0.31,
-    hourly_rate_usd=0.4375,
+    price=Price(Decimal("0.4375"), "catalog", "2026-08-01"),
     validation_every=25,
     seconds_per_validation=1.5,
     checkpoint_every=25,
@@ -32,8 +33,6 @@ SMALL_RUN = EstimateInput(
     patience=3,
     setup_seconds=90,
     teardown_seconds=30,
-    price_source="catalog",
-    price_as_of="2026-08-01",
     heads=(Head("vocabulary", 700), Head("codebook", 512)),
 )
 
@@ -132,9 +131,9 @@ def test_a_run_that_ends_between_two_checkpoints_saves_at_its_end() -> None:
 
 def test_the_rate_is_shown_as_it_is() -> None:
     assert "$0.4375 an hour, from: catalog, as of 2026-08-01" in text_of(SMALL_RUN)
-    assert "$2.00 an hour" in text_of(SMALL_RUN, hourly_rate_usd=Decimal(2))
-    assert "$0.00 an hour" in text_of(SMALL_RUN, hourly_rate_usd=0)
-    assert "$1,000.00 an hour" in text_of(SMALL_RUN, hourly_rate_usd=1000)
+    assert "$2.00 an hour" in text_of(SMALL_RUN, price=Price(Decimal(2)))
+    assert "$0.00 an hour" in text_of(SMALL_RUN, price=Price(Decimal(0)))
+    assert "$1,000.00 an hour" in text_of(SMALL_RUN, price=Price(Decimal(1000)))
 
 
 def test_notes_come_last_and_are_wrapped() -> None:

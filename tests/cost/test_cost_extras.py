@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from fintts_cost.bill import Estimate, estimate
+from fintts_cost.document import document
+from fintts_cost.estimate import Estimate, estimate
 from fintts_cost.extras import DISK, S3_EGRESS, S3_STORAGE, Extras, extras_of
 from fintts_cost.reference_run import REFERENCE_RUN
 
@@ -55,9 +56,9 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_the_gpus_bill_stays_what_it_is() -> None:
     extras = extras_of(REFERENCE, is_rented=True, cloud="runpod", is_in_s3=True)
-    document = REFERENCE.to_json() | extras.to_json(REFERENCE)
-    assert document["cost_usd"] == 5.32
-    assert document["cost_with_extras_usd"] == 5.87
+    made = document(REFERENCE) | extras.to_json(REFERENCE)
+    assert made["cost_usd"] == 5.32
+    assert made["cost_with_extras_usd"] == 5.87
     assert Extras().usd == 0
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fintts_cli.launch.resume import make_name
-from fintts_cost.bill import Estimate, EstimateInput, estimate
 from fintts_cost.errors import OverBudget
+from fintts_cost.estimate import Estimate, EstimateInput, estimate
+from fintts_cost.money import Price
 from fintts_cost.plan import Choice, plan_launch, plan_resumption
 from fintts_cost.reach import cut_at_step, last_step_before, last_step_within
 from fintts_cost.reference_run import REFERENCE_RUN
@@ -27,7 +28,7 @@ def made(**changes: object) -> Estimate:
         "samples": 100,
         "max_steps": 100,
         "seconds_per_step": 36,
-        "hourly_rate_usd": Decimal(1),
+        "price": Price(Decimal(1)),
         "setup_seconds": 60,
         "teardown_seconds": 60,
         "patience": None,
@@ -52,7 +53,7 @@ def forecast(**changes: object) -> Estimate:
         "max_steps": 3000,
         "seconds_per_step": Decimal("0.104"),
         "slow_seconds_per_step": Decimal("4.16"),
-        "hourly_rate_usd": Decimal("1.20"),
+        "price": Price(Decimal("1.20")),
         "setup_seconds": 600,
         "teardown_seconds": 110,
     }
@@ -148,7 +149,7 @@ def test_a_budget_that_the_reserve_eats_is_refused_with_the_least_that_is_enough
 
 
 def test_an_instance_that_costs_nothing_is_not_limited_by_a_budget() -> None:
-    plan = plan_launch([on(made(hourly_rate_usd=Decimal(0)))], Decimal("1"), HERE)
+    plan = plan_launch([on(made(price=Price(Decimal(0))))], Decimal("1"), HERE)
     assert plan.first.cut_at_step is None
     assert plan.run_seconds > 3600
 
@@ -178,7 +179,7 @@ def test_a_run_that_cannot_gain_a_step_does_not_go_on(spent: str) -> None:
 
 SLOW = on(made())
 """$1.03 for 62 minutes"""
-QUICK = on(made(seconds_per_step=12, hourly_rate_usd=Decimal(2)), "H100:1")
+QUICK = on(made(seconds_per_step=12, price=Price(Decimal(2))), "H100:1")
 """$0.73 for 22 minutes"""
 
 
@@ -266,7 +267,7 @@ def test_no_gpu_breaks_the_budget_and_none_is_cut_short_by_another(
     kinds: list[tuple[int, Decimal]], budget: Decimal, reserve: Reserve
 ) -> None:
     choices = [
-        on(made(seconds_per_step=seconds, hourly_rate_usd=rate), f"H100:{number}")
+        on(made(seconds_per_step=seconds, price=Price(rate)), f"H100:{number}")
         for number, (seconds, rate) in enumerate(kinds, 1)
     ]
     try:

@@ -9,10 +9,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cost.bill import EstimateInput, estimate
 from fintts_cost.early_stopping import EarlyStopping, Mode
+from fintts_cost.estimate import EstimateInput, estimate
 from fintts_cost.forecast import EtaMeter, cost_to_finish_usd
-from fintts_cost.money import cost_usd
+from fintts_cost.money import Price, cost_usd
 from fintts_cost.schedule import Schedule
 
 SECONDS = st.decimals(0, 10_000, places=3)
@@ -49,7 +49,7 @@ def inputs(draw: st.DrawFn) -> EstimateInput:
         checkpoint_seconds=draw(SECONDS),
         setup_seconds=draw(SECONDS),
         teardown_seconds=draw(SECONDS),
-        hourly_rate_usd=draw(st.decimals(0, 100, places=4)),
+        price=Price(draw(st.decimals(0, 100, places=4))),
         checkpoint_bytes=draw(st.integers(0, 10**9)),
         keep_last=draw(st.integers(1, 30)),
         patience=draw(st.none() | st.integers(1, 20)),

@@ -19,9 +19,10 @@ from fintts_cli.runs.at_work import Claimed, Whose, judge
 from fintts_cli.runs.billing import bill_of
 from fintts_cli.runs.sighted import news_of, sightings_of, with_sightings
 from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.bill import EstimateInput, estimate
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import OverBudget
+from fintts_cost.estimate import EstimateInput, estimate
+from fintts_cost.money import Price
 from fintts_cost.plan import Choice, LaunchPlan, plan_launch, plan_resumption
 from fintts_cost.reserve import Reserve
 from fintts_cost.schedule import Schedule
@@ -142,7 +143,7 @@ def _choice(random: Random, name: str, shared: Schedule, *, spot: bool) -> Choic
         seconds_per_validation=check * random.uniform(0.5, 1.0),
         setup_seconds=600,
         teardown_seconds=110,
-        hourly_rate_usd=rate,
+        price=Price(rate),
     )
     ceiling = rate * 3 if spot and random.random() < 0.5 else None
     return Choice(f"{name}:1", estimate(given), most_hourly_usd=ceiling)

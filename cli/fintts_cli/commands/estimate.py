@@ -1,6 +1,6 @@
 """`fintts estimate`: the bill before the run."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fintts_cli.estimate.gpus import RunOnGpu
     from fintts_cli.settings import Settings
     from fintts_cli.terminal import Terminal
-    from fintts_cost.bill import Estimate
+    from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
 
 
@@ -133,22 +133,22 @@ class Shown:
 
     def document(self) -> dict[str, object]:
         """The document of --json."""
-        others = [each.run.estimate.to_json() | {"gpus": each.gpus} for each in self.others]
-        mine = self.estimate.to_json() | {"gpus": self.gpus}
+        from fintts_cost.document import document
+
+        others = [document(each.run.estimate) | {"gpus": each.gpus} for each in self.others]
+        mine = document(self.estimate) | {"gpus": self.gpus}
         extras = {} if self.extras is None else self.extras.to_json(self.estimate)
         return {**mine, **extras, "notes": list(self.notes), "choices": [mine, *others]}
 
 
 def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
     """The measured run, with whatever else was typed put in its place."""
-    from fintts_cost.bill import EstimateInput, estimate
+    from fintts_cost.estimate import estimate
     from fintts_cost.reference_notes import reference_notes
-    from fintts_cost.reference_run import REFERENCE_RUN
+    from fintts_cost.reference_run import REFERENCE_RUN, changed_reference_run
 
-    profile = {part.name: getattr(REFERENCE_RUN, part.name) for part in fields(REFERENCE_RUN)}
     given = {name: value for name, value in changes.items() if value is not None}
-    profile.update(given)
-    made = estimate(EstimateInput(**profile))
+    made = estimate(changed_reference_run(given))
     gpus = f"{REFERENCE_RUN.accelerator.name}:1" if REFERENCE_RUN.accelerator else ""
     if given:
         options = ", ".join(_option(name, value) for name, value in given.items())

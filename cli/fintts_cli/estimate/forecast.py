@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.settings import parse_gpus
-from fintts_cost.bill import EstimateInput
 from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
+from fintts_cost.estimate import EstimateInput
 from fintts_cost.forecast import EXPECTED_MFU, SLOW_MFU, seconds_per_step
 from fintts_cost.loss_levels import Head
 from fintts_cost.memory import MemoryModel
@@ -109,7 +109,7 @@ class Known:
 
 
 def estimate_input(known: Known) -> EstimateInput:
-    """Everything that fintts_cost.bill.estimate needs.
+    """Everything that fintts_cost.estimate.estimate needs.
 
     Raises:
         ConfigError: there is nothing to forecast the speed from.
@@ -140,9 +140,7 @@ def estimate_input(known: Known) -> EstimateInput:
         monitor=early_stopping.monitor,
         setup_seconds=_setup_seconds(known),
         teardown_seconds=_or(settings.forecast.teardown_seconds, TEARDOWN_SECONDS[known.is_local]),
-        hourly_rate_usd=known.price.hourly_rate_usd,
-        price_source=known.price.source,
-        price_as_of=known.price.as_of,
+        price=known.price,
         accelerator=None if known.is_local else accelerator,
         memory=None if known.shape is None else _memory(known, known.shape),
         heads=() if known.shape is None else _heads(known.shape),

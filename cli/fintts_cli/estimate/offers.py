@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.prices.market import Market, OfferSource
     from fintts_cli.settings import ReadSettings, Settings
-    from fintts_cost.bill import Estimate
+    from fintts_cost.estimate import Estimate
     from fintts_cost.money import Price
     from fintts_cost.prices import Offer
 

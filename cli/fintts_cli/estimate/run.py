@@ -13,7 +13,9 @@ from fintts_cli.estimate.forecast import LOCAL, Known, Workload, estimate_input,
 from fintts_cli.hub import HubModel, described, not_here
 from fintts_cli.settings.sense import Facts
 from fintts_cli.views.units import counted
-from fintts_cost.bill import Estimate, estimate
+from fintts_cost.checks import exact
+from fintts_cost.document import document
+from fintts_cost.estimate import Estimate, estimate
 from fintts_cost.extras import Extras, extras_of
 from fintts_cost.money import Price
 from fintts_cost.plan import Choice, RentalTerms, Terms, plan_launch
@@ -57,7 +59,9 @@ def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Pri
     """
     settings = found.settings
     if settings.hourly_rate_usd is not None:
-        return Price(settings.hourly_rate_usd, found.origins.get("hourly_rate_usd", "option"))
+        return Price(
+            exact(settings.hourly_rate_usd), found.origins.get("hourly_rate_usd", "option")
+        )
     if settings.infra == LOCAL:
         return Price(Decimal(0), "this machine")
     from fintts_cli.prices.market import cheapest_offer
@@ -146,7 +150,7 @@ def terms_here(found: ReadSettings, now: datetime) -> Terms:
     if settings.budget_usd is not None and rate > 0:
         plan = plan_launch([Choice(gpus, made)], settings.budget_usd, reserve_of(settings))
         terms = replace(terms, deadline_at=plan.deadline_from(now))
-    return replace(terms, choices=(RentalTerms(gpus, price, made.to_json()),))
+    return replace(terms, choices=(RentalTerms(gpus, price, document(made)),))
 
 
 def _check_schedule(settings: Settings) -> None:

@@ -14,7 +14,8 @@ from fintts_cost.money import dollars
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from fintts_cost.bill import Bill, Estimate
+    from fintts_cost.bill import Bill
+    from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
     from fintts_cost.memory import MemoryModel
     from fintts_cost.schedule import EpochRow, Schedule

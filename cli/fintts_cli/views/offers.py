@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fintts_cli.estimate.offers import PricedOffer, RunOffers
-    from fintts_cost.bill import Estimate
+    from fintts_cost.estimate import Estimate
     from fintts_cost.prices import Offer
 
 GPU = "GPU"

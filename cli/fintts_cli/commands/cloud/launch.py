@@ -180,7 +180,9 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
 
 def _show_task(terminal: "Terminal", ready: "Launch") -> None:
     if terminal.json:
-        bill = ready.plan.estimate.to_json()
+        from fintts_cost.document import document
+
+        bill = document(ready.plan.estimate)
         terminal.document({**ready.to_json(), "task": ready.render(), "estimate": bill})
     else:
         terminal.data(ready.render().rstrip("\n"))

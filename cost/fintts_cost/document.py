@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from fintts_cost.bill import Bill, Estimate
+    from fintts_cost.bill import Bill
+    from fintts_cost.estimate import Estimate
 
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
 
