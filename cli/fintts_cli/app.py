@@ -4,32 +4,14 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import typer
-from typer.core import TyperGroup
 
-from fintts_cli.commands import doctor, estimate, export, init, train
-from fintts_cli.commands.cloud import (
-    down,
-    launch,
-    logs,
-    offers,
-    pin,
-    prune,
-    ps,
-    pull_checkpoints,
-    reap,
-    report,
-    stop,
-    watch,
-)
-from fintts_cli.commands.data import check as data_check
-from fintts_cli.commands.data import pack
-from fintts_cli.commands.store import check as store_check
-from fintts_cli.commands.strict import USAGE_ERROR, StrictCommand
+from fintts_cli.commands.strict import USAGE_ERROR
+from fintts_cli.commands.table import CloudCommands, CommandTable, DataCommands, StoreCommands
 from fintts_cli.errors import CliError
 from fintts_cli.runs.question import is_unanswered
 from fintts_cli.terminal import EXIT_UNREAD, Terminal
@@ -64,11 +46,17 @@ KnownError = CliError | CostError | StoreError | InputError
 KNOWN_ERRORS = (CliError, CostError, StoreError, InputError)
 WRONG_CONFIGURATION = (CostError, FolderMissing, BadFactor)
 
+GROUPS: dict[str, tuple[type[CommandTable], str]] = {
+    "data": (DataCommands, "Checks and packs a folder of speech."),
+    "cloud": (CloudCommands, "Launches runs and looks after them."),
+    "store": (StoreCommands, "Looks after the store."),
+}
+
 HELP_INSTEAD = "NoArgsIsHelpError"
 """Typer's private name for the usage error whose message is the help"""
 
 
-class Fintts(TyperGroup):
+class Fintts(CommandTable):
     """All commands below `fintts`, with every expected error turned into its exit code."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # click's Context is private to Typer
@@ -158,59 +146,10 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    _add(app, init.init, estimate.estimate, train.train, export.export, doctor.doctor)
-    app.add_typer(_data_commands(), name="data")
-    app.add_typer(_cloud_commands(), name="cloud")
-    app.add_typer(_store_commands(), name="store")
+    for name, (group, summary) in GROUPS.items():
+        below = typer.Typer(cls=group, help=summary, no_args_is_help=True, rich_markup_mode=None)
+        app.add_typer(below, name=name)
     return app
-
-
-def _add(group: typer.Typer, *commands: Callable[..., None]) -> None:
-    """Each under its function's name: pull_checkpoints is pull-checkpoints."""
-    for command in commands:
-        group.command(cls=StrictCommand)(command)
-
-
-def _data_commands() -> typer.Typer:
-    data = typer.Typer(
-        help="Checks and packs a folder of speech.", no_args_is_help=True, rich_markup_mode=None
-    )
-    _add(data, data_check.check, pack.pack)
-    return data
-
-
-def _cloud_commands() -> typer.Typer:
-    cloud = typer.Typer(
-        help="Launches runs and looks after them.", no_args_is_help=True, rich_markup_mode=None
-    )
-    _add(
-        cloud,
-        offers.offers,
-        launch.launch,
-        ps.ps,
-        watch.watch,
-        logs.logs,
-        stop.stop,
-        down.down,
-        pull_checkpoints.pull_checkpoints,
-        pin.pin,
-        pin.unpin,
-        prune.prune,
-        report.report,
-        reap.reap,
-    )
-    return cloud
-
-
-def _store_commands() -> typer.Typer:
-    store = typer.Typer(help="Looks after the store.", no_args_is_help=True, rich_markup_mode=None)
-
-    # A group of a single command would be that command itself.
-    @store.callback()
-    def _() -> None: ...
-
-    _add(store, store_check.check)
-    return store
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from fintts_cli.app import EXIT_STORE, Fintts, build, exit_code
 from fintts_cli.commands.options import Json
+from fintts_cli.commands.table import CLOUD, DATA, STORE, Entry, load
+from fintts_cli.commands.table import COMMANDS as COMMANDS_BELOW_FINTTS
 from fintts_cli.errors import CloudError, ConfigError
 from fintts_cost import __version__
 from fintts_cost.errors import OverBudget, ScheduleError
@@ -83,6 +85,28 @@ def test_every_command_is_among_those_whose_help_is_read() -> None:
 
     walk(root, [])
     assert sorted(found) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("table", [COMMANDS_BELOW_FINTTS, DATA, CLOUD, STORE])
+def test_the_line_of_a_command_in_its_group_is_the_first_of_its_own_help(
+    table: dict[str, Entry],
+) -> None:
+    for name, entry in table.items():
+        assert str(load(name, entry).help).splitlines()[0] == entry.summary
+
+
+def test_help_loads_no_command() -> None:
+    program = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from fintts_cli.app import build\n"
+        "for arguments in (['--help'], ['cloud', '--help']):\n"
+        "    assert CliRunner().invoke(build(), arguments).exit_code == 0\n"
+        "below = [name for name in sys.modules if name.startswith('fintts_cli.commands.')]\n"
+        "print(sorted(below))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    assert said == b"['fintts_cli.commands.strict', 'fintts_cli.commands.table']\n"
 
 
 def test_help_lists_the_exit_codes() -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from cli_project import write_project
 from fintts_cli import workplace
 from fintts_cli.app import build
+from fintts_cli.commands.cloud import reap as reap_command
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.runs import question
@@ -70,7 +71,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
     look = reap_module.look_everywhere
     waited = list[float]()
     monkeypatch.setattr(
-        reap_module, "look_everywhere", lambda store, _now: look(store, NOW, waited.append)
+        reap_command, "look_everywhere", lambda store, _now: look(store, NOW, waited.append)
     )
 
 

@@ -1,9 +1,11 @@
 """`fintts doctor`: what is missing here, each with its mend."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import (
     Budget,
     Gpus,
@@ -15,10 +17,15 @@ from fintts_cli.commands.options import (
     Spot,
     Store,
 )
+from fintts_cli.doctor import LONGEST_NAME, Doctor, refuse
+from fintts_cli.settings.sense import Facts, refuse_senseless
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.doctor import examination_document, render_settings, settings_document
+from fintts_cli.views.outcomes import hint_lines, outcome_line
+from fintts_store.probes import Verdict
 
 if TYPE_CHECKING:
     from fintts_cli.settings import ReadSettings
-    from fintts_cli.terminal import Terminal
     from fintts_store.probes import Outcome
 
 
@@ -37,16 +44,12 @@ def doctor(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is missing here: data, base model, store, disk, GPU or clouds; each with its mend.
+    """Say what a launch still needs.
 
-    Ends with 1 when `fintts cloud launch` with these options would fail. Nothing is uploaded and
-    nothing rented; the store is written to for a moment. FINTTS_CONFIG names another project file.
+    Checks data, base model, store, disk, GPU and clouds, and says how to get what is missing. Ends
+    with 1 when `fintts cloud launch` with these options would fail. Nothing is uploaded and nothing
+    rented; the store is written to for a moment. FINTTS_CONFIG names another project file.
     """
-    from fintts_cli import workplace
-    from fintts_cli.settings.sense import Facts, refuse_senseless
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.doctor import render_settings, settings_document
-
     terminal = Terminal(json=json, quiet=quiet)
     options: dict[str, object] = {
         "gpus": gpus,
@@ -69,15 +72,8 @@ def doctor(
         terminal.warn(sentence)
 
 
-def _examine(terminal: "Terminal", found: "ReadSettings") -> None:
+def _examine(terminal: Terminal, found: "ReadSettings") -> None:
     """Shows each finding as soon as it is known: some take seconds."""
-    from datetime import UTC, datetime
-
-    from fintts_cli.doctor import LONGEST_NAME, Doctor, refuse
-    from fintts_cli.views.doctor import examination_document
-    from fintts_cli.views.outcomes import hint_lines, outcome_line
-    from fintts_store.probes import Verdict
-
     outcomes: list[Outcome] = []
     verdicts = max(map(len, Verdict))
     for outcome in Doctor(found, datetime.now(UTC)).examine():

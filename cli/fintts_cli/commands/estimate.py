@@ -1,12 +1,14 @@
 """`fintts estimate`: the bill before the run."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import (
     KEYS,
     BatchSize,
@@ -33,12 +35,23 @@ from fintts_cli.commands.options import (
     ValidationEvery,
     keyed,
 )
+from fintts_cli.errors import UsageProblem
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.estimate.gpus import choices_of
+from fintts_cli.settings.sense import refuse_senseless
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.estimate import estimate_text
+from fintts_cost.document import document
+from fintts_cost.estimate import Estimate
+from fintts_cost.estimate import estimate as make_estimate
+from fintts_cost.over_budget import refuse_over_budget
+from fintts_cost.prices import old_list
+from fintts_cost.reference_notes import reference_notes
+from fintts_cost.reference_run import REFERENCE_RUN, changed_reference_run
 
 if TYPE_CHECKING:
     from fintts_cli.estimate.gpus import RunOnGpu
     from fintts_cli.settings import Settings
-    from fintts_cli.terminal import Terminal
-    from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
 
 
@@ -81,8 +94,6 @@ def estimate(
     Offline, and before anything is rented. What is not given by an option comes from fintts.yaml,
     from earlier runs, or from a forecast; each figure says from where.
     """
-    from fintts_cli.terminal import Terminal
-
     terminal = Terminal(json=json, quiet=quiet)
     changes: dict[str, object] = {
         "samples": samples,
@@ -121,7 +132,7 @@ def estimate(
 class Shown:
     """An estimate with what is said around it."""
 
-    estimate: "Estimate"
+    estimate: Estimate
     title: str
     notes: tuple[str, ...]
     budget_usd: Decimal | None
@@ -133,7 +144,6 @@ class Shown:
 
     def document(self) -> dict[str, object]:
         """The document of --json."""
-        from fintts_cost.document import document
 
         others = [document(each.run.estimate) | {"gpus": each.gpus} for each in self.others]
         mine = document(self.estimate) | {"gpus": self.gpus}
@@ -143,12 +153,8 @@ class Shown:
 
 def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
     """The measured run, with whatever else was typed put in its place."""
-    from fintts_cost.estimate import estimate
-    from fintts_cost.reference_notes import reference_notes
-    from fintts_cost.reference_run import REFERENCE_RUN, changed_reference_run
-
     given = {name: value for name, value in changes.items() if value is not None}
-    made = estimate(changed_reference_run(given))
+    made = make_estimate(changed_reference_run(given))
     gpus = f"{REFERENCE_RUN.accelerator.name}:1" if REFERENCE_RUN.accelerator else ""
     if given:
         options = ", ".join(_option(name, value) for name, value in given.items())
@@ -163,7 +169,7 @@ def _option(name: str, value: object) -> str:
 
 
 def _configured(
-    terminal: "Terminal",
+    terminal: Terminal,
     changes: dict[str, object],
     others: dict[str, object],
     config: Path | None,
@@ -171,10 +177,6 @@ def _configured(
     measure: bool,
 ) -> Shown:
     """The run that fintts.yaml and the options describe."""
-    from fintts_cli import workplace
-    from fintts_cli.estimate.gpus import choices_of
-    from fintts_cli.settings.sense import refuse_senseless
-
     typed = keyed({name: value for name, value in changes.items() if name in KEYS})
     found = workplace.read_sources(terminal, typed | others, config)
     found = workplace.with_base_model(terminal, found, may_download=False)
@@ -194,12 +196,9 @@ def _configured(
     return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:], cheapest.run.extras)
 
 
-def _measure(terminal: "Terminal", settings: "Settings") -> None:
+def _measure(terminal: Terminal, settings: "Settings") -> None:
     """Times a few steps here; a figure that was set stays."""
-    from fintts_cli import workplace
-    from fintts_cli.errors import UsageProblem
-    from fintts_cli.estimate.dry_run import measure_pace
-    from fintts_cli.estimate.forecast import LOCAL
+    from fintts_cli.estimate.dry_run import measure_pace  # numpy alone takes 0.1 s
 
     if settings.infra != LOCAL:
         raise UsageProblem(
@@ -209,23 +208,19 @@ def _measure(terminal: "Terminal", settings: "Settings") -> None:
     measure_pace(workplace.state_directory(), settings, terminal.say)
 
 
-def _show(terminal: "Terminal", shown: Shown) -> None:
+def _show(terminal: Terminal, shown: Shown) -> None:
     if terminal.json:
         terminal.document(shown.document())
         return
-    from fintts_cli.views.estimate import estimate_text
 
     text = estimate_text(shown.estimate, title=shown.title, notes=shown.notes, extras=shown.extras)
     terminal.data(text)
 
 
-def _warn_of_old_prices(terminal: "Terminal", shown: Shown) -> None:
+def _warn_of_old_prices(terminal: Terminal, shown: Shown) -> None:
     as_of = shown.estimate.expected.price.as_of
     if as_of is None:
         return
-    from datetime import UTC, datetime
-
-    from fintts_cost.prices import old_list
 
     if sentence := old_list(as_of, datetime.now(UTC).date()):
         terminal.warn(sentence, "`fintts cloud offers` asks SkyPilot, where it is installed")
@@ -235,6 +230,5 @@ def _refuse_over_budget(shown: Shown) -> None:
     """Raises OverBudget, after the bill has been shown."""
     if shown.budget_usd is None:
         return
-    from fintts_cost.over_budget import refuse_over_budget
 
     refuse_over_budget(shown.estimate, shown.budget_usd)

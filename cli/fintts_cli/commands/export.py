@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
+from fintts_cli.checkpoints.export import Export
 from fintts_cli.checkpoints.export_format import Format
+from fintts_cli.checkpoints.pull import Choice, find_checkpoints
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.errors import UsageProblem
+from fintts_cli.local_trainer import require_trainer
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.units import size
+from fintts_store.runs.runs import read_run
 
 if TYPE_CHECKING:
     from fintts_cli.checkpoints.export import Exported
-    from fintts_cli.terminal import Terminal
 
 
 def export(
@@ -42,14 +49,6 @@ def export(
     The folder gets a model card with run, step and licence. One that is there already is left as
     it is.
     """
-    from fintts_cli import workplace
-    from fintts_cli.checkpoints.export import Export
-    from fintts_cli.checkpoints.pull import Choice, find_checkpoints
-    from fintts_cli.errors import UsageProblem
-    from fintts_cli.local_trainer import require_trainer
-    from fintts_cli.terminal import Terminal
-    from fintts_store.runs.runs import read_run
-
     if last and step is not None:
         raise UsageProblem("--last and --step exclude each other", "give one of them")
     if format is Format.FISH:
@@ -65,8 +64,7 @@ def export(
     _show(terminal, exported)
 
 
-def _show(terminal: "Terminal", exported: "Exported") -> None:
-    from fintts_cli.views.units import size
+def _show(terminal: Terminal, exported: "Exported") -> None:
 
     record = exported.record
     state = "there already, verified" if exported.was_there else size(record.size_bytes)

@@ -2,15 +2,21 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import NoInput, Quiet
-
-if TYPE_CHECKING:
-    from fintts_cli.hub import HubModel
-    from fintts_cli.terminal import Terminal
+from fintts_cli.errors import CliError, ConfigError, UsageProblem
+from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+from fintts_cli.estimate.first_gpus import first_gpus
+from fintts_cli.hub import HubModel, cached, describe, looks_like_id
+from fintts_cli.settings.template import render_project_file
+from fintts_cli.terminal import Terminal
+from fintts_inputs.errors import InputError
+from fintts_store.disk.durable import create_file, write_file
+from fintts_store.errors import StoreError
 
 PROJECT_FILE = Path("fintts.yaml")
 BASE_MODEL = "base model"
@@ -46,11 +52,6 @@ def init(
     singly. For this machine (local) a few steps are trained, so that `fintts estimate` knows how
     long they take.
     """
-    from fintts_cli import workplace
-    from fintts_cli.estimate.first_gpus import first_gpus
-    from fintts_cli.settings.template import render_project_file
-    from fintts_cli.terminal import Terminal
-
     terminal = Terminal(quiet=quiet, no_input=no_input)
     data_place = _place(data, config, "data", default="data")
     model_place = _place(base_model, config, BASE_MODEL, default="base_model")
@@ -65,14 +66,12 @@ def init(
     terminal.say("next: `fintts doctor`, `fintts data check`, `fintts estimate`")
 
 
-def _infra(terminal: "Terminal", given: str | None) -> str | None:
+def _infra(terminal: Terminal, given: str | None) -> str | None:
     """What was typed, or answered; None leaves the choice to SkyPilot.
 
     Raises:
         UsageProblem: it can name no place.
     """
-    from fintts_cli.errors import UsageProblem
-
     if given is None and terminal.may_ask:
         given = terminal.ask(QUESTION, default=ANY)
     chosen = ANY if given is None else given.strip()
@@ -86,8 +85,6 @@ def _infra(terminal: "Terminal", given: str | None) -> str | None:
 
 def _refuse_existing(config: Path, *, force: bool) -> None:
     """Before anybody is asked anything."""
-    from fintts_cli.errors import ConfigError
-
     if not config.absolute().parent.is_dir():
         raise ConfigError(f"{config} cannot be written: there is no such folder", "make it first")
     if config.exists() and not force:
@@ -95,9 +92,6 @@ def _refuse_existing(config: Path, *, force: bool) -> None:
 
 
 def _write(config: Path, text: str, *, force: bool) -> None:
-    from fintts_cli.errors import ConfigError
-    from fintts_store.disk.durable import create_file, write_file
-    from fintts_store.errors import StoreError
 
     try:
         # Whole or not at all: a full disk must not leave an empty file that is in the way.
@@ -108,15 +102,9 @@ def _write(config: Path, text: str, *, force: bool) -> None:
         raise ConfigError(error.message, "name another file by --config") from None
 
 
-def _prepare_estimate(terminal: "Terminal", config: Path) -> None:
+def _prepare_estimate(terminal: Terminal, config: Path) -> None:
     """Finds out what `fintts estimate` needs: the model's shape, and the pace of this machine where
     it is to run here. What does not work yet is a warning: the file is written."""
-    from fintts_cli import workplace
-    from fintts_cli.errors import CliError
-    from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
-    from fintts_inputs.errors import InputError
-    from fintts_store.errors import StoreError
-
     found = workplace.read_sources(terminal, {}, config)
     _describe(terminal, found.settings.base_model)
     found = workplace.with_base_model(terminal, found, may_download=False)
@@ -131,11 +119,8 @@ def _prepare_estimate(terminal: "Terminal", config: Path) -> None:
         )
 
 
-def _describe(terminal: "Terminal", model: "Path | HubModel | None") -> None:
+def _describe(terminal: Terminal, model: Path | HubModel | None) -> None:
     """Fetches what an estimate needs to know about a model at Hugging Face."""
-    from fintts_cli.errors import ConfigError
-    from fintts_cli.hub import HubModel, cached, describe
-
     if not isinstance(model, HubModel) or cached(model) is not None:
         return
     try:
@@ -146,9 +131,6 @@ def _describe(terminal: "Terminal", model: "Path | HubModel | None") -> None:
 
 def _place(folder: Path | None, config: Path, what: str, *, default: str) -> str:
     """How the folder stands in the file: relative to it where it lies below it."""
-    from fintts_cli.errors import ConfigError
-    from fintts_cli.hub import looks_like_id
-
     if folder is None:
         return default
     if what == BASE_MODEL and not folder.exists() and looks_like_id(str(folder)):

@@ -1,7 +1,9 @@
 """`fintts train`: the trainer on this machine, from the same configuration."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import (
     BatchSize,
     CheckpointEvery,
@@ -20,13 +22,25 @@ from fintts_cli.commands.options import (
     ValidationEvery,
     keyed,
 )
+from fintts_cli.errors import CheckFailed, CliError
+from fintts_cli.estimate.run import facts_of, terms_here
+from fintts_cli.launch import resume
+from fintts_cli.local_trainer import require_trainer, run_trainer
+from fintts_cli.runs.listing import look_at
+from fintts_cli.runs.relaunch import so_far
+from fintts_cli.runs.view import BAD_ENDINGS
+from fintts_cli.settings.sense import refuse_senseless
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.data import first_warnings
+from fintts_inputs.hang_factor import factor_in
+from fintts_store.checkpoints.commit import list_commits
+from fintts_store.promise import require_promise
+from fintts_store.runs.runs import read_result
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from fintts_cli.settings import ReadSettings
-    from fintts_cli.terminal import Terminal
     from fintts_store.store import Store as RunStore
+
 
 INTERRUPTED = (75, 130)
 """what the trainer exits with when a signal came and all is saved"""
@@ -56,11 +70,6 @@ def train(
     so does a terminal that is closed; under nohup it trains on. --force goes on with other steps,
     learning rate, patience or cadences; never with other data, another adapter or another batch.
     """
-    from fintts_cli import workplace
-    from fintts_cli.local_trainer import require_trainer, run_trainer
-    from fintts_cli.terminal import Terminal
-    from fintts_inputs.hang_factor import factor_in
-
     terminal = Terminal(json=json, quiet=quiet)
     factor_in()  # nonsense is refused before anything is uploaded
     options: dict[str, object] = {
@@ -97,20 +106,9 @@ def train(
 
 
 def _prepare(
-    terminal: "Terminal", found: "ReadSettings", runs: "RunStore", *, force: bool
-) -> "tuple[str, datetime]":
+    terminal: Terminal, found: "ReadSettings", runs: "RunStore", *, force: bool
+) -> tuple[str, datetime]:
     """Puts everything into the store that the trainer reads; returns its name and deadline."""
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.estimate.run import facts_of, terms_here
-    from fintts_cli.launch import resume
-    from fintts_cli.runs.listing import look_at
-    from fintts_cli.runs.relaunch import so_far
-    from fintts_cli.settings.sense import refuse_senseless
-    from fintts_cli.views.data import first_warnings
-    from fintts_store.promise import require_promise
-
     config, now = found.settings.run_config(), datetime.now(UTC)
     for sentence in refuse_senseless(facts_of(found.settings)):
         terminal.warn(sentence)
@@ -139,13 +137,8 @@ def _prepare(
     return name, terms.deadline_at
 
 
-def _conclude(terminal: "Terminal", runs: "RunStore", run: str, code: int) -> None:
+def _conclude(terminal: Terminal, runs: "RunStore", run: str, code: int) -> None:
     """Says how it ended and what to type next; raises where it did not end well."""
-    from fintts_cli.errors import CheckFailed, CliError
-    from fintts_cli.runs.view import BAD_ENDINGS
-    from fintts_store.checkpoints.commit import list_commits
-    from fintts_store.runs.runs import read_result
-
     result = read_result(runs, run)
     is_saved = bool(list_commits(runs, run))
     command = f"`fintts train --name {run}`"

@@ -1,16 +1,22 @@
 """`fintts cloud down`: tears the instance down now."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.errors import CheckFailed, CliError, UsageProblem
+from fintts_cli.runs.end import tear_down, what_goes_on
+from fintts_cli.runs.listing import look_at
+from fintts_cli.runs.question import Question
+from fintts_cli.terminal import Terminal
+from fintts_store.errors import StoreError, StoreUnreachable
 
 if TYPE_CHECKING:
-    from fintts_cli.errors import CliError
     from fintts_cli.infra import Removed
-    from fintts_cli.terminal import Terminal
-    from fintts_store.errors import StoreError
     from fintts_store.runs.records import Result
     from fintts_store.store import Store as RunStore
+
 
 ENDS_WITHIN_SECONDS = 90.0
 """Once the store has answered: to ask it for the run's records, and the cloud for an instance that
@@ -30,11 +36,6 @@ def down(
     What came after the last checkpoint is lost; `fintts cloud stop` saves it. The cloud alone is
     needed: where the store does not answer, the instance is removed all the same.
     """
-    from fintts_cli import workplace
-    from fintts_cli.errors import CliError
-    from fintts_cli.terminal import Terminal
-    from fintts_store.errors import StoreError
-
     terminal = Terminal(json=json, quiet=quiet)
     try:
         runs = workplace.find_runs(
@@ -52,9 +53,6 @@ def down(
 
 
 def _newest(runs: "RunStore") -> str:
-    from fintts_cli import workplace
-    from fintts_cli.runs.question import Question
-    from fintts_store.errors import StoreUnreachable
 
     try:
         return Question(runs.url, lambda: workplace.pick_run(runs, None)).answer()
@@ -67,13 +65,8 @@ def _newest(runs: "RunStore") -> str:
         ) from error
 
 
-def _end(terminal: "Terminal", runs: "RunStore", run: str) -> "Result":
+def _end(terminal: Terminal, runs: "RunStore", run: str) -> "Result":
     """The cloud and the store are asked at the same time; the store has a limit."""
-    from fintts_cli import workplace
-    from fintts_cli.errors import UsageProblem
-    from fintts_cli.runs.question import Question
-    from fintts_store.errors import StoreError
-
     looked = Question(runs.url, lambda: workplace.pick_run(runs, run))
     removed = _remove(terminal, run, runs.url)
     try:
@@ -83,9 +76,7 @@ def _end(terminal: "Terminal", runs: "RunStore", run: str) -> "Result":
         raise _after(removed, run, error) from error
 
 
-def _remove(terminal: "Terminal", run: str, store: str | None) -> "Removed":
-    from fintts_cli import workplace
-    from fintts_cli.runs.end import what_goes_on
+def _remove(terminal: Terminal, run: str, store: str | None) -> "Removed":
 
     try:
         removed = workplace.remove_instance(run, store)
@@ -96,11 +87,8 @@ def _remove(terminal: "Terminal", run: str, store: str | None) -> "Removed":
     return removed
 
 
-def _after(removed: "Removed", run: str, error: "StoreError | CliError") -> "StoreError | CliError":
+def _after(removed: "Removed", run: str, error: StoreError | CliError) -> StoreError | CliError:
     """The error, with what it means for the instance."""
-    from fintts_cli.errors import CheckFailed
-    from fintts_store.errors import StoreError, StoreUnreachable
-
     if isinstance(error, StoreUnreachable):
         here = "the instance is gone" if removed.was_there else f"run {run} has no instance here"
         return StoreUnreachable(
@@ -117,12 +105,6 @@ def _after(removed: "Removed", run: str, error: "StoreError | CliError") -> "Sto
 
 def take_down(runs: "RunStore", run: str) -> "Result":
     """Removes the run's instance and makes sure that it has a result."""
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.runs.end import tear_down
-    from fintts_cli.runs.listing import look_at
-
     now = datetime.now(UTC)
     view = look_at(runs, run, workplace.instance_of, now)
     infra = workplace.infra_of(view.infra)

@@ -1,9 +1,11 @@
 """`fintts cloud launch`: estimate, ask, launch, follow."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.cloud.watch import follow_live, refuse_bad_ending
 from fintts_cli.commands.options import (
     BatchSize,
@@ -37,10 +39,19 @@ from fintts_cli.commands.options import (
     Yes,
     keyed,
 )
+from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_what_cannot_end_well, unarmed
+from fintts_cli.launch.resume import in_words, nothing_to_force
+from fintts_cli.launch.start import prepare, start
+from fintts_cli.runs.end import what_goes_on
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.data import first_warnings
+from fintts_cli.views.launch import beside_the_gpu, render_plan
+from fintts_cost.document import document
 
 if TYPE_CHECKING:
     from fintts_cli.launch.start import Launch
-    from fintts_cli.terminal import Terminal
 
 
 def launch(
@@ -84,16 +95,6 @@ def launch(
     steps, learning rate, patience or cadences; never with other data, another adapter or another
     batch.
     """
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
-    from fintts_cli.estimate.forecast import LOCAL
-    from fintts_cli.launch.resume import nothing_to_force
-    from fintts_cli.launch.start import prepare, start
-    from fintts_cli.runs.end import what_goes_on
-    from fintts_cli.terminal import Terminal
-
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
     options: dict[str, object] = {
         "name": name,
@@ -143,10 +144,8 @@ def launch(
         raise KeyboardInterrupt(str(interrupt) or what_goes_on(place, ready.run)) from None
 
 
-def _refuse_or_warn(terminal: "Terminal", ready: "Launch") -> None:
+def _refuse_or_warn(terminal: Terminal, ready: "Launch") -> None:
     """Before yes, and before anything is uploaded: what holds of a rented machine."""
-    from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_what_cannot_end_well, unarmed
-
     refuse_what_cannot_end_well(ready.settings, ready.store.url)
     if (grant := ready.grant()).warning:
         terminal.warn(grant.warning, grant.hint)
@@ -154,14 +153,8 @@ def _refuse_or_warn(terminal: "Terminal", ready: "Launch") -> None:
         terminal.warn(danger, REAP_BY_CRON)
 
 
-def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
+def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
     """The bill, which --quiet leaves out unless there is something to say yes to."""
-    from datetime import UTC, datetime
-
-    from fintts_cli.launch.resume import in_words
-    from fintts_cli.views.data import first_warnings
-    from fintts_cli.views.launch import beside_the_gpu, render_plan
-
     text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
     if ready.extras.items:
         text += f"\n  {beside_the_gpu(ready.extras)}"
@@ -178,17 +171,15 @@ def _show_plan(terminal: "Terminal", ready: "Launch", *, may_ask: bool) -> None:
         terminal.warn(sentence, hint)
 
 
-def _show_task(terminal: "Terminal", ready: "Launch") -> None:
+def _show_task(terminal: Terminal, ready: "Launch") -> None:
     if terminal.json:
-        from fintts_cost.document import document
-
         bill = document(ready.plan.estimate)
         terminal.document({**ready.to_json(), "task": ready.render(), "estimate": bill})
     else:
         terminal.data(ready.render().rstrip("\n"))
 
 
-def _confirm(terminal: "Terminal", *, yes: bool) -> None:
+def _confirm(terminal: Terminal, *, yes: bool) -> None:
     """Returns when the user agrees; ends the command when not."""
     if yes:
         return
@@ -198,7 +189,7 @@ def _confirm(terminal: "Terminal", *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _stay(terminal: "Terminal", ready: "Launch", *, detach: bool) -> None:
+def _stay(terminal: Terminal, ready: "Launch", *, detach: bool) -> None:
     """Follows the run to its end, or says how to come back to it."""
     run = ready.run
     if detach:

@@ -4,7 +4,12 @@ from typing import Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.runs.logs import log_lines
+from fintts_cli.terminal import Terminal
+from fintts_store.patience import IMPATIENT
+from fintts_store.runs.runs import read_run
 
 
 def logs(
@@ -21,12 +26,6 @@ def logs(
 
     Also when it is gone.
     """
-    from fintts_cli import workplace
-    from fintts_cli.runs.logs import log_lines
-    from fintts_cli.terminal import Terminal
-    from fintts_store.patience import IMPATIENT
-    from fintts_store.runs.runs import read_run
-
     terminal = Terminal(quiet=quiet)
     runs = workplace.find_runs(
         terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url

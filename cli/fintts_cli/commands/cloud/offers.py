@@ -1,5 +1,8 @@
 """`fintts cloud offers`: every offer for a GPU, and what this run would cost on it."""
 
+from datetime import UTC, datetime
+
+from fintts_cli import workplace
 from fintts_cli.commands.options import (
     Budget,
     Config,
@@ -11,6 +14,13 @@ from fintts_cli.commands.options import (
     Spot,
     Store,
 )
+from fintts_cli.errors import UsageProblem
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.estimate.offers import on_every_gpu, refuse_what_cannot_be
+from fintts_cli.settings import read_settings
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.offers import document_of, render_offers
+from fintts_cost.prices import old_list
 
 
 def offers(
@@ -29,17 +39,6 @@ def offers(
     $ an hour, and predicted time and cost of this run, the cheapest first. Prices are SkyPilot's,
     where it is installed and a cloud is enabled; else from a list that comes along, with its date.
     """
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.errors import UsageProblem
-    from fintts_cli.estimate.forecast import LOCAL
-    from fintts_cli.estimate.offers import on_every_gpu, refuse_what_cannot_be
-    from fintts_cli.settings import read_settings
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.offers import document_of, render_offers
-    from fintts_cost.prices import old_list
-
     terminal = Terminal(json=json, quiet=quiet)
     if infra == LOCAL:
         raise UsageProblem("nobody offers this machine for rent", "name a cloud, or leave it out")

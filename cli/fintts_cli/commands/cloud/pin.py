@@ -4,14 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
+from fintts_cli.errors import UsageProblem
+from fintts_cli.terminal import Terminal
+from fintts_store.checkpoints.commit import list_commits
+from fintts_store.checkpoints.removal import list_pins
+from fintts_store.upkeep import pruning
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from fintts_cli.errors import UsageProblem
-    from fintts_cli.terminal import Terminal
     from fintts_store.store import Store as RunStore
+
 
 PinnedRun = Annotated[str, typer.Argument(metavar="RUN", show_default=False)]
 Step = Annotated[int, typer.Argument(metavar="STEP", min=0, show_default=False)]
@@ -31,11 +36,6 @@ def pin(
     Neither the run's rotation nor `fintts cloud prune` removes it; it takes no place
     among the last ones.
     """
-    from fintts_cli import workplace
-    from fintts_cli.terminal import Terminal
-    from fintts_store.checkpoints.commit import list_commits
-    from fintts_store.upkeep import pruning
-
     terminal = Terminal(json=json, quiet=quiet)
     runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     workplace.pick_run(runs, run)
@@ -59,11 +59,6 @@ def unpin(
 
     The run's next rotation may remove the checkpoint.
     """
-    from fintts_cli import workplace
-    from fintts_cli.terminal import Terminal
-    from fintts_store.checkpoints.removal import list_pins
-    from fintts_store.upkeep import pruning
-
     terminal = Terminal(json=json, quiet=quiet)
     runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     workplace.pick_run(runs, run)
@@ -73,15 +68,13 @@ def unpin(
     _tell(terminal, runs, run, f"step {step} of run {run} is not pinned any more")
 
 
-def _unknown(sentence: str, listed: str, steps: "Collection[int]") -> "UsageProblem":
-    from fintts_cli.errors import UsageProblem
+def _unknown(sentence: str, listed: str, steps: "Collection[int]") -> UsageProblem:
 
     named = ", ".join(str(step) for step in sorted(steps)) or "none"
     return UsageProblem(sentence, f"{listed} {named}")
 
 
-def _tell(terminal: "Terminal", runs: "RunStore", run: str, sentence: str) -> None:
-    from fintts_store.checkpoints.removal import list_pins
+def _tell(terminal: Terminal, runs: "RunStore", run: str, sentence: str) -> None:
 
     if terminal.json:
         steps = sorted({name.step for name in list_pins(runs, run)})

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import (
     Config,
     Json,
@@ -14,9 +15,14 @@ from fintts_cli.commands.options import (
     Store,
     Yes,
 )
+from fintts_cli.runs.report import rule_of
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.prune import document_of, render_plan
+from fintts_store.checkpoints.retention import Rule
+from fintts_store.runs.runs import read_run
+from fintts_store.upkeep import pruning
 
 if TYPE_CHECKING:
-    from fintts_cli.terminal import Terminal
     from fintts_store.upkeep.pruning import PrunePlan
 
 
@@ -42,14 +48,6 @@ def prune(
     The last ones, the best, the one that the run was resumed from and those that are pinned stay.
     Files that were never committed go as well. The run may go on meanwhile.
     """
-    from fintts_cli import workplace
-    from fintts_cli.runs.report import rule_of
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.prune import document_of
-    from fintts_store.checkpoints.retention import Rule
-    from fintts_store.runs.runs import read_run
-    from fintts_store.upkeep import pruning
-
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
     runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = workplace.pick_run(runs, run)
@@ -65,17 +63,15 @@ def prune(
         terminal.say(f"{len(gone)} removed")
 
 
-def _show(terminal: "Terminal", plan: "PrunePlan", *, may_ask: bool) -> None:
+def _show(terminal: Terminal, plan: "PrunePlan", *, may_ask: bool) -> None:
     """The plan; beside a document it is talk, unless there is something to say yes to."""
-    from fintts_cli.views.prune import render_plan
-
     if not terminal.json:
         terminal.data(render_plan(plan))
     elif may_ask or not terminal.quiet:
         terminal.tell(render_plan(plan))
 
 
-def _agreed(terminal: "Terminal", plan: "PrunePlan", *, dry_run: bool, yes: bool) -> bool:
+def _agreed(terminal: Terminal, plan: "PrunePlan", *, dry_run: bool, yes: bool) -> bool:
     """Whether to remove what was shown; ends the command when the user does not agree."""
     if dry_run or plan.is_empty:
         return False

@@ -1,15 +1,25 @@
 """`fintts cloud ps`: all runs in the store."""
 
+from contextlib import suppress
+from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from fintts_cli import workplace
+from fintts_cli.commands.cloud.down import take_down
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
+from fintts_cli.errors import CloudError
+from fintts_cli.runs.clock import warn_of_wrong_clock
+from fintts_cli.runs.listing import look_at_all, write_news
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.runs import render_runs
+from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.infra import InstanceState
     from fintts_cli.runs.view import RunView
-    from fintts_cli.terminal import Terminal
     from fintts_store.store import Store as RunStore
 
 
@@ -25,15 +35,6 @@ def ps(
     Phase, step, loss, $ so far, $ to go, deadline. A rented instance whose run has ended is
     removed.
     """
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.runs.clock import warn_of_wrong_clock
-    from fintts_cli.runs.listing import look_at_all, write_news
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.runs import render_runs
-    from fintts_store.patience import IMPATIENT
-
     terminal = Terminal(json=json, quiet=quiet)
     runs = workplace.find_runs(
         terminal, None, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
@@ -55,13 +56,9 @@ def ps(
         terminal.data(render_runs(views, datetime.now(UTC)))
 
 
-def tell_of(terminal: "Terminal", state: "InstanceState") -> None:
+def tell_of(terminal: Terminal, state: "InstanceState") -> None:
     """An instance that lives here for a run that this store doesn't have: of one that was launched
     into another store, that store says how it is."""
-    from shlex import quote
-
-    from fintts_cli import workplace
-
     other = workplace.store_launched_into(state.run)
     if other is not None:
         terminal.say(
@@ -75,17 +72,12 @@ def tell_of(terminal: "Terminal", state: "InstanceState") -> None:
     )
 
 
-def _remove_idle(terminal: "Terminal", runs: "RunStore", views: "Sequence[RunView]") -> bool:
+def _remove_idle(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]") -> bool:
     """Whether there was an instance of a run that has ended.
 
     It would end itself; but SkyPilot, when it has slept, takes a spot instance that did for lost,
     and rents another one.
     """
-    from contextlib import suppress
-
-    from fintts_cli.commands.cloud.down import take_down
-    from fintts_cli.errors import CloudError
-
     idle = [view.run for view in views if view.only_bills]
     for run in idle:
         terminal.say(f"run {run} has ended: its instance is removed")

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
+from fintts_cli.checkpoints.card import adapter_card, opening_lines
+from fintts_cli.checkpoints.licence import licence_in_store
+from fintts_cli.checkpoints.pull import Choice, bring
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.errors import UsageProblem
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.units import value
+from fintts_store.errors import InvalidRecord, KeyNotFound
+from fintts_store.runs.runs import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +46,6 @@ def pull_checkpoints(
     All kept ones without an option, each verified, to DIR/checkpoint-STEP/. What is there already
     is not copied again.
     """
-    from fintts_cli import workplace
-    from fintts_cli.checkpoints.pull import Choice, bring
-    from fintts_cli.errors import UsageProblem
-    from fintts_cli.terminal import Terminal
-
     if best + last + (step is not None) > 1:
         raise UsageProblem("--best, --last and --step exclude each other", "give one of them")
     terminal = Terminal(json=json, quiet=quiet)
@@ -65,11 +69,6 @@ def pull_checkpoints(
 
 def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
     """The model card of a checkpoint; without run.json there is none, and the rest is sound."""
-    from fintts_cli.checkpoints.card import adapter_card
-    from fintts_cli.checkpoints.licence import licence_in_store
-    from fintts_store.errors import InvalidRecord, KeyNotFound
-    from fintts_store.runs.runs import read_run
-
     try:
         record = read_run(runs, run)
     except (InvalidRecord, KeyNotFound):
@@ -79,8 +78,6 @@ def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
 
 def _conclude(pulled: "list[Pulled]", say: "Callable[[str], None]") -> None:
     """Which one is the best; raises what kept one from arriving."""
-    from fintts_cli.views.units import value
-
     troubles = [one.trouble for one in pulled if one.trouble is not None]
     if troubles:
         raise troubles[0]
@@ -98,10 +95,6 @@ def _say_next(
     runs: "RunStore", run: str, pulled: "list[Pulled]", say: "Callable[[str], None]"
 ) -> None:
     """How to open it, as Python takes it; without run.json nobody knows on which base model."""
-    from fintts_cli.checkpoints.card import opening_lines
-    from fintts_store.errors import InvalidRecord, KeyNotFound
-    from fintts_store.runs.runs import read_run
-
     with suppress(InvalidRecord, KeyNotFound):
         record = read_run(runs, run)
         base = str(record.config.get("base_model"))

@@ -1,9 +1,11 @@
 """`fintts cloud reap`: finds instances that have no reason to live, and removes them."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import (
     Config,
     Json,
@@ -12,10 +14,15 @@ from fintts_cli.commands.options import (
     S3EndpointUrl,
     Store,
 )
+from fintts_cli.errors import CheckFailed, CloudError
+from fintts_cli.runs.reap import look_everywhere, remove
+from fintts_cli.runs.verdict import Verdict
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.reap import document_of, render_findings
+from fintts_cli.views.units import counted
 
 if TYPE_CHECKING:
     from fintts_cli.runs.reap import Findings, Judged
-    from fintts_cli.terminal import Terminal
 
 
 def reap(
@@ -32,19 +39,13 @@ def reap(
     quiet: Quiet = False,
     no_input: NoInput = False,
 ) -> None:
-    """Find instances past their deadline or without a run, and remove them after asking.
+    """Remove instances that no run needs.
 
-    Looks into this machine's journal, SkyPilot's state, and AWS's own list by label. Runs at work
-    are left alone, also those of other machines: it may run at any time, by cron with --yes
-    --quiet. What seems to be nobody's is asked about one by one, and left alone by --yes.
+    Finds instances past their deadline or without a run in this machine's journal, in SkyPilot's
+    state and in AWS's own list, and asks before it removes them. Runs at work are left alone, also
+    those of other machines, so cron may call it with --yes --quiet. An instance that may be
+    somebody else's needs its own yes; --yes leaves it alone.
     """
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.runs.reap import look_everywhere
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.reap import document_of
-
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
     options = {"store": store, "s3_endpoint_url": s3_endpoint_url}
     runs = workplace.open_runs(workplace.load_settings(terminal, options, config))
@@ -57,11 +58,8 @@ def reap(
     _refuse_what_is_left(found, after, failed, dry_run=dry_run)
 
 
-def _show(terminal: "Terminal", found: "Findings") -> None:
+def _show(terminal: Terminal, found: "Findings") -> None:
     """With --quiet only what is wrong; beside a document it is talk."""
-    from fintts_cli.runs.verdict import Verdict
-    from fintts_cli.views.reap import render_findings
-
     is_right = len(found.of(Verdict.KEPT)) == len(found.judged)
     if terminal.json:
         terminal.say(render_findings(found))
@@ -71,11 +69,8 @@ def _show(terminal: "Terminal", found: "Findings") -> None:
         terminal.say(sentence)
 
 
-def _choose(terminal: "Terminal", found: "Findings", *, yes: bool) -> "list[Judged]":
+def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged]":
     """The orphans if the user agrees, and of the doubtful ones those that the user names."""
-    from fintts_cli.runs.verdict import Verdict
-    from fintts_cli.views.units import counted
-
     orphans = found.of(Verdict.ORPHAN)
     if orphans and not yes:
         question = f"Remove {counted(len(orphans), 'orphan')}?"
@@ -95,12 +90,9 @@ def _choose(terminal: "Terminal", found: "Findings", *, yes: bool) -> "list[Judg
 
 
 def _remove(
-    terminal: "Terminal", found: "Findings", chosen: "list[Judged]"
+    terminal: Terminal, found: "Findings", chosen: "list[Judged]"
 ) -> "tuple[list[Judged], list[Judged]]":
     """How all of them were left, and those that could not be removed; each one is tried."""
-    from fintts_cli.errors import CloudError
-    from fintts_cli.runs.reap import remove
-
     after, failed = list(found.judged), list["Judged"]()
     for one in chosen:
         where = f"{one.sighting.holder} {one.sighting.where}"
@@ -121,10 +113,6 @@ def _refuse_what_is_left(
 ) -> None:
     """Raises CloudError where something may be billing that nobody looks after, CheckFailed where
     the user leaves it so."""
-    from fintts_cli.errors import CheckFailed, CloudError
-    from fintts_cli.runs.verdict import Verdict
-    from fintts_cli.views.units import counted
-
     if failed:
         raise CloudError(
             f"{counted(len(failed), 'instance')} could not be removed, and may be billing",

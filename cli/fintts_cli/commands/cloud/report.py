@@ -1,14 +1,30 @@
 """`fintts cloud report`: estimate against actual."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fintts_cli import workplace
+from fintts_cli.checkpoints.damaged import Damaged
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.runs.clock import warn_of_wrong_clock
+from fintts_cli.runs.listing import look_at
+from fintts_cli.runs.report import build_report, kept_of
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.report import render_report
+from fintts_cli.views.units import counted
+from fintts_cost.loss_levels import uniform_guess
+from fintts_inputs.base_model.shape import ModelShape, parse_json
+from fintts_inputs.errors import InputError
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.removal import list_pins
+from fintts_store.errors import InvalidRecord, KeyNotFound
+from fintts_store.patience import IMPATIENT
+from fintts_store.runs.limits import DOCUMENT_BYTES
+from fintts_store.runs.metrics import read_metrics
+from fintts_store.runs.runs import read_run, readable_result
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from fintts_cli.runs.report import RunReport
-    from fintts_cli.terminal import Terminal
     from fintts_store.runs.metrics import Metrics
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store as RunStore
@@ -26,13 +42,6 @@ def report(
 
     Phase by phase, with the loss curve, the validation checks and the checkpoints.
     """
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.report import render_report
-    from fintts_store.patience import IMPATIENT
-
     terminal = Terminal(json=json, quiet=quiet)
     runs = workplace.find_runs(
         terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
@@ -44,18 +53,8 @@ def report(
         terminal.data(render_report(made))
 
 
-def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime") -> "RunReport":
+def read_report(terminal: Terminal, runs: "RunStore", run: str, now: datetime) -> "RunReport":
     """Everything that the store and the infra know of the run; what is damaged is warned about."""
-    from fintts_cli import workplace
-    from fintts_cli.checkpoints.damaged import Damaged
-    from fintts_cli.runs.clock import warn_of_wrong_clock
-    from fintts_cli.runs.listing import look_at
-    from fintts_cli.runs.report import build_report, kept_of
-    from fintts_store.checkpoints.commit import list_manifests
-    from fintts_store.checkpoints.removal import list_pins
-    from fintts_store.runs.metrics import read_metrics
-    from fintts_store.runs.runs import read_run, readable_result
-
     record, damaged = read_run(runs, run), Damaged()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)
     damaged.warn(terminal)
@@ -75,8 +74,7 @@ def read_report(terminal: "Terminal", runs: "RunStore", run: str, now: "datetime
     )
 
 
-def _warn_of_metrics(terminal: "Terminal", metrics: "Metrics") -> None:
-    from fintts_cli.views.units import counted
+def _warn_of_metrics(terminal: Terminal, metrics: "Metrics") -> None:
 
     if metrics.damaged_rows:
         terminal.warn(f"{counted(metrics.damaged_rows, 'row')} of the metrics cannot be read")
@@ -87,12 +85,6 @@ def _warn_of_metrics(terminal: "Terminal", metrics: "Metrics") -> None:
 
 def _uniform_guess(runs: "RunStore", record: "RunRecord") -> float | None:
     """The loss of a model that knows nothing, from the base model's config.json in the store."""
-    from fintts_cost.loss_levels import uniform_guess
-    from fintts_inputs.base_model.shape import ModelShape, parse_json
-    from fintts_inputs.errors import InputError
-    from fintts_store.errors import InvalidRecord, KeyNotFound
-    from fintts_store.runs.limits import DOCUMENT_BYTES
-
     key = record.base_model.prefix + "config.json"
     try:
         shape = ModelShape.load(parse_json(runs.get(key, DOCUMENT_BYTES), key))

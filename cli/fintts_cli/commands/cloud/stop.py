@@ -1,14 +1,23 @@
 """`fintts cloud stop`: the trainer saves, uploads and ends; then the instance is torn down."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fintts_cli import workplace
 from fintts_cli.commands.cloud.down import take_down
 from fintts_cli.commands.cloud.watch import follow_live
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.errors import CheckFailed
+from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.runs.listing import look_at
+from fintts_cli.terminal import Terminal
+from fintts_store.patience import IMPATIENT
+from fintts_store.runs.runs import readable_result, request_stop
 
 if TYPE_CHECKING:
     from fintts_cli.runs.view import RunView
     from fintts_store.store import Store as RunStore
+
 
 ENDS_WITHIN_SECONDS = 300.0
 """a step, a validation check, two minutes of grace for the last upload, and the teardown"""
@@ -26,11 +35,6 @@ def stop(
 
     The trainer is asked to; the instance is torn down once it has, or after five minutes.
     """
-    from fintts_cli import workplace
-    from fintts_cli.terminal import Terminal
-    from fintts_store.patience import IMPATIENT
-    from fintts_store.runs.runs import readable_result, request_stop
-
     terminal = Terminal(json=json, quiet=quiet)
     runs = workplace.find_runs(
         terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
@@ -53,8 +57,6 @@ def stop(
 
 def _billing(view: "RunView") -> str:
     """What is known here of the instance: of another machine's only that it ends itself."""
-    from fintts_cli.estimate.forecast import LOCAL
-
     if view.instance_is_live is None and view.infra != LOCAL:
         return "its instance is not this machine's, and ends itself within some minutes"
     return "nothing is billed"
@@ -62,12 +64,6 @@ def _billing(view: "RunView") -> str:
 
 def _ended(runs: "RunStore", view: "RunView") -> "RunView":
     """The run without an instance; raises where the request cannot have been heard."""
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.errors import CheckFailed
-    from fintts_cli.runs.listing import look_at
-
     if view.instance_is_live is None and view.stop_reason is None:
         raise CheckFailed(
             f"run {view.run} has not ended within {ENDS_WITHIN_SECONDS / 60:.0f} minutes",

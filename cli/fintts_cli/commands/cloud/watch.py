@@ -1,12 +1,23 @@
 """`fintts cloud watch`: one run, live."""
 
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fintts_cli import workplace
+from fintts_cli.commands.cloud.down import take_down
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.errors import CheckFailed, CloudError
+from fintts_cli.runs.end import goes_on
+from fintts_cli.runs.follow import follow
+from fintts_cli.runs.listing import look_at, write_news
+from fintts_cli.terminal import LiveLine, Terminal
+from fintts_cli.views.runs import render_live_line
+from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
     from fintts_cli.runs.view import RunView
-    from fintts_cli.terminal import Terminal
     from fintts_store.errors import StoreUnreachable
     from fintts_store.store import Store as RunStore
 
@@ -23,10 +34,6 @@ def watch(
 
     Until it has ended; Ctrl-C leaves the run alone.
     """
-    from fintts_cli import workplace
-    from fintts_cli.terminal import Terminal
-    from fintts_store.patience import IMPATIENT
-
     terminal = Terminal(json=json, quiet=quiet)
     runs = workplace.find_runs(
         terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
@@ -38,23 +45,10 @@ def watch(
 
 
 def follow_live(
-    terminal: "Terminal", runs: "RunStore", run: str, *, limit_seconds: float | None = None
+    terminal: Terminal, runs: "RunStore", run: str, *, limit_seconds: float | None = None
 ) -> "RunView":
     """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on. It goes
     on, too, where nobody reads the line any more, and this ends."""
-    import time
-    from contextlib import suppress
-    from datetime import UTC, datetime
-
-    from fintts_cli import workplace
-    from fintts_cli.commands.cloud.down import take_down
-    from fintts_cli.errors import CloudError
-    from fintts_cli.runs.end import goes_on
-    from fintts_cli.runs.follow import follow
-    from fintts_cli.runs.listing import look_at, write_news
-    from fintts_cli.terminal import LiveLine
-    from fintts_cli.views.runs import render_live_line
-
     line = LiveLine(terminal)
 
     def look() -> "RunView":
@@ -87,8 +81,6 @@ def follow_live(
 
 def refuse_bad_ending(view: "RunView") -> None:
     """Raises CheckFailed where the run has no result to be content with."""
-    from fintts_cli.errors import CheckFailed
-
     if not view.ended_well:
         raise CheckFailed(
             view.message or f"run {view.run} ended by {view.stop_reason or view.phase}",

@@ -5,14 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+from fintts_cli.errors import CheckFailed, ConfigError
+from fintts_cli.hub import HubModel
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.data import DataView, render_data
+from fintts_cli.views.units import counted
+from fintts_cost.errors import ScheduleError
+from fintts_cost.schedule import Schedule
+from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.data.check import check_folder, split
+from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:
     from fintts_cli.settings import Settings
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.data import DataView
-    from fintts_cost.schedule import Schedule
-    from fintts_inputs.base_model.shape import ModelShape
+
 
 Folder = Annotated[
     Path | None, typer.Argument(metavar="DIR", help="Without it the configured one.")
@@ -33,12 +41,6 @@ def check(
 
     Counts, hours, steps per epoch, and every problem by its file.
     """
-    from fintts_cli import workplace
-    from fintts_cli.errors import CheckFailed
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.data import render_data
-    from fintts_cli.views.units import counted
-
     terminal = Terminal(json=json, quiet=quiet)
     found = workplace.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
     settings = workplace.with_base_model(terminal, found, may_download=False).settings
@@ -55,13 +57,8 @@ def check(
         )
 
 
-def look_at(settings: "Settings", frames_per_second: float, terminal: "Terminal") -> "DataView":
+def look_at(settings: "Settings", frames_per_second: float, terminal: Terminal) -> DataView:
     """Opens every file of the configured folder, against the base model where there is one."""
-    from fintts_cli.errors import ConfigError
-    from fintts_cli.views.data import DataView
-    from fintts_inputs.data.check import check_folder, split
-    from fintts_inputs.errors import DataProblem
-
     if settings.data is None:
         raise ConfigError("no data folder was given", "name it: `fintts data check DIR`")
     report = check_folder(settings.data, base_shape(settings, terminal))
@@ -76,11 +73,8 @@ def look_at(settings: "Settings", frames_per_second: float, terminal: "Terminal"
     return DataView(report, train, held_out, schedule, frames_per_second)
 
 
-def base_shape(settings: "Settings", terminal: "Terminal") -> "ModelShape | None":
+def base_shape(settings: "Settings", terminal: Terminal) -> ModelShape | None:
     """The base model's shape, to compare the codes with; None where it is not here yet."""
-    from fintts_cli.hub import HubModel
-    from fintts_inputs.base_model.shape import ModelShape
-
     folder = settings.base_model
     if folder is None:
         terminal.say("without a base model the codes are not compared with its codebooks")
@@ -99,11 +93,8 @@ def base_shape(settings: "Settings", terminal: "Terminal") -> "ModelShape | None
     return ModelShape.read(folder)
 
 
-def _schedule(settings: "Settings", train: int, terminal: "Terminal") -> "Schedule | None":
+def _schedule(settings: "Settings", train: int, terminal: Terminal) -> Schedule | None:
     """None where a batch is larger than what there is to train on; that is warned about."""
-    from fintts_cost.errors import ScheduleError
-    from fintts_cost.schedule import Schedule
-
     training = settings.training
     try:
         return Schedule(

@@ -5,8 +5,14 @@ from typing import Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.data.check import Folder, base_shape
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+from fintts_cli.errors import ConfigError
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.units import size
+from fintts_inputs.data.pack import pack_folder
+from fintts_store.errors import StoreError
 
 
 def pack(
@@ -21,13 +27,6 @@ def pack(
 
     It is named by its SHA-256, and the same that a launch uploads.
     """
-    from fintts_cli import workplace
-    from fintts_cli.errors import ConfigError
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.units import size
-    from fintts_inputs.data.pack import pack_folder
-    from fintts_store.errors import StoreError
-
     terminal = Terminal(json=json, quiet=quiet)
     found = workplace.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
     settings = workplace.with_base_model(terminal, found, may_download=False).settings

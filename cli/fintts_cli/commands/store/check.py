@@ -4,15 +4,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli import workplace
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl
+from fintts_cli.store_probing import probe
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.store_check import StoreCheck, render_check
+from fintts_store.probes import Verdict
+from fintts_store.upkeep.byte_check import read_checkpoint, read_inputs
+from fintts_store.upkeep.survey import survey_store
 
 if TYPE_CHECKING:
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.store_check import StoreCheck
     from fintts_store.probes import Outcome
     from fintts_store.store import Store
     from fintts_store.upkeep.faults import Fault
     from fintts_store.upkeep.survey import StoreSurvey
+
 
 Place = Annotated[
     str | None,
@@ -35,10 +41,6 @@ def check(
     Lists, writes, reads, lets eight writers race, deletes, and removes its traces; then compares
     the files of every checkpoint with its manifest, and what runs read with their run.json.
     """
-    from fintts_cli import workplace
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.views.store_check import render_check
-
     terminal = Terminal(json=json, quiet=quiet)
     options = {"store": store, "s3_endpoint_url": s3_endpoint_url}
     opened = workplace.open_runs(workplace.load_settings(terminal, options, config))
@@ -50,10 +52,7 @@ def check(
     made.refuse()
 
 
-def _check(terminal: "Terminal", store: "Store", *, read_data: bool) -> "StoreCheck":
-    from fintts_cli.store_probing import probe
-    from fintts_cli.views.store_check import StoreCheck
-    from fintts_store.upkeep.survey import survey_store
+def _check(terminal: Terminal, store: "Store", *, read_data: bool) -> StoreCheck:
 
     terminal.say(f"probing {store.url}")
     outcomes = probe(store)
@@ -67,15 +66,11 @@ def _check(terminal: "Terminal", store: "Store", *, read_data: bool) -> "StoreCh
 
 def _can_read(outcomes: "list[Outcome]") -> bool:
     """Whether there is a list of what lies in the store."""
-    from fintts_store.probes import Verdict
-
     return outcomes[0].answer.verdict is not Verdict.FAILED
 
 
-def _read_all(terminal: "Terminal", store: "Store", survey: "StoreSurvey") -> "tuple[Fault, ...]":
+def _read_all(terminal: Terminal, store: "Store", survey: "StoreSurvey") -> "tuple[Fault, ...]":
     """What has other bytes than were written down: checkpoints, then what runs read."""
-    from fintts_store.upkeep.byte_check import read_checkpoint, read_inputs
-
     manifests = [manifest for run in survey.runs for manifest in run.whole]
     of_manifests = sum(manifest.size_bytes for manifest in manifests)
     of_inputs = sum(one.size_bytes for one in survey.inputs)

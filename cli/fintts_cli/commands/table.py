@@ -1,0 +1,123 @@
+"""Every command: its name, its module, and its line in the help of its group.
+
+A module is imported when its command runs or shows its own help, so that `fintts --help` loads
+none of them, and each may import what it needs at its top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from fintts_cli.commands.strict import StrictCommand
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+
+class Entry(NamedTuple):
+    """A command: its module below `fintts_cli.commands`, and the first sentence of its help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "init": Entry("init", "Write a commented fintts.yaml."),
+    "estimate": Entry("estimate", "Say what the run will take and cost."),
+    "train": Entry("train", "Train on this machine."),
+    "export": Entry("export", "Export the best checkpoint of a run."),
+    "doctor": Entry("doctor", "Say what a launch still needs."),
+}
+DATA = {
+    "check": Entry("data.check", "Validate .npy and .lab pairs."),
+    "pack": Entry("data.pack", "Pack a data folder into one file."),
+}
+CLOUD = {
+    "offers": Entry("cloud.offers", "List every offer for a GPU."),
+    "launch": Entry("cloud.launch", "Estimate, ask, launch, follow."),
+    "ps": Entry("cloud.ps", "List all runs."),
+    "watch": Entry("cloud.watch", "Show one run live."),
+    "logs": Entry("cloud.logs", "Print what the instance wrote."),
+    "stop": Entry("cloud.stop", "Save, upload, end, tear down."),
+    "down": Entry("cloud.down", "Tear down now."),
+    "pull-checkpoints": Entry("cloud.pull_checkpoints", "Bring checkpoints here."),
+    "pin": Entry("cloud.pin", "Keep one checkpoint."),
+    "unpin": Entry("cloud.pin", "Take a pin away."),
+    "prune": Entry("cloud.prune", "Remove checkpoints, after asking."),
+    "report": Entry("cloud.report", "Show estimate against actual."),
+    "reap": Entry("cloud.reap", "Remove instances that no run needs."),
+}
+STORE = {"check": Entry("store.check", "Probe a store, and verify what lies in it.")}
+
+
+class CommandTable(TyperGroup):
+    """A group whose commands are entries of a table; groups below it are added as Typer's are."""
+
+    entries: ClassVar[Mapping[str, Entry]] = COMMANDS
+
+    def __init__(self, **attributes: Any) -> None:  # Typer's own, by name
+        groups = attributes.pop("commands", None) or {}
+        loaded = Loaded(self.entries, groups)
+        super().__init__(commands=cast("dict[str, Any]", loaded), **attributes)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # click's classes are private to Typer
+        """Writes the list of commands without loading one."""
+        groups = cast("MutableMapping[str, TyperGroup]", self.commands)
+        rows = [
+            (name, entry.summary if (entry := self.entries.get(name)) else str(groups[name].help))
+            for name in groups
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class DataCommands(CommandTable):
+    """`fintts data`."""
+
+    entries = DATA
+
+
+class CloudCommands(CommandTable):
+    """`fintts cloud`."""
+
+    entries = CLOUD
+
+
+class StoreCommands(CommandTable):
+    """`fintts store`."""
+
+    entries = STORE
+
+
+class Loaded(Mapping[str, Any]):
+    """Commands by name, each loaded when it is asked for; groups are there already."""
+
+    def __init__(self, entries: Mapping[str, Entry], groups: Mapping[str, TyperGroup]) -> None:
+        self._entries = entries
+        self._groups = groups
+
+    def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
+        entry = self._entries.get(name)
+        return self._groups[name] if entry is None else load(name, entry)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._entries
+        yield from self._groups
+
+    def __len__(self) -> int:
+        return len(self._entries) + len(self._groups)
+
+
+def load(name: str, entry: Entry) -> TyperCommand:
+    """The command of an entry: the function of its name in its module."""
+    module = import_module(f"fintts_cli.commands.{entry.module}")
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    function = getattr(module, name.replace("-", "_"))
+    alone.command(name, cls=StrictCommand, short_help=entry.summary)(function)
+    return cast("TyperCommand", get_command(alone))
