@@ -39,6 +39,7 @@ from accelerate import Accelerator
 from fintts_cost.forecast import EtaMeter
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.config import RunConfig
+from fintts_inputs.rules import rule_of, schedule_of
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.durable import durable_directory
 from fintts_store.runs.records import BaseModelRef, DatasetRef, PriceRef, RunRecord
@@ -52,14 +53,15 @@ from fintts_trainer.processes.random_state import random_state
 from fintts_trainer.processes.world import World
 from fintts_trainer.session.job import Job
 from fintts_trainer.session.preemption import Preemption
-from fintts_trainer.session.session import open_desk
-from fintts_trainer.setup import BETAS, EPSILON, Bench, rule_of, schedule_of
+from fintts_trainer.session.session import open_session
+from fintts_trainer.setup import BETAS, EPSILON
 from fintts_trainer.step_clock import StepClock
 from fintts_trainer.train import save
+from fintts_trainer.training import Training
 
 if TYPE_CHECKING:
     from fintts_trainer.data.feed import Feed
-    from fintts_trainer.session.session import FrontDesk
+    from fintts_trainer.session.session import StoreSession
 
 SHAPE = Path(__file__).with_name("s1_mini")
 RUN, CADENCE, LIMIT = "saves", 100, 0.01
@@ -102,12 +104,12 @@ def record_of(config: RunConfig) -> RunRecord:
     )
 
 
-def bench_in(folder: Path) -> Bench:
+def training_in(folder: Path) -> Training:
     """A run with an adapter that has been trained for a step."""
     config = RunConfig(data=folder, base_model=folder)
     store = DirectoryStore(folder / "store")
     create_run(store, record_of(config))
-    desk = open_desk(Job(store, RUN, folder / "workspace", deadline_at=None), ProgressFile())
+    session = open_session(Job(store, RUN, folder / "workspace", deadline_at=None), ProgressFile())
     shape = ModelShape.read(SHAPE)
     with torch.device("meta"):
         base = DualAR(shape, 0, shape.codebook_size - 1).bfloat16()
@@ -115,8 +117,8 @@ def bench_in(folder: Path) -> Bench:
     model = add_adapter(base, TARGETS, config.lora, base_name="S1-mini's shape", seed=1)
     weights = trainable(model).values()
     optimizer = torch.optim.AdamW(weights, lr=1e-4, betas=BETAS, eps=EPSILON, weight_decay=0.0)
-    bench = Bench(
-        desk=desk,
+    training = Training(
+        session=session,
         world=World(Accelerator(cpu=True)),
         model=model,
         optimizer=optimizer,
@@ -130,42 +132,42 @@ def bench_in(folder: Path) -> Bench:
         peak_flops=1.0,
         step_seconds=deque(),
     )
-    train_on_noise(bench)
-    return bench
+    train_on_noise(training)
+    return training
 
 
-def train_on_noise(bench: Bench) -> None:
+def train_on_noise(training: Training) -> None:
     """Moves every weight and every moment, so that no two checkpoints are alike."""
-    for parameter in trainable(bench.model).values():
+    for parameter in trainable(training.model).values():
         parameter.grad = torch.randn_like(parameter)
-    bench.optimizer.step()
-    bench.optimizer.zero_grad()
+    training.optimizer.step()
+    training.optimizer.zero_grad()
 
 
-def save_once(bench: Bench, folder: Path) -> Saved:
+def save_once(training: Training, folder: Path) -> Saved:
     """One save after the steps of a cadence, and its parts."""
-    desk = cast("FrontDesk", bench.desk)
-    train_on_noise(bench)
-    bench.state.step += CADENCE
+    session = cast("StoreSession", training.session)
+    train_on_noise(training)
+    training.state.step += CADENCE
     time.sleep(PAUSE_SECONDS)
     start = time.perf_counter()
-    save(bench, None, Preemption())
+    save(training, None, Preemption())
     stall = time.perf_counter() - start
-    desk.uploader.drain(60)
+    session.uploader.drain(60)
     behind = time.perf_counter() - start - stall
-    adapter, whole, fsync, size = parts_of(bench, folder)
+    adapter, whole, fsync, size = parts_of(training, folder)
     return Saved(stall, adapter, whole, fsync, behind, size)
 
 
-def parts_of(bench: Bench, folder: Path) -> tuple[float, float, float, int]:
+def parts_of(training: Training, folder: Path) -> tuple[float, float, float, int]:
     """Seconds of the adapter's file, of all files, and of making them last; and their bytes."""
     started = time.perf_counter()
     with durable_directory(folder / "adapter") as temporary:
-        write_adapter(bench.model, temporary)
+        write_adapter(training.model, temporary)
         adapter = time.perf_counter() - started
     started = time.perf_counter()
     with durable_directory(folder / "whole") as temporary:
-        bench.write_checkpoint(temporary, [random_state()])
+        training.write_checkpoint(temporary, [random_state()])
         whole = time.perf_counter() - started
     fsync = time.perf_counter() - started - whole
     size = sum(path.stat().st_size for path in (folder / "whole").iterdir())
@@ -207,9 +209,9 @@ def main() -> None:
     log = io.StringIO()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary, redirect_stderr(log):
         folder = Path(temporary)
-        bench = bench_in(folder)
-        saves = [save_once(bench, folder) for _ in range(arguments.saves + 1)][1:]
-        cast("FrontDesk", bench.desk).uploader.close()
+        training = training_in(folder)
+        saves = [save_once(training, folder) for _ in range(arguments.saves + 1)][1:]
+        cast("StoreSession", training.session).uploader.close()
     stall = statistics.median(one.stall for one in saves)
     share = stall / (CADENCE * arguments.step_seconds)
     if arguments.json:

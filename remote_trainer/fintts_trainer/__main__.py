@@ -168,8 +168,7 @@ def _pass_over(_number: int, _frame: FrameType | None) -> None:
 def _merge(base: Path, adapter: Path, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with quick_imports():
-        from fintts_trainer.answering import answer
-        from fintts_trainer.export import merge_folders
+        from fintts_trainer.export import answer, merge_folders
 
     return answer(lambda: merge_folders(base, adapter, target))
 
@@ -178,8 +177,7 @@ def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with quick_imports():
         from fintts_inputs.config import LoraConfig
-        from fintts_trainer.answering import answer
-        from fintts_trainer.export import import_lora
+        from fintts_trainer.export import answer, import_lora
 
     config = LoraConfig.model_validate_json(lora)
     return answer(lambda: import_lora(base, checkpoint, config, target))

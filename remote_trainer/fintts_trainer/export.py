@@ -1,19 +1,37 @@
-"""What Fish Speech's own tools read and write: a merged model, and a LoRA of its trainer."""
+"""What Fish Speech's own tools read and write: a merged model, and a LoRA of its trainer.
+
+The laptop runs this in a process of its own, which reports by one JSON document on stdout.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
-from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.errors import BaseModelProblem, InputError
+from fintts_store.errors import StoreError
+from fintts_trainer.errors import TrainerError
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.families.fish.merge import merge
 from fintts_trainer.families.fish.reference_lora import ITS_BASE, import_reference_lora
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from fintts_inputs.config import LoraConfig
+
+
+def answer(work: Callable[[], int]) -> int:
+    """Says how much was done (`{"done": 458}`), or the error and its hint; returns 0 or 1."""
+    try:
+        content: dict[str, object] = {"done": work()}
+    except (InputError, TrainerError, StoreError) as error:
+        content = {"error": error.message, "hint": error.hint}
+    sys.stdout.write(json.dumps(content) + "\n")
+    return 1 if "error" in content else 0
 
 
 def merge_folders(base_folder: Path, adapter: Path, target: Path) -> int:

@@ -1,21 +1,30 @@
-"""Whether a checkpoint belongs to what its run is asked for now."""
+"""Resumes a run from its newest whole checkpoint, if that belongs to what the run is now."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
+import torch
 from pydantic import ValidationError
 
 from fintts_inputs.config import RunConfig
 from fintts_inputs.errors import ConfigurationChanged
 from fintts_inputs.prompts import prompt_begun_with
+from fintts_store.checkpoints.going_on import restore_to_go_on
+from fintts_store.checkpoints.manifest import of_another_base_model
+from fintts_store.checkpoints.restore import restore
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
+from fintts_store.retrying import insist
 from fintts_store.runs.limits import STATE_BYTES
 from fintts_store.runs.runs import read_configurations
-from fintts_trainer.checkpoint import STATE_FILE
-from fintts_trainer.session.session import tell
+from fintts_trainer.checkpoint import STATE_FILE, copy_from_first, read_checkpoint
+from fintts_trainer.processes.hang_limits import LEAST_SECONDS
+from fintts_trainer.processes.random_state import seed_of, set_random_state
+from fintts_trainer.session.left_behind import forget, left_rows, newest_left
+from fintts_trainer.session.session import StoreSession, tell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +32,85 @@ if TYPE_CHECKING:
     from fintts_inputs.config import Change
     from fintts_inputs.prompts import Prompt
     from fintts_store.checkpoints.manifest import Manifest
-    from fintts_trainer.session.session import Desk
+    from fintts_store.layout import CommitName
+    from fintts_trainer.processes.random_state import RandomState
+    from fintts_trainer.session.session import Session
+    from fintts_trainer.training import Training
 
 
-def refuse_another_configuration(desk: Desk, manifest: Manifest, folder: Path) -> None:
+def resume(training: Training) -> None:
+    """Brings every process to where the newest whole checkpoint left the run, if there is one."""
+    session, world = training.session, training.world
+    random_states: list[RandomState] = []
+    limit_seconds = session.job.patience_seconds + LEAST_SECONDS
+    session.progress.begin("fetching the checkpoint to go on from", limit_seconds, "setup")
+    if isinstance(session, StoreSession):
+        random_states = _read_newest(training, session)
+    training.state = world.from_first(training.state)
+    random_states = world.from_first(random_states)
+    copy_from_first(world, training.model, training.optimizer)
+    if len(random_states) == world.size:
+        set_random_state(random_states[world.rank])
+    else:  # a first start, or another number of processes: no two may drop the same
+        torch.manual_seed(seed_of(training.config.training.seed, training.state.step, world.rank))
+
+
+def _read_newest(training: Training, session: StoreSession) -> list[RandomState]:
+    """Reads the newest whole checkpoint into model and optimizer; returns the random states of its
+    processes, none without a checkpoint."""
+    job = session.job
+    target = job.workspace / "resumed"
+    shutil.rmtree(target, ignore_errors=True)
+    manifest = restore_to_go_on(
+        job.store,
+        job.run,
+        session.claim,
+        target,
+        on_skip=_say_skipped,
+        committed_step=session.committed_before,
+        patience_seconds=job.patience_seconds,
+        on_bytes=session.progress.sign,
+    )
+    manifest = _upload_left_behind(session, manifest, target)
+    if manifest is None:
+        return []
+    refuse_another_configuration(session, manifest, target)
+    if manifest.base_model_digest != session.record.base_model.digest:
+        raise of_another_base_model(manifest)
+    refuse_another_prompt(training.prompt, manifest, target)
+    training.state, random_states = read_checkpoint(target, training.model, training.optimizer)
+    session.committer.resume_point = manifest.id
+    session.heartbeat.change(resume_point=manifest.id)
+    tell(f"resumed at step {training.state.step}")
+    return random_states
+
+
+def _upload_left_behind(
+    session: StoreSession, committed: Manifest | None, target: Path
+) -> Manifest | None:
+    """What an earlier job could not bring into the store, if it is on this disk and newer than
+    what is there; else what is there."""
+    job = session.job
+    step = 0 if committed is None else committed.step
+    found = newest_left(job.workspace, session.record, session.config.digest(), step)
+    if found is None:
+        return committed
+    folder, facts = found
+    tell(f"step {facts.step} is on this disk and not in the store yet: it is uploaded now")
+    session.metrics.take_up(left_rows(folder))
+    # First what the steps told: nobody who goes on from the checkpoint tells it again.
+    insist(session.metrics.flush, job.patience_seconds)
+    manifest = insist(lambda: session.committer.commit(folder, facts), job.patience_seconds)
+    restore(job.store, manifest, target)
+    forget(job.workspace, manifest.step)
+    return manifest
+
+
+def _say_skipped(name: CommitName, error: StoreError) -> None:
+    tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
+
+
+def refuse_another_configuration(session: Session, manifest: Manifest, folder: Path) -> None:
     """A run goes on from a checkpoint of its own configuration, or of one that it had before and
     that differs in nothing but what --force may change.
 
@@ -37,10 +121,10 @@ def refuse_another_configuration(desk: Desk, manifest: Manifest, folder: Path) -
         ConfigurationChanged: it was trained with another one; each field that differs is named.
         StoreError: the run's configurations cannot be read.
     """
-    if manifest.config_digest == desk.config.digest():
+    if manifest.config_digest == session.config.digest():
         return
-    changes = _changes(folder, desk.config)
-    is_known = manifest.config_digest in _digests(desk)
+    changes = _changes(folder, session.config)
+    is_known = manifest.config_digest in _digests(session)
     if is_known and changes and all(change.is_forcible for change in changes):
         tell(f"the run goes on with another configuration: {'; '.join(map(str, changes))}")
         return
@@ -81,10 +165,10 @@ def _changes(folder: Path, config: RunConfig) -> list[Change] | None:
         return None
 
 
-def _digests(desk: Desk) -> set[str]:
+def _digests(session: Session) -> set[str]:
     """Of each configuration that the run has had, as far as this version understands it."""
     digests: set[str] = set()
-    for content in read_configurations(desk.job.store, desk.job.run):
+    for content in read_configurations(session.job.store, session.job.run):
         try:
             digests.add(RunConfig.model_validate(content).digest())
         except ValidationError:

@@ -20,7 +20,7 @@ from fintts_trainer import train as train_module
 from fintts_trainer.__main__ import main
 
 if TYPE_CHECKING:
-    from fintts_trainer.setup import Bench
+    from fintts_trainer.training import Training
 
 LONGEST_WAIT_SECONDS = 60.0
 A_STEP_SECONDS = 0.05
@@ -31,9 +31,9 @@ def live(shared: mmap.mmap) -> None:
     """Trains in this process, and leaves in shared memory which step it is at."""
     tell_step = train_module.tell_step
 
-    def told(bench: Bench, values: dict[str, float], seconds: float) -> None:
-        shared[:8] = struct.pack("q", bench.state.step)
-        tell_step(bench, values, seconds)
+    def told(training: Training, values: dict[str, float], seconds: float) -> None:
+        shared[:8] = struct.pack("q", training.state.step)
+        tell_step(training, values, seconds)
 
     train_module.tell_step = told
     os._exit(main(["work"]))

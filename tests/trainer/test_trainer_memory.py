@@ -107,7 +107,7 @@ def trained(run: TinyRun, workspace: str = "workspace") -> Result:
 def as_if_free(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """Memory for so many positions a micro-batch."""
     monkeypatch.setattr(capacity, "need_of_step", lambda *_, **__: Need(1e9, 1e6))
-    monkeypatch.setattr(capacity, "moments_to_come", lambda _bench: 0)
+    monkeypatch.setattr(capacity, "moments_to_come", lambda _training: 0)
     monkeypatch.setattr(capacity, "usable_bytes", lambda *_: 1e9 + 1e6 * tokens)
 
 
@@ -130,7 +130,7 @@ def test_a_resumed_run_keeps_the_cut_while_it_fits(
     run = start_run(tmp_path / "run", SECTIONS)
     as_if_free(monkeypatch, 90)
     leaving = Preemption()
-    monkeypatch.setattr("fintts_trainer.train.is_worth_saving", lambda _bench: leave(leaving))
+    monkeypatch.setattr("fintts_trainer.train.is_worth_saving", lambda _training: leave(leaving))
     assert train(run.job(), leaving) is None
     monkeypatch.undo()
     capsys.readouterr()

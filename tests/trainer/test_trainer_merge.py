@@ -17,8 +17,7 @@ from fintts_inputs.base_model.files import INDEX, base_model_files, weight_files
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.errors import StoreFull
-from fintts_trainer.answering import answer
-from fintts_trainer.export import merge_folders
+from fintts_trainer.export import answer, merge_folders
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
 from fintts_trainer.model.lora import add_adapter, open_adapter, write_adapter

@@ -253,12 +253,12 @@ import signal, sys, time
 from fintts_trainer import __main__ as program, train
 step = train.take_step
 
-def hang(bench, steps):
-    if bench.state.step == 3:
-        bench.tell_watchdog("training")
+def hang(training, steps):
+    if training.state.step == 3:
+        training.tell_watchdog("training")
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         time.sleep(600)
-    return step(bench, steps)
+    return step(training, steps)
 
 train.take_step = hang
 program.end(program.main(["work"]))

@@ -22,21 +22,21 @@ from fintts_trainer.session.deadline import measured
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from fintts_trainer.setup import Bench
+    from fintts_trainer.training import Training
 
 SPARE_CHECKPOINTS = 2
 """One that is being written and one that is being uploaded, beside those that are kept."""
 
 
-def check_disk(bench: Bench) -> None:
+def check_disk(training: Training) -> None:
     """Saves once for real, to know the size, and compares it with the free space."""
-    workspace = bench.desk.job.workspace
+    workspace = training.session.job.workspace
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
-        with measured(bench.desk.pace.saves):
-            bench.write_checkpoint(Path(folder), [random_state()])
+        with measured(training.session.pace.saves):
+            training.write_checkpoint(Path(folder), [random_state()])
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
-    size += moments_to_come(bench)
-    needed = size * (bench.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
+    size += moments_to_come(training)
+    needed = size * (training.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
     free = shutil.disk_usage(workspace).free
     if free < needed:
         raise DiskTooSmall(
@@ -44,7 +44,7 @@ def check_disk(bench: Bench) -> None:
             f"{needed / 1e6:.0f} MB",
             "free some space there, keep fewer checkpoints, or ask for a larger disk",
         )
-    bench.desk.tell(f"a checkpoint takes {size / 1e6:.1f} MB")
+    training.session.tell(f"a checkpoint takes {size / 1e6:.1f} MB")
 
 
 @contextmanager
@@ -61,15 +61,15 @@ def full_disk_told(workspace: Path) -> Generator[None]:
         ) from error
 
 
-def moments_to_come(bench: Bench) -> int:
+def moments_to_come(training: Training) -> int:
     """Bytes of AdamW's two moments, which it does not have before its first step."""
-    if bench.optimizer.state:
+    if training.optimizer.state:
         return 0
-    parameters = trainable(bench.model).values()
+    parameters = trainable(training.model).values()
     return 2 * sum(parameter.numel() * parameter.element_size() for parameter in parameters)
 
 
-def fit_into_memory(bench: Bench) -> None:
+def fit_into_memory(training: Training) -> None:
     """Cuts the steps into smaller micro-batches where memory asks for it; the steps stay the same.
 
     What was chosen stays while it fits, so that a resumed run adds up in the same order.
@@ -77,44 +77,44 @@ def fit_into_memory(bench: Bench) -> None:
     Raises:
         MemoryTooSmall: the longest utterance alone does not fit.
     """
-    device, world = bench.world.device, bench.world
+    device, world = training.world.device, training.world
     if not can_measure(device):
         return
-    longest = int(bench.feed.dataset.lengths.argmax())
-    width = int(bench.feed.dataset.lengths[longest])
+    longest = int(training.feed.dataset.lengths.argmax())
+    width = int(training.feed.dataset.lengths[longest])
     try:
-        example, compiled = bench.feed.dataset.example(longest), bench.config.training.compile
-        need = need_of_step(bench.model, example, device, compiled=compiled)
+        example, compiled = training.feed.dataset.example(longest), training.config.training.compile
+        need = need_of_step(training.model, example, device, compiled=compiled)
     except torch.OutOfMemoryError:
         raise _too_long(width, None, free_bytes(device)) from None
-    usable = usable_bytes(device, world.processes_here) - moments_to_come(bench)
-    wanted = bench.state.memory_tokens or _largest_micro_batch(bench, width)
+    usable = usable_bytes(device, world.processes_here) - moments_to_come(training)
+    wanted = training.state.memory_tokens or _largest_micro_batch(training, width)
     mine = wanted if need.of(wanted) <= usable else need.most_tokens(usable)
     tokens = -world.highest(-mine)  # the least that one of them can
     if tokens < width:
         raise _too_long(width, need.of(width), usable)
     if tokens < wanted:
-        bench.state.memory_tokens = tokens
-        bench.desk.tell(
+        training.state.memory_tokens = tokens
+        training.session.tell(
             f"a micro-batch of {wanted:,} tokens would need {need.of(wanted) / 1e9:.1f} GB of the "
             f"{usable / 1e9:.1f} GB that are free: the steps, which stay the same, are cut into "
             f"micro-batches of at most {tokens:,}"
         )
     else:
-        bench.desk.tell(
+        training.session.tell(
             f"a micro-batch takes up to {need.of(wanted) / 1e9:.2f} GB "
             f"of the {usable / 1e9:.1f} GB that are free"
         )
-    bench.feed = replace(bench.feed, memory_tokens=bench.state.memory_tokens)
+    training.feed = replace(training.feed, memory_tokens=training.state.memory_tokens)
 
 
-def _largest_micro_batch(bench: Bench, width: int) -> int:
+def _largest_micro_batch(training: Training, width: int) -> int:
     """Positions of a micro-batch as the configuration cuts the steps, padding included."""
-    training, processes = bench.config.training, bench.world.size
-    if training.tokens_per_micro_batch is not None:
-        return max(training.tokens_per_micro_batch, width)
-    share = -(-bench.schedule.samples_per_step // processes)
-    return width * min(training.batch_size, share)
+    config, processes = training.config.training, training.world.size
+    if config.tokens_per_micro_batch is not None:
+        return max(config.tokens_per_micro_batch, width)
+    share = -(-training.schedule.samples_per_step // processes)
+    return width * min(config.batch_size, share)
 
 
 def _too_long(width: int, needed: float | None, usable: float) -> MemoryTooSmall:

@@ -11,20 +11,20 @@ from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import write_result_once
 from fintts_trainer.session.conclude import result_from_store
 from fintts_trainer.session.preemption import GRACE_SECONDS
-from fintts_trainer.session.session import FrontDesk, tell
+from fintts_trainer.session.session import StoreSession, tell
 
 if TYPE_CHECKING:
-    from fintts_trainer.session.session import Desk
+    from fintts_trainer.session.session import Session
 
 
-def begins_too_late(desk: Desk) -> bool:
+def begins_too_late(session: Session) -> bool:
     """Whether this job goes on with a spot run, but has no ten minutes left for it."""
-    if not isinstance(desk, FrontDesk) or not desk.job.on_spot or desk.claim == 1:
+    if not isinstance(session, StoreSession) or not session.job.on_spot or session.claim == 1:
         return False
-    return desk.deadline.left_seconds(desk.wall_clock.now()) < float(NO_RECOVERY_SECONDS)
+    return session.deadline.left_seconds(session.wall_clock.now()) < float(NO_RECOVERY_SECONDS)
 
 
-def end_unbegun(desk: FrontDesk) -> Result:
+def end_unbegun(session: StoreSession) -> Result:
     """Ends the run with what earlier jobs have committed.
 
     Raises:
@@ -32,8 +32,8 @@ def end_unbegun(desk: FrontDesk) -> Result:
     """
     message = "less than ten minutes were left before the deadline, so the next job did not begin"
     tell(message)
-    desk.heartbeat.end(Phase.DONE)
-    desk.uploader.close()
-    result = result_from_store(desk.job, StopReason.DEADLINE, message)
-    insist(lambda: write_result_once(desk.job.store, result), GRACE_SECONDS)
+    session.heartbeat.end(Phase.DONE)
+    session.uploader.close()
+    result = result_from_store(session.job, StopReason.DEADLINE, message)
+    insist(lambda: write_result_once(session.job.store, result), GRACE_SECONDS)
     return result

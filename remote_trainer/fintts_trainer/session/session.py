@@ -1,4 +1,4 @@
-"""The desk of a run: its record and claim, and who carries news and checkpoints to the store."""
+"""The session of a run: its record and claim, and who carries news and checkpoints to the store."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Desk:
+class Session:
     """What a process has of a run. This one keeps to itself: only the first process of a run
     talks to the store."""
 
@@ -91,7 +91,7 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class FrontDesk(Desk):
+class StoreSession(Session):
     """The first process's: the store's side of a run."""
 
     claim: int
@@ -154,9 +154,9 @@ class FrontDesk(Desk):
         self.uploader.close()
 
 
-def open_desk(
+def open_session(
     job: Job, progress: ProgressFile, *, is_first: bool = True, card: Card | None = None
-) -> Desk:
+) -> Session:
     """Reads what was asked; the first process also takes the next claim, and clears away what
     lower claims left half done.
 
@@ -169,12 +169,12 @@ def open_desk(
     config = config_of(record)
     clock = PhaseClock()
     progress.book_on(clock)
-    desk = Desk(job, record, config, clock, PaceMeter(), progress)
-    return _front_desk(desk, card) if is_first else desk
+    session = Session(job, record, config, clock, PaceMeter(), progress)
+    return _store_session(session, card) if is_first else session
 
 
-def _front_desk(desk: Desk, card: Card | None) -> FrontDesk:
-    job, record, config = desk.job, desk.record, desk.config
+def _store_session(session: Session, card: Card | None) -> StoreSession:
+    job, record, config = session.job, session.record, session.config
     wall_clock = WallClock(not_before=record.created_at)
     started_at = wall_clock.now()
     deadline_at = job.deadline_at or record.deadline_at
@@ -208,7 +208,7 @@ def _front_desk(desk: Desk, card: Card | None) -> FrontDesk:
         metrics.flush()  # first what the steps told: the next job will not tell it again
 
     def on_commit(manifest: Manifest) -> None:
-        desk.pace.uploads.append(time.monotonic() - upload_began[0])
+        session.pace.uploads.append(time.monotonic() - upload_began[0])
         _committed(job, heartbeat, manifest, uploader.slow)
 
     uploader: Uploader = Uploader(  # its own name is in what it calls
@@ -217,13 +217,13 @@ def _front_desk(desk: Desk, card: Card | None) -> FrontDesk:
         on_commit=on_commit,
         on_trouble=lambda error: _told_in_passing(heartbeat, error),
     )
-    return FrontDesk(
+    return StoreSession(
         job=job,
         record=record,
         config=config,
-        clock=desk.clock,
-        pace=desk.pace,
-        progress=desk.progress,
+        clock=session.clock,
+        pace=session.pace,
+        progress=session.progress,
         claim=claim,
         committed_before=committed_before,
         deadline=Deadline.from_now(deadline_at, started_at),

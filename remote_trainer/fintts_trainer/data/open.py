@@ -1,0 +1,58 @@
+"""Opens the data of a run: encoded for its base model once, then shared out to its processes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.rules import schedule_of
+from fintts_trainer.data.encode import encode_utterances, encoding_key
+from fintts_trainer.data.encoded import encoded_once, write_encoded
+from fintts_trainer.data.feed import Feed
+from fintts_trainer.data.order import Order
+from fintts_trainer.processes.hang_limits import LEAST_SECONDS
+from fintts_trainer.session.job import fetch_dataset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fintts_inputs.config import RunConfig
+    from fintts_trainer.data.encoded import EncodedDataset
+    from fintts_trainer.families.base import BaseModel
+    from fintts_trainer.processes.world import World
+    from fintts_trainer.session.session import Session
+
+
+def open_encoded(session: Session, base: BaseModel) -> EncodedDataset:
+    """The utterances as this base model reads them; encoded unless an earlier job did it."""
+    record, workspace = session.record, session.job.workspace
+
+    def write(path: Path) -> None:
+        session.progress.begin("fetching the data", LEAST_SECONDS, "setup")
+        pack = read_pack(fetch_dataset(session.job, record, session.progress.sign))
+        session.progress.begin("encoding the data", LEAST_SECONDS, "setup")
+        started, everything = time.monotonic(), session.progress.along(range(len(pack)))
+        names = map(pack.name, range(len(pack)))
+        examples = encode_utterances(base, pack, everything)
+        write_encoded(path, zip(names, examples, strict=True), len(pack))
+        session.tell(f"{len(pack):,} utterances encoded in {time.monotonic() - started:.1f} s")
+
+    return encoded_once(workspace / "encoded", encoding_key(record), write)
+
+
+def open_feed(dataset: EncodedDataset, config: RunConfig, world: World) -> Feed:
+    """The steps that this process takes its share of, and the held-out utterances."""
+    kept, held_out = dataset.split(config.validation.fraction)
+    lengths = dataset.lengths[kept] if config.training.bucketing else None
+    schedule = schedule_of(config, len(kept))
+    return Feed(
+        dataset=dataset,
+        training=kept,
+        held_out=held_out,
+        order=Order(schedule, config.training.seed, lengths),
+        config=config.training,
+        rank=world.rank,
+        world=world.size,
+        device=world.device,
+    )

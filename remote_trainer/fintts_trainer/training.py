@@ -1,0 +1,99 @@
+"""What the loop works with, and where the run stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from fintts_inputs.base_model.adapter import BASE_DIGEST, PROMPT
+from fintts_trainer.checkpoint import write_checkpoint
+from fintts_trainer.evaluate import Tally, evaluate
+from fintts_trainer.processes.hang_limits import check_limit, step_limit
+
+if TYPE_CHECKING:
+    from collections import deque
+    from pathlib import Path
+
+    import torch
+    from peft import PeftModel
+
+    from fintts_cost.early_stopping import EarlyStopping
+    from fintts_cost.forecast import EtaMeter
+    from fintts_cost.schedule import Schedule
+    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.config import RunConfig
+    from fintts_inputs.prompts import Prompt
+    from fintts_trainer.checkpoint import LoopState
+    from fintts_trainer.data.feed import Feed
+    from fintts_trainer.processes.random_state import RandomState
+    from fintts_trainer.processes.world import World
+    from fintts_trainer.session.session import Session
+    from fintts_trainer.step_clock import StepClock
+
+
+@dataclass
+class Training:
+    """A run that is set up: model, data and rules, and the state that the loop changes."""
+
+    session: Session
+    world: World
+    model: PeftModel
+    optimizer: torch.optim.Optimizer
+    feed: Feed
+    schedule: Schedule
+    rule: EarlyStopping
+    state: LoopState
+    eta: EtaMeter
+    shape: ModelShape
+    prompt: Prompt
+    step_clock: StepClock
+    peak_flops: float
+    """FLOP/s that the devices can do at best, measured when the run began"""
+    step_seconds: deque[float]
+    """of the last steps of this process, for its watchdog"""
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's configuration."""
+        return self.session.config
+
+    def evaluate(self) -> dict[str, float]:
+        """The means of `Tally` over the held-out utterances, of which each process does a share."""
+        batches = self.session.progress.along(self.feed.validation())
+        mine = evaluate(self.model, batches, self.world.device)
+        return Tally.of_sums(self.world.add_up(mine.sums)).means()
+
+    def tell_watchdog(self, what: Literal["training", "validation"]) -> None:
+        """Another step or check begins."""
+        limit = step_limit if what == "training" else check_limit
+        self.session.progress.at_step(self.state.step, self.schedule.samples_seen(self.state.step))
+        checks = max(self.session.pace.checks, default=None)
+        self.session.progress.begin(what, limit(self.step_seconds, checks), what)
+
+    def write_checkpoint(self, folder: Path, random_states: list[RandomState]) -> None:
+        """Writes the state between two steps into an empty folder.
+
+        Args:
+            random_states: of each process.
+        """
+        state = self.state
+        state.phase_seconds = dict(self.session.clock.seconds)
+        epoch, step_in_epoch = self.schedule.position(state.step)
+        position: dict[str, object] = {
+            "run": self.session.job.run,
+            "step": state.step,
+            "loss": state.loss,
+            "epoch": epoch,
+            "position": step_in_epoch * self.schedule.samples_per_step,
+            "rng": random_states,
+            "prompt": self.prompt,
+        }
+        write_checkpoint(
+            folder,
+            self.model,
+            self.optimizer,
+            state,
+            self.config,
+            position,
+            said={BASE_DIGEST: self.session.record.base_model.digest, PROMPT: self.prompt},
+        )
