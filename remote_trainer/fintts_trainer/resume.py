@@ -24,7 +24,7 @@ from fintts_trainer.checkpoint import STATE_FILE, copy_from_first, read_checkpoi
 from fintts_trainer.processes.hang_limits import LEAST_SECONDS
 from fintts_trainer.processes.random_state import seed_of, set_random_state
 from fintts_trainer.session.left_behind import forget, left_rows, newest_left
-from fintts_trainer.session.session import StoreSession, tell
+from fintts_trainer.session.session import StoreSession, log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,24 +81,24 @@ def _read_newest(training: Training, session: StoreSession) -> list[RandomState]
     training.state, random_states = read_checkpoint(target, training.model, training.optimizer)
     session.committer.resume_point = manifest.id
     session.heartbeat.change(resume_point=manifest.id)
-    tell(f"resumed at step {training.state.step}")
+    log(f"resumed at step {training.state.step}")
     return random_states
 
 
 def _upload_left_behind(
     session: StoreSession, committed: Manifest | None, target: Path
 ) -> Manifest | None:
-    """What an earlier job could not bring into the store, if it is on this disk and newer than
-    what is there; else what is there."""
+    """The newest checkpoint: one that an earlier job left on this disk and could not upload, which
+    is uploaded now, or else the committed one."""
     job = session.job
     step = 0 if committed is None else committed.step
     found = newest_left(job.workspace, session.record, session.config.digest(), step)
     if found is None:
         return committed
     folder, facts = found
-    tell(f"step {facts.step} is on this disk and not in the store yet: it is uploaded now")
+    log(f"step {facts.step} is on this disk but not in the store; uploading it now")
     session.metrics.take_up(left_rows(folder))
-    # First what the steps told: nobody who goes on from the checkpoint tells it again.
+    # First the metrics: no job that resumes from the checkpoint repeats these steps.
     insist(session.metrics.flush, job.patience_seconds)
     manifest = insist(lambda: session.committer.commit(folder, facts), job.patience_seconds)
     restore(job.store, manifest, target)
@@ -107,18 +107,18 @@ def _upload_left_behind(
 
 
 def _say_skipped(name: CommitName, error: StoreError) -> None:
-    tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
+    log(f"the checkpoint at step {name.step} is skipped: {error.message}")
 
 
 def refuse_another_configuration(session: Session, manifest: Manifest, folder: Path) -> None:
-    """A run goes on from a checkpoint of its own configuration, or of one that it had before and
-    that differs in nothing but what --force may change.
+    """Lets a run resume only from a checkpoint of its own configuration, or of an earlier one
+    that differs only in fields that --force may change.
 
     Args:
         folder: the checkpoint's files.
 
     Raises:
-        ConfigurationChanged: it was trained with another one; each field that differs is named.
+        ConfigurationChanged: it was trained with another one; the message names the fields.
         StoreError: the run's configurations cannot be read.
     """
     if manifest.config_digest == session.config.digest():
@@ -126,9 +126,9 @@ def refuse_another_configuration(session: Session, manifest: Manifest, folder: P
     changes = _changes(folder, session.config)
     is_known = manifest.config_digest in _digests(session)
     if is_known and changes and all(change.is_forcible for change in changes):
-        tell(f"the run goes on with another configuration: {'; '.join(map(str, changes))}")
+        log(f"the run resumes with a changed configuration: {'; '.join(map(str, changes))}")
         return
-    differing = "; ".join(map(str, changes or ())) or "it is that of another version of fintts"
+    differing = "; ".join(map(str, changes or ())) or "another version of fintts wrote it"
     raise ConfigurationChanged(
         f"the checkpoint at step {manifest.step} was trained with another configuration: "
         f"{differing}",
@@ -137,7 +137,7 @@ def refuse_another_configuration(session: Session, manifest: Manifest, folder: P
 
 
 def refuse_another_prompt(prompt: Prompt, manifest: Manifest, folder: Path) -> None:
-    """A run is trained with one prompt from its first step to its last.
+    """Lets a run resume only with the prompt of its earlier steps.
 
     Args:
         prompt: of the run.
@@ -151,13 +151,13 @@ def refuse_another_prompt(prompt: Prompt, manifest: Manifest, folder: Path) -> N
     if begun is not prompt:
         raise ConfigurationChanged(
             f"the checkpoint at step {manifest.step} was trained with the prompt {begun}, but the "
-            f"run is one of {prompt}: an older version of fintts has gone on with it",
-            "begin a new run; `fintts cloud pull-checkpoints --step` brings the earlier ones",
+            f"run uses {prompt}: an older version of fintts continued it",
+            "begin a new run; `fintts cloud pull-checkpoints --step` fetches earlier checkpoints",
         )
 
 
 def _changes(folder: Path, config: RunConfig) -> list[Change] | None:
-    """From the checkpoint's configuration to this one; None where it cannot be read."""
+    """From the checkpoint's configuration to this one; None if that cannot be read."""
     try:
         saved = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES))["config"]
         return RunConfig.model_validate(saved).differences(config)
@@ -166,7 +166,7 @@ def _changes(folder: Path, config: RunConfig) -> list[Change] | None:
 
 
 def _digests(session: Session) -> set[str]:
-    """Of each configuration that the run has had, as far as this version understands it."""
+    """Of every configuration of the run that this version understands."""
     digests: set[str] = set()
     for content in read_configurations(session.job.store, session.job.run):
         try:

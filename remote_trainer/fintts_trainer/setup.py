@@ -24,7 +24,7 @@ from fintts_trainer.families import open_base
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
-from fintts_trainer.model.compiled import compile_layers, tell_what_stays_eager
+from fintts_trainer.model.compiled import compile_layers, log_what_stays_eager
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.model.recompute import recompute_layers
@@ -91,14 +91,14 @@ def _build(session: Session, world: World) -> Training:
     left = fuse_adapted_linears(model)
     longest = int(feed.dataset.lengths.max())
     for sentence in (*left_to_peft(left), *slow_ways(world.device, dtype, longest)):
-        session.tell(sentence)
+        session.log(sentence)
     if config.training.gradient_checkpointing and not recompute_layers(model):
-        session.tell("training.gradient_checkpointing has no effect: the model has no such layers")
+        session.log("training.gradient_checkpointing has no effect: the model has no such layers")
     model.to(world.device)
     if config.training.compile:
-        session.tell("the layers are compiled as they first run, which takes a minute or more")
+        session.log("the layers are compiled as they first run, which takes a minute or more")
         compile_layers(model)
-        tell_what_stays_eager(partial(_say_in_status, session))
+        log_what_stays_eager(partial(_say_in_status, session))
     optimizer = torch.optim.AdamW(
         trainable(model).values(),
         lr=config.training.learning_rate,
@@ -143,13 +143,13 @@ def _tell_sizes(
     session: Session, world: World, shape: ModelShape, feed: Feed, model: PeftModel
 ) -> None:
     adapted = sum(p.numel() for p in trainable(model).values())
-    session.tell(
+    session.log(
         f"{len(feed.training):,} utterances to train on, {len(feed.held_out):,} held out; "
         f"adapter of {adapted:,} parameters{_beside_reference(shape, session.config.lora)} "
         f"on {shape.parameters:,} frozen ones; {_where(world)}"
     )
     guess = uniform_guess(shape.vocab_size, shape.code_choices)
-    session.tell(f"a uniform guess has loss {guess['loss']:.3f}")
+    session.log(f"a uniform guess has loss {guess['loss']:.3f}")
 
 
 def _base_model(session: Session) -> BaseModel:
@@ -158,7 +158,7 @@ def _base_model(session: Session) -> BaseModel:
     served = ModelShape.read(folder).prompt
     begun = prompt_begun_with(session.record.prompt, served)
     if (sentence := of_another_prompt(begun, served)) is not None:
-        session.tell(sentence)
+        session.log(sentence)
     return open_base(folder, begun)
 
 
@@ -167,13 +167,13 @@ def _read_initial_adapter(session: Session, base: BaseModel, model: PeftModel) -
     folder = fetch_initial_adapter(session.job, session.record, session.progress.sign)
     check_initial_adapter(folder, base.shape, session.config.lora)
     if (sentence := of_other_prompt(folder, base.prompt)) is not None:
-        session.tell(sentence)
+        session.log(sentence)
     read_adapter(model, folder)
 
 
 def _say_in_status(session: Session, sentence: str) -> None:
     """In the log, and where `ps` and `watch` look."""
-    session.tell(sentence)
+    session.log(sentence)
     session.change_status(message=sentence)
 
 
@@ -185,7 +185,7 @@ def _where(world: World) -> str:
 def _peak_of(session: Session, world: World, dtype: torch.dtype) -> float:
     """Of all devices together; they are measured at the same time, as they will work."""
     peaks = world.collected(matmul_peak(world.device, dtype))
-    session.tell(f"large matrix products run at {sum(peaks) / 1e12:.3g} TFLOP/s here ({dtype})")
+    session.log(f"large matrix products run at {sum(peaks) / 1e12:.3g} TFLOP/s here ({dtype})")
     return sum(peaks)
 
 
@@ -200,7 +200,7 @@ def _beside_reference(shape: ModelShape, lora: LoraConfig) -> str:
 def _prepare_cpu(session: Session) -> None:
     _leave_a_core()
     if not keep_freed_memory():
-        session.tell(
+        session.log(
             "steps are slower here: this machine's C library returns freed memory to the system"
         )
 
@@ -240,7 +240,7 @@ def _measure_untrained(training: Training) -> None:
         means = training.evaluate()
     training.state.initial_validation = means
     training.session.add_metrics(0, "validation", means)
-    training.session.tell(
+    training.session.log(
         f"before training: validation loss {means['loss']:.4f}, "
         f"top-5 accuracy {means['top5_accuracy']:.3f}"
     )

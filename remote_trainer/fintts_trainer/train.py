@@ -19,7 +19,7 @@ from fintts_store.retrying import insist
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import read_result, write_result_once
 from fintts_trainer.data.prefetch import prefetched
-from fintts_trainer.machine.capacity import full_disk_told
+from fintts_trainer.machine.capacity import full_disk_explained
 from fintts_trainer.machine.card import card_here
 from fintts_trainer.model.lora import trainable
 from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS, save_limit, upload_limit
@@ -27,12 +27,12 @@ from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.processes.random_state import random_state
 from fintts_trainer.processes.world import World
 from fintts_trainer.session.deadline import measured
-from fintts_trainer.session.heartbeat import bring_home_tensorboard
 from fintts_trainer.session.late_start import begins_too_late, end_unbegun
 from fintts_trainer.session.left_behind import forget, remember
+from fintts_trainer.session.metrics import upload_tensorboard
 from fintts_trainer.session.preemption import GRACE_SECONDS
-from fintts_trainer.session.session import StoreSession, open_session, tell
-from fintts_trainer.session.wall_clock import told
+from fintts_trainer.session.session import StoreSession, log, open_session
+from fintts_trainer.session.wall_clock import sentence_about
 from fintts_trainer.setup import set_up
 from fintts_trainer.step_clock import memory_peak_bytes
 
@@ -80,7 +80,7 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     if world.highest(int(begins_too_late(session))):
         return end_unbegun(session) if isinstance(session, StoreSession) else None
     try:
-        with full_disk_told(job.workspace):
+        with full_disk_explained(job.workspace):
             training = set_up(session, world)
             reason = train_on(training, preemption)
         if isinstance(session, StoreSession):
@@ -185,7 +185,7 @@ def take_step(training: Training, steps: Prefetched[StepData]) -> float:
     # log: metrics, TensorBoard, heartbeat
     values = {**losses._asdict(), "gradient_norm": norm, "learning_rate": rate}
     values["data_wait_seconds"] = steps.waited_seconds
-    tell_step(training, values | work_of(training, data, spent.seconds), spent.seconds)
+    log_step(training, values | work_of(training, data, spent.seconds), spent.seconds)
     return losses.loss
 
 
@@ -246,7 +246,7 @@ def learning_rate_at(config: TrainingConfig, step: int) -> float:
     return config.learning_rate * min(1.0, (step + 1) / max(config.warmup_steps, 1))
 
 
-def tell_step(training: Training, values: dict[str, float], seconds: float) -> None:
+def log_step(training: Training, values: dict[str, float], seconds: float) -> None:
     """Metrics, TensorBoard and the heartbeat of one step."""
     state = training.state
     training.eta = training.eta.after_step(seconds)
@@ -287,13 +287,11 @@ def validate(training: Training) -> float:
     }
     value = monitored[training.config.early_stopping.monitor]
     state.early_stopping = training.rule.check(state.early_stopping, state.step, value)
-    tell_check(training, means, train_loss, value)
+    log_check(training, means, train_loss, value)
     return value
 
 
-def tell_check(
-    training: Training, means: dict[str, float], train_loss: float, value: float
-) -> None:
+def log_check(training: Training, means: dict[str, float], train_loss: float, value: float) -> None:
     """Metrics, TensorBoard, heartbeat and log of one validation check."""
     session, progress, step = training.session, training.state.early_stopping, training.state.step
     session.add_metrics(step, "validation", {**means, "train_loss": train_loss})
@@ -304,7 +302,7 @@ def tell_check(
         best_step=progress.best_step,
         best_value=progress.best_value,
     )
-    session.tell(
+    session.log(
         f"step {step}: validation loss {means['loss']:.4f} (token {means['token_loss']:.4f}, "
         f"code {means['code_loss']:.4f}), top-5 accuracy {means['top5_accuracy']:.3f}, "
         f"training loss {train_loss:.4f}: {verdict(training.rule, progress, step)}"
@@ -390,8 +388,8 @@ def finish(
         raise trouble
     session.uploader.close()
     session.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
-    result = insist(lambda: bring_home(training, session, StopReason(reason)), GRACE_SECONDS)
-    tell(f"ended at step {result.step}: {result.stop_reason}")
+    result = insist(lambda: write_outcome(training, session, StopReason(reason)), GRACE_SECONDS)
+    log(f"ended at step {result.step}: {result.stop_reason}")
     return result
 
 
@@ -402,35 +400,33 @@ def leave(
     lost = None
     if trouble is not None:
         lost = f"preempted at step {step}; its checkpoint is not committed: {trouble.message}"
-    tell(lost or f"preempted at step {step}; all is saved")
+    log(lost or f"preempted at step {step}; all is saved")
     why = "preempted" if preemption.notice is None else str(preemption.notice)
     session.heartbeat.change(message=lost or f"{why}; the next job goes on from here")
     session.heartbeat.end(Phase.STOPPING)
     session.uploader.close(timeout_seconds=0)
     if lost is None:  # else the next job takes these steps anew, and tells of them
-        bring_last_curves(session)
-    preemption.stay(session.tell)
+        upload_last_curves(session)
+    preemption.stay(session.log)
 
 
-def bring_last_curves(session: StoreSession) -> None:
+def upload_last_curves(session: StoreSession) -> None:
     """What the last steps measured; no store is worth being late for it."""
     try:
         session.metrics.flush()
-        bring_home_tensorboard(
-            session.job.store, session.job.run, session.claim, session.job.workspace
-        )
+        upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
     except StoreError as error:
-        tell(f"the curves of the last steps stay behind: {error.message}")
+        log(f"the curves of the last steps stay behind: {error.message}")
 
 
-def bring_home(training: Training, session: StoreSession, reason: StopReason) -> Result:
+def write_outcome(training: Training, session: StoreSession, reason: StopReason) -> Result:
     """Brings everything but the checkpoints into the store, the result last; may be repeated.
 
     Raises:
         StoreError: something is not there yet.
     """
     session.metrics.flush()
-    bring_home_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
+    upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
     result = result_of(training, session, reason)
     write_result_once(session.job.store, result)
     return result
@@ -438,7 +434,7 @@ def bring_home(training: Training, session: StoreSession, reason: StopReason) ->
 
 def passed_over(name: CommitName, error: StoreError) -> None:
     """A damaged manifest is no reason to end a run without its result."""
-    tell(f"the checkpoint at step {name.step} is passed over: {error.message}")
+    log(f"the checkpoint at step {name.step} is passed over: {error.message}")
 
 
 def result_of(training: Training, session: StoreSession, reason: StopReason) -> Result:
@@ -450,7 +446,7 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
         for m in list_manifests(session.job.store, session.job.run, on_unreadable=passed_over)
     ]
     jump = session.wall_clock.jump() if reason == StopReason.DEADLINE else None
-    message = None if jump is None else told(jump)
+    message = None if jump is None else sentence_about(jump)
     if reason == StopReason.NAN_LOSS:
         last = (
             f"the checkpoint at step {max(kept)} is the last good one" if kept else "none is kept"

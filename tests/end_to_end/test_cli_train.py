@@ -127,7 +127,7 @@ def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:
     longer["FINTTS_TRAINING__MAX_STEPS"] = str(result["step"] + 4)
     fourth = shell("train", "--name", "mine", "--force", "--json", **longer)
     assert fourth.returncode == 0, fourth.stderr
-    assert "goes on with another configuration: early_stopping.enabled: True" in fourth.stderr
+    assert "resumes with a changed configuration: early_stopping.enabled: True" in fourth.stderr
     last = json.loads(fourth.stdout)
     assert (last["stop_reason"], last["step"]) == ("max_steps", result["step"] + 4)
     (view,) = shell.document("cloud", "ps")

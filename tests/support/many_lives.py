@@ -29,13 +29,13 @@ A_STEP_SECONDS = 0.05
 
 def live(shared: mmap.mmap) -> None:
     """Trains in this process, and leaves in shared memory which step it is at."""
-    tell_step = train_module.tell_step
+    log_step = train_module.log_step
 
     def told(training: Training, values: dict[str, float], seconds: float) -> None:
         shared[:8] = struct.pack("q", training.state.step)
-        tell_step(training, values, seconds)
+        log_step(training, values, seconds)
 
-    train_module.tell_step = told
+    train_module.log_step = told
     os._exit(main(["work"]))
 
 

@@ -11,7 +11,7 @@ from fintts_inputs.config import LoraConfig
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
 from fintts_trainer.model.attention import LONGEST_BY_PRODUCTS
-from fintts_trainer.model.compiled import tell_what_stays_eager
+from fintts_trainer.model.compiled import log_what_stays_eager
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.recompute import recompute_layers
 
@@ -24,7 +24,7 @@ def _times(one: Tensor, number: int) -> Tensor:
 
 def test_torch_gives_up_compiling_and_it_is_said_once() -> None:
     said: list[str] = []
-    tell_what_stays_eager(said.append)
+    log_what_stays_eager(said.append)
     torch._dynamo.reset()
     with torch._dynamo.config.patch(recompile_limit=2):
         compiled = torch.compile(_times, backend="eager", dynamic=False)

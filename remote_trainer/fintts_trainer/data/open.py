@@ -36,7 +36,7 @@ def open_encoded(session: Session, base: BaseModel) -> EncodedDataset:
         names = map(pack.name, range(len(pack)))
         examples = encode_utterances(base, pack, everything)
         write_encoded(path, zip(names, examples, strict=True), len(pack))
-        session.tell(f"{len(pack):,} utterances encoded in {time.monotonic() - started:.1f} s")
+        session.log(f"{len(pack):,} utterances encoded in {time.monotonic() - started:.1f} s")
 
     return encoded_once(workspace / "encoded", encoding_key(record), write)
 

@@ -44,11 +44,11 @@ def check_disk(training: Training) -> None:
             f"{needed / 1e6:.0f} MB",
             "free some space there, keep fewer checkpoints, or ask for a larger disk",
         )
-    training.session.tell(f"a checkpoint takes {size / 1e6:.1f} MB")
+    training.session.log(f"a checkpoint takes {size / 1e6:.1f} MB")
 
 
 @contextmanager
-def full_disk_told(workspace: Path) -> Generator[None]:
+def full_disk_explained(workspace: Path) -> Generator[None]:
     """Raises DiskTooSmall for what cannot be written because this machine's disk is full."""
     try:
         yield
@@ -95,13 +95,13 @@ def fit_into_memory(training: Training) -> None:
         raise _too_long(width, need.of(width), usable)
     if tokens < wanted:
         training.state.memory_tokens = tokens
-        training.session.tell(
+        training.session.log(
             f"a micro-batch of {wanted:,} tokens would need {need.of(wanted) / 1e9:.1f} GB of the "
             f"{usable / 1e9:.1f} GB that are free: the steps, which stay the same, are cut into "
             f"micro-batches of at most {tokens:,}"
         )
     else:
-        training.session.tell(
+        training.session.log(
             f"a micro-batch takes up to {need.of(wanted) / 1e9:.2f} GB "
             f"of the {usable / 1e9:.1f} GB that are free"
         )

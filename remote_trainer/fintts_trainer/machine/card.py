@@ -24,7 +24,7 @@ class Card:
     memory_gib: float
     count: int
 
-    def told(self, asked: Iterable[str]) -> str:
+    def describe(self, asked: Iterable[str]) -> str:
         """As `--gpus` has it, in the name under which it was asked for: `A100-80GB:1`."""
         names = [gpus.partition(":")[0] for gpus in asked]
         return f"{as_asked(self.name, self.memory_gib, names)}:{self.count}"

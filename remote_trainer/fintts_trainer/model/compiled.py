@@ -38,15 +38,15 @@ def compile_layers(model: nn.Module) -> None:
             module.compile(dynamic=True)
 
 
-def tell_what_stays_eager(tell: Callable[[str], None]) -> None:
-    """Calls `tell`, once, when torch stops compiling: what needs another graph then runs without
+def log_what_stays_eager(log: Callable[[str], None]) -> None:
+    """Calls `log`, once, when torch stops compiling: what needs another graph then runs without
     compilation, and nothing else says so."""
     said: list[str] = []
 
     def heed(record: logging.LogRecord) -> bool:
         if GIVES_UP in (reason := record.getMessage().partition("\n")[0]) and not said:
             said.append(reason)
-            tell(f"training.compile is not in force for all layers, some run without it: {reason}")
+            log(f"training.compile is not in force for all layers, some run without it: {reason}")
         return True
 
     logging.getLogger("torch._dynamo.convert_frame").addFilter(heed)

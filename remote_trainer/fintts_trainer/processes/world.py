@@ -95,10 +95,10 @@ class World:
         """
         if self._talk is None:
             return number
-        told = torch.tensor(number)
+        highest = torch.tensor(number)
         with _told():
-            dist.all_reduce(told, op=dist.ReduceOp.MAX, group=self._talk)
-        return int(told)
+            dist.all_reduce(highest, op=dist.ReduceOp.MAX, group=self._talk)
+        return int(highest)
 
     def from_first(self, value: T) -> T:
         """The first process's value, whatever the others give.

@@ -1,40 +1,34 @@
-"""What the run tells the world while it goes on: the heartbeat, the metrics, TensorBoard."""
+"""The heartbeat: a thread that keeps status.json current and reads stop requests."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_store.errors import Fenced, InvalidRecord, StoreError
-from fintts_store.layout import metrics_key, tensorboard_prefix
 from fintts_store.runs.claims import refuse_taken_over
-from fintts_store.runs.records import MetricRow, Phase, Status
 from fintts_store.runs.runs import read_status, stop_requested, write_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-    from typing import Literal
+    from collections.abc import Callable
 
+    from fintts_store.runs.records import Phase, Status
     from fintts_store.store import Store
 
 HEARTBEAT_SECONDS = 2.0
-ROWS_A_PART = 2000
-"""of less than a kilobyte each"""
 
 
 class Heartbeat:
-    """Writes status.json every few seconds from a thread of its own, and hears a stop request.
+    """Writes status.json every few seconds from a thread of its own, and reads stop requests.
 
-    The loop changes the status; the thread alone talks to the store, so a step never waits for
-    the network. A heartbeat that fails is told once: training goes on without it. Once a newer
-    claim has taken the run over, the status is that one's, and this one writes it no more.
+    The loop changes the status; only the thread talks to the store, so a step never waits for the
+    network. A failing heartbeat is logged once, and training continues without it. After a newer
+    claim has taken over the run, this heartbeat writes no status.
     """
 
-    def __init__(self, store: Store, status: Status, tell: Callable[[str], None]) -> None:
-        self._store, self._tell = store, tell
+    def __init__(self, store: Store, status: Status, log: Callable[[str], None]) -> None:
+        self._store, self._log = store, log
         self._status = status
         self._changing = threading.Lock()
         """the loop, the uploader and others change it"""
@@ -89,74 +83,14 @@ class Heartbeat:
             self._fenced = error
         except StoreError as error:
             if not self._in_trouble:
-                self._tell(f"the heartbeat fails, training goes on: {error.message}")
+                self._log(f"the heartbeat fails; training continues: {error.message}")
             self._in_trouble = True
 
     def _refuse_newer(self, mine: Status) -> None:
-        """Raises Fenced where a newer claim writes the status; only then the claims are listed."""
+        """Raises Fenced if a newer claim writes the status; the claims are listed only then."""
         try:
             there = read_status(self._store, mine.run)
         except InvalidRecord:
             return
         if mine.claim and there is not None and (there.claim or 0) > mine.claim:
             refuse_taken_over(self._store, mine.run, mine.claim)
-
-
-@dataclass
-class Metrics:
-    """Rows that go to the store in append-only parts.
-
-    The loop adds, and the uploader flushes, each in its own thread.
-    """
-
-    store: Store
-    run: str
-    claim: int
-    _rows: list[MetricRow] = field(default_factory=list[MetricRow])
-    _parts: int = 0
-    _flushing: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(
-        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
-    ) -> None:
-        """Remembers a row until the next `flush`."""
-        self._rows.append(MetricRow(step=step, kind=kind, values=values, at=datetime.now(UTC)))
-
-    def take_up(self, rows: Iterable[MetricRow]) -> None:
-        """Remembers what an earlier job measured and could not write."""
-        self._rows.extend(rows)
-
-    @property
-    def pending(self) -> list[MetricRow]:
-        """What is not in the store yet."""
-        return self._rows.copy()
-
-    def flush(self) -> None:
-        """Writes what was added as more parts; on a store error the rows stay for the next.
-
-        Raises:
-            StoreError: a part could not be written.
-        """
-        with self._flushing:
-            # Not more than there are now: others may be added meanwhile.
-            for count in _parts_of(len(self._rows)):
-                text = "".join(row.dump() + "\n" for row in self._rows[:count])
-                self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
-                self._parts += 1
-                del self._rows[:count]
-
-
-def _parts_of(rows: int) -> Iterator[int]:
-    """How many rows each part holds: a part has a limit in bytes when it is read."""
-    for start in range(0, rows, ROWS_A_PART):
-        yield min(ROWS_A_PART, rows - start)
-
-
-def bring_home_tensorboard(store: Store, run: str, claim: int, workspace: Path) -> None:
-    """Puts TensorBoard's event files into the store: the workspace goes with the instance.
-
-    Raises:
-        StoreError: one could not be written.
-    """
-    for path in sorted(workspace.rglob("events.out.tfevents.*")):
-        store.put(tensorboard_prefix(run, claim) + path.name, path)

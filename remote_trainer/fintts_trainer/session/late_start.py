@@ -11,7 +11,7 @@ from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import write_result_once
 from fintts_trainer.session.conclude import result_from_store
 from fintts_trainer.session.preemption import GRACE_SECONDS
-from fintts_trainer.session.session import StoreSession, tell
+from fintts_trainer.session.session import StoreSession, log
 
 if TYPE_CHECKING:
     from fintts_trainer.session.session import Session
@@ -31,7 +31,7 @@ def end_unbegun(session: StoreSession) -> Result:
         StoreError: the result could not be written.
     """
     message = "less than ten minutes were left before the deadline, so the next job did not begin"
-    tell(message)
+    log(message)
     session.heartbeat.end(Phase.DONE)
     session.uploader.close()
     result = result_from_store(session.job, StopReason.DEADLINE, message)

@@ -63,11 +63,11 @@ class Preemption:
             return 0.0
         return max(0.0, left + OVERTIME_SECONDS)
 
-    def stay(self, tell: Callable[[str], None]) -> None:
+    def stay(self, log: Callable[[str], None]) -> None:
         """Waits for the end of the instance, or for a signal to end before it."""
         seconds = self.seconds_to_stay(datetime.now(UTC))
         if seconds > 0 and self.signal is None:
-            tell(
+            log(
                 f"nothing is left to do but to wait for the instance's end, {seconds:.0f} s at most"
             )
         end = time.monotonic() + seconds

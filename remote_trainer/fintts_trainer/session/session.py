@@ -1,4 +1,4 @@
-"""The session of a run: its record and claim, and who carries news and checkpoints to the store."""
+"""This process and its run: record, configuration and clocks; in the first one also the store."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from fintts_store.runs.runs import read_run, read_status
 from fintts_store.visible import visible
 from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS
 from fintts_trainer.session.deadline import Deadline, PaceMeter
-from fintts_trainer.session.heartbeat import Heartbeat, Metrics
+from fintts_trainer.session.heartbeat import Heartbeat
 from fintts_trainer.session.left_behind import forget, local_checkpoint
+from fintts_trainer.session.metrics import Metrics
 from fintts_trainer.session.phase_clock import PhaseClock
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """What a process has of a run. This one keeps to itself: only the first process of a run
-    talks to the store."""
+    """A process of a run. Only the first one, a `StoreSession`, writes to the store: what the loop
+    logs, measures or reports is dropped here."""
 
     job: Job
     record: RunRecord
@@ -57,7 +58,7 @@ class Session:
     pace: PaceMeter
     progress: ProgressFile
 
-    def tell(self, sentence: str) -> None:
+    def log(self, sentence: str) -> None:
         """A line of the log."""
 
     def change_status(self, **fields: object) -> None:
@@ -69,34 +70,34 @@ class Session:
         """A row of the metrics."""
 
     def reason_to_end(self, *, has_check: bool) -> StopReason | None:
-        """What the clock or the user says against another step, and its check if it has one."""
+        """Why the clock or the user rules out another step, with its check if it has one."""
         return None
 
     def check_uploads(self) -> None:
         """Raises StoreError where checkpoints cannot be committed any more."""
 
     def heed_notices(self, preemption: Preemption) -> None:
-        """Has what the cloud announces end the run as a signal does, on a spot instance."""
+        """On a spot instance: ends the run at the cloud's notice, as a signal does."""
 
         def heed(notice: Notice) -> None:
-            self.change_status(message=str(notice))  # first: who leaves replaces it
+            self.change_status(message=str(notice))  # first: leaving replaces it
             preemption.notice = notice
-            self.tell(str(notice))
+            self.log(str(notice))
 
         if self.job.on_spot:
             Watch(heed, metadata_services(), LOOK_EVERY_SECONDS).start()
 
     def give_up(self, error: BaseException) -> None:
-        """Tells the store why the run ends here."""
+        """Writes into the store why this run fails."""
 
 
 @dataclass(frozen=True)
 class StoreSession(Session):
-    """The first process's: the store's side of a run."""
+    """The first process of a run, which holds the claim and writes to the store."""
 
     claim: int
     committed_before: int | None
-    """the last step that the claims before this one said they had committed"""
+    """the last step that earlier claims reported as committed"""
     deadline: Deadline
     wall_clock: WallClock
     started_at: datetime
@@ -105,9 +106,9 @@ class StoreSession(Session):
     committer: Committer
     uploader: Uploader
 
-    def tell(self, sentence: str) -> None:
+    def log(self, sentence: str) -> None:
         """A line of the log."""
-        tell(sentence)
+        log(sentence)
 
     def change_status(self, **fields: object) -> None:
         """Replaces fields of status.json."""
@@ -123,7 +124,7 @@ class StoreSession(Session):
         """The deadline, or a request."""
         if (news := self.wall_clock.news()) is not None:
             self.heartbeat.change(message=news)
-            self.tell(news)
+            self.log(news)
         needed = self.deadline.seconds_needed(
             self.pace.pace, has_check=has_check, uploads_behind=self.uploader.behind
         )
@@ -132,7 +133,7 @@ class StoreSession(Session):
         return StopReason.REQUESTED if self.heartbeat.stop_requested else None
 
     def drain_seconds(self) -> float:
-        """What the last uploads are given where no instance is taken away."""
+        """How long the last uploads may take when the instance stays."""
         behind = max(self.uploader.behind - 1, 0)
         return max(GRACE_SECONDS, self.deadline.seconds_to_commit(self.pace.pace, behind))
 
@@ -142,11 +143,11 @@ class StoreSession(Session):
         self.uploader.check()
 
     def local_checkpoint(self, step: int) -> Path:
-        """Where a checkpoint lies until it is committed."""
+        """The folder of a checkpoint until it is committed."""
         return local_checkpoint(self.job.workspace, step)
 
     def give_up(self, error: BaseException) -> None:
-        """Tells the store why the run ends here."""
+        """Writes into the store why this run fails."""
         self.progress.begin("telling why it fails", LAST_WORDS_SECONDS)
         said = getattr(error, "message", None) or without_secrets(repr(error))
         self.heartbeat.change(message=said)
@@ -157,8 +158,8 @@ class StoreSession(Session):
 def open_session(
     job: Job, progress: ProgressFile, *, is_first: bool = True, card: Card | None = None
 ) -> Session:
-    """Reads what was asked; the first process also takes the next claim, and clears away what
-    lower claims left half done.
+    """Reads the run's record; the first process also takes the next claim and removes what earlier
+    claims left unfinished.
 
     Raises:
         StoreError: there is no such run, or the store cannot be reached.
@@ -193,9 +194,9 @@ def _store_session(session: Session, card: Card | None) -> StoreSession:
         deadline_at=deadline_at,
         last_committed_step=committed_before,
         launch=job.launch,
-        gpus=None if card is None else card.told(rental.gpus for rental in record.rentals),
+        gpus=None if card is None else card.describe(rental.gpus for rental in record.rentals),
     )
-    heartbeat, metrics = Heartbeat(job.store, status, tell), Metrics(job.store, job.run, claim)
+    heartbeat, metrics = Heartbeat(job.store, status, log), Metrics(job.store, job.run, claim)
     keep = config.checkpoints
     committer = Committer(
         job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best
@@ -205,17 +206,17 @@ def _store_session(session: Session, card: Card | None) -> StoreSession:
 
     def before_commit() -> None:
         upload_began[0] = time.monotonic()
-        metrics.flush()  # first what the steps told: the next job will not tell it again
+        metrics.flush()  # first the metrics: the next job does not repeat these steps
 
     def on_commit(manifest: Manifest) -> None:
         session.pace.uploads.append(time.monotonic() - upload_began[0])
-        _committed(job, heartbeat, manifest, uploader.slow)
+        _log_commit(job, heartbeat, manifest, uploader.slow)
 
     uploader: Uploader = Uploader(  # its own name is in what it calls
         committer,
         before_commit=before_commit,
         on_commit=on_commit,
-        on_trouble=lambda error: _told_in_passing(heartbeat, error),
+        on_trouble=lambda error: _log_passing_trouble(heartbeat, error),
     )
     return StoreSession(
         job=job,
@@ -237,7 +238,7 @@ def _store_session(session: Session, card: Card | None) -> StoreSession:
 
 
 def _committed_before(job: Job) -> int | None:
-    """What the last heartbeat says; a damaged one says nothing."""
+    """The step in the last heartbeat; None if that is damaged."""
     try:
         status = read_status(job.store, job.run)
     except InvalidRecord:
@@ -246,7 +247,7 @@ def _committed_before(job: Job) -> int | None:
 
 
 def config_of(record: RunRecord) -> RunConfig:
-    """What run.json asks for.
+    """The configuration in run.json.
 
     Raises:
         ConfigurationChanged: another version of the program wrote it, with other keys.
@@ -257,36 +258,36 @@ def config_of(record: RunRecord) -> RunConfig:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigurationChanged(
-            f"run.json of {record.run}, by fintts {record.fintts_version}, cannot be followed: "
-            f"{key}: {first['msg']}",
-            "use the version that the run was begun with, or begin a new one",
+            f"run.json of {record.run}, by fintts {record.fintts_version}, does not suit this "
+            f"version: {key}: {first['msg']}",
+            "use the version that began the run, or begin a new run",
         ) from None
 
 
-def tell(sentence: str) -> None:
+def log(sentence: str) -> None:
     """One line of the log."""
     print(f"{datetime.now(UTC):%H:%M:%S} UTC {visible(sentence)}", file=sys.stderr, flush=True)  # noqa: T201 - the log is the terminal
 
 
-def _committed(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSlow | None) -> None:
-    """A checkpoint is safe in the store: say so, and free the local copy. That the store is slow
-    stays said, also between two saves, until one has not waited."""
-    message = None if slow is None else _in_passing(slow)
+def _log_commit(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSlow | None) -> None:
+    """Reports a committed checkpoint and frees the local copy. The status goes on saying that the
+    store is slow until a save did not have to wait."""
+    message = None if slow is None else _passing_trouble(slow)
     heartbeat.change(last_committed_step=manifest.step, message=message)
-    tell(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
+    log(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
     forget(job.workspace, manifest.step)
 
 
-def _told_in_passing(heartbeat: Heartbeat, error: StoreError) -> None:
-    sentence = _in_passing(error)
+def _log_passing_trouble(heartbeat: Heartbeat, error: StoreError) -> None:
+    sentence = _passing_trouble(error)
     heartbeat.change(message=sentence)
-    tell(sentence)
+    log(sentence)
 
 
-def _in_passing(error: StoreError) -> str:
-    """What training outlives, in one sentence."""
+def _passing_trouble(error: StoreError) -> str:
+    """Trouble that does not end the training, in one sentence."""
     if isinstance(error, StoreSlow):
         return f"{error.message}; {error.hint}"
     is_safe = isinstance(error, OldCheckpointsStay)
-    here = "" if is_safe else "what is not in the store yet stays here: "
+    here = "" if is_safe else "checkpoints are kept here until they are uploaded: "
     return f"{here}{error.message}"

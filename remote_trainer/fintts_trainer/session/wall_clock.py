@@ -47,13 +47,13 @@ class WallClock:
         """That the clock has jumped, in a sentence, once."""
         jump = None if self._is_told else self.jump()
         self._is_told = self._is_told or jump is not None
-        return None if jump is None else told(jump)
+        return None if jump is None else sentence_about(jump)
 
     def _steady(self) -> datetime:
         return self._begin + timedelta(seconds=self._monotonic() - self._begin_seconds)
 
 
-def told(jump: timedelta) -> str:
+def sentence_about(jump: timedelta) -> str:
     """What a jump means for the deadline, in a sentence."""
     seconds = f"{abs(jump.total_seconds()):,.0f} s"
     if jump < timedelta():

@@ -8,7 +8,7 @@ import pytest
 
 from fintts_store.errors import StoreUnreachable
 from fintts_store.runs.metrics import read_metrics
-from fintts_trainer.session.heartbeat import Metrics
+from fintts_trainer.session.metrics import Metrics
 from memory_store import MemoryStore
 
 RUN = "tiny"
