@@ -91,7 +91,7 @@ def test_a_run_without_a_prompt_says_so_and_keeps_its_own(
     record = read_run(run.store, run.name).model_copy(update={"prompt": "fish-s1"})
     run.store.put(f"runs/{run.name}/run.json", record.dump().encode())
     withdraw_result(run.store, run.name)
-    with pytest.raises(ConfigurationChanged, match="with the prompt fish-joined, but the run is"):
+    with pytest.raises(ConfigurationChanged, match="with the prompt fish-joined, but the run uses"):
         train(run.job("second"), Preemption())
 
 
