@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The main job from estimate to pulled checkpoints, on this machine: no account, no GPU, no network.
+#     demo.sh [FOLDER]    removes FOLDER and works in it; without one, in demo-run of this repository
 set -euo pipefail
+folder=${1:+$(realpath -m "$1")}
 cd "$(dirname "${BASH_SOURCE[0]}")"
 root=$(cd ../.. && pwd)
 export PATH="$root/.venv/bin:$PATH"
-out="$root/demo-run"
+out="${folder:-$root/demo-run}"
 rm -rf "$out"
 export FINTTS_STATE_DIR="$out/state" FINTTS_STORE="$out/store"
 

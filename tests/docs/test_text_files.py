@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parents[2]
-SOURCES = ("cli", "cost", "store", "remote_trainer", "task_templates")
+SOURCES = ("cli", "cost", "store", "inputs", "remote_trainer", "task_templates")
 TEXTUAL = ("read_text", "write_text")
 
 
