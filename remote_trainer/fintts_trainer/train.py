@@ -16,8 +16,9 @@ from fintts_store.checkpoints.commit import CheckpointFacts, list_manifests
 from fintts_store.disk.durable import durable_directory
 from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.retrying import insist
+from fintts_store.runs.end_run import end_run, kept_steps
 from fintts_store.runs.records import Phase, Result, StopReason
-from fintts_store.runs.runs import read_result, write_result_once
+from fintts_store.runs.runs import read_result
 from fintts_trainer.data.prefetch import prefetched
 from fintts_trainer.machine.capacity import full_disk_explained
 from fintts_trainer.machine.card import card_here
@@ -428,7 +429,7 @@ def write_outcome(training: Training, session: StoreSession, reason: StopReason)
     session.metrics.flush()
     upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
     result = result_of(training, session, reason)
-    write_result_once(session.job.store, result)
+    end_run(session.job.store, result)
     return result
 
 
@@ -441,10 +442,8 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
     """What the run came to."""
     state = training.state
     before = state.initial_validation
-    kept = [
-        m.step
-        for m in list_manifests(session.job.store, session.job.run, on_unreadable=passed_over)
-    ]
+    job = session.job
+    kept = kept_steps(list_manifests(job.store, job.run, on_unreadable=passed_over))
     jump = session.wall_clock.jump() if reason == StopReason.DEADLINE else None
     message = None if jump is None else sentence_about(jump)
     if reason == StopReason.NAN_LOSS:
@@ -463,7 +462,7 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
         best_step=state.early_stopping.best_step,
         best_value=state.early_stopping.best_value,
         monitor=training.config.early_stopping.monitor,
-        kept_steps=tuple(sorted(kept)),
+        kept_steps=kept,
         phase_seconds=dict(session.clock.seconds),
         samples_seen=training.schedule.samples_seen(state.step),
         claims=session.claim,

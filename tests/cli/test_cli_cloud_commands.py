@@ -22,12 +22,12 @@ from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.removal import remove_checkpoint
 from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.claims import take_claim
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import Phase, StopReason
 from fintts_store.runs.runs import (
     create_run,
     read_result,
     stop_requested,
-    write_result_once,
     write_status,
 )
 from fintts_store.store import Store
@@ -71,7 +71,7 @@ def store(project: Path) -> DirectoryStore:
     create_run(store, record(run="older", created_at=NOW - timedelta(days=1)))
     create_run(store, record(run="newest", created_at=NOW - timedelta(hours=1)))
     write_status(store, status(run="newest", phase=Phase.DONE))
-    write_result_once(store, result(run="newest", ended_at=NOW))
+    end_run(store, result(run="newest", ended_at=NOW))
     claim = take_claim(store, "newest", "test")
     for step, value in ((100, 5.0), (200, 4.0), (300, None)):
         commit(store, project, claim, step, value)
@@ -145,7 +145,7 @@ def test_watching_a_run_that_has_ended_ends_at_once(store: DirectoryStore) -> No
 
 def test_a_run_that_failed_ends_watching_with_1(store: DirectoryStore) -> None:
     failed = result(run="older", stop_reason=StopReason.FAILED, message="the GPU fell off")
-    write_result_once(store, failed)
+    end_run(store, failed)
     watched = cloud("watch", "older")
     assert watched.exit_code == 1
     assert "error: the GPU fell off" in watched.stderr
@@ -406,7 +406,7 @@ def test_stopping_what_has_ended_asks_for_nothing(store: DirectoryStore) -> None
 def test_that_nothing_is_billed_is_said_of_what_is_known_here(store: DirectoryStore) -> None:
     for run, infra in (("theirs", "aws"), ("ours", "local")):
         create_run(store, record(run=run, infra=infra))
-        write_result_once(store, result(run=run))
+        end_run(store, result(run=run))
     theirs, ours = cloud("stop", "theirs"), cloud("stop", "ours")
     assert (theirs.exit_code, ours.exit_code) == (0, 0), theirs.output + ours.output
     assert "is not this machine's, and ends itself within some minutes" in theirs.stderr

@@ -44,6 +44,7 @@ from fintts_inputs.prompts import Prompt
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
 from fintts_store.layout import PROMISE, run_json_key
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import Evidence, Ledger, read_ledger, write_sighting
 from fintts_store.runs.ledger import Launch as Launched
 from fintts_store.runs.records import Phase, RunRecord, StopReason
@@ -54,7 +55,6 @@ from fintts_store.runs.runs import (
     read_run,
     request_stop,
     stop_requested,
-    write_result_once,
     write_status,
 )
 from fintts_store.store import Store
@@ -588,7 +588,7 @@ def test_force_lifts_an_end_only_where_the_run_would_not_end_again_at_once(
     store: DirectoryStore, reason: str, options: dict[str, object], goes_on: bool
 ) -> None:
     begin(ready(), ScriptedInfra())
-    write_result_once(store, result(run="mine", stop_reason=reason))
+    end_run(store, result(run="mine", stop_reason=reason))
     if goes_on:
         begin(ready(options=options, force=True), ScriptedInfra())
         assert read_result(store, "mine") is None
@@ -609,7 +609,7 @@ def test_other_data_under_the_same_name_are_refused(store: DirectoryStore, proje
 @pytest.mark.parametrize("reason", ["early_stopping", "max_steps", "nan_loss"])
 def test_a_run_that_came_to_its_end_does_not_go_on(store: DirectoryStore, reason: str) -> None:
     begin(ready(), ScriptedInfra())
-    write_result_once(store, result(run="mine", stop_reason=reason))
+    end_run(store, result(run="mine", stop_reason=reason))
     with pytest.raises(UsageProblem, match=f"has ended already, by {reason} at step 1400"):
         ready()
 
@@ -618,7 +618,7 @@ def test_a_run_that_came_to_its_end_does_not_go_on(store: DirectoryStore, reason
 def test_a_run_that_was_cut_short_goes_on(store: DirectoryStore, reason: str) -> None:
     begin(ready(), ScriptedInfra())
     ended = result(run="mine", stop_reason=reason)
-    write_result_once(store, ended)
+    end_run(store, ended)
     with pytest.raises(CloudError):
         begin(ready(), ScriptedInfra(CloudError("no instance")))
     assert read_result(store, "mine") == ended.model_copy(update={"launch": 2}), "it has ended so"
@@ -647,7 +647,7 @@ def test_what_result_and_heartbeat_say_is_in_the_ledger_before_they_are_withdraw
     ended_at = launch.asked_at + timedelta(minutes=1)
     write_status(store, status(run="mine", launch=1, gpus="A100-80GB:1", updated_at=ended_at))
     failed = {"stop_reason": StopReason.FAILED, "ended_at": ended_at}
-    write_result_once(store, result(run="mine", launch=1, **failed))
+    end_run(store, result(run="mine", launch=1, **failed))
     again = prepare(read_settings({"name": "mine"}), ended_at + timedelta(hours=1))
     begin(again, ScriptedInfra())
     assert read_result(store, "mine") is None
@@ -661,7 +661,7 @@ def test_of_two_laptops_that_launch_a_run_again_exactly_one_rents(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     begin(ready(), ScriptedInfra())
-    write_result_once(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
+    end_run(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
     at_c = ready()
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     at_d = ready()
@@ -751,7 +751,7 @@ def test_down_from_another_laptop_ends_nothing_that_a_later_launch_does(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     begin(ready(), ScriptedInfra())
-    write_result_once(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
+    end_run(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
     laptop_c = str(workplace.state_directory())
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     begin(ready(), ScriptedInfra())

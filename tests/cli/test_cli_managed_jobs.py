@@ -23,8 +23,9 @@ from fintts_cli.infra.sky.record import read_record, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, note_process
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.noted_process import Fate, NotedProcess
-from fintts_store.runs.runs import create_run, write_result_once, write_status
+from fintts_store.runs.runs import create_run, write_status
 from run_samples import record, result, status
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
@@ -367,7 +368,7 @@ def test_whoever_lists_runs_ends_a_job_that_skypilot_would_bring_back(
     [view] = json.loads(CliRunner().invoke(build(), list_runs).stdout)
     assert view["instance_is_live"] is True
     assert laptop.sky.calls == ["start", "launch"], "it is at work"
-    write_result_once(store, result(run="mine"))
+    end_run(store, result(run="mine"))
     told = CliRunner().invoke(build(), list_runs)
     [view] = json.loads(told.stdout)
     assert (view["phase"], view["instance_is_live"]) == ("done", False)

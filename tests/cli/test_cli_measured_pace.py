@@ -13,8 +13,9 @@ from fintts_cli.estimate.forecast import MeasuredPace
 from fintts_cli.estimate.measured_pace import find_pace
 from fintts_cli.settings import Settings
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import BaseModelRef, FileRef, PriceRef, RentalRef
-from fintts_store.runs.runs import create_run, write_result_once
+from fintts_store.runs.runs import create_run
 from run_samples import DIGEST, MINUTE, START, record, result
 
 MODEL = {"config.json": 10, "model.pth": 2000}
@@ -34,7 +35,7 @@ def finished(store: DirectoryStore, run: str, **changes: Any) -> None:
     own = ("infra", "gpus", "alternatives")
     place = {key: changes.pop(key) for key in own if key in changes}
     create_run(store, record(run=run, config=config, base_model=model, **place))
-    write_result_once(store, result(run=run, **changes))
+    end_run(store, result(run=run, **changes))
 
 
 def test_steps_checks_and_setup_are_divided_out(store: DirectoryStore) -> None:
@@ -93,5 +94,5 @@ def test_after_a_preemption_the_setup_is_not_known(store: DirectoryStore) -> Non
 def test_runs_that_cannot_be_read_are_passed_over(store: DirectoryStore) -> None:
     store.put("runs/broken/result.json", b"{}")
     store.put("runs/half/run.json", b"{}")
-    write_result_once(store, result(run="alone"))
+    end_run(store, result(run="alone"))
     assert find_pace(store, LOCAL, MODEL) is None

@@ -33,8 +33,9 @@ from fintts_cost.errors import OverBudget
 from fintts_cost.prices import Doubt, offers_of
 from fintts_inputs.base_model.files import base_model_files
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import BaseModelRef, FileRef
-from fintts_store.runs.runs import create_run, write_result_once
+from fintts_store.runs.runs import create_run
 from run_samples import DIGEST, record, result
 
 PRICES = """\
@@ -263,7 +264,7 @@ def test_a_run_that_measured_the_other_gpu_is_believed(rented: Path) -> None:
     config = {"data": "d", "base_model": "m", "training": {"batch_size": 4}}
     measured = {"config": config, "base_model": base_model, "gpus": "A100:1"}
     create_run(store, record(run="earlier", infra="gcp", **measured))
-    write_result_once(store, result(run="earlier"))
+    end_run(store, result(run="earlier"))
     run = offers_for(found)
     assert run.estimate is not None
     assert run.estimate.given.seconds_per_step_source == "run earlier"

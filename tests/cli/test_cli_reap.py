@@ -33,9 +33,10 @@ from fintts_cli.runs.verdict import (
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import Laptop, take_launch
 from fintts_store.runs.records import StopReason
-from fintts_store.runs.runs import create_run, read_result, write_result_once, write_status
+from fintts_store.runs.runs import create_run, read_result, write_status
 from ledger_samples import asked
 from run_samples import record, result, status
 from silent_server import KINDS, silent_server
@@ -346,7 +347,7 @@ def test_the_late_end_of_an_earlier_launch_is_not_the_newest_ones(
     own = asked_for(store, launch=2)
     launched(store, 1, DEADLINE - HOUR)
     launched(store, 2, DEADLINE)
-    write_result_once(store, result(run="mine", launch=1, ended_at=ended_at))
+    end_run(store, result(run="mine", launch=1, ended_at=ended_at))
     facts = read_facts(store, "mine")
     assert judge(seen(), own, facts, NOW, is_past=False) == (Verdict.KEPT, "at work")
     zombie = replace(facts, result=None, heard_launch=1, heard_at=NOW)
@@ -363,7 +364,7 @@ def test_another_laptop_s_run_in_the_same_store_is_certain_by_its_deadline(
     store: DirectoryStore, clouds: Clouds
 ) -> None:
     create_run(store, record(run="mine", deadline_at=DEADLINE))
-    write_result_once(store, result(run="mine", ended_at=NOW))
+    end_run(store, result(run="mine", ended_at=NOW))
     clouds.sightings.append(seen())
     assert instances("--yes")[0]["verdict"] == "orphan"
     assert clouds.removed == ["fintts-mine"]
@@ -415,7 +416,7 @@ def test_a_run_whose_instance_is_reaped_gets_its_last_word(
 
 def test_an_earlier_last_word_is_kept(store: DirectoryStore, clouds: Clouds) -> None:
     asked_for(store)
-    write_result_once(store, result(run="mine", ended_at=NOW))
+    end_run(store, result(run="mine", ended_at=NOW))
     clouds.sightings.append(seen())
     instances("--yes")
     last = read_result(store, "mine")

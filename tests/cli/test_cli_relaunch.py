@@ -17,9 +17,10 @@ from fintts_cli.runs.relaunch import so_far
 from fintts_cli.runs.sighted import with_sightings
 from fintts_cli.runs.view import RunView, view_run
 from fintts_store.backends.directory import DirectoryStore
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import Evidence, Laptop, Launch, Ledger, take_launch
 from fintts_store.runs.records import Result
-from fintts_store.runs.runs import create_run, write_result_once
+from fintts_store.runs.runs import create_run
 from ledger_samples import LAPTOP_C, LAPTOP_D, asked, gone, hours, up
 from run_samples import MINUTE, START, record, result, status
 
@@ -72,7 +73,7 @@ def test_fintts_train_keeps_the_end_of_a_launch_when_it_withdraws_its_result(
     take_launch(store, launch)
     create_run(store, record(run="mine", infra="aws"))
     ended = result(run="mine", launch=1, ended_at=now - hours(1))
-    write_result_once(store, ended)
+    end_run(store, ended)
     view = look_at(store, "mine", lambda _run, _store: InstanceView(me=LAPTOP_D), now)
     resume.go_on(store, "mine", so_far(view).ends)
     after = look_at(store, "mine", lambda _run, _store: InstanceView(me=LAPTOP_D), now)

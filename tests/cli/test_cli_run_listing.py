@@ -7,8 +7,9 @@ from datetime import timedelta
 from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.listing import look_at_all
 from fintts_store import layout
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import RunRecord
-from fintts_store.runs.runs import create_run, write_result_once, write_status
+from fintts_store.runs.runs import create_run, write_status
 from fintts_store.store import Store
 from memory_store import CountingStore
 from run_samples import START, record, result, status
@@ -27,7 +28,7 @@ def filled() -> CountingStore:
         run = f"run-{number:03}"
         create_run(store, record(run=run, created_at=START + timedelta(minutes=number)))
         write_status(store, status(run=run))
-        write_result_once(store, result(run=run))
+        end_run(store, result(run=run))
         for step in range(OLD_MANIFESTS):
             store.put(f"{layout.commits_prefix(run)}000001-{step:09}-0123abcd.json", b"{}")
     return store

@@ -20,8 +20,9 @@ from fintts_store.checkpoints.restore import is_whole, restore
 from fintts_store.checkpoints.retention import Rule
 from fintts_store.errors import CheckpointCorrupt, KeyNotFound
 from fintts_store.runs.claims import take_claim
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.limits import RECORD_BYTES
-from fintts_store.runs.runs import create_run, write_result_once, write_status
+from fintts_store.runs.runs import create_run, write_status
 from fintts_store.store import Entry, Store
 from fintts_store.upkeep.pruning import PrunePlan, pin, plan_prune, prune, unpin
 from memory_store import MemoryStore
@@ -356,7 +357,7 @@ def test_of_a_run_that_goes_on_only_the_orphans_of_earlier_claims_go(
 
 
 def test_of_an_ended_run_all_orphans_go(store: MemoryStore, orphans: list[str]) -> None:
-    write_result_once(store, result(run=RUN))
+    end_run(store, result(run=RUN))
     plan = plan_prune(store, RUN, Rule(keep_last=9, keep_best=True))
     assert [name.text for name in prune(store, plan)] == orphans
     assert steps(store) == list(VALUES)
@@ -367,7 +368,7 @@ def test_an_orphan_that_was_committed_meanwhile_stays(store: MemoryStore, tmp_pa
     key = layout.commit_key(RUN, manifest.name)
     text = store.get(key)
     store.delete(key)
-    write_result_once(store, result(run=RUN))
+    end_run(store, result(run=RUN))
     plan = plan_prune(store, RUN, TWO)
     assert [orphan.name.step for orphan in plan.orphans] == [600]
     store.create(key, text)

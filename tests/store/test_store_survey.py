@@ -16,7 +16,8 @@ from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import StoreUnreachable
 from fintts_store.runs.claims import take_claim
-from fintts_store.runs.runs import create_run, write_result_once
+from fintts_store.runs.end_run import end_run
+from fintts_store.runs.runs import create_run
 from fintts_store.store import TEMPORARY_PREFIX, Entry, Store
 from fintts_store.upkeep.byte_check import read_checkpoint
 from fintts_store.upkeep.faults import Fault, Kind
@@ -120,7 +121,7 @@ def test_in_an_ended_run_all_that_is_not_committed_is_left_over(
     store: MemoryStore, tmp_path: Path
 ) -> None:
     store.put(f"{layout.checkpoints_prefix(RUN)}{ORPHAN}/adapter", b"x" * 7)
-    write_result_once(store, result(run=RUN))
+    end_run(store, result(run=RUN))
     assert [fault.kind for fault in survey_run(store, RUN).faults] == [Kind.ORPHAN]
 
 

@@ -25,9 +25,10 @@ from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.runs.claims import take_claim
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.logs import write_log
 from fintts_store.runs.records import Phase
-from fintts_store.runs.runs import create_run, write_result_once, write_status
+from fintts_store.runs.runs import create_run, write_status
 from run_samples import DATA, DIGEST, START, metrics, record, result, status
 
 GOOD, BAD = "good", "bad"
@@ -116,7 +117,7 @@ def healthy(store: DirectoryStore, folder: Path, run: str) -> list[Manifest]:
     rows = "".join(row.dump() + "\n" for row in metrics()[:40])
     store.put(layout.metrics_key(run, claim, 0), rows.encode())
     write_log(store, run, START + timedelta(minutes=20), b"it said this\n")
-    write_result_once(store, result(run=run, kept_steps=(100, 200)))
+    end_run(store, result(run=run, kept_steps=(100, 200)))
     return manifests
 
 

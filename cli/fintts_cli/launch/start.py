@@ -37,6 +37,7 @@ from fintts_store.backends.s3.trial import try_key
 from fintts_store.errors import LaunchTaken, StoreError
 from fintts_store.opening import is_in_s3
 from fintts_store.promise import require_promise
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import (
     UNKNOWN_LAPTOP,
     Asked,
@@ -46,7 +47,7 @@ from fintts_store.runs.ledger import (
     withdraw_launch,
     write_sighting,
 )
-from fintts_store.runs.runs import withdraw_revision, write_result_once
+from fintts_store.runs.runs import withdraw_revision
 from fintts_templates import Rental, TaskValues, render
 
 if TYPE_CHECKING:
@@ -426,7 +427,7 @@ def _take_back(launch: Launch, infra: Infra, ended: Result | None) -> None:
     _note_gone(launch, infra)
     if ended is not None:
         last = ended.model_copy(update={"launch": launch.so_far.number})
-        write_result_once(launch.store, last)
+        end_run(launch.store, last)
 
 
 def is_live(infra: Infra, run: str) -> bool:

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fintts_cli.errors import CloudError
 from fintts_cli.runs.sighted import gone
-from fintts_store.checkpoints.commit import list_manifests
-from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.errors import StoreError
-from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.end_run import end_run, is_of_an_earlier, result_by_store
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import Result, StopReason
-from fintts_store.runs.runs import (
-    read_run,
-    readable_result,
-    readable_status,
-    write_result_once,
-)
+from fintts_store.runs.runs import readable_result
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,9 +42,10 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
     _note_gone(store, view, launch, now)
     result = readable_result(store, view.run)
     if result is None or is_of_an_earlier(result, launch):
-        last = last_word(store, view.run, now, TORN_DOWN, StopReason.REQUESTED)
-        last = last.model_copy(update={"launch": launch})
-        write_result_once(store, last)
+        last = result_by_store(
+            store, view.run, StopReason.REQUESTED, TORN_DOWN, ended_at=now, launch=launch
+        )
+        end_run(store, last)
         # One that is damaged stays: a later version of this program may be able to read it.
         result = readable_result(store, view.run) or last
     return result
@@ -102,11 +96,6 @@ def _note_gone(store: Store, view: RunView, launch: int | None, now: datetime) -
             write_sighting(store, each)
 
 
-def is_of_an_earlier(result: Result, launch: int | None) -> bool:
-    """Whether it says how an earlier launch ended."""
-    return launch is not None and result.launch is not None and result.launch < launch
-
-
 def what_goes_on(infra: Infra, run: str) -> str:
     """After an interruption: whether anything is left that may be billing."""
     state = infra.state(run)
@@ -120,27 +109,4 @@ def goes_on(run: str) -> str:
     return (
         f"run {run} goes on; `fintts cloud watch {run}` shows it again, "
         f"`fintts cloud stop {run}` ends it"
-    )
-
-
-def last_word(store: Store, run: str, now: datetime, message: str, reason: StopReason) -> Result:
-    """How the run ended, as far as the store knows it."""
-    record, status = read_run(store, run), readable_status(store, run)
-    # A damaged manifest is no reason to leave a run without its last word.
-    manifests = list_manifests(store, run, on_unreadable=lambda _name, _error: None)
-    newest, best = newest_of(manifests), best_of(manifests)
-    return Result(
-        run=run,
-        stop_reason=reason,
-        step=newest.step if newest else 0,
-        best_step=best.step if best else None,
-        best_value=best.value if best else None,
-        monitor=newest.monitor if newest else "",
-        kept_steps=tuple(sorted(manifest.step for manifest in manifests)),
-        phase_seconds={},
-        samples_seen=0,
-        claims=highest_claim(store, run),
-        started_at=status.started_at if status else record.created_at,
-        ended_at=now,
-        message=message,
     )

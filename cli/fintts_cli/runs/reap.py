@@ -15,7 +15,6 @@ from fintts_cli import workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.runs.at_work import Whose
-from fintts_cli.runs.end import last_word
 from fintts_cli.runs.facts import facts_at
 from fintts_cli.runs.listing import judge_now
 from fintts_cli.runs.question import Question
@@ -33,9 +32,9 @@ from fintts_cli.runs.verdict import (
 )
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
+from fintts_store.runs.end_run import end_run, result_by_store
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import StopReason
-from fintts_store.runs.runs import write_result_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -222,5 +221,4 @@ def _conclude(store: Store, judged: Judged, launch: int | None, now: datetime) -
         return
     reason = StopReason.DEADLINE if judged.is_past_deadline else StopReason.REQUESTED
     message = f"removed by `fintts cloud reap`: {judged.reason}"
-    last = last_word(store, run, now, message, reason)
-    write_result_once(store, last.model_copy(update={"launch": launch}))
+    end_run(store, result_by_store(store, run, reason, message, ended_at=now, launch=launch))

@@ -7,18 +7,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_store.checkpoints.commit import list_manifests
-from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.errors import Fenced
 from fintts_store.redaction import without_secrets
-from fintts_store.runs.claims import highest_claim, refuse_taken_over
+from fintts_store.runs.claims import refuse_taken_over
+from fintts_store.runs.end_run import end_run, result_by_store
 from fintts_store.runs.logs import write_log
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import (
-    read_result,
     read_run,
-    read_status,
-    write_result_once,
+    readable_result,
+    readable_status,
     write_status,
 )
 from fintts_trainer.processes.progress import FOLDER, read_signs
@@ -46,15 +44,18 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     Nothing is written after a preemption, since another job goes on; nor when the store failed,
     since the run can go on once it is back; nor when a newer claim has taken the run over.
     """
-    if read_result(job.store, job.run) is not None or _is_taken_over(job):
+    if readable_result(job.store, job.run) is not None or _is_taken_over(job):
         return None
     if exit_code == PREEMPTED:
         _say_what_hung(job)
     if exit_code in NO_LAST_WORD:
         return None
     result = result_from_store(job, *_how_it_ended(job, exit_code))
-    write_result_once(job.store, result)
-    status = read_status(job.store, job.run)
+    if (result.message or "").startswith(HUNG):
+        whole = f"{result.message}; the newest committed step is {result.step}"
+        result = result.model_copy(update={"message": whole})
+    end_run(job.store, result)
+    status = readable_status(job.store, job.run)
     if status is not None:
         ended = {"phase": Phase.FAILED, "updated_at": result.ended_at, "message": result.message}
         write_status(job.store, status.model_copy(update=ended))
@@ -70,7 +71,7 @@ def _is_taken_over(job: Job) -> bool:
     own = job.remembered_claim()
     if own is not None:
         return _is_fenced(job, own)
-    status = read_status(job.store, job.run)
+    status = readable_status(job.store, job.run)
     if status is None or status.phase in ENDED:
         return False
     return datetime.now(UTC) - status.updated_at < FRESH
@@ -87,7 +88,7 @@ def _is_fenced(job: Job, claim: int) -> bool:
 
 def _say_what_hung(job: Job) -> None:
     """Another job goes on, and nobody else would ever say why this one did not."""
-    trouble, status = job.remembered_trouble(), read_status(job.store, job.run)
+    trouble, status = job.remembered_trouble(), readable_status(job.store, job.run)
     if trouble is not None and status is not None:
         told = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job goes on from here"}
         write_status(job.store, status.model_copy(update=told))
@@ -107,33 +108,17 @@ def keep_log(job: Job, path: Path) -> None:
 
 
 def result_from_store(job: Job, reason: StopReason, message: str) -> Result:
-    """How a run ended whose trainer has nothing to add to what the store holds."""
-    record = read_run(job.store, job.run)
-    stopping = record.config.get("early_stopping")
-    monitor = stopping.get("monitor") if isinstance(stopping, dict) else None
-    status = read_status(job.store, job.run)
-    # A damaged manifest is no reason to leave a run without its last word.
-    manifests = list_manifests(job.store, job.run, on_unreadable=lambda _name, _error: None)
-    newest, best = newest_of(manifests), best_of(manifests)
+    """How a run ended whose trainer has nothing to add to what the store and its watchdog hold."""
     doing = _last_done(job)
-    if message.startswith(HUNG):
-        message += f"; the newest committed step is {newest.step if newest else 0}"
-    return Result(
-        run=job.run,
-        launch=job.launch,
-        stop_reason=reason,
-        step=newest.step if newest else 0,
-        best_step=best.step if best else None,
-        best_value=best.value if best else None,
-        monitor=str(monitor),
-        kept_steps=tuple(sorted(manifest.step for manifest in manifests)),
-        phase_seconds={} if doing is None else doing.seconds_at(time.time()),
-        samples_seen=0 if doing is None else doing.samples_seen,
-        claims=highest_claim(job.store, job.run),
-        started_at=status.started_at if status else record.created_at,
+    return result_by_store(
+        job.store,
+        job.run,
+        reason,
+        message,
         ended_at=datetime.now(UTC),
-        initial_validation_value=None,
-        message=message,
+        launch=job.launch,
+        phase_seconds=None if doing is None else doing.seconds_at(time.time()),
+        samples_seen=0 if doing is None else doing.samples_seen,
     )
 
 
@@ -145,7 +130,7 @@ def _last_done(job: Job) -> Doing | None:
 
 def _how_it_ended(job: Job, exit_code: int) -> tuple[StopReason, str]:
     """The reason, and the sentence that says what happened."""
-    status = read_status(job.store, job.run)
+    status = readable_status(job.store, job.run)
     deadline = job.deadline_at or read_run(job.store, job.run).deadline_at
     trouble = job.remembered_trouble()
     last = trouble or (status.message if status is not None else None)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from fintts_cost.reserve import NO_RECOVERY_SECONDS
 from fintts_store.retrying import insist
+from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import Phase, Result, StopReason
-from fintts_store.runs.runs import write_result_once
 from fintts_trainer.session.conclude import result_from_store
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.session import StoreSession, log
@@ -35,5 +35,5 @@ def end_unbegun(session: StoreSession) -> Result:
     session.heartbeat.end(Phase.DONE)
     session.uploader.close()
     result = result_from_store(session.job, StopReason.DEADLINE, message)
-    insist(lambda: write_result_once(session.job.store, result), GRACE_SECONDS)
+    insist(lambda: end_run(session.job.store, result), GRACE_SECONDS)
     return result

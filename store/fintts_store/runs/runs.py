@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from fintts_store import layout
-from fintts_store.errors import InvalidRecord, InvalidRunName, KeyExists, KeyNotFound
+from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound
 from fintts_store.runs.reading import find_record, read_record
 from fintts_store.runs.records import Result, Revision, RunRecord, Status, StopRequest
 from fintts_store.store import Store
@@ -138,26 +138,6 @@ def readable_result(
     except InvalidRecord as error:
         on_damaged(error)
         return None
-
-
-def write_result_once(store: Store, result: Result) -> bool:
-    """Writes result.json unless it is there; says whether it did.
-
-    One that says how an earlier launch ended is no end of this one, and gives way.
-    """
-    try:
-        store.create(layout.result_key(result.run), result.dump().encode())
-    except KeyExists:
-        if not _is_earlier(readable_result(store, result.run), result):
-            return False
-        store.put(layout.result_key(result.run), result.dump().encode())
-    return True
-
-
-def _is_earlier(before: Result | None, result: Result) -> bool:
-    if before is None or before.launch is None or result.launch is None:
-        return False
-    return before.launch < result.launch
 
 
 def withdraw_result(store: Store, run: str) -> None:

@@ -1,0 +1,97 @@
+"""Writes result.json, the record that ends a run: the one place that creates it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from fintts_store import layout
+from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.retention import best_of, newest_of
+from fintts_store.errors import KeyExists, StoreError
+from fintts_store.layout import CommitName
+from fintts_store.runs.claims import highest_claim
+from fintts_store.runs.limits import KEPT_STEPS
+from fintts_store.runs.records import Result, RunRecord, StopReason
+from fintts_store.runs.runs import read_run, readable_result, readable_status
+from fintts_store.store import Store
+
+
+def _pass_over(_name: CommitName, _error: StoreError) -> None:
+    """A damaged manifest is no reason to leave a run without its result."""
+
+
+def end_run(store: Store, result: Result) -> bool:
+    """Writes result.json unless it is there; says whether it did.
+
+    One that says how an earlier launch ended is no end of this one, and gives way.
+
+    Raises:
+        InvalidRecord: no reader would take this result; nothing is written.
+        StoreError: the store cannot be written.
+    """
+    key = layout.result_key(result.run)
+    document = result.dump()
+    Result.load(document, key)  # a copy with changed fields was not checked yet
+    try:
+        store.create(key, document.encode())
+    except KeyExists:
+        before = readable_result(store, result.run)
+        if before is None or not is_of_an_earlier(before, result.launch):
+            return False
+        store.put(key, document.encode())
+    return True
+
+
+def is_of_an_earlier(result: Result, launch: int | None) -> bool:
+    """Whether it says how an earlier launch ended."""
+    return launch is not None and result.launch is not None and result.launch < launch
+
+
+def result_by_store(
+    store: Store,
+    run: str,
+    reason: StopReason,
+    message: str,
+    *,
+    ended_at: datetime,
+    launch: int | None,
+    phase_seconds: Mapping[str, float] | None = None,
+    samples_seen: int = 0,
+) -> Result:
+    """How a run ended whose trainer does not say it itself: the rest is what the store holds.
+
+    Raises:
+        StoreError: run.json, the claims or the commits cannot be read.
+    """
+    record, status = read_run(store, run), readable_status(store, run)
+    manifests = list_manifests(store, run, on_unreadable=_pass_over)
+    newest, best = newest_of(manifests), best_of(manifests)
+    return Result(
+        run=run,
+        launch=launch,
+        stop_reason=reason,
+        step=newest.step if newest else 0,
+        best_step=best.step if best else None,
+        best_value=best.value if best else None,
+        monitor=_monitor_of(record, newest),
+        kept_steps=kept_steps(manifests),
+        phase_seconds=dict(phase_seconds or {}),
+        samples_seen=samples_seen,
+        claims=highest_claim(store, run),
+        started_at=status.started_at if status else record.created_at,
+        ended_at=ended_at,
+        message=message,
+    )
+
+
+def kept_steps(manifests: Iterable[Manifest]) -> tuple[int, ...]:
+    """The steps with a checkpoint, ascending; of more than a record takes, the newest."""
+    return tuple(sorted(manifest.step for manifest in manifests)[-KEPT_STEPS:])
+
+
+def _monitor_of(record: RunRecord, newest: Manifest | None) -> str:
+    stopping = record.config.get("early_stopping")
+    monitor = stopping.get("monitor") if isinstance(stopping, dict) else None
+    if isinstance(monitor, str):
+        return monitor
+    return newest.monitor if newest else ""
