@@ -33,7 +33,6 @@ from fintts_trainer.session.left_behind import forget, remember
 from fintts_trainer.session.metrics import upload_tensorboard
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.session import StoreSession, log, open_session
-from fintts_trainer.session.wall_clock import sentence_about
 from fintts_trainer.setup import set_up
 from fintts_trainer.step_clock import memory_peak_bytes
 
@@ -444,8 +443,7 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
     before = state.initial_validation
     job = session.job
     kept = kept_steps(list_manifests(job.store, job.run, on_unreadable=passed_over))
-    jump = session.wall_clock.jump() if reason == StopReason.DEADLINE else None
-    message = None if jump is None else sentence_about(jump)
+    message = session.wall_clock.remark() if reason == StopReason.DEADLINE else None
     if reason == StopReason.NAN_LOSS:
         last = (
             f"the checkpoint at step {max(kept)} is the last good one" if kept else "none is kept"
@@ -467,7 +465,7 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
         samples_seen=training.schedule.samples_seen(state.step),
         claims=session.claim,
         started_at=session.started_at,
-        ended_at=datetime.now(UTC),
+        ended_at=session.wall_clock.now(),
         initial_validation_value=None if before is None else before["loss"],
         message=message,
     )

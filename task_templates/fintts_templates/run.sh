@@ -11,7 +11,9 @@ reserve="$PWD/../fintts-reserve"
 fallocate --length 64MiB "$reserve" 2> /dev/null || rm -f "$reserve"
 export FINTTS_WORKSPACE="${FINTTS_WORKSPACE:-$PWD/../fintts-workspace}"
 read -r python < ../fintts-python
-left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - $(date +%s) ))
+# A clock that is behind makes no deadline later: the instance was asked for before this.
+now=$(date +%s); asked=$(date -d "${FINTTS_ASKED_AT:-@0}" +%s)
+left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - (now > asked ? now : asked) ))
 left=$(( left > 1 ? left : 1 ))
 guard=""
 trap 'signalled=1; [ -z "$guard" ] || kill -TERM "$guard" 2> /dev/null' TERM INT

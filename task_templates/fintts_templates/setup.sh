@@ -24,6 +24,8 @@ set_up() {
 }
 export -f set_up
 # What hangs in here ends after an hour, or at the deadline: until then the instance is billed.
-left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - $(date +%s) ))
+# A clock that is behind makes no deadline later: the instance was asked for before this.
+now=$(date +%s); asked=$(date -d "${FINTTS_ASKED_AT:-@0}" +%s)
+left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - (now > asked ? now : asked) ))
 left=$(( left > 3600 ? 3600 : left > 1 ? left : 1 ))
 timeout --kill-after=10 "$left" bash -c set_up

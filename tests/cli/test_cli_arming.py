@@ -69,8 +69,15 @@ def test_without_that_moment_the_deadline_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("least", [1, 15])
 def test_a_moment_that_is_past_leaves_some_minutes(tmp_path: Path, least: int) -> None:
-    command = power_off_command(now() - timedelta(hours=1), least)
+    command = power_off_command(now() - timedelta(hours=1), now(), least)
     assert minutes_until_off(command, tmp_path) == least
+
+
+def test_a_machine_whose_clock_is_behind_gets_no_more_minutes(tmp_path: Path) -> None:
+    """As it sees itself: who asked for it has a clock that shows an hour more."""
+    asked_at = now() + timedelta(hours=1)
+    command = power_off_command(asked_at + timedelta(hours=2), asked_at, 1)
+    assert minutes_until_off(command, tmp_path) == 120
 
 
 def test_what_the_user_has_cloud_init_run_stays(tmp_path: Path) -> None:

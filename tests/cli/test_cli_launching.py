@@ -58,6 +58,7 @@ from fintts_store.runs.runs import (
     write_status,
 )
 from fintts_store.store import Store
+from other_clock import OtherClock
 from run_samples import record, result, status
 from s3_as_it_is import ClosedToAnotherKey
 from s3_servers import SECRET, make_bucket
@@ -206,6 +207,7 @@ def test_a_rented_machine_is_told_when_all_is_over(project: Path, infra: str) ->
     plan = replace(launch.plan, reserve=reserve_of(settings))
     envs = yaml.safe_load(replace(launch, settings=settings, plan=plan).render())["envs"]
     assert ("FINTTS_OVER_AT" in envs) == (infra == "aws")
+    assert ("FINTTS_ASKED_AT" in envs) == (infra == "aws")
     if infra == "aws":
         deadline, over = (datetime.fromisoformat(envs[f"FINTTS_{name}_AT"]) for name in WHEN)
         assert (over - deadline).total_seconds() == reserve_of(settings).total_seconds
@@ -322,17 +324,10 @@ def test_a_failed_relaunch_is_billed_though_the_store_takes_no_word_of_it(
     assert later.bill.of_launch(2)[0].usd > 0
 
 
-class AnHourAhead(DirectoryStore):
-    """On a server whose clock is right, where this machine's is not."""
-
-    def clock(self) -> datetime | None:
-        return datetime.now(UTC) + HOUR
-
-
 def test_a_wrong_clock_rents_nothing_and_is_only_said_on_this_machine(
     store: DirectoryStore,
 ) -> None:
-    launch = replace(ready(), store=AnHourAhead(store.root))
+    launch = replace(ready(), store=OtherClock(store.root, HOUR))
     rented = launch.settings.model_copy(update={"infra": "aws"})
     infra = ScriptedInfra()
     with pytest.raises(UsageProblem, match="this machine's clock is 3,600 s behind that of"):

@@ -201,6 +201,27 @@ def test_trainer_that_never_ends_is_ended_at_the_deadline(
     assert notes(workdir)[-1] == "conclude --exit-code 124"
 
 
+@pytest.mark.parametrize("name", ["setup", "run"])
+def test_a_clock_that_is_an_hour_behind_the_request_makes_no_hour_more(
+    workdir: Path, name: str
+) -> None:
+    python = workdir.parent / "hangs"
+    python.write_text("#!/bin/sh\nsleep 600\n")
+    python.chmod(0o755)
+    # As a machine sees it whose clock shows an hour less than that of who asked for it.
+    asked_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    process = start(
+        name,
+        workdir,
+        seconds_left=3602,
+        KIND="hangs",
+        FINTTS_ASKED_AT=asked_at,
+        FINTTS_PYTHON=str(python),
+    )
+    finish(process)
+    assert process.returncode == 124
+
+
 def test_preempted_trainer_saves_and_its_exit_code_is_kept(workdir: Path) -> None:
     process = start("run", workdir, KIND="hangs")
     wait_for(workdir / "ready")

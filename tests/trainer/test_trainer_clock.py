@@ -6,13 +6,17 @@ import os
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from fintts_store.errors import StoreUnreachable
 from fintts_trainer.session.deadline import Deadline, Pace, PaceMeter
+from fintts_trainer.session.job import Job
 from fintts_trainer.session.phase_clock import PhaseClock
 from fintts_trainer.session.preemption import Preemption
-from fintts_trainer.session.wall_clock import WallClock
+from fintts_trainer.session.wall_clock import WallClock, wall_clock_of
+from other_clock import OtherClock
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -91,6 +95,56 @@ def test_a_clock_that_is_set_does_not_move_the_deadline_back_and_is_told_once(
 def test_a_machine_that_starts_with_yesterdays_clock_gets_no_day_more() -> None:
     clocks = Clocks(utc=NOON - timedelta(days=1))
     assert WallClock(NOON, lambda: clocks.utc, lambda: clocks.seconds).now() == NOON
+
+
+@pytest.mark.parametrize(
+    ("ahead", "now", "said"),
+    [
+        (timedelta(seconds=60), NOON, None),
+        (timedelta(hours=1), NOON, "is 3,600 s ahead of the store's; the deadline is kept by this"),
+        (-timedelta(hours=1), NOON + timedelta(hours=1), "is 3,600 s behind the time"),
+    ],
+)
+def test_of_the_machine_s_clock_and_the_store_s_the_later_counts(
+    ahead: timedelta, now: datetime, said: str | None
+) -> None:
+    clocks = Clocks()
+    clock = WallClock(NOON, lambda: clocks.utc, lambda: clocks.seconds, ahead=ahead)
+    assert clock.now() == now
+    assert (said or "") in (clock.remark() or "")
+    assert (clock.news() is None) == (said is None)
+    assert clock.news() is None, "it is told once"
+
+
+HOUR = timedelta(hours=1)
+
+
+def wall_clock_in(folder: Path, ahead: timedelta, asked_at: datetime | None) -> WallClock:
+    job = Job(OtherClock(folder, ahead), "mine", folder, None, asked_at=asked_at)
+    return wall_clock_of(job, NOON)
+
+
+def test_a_rented_machine_goes_by_the_store_s_clock_and_one_s_own_by_its_own(
+    tmp_path: Path,
+) -> None:
+    before = datetime.now(UTC)
+    assert wall_clock_in(tmp_path, HOUR, NOON).now() >= before + HOUR
+    assert wall_clock_in(tmp_path, -HOUR, NOON).now() >= before
+    assert wall_clock_in(tmp_path, HOUR, None).now() <= datetime.now(UTC)
+    assert wall_clock_in(tmp_path, timedelta(), before + HOUR).now() >= before + HOUR
+
+
+class Silent(OtherClock):
+    """A store that does not answer who asks for the time."""
+
+    def clock(self) -> datetime | None:
+        raise StoreUnreachable("no answer")
+
+
+def test_a_store_that_does_not_tell_the_time_leaves_the_request(tmp_path: Path) -> None:
+    asked_at = datetime.now(UTC) + HOUR
+    job = Job(Silent(tmp_path, HOUR), "mine", tmp_path, None, asked_at=asked_at)
+    assert asked_at <= wall_clock_of(job, NOON).now() <= asked_at + HOUR / 2
 
 
 def test_phases_add_up_over_jobs() -> None:

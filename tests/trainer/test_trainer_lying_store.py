@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_run_whose_checkpoints_are_listed_a_little_later_goes_on(tmp_path: Pat
 
 def beating(store: Store, claim: int) -> Heartbeat:
     first = status(run="tiny", claim=claim, phase=Phase.TRAINING)
-    return Heartbeat(store, first, lambda _sentence: None)
+    return Heartbeat(store, first, lambda _sentence: None, lambda: datetime.now(UTC))
 
 
 def told(store: Store) -> Status:

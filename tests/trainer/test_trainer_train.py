@@ -20,7 +20,7 @@ import pytest
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
-from fintts_store.layout import checkpoint_prefix, commit_key, tensorboard_prefix
+from fintts_store.layout import checkpoint_prefix, commit_key, status_key, tensorboard_prefix
 from fintts_store.runs.claims import highest_claim, take_claim
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Phase, StopReason
@@ -34,9 +34,11 @@ from fintts_store.runs.runs import (
 from fintts_trainer import train as train_module
 from fintts_trainer.session import preemption as preemption_module
 from fintts_trainer.session import session
+from fintts_trainer.session.conclude import conclude
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.session.spot_notice import AWS_ADDRESS, Notice
 from metadata_server import MetadataServer, metadata_server
+from other_clock import OtherClock
 from run_samples import status
 from small_disk import fill, small_disk
 from tiny_run import TinyRun, start_run
@@ -494,6 +496,41 @@ def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
     assert result.stop_reason == StopReason.DEADLINE
     assert result.kept_steps == (result.step,)
     assert result.step > 0
+
+
+def test_a_rented_machine_whose_clock_is_behind_keeps_the_deadline_of_the_store_s_clock(
+    tmp_path: Path,
+) -> None:
+    hour = timedelta(hours=1)
+    run = start_run(tmp_path, ENDLESS, deadline=hour + timedelta(seconds=30))
+    asked_at = datetime.now(UTC)
+    job = replace(run.job(), store=OtherClock(run.store.root, hour), asked_at=asked_at)
+    result = train_module.train(job, Preemption())
+    assert result is not None
+    assert result.stop_reason == StopReason.DEADLINE
+    assert result.ended_at >= asked_at + hour
+    last = read_status(run.store, run.name)
+    assert last is not None
+    assert last.updated_at >= asked_at + hour
+    assert "this machine's clock is 3,600 s behind" in (result.message or "")
+
+
+def test_conclude_goes_by_the_store_s_clock_too(tmp_path: Path) -> None:
+    run = start_run(tmp_path, QUICK, deadline=timedelta(minutes=30))
+    hour, asked_at = timedelta(hours=1), datetime.now(UTC)
+    job = replace(run.job(), store=OtherClock(run.store.root, hour), asked_at=asked_at)
+    result = conclude(job, 124)
+    assert result is not None
+    assert result.stop_reason == StopReason.DEADLINE
+    assert result.ended_at >= asked_at + hour
+
+
+def test_a_damaged_heartbeat_takes_no_last_word_away(tmp_path: Path) -> None:
+    run = start_run(tmp_path, QUICK)
+    run.store.put(status_key(run.name), b"torn")
+    result = conclude(run.job(), 1)
+    assert result is not None
+    assert read_result(run.store, run.name) == result
 
 
 def test_a_spot_job_that_comes_up_in_the_last_ten_minutes_ends_at_once(tmp_path: Path) -> None:

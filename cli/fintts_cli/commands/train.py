@@ -23,9 +23,11 @@ from fintts_cli.commands.options import (
     keyed,
 )
 from fintts_cli.errors import CheckFailed, CliError
+from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.launch import resume
 from fintts_cli.local_trainer import require_trainer, run_trainer
+from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.listing import look_at
 from fintts_cli.runs.relaunch import so_far
 from fintts_cli.runs.view import BAD_ENDINGS
@@ -117,6 +119,7 @@ def _prepare(
     _, odd = resume.check_inputs(config)
     for sentence, hint in first_warnings(odd):
         terminal.warn(sentence, hint)
+    refuse_wrong_clock(runs, LOCAL, terminal.warn)
     require_promise(runs, single_writer=found.settings.single_writer)
     record = resume.existing_run(runs, name)
     if record is None:

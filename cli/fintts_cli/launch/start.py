@@ -159,6 +159,7 @@ class Launch:
         if is_local:
             envs["FINTTS_PYTHON"] = sys.executable
         else:
+            envs["FINTTS_ASKED_AT"] = _iso(self.asked_at)
             envs["FINTTS_OVER_AT"] = _iso(self.over_at)
             envs |= {"FINTTS_ON_SPOT": "1"} if self.settings.spot else {}
         return render(

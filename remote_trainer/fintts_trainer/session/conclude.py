@@ -22,6 +22,7 @@ from fintts_store.runs.runs import (
 from fintts_trainer.processes.progress import FOLDER, read_signs
 from fintts_trainer.processes.watchdog import HUNG
 from fintts_trainer.session.exit_codes import DONE, PREEMPTED, SIGNALLED, STORE_FAILED
+from fintts_trainer.session.wall_clock import wall_clock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,13 +45,16 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     Nothing is written after a preemption, since another job goes on; nor when the store failed,
     since the run can go on once it is back; nor when a newer claim has taken the run over.
     """
-    if readable_result(job.store, job.run) is not None or _is_taken_over(job):
+    if readable_result(job.store, job.run) is not None:
+        return None
+    now = wall_clock_of(job, read_run(job.store, job.run).created_at).now()
+    if _is_taken_over(job, now):
         return None
     if exit_code == PREEMPTED:
         _say_what_hung(job)
     if exit_code in NO_LAST_WORD:
         return None
-    result = result_from_store(job, *_how_it_ended(job, exit_code))
+    result = result_from_store(job, *_how_it_ended(job, exit_code, now), now)
     if (result.message or "").startswith(HUNG):
         whole = f"{result.message}; the newest committed step is {result.step}"
         result = result.model_copy(update={"message": whole})
@@ -62,7 +66,7 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     return result
 
 
-def _is_taken_over(job: Job) -> bool:
+def _is_taken_over(job: Job, now: datetime) -> bool:
     """Whether another instance has the run: neither its result nor its status are ours to write.
 
     A trainer that failed before it took a claim speaks for the run unless a heartbeat shows that
@@ -74,7 +78,7 @@ def _is_taken_over(job: Job) -> bool:
     status = readable_status(job.store, job.run)
     if status is None or status.phase in ENDED:
         return False
-    return datetime.now(UTC) - status.updated_at < FRESH
+    return now - status.updated_at < FRESH
 
 
 def _is_fenced(job: Job, claim: int) -> bool:
@@ -107,7 +111,7 @@ def keep_log(job: Job, path: Path) -> None:
     write_log(job.store, job.run, datetime.now(UTC), kept)
 
 
-def result_from_store(job: Job, reason: StopReason, message: str) -> Result:
+def result_from_store(job: Job, reason: StopReason, message: str, ended_at: datetime) -> Result:
     """How a run ended whose trainer has nothing to add to what the store and its watchdog hold."""
     doing = _last_done(job)
     return result_by_store(
@@ -115,7 +119,7 @@ def result_from_store(job: Job, reason: StopReason, message: str) -> Result:
         job.run,
         reason,
         message,
-        ended_at=datetime.now(UTC),
+        ended_at=ended_at,
         launch=job.launch,
         phase_seconds=None if doing is None else doing.seconds_at(time.time()),
         samples_seen=0 if doing is None else doing.samples_seen,
@@ -128,13 +132,13 @@ def _last_done(job: Job) -> Doing | None:
     return None if signs is None else signs.doing
 
 
-def _how_it_ended(job: Job, exit_code: int) -> tuple[StopReason, str]:
+def _how_it_ended(job: Job, exit_code: int, now: datetime) -> tuple[StopReason, str]:
     """The reason, and the sentence that says what happened."""
     status = readable_status(job.store, job.run)
     deadline = job.deadline_at or read_run(job.store, job.run).deadline_at
     trouble = job.remembered_trouble()
     last = trouble or (status.message if status is not None else None)
-    if exit_code in TIMED_OUT and datetime.now(UTC) >= deadline:
+    if exit_code in TIMED_OUT and now >= deadline:
         return StopReason.DEADLINE, _hung(last)
     # Before it gives up, a trainer tells in its status what it outlives: that has not ended it.
     told = last if status is not None and status.phase == Phase.FAILED else trouble

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_store.errors import Fenced, InvalidRecord, StoreError
@@ -12,6 +11,7 @@ from fintts_store.runs.runs import read_status, stop_requested, write_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from fintts_store.runs.records import Phase, Status
     from fintts_store.store import Store
@@ -27,8 +27,14 @@ class Heartbeat:
     claim has taken over the run, this heartbeat writes no status.
     """
 
-    def __init__(self, store: Store, status: Status, log: Callable[[str], None]) -> None:
-        self._store, self._log = store, log
+    def __init__(
+        self,
+        store: Store,
+        status: Status,
+        log: Callable[[str], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store, self._log, self._now = store, log, now
         self._status = status
         self._changing = threading.Lock()
         """the loop, the uploader and others change it"""
@@ -73,7 +79,7 @@ class Heartbeat:
             self._changed.wait(HEARTBEAT_SECONDS)
 
     def _write(self) -> None:
-        status = self._status.model_copy(update={"updated_at": datetime.now(UTC)})
+        status = self._status.model_copy(update={"updated_at": self._now()})
         try:
             self._refuse_newer(status)
             write_status(self._store, status)

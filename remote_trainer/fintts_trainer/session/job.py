@@ -39,10 +39,14 @@ class Job:
     """how long the store is asked again, before the first step, for what the run goes on from"""
     launch: int | None = None
     """the number of the launch that this instance belongs to; None where there was none"""
+    asked_at: datetime | None = None
+    """when this rented instance was asked for, by a clock that was the store's; None on the
+    machine whose own clock the deadline goes by"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Job:
-        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT, _ON_SPOT and _LAUNCH.
+        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT, _ASKED_AT, _ON_SPOT and
+        _LAUNCH.
 
         Raises:
             NoRun: the environment does not say which run.
@@ -53,14 +57,14 @@ class Job:
                 f"{' and '.join(missing)} must be set in the environment",
                 "start runs with `fintts cloud launch` or `fintts train`",
             )
-        deadline = environment.get("FINTTS_DEADLINE_AT")
         return cls(
             store=open_store(environment["FINTTS_STORE"]),
             run=environment["FINTTS_RUN"],
             workspace=Path(environment.get("FINTTS_WORKSPACE", "workspace")).absolute(),
-            deadline_at=datetime.fromisoformat(deadline) if deadline else None,
+            deadline_at=_moment(environment.get("FINTTS_DEADLINE_AT")),
             on_spot=bool(environment.get("FINTTS_ON_SPOT")),
             launch=_number(environment.get("FINTTS_LAUNCH", "")),
+            asked_at=_moment(environment.get("FINTTS_ASKED_AT")),
         )
 
     def remember_claim(self, claim: int) -> None:
@@ -85,6 +89,10 @@ class Job:
     def forget_trouble(self) -> None:
         """What an earlier start in this workspace left is of no concern to this one."""
         (self.workspace / TROUBLE_FILE).unlink(missing_ok=True)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _number(text: str) -> int | None:

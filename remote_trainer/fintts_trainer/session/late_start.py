@@ -34,6 +34,6 @@ def end_unbegun(session: StoreSession) -> Result:
     log(message)
     session.heartbeat.end(Phase.DONE)
     session.uploader.close()
-    result = result_from_store(session.job, StopReason.DEADLINE, message)
+    result = result_from_store(session.job, StopReason.DEADLINE, message, session.wall_clock.now())
     insist(lambda: end_run(session.job.store, result), GRACE_SECONDS)
     return result

@@ -30,7 +30,7 @@ from fintts_trainer.session.metrics import Metrics
 from fintts_trainer.session.phase_clock import PhaseClock
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
-from fintts_trainer.session.wall_clock import WallClock
+from fintts_trainer.session.wall_clock import WallClock, wall_clock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +176,7 @@ def open_session(
 
 def _store_session(session: Session, card: Card | None) -> StoreSession:
     job, record, config = session.job, session.record, session.config
-    wall_clock = WallClock(not_before=record.created_at)
+    wall_clock = wall_clock_of(job, record.created_at)
     started_at = wall_clock.now()
     deadline_at = job.deadline_at or record.deadline_at
     claim = take_claim(job.store, job.run, holder=str(job.workspace), launch=job.launch)
@@ -196,7 +196,8 @@ def _store_session(session: Session, card: Card | None) -> StoreSession:
         launch=job.launch,
         gpus=None if card is None else card.describe(rental.gpus for rental in record.rentals),
     )
-    heartbeat, metrics = Heartbeat(job.store, status, log), Metrics(job.store, job.run, claim)
+    heartbeat = Heartbeat(job.store, status, log, wall_clock.now)
+    metrics = Metrics(job.store, job.run, claim)
     keep = config.checkpoints
     committer = Committer(
         job.store, job.run, claim, keep_last=keep.keep_last, keep_best=keep.keep_best

@@ -6,8 +6,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fintts_store.clock import LIMIT, ahead_by
+from fintts_store.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fintts_trainer.session.job import Job
 
 NOTED_JUMP = timedelta(seconds=30)
 """Smaller corrections change no run."""
@@ -18,43 +23,68 @@ def _utc_now() -> datetime:
 
 
 class WallClock:
-    """The later of two clocks, since money is spent at the latest possible time: the machine's time
-    of day, and the time of day at the start plus the seconds that have passed since then."""
+    """The latest of three clocks, since money is spent at the latest possible time: the machine's
+    time of day, the time of day at the start plus the seconds that have passed since then, and the
+    store's, by which a rented instance was asked for."""
 
     def __init__(
         self,
         not_before: datetime,
         utc_now: Callable[[], datetime] = _utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        ahead: timedelta = timedelta(),
     ) -> None:
-        """`not_before` is past for sure: a machine may start with a wrong clock."""
+        """`not_before` is past for sure: a machine may start with a wrong clock.
+
+        Args:
+            ahead: of the store's clock; below zero the machine's is behind it.
+        """
         self._utc_now, self._monotonic = utc_now, monotonic
-        self._begin = max(utc_now(), not_before)
+        self._begin = max(utc_now(), not_before, utc_now() - ahead)
         self._begin_seconds = monotonic()
+        self._ahead = ahead
         self._is_told = False
 
     def now(self) -> datetime:
         """Aware, in UTC."""
         return max(self._utc_now(), self._steady())
 
-    def jump(self) -> timedelta | None:
-        """By how much the machine's clock was set since the start; None for less than half a
-        minute. Below zero: it was set back."""
+    def remark(self) -> str | None:
+        """What is wrong with the machine's clock, in a sentence; None for less than half a minute
+        since the start, or a minute beside the store's."""
         difference = self._utc_now() - self._steady()
-        return difference if abs(difference) >= NOTED_JUMP else None
+        if abs(difference) >= NOTED_JUMP:
+            return _of_jump(difference)
+        return _of_store(self._ahead) if self._ahead > LIMIT else None
 
     def news(self) -> str | None:
-        """That the clock has jumped, in a sentence, once."""
-        jump = None if self._is_told else self.jump()
-        self._is_told = self._is_told or jump is not None
-        return None if jump is None else sentence_about(jump)
+        """The remark, once."""
+        remark = None if self._is_told else self.remark()
+        self._is_told = self._is_told or remark is not None
+        return remark
 
     def _steady(self) -> datetime:
         return self._begin + timedelta(seconds=self._monotonic() - self._begin_seconds)
 
 
-def sentence_about(jump: timedelta) -> str:
-    """What a jump means for the deadline, in a sentence."""
+def wall_clock_of(job: Job, created_at: datetime) -> WallClock:
+    """The clock of a run that was created then.
+
+    On the user's own machine the deadline goes by this very clock, and the store is not asked. A
+    store that does not tell the time leaves what is known without it.
+    """
+    if job.asked_at is None:
+        return WallClock(created_at)
+    try:
+        ahead = ahead_by(job.store)
+    except StoreError:  # who needs the store hears of that
+        ahead = timedelta()
+    return WallClock(max(created_at, job.asked_at), ahead=ahead)
+
+
+def _of_jump(jump: timedelta) -> str:
+    """What a jump means for the deadline."""
     seconds = f"{abs(jump.total_seconds()):,.0f} s"
     if jump < timedelta():
         return (
@@ -64,4 +94,12 @@ def sentence_about(jump: timedelta) -> str:
     return (
         f"this machine's clock was set forward by {seconds}, or the machine slept that long; "
         "the deadline is kept by the clock"
+    )
+
+
+def _of_store(ahead: timedelta) -> str:
+    seconds = f"{ahead.total_seconds():,.0f} s"
+    return (
+        f"this machine's clock is {seconds} ahead of the store's; the deadline is kept by this "
+        "machine's, so that no more is paid than was planned: the run ends that much sooner"
     )

@@ -39,11 +39,19 @@ def over_at(envs: Mapping[str, object]) -> datetime | None:
     return None
 
 
-def power_off_command(moment: datetime, least_minutes: int) -> str:
-    """For /bin/sh as root. It stands unquoted in YAML, so it has neither ": " nor " #"."""
+def power_off_command(moment: datetime, now: datetime, least_minutes: int) -> str:
+    """For /bin/sh as root. It stands unquoted in YAML, so it has neither ": " nor " #".
+
+    The machine boots after `now`: one whose clock is behind gets no more minutes than are left now.
+    """
     minutes = f"$(( ({int(moment.timestamp())} - $(date +%s)) / 60 ))"
+    most = f"[ $left -lt {_whole_minutes(moment - now)} ] || left={_whole_minutes(moment - now)}"
     least = f"[ $left -gt {least_minutes} ] || left={least_minutes}"
-    return f"left={minutes}; {least}; shutdown -P +$left"
+    return f"left={minutes}; {most}; {least}; shutdown -P +$left"
+
+
+def _whole_minutes(time: timedelta) -> int:
+    return int(time / timedelta(minutes=1))
 
 
 @contextmanager
@@ -58,7 +66,7 @@ def end_armed(sky: Any, task_yaml: str) -> Generator[None]:
     settings = sky.skypilot_config
     theirs: list[object] = settings.get_nested(USER_DATA, None) or []
     cloud, name = USER_DATA
-    armed = [*theirs, power_off_command(moment, least)]
+    armed = [*theirs, power_off_command(moment, datetime.now(UTC), least)]
     with settings.override_skypilot_config({cloud: {name: armed}}):
         yield
 
