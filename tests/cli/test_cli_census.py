@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -356,6 +357,33 @@ def test_a_request_that_a_killed_terminal_left_is_taken_back(sky: FakeSky, infra
     sky.requests.append(Request("3", "sky.launch", "fintts-mine"))
     infra.remove(seen)
     assert "take back" in sky.calls
+
+
+def body(cluster: str, deadline_at: datetime, quote: str) -> str:
+    """What SkyPilot's server shows of a request to its own user."""
+    labels = labels_of("mine", deadline_at)
+    lines = "".join(f"    {key}: {quote}{value}{quote}\n" for key, value in labels.items())
+    return json.dumps({"cluster_name": cluster, "task": f"resources:\n  labels:\n{lines}"})
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+@pytest.mark.parametrize("hides", [False, True])
+def test_what_another_laptop_of_the_server_asks_for_is_left_to_it(
+    sky: FakeSky, infra: SkyInfra, quote: str, *, hides: bool
+) -> None:
+    """It launches a run of the same name, into another store or after ours was gone."""
+    ours, theirs = NOON, NOON + timedelta(hours=3)
+    seen = Sighting("mine", Holder.CLUSTER, "fintts-mine", "aws", NOON, deadline_at=ours)
+    of_theirs = "null" if hides else body("fintts-mine", theirs, quote)
+    sky.requests.append(Request("1", "sky.launch", "fintts-mine", of_theirs))
+    infra.remove(seen)
+    assert "take back" not in sky.calls
+    sky.requests.append(Request("2", "sky.launch", "fintts-mine", body("fintts-mine", ours, quote)))
+    infra.remove(seen)
+    assert [one.request_id for one in sky.requests] == ["1"]
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp(), labels=labels_of("mine", theirs)))
+    infra.remove(seen)
+    assert sky.clusters[0].ended is None
 
 
 def test_so_is_one_for_a_job(sky: FakeSky, infra: SkyInfra) -> None:

@@ -210,8 +210,9 @@ class FakeSky:
     def api_status(self, *, cluster_name: str | None) -> list[Request]:
         return [one for one in self.requests if cluster_name in (None, one.cluster_name)]
 
-    def api_cancel(self, _requests: Any) -> None:
+    def api_cancel(self, requests: Any) -> None:
         self.calls.append("take back")
+        self.requests = [one for one in self.requests if one.request_id not in (requests or ())]
 
     def status(self, names: Sequence[str] | None = None, *, refresh: str) -> list[Cluster]:
         """Those of managed jobs are not among them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,12 @@ FORMAT = "%Y-%m-%dt%H-%M-%Sz"
 def labels_of(run: str, deadline_at: datetime) -> dict[str, str]:
     """The labels of a run's instance."""
     return {RUN_LABEL: run, DEADLINE_LABEL: deadline_at.astimezone(UTC).strftime(FORMAT)}
+
+
+def deadline_named_in(text: str) -> datetime | None:
+    """That of the first label in a text that holds a task's YAML, however it is quoted."""
+    found = re.search(rf"{DEADLINE_LABEL}\W+([\dtz-]+)", text)
+    return deadline_of({DEADLINE_LABEL: found[1]}) if found else None
 
 
 def deadline_of(labels: Mapping[str, str] | None) -> datetime | None:

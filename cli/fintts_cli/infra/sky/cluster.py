@@ -57,11 +57,10 @@ class Cluster:
 
     def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
         """Returns when the cloud says that it is gone; another launch's of this name stays."""
+        take_back(sky, record.cluster, deadline_at=record.deadline_at)
         known = self._cluster(sky, record.cluster, sky.StatusRefreshMode.NONE)
-        if known is not None and _is_anothers(known, record):
-            return record
-        take_back(sky, record.cluster)
-        remove_cluster(sky, record.cluster)
+        if known is None or not _is_anothers(known, record):
+            remove_cluster(sky, record.cluster)  # SkyPilot does not list all that it removes
         return record
 
     @staticmethod

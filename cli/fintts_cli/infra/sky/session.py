@@ -13,11 +13,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
+from fintts_cli.infra.labels import deadline_named_in
 from fintts_cli.infra.sky.sdk import import_sky
 from fintts_store.disk.durable import make_directories
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from datetime import datetime
     from pathlib import Path
 
 OWN_KEY = ("aws", "remote_identity")
@@ -35,6 +37,8 @@ OUT_OF_REACH = frozenset(
 """SkyPilot's errors of a server that cannot be asked for anything"""
 LAUNCH = re.compile(r"(^|\.)launch$")
 """what SkyPilot's server calls a request for an instance: sky.launch, sky.jobs.launch"""
+HIDDEN = "null"
+"""what SkyPilot's server shows, instead of what a request asks for, to another user than its own"""
 
 
 def require_sky() -> None:
@@ -118,7 +122,8 @@ def require_offer(sky: Any, task: Any) -> None:
 
 
 def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> list[Any]:
-    """The requests for an instance that SkyPilot's server has accepted and not finished.
+    """The requests for an instance that SkyPilot's server has accepted and not finished, whoever
+    made them.
 
     Args:
         cluster: for which the instance is asked; None of any, and for a managed job.
@@ -128,15 +133,31 @@ def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> l
     return [one for one in pending if LAUNCH.search(one.name) and of in one.request_body]
 
 
-def take_back(sky: Any, cluster: str | None = None, *, of: str = "") -> None:
-    """Takes back launches that are still pending; which ones, `pending_launches` tells.
+def own_launches(
+    sky: Any, cluster: str | None = None, *, of: str = "", deadline_at: datetime | None = None
+) -> list[Any]:
+    """Those that may be of one's own launch: a server may be several laptops', which call the run's
+    cluster the same.
+
+    Args:
+        deadline_at: of one's own launch, which its request names; None where it is not known.
+    """
+    shown = [one for one in pending_launches(sky, cluster, of=of) if one.request_body != HIDDEN]
+    named = [(one, deadline_named_in(one.request_body)) for one in shown]
+    return [one for one, theirs in named if None in (theirs, deadline_at) or theirs == deadline_at]
+
+
+def take_back(
+    sky: Any, cluster: str | None = None, *, of: str = "", deadline_at: datetime | None = None
+) -> None:
+    """Takes back launches of one's own that are still pending; which ones, `own_launches` tells.
 
     A terminal that was killed leaves its request behind: what it asks for may come into being
     after somebody has looked, and found nothing.
     """
-    ours = [request.request_id for request in pending_launches(sky, cluster, of=of)]
-    if ours:
-        sky.get(sky.api_cancel(ours))
+    found = own_launches(sky, cluster, of=of, deadline_at=deadline_at)
+    if found:
+        sky.get(sky.api_cancel([request.request_id for request in found]))
 
 
 def in_a_sentence(error: Exception, log: Path) -> CliError:

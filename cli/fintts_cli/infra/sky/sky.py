@@ -44,7 +44,7 @@ from fintts_cli.infra.sky.refusals import refusal
 from fintts_cli.infra.sky.session import (
     ANSI,
     in_a_sentence,
-    pending_launches,
+    own_launches,
     refuse_unknown_cloud,
     require_offer,
     sky_session,
@@ -365,8 +365,9 @@ def _may_come(sky: Any, record: SkyRecord) -> bool:
         return False
     if fate != Fate.ENDED:
         return True
-    cluster = record.cluster if record.job is None else None
-    return bool(pending_launches(sky, cluster, of=record.job or ""))
+    if record.job is not None:
+        return bool(own_launches(sky, of=record.job))
+    return bool(own_launches(sky, record.cluster, deadline_at=record.deadline_at))
 
 
 def _said(log: Path) -> str:
