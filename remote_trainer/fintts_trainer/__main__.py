@@ -156,7 +156,7 @@ def _lead(job: Job, team: Team) -> int:
     if ending.trouble is None:
         return ending.exit_code
     job.remember_trouble(ending.trouble)
-    more = "start the run again: it goes on from the newest committed checkpoint"
+    more = "start the run again: it goes on from the newest committed checkpoint, if any"
     goes_on_elsewhere = crew.hang is not None and job.on_spot
     return _complain(ending.trouble, more, PREEMPTED if goes_on_elsewhere else ending.exit_code)
 

@@ -379,7 +379,7 @@ def finish(
     session.progress.begin("telling how it ended", LAST_WORDS_SECONDS, "teardown")
     trouble = session.uploader.trouble or StoreUnreachable(
         f"the last checkpoint could not be committed within {grace_seconds:.0f} s",
-        "start the run again: it goes on from the newest committed checkpoint",
+        "start the run again: it goes on from the newest committed checkpoint, if any",
     )
     if reason == PREEMPTED:
         leave(session, training.state.step, None if is_safe else trouble, preemption)

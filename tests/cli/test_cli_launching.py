@@ -43,7 +43,7 @@ from fintts_inputs.errors import BadFactor, ConfigurationChanged
 from fintts_inputs.prompts import Prompt
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
-from fintts_store.layout import PROMISE, run_json_key
+from fintts_store.layout import PROMISE, commit_key, run_json_key
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import Evidence, Ledger, read_ledger, write_sighting
 from fintts_store.runs.ledger import Launch as Launched
@@ -58,8 +58,9 @@ from fintts_store.runs.runs import (
     write_status,
 )
 from fintts_store.store import Store
+from memory_store import MemoryStore
 from other_clock import OtherClock
-from run_samples import record, result, status
+from run_samples import manifest, record, result, status
 from s3_as_it_is import ClosedToAnotherKey
 from s3_servers import SECRET, make_bucket
 
@@ -322,6 +323,24 @@ def test_a_failed_relaunch_is_billed_though_the_store_takes_no_word_of_it(
     assert entry.gone_at is not None
     later = look_at(store, "mine", workplace.instance_of, datetime.now(UTC) + HOUR)
     assert later.bill.of_launch(2)[0].usd > 0
+
+
+@pytest.mark.parametrize(
+    ("commits", "said"),
+    [
+        ({}, "begins at step 0: it has no checkpoint"),
+        ({100: "whole", 200: "whole"}, "goes on from its newest checkpoint, at step 200"),
+        ({100: "whole", 200: "torn"}, "goes on from its newest checkpoint, at step 100"),
+        ({100: "torn"}, "begins at step 0: it has no checkpoint"),
+    ],
+)
+def test_what_a_run_goes_on_from_is_said_as_it_is(commits: dict[int, str], said: str) -> None:
+    store = MemoryStore()
+    for step, state in commits.items():
+        whole = manifest(step, None, run="mine")
+        key = commit_key("mine", whole.name)
+        store.put(key, whole.dump().encode() if state == "whole" else b"{")
+    assert resume.goes_on_from(store, "mine") == said
 
 
 def test_a_wrong_clock_rents_nothing_and_is_only_said_on_this_machine(

@@ -238,6 +238,21 @@ def test_an_interrupted_launch_leaves_no_job(laptop: Laptop, end: BaseException)
     assert laptop.phase() == InstancePhase.GONE
 
 
+def test_of_what_skypilot_ever_said_a_launch_reads_its_own_part_alone(laptop: Laptop) -> None:
+    """The log grows with each launch and each tail; this one does not fit into memory."""
+
+    class ResourcesUnavailableError(Exception):
+        """SkyPilot's own, by that name."""
+
+    log = laptop.folder / "state" / "sky" / "mine" / "sky.log"
+    log.parent.mkdir(parents=True)
+    with log.open("wb") as file:
+        file.truncate(1 << 40)
+    laptop.sky.sold_out = ResourcesUnavailableError("Nothing at $1. Try more.")
+    with pytest.raises(CloudError, match=r"Nothing at \$1"):
+        laptop.launch()
+
+
 def unseen(laptop: Laptop, asked_by: NotedProcess | None) -> Job:
     """A job that its terminal asked for, and SkyPilot does not list."""
     job = laptop.launch()

@@ -136,7 +136,7 @@ def _prepare(
     resume.refuse_other_inputs(record, inputs)
     resume.revise(runs, record, config, changes, now)
     resume.go_on(runs, name, so_far(view).ends)
-    terminal.say(f"run {name} goes on{resume.in_words(changes)}")
+    terminal.say(f"run {name} {resume.goes_on_from(runs, name)}{resume.in_words(changes)}")
     return name, terms.deadline_at
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,7 +25,8 @@ from fintts_inputs.base_model.check import check_base_model
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.config import RunConfig
 from fintts_inputs.data.check import check_folder
-from fintts_store.errors import KeyExists, KeyNotFound
+from fintts_store.checkpoints.commit import list_commits, read_manifest
+from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import read_ledger, write_sighting
 from fintts_store.runs.noted_process import Fate
@@ -284,6 +286,19 @@ def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) 
 def nothing_to_force(run: str) -> str:
     """What is said where --force has nothing to do."""
     return f"there is no run {run} yet: --force changes nothing"
+
+
+def goes_on_from(store: Store, run: str) -> str:
+    """The verb of a sentence about a run that is there already.
+
+    Raises:
+        StoreError: its commits cannot be read.
+    """
+    for name in reversed(list_commits(store, run)):
+        with suppress(InvalidRecord, KeyNotFound):  # the trainer passes it over, too
+            if read_manifest(store, run, name) is not None:
+                return f"goes on from its newest checkpoint, at step {name.step}"
+    return "begins at step 0: it has no checkpoint"
 
 
 def in_words(changes: tuple[Change, ...]) -> str:

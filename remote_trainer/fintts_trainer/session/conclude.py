@@ -7,10 +7,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fintts_store.disk.reading import read_end
 from fintts_store.errors import Fenced
 from fintts_store.redaction import without_secrets
 from fintts_store.runs.claims import refuse_taken_over
 from fintts_store.runs.end_run import end_run, result_by_store
+from fintts_store.runs.limits import LOG_BYTES
 from fintts_store.runs.logs import write_log
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import (
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from fintts_trainer.session.job import Job
 
 NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
-MOST_LOG_BYTES = 4 << 20
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""
 FRESH = timedelta(minutes=2)
@@ -104,9 +105,7 @@ def keep_log(job: Job, path: Path) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - MOST_LOG_BYTES))
-        said = file.read().decode(errors="surrogateescape")
+    said = read_end(path, LOG_BYTES).decode(errors="surrogateescape")
     kept = without_secrets(said).encode(errors="surrogateescape")
     write_log(job.store, job.run, datetime.now(UTC), kept)
 

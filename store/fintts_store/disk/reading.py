@@ -36,3 +36,19 @@ def read_limited(path: Path, limit_bytes: int = RECORD_BYTES) -> bytes:
     with explained(path), open_plain(path) as file:
         chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
         return read_all(chunks, limit_bytes, str(path))
+
+
+def read_end(path: Path, limit_bytes: int, since: int = 0) -> bytes:
+    """What a log holds from the position `since` on: of more than the limit the end, and nothing
+    where there is no such file.
+
+    Raises:
+        InvalidRecord: it is not a plain file.
+        StoreError: it cannot be read.
+    """
+    if not path.exists():
+        return b""
+    with explained(path), open_plain(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(since, size - limit_bytes, 0))
+        return file.read(limit_bytes)

@@ -42,7 +42,7 @@ from fintts_cli.commands.options import (
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_what_cannot_end_well, unarmed
-from fintts_cli.launch.resume import in_words, nothing_to_force
+from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import prepare, start
 from fintts_cli.runs.end import what_goes_on
 from fintts_cli.terminal import Terminal
@@ -161,10 +161,8 @@ def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
     if may_ask or not terminal.quiet:
         terminal.tell(text)
     if ready.resumes is not None:
-        how = in_words(ready.changes)
-        terminal.say(
-            f"run {ready.run} is there already, and goes on from its newest checkpoint{how}"
-        )
+        where = goes_on_from(ready.store, ready.run)
+        terminal.say(f"run {ready.run} is there already, and {where}{in_words(ready.changes)}")
     for sentence in ready.warnings:
         terminal.warn(sentence)
     for sentence, hint in first_warnings(ready.data_warnings):

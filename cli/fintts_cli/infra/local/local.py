@@ -34,6 +34,7 @@ from fintts_cli.infra.local.record import (
 )
 from fintts_cli.infra.this_machine import fate_here
 from fintts_store.disk.durable import make_directories, write_file
+from fintts_store.disk.reading import read_end
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
 from fintts_store.runs.limits import LOG_BYTES
@@ -293,7 +294,7 @@ class LocalInfra:
         while (instance := read_instance(folder)) is None or _is_copying(instance):
             has_died = instance is not None and _fate_of(instance) == Fate.ENDED
             if not accepted or has_died or time.monotonic() > deadline:
-                text = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
+                text = read_end(folder / LOG_FILE, LOG_BYTES).decode(errors="replace").strip()
                 reason = text.splitlines()[-1] if text else "it said nothing"
                 raise CloudError(
                     f"the local instance could not be started: {reason}", f"see {folder / LOG_FILE}"

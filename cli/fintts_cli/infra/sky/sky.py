@@ -52,8 +52,10 @@ from fintts_cli.infra.sky.session import (
 )
 from fintts_cli.infra.this_machine import fate_here, note_process
 from fintts_store.disk.durable import write_file
+from fintts_store.disk.reading import read_end
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.layout import check_run_name
+from fintts_store.runs.limits import LOG_BYTES
 from fintts_store.runs.noted_process import Fate
 
 if TYPE_CHECKING:
@@ -138,11 +140,11 @@ class SkyInfra:
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
         write_record(self._folder(run), record)
         self._answers.pop(run, None)  # it was about an earlier instance
-        said_before = _said(self._log(run))
+        said_before = _size(self._log(run))
         try:
             self._launch(record, task_yaml, secrets)
         except BaseException as error:
-            said = _said(self._log(run))[len(said_before) :]
+            said = _said(self._log(run), said_before)
             self.down(run)
             self._note_whether_it_came(record)
             if isinstance(error, Exception):
@@ -370,8 +372,13 @@ def _may_come(sky: Any, record: SkyRecord) -> bool:
     return bool(own_launches(sky, record.cluster, deadline_at=record.deadline_at))
 
 
-def _said(log: Path) -> str:
-    return ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else ""
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
+
+
+def _said(log: Path, since: int) -> str:
+    """What this launch wrote. A log grows with every launch and every tail of a run."""
+    return ANSI.sub("", read_end(log, LOG_BYTES, since).decode(errors="replace"))
 
 
 def _deadline_in(task_yaml: str) -> datetime | None:

@@ -39,7 +39,9 @@ NO_OBJECT, OTHER_REGION, UNSUPPORTED = "NoSuchKey", "PermanentRedirect", "NotImp
 FORBIDDEN, EXPIRED = "AccessDenied", "ExpiredToken"
 TOKEN = "AWS_SESSION_TOKEN"
 """a temporary key in the environment stays what it was; one of a profile may be renewed"""
-AGAIN = "start the run again with a new key: it goes on from the newest committed checkpoint"
+AGAIN = (
+    "start the run again with a new key: it goes on from the newest committed checkpoint, if any"
+)
 DENIED = {
     "NoSuchBucket": ("there is no bucket {where}", "create it, or correct its name"),
     FORBIDDEN: ("{where} refuses {operation}{because}", ""),
