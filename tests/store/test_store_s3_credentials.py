@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from fault_proxy import Fault, fault_proxy
 from fintts_store import layout
 from fintts_store.backends.s3 import credentials as s3_credentials
 from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.certificates import is_trusted
 from fintts_store.backends.s3.credentials import (
     LONGEST,
     Grant,
@@ -386,14 +391,50 @@ def test_elsewhere_the_key_of_this_machine_is_passed_on(moto_endpoint: str) -> N
     assert "an instance gets your key, and the key sees" in grant.warning
 
 
+@pytest.fixture
+def company(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server whose certificate no public authority vouches for: its URL, and that certificate."""
+    certificate, key = tmp_path / "mine.pem", tmp_path / "mine.key"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    name = ["-subj", "/CN=company", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*make, *name, *files], check=True, stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}", certificate
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
 def test_a_server_of_an_authority_of_ones_own_is_refused_for_an_instance(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moto_endpoint: str
+    variable: str,
+    company: tuple[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    moto_endpoint: str,
 ) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "mine.pem"))
-    with pytest.raises(StoreDenied, match=r"trusts https://voices.example by .*mine.pem"):
-        ask(address=S3Address("voices", endpoint_url="https://voices.example"))
-    address = make_bucket(moto_endpoint, "without-tls")
+    url, certificate = company
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(certificate))
+    with pytest.raises(StoreDenied, match=rf"trusts {url} by .*mine.pem") as caught:
+        ask(address=S3Address("voices", endpoint_url=url))
+    assert variable in caught.value.hint
+    address = make_bucket(moto_endpoint, f"without-tls-{variable[:3].lower()}")
     assert ask(hours=1, address=address).variables["AWS_ACCESS_KEY_ID"], "nothing to trust"
+
+
+def test_a_server_that_the_public_authorities_vouch_for_is_trusted_elsewhere_too(
+    company: tuple[str, Path],
+) -> None:
+    url, certificate = company
+    assert is_trusted(url, str(certificate))
+    assert not is_trusted(url)
+    assert not is_trusted("https://127.0.0.1:1", str(certificate)), "nobody answers"
 
 
 @pytest.mark.parametrize("is_fixed", [True, False])

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.certificates import refuse_own_authority
 from fintts_store.backends.s3.errors import TOKEN
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.backends.s3.session import open_session
@@ -172,7 +173,7 @@ def grant_for_run(
     region = {"AWS_DEFAULT_REGION": session.region_name} if session.region_name else {}
     as_it_is = region | own
     if address.endpoint_url is not None:
-        _refuse_own_authority(session, address.endpoint_url)
+        refuse_own_authority(session, address.endpoint_url)
         return _of_another_server(address, as_it_is)
     needed = lifetime(deadline_at, now)
     policy = _policy_text(session, address, run, reads)
@@ -240,17 +241,6 @@ def _made(
     with explained(wanted.address):
         role = role or role_of_profile(session, _session)
     return None if role is None else assumed(role, wanted)
-
-
-def _refuse_own_authority(session: "Session", endpoint_url: str) -> None:
-    """A certificate that this machine trusts by a file of its own is not trusted elsewhere."""
-    bundle = cast("Any", session)._session.get_config_variable("ca_bundle")
-    if bundle and endpoint_url.startswith("https://"):
-        raise StoreDenied(
-            f"this machine trusts {endpoint_url} by {bundle}, which no rented instance has",
-            "give the server a certificate of a public authority; or, if it has one, unset "
-            "AWS_CA_BUNDLE (or ca_bundle in ~/.aws/config)",
-        )
 
 
 def _own_key(session: "Session", address: S3Address) -> tuple[dict[str, str], datetime | None]:

@@ -110,24 +110,6 @@ def _said(error: Exception) -> str:
     return (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(".")
 
 
-def refuse_no_certificates(session: "Session") -> None:
-    """Raises StoreDenied where the file of trusted certificates is none."""
-    named: str | None = cast("Any", session)._session.get_config_variable("ca_bundle")
-    bundle = named or os.environ.get("REQUESTS_CA_BUNDLE")
-    if not bundle:
-        return
-    import ssl
-
-    try:
-        ssl.create_default_context(cafile=bundle)
-    except (OSError, ValueError):  # no such file, or none of certificates
-        raise StoreDenied(
-            f"{bundle} is no file of certificates, and AWS_CA_BUNDLE, ca_bundle of the AWS profile "
-            "or REQUESTS_CA_BUNDLE names it",
-            "correct it, or unset it to trust the usual authorities",
-        ) from None
-
-
 def _profile_missing(error: Exception) -> StoreDenied:
     named = os.environ.get("AWS_PROFILE", os.environ.get("AWS_DEFAULT_PROFILE"))
     if named is not None and not named.strip():

@@ -1,0 +1,75 @@
+"""Which authorities a server's certificate is trusted by: this machine's, and every other's."""
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from fintts_store.errors import StoreDenied
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+LIMIT_SECONDS = 10
+
+
+def own_authorities(session: "Session") -> str | None:
+    """The file of certificates that this machine trusts in place of the public authorities."""
+    named: str | None = cast("Any", session)._session.get_config_variable("ca_bundle")
+    return named or os.environ.get("REQUESTS_CA_BUNDLE") or None
+
+
+def refuse_no_certificates(session: "Session") -> None:
+    """Raises StoreDenied where the file of trusted certificates is none."""
+    bundle = own_authorities(session)
+    if bundle is None:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except (OSError, ValueError):  # no such file, or none of certificates
+        raise StoreDenied(
+            f"{bundle} is no file of certificates, and AWS_CA_BUNDLE, ca_bundle of the AWS profile "
+            "or REQUESTS_CA_BUNDLE names it",
+            "correct it, or unset it to trust the usual authorities",
+        ) from None
+
+
+def refuse_own_authority(session: "Session", endpoint_url: str) -> None:
+    """Raises StoreDenied for a server that this machine trusts by a file of its own, and no rented
+    instance would. A company's file often has the public authorities in it, too."""
+    bundle = own_authorities(session)
+    if bundle is None or not endpoint_url.startswith("https://") or is_trusted(endpoint_url):
+        return
+    raise StoreDenied(
+        f"this machine trusts {endpoint_url} by {bundle}, which no rented instance has",
+        "give the server a certificate of a public authority; if it has one, and a proxy of this "
+        "network shows its own instead, unset AWS_CA_BUNDLE, ca_bundle in ~/.aws/config and "
+        "REQUESTS_CA_BUNDLE, and launch from another network",
+    )
+
+
+def is_trusted(endpoint_url: str, authorities: str | bool = True) -> bool:
+    """Whether a server can be asked by whom trusts these authorities alone.
+
+    Args:
+        authorities: a file of certificates; True for the public ones, as boto3 brings them.
+    """
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import ConnectionError as Unconnected
+    from botocore.exceptions import HTTPClientError
+    from botocore.httpsession import URLLib3Session
+    from botocore.utils import get_environ_proxies
+
+    session: Any = cast("Any", URLLib3Session)(
+        verify=authorities,
+        proxies=cast("Any", get_environ_proxies)(endpoint_url),
+        timeout=LIMIT_SECONDS,
+    )
+    request: Any = cast("Any", AWSRequest)("HEAD", endpoint_url)
+    try:
+        session.send(request.prepare())
+    except (HTTPClientError, Unconnected):
+        return False
+    finally:
+        session.close()
+    return True
