@@ -3,7 +3,7 @@
 To a rented machine nothing travels by itself: it has its own libraries, GPUs and network. A task
 names what it needs (`FINTTS_…` in its envs); the key for the store goes as a secret, made for the
 run. A proxy stays here: it serves the company's network, its address may hold a password, and an
-instance reaches what is public without it. `renting.py` refuses a store that the proxy alone
+instance reaches what is public without it. `preconditions.py` refuses a store that the proxy alone
 reaches, and `certificates.py` one that is trusted by a file of this machine.
 
 To a run on this machine goes what makes it the same machine for the run as for you, and nothing
