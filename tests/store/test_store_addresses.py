@@ -91,6 +91,8 @@ def test_a_folder_behind_a_link_is_the_same_place(tmp_path: Path) -> None:
         ("s3://bucket/a\u00a0b", "not what it seems"),
         ("s3://bucket/a\\b", "backslash"),
         ("s3://bucket/a /b", "space at the edge"),
+        ("s3://bucket/exp&region=garage", "has &region= in it, which looks like an option"),
+        ("s3://bucket/exp;endpoint_url=http://a", "has ;endpoint_url= in it"),
         ("s3://bucket//", "is empty"),
         ("s3://bucket/exp//", "is empty"),
         ("s3://bucket//exp", "is empty"),

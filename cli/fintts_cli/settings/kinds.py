@@ -62,6 +62,7 @@ class Misread(NamedTuple):
     hint: str
 
 
+EMPTY = Misread("is empty", "give it a value, or leave it out altogether")
 ADVICE: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
     ((Kind.FLAG,), r"(?i)yes|y|on|1", "write true"),
     ((Kind.FLAG,), r"(?i)no|n|off|0", "write false"),
@@ -105,6 +106,8 @@ def plain_types(annotation: object) -> Iterator[object]:
 def taken_for(taken: Taken, given: Given) -> object:
     """The value as its key takes it, or the Misread that says why it is none of that kind."""
     value = given.value
+    if isinstance(value, str) and not value.strip() and taken.kind not in TEXTUAL:
+        return EMPTY
     if taken.kind in (*NUMERIC, Kind.FLAG) and isinstance(value, str):
         meant = scalar(value.strip())
         value = value if meant is None else meant
@@ -154,8 +157,7 @@ def _texts(kind: Kind, value: object, given: Given) -> object:
 
 def _bad_text(text: str, written: str, *, is_list: bool) -> Misread | None:
     if not text.strip():
-        where = " in one of its places" if is_list else ""
-        return Misread(f"is empty{where}", "give it a value, or leave it out altogether")
+        return EMPTY._replace(sentence="is empty in one of its places") if is_list else EMPTY
     if UNSEEN.search(text):
         return Misread("has a control character or a line break in it", "write it on one line")
     if BROKEN.search(text):
@@ -181,7 +183,8 @@ def _advice(kind: Kind, shown: str, value: object) -> str:
     if kind in TEXTUAL and isinstance(value, bool | int | float):
         return f'put it in quotes if it is meant so: "{cut(shown)}"'
     if kind is Kind.LIST and isinstance(value, str):
-        return f"write a list: [{cut(shown)}]"
+        words = re.split(r"[,;\s]+", shown.strip())
+        return f"write a list: [{cut(', '.join(words))}]"
     return f"write {kind.value}"
 
 

@@ -35,6 +35,7 @@ _AWS = re.compile(
 """AWS's own servers for all buckets, which boto3 finds by the region"""
 _DIRECTORY_BUCKET = re.compile("--(x-s3|xa-s3)$")
 _OPTIONS = ("endpoint_url", "addressing", "region", "sse", "sse_kms_key_id", "request_payer")
+_OPTION_BEHIND = re.compile(rf"[&;,]({'|'.join(_OPTIONS)})=")
 _CHOICES = {
     "addressing": get_args(Addressing),
     "sse": get_args(Encryption),
@@ -199,6 +200,11 @@ def _check_spelling(text: str, prefix: str) -> None:
             f"the prefix of {text} has a '%' in it, which other programs decode and this one does "
             "not",
             "write the prefix as the bucket shows it, or take one without it",
+        )
+    if option := _OPTION_BEHIND.search(prefix):
+        raise StoreDenied(
+            f"the prefix of {text} has {option[0]} in it, which looks like an option",
+            "the first option stands behind a '?', the others behind '&'",
         )
     if not unicodedata.is_normalized("NFC", prefix):
         raise StoreDenied(
