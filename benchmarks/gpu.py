@@ -35,7 +35,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.utils import clip_grad_norm_
 
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.fish import FishBase, FishFamily
@@ -92,7 +92,7 @@ def write_base(folder: Path) -> FishBase:
     first = config["vocab_size"] - len(CONTROL) - len(semantic)
     ids = {token: first + place for place, token in enumerate([*CONTROL, *semantic])}
     (folder / "special_tokens.json").write_text(json.dumps(ids))
-    shape = ModelShape.read(folder)
+    shape = read_shape(folder)
     with torch.device("meta"):
         wanted = DualAR(shape, 0, shape.codebook_size - 1).state_dict()
     generator = torch.Generator().manual_seed(1)

@@ -37,7 +37,7 @@ import torch
 from accelerate import Accelerator
 
 from fintts_cost.forecast import EtaMeter
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import RunConfig
 from fintts_inputs.rules import rule_of, schedule_of
 from fintts_store.backends.directory import DirectoryStore
@@ -110,7 +110,7 @@ def training_in(folder: Path) -> Training:
     store = DirectoryStore(folder / "store")
     create_run(store, record_of(config))
     session = open_session(Job(store, RUN, folder / "workspace", deadline_at=None), ProgressFile())
-    shape = ModelShape.read(SHAPE)
+    shape = read_shape(SHAPE)
     with torch.device("meta"):
         base = DualAR(shape, 0, shape.codebook_size - 1).bfloat16()
     base.to_empty(device="cpu").requires_grad_(requires_grad=False)

@@ -44,7 +44,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch.nn.utils import clip_grad_norm_
 
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import LoraConfig, Target
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import IGNORE, Batch, Example, Predictions
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from torch import Tensor
 
-SHAPE = ModelShape.read(Path(__file__).with_name("scaled_s1_mini"))
+SHAPE = read_shape(Path(__file__).with_name("scaled_s1_mini"))
 SEMANTIC_BEGIN, END_OF_TEXT = 151_678, 151_645
 BATCH, SHORTEST, LONGEST, FRAMES_PER_TEXT_TOKEN = 4, 100, 500, 3
 PEAK_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (1600, 384, 1152))

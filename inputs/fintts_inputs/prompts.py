@@ -1,80 +1,62 @@
-"""The prompts that base models are served with: a run is trained with one, and says which.
+"""The prompts that base models are served with: a run is trained with one, and records its name.
 
-A run keeps the prompt that it began with: trained on two, an adapter would fit neither.
+A run keeps the prompt that it began with: an adapter trained on two would fit neither.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fintts_inputs.errors import ConfigurationChanged
 
-SAME_VERSION = "use the version that the run was begun with, or begin a new one"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SAME_VERSION = "use the version that began the run, or begin a new run"
 
 
-class Prompt(StrEnum):
-    """What is around an utterance's text, and which pieces of it are tokenised as one string."""
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is around an utterance's text, and which pieces of it are tokenised as one string.
 
-    FISH_JOINED = "fish-joined"
-    FISH_S1 = "fish-s1"
-    FISH_1_5 = "fish-1.5"
-    FISH_S2 = "fish-s2"
-    CSM = "csm"
+    Attributes:
+        name: as run.json, checkpoints and adapters record it.
+        layout: for people, one line.
+        most_tokens: upper limit of the tokens beside those of the text and the frames.
+    """
 
-    @property
-    def layout(self) -> str:
-        """For people: one line."""
-        return _LAYOUTS[self]
+    name: str
+    layout: str
+    most_tokens: int
 
-    @property
-    def most_tokens(self) -> int:
-        """At most so many, beside those of the text and the frames."""
-        return _MOST_TOKENS[self]
+    def __str__(self) -> str:
+        return self.name
 
 
-_LAYOUTS = {
-    Prompt.FISH_JOINED: "<|interleave|><|speaker:0|>TEXT, mark and text tokenised as one string: "
-    "what fintts trained every Fish Speech model with before runs recorded their prompt",
-    Prompt.FISH_S1: "<|interleave|><|speaker:0|>TEXT, mark and text tokenised apart",
-    Prompt.FISH_1_5: "<|im_start|>user, TEXT, <|im_end|><|im_start|>assistant, <|voice|>",
-    Prompt.FISH_S2: "<|im_start|>user, <|speaker:0|>TEXT, <|im_end|>, <|im_start|>assistant, "
-    "<|voice|>",
-    Prompt.CSM: "<|begin_of_text|>[0]TEXT<|end_of_text|>",
-}
-_MOST_TOKENS = {
-    Prompt.FISH_JOINED: 16,
-    Prompt.FISH_S1: 16,
-    Prompt.FISH_1_5: 20,
-    Prompt.FISH_S2: 34,
-    Prompt.CSM: 6,
-}
-"""Where every byte of what is spelled is a token."""
-
-
-def prompt_begun_with(recorded: str | None, served: Prompt) -> Prompt:
+def prompt_begun_with(recorded: str | None, known: Sequence[Prompt]) -> Prompt:
     """The prompt of a run, a checkpoint or an adapter.
 
     Args:
-        recorded: what it says itself; None from a version of fintts that had one a family.
-        served: what the base model is served with.
+        recorded: its name there; None from a version of fintts with one prompt a family.
+        known: the prompts of the base model's family, that version's first.
 
     Raises:
-        ConfigurationChanged: the base model has no such prompt, as far as this version knows.
+        ConfigurationChanged: this version knows no such prompt for the base model.
     """
-    known = [Prompt.CSM] if served is Prompt.CSM else [one for one in Prompt if one != Prompt.CSM]
     if recorded is None:
         return known[0]
-    if recorded not in known:
-        raise ConfigurationChanged(
-            f"the prompt {recorded!r} is none that this version of fintts has for the base model",
-            SAME_VERSION,
-        )
-    return Prompt(recorded)
+    for prompt in known:
+        if prompt.name == recorded:
+            return prompt
+    raise ConfigurationChanged(
+        f"this version of fintts has no prompt {recorded!r} for the base model", SAME_VERSION
+    )
 
 
 def of_another_prompt(begun: Prompt, served: Prompt) -> str | None:
-    """What to say where a run goes on with another prompt than a new one would get."""
-    if begun is served:
+    """A note where a run keeps another prompt than a new run would get."""
+    if begun == served:
         return None
     return (
         f"the run goes on with the prompt {begun} that it began with; the base model is served "

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_inputs.config import Change
-    from fintts_inputs.prompts import Prompt
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.layout import CommitName
     from fintts_trainer.processes.random_state import RandomState
@@ -77,7 +76,7 @@ def _read_newest(training: Training, session: StoreSession) -> list[RandomState]
     refuse_another_configuration(session, manifest, target)
     if manifest.base_model_digest != session.record.base_model.digest:
         raise of_another_base_model(manifest)
-    refuse_another_prompt(training.prompt, manifest, target)
+    refuse_another_prompt(training, manifest, target)
     training.state, random_states = read_checkpoint(target, training.model, training.optimizer)
     session.committer.resume_point = manifest.id
     session.heartbeat.change(resume_point=manifest.id)
@@ -136,19 +135,18 @@ def refuse_another_configuration(session: Session, manifest: Manifest, folder: P
     )
 
 
-def refuse_another_prompt(prompt: Prompt, manifest: Manifest, folder: Path) -> None:
+def refuse_another_prompt(training: Training, manifest: Manifest, folder: Path) -> None:
     """Lets a run resume only with the prompt of its earlier steps.
 
     Args:
-        prompt: of the run.
         folder: the checkpoint's files.
 
     Raises:
         ConfigurationChanged: the checkpoint was trained with another one.
     """
     recorded = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES)).get("prompt")
-    begun = prompt_begun_with(recorded, prompt)
-    if begun is not prompt:
+    begun, prompt = prompt_begun_with(recorded, training.shape.prompts), training.prompt
+    if begun != prompt:
         raise ConfigurationChanged(
             f"the checkpoint at step {manifest.step} was trained with the prompt {begun}, but the "
             f"run uses {prompt}: an older version of fintts continued it",

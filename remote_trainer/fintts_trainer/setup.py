@@ -14,7 +14,8 @@ from fintts_inputs.base_model.adapter import (
     check_initial_adapter,
     of_other_prompt,
 )
-from fintts_inputs.base_model.shape import FISH, ModelShape
+from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.fish.config import FISH
 from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_inputs.rules import rule_of, schedule_of
 from fintts_trainer.checkpoint import LoopState
@@ -43,6 +44,7 @@ from fintts_trainer.training import Training
 if TYPE_CHECKING:
     from peft import PeftModel
 
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import LoraConfig, RunConfig
     from fintts_trainer.data.feed import Feed
     from fintts_trainer.families.base import BaseModel
@@ -155,9 +157,9 @@ def _tell_sizes(
 def _base_model(session: Session) -> BaseModel:
     """With the prompt that the run was begun with."""
     folder = fetch_base_model(session.job, session.record, session.progress.sign)
-    served = ModelShape.read(folder).prompt
-    begun = prompt_begun_with(session.record.prompt, served)
-    if (sentence := of_another_prompt(begun, served)) is not None:
+    shape = read_shape(folder)
+    begun = prompt_begun_with(session.record.prompt, shape.prompts)
+    if (sentence := of_another_prompt(begun, shape.prompt)) is not None:
         session.log(sentence)
     return open_base(folder, begun)
 
@@ -166,7 +168,7 @@ def _read_initial_adapter(session: Session, base: BaseModel, model: PeftModel) -
     """The weights of another run's adapter, or of one that was imported, instead of B = 0."""
     folder = fetch_initial_adapter(session.job, session.record, session.progress.sign)
     check_initial_adapter(folder, base.shape, session.config.lora)
-    if (sentence := of_other_prompt(folder, base.prompt)) is not None:
+    if (sentence := of_other_prompt(folder, base.prompt, base.shape.prompts)) is not None:
         session.log(sentence)
     read_adapter(model, folder)
 

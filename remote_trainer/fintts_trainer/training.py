@@ -86,7 +86,7 @@ class Training:
             "epoch": epoch,
             "position": step_in_epoch * self.schedule.samples_per_step,
             "rng": random_states,
-            "prompt": self.prompt,
+            "prompt": self.prompt.name,
         }
         write_checkpoint(
             folder,
@@ -95,5 +95,5 @@ class Training:
             state,
             self.config,
             position,
-            said={BASE_DIGEST: self.session.record.base_model.digest, PROMPT: self.prompt},
+            said={BASE_DIGEST: self.session.record.base_model.digest, PROMPT: self.prompt.name},
         )

@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fintts_inputs.base_model import csm_weights
 from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.base_model.csm import weights as csm_weights
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import INDEX, PICKLED, SAFETENSORS
-from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.base_model.torch_file import read_torch_file
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm import CsmFamily
@@ -90,7 +90,7 @@ def refused(folder: Path) -> BaseModelProblem:
 
 def load(folder: Path) -> None:
     """As the trainer does, but for the tokenizer."""
-    shape = ModelShape.read(folder)
+    shape = read_shape(folder)
     if shape.family == "csm":
         CsmFamily().open(folder).load(torch.float32)
     else:

@@ -19,8 +19,8 @@ from fintts_cli.checkpoints.card import adapter_card, merged_card
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.export_record import Origin
 from fintts_inputs.base_model.adapter import OLDEST_PEFT
+from fintts_inputs.base_model.families import prompts
 from fintts_inputs.base_model.licence import Licence
-from fintts_inputs.prompts import Prompt
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import list_commits
@@ -133,7 +133,7 @@ def test_whatever_a_store_holds_is_a_word_in_its_card(card_of: Callable[..., str
 @pytest.mark.parametrize(
     ("prompt", "row"),
     [
-        *((one, f"| prompt | {one}: ") for one in Prompt),
+        *((one, f"| prompt | {one}: ") for one in prompts()),
         ("of-later", "| prompt | of-later |"),
         (None, "| prompt | not recorded; a Fish Speech model had &#60;&#124;interleave&#124;&#62;"),
     ],

@@ -38,9 +38,9 @@ from fintts_cli.runs.listing import look_at, look_at_all
 from fintts_cli.runs.sighted import gone
 from fintts_cli.settings import read_settings
 from fintts_cost.reserve import Reserve
+from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_inputs.config import RunConfig
 from fintts_inputs.errors import BadFactor, ConfigurationChanged
-from fintts_inputs.prompts import Prompt
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreDenied, StoreFull, StoreUnsound
 from fintts_store.layout import PROMISE, commit_key, run_json_key
@@ -66,7 +66,7 @@ from s3_servers import SECRET, make_bucket
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NO_INPUTS = resume.Inputs(record().dataset, record().base_model, Prompt.FISH_S1)
+NO_INPUTS = resume.Inputs(record().dataset, record().base_model, FISH_S1)
 
 
 @dataclass

@@ -120,7 +120,7 @@ def test_a_run_that_was_begun_with_other_forms_goes_on(
     config = RunConfig(data=data, base_model=TINY)
     told: list[str] = []
     new = upload_inputs(store, config, told.append)
-    assert new.prompt == "fish-s1"
+    assert new.prompt.name == "fish-s1"
     assert AS_WRITTEN not in told
     old = new.dataset.model_copy(update={"sha256": SHA256_AS_WRITTEN})
     begun = record(dataset=old, base_model=new.base_model, initial_adapter=None)

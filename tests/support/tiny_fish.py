@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import CONFIG, PICKLED, SAFETENSORS
-from fintts_inputs.base_model.shape import ModelShape
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase, FishFamily
@@ -27,7 +27,7 @@ def write_fish(folder: Path, dtype: torch.dtype, **changes: object) -> FishBase:
     shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns(PICKLED, "expected*"))
     config = json.loads((TINY / CONFIG).read_text()) | changes
     (folder / CONFIG).write_text(json.dumps(config))
-    shape = ModelShape.read(folder)
+    shape = read_shape(folder)
     with torch.device("meta"):
         wanted = DualAR(shape, 0, shape.codebook_size - 1).state_dict()
     generator = torch.Generator().manual_seed(1)

@@ -16,7 +16,7 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
-from fintts_inputs.base_model.fish_weights import S2
+from fintts_inputs.base_model.fish.weights import S2
 from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN, read_ranks
 from fintts_trainer.families.weight_files import StateDict, read_state_dict
 from tiny_run import TINY

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fintts_inputs.base_model import csm_weights, fish_weights
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.csm import weights as csm_weights
+from fintts_inputs.base_model.families import parse_shape, read_shape
+from fintts_inputs.base_model.fish import weights as fish_weights
 from fintts_inputs.base_model.sides import shape_of
 from fintts_trainer.families.csm.model import build
 from fintts_trainer.families.fish.model import DualAR
@@ -35,7 +36,7 @@ def shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
 
 @pytest.mark.parametrize("name", FISH)
 def test_fish_s_are_those_of_the_model(name: str) -> None:
-    shape = ModelShape.load(FISH[name])
+    shape = parse_shape(FISH[name])
     with torch.device("meta"):
         model = DualAR(shape, 0, shape.codebook_size - 1)
     expected = {key: shape_of(sides) for key, sides in fish_weights.expected(shape).items()}
@@ -45,12 +46,12 @@ def test_fish_s_are_those_of_the_model(name: str) -> None:
 @pytest.mark.parametrize("name", CSM)
 def test_csm_s_are_those_of_the_model(name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "csm", **CSM[name]}))
-    expected = csm_weights.expected(ModelShape.read(tmp_path))
+    expected = csm_weights.expected(read_shape(tmp_path))
     model = build(tmp_path / "config.json")
     assert {key: shape_of(sides) for key, sides in expected.items()} == shapes(model.state_dict())
 
 
 @pytest.mark.parametrize("spelling", [fish_weights.PLAIN, fish_weights.S2])
 def test_each_name_has_one_spelling(spelling: fish_weights.Spelling) -> None:
-    names = list(fish_weights.expected(ModelShape.load(S2_PRO)))
+    names = list(fish_weights.expected(parse_shape(S2_PRO)))
     assert [spelling.plain(spelling.of(name)) for name in names] == names

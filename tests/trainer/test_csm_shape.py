@@ -11,8 +11,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CsmConfig, CsmDepthDecoderConfig
 
-from fintts_inputs.base_model.csm import CsmCodecFile, CsmConfigFile, CsmDepthFile
-from fintts_inputs.base_model.shape import ModelShape, StackShape
+from fintts_inputs.base_model.csm.config import CsmCodecFile, CsmConfigFile, CsmDepthFile
+from fintts_inputs.base_model.families import parse_shape, read_shape
+from fintts_inputs.base_model.shape import StackShape
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.data.batches import collate
@@ -37,7 +38,7 @@ def test_what_a_config_leaves_out_is_as_in_transformers() -> None:
     ):
         names = set(type(mine).model_fields) - READ_ELSEWHERE - {"head_dim"}
         assert {n: getattr(mine, n) for n in names} == {n: getattr(theirs, n) for n in names}
-    shape = ModelShape.load(CSM_1B)
+    shape = parse_shape(CSM_1B)
     assert (shape.slow.head_dim, shape.fast.head_dim) == (backbone.head_dim, depth.head_dim)
 
 
@@ -47,9 +48,9 @@ def test_csm_1b_has_the_known_counts() -> None:
     codec = sum(parameter.numel() for parameter in model.codec_model.parameters())
     apart = sum(parameter.numel() for parameter in model.parameters()) - codec
     tied = apart - model.depth_decoder.model.embed_tokens.weight.numel()
-    shape = ModelShape.load(CSM_1B)
+    shape = parse_shape(CSM_1B)
     assert shape.parameters == tied == 1_552_791_552
-    assert ModelShape.load({**CSM_1B, "tie_codebooks_embeddings": False}).parameters == apart
+    assert parse_shape({**CSM_1B, "tie_codebooks_embeddings": False}).parameters == apart
     assert (shape.num_codebooks, shape.codebook_size, shape.code_choices) == (32, 2048, 2051)
     assert shape.max_seq_len == 2048
 
@@ -95,7 +96,7 @@ def test_a_config_that_does_not_hold_together_is_refused(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**CSM_1B, **change}))
     with pytest.raises(BaseModelProblem, match=said):
-        ModelShape.read(tmp_path)
+        read_shape(tmp_path)
 
 
 def test_what_transformers_refuses_is_said_in_one_sentence(folder: Path, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_what_transformers_refuses_is_said_in_one_sentence(folder: Path, tmp_pat
 
 def test_codes_that_mean_the_end_or_padding_are_no_data(folder: Path, tmp_path: Path) -> None:
     """The model has 67 choices, of which the codec makes 64."""
-    shape = ModelShape.read(folder)
+    shape = read_shape(folder)
     for name, codebooks, highest in (("good", 4, 63), ("pad", 4, 64), ("few", 3, 5)):
         np.save(tmp_path / f"{name}.npy", np.full((codebooks, 5), highest, dtype=np.int16))
         (tmp_path / f"{name}.lab").write_text(f"rivi {name}")

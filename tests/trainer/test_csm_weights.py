@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fintts_inputs.base_model.csm_weights import BACKBONE_AUDIO, DEPTH_AUDIO
+from fintts_inputs.base_model.csm.weights import BACKBONE_AUDIO, DEPTH_AUDIO
 from fintts_inputs.base_model.files import INDEX, PICKLED
 from fintts_inputs.base_model.files import SAFETENSORS as SINGLE
 from fintts_inputs.config import LoraConfig

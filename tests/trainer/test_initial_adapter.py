@@ -31,11 +31,11 @@ from fintts_inputs.base_model.adapter_keys import (
     STARTS,
     refuse_other_meaning,
 )
+from fintts_inputs.base_model.fish.prompts import FISH_S1, PROMPTS
 from fintts_inputs.base_model.matrices import adapter_tensors
 from fintts_inputs.base_model.tensors import EXPONENTS, read_header
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
-from fintts_inputs.prompts import Prompt
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families import open_base
 from fintts_trainer.families.base import BaseModel, Example
@@ -282,6 +282,6 @@ def test_an_adapter_of_another_prompt_is_told(
     tmp_path: Path, said: dict[str, str], sentence: str | None
 ) -> None:
     save_file({"w": torch.zeros(1)}, tmp_path / ADAPTER_FILE, metadata=said)
-    told = of_other_prompt(tmp_path, Prompt.FISH_S1)
+    told = of_other_prompt(tmp_path, FISH_S1, PROMPTS)
     assert (sentence or "") in (told or "")
     assert (told is None) == (sentence is None)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data.check import DataReport, check_folder
 from fintts_inputs.data.codes import parse_codes, usual_codebooks
@@ -18,7 +19,7 @@ from fintts_trainer.data.encode import encode_utterances
 from fintts_trainer.families.fish import FishBase
 from tiny_run import TINY
 
-SHAPE = ModelShape.read(TINY)
+SHAPE = read_shape(TINY)
 SQUARE = "is a square, 4 by 4, and transposed like the others, as it seems"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.config import LoraConfig, RunConfig
 from fintts_inputs.errors import BaseModelProblem
 from released_shapes import S1_MINI
@@ -64,7 +64,7 @@ def test_the_digest_is_of_what_the_result_depends_on() -> None:
 
 
 def test_s1_mini_has_the_known_counts() -> None:
-    shape = ModelShape.load(S1_MINI)
+    shape = parse_shape(S1_MINI)
     assert shape.parameters == 860_169_216
     assert shape.lora_parameters(8, LoraConfig().targets) == 8_595_456
     assert shape.lora_parameters(8, ("attention", "mlp", "heads")) == 6_964_224
@@ -87,4 +87,4 @@ def test_another_kind_of_model_is_refused(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**S1_MINI, **change}))
     with pytest.raises(BaseModelProblem, match=said):
-        ModelShape.read(tmp_path)
+        read_shape(tmp_path)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data import files
 from fintts_inputs.data.check import DataReport, check_folder, find_pairs
@@ -74,7 +75,7 @@ def test_whatever_numpy_says_of_a_damaged_file_it_is_named(speech: Path, content
         ),
     ],
 )
-@pytest.mark.parametrize("shape", [None, ModelShape.read(TINY)])
+@pytest.mark.parametrize("shape", [None, read_shape(TINY)])
 def test_what_a_pack_would_bend_is_named(
     speech: Path, codes: np.ndarray, sentence: str, shape: ModelShape | None
 ) -> None:
@@ -276,7 +277,7 @@ def test_a_copy_in_another_folder_is_told(speech: Path) -> None:
 
 
 def test_what_may_be_too_long_with_its_text_is_told(speech: Path) -> None:
-    shape = ModelShape.read(TINY)
+    shape = read_shape(TINY)
     text = "a" * 100
     for name, frames in (("u003", 512 - 116), ("u004", 512 - 115), ("u005", 511)):
         np.save(speech / f"{name}.npy", np.ones((4, frames), dtype=np.int16))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from fintts_inputs.base_model.families import prompts
 from fintts_inputs.data.check import split
 from fintts_inputs.data.pack import Pack, pack_folder, read_pack
 from fintts_inputs.errors import DataProblem
-from fintts_inputs.prompts import Prompt
 from fintts_store.errors import StoreError
 from fintts_store.runs.runs import read_run
 from fintts_trainer.data import encoded
@@ -214,8 +214,8 @@ def test_the_key_changes_with_data_tokenizer_and_shape_and_not_with_weights(tmp_
     assert len(set(keys.values())) == len(files)
     dataset = record.dataset.model_copy(update={"sha256": "f" * 64})
     assert encoding_key(record.model_copy(update={"dataset": dataset})) != key
-    prompts = [record.model_copy(update={"prompt": prompt}) for prompt in Prompt]
-    assert len({key, *map(encoding_key, prompts)}) == 1 + len(Prompt), "caches never mix"
+    others = [record.model_copy(update={"prompt": prompt}) for prompt in prompts()]
+    assert len({key, *map(encoding_key, others)}) == 1 + len(prompts()), "caches never mix"
 
 
 def with_one_wrong(tmp_path: Path, **arrays: np.ndarray) -> Pack:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.base_model.licence import licence_of
-from fintts_inputs.base_model.shape import ModelShape
 from released_shapes import S1_MINI
 from tiny_run import TINY
 
-TINY_SHAPE = ModelShape.read(TINY)
+TINY_SHAPE = read_shape(TINY)
 HEAD = "---\ntags:\n- tts\nlicense: {}\n---\n# A model\n"
 
 
@@ -43,8 +43,8 @@ def test_what_the_folder_says_counts(
 
 
 def test_the_released_shapes_are_known_where_it_says_nothing() -> None:
-    licence = licence_of({}, ModelShape.load(S1_MINI))
+    licence = licence_of({}, parse_shape(S1_MINI))
     assert licence.identifier == "cc-by-nc-sa-4.0"
     assert "CC-BY-NC-SA-4.0 (as its release of this shape is)" in licence.sentence
-    said = licence_of({"README.md": HEAD.format("mit")}, ModelShape.load(S1_MINI))
+    said = licence_of({"README.md": HEAD.format("mit")}, parse_shape(S1_MINI))
     assert said.identifier == "mit"

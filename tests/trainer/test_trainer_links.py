@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE, check_initial_adapter
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import base_model_files
-from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from tiny_run import TINY
@@ -64,4 +64,4 @@ def test_a_link_out_of_an_adapter_s_folder_is_named(tmp_path: Path, name: str) -
     folder.mkdir()
     lead_out(folder / name, tmp_path / "outside" / name)
     with pytest.raises(BaseModelProblem, match=f"{name} in .*adapter is a link out of the folder"):
-        check_initial_adapter(folder, ModelShape.read(TINY), LoraConfig())
+        check_initial_adapter(folder, read_shape(TINY), LoraConfig())

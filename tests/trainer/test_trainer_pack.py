@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data import pack
 from fintts_inputs.data.check import DataReport, check_folder, find_pairs, split
@@ -25,7 +26,7 @@ def speech(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shape() -> ModelShape:
-    return ModelShape.read(TINY)
+    return read_shape(TINY)
 
 
 def said(report: DataReport) -> dict[str, str]:

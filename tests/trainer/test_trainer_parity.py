@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fintts_inputs.prompts import Prompt
+from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.weights import from_fish, to_fish
@@ -45,7 +45,7 @@ def test_logits_and_losses(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     recorded = load_file(folder / "expected.safetensors")
     # All of them were recorded with S1's prompt, those of 1.5 too.
-    base = FishFamily().open(folder, Prompt.FISH_S1)
+    base = FishFamily().open(folder, FISH_S1)
     assert base.tokenizer.semantic_begin_id == expected["semantic_begin_id"]
     assert base.tokenizer.semantic_end_id == expected["semantic_end_id"]
     model = base.load(torch.float32).eval()

@@ -14,8 +14,10 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file
 
+from fintts_inputs.base_model.csm.config import CSM_PROMPT
+from fintts_inputs.base_model.families import parse_shape, prompts
 from fintts_inputs.base_model.files import TIKTOKEN
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.fish.prompts import FISH_1_5, FISH_JOINED, FISH_S1, FISH_S2, PROMPTS
 from fintts_inputs.errors import BaseModelProblem, ConfigurationChanged
 from fintts_inputs.prompts import Prompt, of_another_prompt, prompt_begun_with
 from fintts_trainer.families import open_base
@@ -37,7 +39,7 @@ CASES = [
     if (folder / RECORDED).is_file()
     for number, case in enumerate(json.loads((folder / RECORDED).read_text())["cases"])
 ]
-LAYOUT_NAMES = {"serving": Prompt.FISH_S1, "chat": Prompt.FISH_1_5}
+LAYOUT_NAMES = {"serving": FISH_S1, "chat": FISH_1_5}
 Tokens = npt.NDArray[np.int64]
 FRAME = np.zeros((4, 1), dtype=np.int64)
 
@@ -95,32 +97,32 @@ def test_an_utterance_is_trained_on_as_it_was_generated(
 @pytest.mark.parametrize(
     ("content", "served"),
     [
-        (S1_MINI, Prompt.FISH_S1),
-        (S2_PRO, Prompt.FISH_S2),
-        (json.loads((V15 / "config.json").read_text()), Prompt.FISH_1_5),
+        (S1_MINI, FISH_S1),
+        (S2_PRO, FISH_S2),
+        (json.loads((V15 / "config.json").read_text()), FISH_1_5),
     ],
 )
 def test_a_model_has_the_prompt_of_its_release(content: dict[str, Any], served: Prompt) -> None:
-    assert ModelShape.load(content).prompt is served
+    assert parse_shape(content).prompt is served
 
 
 def test_a_folder_is_opened_with_its_own_prompt_unless_a_run_began_with_another(
     tmp_path: Path,
 ) -> None:
     folders = {
-        TINY: Prompt.FISH_S1,
-        V15: Prompt.FISH_1_5,
-        write_tiny_s2(tmp_path / "s2"): Prompt.FISH_S2,
-        write_tiny_csm(tmp_path / "csm"): Prompt.CSM,
+        TINY: FISH_S1,
+        V15: FISH_1_5,
+        write_tiny_s2(tmp_path / "s2"): FISH_S2,
+        write_tiny_csm(tmp_path / "csm"): CSM_PROMPT,
     }
     for folder, served in folders.items():
         base = open_base(folder)
         assert base.prompt is served
         around = base.encode("", FRAME).length - FRAME.shape[1]
         assert around <= served.most_tokens <= around + 1
-        begun = prompt_begun_with(None, served)
+        begun = prompt_begun_with(None, base.shape.prompts)
         assert open_base(folder, begun).prompt is begun
-        assert (of_another_prompt(begun, served) is None) == (served is Prompt.CSM)
+        assert (of_another_prompt(begun, served) is None) == (served is CSM_PROMPT)
 
 
 def with_pairs(folder: Path) -> Path:
@@ -136,7 +138,7 @@ def with_pairs(folder: Path) -> Path:
 @pytest.mark.parametrize("text", ["-Hei", '"Hei"', "- Hei, sanoi hän"])
 def test_mark_and_text_are_tokenised_apart(tmp_path: Path, text: str) -> None:
     folder = with_pairs(tmp_path / "base")
-    base, joined = (FishFamily().open(folder, p) for p in (Prompt.FISH_S1, Prompt.FISH_JOINED))
+    base, joined = (FishFamily().open(folder, p) for p in (FISH_S1, FISH_JOINED))
     spell, first = base.tokenizer.encode_text, base.tokenizer.id_of("<|interleave|>")
     assert text_ids(base, text) == [first, *spell(SPEAKER), *spell(text)]
     assert text_ids(joined, text) == [first, *spell(SPEAKER + text)]
@@ -178,19 +180,21 @@ def test_a_model_without_a_token_of_its_prompt_is_refused(tmp_path: Path) -> Non
     path.write_text(json.dumps(special))
     with pytest.raises(BaseModelProblem, match=r"has no <\|voice\|>, which the prompt needs"):
         FishFamily().open(folder)
-    assert FishFamily().open(folder, Prompt.FISH_JOINED).prompt is Prompt.FISH_JOINED
+    assert FishFamily().open(folder, FISH_JOINED).prompt is FISH_JOINED
 
 
 @pytest.mark.parametrize(
-    ("recorded", "served"),
-    [("fish-s9", Prompt.FISH_S1), ("csm", Prompt.FISH_S1), ("fish-s1", Prompt.CSM), ("", "csm")],
+    ("recorded", "known"),
+    [("fish-s9", PROMPTS), ("csm", PROMPTS), ("fish-s1", (CSM_PROMPT,)), ("", (CSM_PROMPT,))],
 )
-def test_a_prompt_that_the_model_has_not_is_refused(recorded: str, served: str) -> None:
-    with pytest.raises(ConfigurationChanged, match="is none that this version") as refused:
-        prompt_begun_with(recorded, Prompt(served))
+def test_a_prompt_that_the_model_has_not_is_refused(
+    recorded: str, known: tuple[Prompt, ...]
+) -> None:
+    with pytest.raises(ConfigurationChanged, match="has no prompt") as refused:
+        prompt_begun_with(recorded, known)
     assert refused.value.hint
 
 
 def test_every_prompt_has_a_line_for_the_card() -> None:
-    assert {prompt for prompt in Prompt if prompt.layout} == set(Prompt)
-    assert {*LAYOUTS, Prompt.CSM} == set(Prompt)
+    assert all(prompt.layout for prompt in prompts().values())
+    assert {*LAYOUTS, CSM_PROMPT} == set(prompts().values())

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from fintts_inputs.base_model.adapter import check_initial_adapter
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import base_model_files
-from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.__main__ import main
@@ -54,7 +54,7 @@ def test_it_answers_as_the_reference_s_merged_weights(folder: Path, tmp_path: Pa
     parameters = import_lora(plain.folder, checkpoint, LORA, tmp_path / "adapter")
 
     assert parameters == plain.shape.lora_parameters(LORA.rank, LORA.targets)
-    check_initial_adapter(tmp_path / "adapter", ModelShape.read(plain.folder), LORA)
+    check_initial_adapter(tmp_path / "adapter", read_shape(plain.folder), LORA)
     adapted = open_adapter(plain.load(torch.float64), tmp_path / "adapter").double()
     batch = utterances(plain)
     wanted, mine = answers(merged.load(torch.float64), batch), answers(adapted, batch)
@@ -74,7 +74,7 @@ def test_a_bare_state_dict_in_bfloat16_is_read_too(tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     lora = LoraConfig(rank=4, targets=("mlp", "attention"))
     assert import_lora(TINY, tmp_path / "bare.pth", lora, tmp_path / "adapter") > 0
-    check_initial_adapter(tmp_path / "adapter", ModelShape.read(TINY), lora)
+    check_initial_adapter(tmp_path / "adapter", read_shape(TINY), lora)
     adapted = open_adapter(FishFamily().open(TINY).load(torch.float32), tmp_path / "adapter")
     kept = {p.dtype for name, p in adapted.named_parameters() if "lora_" in name}
     assert kept == {torch.float32}
@@ -170,5 +170,5 @@ def test_the_process_answers_with_one_document(
     assert main([*command, LoraConfig().model_dump_json()]) == 1
     assert "rank 4" in json.loads(capsys.readouterr().out)["error"]
     assert main([*command, LORA.model_dump_json()]) == 0
-    wanted = ModelShape.read(TINY).lora_parameters(4, LORA.targets)
+    wanted = read_shape(TINY).lora_parameters(4, LORA.targets)
     assert json.loads(capsys.readouterr().out) == {"done": wanted}

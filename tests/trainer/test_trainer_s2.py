@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.base_model.files import INDEX, base_model_files
-from fintts_inputs.base_model.fish_weights import S2
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.fish.weights import S2
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.data.batches import collate
@@ -54,7 +54,7 @@ def answers(model: torch.nn.Module, batch: Batch) -> Predictions:
 
 
 def test_the_released_shape_is_counted_as_it_is_built() -> None:
-    shape = ModelShape.load(S2_PRO)
+    shape = parse_shape(S2_PRO)
     assert (shape.tied_head, shape.scaled_embeddings, shape.norm_fast_input) == (True, True, True)
     assert (shape.slow.qk_norm, shape.fast.qk_norm) == (True, False)
     with torch.device("meta"):
@@ -63,7 +63,7 @@ def test_the_released_shape_is_counted_as_it_is_built() -> None:
 
 
 def test_a_tied_head_is_not_counted_twice_in_an_adapter() -> None:
-    shape = ModelShape.load(S2_PRO)
+    shape = parse_shape(S2_PRO)
     assert shape.lora_parameters(8, ("heads",)) == 8 * (2560 + 4096)
     embeddings = 155_776 + 40_960 + 4096 + 3 * 2560
     assert shape.lora_parameters(8, ("embeddings",)) == 8 * embeddings
@@ -84,7 +84,7 @@ def test_what_is_not_supported_is_named(section: str, change: dict[str, object],
     content = json.loads(json.dumps(S2_PRO))
     content[section] |= change
     with pytest.raises(BaseModelProblem, match=said):
-        ModelShape.load(content)
+        parse_shape(content)
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_what_is_not_supported_is_named(section: str, change: dict[str, object],
 @pytest.mark.parametrize("fast_norm", [False, True])
 def test_sharded_weights_convert_back_bit_for_bit(tmp_path: Path, fast_norm: bool) -> None:
     folder = write_tiny_s2(tmp_path / "s2", fast_norm=fast_norm)
-    shape, state = ModelShape.read(folder), read_state_dict(folder)
+    shape, state = read_shape(folder), read_state_dict(folder)
     back = to_fish(from_fish(state, shape), shape, S2)
     assert back.keys() == state.keys()
     assert all(torch.equal(back[key], state[key]) for key in state)
@@ -205,9 +205,9 @@ def test_missing_weights_are_named_as_the_release_names_them(folder: Path) -> No
     state = read_state_dict(folder)
     state["audio_decoder.more"] = state.pop("audio_decoder.norm.weight")
     with pytest.raises(BaseModelProblem, match=r"missing \(audio_decoder\.norm\.weight\)"):
-        from_fish(state, ModelShape.read(folder))
+        from_fish(state, read_shape(folder))
     with pytest.raises(BaseModelProblem, match=r"unexpected \(audio_decoder\.more\)"):
-        from_fish(state, ModelShape.read(folder))
+        from_fish(state, read_shape(folder))
 
 
 def test_whole_numbers_are_no_weights(base_folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.errors import BaseModelProblem
 from released_shapes import S1_MINI, S2_PRO
 from tiny_run import TINY
@@ -36,7 +36,7 @@ CONFIG = json.loads((TINY / "config.json").read_text())
 )
 def test_impossible_sizes_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(BaseModelProblem, match=r"config\.json: ") as refused:
-        ModelShape.load(CONFIG | changes)
+        parse_shape(CONFIG | changes)
     assert refused.value.hint
 
 
@@ -44,11 +44,11 @@ def test_impossible_sizes_are_refused(changes: dict[str, object]) -> None:
 def test_what_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(BaseModelProblem, match="config"):
-        ModelShape.read(tmp_path)
+        read_shape(tmp_path)
 
 
 def test_the_bounds_of_the_data_are_read() -> None:
-    shape = ModelShape.load(CONFIG | {"codebook_size": 65, "num_codebooks": 5, "max_seq_len": 7})
+    shape = parse_shape(CONFIG | {"codebook_size": 65, "num_codebooks": 5, "max_seq_len": 7})
     assert (shape.codebook_size, shape.num_codebooks, shape.max_seq_len) == (65, 5, 7)
 
 
@@ -60,7 +60,7 @@ INFINITE = ["NaN", "Infinity", "-Infinity", "1e999"]
 def test_what_is_no_number_is_refused_by_name(key: str, text: str) -> None:
     content = S1_MINI | {"nested": {key: [json.loads(text)]}}
     with pytest.raises(BaseModelProblem, match=rf"nested\.{key} is -?(nan|inf), and not a number"):
-        ModelShape.load(content)
+        parse_shape(content)
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_what_is_no_number_is_refused_by_name(key: str, text: str) -> None:
 )
 def test_numbers_out_of_range_are_refused_by_name(key: str, value: float) -> None:
     with pytest.raises(BaseModelProblem, match=f"config.json: {key}: Input should be"):
-        ModelShape.load(S1_MINI | {key: value})
+        parse_shape(S1_MINI | {key: value})
     nested = {name: one | {key: value} for name, one in S2_PRO.items() if isinstance(one, dict)}
     if key != "n_fast_layer":
         with pytest.raises(BaseModelProblem, match=f"_config.{key}: Input should be"):
-            ModelShape.load(S2_PRO | nested)
+            parse_shape(S2_PRO | nested)
 
 
 @pytest.mark.parametrize("where", ["", "depth_decoder_config"])
 @pytest.mark.parametrize(("key", "value"), [("rms_norm_eps", -1), ("num_hidden_layers", 10**12)])
 def test_so_are_csm_s(where: str, key: str, value: float) -> None:
     with pytest.raises(BaseModelProblem, match=f"{key}: Input should be"):
-        ModelShape.load({"model_type": "csm"} | ({where: {key: value}} if where else {key: value}))
+        parse_shape({"model_type": "csm"} | ({where: {key: value}} if where else {key: value}))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import value
 from fintts_inputs.base_model.adapter import OLDEST_PEFT
-from fintts_inputs.prompts import Prompt
+from fintts_inputs.base_model.families import prompts
+from fintts_inputs.base_model.fish.prompts import FISH_JOINED
 
 if TYPE_CHECKING:
     from fintts_inputs.base_model.licence import Licence
@@ -119,9 +120,9 @@ def _facts(record: RunRecord, manifest: Manifest, what: str) -> str:
 def _prompt(recorded: str | None) -> str:
     """With which prompt the adapter was trained: it is to be used with the same."""
     if recorded is None:
-        return f"not recorded; a Fish Speech model had {Prompt.FISH_JOINED.layout}"
-    is_known = recorded in list(Prompt)
-    return f"{recorded}: {Prompt(recorded).layout}" if is_known else recorded
+        return f"not recorded; a Fish Speech model had {FISH_JOINED.layout}"
+    known = prompts().get(recorded)
+    return recorded if known is None else f"{recorded}: {known.layout}"
 
 
 def _card(top: str, licence: Licence, use: str) -> str:

@@ -18,8 +18,10 @@ from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.local_trainer import merge
 from fintts_cli.views.units import size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
+from fintts_inputs.base_model.families import parse_shape
 from fintts_inputs.base_model.files import CONFIG, DOCUMENTS, README
-from fintts_inputs.base_model.shape import FISH, ModelShape, parse_json
+from fintts_inputs.base_model.fish.config import FISH
+from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import BaseModelProblem
 from fintts_inputs.links import refuse_links_out
 from fintts_store.checkpoints.restore import restore
@@ -109,7 +111,7 @@ class Export:
             content = parse_json(self.store.get(key, DOCUMENT_BYTES), key)
         except (KeyNotFound, InvalidRecord, BaseModelProblem):
             return  # whoever reads the whole model says what is wrong with it
-        family = ModelShape.load(content, key).family
+        family = parse_shape(content, key).family
         if family != FISH:
             raise CheckFailed(
                 f"{self.record.base_model.name} is of the family {family}, which cannot be "

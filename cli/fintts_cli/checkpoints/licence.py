@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.base_model.files import CONFIG, DOCUMENTS
 from fintts_inputs.base_model.licence import NOT_KNOWN, licence_of
-from fintts_inputs.base_model.shape import ModelShape, parse_json
+from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord, KeyNotFound
@@ -31,7 +32,7 @@ def licence_of_folder(base_model: Path) -> Licence:
         for name in DOCUMENTS
         if (base_model / name).is_file()
     }
-    return licence_of(documents, ModelShape.read(base_model))
+    return licence_of(documents, read_shape(base_model))
 
 
 def licence_in_store(store: Store, record: RunRecord) -> Licence:
@@ -49,7 +50,7 @@ def licence_in_store(store: Store, record: RunRecord) -> Licence:
             if name in names
         }
         key = reference.prefix + CONFIG
-        shape = ModelShape.load(parse_json(store.get(key, DOCUMENT_BYTES), key))
+        shape = parse_shape(parse_json(store.get(key, DOCUMENT_BYTES), key))
     except (KeyNotFound, InvalidRecord, BaseModelProblem):
         return NOT_KNOWN
     return licence_of(documents, shape)

@@ -224,9 +224,9 @@ def _memory(known: Known, shape: ModelShape) -> MemoryModel:
     """On paper: the base in 16 bits, adapter, gradient and Adam in 32, activations by layer."""
     workload, lora = known.workload, known.settings.lora
     adapter = 4 * shape.lora_parameters(lora.rank, lora.targets)
-    rows = workload.frames * shape.num_codebooks
+    rows = 0.0 if shape.second is None else workload.frames * shape.num_codebooks
     slow = (workload.text_tokens + workload.frames) * shape.slow.dim * shape.slow.layers
-    fast = rows * shape.fast.dim * shape.fast.layers
+    fast = sum(rows * stack.dim * stack.layers for stack in shape.stacks[1:])
     logits = 4 * workload.frames * shape.vocab_size + 4 * rows * shape.code_choices
     return MemoryModel(
         weights_bytes=2 * shape.parameters,
@@ -238,4 +238,5 @@ def _memory(known: Known, shape: ModelShape) -> MemoryModel:
 
 
 def _heads(shape: ModelShape) -> tuple[Head, ...]:
-    return (Head("vocabulary", shape.vocab_size), Head("codebook", shape.code_choices))
+    text = Head("vocabulary", shape.vocab_size)
+    return (text,) if shape.second is None else (text, Head("codebook", shape.code_choices))

@@ -20,7 +20,7 @@ from fintts_cost.extras import Extras, extras_of
 from fintts_cost.money import Price
 from fintts_cost.plan import Choice, RentalTerms, Terms, plan_launch
 from fintts_cost.schedule import Schedule
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import read_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fintts_cli.estimate.forecast import MeasuredPace
     from fintts_cli.prices.market import OfferSource
     from fintts_cli.settings import ReadSettings, Settings
+    from fintts_inputs.base_model.shape import ModelShape
 
 
 UNLIMITED = timedelta(days=3650)
@@ -107,7 +108,7 @@ def facts_of(settings: Settings) -> Facts:
 
 
 def _facts(settings: Settings, workload: Workload, shape: ModelShape | None) -> Facts:
-    width = None if shape is None else min(shape.slow.dim, shape.fast.dim)
+    width = None if shape is None else min(stack.dim for stack in shape.stacks)
     return Facts(settings, workload.samples, width)
 
 
@@ -188,11 +189,11 @@ def _shape(settings: Settings) -> ModelShape | None:
     if isinstance(folder, HubModel):
         described_in = described(folder)
         if described_in is not None or is_known_without:
-            return None if described_in is None else ModelShape.read(described_in)
+            return None if described_in is None else read_shape(described_in)
         raise not_here(folder)
     if is_known_without and not folder.exists():
         return None
-    return ModelShape.read(folder)
+    return read_shape(folder)
 
 
 def measured_pace(settings: Settings) -> MeasuredPace | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import import_lora, require_trainer
 from fintts_inputs.base_model.adapter import AS_PEFT, base_digest_of, check_initial_adapter
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import read_shape
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,7 +31,7 @@ def check_adapter(config: RunConfig) -> None:
     if path is None:
         return
     if path.is_dir():
-        check_initial_adapter(path, ModelShape.read(config.base_model), config.lora)
+        check_initial_adapter(path, read_shape(config.base_model), config.lora)
     elif not path.is_file():
         raise UsageProblem(f"initial_adapter: there is no {path}", AS_PEFT)
     elif not zipfile.is_zipfile(path):

@@ -22,7 +22,7 @@ from fintts_cli.runs.asker_process import fate_of_asker
 from fintts_cli.runs.at_work import Whose
 from fintts_cost import __version__
 from fintts_inputs.base_model.check import check_base_model
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import RunConfig
 from fintts_inputs.data.check import check_folder
 from fintts_store.checkpoints.commit import list_commits, read_manifest
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.view import RunView
     from fintts_cost.money import Price
     from fintts_cost.plan import Terms
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Change
     from fintts_inputs.data.files import Problem
     from fintts_inputs.prompts import Prompt
@@ -111,7 +112,7 @@ def check_inputs(config: RunConfig) -> tuple[ModelShape, tuple[Problem, ...]]:
     """
     check_base_model(config.base_model)
     check_adapter(config)
-    shape = ModelShape.read(config.base_model)
+    shape = read_shape(config.base_model)
     report = check_folder(config.data, shape)
     report.refuse_problems()
     return shape, report.warnings
@@ -133,7 +134,7 @@ def upload_inputs(
         StoreError: the store does not take them.
     """
     check_base_model(config.base_model)
-    shape = ModelShape.read(config.base_model)
+    shape = read_shape(config.base_model)
     base_model = describe_base_model(config.base_model)
     with adapter_folder(config) as folder:
         adapter = None
@@ -373,7 +374,7 @@ def begin(
         config=config.model_dump(mode="json"),
         dataset=inputs.dataset,
         base_model=inputs.base_model,
-        prompt=inputs.prompt,
+        prompt=inputs.prompt.name,
         initial_adapter=inputs.initial_adapter,
         price=first.price,
         budget_usd=terms.budget_usd,

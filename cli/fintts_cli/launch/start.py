@@ -260,12 +260,12 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     reserve = reserve_of(settings)
     if record is None:
         if config.initial_adapter is not None and config.initial_adapter.is_dir():
-            prompt_note = of_other_prompt(config.initial_adapter, shape.prompt)
+            prompt_note = of_other_prompt(config.initial_adapter, shape.prompt, shape.prompts)
         plan = plan_launch(choices, settings.budget_usd, reserve)
         before = SoFar(read_ledger(store, name).next_number)
     else:
         changes = resume.refuse_changes(store, record, config, force=force)
-        begun = prompt_begun_with(record.prompt, shape.prompt)
+        begun = prompt_begun_with(record.prompt, shape.prompts)
         prompt_note = of_another_prompt(begun, shape.prompt)
         view = look_at(store, name, workplace.instance_of, now)
         resume.refuse_live(view)

@@ -12,13 +12,14 @@ from safetensors import SafetensorError, safe_open
 
 from fintts_inputs.base_model.adapter_keys import refuse_other_meaning
 from fintts_inputs.base_model.matrices import adapter_tensors
-from fintts_inputs.base_model.shape import read_json
+from fintts_inputs.base_model.reading import read_json
 from fintts_inputs.base_model.tensors import misfit, not_finite, read_header
 from fintts_inputs.errors import BaseModelProblem
 from fintts_inputs.links import refuse_links_out
 from fintts_inputs.prompts import prompt_begun_with
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from fintts_inputs.base_model.shape import ModelShape
@@ -102,8 +103,12 @@ def base_digest_of(folder: Path) -> str | None:
     return _said_by(folder).get(BASE_DIGEST)
 
 
-def of_other_prompt(folder: Path, prompt: Prompt) -> str | None:
-    """What to say where fintts trained the adapter with another prompt than that of the run.
+def of_other_prompt(folder: Path, prompt: Prompt, known: Sequence[Prompt]) -> str | None:
+    """A note where fintts trained the adapter with another prompt than that of the run.
+
+    Args:
+        prompt: of the run.
+        known: of the base model's family.
 
     Raises:
         BaseModelProblem: the file is missing or damaged.
@@ -112,8 +117,8 @@ def of_other_prompt(folder: Path, prompt: Prompt) -> str | None:
     said = _said_by(folder)
     if not said.keys() & {BASE_DIGEST, PROMPT}:
         return None
-    begun = prompt_begun_with(said.get(PROMPT), prompt)
-    if begun is prompt:
+    begun = prompt_begun_with(said.get(PROMPT), known)
+    if begun == prompt:
         return None
     return (
         f"the initial adapter was trained with the prompt {begun}, and the run trains with {prompt}"

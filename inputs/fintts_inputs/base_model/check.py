@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import (
     SPECIAL_TOKENS,
     TIKTOKEN,
@@ -18,7 +19,7 @@ from fintts_inputs.base_model.files import (
     tokenizer_files,
 )
 from fintts_inputs.base_model.headers import refuse_other_weights
-from fintts_inputs.base_model.shape import AGAIN, ModelShape, read_json, read_text
+from fintts_inputs.base_model.reading import AGAIN, read_json, read_text
 from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def check_base_model(folder: Path) -> None:
             those that config.json describes.
     """
     base_model_files(folder)
-    refuse_other_weights(folder, ModelShape.read(folder))
+    refuse_other_weights(folder, read_shape(folder))
     if TIKTOKEN in tokenizer_files(folder):
         _check_special_tokens(folder / SPECIAL_TOKENS)
         _check_ranks(folder / TIKTOKEN)

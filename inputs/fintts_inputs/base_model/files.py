@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fintts_inputs.base_model.shape import AGAIN, read_json, refuse_no_base_model
+from fintts_inputs.base_model.reading import AGAIN, read_json, refuse_no_base_model
 from fintts_inputs.errors import BaseModelProblem
 from fintts_inputs.links import refuse_links_out
 from fintts_store.file_names import is_weights_name

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model import csm_weights, fish_weights
-from fintts_inputs.base_model.shape import CSM
+from fintts_inputs.base_model.families import family_of
 from fintts_inputs.base_model.sides import Side, Sides, shape_of
 from fintts_inputs.base_model.tensors import EXPONENTS, Stored, misfit
 from fintts_inputs.errors import BaseModelProblem
@@ -30,30 +29,15 @@ def refuse_misfit(found: Mapping[str, Stored], shape: ModelShape) -> None:
     Raises:
         BaseModelProblem: they differ; the hint names the key of config.json that explains it.
     """
-    own = {name: one for name, one in found.items() if not _is_codec(name, shape)}
-    wanted = _wanted(own, shape)
+    family = family_of(shape)
+    own = {name: one for name, one in found.items() if family.reads(name)}
+    wanted = family.expected(own, shape)
     problem = misfit(own, {name: shape_of(sides) for name, sides in wanted.items()})
     if problem is not None:
         raise BaseModelProblem(
             f"the base model's weights do not fit its config.json: {problem}",
             _hint(own, wanted, shape),
         )
-
-
-def _is_codec(name: str, shape: ModelShape) -> bool:
-    return shape.family == CSM and name.startswith(csm_weights.CODEC)
-
-
-def _wanted(found: Mapping[str, Stored], shape: ModelShape) -> dict[str, Sides]:
-    """By the names that this release has for them."""
-    if shape.family != CSM:
-        spelling = fish_weights.spelling_of(found)
-        return {spelling.of(key): sides for key, sides in fish_weights.expected(shape).items()}
-    wanted = csm_weights.expected(shape)
-    absent = [name for name in csm_weights.TIED if name not in found]
-    if shape.tied_codes and len(absent) == 1:
-        del wanted[absent[0]]
-    return wanted
 
 
 def _hint(found: Mapping[str, Stored], wanted: Mapping[str, Sides], shape: ModelShape) -> str:
@@ -78,8 +62,9 @@ def _suspects(
     A key that also gives the length of a side that fits explains none in another side, unless
     there is no other key that does.
     """
+    family = family_of(shape)
     for name in found.keys() ^ wanted.keys():
-        yield from _deciding_keys(name, found, shape)
+        yield from family.deciding_keys(name, found, shape)
     pairs = [
         (size, side)
         for name, sides in wanted.items()
@@ -89,20 +74,8 @@ def _suspects(
     cleared = {key for size, side in pairs if size == side.size for key in side.keys}
     for size, side in pairs:
         if size != side.size:
-            yield from (_in_file(key, shape) for key in _explaining(side, cleared))
+            yield from (family.key_in_file(key, shape) for key in _explaining(side, cleared))
 
 
 def _explaining(side: Side, cleared: set[str]) -> tuple[str, ...]:
     return tuple(key for key in side.keys if key not in cleared) or side.keys
-
-
-def _deciding_keys(name: str, found: Mapping[str, Stored], shape: ModelShape) -> Iterator[str]:
-    if shape.family == CSM:
-        yield from csm_weights.deciding_keys(name)
-        return
-    plain = fish_weights.spelling_of(found).plain(name)
-    yield from (_in_file(key, shape) for key in fish_weights.deciding_keys(plain))
-
-
-def _in_file(key: str, shape: ModelShape) -> str:
-    return key if shape.family == CSM else fish_weights.key_in_file(key, shape)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fintts_inputs.base_model.csm_weights import TIED, tied_apart
+from fintts_inputs.base_model.csm.weights import TIED, tied_apart
+from fintts_inputs.base_model.families import family_of
 from fintts_inputs.base_model.files import (
     PICKLED,
     SAFETENSORS,
@@ -15,7 +16,7 @@ from fintts_inputs.base_model.files import (
     weight_files,
 )
 from fintts_inputs.base_model.fitting import refuse_misfit
-from fintts_inputs.base_model.shape import AGAIN, CSM
+from fintts_inputs.base_model.reading import AGAIN
 from fintts_inputs.base_model.tensors import contents, read_header
 from fintts_inputs.base_model.torch_file import read_torch_file
 from fintts_inputs.errors import BaseModelProblem
@@ -35,7 +36,7 @@ def refuse_other_weights(folder: Path, shape: ModelShape) -> None:
         BaseModelProblem: a file is missing, damaged, or not what the index says of it, or the
             weights do not fit config.json.
     """
-    if shape.family == CSM:
+    if not family_of(shape).may_be_pickled:
         refuse_pickled(folder)
     files = {name: _stored(folder / name) for name in weight_files(folder)}
     compare_with_index(folder, files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_inputs.base_model.shape import CSM, FISH
+from fintts_inputs.base_model.families import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,36 +20,7 @@ IN_A_LAYER: dict[Target, tuple[str, ...]] = {
     "attention": tuple(f"self_attn.{name}_proj" for name in "qkvo"),
     "mlp": tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down")),
 }
-"""in the order of `StackShape.linears`; transformers' names in both families"""
-
-
-class Modules(NamedTuple):
-    """A family's names; embeddings and heads in the order of `Ends`."""
-
-    slow: str
-    fast: str
-    embeddings: tuple[str, ...]
-    heads: tuple[str, ...]
-
-
-MODULES = {
-    FISH: Modules(
-        slow="slow",
-        fast="fast",
-        embeddings=("slow.embed_tokens", "codebook_embeddings", "fast.embed_tokens"),
-        heads=("lm_head", "fast_head"),
-    ),
-    CSM: Modules(
-        slow="backbone_model",
-        fast="depth_decoder.model",
-        embeddings=(
-            "embed_text_tokens",
-            "backbone_model.embed_tokens.embed_audio_tokens",
-            "depth_decoder.model.embed_tokens",
-        ),
-        heads=("lm_head",),
-    ),
-}
+"""in the order of `StackShape.linears`; transformers' names, which every family keeps"""
 
 
 class Matrix(NamedTuple):
@@ -62,14 +33,15 @@ class Matrix(NamedTuple):
 
 def matrices(shape: ModelShape, target: Target) -> Iterator[Matrix]:
     """What this target stands for in a base model."""
-    modules, ends = MODULES[shape.family], shape.ends
+    modules, ends = family_of(shape).modules, shape.ends
     if target == "embeddings":
         yield from _matrices(modules.embeddings, ends.embeddings)
     elif target == "heads":  # the first is no module where it is tied to the embeddings
         yield from _matrices(modules.heads[-len(ends.heads) :], ends.heads)
     else:
         yield from _in_layers(modules.slow, shape.slow, target)
-        yield from _in_layers(modules.fast, shape.fast, target)
+        if shape.second is not None:
+            yield from _in_layers(modules.fast, shape.second, target)
 
 
 def adapter_tensors(shape: ModelShape, lora: LoraConfig) -> dict[str, Shape]:

@@ -14,7 +14,7 @@ import zlib
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_inputs.base_model.shape import AGAIN
+from fintts_inputs.base_model.reading import AGAIN
 from fintts_inputs.base_model.tensors import Shape, Stored
 from fintts_inputs.errors import BaseModelProblem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.shape import ModelShape
+from fintts_inputs.base_model.families import read_shape
 from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.families.fish import FishFamily
 
@@ -29,4 +29,4 @@ def open_base(folder: Path, prompt: Prompt | None = None) -> BaseModel:
         FolderMissing: there is no such folder.
         BaseModelProblem: a file is missing or malformed, or no family knows such a model.
     """
-    return FAMILIES[ModelShape.read(folder).family].open(folder, prompt)
+    return FAMILIES[read_shape(folder).family].open(folder, prompt)

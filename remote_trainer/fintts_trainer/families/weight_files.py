@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from fintts_inputs.base_model.files import weight_files
 from fintts_inputs.base_model.headers import compare_with_index
-from fintts_inputs.base_model.shape import AGAIN
+from fintts_inputs.base_model.reading import AGAIN
 from fintts_inputs.base_model.tensors import Stored
 from fintts_inputs.errors import BaseModelProblem
 

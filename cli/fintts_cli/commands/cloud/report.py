@@ -13,7 +13,8 @@ from fintts_cli.terminal import Terminal
 from fintts_cli.views.report import render_report
 from fintts_cli.views.units import counted
 from fintts_cost.loss_levels import uniform_guess
-from fintts_inputs.base_model.shape import ModelShape, parse_json
+from fintts_inputs.base_model.families import parse_shape
+from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import InputError
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.removal import list_pins
@@ -87,7 +88,7 @@ def _uniform_guess(runs: "RunStore", record: "RunRecord") -> float | None:
     """The loss of a model that knows nothing, from the base model's config.json in the store."""
     key = record.base_model.prefix + "config.json"
     try:
-        shape = ModelShape.load(parse_json(runs.get(key, DOCUMENT_BYTES), key))
+        shape = parse_shape(parse_json(runs.get(key, DOCUMENT_BYTES), key))
     except (KeyNotFound, InvalidRecord, InputError):
         return None
     return uniform_guess(shape.vocab_size) + uniform_guess(shape.code_choices)

@@ -14,6 +14,7 @@ from fintts_cli.views.data import DataView, render_data
 from fintts_cli.views.units import counted
 from fintts_cost.errors import ScheduleError
 from fintts_cost.schedule import Schedule
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data.check import check_folder, split
 from fintts_inputs.errors import DataProblem
@@ -90,7 +91,7 @@ def base_shape(settings: "Settings", terminal: Terminal) -> ModelShape | None:
             f"there is no base model folder {folder}: the codes are not compared with its codebooks"
         )
         return None
-    return ModelShape.read(folder)
+    return read_shape(folder)
 
 
 def _schedule(settings: "Settings", train: int, terminal: Terminal) -> Schedule | None:

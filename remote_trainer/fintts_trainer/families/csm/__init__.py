@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.csm import CsmConfigFile
-from fintts_inputs.base_model.shape import CSM, ModelShape, read_json
+from fintts_inputs.base_model.csm.config import CSM, CsmConfigFile
+from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.reading import read_json
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm.model import CsmDualAR, build
 from fintts_trainer.families.csm.prompt import encode
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
     from fintts_trainer.families.base import Example
@@ -79,7 +81,7 @@ class CsmFamily:
         Raises:
             BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
         """
-        shape = ModelShape.read(folder)
+        shape = read_shape(folder)
         if shape.family != CSM:
             raise BaseModelProblem(f"{folder} holds a model of family {shape.family}, not {CSM}")
         config = CsmConfigFile.model_validate(read_json(folder / "config.json"))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 
-from fintts_inputs.base_model.shape import read_json
+from fintts_inputs.base_model.reading import read_json
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.base import IGNORE, Batch, PlainScores, Predictions
 from fintts_trainer.families.heads import projection

@@ -14,7 +14,7 @@ from fintts_trainer.families.base import Example
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from fintts_inputs.base_model.csm import CsmConfigFile
+    from fintts_inputs.base_model.csm.config import CsmConfigFile
     from fintts_trainer.families.csm.tokenizer import CsmTokenizer
 
 SPEAKER = "[0]"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
-from fintts_inputs.base_model.shape import read_text
+from fintts_inputs.base_model.reading import read_text
 from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.csm_weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO, tied_apart
+from fintts_inputs.base_model.csm.weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO, tied_apart
 from fintts_inputs.base_model.fitting import refuse_misfit
 from fintts_inputs.base_model.headers import refuse_pickled
 from fintts_trainer.families.weight_files import read_files, stored

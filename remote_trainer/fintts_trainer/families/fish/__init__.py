@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.shape import FISH, ModelShape
+from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.fish.config import FISH
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.fish.model import DualAR, build
 from fintts_trainer.families.fish.prompt import LAYOUTS, encode
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
     from fintts_trainer.families.base import Example
@@ -79,7 +81,7 @@ class FishFamily:
         Raises:
             BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
         """
-        shape = ModelShape.read(folder)
+        shape = read_shape(folder)
         tokenizer = FishTokenizer.read(folder, shape.codebook_size)
         if tokenizer.size > shape.vocab_size:
             raise BaseModelProblem(

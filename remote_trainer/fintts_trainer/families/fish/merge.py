@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from fintts_inputs.base_model.files import PICKLED
-from fintts_inputs.base_model.fish_weights import spelling_of
+from fintts_inputs.base_model.fish.weights import spelling_of
 from fintts_inputs.base_model.matrices import PEFT_PREFIX
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.disk.errors import explained

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fintts_inputs.prompts import Prompt
+from fintts_inputs.base_model.fish.prompts import FISH_1_5, FISH_JOINED, FISH_S1, FISH_S2
 from fintts_trainer.families.base import Example
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ class Layout:
 
 
 LAYOUTS = {
-    Prompt.FISH_JOINED: Layout(before=(INTERLEAVE,), mark=SPEAKER),
-    Prompt.FISH_S1: Layout(before=(INTERLEAVE, SPEAKER)),
-    Prompt.FISH_1_5: Layout(
+    FISH_JOINED: Layout(before=(INTERLEAVE,), mark=SPEAKER),
+    FISH_S1: Layout(before=(INTERLEAVE, SPEAKER)),
+    FISH_1_5: Layout(
         before=(START, "user\n"), after=(END, START, "assistant\n", VOICE), clean=cleaned
     ),
-    Prompt.FISH_S2: Layout(
+    FISH_S2: Layout(
         before=(START, "user\n"), mark=SPEAKER, after=(END, "\n", START, "assistant\n", VOICE)
     ),
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from peft import LoraConfig as PeftLoraConfig
 
-from fintts_inputs.base_model.fish_weights import APART, ENDS, FUSED, IN_A_LAYER, layers_of
+from fintts_inputs.base_model.fish.weights import APART, ENDS, FUSED, IN_A_LAYER, layers_of
 from fintts_inputs.base_model.matrices import PEFT_PREFIX
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.fish.weights import split_fused

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from tokenizers import Tokenizer
 
 from fintts_inputs.base_model.files import SPECIAL_TOKENS, TIKTOKEN, TOKENIZER, tokenizer_files
-from fintts_inputs.base_model.shape import AGAIN, read_json, read_text
+from fintts_inputs.base_model.reading import AGAIN, read_json, read_text
 from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:

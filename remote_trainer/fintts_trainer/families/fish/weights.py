@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fintts_inputs.base_model.fish_weights import (
+from fintts_inputs.base_model.fish.weights import (
     APART,
     ENDS,
     FUSED,

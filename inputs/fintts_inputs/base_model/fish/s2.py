@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from fintts_inputs.base_model.fish.config import FishConfigFile, FishStackFile, fish_shape
+from fintts_inputs.base_model.fish.prompts import FISH_S2
+from fintts_inputs.base_model.reading import Size, validated
+
+if TYPE_CHECKING:
+    from fintts_inputs.base_model.shape import ModelShape
 
 S2_MODEL_TYPE = "fish_qwen3_omni"
 
-MOST, MOST_LAYERS = 2**31 - 1, 1000
-Size = Annotated[int, Field(ge=1, le=MOST)]
-Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
-RopeBase = Annotated[float, Field(gt=0, le=1e12)]
-NormEps = Annotated[float, Field(gt=0, lt=1)]
-"""Numbers of any model's config.json."""
+
+def read_s2(content: object, source: str) -> ModelShape:
+    """The shape of S2.
+
+    Raises:
+        BaseModelProblem: a key is missing, impossible or not supported.
+    """
+    content = validated(S2ConfigFile, content, source).as_dual_ar()
+    return fish_shape(validated(FishConfigFile, content, source), FISH_S2, source)
 
 
-class S2StackFile(BaseModel):
+class S2StackFile(FishStackFile):
     """One stack. Names and defaults are those of S1-mini's config.json."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    vocab_size: Size
-    n_layer: Layers
-    n_head: Size
-    dim: Size
-    intermediate_size: Size
-    n_local_heads: int = Field(default=-1, ge=-1, le=MOST)
-    head_dim: Size | None = None
-    rope_base: RopeBase = 10_000
-    norm_eps: NormEps = 1e-5
-    max_seq_len: Size = 2048
-    tie_word_embeddings: bool = True
-    attention_qkv_bias: bool = False
-    attention_o_bias: bool = False
-    attention_qk_norm: bool = False
     use_moe: Literal[False] = False
 
 

@@ -8,6 +8,8 @@ from fintts_inputs.base_model.sides import Side, Sides, StackKeys, sides_of
 from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fintts_inputs.base_model.shape import ModelShape, StackShape
 
 CODEC = "codec_model."
@@ -30,12 +32,20 @@ FAST_KEYS = StackKeys(*(f"depth_decoder_config.{key}" for key in SLOW_KEYS))
 
 def expected(shape: ModelShape) -> dict[str, Sides]:
     """Each weight that config.json describes; of two that are tied, both."""
-    slow, fast = shape.slow, shape.fast
     return {
         **_ends(shape),
-        **_in_stack(SLOW, slow, SLOW_KEYS),
-        **_in_stack(FAST, fast, FAST_KEYS),
+        **_in_stack(SLOW, shape.slow, SLOW_KEYS),
+        **_in_stack(FAST, shape.fast, FAST_KEYS),
     }
+
+
+def expected_once(names: Collection[str], shape: ModelShape) -> dict[str, Sides]:
+    """The expected weights; of two that are tied, those that these names hold."""
+    wanted = expected(shape)
+    absent = [name for name in TIED if name not in names]
+    if shape.tied_codes and len(absent) == 1:
+        del wanted[absent[0]]
+    return wanted
 
 
 def tied_apart() -> BaseModelProblem:
@@ -54,6 +64,13 @@ def deciding_keys(name: str) -> tuple[str, ...]:
         if name.startswith(f"{stack}layers."):
             return (keys.layers,)
     return ()
+
+
+def deciding_keys_in_file(
+    name: str, _names: Collection[str], _shape: ModelShape
+) -> tuple[str, ...]:
+    """The same; this release has one spelling alone."""
+    return deciding_keys(name)
 
 
 def _ends(shape: ModelShape) -> dict[str, Sides]:

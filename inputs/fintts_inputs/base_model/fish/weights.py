@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_inputs.base_model.fish.prompts import FISH_S2
 from fintts_inputs.base_model.sides import Side, Sides, StackKeys, sides_of
-from fintts_inputs.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -124,9 +124,21 @@ def deciding_keys(name: str) -> tuple[str, ...]:
     return OPTIONAL.get(name, ())
 
 
+def spelled(names: Iterable[str], shape: ModelShape) -> dict[str, Sides]:
+    """The expected weights by the names of the release that has these names."""
+    spelling = spelling_of(names)
+    return {spelling.of(key): sides for key, sides in expected(shape).items()}
+
+
+def deciding_keys_in_file(name: str, names: Iterable[str], shape: ModelShape) -> tuple[str, ...]:
+    """The keys of this model's config.json that say whether there is a weight of this name."""
+    keys = deciding_keys(spelling_of(names).plain(name))
+    return tuple(key_in_file(key, shape) for key in keys)
+
+
 def key_in_file(key: str, shape: ModelShape) -> str:
     """What this model's config.json calls `key` of S1-mini's; S2's is nested."""
-    if shape.prompt != Prompt.FISH_S2:
+    if shape.prompt != FISH_S2:
         return key
     nested = f"audio_decoder_config.{key.removeprefix(FAST)}"
     return S2_KEYS.get(key, nested if key.startswith(FAST) else f"text_config.{key}")

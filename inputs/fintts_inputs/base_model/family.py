@@ -1,0 +1,67 @@
+"""What the files of a family of base models mean, without torch.
+
+To add one, write a folder beside `fish` and `csm` with a `Family`, and a line in families.py; the
+code that trains it obeys `BaseModelFamily` of fintts_trainer.families.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.base_model.sides import Sides
+    from fintts_inputs.prompts import Prompt
+
+
+class Modules(NamedTuple):
+    """The modules that an adapter is on; embeddings and heads in the order of `Ends`."""
+
+    slow: str
+    embeddings: tuple[str, ...]
+    heads: tuple[str, ...]
+    fast: str = ""
+    """empty where there is no second network"""
+
+
+def _same_key(key: str, _shape: ModelShape) -> str:
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Base models whose folders are read in the same way.
+
+    Attributes:
+        name: as `ModelShape.family` has it.
+        titles: the models, for people.
+        readers: `model_type` of config.json → reads such a file, given its name for errors.
+        prompts: that a run on such a model may have begun with; first that of runs which recorded
+            none.
+        modules: what an adapter may change.
+        expected: the weights that a shape describes, by their names in this release; the release is
+            known by the names that its files hold.
+        deciding_keys: the keys of config.json that decide whether a weight exists, given its name
+            and those in the files.
+        key_in_file: what this model's config.json calls a key of `Side.keys`.
+        left_out: prefix of weights that training does not read, such as a codec's.
+        may_be_pickled: whether model.pth will do in place of safetensors.
+    """
+
+    name: str
+    titles: tuple[str, ...]
+    readers: Mapping[str, Callable[[object, str], ModelShape]]
+    prompts: tuple[Prompt, ...]
+    modules: Modules
+    expected: Callable[[Collection[str], ModelShape], dict[str, Sides]]
+    deciding_keys: Callable[[str, Collection[str], ModelShape], tuple[str, ...]]
+    key_in_file: Callable[[str, ModelShape], str] = _same_key
+    left_out: str | None = None
+    may_be_pickled: bool = False
+
+    def reads(self, name: str) -> bool:
+        """Whether training reads the weight of this name."""
+        return self.left_out is None or not name.startswith(self.left_out)
