@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_store.file_names import BASE_MODEL, is_weights_name
+from fintts_store.proxies import TO_WRITE, is_url, malformed_proxy
 from fintts_store.redaction import clean_logs, fault_of_secret, remember_secrets
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
 
     page = f"https://huggingface.co/{model.repository}"
     _check_token()
+    _check_ways()
     clean_logs()  # of its tries, with the URLs
     try:
         return work()
@@ -218,6 +220,16 @@ def _check_token() -> None:
             f"the token in {name} {fault}",
             "`hf auth login` writes it anew; https://huggingface.co/settings/tokens shows yours",
         )
+
+
+def _check_ways() -> None:
+    """Raises ConfigError for a server or a proxy that no request can go to, before one does."""
+    from huggingface_hub import constants
+
+    if not is_url(constants.ENDPOINT):
+        raise ConfigError("HF_ENDPOINT is no URL of a server", "write https://HOST, or unset it")
+    if (name := malformed_proxy()) != "":
+        raise ConfigError(f"{name} is no URL of a proxy", TO_WRITE)
 
 
 def _token_in(path: Path) -> str:

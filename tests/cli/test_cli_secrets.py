@@ -171,6 +171,7 @@ def test_no_answer_of_the_hub_makes_the_token_be_said(
         f"http://me:{SECRET}@[::1",
         f"ftp://me:{SECRET}@host",
         f"me:{SECRET}@host",
+        f"http://me:{SECRET}",
         "http://h:99999",
         "",
     ],
@@ -180,7 +181,16 @@ def test_no_endpoint_of_the_hub_makes_its_password_be_said(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
-    refused()
+    refused("speech/tiny|HF_ENDPOINT is no URL of a server")
+
+
+@pytest.mark.parametrize("url", [f"me:{SECRET}", f"http://me:{SECRET}", f"http://me:{SECRET}@[::1"])
+def test_a_proxy_that_is_none_is_named_and_not_shown(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    refused("HTTPS_PROXY is no URL of a proxy")
 
 
 @pytest.mark.parametrize("odd", ["{}ä", "{}\n", "{}\n{}", "\u201c{}", "{} ", "{}\x01"])

@@ -268,7 +268,12 @@ def test_settings_that_are_none_are_a_sentence(
         ({"AWS_MAX_ATTEMPTS": "many"}, "AWS_MAX_ATTEMPTS, or max_attempts .* is no number"),
         ({"AWS_DEFAULT_REGION": "eu west 1"}, "AWS's settings .*eu west 1"),
         ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, "AWS's settings .*tomorrow"),
-        ({"HTTP_PROXY": f"http://me:{SECRET}@["}, "s3://bucket"),
+        ({"HTTP_PROXY": f"http://me:{SECRET}@["}, "HTTP_PROXY is no URL of a proxy"),
+        ({"https_proxy": f"http://me:{SECRET}"}, "https_proxy is no URL of a proxy"),
+        ({"HTTPS_PROXY": f"me:{SECRET}"}, "HTTPS_PROXY is no URL of a proxy"),
+        ({"ALL_PROXY": f"socks5://me:{SECRET}@h:port"}, "ALL_PROXY is no URL of a proxy"),
+        ({"HTTP_PROXY": f"http://me:{SECRET}@127.0.0.1:9"}, "HTTP_PROXY is no URL of a proxy"),
+        ({"HTTP_PROXY": f"http://me:{quote(SECRET, safe='')}@127.0.0.1:9"}, "s3://bucket"),
     ],
 )
 def test_variables_that_are_none_are_a_sentence(

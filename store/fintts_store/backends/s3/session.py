@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fintts_store.backends.s3.credential_process import limit_processes
 from fintts_store.errors import StoreDenied
+from fintts_store.proxies import TO_WRITE, malformed_proxy
 from fintts_store.redaction import fault_of_secret, remember_secrets
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def open_session(
     """
     from boto3.session import Session
 
+    if (name := malformed_proxy()) != "":
+        raise StoreDenied(f"{name} is no URL of a proxy", TO_WRITE)
     if profile_name is None and variables is None:
         _check_environment()
     with explained_settings():
