@@ -32,7 +32,8 @@ class Document:
     @property
     def inline_code(self) -> list[str]:
         """What stands in backticks, outside of the blocks."""
-        return re.findall(r"`([^`\n]+)`", FENCE.sub("", self.text))
+        found = re.findall(r"`((?:[^`\n]|\n(?!\n))+)`", FENCE.sub("", self.text))
+        return [" ".join(code.split()) for code in found]
 
     @property
     def commands(self) -> list[list[str]]:
