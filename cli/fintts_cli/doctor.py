@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
 from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
 from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.gpus import each_gpu
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.settings import ReadSettings
+    from fintts_cli.workplace import Workplace
 
     Probe = Callable[[], Answer]
 
@@ -49,10 +49,12 @@ class Doctor:
     """Looks at what these settings need.
 
     Args:
+        here: this machine.
         found: the settings of the launch that is meant.
         now: aware and UTC.
     """
 
+    here: Workplace
     found: ReadSettings
     now: datetime
 
@@ -113,7 +115,7 @@ class Doctor:
     def _store(self) -> Answer:
         from fintts_cli.store_probing import probe
 
-        store = workplace.open_runs(self.found.settings)
+        store = self.here.store_of(self.found.settings)
         is_alone = self.found.settings.single_writer
         outcomes = [_forgiven(one) if is_alone else one for one in probe(store)]
         for outcome in outcomes:
@@ -131,7 +133,7 @@ class Doctor:
     def _disk(self) -> Answer:
         """A run on this machine copies data and base model into its store, and writes checkpoints;
         of one elsewhere this machine keeps next to nothing."""
-        folder = _nearest(workplace.state_directory())
+        folder = _nearest(self.here.state)
         free_bytes = shutil.disk_usage(folder).free
         said = f"{size(free_bytes)} free in {folder}"
         if self.found.settings.infra != LOCAL:
@@ -146,13 +148,13 @@ class Doctor:
         settings = self.found.settings
         folders = (settings.data, settings.base_model)
         inputs = sum(_folder_bytes(folder) for folder in folders if isinstance(folder, Path))
-        return inputs + estimate_run(self.found, FREE).estimate.storage.bytes_at_peak
+        return inputs + estimate_run(self.here, self.found, FREE).estimate.storage.bytes_at_peak
 
     def _clouds(self) -> Answer:
         from fintts_cli.infra.sky.clouds import check_clouds
 
         cloud = (self.found.settings.infra or "").partition("/")[0].lower() or None
-        clouds = check_clouds(cloud, _sky_log())
+        clouds = check_clouds(cloud, self.here.sky_log)
         if not clouds:
             raise CloudError(
                 f"SkyPilot may not use {cloud or 'any cloud'}",
@@ -167,7 +169,7 @@ class Doctor:
         settings = self.found.settings
         try:
             asked = self._places()
-            none = without_quota(asked, _sky_log(), spot=settings.spot)
+            none = without_quota(asked, self.here.sky_log, spot=settings.spot)
         except CliError as error:
             return Answer(Verdict.NOT_PROBED, error.message)
         if not none:
@@ -179,7 +181,7 @@ class Doctor:
 
     def _places(self) -> list[tuple[str, str]]:
         """Where the run may go, the cheapest first: infra and instance type."""
-        source = workplace.offer_source()
+        source = self.here.offers()
         wanted = [wanted_by(one.settings, spot=one.settings.spot) for one in each_gpu(self.found)]
         found = (offer for one in wanted for offer in find_offers(source, one).offers)
         offers = [offer for offer in found if offer.may_be_chosen and offer.region]
@@ -188,16 +190,16 @@ class Doctor:
 
     def _launch(self) -> Answer:
         """All that `fintts cloud launch` looks at before it asks."""
-        from fintts_cli.launch.preconditions import refuse_what_cannot_end_well
+        from fintts_cli.launch.preconditions import refuse_unsafe_rental
         from fintts_cli.launch.start import prepare
 
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
             return Answer(Verdict.NOT_PROBED, "the base model is not on this machine yet")
-        ready = prepare(self.found, self.now)
+        ready = prepare(self.here, self.found, self.now)
         if settings.infra != LOCAL:
-            refuse_what_cannot_end_well(settings, ready.store.url)
-        workplace.infra_of(settings.infra).check(ready.render())
+            refuse_unsafe_rental(self.here.sky_log, settings, ready.store.url)
+        self.here.infra(settings.infra).check(ready.render())
         cost = dollars(ready.plan.estimate.expected.cost_usd)
         said = f"{ready.run} on {ready.where}, for {cost} or so"
         if ready.odd:
@@ -265,12 +267,6 @@ def _skypilot() -> Answer:
     if tried is not None:
         return Answer(Verdict.WARNING, f"{said}, not {tried}", f"pip install skypilot=={tried}")
     return Answer(sentence=said)
-
-
-def _sky_log() -> Path:
-    from fintts_cli.infra.sky.sky import LOG_FILE
-
-    return workplace.state_directory() / "sky" / LOG_FILE
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -16,10 +16,11 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fake_sky import FakeSky
-from fintts_cli import doctor, store_probing, workplace
+from fintts_cli import doctor, store_probing
 from fintts_cli.app import build
 from fintts_cli.infra.sky import clouds
 from fintts_cli.infra.sky.sky import SkyInfra
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
 from tiny_run import TINY
 
@@ -201,12 +202,14 @@ class Rented:
 
 @pytest.fixture
 def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
-    rented, real = Rented(FakeSky()), workplace.infra_of
-    infra = SkyInfra("aws", workplace.state_directory(), rented.sky.session)
+    rented, real = Rented(FakeSky()), Workplace.infra
+    infra = SkyInfra("aws", open_workplace().state, rented.sky.session)
     monkeypatch.setattr(clouds, "sky_session", rented.sky.session)
     # Within one process moto does not keep eight writers apart; its server has tests of its own.
     monkeypatch.setattr(store_probing, "probe", lambda _store: [])
-    monkeypatch.setattr(workplace, "infra_of", lambda name: infra if name == "aws" else real(name))
+    monkeypatch.setattr(
+        Workplace, "infra", lambda here, name: infra if name == "aws" else real(here, name)
+    )
     here = {name: f"/usr/bin/{name}" for name in clouds.PROGRAMS}
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: here.get(name) or which(name))
@@ -260,7 +263,7 @@ def test_then_nothing_is_uploaded(rented: Rented) -> None:
     assert refused.exit_code == 4
     assert "error: SkyPilot may not use aws\n\nhint: `sky check aws` says" in refused.stderr
     assert boto3.client("s3").list_objects_v2(Bucket="bucket")["KeyCount"] == 0
-    assert workplace.open_journal().entries() == ([], [])
+    assert open_workplace().journal.entries() == ([], [])
 
 
 def test_places_without_quota_are_named(rented: Rented) -> None:

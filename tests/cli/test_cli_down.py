@@ -15,7 +15,6 @@ from typer.testing import CliRunner, Result
 
 from cli_project import Shell, write_project
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
-from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.infra import Infra
 from fintts_cli.infra.labels import labels_of
@@ -24,6 +23,7 @@ from fintts_cli.infra.sky.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.runs import question
 from fintts_cli.runs.journal import JournalEntry
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.ledger import take_launch
 from fintts_store.runs.runs import create_run, read_result
@@ -41,7 +41,7 @@ def down(*options: str) -> Result:
 
 def ask_for(store: str, run: str = RUN, infra: str = LOCAL, **changes: Any) -> None:
     """What the journal says before an instance is created."""
-    workplace.open_journal().write(
+    open_workplace().journal.write(
         JournalEntry(
             run=run,
             infra=infra,
@@ -65,7 +65,7 @@ def address(server: str) -> str:
 def at_work(tmp_path: Path, own_folder: Path) -> Iterator[LocalInfra]:
     """An instance of the run on this machine."""
     write_project(own_folder)
-    infra = LocalInfra(workplace.state_directory())
+    infra = LocalInfra(open_workplace().state)
     (tmp_path / "bundle").mkdir()
     task = {"workdir": str(tmp_path / "bundle"), "envs": {}, "setup": "", "run": "sleep 600"}
     infra.launch(RUN, yaml.safe_dump(task))
@@ -148,14 +148,14 @@ def test_one_of_that_name_in_another_store_is_left_alone(
 @pytest.fixture
 def sky(monkeypatch: pytest.MonkeyPatch) -> FakeSky:
     """What rents instead of SkyPilot."""
-    sky, real = FakeSky(), workplace.infra_of
+    sky, real = FakeSky(), Workplace.infra
 
-    def infra_of(name: str | None) -> Infra:
+    def infra(here: Workplace, name: str | None) -> Infra:
         if name == LOCAL:
-            return real(name)
-        return SkyInfra(name or "", workplace.state_directory(), sky.session)
+            return real(here, name)
+        return SkyInfra(name or "", here.state, sky.session)
 
-    monkeypatch.setattr(workplace, "infra_of", infra_of)
+    monkeypatch.setattr(Workplace, "infra", infra)
     return sky
 
 
@@ -171,7 +171,7 @@ def rented(sky: FakeSky, store: DirectoryStore) -> Cluster:
     """The run's cluster, with all that this machine writes down of it."""
     ask_for(store.url, infra="aws")
     sky_record = SkyRecord(run=RUN, cluster="fintts-mine", requested_at=NOW, was_seen=True)
-    write_record(workplace.state_directory() / "sky" / RUN, sky_record)
+    write_record(open_workplace().state / "sky" / RUN, sky_record)
     cluster = Cluster("fintts-mine", NOW.timestamp())
     sky.clusters += [cluster, Cluster("fintts-mine-too", NOW.timestamp())]
     return cluster
@@ -186,13 +186,13 @@ def test_a_damaged_file_keeps_no_instance(
     sky: FakeSky, store: DirectoryStore, rented: Cluster, files: list[str], text: str
 ) -> None:
     for file in files:
-        (workplace.state_directory() / file).write_text(text)
+        (open_workplace().state / file).write_text(text)
     ended = down(RUN)
     assert rented.ended is not None
     assert "down fintts-mine-too" not in sky.calls
     assert ended.exit_code == 0, ended.output
     for file in files:
-        assert f"warning: {workplace.state_directory() / file} cannot be read" in ended.stderr
+        assert f"warning: {open_workplace().state / file} cannot be read" in ended.stderr
     assert read_result(store, RUN) is not None
     assert down(RUN).exit_code == 0
 
@@ -203,13 +203,13 @@ def test_a_cluster_of_another_s_launch_is_left_alone(
 ) -> None:
     """SkyPilot's server may be several laptops', which call the run's cluster the same."""
     first, second = NOW + timedelta(hours=1), NOW + timedelta(hours=9)
-    folder = workplace.state_directory() / "sky" / RUN
+    folder = open_workplace().state / "sky" / RUN
     (folder / "task.yaml").write_text(
         yaml.safe_dump({"resources": {"use_spot": False, "labels": labels_of(RUN, first)}})
     )
     label = first.replace(microsecond=0)
     if damaged:
-        (workplace.state_directory() / INSTANCE).write_text("{")
+        (open_workplace().state / INSTANCE).write_text("{")
     else:
         mine = SkyRecord(run=RUN, cluster="fintts-mine", requested_at=NOW, deadline_at=label)
         write_record(folder, mine)
@@ -233,7 +233,7 @@ def test_a_cluster_of_another_s_launch_is_left_alone(
 
 
 def test_a_record_that_is_missing_keeps_no_instance(store: DirectoryStore, rented: Cluster) -> None:
-    (workplace.state_directory() / INSTANCE).unlink()
+    (open_workplace().state / INSTANCE).unlink()
     ended = down(RUN)
     assert rented.ended is not None
     assert ended.exit_code == 0, ended.output
@@ -246,7 +246,7 @@ def test_a_job_is_found_by_its_name(sky: FakeSky, store: DirectoryStore, rented:
         Job(1, "fintts-mine-19ab", Status("RUNNING")),
         Job(2, "fintts-mine-too-19ab", Status("RUNNING")),
     ]
-    (workplace.state_directory() / INSTANCE).write_text("{")
+    (open_workplace().state / INSTANCE).write_text("{")
     ended = down(RUN)
     assert ended.exit_code == 0, ended.output
     assert [job.status.value for job in sky.managed_jobs] == ["CANCELLED", "RUNNING"]
@@ -255,7 +255,7 @@ def test_a_job_is_found_by_its_name(sky: FakeSky, store: DirectoryStore, rented:
 def test_who_could_not_be_asked_is_no_proof_that_nothing_lives(
     sky: FakeSky, store: DirectoryStore, rented: Cluster
 ) -> None:
-    (workplace.state_directory() / INSTANCE).write_text("{")
+    (open_workplace().state / INSTANCE).write_text("{")
     sky.no_controller = ClusterNotUpError("Failed to connect to jobs controller.", "UP")
     ended = down(RUN)
     assert rented.ended is not None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import TO_A_RUN_HERE, for_a_run_here, is_proxied
-from fintts_cli.launch.preconditions import refuse_what_cannot_end_well
+from fintts_cli.launch.preconditions import refuse_unsafe_rental
 from fintts_cli.settings import Settings
 
+LOG = Path("sky.log")
 NEEDED = [
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "USER"),
     *("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS"),
@@ -52,7 +54,7 @@ PRIVATE = ["https://minio.corp", "http://10.1.2.4:9000", "https://minio", "https
 def test_a_store_that_the_proxy_alone_reaches_is_refused(endpoint: str) -> None:
     assert is_proxied(endpoint)
     with pytest.raises(UsageProblem, match="through a proxy") as refused:
-        refuse_what_cannot_end_well(Settings(infra="aws"), f"s3://bucket/p?endpoint_url={endpoint}")
+        refuse_unsafe_rental(LOG, Settings(infra="aws"), f"s3://bucket/p?endpoint_url={endpoint}")
     assert "NO_PROXY" in refused.value.hint
     assert "secret" not in refused.value.message + refused.value.hint
 
@@ -68,8 +70,8 @@ def test_a_store_that_the_proxy_alone_reaches_is_refused(endpoint: str) -> None:
     ],
 )
 def test_a_store_that_is_public_or_near_an_instance_may_be_tried(store: str) -> None:
-    refuse_what_cannot_end_well(Settings(infra="aws"), store)
+    refuse_unsafe_rental(LOG, Settings(infra="aws"), store)
 
 
 def test_without_a_proxy_a_private_store_may_be_near_an_instance() -> None:
-    refuse_what_cannot_end_well(Settings(infra="aws"), "s3://bucket/p?endpoint_url=http://10.1.2.4")
+    refuse_unsafe_rental(LOG, Settings(infra="aws"), "s3://bucket/p?endpoint_url=http://10.1.2.4")

@@ -22,6 +22,7 @@ from fintts_cli.runs.rates import Rates
 from fintts_cli.runs.report import build_report, kept_of
 from fintts_cli.runs.view import view_run
 from fintts_cli.settings import read_settings
+from fintts_cli.workplace import open_workplace
 from fintts_cost.reach import seconds_to, with_last_save
 from fintts_store.runs.records import PriceRef, RentalRef, RunRecord
 from fintts_store.runs.runs import create_run, read_run
@@ -101,7 +102,7 @@ def test_a_budget_for_one_deadline_leaves_the_other_out(rented: Path) -> None:
     """Prices of runpod's list, and a run whose steps take the time that the FLOPs say."""
     words = ["cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH]
     setup = {"forecast.setup_seconds": 3600.0, "infra": "runpod", "gpus": BOTH, "name": "mine"}
-    plan = prepare(read_settings(setup), NOON).plan
+    plan = prepare(open_workplace(), read_settings(setup), NOON).plan
     first, second = plan.choices
     slowest = max(
         seconds_to(each.estimate.given, each.estimate.expected.stop_step) for each in plan.choices
@@ -249,7 +250,7 @@ def test_the_deadline_on_a_spot_market_comes_from_the_on_demand_price(rented: Pa
     assert "on spot at the market's price of the hour" in shown.stderr
     assert "may rise to $55.04 an hour: the deadline is computed from that" in shown.stderr
     settings = {"gpus": "H100:8", "spot": True, "infra": "aws/us-west-2", "budget_usd": "100"}
-    plan = prepare(read_settings({**settings, "name": "mine"}), NOON).plan
+    plan = prepare(open_workplace(), read_settings({**settings, "name": "mine"}), NOON).plan
     assert plan.run_seconds + plan.reserve.total_seconds <= Decimal(100) * 3600 / Decimal("55.04")
     on_demand = [word for word in words if word != "--spot"]
     assert "market's price" not in fintts(*on_demand, "--infra", "aws/us-west-2").stderr

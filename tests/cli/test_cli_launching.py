@@ -16,7 +16,6 @@ import yaml
 from as_aws import write_rules
 from cli_project import write_project
 from fault_proxy import fault_proxy
-from fintts_cli import workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.estimate.forecast import reserve_of
 from fintts_cli.infra import (
@@ -33,10 +32,12 @@ from fintts_cli.launch.start import Launch, prepare, start, take_number
 from fintts_cli.runs.billing import BillingTerms
 from fintts_cli.runs.end import tear_down, what_goes_on
 from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.instances import instance_of, instances_of
 from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.listing import look_at, look_at_all
 from fintts_cli.runs.sighted import gone
 from fintts_cli.settings import read_settings
+from fintts_cli.workplace import open_workplace
 from fintts_cost.reserve import Reserve
 from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_inputs.config import RunConfig
@@ -135,16 +136,23 @@ def store(project: Path) -> DirectoryStore:
 def ready(
     name: str = "mine", options: dict[str, object] | None = None, *, force: bool = False
 ) -> Launch:
-    return prepare(read_settings({"name": name, **(options or {})}), datetime.now(UTC), force=force)
+    return prepare(
+        open_workplace(),
+        read_settings({"name": name, **(options or {})}),
+        datetime.now(UTC),
+        force=force,
+    )
 
 
 def begin(launch: Launch, infra: ScriptedInfra) -> Launch:
-    return start(launch, infra, workplace.open_journal(), lambda _sentence: None)
+    return start(open_workplace(), launch, infra, lambda _sentence: None)
 
 
 def test_the_deadline_counts_from_the_request_and_not_from_the_plan(store: DirectoryStore) -> None:
     """An hour at the prompt and in the upload takes nothing from the run."""
-    planned = prepare(read_settings({"name": "mine"}), datetime.now(UTC) - timedelta(hours=1))
+    planned = prepare(
+        open_workplace(), read_settings({"name": "mine"}), datetime.now(UTC) - timedelta(hours=1)
+    )
     infra = ScriptedInfra()
     asked = begin(planned, infra)
     left = asked.deadline_at - datetime.now(UTC)
@@ -152,7 +160,7 @@ def test_the_deadline_counts_from_the_request_and_not_from_the_plan(store: Direc
     deadline = datetime.fromisoformat(yaml.safe_load(infra.tasks[0])["envs"]["FINTTS_DEADLINE_AT"])
     assert deadline == asked.deadline_at.replace(microsecond=0)
     assert read_run(store, "mine").deadline_at == asked.deadline_at
-    entry = workplace.open_journal().read("mine")
+    entry = open_workplace().journal.read("mine")
     assert entry is not None
     assert entry.deadline_at == asked.deadline_at
 
@@ -163,7 +171,7 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
     class Looking(ScriptedInfra):
         def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
             super().launch(run, task_yaml, secrets)
-            entry = workplace.open_journal().read(run)
+            entry = open_workplace().journal.read(run)
             assert entry is not None
             assert entry.created_at is None
             assert read_run(store, run).run == run
@@ -177,7 +185,7 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
     assert record.price.source == "fintts.yaml:10"
     assert record.estimate["cost_usd"] == 0.03
     assert record.bundle_digest
-    entry = workplace.open_journal().read("mine")
+    entry = open_workplace().journal.read("mine")
     assert entry is not None
     assert entry.created_at is not None
     assert entry.store == str(project / "store")
@@ -267,7 +275,7 @@ def test_a_launch_that_fails_or_is_interrupted_was_never_there(
         begin(ready(), infra)
     assert infra.calls == ["launch mine"], "taking down is the infra's: it knows what it began"
     assert list_runs(store) == []
-    entry = workplace.open_journal().read("mine")
+    entry = open_workplace().journal.read("mine")
     assert entry is not None
     assert entry.gone_at is not None
     # What was uploaded stays, so that the next attempt is quick; and it is not refused.
@@ -317,11 +325,11 @@ def test_a_failed_relaunch_is_billed_though_the_store_takes_no_word_of_it(
     monkeypatch.setattr("fintts_cli.launch.start._note_gone", lambda *_arguments: None)
     with pytest.raises(CloudError):
         begin(ready(), ScriptedInfra(CloudError("set-up failed")))
-    entry = workplace.open_journal().read("mine")
+    entry = open_workplace().journal.read("mine")
     assert entry is not None
     assert entry.launch == 2
     assert entry.gone_at is not None
-    later = look_at(store, "mine", workplace.instance_of, datetime.now(UTC) + HOUR)
+    later = look_at(store, "mine", instances_of(open_workplace()), datetime.now(UTC) + HOUR)
     assert later.bill.of_launch(2)[0].usd > 0
 
 
@@ -354,7 +362,7 @@ def test_a_wrong_clock_rents_nothing_and_is_only_said_on_this_machine(
     assert infra.calls == []
     assert store.list("") == []
     told: list[str] = []
-    start(launch, infra, workplace.open_journal(), told.append)
+    start(open_workplace(), launch, infra, told.append)
     assert "clock is 3,600 s behind" in told[0]
 
 
@@ -374,9 +382,10 @@ def test_an_instance_that_is_there_keeps_its_run(
     store: DirectoryStore, project: Path, error: BaseException
 ) -> None:
     infra = ScriptedInfra(phase=InstancePhase.RUNNING)
-    journal = InterruptedJournal(workplace.state_directory() / "journal", error)
+    here = open_workplace()
+    interrupted = InterruptedJournal(here.state / "journal", error)
     with suppress(KeyboardInterrupt):
-        start(ready(), infra, journal, lambda _sentence: None)
+        start(replace(here, journal=interrupted), ready(), infra, lambda _sentence: None)
     assert list_runs(store) == ["mine"]
     assert what_goes_on(infra, "mine").startswith("run mine goes on")
     assert "has no instance" in what_goes_on(ScriptedInfra(), "mine")
@@ -396,9 +405,9 @@ def test_of_two_launches_at_once_the_second_is_refused(store: DirectoryStore) ->
 def test_a_run_that_a_trainer_works_on_is_not_started_again(store: DirectoryStore) -> None:
     """`fintts train` on some machine: there is a heartbeat, and no instance of ours."""
     begin(ready(), ScriptedInfra())
-    workplace.open_journal().write(
+    open_workplace().journal.write(
         JournalEntry.model_validate(
-            {**dict(workplace.open_journal().read("mine") or ()), "store": "elsewhere"}
+            {**dict(open_workplace().journal.read("mine") or ()), "store": "elsewhere"}
         )
     )
     now = datetime.now(UTC)
@@ -413,13 +422,13 @@ def test_a_run_that_a_trainer_works_on_is_not_started_again(store: DirectoryStor
 
 def test_a_refused_launch_leaves_the_journal_of_the_live_instance(store: DirectoryStore) -> None:
     begin(ready(), ScriptedInfra())
-    before = workplace.open_journal().read("mine")
+    before = open_workplace().journal.read("mine")
     live = CloudError("run mine has a live instance")
     infra = ScriptedInfra(live, InstancePhase.RUNNING, since=MORNING)
     with pytest.raises(CloudError):
         begin(ready(), infra)
     assert infra.calls == ["launch mine"]
-    assert workplace.open_journal().read("mine") == before
+    assert open_workplace().journal.read("mine") == before
 
 
 def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore) -> None:
@@ -429,7 +438,7 @@ def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        start(ready(), infra, workplace.open_journal(), interrupt)
+        start(open_workplace(), ready(), infra, interrupt)
     assert infra.calls == []
     assert list_runs(store) == []
 
@@ -437,7 +446,7 @@ def test_an_interruption_while_uploading_asks_for_nothing(store: DirectoryStore)
 def test_the_same_data_and_model_are_uploaded_once(store: DirectoryStore) -> None:
     told: list[str] = []
     for name in ("one", "two"):
-        start(ready(name), ScriptedInfra(), workplace.open_journal(), told.append)
+        start(open_workplace(), ready(name), ScriptedInfra(), told.append)
     assert len([sentence for sentence in told if "utterances" in sentence]) == 1
     assert len([sentence for sentence in told if "model.pth" in sentence]) == 1
     one, two = read_run(store, "one"), read_run(store, "two")
@@ -649,7 +658,9 @@ def test_earlier_instances_stay_on_the_bill(store: DirectoryStore) -> None:
         write_sighting(store, there_is_none)
     with pytest.raises(CloudError):
         begin(ready(), ScriptedInfra(CloudError("no instance")))
-    view = look_at(store, "mine", workplace.instance_of, datetime.now(UTC) + timedelta(hours=9))
+    view = look_at(
+        store, "mine", instances_of(open_workplace()), datetime.now(UTC) + timedelta(hours=9)
+    )
     assert view.billed_seconds == pytest.approx(3 * 3600, abs=5), "the last one was not created"
     assert round(view.cost_so_far_usd, 2) == Decimal("3.60")
 
@@ -662,7 +673,9 @@ def test_what_result_and_heartbeat_say_is_in_the_ledger_before_they_are_withdraw
     write_status(store, status(run="mine", launch=1, gpus="A100-80GB:1", updated_at=ended_at))
     failed = {"stop_reason": StopReason.FAILED, "ended_at": ended_at}
     end_run(store, result(run="mine", launch=1, **failed))
-    again = prepare(read_settings({"name": "mine"}), ended_at + timedelta(hours=1))
+    again = prepare(
+        open_workplace(), read_settings({"name": "mine"}), ended_at + timedelta(hours=1)
+    )
     begin(again, ScriptedInfra())
     assert read_result(store, "mine") is None
     first, second = read_ledger(store, "mine").launches
@@ -687,7 +700,7 @@ def test_of_two_laptops_that_launch_a_run_again_exactly_one_rents(
         begin(at_c, loser)
     assert (winner.calls, loser.calls) == (["launch mine"], [])
     assert {entry.key: store.get(entry.key) for entry in store.list("runs/")} == before
-    assert workplace.open_journal().read("mine") is None
+    assert open_workplace().journal.read("mine") is None
 
 
 def test_of_two_laptops_that_launch_a_new_run_exactly_one_rents(
@@ -707,7 +720,7 @@ def test_another_laptop_is_told_who_asked_and_until_when(
 ) -> None:
     """Also where that laptop was cut before it rented anything."""
     at_c = ready()
-    take_number(replace(at_c, me=workplace.this_laptop(make=True)))
+    take_number(replace(at_c, me=open_workplace().laptop(make=True)))
     resume.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     with pytest.raises(UsageProblem, match=socket.gethostname()) as refused:
@@ -724,9 +737,9 @@ def test_a_list_without_it_is_no_proof_that_another_laptops_instance_is_gone(
     begin(ready(), ScriptedInfra())
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     infra, now = ScriptedInfra(listed=listed, called="aws"), datetime.now(UTC)
-    view = look_at(store, "mine", workplace.instance_of, now)
+    view = look_at(store, "mine", instances_of(open_workplace()), now)
     with pytest.raises(CloudError, match="launched it at"):
-        tear_down(store, infra, workplace.open_journal(), view, now)
+        tear_down(store, infra, open_workplace().journal, view, now)
     assert infra.calls == []
     assert read_result(store, "mine") is None
     assert read_ledger(store, "mine").launches[0].gones == ()
@@ -736,12 +749,12 @@ def test_the_same_laptop_takes_up_what_was_cut_before_it_rented_anything(
     store: DirectoryStore,
 ) -> None:
     at_c = ready()
-    take_number(replace(at_c, me=workplace.this_laptop(make=True), asked_at=at_c.asked_at - HOUR))
+    take_number(replace(at_c, me=open_workplace().laptop(make=True), asked_at=at_c.asked_at - HOUR))
     resume.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
     launch = ready()
     assert launch.so_far.number == 2
-    take_number(replace(launch, me=workplace.this_laptop()))
-    view = look_at(store, "mine", workplace.instance_of, datetime.now(UTC))
+    take_number(replace(launch, me=open_workplace().laptop()))
+    view = look_at(store, "mine", instances_of(open_workplace()), datetime.now(UTC))
     assert view.bill.of_launch(1)[0].usd == 0, "nothing was rented"
 
 
@@ -752,11 +765,11 @@ def test_a_launch_that_was_cut_before_it_wrote_the_run_costs_nothing(
     """Without run.json nobody rents anything."""
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-c"))
     cut = ready()
-    take_number(replace(cut, me=workplace.this_laptop(make=True), asked_at=cut.asked_at - HOUR))
+    take_number(replace(cut, me=open_workplace().laptop(make=True), asked_at=cut.asked_at - HOUR))
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / again_at))
     assert begin(ready(), ScriptedInfra()).so_far.number == 2
     later = datetime.now(UTC) + 20 * HOUR
-    first, second = look_at(store, "mine", workplace.instance_of, later).bill.spans
+    first, second = look_at(store, "mine", instances_of(open_workplace()), later).bill.spans
     assert first.usd == 0
     assert second.launch == 2
 
@@ -766,21 +779,21 @@ def test_down_from_another_laptop_ends_nothing_that_a_later_launch_does(
 ) -> None:
     begin(ready(), ScriptedInfra())
     end_run(store, result(run="mine", stop_reason=StopReason.FAILED, launch=1))
-    laptop_c = str(workplace.state_directory())
+    laptop_c = str(open_workplace().state)
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     begin(ready(), ScriptedInfra())
     now = datetime.now(UTC)
     write_status(store, status(run="mine", launch=2, claim=2, updated_at=now))
     monkeypatch.setenv("FINTTS_STATE_DIR", laptop_c)
     infra = ScriptedInfra()
-    view = look_at(store, "mine", workplace.instance_of, now)
+    view = look_at(store, "mine", instances_of(open_workplace()), now)
     assert (view.phase, view.has_ended) == (Phase.TRAINING, False), "C sees D's run as it is"
     with pytest.raises(CloudError, match="launch 2"):
-        tear_down(store, infra, workplace.open_journal(), view, now)
+        tear_down(store, infra, open_workplace().journal, view, now)
     assert infra.calls == []
     assert read_result(store, "mine") is None
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
-    assert not look_at(store, "mine", workplace.instance_of, now).only_bills
+    assert not look_at(store, "mine", instances_of(open_workplace()), now).only_bills
 
 
 def test_what_bears_the_same_name_in_another_store_outlives_the_end_of_a_run(
@@ -790,10 +803,10 @@ def test_what_bears_the_same_name_in_another_store_outlives_the_end_of_a_run(
     begin(ready(options={"store": str(project / "other")}), ScriptedInfra())
     write_sighting(store, gone("mine", 1, datetime.now(UTC), first.me))
     infra, now = ScriptedInfra(phase=InstancePhase.RUNNING), datetime.now(UTC)
-    view = look_at(store, "mine", workplace.instance_of, now)
-    assert tear_down(store, infra, workplace.open_journal(), view, now).stop_reason == "requested"
+    view = look_at(store, "mine", instances_of(open_workplace()), now)
+    assert tear_down(store, infra, open_workplace().journal, view, now).stop_reason == "requested"
     assert infra.calls == []
-    entry = workplace.open_journal().read("mine")
+    entry = open_workplace().journal.read("mine")
     assert entry is not None
     assert entry.gone_at is None
 
@@ -810,7 +823,7 @@ def test_both_laptops_see_one_bill(
     for laptop in ("laptop-c", "laptop-d", "laptop-e"):
         monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / laptop))
         later = datetime.now(UTC) + timedelta(hours=20)
-        seen.append(look_at(store, "mine", workplace.instance_of, later).cost_so_far_usd)
+        seen.append(look_at(store, "mine", instances_of(open_workplace()), later).cost_so_far_usd)
     assert seen == [Decimal("3.60")] * 3
 
 
@@ -835,16 +848,16 @@ def test_a_run_of_the_same_name_in_another_store_is_another_run(
     other = DirectoryStore(project / "other")
     launch = begin(ready(options={"store": other.url}), ScriptedInfra())
     assert launch.so_far.number == 1
-    entry = workplace.open_journal().read("mine")
+    entry = open_workplace().journal.read("mine")
     assert entry is not None
     assert entry.store == other.url
-    me = workplace.this_laptop()
-    assert workplace.instance_of(read_run(store, "mine"), store) == InstanceView(
+    me = open_workplace().laptop()
+    assert instance_of(open_workplace(), read_run(store, "mine"), store) == InstanceView(
         me=me, journal_is_silent=True
     )
     infra, now = ScriptedInfra(), datetime.now(UTC)
-    view = look_at(store, "mine", workplace.instance_of, now)
-    assert tear_down(store, infra, workplace.open_journal(), view, now).stop_reason == "requested"
+    view = look_at(store, "mine", instances_of(open_workplace()), now)
+    assert tear_down(store, infra, open_workplace().journal, view, now).stop_reason == "requested"
     assert infra.calls == [], "the instance is the other run's"
 
 
@@ -866,7 +879,7 @@ def test_a_rented_instance_gets_a_key_for_its_run_alone(
     asked = begin(launch, infra)
     token = infra.secrets["AWS_SESSION_TOKEN"]
     assert infra.secrets["AWS_SECRET_ACCESS_KEY"] != SECRET
-    for folder in (workplace.state_directory(), project):
+    for folder in (open_workplace().state, project):
         for path in folder.rglob("*"):
             assert not path.is_file() or token.encode() not in path.read_bytes(), path
     assert token not in infra.tasks[0]
@@ -909,7 +922,7 @@ def test_a_run_that_outlives_its_key_is_told_so_before_anything_is_written(
     with pytest.raises(StoreDenied, match="lasts 36 h at most"):
         begin(launch, ScriptedInfra())
     assert list_runs(launch.store) == []
-    assert workplace.open_journal().read("mine") is None
+    assert open_workplace().journal.read("mine") is None
 
 
 class Careless(DirectoryStore):

@@ -13,7 +13,6 @@ import yaml
 from typer.testing import CliRunner
 
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request
-from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase
@@ -22,6 +21,7 @@ from fintts_cli.infra.sky.job import live_jobs
 from fintts_cli.infra.sky.record import read_record, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, note_process
+from fintts_cli.workplace import Workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.noted_process import Fate, NotedProcess
@@ -375,7 +375,7 @@ def test_whoever_lists_runs_ends_a_job_that_skypilot_would_bring_back(
     store = DirectoryStore(own_folder / "store")
     create_run(store, record(run="mine", infra="aws"))
     write_status(store, status(run="mine"))
-    monkeypatch.setattr(workplace, "infra_of", lambda _name: laptop.infra)
+    monkeypatch.setattr(Workplace, "infra", lambda _here, _name: laptop.infra)
     job = laptop.launch()
     laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON))
     job.become("RUNNING")

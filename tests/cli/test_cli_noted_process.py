@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from fake_sky import FakeSky
-from fintts_cli import workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import Infra, InstancePhase, Removed
 from fintts_cli.infra.local.local import LocalInfra
@@ -22,10 +21,11 @@ from fintts_cli.infra.this_machine import note_process, this_origin
 from fintts_cli.launch.resume import refuse_live
 from fintts_cli.runs.at_work import AtWork, Whose
 from fintts_cli.runs.instance_view import InstanceView
+from fintts_cli.runs.instances import instance_of
 from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.removing import remove_instance
 from fintts_cli.runs.view import RunView, view_run
-from fintts_cli.workplace import instance_of
+from fintts_cli.workplace import open_workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.noted_process import Fate, NotedProcess, Origin, fate_of
 from fintts_store.runs.records import Phase
@@ -105,13 +105,13 @@ def store(tmp_path: Path) -> DirectoryStore:
 def test_a_launch_on_another_machine_of_the_same_home_is_not_written_as_gone(
     store: DirectoryStore, asker: NotedProcess | None
 ) -> None:
-    journal = Journal(workplace.state_directory() / "journal")
+    journal = Journal(open_workplace().state / "journal")
     journal.write(entry(store, asker))
-    view = instance_of(record(run="mine", infra="aws"), store)
+    view = instance_of(open_workplace(), record(run="mine", infra="aws"), store)
     assert (view.is_live, view.phase, view.seen) == (None, Phase.PROVISIONING, ())
     over = {"requested_at": NOW - timedelta(days=2), "deadline_at": NOW - timedelta(days=1)}
     journal.write(entry(store, asker).model_copy(update=over))
-    later = instance_of(record(run="mine", infra="aws"), store)
+    later = instance_of(open_workplace(), record(run="mine", infra="aws"), store)
     assert (later.is_live, later.seen) == (False, ()), "what it cost stays unknown"
 
 
@@ -119,8 +119,8 @@ def test_a_launch_on_another_machine_of_the_same_home_is_not_written_as_gone(
 def test_a_launch_whose_process_ended_here_is_written_as_gone(
     store: DirectoryStore, asker: NotedProcess
 ) -> None:
-    Journal(workplace.state_directory() / "journal").write(entry(store, asker))
-    view = instance_of(record(run="mine", infra="aws"), store)
+    Journal(open_workplace().state / "journal").write(entry(store, asker))
+    view = instance_of(open_workplace(), record(run="mine", infra="aws"), store)
     assert view.is_live is False
     assert [one.at for one in view.seen] == [NOW - timedelta(minutes=5)]
 

@@ -28,6 +28,7 @@ from fintts_cli.prices.market import (
 from fintts_cli.prices.snapshot import COLUMNS, Snapshot, load, read_snapshot
 from fintts_cli.settings import ReadSettings, Settings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
+from fintts_cli.workplace import open_workplace
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.errors import OverBudget
 from fintts_cost.prices import Doubt, offers_of
@@ -69,7 +70,7 @@ def read(**options: object) -> ReadSettings:
 
 def offers_for(found: ReadSettings, spot: bool | None = None) -> RunOffers:
     wanted = wanted_by(found.settings, spot=spot)
-    return run_on_offers(found, read().settings, find_offers(Listed(), wanted))
+    return run_on_offers(open_workplace(), found, read().settings, find_offers(Listed(), wanted))
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from cli_project import write_project
-from fintts_cli import workplace
 from fintts_cli.commands.cloud.ps import tell_of
 from fintts_cli.infra import InstancePhase, InstanceState
 from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.terminal import Terminal
+from fintts_cli.workplace import open_workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
 from run_samples import record
@@ -26,7 +26,7 @@ def test_a_healthy_run_of_another_store_is_not_to_be_ended(
     other, now = DirectoryStore(write_project(own_folder) / "other"), datetime.now(UTC)
     if is_there:
         create_run(other, record(run="mine"))
-    workplace.open_journal().write(
+    open_workplace().journal.write(
         JournalEntry(
             run="mine",
             infra="local",
@@ -36,7 +36,7 @@ def test_a_healthy_run_of_another_store_is_not_to_be_ended(
             rates_usd={"A100-80GB:1": Decimal("1.20")},
         )
     )
-    tell_of(Terminal(), InstanceState("mine", InstancePhase.RUNNING, "here", now))
+    tell_of(Terminal(), open_workplace(), InstanceState("mine", InstancePhase.RUNNING, "here", now))
     said = capsys.readouterr().err
     assert ("cloud down" in said) is not is_there
     assert (f"cloud ps --store {other.url}" in said) is is_there

@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli_project import write_project
-from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.commands.cloud import reap as reap_command
 from fintts_cli.errors import CloudError
@@ -31,6 +30,7 @@ from fintts_cli.runs.verdict import (
     judge,
 )
 from fintts_cli.terminal import Terminal
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
@@ -72,15 +72,17 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
     look = reap_module.look_everywhere
     waited = list[float]()
     monkeypatch.setattr(
-        reap_command, "look_everywhere", lambda store, _now: look(store, NOW, waited.append)
+        reap_command,
+        "look_everywhere",
+        lambda here, store, _now: look(here, store, NOW, waited.append),
     )
 
 
 @pytest.fixture
 def clouds(monkeypatch: pytest.MonkeyPatch) -> Clouds:
     """SkyPilot's; this machine's own instances are looked for as well."""
-    clouds, real = Clouds(), workplace.infra_of
-    monkeypatch.setattr(workplace, "infra_of", lambda name: real(name) if name else clouds)
+    clouds, real = Clouds(), Workplace.infra
+    monkeypatch.setattr(Workplace, "infra", lambda here, name: real(here, name) if name else clouds)
     return clouds
 
 
@@ -106,7 +108,7 @@ def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> Journ
         "rates_usd": {"H100:1": Decimal("1.20")},
     }
     entry = JournalEntry(**(given | changes))
-    workplace.open_journal().write(entry)
+    open_workplace().journal.write(entry)
     create_run(store, record(run=run, infra="aws", deadline_at=entry.deadline_at))
     write_status(store, status(run=run, deadline_at=entry.deadline_at, updated_at=NOW))
     return entry
@@ -251,7 +253,7 @@ def test_a_heartbeat_that_moves_is_no_silence_whatever_the_clocks_say(
     write_status(store, status(run="mine", updated_at=NOW - HOUR))
     clouds.sightings.append(seen())
     later = status(run="mine", updated_at=NOW - HOUR + timedelta(seconds=20))
-    found = LOOK(store, NOW, lambda _seconds: write_status(store, later))
+    found = LOOK(open_workplace(), store, NOW, lambda _seconds: write_status(store, later))
     assert [(one.verdict, one.reason) for one in found.judged] == [(Verdict.KEPT, "at work")]
 
 
@@ -282,10 +284,10 @@ def test_what_the_store_did_not_take_is_said_after_the_removal(
     with silent_server("says nothing") as server:
         where = server.replace(":", "%3A").replace("/", "%2F")
         asked_for(store, deadline_at=NOW - HOUR)
-        entry = workplace.open_journal().read("mine")
+        entry = open_workplace().journal.read("mine")
         assert entry is not None
         silent = {"store": f"s3://bucket/speech?endpoint_url={where}"}
-        workplace.open_journal().write(entry.model_copy(update=silent))
+        open_workplace().journal.write(entry.model_copy(update=silent))
         clouds.sightings.append(seen(deadline_at=NOW - HOUR))
         done = reap("--yes", "--quiet")
     assert (done.exit_code, clouds.removed) == (0, ["fintts-mine"])
@@ -331,7 +333,7 @@ def test_an_instance_of_an_earlier_launch_is_not_what_the_newest_does(
     launched(store, 2, DEADLINE + HOUR)
     write_status(store, status(run="mine", launch=2, updated_at=NOW))
     clouds.sightings += [seen(), seen(deadline_at=DEADLINE + HOUR)]
-    first, second = LOOK(store, NOW, lambda _seconds: None).judged
+    first, second = LOOK(open_workplace(), store, NOW, lambda _seconds: None).judged
     assert first.verdict == Verdict.ORPHAN
     assert first.reason == "of launch 1, and its run was launched again (launch 2)"
     assert second.verdict == Verdict.KEPT
@@ -408,7 +410,7 @@ def test_a_run_whose_instance_is_reaped_gets_its_last_word(
     assert last is not None
     assert last.stop_reason == StopReason.DEADLINE
     assert last.message == "removed by `fintts cloud reap`: past its deadline"
-    entry = workplace.open_journal().read("mine")
+    entry = open_workplace().journal.read("mine")
     assert entry is not None
     assert entry.gone_at is not None
     assert instances("--yes") == []
@@ -531,7 +533,7 @@ def test_without_skypilot_what_it_rented_is_missed(
 
 def test_a_damaged_journal_is_named(store: DirectoryStore, clouds: Clouds) -> None:
     asked_for(store)
-    (workplace.state_directory() / "journal" / "torn.json").write_text("{")
+    (open_workplace().state / "journal" / "torn.json").write_text("{")
     clouds.sightings += [seen(), seen("torn", NOW - HOUR)]
     done = reap("--yes")
     assert done.exit_code == 4

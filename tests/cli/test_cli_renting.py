@@ -9,10 +9,11 @@ import pytest
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky import session
 from fintts_cli.launch import preconditions
-from fintts_cli.launch.preconditions import refuse_what_cannot_end_well, unarmed
+from fintts_cli.launch.preconditions import refuse_unsafe_rental, unarmed
 from fintts_cli.settings import Settings
 
 BUCKET = "s3://bucket/prefix"
+LOG = Path("sky.log")
 
 
 @pytest.mark.parametrize(
@@ -20,32 +21,32 @@ BUCKET = "s3://bucket/prefix"
 )
 def test_a_store_on_this_machine_is_out_of_an_instance_s_reach(endpoint: str) -> None:
     with pytest.raises(UsageProblem, match="is this machine alone"):
-        refuse_what_cannot_end_well(Settings(infra="aws"), f"{BUCKET}?endpoint_url={endpoint}")
+        refuse_unsafe_rental(LOG, Settings(infra="aws"), f"{BUCKET}?endpoint_url={endpoint}")
 
 
 @pytest.mark.parametrize("folder", ["/srv/store", "store"])
 def test_a_folder_is_out_of_an_instance_s_reach(folder: str) -> None:
     with pytest.raises(UsageProblem, match=f"cannot reach the folder {folder}") as refused:
-        refuse_what_cannot_end_well(Settings(), folder)
+        refuse_unsafe_rental(LOG, Settings(), folder)
     assert "--store s3://BUCKET" in refused.value.hint
 
 
 def test_nothing_is_rented_that_would_not_end() -> None:
     with pytest.raises(CloudError, match="on verda would not end by itself"):
-        refuse_what_cannot_end_well(Settings(infra="Verda/FIN-01"), BUCKET)
+        refuse_unsafe_rental(LOG, Settings(infra="Verda/FIN-01"), BUCKET)
 
 
 def test_without_skypilot_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "find_spec", lambda _name: None)
     with pytest.raises(CloudError, match="SkyPilot is not installed here") as refused:
-        refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
+        refuse_unsafe_rental(LOG, Settings(infra="aws"), BUCKET)
     assert "fintts[sky]" in refused.value.hint
 
 
 @pytest.mark.parametrize("store", [BUCKET, f"{BUCKET}?endpoint_url=https://s3.example.org"])
 @pytest.mark.parametrize("infra", [None, "aws", "aws/us-east-1", "runpod"])
 def test_everything_else_may_be_tried(infra: str | None, store: str) -> None:
-    refuse_what_cannot_end_well(Settings(infra=infra), store)
+    refuse_unsafe_rental(LOG, Settings(infra=infra), store)
 
 
 def test_a_spot_run_needs_somebody_to_watch_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,9 +54,9 @@ def test_a_spot_run_needs_somebody_to_watch_over_it(monkeypatch: pytest.MonkeyPa
         raise CloudError("SkyPilot would rent a second instance")
 
     monkeypatch.setattr(preconditions, "require_own_controller", nobody)
-    refuse_what_cannot_end_well(Settings(infra="aws"), BUCKET)
+    refuse_unsafe_rental(LOG, Settings(infra="aws"), BUCKET)
     with pytest.raises(CloudError, match="a second instance"):
-        refuse_what_cannot_end_well(Settings(infra="aws", spot=True), BUCKET)
+        refuse_unsafe_rental(LOG, Settings(infra="aws", spot=True), BUCKET)
 
 
 @pytest.mark.parametrize(

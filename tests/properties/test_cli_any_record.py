@@ -32,6 +32,7 @@ from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, this_origin
 from fintts_cli.runs import reap
 from fintts_cli.runs.journal import Journal, JournalEntry
+from fintts_cli.workplace import open_workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.errors import InvalidRecord
@@ -150,7 +151,7 @@ def state_of(folder: Path, store: DirectoryStore) -> None:
     )
     write_instance(folder / f"state/instances/{BAD}", agent)
     (folder / f"state/instances/{BAD}/log.txt").write_text("it said this\n")
-    workplace.this_laptop(make=True)
+    open_workplace().laptop(make=True)
 
 
 def store_of(store: DirectoryStore, folder: Path) -> hostile_stores.Bad:

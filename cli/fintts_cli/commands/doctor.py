@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import (
     Budget,
     Gpus,
@@ -22,10 +22,10 @@ from fintts_cli.settings.sense import Facts, refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.doctor import examination_document, render_settings, settings_document
 from fintts_cli.views.outcomes import hint_lines, outcome_line
+from fintts_cli.workplace import open_workplace
 from fintts_store.probes import Verdict
 
 if TYPE_CHECKING:
-    from fintts_cli.settings import ReadSettings
     from fintts_store.probes import Outcome
 
 
@@ -60,9 +60,10 @@ def doctor(
         "budget_usd": budget,
         "hourly_rate_usd": hourly_rate,
     }
-    found = workplace.read_sources(terminal, options, None)
+    found = read_sources(terminal, options, None)
     if not show_settings:
-        _examine(terminal, workplace.with_base_model(terminal, found, may_download=False))
+        found = with_base_model(terminal, found, may_download=False)
+        _examine(terminal, Doctor(open_workplace(), found, datetime.now(UTC)))
         return
     if json:
         terminal.document(settings_document(found))
@@ -72,11 +73,11 @@ def doctor(
         terminal.warn(sentence)
 
 
-def _examine(terminal: Terminal, found: "ReadSettings") -> None:
+def _examine(terminal: Terminal, doctor: Doctor) -> None:
     """Shows each finding as soon as it is known: some take seconds."""
     outcomes: list[Outcome] = []
     verdicts = max(map(len, Verdict))
-    for outcome in Doctor(found, datetime.now(UTC)).examine():
+    for outcome in doctor.examine():
         outcomes.append(outcome)
         if not terminal.json:
             terminal.data(outcome_line(outcome, LONGEST_NAME, verdicts))

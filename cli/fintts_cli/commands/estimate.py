@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import (
     KEYS,
     BatchSize,
@@ -38,9 +38,11 @@ from fintts_cli.commands.options import (
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.gpus import choices_of
+from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.sense import refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.estimate import estimate_text
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_cost.document import document
 from fintts_cost.estimate import Estimate
 from fintts_cost.estimate import estimate as make_estimate
@@ -122,7 +124,7 @@ def estimate(
             "s3_endpoint_url": s3_endpoint_url,
             "budget_usd": budget,
         }
-        shown = _configured(terminal, changes, others, config, measure=measure)
+        shown = _configured(terminal, open_workplace(), changes, others, config, measure=measure)
     _show(terminal, shown)
     _warn_of_old_prices(terminal, shown)
     _refuse_over_budget(shown)
@@ -170,6 +172,7 @@ def _option(name: str, value: object) -> str:
 
 def _configured(
     terminal: Terminal,
+    here: Workplace,
     changes: dict[str, object],
     others: dict[str, object],
     config: Path | None,
@@ -178,13 +181,13 @@ def _configured(
 ) -> Shown:
     """The run that fintts.yaml and the options describe."""
     typed = keyed({name: value for name, value in changes.items() if name in KEYS})
-    found = workplace.read_sources(terminal, typed | others, config)
-    found = workplace.with_base_model(terminal, found, may_download=False)
+    found = read_sources(terminal, typed | others, config)
+    found = with_base_model(terminal, found, may_download=False)
     if measure:
-        _measure(terminal, found.settings)
+        _measure(terminal, here, found.settings)
     samples = changes["samples"]
     counted = samples if isinstance(samples, int) else None
-    each = choices_of(found, workplace.price_snapshot, counted)
+    each = choices_of(here, found, Snapshot, counted)
     cheapest = each.cheapest
     for sentence in refuse_senseless(cheapest.run.facts):
         terminal.warn(sentence)
@@ -196,7 +199,7 @@ def _configured(
     return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:], cheapest.run.extras)
 
 
-def _measure(terminal: Terminal, settings: "Settings") -> None:
+def _measure(terminal: Terminal, here: Workplace, settings: "Settings") -> None:
     """Times a few steps here; a figure that was set stays."""
     from fintts_cli.estimate.dry_run import measure_pace  # numpy alone takes 0.1 s
 
@@ -205,7 +208,7 @@ def _measure(terminal: Terminal, settings: "Settings") -> None:
             "--measure times steps on this machine, and the run is to go elsewhere",
             "give --infra local with it, or leave it out",
         )
-    measure_pace(workplace.state_directory(), settings, terminal.say)
+    measure_pace(here.state, settings, terminal.say)
 
 
 def _show(terminal: Terminal, shown: Shown) -> None:

@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
 from fintts_cli.checkpoints.export import Export
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.pull import Choice, find_checkpoints
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import require_trainer
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import size
+from fintts_cli.workplace import open_workplace
 from fintts_store.runs.runs import read_run
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def export(
     if format is Format.FISH:
         require_trainer()
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-    run = workplace.pick_run(runs, run)
+    here = open_workplace()
+    runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    run = pick_run(runs, run)
     manifests, _ = find_checkpoints(runs, run, terminal, step)
     is_best = not last and step is None
     (manifest,) = Choice(best=is_best, last=last, step=step).of(manifests)

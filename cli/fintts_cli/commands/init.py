@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import NoInput, Quiet
 from fintts_cli.errors import CliError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.first_gpus import first_gpus
 from fintts_cli.hub import HubModel, cached, describe, looks_like_id
+from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.template import render_project_file
 from fintts_cli.terminal import Terminal
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_inputs.errors import InputError
 from fintts_store.disk.durable import create_file, write_file
 from fintts_store.errors import StoreError
@@ -53,16 +55,17 @@ def init(
     long they take.
     """
     terminal = Terminal(quiet=quiet, no_input=no_input)
+    here = open_workplace()
     data_place = _place(data, config, "data", default="data")
     model_place = _place(base_model, config, BASE_MODEL, default="base_model")
     _refuse_existing(config, force=force)
     place = _infra(terminal, infra)
-    gpus = first_gpus(place, workplace.price_snapshot())
+    gpus = first_gpus(place, Snapshot())
     _write(config, render_project_file(data_place, model_place, place, gpus.gpus), force=force)
     terminal.data(str(config))
     if gpus.remark is not None:
         terminal.warn(gpus.remark, gpus.hint)
-    _prepare_estimate(terminal, config)
+    _prepare_estimate(terminal, here, config)
     terminal.say("next: `fintts doctor`, `fintts data check`, `fintts estimate`")
 
 
@@ -102,16 +105,16 @@ def _write(config: Path, text: str, *, force: bool) -> None:
         raise ConfigError(error.message, "name another file by --config") from None
 
 
-def _prepare_estimate(terminal: Terminal, config: Path) -> None:
+def _prepare_estimate(terminal: Terminal, here: Workplace, config: Path) -> None:
     """Finds out what `fintts estimate` needs: the model's shape, and the pace of this machine where
     it is to run here. What does not work yet is a warning: the file is written."""
-    found = workplace.read_sources(terminal, {}, config)
+    found = read_sources(terminal, {}, config)
     _describe(terminal, found.settings.base_model)
-    found = workplace.with_base_model(terminal, found, may_download=False)
-    if not is_pace_missing(found.settings):
+    found = with_base_model(terminal, found, may_download=False)
+    if not is_pace_missing(here, found.settings):
         return
     try:
-        measure_pace(workplace.state_directory(), found.settings, terminal.say)
+        measure_pace(here.state, found.settings, terminal.say)
     except (CliError, InputError, StoreError) as error:
         terminal.warn(
             f"how fast this machine trains is not measured yet: {error.message}",

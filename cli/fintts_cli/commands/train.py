@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import open_state, read_sources, with_base_model
 from fintts_cli.commands.options import (
     BatchSize,
     CheckpointEvery,
@@ -28,12 +28,14 @@ from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.launch import resume
 from fintts_cli.local_trainer import require_trainer, run_trainer
 from fintts_cli.runs.clock import refuse_wrong_clock
+from fintts_cli.runs.instances import instances_of
 from fintts_cli.runs.listing import look_at
 from fintts_cli.runs.relaunch import so_far
 from fintts_cli.runs.view import BAD_ENDINGS
 from fintts_cli.settings.sense import refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_inputs.hang_factor import factor_in
 from fintts_store.checkpoints.commit import list_commits
 from fintts_store.promise import require_promise
@@ -73,6 +75,7 @@ def train(
     learning rate, patience or cadences; never with other data, another adapter or another batch.
     """
     terminal = Terminal(json=json, quiet=quiet)
+    here = open_workplace()
     factor_in()  # nonsense is refused before anything is uploaded
     options: dict[str, object] = {
         "name": name,
@@ -88,17 +91,17 @@ def train(
         "keep_last": keep_last,
         "patience": patience,
     }
-    workplace.open_state(terminal)
-    found = workplace.read_sources(terminal, keyed(options), config)
-    found = workplace.with_base_model(terminal, found, may_download=True)
+    open_state(terminal)
+    found = read_sources(terminal, keyed(options), config)
+    found = with_base_model(terminal, found, may_download=True)
     require_trainer()
-    runs = workplace.open_runs(found.settings)
-    run, deadline_at = _prepare(terminal, found, runs, force=force)
-    workspace = workplace.state_directory() / "train" / run
+    runs = here.store_of(found.settings)
+    run, deadline_at = _prepare(terminal, here, found, runs, force=force)
+    workspace = here.state / "train" / run
     terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")
     code = run_trainer(
         {
-            "FINTTS_STORE": workplace.store_url(found.settings),
+            "FINTTS_STORE": here.store_url(found.settings),
             "FINTTS_RUN": run,
             "FINTTS_WORKSPACE": str(workspace),
             "FINTTS_DEADLINE_AT": deadline_at.isoformat(),
@@ -108,14 +111,14 @@ def train(
 
 
 def _prepare(
-    terminal: Terminal, found: "ReadSettings", runs: "RunStore", *, force: bool
+    terminal: Terminal, here: Workplace, found: "ReadSettings", runs: "RunStore", *, force: bool
 ) -> tuple[str, datetime]:
     """Puts everything into the store that the trainer reads; returns its name and deadline."""
     config, now = found.settings.run_config(), datetime.now(UTC)
     for sentence in refuse_senseless(facts_of(found.settings)):
         terminal.warn(sentence)
     name = found.settings.name or resume.make_name(config.data, now.date())
-    terms = terms_here(found, now)
+    terms = terms_here(here, found, now)
     _, odd = resume.check_inputs(config)
     for sentence, hint in first_warnings(odd):
         terminal.warn(sentence, hint)
@@ -127,10 +130,10 @@ def _prepare(
             terminal.say(resume.nothing_to_force(name))
         inputs = resume.upload_inputs(runs, config, terminal.say)
         resume.begin(runs, name, config, inputs, terms, now)
-        workplace.known_stores().note(runs)
+        here.stores.note(runs)
         return name, terms.deadline_at
     changes = resume.refuse_changes(runs, record, config, force=force)
-    view = look_at(runs, name, workplace.instance_of, now)
+    view = look_at(runs, name, instances_of(here), now)
     resume.refuse_live(view)
     inputs = resume.upload_inputs(runs, config, terminal.say, record)
     resume.refuse_other_inputs(record, inputs)

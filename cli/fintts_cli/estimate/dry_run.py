@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fintts_cli.settings import Settings
+    from fintts_cli.workplace import Workplace
     from fintts_inputs.config import RunConfig
 
 RUN = "dry-run"
@@ -44,12 +45,12 @@ STEPS_WORTH = 4
 """steps for which there are different utterances"""
 
 
-def is_pace_missing(settings: Settings) -> bool:
+def is_pace_missing(here: Workplace, settings: Settings) -> bool:
     """Whether a run on this machine is meant, and nothing says how long a step takes here."""
     return (
         settings.infra == LOCAL
         and settings.forecast.seconds_per_step is None
-        and measured_pace(settings) is None
+        and measured_pace(here, settings) is None
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.prices.market import OfferSource
     from fintts_cli.settings import ReadSettings
+    from fintts_cli.workplace import Workplace
 
 OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_per_validation")
 """settings that are a figure of one GPU"""
@@ -107,7 +108,10 @@ def _refuse_figures_of_one(found: ReadSettings) -> None:
 
 
 def choices_of(
-    found: ReadSettings, open_source: Callable[[], OfferSource], samples: int | None = None
+    here: Workplace,
+    found: ReadSettings,
+    open_source: Callable[[], OfferSource],
+    samples: int | None = None,
 ) -> Choices:
     """The run on each GPU.
 
@@ -127,7 +131,7 @@ def choices_of(
         except CloudError as error:
             missing.append(error)
             continue
-        runs.append(RunOnGpu(one.settings.gpus, estimate_run(one, price, samples)))
+        runs.append(RunOnGpu(one.settings.gpus, estimate_run(here, one, price, samples)))
     if not runs:
         raise missing[0]
     by_cost = sorted(runs, key=lambda each: each.run.estimate.cost_usd)

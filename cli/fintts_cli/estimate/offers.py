@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.prices.market import Market, OfferSource
     from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.workplace import Workplace
     from fintts_cost.estimate import Estimate
     from fintts_cost.money import Price
     from fintts_cost.prices import Offer
@@ -71,7 +72,9 @@ class RunOffers(NamedTuple):
     notes: tuple[str, ...]
 
 
-def on_every_gpu(found: ReadSettings, configured: Settings, source: OfferSource) -> RunOffers:
+def on_every_gpu(
+    here: Workplace, found: ReadSettings, configured: Settings, source: OfferSource
+) -> RunOffers:
     """The run of these settings on each offer for each of their GPUs.
 
     Raises:
@@ -88,14 +91,19 @@ def on_every_gpu(found: ReadSettings, configured: Settings, source: OfferSource)
         except CloudError as error:
             missing.append(error)
             continue
-        runs.append(run_on_offers(one, configured, market, is_compared=len(names) > 1))
+        runs.append(run_on_offers(here, one, configured, market, is_compared=len(names) > 1))
     if not runs:
         raise missing[0]
     return together(runs, [error.message for error in missing])
 
 
 def run_on_offers(
-    found: ReadSettings, configured: Settings, market: Market, *, is_compared: bool = False
+    here: Workplace,
+    found: ReadSettings,
+    configured: Settings,
+    market: Market,
+    *,
+    is_compared: bool = False,
 ) -> RunOffers:
     """The run of these settings, which name one GPU, on each offer for it.
 
@@ -109,8 +117,8 @@ def run_on_offers(
         CostError, InputError, StoreError: as of `fintts estimate`.
     """
     best, budget_usd = cheapest(market.offers), found.settings.budget_usd
-    paced, note = _with_pace(found, configured, is_compared=is_compared)
-    made, missing = _estimate(paced, (best or market.offers[0]).price)
+    paced, note = _with_pace(here, found, configured, is_compared=is_compared)
+    made, missing = _estimate(here, paced, (best or market.offers[0]).price)
     if made is None and budget_usd is not None:
         raise ConfigError(missing, "without --budget the offers are shown by their hourly rate")
     priced = [_priced(offer, made, budget_usd) for offer in market.offers]
@@ -146,16 +154,16 @@ def together(runs: Sequence[RunOffers], missing: Sequence[str] = ()) -> RunOffer
     )
 
 
-def _estimate(found: ReadSettings, price: Price) -> tuple[Estimate | None, str]:
+def _estimate(here: Workplace, found: ReadSettings, price: Price) -> tuple[Estimate | None, str]:
     """The bill, or why it cannot be computed."""
     try:
-        return estimate_run(found, price).estimate, ""
+        return estimate_run(here, found, price).estimate, ""
     except ConfigError as error:
         return None, f"time and cost are left out: {error.message}"
 
 
 def _with_pace(
-    found: ReadSettings, configured: Settings, *, is_compared: bool
+    here: Workplace, found: ReadSettings, configured: Settings, *, is_compared: bool
 ) -> tuple[ReadSettings, str]:
     """The settings with the best figure for the GPU that is asked for, and what to say of it.
 
@@ -170,7 +178,7 @@ def _with_pace(
         return replace(found, settings=settings), ""
     unset = settings.forecast.model_copy(update={"seconds_per_step": None})
     without = settings.model_copy(update={"forecast": unset})
-    if is_compared or measured_pace(without) is not None:
+    if is_compared or measured_pace(here, without) is not None:
         return replace(found, settings=without), ""
     origin = found.origins["forecast.seconds_per_step"]
     note = (

@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
 from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.forecast import LOCAL, Known, Workload, estimate_input, reserve_of
 from fintts_cli.hub import HubModel, described, not_here
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from fintts_cli.estimate.forecast import MeasuredPace
     from fintts_cli.prices.market import OfferSource
     from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.workplace import Workplace
     from fintts_inputs.base_model.shape import ModelShape
 
 
@@ -70,7 +70,9 @@ def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Pri
     return cheapest_offer(open_source(), settings).price
 
 
-def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) -> RunEstimate:
+def estimate_run(
+    here: Workplace, found: ReadSettings, price: Price, samples: int | None = None
+) -> RunEstimate:
     """The bill of the run that is configured.
 
     Args:
@@ -89,13 +91,13 @@ def estimate_run(found: ReadSettings, price: Price, samples: int | None = None) 
         origins=found.origins,
         workload=workload,
         shape=shape,
-        measured=measured_pace(settings),
+        measured=measured_pace(here, settings),
         price=price,
     )
     notes = _notes(settings, workload, samples)
     made = estimate(estimate_input(known))
     facts = _facts(settings, workload, shape)
-    return RunEstimate(made, workload, notes, _extras(settings, price, made), facts)
+    return RunEstimate(made, workload, notes, _extras(here, settings, price, made), facts)
 
 
 def facts_of(settings: Settings) -> Facts:
@@ -112,19 +114,19 @@ def _facts(settings: Settings, workload: Workload, shape: ModelShape | None) -> 
     return Facts(settings, workload.samples, width)
 
 
-def _extras(settings: Settings, price: Price, made: Estimate) -> Extras:
+def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -> Extras:
     """A rented run needs a store that instances reach; without a word it counts as AWS's S3."""
     from fintts_store.opening import is_on_aws
 
     is_rented = settings.infra != LOCAL
     is_unnamed = settings.store is None
-    is_in_s3 = is_rented if is_unnamed else is_on_aws(workplace.store_url(settings))
+    is_in_s3 = is_rented if is_unnamed else is_on_aws(here.store_url(settings))
     named = (settings.infra or "").partition("/")[0].lower()
     cloud = named if named not in ("", "*") else price.cloud
     return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3)
 
 
-def terms_here(found: ReadSettings, now: datetime) -> Terms:
+def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
     """The limits of a run on this machine, which costs nothing unless a rate is set.
 
     Raises:
@@ -144,7 +146,7 @@ def terms_here(found: ReadSettings, now: datetime) -> Terms:
         deadline_at=now + UNLIMITED,
     )
     try:
-        made = estimate_run(found, price).estimate
+        made = estimate_run(here, found, price).estimate
     except ConfigError:  # nobody knows yet how long a step takes here
         _check_schedule(settings)
         return terms
@@ -196,7 +198,7 @@ def _shape(settings: Settings) -> ModelShape | None:
     return read_shape(folder)
 
 
-def measured_pace(settings: Settings) -> MeasuredPace | None:
+def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
     """Of an earlier run, else of a dry run on this machine; None where neither was made.
 
     Both are looked for only where the speed is not set.
@@ -208,12 +210,12 @@ def measured_pace(settings: Settings) -> MeasuredPace | None:
     sizes = model_sizes(settings)
     if sizes is None:  # no run can have had it as it is
         return None
-    earlier = find_pace(workplace.open_runs(settings), settings, sizes)
+    earlier = find_pace(here.store_of(settings), settings, sizes)
     if earlier is not None or settings.infra != LOCAL:
         return earlier
     from fintts_cli.estimate.pace import find_dry_pace
 
-    return find_dry_pace(workplace.state_directory(), settings, sizes)
+    return find_dry_pace(here.state, settings, sizes)
 
 
 def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:

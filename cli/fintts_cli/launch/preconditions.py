@@ -6,28 +6,31 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fintts_cli import workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.environment import is_proxied
 from fintts_cli.infra.sky.aws import AWS
 from fintts_cli.infra.sky.job import require_own_controller
 from fintts_cli.infra.sky.session import require_sky
-from fintts_cli.infra.sky.sky import LOG_FILE
 from fintts_cost.prices import WITHOUT_AUTODOWN
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.opening import is_in_s3
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fintts_cli.settings import Settings
 
 
-def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
-    """For a rented machine; this one reaches what it reaches.
+def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> None:
+    """Refuses a rented instance that could not reach the store, or that would not end by itself.
+
+    Args:
+        sky_log: where SkyPilot's own words go.
 
     Raises:
         UsageProblem: the store is within this machine's reach alone.
-        CloudError: nobody can be asked for an instance, nothing would end it, or a second one
-            would be rented to watch over it.
+        CloudError: SkyPilot is not installed, the cloud has no autodown, or a second instance would
+            be rented to watch over the first.
     """
     if not is_in_s3(store_url):
         raise UsageProblem(
@@ -53,7 +56,7 @@ def refuse_what_cannot_end_well(settings: Settings, store_url: str) -> None:
             "take another --infra",
         )
     if settings.spot:
-        require_own_controller(workplace.state_directory() / "sky" / LOG_FILE)
+        require_own_controller(sky_log)
 
 
 def unarmed(infra: str | None) -> str | None:

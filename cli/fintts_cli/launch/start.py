@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.estimate.forecast import LOCAL, reserve_of
 from fintts_cli.estimate.gpus import choices_of, with_ceilings
@@ -20,6 +19,7 @@ from fintts_cli.infra.this_machine import note_process
 from fintts_cli.launch import resume
 from fintts_cli.launch.bundle import Bundle, write_bundle
 from fintts_cli.runs.clock import refuse_wrong_clock
+from fintts_cli.runs.instances import instances_of
 from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.runs.listing import look_at
 from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from fintts_cli.launch.resume import Inputs
     from fintts_cli.runs.journal import Journal
     from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.workplace import Workplace
     from fintts_cost.extras import Extras
     from fintts_inputs.config import Change, RunConfig
     from fintts_inputs.data.files import Problem
@@ -237,10 +238,11 @@ class Launch:
         }
 
 
-def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launch:
+def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool = False) -> Launch:
     """Looks at data, model, store and earlier runs, and plans; writes nothing.
 
     Args:
+        here: this machine.
         force: a run of this name may go on with another configuration where that is safe.
 
     Raises:
@@ -250,11 +252,11 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     config = settings.run_config()
     shape, data_warnings = resume.check_inputs(config)
     name = settings.name or resume.make_name(config.data, now.date())
-    store = workplace.open_runs(settings)
+    store = here.store_of(settings)
     record = resume.existing_run(store, name)
-    offered = choices_of(found, workplace.offer_source)
+    offered = choices_of(here, found, here.offers)
     odd = refuse_senseless(offered.cheapest.run.facts)
-    choices = with_ceilings(offered.choices, found, workplace.offer_source)
+    choices = with_ceilings(offered.choices, found, here.offers)
     changes: tuple[Change, ...] = ()
     prompt_note: str | None = None
     reserve = reserve_of(settings)
@@ -267,14 +269,14 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
         changes = resume.refuse_changes(store, record, config, force=force)
         begun = prompt_begun_with(record.prompt, shape.prompts)
         prompt_note = of_another_prompt(begun, shape.prompt)
-        view = look_at(store, name, workplace.instance_of, now)
+        view = look_at(store, name, instances_of(here), now)
         resume.refuse_live(view)
         before = so_far(view)
         spent, done = before.spent_usd, view.step or 0
         plan = plan_resumption(choices, settings.budget_usd, spent, reserve, done)
     plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
     # Of two launches at the same time each has a bundle of its own.
-    bundle = workplace.state_directory() / "bundles" / f"{name}-{secrets.token_hex(4)}"
+    bundle = here.state / "bundles" / f"{name}-{secrets.token_hex(4)}"
     return Launch(
         name,
         settings,
@@ -294,7 +296,7 @@ def prepare(found: ReadSettings, now: datetime, *, force: bool = False) -> Launc
     )
 
 
-def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], None]) -> Launch:
+def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], None]) -> Launch:
     """Uploads, writes run.json and asks for the instance. What fails or is interrupted leaves
     nothing running, and no run that never began.
 
@@ -306,14 +308,14 @@ def start(launch: Launch, infra: Infra, journal: Journal, tell: Callable[[str], 
     """
     refuse_wrong_clock(launch.store, launch.settings.infra, tell)
     require_promise(launch.store, single_writer=launch.settings.single_writer)
-    workplace.known_stores().note(launch.store)
+    here.stores.note(launch.store)
     inputs = resume.upload_inputs(launch.store, launch.config, tell, launch.resumes)
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)
         bundle = write_bundle(launch.bundle)
-        me = workplace.this_laptop(make=True)
+        me = here.laptop(make=True)
         asked = replace(launch, asked_at=datetime.now(UTC), me=me)
-        _start(asked, inputs, bundle, infra, journal)
+        _start(asked, inputs, bundle, infra, here.journal)
         return asked
     finally:  # an instance that was accepted has its own copy
         shutil.rmtree(launch.bundle, ignore_errors=True)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.runs.at_work import Whose
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Infra, Sighting
     from fintts_cli.runs.journal import JournalEntry
+    from fintts_cli.workplace import Workplace
+    from fintts_store.runs.ledger import Laptop
     from fintts_store.store import Store
 
 SECOND_LOOK_SECONDS = 20.0
@@ -87,32 +88,32 @@ class Findings:
 
 
 def look_everywhere(
-    store: Store, now: datetime, wait: Callable[[float], object] = time.sleep
+    here: Workplace, store: Store, now: datetime, wait: Callable[[float], object] = time.sleep
 ) -> Findings:
     """All that bears our label: on this machine, in SkyPilot, in the clouds' own lists.
 
     Stores are asked at the same time, each question with a limit.
 
     Args:
+        here: this machine.
         store: the configured one, for what this machine did not ask for.
         wait: takes the seconds until a second look.
     """
-    journal = workplace.open_journal()
-    entries, damaged = journal.entries()
+    entries, damaged = here.journal.entries()
     asked_for = {entry.run: entry for entry in entries}
     seen: list[Sighting] = []
     unanswered = [error.message for error in damaged]
     remarks: list[str] = []
-    for infra in _infras(entries, unanswered, remarks):
+    for infra in _infras(here, entries, unanswered, remarks):
         census = infra.census()
         seen += census.sightings
         unanswered += census.unanswered
         remarks += census.remarks
     owned = [(one, _own(one, asked_for.get(one.run))) for one in seen]
-    facts = _facts_of(owned, store)
+    facts = _facts_of(here, owned, store)
     if any(silence_of(one, known, now) for (one, _), known in zip(owned, facts, strict=True)):
         wait(SECOND_LOOK_SECONDS)
-        later = _facts_of(owned, store)
+        later = _facts_of(here, owned, store)
         facts = [_heard(*pair, now) for pair in zip(facts, later, strict=True)]
     judged = [_judged(one, own, known, now) for (one, own), known in zip(owned, facts, strict=True)]
     by_age = sorted(judged, key=lambda one: one.sighting.created_at)
@@ -120,19 +121,19 @@ def look_everywhere(
 
 
 def _infras(
-    entries: Iterable[JournalEntry], unanswered: list[str], remarks: list[str]
+    here: Workplace, entries: Iterable[JournalEntry], unanswered: list[str], remarks: list[str]
 ) -> list[Infra]:
     """This machine, and SkyPilot where it is installed; where it is missed, that is said."""
     from fintts_cli.infra.sky.session import require_sky
 
-    here = workplace.infra_of(LOCAL)
+    local = here.infra(LOCAL)
     try:
         require_sky()
     except CloudError as error:
         is_missed = any(entry.infra != LOCAL and entry.gone_at is None for entry in entries)
         (unanswered if is_missed else remarks).append(f"{error.message}: no cloud was asked")
-        return [here]
-    return [here, workplace.infra_of(None)]
+        return [local]
+    return [local, here.infra(None)]
 
 
 def _own(seen: Sighting, entry: JournalEntry | None) -> JournalEntry | None:
@@ -140,10 +141,10 @@ def _own(seen: Sighting, entry: JournalEntry | None) -> JournalEntry | None:
 
 
 def _facts_of(
-    owned: Sequence[tuple[Sighting, JournalEntry | None]], store: Store
+    here: Workplace, owned: Sequence[tuple[Sighting, JournalEntry | None]], store: Store
 ) -> list[RunFacts]:
     asked = [
-        (url, Question(url, partial(facts_at, workplace.open_at, url, one.run)))
+        (url, Question(url, partial(facts_at, here.store_at, url, one.run)))
         for one, own in owned
         for url in [store.url if own is None else own.store]
     ]
@@ -183,26 +184,28 @@ def _judged(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: date
     )
 
 
-def remove(judged: Judged) -> Judged:
+def remove(here: Workplace, judged: Judged) -> Judged:
     """Removes the instance, and writes the run's last word where there is none.
 
     Raises:
         CloudError: it could not be removed, and may be billing.
     """
     seen = judged.sighting
-    workplace.infra_of(LOCAL if seen.infra == LOCAL else None).remove(seen)
-    return replace(judged, is_removed=True, remark=_write_down(judged, datetime.now(UTC)))
+    here.infra(LOCAL if seen.infra == LOCAL else None).remove(seen)
+    return replace(judged, is_removed=True, remark=_write_down(here, judged, datetime.now(UTC)))
 
 
-def _write_down(judged: Judged, now: datetime) -> str | None:
+def _write_down(here: Workplace, judged: Judged, now: datetime) -> str | None:
     """What could not be written down; the instance is gone all the same."""
-    run, journal = judged.sighting.run, workplace.open_journal()
+    run, journal = judged.sighting.run, here.journal
     try:
         entry = journal.read(run)
         if entry is None or not is_of(judged.sighting, entry):
             return None
         journal.change(run, gone_at=now)
-        conclude = partial(_conclude, workplace.open_at(entry.store), judged, entry.launch, now)
+        conclude = partial(
+            _conclude, here.store_at(entry.store), here.laptop(), judged, entry.launch, now
+        )
         Question(entry.store, conclude).answer()
     except KeyNotFound:  # nobody looks for the end of a run that was deleted
         return None
@@ -211,9 +214,9 @@ def _write_down(judged: Judged, now: datetime) -> str | None:
     return None
 
 
-def _conclude(store: Store, judged: Judged, launch: int | None, now: datetime) -> None:
+def _conclude(store: Store, me: Laptop, judged: Judged, launch: int | None, now: datetime) -> None:
     """One that somebody else has written stays; a run that another launch works on has no end."""
-    run, me = judged.sighting.run, workplace.this_laptop()
+    run = judged.sighting.run
     if launch is not None:
         write_sighting(store, gone(run, launch, now, me, alive_at=now))
     at_work = judge_now(store, run, me, now)

@@ -1,15 +1,20 @@
 """`fintts cloud down`: tears the instance down now."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CliError, UsageProblem
-from fintts_cli.runs.end import tear_down, what_goes_on
-from fintts_cli.runs.listing import look_at
+from fintts_cli.runs.end import what_goes_on
+from fintts_cli.runs.instances import (
+    known_infra,
+    launched_here,
+    remove_instance,
+    take_down,
+)
 from fintts_cli.runs.question import Question
 from fintts_cli.terminal import Terminal
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store.errors import StoreError, StoreUnreachable
 
 if TYPE_CHECKING:
@@ -37,51 +42,48 @@ def down(
     needed: where the store does not answer, the instance is removed all the same.
     """
     terminal = Terminal(json=json, quiet=quiet)
+    here = open_workplace()
     try:
-        runs = workplace.find_runs(
-            terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url
-        )
+        runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     except (StoreError, CliError) as error:
         if run is None:
             raise
-        raise _after(_remove(terminal, run, None), run, error) from error
-    run = run or _newest(runs)
-    result = _end(terminal, runs, run)
+        raise _after(_remove(terminal, here, run, None), run, error) from error
+    run = run or _newest(here, runs)
+    result = _end(terminal, here, runs, run)
     if json:
         terminal.document({"run": run, "stop_reason": result.stop_reason, "step": result.step})
     terminal.say(f"run {run} has no instance any more, and has ended ({result.stop_reason})")
 
 
-def _newest(runs: "RunStore") -> str:
-
+def _newest(here: Workplace, runs: "RunStore") -> str:
     try:
-        return Question(runs.url, lambda: workplace.pick_run(runs, None)).answer()
+        return Question(runs.url, lambda: pick_run(runs, None)).answer()
     except StoreUnreachable as error:
-        known = ", ".join(workplace.launched_here())
-        here = f"; launched from here, and not known to be gone: {known}" if known else ""
+        known = ", ".join(launched_here(here))
+        maybe = f"; launched from here, and not known to be gone: {known}" if known else ""
         raise StoreUnreachable(
             f"{error.message}, so nobody can say which run is the newest",
-            f"`fintts cloud down RUN` needs no store{here}",
+            f"`fintts cloud down RUN` needs no store{maybe}",
         ) from error
 
 
-def _end(terminal: Terminal, runs: "RunStore", run: str) -> "Result":
+def _end(terminal: Terminal, here: Workplace, runs: "RunStore", run: str) -> "Result":
     """The cloud and the store are asked at the same time; the store has a limit."""
-    looked = Question(runs.url, lambda: workplace.pick_run(runs, run))
-    removed = _remove(terminal, run, runs.url)
+    looked = Question(runs.url, lambda: pick_run(runs, run))
+    removed = _remove(terminal, here, run, runs.url)
     try:
         looked.answer()
-        return Question(runs.url, lambda: take_down(runs, run), ENDS_WITHIN_SECONDS).answer()
+        return Question(runs.url, lambda: take_down(here, runs, run), ENDS_WITHIN_SECONDS).answer()
     except (StoreError, UsageProblem) as error:
         raise _after(removed, run, error) from error
 
 
-def _remove(terminal: Terminal, run: str, store: str | None) -> "Removed":
-
+def _remove(terminal: Terminal, here: Workplace, run: str, store: str | None) -> "Removed":
     try:
-        removed = workplace.remove_instance(run, store)
+        removed = remove_instance(here, run, store)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(what_goes_on(workplace.known_infra(run), run)) from None
+        raise KeyboardInterrupt(what_goes_on(known_infra(here, run), run)) from None
     for sentence in removed.remarks:
         terminal.warn(sentence)
     return removed
@@ -90,9 +92,9 @@ def _remove(terminal: Terminal, run: str, store: str | None) -> "Removed":
 def _after(removed: "Removed", run: str, error: StoreError | CliError) -> StoreError | CliError:
     """The error, with what it means for the instance."""
     if isinstance(error, StoreUnreachable):
-        here = "the instance is gone" if removed.was_there else f"run {run} has no instance here"
+        gone = "the instance is gone" if removed.was_there else f"run {run} has no instance here"
         return StoreUnreachable(
-            f"{here}; but {error.message}, so nobody knows whether the run has a result",
+            f"{gone}; but {error.message}, so nobody knows whether the run has a result",
             f"`fintts cloud down {run}` again writes it",
         )
     if not removed.was_there:
@@ -101,11 +103,3 @@ def _after(removed: "Removed", run: str, error: StoreError | CliError) -> StoreE
     if isinstance(error, StoreError):
         return StoreError(sentence, error.hint)
     return CheckFailed(sentence, error.hint)
-
-
-def take_down(runs: "RunStore", run: str) -> "Result":
-    """Removes the run's instance and makes sure that it has a result."""
-    now = datetime.now(UTC)
-    view = look_at(runs, run, workplace.instance_of, now)
-    infra = workplace.infra_of(view.infra)
-    return tear_down(runs, infra, workplace.open_journal(), view, now)

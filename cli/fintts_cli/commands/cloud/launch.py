@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
 from fintts_cli.commands.cloud.watch import follow_live, refuse_bad_ending
+from fintts_cli.commands.opening import open_state, read_sources, with_base_model
 from fintts_cli.commands.options import (
     BatchSize,
     Budget,
@@ -41,13 +41,14 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.forecast import LOCAL
-from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_what_cannot_end_well, unarmed
+from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_rental, unarmed
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import prepare, start
 from fintts_cli.runs.end import what_goes_on
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.views.launch import beside_the_gpu, render_plan
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_cost.document import document
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def launch(
     batch.
     """
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
+    here = open_workplace()
     options: dict[str, object] = {
         "name": name,
         "gpus": gpus,
@@ -120,11 +122,11 @@ def launch(
         "setup_seconds": setup_seconds,
         "teardown_seconds": teardown_seconds,
     }
-    found = workplace.read_sources(terminal, keyed(options), config)
-    found = workplace.with_base_model(terminal, found, may_download=not dry_run)
-    if not dry_run and is_pace_missing(found.settings):
-        measure_pace(workplace.state_directory(), found.settings, terminal.say)
-    ready = prepare(found, datetime.now(UTC), force=force)
+    found = read_sources(terminal, keyed(options), config)
+    found = with_base_model(terminal, found, may_download=not dry_run)
+    if not dry_run and is_pace_missing(here, found.settings):
+        measure_pace(here.state, found.settings, terminal.say)
+    ready = prepare(here, found, datetime.now(UTC), force=force)
     if force and ready.resumes is None:
         terminal.say(nothing_to_force(ready.run))
     _show_plan(terminal, ready, may_ask=not yes and not dry_run)
@@ -132,21 +134,21 @@ def launch(
         _show_task(terminal, ready)
         return
     if found.settings.infra != LOCAL:
-        _refuse_or_warn(terminal, ready)
-    place = workplace.infra_of(found.settings.infra)
+        _refuse_or_warn(terminal, here, ready)
+    place = here.infra(found.settings.infra)
     place.check(ready.render())
     _confirm(terminal, yes=yes)
-    workplace.open_state(terminal)  # before anything is uploaded
+    open_state(terminal)  # before anything is uploaded
     try:
-        asked = start(ready, place, workplace.open_journal(), terminal.say)
-        _stay(terminal, asked, detach=detach)
+        asked = start(here, ready, place, terminal.say)
+        _stay(terminal, here, asked, detach=detach)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(str(interrupt) or what_goes_on(place, ready.run)) from None
 
 
-def _refuse_or_warn(terminal: Terminal, ready: "Launch") -> None:
+def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> None:
     """Before yes, and before anything is uploaded: what holds of a rented machine."""
-    refuse_what_cannot_end_well(ready.settings, ready.store.url)
+    refuse_unsafe_rental(here.sky_log, ready.settings, ready.store.url)
     if (grant := ready.grant()).warning:
         terminal.warn(grant.warning, grant.hint)
     if (danger := unarmed(ready.settings.infra)) is not None:
@@ -187,7 +189,7 @@ def _confirm(terminal: Terminal, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _stay(terminal: Terminal, ready: "Launch", *, detach: bool) -> None:
+def _stay(terminal: Terminal, here: Workplace, ready: "Launch", *, detach: bool) -> None:
     """Follows the run to its end, or says how to come back to it."""
     run = ready.run
     if detach:
@@ -196,7 +198,7 @@ def _stay(terminal: Terminal, ready: "Launch", *, detach: bool) -> None:
             terminal.document(ready.to_json())
         return
     terminal.say(f"run {run} goes on without this terminal: Ctrl-C leaves it alone")
-    view = follow_live(terminal, ready.store, run)
+    view = follow_live(terminal, here, ready.store, run)
     if terminal.json:
         terminal.document(ready.to_json())
     refuse_bad_ending(view)

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.logs import log_lines
 from fintts_cli.terminal import Terminal
+from fintts_cli.workplace import open_workplace
 from fintts_store.patience import IMPATIENT
 from fintts_store.runs.runs import read_run
 
@@ -27,11 +28,12 @@ def logs(
     Also when it is gone.
     """
     terminal = Terminal(quiet=quiet)
-    runs = workplace.find_runs(
-        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    here = open_workplace()
+    runs = find_runs(
+        terminal, here, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
-    run = workplace.pick_run(runs, run)
-    infra = workplace.infra_of(read_run(runs, run).infra)
+    run = pick_run(runs, run)
+    infra = here.infra(read_run(runs, run).infra)
     try:
         for line in log_lines(infra, runs, run, follow=follow):
             for part in line.splitlines():  # a progress bar comes back to the start of its line

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import (
     Budget,
     Config,
@@ -20,6 +20,7 @@ from fintts_cli.estimate.offers import on_every_gpu, refuse_what_cannot_be
 from fintts_cli.settings import read_settings
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.offers import document_of, render_offers
+from fintts_cli.workplace import open_workplace
 from fintts_cost.prices import old_list
 
 
@@ -40,14 +41,15 @@ def offers(
     where it is installed and a cloud is enabled; else from a list that comes along, with its date.
     """
     terminal = Terminal(json=json, quiet=quiet)
+    here = open_workplace()
     if infra == LOCAL:
         raise UsageProblem("nobody offers this machine for rent", "name a cloud, or leave it out")
     place: dict[str, object] = {"store": store, "s3_endpoint_url": s3_endpoint_url}
     options = place | {"gpus": gpus, "infra": infra, "spot": spot, "budget_usd": budget}
-    found = workplace.read_sources(terminal, options, config)
-    found = workplace.with_base_model(terminal, found, may_download=False)
+    found = read_sources(terminal, options, config)
+    found = with_base_model(terminal, found, may_download=False)
     configured = read_settings(place, config=config).settings
-    run = on_every_gpu(found, configured, workplace.offer_source())
+    run = on_every_gpu(here, found, configured, here.offers())
     if json:
         terminal.document(document_of(run))
     else:

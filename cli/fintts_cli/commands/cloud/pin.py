@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.errors import UsageProblem
 from fintts_cli.terminal import Terminal
+from fintts_cli.workplace import open_workplace
 from fintts_store.checkpoints.commit import list_commits
 from fintts_store.checkpoints.removal import list_pins
 from fintts_store.upkeep import pruning
@@ -37,8 +38,9 @@ def pin(
     among the last ones.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-    workplace.pick_run(runs, run)
+    here = open_workplace()
+    runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    pick_run(runs, run)
     steps = {name.step for name in list_commits(runs, run)}
     if step not in steps:
         raise _unknown(f"run {run} has no checkpoint of step {step}", "there are", steps)
@@ -60,8 +62,9 @@ def unpin(
     The run's next rotation may remove the checkpoint.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-    workplace.pick_run(runs, run)
+    here = open_workplace()
+    runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    pick_run(runs, run)
     if not pruning.unpin(runs, run, step):
         steps = {name.step for name in list_pins(runs, run)}
         raise _unknown(f"step {step} of run {run} is not pinned", "pinned are", steps)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import (
     Config,
     Json,
@@ -18,6 +18,7 @@ from fintts_cli.commands.options import (
 from fintts_cli.runs.report import rule_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.prune import document_of, render_plan
+from fintts_cli.workplace import open_workplace
 from fintts_store.checkpoints.retention import Rule
 from fintts_store.runs.runs import read_run
 from fintts_store.upkeep import pruning
@@ -49,8 +50,9 @@ def prune(
     Files that were never committed go as well. The run may go on meanwhile.
     """
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
-    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-    run = workplace.pick_run(runs, run)
+    here = open_workplace()
+    runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    run = pick_run(runs, run)
     rule = rule_of(read_run(runs, run))
     plan = pruning.plan_prune(runs, run, Rule(keep_last or rule.keep_last, rule.keep_best))
     for fault in plan.damaged:

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
-from fintts_cli.commands.cloud.down import take_down
+from fintts_cli.commands.opening import find_runs
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.errors import CloudError
 from fintts_cli.runs.clock import warn_of_wrong_clock
+from fintts_cli.runs.instances import instances_of, live_elsewhere, store_launched_into, take_down
 from fintts_cli.runs.listing import look_at_all, write_news
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.runs import render_runs
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
@@ -36,30 +37,31 @@ def ps(
     removed.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(
-        terminal, None, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    here = open_workplace()
+    runs = find_runs(
+        terminal, here, None, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
-    listing = look_at_all(runs, workplace.instance_of, datetime.now(UTC))
-    if _remove_idle(terminal, runs, listing.views):
-        listing = look_at_all(runs, workplace.instance_of, datetime.now(UTC))
+    listing = look_at_all(runs, instances_of(here), datetime.now(UTC))
+    if _remove_idle(terminal, here, runs, listing.views):
+        listing = look_at_all(runs, instances_of(here), datetime.now(UTC))
     for view in listing.views:
         write_news(runs, view)
     warn_of_wrong_clock(runs, terminal.warn)
     for error in listing.broken:
         terminal.warn(error.message, error.hint)
     views = listing.views
-    for state in workplace.live_elsewhere({view.run for view in views}):
-        tell_of(terminal, state)
+    for state in live_elsewhere(here, {view.run for view in views}):
+        tell_of(terminal, here, state)
     if json:
         terminal.document([view.to_json() for view in views])
     else:
         terminal.data(render_runs(views, datetime.now(UTC)))
 
 
-def tell_of(terminal: Terminal, state: "InstanceState") -> None:
+def tell_of(terminal: Terminal, here: Workplace, state: "InstanceState") -> None:
     """An instance that lives here for a run that this store doesn't have: of one that was launched
     into another store, that store says how it is."""
-    other = workplace.store_launched_into(state.run)
+    other = store_launched_into(here, state.run)
     if other is not None:
         terminal.say(
             f"run {state.run} has an instance here and is in another store: "
@@ -72,7 +74,9 @@ def tell_of(terminal: Terminal, state: "InstanceState") -> None:
     )
 
 
-def _remove_idle(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]") -> bool:
+def _remove_idle(
+    terminal: Terminal, here: Workplace, runs: "RunStore", views: "Sequence[RunView]"
+) -> bool:
     """Whether there was an instance of a run that has ended.
 
     It would end itself; but SkyPilot, when it has slept, takes a spot instance that did for lost,
@@ -82,5 +86,5 @@ def _remove_idle(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]
     for run in idle:
         terminal.say(f"run {run} has ended: its instance is removed")
         with suppress(CloudError):
-            take_down(runs, run)
+            take_down(here, runs, run)
     return bool(idle)

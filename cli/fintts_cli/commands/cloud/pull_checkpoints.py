@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
 from fintts_cli.checkpoints.card import adapter_card, opening_lines
 from fintts_cli.checkpoints.licence import licence_in_store
 from fintts_cli.checkpoints.pull import Choice, bring
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import UsageProblem
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import value
+from fintts_cli.workplace import open_workplace
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.runs import read_run
 
@@ -49,8 +50,9 @@ def pull_checkpoints(
     if best + last + (step is not None) > 1:
         raise UsageProblem("--best, --last and --step exclude each other", "give one of them")
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(terminal, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
-    run = workplace.pick_run(runs, run)
+    here = open_workplace()
+    runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+    run = pick_run(runs, run)
     target = to or Path("checkpoints") / run
     choice = Choice(best=best, last=last, step=step)
     pulled, damaged = bring(runs, run, choice, target, _card(runs, run), terminal)
@@ -92,7 +94,10 @@ def _chosen(pulled: "list[Pulled]") -> "Pulled":
 
 
 def _say_next(
-    runs: "RunStore", run: str, pulled: "list[Pulled]", say: "Callable[[str], None]"
+    runs: "RunStore",
+    run: str,
+    pulled: "list[Pulled]",
+    say: "Callable[[str], None]",
 ) -> None:
     """How to open it, as Python takes it; without run.json nobody knows on which base model."""
     with suppress(InvalidRecord, KeyNotFound):

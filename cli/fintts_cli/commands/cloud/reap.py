@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import load_settings
 from fintts_cli.commands.options import (
     Config,
     Json,
@@ -20,6 +20,7 @@ from fintts_cli.runs.verdict import Verdict
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.reap import document_of, render_findings
 from fintts_cli.views.units import counted
+from fintts_cli.workplace import Workplace, open_workplace
 
 if TYPE_CHECKING:
     from fintts_cli.runs.reap import Findings, Judged
@@ -47,12 +48,13 @@ def reap(
     somebody else's needs its own yes; --yes leaves it alone.
     """
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
+    here = open_workplace()
     options = {"store": store, "s3_endpoint_url": s3_endpoint_url}
-    runs = workplace.open_runs(workplace.load_settings(terminal, options, config))
-    found = look_everywhere(runs, datetime.now(UTC))
+    runs = here.store_of(load_settings(terminal, options, config))
+    found = look_everywhere(here, runs, datetime.now(UTC))
     _show(terminal, found)
     chosen = [] if dry_run else _choose(terminal, found, yes=yes)
-    after, failed = _remove(terminal, found, chosen)
+    after, failed = _remove(terminal, here, found, chosen)
     if json:
         terminal.document(document_of(found, after))
     _refuse_what_is_left(found, after, failed, dry_run=dry_run)
@@ -90,14 +92,14 @@ def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged
 
 
 def _remove(
-    terminal: Terminal, found: "Findings", chosen: "list[Judged]"
+    terminal: Terminal, here: Workplace, found: "Findings", chosen: "list[Judged]"
 ) -> "tuple[list[Judged], list[Judged]]":
     """How all of them were left, and those that could not be removed; each one is tried."""
     after, failed = list(found.judged), list["Judged"]()
     for one in chosen:
         where = f"{one.sighting.holder} {one.sighting.where}"
         try:
-            removed = after[after.index(one)] = remove(one)
+            removed = after[after.index(one)] = remove(here, one)
         except CloudError as error:
             failed.append(one)
             terminal.warn(error.message, error.hint)

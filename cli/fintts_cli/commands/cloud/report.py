@@ -3,15 +3,17 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
 from fintts_cli.checkpoints.damaged import Damaged
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.clock import warn_of_wrong_clock
+from fintts_cli.runs.instances import instances_of
 from fintts_cli.runs.listing import look_at
 from fintts_cli.runs.report import build_report, kept_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.report import render_report
 from fintts_cli.views.units import counted
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_cost.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import parse_shape
 from fintts_inputs.base_model.reading import parse_json
@@ -44,24 +46,27 @@ def report(
     Phase by phase, with the loss curve, the validation checks and the checkpoints.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(
-        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    here = open_workplace()
+    runs = find_runs(
+        terminal, here, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
-    made = read_report(terminal, runs, workplace.pick_run(runs, run), datetime.now(UTC))
+    made = read_report(terminal, here, runs, pick_run(runs, run), datetime.now(UTC))
     if json:
         terminal.document(made.to_json())
     else:
         terminal.data(render_report(made))
 
 
-def read_report(terminal: Terminal, runs: "RunStore", run: str, now: datetime) -> "RunReport":
+def read_report(
+    terminal: Terminal, here: Workplace, runs: "RunStore", run: str, now: datetime
+) -> "RunReport":
     """Everything that the store and the infra know of the run; what is damaged is warned about."""
     record, damaged = read_run(runs, run), Damaged()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)
     damaged.warn(terminal)
     metrics = read_metrics(runs, run)
     _warn_of_metrics(terminal, metrics)
-    view = look_at(runs, run, workplace.instance_of, now)
+    view = look_at(runs, run, instances_of(here), now)
     warn_of_wrong_clock(runs, terminal.warn)
     for error in view.damaged:
         terminal.warn(f"its record is damaged: {error.message}", error.hint)

@@ -3,14 +3,15 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
-from fintts_cli.commands.cloud.down import take_down
 from fintts_cli.commands.cloud.watch import follow_live
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed
 from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.runs.instances import instances_of, take_down
 from fintts_cli.runs.listing import look_at
 from fintts_cli.terminal import Terminal
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store.patience import IMPATIENT
 from fintts_store.runs.runs import readable_result, request_stop
 
@@ -36,20 +37,21 @@ def stop(
     The trainer is asked to; the instance is torn down once it has, or after five minutes.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(
-        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    here = open_workplace()
+    runs = find_runs(
+        terminal, here, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
-    run = workplace.pick_run(runs, run)
+    run = pick_run(runs, run)
     if readable_result(runs, run) is None:
         request_stop(runs, run, "fintts cloud stop")
     try:
-        view = follow_live(terminal, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)
+        view = follow_live(terminal, here, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"run {run} was asked to stop, and will; `fintts cloud watch {run}` shows it, "
             f"`fintts cloud down {run}` does not wait for it"
         ) from None
-    view = _ended(runs, view)
+    view = _ended(here, runs, view)
     if json:
         terminal.document(view.to_json())
     terminal.say(f"run {run} has ended at step {view.step} ({view.stop_reason}); {_billing(view)}")
@@ -62,12 +64,12 @@ def _billing(view: "RunView") -> str:
     return "nothing is billed"
 
 
-def _ended(runs: "RunStore", view: "RunView") -> "RunView":
+def _ended(here: Workplace, runs: "RunStore", view: "RunView") -> "RunView":
     """The run without an instance; raises where the request cannot have been heard."""
     if view.instance_is_live is None and view.stop_reason is None:
         raise CheckFailed(
             f"run {view.run} has not ended within {ENDS_WITHIN_SECONDS / 60:.0f} minutes",
             "the request stays in the store; this machine does not know the run's instance",
         )
-    take_down(runs, view.run)
-    return look_at(runs, view.run, workplace.instance_of, datetime.now(UTC))
+    take_down(here, runs, view.run)
+    return look_at(runs, view.run, instances_of(here), datetime.now(UTC))

@@ -5,15 +5,16 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli import workplace
-from fintts_cli.commands.cloud.down import take_down
+from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CloudError
 from fintts_cli.runs.end import goes_on
 from fintts_cli.runs.follow import follow
+from fintts_cli.runs.instances import instances_of, take_down
 from fintts_cli.runs.listing import look_at, write_news
 from fintts_cli.terminal import LiveLine, Terminal
 from fintts_cli.views.runs import render_live_line
+from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
@@ -35,30 +36,36 @@ def watch(
     Until it has ended; Ctrl-C leaves the run alone.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    runs = workplace.find_runs(
-        terminal, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+    here = open_workplace()
+    runs = find_runs(
+        terminal, here, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
-    view = follow_live(terminal, runs, workplace.pick_run(runs, run))
+    view = follow_live(terminal, here, runs, pick_run(runs, run))
     if json:
         terminal.document(view.to_json())
     refuse_bad_ending(view)
 
 
 def follow_live(
-    terminal: Terminal, runs: "RunStore", run: str, *, limit_seconds: float | None = None
+    terminal: Terminal,
+    here: Workplace,
+    runs: "RunStore",
+    run: str,
+    *,
+    limit_seconds: float | None = None,
 ) -> "RunView":
     """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on. It goes
     on, too, where nobody reads the line any more, and this ends."""
     line = LiveLine(terminal)
 
     def look() -> "RunView":
-        view = look_at(runs, run, workplace.instance_of, datetime.now(UTC))
+        view = look_at(runs, run, instances_of(here), datetime.now(UTC))
         write_news(runs, view)
         if not view.only_bills:
             return view
         with suppress(CloudError):  # it is about to end itself
-            take_down(runs, run)
-        return look_at(runs, run, workplace.instance_of, datetime.now(UTC))
+            take_down(here, runs, run)
+        return look_at(runs, run, instances_of(here), datetime.now(UTC))
 
     def show(view: "RunView") -> None:
         line.remark(view.message)

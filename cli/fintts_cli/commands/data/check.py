@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.hub import HubModel
@@ -43,8 +43,8 @@ def check(
     Counts, hours, steps per epoch, and every problem by its file.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    found = workplace.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
-    settings = workplace.with_base_model(terminal, found, may_download=False).settings
+    found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
+    settings = with_base_model(terminal, found, may_download=False).settings
     view = look_at(settings, frames_per_second, terminal)
     if json:
         terminal.document(view.to_json())

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fintts_cli import workplace
 from fintts_cli.commands.data.check import Folder, base_shape
+from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.errors import ConfigError
 from fintts_cli.terminal import Terminal
@@ -28,8 +28,8 @@ def pack(
     It is named by its SHA-256, and the same that a launch uploads.
     """
     terminal = Terminal(json=json, quiet=quiet)
-    found = workplace.read_sources(terminal, {"data": folder, "base_model": base_model}, config)
-    settings = workplace.with_base_model(terminal, found, may_download=False).settings
+    found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
+    settings = with_base_model(terminal, found, may_download=False).settings
     if settings.data is None:
         raise ConfigError("no data folder was given", "name it: `fintts data pack DIR`")
     try:

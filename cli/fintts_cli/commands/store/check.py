@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli import workplace
+from fintts_cli.commands.opening import load_settings
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl
 from fintts_cli.store_probing import probe
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.store_check import StoreCheck, render_check
+from fintts_cli.workplace import open_workplace
 from fintts_store.probes import Verdict
 from fintts_store.upkeep.byte_check import read_checkpoint, read_inputs
 from fintts_store.upkeep.survey import survey_store
@@ -42,8 +43,9 @@ def check(
     the files of every checkpoint with its manifest, and what runs read with their run.json.
     """
     terminal = Terminal(json=json, quiet=quiet)
+    here = open_workplace()
     options = {"store": store, "s3_endpoint_url": s3_endpoint_url}
-    opened = workplace.open_runs(workplace.load_settings(terminal, options, config))
+    opened = here.store_of(load_settings(terminal, options, config))
     made = _check(terminal, opened, read_data=read_data)
     if json:
         terminal.document(made.to_json())

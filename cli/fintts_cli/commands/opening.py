@@ -1,0 +1,96 @@
+"""What most commands open first: the settings, the store that is meant, and the run in it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fintts_cli import state_folder
+from fintts_cli.errors import UsageProblem
+from fintts_cli.hub import HubModel, cached, download
+from fintts_cli.settings import read_settings
+from fintts_store.runs.runs import list_runs, newest_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.terminal import Terminal
+    from fintts_cli.workplace import Workplace
+    from fintts_store.patience import Patience
+    from fintts_store.store import Store
+
+
+def open_state(terminal: Terminal) -> None:
+    """Makes sure that this machine can remember what is asked for, before anything is uploaded.
+
+    Raises:
+        ConfigError: the folder is not known, or cannot be written.
+    """
+    for sentence in state_folder.open_state():
+        terminal.warn(sentence)
+
+
+def read_sources(
+    terminal: Terminal, options: Mapping[str, object], config: Path | None
+) -> ReadSettings:
+    """The settings with their origins; what looks like a misspelt variable is warned about."""
+    found = read_settings(options, config=config)
+    for sentence in found.warnings:
+        terminal.warn(sentence)
+    return found
+
+
+def load_settings(
+    terminal: Terminal, options: Mapping[str, object], config: Path | None
+) -> Settings:
+    """The settings of a command that need not know where they come from."""
+    return read_sources(terminal, options, config).settings
+
+
+def with_base_model(terminal: Terminal, found: ReadSettings, *, may_download: bool) -> ReadSettings:
+    """The same settings, with a base model of Hugging Face's as the folder where it lies here.
+
+    Raises:
+        ConfigError: it cannot be downloaded.
+    """
+    model = found.settings.base_model
+    if not isinstance(model, HubModel):
+        return found
+    folder = download(model, terminal) if may_download else cached(model)
+    if folder is None:
+        return found
+    return replace(found, settings=found.settings.model_copy(update={"base_model": folder}))
+
+
+def find_runs(
+    terminal: Terminal,
+    here: Workplace,
+    run: str | None,
+    config: Path | None,
+    patience: Patience | None = None,
+    **options: str | None,
+) -> Store:
+    """The store in which a command on a run looks for it; `run` is as the user gave it."""
+    return here.store_of(load_settings(terminal, options, config), run, patience)
+
+
+def pick_run(store: Store, run: str | None) -> str:
+    """The run that was named, or the newest.
+
+    Raises:
+        UsageProblem: the store has no such run, or none at all.
+    """
+    if run is None:
+        newest = newest_run(store)
+        if newest is None:
+            raise UsageProblem(f"{store.url} holds no runs", "`fintts cloud launch` starts one")
+        return newest
+    runs = list_runs(store)
+    if run not in runs:
+        meant = difflib.get_close_matches(run, runs, n=1)
+        hint = f"did you mean {meant[0]}?" if meant else "`fintts cloud ps` lists all runs"
+        raise UsageProblem(f"there is no run {run} in {store.url}", hint)
+    return run
