@@ -198,7 +198,7 @@ def test_faster_accelerators_make_shorter_steps(own_folder: Path, base_model: Pa
         (["--budget", "1e40"], "budget_usd", ""),
         (["--hourly-rate", "cheap"], "no amount in dollars", ""),
         (["--hourly-rate", "nan"], "no amount in dollars", ""),
-        (["--seconds-per-step", "nan"], "'--seconds-per-step'", ""),
+        (["--seconds-per-step", "nan"], "--seconds-per-step", ""),
         (["--seconds-per-step", "0"], "forecast.seconds_per_step", ""),
         (["--steps", "3001"], "beyond --max-steps", ""),
         (["--gpus", "A100-90GB"], "A100-90GB", "A100-80GB"),

@@ -379,7 +379,7 @@ def test_the_snapshot_has_a_day_and_a_source_for_every_line() -> None:
     rows = read_snapshot()
     assert len(rows) > 50
     assert all(row.as_of[:4] == "2026" and row.source for row in rows)
-    header = files("fintts_cli").joinpath("price_snapshot.csv").read_text().splitlines()[0]
+    header = files("fintts_cli.prices").joinpath("snapshot.csv").read_text().splitlines()[0]
     assert tuple(header.split(",")) == COLUMNS
     assert "2026-11-24" in Snapshot().prices("A100", None).note
 
