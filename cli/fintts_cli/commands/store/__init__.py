@@ -1,0 +1,1 @@
+"""`fintts store`: a file for each command."""
