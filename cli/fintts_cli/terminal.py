@@ -121,11 +121,11 @@ class Terminal:
         """Asks a person; `whether` says to what, for the case that there is none.
 
         Raises:
-            UsageProblem: nobody can be asked.
+            UsageProblem: there is no terminal to ask at.
             KeyboardInterrupt: as `confirm` does.
         """
         if not self.may_ask:
-            raise UsageProblem(f"nobody can be asked whether to {whether}", hint)
+            raise UsageProblem(f"cannot ask whether to {whether}", hint)
         return self.confirm(question)
 
     def ask(self, question: str, *, default: str) -> str:

@@ -23,9 +23,9 @@ from tiny_run import start_run
 # What an instance does not have is not there for a search, and an error for an import.
 GUARD = "import sys; sys.modules.update(dict.fromkeys({refused!r}))"
 REFUSED = ("typer", "rich", "sky", "click", "fintts_cli", "fintts_templates", "platformdirs")
-EVERYTHING = """
+EVERYTHING = f"""
 import pkgutil, importlib, pathlib
-for package in ("fintts_trainer", "fintts_store", "fintts_cost"):
+for package in {PACKAGES!r}:
     root = importlib.import_module(package)
     for module in pkgutil.walk_packages(root.__path__, package + "."):
         if not module.name.endswith("__main__"):
@@ -68,6 +68,7 @@ def test_it_holds_source_and_nothing_of_the_laptop(bundle: Path) -> None:
     names = {path.name for path in bundle.iterdir()}
     assert names == {
         "fintts_trainer",
+        "fintts_inputs",
         "fintts_store",
         "fintts_cost",
         "check_requirements.py",

@@ -469,8 +469,8 @@ def test_an_image_is_for_rented_instances(
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence", "hint"),
     [
-        ([], 2, "nobody can be asked whether to launch", "--yes"),
-        (["--no-input"], 2, "nobody can be asked whether to launch", "--yes"),
+        ([], 2, "cannot ask whether to launch", "--yes"),
+        (["--no-input"], 2, "cannot ask whether to launch", "--yes"),
         (["--yes", "--budget", "0.01"], 3, "expected to cost $0.03", "--budget"),
         (["--yes", "--infra", "aws"], 2, "a rented instance cannot reach the folder", "s3://"),
         (["--yes", "--gpus", "A100-80"], 2, "A100-80", "A100-80GB"),

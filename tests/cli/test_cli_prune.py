@@ -68,7 +68,7 @@ def test_a_pin_is_honoured_shown_and_taken_away(store: DirectoryStore) -> None:
         (["pin", RUN, "many"], 2, "STEP", ""),
         (["pin", RUN], 2, "STEP", ""),
         (["prune", RUN, "--keep-last", "0"], 2, "--keep-last", ""),
-        (["prune", RUN], 2, "nobody can be asked", "--yes removes without asking"),
+        (["prune", RUN], 2, "cannot ask whether to remove", "--yes removes without asking"),
         (["prune", "../x"], 2, "there is no run ../x", "`fintts cloud ps` lists all runs"),
     ],
 )

@@ -448,7 +448,7 @@ def test_nobody_can_be_asked(store: DirectoryStore, clouds: Clouds) -> None:
     clouds.sightings.append(seen(deadline_at=NOW - HOUR))
     refused = reap()
     assert refused.exit_code == 2
-    assert "nobody can be asked whether to remove the orphans" in refused.stderr
+    assert "cannot ask whether to remove the orphans" in refused.stderr
     assert clouds.removed == []
 
 

@@ -204,7 +204,7 @@ def test_units_are_readable() -> None:
     ]
 
 
-SOURCES = ("cli", "cost", "store", "remote_trainer", "task_templates")
+SOURCES = ("cli", "inputs", "cost", "store", "remote_trainer", "task_templates")
 
 
 def test_every_time_of_day_that_is_said_is_in_utc_and_says_so() -> None:

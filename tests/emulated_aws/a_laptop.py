@@ -69,7 +69,7 @@ class Laptop:
         file.write_text(yaml.safe_dump(left))
 
     def fintts(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Runs to the end; nobody can be asked."""
+        """Runs to the end, without a terminal."""
         begun = self.begin(*words, **variables)
         out, err = begun.communicate()
         return subprocess.CompletedProcess(begun.args, begun.returncode, out, err)

@@ -13,7 +13,16 @@ from cli_project import Shell, write_project
 from tiny_run import TINY
 
 REPOSITORY = Path(__file__).parents[2]
-SOURCES = ("cli", "cost", "store", "remote_trainer", "task_templates", "examples", "benchmarks")
+SOURCES = (
+    "cli",
+    "inputs",
+    "cost",
+    "store",
+    "remote_trainer",
+    "task_templates",
+    "examples",
+    "benchmarks",
+)
 NAMES = (
     *("random", "types", "token", "code", "json", "tokenize", "statistics", "sitecustomize"),
     *(
@@ -27,7 +36,7 @@ NAMES = (
         "peft",
         "transformers",
     ),
-    *("sky", "fintts_trainer", "fintts_cli", "fintts_store", "fintts_cost"),
+    *("sky", "fintts_trainer", "fintts_inputs", "fintts_cli", "fintts_store", "fintts_cost"),
 )
 PYTHON = r"""(?i)python[^\s"')]*["')}]*"""
 """as a shell script names one"""

@@ -62,7 +62,7 @@ class Shell:
         }
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs to the end; nobody can be asked."""
+        """Runs to the end, without a terminal."""
         return subprocess.run(
             [FINTTS, *arguments],
             cwd=self.project,
