@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.gpus import each_gpu
 from fintts_cli.estimate.run import estimate_run
 from fintts_cli.hub import HubModel
+from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.state_folder import open_state, state_directory
 from fintts_cli.views.units import counted, size
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from fintts_cli.settings import ReadSettings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
 
     Probe = Callable[[], Answer]

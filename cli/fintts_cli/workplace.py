@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.infra import Infra
-    from fintts_cli.prices.market import OfferSource
+    from fintts_cli.prices.source import OfferSource
     from fintts_cli.runs.journal import JournalEntry
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
     from fintts_store.patience import Patience
     from fintts_store.runs.ledger import Laptop
     from fintts_store.store import Store
@@ -60,7 +60,7 @@ class Workplace:
         """SkyPilot's prices, where it is installed and may use a cloud; else those that come with
         the program."""
         from fintts_cli.infra.sky.catalog import SkyCatalog
-        from fintts_cli.prices.market import FirstToKnow
+        from fintts_cli.prices.source import FirstToKnow
 
         return FirstToKnow(SkyCatalog(), Snapshot())
 
@@ -108,7 +108,8 @@ def open_workplace() -> Workplace:
 @cache
 def _infra_in(state: Path, name: str) -> Infra:
     """One for each process: it remembers for some seconds what a cloud has answered."""
-    from fintts_cli.infra.local.local import LOCAL, LocalInfra
+    from fintts_cli.infra.local.local import LocalInfra
     from fintts_cli.infra.sky.sky import SkyInfra
+    from fintts_cli.places import LOCAL
 
     return LocalInfra(state) if name == LOCAL else SkyInfra(name, state)

@@ -18,9 +18,10 @@ from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
 from fintts_cli.app import build
 from fintts_cli.infra import Infra
 from fintts_cli.infra.labels import labels_of
-from fintts_cli.infra.local.local import LOCAL, LocalInfra
+from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.sky.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
+from fintts_cli.places import LOCAL
 from fintts_cli.runs import question
 from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.workplace import Workplace, open_workplace

@@ -21,7 +21,7 @@ from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.rates import Rates
 from fintts_cli.runs.report import build_report, kept_of
 from fintts_cli.runs.view import view_run
-from fintts_cli.settings import read_settings
+from fintts_cli.settings.read import read_settings
 from fintts_cli.workplace import open_workplace
 from fintts_cost.reach import seconds_to, with_last_save
 from fintts_store.runs.records import PriceRef, RentalRef, RunRecord

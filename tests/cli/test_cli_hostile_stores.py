@@ -14,8 +14,9 @@ from fake_sky import Cluster, FakeSky
 from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.infra import Infra
-from fintts_cli.infra.local.local import LOCAL, LocalInfra
+from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.sky.sky import SkyInfra
+from fintts_cli.places import LOCAL
 from fintts_cli.runs import reap
 from run_samples import START
 

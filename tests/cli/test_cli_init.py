@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from cli_project import FINTTS
 from fintts_cli.app import build
-from fintts_cli.settings import Settings, known_keys, read_settings
+from fintts_cli.settings.model import Settings
+from fintts_cli.settings.read import known_keys, read_settings
 from fintts_cli.settings.sources import from_file
 from fintts_cli.settings.template import render_project_file
 from fintts_store.disk import durable

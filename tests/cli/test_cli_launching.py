@@ -36,7 +36,7 @@ from fintts_cli.runs.instances import instance_of, instances_of
 from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.listing import look_at, look_at_all
 from fintts_cli.runs.sighted import gone
-from fintts_cli.settings import read_settings
+from fintts_cli.settings.read import read_settings
 from fintts_cli.workplace import open_workplace
 from fintts_cost.reserve import Reserve
 from fintts_inputs.base_model.fish.prompts import FISH_S1

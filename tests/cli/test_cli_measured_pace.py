@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fintts_cli.estimate.forecast import MeasuredPace
+from fintts_cli.estimate.figures import MeasuredPace
 from fintts_cli.estimate.measured_pace import find_pace
-from fintts_cli.settings import Settings
+from fintts_cli.settings.model import Settings
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import BaseModelRef, FileRef, PriceRef, RentalRef

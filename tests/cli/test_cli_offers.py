@@ -17,16 +17,11 @@ from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.offers import RunOffers, refuse_what_cannot_be, run_on_offers
 from fintts_cli.infra.sky.renew_prices import families, renewed
-from fintts_cli.prices.market import (
-    CatalogMissing,
-    FirstToKnow,
-    PriceList,
-    cheapest_offer,
-    find_offers,
-    wanted_by,
-)
+from fintts_cli.prices.market import cheapest_offer, find_offers, wanted_by
 from fintts_cli.prices.snapshot import COLUMNS, Snapshot, load, read_snapshot
-from fintts_cli.settings import ReadSettings, Settings, read_settings
+from fintts_cli.prices.source import CatalogMissing, FirstToKnow, PriceList
+from fintts_cli.settings.model import Settings
+from fintts_cli.settings.read import ReadSettings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
 from fintts_cli.workplace import open_workplace
 from fintts_cost.accelerators import ACCELERATORS

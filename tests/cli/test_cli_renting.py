@@ -10,7 +10,7 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky import session
 from fintts_cli.launch import preconditions
 from fintts_cli.launch.preconditions import refuse_unsafe_rental, unarmed
-from fintts_cli.settings import Settings
+from fintts_cli.settings.model import Settings
 
 BUCKET = "s3://bucket/prefix"
 LOG = Path("sky.log")

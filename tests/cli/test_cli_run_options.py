@@ -14,7 +14,7 @@ from fintts_cli.app import build
 from fintts_cli.commands import estimate, train
 from fintts_cli.commands.cloud import launch
 from fintts_cli.commands.options import KEYS
-from fintts_cli.settings import known_keys
+from fintts_cli.settings.read import known_keys
 
 VALUES = {
     "--batch-size": "5",

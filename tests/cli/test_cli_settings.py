@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.settings import (
-    ForecastConfig,
-    LaunchConfig,
-    ReadSettings,
-    Settings,
-    known_keys,
-    read_settings,
-)
+from fintts_cli.settings.model import ForecastConfig, LaunchConfig, Settings
+from fintts_cli.settings.read import ReadSettings, known_keys, read_settings
 from fintts_cli.state_folder import state_directory
 from fintts_inputs.config import RunConfig
 

@@ -12,7 +12,7 @@ import typer
 
 from documents import TOP, Document, document, documents
 from fintts_cli.app import build
-from fintts_cli.settings import known_keys
+from fintts_cli.settings.read import known_keys
 from fintts_cli.settings.sources import variable_name
 
 SOURCES = ("cli", "cost", "store", "inputs", "remote_trainer", "task_templates", "tests")

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import hostile_stores
 from fintts_cli import app
-from fintts_cli.settings import known_keys
+from fintts_cli.settings.read import known_keys
 from fintts_cli.settings.sources import variable_name
 from fintts_store.backends.directory import DirectoryStore
 from tiny_run import TINY, write_speech

@@ -25,11 +25,12 @@ from fake_sky import Cluster, FakeSky, Job, Status
 from fintts_cli import workplace
 from fintts_cli.app import build
 from fintts_cli.infra import Infra, InstancePhase, Span
-from fintts_cli.infra.local.local import LOCAL, LocalInfra
+from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.local.record import InstanceFile, write_instance
 from fintts_cli.infra.sky.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, this_origin
+from fintts_cli.places import LOCAL
 from fintts_cli.runs import reap
 from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.workplace import open_workplace

@@ -36,8 +36,8 @@ from fintts_cli.commands.options import (
     keyed,
 )
 from fintts_cli.errors import UsageProblem
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.gpus import choices_of
+from fintts_cli.places import LOCAL
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.sense import refuse_senseless
 from fintts_cli.terminal import Terminal
@@ -53,7 +53,7 @@ from fintts_cost.reference_run import REFERENCE_RUN, changed_reference_run
 
 if TYPE_CHECKING:
     from fintts_cli.estimate.gpus import RunOnGpu
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
     from fintts_cost.extras import Extras
 
 

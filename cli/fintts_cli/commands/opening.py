@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from fintts_cli import state_folder
 from fintts_cli.errors import UsageProblem
 from fintts_cli.hub import HubModel, cached, download
-from fintts_cli.settings import read_settings
+from fintts_cli.settings.read import read_settings
 from fintts_store.runs.runs import list_runs, newest_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_cli.terminal import Terminal
     from fintts_cli.workplace import Workplace
     from fintts_store.patience import Patience

@@ -44,8 +44,8 @@ class StrictCommand(TyperCommand):
 
 def misread_text(text: str, annotation: object) -> Misread | None:
     """What is wrong with a text that was typed for a parameter of such a type."""
+    from fintts_cli.settings.given import Given
     from fintts_cli.settings.kinds import TYPES, Kind, Misread, Taken, plain_types, taken_for
-    from fintts_cli.settings.sources import Given
 
     given = Given(text, "option", text)
     kinds = (

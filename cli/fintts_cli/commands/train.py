@@ -23,10 +23,10 @@ from fintts_cli.commands.options import (
     keyed,
 )
 from fintts_cli.errors import CheckFailed, CliError
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.launch import resume
 from fintts_cli.local_trainer import require_trainer, run_trainer
+from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.instances import instances_of
 from fintts_cli.runs.listing import look_at
@@ -42,7 +42,7 @@ from fintts_store.promise import require_promise
 from fintts_store.runs.runs import read_result
 
 if TYPE_CHECKING:
-    from fintts_cli.settings import ReadSettings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_store.store import Store as RunStore
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed, ConfigError
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.measured_pace import model_sizes
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
 from fintts_cli.estimate.run import measured_pace
 from fintts_cli.launch import resume
 from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
+from fintts_cli.places import LOCAL
 from fintts_cost.money import Price
 from fintts_cost.plan import RentalTerms, Terms
 from fintts_inputs.data.check import find_pairs
@@ -32,7 +32,7 @@ from fintts_store.runs.runs import read_result
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
     from fintts_cli.workplace import Workplace
     from fintts_inputs.config import RunConfig
 

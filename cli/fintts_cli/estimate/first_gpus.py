@@ -6,9 +6,10 @@ import difflib
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError
-from fintts_cli.estimate.forecast import LOCAL
-from fintts_cli.prices.market import CatalogMissing, cheapest_offer, wanted_by
-from fintts_cli.settings import Settings
+from fintts_cli.places import LOCAL
+from fintts_cli.prices.market import cheapest_offer, wanted_by
+from fintts_cli.prices.source import CatalogMissing
+from fintts_cli.settings.model import Settings
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.money import hourly
 from fintts_cost.prices import cheapest, offers_of
@@ -16,7 +17,7 @@ from fintts_cost.prices import cheapest, offers_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_cli.prices.market import OfferSource
+    from fintts_cli.prices.source import OfferSource
     from fintts_cost.prices import Offer, PriceRow
 
 LEAST_GB = 24

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.settings import parse_gpus
+from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
 from fintts_cost.estimate import EstimateInput
 from fintts_cost.forecast import EXPECTED_MFU, SLOW_MFU, seconds_per_step
@@ -17,56 +17,18 @@ from fintts_cost.reserve import Reserve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fintts_cli.settings import Settings
+    from fintts_cli.estimate.figures import MeasuredPace, Workload
+    from fintts_cli.settings.model import Settings
     from fintts_cost.money import Price
     from fintts_inputs.base_model.shape import ModelShape
-
-LOCAL = "local"
-SETUP_SECONDS = {True: 20.0, False: 600.0}
-"""here; on a rented instance: two minutes to boot and eight to install the trainer by pip"""
-TEARDOWN_SECONDS = {True: 1.0, False: 110.0}
-"""here; on a rented instance, whose idleness is looked at once a minute: 96 to 107 s were seen"""
+from fintts_cli.places import LOCAL, SETUP_SECONDS, TEARDOWN_SECONDS
 
 FORWARD_SHARE = 0.5
 """of a training pass with a frozen base: 2 of the 4 FLOPs a parameter and token"""
+
+
 BYTES_PER_ACTIVATION = 34
 """a value of the hidden state and layer, in 16 bits (Korthikanti et al. 2022, arXiv:2205.05198)"""
-
-
-TYPICAL_TEXT_TOKENS = 100.0
-TYPICAL_FRAMES = 300.0
-"""of an utterance, where there are none to look at"""
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """How much there is to train on."""
-
-    samples: int
-    """utterances of the training split"""
-    held_out: int
-    text_tokens: float
-    """mean of an utterance"""
-    frames: float
-    """mean of an utterance"""
-
-    @classmethod
-    def of_samples(cls, samples: int, fraction: float) -> Workload:
-        """So many utterances to train on, of a usual length."""
-        return cls(samples, round(samples * fraction), TYPICAL_TEXT_TOKENS, TYPICAL_FRAMES)
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredPace:
-    """What the same model, batch and accelerator took before."""
-
-    source: str
-    """which run says so, as the estimate shows it"""
-    seconds_per_step: float
-    seconds_per_validation: float | None
-    """None where no check was made"""
-    setup_seconds: float | None
-    """None where an interruption hides it"""
 
 
 @dataclass(frozen=True, slots=True)

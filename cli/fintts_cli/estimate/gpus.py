@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CliError, CloudError, ConfigError
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.run import RunEstimate, estimate_run, price_of
-from fintts_cli.settings import split_gpus
+from fintts_cli.places import LOCAL
+from fintts_cli.settings.gpus import split_gpus
 from fintts_cli.views.units import duration
 from fintts_cost.money import dollars, hourly
 from fintts_cost.plan import Choice
@@ -16,8 +16,8 @@ from fintts_cost.plan import Choice
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fintts_cli.prices.market import OfferSource
-    from fintts_cli.settings import ReadSettings
+    from fintts_cli.prices.source import OfferSource
+    from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
 
 OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_per_validation")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from fintts_cli.estimate.forecast import LOCAL, MeasuredPace
+from fintts_cli.estimate.figures import MeasuredPace
+from fintts_cli.places import LOCAL
 from fintts_inputs.base_model.files import base_model_files
 from fintts_inputs.config import RunConfig
 from fintts_inputs.errors import BaseModelProblem, FolderMissing
@@ -17,7 +18,7 @@ from fintts_store.runs.runs import list_runs, read_result, read_run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
     from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError, ConfigError
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.gpus import with_each
 from fintts_cli.estimate.run import estimate_run, measured_pace
+from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
-from fintts_cli.settings import split_gpus
+from fintts_cli.settings.gpus import split_gpus
 from fintts_cost.errors import OverBudget
 from fintts_cost.money import SECONDS_PER_HOUR, cost_usd, hourly
 from fintts_cost.over_budget import refuse_over_budget
@@ -20,8 +20,10 @@ from fintts_cost.prices import cheapest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_cli.prices.market import Market, OfferSource
-    from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.prices.market import Market
+    from fintts_cli.prices.source import OfferSource
+    from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
     from fintts_cost.estimate import Estimate
     from fintts_cost.money import Price

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from fintts_cli.estimate.forecast import MeasuredPace
+from fintts_cli.estimate.figures import MeasuredPace
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
 
 TRAINING_KEYS = (
     "batch_size",

@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.estimate.forecast import LOCAL, Known, Workload, estimate_input, reserve_of
+from fintts_cli.estimate.figures import Workload
+from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of
 from fintts_cli.hub import HubModel, described, not_here
+from fintts_cli.places import LOCAL
 from fintts_cli.settings.sense import Facts
 from fintts_cli.views.units import counted
 from fintts_cost.checks import exact
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from fintts_cli.estimate.forecast import MeasuredPace
-    from fintts_cli.prices.market import OfferSource
-    from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.estimate.figures import MeasuredPace
+    from fintts_cli.prices.source import OfferSource
+    from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
     from fintts_inputs.base_model.shape import ModelShape
 

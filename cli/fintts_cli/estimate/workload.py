@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fintts_cli.estimate.forecast import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
+from fintts_cli.estimate.figures import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
 from fintts_inputs.data.check import find_pairs, split
 from fintts_inputs.errors import DataProblem
 

@@ -18,7 +18,7 @@ from fintts_store.opening import is_in_s3
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
 
 
 def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> None:

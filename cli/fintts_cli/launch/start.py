@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.estimate.forecast import LOCAL, reserve_of
+from fintts_cli.estimate.forecast import reserve_of
 from fintts_cli.estimate.gpus import choices_of, with_ceilings
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.launch import resume
 from fintts_cli.launch.bundle import Bundle, write_bundle
+from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.instances import instances_of
 from fintts_cli.runs.journal import JournalEntry
@@ -57,7 +58,8 @@ if TYPE_CHECKING:
     from fintts_cli.infra import Infra
     from fintts_cli.launch.resume import Inputs
     from fintts_cli.runs.journal import Journal
-    from fintts_cli.settings import ReadSettings, Settings
+    from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
     from fintts_cost.extras import Extras
     from fintts_inputs.config import Change, RunConfig

@@ -3,63 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError
-from fintts_cli.estimate.forecast import LOCAL
-from fintts_cli.settings import parse_gpus
+from fintts_cli.places import LOCAL
+from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.prices import Offer, cheapest, offers_of, spot_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
-    from fintts_cli.settings import Settings
-    from fintts_cost.prices import PriceRow
+    from fintts_cli.settings.model import Settings
+from fintts_cli.prices.source import CatalogMissing, OfferSource
 
 ANY = "*"
 """SkyPilot's word for any cloud or region"""
-
-
-class PriceList(NamedTuple):
-    """Lines of prices, and what a reader of them should know."""
-
-    rows: Sequence[PriceRow]
-    note: str
-
-
-class CatalogMissing(Exception):
-    """A source has nothing to say here; its text says why."""
-
-
-class OfferSource(Protocol):
-    """Where prices come from."""
-
-    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
-        """All lines that may be of this accelerator, with others among them.
-
-        Args:
-            cloud: as `--infra` has it; None for every one that can be used from here.
-
-        Raises:
-            CatalogMissing: this source knows no prices there; another one may.
-        """
-        ...
-
-
-class FirstToKnow:
-    """Asks one source after the other."""
-
-    def __init__(self, first: OfferSource, otherwise: OfferSource) -> None:
-        self._first, self._otherwise = first, otherwise
-
-    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
-        """Of the first source that has some; the note says why it was not the one before."""
-        try:
-            return self._first.prices(accelerator, cloud)
-        except CatalogMissing as missing:
-            rows, note = self._otherwise.prices(accelerator, cloud)
-            return PriceList(rows, f"{note}; {missing}")
 
 
 class Wanted(NamedTuple):

@@ -14,7 +14,7 @@ import io
 import pkgutil
 from typing import TYPE_CHECKING
 
-from fintts_cli.prices.market import PriceList
+from fintts_cli.prices.source import PriceList
 from fintts_cost.prices import Doubt, PriceRow, amount
 
 if TYPE_CHECKING:

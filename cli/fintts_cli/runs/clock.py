@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.places import LOCAL
 from fintts_store.clock import skew_of
 
 if TYPE_CHECKING:

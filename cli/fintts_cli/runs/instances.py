@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict
 
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.infra import InstancePhase
+from fintts_cli.places import LOCAL
 from fintts_cli.runs import removing
 from fintts_cli.runs.asker_process import fate_of_asker
 from fintts_cli.runs.billing import RESERVE

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.places import LOCAL
 from fintts_cli.runs.at_work import Whose
 from fintts_cli.runs.facts import facts_at
 from fintts_cli.runs.listing import judge_now

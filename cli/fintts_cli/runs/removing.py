@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.infra import Removed
+from fintts_cli.places import LOCAL
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.opening import is_same_place
 

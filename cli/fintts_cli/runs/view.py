@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.places import LOCAL
 from fintts_cli.runs.at_work import FRESH_WITHIN, NOBODY, AtWork
 from fintts_cli.runs.billing import Bill, bill_of, ends, is_about, terms_of
 from fintts_cli.runs.instance_view import InstanceView

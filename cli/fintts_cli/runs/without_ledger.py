@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fintts_cli.estimate.forecast import LOCAL, TEARDOWN_SECONDS
+from fintts_cli.places import LOCAL, TEARDOWN_SECONDS
 from fintts_cli.runs.billing import Bill, BillingTerms, Period, Witness, billed_period
 from fintts_cli.runs.rates import Rates
 from fintts_store.runs.ledger import Earlier

@@ -20,7 +20,7 @@ from fintts_cli.settings.yaml_slips import cut, short
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fintts_cli.settings.sources import Given
+    from fintts_cli.settings.given import Given
 
 
 class Kind(Enum):

@@ -13,13 +13,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import UsageProblem
+from fintts_cli.places import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
 
-LOCAL = "local"
 TRIAL_STEPS = 10
 """the default warm-up: a run as short as that is made to see whether it works"""
 LARGEST_GAIN = {"val/loss": 20.0, "train/loss": 20.0, "val/top5_accuracy": 1.0}

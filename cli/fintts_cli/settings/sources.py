@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError, refuse_empty
 from fintts_cli.hub import SCHEME, looks_like_id
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fintts_cli.settings.kinds import Taken
+from fintts_cli.settings.given import Given, Layer
 
 PREFIX = "FINTTS_"
+
+
 PROJECT_FILE = "fintts.yaml"
+
 
 OTHER_VARIABLES = frozenset(
     PREFIX + name
@@ -37,23 +41,12 @@ OTHER_VARIABLES = frozenset(
 )
 """Variables that are read elsewhere, here or on the instance."""
 
+
 LONGEST_WORD = 100
 """of which the nearest known one is looked for"""
 
+
 PATH_KEYS = frozenset({"data", "base_model", "initial_adapter", "store"})
-
-
-class Given(NamedTuple):
-    """A value that somebody gave, and where: `fintts.yaml:12`, `FINTTS_GPUS`, `option`."""
-
-    value: object
-    origin: str
-    written: str = ""
-    """as it was written, where that is known"""
-
-
-Layer = dict[str, Given]
-"""Dotted key → value: {"training.batch_size": Given(16, "fintts.yaml:7")}."""
 
 
 def variable_name(key: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from fintts_cli.settings import known_keys
+from fintts_cli.settings.read import known_keys
 from fintts_cli.views.outcomes import outcome_documents
 from fintts_cli.views.units import table
 from fintts_cost.money import NOTHING
@@ -23,7 +23,7 @@ from fintts_store.probes import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_cli.settings import ReadSettings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_store.probes import Outcome
 
 DEFAULT = "default"

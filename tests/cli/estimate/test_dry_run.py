@@ -10,7 +10,7 @@ import pytest
 from cli_project import Shell, write_project
 from fintts_cli.estimate.dry_run import spread
 from fintts_cli.estimate.pace import DryPace, digest_of_work, find_dry_pace, remember_dry_pace
-from fintts_cli.settings import Settings
+from fintts_cli.settings.model import Settings
 from tiny_run import TINY
 
 SIZES = {"config.json": 10, "model.pth": 2000}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.settings import read_settings
+from fintts_cli.settings.read import read_settings
 from fintts_cli.settings.scalars import scalar
 
 

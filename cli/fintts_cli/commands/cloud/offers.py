@@ -15,9 +15,9 @@ from fintts_cli.commands.options import (
     Store,
 )
 from fintts_cli.errors import UsageProblem
-from fintts_cli.estimate.forecast import LOCAL
 from fintts_cli.estimate.offers import on_every_gpu, refuse_what_cannot_be
-from fintts_cli.settings import read_settings
+from fintts_cli.places import LOCAL
+from fintts_cli.settings.read import read_settings
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.offers import document_of, render_offers
 from fintts_cli.workplace import open_workplace

@@ -7,7 +7,7 @@ from fintts_cli.commands.cloud.watch import follow_live
 from fintts_cli.commands.opening import find_runs, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed
-from fintts_cli.estimate.forecast import LOCAL
+from fintts_cli.places import LOCAL
 from fintts_cli.runs.instances import instances_of, take_down
 from fintts_cli.runs.listing import look_at
 from fintts_cli.terminal import Terminal

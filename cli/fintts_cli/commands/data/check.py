@@ -20,7 +20,7 @@ from fintts_inputs.data.check import check_folder, split
 from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:
-    from fintts_cli.settings import Settings
+    from fintts_cli.settings.model import Settings
 
 
 Folder = Annotated[

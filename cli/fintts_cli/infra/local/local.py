@@ -33,6 +33,7 @@ from fintts_cli.infra.local.record import (
     write_instance,
 )
 from fintts_cli.infra.this_machine import fate_here
+from fintts_cli.places import LOCAL
 from fintts_store.disk.durable import make_directories, write_file
 from fintts_store.disk.reading import read_end
 from fintts_store.errors import InvalidRecord, StoreError
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-LOCAL = "local"
 ACCEPTED_WITHIN_SECONDS = 30.0
 GONE_WITHIN_SECONDS = 30.0
 GRACE_SECONDS = 150.0

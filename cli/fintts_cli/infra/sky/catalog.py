@@ -18,7 +18,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from fintts_cli.infra.sky.sdk import import_sky
-from fintts_cli.prices.market import CatalogMissing, PriceList
+from fintts_cli.prices.source import CatalogMissing, PriceList
 from fintts_cost.gpu_names import family
 from fintts_cost.prices import PriceRow, amount
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra.sky.catalog import SkyCatalog
-from fintts_cli.prices.market import CatalogMissing
 from fintts_cli.prices.snapshot import COLUMNS, FILE
+from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.terminal import Terminal
 from fintts_cost.gpu_names import canonical, family
 

@@ -1,0 +1,18 @@
+"""A value that the user gave, and where."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Given(NamedTuple):
+    """A value that somebody gave, and where: `fintts.yaml:12`, `FINTTS_GPUS`, `option`."""
+
+    value: object
+    origin: str
+    written: str = ""
+    """as it was written, where that is known"""
+
+
+Layer = dict[str, Given]
+"""Dotted key → value: {"training.batch_size": Given(16, "fintts.yaml:7")}."""

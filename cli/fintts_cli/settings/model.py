@@ -1,0 +1,122 @@
+"""What the user may set: the run's configuration and the laptop's."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from fintts_cli.errors import ConfigError
+from fintts_cli.hub import SCHEME, HubModel, not_here, parse
+from fintts_cli.settings.gpus import _gpus, split_gpus
+from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
+from fintts_cost.errors import EstimateError
+from fintts_inputs.config import (
+    CheckpointConfig,
+    EarlyStoppingConfig,
+    LoraConfig,
+    RunConfig,
+    Section,
+    TrainingConfig,
+    ValidationConfig,
+)
+
+Dollars = Annotated[Decimal, Field(ge=0, le=MAX_BUDGET_USD, allow_inf_nan=False)]
+
+
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+def _rate(value: Decimal) -> Decimal:
+    try:
+        require_rate(EstimateError, "the rate", value)
+    except EstimateError as error:
+        raise ValueError(error.message) from None
+    return exact(value)
+
+
+def _listed(value: object) -> object:
+    """A list in YAML is what commas are on the command line."""
+    if not isinstance(value, list):
+        return value
+    return ",".join(str(part) for part in cast("list[object]", value))
+
+
+def _base_model(value: object) -> object:
+    """`hf://OWNER/NAME@REVISION`, which a path cannot hold."""
+    return parse(value) if isinstance(value, str) and value.startswith(SCHEME) else value
+
+
+class LaunchConfig(Section):
+    """Where a run goes and what it may cost; it stays on the laptop."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
+    gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(_gpus)] = "A100-80GB:1"
+    """one, or several separated by commas: the run takes the one on which it costs least, and of
+    the others what is to be had"""
+    infra: Annotated[str, Field(min_length=1)] | None = None
+    store: Annotated[str, Field(min_length=1)] | None = None
+    s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
+    single_writer: bool = False
+    """uses a store that cannot keep two writers apart"""
+    spot: bool = False
+    image: Annotated[str, Field(min_length=1)] | None = None
+    """of a rented instance, in SkyPilot's words: `docker:NAME:TAG`, or a cloud's own id"""
+    instance_role_arn: (
+        Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$")] | None
+    ) = None
+    """by which STS makes the instance's key where the key of this machine cannot"""
+    budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
+    hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
+
+    @property
+    def first_gpus(self) -> str:
+        """Of several the one that is named first: for what does not depend on it, or is asked of
+        one at a time."""
+        return split_gpus(self.gpus)[0]
+
+
+class ForecastConfig(Section):
+    """Durations and sizes known better than the program can forecast them."""
+
+    seconds_per_step: Annotated[Seconds, Field(gt=0)] | None = None
+    seconds_per_validation: Seconds | None = None
+    setup_seconds: Seconds | None = None
+    teardown_seconds: Seconds | None = None
+    checkpoint_bytes: Annotated[int, Field(ge=1, le=10**15)] | None = None
+    stop_step: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """where the run is expected to stop; without it at training.max_steps"""
+
+
+class Settings(LaunchConfig):
+    """The file's top level: RunConfig's keys, LaunchConfig's, and a forecast."""
+
+    data: Path | None = None
+    base_model: Annotated[Path | HubModel, BeforeValidator(_base_model)] | None = None
+    initial_adapter: Path | None = None
+    lora: LoraConfig = LoraConfig()
+    training: TrainingConfig = TrainingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    forecast: ForecastConfig = ForecastConfig()
+
+    def run_config(self) -> RunConfig:
+        """What is trained.
+
+        Raises:
+            ConfigError: the data folder or the base model's is not set, or the model is not here.
+        """
+        if isinstance(self.base_model, HubModel):
+            raise not_here(self.base_model)
+        missing = [key for key in ("data", "base_model") if getattr(self, key) is None]
+        if missing:
+            raise ConfigError(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+                "`fintts init --data DIR --base-model DIR` writes a configuration",
+            )
+        return RunConfig.model_validate(
+            {name: getattr(self, name) for name in RunConfig.model_fields}
+        )
