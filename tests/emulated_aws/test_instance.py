@@ -40,7 +40,7 @@ def test_it_has_the_trainers_packages_and_none_of_ours(
 
 def test_it_sees_nothing_of_this_machine(emulated_aws: EmulatedAws, instance: str) -> None:
     seen = emulated_aws.run_in_instance(instance, "ls -A /home /mnt /opt /root", user="root")
-    assert seen == "/home:\nubuntu\n\n/mnt:\n\n/opt:\ntrainer\n\n/root:\n"
+    assert seen == "/home:\nubuntu\n\n/mnt:\n\n/opt:\naws\ntrainer\n\n/root:\n"
     for path in (HERE, emulated_aws.folder):
         emulated_aws.run_in_instance(instance, f"test ! -e {path}", user="root")
     [only] = emulated_aws.instance_processes(instance)
