@@ -274,7 +274,7 @@ def test_a_store_that_never_answers_hides_no_instance(
         assert time.monotonic() - began < 20
     assert clouds.removed == ["fintts-late"], repr(done)
     assert done.exit_code == 0, done.output
-    assert "kept: nobody knows of its run: s3://bucket/speech" in done.stdout
+    assert "kept: nobody knows of its run: s3://bucket" in done.stdout
 
 
 def test_what_the_store_did_not_take_is_said_after_the_removal(
@@ -292,6 +292,26 @@ def test_what_the_store_did_not_take_is_said_after_the_removal(
         done = reap("--yes", "--quiet")
     assert (done.exit_code, clouds.removed) == (0, ["fintts-mine"])
     assert "did not answer within 1 s; `fintts cloud down mine` writes how" in done.stderr
+
+
+def test_stores_that_are_silent_hold_neither_the_removals_nor_each_other(
+    store: DirectoryStore, clouds: Clouds, monkeypatch: pytest.MonkeyPatch, s3_credentials: None
+) -> None:
+    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 3.0)
+    runs = [f"late-{number}" for number in range(8)]
+    with silent_server("says nothing") as server:
+        where = server.replace(":", "%3A").replace("/", "%2F")
+        silent = {"store": f"s3://bucket/speech?endpoint_url={where}"}
+        for run in runs:
+            entry = asked_for(store, run, deadline_at=NOW - HOUR)
+            open_workplace().journal.write(entry.model_copy(update=silent))
+            clouds.sightings.append(seen(run, deadline_at=NOW - HOUR))
+        began = time.monotonic()
+        done = CliRunner().invoke(build(), ["cloud", "reap", "--yes"])
+        assert time.monotonic() - began < 3 * len(runs), "not one after the other"
+    assert len(clouds.removed) == len(runs)
+    assert done.stderr.rindex("is gone") < done.stderr.index("did not answer"), done.stderr
+    assert done.stderr.count("writes how run") == len(runs)
 
 
 def test_what_was_removed_from_here_and_lives_is_an_orphan(store: DirectoryStore) -> None:

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fault_proxy import fault_proxy
 from fintts_cli.app import build
 from fintts_store import patience
-from silent_server import KINDS, silent_server
+from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.runs.runs import create_run
+from run_samples import record
+from s3_servers import make_bucket
+from silent_server import KINDS, FallsSilent, silent_server
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,3 +68,54 @@ def test_a_command_that_carries_much_asks_quickly_whether_the_server_is_there(
         result = CliRunner().invoke(build(), asked)
     assert result.exit_code == 5, result.output
     assert f"s3://bucket at {server} cannot be reached" in result.output
+
+
+@pytest.mark.parametrize("after", [2, 8])
+@pytest.mark.parametrize(("command", "limit_seconds"), [("ps", 20), ("watch", 20), ("down", 60)])
+def test_a_server_that_falls_silent_later_holds_no_command(
+    command: str,
+    limit_seconds: float,
+    after: int,
+    moto_endpoint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has answered, so the limit until a first answer is not the one that counts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "state"))
+    bucket = make_bucket(moto_endpoint, f"silent-{command}-{after}")
+    for run in ("mine", "other"):
+        create_run(S3Store(bucket), record(run=run))
+    names = [] if command == "ps" else ["mine"]
+    server = FallsSilent(after)
+    with fault_proxy(moto_endpoint, server) as proxy:
+        url = f"s3://{bucket.bucket}/{bucket.prefix}".rstrip("/")
+        asked = [command, *names, "--store", url, "--s3-endpoint-url", proxy.url]
+        began = time.monotonic()
+        result = CliRunner().invoke(build(), ["cloud", *asked])
+        took = time.monotonic() - began
+        server.ended.set()
+    assert took < limit_seconds
+    assert result.exit_code == 5, result.output
+
+
+def test_what_ps_can_do_without_holds_it_for_some_seconds_only(
+    moto_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "state"))
+    bucket = make_bucket(moto_endpoint, "silent-at-the-end")
+    create_run(S3Store(bucket), record(run="mine"))
+
+    def ps(server: FallsSilent) -> tuple[int, str, int]:
+        with fault_proxy(moto_endpoint, server) as proxy:
+            url = f"s3://{bucket.bucket}/{bucket.prefix}".rstrip("/")
+            asked = ["cloud", "ps", "--store", url, "--s3-endpoint-url", proxy.url]
+            result = CliRunner().invoke(build(), asked)
+            server.ended.set()
+        return result.exit_code, result.stdout, len(proxy.requests)
+
+    _, shown, requests = ps(FallsSilent(10**6))
+    began = time.monotonic()
+    assert ps(FallsSilent(requests - 1))[:2] == (0, shown), "the clock's alone is left"
+    assert time.monotonic() - began < 10

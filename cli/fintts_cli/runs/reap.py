@@ -31,6 +31,7 @@ from fintts_cli.runs.verdict import (
 )
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
+from fintts_store.patience import IMPATIENT
 from fintts_store.runs.end_run import end_run, result_by_store
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import StopReason
@@ -143,8 +144,9 @@ def _own(seen: Sighting, entry: JournalEntry | None) -> JournalEntry | None:
 def _facts_of(
     here: Workplace, owned: Sequence[tuple[Sighting, JournalEntry | None]], store: Store
 ) -> list[RunFacts]:
+    opened = partial(here.store_at, patience=IMPATIENT)
     asked = [
-        (url, Question(url, partial(facts_at, here.store_at, url, one.run)))
+        (url, Question(url, partial(facts_at, opened, url, one.run)))
         for one, own in owned
         for url in [store.url if own is None else own.store]
     ]
@@ -185,28 +187,43 @@ def _judged(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: date
 
 
 def remove(here: Workplace, judged: Judged) -> Judged:
-    """Removes the instance, and writes the run's last word where there is none.
+    """Removes the instance.
 
     Raises:
         CloudError: it could not be removed, and may be billing.
     """
     seen = judged.sighting
     here.infra(LOCAL if seen.infra == LOCAL else None).remove(seen)
-    return replace(judged, is_removed=True, remark=_write_down(here, judged, datetime.now(UTC)))
+    return replace(judged, is_removed=True)
 
 
-def _write_down(here: Workplace, judged: Judged, now: datetime) -> str | None:
-    """What could not be written down; the instance is gone all the same."""
-    run, journal = judged.sighting.run, here.journal
+def write_ends(here: Workplace, removed: Sequence[Judged]) -> list[Judged]:
+    """Writes the last word of each run whose instance was removed, where there is none; of what
+    cannot be written it remarks why. Stores are asked at the same time, with a limit."""
+    now = datetime.now(UTC)
+    asked = [(one, _ask_to_write(here, one, now)) for one in removed]
+    return [replace(one, remark=_why_not(one, question)) for one, question in asked]
+
+
+def _ask_to_write(here: Workplace, judged: Judged, now: datetime) -> Question[None]:
+    whom = f"the store of run {judged.sighting.run}"
+    return Question(whom, partial(_write_down, here, judged, now))
+
+
+def _write_down(here: Workplace, judged: Judged, now: datetime) -> None:
+    entry = _own(judged.sighting, here.journal.read(judged.sighting.run))
+    if entry is None:
+        return
+    here.journal.change(entry.run, gone_at=now)
+    store = here.store_at(entry.store, IMPATIENT)
+    _conclude(store, here.laptop(), judged, entry.launch, now)
+
+
+def _why_not(judged: Judged, question: Question[None]) -> str | None:
+    """The instance is gone all the same."""
+    run = judged.sighting.run
     try:
-        entry = journal.read(run)
-        if entry is None or not is_of(judged.sighting, entry):
-            return None
-        journal.change(run, gone_at=now)
-        conclude = partial(
-            _conclude, here.store_at(entry.store), here.laptop(), judged, entry.launch, now
-        )
-        Question(entry.store, conclude).answer()
+        question.answer()
     except KeyNotFound:  # nobody looks for the end of a run that was deleted
         return None
     except StoreError as error:

@@ -16,6 +16,7 @@ from fintts_cli.runs.question import Question
 from fintts_cli.terminal import Terminal
 from fintts_cli.workplace import Workplace, open_workplace
 from fintts_store.errors import StoreError, StoreUnreachable
+from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
     from fintts_cli.infra import Removed
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 ENDS_WITHIN_SECONDS = 90.0
-"""Once the store has answered: to ask it for the run's records, and the cloud for an instance that
-another laptop asked for."""
+"""Once the store has answered: to ask it for the run's records, each request with its own limit,
+and the cloud for an instance that another laptop asked for."""
 
 
 def down(
@@ -44,7 +45,9 @@ def down(
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
     try:
-        runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
+        runs = find_runs(
+            terminal, here, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
+        )
     except (StoreError, CliError) as error:
         if run is None:
             raise

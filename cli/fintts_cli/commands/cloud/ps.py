@@ -11,9 +11,11 @@ from fintts_cli.errors import CloudError
 from fintts_cli.runs.clock import warn_of_wrong_clock
 from fintts_cli.runs.instances import instances_of, live_elsewhere, store_launched_into, take_down
 from fintts_cli.runs.listing import look_at_all, write_news
+from fintts_cli.runs.question import Question
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.runs import render_runs
 from fintts_cli.workplace import Workplace, open_workplace
+from fintts_store.errors import StoreUnreachable
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from fintts_cli.infra import InstanceState
     from fintts_cli.runs.view import RunView
     from fintts_store.store import Store as RunStore
+
+
+AFTERWARDS_SECONDS = 5.0
+"""A store that has just answered and is well needs far less."""
 
 
 def ps(
@@ -44,9 +50,7 @@ def ps(
     listing = look_at_all(runs, instances_of(here), datetime.now(UTC))
     if _remove_idle(terminal, here, runs, listing.views):
         listing = look_at_all(runs, instances_of(here), datetime.now(UTC))
-    for view in listing.views:
-        write_news(runs, view)
-    warn_of_wrong_clock(runs, terminal.warn)
+    _afterwards(terminal, runs, listing.views)
     for error in listing.broken:
         terminal.warn(error.message, error.hint)
     views = listing.views
@@ -72,6 +76,22 @@ def tell_of(terminal: Terminal, here: Workplace, state: "InstanceState") -> None
         f"run {state.run}, unknown to this store, has a live instance in {state.where}",
         f"`fintts cloud down {state.run}` ends it",
     )
+
+
+def _afterwards(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]") -> None:
+    """What the table does without, where the store has fallen silent since it was read."""
+
+    def write() -> None:
+        for view in views:
+            write_news(runs, view)
+
+    asked = [
+        Question(runs.url, write, AFTERWARDS_SECONDS),
+        Question(runs.url, lambda: warn_of_wrong_clock(runs, terminal.warn), AFTERWARDS_SECONDS),
+    ]
+    for question in asked:
+        with suppress(StoreUnreachable):
+            question.answer()
 
 
 def _remove_idle(

@@ -15,7 +15,7 @@ from fintts_cli.commands.options import (
     Store,
 )
 from fintts_cli.errors import CheckFailed, CloudError
-from fintts_cli.runs.reap import look_everywhere, remove
+from fintts_cli.runs.reap import look_everywhere, remove, write_ends
 from fintts_cli.runs.verdict import Verdict
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.reap import document_of, render_findings
@@ -94,20 +94,22 @@ def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged
 def _remove(
     terminal: Terminal, here: Workplace, found: "Findings", chosen: "list[Judged]"
 ) -> "tuple[list[Judged], list[Judged]]":
-    """How all of them were left, and those that could not be removed; each one is tried."""
-    after, failed = list(found.judged), list["Judged"]()
+    """How all of them were left, and those that could not be removed; each one is tried, and none
+    waits for a store."""
+    removed, failed = list["Judged"](), list["Judged"]()
     for one in chosen:
-        where = f"{one.sighting.holder} {one.sighting.where}"
         try:
-            removed = after[after.index(one)] = remove(here, one)
+            removed.append(remove(here, one))
         except CloudError as error:
             failed.append(one)
             terminal.warn(error.message, error.hint)
         else:
-            terminal.say(f"{where} is gone")
-            if removed.remark is not None:
-                terminal.warn(removed.remark)
-    return after, failed
+            terminal.say(f"{one.sighting.holder} {one.sighting.where} is gone")
+    ended = {one.sighting: one for one in write_ends(here, removed)}
+    for one in ended.values():
+        if one.remark is not None:
+            terminal.warn(one.remark)
+    return [ended.get(one.sighting, one) for one in found.judged], failed
 
 
 def _refuse_what_is_left(
