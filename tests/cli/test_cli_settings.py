@@ -267,3 +267,11 @@ def test_a_run_needs_data_and_a_base_model(own_folder: Path) -> None:
     config = read(own_folder, "data: d\nbase_model: m\nlora: {rank: 4}\n").settings.run_config()
     assert config.lora.rank == 4
     assert config.data == own_folder / "d"
+
+
+def test_a_wrong_place_of_a_list_is_said_once(own_folder: Path) -> None:
+    (own_folder / "fintts.yaml").write_text("lora: {targets: [attn]}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_settings({}, environment={}, folder=own_folder)
+    assert caught.value.message.startswith("lora.targets should be 'attention'")
+    assert ";" not in caught.value.message

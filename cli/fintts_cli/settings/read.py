@@ -145,10 +145,16 @@ def _validated(layer: Layer) -> Settings:
 
 
 def _invalid(error: ValidationError, layer: Layer) -> ConfigError:
-    details = error.errors()
+    details = [each for each in error.errors() if not _follows(each, error.errors())]
     hints = [hint for detail in details if (hint := _cause_hint(detail))]
     hint = hints[0] if hints else "`fintts init` writes a file that says what each key takes"
     return ConfigError("; ".join(_sentence(detail, layer) for detail in details), hint)
+
+
+def _follows(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
+    """Whether it is about a list of which a place is wrong already, and is left out."""
+    loc = detail["loc"]
+    return any(len(one["loc"]) > len(loc) and one["loc"][: len(loc)] == loc for one in others)
 
 
 def _sentence(detail: ErrorDetails, layer: Layer) -> str:

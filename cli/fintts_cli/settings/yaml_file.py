@@ -14,7 +14,7 @@ import yaml
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.settings.scalars import scalar
-from fintts_cli.settings.yaml_slips import Slip, cut, glued_line, short, slip_of
+from fintts_cli.settings.yaml_slips import TEMPLATE, Slip, cut, glued_line, short, slip_of
 from fintts_cli.settings.yaml_text import UTF_8, read_text
 from fintts_store.runs.limits import YAML_DEPTH
 
@@ -108,11 +108,12 @@ class YamlFile:
 
     def _name(self, node: yaml.Node) -> str:
         if isinstance(node, yaml.MappingNode):
-            hint = "fintts fills in no templates: write the value"
-            self._refuse(node, "a template (`{{ }}`) stands here that nothing has filled in", hint)
+            self._refuse(node, *TEMPLATE)
         if not isinstance(node, yaml.ScalarNode):
             self._refuse(node, "a list stands where a key is expected", EXAMPLE)
         name = str(node.value)
+        if (slip := glued_line(name, 1, self._names())) is not None:
+            self._refuse(node, slip.sentence, slip.hint)
         if _is_plain(node) and name == "<<":
             hint = "write the keys out"
             self._refuse(node, "<< is no name in YAML: it merges another section", hint)

@@ -48,6 +48,16 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
 OTHERWISE = "a key is followed by a colon and a space, and sections are indented by two spaces"
 
 GLUED = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*):(?P<rest>[^\s:/][^#]*)")
+EQUALS = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*)\s*=\s*(?P<rest>[^\s#][^#]*)")
+PUNCTUATION = (
+    (GLUED, "has no space after the colon"),
+    (EQUALS, "has an equals sign, where YAML takes a colon and a space"),
+)
+BRACES = re.compile(r"\{\{|\{%")
+TEMPLATE = (
+    "a template (`{{ }}`) stands here that nothing has filled in",
+    "fintts fills in no templates: write the value",
+)
 
 
 def cut(text: str) -> str:
@@ -73,6 +83,8 @@ def slip_of(error: yaml.MarkedYAMLError, text: str, names: Collection[str]) -> S
     glued = glued_line(text, line, names)
     if glued is not None:
         return glued
+    if BRACES.search("".join(text.split("\n")[line - 1 : line])):
+        return Slip(line, *TEMPLATE)
     said = error.problem or error.context or ""
     for part, sentence, hint in SENTENCES:
         if part in said:
@@ -81,14 +93,12 @@ def slip_of(error: yaml.MarkedYAMLError, text: str, names: Collection[str]) -> S
 
 
 def glued_line(text: str, last: int, names: Collection[str]) -> Slip | None:
-    """The first line, up to the last one, that has no space after the colon of a key."""
+    """The first line, up to the last one, in which a key is parted from its value as YAML does not
+    do it."""
     for number, line in enumerate(text.split("\n")[:last], 1):
-        found = GLUED.match(line)
-        if found is not None and found["name"] in names:
-            mend = f"{found['name']}: {found['rest'].strip()}"
-            return Slip(
-                number,
-                f"{short(line.strip())} has no space after the colon",
-                f"write {short(mend)}",
-            )
+        for spelling, sentence in PUNCTUATION:
+            found = spelling.match(line)
+            if found is not None and found["name"] in names:
+                fixed = f"{found['name']}: {found['rest'].strip()}"
+                return Slip(number, f"{short(line.strip())} {sentence}", f"write {short(fixed)}")
     return None
