@@ -24,7 +24,7 @@ from fintts_cost.errors import CostError
 from fintts_cost.money import Price, dollars
 from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
-from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
+from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict, probe_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,11 +113,10 @@ class Doctor:
         return Answer(sentence=str(model))
 
     def _store(self) -> Answer:
-        from fintts_cli.store_probing import probe
 
         store = self.here.store_of(self.found.settings)
         is_alone = self.found.settings.single_writer
-        outcomes = [_forgiven(one) if is_alone else one for one in probe(store)]
+        outcomes = [_forgiven(one) if is_alone else one for one in probe_store(store)]
         for outcome in outcomes:
             if outcome.answer.verdict == Verdict.FAILED:
                 raise CheckFailed(

@@ -10,8 +10,6 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from fintts_store.backends.directory import DirectoryStore
-from fintts_store.backends.marker import read_marker
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
@@ -19,6 +17,7 @@ from fintts_store.opening import open_store
 from fintts_store.patience import PATIENT
 from fintts_store.runs.fields import Name, Place
 from fintts_store.runs.records import Record
+from fintts_store.store import Marked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,21 +46,21 @@ class KnownStores:
         """The store at this address; where another was there before, or this one is gone, whatever
         is asked of it raises StoreUnreachable, which says what to do."""
         store = open_store(url, patience)
-        if not isinstance(store, DirectoryStore):
+        if not isinstance(store, Marked):
             return store
         known = self._read(store.url)
         if known is None:
             self.note(store)
             return store
-        mend = f"if it is gone for good, remove {self._path(store.url)}"
-        return DirectoryStore(store.root, known.marker, mend)
+        hint = f"if it is gone for good, remove {self._path(store.url)}"
+        return store.expecting(known.marker, hint)
 
     def note(self, store: Store) -> None:
         """Remembers it, if it is a folder and there; where nothing can be written, it is not."""
-        if not isinstance(store, DirectoryStore) or not self._folder.parent.is_dir():
+        if not isinstance(store, Marked) or not self._folder.parent.is_dir():
             return
         with suppress(StoreError):
-            marker = read_marker(store.root)
+            marker = store.marker()
             if marker is not None and self._read(store.url) is None:
                 known = KnownStore(address=store.url, marker=marker)
                 write_file(self._path(store.url), known.dump().encode())

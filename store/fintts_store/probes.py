@@ -6,15 +6,13 @@ happens in between.
 
 import re
 import secrets
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from fintts_store.backends.marker import MARKER
-from fintts_store.disk.errors import explained
 from fintts_store.errors import (
     KeyNotFound,
     PermissionMissing,
@@ -116,20 +114,41 @@ OwnProbes = Callable[[Ground], Sequence[Probe]]
 """Probes that one kind of store has beside those of every store"""
 
 
-def nothing_else(_ground: Ground) -> Sequence[Probe]:
-    """For a store that has no probes of its own."""
-    return ()
+@runtime_checkable
+class HasProbes(Protocol):
+    """A store with probes of its own."""
+
+    @property
+    def probes(self) -> OwnProbes:
+        """They are asked after those of every store, in this order."""
+        ...
 
 
-def probe_store(store: Store, own: OwnProbes = nothing_else) -> list[Outcome]:
+@runtime_checkable
+class CleansUp(Protocol):
+    """A store whose first write makes more than its key, such as the folder that it lies in."""
+
+    def as_it_was(self) -> AbstractContextManager[Store]:
+        """A store of the same address for the block; what its first write made goes with it."""
+        ...
+
+
+def probe_store(store: Store) -> list[Outcome]:
     """Asks every probe, and says last whether all of its traces are gone.
 
     Raises:
         KeyboardInterrupt: somebody ended it; the traces are gone, or it says which are not.
     """
+    place = store.as_it_was() if isinstance(store, CleansUp) else nullcontext(store)
+    with place as here:
+        return _probe(here)
+
+
+def _probe(store: Store) -> list[Outcome]:
     ground = new_ground(store)
+    own = store.probes(ground) if isinstance(store, HasProbes) else ()
     try:
-        outcomes = _ask_all([*_common_probes(ground), *own(ground), _delete_probe(ground)])
+        outcomes = _ask_all([*_common_probes(ground), *own, _delete_probe(ground)])
     except KeyboardInterrupt:
         answer = sweep(ground)
         raise KeyboardInterrupt(answer.sentence) from None
@@ -269,30 +288,3 @@ def _is_of(name: str, before: datetime) -> bool:
     if match is None:  # nobody's but the user's
         return False
     return datetime.strptime(match[1], MOMENT).replace(tzinfo=UTC) < before
-
-
-@contextmanager
-def folder_as_it_was(folder: Path) -> Generator[None]:
-    """Removes the folders that a block made in order to have `folder`, if they are empty again but
-    for a store's marker.
-
-    Raises:
-        StoreError: it may not even be seen whether it is there.
-    """
-    with explained(folder):
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        yield
-    finally:
-        if folder in made and _names_in(folder) == [MARKER]:
-            (folder / MARKER).unlink(missing_ok=True)
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir()]
-    except OSError:
-        return []

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from fintts_store.errors import InvalidKey, InvalidRecord
 from fintts_store.runs.limits import RECORD_BYTES
@@ -101,6 +101,26 @@ class Store(Protocol):
 
         Keys for which `spare` is true are left alone. A write to another such key that is still
         going on may fail by it.
+        """
+        ...
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A store whose address may come to mean another one, as a mount point without its disk does.
+
+    A marker in it tells which one it is.
+    """
+
+    def marker(self) -> str | None:
+        """What it says; None where there is none."""
+        ...
+
+    def expecting(self, marker: str, hint: str) -> Store:
+        """The store of this address that is used with this marker alone.
+
+        Args:
+            hint: what to do where the store with that marker is not to come back.
         """
         ...
 

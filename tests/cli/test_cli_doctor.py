@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fake_sky import FakeSky
-from fintts_cli import doctor, store_probing
+from fintts_cli import doctor
 from fintts_cli.app import build
 from fintts_cli.infra.sky import clouds
 from fintts_cli.infra.sky.sky import SkyInfra
@@ -106,7 +106,7 @@ def test_one_writer_needs_no_store_that_keeps_writers_apart(
 ) -> None:
     raced = Answer(Verdict.FAILED, "8 of 8 writers won a race", "use another store")
     outcomes = [Outcome(CONDITIONAL_WRITE, raced)]
-    monkeypatch.setattr(store_probing, "probe", lambda _store: outcomes)
+    monkeypatch.setattr(doctor, "probe_store", lambda _store: outcomes)
     with (project / "fintts.yaml").open("a") as file:
         file.write(f"single_writer: {str(is_alone).lower()}\n")
     found = findings()["store"]
@@ -206,7 +206,7 @@ def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
     infra = SkyInfra("aws", open_workplace().state, rented.sky.session)
     monkeypatch.setattr(clouds, "sky_session", rented.sky.session)
     # Within one process moto does not keep eight writers apart; its server has tests of its own.
-    monkeypatch.setattr(store_probing, "probe", lambda _store: [])
+    monkeypatch.setattr(doctor, "probe_store", lambda _store: [])
     monkeypatch.setattr(
         Workplace, "infra", lambda here, name: infra if name == "aws" else real(here, name)
     )

@@ -19,6 +19,7 @@ from fault_proxy import FaultProxy, Server, fault_proxy
 from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3 import uploading as s3_uploading
 from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.parse_address import parse_address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.going_on import restore_to_go_on
@@ -173,12 +174,12 @@ def test_an_endpoint_that_ends_in_the_bucket_s_name_is_the_one_without(
     11313)."""
     for end in ("", "/"):
         shown = f"{bucket.endpoint_url}/{bucket.bucket}{end}"
-        address = S3Address.parse(replace(bucket, endpoint_url=shown).url)
+        address = parse_address(replace(bucket, endpoint_url=shown).url)
         assert address == bucket
     store = open_store(replace(bucket, prefix="r2/", endpoint_url=shown).url, TWICE)
     live(store, tmp_path)
     for other in ("https://voices", "https://host/voices-2", "https://host/s3"):
-        assert S3Address.parse(f"s3://voices?endpoint_url={other}").endpoint_url == other
+        assert parse_address(f"s3://voices?endpoint_url={other}").endpoint_url == other
 
 
 # --- servers with which one thing has to be done --------------------------------------------------
@@ -396,4 +397,4 @@ def test_an_access_point_s_alias_and_all_options_are_an_address() -> None:
     text = "s3://ap-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias/a"
     assert open_store(text).url == text
     address = S3Address("voices", sse="aws:kms", sse_kms_key_id=KEY_ID, request_payer="requester")
-    assert S3Address.parse(address.url) == address
+    assert parse_address(address.url) == address

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli_project import Shell, wait_for_commit, write_project
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.parse_address import parse_address
 from fintts_store.backends.s3.s3 import S3Store
 from s3_servers import make_bucket
 
@@ -24,7 +24,7 @@ def store(moto_endpoint: str, request: pytest.FixtureRequest) -> S3Store:
 
 def shell(tmp_path: Path, store: S3Store, patience: int) -> Shell:
     """As a user sets it up: the address in the environment, the keys beside it."""
-    place, address = store.url.partition("?")[0], S3Address.parse(store.url)
+    place, address = store.url.partition("?")[0], parse_address(store.url)
     return Shell(
         write_project(tmp_path / "project", patience),
         FINTTS_STORE=place,

@@ -153,10 +153,10 @@ def test_what_is_no_endpoint_is_refused_in_a_sentence(text: str) -> None:
 def test_whatever_is_typed_has_one_form_or_is_refused(text: str) -> None:
     for typed in (text, f"s3://bucket/{text}", f"s3://bucket{AT}{text}"):
         try:
-            url = at_endpoint(typed, None, lambda: None)
+            url = at_endpoint(typed, None)
         except StoreError:
             continue
-        assert at_endpoint(url, None, lambda: None) == url
+        assert at_endpoint(url, None) == url
         assert open_store(url).url == url
         assert is_same_place(typed, url)
 

@@ -15,7 +15,7 @@ import pytest
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.backends.marker import MARKER
+from fintts_store.backends.marker import MARKER, folder_as_it_was
 from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.probes import days_to_abort, judge_clock
@@ -25,10 +25,10 @@ from fintts_store.probes import (
     Answer,
     Ground,
     Outcome,
+    OwnProbes,
     Probe,
     Verdict,
     create_is_exclusive,
-    folder_as_it_was,
     probe_store,
 )
 from fintts_store.runs.limits import RECORD_BYTES
@@ -65,8 +65,7 @@ def test_a_sound_store_passes_and_is_empty_again(tmp_path: Path) -> None:
 
 def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "a" / "store")
-    with folder_as_it_was(store.root):
-        assert verdicts(probe_store(store)) == dict.fromkeys(COMMON, OK)
+    assert verdicts(probe_store(store)) == dict.fromkeys(COMMON, OK)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -265,17 +264,33 @@ def interrupted(_ground: Ground) -> list[Probe]:
     return [Probe("interrupted", ask)]
 
 
+class Interrupted(DirectoryStore):
+    """A folder whose user presses Ctrl-C at the last probe."""
+
+    @property
+    def probes(self) -> OwnProbes:
+        return interrupted
+
+
+class InterruptedAndClinging(Clinging):
+    """The same, where nothing can be deleted."""
+
+    @property
+    def probes(self) -> OwnProbes:
+        return interrupted
+
+
 def test_ctrl_c_leaves_no_trace(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path)
+    store = Interrupted(tmp_path)
     with pytest.raises(KeyboardInterrupt) as ended:
-        probe_store(store, interrupted)
+        probe_store(store)
     assert str(ended.value) == ""
     assert [path.name for path in tmp_path.rglob("*")] == [MARKER]
 
 
 def test_ctrl_c_says_what_could_not_be_removed() -> None:
     with pytest.raises(KeyboardInterrupt, match="stays in probes/"):
-        probe_store(Clinging(), interrupted)
+        probe_store(InterruptedAndClinging())
 
 
 def test_what_a_killed_check_left_is_removed_later_and_nothing_else(tmp_path: Path) -> None:
@@ -305,7 +320,7 @@ def proxy(moto_endpoint: str, address: S3Address) -> Iterator[FaultProxy]:
 
 def probe_s3(address: S3Address) -> list[Outcome]:
     store = S3Store(address)
-    return probe_store(store, store.probes)
+    return probe_store(store)
 
 
 def assert_no_trace(address: S3Address) -> None:
@@ -384,7 +399,7 @@ def test_uploads_that_cannot_be_cleared_away_are_told_of(
     address: S3Address, kind: type[S3Store], verdict: Verdict
 ) -> None:
     store = kind(address)
-    assert answer(probe_store(store, store.probes), "abort multipart").verdict is verdict
+    assert answer(probe_store(store), "abort multipart").verdict is verdict
     assert_no_trace(address)
 
 

@@ -16,6 +16,7 @@ from fintts_store.backends.s3 import reading as s3_reading
 from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3 import uploading as s3_uploading
 from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.parse_address import parse_address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import (
     CheckpointFacts,
@@ -85,14 +86,14 @@ def committer(store: S3Store) -> Committer:
     ],
 )
 def test_an_address_is_the_same_there_and_back(text: str) -> None:
-    assert S3Address.parse(text).url == text
+    assert parse_address(text).url == text
     assert open_store(text).url == text
 
 
 def test_an_endpoint_becomes_part_of_the_address() -> None:
     url = at_endpoint("s3://bucket/a/", "http://localhost:9000")
     assert url == "s3://bucket/a?endpoint_url=http%3A%2F%2Flocalhost%3A9000"
-    assert S3Address.parse(url).addressing == "path"
+    assert parse_address(url).addressing == "path"
     assert at_endpoint("/some/folder", "http://localhost:9000") == "/some/folder"
 
 
@@ -331,7 +332,7 @@ def test_a_large_file_goes_in_parts_and_leaves_none_behind(
 
 def test_what_a_killed_upload_left_is_discarded(rig: Rig, moto_endpoint: str) -> None:
     client = boto3.client("s3", endpoint_url=moto_endpoint)
-    address = S3Address.parse(rig.direct.url)
+    address = parse_address(rig.direct.url)
     for key in ("runs/a/x", "runs/b/x"):
         client.create_multipart_upload(Bucket=address.bucket, Key=address.prefix + key)
     rig.store.discard_unfinished("runs/a/")
@@ -344,7 +345,7 @@ def test_a_killed_instance_s_first_upload_is_discarded_and_a_newer_one_s_is_not(
 ) -> None:
     """There is no object yet, and so no folder, in which anybody could look for it."""
     client = boto3.client("s3", endpoint_url=moto_endpoint)
-    address = S3Address.parse(rig.direct.url)
+    address = parse_address(rig.direct.url)
     keys = [
         f"runs/{RUN}/checkpoints/{claim}-000000100-0123abcd/adapter"
         for claim in ("000001", "000003")

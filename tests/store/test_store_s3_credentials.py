@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 
 from fault_proxy import Fault, fault_proxy
 from fintts_store import layout
+from fintts_store.backend import Grant
 from fintts_store.backends.s3 import credentials as s3_credentials
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.certificates import is_trusted
 from fintts_store.backends.s3.credentials import (
     LONGEST,
-    Grant,
     fitting_policy,
     grant_for_run,
     lifetime,

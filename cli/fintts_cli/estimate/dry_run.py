@@ -24,9 +24,9 @@ from fintts_cost.money import Price
 from fintts_cost.plan import RentalTerms, Terms
 from fintts_inputs.data.check import find_pairs
 from fintts_inputs.data.files import CODES, TEXT
-from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained
+from fintts_store.opening import open_store
 from fintts_store.runs.runs import read_result
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) ->
 
 def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
     """A run of a few steps in a store of its own, and what it says about them."""
-    store, now = DirectoryStore(folder / "store"), datetime.now(UTC)
+    store, now = open_store(str(folder / "store")), datetime.now(UTC)
     short = _shortened(config, _some_pairs(config, folder / "data"))
     inputs = resume.upload_inputs(store, short, lambda _sentence: None)
     resume.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)

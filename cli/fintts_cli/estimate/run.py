@@ -17,11 +17,12 @@ from fintts_cli.views.units import counted
 from fintts_cost.checks import exact
 from fintts_cost.document import document
 from fintts_cost.estimate import Estimate, estimate
-from fintts_cost.extras import Extras, extras_of
+from fintts_cost.extras import AWS, Extras, extras_of
 from fintts_cost.money import Price
 from fintts_cost.plan import Choice, RentalTerms, Terms, plan_launch
 from fintts_cost.schedule import Schedule
 from fintts_inputs.base_model.families import read_shape
+from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,13 +118,15 @@ def _facts(settings: Settings, workload: Workload, shape: ModelShape | None) -> 
     return Facts(settings, workload.samples, width)
 
 
+def _cloud_of_store(here: Workplace, settings: Settings) -> str | None:
+    url = here.store_url(settings)
+    return backend_of(url).cloud(url)
+
+
 def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -> Extras:
     """A rented run needs a store that instances reach; without a word it counts as AWS's S3."""
-    from fintts_store.opening import is_on_aws
-
     is_rented = settings.infra != LOCAL
-    is_unnamed = settings.store is None
-    is_in_s3 = is_rented if is_unnamed else is_on_aws(here.store_url(settings))
+    is_in_s3 = is_rented if settings.store is None else _cloud_of_store(here, settings) == AWS
     named = (settings.infra or "").partition("/")[0].lower()
     cloud = named if named not in ("", "*") else price.cloud
     return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3)

@@ -32,11 +32,9 @@ from fintts_inputs.base_model.adapter import of_other_prompt
 from fintts_inputs.hang_factor import FACTOR, factor_in
 from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_store import layout
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.credentials import Grant, grant_for_run
-from fintts_store.backends.s3.trial import try_key
+from fintts_store.backend import Grant
 from fintts_store.errors import LaunchTaken, StoreError
-from fintts_store.opening import is_in_s3
+from fintts_store.opening import backend_of
 from fintts_store.promise import require_promise
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import (
@@ -221,11 +219,10 @@ class Launch:
         Raises:
             StoreError: there is no such key, or none that lasts until the deadline.
         """
-        if self.settings.infra == LOCAL or not is_in_s3(self.store.url):
+        if self.settings.infra == LOCAL:
             return Grant({})
-        address, now = S3Address.parse(self.store.url), datetime.now(UTC)
-        role = self.settings.instance_role_arn or ""
-        return grant_for_run(address, self.run, reads, self.deadline_at, now, role)
+        url, role = self.store.url, self.settings.instance_role_arn or ""
+        return backend_of(url).grant(url, self.run, reads, self.deadline_at, role)
 
     def to_json(self) -> dict[str, object]:
         """The document of `fintts cloud launch --json`."""
@@ -326,7 +323,8 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
 def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:
     grant = launch.grant(inputs.keys)
     if grant.is_for_the_run:
-        try_key(S3Address.parse(launch.store.url), launch.run, inputs.keys, grant.variables)
+        url = launch.store.url
+        backend_of(url).try_grant(url, launch.run, inputs.keys, grant)
     secrets = grant.variables
     if launch.resumes is not None:
         resume.refuse_other_inputs(launch.resumes, inputs)

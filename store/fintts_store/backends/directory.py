@@ -5,20 +5,31 @@ disk that is not mounted, and from a folder that was renamed while a run works.
 """
 
 import os
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from fintts_store.backends.marker import MARKER, Marker
+from fintts_store.addresses import HOW, folder_of, has_scheme, refuse_odd
+from fintts_store.backend import Grant
+from fintts_store.backends.marker import MARKER, Marker, folder_as_it_was, read_marker
 from fintts_store.bounded import KeyCount
 from fintts_store.disk.durable import copy_file, create_file, name_meant, write_file
 from fintts_store.disk.errors import chosen_by, explained
 from fintts_store.disk.file_system import file_system_of
 from fintts_store.disk.reading import open_plain
-from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound, StoreError, StoreUnreachable
+from fintts_store.errors import (
+    InvalidKey,
+    KeyExists,
+    KeyNotFound,
+    StoreDenied,
+    StoreError,
+    StoreUnreachable,
+)
+from fintts_store.patience import Patience
+from fintts_store.reach import Obstacle
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     CHUNK_BYTES,
@@ -44,15 +55,23 @@ class DirectoryStore:
     Only regular files and real folders count: links are neither listed nor followed by list().
     """
 
-    def __init__(self, root: Path, marker: str | None = None, mend: str = "") -> None:
-        """`marker`: of the store that was in this folder before; `mend`: what to do where that one
+    def __init__(self, root: Path, marker: str | None = None, hint: str = "") -> None:
+        """`marker`: of the store that was in this folder before; `hint`: what to do where that one
         is not to come back."""
-        self._root, self._known = root.absolute(), (marker, mend)
-        self._marker = Marker(self._root, marker, mend)
+        self._root, self._known = root.absolute(), (marker, hint)
+        self._marker = Marker(self._root, marker, hint)
 
-    def anew(self) -> "DirectoryStore":
-        """The same, without what it has seen since."""
-        return DirectoryStore(self._root, *self._known)
+    def marker(self) -> str | None:
+        return read_marker(self._root)
+
+    def expecting(self, marker: str, hint: str) -> "DirectoryStore":
+        return type(self)(self._root, marker, hint)
+
+    @contextmanager
+    def as_it_was(self) -> "Generator[DirectoryStore]":
+        """Another one: this one would remember a folder that is there for the block alone."""
+        with folder_as_it_was(self._root):
+            yield type(self)(self._root, *self._known)
 
     @property
     def root(self) -> Path:
@@ -232,3 +251,47 @@ def _entry(key: str, item: os.DirEntry[str]) -> Entry | None:
             return Entry(key, item.stat(follow_symlinks=False).st_size)
     except FileNotFoundError:
         return None
+
+
+class DirectoryBackend:
+    """Folders as a kind of store; see Backend for what its methods do."""
+
+    scheme = ""
+    environment = ()
+
+    def full_address(self, url: str, endpoint_url: str | None) -> str:
+        """A folder lies on no server."""
+        return _folder(url)
+
+    def place(self, url: str) -> str:
+        return os.path.realpath(_folder(url))
+
+    def cloud(self, url: str) -> str | None:
+        return None
+
+    def open(self, url: str, patience: Patience) -> DirectoryStore:
+        return DirectoryStore(Path(_folder(url)))
+
+    def obstacle(self, url: str) -> Obstacle:
+        return Obstacle(
+            f"a rented instance cannot reach the folder {url}",
+            "--store s3://BUCKET/PREFIX; --infra local runs here",
+        )
+
+    def grant(
+        self, url: str, run: str, reads: Sequence[str], deadline_at: datetime, role: str
+    ) -> Grant:
+        """The folder's permissions are all that a run on this machine needs."""
+        return Grant({})
+
+    def try_grant(self, url: str, run: str, reads: Sequence[str], grant: Grant) -> None:
+        """There is no key to try."""
+
+
+def _folder(url: str) -> str:
+    refuse_odd(url)
+    if has_scheme(url):
+        is_file = url.lower().startswith("file:")
+        hint = "give the folder's path alone, without file://" if is_file else HOW
+        raise StoreDenied(f"no store is known at an address like {url}", hint)
+    return folder_of(url)

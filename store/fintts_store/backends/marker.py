@@ -22,10 +22,10 @@ class Marker:
     its marker; but a store that was there once is never made anew.
     """
 
-    def __init__(self, root: Path, seen: str | None = None, mend: str = "") -> None:
-        """`seen`: what the marker said to an earlier process, and `mend` what to do where the store
+    def __init__(self, root: Path, seen: str | None = None, hint: str = "") -> None:
+        """`seen`: what the marker said to an earlier process, and `hint` what to do where the store
         is not to come back."""
-        self._root, self._path, self._mend = root, root / MARKER, mend
+        self._root, self._path, self._hint = root, root / MARKER, hint
         self._seen = seen
         """what the marker said; empty for a store that has none yet"""
 
@@ -70,10 +70,10 @@ class Marker:
         return read_marker(self._root)
 
     def _gone(self) -> StoreUnreachable:
-        hint = "mount its disk again, or give the folder its name back"
+        first = "mount its disk again, or give the folder its name back"
         return StoreUnreachable(
             f"the store in {self._root} was there, and is not there now",
-            f"{hint}; {self._mend}" if self._mend else f"{hint}: what waits is written then",
+            f"{first}; {self._hint}" if self._hint else f"{first}: what waits is written then",
         )
 
 
@@ -89,3 +89,30 @@ def read_marker(root: Path) -> str | None:
             return file.read(MOST_BYTES).decode(errors="replace").strip() or "without an id"
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def folder_as_it_was(folder: Path) -> Generator[None]:
+    """Removes the folders that a block made in order to have `folder`, if they are empty again but
+    for a store's marker.
+
+    Raises:
+        StoreError: it may not even be seen whether it is there.
+    """
+    with explained(folder):
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        if folder in made and _names_in(folder) == [MARKER]:
+            (folder / MARKER).unlink(missing_ok=True)
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []

@@ -6,11 +6,10 @@ import typer
 
 from fintts_cli.commands.opening import load_settings
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl
-from fintts_cli.store_probing import probe
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.store_check import StoreCheck, render_check
 from fintts_cli.workplace import open_workplace
-from fintts_store.probes import Verdict
+from fintts_store.probes import Verdict, probe_store
 from fintts_store.upkeep.byte_check import read_checkpoint, read_inputs
 from fintts_store.upkeep.survey import survey_store
 
@@ -57,7 +56,7 @@ def check(
 def _check(terminal: Terminal, store: "Store", *, read_data: bool) -> StoreCheck:
 
     terminal.say(f"probing {store.url}")
-    outcomes = probe(store)
+    outcomes = probe_store(store)
     if not _can_read(outcomes):
         return StoreCheck(store.url, outcomes, None, (), bytes_were_read=False)
     terminal.say("looking at every run and what it reads")

@@ -1,46 +1,17 @@
 """Where an S3 store lies: bucket and prefix, and for servers beside AWS how to reach them.
 
 All of it is in one text, `s3://BUCKET/PREFIX?endpoint_url=…`, so that a run's journal, its task
-and its instance mean the same place. It holds no key and no secret, and each place has one text:
-what would be read in two ways, or left out, is refused.
+and its instance mean the same place. It holds no key and no secret.
 """
 
-import re
-import unicodedata
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
-from urllib.parse import parse_qsl, urlencode
-
-from fintts_store.addresses import refuse_odd
-from fintts_store.backends.s3.endpoint import CREDENTIALS, canonical_endpoint
-from fintts_store.errors import StoreDenied
-from fintts_store.redaction import without_secrets
-from fintts_store.store import is_relative_name
+from typing import Literal
+from urllib.parse import urlencode
 
 SCHEME = "s3"
 BEGINNING = f"{SCHEME}://"
 Addressing = Literal["auto", "path", "virtual"]
 Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
-EXAMPLE = "an address is s3://BUCKET/PREFIX, with ?endpoint_url=URL behind it if it is not AWS"
-RULE = (
-    "3 to 63 characters of a-z, 0-9, '-' and '.', with a letter or a digit at both ends and never "
-    "two dots together"
-)
-_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
-_REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
-_AWS = re.compile(
-    r"https://s3(?:[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]+))?\.amazonaws\.com(?:\.cn)?"
-)
-"""AWS's own servers for all buckets, which boto3 finds by the region"""
-_DIRECTORY_BUCKET = re.compile("--(x-s3|xa-s3)$")
-_OPTIONS = ("endpoint_url", "addressing", "region", "sse", "sse_kms_key_id", "request_payer")
-_OPTION_BEHIND = re.compile(rf"[&;,]({'|'.join(_OPTIONS)})=")
-_CHOICES = {
-    "addressing": get_args(Addressing),
-    "sse": get_args(Encryption),
-    "request_payer": ("requester",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,38 +31,13 @@ class S3Address:
     request_payer: str | None = None
     """`requester`, where the bucket's owner lets those pay who use it"""
 
-    @classmethod
-    def parse(cls, text: str) -> "S3Address":
-        """From `s3://BUCKET/PREFIX`, with `?endpoint_url=URL` and the like behind it.
-
-        Raises:
-            StoreDenied: it is no such address, or something in it would be left out.
-        """
-        refuse_odd(text)
-        place, _, query = text.removeprefix(BEGINNING).partition("?")
-        bucket, slash, prefix = place.removesuffix("/").partition("/")
-        _check_place(text, bucket, slash + prefix)
-        options = _options(text, query)
-        named = _without_bucket(options.get("endpoint_url"), bucket)
-        endpoint_url, region = _server(named, options.get("region"))
-        addressing = options.get("addressing") or _usual(endpoint_url)
-        return cls(
-            bucket,
-            f"{prefix}/" if prefix else "",
-            endpoint_url,
-            cast("Addressing", addressing),
-            region,
-            cast("Encryption | None", options.get("sse")),
-            options.get("sse_kms_key_id"),
-            options.get("request_payer"),
-        )
-
     @property
     def url(self) -> str:
-        """The text that `parse` takes."""
+        """The text that `parse_address` takes."""
+        usual = usual_addressing(self.endpoint_url)
         given = {
             "endpoint_url": self.endpoint_url,
-            "addressing": None if self.addressing == _usual(self.endpoint_url) else self.addressing,
+            "addressing": None if self.addressing == usual else self.addressing,
             "region": self.region,
             "sse": self.sse,
             "sse_kms_key_id": self.sse_kms_key_id,
@@ -113,141 +59,6 @@ class S3Address:
         return f"s3://{self.bucket}{at}"
 
 
-def _usual(endpoint_url: str | None) -> Addressing:
+def usual_addressing(endpoint_url: str | None) -> Addressing:
     """Few servers of one's own have a name for each bucket."""
     return "path" if endpoint_url else "auto"
-
-
-def _without_bucket(endpoint_url: str | None, bucket: str) -> str | None:
-    """Cloudflare's dashboard shows the endpoint of R2 with the bucket's name at its end."""
-    if endpoint_url is None:
-        return None
-    url = canonical_endpoint(endpoint_url)
-    scheme, _, server = url.partition("://")
-    return f"{scheme}://{server.removesuffix(f'/{bucket}')}"
-
-
-def _server(endpoint_url: str | None, region: str | None) -> tuple[str | None, str | None]:
-    """Endpoint and region; one of AWS's own endpoints says no more than its region does."""
-    if endpoint_url is None:
-        return None, region
-    url = canonical_endpoint(endpoint_url)
-    of_aws = _AWS.fullmatch(url)
-    if of_aws is None or (region and of_aws["region"] not in (None, region)):
-        return url, region
-    return None, of_aws["region"] or region
-
-
-def _check_place(text: str, bucket: str, folder: str) -> None:
-    """A folder is empty, or the prefix behind a slash."""
-    prefix = folder.removeprefix("/")
-    if "@" in bucket or (":" in bucket and "@" in prefix):  # a secret may have a slash in it
-        raise StoreDenied(f"the address {without_secrets(text)} holds credentials", CREDENTIALS)
-    if not text.startswith(BEGINNING):
-        raise StoreDenied(f"{text} names no bucket", EXAMPLE)
-    if "#" in text:
-        raise StoreDenied(
-            f"the address {text} has a '#' in it, which ends an address for other programs",
-            "take a prefix without it",
-        )
-    _check_kind(text, bucket)
-    if not _is_bucket(bucket):
-        raise StoreDenied(f"{text} names no bucket{_why_none(bucket)}", EXAMPLE)
-    _check_spelling(text, prefix)
-    if folder and not is_relative_name(prefix):
-        raise StoreDenied(f"the prefix of {text} has a part that is empty, '.' or '..'", EXAMPLE)
-
-
-def _check_kind(text: str, bucket: str) -> None:
-    """Whether what is named is a bucket of the kind that runs need."""
-    if bucket.startswith("arn:"):
-        raise StoreDenied(
-            f"{text} names a bucket by an ARN",
-            "give the bucket's name; for an access point its alias, which ends in -s3alias "
-            "(`aws s3control get-access-point` says it): s3://ALIAS/PREFIX",
-        )
-    if _DIRECTORY_BUCKET.search(bucket):
-        raise StoreDenied(
-            f"s3://{bucket} is a directory bucket (S3 Express One Zone), which cannot list keys as "
-            "runs need it",
-            "use a general purpose bucket in the same region",
-        )
-
-
-def _is_bucket(name: str) -> bool:
-    return _BUCKET.fullmatch(name) is not None and _IPV4.fullmatch(name) is None
-
-
-def _why_none(bucket: str) -> str:
-    if not bucket:
-        return ""
-    if bucket != bucket.lower():
-        return f": {bucket} has upper case in it, as no bucket's name has"
-    if ":" in bucket or _IPV4.fullmatch(bucket):
-        return f": {bucket} is a server's address"
-    return f": {bucket} breaks the rule for their names, which is {RULE}"
-
-
-def _check_spelling(text: str, prefix: str) -> None:
-    """What looks like another prefix, or is read as another one elsewhere."""
-    if "\\" in prefix or not prefix.isprintable():
-        raise StoreDenied(
-            f"the prefix of {text} has a backslash in it, or a character that is not what it seems",
-            EXAMPLE,
-        )
-    if "%" in prefix:
-        raise StoreDenied(
-            f"the prefix of {text} has a '%' in it, which other programs decode and this one does "
-            "not",
-            "write the prefix as the bucket shows it, or take one without it",
-        )
-    if option := _OPTION_BEHIND.search(prefix):
-        raise StoreDenied(
-            f"the prefix of {text} has {option[0]} in it, which looks like an option",
-            "the first option stands behind a '?', the others behind '&'",
-        )
-    if not unicodedata.is_normalized("NFC", prefix):
-        raise StoreDenied(
-            f"the prefix of {text} has letters in two parts (Unicode's NFD): they only look alike",
-            "type it anew, or take a prefix of a to z",
-        )
-    if any(part != part.strip() for part in prefix.split("/")):
-        raise StoreDenied(f"the prefix of {text} has a space at the edge of a part", EXAMPLE)
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    """Raises ValueError for what is no NAME=VALUE&NAME=VALUE."""
-    if not query:
-        return []
-    return parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
-
-
-def _options(text: str, query: str) -> dict[str, str]:
-    """What stands behind the `?`, each once."""
-    known = f"known are {', '.join(_OPTIONS)}, each once, joined by &"
-    try:
-        pairs = _pairs(query)
-    except ValueError:
-        raise StoreDenied(f"what stands behind the '?' of {text} cannot be read", known) from None
-    options = dict(pairs)
-    unknown = sorted(options.keys() - set(_OPTIONS))
-    if unknown:
-        raise StoreDenied(f"unknown option {unknown[0]} in {text}", known)
-    if len(options) < len(pairs):
-        raise StoreDenied(f"{text} has an option twice", known)
-    for name, value in pairs:
-        if not value:
-            raise StoreDenied(f"{text} has an option {name} without a value", known)
-    _check_options(text, options)
-    return options
-
-
-def _check_options(text: str, options: dict[str, str]) -> None:
-    for name, choices in _CHOICES.items():
-        if name in options and options[name] not in choices:
-            known = " or ".join(choices)
-            raise StoreDenied(f"{text} asks for {name} {options[name]}", f"it is {known}")
-    if "sse_kms_key_id" in options and not options.get("sse", "").startswith("aws:kms"):
-        raise StoreDenied(f"{text} names a KMS key without sse", "add &sse=aws:kms to it")
-    if not _REGION.fullmatch(options.get("region", "auto")):
-        raise StoreDenied(f"{text} has a region that is no name", "such as eu-central-1")

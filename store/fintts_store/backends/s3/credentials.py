@@ -7,11 +7,11 @@ machine is passed on, and a sentence says so.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from fintts_store.backend import Grant
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.certificates import refuse_own_authority
 from fintts_store.backends.s3.errors import TOKEN
@@ -57,20 +57,6 @@ SHOWN = (
     "; SkyPilot's server shows what it passes on to every local user of this machine "
     "(/api/status?all_status=true)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Variables for the environment of a trainer; their values appear in no text of this object."""
-
-    variables: Mapping[str, str] = field(repr=False)
-    ends_at: datetime | None = None
-    """aware and UTC; None where they do not end, or nobody can tell"""
-    warning: str = ""
-    """a sentence where they may do more than a run needs, or end at a time that nobody knows"""
-    hint: str = ""
-    is_for_the_run: bool = False
-    """made for it; else it is the key of this machine, which has shown already what it may do"""
 
 
 def run_policy(

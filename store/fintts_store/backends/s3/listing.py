@@ -44,13 +44,6 @@ def _list_objects(client: "S3Client", asked: dict[str, Any]) -> "ListObjectsV2Ou
     return client.list_objects_v2(**asked)
 
 
-def is_listed(requests: S3Requests, name: str) -> bool:
-    """Whether an object of exactly this name is there."""
-    asked = {"Bucket": requests.address.bucket, "Prefix": name, "MaxKeys": 1}
-    found = requests.ask(partial(_list_objects, asked=asked))
-    return any(item.get("Key") == name for item in found.get("Contents", []))
-
-
 def uploads(requests: S3Requests, prefix: str) -> "Iterator[MultipartUploadTypeDef]":
     """Every upload in parts that is neither complete nor aborted."""
     asked: dict[str, Any] = {"Bucket": requests.address.bucket, "Prefix": prefix}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from fintts_store.backends.s3.reasons import NEEDED
 from fintts_store.backends.s3.requests import S3Requests
-from fintts_store.backends.s3.uploading import abort
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
 from fintts_store.probes import Answer, Ground, Probe, Verdict
 
@@ -54,7 +53,7 @@ class S3Probes:
         try:
             self._complete(name, upload, parts)
         except BaseException:
-            abort(self._requests, name, upload)
+            self._requests.abort(name, upload)
             raise
         digest = hashlib.sha256()
         for chunk in ground.store.stream(ground.parts):
@@ -99,7 +98,7 @@ class S3Probes:
         try:
             seen = store.unfinished(ground.prefix)
         finally:
-            abort(self._requests, name, upload)
+            self._requests.abort(name, upload)
         if ground.aborted not in seen:  # MinIO lists those of one whole key alone
             return Answer(
                 Verdict.WARNING,

@@ -7,7 +7,7 @@ when it is used.
 
 import threading
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -82,6 +82,24 @@ class S3Requests:
                     raise
                 if not isinstance(error, KeyNotFound):
                     pause(tried - 1)
+
+    def has(self, name: str) -> bool:
+        """Whether an object of exactly this name is listed."""
+        found = self.ask(
+            lambda client: client.list_objects_v2(
+                Bucket=self.address.bucket, Prefix=name, MaxKeys=1
+            )
+        )
+        return any(item.get("Key") == name for item in found.get("Contents", []))
+
+    def abort(self, name: str, upload: str) -> None:
+        """Frees the parts of an upload; one that was finished or aborted meanwhile is free."""
+        with suppress(KeyNotFound):
+            self.ask(
+                lambda client: client.abort_multipart_upload(
+                    Bucket=self.address.bucket, Key=name, UploadId=upload
+                )
+            )
 
     def _knock(self) -> None:
         """Raises StoreUnreachable where nobody answers within the limits of `at_first`."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.listing import is_listed, object_pages, uploads
+from fintts_store.backends.s3.listing import object_pages, uploads
 from fintts_store.backends.s3.probes import S3Probes
 from fintts_store.backends.s3.reading import S3Reading
 from fintts_store.backends.s3.requests import S3Requests, pause
-from fintts_store.backends.s3.uploading import Upload, abort
+from fintts_store.backends.s3.uploading import Upload
 from fintts_store.disk.errors import explained
 from fintts_store.errors import (
     InvalidRecord,
@@ -143,7 +143,7 @@ class S3Store:
                 "other's run",
                 WAY_OUT,
             ) from why
-        if is_listed(self._requests, name):
+        if self._requests.has(name):
             raise KeyExists(f"{key} is in {self.url} already")
         Upload(self._requests, name, key).put(data)
 
@@ -203,7 +203,7 @@ class S3Store:
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
         for key, upload in tuple(self._uploads(prefix)):
             if not spare(key):
-                abort(self._requests, self._address.prefix + key, upload)
+                self._requests.abort(self._address.prefix + key, upload)
 
     def _uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
         """Key and id of each multipart upload that is neither complete nor aborted."""
@@ -232,7 +232,7 @@ class S3Store:
         try:
             yield
         except PermissionMissing:
-            if is_listed(self._requests, self._name(key)):
+            if self._requests.has(self._name(key)):
                 raise
             raise KeyNotFound(f"{self.url} has no {key}") from None
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from fintts_store.backends.s3.listing import is_listed
 from fintts_store.backends.s3.requests import S3Requests
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
@@ -76,7 +75,7 @@ class Upload:
             yield upload
         except BaseException:
             with suppress(StoreError):  # the first error says more
-                abort(self._requests, self._name, upload)
+                self._requests.abort(self._name, upload)
             raise
 
     def _send_part(self, upload: str, number: int, data: bytes) -> str:
@@ -107,15 +106,5 @@ class Upload:
                 self._key,
             )
         except KeyNotFound:  # a try whose reply was lost has completed it
-            if not is_listed(self._requests, self._name):
+            if not self._requests.has(self._name):
                 raise
-
-
-def abort(requests: S3Requests, name: str, upload: str) -> None:
-    """Frees the parts of an upload; one that was finished or aborted meanwhile counts as freed."""
-    with suppress(KeyNotFound):
-        requests.ask(
-            lambda client: client.abort_multipart_upload(
-                Bucket=requests.address.bucket, Key=name, UploadId=upload
-            )
-        )

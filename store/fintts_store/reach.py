@@ -1,0 +1,62 @@
+"""Whether a rented instance can reach a server that this machine reaches, as far as its URL tells.
+
+A proxy stays here: it serves one network, its address may hold a password, and an instance reaches
+what is public without it.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+PRIVATE = (".local", ".internal", ".intranet", ".lan", ".corp", ".home", ".home.arpa", ".private")
+"""endings of names that mean something within one network alone"""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a rented instance cannot reach a store, and what to do about it."""
+
+    message: str
+    hint: str
+
+
+def obstacle_to(server_url: str) -> Obstacle | None:
+    """What keeps a rented instance from this server; None where it may be tried."""
+    if _is_loopback(urlsplit(server_url).hostname or ""):
+        return Obstacle(
+            f"a rented instance cannot reach {server_url}, which is this machine alone",
+            "give the store's address as others reach it",
+        )
+    if _is_private(server_url) and is_proxied(server_url):
+        return Obstacle(
+            f"this machine reaches {server_url} through a proxy, which a rented instance has not",
+            "name the server in NO_PROXY if an instance reaches it without, or take another store",
+        )
+    return None
+
+
+def is_proxied(url: str) -> bool:
+    """Whether this machine reaches the server through a proxy, by its environment."""
+    parts, proxies = urlsplit(url), getproxies()
+    has_one = parts.scheme in proxies or "all" in proxies
+    return has_one and not proxy_bypass(parts.netloc)
+
+
+def _is_private(url: str) -> bool:
+    """Whether the server is one of the company's own, as far as its name tells."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:  # a name
+        return "." not in host or host.endswith(PRIVATE)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a name
+        return False
+    return address.is_loopback or address.is_unspecified
