@@ -24,11 +24,15 @@ TO_A_RUN_HERE = {
     "who you are, and where your files lie": "PATH HOME USER LOGNAME TMPDIR XDG_CACHE_HOME",
     "how your texts are encoded": "LANG LC_*",
     "the GPUs that are yours; without it the run takes a neighbour's": (
-        "CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER NVIDIA_* HIP_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES"
+        "CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_MPS_* NVIDIA_* HIP_VISIBLE_DEVICES "
+        "ROCR_VISIBLE_DEVICES"
     ),
     "the libraries of this machine's drivers": "LD_LIBRARY_PATH CUDA_HOME CUDA_PATH ROCM_PATH",
     "how many cores and how much memory are yours": (
         "OMP_* KMP_* MKL_* OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS PYTORCH_* NCCL_* GLOO_*"
+    ),
+    "the compiler of training.compile, and where it keeps what it has compiled": (
+        "CC CXX TRITON_* TORCHINDUCTOR_* TORCH_EXTENSIONS_DIR CUDA_CACHE_*"
     ),
     "how many processes train": "FINTTS_PROCESSES",
     "the way out of this network": (
