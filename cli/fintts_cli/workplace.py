@@ -5,25 +5,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
-from fintts_cli.known_stores import KnownStores
-from fintts_cli.prices.snapshot import Snapshot
-from fintts_cli.runs.journal import Journal
+from fintts_cli.infra.sky.record import SKY_FOLDER, SKY_LOG
 from fintts_cli.runs.laptop import this_laptop
-from fintts_cli.state_folder import state_directory
 from fintts_store.errors import InvalidRecord
 from fintts_store.layout import check_run_name
 from fintts_store.opening import at_endpoint
 from fintts_store.patience import CARRYING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from fintts_cli.infra import Infra
+    from fintts_cli.known_stores import KnownStores
     from fintts_cli.prices.source import OfferSource
-    from fintts_cli.runs.journal import JournalEntry
+    from fintts_cli.runs.journal import Journal, JournalEntry
     from fintts_cli.settings.model import Settings
     from fintts_store.patience import Patience
     from fintts_store.runs.ledger import Laptop
@@ -40,13 +38,15 @@ class Workplace:
     """every instance that was asked for from here"""
     stores: KnownStores
     """the folders that this machine has used as stores"""
+    open_infra: Callable[[Path, str], Infra]
+    """of the state folder and an infra's name"""
+    open_offers: Callable[[], OfferSource]
+    """loading prices takes time, so it is called where a rate is not set"""
 
     @property
     def sky_log(self) -> Path:
         """Where SkyPilot's own words go."""
-        from fintts_cli.infra.sky.sky import LOG_FILE
-
-        return self.state / "sky" / LOG_FILE
+        return self.state / SKY_FOLDER / SKY_LOG
 
     def laptop(self, *, make: bool = False) -> Laptop:
         """This machine, as the ledger of a run names it."""
@@ -54,15 +54,11 @@ class Workplace:
 
     def infra(self, name: str | None) -> Infra:
         """Where tasks run: this machine, or what SkyPilot makes of `name`, its own term."""
-        return _infra_in(self.state, name or "")
+        return self.open_infra(self.state, name or "")
 
     def offers(self) -> OfferSource:
-        """SkyPilot's prices, where it is installed and may use a cloud; else those that come with
-        the program."""
-        from fintts_cli.infra.sky.catalog import SkyCatalog
-        from fintts_cli.prices.source import FirstToKnow
-
-        return FirstToKnow(SkyCatalog(), Snapshot())
+        """Where prices come from."""
+        return self.open_offers()
 
     def store_url(self, settings: Settings) -> str:
         """The whole address of the store that is set, else of a folder beside what this machine
@@ -93,23 +89,3 @@ class Workplace:
         with suppress(InvalidRecord):
             return self.journal.read(run)
         return None
-
-
-def open_workplace() -> Workplace:
-    """This machine, as FINTTS_STATE_DIR and the user's home describe it; nothing is written.
-
-    Raises:
-        ConfigError: the folder of what it remembers is not known.
-    """
-    state = state_directory()
-    return Workplace(state, Journal(state / "journal"), KnownStores(state / "stores"))
-
-
-@cache
-def _infra_in(state: Path, name: str) -> Infra:
-    """One for each process: it remembers for some seconds what a cloud has answered."""
-    from fintts_cli.infra.local.local import LocalInfra
-    from fintts_cli.infra.sky.sky import SkyInfra
-    from fintts_cli.places import LOCAL
-
-    return LocalInfra(state) if name == LOCAL else SkyInfra(name, state)

@@ -18,9 +18,10 @@ from cli_project import write_project
 from fake_sky import FakeSky
 from fintts_cli import doctor
 from fintts_cli.app import build
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra.sky import clouds
 from fintts_cli.infra.sky.sky import SkyInfra
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
 from tiny_run import TINY
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from cli_project import Shell, write_project
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
 from fintts_cli.app import build
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Infra
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.local.local import LocalInfra
@@ -24,7 +25,7 @@ from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.places import LOCAL
 from fintts_cli.runs import question
 from fintts_cli.runs.journal import JournalEntry
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.ledger import take_launch
 from fintts_store.runs.runs import create_run, read_result

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fintts_cli.app import build
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Span
 from fintts_cli.launch.start import prepare
 from fintts_cli.runs.instance_view import InstanceView
@@ -22,7 +23,6 @@ from fintts_cli.runs.rates import Rates
 from fintts_cli.runs.report import build_report, kept_of
 from fintts_cli.runs.view import view_run
 from fintts_cli.settings.read import read_settings
-from fintts_cli.workplace import open_workplace
 from fintts_cost.reach import seconds_to, with_last_save
 from fintts_store.runs.records import PriceRef, RentalRef, RunRecord
 from fintts_store.runs.runs import create_run, read_run

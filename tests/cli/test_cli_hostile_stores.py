@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 import hostile_stores
 from fake_sky import Cluster, FakeSky
-from fintts_cli import workplace
 from fintts_cli.app import build
+from fintts_cli.commands import opening
 from fintts_cli.infra import Infra
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.sky.sky import SkyInfra
@@ -65,7 +65,7 @@ def sky(monkeypatch: pytest.MonkeyPatch) -> FakeSky:
     def infra_in(state: Path, name: str) -> Infra:
         return LocalInfra(state) if name == LOCAL else SkyInfra(name, state, sky.session)
 
-    monkeypatch.setattr(workplace, "_infra_in", infra_in)
+    monkeypatch.setattr(opening, "infra_in", infra_in)
     monkeypatch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)
     return sky
 

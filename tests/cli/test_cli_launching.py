@@ -16,6 +16,7 @@ import yaml
 from as_aws import write_rules
 from cli_project import write_project
 from fault_proxy import fault_proxy
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.estimate.forecast import reserve_of
 from fintts_cli.infra import (
@@ -37,7 +38,6 @@ from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.listing import look_at, look_at_all
 from fintts_cli.runs.sighted import gone
 from fintts_cli.settings.read import read_settings
-from fintts_cli.workplace import open_workplace
 from fintts_cost.reserve import Reserve
 from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_inputs.config import RunConfig

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fake_sky import FakeSky
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import Infra, InstancePhase, Removed
 from fintts_cli.infra.local.local import LocalInfra
@@ -25,7 +26,6 @@ from fintts_cli.runs.instances import instance_of
 from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.removing import remove_instance
 from fintts_cli.runs.view import RunView, view_run
-from fintts_cli.workplace import open_workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.noted_process import Fate, NotedProcess, Origin, fate_of
 from fintts_store.runs.records import Phase

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fintts_cli.app import build
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.offers import RunOffers, refuse_what_cannot_be, run_on_offers
 from fintts_cli.infra.sky.renew_prices import families, renewed
@@ -23,7 +24,6 @@ from fintts_cli.prices.source import CatalogMissing, FirstToKnow, PriceList
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import ReadSettings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
-from fintts_cli.workplace import open_workplace
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.errors import OverBudget
 from fintts_cost.prices import Doubt, offers_of

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.commands.cloud import reap as reap_command
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.runs import question
@@ -30,7 +31,7 @@ from fintts_cli.runs.verdict import (
     judge,
 )
 from fintts_cli.terminal import Terminal
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run

@@ -267,7 +267,7 @@ def test_a_cloud_that_may_not_be_used_is_looked_up_in_the_list_that_comes_along(
     answers: Answers,
 ) -> None:
     program = (
-        "from fintts_cli.workplace import open_workplace\n"
+        "from fintts_cli.commands.opening import open_workplace\n"
         "print(open_workplace().offers().prices('A100-80GB', 'runpod').note)\n"
     )
     said = python(program, answers.sky.environment)
@@ -279,7 +279,7 @@ def test_a_machine_without_skypilot_has_the_list_that_comes_along(answers: Answe
         "import importlib.util as util\n"
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *a: None if name == 'sky' else find(name, *a)\n"
-        "from fintts_cli.workplace import open_workplace\n"
+        "from fintts_cli.commands.opening import open_workplace\n"
         "print(open_workplace().offers().prices('H100', None).note)\n"
     )
     said = python(program, answers.sky.environment)

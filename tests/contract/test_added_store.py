@@ -14,13 +14,13 @@ from typer.testing import CliRunner, Result
 
 from cli_project import write_project
 from fintts_cli.app import build
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import for_a_run_here
 from fintts_cli.launch.preconditions import refuse_unsafe_rental
 from fintts_cli.launch.start import prepare
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
-from fintts_cli.workplace import open_workplace
 from fintts_store import opening
 from fintts_store.opening import at_endpoint, backend_of, is_same_place, open_store
 

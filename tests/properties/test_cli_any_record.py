@@ -22,8 +22,9 @@ from typer.testing import CliRunner, Result
 
 import hostile_stores
 from fake_sky import Cluster, FakeSky, Job, Status
-from fintts_cli import workplace
 from fintts_cli.app import build
+from fintts_cli.commands import opening
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Infra, InstancePhase, Span
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.local.record import InstanceFile, write_instance
@@ -33,7 +34,6 @@ from fintts_cli.infra.this_machine import fate_here, this_origin
 from fintts_cli.places import LOCAL
 from fintts_cli.runs import reap
 from fintts_cli.runs.journal import Journal, JournalEntry
-from fintts_cli.workplace import open_workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.errors import InvalidRecord
@@ -217,7 +217,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setenv("FINTTS_STATE_DIR", str(folder / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        patch.setattr(workplace, "_infra_in", infra_in)
+        patch.setattr(opening, "infra_in", infra_in)
         command = get_command(build())
         patch.setattr(typer.testing, "_get_command", lambda _app: command)  # it takes most time
         patch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)

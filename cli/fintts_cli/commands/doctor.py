@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.opening import read_sources, with_base_model
+from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import (
     Budget,
     Gpus,
@@ -22,7 +22,6 @@ from fintts_cli.settings.sense import Facts, refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.doctor import examination_document, render_settings, settings_document
 from fintts_cli.views.outcomes import hint_lines, outcome_line
-from fintts_cli.workplace import open_workplace
 from fintts_store.probes import Verdict
 
 if TYPE_CHECKING:

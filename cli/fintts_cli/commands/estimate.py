@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.opening import read_sources, with_base_model
+from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import (
     KEYS,
     BatchSize,
@@ -42,7 +42,7 @@ from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.sense import refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.estimate import estimate_text
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_cost.document import document
 from fintts_cost.estimate import Estimate
 from fintts_cost.estimate import estimate as make_estimate

@@ -8,13 +8,12 @@ import typer
 from fintts_cli.checkpoints.export import Export
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.pull import Choice, find_checkpoints
-from fintts_cli.commands.opening import find_runs, pick_run
+from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import require_trainer
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import size
-from fintts_cli.workplace import open_workplace
 from fintts_store.runs.runs import read_run
 
 if TYPE_CHECKING:

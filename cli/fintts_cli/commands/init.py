@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fintts_cli.commands.opening import read_sources, with_base_model
+from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import NoInput, Quiet
 from fintts_cli.errors import CliError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
@@ -15,7 +15,7 @@ from fintts_cli.hub import HubModel, cached, describe, looks_like_id
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.template import render_project_file
 from fintts_cli.terminal import Terminal
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_inputs.errors import InputError
 from fintts_store.disk.durable import create_file, write_file
 from fintts_store.errors import StoreError

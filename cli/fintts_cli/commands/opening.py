@@ -4,24 +4,60 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fintts_cli import state_folder
 from fintts_cli.errors import UsageProblem
 from fintts_cli.hub import HubModel, cached, download
+from fintts_cli.known_stores import KnownStores
+from fintts_cli.places import LOCAL
+from fintts_cli.prices.snapshot import Snapshot
+from fintts_cli.prices.source import FirstToKnow
+from fintts_cli.runs.journal import Journal
 from fintts_cli.settings.read import read_settings
+from fintts_cli.workplace import Workplace
 from fintts_store.runs.runs import list_runs, newest_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from fintts_cli.infra import Infra
+    from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.terminal import Terminal
-    from fintts_cli.workplace import Workplace
     from fintts_store.patience import Patience
     from fintts_store.store import Store
+
+
+def open_workplace() -> Workplace:
+    """This machine, as FINTTS_STATE_DIR and the user's home describe it; nothing is written.
+
+    Raises:
+        ConfigError: the folder of what it remembers is not known.
+    """
+    state = state_folder.state_directory()
+    journal, stores = Journal(state / "journal"), KnownStores(state / "stores")
+    return Workplace(state, journal, stores, infra_in, offers)
+
+
+@cache
+def infra_in(state: Path, name: str) -> Infra:
+    """One for each process: it remembers for some seconds what a cloud has answered."""
+    from fintts_cli.infra.local.local import LocalInfra
+    from fintts_cli.infra.sky.sky import SkyInfra
+
+    return LocalInfra(state) if name == LOCAL else SkyInfra(name, state)
+
+
+def offers() -> OfferSource:
+    """SkyPilot's prices, where it is installed and may use a cloud; else those that come with the
+    program."""
+    from fintts_cli.infra.sky.catalog import SkyCatalog
+
+    return FirstToKnow(SkyCatalog(), Snapshot())
 
 
 def open_state(terminal: Terminal) -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.opening import open_state, read_sources, with_base_model
+from fintts_cli.commands.opening import open_state, open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import (
     BatchSize,
     CheckpointEvery,
@@ -35,7 +35,7 @@ from fintts_cli.runs.view import BAD_ENDINGS
 from fintts_cli.settings.sense import refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_inputs.hang_factor import factor_in
 from fintts_store.checkpoints.commit import list_commits
 from fintts_store.promise import require_promise

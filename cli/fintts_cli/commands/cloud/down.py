@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.opening import find_runs, pick_run
+from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CliError, UsageProblem
 from fintts_cli.runs.end import what_goes_on
@@ -14,7 +14,7 @@ from fintts_cli.runs.instances import (
 )
 from fintts_cli.runs.question import Question
 from fintts_cli.terminal import Terminal
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.patience import IMPATIENT
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fintts_cli.commands.cloud.watch import follow_live, refuse_bad_ending
-from fintts_cli.commands.opening import open_state, read_sources, with_base_model
+from fintts_cli.commands.opening import open_state, open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import (
     BatchSize,
     Budget,
@@ -48,7 +48,7 @@ from fintts_cli.runs.end import what_goes_on
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.views.launch import beside_the_gpu, render_plan
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_cost.document import document
 
 if TYPE_CHECKING:

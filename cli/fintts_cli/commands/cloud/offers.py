@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from fintts_cli.commands.opening import read_sources, with_base_model
+from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import (
     Budget,
     Config,
@@ -20,7 +20,6 @@ from fintts_cli.places import LOCAL
 from fintts_cli.settings.read import read_settings
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.offers import document_of, render_offers
-from fintts_cli.workplace import open_workplace
 from fintts_cost.prices import old_list
 
 

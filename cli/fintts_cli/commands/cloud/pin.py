@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.opening import find_runs, pick_run
+from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.errors import UsageProblem
 from fintts_cli.terminal import Terminal
-from fintts_cli.workplace import open_workplace
 from fintts_store.checkpoints.commit import list_commits
 from fintts_store.checkpoints.removal import list_pins
 from fintts_store.upkeep import pruning

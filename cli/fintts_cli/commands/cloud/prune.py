@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.opening import find_runs, pick_run
+from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import (
     Config,
     Json,
@@ -18,7 +18,6 @@ from fintts_cli.commands.options import (
 from fintts_cli.runs.report import rule_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.prune import document_of, render_plan
-from fintts_cli.workplace import open_workplace
 from fintts_store.checkpoints.retention import Rule
 from fintts_store.runs.runs import read_run
 from fintts_store.upkeep import pruning

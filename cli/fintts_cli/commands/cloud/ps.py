@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.opening import find_runs
+from fintts_cli.commands.opening import find_runs, open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.errors import CloudError
 from fintts_cli.runs.clock import warn_of_wrong_clock
@@ -14,7 +14,7 @@ from fintts_cli.runs.listing import look_at_all, write_news
 from fintts_cli.runs.question import Question
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.runs import render_runs
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreUnreachable
 from fintts_store.patience import IMPATIENT
 

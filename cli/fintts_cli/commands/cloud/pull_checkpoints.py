@@ -10,12 +10,11 @@ import typer
 from fintts_cli.checkpoints.card import adapter_card, opening_lines
 from fintts_cli.checkpoints.licence import licence_in_store
 from fintts_cli.checkpoints.pull import Choice, bring
-from fintts_cli.commands.opening import find_runs, pick_run
+from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import UsageProblem
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import value
-from fintts_cli.workplace import open_workplace
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.runs import read_run
 

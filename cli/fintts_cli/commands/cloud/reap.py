@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.opening import load_settings
+from fintts_cli.commands.opening import load_settings, open_workplace
 from fintts_cli.commands.options import (
     Config,
     Json,
@@ -20,7 +20,7 @@ from fintts_cli.runs.verdict import Verdict
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.reap import document_of, render_findings
 from fintts_cli.views.units import counted
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 
 if TYPE_CHECKING:
     from fintts_cli.runs.reap import Findings, Judged

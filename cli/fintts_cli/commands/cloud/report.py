@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.checkpoints.damaged import Damaged
-from fintts_cli.commands.opening import find_runs, pick_run
+from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.clock import warn_of_wrong_clock
 from fintts_cli.runs.instances import instances_of
@@ -13,7 +13,7 @@ from fintts_cli.runs.report import build_report, kept_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.report import render_report
 from fintts_cli.views.units import counted
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_cost.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import parse_shape
 from fintts_inputs.base_model.reading import parse_json

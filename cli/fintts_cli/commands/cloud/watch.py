@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.opening import find_runs, pick_run
+from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CloudError
 from fintts_cli.runs.end import goes_on
@@ -14,7 +14,7 @@ from fintts_cli.runs.instances import instances_of, take_down
 from fintts_cli.runs.listing import look_at, write_news
 from fintts_cli.terminal import LiveLine, Terminal
 from fintts_cli.views.runs import render_live_line
-from fintts_cli.workplace import Workplace, open_workplace
+from fintts_cli.workplace import Workplace
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:

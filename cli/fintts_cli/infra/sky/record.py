@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD_FILE = "instance.json"
+SKY_FOLDER, SKY_LOG = "sky", "sky.log"
 PREFIX = "fintts-"
 
 

@@ -33,6 +33,8 @@ from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.job import ManagedJob
 from fintts_cli.infra.sky.record import (
     RECORD_FILE,
+    SKY_FOLDER,
+    SKY_LOG,
     SkyRecord,
     as_state,
     cluster_of,
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     Session = Callable[[Path], AbstractContextManager[Any]]
     """SkyPilot's SDK, whose words go into that file"""
 
-TASK_FILE, LOG_FILE, WORKDIR = "task.yaml", "sky.log", "workdir"
+TASK_FILE, WORKDIR = "task.yaml", "workdir"
 APPEARS_WITHIN = timedelta(minutes=10)
 """SkyPilot knows a cluster some seconds after it was asked for one; so long it is believed of
 whoever is asking that it may yet come."""
@@ -102,7 +104,7 @@ class SkyInfra:
 
     def __init__(self, name: str, state_folder: Path, session: Session = sky_session) -> None:
         self._name, self._session = name, session
-        self._root = state_folder / "sky"
+        self._root = state_folder / SKY_FOLDER
         self._answers: dict[str, tuple[float, InstanceState]] = {}
 
     @property
@@ -110,7 +112,7 @@ class SkyInfra:
         return self._name
 
     def check(self, task_yaml: str) -> None:
-        log = self._root / LOG_FILE
+        log = self._root / SKY_LOG
         with self._session(log) as sky:
             refuse_unknown_cloud(sky, self._name.partition("/")[0].lower().strip("*"))
             try:
@@ -304,7 +306,7 @@ class SkyInfra:
         return None
 
     def census(self) -> Census:
-        log = self._root / LOG_FILE
+        log = self._root / SKY_LOG
         try:
             with self._session(log) as sky:
                 return take_census(sky, log)
@@ -312,7 +314,7 @@ class SkyInfra:
             return Census((), (error.message,))
 
     def remove(self, sighting: Sighting) -> None:
-        log = self._root / LOG_FILE
+        log = self._root / SKY_LOG
         with self._session(log) as sky:
             try:
                 remove_sighting(sky, sighting)
@@ -353,7 +355,7 @@ class SkyInfra:
         return self._root / check_run_name(run)
 
     def _log(self, run: str) -> Path:
-        return self._folder(run) / LOG_FILE
+        return self._folder(run) / SKY_LOG
 
 
 def _may_come(sky: Any, record: SkyRecord) -> bool:
