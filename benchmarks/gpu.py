@@ -119,8 +119,8 @@ def batch_of(base: FishBase, count: int) -> Batch:
 def step(model: PeftModel, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
     """One optimizer update; its loss."""
     predictions: Predictions = model(batch)
-    token = predictions.token_loss() / batch.label_count
-    code = predictions.code_loss() / batch.code_count
+    token = predictions.losses()["token"].total / batch.label_count
+    code = predictions.losses()["code"].total / batch.code_count
     torch.autograd.backward(token + code)
     clip_grad_norm_(trainable(model).values(), 1.0)
     optimizer.step()
@@ -207,7 +207,7 @@ def round_trip(folder: Path, base: FishBase, model: PeftModel) -> tuple[int, flo
 @torch.no_grad()
 def logits(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     """[labels, tokens] of row 0, in float32."""
-    return cast("Predictions", model.eval()(batch)).token_logits.float()
+    return cast("Predictions", model.eval()(batch)).logits()["token"].float()
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -222,10 +222,11 @@ class Stand:
         read = batch if self.variant.label_rows else labelled_everywhere(batch)
         predictions: Predictions = self.model(read)
         if self.variant.fused:
-            token, code = predictions.token_loss(), predictions.code_loss()
+            token, code = (loss.total for loss in predictions.losses().values())
         else:
-            token = plain_loss(predictions.token_logits, predictions.token_labels)
-            code = plain_loss(predictions.code_logits.flatten(0, 1), predictions.code_labels)
+            token = plain_loss(predictions.logits()["token"], predictions.token_labels)
+            labels = cast("Tensor", predictions.code_labels)
+            code = plain_loss(predictions.logits()["code"].flatten(0, 1), labels)
         return token / batch.label_count + code / batch.code_count
 
     def _held(self, batch: Batch) -> int:

@@ -210,11 +210,8 @@ def take_step(
     """One update of all weights; returns the loss, as the product reckons it."""
     for group in optimizer.param_groups:
         group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS)
-    predictions = model(collate(examples))
-    loss = (
-        predictions.token_loss() / predictions.token_labels.numel()
-        + predictions.code_loss() / predictions.code_labels.numel()
-    )
+    token, code = model(collate(examples)).losses().values()
+    loss = token.total / token.count + code.total / code.count
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)

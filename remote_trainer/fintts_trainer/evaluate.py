@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,11 +39,13 @@ class Tally:
     @classmethod
     def of(cls, predictions: Predictions) -> Tally:
         """The tally of one forward pass."""
+        losses = predictions.losses()
+        code = losses.get("code")
         return cls(
-            token_loss=float(predictions.token_loss()),
-            tokens=predictions.token_labels.numel(),
-            code_loss=float(predictions.code_loss()),
-            codes=predictions.code_labels.numel(),
+            token_loss=float(losses["token"].total),
+            tokens=losses["token"].count,
+            code_loss=0.0 if code is None else float(code.total),
+            codes=0 if code is None else code.count,
             codes_in_top5=predictions.codes_in_top(TOP),
         )
 
@@ -61,8 +62,14 @@ class Tally:
 
     def means(self) -> dict[str, float]:
         """`loss` is the sum of its two parts, in nats: `token_loss`, the mean over row 0, and
-        `code_loss`, the mean over all codebooks. `top5_accuracy` is that of the codes."""
+        `code_loss`, the mean over all codebooks. `top5_accuracy` is that of the codes.
+
+        Without a second network `loss` is `token_loss`, and row 0 holds the codes.
+        """
         token = self.token_loss / self.tokens
+        if not self.codes:
+            accuracy = self.codes_in_top5 / self.tokens
+            return {"loss": token, "token_loss": token, "top5_accuracy": accuracy}
         code = self.code_loss / self.codes
         return {
             "loss": token + code,
@@ -70,12 +77,6 @@ class Tally:
             "code_loss": code,
             "top5_accuracy": self.codes_in_top5 / self.codes,
         }
-
-
-def uniform_guess(vocab_size: int, codebook_size: int) -> dict[str, float]:
-    """The losses of a model that knows nothing: ln of the number of choices of each head."""
-    token, code = math.log(vocab_size), math.log(codebook_size)
-    return {"loss": token + code, "token_loss": token, "code_loss": code}
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fintts_cost.forecast import EtaMeter
+from fintts_cost.loss_levels import uniform_guess
 from fintts_inputs.base_model.adapter import (
     check_initial_adapter,
     of_other_prompt,
@@ -20,7 +21,6 @@ from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_inputs.rules import rule_of, schedule_of
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.data.open import open_encoded, open_feed
-from fintts_trainer.evaluate import uniform_guess
 from fintts_trainer.families import open_base
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
@@ -150,8 +150,8 @@ def _tell_sizes(
         f"adapter of {adapted:,} parameters{_beside_reference(shape, session.config.lora)} "
         f"on {shape.parameters:,} frozen ones; {_where(world)}"
     )
-    guess = uniform_guess(shape.vocab_size, shape.code_choices)
-    session.log(f"a uniform guess has loss {guess['loss']:.3f}")
+    guess = sum(map(uniform_guess, shape.choices.values()))
+    session.log(f"a uniform guess has loss {guess:.3f}")
 
 
 def _base_model(session: Session) -> BaseModel:

@@ -183,23 +183,30 @@ def take_step(training: Training, steps: Prefetched[StepData]) -> float:
     state.loss_sum += losses.loss
     state.loss_steps += 1
     # log: metrics, TensorBoard, heartbeat
-    values = {**losses._asdict(), "gradient_norm": norm, "learning_rate": rate}
+    values = {**losses.of_heads(data), "gradient_norm": norm, "learning_rate": rate}
     values["data_wait_seconds"] = steps.waited_seconds
     log_step(training, values | work_of(training, data, spent.seconds), spent.seconds)
     return losses.loss
 
 
 class StepLosses(NamedTuple):
-    """Of the whole batch of a step, in nats: the sum, and its two parts."""
+    """Of the whole batch of a step, in nats: the sum, and its parts by head."""
 
     loss: float
     token_loss: float
     code_loss: float
+    """0 without a second network"""
+
+    def of_heads(self, data: StepData) -> dict[str, float]:
+        """By name, without that of a head that the model does not have."""
+        values = self._asdict()
+        return values if data.code_count else {k: v for k, v in values.items() if k != "code_loss"}
 
 
 def backward(training: Training, data: StepData) -> StepLosses:
     """Adds up the gradients of this process's micro-batches; returns their part of the losses."""
-    clock, token_total, code_total = training.step_clock, 0.0, 0.0
+    clock, totals = training.step_clock, {"token": 0.0, "code": 0.0}
+    counts = {"token": data.label_count, "code": data.code_count}
     for batch in data.batches:
         training.session.progress.sign()
         with clock.part("data"):
@@ -207,13 +214,14 @@ def backward(training: Training, data: StepData) -> StepLosses:
         with clock.part("forward"):
             predictions: Predictions = training.model(here)
         with clock.part("loss"):
-            token_loss = predictions.token_loss() / data.label_count
-            code_loss = predictions.code_loss() / data.code_count
+            losses = {
+                head: loss.total / counts[head] for head, loss in predictions.losses().items()
+            }
         with clock.part("backward"):
-            torch.autograd.backward(token_loss + code_loss)
-        token_total += token_loss.item()
-        code_total += code_loss.item()
-    return StepLosses(token_total + code_total, token_total, code_total)
+            torch.autograd.backward(list(losses.values()))
+        for head, loss in losses.items():
+            totals[head] += loss.item()
+    return StepLosses(sum(totals.values()), totals["token"], totals["code"])
 
 
 def work_of(training: Training, data: StepData, seconds: float) -> dict[str, float]:
@@ -302,9 +310,10 @@ def log_check(training: Training, means: dict[str, float], train_loss: float, va
         best_step=progress.best_step,
         best_value=progress.best_value,
     )
+    heads = ", ".join(f"{head} {means[f'{head}_loss']:.4f}" for head in training.shape.choices)
     session.log(
-        f"step {step}: validation loss {means['loss']:.4f} (token {means['token_loss']:.4f}, "
-        f"code {means['code_loss']:.4f}), top-5 accuracy {means['top5_accuracy']:.3f}, "
+        f"step {step}: validation loss {means['loss']:.4f} ({heads}), "
+        f"top-5 accuracy {means['top5_accuracy']:.3f}, "
         f"training loss {train_loss:.4f}: {verdict(training.rule, progress, step)}"
     )
 

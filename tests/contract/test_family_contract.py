@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +16,24 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fintts_inputs.base_model import families
+from fintts_inputs.base_model.adapter import check_initial_adapter
+from fintts_inputs.base_model.check import check_base_model
 from fintts_inputs.config import LoraConfig, Target
 from fintts_inputs.errors import BaseModelProblem
+from fintts_store.runs.metrics import read_metrics
+from fintts_store.runs.records import StopReason
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families import FAMILIES, open_base
 from fintts_trainer.families.base import IGNORE, BaseModel, BaseModelFamily, Example, Predictions
 from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable, write_adapter
+from fintts_trainer.session.preemption import Preemption
+from fintts_trainer.train import train
+from plain_lm import PLAIN_FAMILY, PlainFamily, write_plain_lm
 from tiny_csm import write_tiny_csm
-from tiny_run import TINY
+from tiny_run import TINY, start_run, write_speech
 
 StateDict = dict[str, Tensor]
 Damage = Callable[[StateDict], object]
@@ -103,7 +111,28 @@ def csm(folder: Path) -> Member:
     )
 
 
-MEMBERS: dict[str, Callable[[Path], Member]] = {"fish": fish, "csm": csm}
+def plain(folder: Path) -> Member:
+    return Member(
+        family=PlainFamily(),
+        folder=write_plain_lm(folder),
+        weights_file="model.safetensors",
+        damage=_damage_safetensors,
+        norm="model.norm.weight",
+        control_text="<|end_of_text|><|AUDIO|> <|audio_eos|>",
+        control_ids=_csm_control_ids,
+    )
+
+
+MEMBERS: dict[str, Callable[[Path], Member]] = {"fish": fish, "csm": csm, "plain": plain}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def with_plain_family() -> Generator[None]:
+    """A family that lies in no package of the program, added by one line on either side."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(families.FAMILIES, "plain", PLAIN_FAMILY)
+        patch.setitem(FAMILIES, "plain", PlainFamily())
+        yield
 
 
 @pytest.fixture(scope="module", params=MEMBERS)
@@ -148,9 +177,8 @@ def _randomise(model: PeftModel) -> None:
 
 
 def _mean_loss(model: torch.nn.Module, examples: list[Example]) -> Tensor:
-    batch = collate(examples)
-    found: Predictions = model(batch)
-    return found.token_loss() / batch.label_count + found.code_loss() / batch.code_count
+    found: Predictions = model(collate(examples))
+    return torch.stack([loss.total / loss.count for loss in found.losses().values()]).sum()
 
 
 def _predict(model: torch.nn.Module, examples: list[Example]) -> Predictions:
@@ -208,7 +236,9 @@ def test_frames_and_the_end_carry_a_label_and_text_carries_none(base: BaseModel)
     coded = frames + 1 if example.end_has_codes else frames
     assert example.end_has_codes == base.shape.end_has_codes
     assert (batch.label_count, batch.code_count) == (frames + 1, rows * coded)
-    np.testing.assert_array_equal(batch.labels[0, 1:, first : first + frames], codes[-rows:])
+    np.testing.assert_array_equal(
+        batch.labels[0, 1:, first : first + frames], codes[len(codes) - rows :]
+    )
 
 
 def test_what_looks_like_control_in_a_transcript_stays_text(
@@ -232,14 +262,15 @@ def test_a_batch_gives_finite_losses_with_its_counts(
 ) -> None:
     batch = collate(examples)
     found = _predict(base.load(torch.float32), examples)
-    assert found.token_loss().isfinite()
-    assert found.code_loss().isfinite()
-    assert found.token_labels.numel() == batch.label_count == sum(FRAMES) + len(FRAMES)
-    assert found.code_labels.numel() == batch.code_count
-    assert found.token_logits.shape[-1] == base.shape.vocab_size
-    assert found.code_logits.shape[-1] == base.shape.code_choices
-    assert int(found.token_labels.min()) >= 0
-    assert 0 <= int(found.code_labels.min()) <= int(found.code_labels.max())
+    losses = found.losses()
+    assert all(loss.total.isfinite() for loss in losses.values())
+    assert losses["token"].count == batch.label_count == sum(FRAMES) + len(FRAMES)
+    assert sum(loss.count for loss in losses.values()) == batch.label_count + batch.code_count
+    choices = {head: logits.shape[-1] for head, logits in found.logits().items()}
+    assert choices == base.shape.choices
+    assert losses.keys() == choices.keys()
+    labels = [found.token_labels] + ([] if found.code_labels is None else [found.code_labels])
+    assert min(int(one.min()) for one in labels) >= 0
 
 
 def test_padding_and_neighbours_do_not_change_an_utterance(
@@ -250,11 +281,8 @@ def test_padding_and_neighbours_do_not_change_an_utterance(
     alone = _predict(model, [short])
     for neighbour in others:
         found = _predict(model, [short, neighbour])
-        for logits, its in (
-            (found.token_logits, alone.token_logits),
-            (found.code_logits, alone.code_logits),
-        ):
-            torch.testing.assert_close(logits[: len(its)], its, atol=2e-5, rtol=0)
+        for head, its in alone.logits().items():
+            torch.testing.assert_close(found.logits()[head][: len(its)], its, atol=2e-5, rtol=0)
 
 
 def test_a_position_sees_what_is_before_it_alone(base: BaseModel) -> None:
@@ -264,8 +292,8 @@ def test_a_position_sees_what_is_before_it_alone(base: BaseModel) -> None:
     model = base.load(torch.float32).eval()
     one, other = (_predict(model, [base.encode(TEXTS[1], c)]) for c in (codes, changed))
     # The last frame is read by the end alone; the frame itself was predicted before.
-    torch.testing.assert_close(one.token_logits[:-1], other.token_logits[:-1])
-    assert (one.token_logits[-1] - other.token_logits[-1]).abs().max() > 1e-4
+    torch.testing.assert_close(one.logits()["token"][:-1], other.logits()["token"][:-1])
+    assert (one.logits()["token"][-1] - other.logits()["token"][-1]).abs().max() > 1e-4
 
 
 def test_text_and_every_codebook_are_read(base: BaseModel) -> None:
@@ -273,12 +301,12 @@ def test_text_and_every_codebook_are_read(base: BaseModel) -> None:
     codes = _codes(base)[1]
     before = _predict(model, [base.encode("abc", codes)])
     after = _predict(model, [base.encode("abd", codes)])
-    assert (before.token_logits[0] - after.token_logits[0]).abs().max() > 1e-4
+    assert (before.logits()["token"][0] - after.logits()["token"][0]).abs().max() > 1e-4
     for row in range(base.shape.num_codebooks):
         changed = codes.copy()
         changed[row, 0] = (changed[row, 0] + 1) % base.shape.codebook_size
         after = _predict(model, [base.encode("abc", changed)])
-        assert (before.token_logits[1] - after.token_logits[1]).abs().max() > 1e-4
+        assert (before.logits()["token"][1] - after.logits()["token"][1]).abs().max() > 1e-4
 
 
 def test_every_adapted_parameter_gets_a_gradient(base: BaseModel, examples: list[Example]) -> None:
@@ -296,8 +324,8 @@ def test_nothing_but_the_adapter_is_trained(base: BaseModel) -> None:
 
 def test_an_adapter_starts_as_a_no_op(base: BaseModel, examples: list[Example]) -> None:
     before, after = (_predict(m, examples) for m in (base.load(torch.float32), _adapted(base)))
-    assert torch.equal(before.token_logits, after.token_logits)
-    assert torch.equal(before.code_logits, after.code_logits)
+    for head, logits in before.logits().items():
+        assert torch.equal(logits, after.logits()[head])
 
 
 def test_peft_alone_opens_an_adapter(
@@ -309,10 +337,9 @@ def test_peft_alone_opens_an_adapter(
     opened = PeftModel.from_pretrained(base.load(torch.float32), str(tmp_path))
     wanted, found = _predict(model, examples), _predict(opened, examples)
     without = _predict(base.load(torch.float32), examples)
-    assert torch.equal(found.token_logits, wanted.token_logits)
-    assert torch.equal(found.code_logits, wanted.code_logits)
-    assert (found.token_logits - without.token_logits).abs().max() > 1e-4
-    assert (found.code_logits - without.code_logits).abs().max() > 1e-4
+    for head, logits in found.logits().items():
+        assert torch.equal(logits, wanted.logits()[head])
+        assert (logits - without.logits()[head]).abs().max() > 1e-4
 
 
 def test_an_adapter_reads_back_bit_for_bit(base: BaseModel, tmp_path: Path) -> None:
@@ -382,3 +409,30 @@ def test_training_lowers_the_loss(base: BaseModel, examples: list[Example]) -> N
         torch.autograd.backward(_mean_loss(model, examples))
         optimizer.step()
     assert _mean_loss(model, examples).item() < 0.8 * first
+
+
+def test_the_laptop_accepts_the_folder_and_an_adapter_for_it(
+    member: Member, base: BaseModel, tmp_path: Path
+) -> None:
+    check_base_model(member.folder)
+    lora = LoraConfig(targets=TARGETS)
+    write_adapter(_adapted(base, lora), tmp_path)
+    check_initial_adapter(tmp_path, base.shape, lora)
+
+
+def test_a_run_trains_without_a_second_network(tmp_path: Path) -> None:
+    write_speech(tmp_path / "speech", utterances=12, codebooks=1)
+    sections: dict[str, dict[str, object]] = {
+        "training": {"batch_size": 2, "gradient_accumulation": 1, "max_steps": 4},
+        "validation": {"every": 2, "fraction": 0.3},
+        "checkpoints": {"every": 2},
+    }
+    run = start_run(tmp_path, sections, base=write_plain_lm(tmp_path / "base"))
+    result = train(run.job(), Preemption())
+    assert result is not None
+    assert (result.stop_reason, result.step) == (StopReason.MAX_STEPS, 4)
+    rows = read_metrics(run.store, run.name).rows
+    assert {row.kind for row in rows} == {"train", "validation"}
+    for row in rows:
+        assert row.values["loss"] == row.values["token_loss"]
+        assert "code_loss" not in row.values

@@ -39,6 +39,6 @@ def held_bytes(model: PeftModel, batch: Batch) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
         predictions: Predictions = model(batch)
-        loss = predictions.token_loss()
+        loss = predictions.losses()["token"].total
     del loss
     return sum(one.untyped_storage().nbytes() for key, one in kept.items() if key not in own)

@@ -96,8 +96,8 @@ def assert_same_losses(pair: Pair, ours: nn.Module, theirs: nn.Module) -> None:
     batch = collate(examples)
     with torch.no_grad():
         found, wanted = ours(batch), theirs(**pair.inputs)
-    token = found.token_loss().item() / batch.label_count
-    code = found.code_loss().item() / batch.code_count
+    token = found.losses()["token"].total.item() / batch.label_count
+    code = found.losses()["code"].total.item() / batch.code_count
     assert token == pytest.approx(wanted.backbone_loss.item(), abs=1e-5)
     assert code == pytest.approx(wanted.depth_decoder_loss.item(), abs=1e-5)
     assert token + code == pytest.approx(wanted.loss.item(), abs=2e-5)
@@ -110,10 +110,10 @@ def test_the_logits_are_transformers_own(pair: Pair) -> None:
         theirs = pair.theirs(**pair.inputs)
     frames = pair.codes[1].shape[1] + 1
     torch.testing.assert_close(
-        ours.token_logits, theirs.logits[1, -frames - 1 : -1], atol=1e-5, rtol=0
+        ours.logits()["token"], theirs.logits[1, -frames - 1 : -1], atol=1e-5, rtol=0
     )
     torch.testing.assert_close(
-        ours.code_logits, theirs.depth_decoder_logits[-frames:], atol=1e-5, rtol=0
+        ours.logits()["code"], theirs.depth_decoder_logits[-frames:], atol=1e-5, rtol=0
     )
 
 

@@ -23,7 +23,9 @@ INNER = LoraConfig(targets=("attention", "mlp"))
 def gradients(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
     model.zero_grad()
     predictions: Predictions = model(batch)
-    torch.autograd.backward(predictions.token_loss() / 10 + predictions.code_loss() / 40)
+    torch.autograd.backward(
+        predictions.losses()["token"].total / 10 + predictions.losses()["code"].total / 40
+    )
     found = {name: parameter.grad for name, parameter in trainable(model).items()}
     return {name: one.clone() for name, one in found.items() if one is not None}
 

@@ -30,7 +30,9 @@ def test_every_adapter_tensor_moves_and_export_round_trips(
     batch = utterances(base)
     for _ in range(2):  # B is 0 at first, so that A moves from the second step on
         predictions: Predictions = model(batch)
-        torch.autograd.backward(predictions.token_loss() + predictions.code_loss())
+        torch.autograd.backward(
+            predictions.losses()["token"].total + predictions.losses()["code"].total
+        )
         optimizer.step()
         optimizer.zero_grad()
     still = [name for name, one in trainable(model).items() if torch.equal(one, before[name])]
@@ -46,9 +48,9 @@ def test_every_adapter_tensor_moves_and_export_round_trips(
     for path in base.folder.iterdir():
         if path.suffix != ".safetensors":
             (merged / path.name).write_bytes(path.read_bytes())
-    apart = answers(open_adapter(base.load(dtype), tmp_path / "adapter"), batch).token_logits
-    together = answers(FishFamily().open(merged).load(dtype), batch).token_logits
-    alone = answers(base.load(dtype), batch).token_logits
+    apart = answers(open_adapter(base.load(dtype), tmp_path / "adapter"), batch).logits()["token"]
+    together = answers(FishFamily().open(merged).load(dtype), batch).logits()["token"]
+    alone = answers(base.load(dtype), batch).logits()["token"]
     size, error = float(apart.abs().max()), float((together - apart).abs().max())
     effect = float((apart - alone).abs().max())
     assert error < (5e-5 if dtype == torch.float32 else 0.05 * size)

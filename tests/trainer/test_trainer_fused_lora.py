@@ -21,7 +21,7 @@ from fintts_trainer.model.lora import read_adapter, trainable, write_adapter
 def loss_and_gradients(model: PeftModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     model.zero_grad()
     predictions: Predictions = model(batch)
-    loss = predictions.token_loss() / 10 + predictions.code_loss() / 40
+    loss = predictions.losses()["token"].total / 10 + predictions.losses()["code"].total / 40
     torch.autograd.backward(loss)
     found = {name: one.grad for name, one in trainable(model).items() if one.grad is not None}
     return loss.detach(), found
@@ -77,7 +77,7 @@ def test_files_are_peft_s(base: FishBase, examples: list[Example], tmp_path: Pat
     read_adapter(other, tmp_path)
     with torch.no_grad():
         wanted, found = model(collate(examples)), other(collate(examples))
-    torch.testing.assert_close(found.token_logits, wanted.token_logits, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.logits()["token"], wanted.logits()["token"], atol=1e-4, rtol=0)
 
 
 def test_dropout_is_left_to_peft(base: FishBase, examples: list[Example]) -> None:
@@ -99,7 +99,9 @@ def test_disabled_and_merged_adapters_are_left_to_peft(
     alone = base.load(torch.float32)
     with torch.no_grad():
         with model.disable_adapter():
-            torch.testing.assert_close(model(batch).token_logits, alone(batch).token_logits)
-        wanted = model(batch).token_logits
+            torch.testing.assert_close(
+                model(batch).logits()["token"], alone(batch).logits()["token"]
+            )
+        wanted = model(batch).logits()["token"]
         model.merge_adapter()
-        torch.testing.assert_close(model(batch).token_logits, wanted, atol=1e-4, rtol=0)
+        torch.testing.assert_close(model(batch).logits()["token"], wanted, atol=1e-4, rtol=0)

@@ -38,8 +38,8 @@ def adapted(base: FishBase, config: LoraConfig | None = None, seed: int = 7) -> 
 def test_it_starts_as_a_no_op(base: FishBase, examples: list[Example]) -> None:
     batch = collate(examples)
     with torch.no_grad():
-        before = base.load(torch.float32)(batch).token_logits
-        after = adapted(base)(batch).token_logits
+        before = base.load(torch.float32)(batch).logits()["token"]
+        after = adapted(base)(batch).logits()["token"]
     torch.testing.assert_close(after, before, atol=0, rtol=0)
 
 
@@ -73,7 +73,7 @@ def test_every_adapted_matrix_gets_a_gradient(base: FishBase, examples: list[Exa
     model = adapted(base)
     randomise(model)
     predictions = model(collate(examples))
-    (predictions.token_loss() + predictions.code_loss()).backward()
+    (predictions.losses()["token"].total + predictions.losses()["code"].total).backward()
     silent = [name for name, p in trainable(model).items() if p.grad is None or not p.grad.any()]
     assert silent == []
 
@@ -86,7 +86,7 @@ def test_peft_alone_opens_it(base: FishBase, examples: list[Example], tmp_path: 
     batch = collate(examples)
     with torch.no_grad():
         torch.testing.assert_close(
-            opened(batch).token_logits, model(batch).token_logits, atol=0, rtol=0
+            opened(batch).logits()["token"], model(batch).logits()["token"], atol=0, rtol=0
         )
 
 

@@ -55,7 +55,7 @@ def test_two_small_steps_tell_what_a_large_one_takes() -> None:
     assert PER_TOKEN <= need.bytes_per_token <= 6 * PER_TOKEN
     meter = PeakMeter(CPU)
     predictions = model(Batch(torch.zeros(8, 2, 50, dtype=torch.int64), torch.zeros(8, 2, 50)))
-    assert predictions.token_loss().isfinite()
+    assert predictions.losses()["token"].total.isfinite()
     assert meter.bytes() <= 1.3 * need.of(8 * 50)
     assert model.weight.grad is None
 

@@ -67,10 +67,10 @@ def test_it_answers_as_base_and_adapter_do(base_in_float32: FishBase, tmp_path: 
     whole = FishFamily().open(merged(base, tmp_path / "adapter", tmp_path / "merged"))
     apart, together = answers(adapted, batch), answers(whole.load(torch.float32), batch)
     alone = answers(base.load(torch.float32), batch)
-    for name in ("token_logits", "code_logits"):
-        expected, found = getattr(apart, name), getattr(together, name)
+    for head, expected in apart.logits().items():
+        found = together.logits()[head]
         torch.testing.assert_close(found, expected, atol=5e-5, rtol=0)
-        assert (found - getattr(alone, name)).abs().max() > 1e-2
+        assert (found - alone.logits()[head]).abs().max() > 1e-2
 
 
 def test_keys_shapes_and_types_are_the_base_model_s(tmp_path: Path) -> None:

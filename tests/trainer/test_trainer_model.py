@@ -113,9 +113,9 @@ def test_a_tied_head_has_the_embedding_s_adapter(base: FishBase, examples: list[
     give_it_something(adapted)
     batch = collate(examples)
     with torch.no_grad():
-        apart = adapted(batch).token_logits
-        merged = adapted.merge_and_unload()(batch).token_logits
-        without = tied(base)(batch).token_logits
+        apart = adapted(batch).logits()["token"]
+        merged = adapted.merge_and_unload()(batch).logits()["token"]
+        without = tied(base)(batch).logits()["token"]
     torch.testing.assert_close(apart, merged, atol=5e-5, rtol=0)
     assert (apart - without).abs().max() > 1e-2
 

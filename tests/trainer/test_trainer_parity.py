@@ -57,15 +57,15 @@ def test_logits_and_losses(folder: Path) -> None:
         with torch.no_grad():
             found = model(batch)
         labelled = recorded[f"{number}.token_logits"][example.text_length - 1 :]
-        torch.testing.assert_close(found.token_logits, labelled, atol=1e-4, rtol=0)
+        torch.testing.assert_close(found.logits()["token"], labelled, atol=1e-4, rtol=0)
         torch.testing.assert_close(
-            found.code_logits, recorded[f"{number}.codebook_logits"], atol=1e-4, rtol=0
+            found.logits()["code"], recorded[f"{number}.codebook_logits"], atol=1e-4, rtol=0
         )
         loss = expected["loss"][number]
-        assert found.token_loss().item() / batch.label_count == pytest.approx(
+        assert found.losses()["token"].total.item() / batch.label_count == pytest.approx(
             loss["token"], abs=1e-5
         )
-        assert found.code_loss().item() / found.code_labels.numel() == pytest.approx(
+        assert found.losses()["code"].total.item() / found.losses()["code"].count == pytest.approx(
             loss["codebook"], abs=1e-5
         )
 
@@ -78,7 +78,9 @@ def test_all_positions_agree(folder: Path) -> None:
     tokens = recorded["0.tokens"]
     with torch.no_grad():
         found = model(one_sentence(tokens, text_length=1))
-    torch.testing.assert_close(found.token_logits, recorded["0.token_logits"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        found.logits()["token"], recorded["0.token_logits"], atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -23,7 +23,7 @@ from adapters import adapted, held_bytes
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.runs.metrics import read_metrics
-from fintts_trainer import setup
+from fintts_trainer.data import open as open_data
 from fintts_trainer.data.batches import collate
 from fintts_trainer.data.feed import Feed
 from fintts_trainer.export import merge_folders
@@ -42,7 +42,9 @@ def gradients(model: PeftModel, batch: Batch) -> dict[str, Tensor]:
     """Of the loss that is trained with; zero where there is none."""
     model.zero_grad()
     predictions: Predictions = model(batch)
-    torch.autograd.backward(predictions.token_loss() / 10 + predictions.code_loss() / 40)
+    torch.autograd.backward(
+        predictions.losses()["token"].total / 10 + predictions.losses()["code"].total / 40
+    )
     parameters = trainable(model).items()
     return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in parameters}
 
@@ -53,11 +55,11 @@ def test_tied_head_misses_the_embedding_s_lora_while_training(
     model = adapted(tied(base), LoraConfig(targets=("embeddings",)))
     batch = collate(examples)
     merged = adapted(tied(base), LoraConfig(targets=("embeddings",)))
-    wanted = merged.merge_and_unload()(batch).token_loss()
-    torch.testing.assert_close(model(batch).token_loss(), wanted, atol=1e-3, rtol=0)
+    wanted = merged.merge_and_unload()(batch).losses()["token"].total
+    torch.testing.assert_close(model(batch).losses()["token"].total, wanted, atol=1e-3, rtol=0)
 
     # Ids that only the head ever sees, because no sentence has them, learn through it.
-    torch.autograd.backward(model(batch).token_loss())
+    torch.autograd.backward(model(batch).losses()["token"].total)
     unread = torch.ones(base.shape.vocab_size, dtype=torch.bool)
     unread[batch.inputs[:, 0].flatten()] = False
     (name,) = (name for name in trainable(model) if "slow.embed_tokens.lora_embedding_A" in name)
@@ -79,8 +81,11 @@ def test_loss_and_gradients_of_an_adapted_tied_head_are_torch_s(
 
 
 def plain_loss(predictions: Predictions) -> Tensor:
-    token = F.cross_entropy(predictions.token_logits, predictions.token_labels, reduction="sum")
-    code_logits = predictions.code_logits.flatten(0, 1)
+    token = F.cross_entropy(
+        predictions.logits()["token"], predictions.token_labels, reduction="sum"
+    )
+    code_logits = predictions.logits()["code"].flatten(0, 1)
+    assert predictions.code_labels is not None
     code = F.cross_entropy(code_logits, predictions.code_labels.flatten(), reduction="sum")
     return token / 10 + code / 40
 
@@ -123,8 +128,8 @@ def test_utterances_in_a_row_attend_to_each_other(base: FishBase, examples: list
     other = dataclasses.replace(before, tokens=before.tokens.copy())
     other.tokens[1:, other.text_length : -1] = 1
     with torch.no_grad():
-        mine = model(collate([before, after])).token_logits
-        theirs = model(collate([other, after])).token_logits
+        mine = model(collate([before, after])).logits()["token"]
+        theirs = model(collate([other, after])).logits()["token"]
     labelled = before.length - before.text_length
     assert not torch.equal(mine[:labelled], theirs[:labelled])
     assert torch.equal(mine[labelled:], theirs[labelled:])
@@ -185,7 +190,7 @@ def test_validation_on_the_training_data(tmp_path: Path, monkeypatch: pytest.Mon
             super().__init__(*arguments, **named)
             feeds.append(self)
 
-    monkeypatch.setattr(setup, "Feed", Noting)
+    monkeypatch.setattr(open_data, "Feed", Noting)
     train(start_run(tmp_path, QUICK).job(), Preemption())
     feed = feeds[-1]
     trained_on = utterances(b for step in feed.steps(0, 12) for b in step.batches)

@@ -105,8 +105,8 @@ def test_query_and_key_are_normalised_where_the_configuration_says(tmp_path: Pat
     batch = utterances(plain)
     before = answers(plain.load(torch.float32), batch)
     after = answers(normed.load(torch.float32), batch)
-    torch.testing.assert_close(after.token_logits, before.token_logits, atol=0, rtol=0)
-    assert (after.code_logits - before.code_logits).abs().max() > 1e-2
+    torch.testing.assert_close(after.logits()["token"], before.logits()["token"], atol=0, rtol=0)
+    assert (after.logits()["code"] - before.logits()["code"]).abs().max() > 1e-2
 
 
 def test_the_head_is_the_embedding(s2: FishBase) -> None:
@@ -116,8 +116,8 @@ def test_the_head_is_the_embedding(s2: FishBase) -> None:
     apart.lm_head.weight.data = apart.slow.embed_tokens.weight.data
     batch = utterances(s2)
     torch.testing.assert_close(
-        answers(s2.load(torch.float32), batch).token_logits,
-        answers(apart, batch).token_logits,
+        answers(s2.load(torch.float32), batch).logits()["token"],
+        answers(apart, batch).logits()["token"],
         atol=1e-6,
         rtol=0,
     )
@@ -146,7 +146,7 @@ def test_a_tied_head_s_adapter_learns_from_the_head_too(s2: FishBase) -> None:
     for parameter in trainable(model).values():
         parameter.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(3))
     batch = utterances(s2)
-    model(batch).token_loss().backward()
+    model(batch).losses()["token"].total.backward()
     name = "base_model.model.slow.embed_tokens.lora_embedding_A.default"
     gradient = trainable(model)[name].grad
     assert gradient is not None

@@ -459,7 +459,7 @@ def test_a_preemption_is_heard_while_two_uploads_are_behind(
         if isinstance(error, StoreSlow):
             leave(preemption)
 
-    monkeypatch.setattr(session, "_told_in_passing", notice)
+    monkeypatch.setattr(session, "_log_passing_trouble", notice)
     monkeypatch.setattr(preemption_module, bound, 0.1)
     job = replace(run.job(), store=UnreachableStore(tmp_path / "store"))
     assert train_module.train(job, preemption) is None

@@ -118,6 +118,12 @@ class ModelShape:
         return (self.slow,) if self.second is None else (self.slow, self.second)
 
     @property
+    def choices(self) -> dict[str, int]:
+        """How many classes each head chooses from."""
+        codes = {} if self.second is None else {"code": self.code_choices}
+        return {"token": self.vocab_size, **codes}
+
+    @property
     def parameters(self) -> int:
         """All frozen parameters, without a codec; what is tied is counted once."""
         return sum(stack.parameters for stack in self.stacks) + self.ends.parameters

@@ -1,16 +1,17 @@
 """What the trainer knows of a base model, whatever its family: utterances, batches, predictions.
 
-Every family here is a dual autoregressive model: one network reads text and frames along time and
-predicts row 0, the next token; a smaller one predicts the codes of that frame on the other rows
-from the first one's hidden state. Whether row 0 of a frame is a token of its own (Fish Speech) or
-its first code (CSM), and whether the end is one token or a whole frame, is the family's affair.
-To add a family, obey `BaseModelFamily` and join its contract test.
+One network reads text and frames along time and predicts row 0, the next token. In a dual
+autoregressive model a smaller one predicts the codes of that frame on the other rows from the first
+one's hidden state; a plain language model over one stream of codes has row 0 alone. The family
+decides whether row 0 of a frame is a token of its own (Fish Speech) or its first code (CSM), and
+whether the end is one token or a whole frame. To add a family, obey `BaseModelFamily`, put it into
+FAMILIES here and in fintts_inputs.base_model.families, and join the contract test.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 
@@ -39,8 +40,8 @@ class Example:
 
     Attributes:
         tokens: int64 [rows, T]; row 0 holds what the first network reads and predicts, the others
-            the codes that the second one predicts, and 0 where there is no frame. The last
-            position is the end.
+            the codes that the second one predicts, if there is one, and 0 where there is no frame.
+            The last position is the end.
         text_length: positions before the first frame; they carry no label.
         end_has_codes: whether the end is a frame, whose codes are labels as well.
     """
@@ -75,7 +76,7 @@ class Batch:
 
     @property
     def code_count(self) -> int:
-        """Labels of the rows beyond the first: the codes to predict."""
+        """Labels of the rows beyond the first, which a second network predicts; or 0."""
         return int((self.labels[:, 1:] != IGNORE).sum())
 
     def to(self, device: torch.device) -> Batch:
@@ -144,43 +145,62 @@ class Projection:
         return cross_entropy_sum(self.rows, self.weight, labels, self.low, self.up)
 
 
+Head = Literal["token", "code"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLoss:
+    """The cross-entropies of one head."""
+
+    total: Tensor
+    """their sum, in nats"""
+    count: int
+    """of the labels"""
+
+
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """What the model says at label positions only, with what was right.
 
     Attributes:
         tokens: of row 0, with token_labels [labels].
-        codes: of the codebooks, frame by frame, with code_labels [frames, codebooks].
+        codes: of the second network, frame by frame, with code_labels [frames, rows beyond the
+            first]; both None without such a network.
     """
 
     tokens: Scores
     token_labels: Tensor
-    codes: Scores
-    code_labels: Tensor
+    codes: Scores | None = None
+    code_labels: Tensor | None = None
 
-    @property
-    def token_logits(self) -> Tensor:
-        """[labels, tokens]"""
-        return self.tokens.logits()
+    def losses(self) -> dict[Head, HeadLoss]:
+        """Sums and counts by head."""
+        found: dict[Head, HeadLoss] = {
+            "token": HeadLoss(self.tokens.loss(self.token_labels), self.token_labels.numel())
+        }
+        if self.codes is not None and self.code_labels is not None:
+            total = self.codes.loss(self.code_labels.flatten())
+            found["code"] = HeadLoss(total, self.code_labels.numel())
+        return found
 
-    @property
-    def code_logits(self) -> Tensor:
-        """[frames, codebooks, codebook size]"""
-        return self.codes.logits().view(*self.code_labels.shape, -1)
-
-    def token_loss(self) -> Tensor:
-        """Sum of the cross-entropies of row 0, in nats."""
-        return self.tokens.loss(self.token_labels)
-
-    def code_loss(self) -> Tensor:
-        """Sum of the cross-entropies of all codebooks, in nats."""
-        return self.codes.loss(self.code_labels.flatten())
+    def logits(self) -> dict[Head, Tensor]:
+        """By head: [labels, tokens] and [frames, rows beyond the first, choices]."""
+        found: dict[Head, Tensor] = {"token": self.tokens.logits()}
+        if self.codes is not None and self.code_labels is not None:
+            found["code"] = self.codes.logits().view(*self.code_labels.shape, -1)
+        return found
 
     def codes_in_top(self, k: int) -> int:
-        """How many codes are among the k likeliest of their codebook."""
-        logits = self.code_logits
-        best = logits.topk(min(k, logits.shape[-1]), dim=-1).indices
-        return int((best == self.code_labels[..., None]).any(-1).sum())
+        """How many codes are among the k likeliest of their codebook.
+
+        Without a second network these are the labels of row 0.
+        """
+        logits = self.logits()
+        head, labels = logits["token"], self.token_labels
+        if self.code_labels is not None:
+            head, labels = logits["code"], self.code_labels
+        best = head.topk(min(k, head.shape[-1]), dim=-1).indices
+        return int((best == labels[..., None]).any(-1).sum())
 
 
 class BaseModel(Protocol):

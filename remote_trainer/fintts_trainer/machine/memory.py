@@ -19,7 +19,7 @@ from fintts_trainer.data.batches import collate
 if TYPE_CHECKING:
     from torch import nn
 
-    from fintts_trainer.families.base import Example
+    from fintts_trainer.families.base import Example, Predictions
 
 SPARE_SHARE = {"cuda": 0.1, "cpu": 0.5}
 """Of what is free. torch counts a GPU's memory to the byte, and leaves some gaps; on a CPU the
@@ -117,8 +117,8 @@ def need_of_step(
 
 
 def _try_step(model: nn.Module, examples: list[Example], device: torch.device) -> None:
-    predictions = model(collate(examples).to(device))
-    torch.autograd.backward(predictions.token_loss() + predictions.code_loss())
+    predictions: Predictions = model(collate(examples).to(device))
+    torch.autograd.backward([loss.total for loss in predictions.losses().values()])
     model.zero_grad()
 
 

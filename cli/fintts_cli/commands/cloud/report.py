@@ -96,4 +96,4 @@ def _uniform_guess(runs: "RunStore", record: "RunRecord") -> float | None:
         shape = parse_shape(parse_json(runs.get(key, DOCUMENT_BYTES), key))
     except (KeyNotFound, InvalidRecord, InputError):
         return None
-    return uniform_guess(shape.vocab_size) + uniform_guess(shape.code_choices)
+    return sum(map(uniform_guess, shape.choices.values()))

@@ -1,0 +1,230 @@
+"""A family that no package of the program knows: a plain language model over one stream of codes.
+
+As Orpheus and Llasa are built: Llama's blocks, and codes that are tokens of its vocabulary. It is
+what somebody writes who adds a family: `PLAIN_FAMILY` for the laptop, `PlainFamily` for training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel
+
+from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.family import Family, Modules
+from fintts_inputs.base_model.fitting import refuse_misfit
+from fintts_inputs.base_model.reading import Size, read_json, validated
+from fintts_inputs.base_model.shape import Ends, ModelShape, StackShape
+from fintts_inputs.base_model.sides import Side, Sides, StackKeys, sides_of
+from fintts_inputs.config import Target
+from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.prompts import Prompt
+from fintts_trainer.families.base import IGNORE, Batch, Example, Predictions
+from fintts_trainer.families.csm.tokenizer import CsmTokenizer
+from fintts_trainer.families.heads import projection
+from fintts_trainer.families.weight_files import read_state_dict, stored
+from fintts_trainer.model.attention import CAUSAL_ATTENTION
+from tiny_csm import TEXT_SIZE, write_tokenizer
+
+CODES = 64
+PROMPT = Prompt("plain", "<|begin_of_text|>TEXT<|end_of_text|>", most_tokens=2)
+KEYS = StackKeys("layers", "dim", "heads", "kv_heads", "head_dim", "intermediate")
+EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
+
+
+class PlainConfigFile(BaseModel):
+    """config.json; the vocabulary is text, then codes, then the end."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    layers: Size
+    dim: Size
+    heads: Size
+    kv_heads: Size
+    head_dim: Size
+    intermediate: Size
+    text_size: Size
+    codes: Size
+    max_seq_len: Size
+
+
+def read_plain(content: object, source: str) -> ModelShape:
+    config = validated(PlainConfigFile, content, source)
+    vocabulary = config.text_size + config.codes + 1
+    return ModelShape(
+        family="plain",
+        prompt=PROMPT,
+        prompts=(PROMPT,),
+        vocab_size=vocabulary,
+        codebook_size=config.codes,
+        code_choices=config.codes,
+        num_codebooks=1,
+        end_has_codes=False,
+        slow=StackShape(
+            layers=config.layers,
+            dim=config.dim,
+            heads=config.heads,
+            kv_heads=config.kv_heads,
+            head_dim=config.head_dim,
+            intermediate=config.intermediate,
+            qk_norm=False,
+        ),
+        second=None,
+        ends=Ends(
+            embeddings=((vocabulary, config.dim),),
+            heads=((config.dim, vocabulary),),
+            parameters=2 * vocabulary * config.dim,
+            weights_per_label=vocabulary * config.dim,
+            weights_per_frame=0,
+        ),
+        max_seq_len=config.max_seq_len,
+    )
+
+
+def expected(_names: Collection[str], shape: ModelShape) -> dict[str, Sides]:
+    side = sides_of(shape.slow, KEYS)
+    classes = Side(shape.vocab_size, ("text_size", "codes"))
+    in_a_layer: dict[str, Sides] = {
+        "self_attn.q_proj": (side.queries, side.dim),
+        "self_attn.k_proj": (side.keys, side.dim),
+        "self_attn.v_proj": (side.keys, side.dim),
+        "self_attn.o_proj": (side.dim, side.queries),
+        "mlp.gate_proj": (side.intermediate, side.dim),
+        "mlp.up_proj": (side.intermediate, side.dim),
+        "mlp.down_proj": (side.dim, side.intermediate),
+        "input_layernorm": (side.dim,),
+        "post_attention_layernorm": (side.dim,),
+    }
+    layers = {
+        f"model.layers.{layer}.{name}.weight": sides
+        for layer in range(shape.slow.layers)
+        for name, sides in in_a_layer.items()
+    }
+    ends: dict[str, Sides] = {EMBEDDING: (classes, side.dim), HEAD: (classes, side.dim)}
+    return {**ends, **layers, NORM: (side.dim,)}
+
+
+def deciding_keys(name: str, _names: Collection[str], _shape: ModelShape) -> tuple[str, ...]:
+    return ("layers",) if name.startswith("model.layers.") else ()
+
+
+PLAIN_FAMILY = Family(
+    name="plain",
+    titles=("plain language models",),
+    readers={"plain_lm": read_plain},
+    prompts=(PROMPT,),
+    modules=Modules(slow="model", embeddings=("model.embed_tokens",), heads=("lm_head",)),
+    expected=expected,
+    deciding_keys=deciding_keys,
+)
+
+
+class PlainModel(nn.Module):
+    """Llama's blocks, whose head is read at label positions alone."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        stack = shape.slow
+        settings: dict[str, object] = {
+            "vocab_size": shape.vocab_size,
+            "hidden_size": stack.dim,
+            "num_hidden_layers": stack.layers,
+            "num_attention_heads": stack.heads,
+            "num_key_value_heads": stack.kv_heads,
+            "head_dim": stack.head_dim,
+            "intermediate_size": stack.intermediate,
+            "max_position_embeddings": shape.max_seq_len,
+            "pad_token_id": None,
+            "bos_token_id": None,
+            "eos_token_id": None,
+            "use_cache": False,
+            "attn_implementation": CAUSAL_ATTENTION,
+        }
+        self.model = LlamaModel(LlamaConfig.from_dict(settings))
+        self.lm_head = nn.Linear(stack.dim, shape.vocab_size, bias=False)
+
+    def forward(self, batch: Batch) -> Predictions:
+        labels = batch.labels[:, 0]
+        hidden = self.model(input_ids=batch.inputs[:, 0]).last_hidden_state
+        labelled = labels != IGNORE
+        return Predictions(projection(self.lm_head, hidden[labelled]), labels[labelled])
+
+
+@dataclass(frozen=True)
+class PlainBase:
+    folder: Path
+    shape: ModelShape
+    tokenizer: CsmTokenizer
+    prompt: Prompt
+
+    @property
+    def targets(self) -> dict[Target, tuple[str, ...]]:
+        return {
+            "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
+            "mlp": ("gate_proj", "up_proj", "down_proj"),
+            "embeddings": ("embed_tokens",),
+            "heads": ("lm_head",),
+        }
+
+    def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
+        tokenizer, first = self.tokenizer, self.shape.vocab_size - self.shape.codebook_size - 1
+        before = [tokenizer.begin_id, *tokenizer.encode_text(text), tokenizer.end_id]
+        tokens = np.array([[*before, *(first + codes[0]), self.shape.vocab_size - 1]])
+        return Example(tokens, text_length=len(before), end_has_codes=False)
+
+    def load(self, dtype: torch.dtype) -> PlainModel:
+        state = read_state_dict(self.folder)
+        refuse_misfit(stored(state), self.shape)
+        model = PlainModel(self.shape)
+        model.load_state_dict(state)
+        # The tables of the rotation are no weights: they stay exact.
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+        return model.requires_grad_(requires_grad=False)
+
+
+class PlainFamily:
+    name = "plain"
+
+    def open(self, folder: Path, prompt: Prompt | None = None) -> PlainBase:
+        shape = read_shape(folder)
+        if shape.family != self.name:
+            raise BaseModelProblem(f"{folder} holds a model of family {shape.family}")
+        return PlainBase(folder, shape, CsmTokenizer.read(folder), prompt or shape.prompt)
+
+
+def write_plain_lm(folder: Path) -> Path:
+    """Configuration, weights and tokenizer of a tiny one; always the same."""
+    folder.mkdir()
+    content = {
+        "model_type": "plain_lm",
+        "layers": 2,
+        "dim": 32,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_dim": 8,
+        "intermediate": 40,
+        "text_size": TEXT_SIZE,
+        "codes": CODES,
+        "max_seq_len": 256,
+    }
+    (folder / "config.json").write_text(json.dumps(content))
+    write_tokenizer(folder / "tokenizer.json")
+    shape = read_plain(read_json(folder / "config.json"), "config.json")
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(5)
+        state: dict[str, Tensor] = {
+            name: 0.3 * torch.randn([side.size for side in sides]) + (len(sides) == 1)
+            for name, sides in expected((), shape).items()
+        }
+    save_file(state, folder / "model.safetensors")
+    return folder
