@@ -11,8 +11,8 @@ from pathlib import Path
 from fintts_store.errors import StoreDenied
 from fintts_store.visible import is_visible
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|[^/]*://")
-"""Two letters at least: `C:` is a drive"""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|[^/]*://|(?i:s3|gs|https?|file)//")
+"""Two letters at least: `C:` is a drive. A colon that was left out makes no folder."""
 _OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 HOW = "give s3://BUCKET/PREFIX or a folder; a folder with such a name is ./NAME"
 

@@ -210,6 +210,18 @@ def test_a_spot_instance_that_nobody_saw_come_is_billed_from_the_last_ones_end()
     assert bill.seconds == 30 * 60
 
 
+@pytest.mark.parametrize("late", [61, 64, 66, 90])
+def test_a_spot_instance_that_comes_after_the_deadline_is_billed_until_it_was_seen_gone(
+    late: int,
+) -> None:
+    """SkyPilot takes one that ended itself for lost: the one in its place outlasts the reserve of
+    the launch, which was over at minute 65."""
+    came = START + late * MINUTE
+    gones = (gone(START + 57 * MINUTE), gone(came + 5 * MINUTE))
+    launch = Launch(1, asked(spot=True), (up(START), up(came)), gones)
+    assert _bill(launch, START + hours(6)).seconds == (57 + 5) * 60
+
+
 def spot_job(phase: InstancePhase, *spans: Span) -> InstanceState:
     """A managed job whose instances came and went."""
     return InstanceState("kalevala-1", phase, "fintts-kalevala-1", START, spans=spans)

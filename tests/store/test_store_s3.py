@@ -124,7 +124,16 @@ def test_what_is_no_address_is_one_sentence(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["s3:/bucket", "s3:bucket/a", "S3://bucket", "gs://bucket", "http:/x", "s3:///a"]
+    "text",
+    [
+        "s3:/bucket",
+        "s3:bucket/a",
+        "S3://bucket",
+        "gs://bucket",
+        "http:/x",
+        "s3:///a",
+        "s3//bucket/a",
+    ],
 )
 def test_an_address_of_another_kind_is_no_folder(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

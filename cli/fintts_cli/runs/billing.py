@@ -395,8 +395,8 @@ def _end(
 ) -> tuple[datetime, Evidence]:
     """The earliest moment from which on it was certainly not there."""
     over_at = terms.over_at
-    if period.began >= over_at:  # another one that was rented when all should have been over
-        over_at = period.began + RESERVE
+    if period.began > terms.requested_at:  # in place of another, perhaps after the deadline
+        over_at = max(over_at, period.began + RESERVE)
     ends = [(over_at, Evidence.DEADLINE)]
     if period.gone is not None:
         ends.append((period.gone, period.evidence))

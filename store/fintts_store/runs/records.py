@@ -84,7 +84,8 @@ class Record(BaseModel):
 
 def _explanation(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    text = ": ".join([".".join(str(part) for part in first["loc"]), first["msg"]])
+    where = ".".join(str(part) for part in first["loc"])
+    text = f"{where}: {first['msg']}" if where else first["msg"]
     shown = text[:EXPLANATION_CHARACTERS]
     return shown if shown == text else f"{shown}…"
 
