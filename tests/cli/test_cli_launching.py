@@ -484,7 +484,7 @@ def test_a_run_keeps_the_prompt_that_it_began_with(store: DirectoryStore) -> Non
     assert read_run(store, "mine").prompt is None
     later = begun.model_copy(update={"prompt": "fish-s9"})
     store.put(run_json_key("mine"), later.dump().encode())
-    with pytest.raises(ConfigurationChanged, match="'fish-s9' is none that this version"):
+    with pytest.raises(ConfigurationChanged, match="no prompt 'fish-s9'"):
         ready()
 
 
