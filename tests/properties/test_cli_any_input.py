@@ -101,6 +101,9 @@ OTHER_VARIABLES = {
     "SKY_RUNTIME_DIR": st.sampled_from(["", "nowhere", "speech/u000.lab"]),
     "AWS_PROFILE": TEXTS,
     "AWS_REGION": TEXTS,
+    "AWS_ENDPOINT_URL": TEXTS,
+    "REQUESTS_CA_BUNDLE": TEXTS,
+    "HTTPS_PROXY": TEXTS,
     "TZ": TEXTS,
 }
 VARIABLES = {variable_name(key): TEXTS for key in known_keys()} | OTHER_VARIABLES
