@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
+from fintts_store.errors import first_line
 from fintts_store.file_names import BASE_MODEL, is_weights_name
 from fintts_store.proxies import TO_WRITE, is_url, malformed_proxy
 from fintts_store.redaction import clean_logs, fault_of_secret, remember_secrets
@@ -188,7 +189,7 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
         ) from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
         raise ConfigError(
-            f"{model} cannot be downloaded: {_first_line(error)}",
+            f"{model} cannot be downloaded: {first_line(error)}",
             "try again when Hugging Face can be reached, or set base_model to a folder",
         ) from None
     except errors.OfflineModeIsEnabled:
@@ -198,12 +199,12 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
         ) from None
     except (httpx.InvalidURL, ValueError) as error:
         raise ConfigError(
-            f"Hugging Face cannot be asked for {model}: {_first_line(error)}",
+            f"Hugging Face cannot be asked for {model}: {first_line(error)}",
             "see that base_model, HF_ENDPOINT, HTTPS_PROXY and HTTP_PROXY are well formed",
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"{model} cannot be stored here: {error.strerror or _first_line(error)}",
+            f"{model} cannot be stored here: {error.strerror or first_line(error)}",
             "HF_HOME names another disk",
         ) from None
 
@@ -239,10 +240,6 @@ def _token_in(path: Path) -> str:
         return ""
     remember_secrets(token)
     return token
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def origin_of(folder: Path) -> HubModel | None:

@@ -12,7 +12,7 @@ MAX_COUNT = 1_000_000_000
 MAX_SECONDS = 1_000_000_000
 MAX_HOURLY_RATE_USD = 1_000_000
 MIN_HOURLY_RATE_USD = Decimal("0.0001")
-"""of what is not free: a lower one is a slip of the hand, and would buy centuries"""
+"""of what is not free: a lower one is a typing error, and would buy centuries"""
 MAX_BUDGET_USD = 1_000_000
 MAX_BYTES = 10**15
 
@@ -55,7 +55,7 @@ def require_amount(
 
 
 def require_rate(error: type[CostError], option: str, value: Amount) -> None:
-    """Raises the error unless an hour is free, or costs a sum that somebody could ask."""
+    """Raises the error unless an hour is free or has a plausible price."""
     require_amount(error, option, value, MAX_HOURLY_RATE_USD)
     if 0 < exact(value) < MIN_HOURLY_RATE_USD:
         raise error(

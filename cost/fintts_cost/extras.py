@@ -20,7 +20,7 @@ AWS = "aws"
 
 
 class Fact(NamedTuple):
-    """A price that somebody publishes."""
+    """A published price."""
 
     usd: Decimal
     unit: str

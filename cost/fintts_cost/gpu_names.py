@@ -1,7 +1,7 @@
 """One name for one GPU, however a seller writes it: `NVIDIA A100-SXM4-80GB` is A100-80GB-SXM.
 
 What differs in memory or in form is another GPU: H100, H100-SXM and H100-NVL are three, and a
-40 GB A100 is no A100-80GB. A PCIe card bears the plain name, as in SkyPilot's catalogs.
+40 GB A100 is no A100-80GB. A PCIe card has the plain name, as in SkyPilot's catalogs.
 """
 
 from __future__ import annotations

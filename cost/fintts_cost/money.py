@@ -32,7 +32,7 @@ class Price(NamedTuple):
     as_of: str | None = None
     """date of the price list"""
     cloud: str | None = None
-    """whose price it is; None where somebody gave it"""
+    """whose price it is; None where you gave it"""
 
 
 def dollars(amount: Decimal | None) -> str:

@@ -5,7 +5,7 @@ less the reserve (`reserve.py`), so that the bill stays within the budget whatev
 holds a duration; it becomes a deadline when the instance is asked for, so neither the prompt nor
 the upload counts.
 
-A run may be given several GPUs to choose from. All of them share one deadline, since nobody knows
+A run may be given several GPUs to choose from. All of them share one deadline, since it is unknown
 beforehand which of them there will be: with a budget it is the one that the dearest of them buys.
 A GPU that would cut the run short on the others, or be cut short by them, is left out, and the plan
 says so.
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from fintts_cost.reserve import Reserve
 
 
-class Choice(NamedTuple):
+class Candidate(NamedTuple):
     """The run on a GPU that it may get."""
 
     gpus: str
@@ -112,7 +112,7 @@ class Rest(NamedTuple):
 class LaunchPlan:
     """A run that may be launched: its bill in three scenarios, and how long it may take."""
 
-    choices: tuple[Choice, ...]
+    choices: tuple[Candidate, ...]
     """one or several; the one on which the run is expected to cost least comes first"""
     budget_usd: Decimal | None
     run_seconds: Decimal
@@ -134,7 +134,7 @@ class LaunchPlan:
         return 0 if self.rest is None else self.rest.done_steps
 
     @property
-    def first(self) -> Choice:
+    def first(self) -> Candidate:
         """What is asked for first."""
         return self.choices[0]
 
@@ -193,7 +193,7 @@ class LaunchPlan:
 
 
 def plan_launch(
-    choices: Sequence[Choice], budget_usd: Decimal | None, reserve: Reserve
+    choices: Sequence[Candidate], budget_usd: Decimal | None, reserve: Reserve
 ) -> LaunchPlan:
     """The time that the budget buys, less the reserve.
 
@@ -216,7 +216,7 @@ def plan_launch(
 
 
 def plan_resumption(
-    choices: Sequence[Choice],
+    choices: Sequence[Candidate],
     budget_usd: Decimal | None,
     spent_usd: Decimal,
     reserve: Reserve,
@@ -236,7 +236,7 @@ def plan_resumption(
         return plan_launch(choices, None, reserve)
     by_cost = _by_cost(choices)
     rest = Rest(budget_usd, spent_usd, done_steps)
-    taken: list[Choice] = []
+    taken: list[Candidate] = []
     for each in by_cost:
         if _gains_a_step([*taken, each], rest.left_usd, reserve):
             taken.append(each)
@@ -254,12 +254,12 @@ def plan_resumption(
     return replace(_planned(taken, rest.left_usd, reserve, rest), left_out=left_out)
 
 
-def _by_cost(choices: Sequence[Choice]) -> list[Choice]:
+def _by_cost(choices: Sequence[Candidate]) -> list[Candidate]:
     return sorted(choices, key=lambda choice: choice.estimate.cost_usd)
 
 
 def _planned(
-    choices: Sequence[Choice], money: Decimal | None, reserve: Reserve, rest: Rest | None = None
+    choices: Sequence[Candidate], money: Decimal | None, reserve: Reserve, rest: Rest | None = None
 ) -> LaunchPlan:
     """The plan with the time that so much money buys, and where that cuts the run."""
     seconds = _run_seconds(choices, money, reserve)
@@ -272,30 +272,30 @@ def _planned(
     return LaunchPlan(cut, budget, seconds, reserve, rest=rest)
 
 
-def _run_seconds(choices: Sequence[Choice], money: Decimal | None, reserve: Reserve) -> Decimal:
+def _run_seconds(choices: Sequence[Candidate], money: Decimal | None, reserve: Reserve) -> Decimal:
     """From asking for the instance to the deadline, on whichever of them."""
     generous = _generous_seconds(choices)
     bought = None if money is None else affordable_seconds(money, _dearest_usd(choices))
     return generous if bought is None else min(bought - reserve.total_seconds, generous)
 
 
-def _generous_seconds(choices: Sequence[Choice]) -> Decimal:
+def _generous_seconds(choices: Sequence[Candidate]) -> Decimal:
     """What a healthy run needs at the most, and some more, on whichever of them."""
     return max(generous_seconds(each.estimate.given) for each in choices)
 
 
-def _dearest_usd(choices: Sequence[Choice]) -> Decimal:
+def _dearest_usd(choices: Sequence[Candidate]) -> Decimal:
     """The most that an hour costs on any of them."""
     return max(each.ceiling_usd for each in choices)
 
 
-def _gains_a_step(choices: Sequence[Choice], money: Decimal, reserve: Reserve) -> bool:
+def _gains_a_step(choices: Sequence[Candidate], money: Decimal, reserve: Reserve) -> bool:
     """Whether on each of them a step is done and saved in the time that the money buys."""
     seconds = _run_seconds(choices, money, reserve)
     return all(seconds_to(each.estimate.given, 1) <= usable_seconds(seconds) for each in choices)
 
 
-def _least_budget(choices: Sequence[Choice], spent_usd: Decimal, reserve: Reserve) -> str:
+def _least_budget(choices: Sequence[Candidate], spent_usd: Decimal, reserve: Reserve) -> str:
     """The hint that says which budget pays for a step."""
     least = min(
         cost_usd(
@@ -315,10 +315,10 @@ def _to_next_cent(amount: Decimal) -> str:
 
 
 def _within(
-    by_cost: Sequence[Choice], budget_usd: Decimal, reserve: Reserve
-) -> tuple[list[Choice], list[str]]:
+    by_cost: Sequence[Candidate], budget_usd: Decimal, reserve: Reserve
+) -> tuple[list[Candidate], list[str]]:
     """Those that can share a deadline, the cheapest run among them, and why the others cannot."""
-    taken: list[Choice] = []
+    taken: list[Candidate] = []
     left_out: list[str] = []
     for each in by_cost:
         together = [*taken, each]
@@ -338,20 +338,20 @@ def _within(
     return taken, left_out
 
 
-def _needed_usd(choices: Sequence[Choice], reserve: Reserve) -> Decimal:
+def _needed_usd(choices: Sequence[Candidate], reserve: Reserve) -> Decimal:
     """The budget that lets the expected run come to its end on each, whichever there will be:
     the longest of them at the dearest rate."""
     return cost_usd(_longest(choices, reserve), _dearest_usd(choices))
 
 
-def _longest(choices: Sequence[Choice], reserve: Reserve) -> Decimal:
+def _longest(choices: Sequence[Candidate], reserve: Reserve) -> Decimal:
     """Seconds of the expected run where it takes longest, with all that is kept free."""
     given = ((each.estimate.given, each.estimate.expected.stop_step) for each in choices)
     training = max(seconds_to(each, step) for each, step in given)
     return with_last_save(training) + reserve.total_seconds
 
 
-def _no_common_deadline(choices: Sequence[Choice], reserve: Reserve, budget_usd: Decimal) -> str:
+def _no_common_deadline(choices: Sequence[Candidate], reserve: Reserve, budget_usd: Decimal) -> str:
     hours = float(_longest(choices, reserve)) / SECONDS_PER_HOUR
     return (
         f"{choices[-1].gpus} is left out: one deadline for it and {choices[0].gpus} takes a budget "
@@ -360,7 +360,7 @@ def _no_common_deadline(choices: Sequence[Choice], reserve: Reserve, budget_usd:
     )
 
 
-def _slow_end(choice: Choice) -> str | None:
+def _slow_end(choice: Candidate) -> str | None:
     """The slow end of a forecast in words; None where the pace is known."""
     seconds = choice.estimate.given.slow_seconds_per_step
     if seconds is None:
@@ -368,7 +368,7 @@ def _slow_end(choice: Choice) -> str | None:
     return f"the slow end of the forecast ({float(seconds):,.4g} s a step, {SLOW_MFU:.0%} MFU)"
 
 
-def _cut_sentence(choice: Choice, plan: LaunchPlan) -> str | None:
+def _cut_sentence(choice: Candidate, plan: LaunchPlan) -> str | None:
     """Where the deadline ends the run, at the expected pace or at the slow end of a forecast."""
     made, where = choice.estimate, f" on {choice.gpus}" if len(plan.choices) > 1 else ""
     expected, worst, cut = made.expected, made.worst, choice.cut_at_step
@@ -391,7 +391,7 @@ def _cut_sentence(choice: Choice, plan: LaunchPlan) -> str | None:
     )
 
 
-def _ceiling_sentence(choice: Choice) -> str | None:
+def _ceiling_sentence(choice: Candidate) -> str | None:
     if choice.ceiling_usd == choice.hourly_rate_usd:
         return None
     return (
@@ -414,7 +414,7 @@ def _recovery_sentence(plan: LaunchPlan) -> str | None:
     )
 
 
-def _budget_for(choice: Choice, plan: LaunchPlan) -> str:
+def _budget_for(choice: Candidate, plan: LaunchPlan) -> str:
     """What lets the expected run come to its end on it."""
     made = choice.estimate
     training = seconds_to(made.given, made.expected.stop_step, plan.done_steps)

@@ -2,7 +2,7 @@
 
 A list's prices are dollars for an hour of a whole machine. The traps:
 
-- spot 0.00, NaN or nothing: nobody knows a spot price, so there is no spot offer;
+- spot 0.00, NaN or nothing: the spot price is unknown, so there is no spot offer;
 - spot as dear as on-demand, or dearer: listed, marked, never chosen;
 - host and GPU in two lines: only together they are a machine;
 - a GPU cheaper on demand than as spot: the on-demand price is suspect;

@@ -51,7 +51,7 @@ def skew_of(store: Store, now: Callable[[], datetime] = _now) -> str | None:
     """In words, where it is above the limit; a store that cannot be asked says nothing."""
     try:
         ahead = ahead_by(store, now)
-    except StoreError:  # whoever needs the store hears of that
+    except StoreError:  # the next use of the store raises it
         return None
     if abs(ahead) <= LIMIT:
         return None

@@ -2,20 +2,20 @@
 
 StoreError
 ├── StoreUnreachable     passes by itself: down, slow, a cut connection
-├── StoreFull            passes when somebody frees space
+├── StoreFull            passes when space is freed
 ├── StoreSlow            uploads take longer than the time between two checkpoints
 ├── OldCheckpointsStay   rotation removed nothing; what is kept is safe
-├── StoreDenied          stays until somebody changes permissions or the address
+├── StoreDenied          stays until permissions or the address change
 │   ├── PermissionMissing    of one operation: others may be allowed
-│   ├── KeyExpired           credentials that nobody can renew in this process
+│   ├── KeyExpired           credentials that cannot be renewed in this process
 │   ├── Unsupported          the server does not know what runs need
 │   └── NothingThere         the object ends before the bytes that were asked for
 ├── StoreUnsound         a check of the store found something wrong
 │   └── NoExclusiveCreate    the server has no conditional writes, so create cannot be kept
 ├── InvalidKey           a key that no store takes
 ├── KeyNotFound          nothing lies under this key
-├── KeyExists            create() lost: somebody else wrote the key first
-│   └── LaunchTaken          somebody else has that number of launch
+├── KeyExists            create() lost: another writer was first
+│   └── LaunchTaken          another laptop took that number of launch
 ├── Fenced               a newer instance has taken over the run
 ├── CheckpointCorrupt    bytes differ from what the manifest says
 ├── InvalidRecord        a record that cannot be read
@@ -26,6 +26,11 @@ StoreError
 from typing import ClassVar
 
 from fintts_store.redaction import without_secrets
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its class where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 class StoreError(Exception):
@@ -87,7 +92,7 @@ class StoreUnsound(StoreError):
 
 
 class NoExclusiveCreate(StoreUnsound):
-    """Nobody can create a key alone in this store, and nobody has said that one writer uses it."""
+    """The store cannot create a key exclusively, and is not marked as having a single writer."""
 
 
 class InvalidKey(StoreError):

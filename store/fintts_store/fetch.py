@@ -7,11 +7,7 @@ from pathlib import Path
 from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.errors import explained
 from fintts_store.errors import CheckpointCorrupt
-from fintts_store.store import Store
-
-
-def _nobody_asks(_size_bytes: int) -> None:
-    pass
+from fintts_store.store import Store, ignore_bytes
 
 
 def fetch(
@@ -20,13 +16,13 @@ def fetch(
     target: Path,
     sha256: str,
     size_bytes: int,
-    on_bytes: Callable[[int], None] = _nobody_asks,
+    on_bytes: Callable[[int], None] = ignore_bytes,
 ) -> None:
     """Brings a key's bytes into the file `target`, unless they are there.
 
     Args:
         size_bytes: as run.json says: not more are written.
-        on_bytes: is told how many more bytes have come.
+        on_bytes: is called with the number of bytes that were added.
 
     Raises:
         CheckpointCorrupt: the SHA-256 is another one.

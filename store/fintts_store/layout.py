@@ -115,7 +115,7 @@ def revision_key(run: str, number: int) -> str:
 
 
 def revision_of(run: str, key: str) -> int | None:
-    """The number of a revision; None for a file of somebody else."""
+    """The number of a revision; None for a foreign file."""
     match = _REVISION.fullmatch(key.removeprefix(revisions_prefix(run)))
     return int(match[1]) if match else None
 
@@ -177,7 +177,7 @@ def sighting_key(run: str, launch: int, kind: str, at: datetime, writer: str) ->
 
 
 def launch_of(run: str, key: str) -> int | None:
-    """The launch that a file of the ledger is about; None for a file of somebody else."""
+    """The launch that a file of the ledger is about; None for a foreign file."""
     name = key.removeprefix(ledger_prefix(run))
     match = _ASKED.fullmatch(name) or _SEEN.fullmatch(name)
     return int(match[1]) if match else None
@@ -263,7 +263,7 @@ def pin_key(run: str, name: CommitName) -> str:
 
 
 def claim_of(run: str, key: str) -> int | None:
-    """The claim under which a checkpoint's file was written; None for a file of somebody else."""
+    """The claim under which a checkpoint's file was written; None for a foreign file."""
     folder = key.removeprefix(checkpoints_prefix(run)).partition("/")[0]
     try:
         return parse_commit_name(f"{folder}.json").claim

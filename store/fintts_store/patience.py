@@ -24,4 +24,4 @@ PATIENT = Patience(tries=6, connect_seconds=10, silent_seconds=45, total_seconds
 IMPATIENT = Patience(tries=2, connect_seconds=3, silent_seconds=6, total_seconds=6)
 """For a command that shows something: a server that hangs is named within 15 seconds"""
 CARRYING = replace(PATIENT, at_first=IMPATIENT)
-"""For a command that carries much: nobody waits minutes to hear that there is no server"""
+"""For a command that transfers much: a missing server is reported within seconds"""

@@ -69,7 +69,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class ProbeFolder:
     """Where probes write, and what they may have written there."""
 
     store: Store
@@ -105,12 +105,12 @@ class Ground:
         return (self.sample, *self.races, self.parts, self.aborted)
 
 
-def new_ground(store: Store) -> Ground:
-    """A folder that nobody else uses."""
-    return Ground(store, f"{PROBES}{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(4)}/")
+def new_probe_folder(store: Store) -> ProbeFolder:
+    """A folder of its own for these probes."""
+    return ProbeFolder(store, f"{PROBES}{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(4)}/")
 
 
-OwnProbes = Callable[[Ground], Sequence[Probe]]
+OwnProbes = Callable[[ProbeFolder], Sequence[Probe]]
 """Probes that one kind of store has beside those of every store"""
 
 
@@ -137,7 +137,7 @@ def probe_store(store: Store) -> list[Outcome]:
     """Asks every probe, and says last whether all of its traces are gone.
 
     Raises:
-        KeyboardInterrupt: somebody ended it; the traces are gone, or it says which are not.
+        KeyboardInterrupt: you ended it; the traces are gone, or it says which are not.
     """
     place = store.as_it_was() if isinstance(store, CleansUp) else nullcontext(store)
     with place as here:
@@ -145,19 +145,19 @@ def probe_store(store: Store) -> list[Outcome]:
 
 
 def _probe(store: Store) -> list[Outcome]:
-    ground = new_ground(store)
-    own = store.probes(ground) if isinstance(store, HasProbes) else ()
+    folder = new_probe_folder(store)
+    own = store.probes(folder) if isinstance(store, HasProbes) else ()
     try:
-        outcomes = _ask_all([*_common_probes(ground), *own, _delete_probe(ground)])
+        outcomes = _ask_all([*_common_probes(folder), *own, _delete_probe(folder)])
     except KeyboardInterrupt:
-        answer = sweep(ground)
+        answer = sweep(folder)
         raise KeyboardInterrupt(answer.sentence) from None
     except BaseException:
-        sweep(ground)
+        sweep(folder)
         raise
     if all(outcome.answer.verdict is Verdict.NOT_PROBED for outcome in outcomes[1:]):
         return outcomes  # nothing can have been written
-    return [*outcomes, Outcome("clean up", sweep(ground))]
+    return [*outcomes, Outcome("clean up", sweep(folder))]
 
 
 def _ask_all(probes: Sequence[Probe]) -> list[Outcome]:
@@ -186,19 +186,19 @@ def _ask(probe: Probe, *, is_first: bool) -> tuple[Answer, bool]:
         return answer, is_first or isinstance(error, StoreUnreachable)
 
 
-def _common_probes(ground: Ground) -> list[Probe]:
-    store, sample = ground.store, secrets.token_bytes(SAMPLE_BYTES)
+def _common_probes(folder: ProbeFolder) -> list[Probe]:
+    store, sample = folder.store, secrets.token_bytes(SAMPLE_BYTES)
 
     def lists() -> Answer:
-        store.list(ground.prefix)
+        store.list(folder.prefix)
         return Answer()
 
     def writes() -> Answer:
-        store.put(ground.sample, sample)
+        store.put(folder.sample, sample)
         return Answer()
 
     def reads() -> Answer:
-        if store.get(ground.sample) == sample:
+        if store.get(folder.sample) == sample:
             return Answer()
         return Answer(Verdict.FAILED, "other bytes came back than were written")
 
@@ -206,12 +206,12 @@ def _common_probes(ground: Ground) -> list[Probe]:
         Probe("list", lists),
         Probe("write", writes),
         Probe("read back", reads, after="write"),
-        Probe(CONDITIONAL_WRITE, lambda: _race_all(ground), after="write"),
+        Probe(CONDITIONAL_WRITE, lambda: _race_all(folder), after="write"),
     ]
 
 
-def _race_all(ground: Ground) -> Answer:
-    for race in run_races(ground.store, ground.races):
+def _race_all(folder: ProbeFolder) -> Answer:
+    for race in run_races(folder.store, folder.races):
         if not race.has_one_winner:
             kept = ", and what another wrote is kept" if race.kept not in race.winners else ""
             return Answer(
@@ -230,8 +230,8 @@ def create_is_exclusive(store: Store, races: int = RACES, writers: int = WRITERS
     Raises:
         StoreError: the store cannot be read, or not be written below `probes/`.
     """
-    ground = new_ground(store)
-    keys = [ground.race(number) for number in range(races)]
+    folder = new_probe_folder(store)
+    keys = [folder.race(number) for number in range(races)]
     try:
         return all(race.has_one_winner for race in run_races(store, keys, writers))
     finally:
@@ -244,37 +244,37 @@ def _remove(store: Store, keys: Sequence[str]) -> None:
         in_parallel(lambda key, _stop: store.delete(key), keys, at_once=WRITERS)
 
 
-def _delete_probe(ground: Ground) -> Probe:
+def _delete_probe(folder: ProbeFolder) -> Probe:
     def deletes() -> Answer:
-        ground.store.delete(ground.sample)
+        folder.store.delete(folder.sample)
         with suppress(KeyNotFound):
-            ground.store.get(ground.sample)
+            folder.store.get(folder.sample)
             return Answer(Verdict.FAILED, "what was deleted can still be read")
         return Answer()
 
     return Probe("delete", deletes, after="write")
 
 
-def sweep(ground: Ground) -> Answer:
+def sweep(folder: ProbeFolder) -> Answer:
     """Removes every trace of the probes here, and of those of a check that was killed."""
-    store = ground.store
+    store = folder.store
     try:
-        for key in ground.keys:
+        for key in folder.keys:
             store.delete(key)
     except StoreError as error:
-        left = f"what was written for the probes stays in {ground.prefix}"
+        left = f"what was written for the probes stays in {folder.prefix}"
         return Answer(Verdict.FAILED, f"{left}: {error.message}", error.hint)
     try:
-        for prefix in (ground.prefix, *_left_by_others(store)):
+        for prefix in (folder.prefix, *_left_by_others(store)):
             store.discard_unfinished(prefix)
             for entry in store.list(prefix):
                 store.delete(entry.key)
-        stays = store.list(ground.prefix)
+        stays = store.list(folder.prefix)
     except StoreError as error:
         doubt = f"whether anything stays in {PROBES} cannot be seen"
         return Answer(Verdict.WARNING, f"{doubt}: {error.message}", error.hint)
     if stays:
-        return Answer(Verdict.FAILED, f"what was written for the probes stays in {ground.prefix}")
+        return Answer(Verdict.FAILED, f"what was written for the probes stays in {folder.prefix}")
     return Answer()
 
 
@@ -285,6 +285,6 @@ def _left_by_others(store: Store) -> list[str]:
 
 def _is_of(name: str, before: datetime) -> bool:
     match = _FOLDER.fullmatch(name)
-    if match is None:  # nobody's but the user's
+    if match is None:  # a file of the user's
         return False
     return datetime.strptime(match[1], MOMENT).replace(tzinfo=UTC) < before

@@ -43,7 +43,7 @@ class Promise(Record):
     is_exclusive: bool
     """of several who create a key exactly one succeeds; false also where it was not tried"""
     single_writer: bool = False
-    """the user has said that nobody else writes here, so nothing was tried"""
+    """the user has said that this is the only writer, so nothing was tried"""
     server: Name
     races: int = RACES
     writers: int = WRITERS

@@ -62,13 +62,13 @@ def _race(store: Store, key: str, writers: int, pool: ThreadPoolExecutor) -> tup
 def _content(store: Store, key: str) -> bytes:
     try:
         return store.get(key)
-    except KeyNotFound:  # nobody's bytes were kept
+    except KeyNotFound:  # no writer's bytes were kept
         return b""
 
 
 @contextmanager
 def _released(start: threading.Barrier) -> Generator[None]:
-    """After an error or Ctrl-C nobody waits at the start for those who never come."""
+    """After an error or Ctrl-C no writer waits at the start for the others."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""Whether a rented instance can reach a server that this machine reaches, as far as its URL tells.
+"""Whether a rented instance can reach a server that this machine reaches, as far as its URL says.
 
 A proxy stays here: it serves one network, its address may hold a password, and an instance reaches
 what is public without it.
@@ -44,7 +44,7 @@ def is_proxied(url: str) -> bool:
 
 
 def _is_private(url: str) -> bool:
-    """Whether the server is one of the company's own, as far as its name tells."""
+    """Whether the server is one of a private network, as far as its name says."""
     host = urlsplit(url).hostname or ""
     try:
         return not ipaddress.ip_address(host).is_global

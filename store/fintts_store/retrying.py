@@ -13,7 +13,7 @@ Answer = TypeVar("Answer")
 
 
 def insist(action: Callable[[], Answer], limit_seconds: float) -> Answer:
-    """Calls until it succeeds, for so long at most; the action must bear being repeated.
+    """Calls until it succeeds, for so long at most; the action may be repeated.
 
     Raises:
         StoreError: it does not pass by itself, or has not passed in time.

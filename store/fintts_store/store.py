@@ -28,9 +28,13 @@ Entries: TypeAlias = list[Entry]
 Names: TypeAlias = list[str]
 
 
-def nobody(_key: str) -> bool:
+def spare_none(_key: str) -> bool:
     """Spares no key."""
     return False
+
+
+def ignore_bytes(_size_bytes: int) -> None:
+    """For a transfer whose progress is not shown."""
 
 
 class Store(Protocol):
@@ -96,7 +100,7 @@ class Store(Protocol):
         """
         ...
 
-    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = spare_none) -> None:
         """Frees what writes to keys with this prefix left behind when they were killed.
 
         Keys for which `spare` is true are left alone. A write to another such key that is still
@@ -109,7 +113,7 @@ class Store(Protocol):
 class Marked(Protocol):
     """A store whose address may come to mean another one, as a mount point without its disk does.
 
-    A marker in it tells which one it is.
+    A marker in it says which one it is.
     """
 
     def marker(self) -> str | None:

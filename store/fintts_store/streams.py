@@ -1,7 +1,7 @@
-"""The standard streams of a process whose work must not end because nobody reads what it says.
+"""The standard streams of a process whose work must go on when its output is no longer read.
 
 A reader may be gone (`| head`), the disk behind a stream full, the terminal closed, or its
-characters few: none of that reaches whoever writes.
+characters few: none of that reaches the writer.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Outlet:
         self.trouble = trouble
 
     def write(self, text: str) -> int:
-        """Never raises OSError: what nobody can have any more is dropped."""
+        """Never raises OSError: what can no longer be written is dropped."""
         rest = memoryview(text.encode(self.encoding, self.errors))
         while rest and self.trouble is None:
             rest = rest[self._put(rest) :]
@@ -57,7 +57,7 @@ class Outlet:
     def _put(self, data: memoryview) -> int:
         try:
             return os.write(self._descriptor, data)
-        except BlockingIOError:  # whoever shares the descriptor made it so
+        except BlockingIOError:  # another process that shares the descriptor made it non-blocking
             select.select([], [self._descriptor], [])
         except OSError as error:
             self.trouble = error

@@ -1,7 +1,7 @@
 """Makes visible in a text what a terminal would obey, or what would hide or reorder what it shows,
-and takes out what nobody may see.
+and takes out secrets.
 
-Names, messages and logs in a store may be written by anybody.
+Names, messages and logs in a store are input from outside.
 """
 
 import re

@@ -46,7 +46,7 @@ class BoxStore(MemoryStore):
 
     @property
     def probes(self):
-        return lambda ground: (Probe("lid", lambda: Answer(sentence="it closes")),)
+        return lambda folder: (Probe("lid", lambda: Answer(sentence="it closes")),)
 
 
 BOXES = {}

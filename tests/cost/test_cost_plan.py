@@ -15,7 +15,7 @@ from fintts_cli.launch.resume import make_name
 from fintts_cost.errors import OverBudget
 from fintts_cost.estimate import Estimate, EstimateInput, estimate
 from fintts_cost.money import Price
-from fintts_cost.plan import Choice, plan_launch, plan_resumption
+from fintts_cost.plan import Candidate, plan_launch, plan_resumption
 from fintts_cost.reach import cut_at_step, last_step_before, last_step_within
 from fintts_cost.reference_run import REFERENCE_RUN
 from fintts_cost.reserve import Reserve
@@ -38,8 +38,8 @@ def made(**changes: object) -> Estimate:
     return estimate(EstimateInput(**(numbers | changes)))  # type: ignore[arg-type]  # as typed above
 
 
-def on(estimate: Estimate, gpus: str = "A100-80GB:1") -> Choice:
-    return Choice(gpus, estimate)
+def on(estimate: Estimate, gpus: str = "A100-80GB:1") -> Candidate:
+    return Candidate(gpus, estimate)
 
 
 HERE = Reserve.here(60)

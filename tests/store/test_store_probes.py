@@ -23,10 +23,10 @@ from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import KeyExists, PermissionMissing, StoreDenied, StoreUnreachable
 from fintts_store.probes import (
     Answer,
-    Ground,
     Outcome,
     OwnProbes,
     Probe,
+    ProbeFolder,
     Verdict,
     create_is_exclusive,
     probe_store,
@@ -257,7 +257,7 @@ def test_of_a_store_that_is_not_there_nothing_more_is_asked() -> None:
 # --- when it is ended -----------------------------------------------------------------------------
 
 
-def interrupted(_ground: Ground) -> list[Probe]:
+def interrupted(_ground: ProbeFolder) -> list[Probe]:
     def ask() -> Answer:
         raise KeyboardInterrupt
 

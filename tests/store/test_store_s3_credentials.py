@@ -230,7 +230,7 @@ def test_a_temporary_key_is_passed_on_with_a_word(
     grant = ask()
     assert sts == [], "STS makes no key for a temporary one"
     assert grant.variables["AWS_SESSION_TOKEN"] == "mine"
-    assert "your own key, which is temporary and ends at a time that nobody tells" in grant.warning
+    assert "your own key, which is temporary and ends at an unknown time" in grant.warning
     assert "every local user of this machine" in grant.warning
     assert "instance_role_arn" in grant.hint
 

@@ -16,7 +16,7 @@ from fintts_store.store import (
     Store,
     check_key,
     check_prefix,
-    nobody,
+    spare_none,
     too_large,
 )
 
@@ -72,7 +72,7 @@ class MemoryStore:
         check_prefix(prefix)
         return []
 
-    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = spare_none) -> None:
         check_prefix(prefix)
 
     def _bytes_of(self, key: str) -> bytes:
@@ -149,7 +149,7 @@ class BreakingStore:
     def unfinished(self, prefix: str) -> Names:
         return self._store.unfinished(prefix)
 
-    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = spare_none) -> None:
         self._store.discard_unfinished(prefix, spare)
 
     def _count(self) -> None:

@@ -32,13 +32,17 @@ swift_hash_path_suffix = a-test
 name = one
 default = yes
 """
-STORAGE = """\
+SERVER = """\
 [DEFAULT]
 bind_ip = 127.0.0.1
 bind_port = {port}
 workers = 0
 user = {user}
 swift_dir = {folder}
+"""
+STORAGE = (
+    SERVER
+    + """\
 devices = {folder}/devices
 mount_check = false
 [pipeline:main]
@@ -46,13 +50,10 @@ pipeline = {kind}-server
 [app:{kind}-server]
 use = egg:swift#{kind}
 """
-PROXY = """\
-[DEFAULT]
-bind_ip = 127.0.0.1
-bind_port = {port}
-workers = 0
-user = {user}
-swift_dir = {folder}
+)
+PROXY = (
+    SERVER
+    + """\
 [pipeline:main]
 pipeline = catch_errors gatekeeper listing_formats s3api tempauth bulk slo proxy-server
 [app:proxy-server]
@@ -75,6 +76,7 @@ use = egg:swift#bulk
 [filter:slo]
 use = egg:swift#slo
 """
+)
 RINGS = f"""
 import sys
 from swift.common.ring import RingBuilder

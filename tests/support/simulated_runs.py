@@ -23,7 +23,7 @@ from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import OverBudget
 from fintts_cost.estimate import EstimateInput, estimate
 from fintts_cost.money import Price
-from fintts_cost.plan import Choice, LaunchPlan, plan_launch, plan_resumption
+from fintts_cost.plan import Candidate, LaunchPlan, plan_launch, plan_resumption
 from fintts_cost.reserve import Reserve
 from fintts_cost.schedule import Schedule
 from fintts_store.runs.ledger import Asked, Evidence, Gone, Laptop, Launch, Ledger, Up
@@ -41,7 +41,7 @@ LAPTOPS = tuple(Laptop(id=letter * 32, host=f"laptop-{letter}") for letter in "a
 class Asking:
     """What somebody wants to have run, and for how much."""
 
-    choices: tuple[Choice, ...]
+    choices: tuple[Candidate, ...]
     true_rates_usd: dict[str, float]
     """what the cloud bills, which on a spot market is not what the list says"""
     true_paces: dict[str, float]
@@ -128,7 +128,7 @@ def _schedule(random: Random) -> Schedule:
     )
 
 
-def _choice(random: Random, name: str, shared: Schedule, *, spot: bool) -> Choice:
+def _choice(random: Random, name: str, shared: Schedule, *, spot: bool) -> Candidate:
     rate = Decimal(str(round(random.uniform(0.3, 4.0), 2)))
     pace = random.uniform(0.1, 6.0)
     is_forecast = random.random() < 0.4
@@ -146,10 +146,10 @@ def _choice(random: Random, name: str, shared: Schedule, *, spot: bool) -> Choic
         price=Price(rate),
     )
     ceiling = rate * 3 if spot and random.random() < 0.5 else None
-    return Choice(f"{name}:1", estimate(given), most_hourly_usd=ceiling)
+    return Candidate(f"{name}:1", estimate(given), most_hourly_usd=ceiling)
 
 
-def _true_rate(random: Random, choice: Choice) -> float:
+def _true_rate(random: Random, choice: Candidate) -> float:
     return random.uniform(float(choice.hourly_rate_usd), float(choice.ceiling_usd))
 
 
@@ -179,7 +179,7 @@ def _fate(random: Random, horizon: float) -> Fate:
     return fate
 
 
-def _work(random: Random, asking: Asking, choice: Choice) -> Work:
+def _work(random: Random, asking: Asking, choice: Candidate) -> Work:
     given = choice.estimate.given
     setup = random.choice((90.0, 600.0, random.uniform(60, 1500), random.uniform(60, 10800)))
     stops_early = random.random() < 0.5

@@ -11,7 +11,7 @@ from fintts_cli.places import LOCAL
 from fintts_cli.settings.gpus import split_gpus
 from fintts_cli.views.units import duration
 from fintts_cost.money import dollars, hourly
-from fintts_cost.plan import Choice
+from fintts_cost.plan import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,9 +54,9 @@ class Choices(NamedTuple):
         return self.runs[0]
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[Candidate, ...]:
         """As a launch is planned with them."""
-        return tuple(Choice(each.gpus, each.run.estimate) for each in self.runs)
+        return tuple(Candidate(each.gpus, each.run.estimate) for each in self.runs)
 
 
 def each_gpu(found: ReadSettings) -> tuple[ReadSettings, ...]:
@@ -75,8 +75,8 @@ def each_gpu(found: ReadSettings) -> tuple[ReadSettings, ...]:
 
 
 def with_ceilings(
-    choices: Sequence[Choice], found: ReadSettings, open_source: Callable[[], OfferSource]
-) -> tuple[Choice, ...]:
+    choices: Sequence[Candidate], found: ReadSettings, open_source: Callable[[], OfferSource]
+) -> tuple[Candidate, ...]:
     """The same with the most that an hour may cost, which sets the deadline of a spot run."""
     if not found.settings.spot or found.settings.infra == LOCAL:
         return tuple(choices)

@@ -19,7 +19,7 @@ from fintts_cost.document import document
 from fintts_cost.estimate import Estimate, estimate
 from fintts_cost.extras import AWS, Extras, extras_of
 from fintts_cost.money import Price
-from fintts_cost.plan import Choice, RentalTerms, Terms, plan_launch
+from fintts_cost.plan import Candidate, RentalTerms, Terms, plan_launch
 from fintts_cost.schedule import Schedule
 from fintts_inputs.base_model.families import read_shape
 from fintts_store.opening import backend_of
@@ -157,7 +157,7 @@ def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
         _check_schedule(settings)
         return terms
     if settings.budget_usd is not None and rate > 0:
-        plan = plan_launch([Choice(gpus, made)], settings.budget_usd, reserve_of(settings))
+        plan = plan_launch([Candidate(gpus, made)], settings.budget_usd, reserve_of(settings))
         terms = replace(terms, deadline_at=plan.deadline_from(now))
     return replace(terms, choices=(RentalTerms(gpus, price, document(made)),))
 

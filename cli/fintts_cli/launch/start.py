@@ -26,7 +26,7 @@ from fintts_cli.runs.listing import look_at
 from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
 from fintts_cli.runs.sighted import gone, sightings_of
 from fintts_cli.settings.sense import refuse_senseless
-from fintts_cost.plan import Choice, LaunchPlan, Terms, plan_launch, plan_resumption
+from fintts_cost.plan import Candidate, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cost.prices import old_list
 from fintts_inputs.base_model.adapter import of_other_prompt
 from fintts_inputs.hang_factor import FACTOR, factor_in
@@ -486,7 +486,7 @@ def _note_up(launch: Launch, infra: Infra, now: datetime) -> None:
                 write_sighting(launch.store, seen)
 
 
-def _rental(choice: Choice) -> Rental:
+def _rental(choice: Candidate) -> Rental:
     return Rental(choice.gpus, choice.hourly_rate_usd)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fintts_cost.bill import Bill
     from fintts_cost.extras import Extras
-    from fintts_cost.plan import Choice, LaunchPlan
+    from fintts_cost.plan import Candidate, LaunchPlan
 
 
 def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str:
@@ -48,7 +48,7 @@ def _deadline(plan: LaunchPlan, now: datetime) -> str:
     return f"deadline {after} after the instance is asked for ({when} if that is now)"
 
 
-def _bill(choice: Choice, choices: Sequence[Choice]) -> list[str]:
+def _bill(choice: Candidate, choices: Sequence[Candidate]) -> list[str]:
     """Rate, pace and the three scenarios; of several GPUs each by its name."""
     made, price = choice.estimate, choice.price
     step = f"{made.given.seconds_per_step:g} s a step ({made.given.seconds_per_step_source})"

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
+from fintts_store.errors import first_line
 from fintts_trainer.errors import PeerLost
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class World:
             )
             world = cls(accelerator)
         except dist.DistError as error:
-            raise PeerLost(f"the processes of this run do not meet: {_first_line(error)}") from None
+            raise PeerLost(f"the processes of this run do not meet: {first_line(error)}") from None
         if world.size != wanted:  # alone, each would claim the run for itself
             raise PeerLost(f"of {wanted} processes of this run {world.size} have met")
         return world
@@ -181,8 +182,4 @@ def _told() -> Generator[None]:
     try:
         yield
     except RuntimeError as error:  # gloo's own are of no other class
-        raise PeerLost(f"another process of this run has ended: {_first_line(error)}") from None
-
-
-def _first_line(error: RuntimeError) -> str:
-    return str(error).partition("\n")[0]
+        raise PeerLost(f"another process of this run has ended: {first_line(error)}") from None

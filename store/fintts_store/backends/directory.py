@@ -39,8 +39,8 @@ from fintts_store.store import (
     Names,
     check_key,
     check_prefix,
-    nobody,
     read_all,
+    spare_none,
 )
 
 _WRITE_ATTEMPTS = 20
@@ -160,7 +160,7 @@ class DirectoryStore:
             found = self._temporary(check_prefix(prefix))
         return sorted(self._key_meant(path) for path in found)
 
-    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = spare_none) -> None:
         for path in self._temporary(check_prefix(prefix)):
             if spare(self._key_meant(path)):
                 continue
@@ -226,7 +226,7 @@ class DirectoryStore:
         while folder != self._root and self._root in folder.parents:
             try:
                 folder.rmdir()
-            except OSError:  # not empty, or already gone: somebody else's business
+            except OSError:  # not empty, or already gone
                 return
             folder = folder.parent
 

@@ -19,7 +19,7 @@ class Marker:
     """Knows whether a store that this process has seen is still there.
 
     Reading makes nothing. The first write makes the folder and its marker, or gives an older store
-    its marker; but a store that was there once is never made anew.
+    its marker; but a store that was there once is never made again.
     """
 
     def __init__(self, root: Path, seen: str | None = None, hint: str = "") -> None:

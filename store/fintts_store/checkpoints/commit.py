@@ -72,11 +72,11 @@ def list_manifests(
     names: Sequence[CommitName] | None = None,
 ) -> list[Manifest]:
     """All committed checkpoints, the oldest first; tombstones are left out, and so are commits of
-    claims that nobody has taken.
+    claims that were never taken.
 
     Args:
-        on_unreadable: is told of each manifest that is damaged or was tampered with, and of each
-            that no claim stands behind.
+        on_unreadable: is called for each manifest that is damaged or was tampered with, and
+            for each that no claim stands behind.
         known: is looked into before the store, and added to.
         names: of the commits, where they have been listed just now and are known to be backed.
 
@@ -99,7 +99,7 @@ def list_manifests(
 
     listed = names if names is not None else list_commits(store, run)
     backed = names if names is not None else backed_by_claims(store, run, listed)
-    unreadable |= {name: of_nobody_s_claim(store, run, name) for name in {*listed} - {*backed}}
+    unreadable |= {name: of_untaken_claim(store, run, name) for name in {*listed} - {*backed}}
     in_parallel(read, [name for name in backed if name not in known], at_once=SMALL_AT_ONCE)
     for name in listed:
         if name in unreadable:
@@ -108,8 +108,8 @@ def list_manifests(
 
 
 def backed_by_claims(store: Store, run: str, names: Sequence[CommitName]) -> list[CommitName]:
-    """Those that an instance can have committed: it claims the run first, and claims stay. Where a
-    run has no claim at all, as in a copy of its checkpoints alone, nobody can tell.
+    """Those that an instance can have committed: it claims the run first, and claims stay. All of
+    them where a run has no claim at all, as in a copy of its checkpoints alone.
 
     Args:
         names: listed before this is called, since claims are taken meanwhile.
@@ -118,7 +118,7 @@ def backed_by_claims(store: Store, run: str, names: Sequence[CommitName]) -> lis
     return [name for name in names if name.claim <= highest or not highest]
 
 
-def of_nobody_s_claim(store: Store, run: str, name: CommitName) -> InvalidRecord:
+def of_untaken_claim(store: Store, run: str, name: CommitName) -> InvalidRecord:
     """What to say of a commit that is backed by no claim."""
     return InvalidRecord(
         f"{store.url}/{layout.commit_key(run, name)} is of claim {name.claim}, which no instance "
@@ -220,11 +220,11 @@ class Committer:
         return self._put_manifest(manifest)
 
     def rotate(self) -> list[Manifest]:
-        """Removes what retention no longer keeps and nobody has pinned.
+        """Removes what retention no longer keeps and is not pinned.
 
         A manifest that cannot be read is left alone with its files, and said at the end. So is
         everything once a newer claim is taken: it knows what it goes on from, this one does not.
-        A commit of a claim that nobody has taken does not count. A pinned one stays.
+        A commit of a claim that were never taken does not count. A pinned one stays.
 
         Raises:
             StoreError: something could not be read or removed; what is kept is untouched.

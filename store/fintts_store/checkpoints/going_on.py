@@ -45,11 +45,11 @@ def restore_to_go_on(
 
     Args:
         claim: the one under which the run is to go on.
-        on_skip: is told of each newer checkpoint that is damaged.
+        on_skip: is called for each newer checkpoint that is damaged.
         committed_step: what the claim before this one said that it had committed.
         patience_seconds: how long a store is asked again that does not answer, or contradicts
             itself.
-        on_bytes: is told how many more bytes have come.
+        on_bytes: is called with the number of bytes that were added.
 
     Raises:
         CheckpointCorrupt: there are checkpoints, and none of them can be restored.

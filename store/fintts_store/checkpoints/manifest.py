@@ -97,7 +97,7 @@ class Tombstone(Record):
 
 
 class _Kind(Record):
-    """What is read first of a commit: it tells how to read the rest."""
+    """What is read first of a commit: it says how to read the rest."""
 
     version: int = VERSION
     tombstone: bool = False

@@ -3,7 +3,7 @@
 A pin is a key beside the manifest, so that the listing of manifests shows the pins as well. Pinning
 and removing may meet: who pins writes the pin and then looks whether the manifest is still there;
 who removes deletes the manifest and then looks whether there is a pin, and puts the manifest back
-if there is. Whichever comes first, nobody is told of a pin whose checkpoint goes. (Unless two
+if there is. In either order no pin is confirmed whose checkpoint goes. (Unless two
 remove the same one and a third pins it, all within a few requests: then one may put back a manifest
 whose files the other deletes.)
 """

@@ -30,21 +30,17 @@ from fintts_store.errors import (
 from fintts_store.layout import CommitName
 from fintts_store.parallel import in_parallel
 from fintts_store.runs.limits import CLAIMS
-from fintts_store.store import TEMPORARY_PREFIX, Store
+from fintts_store.store import TEMPORARY_PREFIX, Store, ignore_bytes
 
 _ATTEMPTS = 2
 _REPLACED = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{8}}-checkpoint-[0-9]+")
-
-
-def _nobody_asks(_size_bytes: int) -> None:
-    pass
 
 
 def restore(
     store: Store,
     manifest: Manifest,
     target: Path,
-    on_bytes: Callable[[int], None] = _nobody_asks,
+    on_bytes: Callable[[int], None] = ignore_bytes,
 ) -> None:
     """Puts the checkpoint's files into `target`, in place of what was there.
 
@@ -140,13 +136,13 @@ def restore_newest(
     on_skip: Callable[[CommitName, StoreError], None],
     *,
     claim: int = CLAIMS,
-    on_bytes: Callable[[int], None] = _nobody_asks,
+    on_bytes: Callable[[int], None] = ignore_bytes,
 ) -> Manifest | None:
     """Restores the newest checkpoint that is whole; None if there is none.
 
     Args:
-        on_skip: is told of each newer one that is damaged, be it a file or the manifest.
-        claim: nobody has taken a higher one, so commits of a higher one are left out.
+        on_skip: is called for each newer one that is damaged, be it a file or the manifest.
+        claim: the highest one taken, so commits of a higher one are left out.
         on_bytes: as `restore` has it.
 
     Raises:

@@ -62,7 +62,7 @@ def plan_retention(
     pinned: Collection[CommitName] = (),
 ) -> Retention:
     """Keeps the newest `keep_last`, the best, the one that the run was resumed from (its id), and
-    those that somebody has pinned.
+    those that are pinned.
 
     Of a step that was committed under two claims only the newest commit counts towards
     `keep_last`.

@@ -1,12 +1,12 @@
 """The uploader: commits checkpoints from a thread of its own, so that a step never waits.
 
-One checkpoint is being uploaded and at most one waits; a third makes its maker wait, and says so,
-unless the maker has to leave: then it joins the queue, and `drain` tries for all of them. Somebody
-whose grace has ended leaves while the upload goes on: `is_uploading` knows, since Python would wait
-for boto3's threads before it ends.
-What passes by itself is tried again with growing pauses; what does not is said at once, and the
-local copy stays. Permissions may come back, so a checkpoint that was refused ends nothing; several
-one after the other do: whoever trains on would pay for what nobody will ever see.
+One checkpoint is being uploaded and at most one waits. A third blocks the trainer, with a message,
+unless the trainer is about to end: then it joins the queue, and `drain` tries all of them. When the
+grace period is over, the trainer ends even during an upload; `is_uploading` says so, since Python
+would wait for boto3's threads before it ends.
+Temporary errors are tried again with growing pauses; others are reported at once, and the local
+copy stays. Permissions may come back, so one refused checkpoint ends nothing. Several in a row end
+the run: you would pay for training whose checkpoints are lost.
 """
 
 import threading
@@ -31,7 +31,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 LOOK_UP_SECONDS = 0.2
 """How often a maker who waits looks whether it has to leave"""
 DRAINING_PAUSE_SECONDS = 5.0
-"""While somebody waits for the end, the store is asked this often"""
+"""While a caller waits for the end, the store is asked this often"""
 MOST_REFUSALS = 3
 """of checkpoints one after the other; then nothing more is hoped for"""
 THREAD_NAME = "uploader"

@@ -85,7 +85,7 @@ def resumable_directory(target: Path, partial: Path) -> Generator[Path]:
     """
     with explained(target):
         make_directories(partial.parent)
-        if partial.is_symlink():  # somebody else's: nothing is written to where it leads
+        if partial.is_symlink():  # not ours: nothing is written through a link
             partial.unlink()
         partial.mkdir(exist_ok=True)
         yield partial

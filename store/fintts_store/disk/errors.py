@@ -1,4 +1,4 @@
-"""Turns the operating system's errors into sentences with a mend."""
+"""Turns the operating system's errors into sentences with a hint."""
 
 import errno
 from collections.abc import Generator
@@ -50,7 +50,7 @@ def chosen_by(option: str) -> Generator[None]:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a disk, or what somebody may use of it, is used up."""
+    """Whether a disk, or the user's quota on it, is full."""
     return error.errno in _FULL
 
 

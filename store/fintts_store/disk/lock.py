@@ -1,4 +1,4 @@
-"""One at a time in a folder, among those who ask here; whoever comes second waits."""
+"""One at a time in a folder, among those who ask here; the second one waits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _wait_quietly() -> None:
 
 @contextmanager
 def alone_in(folder: Path, on_wait: Callable[[], None] = _wait_quietly) -> Generator[None]:
-    """Makes the folder, and keeps others who ask for it out of it while the block lasts.
+    """Makes the folder, and locks it while the block lasts.
 
-    `on_wait` is called once if somebody else is there. The lock is the folder's own, so it needs no
-    file, and it ends with the process. File systems without locks do without.
+    `on_wait` is called once if another process holds the lock. The lock is the folder's own, so it
+    needs no file, and it ends with the process. File systems without locks do without.
 
     Raises:
         StoreError: the folder cannot be made.

@@ -15,18 +15,18 @@ from fintts_store.runs.limits import CLAIMS
 from fintts_store.store import Store
 
 MOST_MISSING = 100
-"""claims that may be missing below one that counts; somebody may have deleted some"""
+"""claims that may be missing below one that counts; some may have been deleted"""
 _ATTEMPTS = 100
 _CLAIM = re.compile("[0-9]{6}")
 
 
 def highest_claim(store: Store, run: str) -> int:
-    """The claim that may write; 0 when nobody has claimed the run."""
+    """The claim that may write; 0 when the run has no claim."""
     return highest_of(run, (entry.key for entry in store.list(layout.claims_prefix(run))))
 
 
 def highest_of(run: str, keys: Iterable[str]) -> int:
-    """The highest claim among a run's keys that somebody can have taken; 0 when there is none."""
+    """The highest claim that an instance can have taken, among a run's keys; 0 for none."""
     highest = 0
     for number in _numbers(run, keys):
         if number - highest > MOST_MISSING + 1:
@@ -36,7 +36,7 @@ def highest_of(run: str, keys: Iterable[str]) -> int:
 
 
 def strange_claims(run: str, keys: Iterable[str]) -> list[str]:
-    """The keys of claims that nobody can have taken: they are too far above the others."""
+    """The keys of claims that no instance can have taken: they are too far above the others."""
     numbers = _numbers(run, keys)
     highest = highest_of(run, [layout.claim_key(run, number) for number in numbers])
     return [layout.claim_key(run, number) for number in numbers if number > highest]

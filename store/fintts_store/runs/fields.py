@@ -82,7 +82,7 @@ def _nodes(content: JsonValue) -> Iterator[JsonValue]:
 
 RunName = Annotated[str, Field(max_length=limits.NAME_CHARACTERS), AfterValidator(_run_name)]
 PlainName = Annotated[str, Field(max_length=limits.NAME_CHARACTERS), AfterValidator(_plain_name)]
-"""A file's name that stays in the folder that it is put into, whoever wrote the record"""
+"""A file's name that stays in the folder that it is put into, whatever the record says"""
 Name = Annotated[str, Field(max_length=limits.NAME_CHARACTERS)]
 Place = Annotated[str, Field(max_length=limits.NAME_CHARACTERS)]
 Message = Annotated[str, AfterValidator(_cut)]

@@ -46,11 +46,11 @@ class Evidence(StrEnum):
     HEARTBEAT = "heartbeat"
     """read alone: a last heartbeat is the end of no instance, and counts as none"""
     DEADLINE = "deadline"
-    """nobody saw it: it is the latest possible moment"""
+    """unobserved: it is the latest possible moment"""
 
 
 SURE = (Evidence.CLOUD, Evidence.RESULT)
-"""Of such an end somebody knows."""
+"""ends that were observed"""
 
 
 class Laptop(Record):
@@ -152,7 +152,7 @@ class Gone(OfRun):
 class Launch:
     """What the ledger says of one launch; `asked` is None where its file is damaged.
 
-    Ends that nobody saw are not among `gones`.
+    Unobserved ends are not among `gones`.
     """
 
     number: int
@@ -168,7 +168,7 @@ class Launch:
 
     @property
     def is_known_gone(self) -> bool:
-        """Whether somebody saw the cloud without it, after it was last seen up."""
+        """Whether the cloud was seen without it, after it was last seen up."""
         return any(each.evidence == Evidence.CLOUD for each in self.standing_gones)
 
 
@@ -195,7 +195,7 @@ def take_launch(store: Store, asked: Asked) -> int:
     """Takes the number that is in `asked`; of several at once exactly one gets it.
 
     Raises:
-        LaunchTaken: somebody else has it; the message says who.
+        LaunchTaken: another laptop has it; the message says which.
         StoreError: the store cannot be written.
     """
     key = layout.asked_key(asked.run, asked.launch)
@@ -295,7 +295,7 @@ def _by_launch(
     found: defaultdict[int, list[str]] = defaultdict(list)
     for key in keys:
         number = layout.launch_of(run, key)
-        if number:  # else somebody put it there by hand
+        if number:  # else it was put there by hand
             found[number].append(key)
     kept: dict[int, list[str]] = {}
     damaged: list[InvalidRecord] = []

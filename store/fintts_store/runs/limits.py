@@ -56,7 +56,7 @@ RENTALS = 200
 LAUNCHES_READ = 1_000
 """of one run"""
 MISSING_LAUNCHES = 100
-"""below one that counts; somebody may have deleted some"""
+"""below one that counts; some may have been deleted"""
 SIGHTINGS = 500
 """of one launch: a spot run has two an instance"""
 KEPT_STEPS = 10_000

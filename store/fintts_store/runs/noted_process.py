@@ -1,4 +1,4 @@
-"""Whether a process that somebody noted still lives, as far as that can be known from here. Pure.
+"""Whether a noted process still lives, as far as this machine can know. Pure.
 
 A number and a start name a process where they were noted alone: another machine that shares the
 folder, another container or another start of the machine gives the same numbers to others.

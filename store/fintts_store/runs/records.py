@@ -246,7 +246,7 @@ class Result(OfRun):
     """result.json: how the run ended."""
 
     launch: Launch | None = None
-    """number of the launch that ended; None where there was none, or nobody knows"""
+    """number of the launch that ended; None where there was none, or it is unknown"""
     stop_reason: StopReason
     step: Step
     best_step: Step | None = None
@@ -275,7 +275,7 @@ class MetricRow(Record):
 
 
 class StopRequest(OfRun):
-    """stop.json: somebody wants the run to save and end."""
+    """stop.json: a request to save and end the run."""
 
     reason: Message
     at: Moment

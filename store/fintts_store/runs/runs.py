@@ -52,13 +52,13 @@ def read_configurations(store: Store, run: str) -> list[dict[str, JsonValue]]:
 
 
 def create_revision(store: Store, revision: Revision) -> None:
-    """Changes the configuration. Raises KeyExists if somebody else has changed it just now."""
+    """Changes the configuration. Raises KeyExists if another laptop has just changed it."""
     key = layout.revision_key(revision.run, revision.number)
     store.create(key, revision.dump().encode())
 
 
 def withdraw_revision(store: Store, run: str, number: int) -> None:
-    """Takes a change back that nobody has trained with."""
+    """Takes back a change that no launch has trained with."""
     store.delete(layout.revision_key(run, number))
 
 
@@ -152,14 +152,14 @@ def request_stop(store: Store, run: str, reason: str) -> None:
 
 
 def stop_requested(store: Store, run: str) -> bool:
-    """Whether somebody asked the run to end."""
+    """Whether the run was asked to end."""
     key = layout.stop_request_key(run)
     try:
         return StopRequest.load(store.get(key), key).run == run
     except KeyNotFound:
         return False
     except InvalidRecord:
-        # A torn request is still one: nobody writes there who does not want the run to end. To stop
+        # A torn request is still one: whatever is written there asks the run to end. To stop
         # loses nothing, since the run saves first, and to go on bills. A whole request of another
         # run is a file in the wrong place, and asks this run for nothing.
         return True

@@ -13,7 +13,7 @@ from fintts_store.checkpoints.commit import read_manifest
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile
 from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreUnreachable
 from fintts_store.parallel import in_parallel
-from fintts_store.store import Store
+from fintts_store.store import Store, ignore_bytes
 from fintts_store.upkeep.faults import Fault
 from fintts_store.upkeep.inputs import MISSING, UPLOADED_AGAIN, Input, InputFile
 from fintts_store.upkeep.survey import damage
@@ -23,17 +23,13 @@ DIFFERS = "it differs from what run.json says"
 DELETE_FIRST = f"delete it: then {UPLOADED_AGAIN}"
 
 
-def _nobody_asks(_size_bytes: int) -> None:
-    pass
-
-
 def read_checkpoint(
-    store: Store, manifest: Manifest, on_bytes: Callable[[int], None] = _nobody_asks
+    store: Store, manifest: Manifest, on_bytes: Callable[[int], None] = ignore_bytes
 ) -> Fault | None:
     """Compares a checkpoint with its manifest; None if all is well.
 
     Args:
-        on_bytes: is told how many more bytes were read, from several threads.
+        on_bytes: is called with the number of bytes read, from several threads.
 
     Raises:
         StoreError: the store cannot be read, at the second attempt too.
@@ -58,12 +54,12 @@ def read_checkpoint(
 
 
 def read_inputs(
-    store: Store, inputs: Iterable[Input], on_bytes: Callable[[int], None] = _nobody_asks
+    store: Store, inputs: Iterable[Input], on_bytes: Callable[[int], None] = ignore_bytes
 ) -> list[Fault]:
     """Compares what runs read with their records: a few files at a time, each of them once.
 
     Args:
-        on_bytes: is told how many more bytes were read, from several threads.
+        on_bytes: is called with the number of bytes read, from several threads.
 
     Raises:
         StoreError: the store cannot be read, at the second attempt too.
@@ -91,7 +87,7 @@ def _is_as_written(
     on_bytes: Callable[[int], None],
     stop: threading.Event,
 ) -> bool:
-    """Whether the bytes have this SHA-256, or nobody wants to know it any more."""
+    """Whether the bytes have this SHA-256, or the check was stopped."""
     trouble: StoreUnreachable | None = None
     told_bytes = 0
     for _ in range(ATTEMPTS):

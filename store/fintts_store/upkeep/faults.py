@@ -1,4 +1,4 @@
-"""What can be wrong with what lies in a store, as `fintts store check` tells it."""
+"""What can be wrong in a store, as `fintts store check` says it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

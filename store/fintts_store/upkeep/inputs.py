@@ -46,10 +46,10 @@ class Input:
         """Of all files."""
         return sum(file.size_bytes for file in self.files)
 
-    def fault(self, place: str, sentence: str, mend: str) -> Fault:
+    def fault(self, place: str, sentence: str, hint: str) -> Fault:
         """What is wrong with all of it, or with the file at `place`, and whom that keeps."""
         run = self.runs[0] if len(self.runs) == 1 else None
-        whom = f"{_in_words(self.runs)} cannot train on; {mend}"
+        whom = f"{_in_words(self.runs)} cannot train on; {hint}"
         return Fault(Kind.INPUT, place, f"{sentence}: {whom}", run)
 
 

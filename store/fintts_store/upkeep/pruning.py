@@ -151,7 +151,7 @@ def _resume_point(store: Store, snapshot: Snapshot, manifests: Collection[Manife
 def prune(store: Store, plan: PrunePlan) -> list[CommitName]:
     """Removes what the plan shows, as far as it may still go; returns what went.
 
-    The run may have gone on since, and somebody may have pinned a checkpoint: nothing goes that
+    The run may have gone on since, and a checkpoint may have been pinned: nothing goes that
     was not shown, and nothing that is to be kept by now.
 
     Raises:

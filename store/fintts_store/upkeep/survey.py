@@ -15,7 +15,7 @@ from fintts_store import layout
 from fintts_store.checkpoints.commit import (
     backed_by_claims,
     commits_among,
-    of_nobody_s_claim,
+    of_untaken_claim,
     read_manifest,
 )
 from fintts_store.checkpoints.manifest import Manifest, of_another_base_model
@@ -30,7 +30,7 @@ from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind
 from fintts_store.upkeep.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
 
-NOBODY_S_CLAIM = "no instance can have taken this claim, so it does not count; delete it"
+UNTAKEN_CLAIM = "no instance can have taken this claim, so it does not count; delete it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Snapshot:
     has_ended: bool = False
     pins: frozenset[CommitName] = frozenset()
     strange_claims: tuple[str, ...] = ()
-    """keys of claims that nobody can have taken"""
+    """keys of claims that no instance can have taken"""
 
     def is_over(self, claim: int) -> bool:
         """Whether nothing that this claim has begun will be finished."""
@@ -126,7 +126,7 @@ def _look_at_inputs(
 
 
 def _may_go_on(key: str, runs: dict[str, RunSurvey]) -> bool:
-    """Whether it is an upload of a run that goes on; of others nobody can tell."""
+    """Whether it is an upload of a run that goes on; of others it is unknown."""
     run = layout.run_of(key)
     if run is None or run not in runs:
         return False
@@ -187,7 +187,7 @@ def survey_run(store: Store, run: str) -> RunSurvey:
             *([found_record] if isinstance(found_record, Fault) else []),
             *(one for one in seen if isinstance(one, Fault)),
             *_told(run, orphans),
-            *(Fault(Kind.RECORD, key, NOBODY_S_CLAIM, run) for key in snapshot.strange_claims),
+            *(Fault(Kind.RECORD, key, UNTAKEN_CLAIM, run) for key in snapshot.strange_claims),
         ),
     )
 
@@ -232,7 +232,7 @@ def _refuse_foreign(
     run, name = snapshot.run, manifest.name
     # The page of the listing with the claims may have come before this one was taken.
     if name.claim > snapshot.claim and not backed_by_claims(store, run, [name]):
-        raise of_nobody_s_claim(store, run, name)
+        raise of_untaken_claim(store, run, name)
     if base_model_digest not in (None, manifest.base_model_digest):
         raise of_another_base_model(manifest)
 

@@ -76,7 +76,7 @@ def run_policy(
 
     Args:
         reads: keys of the store, or prefixes that end with `/`.
-        may_use_kms: a bucket may encrypt with a key of KMS, whoever writes.
+        may_use_kms: a bucket may encrypt every write with a key of KMS.
     """
     bucket = f"arn:{partition}:s3:::{address.bucket}"
     folder = _literal(address.prefix + run_prefix(run))
@@ -235,7 +235,7 @@ def _own_key(session: "Session", address: S3Address) -> tuple[dict[str, str], da
         found: Any = cast("Any", session).get_credentials()
         if found is not None:
             key: Any = found.get_frozen_credentials()
-            # boto3 tells the end nowhere else.
+            # boto3 shows the end nowhere else.
             ends_at: datetime | None = getattr(found, "_expiry_time", None)
             return _variables(key.access_key, key.secret_key, key.token), ends_at
     raise StoreDenied(
@@ -271,7 +271,7 @@ def _temporary(
             f"until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             f"sign in again, or give a lower --budget; or {hint}",
         )
-    when = "at a time that nobody tells" if ends_at is None else f"{ends_at:%Y-%m-%d %H:%M} UTC"
+    when = "at an unknown time" if ends_at is None else f"{ends_at:%Y-%m-%d %H:%M} UTC"
     sentence = f"{why}an instance gets your own key, which is temporary and ends {when}{SHOWN}"
     return Grant(as_it_is, ends_at, sentence, hint)
 

@@ -35,7 +35,7 @@ def canonical_endpoint(text: str) -> str:
 
 
 def _split(text: str) -> tuple[SplitResult, int | None]:
-    if not _CHARACTERS.fullmatch(text):  # urlsplit would take line breaks out, without a word
+    if not _CHARACTERS.fullmatch(text):  # urlsplit would silently remove line breaks
         raise _refusal(text)
     try:
         parts = urlsplit(text)

@@ -1,4 +1,4 @@
-"""Turns what boto3 raises into sentences with a mend."""
+"""Turns boto3's errors into sentences with a hint."""
 
 import os
 from collections.abc import Generator
@@ -10,9 +10,9 @@ from fintts_store.backends.s3.answers import NoAnswer, NotInItsWords, OtherRegio
 from fintts_store.backends.s3.reasons import (
     WRONG_REGION,
     Told,
+    hint_for_forbidden,
+    hint_for_region,
     is_full,
-    mend_for_forbidden,
-    mend_for_region,
     reason,
     region_named_in,
 )
@@ -27,6 +27,7 @@ from fintts_store.errors import (
     StoreFull,
     StoreUnreachable,
     Unsupported,
+    first_line,
 )
 
 if TYPE_CHECKING:
@@ -126,11 +127,11 @@ def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
     except NoAnswer as error:
         raise no_answer(address, str(error)) from error
     except MISREAD as error:
-        what = f"something that cannot be read ({type(error).__name__}: {_first_line(error)})"
+        what = f"something that cannot be read ({type(error).__name__}: {first_line(error)})"
         raise no_answer(address, what) from error
     except RuntimeError as error:  # so boto3 says that a new key has ended, too
         _, hint = DENIED[EXPIRED]
-        raise StoreDenied(f"{address.where}: {_first_line(error).rstrip('.')}", hint) from error
+        raise StoreDenied(f"{address.where}: {first_line(error).rstrip('.')}", hint) from error
 
 
 def _another_s_answer(error: NotInItsWords, address: S3Address) -> StoreDenied:
@@ -239,9 +240,9 @@ def _refusal(code: str, operation: str, address: S3Address, said: str) -> StoreD
     if code == EXPIRED and TOKEN in os.environ:
         return KeyExpired(text, AGAIN)
     if code == FORBIDDEN:
-        return PermissionMissing(text, mend_for_forbidden(address, operation, said))
+        return PermissionMissing(text, hint_for_forbidden(address, operation, said))
     if code == OTHER_REGION:
-        return StoreDenied(text, mend_for_region(address))
+        return StoreDenied(text, hint_for_region(address))
     return (Unsupported if code == UNSUPPORTED else StoreDenied)(text, hint)
 
 
@@ -257,16 +258,16 @@ def _explain_silence(error: Exception, address: S3Address) -> StoreError:
             "or sign in with `aws sso login`",
         )
     if isinstance(error, (known.TokenRetrievalError, known.SSOError)):
-        return StoreDenied(f"{address.where}: {_first_line(error)}", "sign in with `aws sso login`")
+        return StoreDenied(f"{address.where}: {first_line(error)}", "sign in with `aws sso login`")
     if isinstance(error, known.SSLError):
-        return _of_tls(_first_line(error), address)
+        return _of_tls(first_line(error), address)
     if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
         return StoreUnreachable(
-            f"{address.where} cannot be reached: {_first_line(error)}", _see_whether(address)
+            f"{address.where} cannot be reached: {first_line(error)}", _see_whether(address)
         )
     if isinstance(error, (known.PaginationError, parsers.ResponseParserError)):
-        return no_answer(address, f"something that cannot be read ({_first_line(error)})")
-    return StoreDenied(f"{address.where}: {_first_line(error)}")
+        return no_answer(address, f"something that cannot be read ({first_line(error)})")
+    return StoreDenied(f"{address.where}: {first_line(error)}")
 
 
 def _of_tls(said: str, address: S3Address) -> StoreError:
@@ -291,7 +292,3 @@ def _see_whether(address: S3Address) -> str:
     if (address.endpoint_url or "").startswith("http://"):
         return f"see whether it is up, and whether it wants TLS ({_other_scheme(address)})"
     return "see whether it is up"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

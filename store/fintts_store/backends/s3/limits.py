@@ -74,7 +74,7 @@ class LimitedSocket:
         self._silent_seconds = seconds
 
     def sendall(self, data: "Buffer") -> None:
-        """Sends in pieces, so that what goes slowly is told from what stands still."""
+        """Sends in pieces, so that a slow upload differs from a stalled one."""
         view = memoryview(data).cast("B")
         for first in range(0, len(view), SENT_AT_ONCE_BYTES):
             piece = view[first : first + SENT_AT_ONCE_BYTES]

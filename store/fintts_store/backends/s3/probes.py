@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_store.backends.s3.reasons import NEEDED
 from fintts_store.backends.s3.requests import S3Requests
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
-from fintts_store.probes import Answer, Ground, Probe, Verdict
+from fintts_store.probes import Answer, Probe, ProbeFolder, Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef
@@ -20,7 +20,7 @@ SMALLEST_PART_BYTES = 5 * 1024 * 1024
 """of all parts but the last"""
 LAST_PART_BYTES = 1024
 CLOCKS_AGREE_SECONDS = 2.0
-"""The server's header tells whole seconds"""
+"""The server's header has whole seconds"""
 CLOCKS_DIFFER_SECONDS = 60.0
 """From here on it is worth a warning: servers refuse at a quarter of an hour"""
 OPEN_UPLOADS = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
@@ -35,20 +35,20 @@ class S3Probes:
         self._requests, self._address = requests, requests.address
         self._bucket = self._address.bucket
 
-    def __call__(self, ground: Ground) -> Sequence[Probe]:
+    def __call__(self, folder: ProbeFolder) -> Sequence[Probe]:
         """Those probes that need no more than the right to read come last."""
         return (
-            Probe("multipart", lambda: self._multipart(ground), after="write"),
-            Probe("abort multipart", lambda: self._abort(ground), after="write"),
+            Probe("multipart", lambda: self._multipart(folder), after="write"),
+            Probe("abort multipart", lambda: self._abort(folder), after="write"),
             Probe("clock", self._clock),
             Probe("lifecycle rule", self._lifecycle),
             Probe("versioning", self._versioning),
             Probe("no more rights", self.reach),
         )
 
-    def _multipart(self, ground: Ground) -> Answer:
+    def _multipart(self, folder: ProbeFolder) -> Answer:
         parts = [secrets.token_bytes(size) for size in (SMALLEST_PART_BYTES, LAST_PART_BYTES)]
-        name = self._address.prefix + ground.parts
+        name = self._address.prefix + folder.parts
         upload = self._begin(name)
         try:
             self._complete(name, upload, parts)
@@ -56,7 +56,7 @@ class S3Probes:
             self._requests.abort(name, upload)
             raise
         digest = hashlib.sha256()
-        for chunk in ground.store.stream(ground.parts):
+        for chunk in folder.store.stream(folder.parts):
             digest.update(chunk)
         if digest.digest() == hashlib.sha256(b"".join(parts)).digest():
             return Answer(sentence=f"{len(parts)} parts")
@@ -91,22 +91,22 @@ class S3Probes:
         )
         return sent["ETag"]
 
-    def _abort(self, ground: Ground) -> Answer:
+    def _abort(self, folder: ProbeFolder) -> Answer:
         """An upload that was begun is seen, and is gone once it is aborted."""
-        store, name = ground.store, self._address.prefix + ground.aborted
+        store, name = folder.store, self._address.prefix + folder.aborted
         upload = self._begin(name)
         try:
-            seen = store.unfinished(ground.prefix)
+            seen = store.unfinished(folder.prefix)
         finally:
             self._requests.abort(name, upload)
-        if ground.aborted not in seen:  # MinIO lists those of one whole key alone
+        if folder.aborted not in seen:  # MinIO lists those of one whole key alone
             return Answer(
                 Verdict.WARNING,
                 "the server does not list uploads by their prefix, so runs cannot clear away those "
                 "that were cut off",
                 "let a lifecycle rule do it, or the server itself",
             )
-        if ground.aborted in store.unfinished(ground.prefix):
+        if folder.aborted in store.unfinished(folder.prefix):
             return Answer(Verdict.FAILED, "an upload that was aborted is still listed")
         return Answer()
 
@@ -134,7 +134,7 @@ class S3Probes:
         return Answer(
             Verdict.WARNING,
             "none aborts uploads that were cut off; what they hold is billed until then",
-            self._mend(OPEN_UPLOADS),
+            self._rule_hint(OPEN_UPLOADS),
         )
 
     def _versioning(self) -> Answer:
@@ -158,7 +158,7 @@ class S3Probes:
         return Answer(
             Verdict.WARNING,
             "the bucket keeps old versions: checkpoints that were rotated away go on being billed",
-            self._mend(OLD_VERSIONS),
+            self._rule_hint(OLD_VERSIONS),
         )
 
     def _rules(self) -> "list[LifecycleRuleOutputTypeDef]":
@@ -187,7 +187,7 @@ class S3Probes:
             f"for instances, make one that has what follows alone: {NEEDED}",
         )
 
-    def _mend(self, action: dict[str, dict[str, int]]) -> str:
+    def _rule_hint(self, action: dict[str, dict[str, int]]) -> str:
         """How to add a rule: put-… replaces all rules, so others have to be given with it."""
         prefix = self._address.prefix
         endpoint = self._address.endpoint_url

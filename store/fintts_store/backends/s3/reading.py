@@ -171,5 +171,5 @@ class _PartsAhead:
                     return
                 part.put(chunk)
             part.put(None)
-        except BaseException as error:  # whoever reads must hear of it, whatever it is
+        except BaseException as error:  # the reader raises it, whatever it is
             part.put(error)

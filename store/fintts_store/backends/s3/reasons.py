@@ -1,4 +1,4 @@
-"""What a server says of a refusal, and what mends it.
+"""Why a server refused a request, and what to do about it.
 
 Codes are few and say little: a full bucket, a policy that wants encryption and a missing right are
 all AccessDenied. What tells them apart is the server's message.
@@ -59,7 +59,7 @@ def region_named_in(told: Told) -> str:
     return region if _REGION_NAME.fullmatch(region) else ""
 
 
-def mend_for_forbidden(address: S3Address, operation: str, said: str) -> str:
+def hint_for_forbidden(address: S3Address, operation: str, said: str) -> str:
     """What to do about AccessDenied."""
     if "kms:" in said:
         named = address.url if address.sse else replace(address, sse="aws:kms").url
@@ -69,12 +69,12 @@ def mend_for_forbidden(address: S3Address, operation: str, said: str) -> str:
         )
     if re.search("requester.?pay", said, re.I):
         return _to_pay(address)
-    mends = [f"the key needs {NEEDED}"]
+    hints = [f"the key needs {NEEDED}"]
     if operation in WRITES and not address.sse:
-        mends.insert(0 if "explicit deny" in said else 1, _to_encrypt(address))
+        hints.insert(0 if "explicit deny" in said else 1, _to_encrypt(address))
     if not said and not address.request_payer:
-        mends.append(f"if the requester pays for the bucket, {_to_pay(address)}")
-    return "; ".join(mends)
+        hints.append(f"if the requester pays for the bucket, {_to_pay(address)}")
+    return "; ".join(hints)
 
 
 def _to_encrypt(address: S3Address) -> str:
@@ -90,7 +90,7 @@ def _to_pay(address: S3Address) -> str:
     return f"name it in the address, and your account pays: {paying}"
 
 
-def mend_for_region(address: S3Address) -> str:
+def hint_for_region(address: S3Address) -> str:
     """What to do where a server does not say which region it wants."""
     named = replace(address, region="REGION").url
     return f"name its region in the address, {named}, or set AWS_DEFAULT_REGION"

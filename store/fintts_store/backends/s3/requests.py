@@ -45,7 +45,7 @@ class S3Requests:
     ) -> None:
         self.address, self.patience, self._variables = address, patience, variables
         self._answered = threading.Event()
-        self._knocking = threading.Lock()
+        self._first_lock = threading.Lock()
         self._client: S3Client | None = None
 
     def ask(
@@ -55,7 +55,7 @@ class S3Requests:
         *,
         tries_again_itself: bool = False,
     ) -> Answer:
-        """The answer to a request, which must bear being made more than once.
+        """The answer to a request, which may be made more than once.
 
         Args:
             key: that it is about, for a sentence.
@@ -64,7 +64,7 @@ class S3Requests:
         Raises:
             StoreError: it failed as often as it is tried; a refusal is tried twice at most.
         """
-        self._knock()
+        self._require_first_answer()
         tried, client, has_followed = 0, None, False
         while True:
             try:
@@ -101,12 +101,12 @@ class S3Requests:
                 )
             )
 
-    def _knock(self) -> None:
-        """Raises StoreUnreachable where nobody answers within the limits of `at_first`."""
+    def _require_first_answer(self) -> None:
+        """Raises StoreUnreachable where no answer comes within the limits of `at_first`."""
         if self.patience.at_first is None or self._answered.is_set():
             return
         bucket, prefix = self.address.bucket, self.address.prefix
-        with self._knocking:
+        with self._first_lock:
             if self._answered.is_set():  # to another thread
                 return
             try:

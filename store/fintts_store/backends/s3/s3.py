@@ -37,8 +37,8 @@ from fintts_store.store import (
     check_key,
     check_prefix,
     is_relative_name,
-    nobody,
     read_all,
+    spare_none,
 )
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class S3Store:
     def unfinished(self, prefix: str) -> Names:
         return sorted(key for key, _ in self._uploads(prefix))
 
-    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = nobody) -> None:
+    def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = spare_none) -> None:
         for key, upload in tuple(self._uploads(prefix)):
             if not spare(key):
                 self._requests.abort(self._address.prefix + key, upload)
@@ -220,13 +220,13 @@ class S3Store:
         def get(client: "S3Client") -> "GetObjectOutputTypeDef":
             return client.get_object(Bucket=self._bucket, Key=name, **condition)
 
-        with self._missing_told(key):
+        with self._missing_or_forbidden(key):
             answer = self._requests.ask(get, key, tries_again_itself=True)
         with self._requests.explained(key):
             yield answer
 
     @contextmanager
-    def _missing_told(self, key: str) -> Generator[None]:
+    def _missing_or_forbidden(self, key: str) -> Generator[None]:
         """AWS refuses a missing object to those who may list a part of the bucket only: a listing
         of that part tells it from one that may not be read."""
         try:

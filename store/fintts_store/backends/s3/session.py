@@ -57,7 +57,7 @@ def open_session(
 
     Raises:
         StoreDenied: AWS's settings of this machine, or its key, are not what they must be.
-        BotoCoreError, ClientError: whoever makes the key cannot be asked.
+        BotoCoreError, ClientError: the source of the key does not answer.
     """
     from boto3.session import Session
 
