@@ -12,6 +12,7 @@ import pytest
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky import session
+from fintts_cli.infra.sky.sky import SkyInfra
 
 LOOKS = """\
 import gc, sys
@@ -47,6 +48,15 @@ def test_a_home_that_skypilot_cannot_write_is_named(
     ):
         pass
     assert "HOME" in refused.value.hint
+
+
+@pytest.mark.parametrize("url", ["nonsense", " ", "http://[::1", "http://me:pass", "ftp://host"])
+def test_a_server_of_skypilot_s_that_is_none_is_named_and_no_list_is_whole(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPILOT_API_SERVER_ENDPOINT", url)
+    census = SkyInfra("", tmp_path).census()
+    assert census.unanswered == ("SKYPILOT_API_SERVER_ENDPOINT is no URL of a server",)
 
 
 def test_the_real_skypilot_says_that_its_server_is_out_of_reach(own_folder: Path) -> None:

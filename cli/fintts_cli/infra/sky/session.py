@@ -16,6 +16,7 @@ from fintts_cli.errors import CliError, CloudError, UsageProblem
 from fintts_cli.infra.labels import deadline_named_in
 from fintts_cli.infra.sky.sdk import import_sky
 from fintts_store.disk.durable import make_directories
+from fintts_store.proxies import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,6 +38,7 @@ OUT_OF_REACH = frozenset(
 """SkyPilot's errors of a server that cannot be asked for anything"""
 LAUNCH = re.compile(r"(^|\.)launch$")
 """what SkyPilot's server calls a request for an instance: sky.launch, sky.jobs.launch"""
+SERVER = "SKYPILOT_API_SERVER_ENDPOINT"
 HIDDEN = "null"
 """what SkyPilot's server shows, instead of what a request asks for, to another user than its own"""
 
@@ -47,11 +49,19 @@ def require_sky() -> None:
         raise CloudError("SkyPilot is not installed here", "pip install 'fintts[sky]'")
 
 
+def _refuse_malformed_server() -> None:
+    """Before SkyPilot quotes it, or says only that it cannot be parsed."""
+    endpoint = os.environ.get(SERVER, "")
+    if endpoint and not (endpoint.startswith(("http://", "https://")) and is_url(endpoint)):
+        raise CloudError(f"{SERVER} is no URL of a server", "write https://HOST, or unset it")
+
+
 @contextmanager
 def sky_session(log: Path) -> Generator[Any]:
     """The SDK, which takes two seconds to import; what it prints goes into the file, not to the
     user."""
     require_sky()
+    _refuse_malformed_server()
     os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
     make_directories(log.parent)
     with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
