@@ -1,0 +1,48 @@
+"""The house: no imports run in a circle, and no chain of them is long; those for types included."""
+
+from __future__ import annotations
+
+from functools import cache
+from graphlib import TopologicalSorter
+
+import grimp
+import pytest
+
+PACKAGES = (
+    *("fintts_cli", "fintts_cost", "fintts_inputs"),
+    *("fintts_store", "fintts_templates", "fintts_trainer"),
+)
+LONGEST_CHAIN = 10
+"""files of one package"""
+
+
+@cache
+def arrows() -> dict[str, set[str]]:
+    """Module → the modules of ours that it imports."""
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+
+def test_every_file_is_looked_at() -> None:
+    assert len(arrows()) > 300
+    assert "fintts_cost.plan" in arrows()["fintts_cli.launch.start"]
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    order = list(TopologicalSorter(arrows()).static_order())  # raises CycleError, which names it
+    assert len(order) == len(arrows())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_chain_of_imports_is_long(package: str) -> None:
+    within = {
+        module: {below for below in imported if below.startswith(f"{package}.")}
+        for module, imported in arrows().items()
+        if module.startswith(package)
+    }
+    chains: dict[str, list[str]] = {}
+    for module in TopologicalSorter(within).static_order():
+        below = max((chains[each] for each in within[module]), key=len, default=[])
+        chains[module] = [module, *below]
+    longest = max(chains.values(), key=len)
+    assert len(longest) <= LONGEST_CHAIN, " → ".join(longest)
