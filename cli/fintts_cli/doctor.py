@@ -15,6 +15,14 @@ from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
 from fintts_cli.estimate.gpus import each_gpu
 from fintts_cli.estimate.run import estimate_run
 from fintts_cli.hub import HubModel
+from fintts_cli.infra.sky.clouds import (
+    check_clouds,
+    describe_installation,
+    other_version,
+    without_quota,
+)
+from fintts_cli.launch.preconditions import refuse_unsafe_rental
+from fintts_cli.launch.start import prepare
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.state_folder import open_state, state_directory
@@ -22,6 +30,8 @@ from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_cost.money import Price, dollars
+from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
 from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict, probe_store
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from fintts_cli.workplace import Workplace
 
     Probe = Callable[[], Answer]
+
 
 TRAINER_MODULES = ("torch", "transformers", "peft", "accelerate", "tiktoken", "tokenizers")
 LONGEST_NAME = len("base model")
@@ -86,7 +97,6 @@ class Doctor:
         ]
 
     def _data(self) -> Answer:
-        from fintts_inputs.data.check import check_folder
 
         folder = self.found.settings.data
         if folder is None:
@@ -100,7 +110,6 @@ class Doctor:
         return Answer(Verdict.WARNING, odd, "`fintts data check` lists all")
 
     def _base_model(self) -> Answer:
-        from fintts_inputs.base_model.check import check_base_model
 
         model = self.found.settings.base_model
         if model is None:
@@ -150,7 +159,6 @@ class Doctor:
         return inputs + estimate_run(self.here, self.found, FREE).estimate.storage.bytes_at_peak
 
     def _clouds(self) -> Answer:
-        from fintts_cli.infra.sky.clouds import check_clouds
 
         cloud = (self.found.settings.infra or "").partition("/")[0].lower() or None
         clouds = check_clouds(cloud, self.here.sky_log)
@@ -163,7 +171,6 @@ class Doctor:
 
     def _quota(self) -> Answer:
         """What a cloud allows this account; where it does not tell, nothing is held against it."""
-        from fintts_cli.infra.sky.clouds import without_quota
 
         settings = self.found.settings
         try:
@@ -189,8 +196,6 @@ class Doctor:
 
     def _launch(self) -> Answer:
         """All that `fintts cloud launch` looks at before it asks."""
-        from fintts_cli.launch.preconditions import refuse_unsafe_rental
-        from fintts_cli.launch.start import prepare
 
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
@@ -260,7 +265,6 @@ def _gpu() -> Answer:
 
 
 def _skypilot() -> Answer:
-    from fintts_cli.infra.sky.clouds import describe_installation, other_version
 
     said, tried = describe_installation(), other_version()
     if tried is not None:

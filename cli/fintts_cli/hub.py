@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
+from fintts_inputs.base_model.files import base_model_files
+from fintts_inputs.errors import BaseModelProblem
 from fintts_store.errors import first_line
 from fintts_store.file_names import BASE_MODEL, is_weights_name
 from fintts_store.proxies import TO_WRITE, is_url, malformed_proxy
@@ -70,8 +72,6 @@ def not_here(model: HubModel) -> ConfigError:
 
 def cached(model: HubModel) -> Path | None:
     """Where it lies on this machine, if all of it was downloaded before; asks nobody."""
-    from fintts_inputs.base_model.files import base_model_files
-    from fintts_inputs.errors import BaseModelProblem
 
     folder = _cached_folder(model)
     if folder is None:

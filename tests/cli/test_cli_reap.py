@@ -545,7 +545,7 @@ def test_without_skypilot_what_it_rented_is_missed(
     def missing() -> None:
         raise CloudError("SkyPilot is not installed here")
 
-    monkeypatch.setattr("fintts_cli.infra.sky.session.require_sky", missing)
+    monkeypatch.setattr("fintts_cli.runs.reap.require_sky", missing)
     asked_for(store, infra=infra)
     done = reap("--yes")
     assert done.exit_code == code

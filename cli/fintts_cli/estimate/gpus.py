@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fintts_cli.errors import CliError, CloudError, ConfigError
 from fintts_cli.estimate.run import RunEstimate, estimate_run, price_of
 from fintts_cli.places import LOCAL
+from fintts_cli.prices.market import most_an_hour
 from fintts_cli.settings.gpus import split_gpus
 from fintts_cli.views.units import duration
 from fintts_cost.money import dollars, hourly
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
+
 
 OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_per_validation")
 """settings that are a figure of one GPU"""
@@ -80,7 +82,6 @@ def with_ceilings(
     """The same with the most that an hour may cost, which sets the deadline of a spot run."""
     if not found.settings.spot or found.settings.infra == LOCAL:
         return tuple(choices)
-    from fintts_cli.prices.market import most_an_hour
 
     source = open_source()
     each = ((one, found.settings.model_copy(update={"gpus": one.gpus})) for one in choices)

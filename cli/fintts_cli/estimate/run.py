@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.figures import Workload
 from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of
+from fintts_cli.estimate.measured_pace import find_pace, model_sizes
+from fintts_cli.estimate.pace import find_dry_pace
+from fintts_cli.estimate.workload import workload_of_folder
 from fintts_cli.hub import HubModel, described, not_here
 from fintts_cli.places import LOCAL
+from fintts_cli.prices.market import cheapest_offer
 from fintts_cli.settings.sense import Facts
 from fintts_cli.views.units import counted
 from fintts_cost.checks import exact
@@ -22,6 +26,7 @@ from fintts_cost.money import Price
 from fintts_cost.plan import Candidate, RentalTerms, Terms, plan_launch
 from fintts_cost.schedule import Schedule
 from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.data.check import count_unpaired
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
@@ -69,7 +74,6 @@ def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Pri
         )
     if settings.infra == LOCAL:
         return Price(Decimal(0), "this machine")
-    from fintts_cli.prices.market import cheapest_offer
 
     return cheapest_offer(open_source(), settings).price
 
@@ -183,7 +187,6 @@ def _workload(settings: Settings, samples: int | None) -> Workload:
             "neither a data folder nor the number of samples is known",
             "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
         )
-    from fintts_cli.estimate.workload import workload_of_folder
 
     return workload_of_folder(settings.data, fraction)
 
@@ -211,7 +214,6 @@ def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
     """
     if settings.forecast.seconds_per_step is not None:
         return None
-    from fintts_cli.estimate.measured_pace import find_pace, model_sizes
 
     sizes = model_sizes(settings)
     if sizes is None:  # no run can have had it as it is
@@ -219,7 +221,6 @@ def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
     earlier = find_pace(here.store_of(settings), settings, sizes)
     if earlier is not None or settings.infra != LOCAL:
         return earlier
-    from fintts_cli.estimate.pace import find_dry_pace
 
     return find_dry_pace(here.state, settings, sizes)
 
@@ -227,7 +228,6 @@ def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
 def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:
     if samples is not None or settings.data is None:
         return ()
-    from fintts_inputs.data.check import count_unpaired
 
     unpaired = count_unpaired(settings.data)
     left_out = (

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky.session import require_sky
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.at_work import Whose
 from fintts_cli.runs.facts import facts_at
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from fintts_cli.workplace import Workplace
     from fintts_store.runs.ledger import Laptop
     from fintts_store.store import Store
+
 
 SECOND_LOOK_SECONDS = 20.0
 """after the first, at a heartbeat that seems old: one that has moved is well, and a clock is not"""
@@ -125,7 +127,6 @@ def _infras(
     here: Workplace, entries: Iterable[JournalEntry], unanswered: list[str], remarks: list[str]
 ) -> list[Infra]:
     """This machine, and SkyPilot where it is installed; where it is missed, that is said."""
-    from fintts_cli.infra.sky.session import require_sky
 
     local = here.infra(LOCAL)
     try:
