@@ -21,8 +21,12 @@ WHOLE_SECOND = timedelta(seconds=1)
 class HasClock(Protocol):
     """A store that can say what time it is there."""
 
-    def clock(self) -> datetime | None:
-        """Aware, as its server or its disk has it; None where it does not tell."""
+    def clock(self, within: str = "") -> datetime | None:
+        """Aware, as its server or its disk has it; None where it does not tell.
+
+        Args:
+            within: a prefix that may be listed with the key that the store is asked with.
+        """
         ...
 
 
@@ -30,7 +34,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def ahead_by(store: Store, now: Callable[[], datetime] = _now) -> timedelta:
+def ahead_by(store: Store, now: Callable[[], datetime] = _now, *, within: str = "") -> timedelta:
     """How far this machine's clock is ahead of the store's, below 0 where it is behind; 0 within
     the time that asking takes, and where the store does not tell.
 
@@ -39,7 +43,7 @@ def ahead_by(store: Store, now: Callable[[], datetime] = _now) -> timedelta:
     """
     if not isinstance(store, HasClock):
         return timedelta()
-    before, theirs, after = now(), store.clock(), now()
+    before, theirs, after = now(), store.clock(within), now()
     if theirs is None:
         return timedelta()
     if before > theirs + WHOLE_SECOND:

@@ -24,7 +24,7 @@ class Elsewhere(MemoryStore):
         super().__init__()
         self._theirs, self._error = theirs, error
 
-    def clock(self) -> datetime | None:
+    def clock(self, within: str = "") -> datetime | None:
         if self._error is not None:
             raise self._error
         return self._theirs

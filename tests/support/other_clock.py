@@ -15,5 +15,5 @@ class OtherClock(DirectoryStore):
         super().__init__(root)
         self._ahead = ahead
 
-    def clock(self) -> datetime | None:
+    def clock(self, within: str = "") -> datetime | None:
         return datetime.now(UTC) + self._ahead

@@ -137,7 +137,7 @@ def test_a_rented_machine_goes_by_the_store_s_clock_and_one_s_own_by_its_own(
 class Silent(OtherClock):
     """A store that does not answer who asks for the time."""
 
-    def clock(self) -> datetime | None:
+    def clock(self, within: str = "") -> datetime | None:
         raise StoreUnreachable("no answer")
 
 

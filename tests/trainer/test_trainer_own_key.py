@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -45,6 +46,7 @@ def begin(run: TinyRun, address: S3Address, proxy: FaultProxy, workspace: str) -
     """The trainer's process; its log is to be read from standard error."""
     url = replace(address, endpoint_url=proxy.url).url
     own = {"FINTTS_STORE": url, "AWS_SESSION_TOKEN": "of-this-run-alone"}
+    own["FINTTS_ASKED_AT"] = datetime.now(UTC).isoformat()  # it is rented
     environment = run.environment(workspace) | own
     return Popen(run.command("run"), env=environment, stderr=subprocess.PIPE, text=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fintts_store.clock import LIMIT, ahead_by
 from fintts_store.errors import StoreError
+from fintts_store.layout import run_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ def wall_clock_of(job: Job, created_at: datetime) -> WallClock:
     if job.asked_at is None:
         return WallClock(created_at)
     try:
-        ahead = ahead_by(job.store)
+        ahead = ahead_by(job.store, within=run_prefix(job.run))
     except StoreError:  # who needs the store hears of that
         ahead = timedelta()
     return WallClock(max(created_at, job.asked_at), ahead=ahead)

@@ -86,7 +86,7 @@ class DirectoryStore:
         """The kind of file system; empty where it cannot be told."""
         return file_system_of(self._root)
 
-    def clock(self) -> datetime | None:
+    def clock(self, within: str = "") -> datetime | None:
         """Of the disk, or of the machine that it is mounted from: by a file that is just written;
         None where none can be."""
         try:

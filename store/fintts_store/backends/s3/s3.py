@@ -83,18 +83,18 @@ class S3Store:
         name = self._headers().get("server", "")
         return f"{self._address.endpoint_url or 'AWS'} {name}".strip()
 
-    def clock(self) -> datetime | None:
+    def clock(self, within: str = "") -> datetime | None:
         """By the Date of an answer; None where that is none."""
         try:
-            return parsedate_to_datetime(self._headers().get("date", "")).astimezone(UTC)
+            return parsedate_to_datetime(self._headers(within).get("date", "")).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, within: str = "") -> dict[str, str]:
         """Of the smallest answer that every server gives."""
         answer = self._requests.ask(
             lambda client: client.list_objects_v2(
-                Bucket=self._bucket, Prefix=self._address.prefix, MaxKeys=1
+                Bucket=self._bucket, Prefix=self._address.prefix + within, MaxKeys=1
             )
         )
         return answer["ResponseMetadata"]["HTTPHeaders"]
