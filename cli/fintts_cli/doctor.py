@@ -22,7 +22,7 @@ from fintts_cli.infra.sky.clouds import (
     without_quota,
 )
 from fintts_cli.launch.preconditions import refuse_unsafe_rental
-from fintts_cli.launch.start import prepare
+from fintts_cli.launch.prepare import prepare
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.state_folder import open_state, state_directory

@@ -17,7 +17,7 @@ from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Span
-from fintts_cli.launch.start import prepare
+from fintts_cli.launch.prepare import prepare
 from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.rates import Rates
 from fintts_cli.runs.report import build_report, kept_of

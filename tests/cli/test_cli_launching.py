@@ -28,8 +28,10 @@ from fintts_cli.infra import (
     Removed,
     Sighting,
 )
-from fintts_cli.launch import resume
-from fintts_cli.launch.start import Launch, prepare, start, take_number
+from fintts_cli.launch import record as run_record
+from fintts_cli.launch import resume, upload
+from fintts_cli.launch.prepare import Launch, prepare
+from fintts_cli.launch.start import start, take_number
 from fintts_cli.runs.billing import BillingTerms
 from fintts_cli.runs.end import tear_down, what_goes_on
 from fintts_cli.runs.instance_view import InstanceView
@@ -67,7 +69,7 @@ from s3_servers import SECRET, make_bucket
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NO_INPUTS = resume.Inputs(record().dataset, record().base_model, FISH_S1)
+NO_INPUTS = upload.Inputs(record().dataset, record().base_model, FISH_S1)
 
 
 @dataclass
@@ -721,7 +723,7 @@ def test_another_laptop_is_told_who_asked_and_until_when(
     """Also where that laptop was cut before it rented anything."""
     at_c = ready()
     take_number(replace(at_c, me=open_workplace().laptop(make=True)))
-    resume.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    run_record.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     with pytest.raises(UsageProblem, match=socket.gethostname()) as refused:
         ready()
@@ -750,7 +752,7 @@ def test_the_same_laptop_takes_up_what_was_cut_before_it_rented_anything(
 ) -> None:
     at_c = ready()
     take_number(replace(at_c, me=open_workplace().laptop(make=True), asked_at=at_c.asked_at - HOUR))
-    resume.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    run_record.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
     launch = ready()
     assert launch.so_far.number == 2
     take_number(replace(launch, me=open_workplace().laptop()))

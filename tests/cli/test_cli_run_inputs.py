@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.launch.resume import Inputs, refuse_other_inputs, upload_inputs
-from fintts_cli.launch.upload import AS_WRITTEN, describe_base_model, upload_files
+from fintts_cli.launch.resume import refuse_other_inputs
+from fintts_cli.launch.upload import (
+    AS_WRITTEN,
+    Inputs,
+    describe_base_model,
+    upload_files,
+    upload_inputs,
+)
 from fintts_inputs.base_model.files import INDEX
 from fintts_inputs.config import RunConfig
 from fintts_store import layout

@@ -18,7 +18,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import for_a_run_here
 from fintts_cli.launch.preconditions import refuse_unsafe_rental
-from fintts_cli.launch.start import prepare
+from fintts_cli.launch.prepare import prepare
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
 from fintts_store import opening

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cli.launch.resume import make_name
+from fintts_cli.launch.record import make_name
 from fintts_cost.errors import OverBudget
 from fintts_cost.estimate import Estimate, EstimateInput, estimate
 from fintts_cost.money import Price

@@ -24,7 +24,8 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.errors import CheckFailed, CliError
 from fintts_cli.estimate.run import facts_of, terms_here
-from fintts_cli.launch import resume
+from fintts_cli.launch import record as run_record
+from fintts_cli.launch import resume, upload
 from fintts_cli.local_trainer import require_trainer, run_trainer
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
@@ -117,27 +118,27 @@ def _prepare(
     config, now = found.settings.run_config(), datetime.now(UTC)
     for sentence in refuse_senseless(facts_of(found.settings)):
         terminal.warn(sentence)
-    name = found.settings.name or resume.make_name(config.data, now.date())
+    name = found.settings.name or run_record.make_name(config.data, now.date())
     terms = terms_here(here, found, now)
-    _, odd = resume.check_inputs(config)
+    _, odd = upload.check_inputs(config)
     for sentence, hint in first_warnings(odd):
         terminal.warn(sentence, hint)
     refuse_wrong_clock(runs, LOCAL, terminal.warn)
     require_promise(runs, single_writer=found.settings.single_writer)
-    record = resume.existing_run(runs, name)
+    record = run_record.existing_run(runs, name)
     if record is None:
         if force:
             terminal.say(resume.nothing_to_force(name))
-        inputs = resume.upload_inputs(runs, config, terminal.say)
-        resume.begin(runs, name, config, inputs, terms, now)
+        inputs = upload.upload_inputs(runs, config, terminal.say)
+        run_record.begin(runs, name, config, inputs, terms, now)
         here.stores.note(runs)
         return name, terms.deadline_at
     changes = resume.refuse_changes(runs, record, config, force=force)
     view = look_at(runs, name, instances_of(here), now)
     resume.refuse_live(view)
-    inputs = resume.upload_inputs(runs, config, terminal.say, record)
+    inputs = upload.upload_inputs(runs, config, terminal.say, record)
     resume.refuse_other_inputs(record, inputs)
-    resume.revise(runs, record, config, changes, now)
+    run_record.revise(runs, record, config, changes, now)
     resume.go_on(runs, name, so_far(view).ends)
     terminal.say(f"run {name} {resume.goes_on_from(runs, name)}{resume.in_words(changes)}")
     return name, terms.deadline_at

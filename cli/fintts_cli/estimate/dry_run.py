@@ -17,7 +17,8 @@ from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.estimate.measured_pace import model_sizes
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
 from fintts_cli.estimate.run import measured_pace
-from fintts_cli.launch import resume
+from fintts_cli.launch import record as run_record
+from fintts_cli.launch import upload
 from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
 from fintts_cli.places import LOCAL
 from fintts_cost.money import Price
@@ -85,8 +86,8 @@ def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
     """A run of a few steps in a store of its own, and what it says about them."""
     store, now = open_store(str(folder / "store")), datetime.now(UTC)
     short = _shortened(config, _some_pairs(config, folder / "data"))
-    inputs = resume.upload_inputs(store, short, lambda _sentence: None)
-    resume.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)
+    inputs = upload.upload_inputs(store, short, lambda _sentence: None)
+    run_record.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)
     code = run_trainer_quietly(
         {
             "FINTTS_STORE": store.url,

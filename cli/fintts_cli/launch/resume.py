@@ -1,152 +1,51 @@
-"""The beginning of a run: its name, its inputs in the store, and run.json, written once."""
+"""A run that is there already: whether it may go on, and with which changes."""
 
 from __future__ import annotations
 
-import re
-import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import ValidationError
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.launch.adapter import adapter_folder, check_adapter, refuse_another_base
-from fintts_cli.launch.upload import (
-    describe_adapter,
-    describe_base_model,
-    upload_dataset,
-    upload_files,
-)
 from fintts_cli.runs.asker_process import fate_of_asker
 from fintts_cli.runs.at_work import Whose
-from fintts_cost import __version__
-from fintts_inputs.base_model.check import check_base_model
-from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import RunConfig
-from fintts_inputs.data.check import check_folder
 from fintts_store.checkpoints.commit import list_commits, read_manifest
-from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound
+from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import read_ledger, write_sighting
 from fintts_store.runs.noted_process import Fate
-from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord, StopReason
+from fintts_store.runs.records import RunRecord, StopReason
 from fintts_store.runs.runs import (
-    create_revision,
-    create_run,
     read_result,
-    read_run,
     withdraw_result,
     withdraw_stop,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import date, datetime
-    from pathlib import Path
+    from collections.abc import Iterable
 
+    from fintts_cli.launch.upload import Inputs
     from fintts_cli.runs.at_work import AtWork
     from fintts_cli.runs.view import RunView
-    from fintts_cost.money import Price
-    from fintts_cost.plan import Terms
-    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Change
-    from fintts_inputs.data.files import Problem
-    from fintts_inputs.prompts import Prompt
     from fintts_store.runs.ledger import Gone, Up
-    from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, Result
+    from fintts_store.runs.records import AdapterRef, Result
     from fintts_store.store import Store
 
-LONGEST_STEM = 24
 CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
 """ends after which a run can go on from its newest checkpoint"""
+
+
 ANOTHER_NAME = "--name to start another run"
+
+
 LIFTED_BY = {
     StopReason.MAX_STEPS: "a higher training.max_steps",
     StopReason.EARLY_STOPPING: "a higher early_stopping.patience",
 }
 """what makes a run that came to its end go on, with --force"""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a run reads, as it lies in the store."""
-
-    dataset: DatasetRef
-    base_model: BaseModelRef
-    prompt: Prompt
-    """that the base model is served with, and a new run is trained with"""
-    initial_adapter: AdapterRef | None = None
-
-    @property
-    def keys(self) -> list[str]:
-        """Where they lie; prefixes end with `/`."""
-        adapter = [] if self.initial_adapter is None else [self.initial_adapter.prefix]
-        return [self.dataset.key, self.base_model.prefix, *adapter]
-
-
-def make_name(data: Path, today: date, token: str | None = None) -> str:
-    """kalevala-20261123-a1b2, from the data folder; one called `data` is named by its parent."""
-    token = token or secrets.token_hex(2)
-    folder = data.absolute()
-    stem = folder.parent.name if folder.name.lower() in ("data", "dataset") else folder.name
-    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:LONGEST_STEM].strip("-")
-    return f"{plain or 'run'}-{today:%Y%m%d}-{token}"
-
-
-def existing_run(store: Store, name: str) -> RunRecord | None:
-    """The run of this name, if there is one."""
-    try:
-        return read_run(store, name)
-    except KeyNotFound:
-        return None
-
-
-def check_inputs(config: RunConfig) -> tuple[ModelShape, tuple[Problem, ...]]:
-    """Looks at base model, initial adapter and data, before the store is touched.
-
-    Returns the base model's shape, and what looks odd in the data and stops nothing.
-
-    Raises:
-        CliError, TrainerError: one of them cannot be trained with.
-    """
-    check_base_model(config.base_model)
-    check_adapter(config)
-    shape = read_shape(config.base_model)
-    report = check_folder(config.data, shape)
-    report.refuse_problems()
-    return shape, report.warnings
-
-
-def upload_inputs(
-    store: Store,
-    config: RunConfig,
-    tell: Callable[[str], None],
-    record: RunRecord | None = None,
-) -> Inputs:
-    """Brings data set, base model and initial adapter into the store, each once.
-
-    Args:
-        record: of the run, where it was begun before.
-
-    Raises:
-        CliError, InputError: data, base model or adapter cannot be trained with.
-        StoreError: the store does not take them.
-    """
-    check_base_model(config.base_model)
-    shape = read_shape(config.base_model)
-    base_model = describe_base_model(config.base_model)
-    with adapter_folder(config) as folder:
-        adapter = None
-        if folder is not None and config.initial_adapter is not None:
-            refuse_another_base(folder, base_model)
-            adapter = describe_adapter(folder, config.initial_adapter)
-        begun_with = None if record is None else record.dataset.sha256
-        dataset = upload_dataset(store, config.data, shape, tell, begun_with)
-        upload_files(store, base_model, config.base_model, "the base model", tell)
-        if folder is not None and adapter is not None:
-            upload_files(store, adapter, folder, "the initial adapter", tell)
-    return Inputs(dataset, base_model, shape.prompt, adapter)
 
 
 def refuse_changes(
@@ -316,87 +215,6 @@ def _configuration_of(record: RunRecord) -> RunConfig:
             "another version of fintts",
             f"use the version that it was begun with, or give a new {ANOTHER_NAME}",
         ) from None
-
-
-def revise(
-    store: Store, record: RunRecord, config: RunConfig, changes: tuple[Change, ...], now: datetime
-) -> int | None:
-    """Writes the changed configuration beside run.json; its number, None where nothing changes.
-
-    Raises:
-        UsageProblem: somebody else has changed it since it was compared.
-        StoreError: the store cannot be written.
-    """
-    if not changes:
-        return None
-    revision = Revision(
-        run=record.run,
-        number=record.revision + 1,
-        created_at=now,
-        fintts_version=__version__,
-        config=config.model_dump(mode="json"),
-        changes=tuple(str(change) for change in changes),
-    )
-    try:
-        create_revision(store, revision)
-    except KeyExists:
-        raise UsageProblem(
-            f"somebody else has changed the configuration of run {record.run} just now",
-            "look at it again: the same command compares with what it is now",
-        ) from None
-    return revision.number
-
-
-def begin(
-    store: Store,
-    name: str,
-    config: RunConfig,
-    inputs: Inputs,
-    terms: Terms,
-    now: datetime,
-    bundle_digest: str | None = None,
-) -> RunRecord:
-    """Writes run.json.
-
-    Raises:
-        UsageProblem: somebody else has begun a run of this name just now.
-        StoreError: the store cannot be written.
-    """
-    first, *others = [
-        RentalRef(gpus=each.gpus, price=_frozen(each.price), estimate=dict(each.estimate))
-        for each in terms.choices
-    ]
-    record = RunRecord(
-        run=name,
-        created_at=now,
-        fintts_version=__version__,
-        bundle_digest=bundle_digest,
-        config=config.model_dump(mode="json"),
-        dataset=inputs.dataset,
-        base_model=inputs.base_model,
-        prompt=inputs.prompt.name,
-        initial_adapter=inputs.initial_adapter,
-        price=first.price,
-        budget_usd=terms.budget_usd,
-        deadline_at=terms.deadline_at,
-        estimate=first.estimate,
-        infra=terms.infra,
-        gpus=first.gpus,
-        alternatives=tuple(others),
-        spot=terms.spot,
-    )
-    try:
-        create_run(store, record)
-    except KeyExists:
-        raise UsageProblem(
-            f"somebody else has begun a run {name} just now",
-            f"`fintts cloud watch {name}` shows it; give a new {ANOTHER_NAME}",
-        ) from None
-    return record
-
-
-def _frozen(price: Price) -> PriceRef:
-    return PriceRef(hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of)
 
 
 def go_on(store: Store, run: str, ends: Iterable[Up | Gone] = ()) -> Result | None:

@@ -5,22 +5,37 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.hub import origin_of
+from fintts_cli.launch.adapter import adapter_folder, check_adapter, refuse_another_base
 from fintts_cli.views.units import counted, size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
+from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import base_model_files
+from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.pack import pack_folder
 from fintts_store import layout
-from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, FileRef
+from fintts_store.runs.records import (
+    AdapterRef,
+    BaseModelRef,
+    DatasetRef,
+    FileRef,
+    RunRecord,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.config import RunConfig
+    from fintts_inputs.data.files import Problem
+    from fintts_inputs.prompts import Prompt
     from fintts_store.store import Store
+
 
 AS_WRITTEN = (
     "the run goes on with names and texts in the Unicode form of the files, as it was begun; a new "
@@ -128,3 +143,67 @@ def _put_once(store: Store, key: str, source: Path, what: str, tell: Callable[[s
     if not there:
         tell(f"uploading {what}, {size(size_bytes)}")
         store.put(key, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run reads, as it lies in the store."""
+
+    dataset: DatasetRef
+    base_model: BaseModelRef
+    prompt: Prompt
+    """that the base model is served with, and a new run is trained with"""
+    initial_adapter: AdapterRef | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """Where they lie; prefixes end with `/`."""
+        adapter = [] if self.initial_adapter is None else [self.initial_adapter.prefix]
+        return [self.dataset.key, self.base_model.prefix, *adapter]
+
+
+def check_inputs(config: RunConfig) -> tuple[ModelShape, tuple[Problem, ...]]:
+    """Looks at base model, initial adapter and data, before the store is touched.
+
+    Returns the base model's shape, and what looks odd in the data and stops nothing.
+
+    Raises:
+        CliError, TrainerError: one of them cannot be trained with.
+    """
+    check_base_model(config.base_model)
+    check_adapter(config)
+    shape = read_shape(config.base_model)
+    report = check_folder(config.data, shape)
+    report.refuse_problems()
+    return shape, report.warnings
+
+
+def upload_inputs(
+    store: Store,
+    config: RunConfig,
+    tell: Callable[[str], None],
+    record: RunRecord | None = None,
+) -> Inputs:
+    """Brings data set, base model and initial adapter into the store, each once.
+
+    Args:
+        record: of the run, where it was begun before.
+
+    Raises:
+        CliError, InputError: data, base model or adapter cannot be trained with.
+        StoreError: the store does not take them.
+    """
+    check_base_model(config.base_model)
+    shape = read_shape(config.base_model)
+    base_model = describe_base_model(config.base_model)
+    with adapter_folder(config) as folder:
+        adapter = None
+        if folder is not None and config.initial_adapter is not None:
+            refuse_another_base(folder, base_model)
+            adapter = describe_adapter(folder, config.initial_adapter)
+        begun_with = None if record is None else record.dataset.sha256
+        dataset = upload_dataset(store, config.data, shape, tell, begun_with)
+        upload_files(store, base_model, config.base_model, "the base model", tell)
+        if folder is not None and adapter is not None:
+            upload_files(store, adapter, folder, "the initial adapter", tell)
+    return Inputs(dataset, base_model, shape.prompt, adapter)

@@ -41,8 +41,9 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_rental, unarmed
+from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
-from fintts_cli.launch.start import prepare, start
+from fintts_cli.launch.start import start
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.end import what_goes_on
 from fintts_cli.terminal import Terminal
@@ -52,7 +53,7 @@ from fintts_cli.workplace import Workplace
 from fintts_cost.document import document
 
 if TYPE_CHECKING:
-    from fintts_cli.launch.start import Launch
+    from fintts_cli.launch.prepare import Launch
 
 
 def launch(

@@ -1,0 +1,287 @@
+"""A launch before anything is asked for: checked and planned, with its task and its records."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fintts_cli.estimate.forecast import reserve_of
+from fintts_cli.estimate.gpus import choices_of, with_ceilings
+from fintts_cli.infra.labels import labels_of
+from fintts_cli.infra.this_machine import note_process
+from fintts_cli.launch import record as run_record
+from fintts_cli.launch import resume, upload
+from fintts_cli.places import LOCAL
+from fintts_cli.runs.instances import instances_of
+from fintts_cli.runs.journal import JournalEntry
+from fintts_cli.runs.listing import look_at
+from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
+from fintts_cli.settings.sense import refuse_senseless
+from fintts_cost.plan import Candidate, LaunchPlan, Terms, plan_launch, plan_resumption
+from fintts_cost.prices import old_list
+from fintts_inputs.base_model.adapter import of_other_prompt
+from fintts_inputs.hang_factor import FACTOR, factor_in
+from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
+from fintts_store.backend import Grant
+from fintts_store.opening import backend_of
+from fintts_store.runs.ledger import (
+    UNKNOWN_LAPTOP,
+    Asked,
+    Laptop,
+    read_ledger,
+)
+from fintts_templates import Rental, TaskValues, render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
+    from fintts_cli.workplace import Workplace
+    from fintts_cost.extras import Extras
+    from fintts_inputs.config import Change, RunConfig
+    from fintts_inputs.data.files import Problem
+    from fintts_store.runs.records import RunRecord
+    from fintts_store.store import Store
+
+
+SPOT_IS_WATCHED = (
+    "SkyPilot's server, on this machine unless you have one elsewhere, watches over a spot run:"
+    " while it sleeps no instance is replaced that was taken away, and one whose run has ended"
+    " stays for 11 minutes"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run that was checked and planned; nothing of it exists yet, unless it is resumed."""
+
+    run: str
+    settings: Settings
+    config: RunConfig
+    plan: LaunchPlan
+    store: Store
+    bundle: Path
+    asked_at: datetime
+    """when the instance is asked for; until then, when it was planned"""
+    resumes: RunRecord | None
+    """the run of this name that goes on"""
+    data_warnings: tuple[Problem, ...]
+    """what looks odd in the data, and stops nothing"""
+    extras: Extras
+    """what the run costs beside the GPU"""
+    changes: tuple[Change, ...] = ()
+    """what --force changes of the run's configuration"""
+    so_far: SoFar = NO_LAUNCH
+    """the launches of the run before this one"""
+    me: Laptop = UNKNOWN_LAPTOP
+    hang_factor: float = 1.0
+    """what the instance multiplies its limits of silence by"""
+    prompt_note: str | None = None
+    """that run or initial adapter began with another prompt than a new run gets"""
+    odd: tuple[str, ...] = ()
+    """settings that make little sense together"""
+
+    @property
+    def deadline_at(self) -> datetime:
+        """When the trainer must have ended."""
+        return self.plan.deadline_from(self.asked_at)
+
+    @property
+    def over_at(self) -> datetime:
+        """When nothing of it may be billed any more, and an instance powers itself off."""
+        return self.deadline_at + timedelta(seconds=float(self.plan.reserve.total_seconds))
+
+    @property
+    def where(self) -> str:
+        """As a person says it."""
+        settings = self.settings
+        how = "spot" if settings.spot else "on-demand"
+        gpus = " or ".join(each.gpus for each in self.plan.choices)
+        return f"{settings.infra or 'the infra that SkyPilot chooses'}, {gpus}, {how}"
+
+    @property
+    def terms(self) -> Terms:
+        """What run.json says beside the configuration."""
+        return Terms(
+            infra=self.settings.infra or "",
+            choices=self.plan.terms,
+            spot=self.settings.spot,
+            budget_usd=self.plan.budget_usd,
+            deadline_at=self.deadline_at,
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know before saying yes."""
+        is_watched = self.settings.spot and self.settings.infra != LOCAL
+        today = self.asked_at.date()
+        old = (old_list(each.price.as_of, today) for each in self.plan.choices)
+        return [
+            *self.so_far.damaged,
+            *([self.prompt_note] if self.prompt_note else []),
+            *self.odd,
+            *self.plan.warnings,
+            *dict.fromkeys(sentence for sentence in old if sentence),
+            *([SPOT_IS_WATCHED] if is_watched else []),
+        ]
+
+    def render(self) -> str:
+        """The task's text. It holds no secret: it is shown, and lies beside the instance."""
+        is_local = self.settings.infra == LOCAL
+        envs = {
+            "FINTTS_STORE": self.store.url,
+            "FINTTS_RUN": self.run,
+            "FINTTS_LAUNCH": str(self.so_far.number),
+            "FINTTS_DEADLINE_AT": _iso(self.deadline_at),
+        }
+        envs |= {FACTOR: f"{self.hang_factor:g}"} if self.hang_factor != 1 else {}
+        if is_local:
+            envs["FINTTS_PYTHON"] = sys.executable
+        else:
+            envs["FINTTS_ASKED_AT"] = _iso(self.asked_at)
+            envs["FINTTS_OVER_AT"] = _iso(self.over_at)
+            envs |= {"FINTTS_ON_SPOT": "1"} if self.settings.spot else {}
+        return render(
+            TaskValues(
+                run=self.run,
+                workdir=str(self.bundle),
+                envs=envs,
+                infra=self.settings.infra,
+                rentals=() if is_local else tuple(_rental(each) for each in self.plan.choices),
+                image=None if is_local else self.settings.image,
+                use_spot=self.settings.spot,
+                labels=labels_of(self.run, self.deadline_at),
+            )
+        )
+
+    def journal_entry(self) -> JournalEntry:
+        """What is written down before anything is created."""
+        return JournalEntry(
+            run=self.run,
+            infra=self.settings.infra or "",
+            store=self.store.url,
+            requested_at=self.asked_at,
+            deadline_at=self.deadline_at,
+            rates_usd={each.gpus: each.ceiling_usd for each in self.plan.choices},
+            launch=self.so_far.number,
+            pid=os.getpid(),
+            asked_by=note_process(os.getpid()),
+        )
+
+    def asked(self) -> Asked:
+        """What the ledger says of it before anything is created."""
+        is_local = self.settings.infra == LOCAL
+        reserve = self.plan.reserve
+        return Asked(
+            run=self.run,
+            launch=self.so_far.number,
+            asker=self.me,
+            requested_at=self.asked_at,
+            infra=self.settings.infra or "",
+            rates_usd={each.gpus: each.ceiling_usd for each in self.plan.choices},
+            spot=self.settings.spot and not is_local,
+            deadline_at=self.deadline_at,
+            reserve_seconds=float(reserve.total_seconds),
+            teardown_seconds=0.0 if is_local else float(reserve.after_last_word_seconds),
+            earlier=self.so_far.earlier,
+            pid=os.getpid(),
+            asked_by=note_process(os.getpid()),
+        )
+
+    def grant(self, reads: Sequence[str] = ()) -> Grant:
+        """What a rented instance reaches the store with; this machine has it already.
+
+        Args:
+            reads: keys and prefixes of the store that the run reads beside its own.
+
+        Raises:
+            StoreError: there is no such key, or none that lasts until the deadline.
+        """
+        if self.settings.infra == LOCAL:
+            return Grant({})
+        url, role = self.store.url, self.settings.instance_role_arn or ""
+        return backend_of(url).grant(url, self.run, reads, self.deadline_at, role)
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `fintts cloud launch --json`."""
+        plan = self.plan
+        return {
+            "run": self.run,
+            "infra": self.settings.infra,
+            "store": self.store.url,
+            "estimated_cost_usd": float(plan.estimate.expected.cost_usd_to_cent),
+            "budget_usd": None if plan.budget_usd is None else float(plan.budget_usd),
+            "deadline_at": _iso(self.deadline_at),
+        }
+
+
+def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool = False) -> Launch:
+    """Looks at data, model, store and earlier runs, and plans; writes nothing.
+
+    Args:
+        here: this machine.
+        force: a run of this name may go on with another configuration where that is safe.
+
+    Raises:
+        CliError, CostError, InputError, StoreError: the run cannot be launched so.
+    """
+    settings, hang_factor = found.settings, factor_in()
+    config = settings.run_config()
+    shape, data_warnings = upload.check_inputs(config)
+    name = settings.name or run_record.make_name(config.data, now.date())
+    store = here.store_of(settings)
+    record = run_record.existing_run(store, name)
+    offered = choices_of(here, found, here.offers)
+    odd = refuse_senseless(offered.cheapest.run.facts)
+    choices = with_ceilings(offered.choices, found, here.offers)
+    changes: tuple[Change, ...] = ()
+    prompt_note: str | None = None
+    reserve = reserve_of(settings)
+    if record is None:
+        if config.initial_adapter is not None and config.initial_adapter.is_dir():
+            prompt_note = of_other_prompt(config.initial_adapter, shape.prompt, shape.prompts)
+        plan = plan_launch(choices, settings.budget_usd, reserve)
+        before = SoFar(read_ledger(store, name).next_number)
+    else:
+        changes = resume.refuse_changes(store, record, config, force=force)
+        begun = prompt_begun_with(record.prompt, shape.prompts)
+        prompt_note = of_another_prompt(begun, shape.prompt)
+        view = look_at(store, name, instances_of(here), now)
+        resume.refuse_live(view)
+        before = so_far(view)
+        spent, done = before.spent_usd, view.step or 0
+        plan = plan_resumption(choices, settings.budget_usd, spent, reserve, done)
+    plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
+    # Of two launches at the same time each has a bundle of its own.
+    bundle = here.state / "bundles" / f"{name}-{secrets.token_hex(4)}"
+    return Launch(
+        name,
+        settings,
+        config,
+        plan,
+        store,
+        bundle,
+        now,
+        record,
+        data_warnings,
+        offered.cheapest.run.extras,
+        changes,
+        before,
+        hang_factor=hang_factor,
+        prompt_note=prompt_note,
+        odd=odd,
+    )
+
+
+def _rental(choice: Candidate) -> Rental:
+    return Rental(choice.gpus, choice.hourly_rate_usd)
+
+
+def _iso(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,128 @@
+"""A run's name and its record in the store: run.json, written once, and its revisions."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import UsageProblem
+from fintts_cost import __version__
+from fintts_store.errors import KeyExists, KeyNotFound
+from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord
+from fintts_store.runs.runs import (
+    create_revision,
+    create_run,
+    read_run,
+)
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from fintts_cli.launch.upload import Inputs
+    from fintts_cost.money import Price
+    from fintts_cost.plan import Terms
+    from fintts_inputs.config import Change, RunConfig
+    from fintts_store.store import Store
+from fintts_cli.launch.resume import ANOTHER_NAME
+
+LONGEST_STEM = 24
+
+
+def make_name(data: Path, today: date, token: str | None = None) -> str:
+    """kalevala-20261123-a1b2, from the data folder; one called `data` is named by its parent."""
+    token = token or secrets.token_hex(2)
+    folder = data.absolute()
+    stem = folder.parent.name if folder.name.lower() in ("data", "dataset") else folder.name
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:LONGEST_STEM].strip("-")
+    return f"{plain or 'run'}-{today:%Y%m%d}-{token}"
+
+
+def existing_run(store: Store, name: str) -> RunRecord | None:
+    """The run of this name, if there is one."""
+    try:
+        return read_run(store, name)
+    except KeyNotFound:
+        return None
+
+
+def revise(
+    store: Store, record: RunRecord, config: RunConfig, changes: tuple[Change, ...], now: datetime
+) -> int | None:
+    """Writes the changed configuration beside run.json; its number, None where nothing changes.
+
+    Raises:
+        UsageProblem: somebody else has changed it since it was compared.
+        StoreError: the store cannot be written.
+    """
+    if not changes:
+        return None
+    revision = Revision(
+        run=record.run,
+        number=record.revision + 1,
+        created_at=now,
+        fintts_version=__version__,
+        config=config.model_dump(mode="json"),
+        changes=tuple(str(change) for change in changes),
+    )
+    try:
+        create_revision(store, revision)
+    except KeyExists:
+        raise UsageProblem(
+            f"somebody else has changed the configuration of run {record.run} just now",
+            "look at it again: the same command compares with what it is now",
+        ) from None
+    return revision.number
+
+
+def begin(
+    store: Store,
+    name: str,
+    config: RunConfig,
+    inputs: Inputs,
+    terms: Terms,
+    now: datetime,
+    bundle_digest: str | None = None,
+) -> RunRecord:
+    """Writes run.json.
+
+    Raises:
+        UsageProblem: somebody else has begun a run of this name just now.
+        StoreError: the store cannot be written.
+    """
+    first, *others = [
+        RentalRef(gpus=each.gpus, price=_frozen(each.price), estimate=dict(each.estimate))
+        for each in terms.choices
+    ]
+    record = RunRecord(
+        run=name,
+        created_at=now,
+        fintts_version=__version__,
+        bundle_digest=bundle_digest,
+        config=config.model_dump(mode="json"),
+        dataset=inputs.dataset,
+        base_model=inputs.base_model,
+        prompt=inputs.prompt.name,
+        initial_adapter=inputs.initial_adapter,
+        price=first.price,
+        budget_usd=terms.budget_usd,
+        deadline_at=terms.deadline_at,
+        estimate=first.estimate,
+        infra=terms.infra,
+        gpus=first.gpus,
+        alternatives=tuple(others),
+        spot=terms.spot,
+    )
+    try:
+        create_run(store, record)
+    except KeyExists:
+        raise UsageProblem(
+            f"somebody else has begun a run {name} just now",
+            f"`fintts cloud watch {name}` shows it; give a new {ANOTHER_NAME}",
+        ) from None
+    return record
+
+
+def _frozen(price: Price) -> PriceRef:
+    return PriceRef(hourly_rate_usd=price.hourly_rate_usd, source=price.source, as_of=price.as_of)
