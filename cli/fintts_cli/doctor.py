@@ -30,7 +30,7 @@ from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_cost.money import Price, dollars
-from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
@@ -118,7 +118,7 @@ class Doctor:
             return Answer(
                 Verdict.WARNING, f"{model} is not on this machine yet", "a launch downloads it"
             )
-        check_base_model(model)
+        open_base_model(model)
         return Answer(sentence=str(model))
 
     def _store(self) -> Answer:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fintts_inputs.base_model.check import check_base_model
 from fintts_inputs.base_model.files import INDEX
+from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.errors import BaseModelProblem
 from tiny_run import TINY
 from tiny_s2 import SHARDS, write_tiny_s2
@@ -60,11 +60,11 @@ S2_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 def test_a_sound_folder_passes(folder: Path) -> None:
-    check_base_model(folder)
+    open_base_model(folder)
 
 
 def test_so_does_one_in_several_files(tmp_path: Path) -> None:
-    check_base_model(write_tiny_s2(tmp_path / "s2"))
+    open_base_model(write_tiny_s2(tmp_path / "s2"))
 
 
 @pytest.mark.parametrize("name", S2_DAMAGES)
@@ -73,7 +73,7 @@ def test_what_is_damaged_among_several_files_is_one_sentence(tmp_path: Path, nam
     damage, said = S2_DAMAGES[name]
     damage(folder)
     with pytest.raises(BaseModelProblem, match=said) as caught:
-        check_base_model(folder)
+        open_base_model(folder)
     assert caught.value.hint
 
 
@@ -82,5 +82,5 @@ def test_what_is_damaged_is_one_sentence(folder: Path, name: str) -> None:
     damage, said = DAMAGES[name]
     damage(folder)
     with pytest.raises(BaseModelProblem, match=said) as caught:
-        check_base_model(folder)
+        open_base_model(folder)
     assert caught.value.hint

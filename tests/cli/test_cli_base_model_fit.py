@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fintts_inputs.base_model.check import check_base_model
 from fintts_inputs.base_model.csm import weights as csm_weights
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import INDEX, PICKLED, SAFETENSORS
+from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.base_model.torch_file import read_torch_file
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm import CsmFamily
@@ -82,7 +82,7 @@ def configure(folder: Path, changes: Mapping[str, object]) -> None:
 
 def refused(folder: Path) -> BaseModelProblem:
     with pytest.raises(BaseModelProblem) as caught:
-        check_base_model(folder)
+        open_base_model(folder)
     assert caught.value.hint
     assert "\n" not in caught.value.message
     return caught.value
@@ -99,7 +99,7 @@ def load(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_fits_passes(made: dict[str, Path], name: str) -> None:
-    check_base_model(made[name])
+    open_base_model(made[name])
     load(made[name])
 
 
@@ -215,7 +215,7 @@ def test_csm_s_index_is_compared_with_its_files(copied: Callable[[str], Path]) -
         (folder / INDEX).write_text(json.dumps({"weight_map": table}))
 
     write(where)
-    check_base_model(folder)
+    open_base_model(folder)
     write({**where, "lm_head.weight": SHARDS[1 - SHARDS.index(where["lm_head.weight"])]})
     assert "lm_head.weight" in refused(folder).message
     with pytest.raises(BaseModelProblem, match=r"lm_head\.weight"):
@@ -233,7 +233,7 @@ def test_tied_weights_that_differ_are_refused(copied: Callable[[str], Path]) -> 
     state = load_file(folder / SAFETENSORS)
     first, second = csm_weights.TIED
     save_file({**state, first: state[second].clone()}, folder / SAFETENSORS)
-    check_base_model(folder)
+    open_base_model(folder)
     load(folder)
 
 

@@ -492,7 +492,7 @@ def test_a_run_keeps_the_prompt_that_it_began_with(store: DirectoryStore) -> Non
 
 def test_what_looks_wrong_in_the_data_is_in_the_plan(project: Path) -> None:
     (project / "speech" / "u003.lab").write_text("hyvÃ¤Ã¤ pÃ¤ivÃ¤Ã¤", encoding="utf-8")
-    [warning] = ready().data_warnings
+    [warning] = ready().inputs.data.warnings
     assert warning.file == "u003.lab"
     assert 'may be "hyvää päivää"' in warning.sentence
 

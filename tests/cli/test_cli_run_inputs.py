@@ -12,11 +12,13 @@ from fintts_cli.launch.resume import refuse_other_inputs
 from fintts_cli.launch.upload import (
     AS_WRITTEN,
     Inputs,
+    check_inputs,
     describe_base_model,
     upload_files,
     upload_inputs,
 )
 from fintts_inputs.base_model.files import INDEX
+from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.config import RunConfig
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
@@ -36,7 +38,7 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 def upload(store: DirectoryStore, folder: Path) -> list[str]:
     told: list[str] = []
-    reference = describe_base_model(folder)
+    reference = describe_base_model(open_base_model(folder))
     upload_files(store, reference, folder, "the base model", told.append)
     assert told[0].startswith(f"uploading the base model's {reference.files[0].name}, ")
     names = [file.name for file in reference.files]
@@ -56,9 +58,9 @@ def test_a_folder_of_several_files_is_uploaded_whole(store: DirectoryStore, tmp_
 
 def test_a_licence_makes_it_another_upload(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(TINY, tmp_path / "base"))
-    bare = describe_base_model(folder)
+    bare = describe_base_model(open_base_model(folder))
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
-    assert describe_base_model(folder).digest != bare.digest
+    assert describe_base_model(open_base_model(folder)).digest != bare.digest
     assert len(bare.files) == 4
 
 
@@ -67,7 +69,7 @@ def launch(store: DirectoryStore, folder: Path, name: str = "one") -> Inputs:
     speech = folder / "speech"
     data = speech if speech.exists() else write_speech(speech)
     config = RunConfig.model_validate({"data": data, "base_model": TINY})
-    inputs = upload_inputs(store, config, lambda _sentence: None)
+    inputs = upload_inputs(store, check_inputs(config), lambda _sentence: None)
     create_run(store, record(run=name, dataset=inputs.dataset, base_model=inputs.base_model))
     return inputs
 
@@ -125,12 +127,12 @@ def test_a_run_that_was_begun_with_other_forms_goes_on(
     data = write_pairs(tmp_path / "speech", codes="NFD", text="NFD", content="NFD")
     config = RunConfig(data=data, base_model=TINY)
     told: list[str] = []
-    new = upload_inputs(store, config, told.append)
+    new = upload_inputs(store, check_inputs(config), told.append)
     assert new.prompt.name == "fish-s1"
     assert AS_WRITTEN not in told
     old = new.dataset.model_copy(update={"sha256": SHA256_AS_WRITTEN})
     begun = record(dataset=old, base_model=new.base_model, initial_adapter=None)
-    again = upload_inputs(store, config, told.append, begun)
+    again = upload_inputs(store, check_inputs(config), told.append, begun)
     assert again.dataset.sha256 == SHA256_AS_WRITTEN != new.dataset.sha256
     assert AS_WRITTEN in told
     refuse_other_inputs(begun, again)

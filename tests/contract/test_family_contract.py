@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fintts_inputs.base_model import families
 from fintts_inputs.base_model.adapter import check_initial_adapter
-from fintts_inputs.base_model.check import check_base_model
+from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.config import LoraConfig, Target
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.runs.metrics import read_metrics
@@ -414,7 +414,7 @@ def test_training_lowers_the_loss(base: BaseModel, examples: list[Example]) -> N
 def test_the_laptop_accepts_the_folder_and_an_adapter_for_it(
     member: Member, base: BaseModel, tmp_path: Path
 ) -> None:
-    check_base_model(member.folder)
+    open_base_model(member.folder)
     lora = LoraConfig(targets=TARGETS)
     write_adapter(_adapted(base, lora), tmp_path)
     check_initial_adapter(tmp_path, base.shape, lora)

@@ -226,6 +226,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a text is gone": lambda folder: (folder / "u003.lab").write_text(""),
     "codes are gone": lambda folder: (folder / "u003.npy").write_bytes(b""),
     "fewer frames": lambda folder: np.save(folder / "u003.npy", CODES[:, :1]),
+    "a higher code": lambda folder: np.save(folder / "u003.npy", CODES + 99),
     "fewer codebooks": lambda folder: np.save(folder / "u003.npy", CODES[:1]),
 }
 
@@ -240,7 +241,7 @@ def test_a_folder_that_changes_while_it_is_packed_is_refused(
         return report
 
     monkeypatch.setattr(pack, "check_folder", check_and_change)
-    with pytest.raises(DataProblem, match="u003 changed while it was packed"):
+    with pytest.raises(DataProblem, match="u003 changed after it was checked"):
         pack_folder(speech, tmp_path / "packed")
     assert not (tmp_path / "packed").exists()
 

@@ -13,14 +13,14 @@ from fintts_cli.checkpoints import export_record
 from fintts_cli.checkpoints.card import adapter_card, merged_card
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.export_record import ExportRecord, Origin
-from fintts_cli.checkpoints.licence import licence_of_folder
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.local_trainer import merge
 from fintts_cli.views.units import size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
-from fintts_inputs.base_model.families import parse_shape
+from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.base_model.files import CONFIG, DOCUMENTS, README
 from fintts_inputs.base_model.fish.config import FISH
+from fintts_inputs.base_model.licence import read_licence
 from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import BaseModelProblem
 from fintts_inputs.links import refuse_links_out
@@ -98,7 +98,7 @@ class Export:
         with explained(target):
             make_directories(target.parent)
         with self._base_model(target.parent) as base_model, durable_directory(target) as folder:
-            licence = licence_of_folder(base_model)
+            licence = read_licence(base_model, read_shape(base_model))
             self._fill(folder, base_model, licence)
             _copy_documents(base_model, folder)
             written = export_record.describe(folder, origin, licence.identifier)

@@ -1,38 +1,21 @@
-"""The licence of a run's base model, from a folder or from the small files in the store."""
+"""The licence of a run's base model, from the small files in the store."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.families import parse_shape, read_shape
+from fintts_inputs.base_model.families import parse_shape
 from fintts_inputs.base_model.files import CONFIG, DOCUMENTS
 from fintts_inputs.base_model.licence import NOT_KNOWN, licence_of
 from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import BaseModelProblem
-from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.limits import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fintts_inputs.base_model.licence import Licence
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
-
-
-def licence_of_folder(base_model: Path) -> Licence:
-    """Of a base model that lies here.
-
-    Raises:
-        BaseModelProblem: its config.json cannot be read.
-    """
-    documents = {
-        name: read_limited(base_model / name, DOCUMENT_BYTES).decode("utf-8", errors="replace")
-        for name in DOCUMENTS
-        if (base_model / name).is_file()
-    }
-    return licence_of(documents, read_shape(base_model))
 
 
 def licence_in_store(store: Store, record: RunRecord) -> Licence:

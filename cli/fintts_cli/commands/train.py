@@ -120,8 +120,8 @@ def _prepare(
         terminal.warn(sentence)
     name = found.settings.name or run_record.make_name(config.data, now.date())
     terms = terms_here(here, found, now)
-    _, odd = upload.check_inputs(config)
-    for sentence, hint in first_warnings(odd):
+    checked = upload.check_inputs(config)
+    for sentence, hint in first_warnings(checked.data.warnings):
         terminal.warn(sentence, hint)
     refuse_wrong_clock(runs, LOCAL, terminal.warn)
     require_promise(runs, single_writer=found.settings.single_writer)
@@ -129,14 +129,14 @@ def _prepare(
     if record is None:
         if force:
             terminal.say(resume.nothing_to_force(name))
-        inputs = upload.upload_inputs(runs, config, terminal.say)
+        inputs = upload.upload_inputs(runs, checked, terminal.say)
         run_record.begin(runs, name, config, inputs, terms, now)
         here.stores.note(runs)
         return name, terms.deadline_at
     changes = resume.refuse_changes(runs, record, config, force=force)
     view = look_at(runs, name, instances_of(here), now)
     resume.refuse_live(view)
-    inputs = upload.upload_inputs(runs, config, terminal.say, record)
+    inputs = upload.upload_inputs(runs, checked, terminal.say, record)
     resume.refuse_other_inputs(record, inputs)
     run_record.revise(runs, record, config, changes, now)
     resume.go_on(runs, name, so_far(view).ends)

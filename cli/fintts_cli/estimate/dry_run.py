@@ -86,7 +86,7 @@ def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
     """A run of a few steps in a store of its own, and what it says about them."""
     store, now = open_store(str(folder / "store")), datetime.now(UTC)
     short = _shortened(config, _some_pairs(config, folder / "data"))
-    inputs = upload.upload_inputs(store, short, lambda _sentence: None)
+    inputs = upload.upload_inputs(store, upload.check_inputs(short), lambda _sentence: None)
     run_record.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)
     code = run_trainer_quietly(
         {

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import import_lora, require_trainer
 from fintts_inputs.base_model.adapter import AS_PEFT, base_digest_of, check_initial_adapter
-from fintts_inputs.base_model.families import read_shape
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import RunConfig
     from fintts_store.runs.records import BaseModelRef
 
 
-def check_adapter(config: RunConfig) -> None:
+def check_adapter(config: RunConfig, shape: ModelShape) -> None:
     """Looks at the adapter as far as can be seen without torch; nothing where there is none.
 
     Raises:
@@ -31,7 +31,7 @@ def check_adapter(config: RunConfig) -> None:
     if path is None:
         return
     if path.is_dir():
-        check_initial_adapter(path, read_shape(config.base_model), config.lora)
+        check_initial_adapter(path, shape, config.lora)
     elif not path.is_file():
         raise UsageProblem(f"initial_adapter: there is no {path}", AS_PEFT)
     elif not zipfile.is_zipfile(path):
@@ -45,13 +45,13 @@ def check_adapter(config: RunConfig) -> None:
 
 @contextmanager
 def adapter_folder(config: RunConfig) -> Generator[Path | None]:
-    """A folder with PEFT's files, which for a .ckpt is a temporary one; None without an adapter.
+    """A folder with PEFT's files of an adapter that was checked; None without an adapter.
+
+    For a .ckpt the folder is a temporary one.
 
     Raises:
         CheckFailed: the .ckpt is no LoRA of this base model and `lora` section.
-        BaseModelProblem, UsageProblem: as `check_adapter`.
     """
-    check_adapter(config)
     path = config.initial_adapter
     if path is None or path.is_dir():
         yield path

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from fintts_cli.workplace import Workplace
     from fintts_cost.extras import Extras
     from fintts_inputs.config import Change, RunConfig
-    from fintts_inputs.data.files import Problem
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
@@ -71,8 +70,8 @@ class Launch:
     """when the instance is asked for; until then, when it was planned"""
     resumes: RunRecord | None
     """the run of this name that goes on"""
-    data_warnings: tuple[Problem, ...]
-    """what looks odd in the data, and stops nothing"""
+    inputs: upload.CheckedInputs
+    """data, base model and adapter, as they lie here"""
     extras: Extras
     """what the run costs beside the GPU"""
     changes: tuple[Change, ...] = ()
@@ -233,7 +232,8 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
     """
     settings, hang_factor = found.settings, factor_in()
     config = settings.run_config()
-    shape, data_warnings = upload.check_inputs(config)
+    checked = upload.check_inputs(config)
+    shape = checked.base_model.shape
     name = settings.name or run_record.make_name(config.data, now.date())
     store = here.store_of(settings)
     record = run_record.existing_run(store, name)
@@ -269,7 +269,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
         bundle,
         now,
         record,
-        data_warnings,
+        checked,
         offered.cheapest.run.extras,
         changes,
         before,

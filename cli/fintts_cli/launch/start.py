@@ -51,7 +51,7 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
     refuse_wrong_clock(launch.store, launch.settings.infra, tell)
     require_promise(launch.store, single_writer=launch.settings.single_writer)
     here.stores.note(launch.store)
-    inputs = upload.upload_inputs(launch.store, launch.config, tell, launch.resumes)
+    inputs = upload.upload_inputs(launch.store, launch.inputs, tell, launch.resumes)
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)
         bundle = write_bundle(launch.bundle)

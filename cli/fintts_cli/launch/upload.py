@@ -13,11 +13,9 @@ from fintts_cli.hub import origin_of
 from fintts_cli.launch.adapter import adapter_folder, check_adapter, refuse_another_base
 from fintts_cli.views.units import counted, size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
-from fintts_inputs.base_model.check import check_base_model
-from fintts_inputs.base_model.families import read_shape
-from fintts_inputs.base_model.files import base_model_files
+from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.data.check import check_folder
-from fintts_inputs.data.pack import pack_folder
+from fintts_inputs.data.pack import pack_report
 from fintts_store import layout
 from fintts_store.runs.records import (
     AdapterRef,
@@ -30,9 +28,9 @@ from fintts_store.runs.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.base_model.open import BaseModelFolder
     from fintts_inputs.config import RunConfig
-    from fintts_inputs.data.files import Problem
+    from fintts_inputs.data.check import DataReport
     from fintts_inputs.prompts import Prompt
     from fintts_store.store import Store
 
@@ -45,12 +43,11 @@ AS_WRITTEN = (
 
 def upload_dataset(
     store: Store,
-    folder: Path,
-    shape: ModelShape,
+    report: DataReport,
     tell: Callable[[str], None],
     begun_with: str | None = None,
 ) -> DatasetRef:
-    """Packs the folder and puts the pack under its digest, unless it is there already.
+    """Packs a folder that was checked and puts the pack under its digest, unless it is there.
 
     Args:
         begun_with: as `pack_folder` has it.
@@ -60,7 +57,7 @@ def upload_dataset(
         StoreError: the store does not take it.
     """
     with tempfile.TemporaryDirectory(prefix="fintts-pack-") as temporary:
-        packed = pack_folder(folder, Path(temporary), shape, begun_with=begun_with)
+        packed = pack_report(report, Path(temporary), begun_with=begun_with)
         if packed.is_as_written:
             tell(AS_WRITTEN)
         key = layout.dataset_key(packed.sha256)
@@ -74,15 +71,15 @@ def upload_dataset(
     )
 
 
-def describe_base_model(folder: Path) -> BaseModelRef:
-    """The files of a folder that was checked, under the digest of all of them."""
-    files = tuple(_file_ref(folder / name) for name in base_model_files(folder))
-    digest, origin = _digest_of(files), origin_of(folder)
+def describe_base_model(base: BaseModelFolder) -> BaseModelRef:
+    """The files of a base model, under the digest of all of them."""
+    files = tuple(_file_ref(base.path / name) for name in base.files)
+    digest, origin = _digest_of(files), origin_of(base.path)
     return BaseModelRef(
         prefix=layout.base_model_prefix(digest),
         digest=digest,
         files=files,
-        name=origin.repository if origin else folder.resolve().name,
+        name=origin.repository if origin else base.path.resolve().name,
         revision=origin.revision if origin else None,
     )
 
@@ -162,25 +159,31 @@ class Inputs:
         return [self.dataset.key, self.base_model.prefix, *adapter]
 
 
-def check_inputs(config: RunConfig) -> tuple[ModelShape, tuple[Problem, ...]]:
-    """Looks at base model, initial adapter and data, before the store is touched.
+@dataclass(frozen=True, slots=True)
+class CheckedInputs:
+    """What a run reads, as it lies here: opened and checked once, then packed and uploaded."""
 
-    Returns the base model's shape, and what looks odd in the data and stops nothing.
+    config: RunConfig
+    base_model: BaseModelFolder
+    data: DataReport
+
+
+def check_inputs(config: RunConfig) -> CheckedInputs:
+    """Opens base model, initial adapter and data, before the store is touched.
 
     Raises:
         CliError, TrainerError: one of them cannot be trained with.
     """
-    check_base_model(config.base_model)
-    check_adapter(config)
-    shape = read_shape(config.base_model)
-    report = check_folder(config.data, shape)
+    base_model = open_base_model(config.base_model)
+    check_adapter(config, base_model.shape)
+    report = check_folder(config.data, base_model.shape)
     report.refuse_problems()
-    return shape, report.warnings
+    return CheckedInputs(config, base_model, report)
 
 
 def upload_inputs(
     store: Store,
-    config: RunConfig,
+    checked: CheckedInputs,
     tell: Callable[[str], None],
     record: RunRecord | None = None,
 ) -> Inputs:
@@ -190,20 +193,18 @@ def upload_inputs(
         record: of the run, where it was begun before.
 
     Raises:
-        CliError, InputError: data, base model or adapter cannot be trained with.
+        CliError, InputError: the adapter cannot be trained with, or the data have changed.
         StoreError: the store does not take them.
     """
-    check_base_model(config.base_model)
-    shape = read_shape(config.base_model)
-    base_model = describe_base_model(config.base_model)
+    config, base_model = checked.config, describe_base_model(checked.base_model)
     with adapter_folder(config) as folder:
         adapter = None
         if folder is not None and config.initial_adapter is not None:
             refuse_another_base(folder, base_model)
             adapter = describe_adapter(folder, config.initial_adapter)
         begun_with = None if record is None else record.dataset.sha256
-        dataset = upload_dataset(store, config.data, shape, tell, begun_with)
+        dataset = upload_dataset(store, checked.data, tell, begun_with)
         upload_files(store, base_model, config.base_model, "the base model", tell)
         if folder is not None and adapter is not None:
             upload_files(store, adapter, folder, "the initial adapter", tell)
-    return Inputs(dataset, base_model, shape.prompt, adapter)
+    return Inputs(dataset, base_model, checked.base_model.shape.prompt, adapter)

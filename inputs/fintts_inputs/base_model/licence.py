@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.files import README
+from fintts_inputs.base_model.files import DOCUMENTS, README
+from fintts_store.disk.reading import read_limited
+from fintts_store.runs.limits import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from fintts_inputs.base_model.shape import ModelShape
 
@@ -77,6 +80,20 @@ RELEASED: dict[tuple[str, int, int, int], Licence] = {
     ),
 }
 """Fish Speech 1.5, OpenAudio S1-mini and S2-pro, by family, vocabulary, slow layers and width"""
+
+
+def read_licence(folder: Path, shape: ModelShape) -> Licence:
+    """The licence of a base model's folder, by `licence_of`.
+
+    Raises:
+        InvalidRecord: a document is too large to be one.
+    """
+    documents = {
+        name: read_limited(folder / name, DOCUMENT_BYTES).decode("utf-8", errors="replace")
+        for name in DOCUMENTS
+        if (folder / name).is_file()
+    }
+    return licence_of(documents, shape)
 
 
 def licence_of(documents: Mapping[str, str], shape: ModelShape) -> Licence:

@@ -75,7 +75,18 @@ def pack_folder(
         DataProblem: a file of the folder cannot be trained on.
         StoreError: the target cannot be written; nothing of it is left there.
     """
-    report = check_folder(folder, shape)
+    return pack_report(check_folder(folder, shape), target_folder, begun_with=begun_with)
+
+
+def pack_report(
+    report: DataReport, target_folder: Path, *, begun_with: str | None = None
+) -> PackedDataset:
+    """Packs a folder that was checked, as `pack_folder` does.
+
+    Raises:
+        DataProblem: a file cannot be trained on, or changed since the check.
+        StoreError: the target cannot be written; nothing of it is left there.
+    """
     report.refuse_problems()
     content, sha256 = _packed(report, as_written=False)
     is_as_written = False
@@ -96,7 +107,7 @@ def _packed(report: DataReport, *, as_written: bool) -> tuple[bytes, str]:
 
 
 def _arrays(report: DataReport, *, as_written: bool) -> dict[str, npt.NDArray[np.generic]]:
-    """Reads the folder once more, and each file straight into its place."""
+    """Reads each file straight into its place; what no longer fits its check is refused."""
 
     def name_of(utterance: Utterance) -> str:
         written = written_name(report.folder, utterance.files.codes)[: -len(CODES)]
@@ -111,10 +122,15 @@ def _arrays(report: DataReport, *, as_written: bool) -> dict[str, npt.NDArray[np
     ):
         found, codes_fault = read_codes(utterance.files.codes)
         transcript = read_text(utterance.files.text)
-        if codes_fault or transcript.fault or found.shape != (len(codes), stop - start):
+        if (
+            codes_fault
+            or transcript.fault
+            or found.shape != (len(codes), stop - start)
+            or (found.max(axis=1) > report.highest_codes).any()
+        ):
             raise DataProblem(
-                f"{report.folder / utterance.name} changed while it was packed",
-                "pack again when nothing writes there any more",
+                f"{report.folder / utterance.name} changed after it was checked",
+                "start again when nothing writes there any more",
             )
         codes[:, start:stop] = found
         texts.append((transcript.written if as_written else transcript.text).encode())

@@ -168,7 +168,7 @@ def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
         terminal.say(f"run {ready.run} is there already, and {where}{in_words(ready.changes)}")
     for sentence in ready.warnings:
         terminal.warn(sentence)
-    for sentence, hint in first_warnings(ready.data_warnings):
+    for sentence, hint in first_warnings(ready.inputs.data.warnings):
         terminal.warn(sentence, hint)
 
 

@@ -1,12 +1,13 @@
-"""Whether a base model's folder can be trained on, as far as can be seen without torch.
+"""Opens a base model's folder: what lies there, checked once, as far as that needs no torch.
 
-A truncated download is found here, in milliseconds, and not on an instance that bills.
+This finds a truncated download in milliseconds, before an instance bills.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,22 +26,40 @@ from fintts_inputs.errors import BaseModelProblem
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fintts_inputs.base_model.shape import ModelShape
 
-def check_base_model(folder: Path) -> None:
+
+@dataclass(frozen=True, slots=True)
+class BaseModelFolder:
+    """A folder that was checked, which its users need not check again.
+
+    Attributes:
+        files: the names of all files that the trainer reads, and of the licence.
+    """
+
+    path: Path
+    files: tuple[str, ...]
+    shape: ModelShape
+
+
+def open_base_model(path: Path) -> BaseModelFolder:
     """Looks at every file that the trainer reads.
 
     Raises:
-        BaseModelProblem: one is missing, truncated, or of another kind, or the weights are not
+        FolderMissing: there is no such folder.
+        BaseModelProblem: a file is missing, truncated, or of another kind, or the weights are not
             those that config.json describes.
     """
-    base_model_files(folder)
-    refuse_other_weights(folder, read_shape(folder))
-    if TIKTOKEN in tokenizer_files(folder):
-        _check_special_tokens(folder / SPECIAL_TOKENS)
-        _check_ranks(folder / TIKTOKEN)
+    files, shape = base_model_files(path), read_shape(path)
+    refuse_other_weights(path, shape)
+    tokenizer = tokenizer_files(path)
+    if TIKTOKEN in tokenizer:
+        _check_special_tokens(path / SPECIAL_TOKENS)
+        _check_ranks(path / TIKTOKEN)
     else:
-        for name in tokenizer_files(folder):
-            _check_tokenizer(folder / name)
+        for name in tokenizer:
+            _check_tokenizer(path / name)
+    return BaseModelFolder(path, files, shape)
 
 
 def _check_special_tokens(path: Path) -> None:
