@@ -160,18 +160,23 @@ class CheckpointConfig(Section):
     keep_best: Flag = True
 
 
-class RunConfig(Section):
+class TrainingSections(Section):
+    """How a run trains, whatever it trains on."""
+
+    lora: LoraConfig = LoraConfig()
+    training: TrainingConfig = TrainingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+
+
+class RunConfig(TrainingSections):
     """One run, from configuration to adapter: all that its result depends on."""
 
     data: Path
     base_model: Path
     initial_adapter: Path | None = None
     """an adapter to begin with instead of none; where it lies on the laptop"""
-    lora: LoraConfig = LoraConfig()
-    training: TrainingConfig = TrainingConfig()
-    validation: ValidationConfig = ValidationConfig()
-    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
-    checkpoints: CheckpointConfig = CheckpointConfig()
 
     def digest(self) -> str:
         """SHA-256 of what the result depends on: the places of the inputs do not count."""

@@ -13,15 +13,7 @@ from fintts_cli.hub import SCHEME, HubModel, not_here, parse
 from fintts_cli.settings.gpus import _gpus, split_gpus
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
 from fintts_cost.errors import EstimateError
-from fintts_inputs.config import (
-    CheckpointConfig,
-    EarlyStoppingConfig,
-    LoraConfig,
-    RunConfig,
-    Section,
-    TrainingConfig,
-    ValidationConfig,
-)
+from fintts_inputs.config import RunConfig, Section, TrainingSections
 
 Dollars = Annotated[Decimal, Field(ge=0, le=MAX_BUDGET_USD, allow_inf_nan=False)]
 
@@ -90,17 +82,12 @@ class ForecastConfig(Section):
     """where the run is expected to stop; without it at training.max_steps"""
 
 
-class Settings(LaunchConfig):
+class Settings(LaunchConfig, TrainingSections):
     """The file's top level: RunConfig's keys, LaunchConfig's, and a forecast."""
 
     data: Path | None = None
     base_model: Annotated[Path | HubModel, BeforeValidator(_base_model)] | None = None
     initial_adapter: Path | None = None
-    lora: LoraConfig = LoraConfig()
-    training: TrainingConfig = TrainingConfig()
-    validation: ValidationConfig = ValidationConfig()
-    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
-    checkpoints: CheckpointConfig = CheckpointConfig()
     forecast: ForecastConfig = ForecastConfig()
 
     def run_config(self) -> RunConfig:
