@@ -121,8 +121,8 @@ class TrainingConfig(Section):
     a twelfth of what forward keeps, for a tenth more time. The result is the same."""
     compile: Flag = False
     """torch.compile on each layer: a minute or more before the first step, then 3 % less time and
-    13 % less memory on a scaled S1-mini on a CPU (benchmarks/step.py). On a GPU nobody has measured
-    it here. The result is the same within rounding."""
+    13 % less memory on a scaled S1-mini on a CPU (benchmarks/step.py). On a GPU it was not
+    measured. The result is the same within rounding."""
 
 
 class ValidationConfig(Section):

@@ -1,6 +1,6 @@
 """FINTTS_HANG_FACTOR: what a trainer's limits of silence are multiplied by on a slow machine.
 
-The laptop refuses nonsense before anything is spent; an instance says so, and goes on with 1.
+The laptop refuses nonsense before anything is spent; an instance warns and continues with 1.
 """
 
 from __future__ import annotations

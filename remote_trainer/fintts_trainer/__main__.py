@@ -53,14 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     clean_logs()  # they go into the store
     try:
-        # `fintts train` starts it deaf to them, so that its imports are not interrupted.
+        # `fintts train` starts it with these blocked, so that its imports are not interrupted.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         return _do(options)
     except (InputError, TrainerError, CostError, StoreError) as error:
         return _complain(error.message, error.hint, _exit_code(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # a fault of ours: the details are kept, the sentence is shown
+    except Exception as error:  # our fault: the traceback is kept, a sentence is shown
         return _complain(*_unforeseen(error), FAILED)
 
 
@@ -101,7 +101,7 @@ def _exit_code(error: Exception) -> int:
 
 
 def _unforeseen(error: Exception) -> tuple[str, str]:
-    """A sentence about an error that nobody foresaw, and where its traceback lies."""
+    """A sentence about an unexpected error, and where to find its traceback."""
     if type(error).__name__ == "OutOfMemoryError":
         more = "set training.tokens_per_micro_batch: the same steps in smaller pieces"
         return "the accelerator's memory is too small for this batch", more
@@ -109,7 +109,7 @@ def _unforeseen(error: Exception) -> tuple[str, str]:
 
 
 def _keep(error: Exception) -> str:
-    """Puts the traceback where it outlives the instance; where that is."""
+    """Writes the traceback into the store, which stays after the instance; returns its place."""
     text = without_secrets("".join(traceback.format_exception(error)))
     run, url = os.environ.get("FINTTS_RUN", ""), os.environ.get("FINTTS_STORE", "")
     try:
@@ -123,9 +123,9 @@ def _keep(error: Exception) -> str:
 def _run(job: Job) -> int:
     end_with_parent()
     faulthandler.register(signal.SIGUSR1)  # its watchdog asks where it is before it ends it
-    # Whoever opens the run's files in the store must not be able to make this process phone home.
+    # Files from the store must not make this process open connections to Hugging Face.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # It warns of what its own defaults for CSM say; what is wrong with a folder we say ourselves.
+    # It warns of its own defaults for CSM; our checks report what is wrong with a folder.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from fintts_store.runs.records import StopReason
     from fintts_trainer.session.preemption import Preemption
@@ -138,7 +138,7 @@ def _run(job: Job) -> int:
     result = train(job, preemption)
     preemption.settle()
     if os.environ.get("RANK", "0") != "0":
-        return DONE  # the first process has the last word, and may still be saving
+        return DONE  # the first process writes the result, and may still be saving
     if result is None:
         return INTERRUPTED if preemption.signal == signal.SIGINT else PREEMPTED
     return FAILED if result.stop_reason == StopReason.NAN_LOSS else DONE
@@ -162,7 +162,7 @@ def _lead(job: Job, team: Team) -> int:
 
 
 def _pass_over(_number: int, _frame: FrameType | None) -> None:
-    """Before and after its processes work, there is nothing that a signal could ask for."""
+    """Before and after its processes work, a signal has nothing to stop."""
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> int:
@@ -214,5 +214,5 @@ def end(exit_code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    take_over()  # a training outlives whoever reads its log
+    take_over()  # training goes on when the reader of its log is gone
     end(main())

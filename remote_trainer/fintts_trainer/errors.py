@@ -1,4 +1,4 @@
-"""What can go wrong in the trainer, each with its mend.
+"""What can go wrong in the trainer; each error says what to do.
 
 TrainerError
 ├── DiskTooSmall         the checkpoints to keep would not fit, or the disk has filled up

@@ -155,7 +155,7 @@ def _tell_sizes(
 
 
 def _base_model(session: Session) -> BaseModel:
-    """With the prompt that the run was begun with."""
+    """The base model with the prompt that the run began with."""
     folder = fetch_base_model(session.job, session.record, session.progress.sign)
     shape = read_shape(folder)
     begun = prompt_begun_with(session.record.prompt, shape.prompts)

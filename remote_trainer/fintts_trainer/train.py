@@ -58,7 +58,7 @@ REASONS: tuple[Reason, ...] = (
     StopReason.MAX_STEPS,
     StopReason.EARLY_STOPPING,
 )
-"""to end at a step boundary; where there are several, the later one here counts"""
+"""to end at a step boundary; of several, the last one here counts"""
 
 
 def train(job: Job, preemption: Preemption) -> Result | None:
@@ -137,7 +137,7 @@ def why_this_process_ends(training: Training, preemption: Preemption) -> Reason 
 
 
 def who_ends(training: Training, preemption: Preemption) -> Reason | None:
-    """The reason that comes from outside, whatever the state of training."""
+    """The reason that comes from outside: the deadline, the user or a preemption."""
     next_has_check = training.schedule.is_validation(training.state.step + 1)
     asked = training.session.reason_to_end(has_check=next_has_check)
     if asked is not None:
@@ -329,14 +329,14 @@ def verdict(rule: EarlyStopping, progress: Progress, step: int) -> str:
 
 
 def is_worth_saving(training: Training) -> bool:
-    """At the cadence of checkpoints, and at a new best between them: the best is to be kept."""
+    """At the cadence of checkpoints, and at a new best between them, which is kept."""
     step, progress = training.state.step, training.state.early_stopping
     is_best = training.config.checkpoints.keep_best and progress.best_step == step
     return is_best or training.schedule.is_checkpoint(step)
 
 
 def save(training: Training, value: float | None, preemption: Preemption) -> None:
-    """Writes a checkpoint to the disk and hands it to the uploader; the step goes on meanwhile.
+    """Writes a checkpoint to the disk and hands it to the uploader; training continues meanwhile.
 
     Only the first process writes. `value` is the monitored one of a check at this very step, None
     without one. With two uploads behind, it waits for the store, but not longer than the run may
@@ -367,7 +367,7 @@ def save(training: Training, value: float | None, preemption: Preemption) -> Non
 
 
 def must_leave(training: Training, preemption: Preemption) -> bool:
-    """Whether a save that waits for the store has to end; the store may well take hours."""
+    """Whether a save that waits for the store has to end: the store may take hours."""
     training.session.progress.sign()
     return who_ends(training, preemption) is not None
 
@@ -385,7 +385,7 @@ def finish(
     with session.clock.spend("teardown"):
         is_safe = session.uploader.drain(grace_seconds)
         training.world.leave()
-    session.progress.begin("telling how it ended", LAST_WORDS_SECONDS, "teardown")
+    session.progress.begin("writing how it ended", LAST_WORDS_SECONDS, "teardown")
     trouble = session.uploader.trouble or StoreUnreachable(
         f"the last checkpoint could not be committed within {grace_seconds:.0f} s",
         "start the run again: it goes on from the newest committed checkpoint, if any",
@@ -405,7 +405,7 @@ def finish(
 def leave(
     session: StoreSession, step: int, trouble: StoreError | None, preemption: Preemption
 ) -> None:
-    """The last words before a preemption; no store is worth being late, another job goes on."""
+    """Ends this job in time for a preemption, also if the store is slow: another job goes on."""
     lost = None
     if trouble is not None:
         lost = f"preempted at step {step}; its checkpoint is not committed: {trouble.message}"
@@ -420,7 +420,7 @@ def leave(
 
 
 def upload_last_curves(session: StoreSession) -> None:
-    """What the last steps measured; no store is worth being late for it."""
+    """Uploads what the last steps measured, in one try: a preemption does not wait."""
     try:
         session.metrics.flush()
         upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
@@ -429,10 +429,10 @@ def upload_last_curves(session: StoreSession) -> None:
 
 
 def write_outcome(training: Training, session: StoreSession, reason: StopReason) -> Result:
-    """Brings everything but the checkpoints into the store, the result last; may be repeated.
+    """Uploads the curves and then writes the result; may be repeated.
 
     Raises:
-        StoreError: something is not there yet.
+        StoreError: something is not in the store yet.
     """
     session.metrics.flush()
     upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
@@ -441,17 +441,17 @@ def write_outcome(training: Training, session: StoreSession, reason: StopReason)
     return result
 
 
-def passed_over(name: CommitName, error: StoreError) -> None:
-    """A damaged manifest is no reason to end a run without its result."""
-    log(f"the checkpoint at step {name.step} is passed over: {error.message}")
+def skip_damaged(name: CommitName, error: StoreError) -> None:
+    """Logs a damaged manifest: a run gets its result without it."""
+    log(f"the checkpoint at step {name.step} is skipped: {error.message}")
 
 
 def result_of(training: Training, session: StoreSession, reason: StopReason) -> Result:
-    """What the run came to."""
+    """What result.json says of the run."""
     state = training.state
     before = state.initial_validation
     job = session.job
-    kept = kept_steps(list_manifests(job.store, job.run, on_unreadable=passed_over))
+    kept = kept_steps(list_manifests(job.store, job.run, on_unreadable=skip_damaged))
     message = session.wall_clock.remark() if reason == StopReason.DEADLINE else None
     if reason == StopReason.NAN_LOSS:
         last = (

@@ -2,8 +2,8 @@
 
 PEFT has many ways to train an adapter, and saves them all as the same two matrices A and B. Here
 they mean W + (alpha / rank) B A on the base model as it was released, so each key is known to leave
-that as it is, or is compared with the run, or is refused unless it is off. The list is closed: of a
-key that is not in it nobody knows what it does to A and B. Read in the source of PEFT 0.2 to 0.21.
+that as it is, or is compared with the run, or is refused unless it is off. The list is closed: a
+key that is not in it has an unknown effect on A and B. Read in the source of PEFT 0.2 to 0.21.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _bytes_of(text: str, encoding: str) -> bytes:
 
 
 def _odd_characters(text: str) -> Iterator[str]:
-    """Each kind of character that nobody types as speech, by its first and their number."""
+    """Each kind of character that does not occur in speech, by the first one and their number."""
     found: dict[str, list[str]] = {}
     for before, character in pairwise("\n" + text):
         if kind := _oddness(before, character):

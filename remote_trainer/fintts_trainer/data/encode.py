@@ -66,24 +66,24 @@ def _text_ids(example: Example) -> npt.NDArray[np.int64]:
 
 def _refuse_codes(base: BaseModel, name: str, codes: npt.NDArray[np.int64]) -> None:
     shape = base.shape
-    mend = "code the audio with the codec that belongs to the base model"
+    hint = "code the audio with the codec that belongs to the base model"
     if sentence := transposed(codes.shape, shape.num_codebooks):
         raise DataProblem(f"utterance {name} {sentence}", "correct its file, and begin a new run")
     if codes.shape[0] != shape.num_codebooks:
         raise DataProblem(
             f"utterance {name} has {codes.shape[0]} codebooks, "
             f"but the base model has {shape.num_codebooks}",
-            mend,
+            hint,
         )
     if not codes.size:
-        raise DataProblem(f"utterance {name} has no frames", mend)
+        raise DataProblem(f"utterance {name} has no frames", hint)
     if codes.min() < 0:
-        raise DataProblem(f"utterance {name} holds the negative code {codes.min()}", mend)
+        raise DataProblem(f"utterance {name} holds the negative code {codes.min()}", hint)
     if codes.max() >= shape.codebook_size:
         raise DataProblem(
             f"utterance {name} holds the code {codes.max()}, "
             f"but the base model's codebooks end at {shape.codebook_size - 1}",
-            mend,
+            hint,
         )
 
 

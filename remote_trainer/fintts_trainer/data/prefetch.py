@@ -42,7 +42,7 @@ class Prefetched(Generic[T]):
         item = self._items.get()
         self.waited_seconds = self._clock() - start
         if isinstance(item, _End):
-            self._items.put(item)  # for whoever asks once more
+            self._items.put(item)  # for a second request
             raise item.error
         return item
 

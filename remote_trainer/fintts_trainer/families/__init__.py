@@ -23,7 +23,7 @@ def open_base(folder: Path, prompt: Prompt | None = None) -> BaseModel:
     """Reads configuration and tokenizer of a base model's folder, by the family that it is of.
 
     Args:
-        prompt: that a run was begun with; None is the one that the model is served with.
+        prompt: that the run began with; None is the one that the model is served with.
 
     Raises:
         FolderMissing: there is no such folder.

@@ -1,4 +1,4 @@
-"""A head as the loss reads it: frozen weight and adapter apart, whether PEFT's or nobody's."""
+"""A head as the loss reads it: frozen weight and adapter apart, with PEFT's adapter or without."""
 
 from __future__ import annotations
 

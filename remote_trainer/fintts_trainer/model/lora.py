@@ -68,7 +68,7 @@ def write_adapter(model: PeftModel, folder: Path, said: Mapping[str, str] | None
     `save_embedding_layers=False`: PEFT would add whole embedding matrices to the adapter.
 
     Args:
-        said: goes into the weights' metadata, for whoever begins another run with this adapter.
+        said: goes into the weights' metadata, for a run that begins with this adapter.
     """
     weights: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
     contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}

@@ -102,7 +102,7 @@ class Team:
 
     def environment_of(self, local_rank: int, port: str) -> dict[str, str]:
         """What torch.distributed finds the others by; the cores are divided, and one is left to
-        the uploader, unless OMP_NUM_THREADS says otherwise. One alone has nobody to find."""
+        the uploader, unless OMP_NUM_THREADS says otherwise. A single one needs no address."""
         if self.size == 1:
             return dict(os.environ)
         cores = max(1, ((os.cpu_count() or 1) - 1) // self.processes)
@@ -119,7 +119,7 @@ class Team:
 
 
 def is_first_machine(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the last word about the run is spoken here, whatever else the environment says."""
+    """Whether this machine writes how the run ended."""
     return environment.get("SKYPILOT_NODE_RANK", "").strip() in ("", "0")
 
 
@@ -149,8 +149,8 @@ class Crew:
     def __init__(
         self, team: Team, command: list[str], progress: Path | None = None, factor: float = 1.0
     ) -> None:
-        """`progress` is a folder in which each process tells what it does; without one nobody
-        watches whether they hang. `factor` multiplies what a hang is told by."""
+        """`progress` is the folder in which each process writes what it does; without one, hangs
+        are not watched for. `factor` multiplies the limits that tell a hang."""
         self._team, self._command, self._progress = team, command, progress
         self._factor = factor
         self._watchdog: Watchdog | None = None
@@ -294,7 +294,7 @@ def _failed(team: Team, local_rank: int) -> str:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on just now."""
+    """A port of this machine on which no process listens now."""
     with socket.socket() as listener:
         listener.bind((HERE, 0))
         port: int = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A process that works for another one ends with it: nobody would watch it, or hear of it."""
+"""Ends a process with its parent, which alone watches it."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Signs:
 
 
 class ProgressFile:
-    """The trainer's side; without a file it tells nobody."""
+    """The trainer's side; without a file it writes nothing."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._count = 0

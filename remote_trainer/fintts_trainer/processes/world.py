@@ -36,7 +36,7 @@ before that, and the watchdog ends what hangs."""
 
 
 class World:
-    """All processes of the run as one of them sees them; alone, it has nothing to tell anybody."""
+    """All processes of the run as one of them sees them; a single one exchanges nothing."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator

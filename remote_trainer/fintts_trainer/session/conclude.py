@@ -1,4 +1,4 @@
-"""The last word about a run whose trainer could not speak it itself."""
+"""Writes how a run ended when its trainer could not."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def conclude(job: Job, exit_code: int) -> Result | None:
     if _is_taken_over(job, now):
         return None
     if exit_code == PREEMPTED:
-        _say_what_hung(job)
+        _report_hang(job)
     if exit_code in NO_LAST_WORD:
         return None
     result = result_from_store(job, *_how_it_ended(job, exit_code, now), now)
@@ -70,8 +70,8 @@ def conclude(job: Job, exit_code: int) -> Result | None:
 def _is_taken_over(job: Job, now: datetime) -> bool:
     """Whether another instance has the run: neither its result nor its status are ours to write.
 
-    A trainer that failed before it took a claim speaks for the run unless a heartbeat shows that
-    somebody else is at work.
+    A trainer that failed before it took a claim writes the end of the run, unless a heartbeat
+    shows another one at work.
     """
     own = job.remembered_claim()
     if own is not None:
@@ -91,12 +91,12 @@ def _is_fenced(job: Job, claim: int) -> bool:
     return False
 
 
-def _say_what_hung(job: Job) -> None:
-    """Another job goes on, and nobody else would ever say why this one did not."""
+def _report_hang(job: Job) -> None:
+    """Writes into the status why this job ended; the next one does not know."""
     trouble, status = job.remembered_trouble(), readable_status(job.store, job.run)
     if trouble is not None and status is not None:
-        told = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job goes on from here"}
-        write_status(job.store, status.model_copy(update=told))
+        change = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job goes on from here"}
+        write_status(job.store, status.model_copy(update=change))
 
 
 def keep_log(job: Job, path: Path) -> None:
@@ -139,9 +139,9 @@ def _how_it_ended(job: Job, exit_code: int, now: datetime) -> tuple[StopReason, 
     last = trouble or (status.message if status is not None else None)
     if exit_code in TIMED_OUT and now >= deadline:
         return StopReason.DEADLINE, _hung(last)
-    # Before it gives up, a trainer tells in its status what it outlives: that has not ended it.
-    told = last if status is not None and status.phase == Phase.FAILED else trouble
-    return StopReason.FAILED, told or _what_happened(exit_code)
+    # The status also shows trouble that did not end the trainer; it counts in a failed one alone.
+    message = last if status is not None and status.phase == Phase.FAILED else trouble
+    return StopReason.FAILED, message or _what_happened(exit_code)
 
 
 def _hung(told: str | None) -> str:

@@ -1,7 +1,7 @@
-"""What a job that failed left on this disk: checkpoints that it could not bring into the store.
+"""Checkpoints that a failed job left on this disk because it could not upload them.
 
 Beside each local checkpoint lie a file that says what it is, and one with the rows of metrics that
-the store did not have when it was written. The next job of the run in this workspace takes up the
+the store did not have when it was written. The next job of the run in this workspace uploads the
 newest of them, if it is newer than what the store has.
 """
 
@@ -42,7 +42,7 @@ class Left(Record):
 
     @property
     def facts(self) -> CheckpointFacts:
-        """What its manifest is to say."""
+        """The facts for its manifest."""
         return CheckpointFacts(
             self.step,
             self.config_digest,
@@ -54,14 +54,14 @@ class Left(Record):
 
 
 def local_checkpoint(workspace: Path, step: int) -> Path:
-    """Where a checkpoint lies until it is committed."""
+    """The folder of a checkpoint until it is committed."""
     return workspace / "checkpoints" / f"checkpoint-{step}"
 
 
 def remember(
     workspace: Path, record: RunRecord, facts: CheckpointFacts, rows: Iterable[MetricRow]
 ) -> None:
-    """Says what the folder of this step is, which is whole now.
+    """Writes down what the folder of this step holds, which is complete now.
 
     Args:
         rows: of metrics up to this step, as far as they may not be in the store.
@@ -85,7 +85,7 @@ def remember(
 
 
 def forget(workspace: Path, step: int) -> None:
-    """Removes the checkpoint of a step: it is in the store, or is made anew."""
+    """Removes the local checkpoint of a step, which is in the store or will be made again."""
     folder = local_checkpoint(workspace, step)
     _note(folder).unlink(missing_ok=True)  # first: a folder without it is nothing
     _rows(folder).unlink(missing_ok=True)
@@ -109,7 +109,7 @@ def newest_left(
 
 
 def left_rows(folder: Path) -> list[MetricRow]:
-    """The rows of metrics beside a local checkpoint; what cannot be read is passed over."""
+    """The rows of metrics beside a local checkpoint; unreadable ones are skipped."""
     try:
         lines = read_limited(_rows(folder), METRICS_BYTES).splitlines()
     except (FileNotFoundError, InvalidRecord):

@@ -28,7 +28,7 @@ class PhaseClock:
         self.seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self._clock = clock
         self._open: tuple[Part, float] | None = None
-        """the block that goes on, and when it began"""
+        """the block that is running, and when it began"""
 
     def add(self, spent: dict[str, float]) -> None:
         """Adds what earlier jobs of the run have spent."""
@@ -48,7 +48,7 @@ class PhaseClock:
             self._open = None
 
     def so_far(self) -> dict[str, float]:
-        """`seconds`, with what the block that goes on has taken so far."""
+        """`seconds`, with what the running block has taken so far."""
         seconds = dict(self.seconds)
         if self._open is not None:
             part, start = self._open

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 120.0
 """What an instance has between the notice and its end; the upload is given no longer."""
 LAST_WORDS_SECONDS = 5.0
-"""of an announced end, for what is told once all is saved"""
+"""of an announced end, for what is logged once everything is saved"""
 LEAST_SECONDS = 5.0
 """for the upload, also where the end seems to be over: the clocks may differ"""
 HEARD_WITHIN_SECONDS = 90.0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ADDRESS = "http://169.254.169.254"
 """of the metadata service of each of the three; a name would have to be resolved first"""
 AWS_ADDRESS = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
-"""environment variable by which AWS's own tools are told of another one"""
+"""environment variable that gives AWS's own tools another address"""
 LOOK_EVERY_SECONDS = 5.0
 """as AWS advises"""
 TIMEOUT_SECONDS = 2.0
@@ -44,7 +44,7 @@ OK, UNAUTHORIZED = 200, 401
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """An instance is to be taken away; None: nobody says when."""
+    """The cloud will take the instance away; None: at a time that it does not say."""
 
     ends_at: datetime | None
 
@@ -115,7 +115,7 @@ def metadata_services(environment: Mapping[str, str] = os.environ) -> tuple[Meta
 
 
 class Aws:
-    """EC2's, by the second version of its protocol: whoever asks shows a token, from a PUT."""
+    """EC2's, by the second version of its protocol: a request shows a token, from a PUT."""
 
     def __init__(self, address: str = ADDRESS) -> None:
         self._address = address.rstrip("/")

@@ -47,7 +47,7 @@ class FishStackFile(BaseModel):
 
 
 class FishConfigFile(FishStackFile):
-    """The slow stack, and what is said of the fast one."""
+    """The slow stack, and what differs in the fast one."""
 
     codebook_size: Size
     num_codebooks: Size
