@@ -34,7 +34,7 @@ from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
-from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict, probe_store
+from fintts_store.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict, probe_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
 
-    Probe = Callable[[], Answer]
+    Probe = Callable[[], Finding]
 
 
 TRAINER_MODULES = ("torch", "transformers", "peft", "accelerate", "tiktoken", "tokenizers")
@@ -75,12 +75,12 @@ class Doctor:
         is_sound = True
         for name, probe in self._probes():
             outcome = Outcome(name, _answer(probe))
-            is_sound &= outcome.answer.verdict != Verdict.FAILED
+            is_sound &= outcome.finding.verdict != Verdict.FAILED
             yield outcome
         if is_sound:
             yield Outcome("launch", _answer(self._launch))
         else:
-            yield Outcome("launch", Answer(Verdict.NOT_PROBED, "fix what failed first"))
+            yield Outcome("launch", Finding(Verdict.NOT_PROBED, "fix what failed first"))
 
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
@@ -96,7 +96,7 @@ class Doctor:
             *(here if is_local else rented),
         ]
 
-    def _data(self) -> Answer:
+    def _data(self) -> Finding:
 
         folder = self.found.settings.data
         if folder is None:
@@ -105,52 +105,52 @@ class Doctor:
         report.refuse_problems()
         said = f"{counted(len(report.utterances), 'utterance')} in {folder}"
         if not report.warnings:
-            return Answer(sentence=said)
+            return Finding(sentence=said)
         odd = f"{said}; {counted(len(report.warnings), 'thing')} looks odd"
-        return Answer(Verdict.WARNING, odd, "`fintts data check` lists all")
+        return Finding(Verdict.WARNING, odd, "`fintts data check` lists all")
 
-    def _base_model(self) -> Answer:
+    def _base_model(self) -> Finding:
 
         model = self.found.settings.base_model
         if model is None:
             raise ConfigError("base_model is not set", "`fintts init` writes a configuration")
         if isinstance(model, HubModel):
-            return Answer(
+            return Finding(
                 Verdict.WARNING, f"{model} is not on this machine yet", "a launch downloads it"
             )
         open_base_model(model)
-        return Answer(sentence=str(model))
+        return Finding(sentence=str(model))
 
-    def _store(self) -> Answer:
+    def _store(self) -> Finding:
 
         store = self.here.store_of(self.found.settings)
         is_alone = self.found.settings.single_writer
         outcomes = [_forgiven(one) if is_alone else one for one in probe_store(store)]
         for outcome in outcomes:
-            if outcome.answer.verdict == Verdict.FAILED:
+            if outcome.finding.verdict == Verdict.FAILED:
                 raise CheckFailed(
-                    f"{store.url}: {outcome.name}: {outcome.answer.sentence}",
-                    outcome.answer.hint or "`fintts store check` tells all",
+                    f"{store.url}: {outcome.name}: {outcome.finding.sentence}",
+                    outcome.finding.hint or "`fintts store check` tells all",
                 )
         for one in outcomes:
-            if one.answer.verdict == Verdict.WARNING:
-                odd = f"{store.url}: {one.answer.sentence}"
-                return Answer(Verdict.WARNING, odd, one.answer.hint)
-        return Answer(sentence=f"{store.url}: {counted(len(outcomes), 'probe')}")
+            if one.finding.verdict == Verdict.WARNING:
+                odd = f"{store.url}: {one.finding.sentence}"
+                return Finding(Verdict.WARNING, odd, one.finding.hint)
+        return Finding(sentence=f"{store.url}: {counted(len(outcomes), 'probe')}")
 
-    def _disk(self) -> Answer:
+    def _disk(self) -> Finding:
         """A run on this machine copies data and base model into its store, and writes checkpoints;
         of one elsewhere this machine keeps next to nothing."""
         folder = _nearest(self.here.state)
         free_bytes = shutil.disk_usage(folder).free
         said = f"{size(free_bytes)} free in {folder}"
         if self.found.settings.infra != LOCAL:
-            return Answer(sentence=said)
+            return Finding(sentence=said)
         needed_bytes = self._bytes_here()
         said = f"{said}, about {size(needed_bytes)} needed"
         if free_bytes < needed_bytes:
             raise CheckFailed(said, "make room, or let FINTTS_STATE_DIR name another disk")
-        return Answer(sentence=said)
+        return Finding(sentence=said)
 
     def _bytes_here(self) -> int:
         settings = self.found.settings
@@ -158,7 +158,7 @@ class Doctor:
         inputs = sum(_folder_bytes(folder) for folder in folders if isinstance(folder, Path))
         return inputs + estimate_run(self.here, self.found, FREE).estimate.storage.bytes_at_peak
 
-    def _clouds(self) -> Answer:
+    def _clouds(self) -> Finding:
 
         cloud = (self.found.settings.infra or "").partition("/")[0].lower() or None
         clouds = check_clouds(cloud, self.here.sky_log)
@@ -167,9 +167,9 @@ class Doctor:
                 f"SkyPilot may not use {cloud or 'any cloud'}",
                 f"`sky check {cloud or ''}".rstrip() + "` says what is missing",
             )
-        return Answer(sentence=", ".join(clouds))
+        return Finding(sentence=", ".join(clouds))
 
-    def _quota(self) -> Answer:
+    def _quota(self) -> Finding:
         """What a cloud allows this account; where it does not tell, nothing is held against it."""
 
         settings = self.found.settings
@@ -177,13 +177,13 @@ class Doctor:
             asked = self._places()
             none = without_quota(asked, self.here.sky_log, spot=settings.spot)
         except CliError as error:
-            return Answer(Verdict.NOT_PROBED, error.message)
+            return Finding(Verdict.NOT_PROBED, error.message)
         if not none:
-            return Answer(sentence=f"{counted(len(asked), 'place')} asked")
+            return Finding(sentence=f"{counted(len(asked), 'place')} asked")
         wanted = settings.gpus.replace(",", " or ")
         said = f"the cloud allows this account no {wanted} in {', '.join(none)}"
         hint = "ask the cloud for quota, which may take days; or take another --infra"
-        return Answer(Verdict.FAILED if len(none) == len(asked) else Verdict.WARNING, said, hint)
+        return Finding(Verdict.FAILED if len(none) == len(asked) else Verdict.WARNING, said, hint)
 
     def _places(self) -> list[tuple[str, str]]:
         """Where the run may go, the cheapest first: infra and instance type."""
@@ -194,12 +194,12 @@ class Doctor:
         places = [(f"{one.cloud}/{one.region}", one.instance_type) for one in offers]
         return list(dict.fromkeys(places))[:PLACES_ASKED]
 
-    def _launch(self) -> Answer:
+    def _launch(self) -> Finding:
         """All that `fintts cloud launch` looks at before it asks."""
 
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
-            return Answer(Verdict.NOT_PROBED, "the base model is not on this machine yet")
+            return Finding(Verdict.NOT_PROBED, "the base model is not on this machine yet")
         ready = prepare(self.here, self.found, self.now)
         if settings.infra != LOCAL:
             refuse_unsafe_rental(self.here.sky_log, settings, ready.store.url)
@@ -207,13 +207,13 @@ class Doctor:
         cost = dollars(ready.plan.estimate.expected.cost_usd)
         said = f"{ready.run} on {ready.where}, for {cost} or so"
         if ready.odd:
-            return Answer(Verdict.WARNING, f"{said}; {'; '.join(ready.odd)}")
-        return Answer(sentence=said)
+            return Finding(Verdict.WARNING, f"{said}; {'; '.join(ready.odd)}")
+        return Finding(sentence=said)
 
 
 def refuse(outcomes: list[Outcome]) -> None:
     """Raises CheckFailed if a launch would fail."""
-    failed = sum(one.answer.verdict == Verdict.FAILED for one in outcomes)
+    failed = sum(one.finding.verdict == Verdict.FAILED for one in outcomes)
     if failed:
         raise CheckFailed(
             f"{counted(failed, 'thing')} would keep a launch from beginning",
@@ -223,53 +223,53 @@ def refuse(outcomes: list[Outcome]) -> None:
 
 def _forgiven(outcome: Outcome) -> Outcome:
     """Whether several may write counts for nothing where the user is the only writer."""
-    if outcome.name != CONDITIONAL_WRITE or outcome.answer.verdict != Verdict.FAILED:
+    if outcome.name != CONDITIONAL_WRITE or outcome.finding.verdict != Verdict.FAILED:
         return outcome
     hint = "single_writer is set, so the launch begins: nobody else may write there"
-    return Outcome(outcome.name, Answer(Verdict.WARNING, outcome.answer.sentence, hint))
+    return Outcome(outcome.name, Finding(Verdict.WARNING, outcome.finding.sentence, hint))
 
 
-def _answer(probe: Probe) -> Answer:
+def _answer(probe: Probe) -> Finding:
     try:
         return probe()
     except (CliError, CostError, StoreError, InputError) as error:
-        return Answer(Verdict.FAILED, error.message, error.hint)
+        return Finding(Verdict.FAILED, error.message, error.hint)
 
 
-def _fintts() -> Answer:
-    return Answer(sentence=f"{__version__}, Python {platform.python_version()}")
+def _fintts() -> Finding:
+    return Finding(sentence=f"{__version__}, Python {platform.python_version()}")
 
 
-def _state() -> Answer:
+def _state() -> Finding:
     said = open_state()
     if said:
-        return Answer(Verdict.WARNING, "; ".join(said))
-    return Answer(sentence=str(state_directory()))
+        return Finding(Verdict.WARNING, "; ".join(said))
+    return Finding(sentence=str(state_directory()))
 
 
-def _trainer() -> Answer:
+def _trainer() -> Finding:
     missing = [name for name in TRAINER_MODULES if find_spec(name) is None]
     if missing:
         raise CheckFailed(f"{', '.join(missing)} not installed", "pip install 'fintts[trainer]'")
-    return Answer()
+    return Finding()
 
 
-def _gpu() -> Answer:
+def _gpu() -> Finding:
     """As NVIDIA's own program lists them: asking torch would take seconds."""
     program = shutil.which("nvidia-smi")
     asked = [str(program), "--query-gpu=name,memory.total", "--format=csv,noheader"]
     listed = subprocess.run(asked, capture_output=True, text=True, check=False) if program else None
     if listed is None or listed.returncode != 0 or not listed.stdout.strip():
-        return Answer(Verdict.WARNING, "none here: this machine's CPU trains, many times slower")
-    return Answer(sentence="; ".join(listed.stdout.strip().splitlines()))
+        return Finding(Verdict.WARNING, "none here: this machine's CPU trains, many times slower")
+    return Finding(sentence="; ".join(listed.stdout.strip().splitlines()))
 
 
-def _skypilot() -> Answer:
+def _skypilot() -> Finding:
 
     said, tried = describe_installation(), other_version()
     if tried is not None:
-        return Answer(Verdict.WARNING, f"{said}, not {tried}", f"pip install skypilot=={tried}")
-    return Answer(sentence=said)
+        return Finding(Verdict.WARNING, f"{said}, not {tried}", f"pip install skypilot=={tried}")
+    return Finding(sentence=said)
 
 
 def _folder_bytes(folder: Path) -> int:

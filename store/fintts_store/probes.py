@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Finding:
     """What a probe found; a StoreError in its place means that it failed."""
 
     verdict: Verdict = Verdict.OK
@@ -56,16 +56,16 @@ class Probe:
     """One question to a store, which can only be asked if the probe `after` went well."""
 
     name: str
-    ask: Callable[[], Answer]
+    ask: Callable[[], Finding]
     after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A probe's name and its answer."""
+    """A probe's name and what it found."""
 
     name: str
-    answer: Answer
+    finding: Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +150,12 @@ def _probe(store: Store) -> list[Outcome]:
     try:
         outcomes = _ask_all([*_common_probes(folder), *own, _delete_probe(folder)])
     except KeyboardInterrupt:
-        answer = sweep(folder)
-        raise KeyboardInterrupt(answer.sentence) from None
+        left = sweep(folder)
+        raise KeyboardInterrupt(left.sentence) from None
     except BaseException:
         sweep(folder)
         raise
-    if all(outcome.answer.verdict is Verdict.NOT_PROBED for outcome in outcomes[1:]):
+    if all(outcome.finding.verdict is Verdict.NOT_PROBED for outcome in outcomes[1:]):
         return outcomes  # nothing can have been written
     return [*outcomes, Outcome("clean up", sweep(folder))]
 
@@ -166,41 +166,41 @@ def _ask_all(probes: Sequence[Probe]) -> list[Outcome]:
     good: set[str | None] = {None}
     unusable = False
     for probe in probes:
-        answer = Answer(Verdict.NOT_PROBED)
+        finding = Finding(Verdict.NOT_PROBED)
         if not unusable and probe.after in good:
-            answer, unusable = _ask(probe, is_first=not outcomes)
-        if answer.verdict in (Verdict.OK, Verdict.WARNING):
+            finding, unusable = _ask(probe, is_first=not outcomes)
+        if finding.verdict in (Verdict.OK, Verdict.WARNING):
             good.add(probe.name)
-        outcomes.append(Outcome(probe.name, answer))
+        outcomes.append(Outcome(probe.name, finding))
     return outcomes
 
 
-def _ask(probe: Probe, *, is_first: bool) -> tuple[Answer, bool]:
-    """The answer, and whether it says that the store cannot be used at all."""
+def _ask(probe: Probe, *, is_first: bool) -> tuple[Finding, bool]:
+    """The finding, and whether it says that the store cannot be used at all."""
     try:
         return probe.ask(), False
     except PermissionMissing as error:
-        return Answer(Verdict.FAILED, error.message, error.hint), False
+        return Finding(Verdict.FAILED, error.message, error.hint), False
     except StoreError as error:
-        answer = Answer(Verdict.FAILED, error.message, error.hint)
-        return answer, is_first or isinstance(error, StoreUnreachable)
+        finding = Finding(Verdict.FAILED, error.message, error.hint)
+        return finding, is_first or isinstance(error, StoreUnreachable)
 
 
 def _common_probes(folder: ProbeFolder) -> list[Probe]:
     store, sample = folder.store, secrets.token_bytes(SAMPLE_BYTES)
 
-    def lists() -> Answer:
+    def lists() -> Finding:
         store.list(folder.prefix)
-        return Answer()
+        return Finding()
 
-    def writes() -> Answer:
+    def writes() -> Finding:
         store.put(folder.sample, sample)
-        return Answer()
+        return Finding()
 
-    def reads() -> Answer:
+    def reads() -> Finding:
         if store.get(folder.sample) == sample:
-            return Answer()
-        return Answer(Verdict.FAILED, "other bytes came back than were written")
+            return Finding()
+        return Finding(Verdict.FAILED, "other bytes came back than were written")
 
     return [
         Probe("list", lists),
@@ -210,16 +210,16 @@ def _common_probes(folder: ProbeFolder) -> list[Probe]:
     ]
 
 
-def _race_all(folder: ProbeFolder) -> Answer:
+def _race_all(folder: ProbeFolder) -> Finding:
     for race in run_races(folder.store, folder.races):
         if not race.has_one_winner:
             kept = ", and what another wrote is kept" if race.kept not in race.winners else ""
-            return Answer(
+            return Finding(
                 Verdict.FAILED,
                 f"{len(race.winners)} of {WRITERS} writers won a race{kept}",
                 "two instances could both believe that a run is theirs: use another store",
             )
-    return Answer(sentence=f"{RACES} races of {WRITERS} writers, one winner each")
+    return Finding(sentence=f"{RACES} races of {WRITERS} writers, one winner each")
 
 
 def create_is_exclusive(store: Store, races: int = RACES, writers: int = WRITERS) -> bool:
@@ -245,17 +245,17 @@ def _remove(store: Store, keys: Sequence[str]) -> None:
 
 
 def _delete_probe(folder: ProbeFolder) -> Probe:
-    def deletes() -> Answer:
+    def deletes() -> Finding:
         folder.store.delete(folder.sample)
         with suppress(KeyNotFound):
             folder.store.get(folder.sample)
-            return Answer(Verdict.FAILED, "what was deleted can still be read")
-        return Answer()
+            return Finding(Verdict.FAILED, "what was deleted can still be read")
+        return Finding()
 
     return Probe("delete", deletes, after="write")
 
 
-def sweep(folder: ProbeFolder) -> Answer:
+def sweep(folder: ProbeFolder) -> Finding:
     """Removes every trace of the probes here, and of those of a check that was killed."""
     store = folder.store
     try:
@@ -263,7 +263,7 @@ def sweep(folder: ProbeFolder) -> Answer:
             store.delete(key)
     except StoreError as error:
         left = f"what was written for the probes stays in {folder.prefix}"
-        return Answer(Verdict.FAILED, f"{left}: {error.message}", error.hint)
+        return Finding(Verdict.FAILED, f"{left}: {error.message}", error.hint)
     try:
         for prefix in (folder.prefix, *_left_by_others(store)):
             store.discard_unfinished(prefix)
@@ -272,10 +272,10 @@ def sweep(folder: ProbeFolder) -> Answer:
         stays = store.list(folder.prefix)
     except StoreError as error:
         doubt = f"whether anything stays in {PROBES} cannot be seen"
-        return Answer(Verdict.WARNING, f"{doubt}: {error.message}", error.hint)
+        return Finding(Verdict.WARNING, f"{doubt}: {error.message}", error.hint)
     if stays:
-        return Answer(Verdict.FAILED, f"what was written for the probes stays in {folder.prefix}")
-    return Answer()
+        return Finding(Verdict.FAILED, f"what was written for the probes stays in {folder.prefix}")
+    return Finding()
 
 
 def _left_by_others(store: Store) -> list[str]:

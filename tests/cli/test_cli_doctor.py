@@ -22,7 +22,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra.sky import clouds
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.workplace import Workplace
-from fintts_store.probes import CONDITIONAL_WRITE, Answer, Outcome, Verdict
+from fintts_store.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict
 from tiny_run import TINY
 
 
@@ -105,7 +105,7 @@ def test_what_keeps_a_launch_from_beginning_is_named(
 def test_one_writer_needs_no_store_that_keeps_writers_apart(
     project: Path, monkeypatch: pytest.MonkeyPatch, is_alone: bool, verdict: str
 ) -> None:
-    raced = Answer(Verdict.FAILED, "8 of 8 writers won a race", "use another store")
+    raced = Finding(Verdict.FAILED, "8 of 8 writers won a race", "use another store")
     outcomes = [Outcome(CONDITIONAL_WRITE, raced)]
     monkeypatch.setattr(doctor, "probe_store", lambda _store: outcomes)
     with (project / "fintts.yaml").open("a") as file:

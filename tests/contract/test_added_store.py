@@ -28,7 +28,7 @@ BOX = '''
 """Stores in boxes, which lie in this process's memory: box://NAME."""
 
 from fintts_store.backend import Grant
-from fintts_store.probes import Answer, Probe
+from fintts_store.probes import Finding, Probe
 from fintts_store.reach import Obstacle
 from memory_store import MemoryStore
 
@@ -46,7 +46,7 @@ class BoxStore(MemoryStore):
 
     @property
     def probes(self):
-        return lambda folder: (Probe("lid", lambda: Answer(sentence="it closes")),)
+        return lambda folder: (Probe("lid", lambda: Finding(sentence="it closes")),)
 
 
 BOXES = {}

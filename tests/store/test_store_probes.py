@@ -22,7 +22,7 @@ from fintts_store.backends.s3.probes import days_to_abort, judge_clock
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import KeyExists, PermissionMissing, StoreDenied, StoreUnreachable
 from fintts_store.probes import (
-    Answer,
+    Finding,
     Outcome,
     OwnProbes,
     Probe,
@@ -44,11 +44,11 @@ OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 
 def verdicts(outcomes: list[Outcome]) -> dict[str, Verdict]:
     """All but of a probe that sees what other tests have made."""
-    return {o.name: o.answer.verdict for o in outcomes if o.name != "no more rights"}
+    return {o.name: o.finding.verdict for o in outcomes if o.name != "no more rights"}
 
 
-def answer(outcomes: list[Outcome], name: str) -> Answer:
-    (found,) = [outcome.answer for outcome in outcomes if outcome.name == name]
+def answer(outcomes: list[Outcome], name: str) -> Finding:
+    (found,) = [outcome.finding for outcome in outcomes if outcome.name == name]
     return found
 
 
@@ -258,7 +258,7 @@ def test_of_a_store_that_is_not_there_nothing_more_is_asked() -> None:
 
 
 def interrupted(_ground: ProbeFolder) -> list[Probe]:
-    def ask() -> Answer:
+    def ask() -> Finding:
         raise KeyboardInterrupt
 
     return [Probe("interrupted", ask)]
@@ -565,5 +565,5 @@ def test_the_real_server_s_policy_is_said(gateway: Radosgw) -> None:
     client = boto3.client("s3", endpoint_url=address.endpoint_url)
     client.put_bucket_policy(Bucket=address.bucket, Policy=policy)
     found = probe_s3(address)
-    assert [o.name for o in found if o.answer.verdict is FAILED] == ["delete", "clean up"]
+    assert [o.name for o in found if o.finding.verdict is FAILED] == ["delete", "clean up"]
     assert "refuses DeleteObject" in answer(found, "delete").sentence

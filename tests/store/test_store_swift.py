@@ -35,7 +35,7 @@ def test_it_is_refused_before_a_run_goes_there(store: S3Store) -> None:
 
 
 def test_a_check_of_it_says_what_fails_and_goes_on(store: S3Store) -> None:
-    answers = {one.name: one.answer for one in probe_store(store)}
+    answers = {one.name: one.finding for one in probe_store(store)}
     assert answers["conditional write"].verdict is Verdict.FAILED
     assert "writers won a race" in answers["conditional write"].sentence
     assert answers["lifecycle rule"].verdict is Verdict.WARNING

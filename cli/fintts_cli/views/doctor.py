@@ -32,7 +32,7 @@ DEFAULT = "default"
 def examination_document(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """The document, as the module says."""
     return {
-        "ok": all(outcome.answer.verdict != Verdict.FAILED for outcome in outcomes),
+        "ok": all(outcome.finding.verdict != Verdict.FAILED for outcome in outcomes),
         "checks": outcome_documents(outcomes),
     }
 

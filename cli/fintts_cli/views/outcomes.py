@@ -15,9 +15,9 @@ def outcome_documents(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
     return [
         {
             "name": outcome.name,
-            "verdict": str(outcome.answer.verdict),
-            "sentence": outcome.answer.sentence,
-            "hint": outcome.answer.hint,
+            "verdict": str(outcome.finding.verdict),
+            "sentence": outcome.finding.sentence,
+            "hint": outcome.finding.hint,
         }
         for outcome in outcomes
     ]
@@ -26,18 +26,18 @@ def outcome_documents(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
 def outcome_lines(outcomes: Sequence[Outcome]) -> list[str]:
     """A line each, then what to do."""
     names = max(len(outcome.name) for outcome in outcomes)
-    verdicts = max(len(outcome.answer.verdict) for outcome in outcomes)
+    verdicts = max(len(outcome.finding.verdict) for outcome in outcomes)
     lines = [outcome_line(outcome, names, verdicts) for outcome in outcomes]
     return [*lines, *hint_lines(outcomes)]
 
 
 def outcome_line(outcome: Outcome, names: int, verdicts: int) -> str:
     """One, in columns that are so wide."""
-    answer = outcome.answer
+    answer = outcome.finding
     return f"  {outcome.name:{names}}  {answer.verdict:{verdicts}}  {answer.sentence}".rstrip()
 
 
 def hint_lines(outcomes: Sequence[Outcome]) -> list[str]:
     """What to do, each said once."""
-    hints = dict.fromkeys(one.answer.hint for one in outcomes if one.answer.hint)
+    hints = dict.fromkeys(one.finding.hint for one in outcomes if one.finding.hint)
     return [f"hint: {hint}" for hint in hints]

@@ -65,7 +65,7 @@ class StoreCheck:
     @property
     def failed(self) -> list[Outcome]:
         """The probes that failed."""
-        return [one for one in self.outcomes if one.answer.verdict is Verdict.FAILED]
+        return [one for one in self.outcomes if one.finding.verdict is Verdict.FAILED]
 
     @property
     def is_ok(self) -> bool:

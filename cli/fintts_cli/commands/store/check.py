@@ -66,7 +66,7 @@ def _check(terminal: Terminal, store: "Store", *, read_data: bool) -> StoreCheck
 
 def _can_read(outcomes: "list[Outcome]") -> bool:
     """Whether there is a list of what lies in the store."""
-    return outcomes[0].answer.verdict is not Verdict.FAILED
+    return outcomes[0].finding.verdict is not Verdict.FAILED
 
 
 def _read_all(terminal: Terminal, store: "Store", survey: "StoreSurvey") -> "tuple[Fault, ...]":

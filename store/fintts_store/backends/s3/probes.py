@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_store.backends.s3.reasons import NEEDED
 from fintts_store.backends.s3.requests import S3Requests
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
-from fintts_store.probes import Answer, Probe, ProbeFolder, Verdict
+from fintts_store.probes import Finding, Probe, ProbeFolder, Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef
@@ -46,7 +46,7 @@ class S3Probes:
             Probe("no more rights", self.reach),
         )
 
-    def _multipart(self, folder: ProbeFolder) -> Answer:
+    def _multipart(self, folder: ProbeFolder) -> Finding:
         parts = [secrets.token_bytes(size) for size in (SMALLEST_PART_BYTES, LAST_PART_BYTES)]
         name = self._address.prefix + folder.parts
         upload = self._begin(name)
@@ -59,8 +59,8 @@ class S3Probes:
         for chunk in folder.store.stream(folder.parts):
             digest.update(chunk)
         if digest.digest() == hashlib.sha256(b"".join(parts)).digest():
-            return Answer(sentence=f"{len(parts)} parts")
-        return Answer(Verdict.FAILED, "an upload in parts came back as other bytes")
+            return Finding(sentence=f"{len(parts)} parts")
+        return Finding(Verdict.FAILED, "an upload in parts came back as other bytes")
 
     def _begin(self, name: str) -> str:
         began = self._requests.ask(
@@ -91,7 +91,7 @@ class S3Probes:
         )
         return sent["ETag"]
 
-    def _abort(self, folder: ProbeFolder) -> Answer:
+    def _abort(self, folder: ProbeFolder) -> Finding:
         """An upload that was begun is seen, and is gone once it is aborted."""
         store, name = folder.store, self._address.prefix + folder.aborted
         upload = self._begin(name)
@@ -100,17 +100,17 @@ class S3Probes:
         finally:
             self._requests.abort(name, upload)
         if folder.aborted not in seen:  # MinIO lists those of one whole key alone
-            return Answer(
+            return Finding(
                 Verdict.WARNING,
                 "the server does not list uploads by their prefix, so runs cannot clear away those "
                 "that were cut off",
                 "let a lifecycle rule do it, or the server itself",
             )
         if folder.aborted in store.unfinished(folder.prefix):
-            return Answer(Verdict.FAILED, "an upload that was aborted is still listed")
-        return Answer()
+            return Finding(Verdict.FAILED, "an upload that was aborted is still listed")
+        return Finding()
 
-    def _clock(self) -> Answer:
+    def _clock(self) -> Finding:
         asked = datetime.now(UTC)
         response = self._requests.ask(
             lambda client: client.list_objects_v2(
@@ -120,24 +120,24 @@ class S3Probes:
         midway = asked + (datetime.now(UTC) - asked) / 2
         told = _moment(response["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         if told is None:
-            return Answer(Verdict.WARNING, "the server does not tell its time")
+            return Finding(Verdict.WARNING, "the server does not tell its time")
         return judge_clock((told - midway).total_seconds())
 
-    def _lifecycle(self) -> Answer:
+    def _lifecycle(self) -> Finding:
         try:
             rules = self._rules()
         except StoreError as error:  # not among the permissions that a run needs
-            return Answer(Verdict.WARNING, f"it cannot be seen: {error.message}")
+            return Finding(Verdict.WARNING, f"it cannot be seen: {error.message}")
         days = [d for rule in rules if (d := days_to_abort(rule, self._address.prefix)) is not None]
         if days:
-            return Answer(sentence=f"aborts uploads that are {min(days)} days old")
-        return Answer(
+            return Finding(sentence=f"aborts uploads that are {min(days)} days old")
+        return Finding(
             Verdict.WARNING,
             "none aborts uploads that were cut off; what they hold is billed until then",
             self._rule_hint(OPEN_UPLOADS),
         )
 
-    def _versioning(self) -> Answer:
+    def _versioning(self) -> Finding:
         """Where old versions are kept, what rotation deletes is hidden, and billed as before."""
         try:
             found = self._requests.ask(
@@ -147,15 +147,15 @@ class S3Probes:
             is_on = "Status" in found
             rules = self._rules() if is_on else []
         except PermissionMissing:  # not among the permissions that a run needs
-            return Answer(sentence="it is nothing that this key may see")
+            return Finding(sentence="it is nothing that this key may see")
         except StoreError as error:
-            return Answer(Verdict.WARNING, f"it cannot be seen: {error.message}")
+            return Finding(Verdict.WARNING, f"it cannot be seen: {error.message}")
         if not is_on:
-            return Answer(sentence="off: what is deleted is gone")
+            return Finding(sentence="off: what is deleted is gone")
         days = [d for rule in rules if (d := days_to_forget(rule, self._address.prefix))]
         if days:
-            return Answer(sentence=f"old versions are deleted after {min(days)} days")
-        return Answer(
+            return Finding(sentence=f"old versions are deleted after {min(days)} days")
+        return Finding(
             Verdict.WARNING,
             "the bucket keeps old versions: checkpoints that were rotated away go on being billed",
             self._rule_hint(OLD_VERSIONS),
@@ -171,7 +171,7 @@ class S3Probes:
             return []
         return found.get("Rules", [])
 
-    def reach(self) -> Answer:
+    def reach(self) -> Finding:
         """A key that goes to an instance should open this store and nothing else."""
         try:
             buckets = self._requests.ask(lambda client: client.list_buckets()).get("Buckets", [])
@@ -179,9 +179,9 @@ class S3Probes:
             buckets = []
         others = [bucket for bucket in buckets if bucket.get("Name") != self._bucket]
         if not others:
-            return Answer(sentence="the key sees no other bucket")
+            return Finding(sentence="the key sees no other bucket")
         more = f"{len(others):,} more bucket{'s' if len(others) > 1 else ''}"
-        return Answer(
+        return Finding(
             Verdict.WARNING,
             f"the key sees {more}: it may do more than a run needs",
             f"for instances, make one that has what follows alone: {NEEDED}",
@@ -209,16 +209,16 @@ def _moment(told: str) -> datetime | None:
         return None
 
 
-def judge_clock(ahead_seconds: float) -> Answer:
+def judge_clock(ahead_seconds: float) -> Finding:
     """Whether the server's clock, so many seconds ahead of ours, agrees with it."""
     if abs(ahead_seconds) <= CLOCKS_AGREE_SECONDS:
-        return Answer(sentence="the server's agrees with ours")
+        return Finding(sentence="the server's agrees with ours")
     way = "ahead of" if ahead_seconds > 0 else "behind"
     sentence = f"the server's is {abs(ahead_seconds):.0f} s {way} ours"
     if abs(ahead_seconds) < CLOCKS_DIFFER_SECONDS:
-        return Answer(sentence=sentence)
+        return Finding(sentence=sentence)
     hint = "set this machine's right, for example with `timedatectl set-ntp true`"
-    return Answer(Verdict.WARNING, sentence, hint)
+    return Finding(Verdict.WARNING, sentence, hint)
 
 
 def days_to_abort(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> int | None:
