@@ -228,9 +228,11 @@ def _check_ways() -> None:
     from huggingface_hub import constants
 
     if not is_url(constants.ENDPOINT):
-        raise ConfigError("HF_ENDPOINT is no URL of a server", "write https://HOST, or unset it")
+        raise ConfigError(
+            "HF_ENDPOINT is not the URL of a server", "write https://HOST, or unset it"
+        )
     if (name := malformed_proxy()) != "":
-        raise ConfigError(f"{name} is no URL of a proxy", TO_WRITE)
+        raise ConfigError(f"{name} is not the URL of a proxy", TO_WRITE)
 
 
 def _token_in(path: Path) -> str:

@@ -70,7 +70,7 @@ def find(name: str) -> Accelerator:
         return found
     if folded in WITHOUT_BFLOAT16:
         raise UnknownAccelerator(
-            f"{folded} computes no bfloat16, which the frozen base model is trained in",
+            f"{folded} does not compute in bfloat16, which the frozen base model needs",
             f"take one of {', '.join(ACCELERATORS)}",
         )
     raise UnknownAccelerator(f"there is no accelerator named {name!r}", _hint(folded))

@@ -64,7 +64,7 @@ def _number(content: Mapping[str, object], key: str) -> float | None:
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     raise EarlyStoppingError(
-        f"the early-stopping state has {key} {value!r}, which is no finite number",
+        f"the early-stopping state has {key} {value!r}, which is not a finite number",
         "resume from another checkpoint",
     )
 

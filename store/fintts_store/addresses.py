@@ -34,7 +34,7 @@ def refuse_odd(text: str) -> None:
     if not is_plain(text):
         raise StoreDenied(
             f"the store's address {text!r} has a space around it, or a character that is not shown",
-            "type it anew; a line break often comes from the file that it was read from",
+            "type it again; a line break often comes from the file that it was read from",
         )
 
 

@@ -46,5 +46,5 @@ def fetch(
 def _damaged(store: Store, key: str, why: str) -> CheckpointCorrupt:
     return CheckpointCorrupt(
         f"{key} in {store.url} is damaged: {why}",
-        "delete it there and launch again, so that it is uploaded anew",
+        "delete it there and launch again, so that it is uploaded again",
     )

@@ -16,7 +16,7 @@ TO_WRITE = (
 
 
 def malformed_proxy() -> str:
-    """The variable whose value is no URL of a proxy; empty where there is none."""
+    """The variable whose value is not the URL of a proxy; empty where there is none."""
     given = sorted(name for name in os.environ if name.upper() in NAMES)
     return next((name for name in given if not is_url(os.environ[name])), "")
 

@@ -30,7 +30,8 @@ def obstacle_to(server_url: str) -> Obstacle | None:
         )
     if _is_private(server_url) and is_proxied(server_url):
         return Obstacle(
-            f"this machine reaches {server_url} through a proxy, which a rented instance has not",
+            f"this machine reaches {server_url} through a proxy, which a rented instance does not "
+            "have",
             "name the server in NO_PROXY if an instance reaches it without, or take another store",
         )
     return None

@@ -87,10 +87,10 @@ def test_doctor_names_it_too(own_folder: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("variables", "options", "said"),
     [
-        ({}, ("--s3-endpoint-url", "http://"), "is no URL of a server"),
-        ({}, ("--s3-endpoint-url", "http://[::1"), "is no URL of a server"),
-        ({}, ("--s3-endpoint-url", "ftp://x"), "is no URL of a server"),
-        ({}, ("--s3-endpoint-url", "http://h:99999"), "is no URL of a server"),
+        ({}, ("--s3-endpoint-url", "http://"), "is not the URL of a server"),
+        ({}, ("--s3-endpoint-url", "http://[::1"), "is not the URL of a server"),
+        ({}, ("--s3-endpoint-url", "ftp://x"), "is not the URL of a server"),
+        ({}, ("--s3-endpoint-url", "http://h:99999"), "is not the URL of a server"),
         ({}, ("--s3-endpoint-url", f"http://me:{SECRET}@h"), "holds credentials"),
         ({}, ("--store", f"s3://me:{SECRET}@bucket"), "holds credentials"),
         ({"AWS_ENDPOINT_URL": f"http://me:{SECRET}@h"}, (), "AWS_ENDPOINT_URL"),
@@ -181,7 +181,7 @@ def test_no_endpoint_of_the_hub_makes_its_password_be_said(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
-    refused("speech/tiny|HF_ENDPOINT is no URL of a server")
+    refused("speech/tiny|HF_ENDPOINT is not the URL of a server")
 
 
 @pytest.mark.parametrize("url", [f"me:{SECRET}", f"http://me:{SECRET}", f"http://me:{SECRET}@[::1"])
@@ -190,7 +190,7 @@ def test_a_proxy_that_is_none_is_named_and_not_shown(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HTTPS_PROXY", url)
-    refused("HTTPS_PROXY is no URL of a proxy")
+    refused("HTTPS_PROXY is not the URL of a proxy")
 
 
 @pytest.mark.parametrize("odd", ["{}ä", "{}\n", "{}\n{}", "\u201c{}", "{} ", "{}\x01"])

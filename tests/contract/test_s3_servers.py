@@ -359,7 +359,7 @@ def test_a_page_with_all_headers_of_an_object_is_none(bucket: S3Address) -> None
 def test_an_endpoint_with_the_bucket_in_its_host_is_told_of(bucket: S3Address) -> None:
     with placed(bucket, HasTheBucketInItsName()) as place:
         for attempt in (lambda: place.store().list(""), lambda: place.store().folders("")):
-            with pytest.raises(StoreDenied, match="takes a listing of the bucket for") as refused:
+            with pytest.raises(StoreDenied, match="treats a listing of the bucket as") as refused:
                 attempt()
             assert "give it without that name" in refused.value.hint
 

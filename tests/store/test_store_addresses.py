@@ -109,7 +109,7 @@ def test_a_folder_behind_a_link_is_the_same_place(tmp_path: Path) -> None:
         ("s3://bucket?region=a&&addressing=path", "cannot be read"),
         ("s3://bucket?endpoint_url=%ff", "cannot be read"),
         ("s3://bucket?region=", "without a value"),
-        ("s3://bucket?region=eu%0Awest", "no name"),
+        ("s3://bucket?region=eu%0Awest", "invalid region"),
         ("s3://bucket?Region=eu-west-1", "unknown option Region"),
         ("S3://bucket", "no store is known"),
         ("file:///srv/voices", "no store is known"),
@@ -144,7 +144,7 @@ def test_what_is_no_endpoint_is_refused_in_a_sentence(text: str) -> None:
         lambda: at_endpoint("/a/folder", text),
     ]
     for attempt in attempts:
-        with pytest.raises(StoreDenied, match="is no URL of a server") as caught:
+        with pytest.raises(StoreDenied, match="is not the URL of a server") as caught:
             attempt()
         assert caught.value.hint
 

@@ -241,16 +241,16 @@ WHOLE = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}
         ),
         ("", f"{WHOLE}aws_session_token = {TOKEN} {TOKEN}\n", "aws_session_token of the AWS prof"),
         ("", f"[default]\naws_access_key_id = {KEY}\n", "aws_secret_access_key"),
-        ("", f"aws_secret_access_key = {SECRET}\n{WHOLE}", "credentials is no file of settings"),
-        (f"aws_secret_access_key = {SECRET}", WHOLE, "config is no file of settings for AWS"),
-        (f"{{'key': '{SECRET}'}}", "", "config is no file of settings for AWS"),
+        ("", f"aws_secret_access_key = {SECRET}\n{WHOLE}", "credentials is not a settings file"),
+        (f"aws_secret_access_key = {SECRET}", WHOLE, "config is not a settings file of AWS"),
+        (f"{{'key': '{SECRET}'}}", "", "config is not a settings file of AWS"),
         (
             f"[default]\nsso_session = none\nsso_account_id = 1\nsso_role_name = {SECRET}\n",
             "",
             "sso",
         ),
         ("[default]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = none\n", WHOLE, "none"),
-        ("[default]\nmax_attempts = many\n", WHOLE, "is no number"),
+        ("[default]\nmax_attempts = many\n", WHOLE, "is not a number"),
     ],
 )
 def test_settings_that_are_none_are_a_sentence(
@@ -265,14 +265,14 @@ def test_settings_that_are_none_are_a_sentence(
     [
         ({"AWS_PROFILE": ""}, "AWS_PROFILE is empty"),
         ({"AWS_PROFILE": "nobody"}, "there is no AWS profile nobody"),
-        ({"AWS_MAX_ATTEMPTS": "many"}, "AWS_MAX_ATTEMPTS, or max_attempts .* is no number"),
+        ({"AWS_MAX_ATTEMPTS": "many"}, "AWS_MAX_ATTEMPTS, or max_attempts .* is not a number"),
         ({"AWS_DEFAULT_REGION": "eu west 1"}, "AWS's settings .*eu west 1"),
         ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, "AWS's settings .*tomorrow"),
-        ({"HTTP_PROXY": f"http://me:{SECRET}@["}, "HTTP_PROXY is no URL of a proxy"),
-        ({"https_proxy": f"http://me:{SECRET}"}, "https_proxy is no URL of a proxy"),
-        ({"HTTPS_PROXY": f"me:{SECRET}"}, "HTTPS_PROXY is no URL of a proxy"),
-        ({"ALL_PROXY": f"socks5://me:{SECRET}@h:port"}, "ALL_PROXY is no URL of a proxy"),
-        ({"HTTP_PROXY": f"http://me:{SECRET}@127.0.0.1:9"}, "HTTP_PROXY is no URL of a proxy"),
+        ({"HTTP_PROXY": f"http://me:{SECRET}@["}, "HTTP_PROXY is not the URL of a proxy"),
+        ({"https_proxy": f"http://me:{SECRET}"}, "https_proxy is not the URL of a proxy"),
+        ({"HTTPS_PROXY": f"me:{SECRET}"}, "HTTPS_PROXY is not the URL of a proxy"),
+        ({"ALL_PROXY": f"socks5://me:{SECRET}@h:port"}, "ALL_PROXY is not the URL of a proxy"),
+        ({"HTTP_PROXY": f"http://me:{SECRET}@127.0.0.1:9"}, "HTTP_PROXY is not the URL of a proxy"),
         ({"HTTP_PROXY": f"http://me:{quote(SECRET, safe='')}@127.0.0.1:9"}, "s3://bucket"),
     ],
 )
@@ -294,7 +294,7 @@ def test_a_file_of_certificates_that_is_none_is_named(
         (aws / "bundle.pem").write_text(content)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(aws / "bundle.pem"))
     with pytest.raises(
-        StoreDenied, match=r"bundle\.pem is no file of certificates, and AWS_CA_BUNDLE"
+        StoreDenied, match=r"bundle\.pem is not a file of certificates, and AWS_CA_BUNDLE"
     ):
         S3Store(S3Address("bucket", endpoint_url="https://127.0.0.1:9")).get("a")
 

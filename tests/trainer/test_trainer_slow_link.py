@@ -164,7 +164,7 @@ def assert_told(far: FarRun) -> None:
     (view,) = json.loads(listed.stdout)
     assert view["message"].startswith(SLOW)
     assert view["message"].endswith(
-        "a higher checkpoints.every, or a faster store, spares that time"
+        "a higher checkpoints.every, or a faster store, saves that time"
     )
 
 

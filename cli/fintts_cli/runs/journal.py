@@ -101,7 +101,7 @@ class Journal:
         if entry.run != path.stem:
             raise InvalidRecord(
                 f"{path} says that it is of run {entry.run}",
-                "somebody moved or changed it: remove it, and look for the instance with "
+                "it was moved or changed by hand: remove it, and look for the instance with "
                 "`fintts cloud reap`",
             )
         return entry

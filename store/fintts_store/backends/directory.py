@@ -170,7 +170,9 @@ class DirectoryStore:
 
     def _path(self, key: str) -> Path:
         if key == MARKER:
-            raise InvalidKey(f"the store takes no key named {key}", "its marker is called so")
+            raise InvalidKey(
+                f"the store takes no key named {key}", "that is the name of its marker"
+            )
         return self._root / check_key(key)
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:

@@ -123,7 +123,7 @@ def of_untaken_claim(store: Store, run: str, name: CommitName) -> InvalidRecord:
     return InvalidRecord(
         f"{store.url}/{layout.commit_key(run, name)} is of claim {name.claim}, which no instance "
         "has taken",
-        "somebody put it there: delete it",
+        "it was put there by hand: delete it",
     )
 
 

@@ -95,7 +95,8 @@ def _look_again(store: Store, run: str, claim: int, committed_step: int | None) 
         if _is_committed(store, run, folder, claim):
             raise StoreUnreachable(
                 f"{store.url} lists no commit of run {run}, and holds the checkpoint {folder}",
-                "start the run again when the store is sound; `fintts store check` tells",
+                "start the run again when the store is sound; `fintts store check` shows what is "
+                "wrong",
             )
     if committed_step is not None:
         raise StoreUnreachable(

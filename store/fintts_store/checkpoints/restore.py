@@ -94,7 +94,7 @@ def _refuse_if_rotated_away(store: Store, manifest: Manifest) -> None:
     if not _is_committed(store, manifest):
         raise RotatedAway(
             f"step {manifest.step} was rotated away while it was fetched",
-            "the same command once more takes what is there then; the best one stays",
+            "run the same command again: it takes what is there then; the best one stays",
         )
 
 

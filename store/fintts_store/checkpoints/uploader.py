@@ -108,7 +108,7 @@ class Uploader:
         elif self.slow is None:
             self.slow = StoreSlow(
                 "checkpoints are made faster than the store takes them, and training waits for it",
-                "a higher checkpoints.every, or a faster store, spares that time",
+                "a higher checkpoints.every, or a faster store, saves that time",
             )
             self._on_trouble(self.slow)
 

@@ -71,7 +71,7 @@ def take_claim(store: Store, run: str, holder: str, launch: int | None = None) -
             continue
         return claim
     raise StoreUnreachable(
-        f"run {run} is claimed by others all the time",
+        f"run {run} is repeatedly claimed by other instances",
         "see how many instances were started for it: fintts cloud ps",
     )
 
@@ -107,5 +107,5 @@ def refuse_lost_claim(store: Store, run: str, claim: int) -> None:
     except KeyNotFound as error:
         raise StoreUnreachable(
             f"{store.url} has lost claim {claim} of run {run}, which this instance holds",
-            "it is asked again; see whether somebody deletes files there",
+            "it is asked again; see what deletes files there",
         ) from error

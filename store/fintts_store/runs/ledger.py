@@ -314,7 +314,7 @@ def _by_launch(
 
 def _strange(store: Store, key: str, why: str) -> InvalidRecord:
     return InvalidRecord(
-        f"{store.url}/{key} is not read: {why}", "somebody put it there: remove it"
+        f"{store.url}/{key} is not read: {why}", "it was put there by hand: remove it"
     )
 
 
@@ -332,7 +332,7 @@ def _load(store: Store, key: str, kind: type[LedgerRecord], run: str, number: in
     if record.launch != number:
         raise InvalidRecord(
             f"{store.url}/{key} says that it is about launch {record.launch}",
-            "somebody moved or changed it",
+            "it was moved or changed by hand",
         )
     return record
 

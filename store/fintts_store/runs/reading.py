@@ -25,7 +25,7 @@ def read_record(
     if record.run != run:
         raise InvalidRecord(
             f"{source} says that it is of run {record.run}",
-            f"somebody moved or changed it: it must say {run}, or be removed",
+            f"it was moved or changed by hand: it must say {run}, or be removed",
         )
     return record
 

@@ -74,7 +74,7 @@ def _read_revision(store: Store, run: str, number: int) -> Revision:
     if revision.number != number:
         raise InvalidRecord(
             f"{store.url}/{key} says that it is revision {revision.number}",
-            "somebody moved or changed it: remove it",
+            "it was moved or changed by hand: remove it",
         )
     return revision
 

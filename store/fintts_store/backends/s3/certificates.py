@@ -28,8 +28,8 @@ def refuse_no_certificates(session: "Session") -> None:
         ssl.create_default_context(cafile=bundle)
     except (OSError, ValueError):  # no such file, or none of certificates
         raise StoreDenied(
-            f"{bundle} is no file of certificates, and AWS_CA_BUNDLE, ca_bundle of the AWS profile "
-            "or REQUESTS_CA_BUNDLE names it",
+            f"{bundle} is not a file of certificates, and AWS_CA_BUNDLE, ca_bundle of the AWS "
+            "profile or REQUESTS_CA_BUNDLE names it",
             "correct it, or unset it to trust the usual authorities",
         ) from None
 

@@ -70,6 +70,6 @@ def _path(parts: SplitResult, text: str) -> str:
 
 def _refusal(text: str) -> StoreDenied:
     return StoreDenied(
-        f"the endpoint {text!r} is no URL of a server",
+        f"the endpoint {text!r} is not the URL of a server",
         "give it as https://HOST or http://HOST:PORT",
     )

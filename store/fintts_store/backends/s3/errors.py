@@ -193,7 +193,7 @@ def _explain_answer(error: "ClientError", address: S3Address, key: str) -> Store
     operation, said = error.operation_name, reason(_told_by(error))
     if is_full(operation, code, status, said):
         return StoreFull(
-            f"{address.where} takes no more: {_told(operation, code, status, said)}",
+            f"{address.where} is full: {_told(operation, code, status, said)}",
             "free some space there, or raise its quota",
         )
     known = UNSUPPORTED if "none-match" in said.lower() else SAME_AS.get(code, code)
@@ -221,7 +221,7 @@ def _of_a_key(code: str, operation: str, address: S3Address, key: str) -> StoreE
     """Where it is about a key, and not about the store."""
     if code == NO_OBJECT and operation.startswith("List"):
         return StoreDenied(
-            f"{address.where} takes a listing of the bucket for an object",
+            f"{address.where} treats a listing of the bucket as an object",
             "its endpoint names a bucket already: give it without that name, as https://HOST",
         )
     if code in NOT_FOUND:

@@ -160,7 +160,7 @@ def _check_spelling(text: str, prefix: str) -> None:
     if not unicodedata.is_normalized("NFC", prefix):
         raise StoreDenied(
             f"the prefix of {text} has letters in two parts (Unicode's NFD): they only look alike",
-            "type it anew, or take a prefix of a to z",
+            "type it again, or take a prefix of a to z",
         )
     if any(part != part.strip() for part in prefix.split("/")):
         raise StoreDenied(f"the prefix of {text} has a space at the edge of a part", EXAMPLE)
@@ -201,4 +201,4 @@ def _check_options(text: str, options: dict[str, str]) -> None:
     if "sse_kms_key_id" in options and not options.get("sse", "").startswith("aws:kms"):
         raise StoreDenied(f"{text} names a KMS key without sse", "add &sse=aws:kms to it")
     if not _REGION.fullmatch(options.get("region", "auto")):
-        raise StoreDenied(f"{text} has a region that is no name", "such as eu-central-1")
+        raise StoreDenied(f"{text} has an invalid region", "such as eu-central-1")

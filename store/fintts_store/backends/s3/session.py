@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 """boto3 takes the first that is there"""
-TO_SET = "set it anew; a line break often comes from the file that it was read from"
+TO_SET = "set it again; a line break often comes from the file that it was read from"
 PARTS = {
     "access_key": "aws_access_key_id",
     "secret_key": "aws_secret_access_key",
@@ -62,7 +62,7 @@ def open_session(
     from boto3.session import Session
 
     if (name := malformed_proxy()) != "":
-        raise StoreDenied(f"{name} is no URL of a proxy", TO_WRITE)
+        raise StoreDenied(f"{name} is not the URL of a proxy", TO_WRITE)
     if profile_name is None and variables is None:
         _check_environment()
     with explained_settings():
@@ -97,7 +97,7 @@ def explained_settings() -> Generator[None]:
     except known.ConfigParseError as error:
         path = cast("dict[str, object]", error.kwargs)["path"]
         raise StoreDenied(
-            f"{path} is no file of settings for AWS",
+            f"{path} is not a settings file of AWS",
             "it consists of [sections] with NAME = VALUE below them: see `aws configure`",
         ) from None
     except (known.BotoCoreError, *UNUSABLE) as error:
@@ -116,11 +116,11 @@ def _said(error: Exception) -> str:
 def _profile_missing(error: Exception) -> StoreDenied:
     named = os.environ.get("AWS_PROFILE", os.environ.get("AWS_DEFAULT_PROFILE"))
     if named is not None and not named.strip():
-        return StoreDenied("AWS_PROFILE is empty", "unset it, or let it name a profile")
+        return StoreDenied("AWS_PROFILE is empty", "unset it, or set it to the name of a profile")
     name = cast("dict[str, object]", getattr(error, "kwargs", {})).get("profile", named)
     return StoreDenied(
         f"there is no AWS profile {name} on this machine",
-        "`aws configure list-profiles` lists those that there are; AWS_PROFILE names one",
+        "`aws configure list-profiles` lists the profiles; AWS_PROFILE selects one",
     )
 
 
@@ -144,7 +144,8 @@ def _check_settings(core: Any) -> None:
             core.get_config_variable(name)
         except ValueError:
             raise StoreDenied(
-                f"{variable}, or {name} of the AWS profile, is no number", "correct it, or unset it"
+                f"{variable}, or {name} of the AWS profile, is not a number",
+                "correct it, or unset it",
             ) from None
     for profile in core.full_config.get("profiles", {}).values():
         remember_secrets(*(str(profile.get(name, "")) for name in PARTS.values()))

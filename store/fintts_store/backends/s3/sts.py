@@ -140,7 +140,7 @@ def explained(address: S3Address, role_arn: str = "") -> Generator[None]:
     except (BotoCoreError, ResponseParserError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise StoreUnreachable(
-            f"a key for an instance of {address.where} cannot be had: {said}",
+            f"a key for an instance of {address.where} cannot be made: {said}",
             "see `aws sts get-caller-identity`",
         ) from error
 
