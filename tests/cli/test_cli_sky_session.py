@@ -56,7 +56,7 @@ def test_a_server_of_skypilot_s_that_is_none_is_named_and_no_list_is_whole(
 ) -> None:
     monkeypatch.setenv("SKYPILOT_API_SERVER_ENDPOINT", url)
     census = SkyInfra("", tmp_path).census()
-    assert census.unanswered == ("SKYPILOT_API_SERVER_ENDPOINT is no URL of a server",)
+    assert census.unanswered == ("SKYPILOT_API_SERVER_ENDPOINT is not the URL of a server",)
 
 
 def test_the_real_skypilot_says_that_its_server_is_out_of_reach(own_folder: Path) -> None:

@@ -53,7 +53,7 @@ def _refuse_malformed_server() -> None:
     """Before SkyPilot quotes it, or says only that it cannot be parsed."""
     endpoint = os.environ.get(SERVER, "")
     if endpoint and not (endpoint.startswith(("http://", "https://")) and is_url(endpoint)):
-        raise CloudError(f"{SERVER} is no URL of a server", "write https://HOST, or unset it")
+        raise CloudError(f"{SERVER} is not the URL of a server", "write https://HOST, or unset it")
 
 
 @contextmanager
