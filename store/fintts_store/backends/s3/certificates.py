@@ -1,12 +1,20 @@
 """Which authorities a server's certificate is trusted by: this machine's, and every other's."""
 
 import os
+import ssl
 from typing import TYPE_CHECKING, Any, cast
+
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ConnectionError as Unconnected
+from botocore.exceptions import HTTPClientError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from fintts_store.errors import StoreDenied
 
 if TYPE_CHECKING:
     from boto3.session import Session
+
 
 LIMIT_SECONDS = 10
 
@@ -22,7 +30,6 @@ def refuse_no_certificates(session: "Session") -> None:
     bundle = own_authorities(session)
     if bundle is None:
         return
-    import ssl
 
     try:
         ssl.create_default_context(cafile=bundle)
@@ -54,11 +61,6 @@ def is_trusted(endpoint_url: str, authorities: str | bool = True) -> bool:
     Args:
         authorities: a file of certificates; True for the public ones, as boto3 brings them.
     """
-    from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import ConnectionError as Unconnected
-    from botocore.exceptions import HTTPClientError
-    from botocore.httpsession import URLLib3Session
-    from botocore.utils import get_environ_proxies
 
     session: Any = cast("Any", URLLib3Session)(
         verify=authorities,

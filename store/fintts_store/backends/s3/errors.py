@@ -3,7 +3,11 @@
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+from botocore import exceptions as known
+from botocore import parsers
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.answers import NoAnswer, NotInItsWords, OtherRegion
@@ -29,9 +33,6 @@ from fintts_store.errors import (
     Unsupported,
     first_line,
 )
-
-if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
 
 NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload", "NoSuchLifecycleConfiguration"}
 EXISTS = {"PreconditionFailed", "412"}
@@ -111,8 +112,6 @@ MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErr
 @contextmanager
 def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
     """Raises a StoreError for whatever boto3 raises about a key, or about the bucket."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -159,20 +158,18 @@ def no_answer(address: S3Address, what: str) -> StoreUnreachable:
 
 def region_wanted(error: StoreError) -> str:
     """The region for which the server wants the request signed; empty where it names none."""
-    from botocore.exceptions import ClientError
 
     cause = error.__cause__
     return region_named_in(_told_by(cause)) if isinstance(cause, ClientError) else ""
 
 
-def _told_by(error: "ClientError") -> Told:
+def _told_by(error: ClientError) -> Told:
     told: Told = dict(error.response.get("Error", {}))
     return told
 
 
 def deserves_a_second_try(error: StoreError) -> bool:
     """Whether a refusal may be damage on the way, such as a header with one bit flipped."""
-    from botocore.exceptions import ClientError
 
     cause = error.__cause__
     if not isinstance(cause, ClientError):
@@ -181,13 +178,13 @@ def deserves_a_second_try(error: StoreError) -> bool:
     return status in DOUBTFUL_STATUSES and code not in CERTAIN
 
 
-def _code_and_status(error: "ClientError") -> tuple[str, int]:
+def _code_and_status(error: ClientError) -> tuple[str, int]:
     answer = error.response
     code = answer.get("Error", {}).get("Code", "")
     return code, int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _explain_answer(error: "ClientError", address: S3Address, key: str) -> StoreError:
+def _explain_answer(error: ClientError, address: S3Address, key: str) -> StoreError:
     """The server answered, and the answer is an error."""
     code, status = _code_and_status(error)
     operation, said = error.operation_name, reason(_told_by(error))
@@ -248,8 +245,6 @@ def _refusal(code: str, operation: str, address: S3Address, said: str) -> StoreD
 
 def _explain_silence(error: Exception, address: S3Address) -> StoreError:
     """No answer came, or the request could not even be made."""
-    from botocore import exceptions as known
-    from botocore import parsers
 
     if isinstance(error, (known.NoCredentialsError, known.PartialCredentialsError)):
         return StoreDenied(

@@ -14,12 +14,20 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+)
+
 from fintts_store.patience import Patience
 from fintts_store.runs.limits import MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from typing_extensions import Buffer
+
 
 LEAST_BYTES_PER_SECOND = 8 * 1024
 """Four transfers at once over a line of 256 kbit/s still go on"""
@@ -116,12 +124,6 @@ class _LimitedRaw(io.RawIOBase):
 
 def limit(client: "S3Client", patience: Patience) -> None:
     """Lets every connection that the client makes from now on obey the total of the patience."""
-    from botocore.awsrequest import (
-        AWSHTTPConnection,
-        AWSHTTPConnectionPool,
-        AWSHTTPSConnection,
-        AWSHTTPSConnectionPool,
-    )
 
     # boto3 has no setting for it. The pools are made from this table, for proxies, too; a test with
     # a server that drips sees whether it still works.

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from botocore.config import Config
+
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.answers import check_answers
 from fintts_store.backends.s3.certificates import refuse_no_certificates
@@ -24,8 +26,8 @@ from fintts_store.patience import PATIENT, Patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from botocore.config import Config
     from mypy_boto3_s3.client import S3Client
+
 
 CONNECTIONS = 40
 """More than any caller has requests at once"""
@@ -168,8 +170,7 @@ def _make_client(
     return client
 
 
-def _settings(address: S3Address, patience: Patience) -> "Config":
-    from botocore.config import Config
+def _settings(address: S3Address, patience: Patience) -> Config:
 
     made: Config = cast("Any", Config)(  # its stubs lack the last one
         retries={"mode": "standard", "total_max_attempts": 1},  # we try again ourselves

@@ -7,15 +7,15 @@ shown.
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from boto3.session import Session
+from botocore import exceptions as known
 
 from fintts_store.backends.s3.credential_process import limit_processes
 from fintts_store.errors import StoreDenied
 from fintts_store.proxies import TO_WRITE, malformed_proxy
 from fintts_store.redaction import fault_of_secret, remember_secrets
-
-if TYPE_CHECKING:
-    from boto3.session import Session
 
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
@@ -48,7 +48,7 @@ UNUSABLE = (
 
 def open_session(
     profile_name: str | None = None, variables: Mapping[str, str] | None = None
-) -> "Session":
+) -> Session:
     """A session whose key, if there is one, can be used.
 
     Args:
@@ -59,7 +59,6 @@ def open_session(
         StoreDenied: AWS's settings of this machine, or its key, are not what they must be.
         BotoCoreError, ClientError: the source of the key does not answer.
     """
-    from boto3.session import Session
 
     if (name := malformed_proxy()) != "":
         raise StoreDenied(f"{name} is not the URL of a proxy", TO_WRITE)
@@ -84,7 +83,6 @@ def open_session(
 def explained_settings() -> Generator[None]:
     """Makes a StoreDenied of what boto3 raises about settings; what it raises about a server that
     it had to ask stays."""
-    from botocore import exceptions as known
 
     try:
         yield
@@ -151,7 +149,7 @@ def _check_settings(core: Any) -> None:
         remember_secrets(*(str(profile.get(name, "")) for name in PARTS.values()))
 
 
-def _check_key(session: "Session") -> None:
+def _check_key(session: Session) -> None:
     found: Any = cast("Any", session).get_credentials()
     if found is None:
         empty = [name for name in (KEY, SECRET) if os.environ.get(name) == ""]

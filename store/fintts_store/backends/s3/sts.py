@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.session import explained_settings
 from fintts_store.errors import PermissionMissing, StoreDenied, StoreUnreachable
 
 if TYPE_CHECKING:
     from boto3.session import Session
-    from botocore.exceptions import ClientError
+
 
 LONGEST_NAME = 32
 LONGEST_POLICY = 2048
@@ -130,8 +133,6 @@ def _credentials_of(answer: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def explained(address: S3Address, role_arn: str = "") -> Generator[None]:
     """What STS, or boto3 on its way there, raises in a sentence."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -145,7 +146,7 @@ def explained(address: S3Address, role_arn: str = "") -> Generator[None]:
         ) from error
 
 
-def _refusal(error: "ClientError", role_arn: str) -> StoreDenied:
+def _refusal(error: ClientError, role_arn: str) -> StoreDenied:
     told = error.response.get("Error", {})
     code, message = told.get("Code", ""), told.get("Message", "")
     if any(words in message for words in WRONG_TIME):
