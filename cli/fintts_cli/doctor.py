@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
 from fintts_cli.estimate.gpus import each_gpu
 from fintts_cli.estimate.run import estimate_run
-from fintts_cli.hub import HubModel
 from fintts_cli.infra.sky.clouds import (
     check_clouds,
     describe_installation,
@@ -25,6 +24,7 @@ from fintts_cli.launch.preconditions import refuse_unsafe_rental
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
+from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.state_folder import open_state, state_directory
 from fintts_cli.views.units import counted, size
 from fintts_cost import __version__

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+from huggingface_hub import HfApi, constants, errors, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
 from fintts_cli.errors import ConfigError
+from fintts_cli.settings.hub_model import CONFIG, HubModel
 from fintts_inputs.base_model.files import base_model_files
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.errors import first_line
@@ -19,55 +23,18 @@ from fintts_store.redaction import clean_logs, fault_of_secret, remember_secrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fintts_cli.terminal import Terminal
 
-SCHEME = "hf://"
-_ID = re.compile(r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
-
-CONFIG = "config.json"
 PICKLED_WEIGHTS = "model.pth"
+
+
 PARTS = BASE_MODEL - {PICKLED_WEIGHTS}
+
+
 SAFE_WEIGHTS = ".safetensors"
+
+
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Hugging Face's library takes the first that is set, else a file"""
-
-
-@dataclass(frozen=True, slots=True)
-class HubModel:
-    """A repository of models, such as fishaudio/openaudio-s1-mini, and which state of it."""
-
-    repository: str
-    revision: str | None = None
-    """a branch, a tag or a commit; None is the newest"""
-
-    def __str__(self) -> str:
-        return self.repository if self.revision is None else f"{self.repository}@{self.revision}"
-
-
-def looks_like_id(text: str) -> bool:
-    """Whether this may be OWNER/NAME or OWNER/NAME@REVISION; a folder may be called so, too."""
-    return _ID.fullmatch(text) is not None
-
-
-def parse(text: str) -> HubModel:
-    """`hf://OWNER/NAME@REVISION`, with or without the beginning and the end.
-
-    Raises:
-        ValueError: it is no such thing.
-    """
-    found = _ID.fullmatch(text.removeprefix(SCHEME))
-    if found is None:
-        raise ValueError("a base model of Hugging Face's is hf://OWNER/NAME or hf://OWNER/NAME@REV")
-    return HubModel(found["repository"], found["revision"])
-
-
-def not_here(model: HubModel) -> ConfigError:
-    """What to say where a model would have to be here already."""
-    return ConfigError(
-        f"the base model {model} has not been downloaded to this machine yet",
-        "`fintts cloud launch` and `fintts train` download it; for an estimate its description is "
-        f"enough: hf download {model.repository} {CONFIG}",
-    )
 
 
 def cached(model: HubModel) -> Path | None:
@@ -90,7 +57,6 @@ def described(model: HubModel) -> Path | None:
 
 
 def _cached_folder(model: HubModel) -> Path | None:
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return _snapshot(model, local_files_only=True)
@@ -107,7 +73,7 @@ def describe(model: HubModel) -> None:
     _explained(model, lambda: _snapshot(model, allow_patterns=[CONFIG]))
 
 
-def download(model: HubModel, terminal: Terminal) -> Path:
+def download(model: HubModel, say: Callable[[str], None], *, shows_progress: bool) -> Path:
     """Brings what a base model consists of here, and what says under which licence it is.
 
     What is there already is not fetched again; what broke off is taken up where it broke.
@@ -116,17 +82,14 @@ def download(model: HubModel, terminal: Terminal) -> Path:
         ConfigError: there is no such repository or revision, its licence was not accepted, it
             holds no base model, the network fails or the disk is full.
     """
-    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
-    (enable_progress_bars if terminal.is_live else disable_progress_bars)()
-    return _explained(model, lambda: _download(model, terminal.say))
+    (enable_progress_bars if shows_progress else disable_progress_bars)()
+    return _explained(model, lambda: _download(model, say))
 
 
 def _download(model: HubModel, tell: Callable[[str], None]) -> Path:
-    from huggingface_hub import HfApi
-    from huggingface_hub.constants import HF_HUB_OFFLINE
 
-    here = cached(model) if HF_HUB_OFFLINE else None
+    here = cached(model) if constants.HF_HUB_OFFLINE else None
     if here is not None:
         return here
     found = HfApi().model_info(model.repository, revision=model.revision)
@@ -139,7 +102,6 @@ def _download(model: HubModel, tell: Callable[[str], None]) -> Path:
 def _snapshot(
     model: HubModel, *, allow_patterns: list[str] | None = None, local_files_only: bool = False
 ) -> Path:
-    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType] # its progress bar is untyped
 
     return Path(
         snapshot_download(
@@ -164,8 +126,6 @@ def wanted_files(names: Sequence[str]) -> list[str]:
 
 
 def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
-    import httpx
-    from huggingface_hub import errors
 
     page = f"https://huggingface.co/{model.repository}"
     _check_token()
@@ -211,10 +171,9 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
 
 def _check_token() -> None:
     """Raises ConfigError for a token that no request can carry, before one does."""
-    from huggingface_hub.constants import HF_TOKEN_PATH
 
-    name = next((name for name in TOKENS if os.environ.get(name)), HF_TOKEN_PATH)
-    token = os.environ.get(name) if name in TOKENS else _token_in(Path(HF_TOKEN_PATH))
+    name = next((name for name in TOKENS if os.environ.get(name)), constants.HF_TOKEN_PATH)
+    token = os.environ.get(name) if name in TOKENS else _token_in(Path(constants.HF_TOKEN_PATH))
     fault = fault_of_secret(token) if token else ""
     if fault:
         raise ConfigError(
@@ -225,7 +184,6 @@ def _check_token() -> None:
 
 def _check_ways() -> None:
     """Raises ConfigError for a server or a proxy that no request can go to, before one does."""
-    from huggingface_hub import constants
 
     if not is_url(constants.ENDPOINT):
         raise ConfigError(
@@ -242,14 +200,3 @@ def _token_in(path: Path) -> str:
         return ""
     remember_secrets(token)
     return token
-
-
-def origin_of(folder: Path) -> HubModel | None:
-    """Of which repository and commit a folder of the cache is; None for any other folder.
-
-    The cache's layout is documented: models--OWNER--NAME/snapshots/COMMIT.
-    """
-    kind, _, rest = folder.parent.parent.name.partition("--")
-    if folder.parent.name != "snapshots" or kind != "models" or not rest:
-        return None
-    return HubModel(rest.replace("--", "/", 1), folder.name)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli_project import Shell, write_project
-from fintts_cli.hub import HubModel, looks_like_id, origin_of, parse, wanted_files
+from fintts_cli.hub import wanted_files
+from fintts_cli.settings.hub_model import HubModel, looks_like_id, origin_of, parse
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import read_run
 from hub_server import COMMIT, OWNER_MODEL, Hub, hub

@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.errors import ConfigError
-from fintts_cli.hub import HubModel, describe
+from fintts_cli.hub import describe
+from fintts_cli.settings.hub_model import HubModel
 from tiny_run import TINY
 
 SECRET = "planted+Secret/with+slash0123456789abcd"

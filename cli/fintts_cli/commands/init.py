@@ -11,8 +11,9 @@ from fintts_cli.commands.options import NoInput, Quiet
 from fintts_cli.errors import CliError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.first_gpus import first_gpus
-from fintts_cli.hub import HubModel, cached, describe, looks_like_id
+from fintts_cli.hub import cached, describe
 from fintts_cli.prices.snapshot import Snapshot
+from fintts_cli.settings.hub_model import HubModel, looks_like_id
 from fintts_cli.settings.template import render_project_file
 from fintts_cli.terminal import Terminal
 from fintts_cli.workplace import Workplace

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from fintts_cli import state_folder
 from fintts_cli.errors import UsageProblem
-from fintts_cli.hub import HubModel, cached, download
 from fintts_cli.known_stores import KnownStores
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.prices.source import FirstToKnow
 from fintts_cli.runs.journal import Journal
+from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.read import read_settings
 from fintts_cli.workplace import Workplace
 from fintts_store.runs.runs import list_runs, newest_run
@@ -96,7 +96,13 @@ def with_base_model(terminal: Terminal, found: ReadSettings, *, may_download: bo
     model = found.settings.base_model
     if not isinstance(model, HubModel):
         return found
-    folder = download(model, terminal) if may_download else cached(model)
+    from fintts_cli import hub  # its library takes as long as all else
+
+    folder = (
+        hub.download(model, terminal.say, shows_progress=terminal.is_live)
+        if may_download
+        else hub.cached(model)
+    )
     if folder is None:
         return found
     return replace(found, settings=found.settings.model_copy(update={"base_model": folder}))

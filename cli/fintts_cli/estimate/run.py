@@ -13,9 +13,9 @@ from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of
 from fintts_cli.estimate.measured_pace import find_pace, model_sizes
 from fintts_cli.estimate.pace import find_dry_pace
 from fintts_cli.estimate.workload import workload_of_folder
-from fintts_cli.hub import HubModel, described, not_here
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import cheapest_offer
+from fintts_cli.settings.hub_model import HubModel, not_here
 from fintts_cli.settings.sense import Facts
 from fintts_cli.views.units import counted
 from fintts_cost.checks import exact
@@ -198,6 +198,8 @@ def _shape(settings: Settings) -> ModelShape | None:
         return None
     is_known_without = settings.forecast.seconds_per_step is not None
     if isinstance(folder, HubModel):
+        from fintts_cli.hub import described  # its library takes as long as all else
+
         described_in = described(folder)
         if described_in is not None or is_known_without:
             return None if described_in is None else read_shape(described_in)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.hub import origin_of
 from fintts_cli.launch.adapter import adapter_folder, check_adapter, refuse_another_base
+from fintts_cli.settings.hub_model import origin_of
 from fintts_cli.views.units import counted, size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_inputs.base_model.open import open_base_model

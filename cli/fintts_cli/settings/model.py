@@ -9,8 +9,8 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.hub import SCHEME, HubModel, not_here, parse
 from fintts_cli.settings.gpus import _gpus, split_gpus
+from fintts_cli.settings.hub_model import SCHEME, HubModel, not_here, parse
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
 from fintts_cost.errors import EstimateError
 from fintts_inputs.config import RunConfig, Section, TrainingSections

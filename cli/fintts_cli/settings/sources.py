@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError, refuse_empty
-from fintts_cli.hub import SCHEME, looks_like_id
+from fintts_cli.settings.hub_model import SCHEME, looks_like_id
 from fintts_cli.settings.kinds import Kind
 from fintts_cli.settings.yaml_slips import cut
 from fintts_store.addresses import as_seen_from

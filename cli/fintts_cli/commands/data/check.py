@@ -8,7 +8,7 @@ import typer
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.errors import CheckFailed, ConfigError
-from fintts_cli.hub import HubModel
+from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import DataView, render_data
 from fintts_cli.views.units import counted

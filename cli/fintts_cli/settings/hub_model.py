@@ -1,0 +1,69 @@
+"""A base model's id at Hugging Face: `OWNER/NAME` or `OWNER/NAME@REVISION`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEME = "hf://"
+
+
+_ID = re.compile(r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A repository of models, such as fishaudio/openaudio-s1-mini, and which state of it."""
+
+    repository: str
+    revision: str | None = None
+    """a branch, a tag or a commit; None is the newest"""
+
+    def __str__(self) -> str:
+        return self.repository if self.revision is None else f"{self.repository}@{self.revision}"
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether this may be OWNER/NAME or OWNER/NAME@REVISION; a folder may be called so, too."""
+    return _ID.fullmatch(text) is not None
+
+
+def parse(text: str) -> HubModel:
+    """`hf://OWNER/NAME@REVISION`, with or without the beginning and the end.
+
+    Raises:
+        ValueError: it is no such thing.
+    """
+    found = _ID.fullmatch(text.removeprefix(SCHEME))
+    if found is None:
+        raise ValueError("a base model of Hugging Face's is hf://OWNER/NAME or hf://OWNER/NAME@REV")
+    return HubModel(found["repository"], found["revision"])
+
+
+def not_here(model: HubModel) -> ConfigError:
+    """What to say where a model would have to be here already."""
+    return ConfigError(
+        f"the base model {model} has not been downloaded to this machine yet",
+        "`fintts cloud launch` and `fintts train` download it; for an estimate its description is "
+        f"enough: hf download {model.repository} {CONFIG}",
+    )
+
+
+def origin_of(folder: Path) -> HubModel | None:
+    """Of which repository and commit a folder of the cache is; None for any other folder.
+
+    The cache's layout is documented: models--OWNER--NAME/snapshots/COMMIT.
+    """
+    kind, _, rest = folder.parent.parent.name.partition("--")
+    if folder.parent.name != "snapshots" or kind != "models" or not rest:
+        return None
+    return HubModel(rest.replace("--", "/", 1), folder.name)
