@@ -38,7 +38,7 @@ unit: install servers
 # Kills a committing process N times at random moments, against a real object store.
 N ?= 300
 chaos: install servers
-	CHAOS_KILLS=$(N) $(BIN)/pytest tests/store/test_store_chaos.py
+	CHAOS_KILLS=$(N) $(BIN)/pytest tests/store/checkpoints/test_chaos.py
 
 # Real SkyPilot against an AWS emulated on this machine: needs root and Debian.
 # ONLY: as pytest's -k has it. KILLS: of how many launches. ENCLOSURES: how many clouds work side by

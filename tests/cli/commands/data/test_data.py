@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from fintts_cli.app import build
 from fintts_cli.estimate.workload import workload_of_folder
 
-KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
+KALEVALA = Path(__file__).parents[4] / "examples" / "kalevala" / "data"
 
 
 def data(*arguments: str) -> Result:

@@ -27,7 +27,7 @@ from fintts_trainer.model.lora import (
     write_adapter,
 )
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "trainer/fixtures"
 
 
 def adapted(base: FishBase, config: LoraConfig | None = None, seed: int = 7) -> PeftModel:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from fintts_cli.app import build
 from fintts_cli.prices import snapshot
 
-KALEVALA = Path(__file__).parents[2] / "examples" / "kalevala" / "data"
+KALEVALA = Path(__file__).parents[3] / "examples" / "kalevala" / "data"
 TINY_MODEL = {
     "model_type": "dual_ar",
     "vocab_size": 1000,

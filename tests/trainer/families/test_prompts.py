@@ -28,7 +28,7 @@ from tiny_csm import write_tiny_csm
 from tiny_run import TINY
 from tiny_s2 import write_tiny_s2
 
-HERE = Path(__file__).parent / "fixtures"
+HERE = Path(__file__).parents[2] / "trainer/fixtures"
 V15 = HERE / "fish_v15_tiny"
 NAMED = [Path(p) for p in os.environ.get("FINTTS_PARITY_FIXTURES", "").split(os.pathsep) if p]
 RECORDED = "expected_generation.json"

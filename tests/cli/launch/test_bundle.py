@@ -40,7 +40,7 @@ import sys, pathlib
 from fintts_cli.launch import bundle
 print(bundle.__file__, bundle.write_bundle(pathlib.Path(sys.argv[1])).digest)
 """
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 INSTANCE = CHECKOUT / "task_templates" / "fintts_templates" / "instance"
 
 

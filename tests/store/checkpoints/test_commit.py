@@ -270,7 +270,7 @@ def test_killed_between_any_two_writes(tmp_path: Path, writes: int) -> None:
 def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path) -> None:
     """A real process, a real disk: 0 torn, 0 older than reported, never nothing."""
     root, moments = tmp_path / "store", random.Random(4)
-    script = Path(__file__).parents[1] / "support" / "commit_for_ever.py"
+    script = Path(__file__).parents[2] / "support" / "commit_for_ever.py"
     last = 0
     for _ in range(15):
         with subprocess.Popen(

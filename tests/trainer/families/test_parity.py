@@ -17,7 +17,7 @@ from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.weights import from_fish, to_fish
 from fintts_trainer.families.weight_files import read_state_dict
 
-HERE = Path(__file__).parent / "fixtures"
+HERE = Path(__file__).parents[2] / "trainer/fixtures"
 NAMED = [Path(p) for p in os.environ.get("FINTTS_PARITY_FIXTURES", "").split(os.pathsep) if p]
 FOLDERS = [
     folder

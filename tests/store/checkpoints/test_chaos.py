@@ -24,7 +24,7 @@ from s3_servers import make_bucket
 from store_verifier import Commit, orphans, verify
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "60"))
-SCRIPT = Path(__file__).parents[1] / "support" / "commit_for_ever.py"
+SCRIPT = Path(__file__).parents[2] / "support" / "commit_for_ever.py"
 MOMENTS = random.Random(5)
 STARTING_SHARE = 0.2
 """of the kills come while the process still starts"""

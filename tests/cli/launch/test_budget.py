@@ -20,7 +20,7 @@ from run_samples import MINUTE, START, record, status
 from simulated_cloud import CONCLUDE_LIMIT, KILL_AFTER
 from simulated_runs import outcomes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("seed", [3, 4])

@@ -208,7 +208,7 @@ SOURCES = ("cli", "inputs", "cost", "store", "remote_trainer", "task_templates")
 
 
 def test_every_time_of_day_that_is_said_is_in_utc_and_says_so() -> None:
-    top = Path(__file__).parents[2]
+    top = Path(__file__).parents[3]
     lines = [
         (path.name, line)
         for source in SOURCES
