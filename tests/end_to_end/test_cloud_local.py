@@ -41,7 +41,7 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
     }  # fmt: skip
     assert document["budget_usd"] == 0.5
     assert "and ten minutes; the budget of $0.50 lasts longer" in launched.stderr
-    assert "early_stopping at step" in launched.stderr
+    assert "stopped early at step" in launched.stderr
     assert members(shell, "whole") == []
 
     (listed,) = shell.document("cloud", "ps")
@@ -79,7 +79,7 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
     assert "early_stopping" in down.stderr
     ended = shell("cloud", "launch", "--name", "whole", "--yes")
     assert ended.returncode == 2
-    assert "has ended already, by early_stopping" in ended.stderr
+    assert "has ended already: it stopped early at step" in ended.stderr
 
 
 def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
 
     stopped = shell("cloud", "stop")
     assert stopped.returncode == 0, stopped.stderr
-    assert "has ended at step" in stopped.stderr
+    assert "stopped on request at step" in stopped.stderr
     assert members(shell, "patient") == []
     (view,) = shell.document("cloud", "ps")
     assert (view["phase"], view["stop_reason"]) == ("done", "requested")

@@ -22,7 +22,7 @@ def test_csm_goes_the_whole_way(tmp_path: Path) -> None:
     assert shell.document("data", "check", "speech")["utterances"] == 40
     launched = shell("cloud", "launch", "--name", "mine", "--yes")
     assert launched.returncode == 0, launched.stderr
-    assert "done (early_stopping)" in launched.stderr
+    assert "done (stopped early)" in launched.stderr
     pulled = shell.document("cloud", "pull-checkpoints", "mine")
     assert all(checkpoint["verified"] for checkpoint in pulled["checkpoints"])
 

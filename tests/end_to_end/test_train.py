@@ -39,7 +39,7 @@ def test_an_interruption_before_the_first_checkpoint_promises_nothing(
     first.send_signal(signal.SIGINT)
     _, rest = first.communicate(timeout=60)
     assert first.returncode == 130
-    assert "before it had a checkpoint: `fintts train --name mine` tries again" in rest
+    assert "and has no checkpoint yet: `fintts train --name mine` tries again" in rest
     assert "Traceback" not in rest
 
 
@@ -87,7 +87,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "max_steps at step 6" in said
+    assert "completed all 6 steps" in said
 
 
 def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.instances import instances_of
 from fintts_cli.runs.listing import look_at
 from fintts_cli.runs.relaunch import so_far
+from fintts_cli.runs.stop_words import how_it_stopped, patience_of
 from fintts_cli.runs.view import BAD_ENDINGS
 from fintts_cli.settings.sense import refuse_senseless
 from fintts_cli.terminal import Terminal
@@ -40,7 +41,7 @@ from fintts_cli.workplace import Workplace
 from fintts_inputs.hang_factor import factor_in
 from fintts_store.checkpoints.commit import list_commits
 from fintts_store.promise import require_promise
-from fintts_store.runs.runs import read_result
+from fintts_store.runs.runs import read_result, read_run
 
 if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 
 INTERRUPTED = (75, 130)
-"""what the trainer exits with when a signal came and all is saved"""
+"""exit codes of a trainer that a signal ended, once everything is saved"""
 EXIT_STORE = 5
 
 
@@ -71,9 +72,10 @@ def train(
 ) -> None:
     """Train on this machine.
 
-    The same --name with the same configuration goes on where it stopped. Ctrl-C saves first, and
-    so does a terminal that is closed; under nohup it trains on. --force goes on with other steps,
-    learning rate, patience or cadences; never with other data, another adapter or another batch.
+    The same --name with the same configuration resumes the run. Ctrl-C saves before it ends, and so
+    does closing the terminal; under nohup the run continues. --force resumes with changed steps,
+    learning rate, patience or intervals, but never with other data, another adapter or another
+    batch.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -114,7 +116,7 @@ def train(
 def _prepare(
     terminal: Terminal, here: Workplace, found: "ReadSettings", runs: "RunStore", *, force: bool
 ) -> tuple[str, datetime]:
-    """Puts everything into the store that the trainer reads; returns its name and deadline."""
+    """Puts what the trainer reads into the store; returns the run's name and deadline."""
     config, now = found.settings.run_config(), datetime.now(UTC)
     for sentence in refuse_senseless(facts_of(found.settings)):
         terminal.warn(sentence)
@@ -145,23 +147,25 @@ def _prepare(
 
 
 def _conclude(terminal: Terminal, runs: "RunStore", run: str, code: int) -> None:
-    """Says how it ended and what to type next; raises where it did not end well."""
+    """Says how the run ended and what to type next; raises if it did not end well."""
     result = read_result(runs, run)
     is_saved = bool(list_commits(runs, run))
     command = f"`fintts train --name {run}`"
     again = (
-        f"{command} goes on from the newest checkpoint" if is_saved else f"{command} tries again"
+        f"{command} resumes from the newest checkpoint" if is_saved else f"{command} tries again"
     )
     if result is None and code in INTERRUPTED:
-        how = "and is saved" if is_saved else "before it had a checkpoint"
-        raise KeyboardInterrupt(f"run {run} was interrupted, {how}: {again}")
+        how = "and is saved" if is_saved else "and has no checkpoint yet"
+        raise KeyboardInterrupt(f"run {run} was interrupted {how}: {again}")
     if result is None:
         exit_code = EXIT_STORE if code == EXIT_STORE else 1
         raise CliError(f"the trainer failed with exit code {code}", again, exit_code=exit_code)
+    patience = patience_of(read_run(runs, run).config)
+    ended = how_it_stopped(result.stop_reason, result.step, patience=patience)
     if result.stop_reason in BAD_ENDINGS:
-        raise CheckFailed(result.message or f"run {run} ended by {result.stop_reason}")
+        raise CheckFailed(result.message or f"run {run} {ended}")
     if terminal.json:
         terminal.document(result.model_dump(mode="json"))
-    best = "" if result.best_step is None else f", the best at step {result.best_step}"
-    terminal.say(f"{run}: {result.stop_reason} at step {result.step}{best}")
+    best = "" if result.best_step is None else f"; its best checkpoint is step {result.best_step}"
+    terminal.say(f"run {run} {ended}{best}")
     terminal.say(f"next: `fintts cloud pull-checkpoints {run}`")

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from fintts_cli.errors import UsageProblem
 from fintts_cli.runs.asker_process import fate_of_asker
 from fintts_cli.runs.at_work import Whose
+from fintts_cli.runs.stop_words import how_it_stopped
 from fintts_inputs.config import RunConfig
 from fintts_store.checkpoints.commit import list_commits, read_manifest
 from fintts_store.errors import InvalidRecord, KeyNotFound
@@ -84,7 +85,7 @@ def _refuse_ended(result: Result) -> NoReturn:
     lifted_by = LIFTED_BY.get(result.stop_reason)
     longer = "" if lifted_by is None else f"--force with {lifted_by} goes on; or "
     raise UsageProblem(
-        f"run {result.run} has ended already, by {result.stop_reason} at step {result.step}",
+        f"run {result.run} has ended already: it {how_it_stopped(result.stop_reason, result.step)}",
         f"{longer}give a new {ANOTHER_NAME}",
     )
 

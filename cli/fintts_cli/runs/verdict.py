@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from fintts_cli.runs.stop_words import how_it_stopped
 from fintts_store.runs.ledger import Asked
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _by_its_run(
 ) -> tuple[Verdict, str]:
     is_certain = own is not None or seen.deadline_at in facts.deadlines
     if facts.result is not None and facts.result.ended_at > seen.created_at:
-        ended = f"its run has ended ({facts.result.stop_reason})"
+        ended = f"its run {how_it_stopped(facts.result.stop_reason, facts.result.step)}"
         return (Verdict.ORPHAN if is_certain else Verdict.DOUBTFUL), ended
     launch, newest = launch_of(seen, own, facts), max(facts.launches.values(), default=0)
     if launch is not None and launch < newest:

@@ -12,6 +12,7 @@ from fintts_cli.runs.billing import Bill, bill_of, ends, is_about, terms_of
 from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.rates import Rates
 from fintts_cli.runs.sighted import news_of, with_sightings
+from fintts_cli.runs.stop_words import how_it_stopped, patience_of
 from fintts_cli.runs.without_ledger import bill_without_ledger
 from fintts_cli.wording import iso
 from fintts_cost.forecast import cost_to_finish_usd
@@ -71,6 +72,8 @@ class RunView:
     """whether this machine's infra has, or had, an instance of the run"""
     is_known_here: bool
     """False where this machine never wrote down that it asked for the newest launch"""
+    patience: int | None = None
+    """checks without improvement after which early stopping ends the run"""
     news: tuple[Up | Gone, ...] = ()
     """what this machine's infra says and the ledger in the store does not yet"""
     damaged: tuple[StoreError, ...] = ()
@@ -119,6 +122,15 @@ class RunView:
     def ended_well(self) -> bool:
         """Whether there is a result to be content with."""
         return self.stop_reason is not None and self.stop_reason not in BAD_ENDINGS
+
+    @property
+    def ending(self) -> str:
+        """How the run stopped, in words; without a result its phase."""
+        if self.stop_reason is None:
+            return f"{self.phase} at step {self.step} of {self.max_steps}"
+        return how_it_stopped(
+            self.stop_reason, self.step, patience=self.patience, max_steps=self.max_steps
+        )
 
     def to_json(self) -> dict[str, object]:
         """The document of `fintts cloud ps --json`, one run of it."""
@@ -200,6 +212,7 @@ def view_run(
         me=instance.me or UNKNOWN_LAPTOP,
         has_instance_here=is_here,
         is_known_here=is_elsewhere or (ledger.newest and ledger.newest.number) == launch,
+        patience=patience_of(record.config),
         news=news,
         damaged=damaged,
     )
@@ -316,7 +329,7 @@ def _phase(
 
 def _lost(status: Status | None, why: str | None) -> str:
     if status is None and why is not None:
-        return f"there was no instance for it: {why}"
+        return f"the run got no instance: {why}"
     if status is None:
         return "the instance is gone, and the trainer never wrote a heartbeat: see the logs"
     committed = status.last_committed_step
@@ -327,8 +340,8 @@ def _lost(status: Status | None, why: str | None) -> str:
 
 def _taken_away(status: Status | None) -> str:
     committed = None if status is None else status.last_committed_step
-    where = "begins anew" if committed is None else f"goes on from step {committed}"
-    return f"the instance was taken away; the run {where} when another one is found"
+    where = "starts over" if committed is None else f"resumes from step {committed}"
+    return f"the cloud took the instance away; the run {where} on the next instance"
 
 
 def _eta(phase: Phase, status: Status | None) -> float | None:

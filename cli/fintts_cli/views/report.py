@@ -43,8 +43,7 @@ def render_report(report: RunReport) -> str:
 
 def _head(report: RunReport) -> list[str]:
     view = report.view
-    ending = f"{view.stop_reason or view.phase} at step {view.step} of {view.max_steps}"
-    lines = [f"Run {view.run} on {view.infra}: {ending}"]
+    lines = [f"Run {view.run} on {view.infra}: {view.ending}"]
     if view.best_step is not None:
         monitor = report.result.monitor if report.result else "value"
         lines.append(f"  best {monitor} {value(view.best_value)} at step {view.best_step}")

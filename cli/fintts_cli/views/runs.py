@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fintts_cli.runs.stop_words import SHORT
 from fintts_cli.views.units import at_most, duration, moment, table, value
 from fintts_cost.money import NOTHING, dollars
 
@@ -60,10 +61,10 @@ def so_far(view: RunView) -> str:
 
 
 def _phase(view: RunView) -> str:
-    """`done` alone says little: why it ended stands beside it."""
+    """`done (stopped early)`: the phase, and why the run stopped."""
     if view.stop_reason is None or str(view.stop_reason) == str(view.phase):
         return str(view.phase)
-    return f"{view.phase} ({view.stop_reason})"
+    return f"{view.phase} ({SHORT[view.stop_reason]})"
 
 
 def _best(view: RunView) -> str:

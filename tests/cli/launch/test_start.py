@@ -39,6 +39,7 @@ from fintts_cli.runs.instances import instance_of, instances_of
 from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.listing import look_at, look_at_all
 from fintts_cli.runs.sighted import gone
+from fintts_cli.runs.stop_words import how_it_stopped
 from fintts_cli.settings.read import read_settings
 from fintts_cost.reserve import Reserve
 from fintts_inputs.base_model.fish.prompts import FISH_S1
@@ -618,7 +619,7 @@ def test_force_lifts_an_end_only_where_the_run_would_not_end_again_at_once(
         begin(ready(options=options, force=True), ScriptedInfra())
         assert read_result(store, "mine") is None
         return
-    with pytest.raises(UsageProblem, match=f"has ended already, by {reason}"):
+    with pytest.raises(UsageProblem, match="has ended already: it "):
         ready(options=options, force=True)
 
 
@@ -635,7 +636,9 @@ def test_other_data_under_the_same_name_are_refused(store: DirectoryStore, proje
 def test_a_run_that_came_to_its_end_does_not_go_on(store: DirectoryStore, reason: str) -> None:
     begin(ready(), ScriptedInfra())
     end_run(store, result(run="mine", stop_reason=reason))
-    with pytest.raises(UsageProblem, match=f"has ended already, by {reason} at step 1400"):
+    with pytest.raises(
+        UsageProblem, match=f"has ended already: it {how_it_stopped(StopReason(reason), 1400)}"
+    ):
         ready()
 
 

@@ -227,11 +227,11 @@ def test_a_run_whose_instance_was_taken_away_says_where_it_will_go_on() -> None:
     view = view_run(record(infra="aws"), status(), None, sought, NOW)
     assert view.phase == Phase.PROVISIONING
     assert view.message is not None
-    assert "goes on from step 1000" in view.message
+    assert "resumes from step 1000" in view.message
     assert not view.has_ended
     early = view_run(record(infra="aws"), None, None, sought, NOW)
     assert early.message is not None
-    assert "begins anew" in early.message
+    assert "starts over" in early.message
     over = view_run(record(infra="aws"), status(), result(), sought, NOW)
     assert over.phase == Phase.TEARING_DOWN, "the trainer has had the last word"
 
@@ -264,7 +264,7 @@ def test_a_laptop_that_slept_does_not_bill_its_own_sleep() -> None:
 def test_why_there_was_no_instance_is_said() -> None:
     gone = InstanceView("job", is_live=False, created_at=START, message="the quota is exceeded")
     view = view_run(record(infra="aws"), None, None, gone, NOW)
-    assert view.message == "there was no instance for it: the quota is exceeded"
+    assert view.message == "the run got no instance: the quota is exceeded"
     view = view_run(record(infra="aws"), status(), None, gone, NOW)
     assert view.message is not None
     assert "(the quota is exceeded)" in view.message

@@ -13,6 +13,7 @@ from fintts_cli.runs.instances import (
     take_down,
 )
 from fintts_cli.runs.question import Question
+from fintts_cli.runs.stop_words import how_it_stopped
 from fintts_cli.terminal import Terminal
 from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreError, StoreUnreachable
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 
 ENDS_WITHIN_SECONDS = 90.0
-"""Once the store has answered: to ask it for the run's records, each request with its own limit,
-and the cloud for an instance that another laptop asked for."""
+"""Counted once the store has answered: time to read the run's records, each request with its own
+limit, and to ask the cloud for an instance that another laptop launched."""
 
 
 def down(
@@ -39,8 +40,8 @@ def down(
 ) -> None:
     """Tear down now.
 
-    What came after the last checkpoint is lost; `fintts cloud stop` saves it. The cloud alone is
-    needed: where the store does not answer, the instance is removed all the same.
+    You lose what came after the last checkpoint; `fintts cloud stop` saves it. This needs only the
+    cloud: it removes the instance even if the store does not answer.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -56,7 +57,8 @@ def down(
     result = _end(terminal, here, runs, run)
     if json:
         terminal.document({"run": run, "stop_reason": result.stop_reason, "step": result.step})
-    terminal.say(f"run {run} has no instance any more, and has ended ({result.stop_reason})")
+    ended = how_it_stopped(result.stop_reason, result.step)
+    terminal.say(f"run {run} {ended}; nothing is running")
 
 
 def _newest(here: Workplace, runs: "RunStore") -> str:
@@ -64,15 +66,15 @@ def _newest(here: Workplace, runs: "RunStore") -> str:
         return Question(runs.url, lambda: pick_run(runs, None)).answer()
     except StoreUnreachable as error:
         known = ", ".join(launched_here(here))
-        maybe = f"; launched from here, and not known to be gone: {known}" if known else ""
+        maybe = f"; launched from here, and perhaps still there: {known}" if known else ""
         raise StoreUnreachable(
-            f"{error.message}, so nobody can say which run is the newest",
+            f"{error.message}, so the newest run is not known",
             f"`fintts cloud down RUN` needs no store{maybe}",
         ) from error
 
 
 def _end(terminal: Terminal, here: Workplace, runs: "RunStore", run: str) -> "Result":
-    """The cloud and the store are asked at the same time; the store has a limit."""
+    """Asks the cloud and the store at the same time; the store has a time limit."""
     looked = Question(runs.url, lambda: pick_run(runs, run))
     removed = _remove(terminal, here, run, runs.url)
     try:
@@ -97,8 +99,8 @@ def _after(removed: "Removed", run: str, error: StoreError | CliError) -> StoreE
     if isinstance(error, StoreUnreachable):
         gone = "the instance is gone" if removed.was_there else f"run {run} has no instance here"
         return StoreUnreachable(
-            f"{gone}; but {error.message}, so nobody knows whether the run has a result",
-            f"`fintts cloud down {run}` again writes it",
+            f"{gone}; but {error.message}, so the run may lack a result",
+            f"run `fintts cloud down {run}` again to write it",
         )
     if not removed.was_there:
         return error

@@ -82,7 +82,7 @@ def launch(
     yes: Yes = False,
     detach: Detach = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the task and the bill; touch nothing.")
+        bool, typer.Option("--dry-run", help="Print the task and the bill; change nothing.")
     ] = False,
     config: Config = None,
     force: Force = False,
@@ -92,10 +92,9 @@ def launch(
 ) -> None:
     """Estimate, ask, launch, follow.
 
-    Once the run is followed, Ctrl-C leaves it running and says how to come back. A run that lost
-    its instance goes on when it is launched again under its --name. --force goes on with other
-    steps, learning rate, patience or cadences; never with other data, another adapter or another
-    batch.
+    Ctrl-C leaves a run that you follow running, and says how to return to it. To resume a run that
+    lost its instance, launch it again with its --name. --force resumes with changed steps, learning
+    rate, patience or intervals, but never with other data, another adapter or another batch.
     """
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
     here = open_workplace()
@@ -148,7 +147,7 @@ def launch(
 
 
 def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> None:
-    """Before yes, and before anything is uploaded: what holds of a rented machine."""
+    """Checks what only a rented machine needs, before you say yes and before any upload."""
     refuse_unsafe_rental(here.sky_log, ready.settings, ready.store.url)
     if (grant := ready.grant()).warning:
         terminal.warn(grant.warning, grant.hint)
@@ -157,7 +156,7 @@ def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> Non
 
 
 def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
-    """The bill, which --quiet leaves out unless there is something to say yes to."""
+    """Shows the bill; --quiet hides it unless you have to say yes to it."""
     text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
     if ready.extras.items:
         text += f"\n  {beside_the_gpu(ready.extras)}"
@@ -165,7 +164,7 @@ def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
         terminal.tell(text)
     if ready.resumes is not None:
         where = goes_on_from(ready.store, ready.run)
-        terminal.say(f"run {ready.run} is there already, and {where}{in_words(ready.changes)}")
+        terminal.say(f"run {ready.run} exists already, and {where}{in_words(ready.changes)}")
     for sentence in ready.warnings:
         terminal.warn(sentence)
     for sentence, hint in first_warnings(ready.inputs.data.warnings):
@@ -181,7 +180,7 @@ def _show_task(terminal: Terminal, ready: "Launch") -> None:
 
 
 def _confirm(terminal: Terminal, *, yes: bool) -> None:
-    """Returns when the user agrees; ends the command when not."""
+    """Returns if the user agrees; else ends the command."""
     if yes:
         return
     hint = "--yes launches without asking"
@@ -191,17 +190,17 @@ def _confirm(terminal: Terminal, *, yes: bool) -> None:
 
 
 def _stay(terminal: Terminal, here: Workplace, ready: "Launch", *, detach: bool) -> None:
-    """Follows the run to its end, or says how to come back to it."""
+    """Follows the run to its end, or says how to return to it."""
     run = ready.run
     if detach:
-        terminal.say(f"run {run} goes on; `fintts cloud watch {run}` shows it")
+        terminal.say(f"run {run} keeps running; `fintts cloud watch {run}` shows it")
         if terminal.json:
             terminal.document(ready.to_json())
         return
-    terminal.say(f"run {run} goes on without this terminal: Ctrl-C leaves it alone")
+    terminal.say(f"run {run} does not need this terminal: Ctrl-C leaves it running")
     view = follow_live(terminal, here, ready.store, run)
     if terminal.json:
         terminal.document(ready.to_json())
     refuse_bad_ending(view)
-    terminal.say(f"{run}: {view.stop_reason} at step {view.step}")
+    terminal.say(f"run {run} {view.ending}")
     terminal.say(f"next: `fintts cloud pull-checkpoints {run}`, `fintts cloud report {run}`")

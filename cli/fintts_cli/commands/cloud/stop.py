@@ -34,7 +34,7 @@ def stop(
 ) -> None:
     """Save, upload, end, tear down.
 
-    The trainer is asked to; the instance is torn down once it has, or after five minutes.
+    Asks the trainer to save and end; tears the instance down once it has, or after five minutes.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -48,28 +48,32 @@ def stop(
         view = follow_live(terminal, here, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"run {run} was asked to stop, and will; `fintts cloud watch {run}` shows it, "
-            f"`fintts cloud down {run}` does not wait for it"
+            f"run {run} got your request and will stop; `fintts cloud watch {run}` shows it, "
+            f"`fintts cloud down {run}` does not wait"
         ) from None
     view = _ended(here, runs, view)
     if json:
         terminal.document(view.to_json())
-    terminal.say(f"run {run} has ended at step {view.step} ({view.stop_reason}); {_billing(view)}")
+    terminal.say(f"run {run} {view.ending}; {_billing(view)}")
 
 
 def _billing(view: "RunView") -> str:
-    """What is known here of the instance: of another machine's only that it ends itself."""
+    """What this machine knows of the instance; another machine's instance ends itself."""
     if view.instance_is_live is None and view.infra != LOCAL:
-        return "its instance is not this machine's, and ends itself within some minutes"
+        return "another machine launched its instance, which ends itself within minutes"
     return "nothing is billed"
 
 
 def _ended(here: Workplace, runs: "RunStore", view: "RunView") -> "RunView":
-    """The run without an instance; raises where the request cannot have been heard."""
+    """The run without an instance.
+
+    Raises:
+        CheckFailed: the run has not ended, and this machine does not know its instance.
+    """
     if view.instance_is_live is None and view.stop_reason is None:
         raise CheckFailed(
             f"run {view.run} has not ended within {ENDS_WITHIN_SECONDS / 60:.0f} minutes",
-            "the request stays in the store; this machine does not know the run's instance",
+            "your request stays in the store; this machine does not know the run's instance",
         )
     take_down(here, runs, view.run)
     return look_at(runs, view.run, instances_of(here), datetime.now(UTC))

@@ -33,7 +33,7 @@ def watch(
 ) -> None:
     """Show one run live.
 
-    Until it has ended; Ctrl-C leaves the run alone.
+    Watches until the run ends; Ctrl-C leaves the run alone.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -54,8 +54,8 @@ def follow_live(
     *,
     limit_seconds: float | None = None,
 ) -> "RunView":
-    """Shows a line that changes until the run has ended; Ctrl-C says that the run goes on. It goes
-    on, too, where nobody reads the line any more, and this ends."""
+    """Shows a live line until the run ends. Ctrl-C, or a closed output, ends the line and leaves
+    the run alone."""
     line = LiveLine(terminal)
 
     def look() -> "RunView":
@@ -75,7 +75,7 @@ def follow_live(
 
     def excuse(error: "CloudError | StoreUnreachable") -> None:
         line.close()
-        terminal.warn(f"{error.message}; {run} is left alone, and looked at again in a moment")
+        terminal.warn(f"{error.message}; run {run} is not affected; trying again in a moment")
 
     try:
         view = follow(look, show, time.sleep, excuse, limit_seconds=limit_seconds)
@@ -87,9 +87,9 @@ def follow_live(
 
 
 def refuse_bad_ending(view: "RunView") -> None:
-    """Raises CheckFailed where the run has no result to be content with."""
+    """Raises CheckFailed if the run did not end well."""
     if not view.ended_well:
         raise CheckFailed(
-            view.message or f"run {view.run} ended by {view.stop_reason or view.phase}",
+            view.message or f"run {view.run}: {view.ending}",
             f"`fintts cloud logs {view.run}` says more",
         )

@@ -140,7 +140,7 @@ def test_watching_a_run_that_has_ended_ends_at_once(store: DirectoryStore) -> No
     watched = cloud("watch", "--json")
     assert watched.exit_code == 0
     assert json.loads(watched.stdout)["stop_reason"] == "early_stopping"
-    assert "done (early_stopping)" in watched.stderr
+    assert "done (stopped early)" in watched.stderr
 
 
 def test_a_run_that_failed_ends_watching_with_1(store: DirectoryStore) -> None:

@@ -169,13 +169,25 @@ SILENT = RunFacts("s3://b", silence="s3://b does not answer")
     [
         (True, AT_WORK, False, Verdict.KEPT, "at work"),
         (True, AT_WORK, True, Verdict.ORPHAN, "past its deadline"),
-        (True, ENDED, False, Verdict.ORPHAN, "its run has ended (early_stopping)"),
+        (
+            True,
+            ENDED,
+            False,
+            Verdict.ORPHAN,
+            "its run stopped early at step 1400",
+        ),
         (True, NO_RUN, False, Verdict.ORPHAN, "its run is no longer in s3://b"),
         (True, SILENT, False, Verdict.KEPT, "nobody knows of its run: s3://b does not answer"),
         (True, SILENT, True, Verdict.ORPHAN, "past its deadline"),
         (False, AT_WORK, False, Verdict.KEPT, "at work, asked for elsewhere"),
         (False, AT_WORK, True, Verdict.ORPHAN, "past its deadline"),
-        (False, ENDED, False, Verdict.DOUBTFUL, "its run has ended (early_stopping)"),
+        (
+            False,
+            ENDED,
+            False,
+            Verdict.DOUBTFUL,
+            "its run stopped early at step 1400",
+        ),
         (False, NO_RUN, False, Verdict.DOUBTFUL, "asked for elsewhere; s3://b has no run of this"),
     ],
 )

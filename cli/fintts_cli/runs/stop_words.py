@@ -1,0 +1,58 @@
+"""Why a run stopped, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_store.runs.records import StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHORT: Mapping[StopReason, str] = {
+    StopReason.MAX_STEPS: "all steps",
+    StopReason.EARLY_STOPPING: "stopped early",
+    StopReason.DEADLINE: "at its deadline",
+    StopReason.REQUESTED: "on request",
+    StopReason.NAN_LOSS: "loss is NaN",
+    StopReason.FAILED: "failed",
+}
+"""For a column of a table, beside the phase."""
+
+
+def how_it_stopped(
+    reason: StopReason, step: int, *, patience: int | None = None, max_steps: int | None = None
+) -> str:
+    """A sentence's end whose subject is the run: `stopped on request at step 120`.
+
+    Args:
+        patience: checks without improvement; None where it is not known.
+        max_steps: named beside the step where it is given.
+    """
+    place = f"step {step}" if max_steps is None else f"step {step} of {max_steps}"
+    match reason:
+        case StopReason.MAX_STEPS:
+            return f"completed all {step} steps"
+        case StopReason.EARLY_STOPPING:
+            return f"stopped early at {place}{_without_gain(patience)}"
+        case StopReason.DEADLINE:
+            return f"stopped at its deadline, at {place}"
+        case StopReason.REQUESTED:
+            return f"stopped on request at {place}"
+        case StopReason.NAN_LOSS:
+            return f"failed at {place}: the loss is NaN"
+        case StopReason.FAILED:
+            return f"failed at {place}"
+
+
+def _without_gain(patience: int | None) -> str:
+    if patience is None:
+        return ""
+    return f": no improvement in {patience} check{'' if patience == 1 else 's'}"
+
+
+def patience_of(config: Mapping[str, object]) -> int | None:
+    """The patience that a run's record names; None where it names none."""
+    stopping = config.get("early_stopping")
+    patience = stopping.get("patience") if isinstance(stopping, dict) else None
+    return patience if isinstance(patience, int) else None
