@@ -1,5 +1,5 @@
-"""The way in, for `fintts` and `python -P -m fintts_cli`: settles how Python and its streams work,
-and loads the program within reach of Ctrl-C."""
+"""The entry point of `fintts` and `python -P -m fintts_cli`: sets up Python and its streams, then
+loads the program so that Ctrl-C works from the start."""
 
 import sys
 
@@ -10,12 +10,12 @@ GARBAGE_THRESHOLD = 100_000
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """Whoever ends the program gets what Ctrl-C gives: nothing half done stays behind."""
+    """Makes a signal that ends the program act as Ctrl-C does: nothing half done stays behind."""
     raise KeyboardInterrupt
 
 
 def main(*, as_module: bool = False) -> None:
-    """Runs the command line; an interruption at any moment of it is no traceback."""
+    """Runs the command line; an interruption never shows a traceback."""
     begin_properly(as_module=as_module)
     # Only now: until here the current folder may have been where modules are looked for.
     import gc

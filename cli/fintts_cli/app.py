@@ -23,7 +23,7 @@ from fintts_store.redaction import without_secrets
 from fintts_store.streams import trouble_of
 
 WANTS_JSON = "fintts_cli.json"
-"""Under this key of click's Context.meta: whether errors are to be JSON, too."""
+"""The key in click's Context.meta that says whether errors are JSON, too."""
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
@@ -48,19 +48,19 @@ WRONG_CONFIGURATION = (CostError, FolderMissing, BadFactor)
 
 GROUPS: dict[str, tuple[type[CommandTable], str]] = {
     "data": (DataCommands, "Checks and packs a folder of speech."),
-    "cloud": (CloudCommands, "Launches runs and looks after them."),
-    "store": (StoreCommands, "Looks after the store."),
+    "cloud": (CloudCommands, "Launches and manages runs."),
+    "store": (StoreCommands, "Checks the store."),
 }
 
 HELP_INSTEAD = "NoArgsIsHelpError"
-"""Typer's private name for the usage error whose message is the help"""
+"""Typer's private name of the usage error whose message is the help"""
 
 
 class Fintts(CommandTable):
-    """All commands below `fintts`, with every expected error turned into its exit code."""
+    """All commands below `fintts`; it turns every expected error into its exit code."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # click's Context is private to Typer
-        """Takes the options before the command's name, and remembers how to tell of errors."""
+        """Takes the options before the command's name, and remembers whether errors are JSON."""
         ctx.meta[WANTS_JSON] = "--json" in args
         with _errors_told(as_json=ctx.meta[WANTS_JSON]):
             return super().parse_args(ctx, args)
@@ -73,7 +73,7 @@ class Fintts(CommandTable):
 
 @contextmanager
 def _errors_told(*, as_json: bool) -> Generator[None]:
-    """Says what was expected to go wrong in one sentence, and ends with its exit code."""
+    """Reports an expected error in one sentence, and ends with its exit code."""
     try:
         yield
     except KNOWN_ERRORS as error:
@@ -91,7 +91,7 @@ def _errors_told(*, as_json: bool) -> Generator[None]:
 
 
 def exit_code(error: KnownError) -> int:
-    """The contract's exit code of an error."""
+    """The contract's exit code for an error."""
     if isinstance(error, CliError):
         return error.exit_code
     if isinstance(error, StoreError):
@@ -106,7 +106,7 @@ def _report(message: str, hint: str, code: int, *, as_json: bool) -> None:
 
 
 def _report_usage(error: typer.BadParameter, *, as_json: bool) -> None:
-    """What was typed may be in Typer's words, control characters and all."""
+    """Typer's message may quote what the user typed, control characters included."""
     if type(error).__name__ == HELP_INSTEAD:
         Terminal().tell(error.format_message())
         return
@@ -115,8 +115,8 @@ def _report_usage(error: typer.BadParameter, *, as_json: bool) -> None:
 
 
 def _report_os_error(error: OSError, *, as_json: bool) -> None:
-    """Not foreseen where it happened, and yet no fault of the program: a full disk, a folder that
-    is gone, a name that is too long."""
+    """Reports an error of the operating system: a full disk, a folder that is gone, a name that is
+    too long."""
     place = f"{error.filename}: " if error.filename else ""
     _report(f"{place}{error.strerror or error}", "", EXIT_FAILED, as_json=as_json)
 
@@ -132,7 +132,7 @@ def _root(
         False, "--version", callback=_print_version, is_eager=True, help="Show the version."
     ),
 ) -> None:
-    """Fine-tunes a text-to-speech model with LoRA on a rented GPU, for a price known beforehand."""
+    """Fine-tunes a text-to-speech model with LoRA on a rented GPU, at a price known beforehand."""
 
 
 def build() -> typer.Typer:
@@ -153,7 +153,7 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Runs the command line, and ends also where a store never answers."""
+    """Runs the command line, and ends even if a store never answers."""
     try:
         _run()
     except SystemExit as end:
@@ -164,20 +164,20 @@ def main() -> None:
 
 
 def _code_with_output(code: int) -> int:
-    """A command that did its work, and whose answer nobody has, did not end well."""
+    """Fails if the output of a command that did its work could not be written."""
     trouble = trouble_of(sys.stdout)
     if trouble is None or code != 0:
         return code
     if trouble.errno == errno.EPIPE:
         return EXIT_UNREAD
-    message = f"standard output cannot be written: {trouble.strerror}"
-    hint = "only what was to be printed is lost; the command itself ended well"
+    message = f"cannot write to standard output: {trouble.strerror}"
+    hint = "only the output is lost; the command itself succeeded"
     _report(message, hint, EXIT_FAILED, as_json="--json" in sys.argv)
     return EXIT_FAILED
 
 
 def _run() -> None:
-    """What nobody foresaw becomes one sentence and a file to report."""
+    """Turns an unexpected error into one sentence and a file to report."""
     try:
         _refuse_closed_output()
         _refuse_lost_folder()
@@ -189,18 +189,18 @@ def _run() -> None:
         if os.environ.get("FINTTS_DEBUG") == "1":
             raise
         sentence = f"unexpected {type(error).__name__}: {error}"
-        hint = f"please report it with {_keep_traceback()}"
+        hint = f"please report it and attach {_keep_traceback()}"
         _report(sentence, hint, EXIT_FAILED, as_json="--json" in sys.argv)
         sys.exit(EXIT_FAILED)
 
 
 def _refuse_closed_output() -> None:
-    """Before anything is done whose answer could be told to nobody."""
+    """Refuses a closed standard output before the command does anything."""
     if trouble_of(sys.stdout) is None:
         return
     _report(
         "standard output is closed",
-        "`> /dev/null` throws away what is printed",
+        "`> /dev/null` discards the output",
         EXIT_CONFIGURATION,
         as_json="--json" in sys.argv,
     )
@@ -208,14 +208,14 @@ def _refuse_closed_output() -> None:
 
 
 def _refuse_lost_folder() -> None:
-    """Relative names mean nothing in a folder that was removed meanwhile."""
+    """Refuses a current folder that was removed: relative names mean nothing there."""
     try:
         os.getcwd()  # noqa: PTH109 - pathlib is slow to load
     except OSError as error:
-        sentence = f"the current folder cannot be used: {error.strerror}"
+        sentence = f"cannot use the current folder: {error.strerror}"
         _report(
             sentence,
-            "cd to a folder that is there",
+            "cd to a folder that exists",
             EXIT_CONFIGURATION,
             as_json="--json" in sys.argv,
         )
@@ -223,7 +223,7 @@ def _refuse_lost_folder() -> None:
 
 
 def _keep_traceback() -> str:
-    """Writes the traceback where the user can find it; names the file, or how to see it."""
+    """Writes the traceback to a file; returns the file's name, or how to see the traceback."""
     from fintts_cli.state_folder import state_directory
 
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -234,5 +234,5 @@ def _keep_traceback() -> str:
         text = without_secrets(traceback.format_exc())
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except (OSError, CliError):
-        return "what FINTTS_DEBUG=1 shows"
+        return "the traceback that FINTTS_DEBUG=1 shows"
     return str(path)

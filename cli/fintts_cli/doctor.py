@@ -1,4 +1,4 @@
-"""Whether a launch would begin from here, one thing after the other, each with its mend."""
+"""Checks one by one what a launch from this machine needs, and says how to fix each."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
 
 TRAINER_MODULES = ("torch", "transformers", "peft", "accelerate", "tiktoken", "tokenizers")
 LONGEST_NAME = len("base model")
-"""of what is looked at"""
+"""of the names of the checks"""
 PLACES_ASKED = 8
-"""for their quota, the cheapest first"""
+"""how many places to ask for their quota, cheapest first"""
 FREE = Price(Decimal(0), "none")
-"""for what an estimate knows beside the money"""
+"""for the figures of an estimate other than money"""
 
 
 @dataclass(frozen=True, slots=True)
 class Doctor:
-    """Looks at what these settings need.
+    """Checks what these settings need.
 
     Args:
         here: this machine.
-        found: the settings of the launch that is meant.
+        found: the settings of the launch.
         now: aware and UTC.
     """
 
@@ -70,8 +70,8 @@ class Doctor:
     now: datetime
 
     def examine(self) -> Iterator[Outcome]:
-        """What was looked at, each as soon as it is known; a launch is tried where nothing else
-        has failed. Nothing is uploaded, and nothing rented."""
+        """Each finding as soon as it is known; plans a launch if nothing else failed. Uploads and
+        rents nothing."""
         is_sound = True
         for name, probe in self._probes():
             outcome = Outcome(name, _answer(probe))
@@ -80,7 +80,7 @@ class Doctor:
         if is_sound:
             yield Outcome("launch", _answer(self._launch))
         else:
-            yield Outcome("launch", Finding(Verdict.NOT_PROBED, "fix what failed first"))
+            yield Outcome("launch", Finding(Verdict.NOT_PROBED, "fix the failed checks first"))
 
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
@@ -106,7 +106,7 @@ class Doctor:
         said = f"{counted(len(report.utterances), 'utterance')} in {folder}"
         if not report.warnings:
             return Finding(sentence=said)
-        odd = f"{said}; {counted(len(report.warnings), 'thing')} looks odd"
+        odd = f"{said}; {counted(len(report.warnings), 'warning')}"
         return Finding(Verdict.WARNING, odd, "`fintts data check` lists all")
 
     def _base_model(self) -> Finding:
@@ -130,7 +130,7 @@ class Doctor:
             if outcome.finding.verdict == Verdict.FAILED:
                 raise CheckFailed(
                     f"{store.url}: {outcome.name}: {outcome.finding.sentence}",
-                    outcome.finding.hint or "`fintts store check` tells all",
+                    outcome.finding.hint or "`fintts store check` shows every probe",
                 )
         for one in outcomes:
             if one.finding.verdict == Verdict.WARNING:
@@ -139,8 +139,8 @@ class Doctor:
         return Finding(sentence=f"{store.url}: {counted(len(outcomes), 'probe')}")
 
     def _disk(self) -> Finding:
-        """A run on this machine copies data and base model into its store, and writes checkpoints;
-        of one elsewhere this machine keeps next to nothing."""
+        """Checks the disk: a run on this machine copies data and base model into its store, and
+        writes checkpoints; a run elsewhere needs next to nothing here."""
         folder = _nearest(self.here.state)
         free_bytes = shutil.disk_usage(folder).free
         said = f"{size(free_bytes)} free in {folder}"
@@ -149,7 +149,7 @@ class Doctor:
         needed_bytes = self._bytes_here()
         said = f"{said}, about {size(needed_bytes)} needed"
         if free_bytes < needed_bytes:
-            raise CheckFailed(said, "make room, or let FINTTS_STATE_DIR name another disk")
+            raise CheckFailed(said, "free some space, or set FINTTS_STATE_DIR to another disk")
         return Finding(sentence=said)
 
     def _bytes_here(self) -> int:
@@ -170,7 +170,7 @@ class Doctor:
         return Finding(sentence=", ".join(clouds))
 
     def _quota(self) -> Finding:
-        """What a cloud allows this account; where it does not tell, nothing is held against it."""
+        """Checks the account's quota; a cloud that does not tell its quota passes."""
 
         settings = self.found.settings
         try:
@@ -181,12 +181,12 @@ class Doctor:
         if not none:
             return Finding(sentence=f"{counted(len(asked), 'place')} asked")
         wanted = settings.gpus.replace(",", " or ")
-        said = f"the cloud allows this account no {wanted} in {', '.join(none)}"
-        hint = "ask the cloud for quota, which may take days; or take another --infra"
+        said = f"this account has no quota for {wanted} in {', '.join(none)}"
+        hint = "ask the cloud for quota, which may take days, or choose another --infra"
         return Finding(Verdict.FAILED if len(none) == len(asked) else Verdict.WARNING, said, hint)
 
     def _places(self) -> list[tuple[str, str]]:
-        """Where the run may go, the cheapest first: infra and instance type."""
+        """Where the run may go, cheapest first: infra and instance type."""
         source = self.here.offers()
         wanted = [wanted_by(one.settings, spot=one.settings.spot) for one in each_gpu(self.found)]
         found = (offer for one in wanted for offer in find_offers(source, one).offers)
@@ -195,7 +195,7 @@ class Doctor:
         return list(dict.fromkeys(places))[:PLACES_ASKED]
 
     def _launch(self) -> Finding:
-        """All that `fintts cloud launch` looks at before it asks."""
+        """Checks all that `fintts cloud launch` checks before it asks you."""
 
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
@@ -205,7 +205,7 @@ class Doctor:
             refuse_unsafe_rental(self.here.sky_log, settings, ready.store.url)
         self.here.infra(settings.infra).check(ready.render())
         cost = dollars(ready.plan.estimate.expected.cost_usd)
-        said = f"{ready.run} on {ready.where}, for {cost} or so"
+        said = f"{ready.run} on {ready.where}, for about {cost}"
         if ready.odd:
             return Finding(Verdict.WARNING, f"{said}; {'; '.join(ready.odd)}")
         return Finding(sentence=said)
@@ -216,16 +216,16 @@ def refuse(outcomes: list[Outcome]) -> None:
     failed = sum(one.finding.verdict == Verdict.FAILED for one in outcomes)
     if failed:
         raise CheckFailed(
-            f"{counted(failed, 'thing')} would keep a launch from beginning",
-            "the lines above say what, and how to fix it",
+            f"{counted(failed, 'problem')} {'blocks' if failed == 1 else 'block'} a launch",
+            "the lines above name each problem and its fix",
         )
 
 
 def _forgiven(outcome: Outcome) -> Outcome:
-    """Whether several may write counts for nothing where the user is the only writer."""
+    """Turns a failed probe of two writers into a warning, if the user is the only writer."""
     if outcome.name != CONDITIONAL_WRITE or outcome.finding.verdict != Verdict.FAILED:
         return outcome
-    hint = "single_writer is set, so the launch begins: nobody else may write there"
+    hint = "single_writer is set, so a launch goes ahead: make sure that only you write there"
     return Outcome(outcome.name, Finding(Verdict.WARNING, outcome.finding.sentence, hint))
 
 
@@ -255,12 +255,12 @@ def _trainer() -> Finding:
 
 
 def _gpu() -> Finding:
-    """As NVIDIA's own program lists them: asking torch would take seconds."""
+    """This machine's GPUs as nvidia-smi lists them: asking torch would take seconds."""
     program = shutil.which("nvidia-smi")
     asked = [str(program), "--query-gpu=name,memory.total", "--format=csv,noheader"]
     listed = subprocess.run(asked, capture_output=True, text=True, check=False) if program else None
     if listed is None or listed.returncode != 0 or not listed.stdout.strip():
-        return Finding(Verdict.WARNING, "none here: this machine's CPU trains, many times slower")
+        return Finding(Verdict.WARNING, "no GPU here: this machine's CPU trains, many times slower")
     return Finding(sentence="; ".join(listed.stdout.strip().splitlines()))
 
 
@@ -277,5 +277,5 @@ def _folder_bytes(folder: Path) -> int:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself, or the first one above it that is there."""
+    """The folder itself, or the nearest one above it that exists."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())

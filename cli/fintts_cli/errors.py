@@ -1,9 +1,9 @@
-"""What can go wrong on the laptop's side, each with its mend and the exit code of the contract.
+"""The errors of the laptop's side, each with a hint and the contract's exit code.
 
 CliError
 ├── CheckFailed       1   the run or the check failed
-├── UsageProblem      2   what was typed cannot be done
-│   └── ConfigError       the configuration says something impossible
+├── UsageProblem      2   the command cannot do what you typed
+│   └── ConfigError       the configuration is missing, unreadable or impossible
 └── CloudError        4   no offer, no credentials, no instance
 """
 
@@ -11,9 +11,9 @@ from fintts_store.redaction import without_secrets
 
 
 class CliError(Exception):
-    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it.
+    """`message` says in one sentence what went wrong, `hint` what to do about it.
 
-    Secrets in them, such as a library's message may have, are taken out.
+    Secrets in them, for example from a library's message, are removed.
     """
 
     def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
@@ -24,14 +24,14 @@ class CliError(Exception):
 
 
 class CheckFailed(CliError):
-    """Something was looked at and is not as it has to be."""
+    """A check failed, or a run did."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint, exit_code=1)
 
 
 class UsageProblem(CliError):
-    """The command cannot do this as it was asked to."""
+    """The command cannot do what the user typed."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint, exit_code=2)
@@ -42,13 +42,13 @@ class ConfigError(UsageProblem):
 
 
 class CloudError(CliError):
-    """The place where the task was to run refused, or does not know the run."""
+    """The cloud, or another place to train, refused or does not know the run."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint, exit_code=4)
 
 
 def refuse_empty(name: str, text: str) -> None:
-    """Raises ConfigError for a variable that is set to nothing."""
+    """Raises ConfigError for a variable that is set but empty."""
     if not text.strip():
-        raise ConfigError(f"{name} is set and empty", f"give it a value, or `unset {name}`")
+        raise ConfigError(f"{name} is set but empty", f"give it a value, or `unset {name}`")

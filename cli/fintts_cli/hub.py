@@ -1,4 +1,4 @@
-"""Base models by Hugging Face id: downloaded once, into the cache that all its tools share."""
+"""Base models by Hugging Face id, each downloaded once into the cache that all HF tools share."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ SAFE_WEIGHTS = ".safetensors"
 
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""Hugging Face's library takes the first that is set, else a file"""
+"""Hugging Face's library uses the first that is set, else a file"""
 
 
 def cached(model: HubModel) -> Path | None:
-    """Where it lies on this machine, if all of it was downloaded before; asks nobody."""
+    """The model's folder on this machine, if it was downloaded completely; works offline."""
 
     folder = _cached_folder(model)
     if folder is None:
@@ -51,7 +51,7 @@ def cached(model: HubModel) -> Path | None:
 
 
 def described(model: HubModel) -> Path | None:
-    """The folder with its config.json, which says its shape; asks nobody."""
+    """The folder with the model's config.json, which says its shape; works offline."""
     folder = _cached_folder(model)
     return folder if folder is not None and (folder / CONFIG).is_file() else None
 
@@ -65,7 +65,7 @@ def _cached_folder(model: HubModel) -> Path | None:
 
 
 def describe(model: HubModel) -> None:
-    """Downloads its config.json, a few kilobytes, which is enough for an estimate.
+    """Downloads the model's config.json, a few kilobytes, which is enough for an estimate.
 
     Raises:
         ConfigError: as of `download`.
@@ -76,10 +76,10 @@ def describe(model: HubModel) -> None:
 def download(model: HubModel, say: Callable[[str], None], *, shows_progress: bool) -> Path:
     """Brings what a base model consists of here, and what says under which licence it is.
 
-    What is there already is not fetched again; what broke off is taken up where it broke.
+    Skips files that are here already, and continues partial downloads.
 
     Raises:
-        ConfigError: there is no such repository or revision, its licence was not accepted, it
+        ConfigError: there is no such repository or revision, you have not accepted its licence, it
             holds no base model, the network fails or the disk is full.
     """
 
@@ -114,8 +114,8 @@ def _snapshot(
 
 
 def wanted_files(names: Sequence[str]) -> list[str]:
-    """Of a repository's files those of a base model; weights that can hold code only where there
-    are no others."""
+    """The files of a base model in a repository; weights that can hold code only if there are no
+    others."""
     top = [name for name in names if "/" not in name]
     named = [name for name in top if is_weights_name(name)]
     safe = [name for name in named if name.endswith(SAFE_WEIGHTS)]
@@ -135,8 +135,8 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
         return work()
     except errors.GatedRepoError:
         raise ConfigError(
-            f"the licence of {model.repository} has to be accepted before it can be downloaded",
-            f"accept it at {page}, then `hf auth login`, or set HF_TOKEN, on this machine alone",
+            f"you have to accept the licence of {model.repository} before you can download it",
+            f"accept it at {page}, then run `hf auth login` or set HF_TOKEN, on this machine only",
         ) from None
     except errors.RevisionNotFoundError:
         raise ConfigError(
@@ -144,33 +144,33 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
         ) from None
     except errors.RepositoryNotFoundError:
         raise ConfigError(
-            f"there is no folder {model.repository} here, and no such model at Hugging Face",
-            "correct base_model; for a private one, `hf auth login` or set HF_TOKEN",
+            f"there is no folder {model.repository} here, and no such model on Hugging Face",
+            "correct base_model; for a private model, run `hf auth login` or set HF_TOKEN",
         ) from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
         raise ConfigError(
             f"{model} cannot be downloaded: {first_line(error)}",
-            "try again when Hugging Face can be reached, or set base_model to a folder",
+            "try again when you can reach Hugging Face, or set base_model to a folder",
         ) from None
     except errors.OfflineModeIsEnabled:
         raise ConfigError(
-            f"{model} is not on this machine, and HF_HUB_OFFLINE forbids to download it",
+            f"{model} is not on this machine, and HF_HUB_OFFLINE forbids downloading it",
             "unset HF_HUB_OFFLINE",
         ) from None
     except (httpx.InvalidURL, ValueError) as error:
         raise ConfigError(
             f"Hugging Face cannot be asked for {model}: {first_line(error)}",
-            "see that base_model, HF_ENDPOINT, HTTPS_PROXY and HTTP_PROXY are well formed",
+            "check that base_model, HF_ENDPOINT, HTTPS_PROXY and HTTP_PROXY are well formed",
         ) from None
     except OSError as error:
         raise ConfigError(
             f"{model} cannot be stored here: {error.strerror or first_line(error)}",
-            "HF_HOME names another disk",
+            "set HF_HOME to a folder on another disk",
         ) from None
 
 
 def _check_token() -> None:
-    """Raises ConfigError for a token that no request can carry, before one does."""
+    """Raises ConfigError for a malformed token, before a request uses it."""
 
     name = next((name for name in TOKENS if os.environ.get(name)), constants.HF_TOKEN_PATH)
     token = os.environ.get(name) if name in TOKENS else _token_in(Path(constants.HF_TOKEN_PATH))
@@ -178,12 +178,12 @@ def _check_token() -> None:
     if fault:
         raise ConfigError(
             f"the token in {name} {fault}",
-            "`hf auth login` writes it anew; https://huggingface.co/settings/tokens shows yours",
+            "`hf auth login` writes a new one; https://huggingface.co/settings/tokens shows yours",
         )
 
 
 def _check_ways() -> None:
-    """Raises ConfigError for a server or a proxy that no request can go to, before one does."""
+    """Raises ConfigError for a malformed server or proxy, before a request uses it."""
 
     if not is_url(constants.ENDPOINT):
         raise ConfigError(

@@ -86,7 +86,7 @@ def test_before_the_download_nothing_is_fetched_for_a_look(public: Hub, tmp_path
             assert done.returncode == 0, done.stderr
             continue
         assert done.returncode == 2
-        assert f"{OWNER_MODEL} has not been downloaded to this machine yet" in done.stderr
+        assert f"{OWNER_MODEL} is not on this machine yet" in done.stderr
         assert f"hf download {OWNER_MODEL}" in done.stderr
     checked = here("data", "check")
     assert f"the base model {OWNER_MODEL} is not on this machine yet" in checked.stderr

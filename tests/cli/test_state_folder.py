@@ -152,6 +152,6 @@ def test_the_current_folder_was_removed(shell: Shell) -> None:
     for command in (LAUNCH, ("estimate",), ("cloud", "ps", "--json")):
         done = within(shell, "mkdir gone; cd gone; rmdir ../gone; export HOME=/tmp; exec", *command)
         assert done.returncode == 2, done.stderr
-        assert "the current folder cannot be used: No such file or directory" in (
+        assert "cannot use the current folder: No such file or directory" in (
             done.stdout + done.stderr
         )

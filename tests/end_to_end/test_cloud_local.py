@@ -58,7 +58,7 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
     adapter = shell.project / best["path"] / "adapter_model.safetensors"
     assert adapter.stat().st_size > 0
     again = shell("cloud", "pull-checkpoints", "--to", "home", "--best")
-    assert "there already, verified" in again.stderr
+    assert "exists already, verified" in again.stderr
 
     report = shell.document("cloud", "report")
     assert report["stop_reason"] == "early_stopping"

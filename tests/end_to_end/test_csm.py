@@ -34,7 +34,7 @@ def test_csm_goes_the_whole_way(tmp_path: Path) -> None:
     assert (shell.project / "out" / "adapter_model.safetensors").is_file()
     refused = shell("export", "mine", "--format", "fish", "--to", "merged")
     assert refused.returncode == 1
-    assert "csm is of the family csm, which cannot be written in Fish" in refused.stderr
+    assert "csm belongs to the family csm, which cannot be written in Fish" in refused.stderr
     assert "fetching" not in refused.stderr, "before gigabytes are fetched"
     assert not (shell.project / "merged").exists()
 

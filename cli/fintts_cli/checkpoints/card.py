@@ -1,4 +1,4 @@
-"""The README.md of what is exported: a model card as Hugging Face and PEFT read it."""
+"""The README.md of an export: a model card that Hugging Face and PEFT can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.runs.records import BaseModelRef, RunRecord
 
-ADAPTER = f"A LoRA adapter for text to speech, as PEFT {OLDEST_PEFT} and later open it."
+ADAPTER = f"A LoRA adapter for text to speech; opens with PEFT {OLDEST_PEFT} or later."
 MERGED = "A base model for text to speech with a LoRA adapter merged into its weights."
 
 OPEN_MERGED = (
@@ -26,7 +26,7 @@ OPEN_MERGED = (
 
 
 def adapter_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str:
-    """Of a folder that PEFT opens."""
+    """The card of a folder that PEFT opens."""
     base_model = record.base_model
     head = _head(base_model, licence, library_name="peft", tags=["lora", "text-to-speech"])
     code = "\n".join(opening_lines(record, "."))
@@ -35,12 +35,13 @@ def adapter_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str
 
 
 def opening_lines(record: RunRecord, adapter: str, base_folder: str | None = None) -> list[str]:
-    """Python that opens an adapter's folder on its base model. All values in it are literals, for
-    the record may be written by somebody else.
+    """Python code that opens an adapter's folder on its base model.
+
+    All values in it are literals, because the record may come from someone else.
 
     Args:
-        base_folder: where the base model lies; None where each reader has a place of its own for
-            one that is not at Hugging Face's.
+        base_folder: the base model's folder; None if it comes from Hugging Face, or if each reader
+            has to fill it in.
     """
     base_model = record.base_model
     imports = ["import torch", "from peft import PeftModel"]
@@ -51,7 +52,7 @@ def opening_lines(record: RunRecord, adapter: str, base_folder: str | None = Non
     elif base_folder is not None:
         where = _literal(base_folder)
     else:
-        where = f"{_literal(base_model.name)}  # fill in the folder of your copy of it"
+        where = f"{_literal(base_model.name)}  # the folder of your copy"
     return [
         "from pathlib import Path",
         *imports,
@@ -63,12 +64,12 @@ def opening_lines(record: RunRecord, adapter: str, base_folder: str | None = Non
 
 
 def _literal(text: str) -> str:
-    """As Python has it; a fence of Markdown cannot end within it."""
+    """A Python literal in which no Markdown fence can end."""
     return ascii(text).replace("`", r"\x60")
 
 
 def merged_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str:
-    """Of a folder that Fish Speech opens."""
+    """The card of a folder that Fish Speech opens."""
     head = _head(
         record.base_model, licence, base_model_relation="finetune", tags=["text-to-speech"]
     )
@@ -76,7 +77,7 @@ def merged_card(record: RunRecord, manifest: Manifest, licence: Licence) -> str:
 
 
 def _head(base_model: BaseModelRef, licence: Licence, **others: object) -> str:
-    """Front matter; JSON's strings are YAML's, whatever is in them."""
+    """The front matter; a JSON string is a YAML string, whatever it holds."""
     keys: dict[str, object] = {"base_model": base_model.name, "license": licence.identifier}
     if licence.name and licence.identifier == "other":
         keys["license_name"] = licence.name
@@ -88,13 +89,13 @@ def _head(base_model: BaseModelRef, licence: Licence, **others: object) -> str:
 
 
 def _quoted(content: object) -> str:
-    r"""JSON in printable ASCII, which is YAML, too: \U holds what JSON would split into two \u."""
+    r"""JSON in printable ASCII, which is also YAML: \U replaces JSON's pairs of \u."""
     text = json.dumps(content, ensure_ascii=False)
     return re.sub(r"[^ -~]", lambda match: f"\\U{ord(match[0]):08x}", text)
 
 
 def _plain(text: str) -> str:
-    """Words within a line of Markdown, whatever is in them."""
+    """Any text, made safe to stand within a line of Markdown."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text)
     return re.sub(r"[\\`*_\[\]<>|#]", lambda match: f"&#{ord(match[0])};", shown)
 
@@ -118,7 +119,7 @@ def _facts(record: RunRecord, manifest: Manifest, what: str) -> str:
 
 
 def _prompt(recorded: str | None) -> str:
-    """With which prompt the adapter was trained: it is to be used with the same."""
+    """The prompt with which the adapter was trained, and with which it has to be used."""
     if recorded is None:
         return f"not recorded; a Fish Speech model had {FISH_JOINED.layout}"
     known = prompts().get(recorded)
@@ -126,5 +127,5 @@ def _prompt(recorded: str | None) -> str:
 
 
 def _card(top: str, licence: Licence, use: str) -> str:
-    where = f" It can be read in {_plain(licence.link)}." if licence.link else ""
+    where = f" Read it at {_plain(licence.link)}." if licence.link else ""
     return f"{top}\n\n## Licence\n\n{_plain(licence.sentence)}{where}\n\n## Use\n\n{use}\n"

@@ -1,4 +1,4 @@
-"""Checkpoints whose manifests cannot be read: said, and in nobody else's way."""
+"""Checkpoints whose manifests cannot be read: a command warns about them and continues."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 class Damaged:
-    """Collects them while a run's manifests are listed."""
+    """Collects damaged checkpoints while a run's manifests are listed."""
 
     def __init__(self) -> None:
         self._found: list[tuple[CommitName, StoreError]] = []
 
     def note(self, name: CommitName, error: StoreError) -> None:
-        """For `list_manifests`."""
+        """The callback for `list_manifests`."""
         self._found.append((name, error))
 
     def warn(self, terminal: Terminal) -> None:
-        """Names each."""
+        """Warns about each."""
         for name, error in self._found:
-            terminal.warn(f"the checkpoint of step {name.step} is left out: {error.message}")
+            terminal.warn(f"skipping the checkpoint of step {name.step}: {error.message}")
 
     def refuse(self, step: int | None = None) -> None:
-        """Raises why the one of this step, or any, cannot be had; returns where none is damaged."""
+        """Raises the error of this step's checkpoint, or of any; returns if none is damaged."""
         for name, error in self._found:
             if step in (None, name.step):
                 raise error

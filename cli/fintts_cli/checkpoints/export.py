@@ -1,4 +1,4 @@
-"""A checkpoint's ways out: an adapter as PEFT has it, or merged in the base model's own format."""
+"""Exports a checkpoint: as an adapter for PEFT, or merged into the base model's own format."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
 
 ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_FILE)
 BASE_README = f"base_model_{README}"
-"""the base model's own card, which would be in the way of the export's"""
+"""the base model's own card, which the export's card replaces"""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The folder as it lies there; `was_there` when nothing had to be done for it."""
+    """The exported folder; `was_there` if it existed already."""
 
     path: Path
     record: ExportRecord
     was_there: bool
 
     def to_json(self) -> dict[str, object]:
-        """The command's document."""
+        """The document of the command."""
         content = self.record.model_dump(mode="json")
         origin = content.pop("origin")
         size_bytes = self.record.size_bytes
@@ -64,12 +64,12 @@ class Exported:
 
 @dataclass(frozen=True)
 class Export:
-    """One checkpoint, and how it is to leave.
+    """One checkpoint, and how to export it.
 
     Attributes:
         base: a folder that holds the base model; None fetches it from the store.
-        tell: is told what takes long.
-        transfer: shows how far so many bytes have come.
+        tell: gets a sentence before each step that takes long.
+        transfer: shows the progress of a transfer of so many bytes.
     """
 
     store: Store
@@ -81,7 +81,7 @@ class Export:
     transfer: Transfer
 
     def to(self, target: Path) -> Exported:
-        """Makes the folder, whole or not at all; one that is there already is left as it is.
+        """Makes the folder, whole or not at all; leaves an existing export as it is.
 
         Raises:
             UsageProblem: the target holds something else, or `base` is another base model.
@@ -105,7 +105,7 @@ class Export:
         return Exported(target, written, was_there=False)
 
     def _refuse_other_family(self) -> None:
-        """Before gigabytes are fetched: config.json alone says it."""
+        """Checks the family by config.json alone, before gigabytes are fetched."""
         key = self.record.base_model.prefix + CONFIG
         try:
             content = parse_json(self.store.get(key, DOCUMENT_BYTES), key)
@@ -114,7 +114,7 @@ class Export:
         family = parse_shape(content, key).family
         if family != FISH:
             raise CheckFailed(
-                f"{self.record.base_model.name} is of the family {family}, which cannot be "
+                f"{self.record.base_model.name} belongs to the family {family}, which cannot be "
                 "written in Fish Speech's format",
                 "--format peft exports the adapter of any model",
             )
@@ -129,7 +129,7 @@ class Export:
         (folder / README).write_text(card, encoding="utf-8")
 
     def _merge(self, folder: Path, base_model: Path) -> None:
-        """The process writes the weights; configuration and tokenizer are the base model's."""
+        """Lets the trainer write the weights; copies the base model's other files."""
         with TemporaryDirectory(dir=folder.parent, prefix=TEMPORARY_PREFIX) as temporary:
             self._restore_adapter(Path(temporary))
             self.tell(f"merging step {self.manifest.step} into {self.record.base_model.name}")
@@ -144,7 +144,7 @@ class Export:
 
     @contextmanager
     def _base_model(self, beside: Path) -> Generator[Path]:
-        """A folder with what is needed of the base model."""
+        """A folder with the files of the base model that the export needs."""
         copies = 1 if self.base is not None else 2
         if self.format is Format.FISH:
             _refuse_small_disk(beside, copies * sum(f.size_bytes for f in self._model_files()))
@@ -177,9 +177,8 @@ class Export:
                     )
         except KeyNotFound as error:
             raise CheckFailed(
-                f"the store does not hold the base model of run {self.record.run} any more: "
-                f"{error.message}",
-                "--base DIR takes it from a folder",
+                f"the store no longer has the base model of run {self.record.run}: {error.message}",
+                "name a copy with --base DIR",
             ) from None
 
     def _refuse_another(self, folder: Path) -> None:
@@ -190,12 +189,12 @@ class Export:
             raise UsageProblem(
                 f"{folder} is not the base model of run {self.record.run}: "
                 f"{', '.join(names)} {verb}",
-                f"give the folder of {self.record.base_model.name}, or leave --base out to take it "
+                f"name the folder of {self.record.base_model.name}, or leave --base out to take it "
                 "from the store",
             )
 
     def _model_files(self) -> tuple[FileRef, ...]:
-        """What the base model is, without what is only said of it."""
+        """The files that make the base model, without its documentation."""
         files = self.record.base_model.files
         return tuple(file for file in files if file.name not in DOCUMENTS)
 
@@ -210,7 +209,6 @@ def _refuse_small_disk(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise StoreFull(
-            f"{folder} has {size(free_bytes)} free, but the merged model takes up to "
-            f"{size(needed_bytes)} while it is made",
-            "free some space there, or name a folder on another disk by --to",
+            f"{folder} has {size(free_bytes)} free, but the merge needs up to {size(needed_bytes)}",
+            "free some space there, or name a folder on another disk with --to",
         )

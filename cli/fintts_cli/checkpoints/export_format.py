@@ -1,10 +1,10 @@
-"""The forms in which a checkpoint can leave; `fintts --help` names them, so it imports nothing."""
+"""The formats of an export; `fintts --help` names them, so this module imports nothing."""
 
 from enum import StrEnum
 
 
 class Format(StrEnum):
-    """What the folder can be opened with."""
+    """The program that opens the folder."""
 
     PEFT = "peft"
     FISH = "fish"

@@ -22,7 +22,7 @@ FILE = "fintts_export.json"
 
 
 class Origin(Record):
-    """Two exports of the same origin are the same export."""
+    """Where an export came from; two exports with equal origins are the same."""
 
     run: str
     step: int
@@ -32,11 +32,11 @@ class Origin(Record):
     base_model: str
     base_model_digest: str
     prompt: str | None = None
-    """that it was trained with; None where its run did not record it"""
+    """the prompt it was trained with; None if its run did not record one"""
 
     @classmethod
     def of(cls, record: RunRecord, manifest: Manifest, wanted: Format) -> Origin:
-        """Of one checkpoint that is to leave in one way."""
+        """The origin of one checkpoint in one format."""
         return cls(
             run=record.run,
             step=manifest.step,
@@ -63,7 +63,7 @@ class ExportRecord(Record):
 
 
 def describe(folder: Path, origin: Origin, licence: str) -> ExportRecord:
-    """The record of a folder that is filled; it is written into it, too."""
+    """Makes the record of a filled folder, and writes it there."""
     files = tuple(file_ref(path) for path in sorted(folder.iterdir()))
     record = ExportRecord(origin=origin, licence=licence, files=files)
     (folder / FILE).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -71,11 +71,11 @@ def describe(folder: Path, origin: Origin, licence: str) -> ExportRecord:
 
 
 def find(target: Path, origin: Origin) -> ExportRecord | None:
-    """The same export, if it lies there whole; None where nothing does.
+    """The same export, if the folder already holds all of it; None if there is no such folder.
 
     Raises:
-        UsageProblem: something else does, which is not overwritten.
-        StoreError: the place cannot be read.
+        UsageProblem: the folder holds something else, which is not overwritten.
+        StoreError: the folder cannot be read.
     """
     with explained(target):
         if not target.exists() or (target.is_dir() and not any(target.iterdir())):
@@ -85,17 +85,17 @@ def find(target: Path, origin: Origin) -> ExportRecord | None:
         return found
     raise UsageProblem(
         f"{target} exists and is not this export of run {origin.run}, step {origin.step}",
-        "name another folder by --to, or move this one away",
+        "name another folder with --to, or move this one away",
     )
 
 
 def differing(folder: Path, files: tuple[FileRef, ...]) -> list[str]:
-    """The names of those that are missing in the folder, or others than they were."""
+    """The names of files that are missing from the folder or differ."""
     return [file.name for file in files if not _is_same(folder / file.name, file)]
 
 
 def is_whole(folder: Path, files: tuple[FileRef, ...]) -> bool:
-    """Whether the folder holds them all, byte for byte."""
+    """Whether the folder holds all files, byte for byte."""
     return not differing(folder, files)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def licence_in_store(store: Store, record: RunRecord) -> Licence:
-    """Of the base model that a run was given; not known, where the store holds it no more.
+    """The licence of a run's base model; unknown if the store no longer has the model.
 
     Raises:
         StoreError: the store cannot be read.

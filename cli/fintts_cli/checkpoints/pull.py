@@ -1,4 +1,4 @@
-"""Brings committed checkpoints here, each verified, and copies none a second time."""
+"""Downloads committed checkpoints, verifies each, and downloads none twice."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
     Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-    """Given the bytes to come, is told of each that has come"""
+    """Takes the number of bytes to come, and gives a function to call for those that came"""
 
 
 OPTION = "--to"
 LOOKS = 3
-"""at a run that rotates checkpoints away faster than they are fetched"""
+"""tries at a run that removes checkpoints faster than they are fetched"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """One checkpoint in its folder; `trouble` says why it is not there."""
+    """One checkpoint and its folder; `trouble` says why the folder lacks it."""
 
     manifest: Manifest
     path: Path
@@ -63,11 +63,11 @@ class Pulled:
 def find_checkpoints(
     store: Store, run: str, terminal: Terminal, step: int | None
 ) -> tuple[list[Manifest], Damaged]:
-    """A run's checkpoints, one a step, and those that cannot be read, which are warned about.
+    """A run's checkpoints, one a step; warns about those that cannot be read.
 
     Raises:
-        CheckFailed: there is none yet.
-        StoreError: there is none but damaged ones, or the one of `step` is damaged.
+        CheckFailed: the run has no checkpoint yet.
+        StoreError: all its checkpoints are damaged, or the one of `step` is.
     """
     damaged = Damaged()
     found = list_manifests(store, run, on_unreadable=damaged.note)
@@ -84,7 +84,7 @@ def find_checkpoints(
 def _of_this_base_model(
     store: Store, run: str, manifests: Sequence[Manifest], damaged: Damaged
 ) -> list[Manifest]:
-    """Without those that belong to another base model: opened with it, they would be noise."""
+    """Leaves out checkpoints of another base model: opened with this one, they would be noise."""
     try:
         digest = read_run(store, run).base_model.digest
     except (InvalidRecord, KeyNotFound):  # then nobody can tell
@@ -97,14 +97,14 @@ def _of_this_base_model(
 
 def _no_checkpoint(store: Store, run: str) -> CheckFailed:
     if readable_result(store, run) is None:
-        hint = f"`fintts cloud watch {run}` shows how far it is"
+        hint = f"`fintts cloud watch {run}` shows its progress"
         return CheckFailed(f"run {run} has no checkpoint yet", hint)
-    hint = f"`fintts cloud report {run}` shows how"
+    hint = f"`fintts cloud report {run}` shows how it ended"
     return CheckFailed(f"run {run} ended without a checkpoint", hint)
 
 
 def newest_of_each_step(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """A step that was done again after a preemption counts as its last instance did it."""
+    """Keeps one checkpoint a step: of a step repeated after a preemption, the last."""
     by_step: dict[int, Manifest] = {}
     for manifest in sorted(manifests, key=lambda manifest: manifest.claim):
         by_step[manifest.step] = manifest
@@ -113,7 +113,7 @@ def newest_of_each_step(manifests: Sequence[Manifest]) -> list[Manifest]:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which checkpoints of a run are asked for; all of them when nothing particular is."""
+    """Which checkpoints of a run the user wants; by default all."""
 
     best: bool = False
     last: bool = False
@@ -124,21 +124,25 @@ class Choice:
         return not (self.best or self.last) and self.step is None
 
     def of(self, manifests: Sequence[Manifest]) -> list[Manifest]:
-        """Those of a run's checkpoints.
+        """The chosen checkpoints.
 
         Raises:
-            UsageProblem: there is none like that.
+            UsageProblem: there is no such checkpoint.
         """
         if self.step is not None:
             chosen = [manifest for manifest in manifests if manifest.step == self.step]
             steps = ", ".join(str(manifest.step) for manifest in manifests)
-            return _one(chosen, f"there is no checkpoint of step {self.step}", f"there are {steps}")
+            return _one(
+                chosen,
+                f"there is no checkpoint of step {self.step}",
+                f"it has checkpoints of steps {steps}",
+            )
         if self.best:
             found = best_of(manifests)
             return _one(
                 [found] if found else [],
                 "no checkpoint has a monitored value yet, so none is the best",
-                "--last takes the newest one",
+                "take the newest with --last",
             )
         if self.last:
             newest = newest_of(manifests)
@@ -160,12 +164,13 @@ def bring(
     card: Callable[[Manifest], str] | None,
     terminal: Terminal,
 ) -> tuple[list[Pulled], Damaged]:
-    """Pulls what was chosen of a run, and once more what came in place of what the run, still at
-    work, has rotated away meanwhile; and those whose manifests cannot be read.
+    """Pulls the chosen checkpoints; chooses again if a training run removes one meanwhile.
+
+    Also returns the checkpoints whose manifests cannot be read.
 
     Raises:
-        UsageProblem: there is none like that, or a folder of that name holds something else.
-        CheckFailed: there is none yet.
+        UsageProblem: there is no such checkpoint, or a folder of that name holds something else.
+        CheckFailed: the run has no checkpoint yet.
         StoreError: the store cannot be read.
     """
     here: dict[CommitName, Pulled] = {}
@@ -200,14 +205,14 @@ def pull(
     tell: Callable[[str], None],
     transfer: Transfer,
 ) -> list[Pulled]:
-    """Restores the chosen ones into TARGET/checkpoint-STEP/; one that is damaged stops no other.
+    """Restores the chosen checkpoints into TARGET/checkpoint-STEP/; a damaged one stops no other.
 
-    Of several who pull to the same place at once, one does the work and the others verify it.
+    If several processes pull into one folder, one does the work and the others verify it.
 
     Args:
-        everything: all checkpoints of the run, which say which one is the best and the last.
-        card: the README.md of a checkpoint, to be written beside its files.
-        transfer: shows how far so many bytes have come.
+        everything: all checkpoints of the run, to tell the best and the last.
+        card: makes the README.md that is written beside a checkpoint's files.
+        transfer: shows the progress of a transfer of so many bytes.
 
     Raises:
         UsageProblem: a folder of that name holds something else.
@@ -217,7 +222,7 @@ def pull(
     pulled: list[Pulled] = []
     with (
         chosen_by(OPTION),
-        alone_in(target, lambda: tell(f"another pull goes on in {target}: waiting for it")),
+        alone_in(target, lambda: tell(f"waiting for another pull into {target} to finish")),
     ):
         discard_partial(target, [manifest.name for manifest in everything])
         there = {path for manifest, path in places if _is_there(manifest, path)}
@@ -244,13 +249,13 @@ def _restore(
     except StoreError as error:
         return error
     except KeyboardInterrupt:
-        again = "what has come stays: the same command goes on from there"
+        again = "what you have so far stays; run the same command to continue"
         raise KeyboardInterrupt(again) from None
     return None
 
 
 def _describe(path: Path, card: str) -> StoreError | None:
-    """A card that is there may have been changed by its reader, and stays."""
+    """Writes the card unless one exists, which the user may have changed."""
     try:
         if not (path / README).exists():
             with chosen_by(OPTION):
@@ -268,20 +273,20 @@ def _sentence(
     if trouble is not None:
         return f"step {manifest.step}: {trouble.message}"
     megabytes = f"{manifest.size_bytes / 1e6:.1f} MB"
-    verb = "there already, verified" if was_there else f"{megabytes}, verified"
+    verb = "exists already, verified" if was_there else f"{megabytes}, verified"
     return f"step {manifest.step}: {path} ({verb})"
 
 
 def _is_there(manifest: Manifest, path: Path) -> bool:
-    """Whether the folder is this checkpoint, byte for byte.
+    """Whether the folder holds this checkpoint, byte for byte.
 
     Raises:
-        UsageProblem: it is something else, which is not overwritten.
+        UsageProblem: it holds something else, which is not overwritten.
     """
     if path.is_symlink():
         raise UsageProblem(
-            f"{path} is a link, and nothing is written to where it leads",
-            f"name another folder by {OPTION}, or move this link away",
+            f"{path} is a link, and fintts does not write through links",
+            f"name another folder with {OPTION}, or move this link away",
         )
     if not path.exists():
         return False
@@ -289,5 +294,5 @@ def _is_there(manifest: Manifest, path: Path) -> bool:
         return True
     raise UsageProblem(
         f"{path} exists and is not this run's checkpoint of step {manifest.step}",
-        f"name another folder by {OPTION}, or move this one away",
+        f"name another folder with {OPTION}, or move this one away",
     )

@@ -1,4 +1,4 @@
-"""`fintts doctor`: what is missing here, each with its mend."""
+"""`fintts doctor`: shows what a launch still needs, and how to get it."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def doctor(
     show_settings: Annotated[
         bool,
-        typer.Option("--config", help="Show each setting and where it comes from instead."),
+        typer.Option("--config", help="Show each setting and its origin instead."),
     ] = False,
     gpus: Gpus = None,
     infra: Infra = None,
@@ -43,11 +43,11 @@ def doctor(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what a launch still needs.
+    """Show what a launch still needs.
 
-    Checks data, base model, store, disk, GPU and clouds, and says how to get what is missing. Ends
-    with 1 when `fintts cloud launch` with these options would fail. Nothing is uploaded and nothing
-    rented; the store is written to for a moment. FINTTS_CONFIG names another project file.
+    Checks data, base model, store, disk, GPU and clouds, and says how to get what is missing.
+    Exits with 1 if `fintts cloud launch` with these options would fail. Uploads nothing and rents
+    nothing; probes the store with a few small files. FINTTS_CONFIG names another project file.
     """
     terminal = Terminal(json=json, quiet=quiet)
     options: dict[str, object] = {
@@ -73,7 +73,7 @@ def doctor(
 
 
 def _examine(terminal: Terminal, doctor: Doctor) -> None:
-    """Shows each finding as soon as it is known: some take seconds."""
+    """Shows each finding at once: some take seconds."""
     outcomes: list[Outcome] = []
     verdicts = max(map(len, Verdict))
     for outcome in doctor.examine():

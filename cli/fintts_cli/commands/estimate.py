@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 def estimate(
     samples: Annotated[
-        int | None, typer.Option(metavar="N", help="Utterances to train on.")
+        int | None, typer.Option(metavar="N", help="Number of utterances to train on.")
     ] = None,
     batch_size: BatchSize = None,
     gradient_accumulation: GradientAccumulation = None,
@@ -76,11 +76,11 @@ def estimate(
     setup_seconds: SetupSeconds = None,
     teardown_seconds: TeardownSeconds = None,
     reference_run: Annotated[
-        bool, typer.Option("--reference-run", help="A run that was measured: 2,800 steps, $5.32.")
+        bool, typer.Option("--reference-run", help="Show a measured run: 2,800 steps, $5.32.")
     ] = False,
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="Train a few steps on this machine first, to time them."),
+        typer.Option("--measure", help="First time a few training steps on this machine."),
     ] = False,
     gpus: Gpus = None,
     infra: Infra = None,
@@ -91,10 +91,10 @@ def estimate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what the run will take and cost.
+    """Estimate time and cost of the run.
 
-    Offline, and before anything is rented. What is not given by an option comes from fintts.yaml,
-    from earlier runs, or from a forecast; each figure says from where.
+    Works offline and rents nothing. Figures that you do not give as options come from fintts.yaml,
+    from earlier runs, or from a forecast; each names its source.
     """
     terminal = Terminal(json=json, quiet=quiet)
     changes: dict[str, object] = {
@@ -132,7 +132,7 @@ def estimate(
 
 @dataclass(frozen=True)
 class Shown:
-    """An estimate with what is said around it."""
+    """An estimate with its title and notes."""
 
     estimate: Estimate
     title: str
@@ -140,7 +140,7 @@ class Shown:
     budget_usd: Decimal | None
     gpus: str
     others: "tuple[RunOnGpu, ...]" = ()
-    """the run on the other GPUs that were asked for"""
+    """the run on the other GPUs of the list"""
     extras: "Extras | None" = None
     """what it costs beside the GPU"""
 
@@ -154,7 +154,7 @@ class Shown:
 
 
 def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
-    """The measured run, with whatever else was typed put in its place."""
+    """The measured run, with the user's options in place of its own figures."""
     given = {name: value for name, value in changes.items() if value is not None}
     made = make_estimate(changed_reference_run(given))
     gpus = f"{REFERENCE_RUN.accelerator.name}:1" if REFERENCE_RUN.accelerator else ""
@@ -193,20 +193,20 @@ def _configured(
         terminal.warn(sentence)
     title = "The run as configured"
     if len(each.runs) > 1:
-        title += f", on {cheapest.gpus}, where it costs least"
+        title += f", on {cheapest.gpus}, the cheapest for it"
     notes = (*cheapest.run.notes, *map(str, each.runs[1:]), *each.missing)
     made, budget = cheapest.run.estimate, found.settings.budget_usd
     return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:], cheapest.run.extras)
 
 
 def _measure(terminal: Terminal, here: Workplace, settings: "Settings") -> None:
-    """Times a few steps here; a figure that was set stays."""
+    """Times a few steps here, unless the time of a step is set."""
     from fintts_cli.estimate.dry_run import measure_pace  # numpy alone takes 0.1 s
 
     if settings.infra != LOCAL:
         raise UsageProblem(
-            "--measure times steps on this machine, and the run is to go elsewhere",
-            "give --infra local with it, or leave it out",
+            "--measure times steps on this machine, but the run goes elsewhere",
+            "add --infra local, or leave --measure out",
         )
     measure_pace(here.state, settings, terminal.say)
 
@@ -226,11 +226,11 @@ def _warn_of_old_prices(terminal: Terminal, shown: Shown) -> None:
         return
 
     if sentence := old_list(as_of, datetime.now(UTC).date()):
-        terminal.warn(sentence, "`fintts cloud offers` asks SkyPilot, where it is installed")
+        terminal.warn(sentence, "`fintts cloud offers` asks SkyPilot, if it is installed")
 
 
 def _refuse_over_budget(shown: Shown) -> None:
-    """Raises OverBudget, after the bill has been shown."""
+    """Raises OverBudget, after the bill was shown."""
     if shown.budget_usd is None:
         return
 

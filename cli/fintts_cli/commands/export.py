@@ -1,4 +1,4 @@
-"""`fintts export`: a checkpoint as PEFT has it, or merged into the base model's own format."""
+"""`fintts export`: exports a checkpoint for PEFT, or merged into the base model's own format."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,19 +24,21 @@ def export(
     run: Run = None,
     *,
     format: Annotated[
-        Format, typer.Option(help="peft: the adapter alone. fish: merged, for Fish Speech.")
+        Format, typer.Option(help="peft: only the adapter. fish: merged, for Fish Speech.")
     ],
     last: Annotated[
-        bool, typer.Option("--last", help="The newest checkpoint instead of the best.")
+        bool, typer.Option("--last", help="Export the newest checkpoint instead.")
     ] = False,
-    step: Annotated[int | None, typer.Option(metavar="N", help="That of one step instead.")] = None,
+    step: Annotated[
+        int | None, typer.Option(metavar="N", help="Export the checkpoint of this step instead.")
+    ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to; without it ./exports/RUN-STEP-FORMAT."),
+        typer.Option(metavar="DIR", help="Target folder; by default ./exports/RUN-STEP-FORMAT."),
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The base model; without it the store's copy."),
+        typer.Option(metavar="DIR", help="Base model; by default the store's copy."),
     ] = None,
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
@@ -46,11 +48,11 @@ def export(
 ) -> None:
     """Export the best checkpoint of a run.
 
-    The folder gets a model card with run, step and licence. One that is there already is left as
+    The folder gets a model card with run, step and licence. An export that exists already stays as
     it is.
     """
     if last and step is not None:
-        raise UsageProblem("--last and --step exclude each other", "give one of them")
+        raise UsageProblem("--last and --step exclude each other", "give only one of them")
     if format is Format.FISH:
         require_trainer()
     terminal = Terminal(json=json, quiet=quiet)
@@ -68,9 +70,9 @@ def export(
 def _show(terminal: Terminal, exported: "Exported") -> None:
 
     record = exported.record
-    state = "there already, verified" if exported.was_there else size(record.size_bytes)
+    state = "exists already, verified" if exported.was_there else size(record.size_bytes)
     terminal.say(f"{record.origin.run}, step {record.origin.step}: {exported.path} ({state})")
-    terminal.say(f"licence: {record.licence}; README.md there says what that means")
+    terminal.say(f"licence: {record.licence}; the README.md in that folder says what it means")
     if terminal.json:
         terminal.document(exported.to_json())
     else:

@@ -26,7 +26,9 @@ BASE_MODEL = "base model"
 ANY = "any"
 """leaves the choice of the cloud to SkyPilot"""
 INFRA = re.compile(r"\*|[A-Za-z0-9-]+(/[^\s/]+)*")
-QUESTION = "Where shall it run? (local, a cloud such as aws or lambda, or any for the cheapest)"
+QUESTION = (
+    "Where do you want to train? (local, a cloud such as aws or lambda, or any for the cheapest)"
+)
 
 
 def init(
@@ -35,25 +37,25 @@ def init(
     ] = None,
     base_model: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The base model: a folder, or a Hugging Face id."),
+        typer.Option(metavar="DIR", help="Base model: a folder, or a Hugging Face id."),
     ] = None,
     infra: Annotated[
         str | None,
         typer.Option(
             metavar="local|CLOUD[/REGION[/ZONE]]|any",
-            help="Where it shall run; without it you are asked. any: the cheapest cloud.",
+            help="Where to train; init asks if you leave it out. any: the cheapest cloud.",
         ),
     ] = None,
-    config: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = PROJECT_FILE,
+    config: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")] = PROJECT_FILE,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
 ) -> None:
     """Write a commented fintts.yaml.
 
-    Every key stands in it, with its default and its unit. `gpus` is one that the cloud rents out
-    singly. For this machine (local) a few steps are trained, so that `fintts estimate` knows how
-    long they take.
+    The file holds every key with its default and unit. `gpus` names a GPU that the cloud rents out
+    singly. For this machine (local), init trains a few steps, so that `fintts estimate` knows their
+    time.
     """
     terminal = Terminal(quiet=quiet, no_input=no_input)
     here = open_workplace()
@@ -71,26 +73,28 @@ def init(
 
 
 def _infra(terminal: Terminal, given: str | None) -> str | None:
-    """What was typed, or answered; None leaves the choice to SkyPilot.
+    """What the user typed or answered; None leaves the choice to SkyPilot.
 
     Raises:
-        UsageProblem: it can name no place.
+        UsageProblem: it names no place.
     """
     if given is None and terminal.may_ask:
         given = terminal.ask(QUESTION, default=ANY)
     chosen = ANY if given is None else given.strip()
     if not INFRA.fullmatch(chosen):
         raise UsageProblem(
-            f"--infra is {chosen!r}, which names no place",
+            f"--infra is {chosen!r}, which is not a place to train",
             "give local, any, or a cloud as CLOUD[/REGION[/ZONE]], such as aws/us-east-1",
         )
     return None if chosen in (ANY, "*") else chosen
 
 
 def _refuse_existing(config: Path, *, force: bool) -> None:
-    """Before anybody is asked anything."""
+    """Checks the file's place, before the user is asked anything."""
     if not config.absolute().parent.is_dir():
-        raise ConfigError(f"{config} cannot be written: there is no such folder", "make it first")
+        raise ConfigError(
+            f"{config} cannot be written: its folder does not exist", "create it first"
+        )
     if config.exists() and not force:
         raise ConfigError(f"{config} exists already", "--force overwrites it")
 
@@ -103,12 +107,12 @@ def _write(config: Path, text: str, *, force: bool) -> None:
     except FileExistsError:
         raise ConfigError(f"{config} exists already", "--force overwrites it") from None
     except StoreError as error:
-        raise ConfigError(error.message, "name another file by --config") from None
+        raise ConfigError(error.message, "name another file with --config") from None
 
 
 def _prepare_estimate(terminal: Terminal, here: Workplace, config: Path) -> None:
-    """Finds out what `fintts estimate` needs: the model's shape, and the pace of this machine where
-    it is to run here. What does not work yet is a warning: the file is written."""
+    """Finds out what `fintts estimate` needs: the model's shape, and the pace of this machine for a
+    run here. A failure is only a warning, since the file is written already."""
     found = read_sources(terminal, {}, config)
     _describe(terminal, found.settings.base_model)
     found = with_base_model(terminal, found, may_download=False)
@@ -118,13 +122,13 @@ def _prepare_estimate(terminal: Terminal, here: Workplace, config: Path) -> None
         measure_pace(here.state, found.settings, terminal.say)
     except (CliError, InputError, StoreError) as error:
         terminal.warn(
-            f"how fast this machine trains is not measured yet: {error.message}",
+            f"the speed of this machine is not measured yet: {error.message}",
             "`fintts estimate --measure` does it later",
         )
 
 
 def _describe(terminal: Terminal, model: Path | HubModel | None) -> None:
-    """Fetches what an estimate needs to know about a model at Hugging Face."""
+    """Downloads what an estimate needs to know about a Hugging Face model."""
     if not isinstance(model, HubModel) or cached(model) is not None:
         return
     try:
@@ -134,12 +138,12 @@ def _describe(terminal: Terminal, model: Path | HubModel | None) -> None:
 
 
 def _place(folder: Path | None, config: Path, what: str, *, default: str) -> str:
-    """How the folder stands in the file: relative to it where it lies below it."""
+    """The folder as the file names it: relative, if the folder is below the file's own."""
     if folder is None:
         return default
     if what == BASE_MODEL and not folder.exists() and looks_like_id(str(folder)):
         return str(folder)  # downloaded when it is needed
     if not folder.is_dir():
-        raise ConfigError(f"there is no {what} folder {folder}", "give the path of a folder")
+        raise ConfigError(f"the {what} folder {folder} does not exist", "give the path of a folder")
     place, home = folder.absolute(), config.absolute().parent
     return str(place.relative_to(home) if place.is_relative_to(home) else place)

@@ -1,4 +1,4 @@
-"""What most commands open first: the settings, the store that is meant, and the run in it."""
+"""Opens what most commands need first: the settings, the store, and the run in it."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def offers() -> OfferSource:
 
 
 def open_state(terminal: Terminal) -> None:
-    """Makes sure that this machine can remember what is asked for, before anything is uploaded.
+    """Makes sure that this machine can keep its state, before anything is uploaded.
 
     Raises:
-        ConfigError: the folder is not known, or cannot be written.
+        ConfigError: the state folder is not known, or cannot be written.
     """
     for sentence in state_folder.open_state():
         terminal.warn(sentence)
@@ -73,7 +73,7 @@ def open_state(terminal: Terminal) -> None:
 def read_sources(
     terminal: Terminal, options: Mapping[str, object], config: Path | None
 ) -> ReadSettings:
-    """The settings with their origins; what looks like a misspelt variable is warned about."""
+    """The settings with their origins; warns about variables that look misspelt."""
     found = read_settings(options, config=config)
     for sentence in found.warnings:
         terminal.warn(sentence)
@@ -83,15 +83,15 @@ def read_sources(
 def load_settings(
     terminal: Terminal, options: Mapping[str, object], config: Path | None
 ) -> Settings:
-    """The settings of a command that need not know where they come from."""
+    """The settings, for a command that does not need their origins."""
     return read_sources(terminal, options, config).settings
 
 
 def with_base_model(terminal: Terminal, found: ReadSettings, *, may_download: bool) -> ReadSettings:
-    """The same settings, with a base model of Hugging Face's as the folder where it lies here.
+    """The same settings, with a Hugging Face model replaced by its folder on this machine.
 
     Raises:
-        ConfigError: it cannot be downloaded.
+        ConfigError: the model cannot be downloaded.
     """
     model = found.settings.base_model
     if not isinstance(model, HubModel):
@@ -116,24 +116,24 @@ def find_runs(
     patience: Patience | None = None,
     **options: str | None,
 ) -> Store:
-    """The store in which a command on a run looks for it; `run` is as the user gave it."""
+    """The store in which a command looks for a run; `run` is what the user typed."""
     return here.store_of(load_settings(terminal, options, config), run, patience)
 
 
 def pick_run(store: Store, run: str | None) -> str:
-    """The run that was named, or the newest.
+    """The run that the user named, or the newest.
 
     Raises:
-        UsageProblem: the store has no such run, or none at all.
+        UsageProblem: the store has no such run, or no runs.
     """
     if run is None:
         newest = newest_run(store)
         if newest is None:
-            raise UsageProblem(f"{store.url} holds no runs", "`fintts cloud launch` starts one")
+            raise UsageProblem(f"{store.url} has no runs", "`fintts cloud launch` starts one")
         return newest
     runs = list_runs(store)
     if run not in runs:
         meant = difflib.get_close_matches(run, runs, n=1)
         hint = f"did you mean {meant[0]}?" if meant else "`fintts cloud ps` lists all runs"
-        raise UsageProblem(f"there is no run {run} in {store.url}", hint)
+        raise UsageProblem(f"{store.url} has no run {run}", hint)
     return run

@@ -16,101 +16,100 @@ def _dollars(text: str) -> Decimal:
     found = AMOUNT.fullmatch(text.strip())
     if found is None or Decimal(found[1]) < 0:
         shown = repr(text[:SHOWN_CHARACTERS])
-        raise typer.BadParameter(f"{shown} is no amount in dollars, such as 1.20")
+        raise typer.BadParameter(f"{shown} is not an amount in dollars, such as 1.20")
     return abs(Decimal(found[1]))
 
 
 Config = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Project file; without it fintts.yaml, here or in a folder above."
+        metavar="FILE", help="Project file; by default fintts.yaml, here or in a folder above."
     ),
 ]
 BaseModel = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Whose codebooks the codes have to fit.")
+    Path | None, typer.Option(metavar="DIR", help="Base model whose codebooks the codes must fit.")
 ]
 Gpus = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME[:N][,…]", help="Accelerator, such as A100-80GB; of several the cheapest run."
+        metavar="NAME[:N][,…]",
+        help="GPU, such as A100-80GB; from a list, the cheapest for this run.",
     ),
 ]
 Infra = Annotated[
     str | None,
-    typer.Option(metavar="local|CLOUD[/REGION[/ZONE]]", help="Where the task runs."),
+    typer.Option(metavar="local|CLOUD[/REGION[/ZONE]]", help="Where the run trains."),
 ]
 Store = Annotated[
     str | None,
-    typer.Option(metavar="DIR|s3://BUCKET/PREFIX", help="Where data, runs and checkpoints lie."),
+    typer.Option(metavar="DIR|s3://BUCKET/PREFIX", help="Where data, runs and checkpoints are."),
 ]
 S3EndpointUrl = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="The server of an s3:// store that is not AWS."),
+    typer.Option(metavar="URL", help="Server of an s3:// store outside AWS."),
 ]
 SingleWriter = Annotated[
     bool | None,
     typer.Option(
         "--single-writer",
-        help="Use a store that cannot keep two writers apart: you alone write to it.",
+        help="Allow a store that cannot keep two writers apart; you alone write to it.",
         show_default=False,
     ),
 ]
-Spot = Annotated[
-    bool | None, typer.Option("--spot/--on-demand", help="How the instance is rented.")
-]
+Spot = Annotated[bool | None, typer.Option("--spot/--on-demand", help="How to rent the instance.")]
 Budget = Annotated[
     Decimal | None,
-    typer.Option(metavar="USD", parser=_dollars, help="The most that the run may cost."),
+    typer.Option(metavar="USD", parser=_dollars, help="Maximum cost of the run."),
 ]
 HourlyRate = Annotated[
     Decimal | None,
     typer.Option(
-        metavar="USD", parser=_dollars, help="What an hour costs; without it the cheapest offer's."
+        metavar="USD", parser=_dollars, help="Price of an hour; by default the cheapest offer's."
     ),
 ]
-Name = Annotated[str | None, typer.Option(metavar="NAME", help="The run's name: [a-z0-9-]{1,40}.")]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run: [a-z0-9-]{1,40}.")]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Go on with a changed configuration, where that is safe."),
+    typer.Option("--force", help="Resume with a changed configuration, where that is safe."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Do not follow the run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data, warnings and errors.")]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail where one would.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only data, warnings and errors.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail instead.")]
 Run = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="The newest one without it.", show_default=False)
+    str | None, typer.Argument(metavar="RUN", help="By default the newest run.", show_default=False)
 ]
 
-# What a run is made of. `estimate`, `launch` and `train` take the same options, so that you can
-# launch what you have estimated.
+# The run itself. `estimate`, `launch` and `train` take the same options, so that you can launch
+# what you have estimated.
 BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Utterances in a micro-batch.")]
 GradientAccumulation = Annotated[
     int | None, typer.Option(metavar="N", help="Micro-batches in a step.")
 ]
-MaxSteps = Annotated[int | None, typer.Option(metavar="N", help="The last step.")]
+MaxSteps = Annotated[int | None, typer.Option(metavar="N", help="Maximum number of steps.")]
 ValidationEvery = Annotated[
     int | None, typer.Option(metavar="N", help="Steps between validation checks.")
 ]
 CheckpointEvery = Annotated[
     int | None, typer.Option(metavar="N", help="Steps between checkpoints.")
 ]
-KeepLast = Annotated[int | None, typer.Option(metavar="N", help="Checkpoints that stay.")]
+KeepLast = Annotated[int | None, typer.Option(metavar="N", help="Newest checkpoints to keep.")]
 Patience = Annotated[
-    int | None, typer.Option(metavar="N", help="Checks without improvement before it stops.")
+    int | None, typer.Option(metavar="N", help="Checks without improvement before the run stops.")
 ]
 # What you know better than the forecast.
 Steps = Annotated[
-    int | None, typer.Option(metavar="N", help="The step at which you expect it to stop.")
+    int | None, typer.Option(metavar="N", help="Step at which you expect the run to stop.")
 ]
 SecondsPerStep = Annotated[
     float | None,
-    typer.Option(metavar="S", help="Seconds of one step; without it measured or forecast."),
+    typer.Option(metavar="S", help="Seconds of one step; by default measured or forecast."),
 ]
 SecondsPerValidation = Annotated[
     float | None, typer.Option(metavar="S", help="Seconds of one validation check.")
 ]
-CheckpointBytes = Annotated[int | None, typer.Option(metavar="N", help="Bytes of one checkpoint.")]
+CheckpointBytes = Annotated[int | None, typer.Option(metavar="N", help="Size of one checkpoint.")]
 SetupSeconds = Annotated[
     float | None, typer.Option(metavar="S", help="Seconds before the first step.")
 ]
@@ -134,9 +133,9 @@ KEYS = {
     "teardown_seconds": "forecast.teardown_seconds",
     "hourly_rate_usd": "hourly_rate_usd",
 }
-"""Parameter of a command → its key in fintts.yaml, where the two differ or an option sets it."""
+"""Parameter of a command → its key in fintts.yaml, where the two names differ."""
 
 
 def keyed(options: Mapping[str, object]) -> dict[str, object]:
-    """The same values under their keys in fintts.yaml; a name without another key stays."""
+    """The same values under their keys in fintts.yaml; other names stay as they are."""
     return {KEYS.get(name, name): value for name, value in options.items()}

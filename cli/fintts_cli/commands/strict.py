@@ -1,7 +1,7 @@
-"""The class of every command: what was typed is checked by one rule before anything takes it.
+"""The class of every command: it checks all typed values by one rule before any parser reads them.
 
-Python's int takes `1_0` and `１０`, its float `nan`, and a path takes an empty text for the current
-folder, which `--to "$UNSET"` never means.
+Python's int accepts `1_0` and `１０`, its float `nan`, and an empty path means the current folder,
+which `--to "$UNSET"` never means.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every command: its name, its module, and its line in the help of its group.
 
-A module is imported when its command runs or shows its own help, so that `fintts --help` loads
-none of them, and each may import what it needs at its top.
+A command's module is imported only when the command runs or shows its own help. So `fintts --help`
+loads none of them, and each module imports what it needs at its top.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "init": Entry("init", "Write a commented fintts.yaml."),
-    "estimate": Entry("estimate", "Say what the run will take and cost."),
+    "estimate": Entry("estimate", "Estimate time and cost of the run."),
     "train": Entry("train", "Train on this machine."),
     "export": Entry("export", "Export the best checkpoint of a run."),
-    "doctor": Entry("doctor", "Say what a launch still needs."),
+    "doctor": Entry("doctor", "Show what a launch still needs."),
 }
 DATA = {
     "check": Entry("data.check", "Validate .npy and .lab pairs."),
@@ -40,24 +40,24 @@ DATA = {
 }
 CLOUD = {
     "offers": Entry("cloud.offers", "List every offer for a GPU."),
-    "launch": Entry("cloud.launch", "Estimate, ask, launch, follow."),
+    "launch": Entry("cloud.launch", "Estimate, confirm, launch, follow."),
     "ps": Entry("cloud.ps", "List all runs."),
     "watch": Entry("cloud.watch", "Show one run live."),
-    "logs": Entry("cloud.logs", "Print what the instance wrote."),
-    "stop": Entry("cloud.stop", "Save, upload, end, tear down."),
+    "logs": Entry("cloud.logs", "Print the log of a run."),
+    "stop": Entry("cloud.stop", "Save, upload, then tear down."),
     "down": Entry("cloud.down", "Tear down now."),
-    "pull-checkpoints": Entry("cloud.pull_checkpoints", "Bring checkpoints here."),
-    "pin": Entry("cloud.pin", "Keep one checkpoint."),
-    "unpin": Entry("cloud.pin", "Take a pin away."),
-    "prune": Entry("cloud.prune", "Remove checkpoints, after asking."),
-    "report": Entry("cloud.report", "Show estimate against actual."),
+    "pull-checkpoints": Entry("cloud.pull_checkpoints", "Download checkpoints."),
+    "pin": Entry("cloud.pin", "Pin a checkpoint."),
+    "unpin": Entry("cloud.pin", "Unpin a checkpoint."),
+    "prune": Entry("cloud.prune", "Remove old checkpoints."),
+    "report": Entry("cloud.report", "Compare estimate and actual."),
     "reap": Entry("cloud.reap", "Remove instances that no run needs."),
 }
-STORE = {"check": Entry("store.check", "Probe a store, and verify what lies in it.")}
+STORE = {"check": Entry("store.check", "Probe a store and verify its contents.")}
 
 
 class CommandTable(TyperGroup):
-    """A group whose commands are entries of a table; groups below it are added as Typer's are."""
+    """A group that takes its commands from a table; Typer adds the groups below it."""
 
     entries: ClassVar[Mapping[str, Entry]] = COMMANDS
 
@@ -67,7 +67,7 @@ class CommandTable(TyperGroup):
         super().__init__(commands=cast("dict[str, Any]", loaded), **attributes)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # click's classes are private to Typer
-        """Writes the list of commands without loading one."""
+        """Writes the list of commands without loading any."""
         groups = cast("MutableMapping[str, TyperGroup]", self.commands)
         rows = [
             (name, entry.summary if (entry := self.entries.get(name)) else str(groups[name].help))
@@ -96,7 +96,7 @@ class StoreCommands(CommandTable):
 
 
 class Loaded(Mapping[str, Any]):
-    """Commands by name, each loaded when it is asked for; groups are there already."""
+    """Commands by name, each loaded on first use; groups are loaded already."""
 
     def __init__(self, entries: Mapping[str, Entry], groups: Mapping[str, TyperGroup]) -> None:
         self._entries = entries

@@ -1,7 +1,7 @@
-"""How fast this machine trains: a few steps of the very run that you configured, then forgotten.
+"""Measures how fast this machine trains, by a few steps of the run that you configured.
 
-The dry run is a real one, with your base model, your settings and some of your utterances, in a
-store of its own that is removed afterwards.
+The dry run uses your base model, your settings and some of your utterances, in a store of its own
+that is removed afterwards.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 RUN = "dry-run"
 STEPS = 12
 LIMIT = timedelta(minutes=5)
-"""for loading the model and the steps: a machine that needs longer is none to train on"""
+"""to load the model and take the steps; a slower machine is not worth training on"""
 FEWEST_UTTERANCES = 64
 STEPS_WORTH = 4
-"""steps for which there are different utterances"""
+"""steps that get utterances of their own"""
 
 
 def is_pace_missing(here: Workplace, settings: Settings) -> bool:
-    """Whether a run on this machine is meant, and nothing says how long a step takes here."""
+    """Whether the run trains on this machine and the time of a step here is not known."""
     return (
         settings.infra == LOCAL
         and settings.forecast.seconds_per_step is None
@@ -56,13 +56,13 @@ def is_pace_missing(here: Workplace, settings: Settings) -> bool:
 
 
 def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) -> DryPace:
-    """Trains some steps on this machine, and remembers in `state` how long they took.
+    """Trains a few steps on this machine, and remembers in `state` how long they took.
 
     Raises:
         UsageProblem: the trainer's packages are not installed here.
-        ConfigError: data or base model are not set, or the base model is not here.
-        CheckFailed: no step could be made; the hint names the log.
-        CliError, InputError, StoreError: data or base model cannot be trained with.
+        ConfigError: data or base model is not set, or the base model is not here.
+        CheckFailed: the trainer took no step; the hint names the log.
+        CliError, InputError, StoreError: the trainer cannot use data or base model.
     """
     require_trainer()
     config, sizes = settings.run_config(), model_sizes(settings)
@@ -83,7 +83,7 @@ def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) ->
 
 
 def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
-    """A run of a few steps in a store of its own, and what it says about them."""
+    """Runs a few steps in a store of its own; returns their metrics."""
     store, now = open_store(str(folder / "store")), datetime.now(UTC)
     short = _shortened(config, _some_pairs(config, folder / "data"))
     inputs = upload.upload_inputs(store, upload.check_inputs(short), lambda _sentence: None)
@@ -100,8 +100,8 @@ def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
     result = read_result(store, RUN)
     if result is None or result.step < 1:
         raise CheckFailed(
-            f"the dry run ended with exit code {code} before its first step",
-            f"{log} says why; with forecast.seconds_per_step in fintts.yaml none is needed",
+            f"the dry run failed with exit code {code} before its first step",
+            f"{log} says why; or set forecast.seconds_per_step in fintts.yaml",
         )
     spent = result.phase_seconds
     started = (result.started_at - now).total_seconds()
@@ -114,7 +114,7 @@ def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
 
 
 def _shortened(config: RunConfig, data: Path) -> RunConfig:
-    """The same steps, few of them, with a check and a save at the end alone."""
+    """The same steps, but few, with one check and one save, at the end."""
     changes: dict[str, object] = {
         "data": data,
         "training": config.training.model_copy(update={"max_steps": STEPS, "warmup_steps": 1}),
@@ -126,7 +126,7 @@ def _shortened(config: RunConfig, data: Path) -> RunConfig:
 
 
 def _some_pairs(config: RunConfig, target: Path) -> Path:
-    """Copies utterances from all over the folder, enough for some steps of different ones."""
+    """Copies utterances from all over the folder, enough for a few different steps."""
     per_step = config.training.batch_size * config.training.gradient_accumulation
     wanted = max(FEWEST_UTTERANCES, STEPS_WORTH * per_step)
     target.mkdir()
@@ -138,7 +138,7 @@ def _some_pairs(config: RunConfig, target: Path) -> Path:
 
 
 def spread(names: Sequence[str], wanted: int) -> Sequence[str]:
-    """At most so many of them, in equal distances."""
+    """At most so many of them, evenly spaced."""
     count = min(wanted, len(names))
     return [names[index * len(names) // count] for index in range(count)]
 

@@ -1,4 +1,4 @@
-"""What an estimate is made from: how much there is to train on, and how fast it went before."""
+"""What an estimate is made from: how much there is to train on, and the pace of earlier runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TYPICAL_TEXT_TOKENS = 100.0
 
 
 TYPICAL_FRAMES = 300.0
-"""of an utterance, where there are none to look at"""
+"""in an utterance, if there are none to measure"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,18 @@ class Workload:
 
     @classmethod
     def of_samples(cls, samples: int, fraction: float) -> Workload:
-        """So many utterances to train on, of a usual length."""
+        """A workload of so many utterances of a typical length."""
         return cls(samples, round(samples * fraction), TYPICAL_TEXT_TOKENS, TYPICAL_FRAMES)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPace:
-    """What the same model, batch and accelerator took before."""
+    """What an earlier run with the same model, batch and accelerator took."""
 
     source: str
-    """which run says so, as the estimate shows it"""
+    """the run that measured it, as the estimate names it"""
     seconds_per_step: float
     seconds_per_validation: float | None
-    """None where no check was made"""
+    """None if the run made no check"""
     setup_seconds: float | None
-    """None where an interruption hides it"""
+    """None if an interruption hides it"""

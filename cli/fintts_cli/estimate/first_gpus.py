@@ -1,4 +1,4 @@
-"""Which GPU a new project asks for, where you have said in which cloud it shall run."""
+"""The GPU that `fintts init` writes for the cloud that you chose."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from fintts_cost.prices import Offer, PriceRow
 
 LEAST_GB = 24
-"""LoRA on S1-mini fits into this much memory"""
+"""enough memory for LoRA on S1-mini"""
 
 
 class FirstGpus(NamedTuple):
-    """What to write as `gpus`, and what to say about it."""
+    """What to write as `gpus`, and what to tell the user about it."""
 
     gpus: str
     remark: str | None = None
@@ -33,7 +33,7 @@ class FirstGpus(NamedTuple):
 
 
 def first_gpus(infra: str | None, source: OfferSource) -> FirstGpus:
-    """The default GPU where the cloud rents out a single one of it, else the cheapest that fits."""
+    """The default GPU if the cloud rents it out singly, else the cheapest that fits."""
     settings = Settings(infra=infra)
     if infra == LOCAL:
         return FirstGpus(settings.gpus)
@@ -51,14 +51,14 @@ def _instead(settings: Settings, source: OfferSource, refused: CloudError) -> Fi
     gpus = f"{found.accelerator}:1"
     return FirstGpus(
         gpus,
-        f"{found.cloud} rents out no single {settings.first_gpus.partition(':')[0]}: gpus is "
+        f"{found.cloud} rents out no single {settings.first_gpus.partition(':')[0]}, so gpus is "
         f"{gpus}, at {hourly(found.hourly_rate_usd)}",
-        "`fintts cloud offers --gpus A100-80GB` shows who has one",
+        "`fintts cloud offers --gpus A100-80GB` shows clouds that do",
     )
 
 
 def _hint(settings: Settings, source: OfferSource) -> str:
-    """Where the list has no prices of a cloud, it may be misspelt."""
+    """The hint for a cloud without prices, which may be misspelt."""
     cloud = wanted_by(settings, spot=None).cloud or ""
     known = sorted({row.cloud for row in _rows(settings, source)})
     near = difflib.get_close_matches(cloud, known, n=1) if cloud not in known else []
@@ -75,7 +75,7 @@ def _rows(settings: Settings, source: OfferSource) -> Sequence[PriceRow]:
 
 
 def _cheapest_single(settings: Settings, source: OfferSource) -> Offer | None:
-    """Of all single GPUs there that have enough memory."""
+    """The cheapest single GPU there that has enough memory."""
     wanted = wanted_by(settings, spot=False)
     fitting = [
         offer

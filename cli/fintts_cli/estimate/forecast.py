@@ -1,4 +1,4 @@
-"""From settings to the numbers of an estimate: what is not set is measured, else computed. Pure."""
+"""From settings to the numbers of an estimate: each is set, else measured, else computed. Pure."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ FORWARD_SHARE = 0.5
 
 
 BYTES_PER_ACTIVATION = 34
-"""a value of the hidden state and layer, in 16 bits (Korthikanti et al. 2022, arXiv:2205.05198)"""
+"""for each value of the hidden state in each layer, in 16 bits (Korthikanti et al. 2022,
+arXiv:2205.05198)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number, and who says so."""
+    """A number and its source."""
 
     value: float
     source: str
     slow_times: float | None = None
-    """how many times as much it is at the slow end of a forecast; None where it is known"""
+    """factor to the slow end of a forecast; None if the number is known"""
 
     @property
     def slow(self) -> float | None:
@@ -48,11 +49,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that an estimate may be made from; None for what is not known."""
+    """Everything that an estimate can use; None for what is not known."""
 
     settings: Settings
     origins: Mapping[str, str]
-    """dotted key → where its value was given"""
+    """dotted key → origin of its value"""
     workload: Workload
     shape: ModelShape | None
     measured: MeasuredPace | None
@@ -60,18 +61,18 @@ class Known:
 
     @property
     def is_local(self) -> bool:
-        """Whether the run is to go on this machine."""
+        """Whether the run trains on this machine."""
         return self.settings.infra == LOCAL
 
     @property
     def samples_per_step(self) -> int:
-        """Of all micro-batches."""
+        """Tokens in all micro-batches of a step."""
         training = self.settings.training
         return training.batch_size * training.gradient_accumulation
 
 
 def estimate_input(known: Known) -> EstimateInput:
-    """Everything that fintts_cost.estimate.estimate needs.
+    """Everything that `fintts_cost.estimate.estimate` needs.
 
     Raises:
         ConfigError: there is nothing to forecast the speed from.
@@ -113,7 +114,7 @@ def step_seconds(known: Known) -> Figure:
     """Seconds of one step: as set, else as measured, else from its FLOPs.
 
     Raises:
-        ConfigError: none of these is possible.
+        ConfigError: the time is neither set nor known.
     """
     given, workload = known.settings.forecast.seconds_per_step, known.workload
     if given is not None:
@@ -122,12 +123,12 @@ def step_seconds(known: Known) -> Figure:
         return Figure(known.measured.seconds_per_step, known.measured.source)
     if known.is_local:
         raise ConfigError(
-            "no run has measured how long a step takes on this machine",
+            "the time of a step on this machine has not been measured",
             "`fintts estimate --measure` trains a few steps to find out; or give "
             "--seconds-per-step S",
         )
     if known.shape is None:
-        raise _unknown_speed("without a base model the time of a step cannot be forecast")
+        raise _unknown_speed("the time of a step cannot be forecast without a base model")
     gpus = known.settings.first_gpus
     accelerator, count = parse_gpus(gpus)
     flops = known.shape.training_flops(workload.text_tokens, workload.frames)
@@ -139,12 +140,12 @@ def step_seconds(known: Known) -> Figure:
 def _unknown_speed(sentence: str) -> ConfigError:
     return ConfigError(
         sentence,
-        "set forecast.seconds_per_step in fintts.yaml; `fintts estimate` has --seconds-per-step",
+        "set forecast.seconds_per_step in fintts.yaml, or give it as --seconds-per-step",
     )
 
 
 def _validation_seconds(known: Known, step: Figure) -> Figure:
-    """A check is a forward pass over the held-out utterances: half of training on them."""
+    """A check is a forward pass over the held-out utterances: half the work of training on them."""
     given, measured = known.settings.forecast.seconds_per_validation, known.measured
     if given is not None:
         return Figure(given, "option")
@@ -160,7 +161,7 @@ def _setup_seconds(known: Known) -> float:
 
 
 def reserve_of(settings: Settings) -> Reserve:
-    """What a budget keeps for ending the instance where the run is to go."""
+    """What a budget reserves for ending the instance."""
     forecast = settings.forecast.teardown_seconds
     if settings.infra == LOCAL:
         return Reserve.here(_or(forecast, TEARDOWN_SECONDS[True]))
@@ -173,7 +174,7 @@ def _or(number: float | None, otherwise: float) -> float:
 
 
 def _checkpoint_bytes(known: Known) -> int:
-    """0 where neither the size nor the model is known."""
+    """Bytes of a checkpoint; 0 if neither the size nor the model is known."""
     given, lora = known.settings.forecast.checkpoint_bytes, known.settings.lora
     if given is not None:
         return given
@@ -183,7 +184,7 @@ def _checkpoint_bytes(known: Known) -> int:
 
 
 def _memory(known: Known, shape: ModelShape) -> MemoryModel:
-    """On paper: the base in 16 bits, adapter, gradient and Adam in 32, activations by layer."""
+    """Computed memory: the base in 16 bits, adapter, gradient and Adam in 32, activations."""
     workload, lora = known.workload, known.settings.lora
     adapter = 4 * shape.lora_parameters(lora.rank, lora.targets)
     rows = 0.0 if shape.second is None else workload.frames * shape.num_codebooks

@@ -1,4 +1,4 @@
-"""The same run on each GPU that was asked for: what it costs on each of them."""
+"""The same run on each GPU of a list, and its cost on each."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_per_validation")
-"""settings that are a figure of one GPU"""
+"""settings that hold for one GPU"""
 
 
 class RunOnGpu(NamedTuple):
-    """What the run would take and cost on one of them."""
+    """Time and cost of the run on one GPU."""
 
     gpus: str
     run: RunEstimate
@@ -43,29 +43,29 @@ class RunOnGpu(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """The run on each GPU that somebody offers."""
+    """The run on each GPU that has an offer."""
 
     runs: tuple[RunOnGpu, ...]
-    """at least one, the cheapest first"""
+    """at least one, cheapest first"""
     missing: tuple[str, ...]
-    """a sentence for each GPU that nobody offers"""
+    """a sentence for each GPU without an offer"""
 
     @property
     def cheapest(self) -> RunOnGpu:
-        """Where the run is expected to cost least."""
+        """The run on the GPU where it is expected to cost least."""
         return self.runs[0]
 
     @property
     def choices(self) -> tuple[Candidate, ...]:
-        """As a launch is planned with them."""
+        """The options that a launch plans with."""
         return tuple(Candidate(each.gpus, each.run.estimate) for each in self.runs)
 
 
 def each_gpu(found: ReadSettings) -> tuple[ReadSettings, ...]:
-    """The settings once for each GPU; this machine has those that it has.
+    """The settings once for each GPU; once for this machine, whose GPUs are given.
 
     Raises:
-        ConfigError: there are several, and a figure is set that can be true of one alone.
+        ConfigError: there are several GPUs, and a figure is set that can hold for only one.
     """
     settings = found.settings
     names = split_gpus(settings.gpus)
@@ -79,7 +79,7 @@ def each_gpu(found: ReadSettings) -> tuple[ReadSettings, ...]:
 def with_ceilings(
     choices: Sequence[Candidate], found: ReadSettings, open_source: Callable[[], OfferSource]
 ) -> tuple[Candidate, ...]:
-    """The same with the most that an hour may cost, which sets the deadline of a spot run."""
+    """The same with the highest price of an hour, which sets the deadline of a spot run."""
     if not found.settings.spot or found.settings.infra == LOCAL:
         return tuple(choices)
 
@@ -101,10 +101,9 @@ def _refuse_figures_of_one(found: ReadSettings) -> None:
     given = [key for key in OF_ONE_GPU if key in found.origins]
     if given:
         raise ConfigError(
-            f"{given[0]} ({found.origins[given[0]]}) is the figure of one GPU, and gpus names "
+            f"{given[0]} ({found.origins[given[0]]}) holds for one GPU, but gpus names "
             f"several: {found.settings.gpus.replace(',', ', ')}",
-            "leave it out: prices are looked up, and speeds measured or forecast, for each; or "
-            "give one --gpus",
+            "leave it out, so that each GPU gets its own price and speed, or give one --gpus",
         )
 
 
@@ -117,11 +116,11 @@ def choices_of(
     """The run on each GPU.
 
     Args:
-        open_source: called only where no rate is set, since to load prices takes time.
+        open_source: called only if no rate is set, because loading prices takes time.
         samples: utterances to train on; None counts those of the data folder.
 
     Raises:
-        CloudError: nobody offers any of them.
+        CloudError: none of them has an offer.
         ConfigError, CostError, InputError, StoreError: as of `estimate_run`.
     """
     runs: list[RunOnGpu] = []

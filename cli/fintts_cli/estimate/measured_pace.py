@@ -1,4 +1,4 @@
-"""How fast the same work was done before, as the runs in the store say."""
+"""How fast earlier runs in the store did the same work."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
 FEWEST_STEPS = 20
-"""Below it the first steps, which compile and allocate, weigh too much."""
+"""With fewer steps, the first ones, which compile and allocate, weigh too much."""
 
 
 def model_sizes(settings: Settings) -> dict[str, int] | None:
-    """Bytes of each file of the base model; None where it is not here, or is none."""
+    """Bytes of each file of the base model; None if there is no base model here."""
     folder = settings.base_model
     if not isinstance(folder, Path):
         return None
@@ -43,8 +43,8 @@ def find_pace(
     """The newest finished run with the same model, batch and accelerator.
 
     Args:
-        model_sizes: bytes of the base model's files. Equal names and sizes are taken for equal
-            models: the SHA-256 of gigabytes would take longer than the whole estimate may.
+        model_sizes: bytes of the base model's files. Models with equal names and sizes count as
+            equal: the SHA-256 of gigabytes would take longer than an estimate may.
 
     Raises:
         StoreError: the store cannot be read.
@@ -60,7 +60,7 @@ def find_pace(
 
 
 def _finished(store: Store, run: str) -> tuple[RunRecord, Result, RunConfig] | None:
-    """A run that says how long its parts took; broken records are passed over."""
+    """The run's measured times; None if its records are broken."""
     try:
         result = read_result(store, run)
         if result is None or result.step < FEWEST_STEPS or not result.phase_seconds:
@@ -88,7 +88,7 @@ def _is_comparable(
 
 
 def _has_only(record: RunRecord, gpus: str) -> bool:
-    """Of a run that could choose, the store does not say which GPU it got."""
+    """The run's GPU; None if it could choose, since the store does not say which it got."""
     return record.gpus == gpus and not record.alternatives
 
 

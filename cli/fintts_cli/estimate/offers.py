@@ -1,4 +1,4 @@
-"""What this run would take and cost on each offer for a GPU."""
+"""Time and cost of this run on each offer for a GPU."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ if TYPE_CHECKING:
 
 
 class PricedOffer(NamedTuple):
-    """An offer, and what this run would cost on it."""
+    """An offer, and the cost of this run on it."""
 
     offer: Offer
     estimate: Estimate | None
-    """of the run on such a GPU; None where the run is not known"""
+    """of the run on such a GPU; None if the run is not known"""
     over_budget: bool
 
     @property
     def gpus(self) -> str:
-        """As `--gpus` has it."""
+        """As `--gpus` names it."""
         return f"{self.offer.accelerator}:{self.offer.gpus}"
 
     @property
     def total_seconds(self) -> Decimal | None:
-        """Of the expected run, set-up and teardown included; the same on all that have the GPU."""
+        """Of the expected run, with set-up and teardown; equal for all offers of one GPU."""
         return None if self.estimate is None else self.estimate.expected.total_seconds
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """Of that run, not rounded."""
+        """Cost of the expected run, not rounded."""
         seconds = self.total_seconds
         return None if seconds is None else cost_usd(seconds, self.offer.hourly_rate_usd)
 
     @property
     def order(self) -> tuple[Decimal, Decimal]:
-        """The cheapest run first; where none is known, the lowest rate."""
+        """Sorts the cheapest run first; without a known run, the lowest rate."""
         return self.cost_usd or Decimal(0), self.offer.hourly_rate_usd
 
 
@@ -64,12 +64,12 @@ class RunOffers(NamedTuple):
     """The answer of `fintts cloud offers`: the cheapest run first."""
 
     gpus: str
-    """what was asked for; several are separated by commas"""
+    """as `--gpus` names them, separated by commas"""
     offers: tuple[PricedOffer, ...]
     cheapest: Offer | None
-    """of those that can be taken, and without a doubt if there is one; None: none can be taken"""
+    """the cheapest usable offer, without a doubt if there is one; None if no offer is usable"""
     estimate: Estimate | None
-    """of the run on that offer"""
+    """of the run on the cheapest offer"""
     budget_usd: Decimal | None
     notes: tuple[str, ...]
 
@@ -80,7 +80,7 @@ def on_every_gpu(
     """The run of these settings on each offer for each of their GPUs.
 
     Raises:
-        CloudError: nobody offers any of them.
+        CloudError: none of them has an offer.
         ConfigError, CostError, InputError, StoreError: as of `run_on_offers`.
     """
     spot = found.settings.spot if "spot" in found.origins else None
@@ -110,19 +110,19 @@ def run_on_offers(
     """The run of these settings, which name one GPU, on each offer for it.
 
     Args:
-        configured: the settings without the options that say what to rent: a declared pace is
-            that of the GPU which is configured.
-        is_compared: with other GPUs.
+        configured: the settings without the options that say what to rent: a pace that the user
+            set belongs to the configured GPU.
+        is_compared: whether the list shows other GPUs as well.
 
     Raises:
-        ConfigError: there is a budget, and the run's cost cannot be computed.
+        ConfigError: there is a budget, but the run's cost cannot be computed.
         CostError, InputError, StoreError: as of `fintts estimate`.
     """
     best, budget_usd = cheapest(market.offers), found.settings.budget_usd
     paced, note = _with_pace(here, found, configured, is_compared=is_compared)
     made, missing = _estimate(here, paced, (best or market.offers[0]).price)
     if made is None and budget_usd is not None:
-        raise ConfigError(missing, "without --budget the offers are shown by their hourly rate")
+        raise ConfigError(missing, "without --budget you see the offers by their hourly rate")
     priced = [_priced(offer, made, budget_usd) for offer in market.offers]
     return RunOffers(
         gpus=found.settings.gpus,
@@ -141,7 +141,7 @@ def _priced(offer: Offer, made: Estimate | None, budget_usd: Decimal | None) -> 
 
 
 def together(runs: Sequence[RunOffers], missing: Sequence[str] = ()) -> RunOffers:
-    """The offers for several GPUs as one list; `missing` says which of them nobody offers."""
+    """The offers for several GPUs as one list; `missing` names GPUs without an offer."""
     offers = sorted((each for run in runs for each in run.offers), key=lambda each: each.order)
     best = [each for each in offers if each.offer in [run.cheapest for run in runs]]
     first = best[0] if best else None
@@ -161,17 +161,17 @@ def _estimate(here: Workplace, found: ReadSettings, price: Price) -> tuple[Estim
     try:
         return estimate_run(here, found, price).estimate, ""
     except ConfigError as error:
-        return None, f"time and cost are left out: {error.message}"
+        return None, f"time and cost are not known: {error.message}"
 
 
 def _with_pace(
     here: Workplace, found: ReadSettings, configured: Settings, *, is_compared: bool
 ) -> tuple[ReadSettings, str]:
-    """The settings with the best figure for the GPU that is asked for, and what to say of it.
+    """The settings with the best known pace of the GPU, and a note about it.
 
-    A pace that was declared for another place is taken only where no run has measured this one,
-    and then as it is: how much faster the other GPU is, nobody has found out. Of several GPUs that
-    are compared each has its own, measured or forecast.
+    A pace that the user set for another place is used only if no run has measured this GPU, and
+    then unscaled, since the difference between the GPUs is unknown. If several GPUs are compared,
+    each has its own pace, measured or forecast.
     """
     settings = _rented(found.settings, configured)
     declared = settings.forecast.seconds_per_step
@@ -184,16 +184,16 @@ def _with_pace(
         return replace(found, settings=without), ""
     origin = found.origins["forecast.seconds_per_step"]
     note = (
-        f"{declared:g} s a step are declared for {place} ({origin}); "
-        f"no run has measured {settings.gpus}, and they are not scaled to it"
+        f"the {declared:g} s a step that you set for {place} ({origin}) are used unscaled: "
+        f"no run has measured {settings.gpus}"
     )
     return replace(found, settings=settings), note
 
 
 def _rented(settings: Settings, configured: Settings) -> Settings:
-    """Nobody rents this machine: where a project runs here, all clouds are looked at.
+    """Looks at all clouds if the project trains on this machine, which is not for rent.
 
-    How long this machine takes to set up and to tear down says nothing about theirs.
+    This machine's times for set-up and teardown say nothing about theirs.
     """
     if configured.infra != LOCAL:
         return settings
@@ -204,16 +204,16 @@ def _rented(settings: Settings, configured: Settings) -> Settings:
 
 
 def refuse_what_cannot_be(run: RunOffers) -> None:
-    """To be called after the offers were shown.
+    """Call it after showing the offers.
 
     Raises:
-        CloudError: none of them can be taken.
-        OverBudget: the cheapest of those that can costs more than the budget.
+        CloudError: no offer is usable.
+        OverBudget: the cheapest usable offer costs more than the budget.
     """
     if run.cheapest is None:
         raise CloudError(
-            f"none of these offers for {run.gpus} can be taken",
-            "try another of --gpus, --infra, --spot or --on-demand",
+            f"none of these offers for {run.gpus} can be used",
+            "try other --gpus, another --infra, --spot or --on-demand",
         )
     if run.estimate is None or run.budget_usd is None:
         return
@@ -228,5 +228,5 @@ def refuse_what_cannot_be(run: RunOffers) -> None:
 
 
 def how_cheap(offer: Offer) -> str:
-    """Among which offers it is the cheapest."""
-    return "the cheapest that can be taken" if offer.doubts else "the cheapest without a remark"
+    """Says among which offers this one is the cheapest."""
+    return "the cheapest usable offer" if offer.doubts else "the cheapest offer without a doubt"

@@ -1,6 +1,6 @@
-"""What dry runs on this machine have measured: a file each, named for all that the pace depends on.
+"""What dry runs on this machine measured: one file each, named after all that affects the pace.
 
-So no estimate uses a pace for other work than it was measured with.
+So no estimate uses a pace that was measured with other work.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TRAINING_KEYS = (
     "gradient_checkpointing",
     "compile",
 )
-"""settings of `training` that the pace depends on"""
+"""settings of `training` that affect the pace"""
 
 
 class DryPace(Record):
@@ -53,7 +53,7 @@ class DryPace(Record):
 def find_dry_pace(
     state: Path, settings: Settings, model_sizes: Mapping[str, int]
 ) -> MeasuredPace | None:
-    """The pace of this work; None where nothing readable was measured."""
+    """The pace of this work; None if there is no readable measurement."""
     path = _path(state, settings, model_sizes)
     try:
         pace = DryPace.load(read_limited(path), str(path))
@@ -77,8 +77,8 @@ def digest_of_work(settings: Settings, model_sizes: Mapping[str, int]) -> str:
     """Equal for two runs whose steps take equally long on one machine.
 
     Args:
-        model_sizes: bytes of the base model's files. Equal names and sizes are taken for equal
-            models: the SHA-256 of gigabytes takes longer than a whole estimate may.
+        model_sizes: bytes of the base model's files. Models with equal names and sizes count as
+            equal: the SHA-256 of gigabytes would take longer than an estimate may.
     """
     work = {
         "model": dict(model_sizes),

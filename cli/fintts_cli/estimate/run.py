@@ -1,4 +1,4 @@
-"""The estimate of a configured run: looks at data, model and earlier runs, then computes."""
+"""The estimate of a configured run: reads data, model and earlier runs, then computes."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ if TYPE_CHECKING:
 
 
 UNLIMITED = timedelta(days=3650)
-"""A run on one's own machine ends when its owner wants it to."""
+"""A run on your own machine ends when you want it to."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """The bill, and what it was made from."""
+    """The bill, and what it was computed from."""
 
     estimate: Estimate
     workload: Workload
     notes: tuple[str, ...]
     extras: Extras
-    """what it costs beside the GPU"""
+    """its costs other than the GPU"""
     facts: Facts
-    """by which it is seen whether the settings make sense together"""
+    """what the rules about senseless settings need to know"""
 
 
 def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Price:
-    """The rate that is set, else nothing on this machine, else that of the cheapest offer.
+    """The rate that is set, else $0 on this machine, else the cheapest offer's rate.
 
     Args:
-        open_source: called only where no rate is set, since to load prices takes time.
+        open_source: called only if no rate is set, because loading prices takes time.
 
     Raises:
         CloudError: no rate is set, and there is no offer.
@@ -87,7 +87,7 @@ def estimate_run(
         samples: utterances to train on; None counts those of the data folder.
 
     Raises:
-        ConfigError: something is not set and cannot be found out.
+        ConfigError: a figure is neither set nor known.
         CostError: the numbers do not fit each other.
         InputError: the data folder or the base model cannot be used.
         StoreError: earlier runs cannot be read.
@@ -109,7 +109,7 @@ def estimate_run(
 
 
 def facts_of(settings: Settings) -> Facts:
-    """By which it is seen whether the settings make sense together, where there is no estimate.
+    """What the rules about senseless settings need to know, if there is no estimate.
 
     Raises:
         ConfigError, InputError: data folder or base model cannot be used.
@@ -128,7 +128,7 @@ def _cloud_of_store(here: Workplace, settings: Settings) -> str | None:
 
 
 def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -> Extras:
-    """A rented run needs a store that instances reach; without a word it counts as AWS's S3."""
+    """The store that the costs assume: AWS S3 if none is set, since instances need to reach it."""
     is_rented = settings.infra != LOCAL
     is_in_s3 = is_rented if settings.store is None else _cloud_of_store(here, settings) == AWS
     named = (settings.infra or "").partition("/")[0].lower()
@@ -167,7 +167,7 @@ def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
 
 
 def _check_schedule(settings: Settings) -> None:
-    """Raises ScheduleError where steps, batches and data do not fit each other."""
+    """Raises ScheduleError if steps, batches and data do not fit each other."""
     Schedule(
         samples=_workload(settings, None).samples,
         batch_size=settings.training.batch_size,
@@ -184,7 +184,7 @@ def _workload(settings: Settings, samples: int | None) -> Workload:
         return Workload.of_samples(samples, fraction)
     if settings.data is None:
         raise ConfigError(
-            "neither a data folder nor the number of samples is known",
+            "there is no data folder and no number of samples",
             "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
         )
 
@@ -192,7 +192,7 @@ def _workload(settings: Settings, samples: int | None) -> Workload:
 
 
 def _shape(settings: Settings) -> ModelShape | None:
-    """None where it is not here yet and the speed is known without it."""
+    """The model's shape; None if the model is not here yet and the speed is known anyway."""
     folder = settings.base_model
     if folder is None:
         return None
@@ -210,9 +210,9 @@ def _shape(settings: Settings) -> ModelShape | None:
 
 
 def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
-    """Of an earlier run, else of a dry run on this machine; None where neither was made.
+    """The pace of an earlier run, else of a dry run on this machine; None if there is neither.
 
-    Both are looked for only where the speed is not set.
+    Looks for them only if the speed is not set.
     """
     if settings.forecast.seconds_per_step is not None:
         return None
@@ -232,9 +232,7 @@ def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple
         return ()
 
     unpaired = count_unpaired(settings.data)
-    left_out = (
-        f"Not counted are {unpaired:,} without their partner: `fintts data check` names them.",
-    )
+    left_out = (f"{unpaired:,} without a partner not counted: `fintts data check` names them.",)
     return (
         f"{settings.data} has {counted(workload.samples, 'utterance')} to train on, "
         f"and holds out {workload.held_out:,} for validation.",

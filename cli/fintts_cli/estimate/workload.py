@@ -1,4 +1,4 @@
-"""How much there is to train on, seen from the outside: names are counted, few files opened."""
+"""How much there is to train on: counts file names, and opens only a few files."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 64
 BYTES_PER_TOKEN = 3.0
-"""of UTF-8 text; 2.5 to 4 were seen with the base models' tokenizers"""
+"""of UTF-8 text; the base models' tokenizers show 2.5 to 4"""
 
 _SHAPE = re.compile(rb"'shape': \((\d+), (\d+)\)")
 _HEADER_BYTES = 256
 
 
 def workload_of_folder(folder: Path, fraction: float) -> Workload:
-    """Counts the pairs, divides them as the trainer will, and looks at some of them.
+    """Counts the pairs, splits them as the trainer does, and samples some of them.
 
     Raises:
         FolderMissing: there is no such folder.
-        DataProblem: too little is in it.
+        DataProblem: the folder holds too little.
     """
     pairs = find_pairs(folder)
     if not pairs:
         raise DataProblem(
             f"{folder} holds no pairs of .npy and .lab files",
-            f"see what is there with: fintts data check {folder}",
+            f"`fintts data check {folder}` shows what it holds",
         )
     parts = split(list(pairs), fraction)
     seen = list(pairs.values())[:: max(len(pairs) // LOOKED_AT, 1)]
@@ -56,7 +56,7 @@ def _text_bytes(path: Path) -> float:
 
 
 def _frames(path: Path) -> float:
-    """From the header alone; a file that has none is for `fintts data check` to name."""
+    """Reads only the header; skips a file without one, which `fintts data check` names."""
     if not path.is_file():  # a pipe would keep the estimate waiting
         return TYPICAL_FRAMES
     try:

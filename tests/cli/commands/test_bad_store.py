@@ -367,7 +367,7 @@ def test_of_two_who_pull_to_one_place_the_second_waits(filled: Filled, tmp_path:
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_for_line(second, "another pull goes on in")
+        wait_for_line(second, "waiting for another pull into")
         assert list(target.iterdir()) == []
     second.communicate(timeout=60)
     assert second.returncode == 0

@@ -108,7 +108,7 @@ def test_torn_rows_are_passed_over_and_counted(own_folder: Path) -> None:
     store = hostile_stores.make("metrics-torn", own_folder)
     found = on(store, "cloud", "report", "bad")
     assert found.exit_code == 0
-    assert "1 row of the metrics cannot be read" in found.stderr
+    assert "the metrics have 1 row that cannot be read" in found.stderr
     assert "Training loss" in found.stdout
     assert len(read_metrics(DirectoryStore(store), "bad").rows) == 40
 
@@ -152,7 +152,7 @@ def test_a_commit_that_no_claim_backs_is_named_and_never_chosen(
         found = on(store, *asked, *([choice] if choice else []))
         assert [one["step"] for one in json.loads(found.stdout)["checkpoints"]] == expected
         assert found.exit_code == (0 if choice else 5), "with all of them this one is missed"
-        assert f"the checkpoint of step {step} is left out: " in found.stderr
+        assert f"skipping the checkpoint of step {step}: " in found.stderr
         assert "which no instance has taken" in found.stderr
     assert (
         json.loads(on(store, "cloud", "report", "bad", "--json").stdout)["checkpoints"][-1]["step"]
@@ -171,7 +171,7 @@ def test_a_manifest_whose_value_was_changed_is_not_the_best(own_folder: Path) ->
     store = hostile_stores.make("manifest-of-another-value", own_folder)
     found = on(store, "cloud", "pull-checkpoints", "bad", "--best", "--json")
     assert [one["step"] for one in json.loads(found.stdout)["checkpoints"]] == [100]
-    assert "the checkpoint of step 200 is left out" in found.stderr
+    assert "skipping the checkpoint of step 200: " in found.stderr
     assert "is not what was written" in found.stderr
 
 

@@ -218,7 +218,7 @@ def test_a_number_that_cannot_be_is_a_sentence_and_exit_2(
 @pytest.mark.parametrize(
     ("arguments", "sentence", "hint"),
     [
-        ([], "neither a data folder nor the number of samples is known", "fintts init"),
+        ([], "there is no data folder and no number of samples", "fintts init"),
         (["--samples", "9", "--infra", "local"], "on this machine", "--measure"),
         (
             ["--samples", "9", "--measure", "--infra", "aws"],

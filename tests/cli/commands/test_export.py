@@ -311,7 +311,7 @@ def test_the_same_export_is_not_made_again(store: DirectoryStore) -> None:
     Path("out/codec.pth").write_bytes(b"put there by the user")
     again = export(store, "mine", "--format", "peft", "--to", "out")
     assert again.exit_code == 0
-    assert "there already, verified" in again.stderr
+    assert "exists already, verified" in again.stderr
     assert Path("out/README.md").stat().st_mtime_ns == before
     assert Path("out/codec.pth").exists()
 

@@ -132,7 +132,7 @@ def test_python_s_own_settings_change_nothing(shell: Shell, variable: str, value
     done = shell(*arguments, **{variable: value})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == shell(*arguments).stdout
-    assert "Say what the run will take and cost" in done.stdout
+    assert "Estimate time and cost of the run" in done.stdout
 
 
 @pytest.mark.parametrize("module", ["signal", "typer"])

@@ -136,7 +136,7 @@ def test_figures_of_one_gpu_are_refused_for_several(rented: Path) -> None:
 
 def test_the_estimate_is_that_of_the_cheapest_and_names_the_other(rented: Path) -> None:
     text = " ".join(fintts("estimate", "--infra", "runpod", "--gpus", BOTH).stdout.split())
-    assert ", where it costs least" in text
+    assert ", the cheapest for it" in text
     assert text.count(" it would cost $") == 1
 
 

@@ -199,7 +199,7 @@ def test_a_variable_that_is_set_to_nothing_is_refused(
 ) -> None:
     """A budget that a script lost must not become no budget."""
     error = refused(own_folder, "spot: true\n", environment={name: text})
-    assert error.message == f"{name} is set and empty"
+    assert error.message == f"{name} is set but empty"
     assert name in error.hint
 
 
@@ -207,7 +207,7 @@ def test_an_empty_state_folder_is_refused(
     own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FINTTS_STATE_DIR", "")
-    with pytest.raises(ConfigError, match="FINTTS_STATE_DIR is set and empty"):
+    with pytest.raises(ConfigError, match="FINTTS_STATE_DIR is set but empty"):
         state_directory()
 
 

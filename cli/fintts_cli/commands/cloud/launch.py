@@ -1,4 +1,4 @@
-"""`fintts cloud launch`: estimate, ask, launch, follow."""
+"""`fintts cloud launch`: estimate, confirm, launch, follow."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -90,7 +90,7 @@ def launch(
     quiet: Quiet = False,
     no_input: NoInput = False,
 ) -> None:
-    """Estimate, ask, launch, follow.
+    """Estimate, confirm, launch, follow.
 
     Ctrl-C leaves a run that you follow running, and says how to return to it. To resume a run that
     lost its instance, launch it again with its --name. --force resumes with changed steps, learning

@@ -1,4 +1,4 @@
-"""`fintts cloud logs`: what the instance said."""
+"""`fintts cloud logs`: prints the log of a run."""
 
 from typing import Annotated
 
@@ -15,16 +15,16 @@ from fintts_store.runs.runs import read_run
 def logs(
     run: Run = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+        bool, typer.Option("--follow", "-f", help="Follow the log until the run ends.")
     ] = False,
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,
     quiet: Quiet = False,
 ) -> None:
-    """Print what the instance wrote.
+    """Print the log of a run.
 
-    Also when it is gone.
+    The log stays readable after the instance is gone.
     """
     terminal = Terminal(quiet=quiet)
     here = open_workplace()

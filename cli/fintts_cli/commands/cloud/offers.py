@@ -36,13 +36,13 @@ def offers(
 ) -> None:
     """List every offer for a GPU.
 
-    $ an hour, and predicted time and cost of this run, the cheapest first. Prices are SkyPilot's,
-    where it is installed and a cloud is enabled; else from a list that comes along, with its date.
+    Shows $ an hour and the predicted time and cost of this run, cheapest first. Prices come from
+    SkyPilot, if it is installed with a cloud enabled; else from the dated list that fintts ships.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
     if infra == LOCAL:
-        raise UsageProblem("nobody offers this machine for rent", "name a cloud, or leave it out")
+        raise UsageProblem("this machine is not for rent", "name a cloud, or leave it out")
     place: dict[str, object] = {"store": store, "s3_endpoint_url": s3_endpoint_url}
     options = place | {"gpus": gpus, "infra": infra, "spot": spot, "budget_usd": budget}
     found = read_sources(terminal, options, config)

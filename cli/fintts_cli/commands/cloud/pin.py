@@ -1,4 +1,4 @@
-"""`fintts cloud pin` and `unpin`: one checkpoint stays, whatever rotation would do."""
+"""`fintts cloud pin` and `unpin`: exempt a checkpoint from rotation, or end that."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,10 +31,10 @@ def pin(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Keep one checkpoint.
+    """Pin a checkpoint.
 
-    Neither the run's rotation nor `fintts cloud prune` removes it; it takes no place
-    among the last ones.
+    Neither the run's rotation nor `fintts cloud prune` removes a pinned checkpoint; it does not
+    count as one of the newest to keep.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -42,9 +42,12 @@ def pin(
     pick_run(runs, run)
     steps = {name.step for name in list_commits(runs, run)}
     if step not in steps:
-        raise _unknown(f"run {run} has no checkpoint of step {step}", "there are", steps)
+        sentence = f"run {run} has no checkpoint of step {step}"
+        raise _unknown(
+            sentence, steps, "it has checkpoints of steps", "the run has no checkpoint yet"
+        )
     pruning.pin(runs, run, step)
-    _tell(terminal, runs, run, f"step {step} of run {run} stays until `fintts cloud unpin`")
+    _tell(terminal, runs, run, f"step {step} of run {run} stays until you unpin it")
 
 
 def unpin(
@@ -56,7 +59,7 @@ def unpin(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take a pin away.
+    """Unpin a checkpoint.
 
     The run's next rotation may remove the checkpoint.
     """
@@ -66,14 +69,14 @@ def unpin(
     pick_run(runs, run)
     if not pruning.unpin(runs, run, step):
         steps = {name.step for name in list_pins(runs, run)}
-        raise _unknown(f"step {step} of run {run} is not pinned", "pinned are", steps)
-    _tell(terminal, runs, run, f"step {step} of run {run} is not pinned any more")
+        sentence = f"step {step} of run {run} is not pinned"
+        raise _unknown(sentence, steps, "these steps are pinned:", "no checkpoint is pinned")
+    _tell(terminal, runs, run, f"step {step} of run {run} is no longer pinned")
 
 
-def _unknown(sentence: str, listed: str, steps: "Collection[int]") -> UsageProblem:
-
-    named = ", ".join(str(step) for step in sorted(steps)) or "none"
-    return UsageProblem(sentence, f"{listed} {named}")
+def _unknown(sentence: str, steps: "Collection[int]", listed: str, none: str) -> UsageProblem:
+    named = ", ".join(str(step) for step in sorted(steps))
+    return UsageProblem(sentence, f"{listed} {named}" if named else none)
 
 
 def _tell(terminal: Terminal, runs: "RunStore", run: str, sentence: str) -> None:

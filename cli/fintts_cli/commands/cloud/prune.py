@@ -1,4 +1,4 @@
-"""`fintts cloud prune`: removes checkpoints that need not be kept, after showing them."""
+"""`fintts cloud prune`: removes old checkpoints, after showing them."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,10 +30,12 @@ def prune(
     run: Run = None,
     keep_last: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="How many stay; without it what the run was given."),
+        typer.Option(
+            metavar="N", min=1, help="Newest checkpoints to keep; by default the run's own number."
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be removed; remove nothing.")
     ] = False,
     yes: Yes = False,
     no_input: NoInput = False,
@@ -43,10 +45,10 @@ def prune(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Remove checkpoints, after asking.
+    """Remove old checkpoints.
 
-    The last ones, the best, the one that the run was resumed from and those that are pinned stay.
-    Files that were never committed go as well. The run may go on meanwhile.
+    Asks first. Keeps the newest checkpoints, the best, the one that the run was resumed from and
+    pinned ones; also removes files that were never committed. You may prune a run that is training.
     """
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
     here = open_workplace()
@@ -55,7 +57,7 @@ def prune(
     rule = rule_of(read_run(runs, run))
     plan = pruning.plan_prune(runs, run, Rule(keep_last or rule.keep_last, rule.keep_best))
     for fault in plan.damaged:
-        terminal.warn(f"{fault.place}: {fault.sentence}; it is left alone")
+        terminal.warn(f"{fault.place}: {fault.sentence}; it stays as it is")
     _show(terminal, plan, may_ask=not yes and not dry_run)
     gone = pruning.prune(runs, plan) if _agreed(terminal, plan, dry_run=dry_run, yes=yes) else []
     if json:
@@ -65,7 +67,8 @@ def prune(
 
 
 def _show(terminal: Terminal, plan: "PrunePlan", *, may_ask: bool) -> None:
-    """The plan; beside a document it is talk, unless there is something to say yes to."""
+    """Shows the plan: as data, or beside a document as talk, which --quiet hides unless you have to
+    say yes to it."""
     if not terminal.json:
         terminal.data(render_plan(plan))
     elif may_ask or not terminal.quiet:
@@ -73,7 +76,7 @@ def _show(terminal: Terminal, plan: "PrunePlan", *, may_ask: bool) -> None:
 
 
 def _agreed(terminal: Terminal, plan: "PrunePlan", *, dry_run: bool, yes: bool) -> bool:
-    """Whether to remove what was shown; ends the command when the user does not agree."""
+    """Whether to remove what was shown; ends the command if the user does not agree."""
     if dry_run or plan.is_empty:
         return False
     if yes:

@@ -39,8 +39,8 @@ def ps(
 ) -> None:
     """List all runs.
 
-    Phase, step, loss, $ so far, $ to go, deadline. A rented instance whose run has ended is
-    removed.
+    Shows phase, step, loss, $ so far, $ to go and deadline. Removes a rented instance whose run has
+    ended.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -63,17 +63,17 @@ def ps(
 
 
 def tell_of(terminal: Terminal, here: Workplace, state: "InstanceState") -> None:
-    """An instance that lives here for a run that this store doesn't have: of one that was launched
-    into another store, that store says how it is."""
+    """Names a live instance here whose run is not in this store, and the store that has it, if
+    another one does."""
     other = store_launched_into(here, state.run)
     if other is not None:
         terminal.say(
-            f"run {state.run} has an instance here and is in another store: "
+            f"run {state.run} has an instance here but is in another store: "
             f"`fintts cloud ps --store {quote(other)}` shows it"
         )
         return
     terminal.warn(
-        f"run {state.run}, unknown to this store, has a live instance in {state.where}",
+        f"run {state.run}, which is not in this store, has a live instance in {state.where}",
         f"`fintts cloud down {state.run}` ends it",
     )
 
@@ -97,14 +97,14 @@ def _afterwards(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]"
 def _remove_idle(
     terminal: Terminal, here: Workplace, runs: "RunStore", views: "Sequence[RunView]"
 ) -> bool:
-    """Whether there was an instance of a run that has ended.
+    """Removes the instance of a run that has ended; whether there was one.
 
-    It would end itself; but SkyPilot, when it has slept, takes a spot instance that did for lost,
-    and rents another one.
+    Such an instance ends itself. But after this machine was asleep, SkyPilot takes a spot instance
+    that ended itself for a preempted one, and rents another.
     """
     idle = [view.run for view in views if view.only_bills]
     for run in idle:
-        terminal.say(f"run {run} has ended: its instance is removed")
+        terminal.say(f"run {run} has ended; its instance is now removed")
         with suppress(CloudError):
             take_down(here, runs, run)
     return bool(idle)

@@ -1,4 +1,4 @@
-"""`fintts cloud pull-checkpoints`: brings a run's checkpoints here and verifies them."""
+"""`fintts cloud pull-checkpoints`: downloads a run's checkpoints and verifies them."""
 
 from contextlib import suppress
 from functools import partial
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
 def pull_checkpoints(
     run: Run = None,
-    best: Annotated[bool, typer.Option("--best", help="The best one alone.")] = False,
-    last: Annotated[bool, typer.Option("--last", help="The newest one alone.")] = False,
-    step: Annotated[int | None, typer.Option(metavar="N", help="That of one step.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="Only the best checkpoint.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="Only the newest checkpoint.")] = False,
+    step: Annotated[
+        int | None, typer.Option(metavar="N", help="Only the checkpoint of this step.")
+    ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to; without it ./checkpoints/RUN."),
+        typer.Option(metavar="DIR", help="Target folder; by default ./checkpoints/RUN."),
     ] = None,
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
@@ -41,13 +43,13 @@ def pull_checkpoints(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring checkpoints here.
+    """Download checkpoints.
 
-    All kept ones without an option, each verified, to DIR/checkpoint-STEP/. What is there already
-    is not copied again.
+    Downloads all kept checkpoints by default, each to DIR/checkpoint-STEP/, and verifies them. Does
+    not download again what you have already.
     """
     if best + last + (step is not None) > 1:
-        raise UsageProblem("--best, --last and --step exclude each other", "give one of them")
+        raise UsageProblem("--best, --last and --step exclude each other", "give only one of them")
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
     runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
@@ -69,7 +71,7 @@ def pull_checkpoints(
 
 
 def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
-    """The model card of a checkpoint; without run.json there is none, and the rest is sound."""
+    """Makes the model card of a checkpoint; without run.json there is no card."""
     try:
         record = read_run(runs, run)
     except (InvalidRecord, KeyNotFound):
@@ -78,7 +80,7 @@ def _card(runs: "RunStore", run: str) -> "Callable[[Manifest], str] | None":
 
 
 def _conclude(pulled: "list[Pulled]", say: "Callable[[str], None]") -> None:
-    """Which one is the best; raises what kept one from arriving."""
+    """Says which checkpoint is the best; raises the error of one that did not arrive."""
     troubles = [one.trouble for one in pulled if one.trouble is not None]
     if troubles:
         raise troubles[0]
@@ -98,7 +100,7 @@ def _say_next(
     pulled: "list[Pulled]",
     say: "Callable[[str], None]",
 ) -> None:
-    """How to open it, as Python takes it; without run.json nobody knows on which base model."""
+    """Shows Python code that opens the checkpoint; without run.json its base model is unknown."""
     with suppress(InvalidRecord, KeyNotFound):
         record = read_run(runs, run)
         base = str(record.config.get("base_model"))
@@ -108,7 +110,7 @@ def _say_next(
 
 
 def _is_folder(name: str) -> bool:
-    """Whether there is one here, whatever a record of another machine names."""
+    """Whether the path that a record names, perhaps on another machine, exists here."""
     with suppress(OSError):
         return Path(name).is_dir()
     return False

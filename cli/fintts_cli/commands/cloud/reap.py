@@ -33,7 +33,7 @@ def reap(
         bool, typer.Option("--yes", "-y", help="Remove orphans without asking.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what lives; remove nothing.")
+        bool, typer.Option("--dry-run", help="Show live instances; remove nothing.")
     ] = False,
     config: Config = None,
     json: Json = False,
@@ -42,10 +42,10 @@ def reap(
 ) -> None:
     """Remove instances that no run needs.
 
-    Finds instances past their deadline or without a run in this machine's journal, in SkyPilot's
-    state and in AWS's own list, and asks before it removes them. Runs at work are left alone, also
-    those of other machines, so cron may call it with --yes --quiet. An instance that may be
-    somebody else's needs its own yes; --yes leaves it alone.
+    Finds instances past their deadline or without a run, by this machine's journal, SkyPilot's
+    state and AWS's own list, and asks before it removes them. Leaves training runs alone, other
+    machines' too, so cron can call it with --yes --quiet. Asks separately about an instance that
+    may be someone else's; --yes leaves such an instance alone.
     """
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
     here = open_workplace()
@@ -61,7 +61,7 @@ def reap(
 
 
 def _show(terminal: Terminal, found: "Findings") -> None:
-    """With --quiet only what is wrong; beside a document it is talk."""
+    """Shows the census; --quiet leaves only what is wrong, --json moves the table to stderr."""
     is_right = len(found.of(Verdict.KEPT)) == len(found.judged)
     if terminal.json:
         terminal.say(render_findings(found))
@@ -72,7 +72,7 @@ def _show(terminal: Terminal, found: "Findings") -> None:
 
 
 def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged]":
-    """The orphans if the user agrees, and of the doubtful ones those that the user names."""
+    """The orphans, if the user agrees, and the doubtful ones that the user agrees to one by one."""
     orphans = found.of(Verdict.ORPHAN)
     if orphans and not yes:
         question = f"Remove {counted(len(orphans), 'orphan')}?"
@@ -83,19 +83,19 @@ def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged
     if yes or not terminal.may_ask:
         for one in doubtful:
             terminal.warn(
-                f"{one.sighting.holder} {one.sighting.where} is left alone: {one.reason}",
-                "`fintts cloud reap` on a terminal asks whether to remove it",
+                f"{one.sighting.holder} {one.sighting.where} stays: {one.reason}",
+                "run `fintts cloud reap` on a terminal to be asked about it",
             )
         return orphans
-    named = [one for one in doubtful if terminal.confirm(f"Remove {one.sighting.where}, too?")]
+    named = [one for one in doubtful if terminal.confirm(f"Remove {one.sighting.where} as well?")]
     return [*orphans, *named]
 
 
 def _remove(
     terminal: Terminal, here: Workplace, found: "Findings", chosen: "list[Judged]"
 ) -> "tuple[list[Judged], list[Judged]]":
-    """How all of them were left, and those that could not be removed; each one is tried, and none
-    waits for a store."""
+    """Tries to remove each without waiting for a store; returns the removed ones, and those that
+    could not be removed."""
     removed, failed = list["Judged"](), list["Judged"]()
     for one in chosen:
         try:
@@ -115,15 +115,15 @@ def _remove(
 def _refuse_what_is_left(
     found: "Findings", after: "list[Judged]", failed: "list[Judged]", *, dry_run: bool
 ) -> None:
-    """Raises CloudError where something may be billing that nobody looks after, CheckFailed where
-    the user leaves it so."""
+    """Raises CloudError if something may be billing unattended, CheckFailed if the user leaves it
+    so."""
     if failed:
         raise CloudError(
             f"{counted(len(failed), 'instance')} could not be removed, and may be billing",
-            "the warnings above say why; run it again, or look into the cloud's console",
+            "the warnings above say why; run it again, or check the cloud's console",
         )
     if found.unanswered:
-        raise CloudError("; ".join(found.unanswered), "there may be more: run it again")
+        raise CloudError("; ".join(found.unanswered), "there may be more instances: run it again")
     left = [one for one in after if one.verdict == Verdict.ORPHAN and not one.is_removed]
     if left and not dry_run:
-        raise CheckFailed(f"{counted(len(left), 'orphan')} left alone, and billing")
+        raise CheckFailed(f"{counted(len(left), 'orphan')} not removed, and still billing")

@@ -1,4 +1,4 @@
-"""`fintts cloud report`: estimate against actual."""
+"""`fintts cloud report`: compares estimate and actual."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -41,9 +41,9 @@ def report(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show estimate against actual.
+    """Compare estimate and actual.
 
-    Phase by phase, with the loss curve, the validation checks and the checkpoints.
+    Shows each phase, the loss curve, the validation checks and the checkpoints.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -60,7 +60,7 @@ def report(
 def read_report(
     terminal: Terminal, here: Workplace, runs: "RunStore", run: str, now: datetime
 ) -> "RunReport":
-    """Everything that the store and the infra know of the run; what is damaged is warned about."""
+    """Everything that the store and the infra know about the run; warns about damaged records."""
     record, damaged = read_run(runs, run), Damaged()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)
     damaged.warn(terminal)
@@ -83,10 +83,12 @@ def read_report(
 def _warn_of_metrics(terminal: Terminal, metrics: "Metrics") -> None:
 
     if metrics.damaged_rows:
-        terminal.warn(f"{counted(metrics.damaged_rows, 'row')} of the metrics cannot be read")
+        terminal.warn(
+            f"the metrics have {counted(metrics.damaged_rows, 'row')} that cannot be read"
+        )
     if metrics.left_out_parts:
         parts = counted(metrics.left_out_parts, "file")
-        terminal.warn(f"{parts} of the metrics: too large to be read, and left out")
+        terminal.warn(f"the report leaves out {parts} of the metrics, too large to read")
 
 
 def _uniform_guess(runs: "RunStore", record: "RunRecord") -> float | None:

@@ -1,4 +1,4 @@
-"""`fintts cloud stop`: the trainer saves, uploads and ends; then the instance is torn down."""
+"""`fintts cloud stop`: lets the trainer save, upload and end, then tears the instance down."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ def stop(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Save, upload, end, tear down.
+    """Save, upload, then tear down.
 
     Asks the trainer to save and end; tears the instance down once it has, or after five minutes.
     """

@@ -1,4 +1,4 @@
-"""`fintts data check`: looks at every file of a data folder."""
+"""`fintts data check`: checks every file of a data folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 
 
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="DIR", help="Without it the configured one.")
+    Path | None, typer.Argument(metavar="DIR", help="By default the configured folder.")
 ]
 
 
 def check(
     folder: Folder = None,
     frames_per_second: Annotated[
-        float, typer.Option(metavar="N", min=0.1, max=10_000, help="Of the codec, for the hours.")
+        float,
+        typer.Option(
+            metavar="N", min=0.1, max=10_000, help="Frame rate of the codec, to compute hours."
+        ),
     ] = 21.5,
     base_model: BaseModel = None,
     config: Config = None,
@@ -40,7 +43,7 @@ def check(
 ) -> None:
     """Validate .npy and .lab pairs.
 
-    Counts, hours, steps per epoch, and every problem by its file.
+    Shows counts, hours, steps per epoch, and each problem with its file.
     """
     terminal = Terminal(json=json, quiet=quiet)
     found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
@@ -54,14 +57,14 @@ def check(
     if count:
         raise CheckFailed(
             f"the data has {counted(count, 'problem')}",
-            "correct or remove the files that are named above",
+            "fix or remove the files named above",
         )
 
 
 def look_at(settings: "Settings", frames_per_second: float, terminal: Terminal) -> DataView:
-    """Opens every file of the configured folder, against the base model where there is one."""
+    """Checks every file of the configured folder, against the base model if there is one."""
     if settings.data is None:
-        raise ConfigError("no data folder was given", "name it: `fintts data check DIR`")
+        raise ConfigError("no data folder is given", "name one: `fintts data check DIR`")
     report = check_folder(settings.data, base_shape(settings, terminal))
     names = [utterance.name for utterance in report.utterances]
     try:
@@ -75,27 +78,28 @@ def look_at(settings: "Settings", frames_per_second: float, terminal: Terminal) 
 
 
 def base_shape(settings: "Settings", terminal: Terminal) -> ModelShape | None:
-    """The base model's shape, to compare the codes with; None where it is not here yet."""
+    """The base model's shape, to compare the codes with; None if the model is not here yet."""
     folder = settings.base_model
     if folder is None:
-        terminal.say("without a base model the codes are not compared with its codebooks")
+        terminal.say("no base model is set, so the codes are not compared with its codebooks")
         return None
     if isinstance(folder, HubModel):
         terminal.warn(
-            f"the base model {folder} is not on this machine yet: the codes are not compared with "
-            "its codebooks"
+            f"the base model {folder} is not on this machine yet, so the codes are not compared "
+            "with its codebooks"
         )
         return None
     if not folder.exists():
         terminal.warn(
-            f"there is no base model folder {folder}: the codes are not compared with its codebooks"
+            f"there is no base model folder {folder}, so the codes are not compared with its "
+            "codebooks"
         )
         return None
     return read_shape(folder)
 
 
 def _schedule(settings: "Settings", train: int, terminal: Terminal) -> Schedule | None:
-    """None where a batch is larger than what there is to train on; that is warned about."""
+    """The schedule; None, with a warning, if a batch is larger than the training split."""
     training = settings.training
     try:
         return Schedule(

@@ -1,4 +1,4 @@
-"""`fintts data pack`: one content-addressed file, as a launch uploads it."""
+"""`fintts data pack`: packs a data folder into one content-addressed file, as a launch does."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from fintts_store.errors import StoreError
 
 def pack(
     folder: Folder = None,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Where the file goes.")] = Path(),
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Target folder.")] = Path(),
     base_model: BaseModel = None,
     config: Config = None,
     json: Json = False,
@@ -25,17 +25,17 @@ def pack(
 ) -> None:
     """Pack a data folder into one file.
 
-    It is named by its SHA-256, and the same that a launch uploads.
+    The file is named after its SHA-256; a launch uploads the same file.
     """
     terminal = Terminal(json=json, quiet=quiet)
     found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
     settings = with_base_model(terminal, found, may_download=False).settings
     if settings.data is None:
-        raise ConfigError("no data folder was given", "name it: `fintts data pack DIR`")
+        raise ConfigError("no data folder is given", "name one: `fintts data pack DIR`")
     try:
         packed = pack_folder(settings.data, to, base_shape(settings, terminal))
     except StoreError as error:
-        raise ConfigError(error.message, "name another folder by --to") from None
+        raise ConfigError(error.message, "name another folder with --to") from None
     if json:
         content = {
             "path": str(packed.path),

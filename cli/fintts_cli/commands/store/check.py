@@ -1,4 +1,4 @@
-"""`fintts store check`: whether a store does what runs need, and what lies in it is whole."""
+"""`fintts store check`: checks that a store does what runs need and that its contents are whole."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Place = Annotated[
     str | None,
-    typer.Argument(metavar="DIR|s3://BUCKET/PREFIX", help="Without it the configured one."),
+    typer.Argument(metavar="DIR|s3://BUCKET/PREFIX", help="By default the configured store."),
 ]
 
 
@@ -35,10 +35,10 @@ def check(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Probe a store, and verify what lies in it.
+    """Probe a store and verify its contents.
 
-    Lists, writes, reads, lets eight writers race, deletes, and removes its traces; then compares
-    the files of every checkpoint with its manifest, and what runs read with their run.json.
+    Lists, writes, reads, lets eight writers race, deletes, and cleans up. Then compares each
+    checkpoint with its manifest, and each run's inputs with its run.json.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
@@ -58,19 +58,19 @@ def _check(terminal: Terminal, store: "Store", *, read_data: bool) -> StoreCheck
     outcomes = probe_store(store)
     if not _can_read(outcomes):
         return StoreCheck(store.url, outcomes, None, (), bytes_were_read=False)
-    terminal.say("looking at every run and what it reads")
+    terminal.say("checking every run and its inputs")
     survey = survey_store(store)
     torn = _read_all(terminal, store, survey) if read_data else ()
     return StoreCheck(store.url, outcomes, survey, torn, bytes_were_read=read_data)
 
 
 def _can_read(outcomes: "list[Outcome]") -> bool:
-    """Whether there is a list of what lies in the store."""
+    """Whether the store can be listed."""
     return outcomes[0].finding.verdict is not Verdict.FAILED
 
 
 def _read_all(terminal: Terminal, store: "Store", survey: "StoreSurvey") -> "tuple[Fault, ...]":
-    """What has other bytes than were written down: checkpoints, then what runs read."""
+    """Faults found by reading every byte: checkpoints, then the inputs of runs."""
     manifests = [manifest for run in survey.runs for manifest in run.whole]
     of_manifests = sum(manifest.size_bytes for manifest in manifests)
     of_inputs = sum(one.size_bytes for one in survey.inputs)

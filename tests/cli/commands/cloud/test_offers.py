@@ -213,7 +213,7 @@ def test_a_budget_under_the_cheapest_is_refused_with_the_arithmetic(rented: Path
         refuse_what_cannot_be(run)
     assert caught.value.message == (
         "the run is expected to cost $0.14, more than the budget of $0.10: 0.10 h at $1.39 an hour"
-        " (runpod 1x_A100-80GB, the cheapest without a remark)"
+        " (runpod 1x_A100-80GB, the cheapest offer without a doubt)"
     )
     assert "training.max_steps" in caught.value.hint
     refuse_what_cannot_be(offers_for(read(budget_usd=Decimal("0.14")), spot=False))
@@ -231,8 +231,8 @@ def test_a_pace_that_was_declared_for_another_gpu_is_not_scaled_and_says_so(rent
     run = offers_for(read(gpus="A100"))
     (note,) = [note for note in run.notes if "declared" in note]
     assert note == (
-        "0.5 s a step are declared for A100-80GB:1 (option); no run has measured A100:1,"
-        " and they are not scaled to it"
+        "the 0.5 s a step that you set for A100-80GB:1 (option) are used unscaled:"
+        " no run has measured A100:1"
     )
     assert document_of(run)["total_seconds"] == 360.0
     assert not [note for note in offers_for(read()).notes if "declared" in note]
@@ -298,7 +298,7 @@ def test_without_a_run_there_are_prices_and_a_sentence(own_folder: Path) -> None
     assert {offer["cost_usd"] for offer in content["offers"]} == {None}
     rates = [offer["hourly_rate_usd"] for offer in content["offers"]]
     assert rates == sorted(rates)
-    assert content["notes"][-1].startswith("time and cost are left out: neither a data folder")
+    assert content["notes"][-1].startswith("time and cost are not known: there is no data folder")
     assert offers().stdout.count("–") >= 2 * 20
 
 
@@ -308,7 +308,7 @@ def test_without_a_run_there_are_prices_and_a_sentence(own_folder: Path) -> None
         (["--gpus", "H1000"], 2, "no accelerator named 'H1000'", "H100"),
         (["--gpus", "A100-80G"], 2, "no accelerator named", "did you mean A100-80GB"),
         (["--infra", "local"], 2, "nobody offers this machine", "cloud"),
-        (["--budget", "1"], 2, "time and cost are left out", "without --budget"),
+        (["--budget", "1"], 2, "time and cost are not known", "without --budget"),
         (["--budget", "0"], 2, "budget_usd", ""),
         (["--gpus", "B200"], 4, "the list has no prices of B200", "H100"),
         (["--gpus", "H100", "--infra", "lambda", "--spot"], 4, "no spot offer", "--infra"),
@@ -330,14 +330,16 @@ def test_offers_none_of_which_can_be_taken_are_shown_and_refused(project: Path) 
     shown = offers("--infra", "hyperstack")
     assert shown.exit_code == 4
     assert "not-rentable" in shown.stdout
-    assert "none of these offers for A100-80GB:1 can be taken" in shown.stderr
+    assert "none of these offers for A100-80GB:1 can be used" in shown.stderr
 
 
 def test_over_budget_is_shown_and_refused(project: Path) -> None:
     shown = offers("--gpus", "A100-80GB", "--budget", "0.001")
     assert shown.exit_code == 3
     assert shown.stdout.count("over budget") > 10
-    assert "an hour (runpod 1x_A100-80GB_SECURE, the cheapest without a remark)" in shown.stderr
+    assert (
+        "an hour (runpod 1x_A100-80GB_SECURE, the cheapest offer without a doubt)" in shown.stderr
+    )
 
 
 def launch(*arguments: str) -> dict[str, Any]:

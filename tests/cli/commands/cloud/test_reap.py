@@ -426,7 +426,7 @@ def test_orphans_are_removed_and_the_rest_is_left_alone(
     assert lines["late"].endswith("orphan: past its deadline")
     assert lines["fine"].endswith("kept: at work")
     assert "doubtful: asked for elsewhere" in lines["strange"]
-    assert "cluster fintts-strange is left alone" in done.stderr
+    assert "cluster fintts-strange stays:" in done.stderr
     assert "cluster fintts-late is gone" in done.stderr
     assert "of gcp nothing is seen" in done.stderr
 

@@ -129,8 +129,8 @@ def test_codes_beyond_the_base_model_are_not_packed(own_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence", "code"),
     [
-        (["check"], "no data folder was given", 2),
-        (["pack"], "no data folder was given", 2),
+        (["check"], "no data folder is given", 2),
+        (["pack"], "no data folder is given", 2),
         (["check", "nowhere"], "nowhere does not exist", 2),
         (["check", "empty"], "holds no .npy and .lab files", 1),
         (["pack", "empty"], "holds no .npy and .lab files", 1),

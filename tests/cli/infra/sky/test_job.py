@@ -387,5 +387,5 @@ def test_whoever_lists_runs_ends_a_job_that_skypilot_would_bring_back(
     told = CliRunner().invoke(build(), list_runs)
     [view] = json.loads(told.stdout)
     assert (view["phase"], view["instance_is_live"]) == ("done", False)
-    assert "run mine has ended: its instance is removed" in told.stderr
+    assert "run mine has ended; its instance is now removed" in told.stderr
     assert laptop.sky.calls == ["start", "launch", "cancel [1]"]
