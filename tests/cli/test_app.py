@@ -123,7 +123,7 @@ def test_the_version_is_single_sourced() -> None:
     ("arguments", "sentence", "see"),
     [
         (["estimate", "--json", "--sample"], "No such option: --sample", "fintts estimate"),
-        (["estimate", "--budget", "much", "--json"], "no amount in dollars", "fintts estimate"),
+        (["estimate", "--budget", "much", "--json"], "not an amount in dollars", "fintts estimate"),
         (["cloud", "lunch", "--json"], "No such command 'lunch'", "fintts cloud"),
         (["--jason", "--json"], "No such option: --jason", "fintts"),
     ],

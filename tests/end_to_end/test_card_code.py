@@ -61,7 +61,7 @@ def test_a_card_s_code_runs_where_its_reader_has_the_base_model(shell: Shell, co
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     for name in ("README.md", "adapter_config.json"):
         assert str(TINY) not in (folder / name).read_text(), "it lies elsewhere with its reader"
-    assert f"base_folder = {TINY.name!r}  # fill in" in code
+    assert f"base_folder = {TINY.name!r}  # the folder of your copy" in code
     filled_in = code.replace(f"base_folder = {TINY.name!r}", f"base_folder = {str(TINY)!r}")
     run_code(filled_in + "\nassert model.peft_config", folder)
     if command == "export":  # and as it stands, where the base model lies beside it

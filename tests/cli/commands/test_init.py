@@ -75,7 +75,7 @@ def test_what_names_no_place_is_refused(own_folder: Path, infra: str) -> None:
 def test_a_person_is_asked_where_it_shall_run(
     own_folder: Path, answer: bytes, written: str | None
 ) -> None:
-    code, shown = at_a_terminal([FINTTS, "init"], answer, after="Where shall it run?")
+    code, shown = at_a_terminal([FINTTS, "init"], answer, after="Where do you want to train?")
     assert code == 0, shown
     assert read_settings({}, environment={}, folder=own_folder).settings.infra == written
 
@@ -84,7 +84,7 @@ def test_a_file_that_is_there_is_refused_before_the_question(own_folder: Path) -
     (own_folder / "fintts.yaml").write_text("mine")
     code, shown = at_a_terminal([FINTTS, "init"], b"gcp\n", after="exists already")
     assert code == 2
-    assert "Where shall" not in shown
+    assert "Where do you" not in shown
 
 
 def test_every_key_stands_in_the_file(own_folder: Path) -> None:

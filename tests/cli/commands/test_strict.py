@@ -82,7 +82,7 @@ def test_no_number_is_taken_from_what_is_none(text: str) -> None:
 @pytest.mark.parametrize("text", ["1_0", "１", "1e999999999999", "nan", "-1", "0x10", "9" * 5000])
 def test_no_dollars_are_taken_from_what_is_none(own_folder: Path, text: str) -> None:
     said = refused(["estimate", "--reference-run", "--budget", text])
-    assert "no amount in dollars" in said
+    assert "not an amount in dollars" in said
 
 
 def test_a_whole_number_has_no_fraction(own_folder: Path) -> None:

@@ -127,11 +127,11 @@ def test_figures_of_one_gpu_are_refused_for_several(rented: Path) -> None:
                 file.write("hourly_rate_usd: 1.20\n")
         done = fintts("cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH, *option)
         assert done.exit_code == 2, done.stderr
-        assert "is the figure of one GPU" in done.stderr
+        assert "holds for one GPU, but gpus names several" in done.stderr
         assert "A100-80GB:1, H100-SXM:1" in done.stderr
     declared = fintts("estimate", "--gpus", BOTH, "--seconds-per-step", "2")
     assert declared.exit_code == 2
-    assert "figure of one GPU" in declared.stderr
+    assert "holds for one GPU" in declared.stderr
 
 
 def test_the_estimate_is_that_of_the_cheapest_and_names_the_other(rented: Path) -> None:

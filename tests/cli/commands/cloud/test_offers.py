@@ -307,7 +307,7 @@ def test_without_a_run_there_are_prices_and_a_sentence(own_folder: Path) -> None
     [
         (["--gpus", "H1000"], 2, "no accelerator named 'H1000'", "H100"),
         (["--gpus", "A100-80G"], 2, "no accelerator named", "did you mean A100-80GB"),
-        (["--infra", "local"], 2, "nobody offers this machine", "cloud"),
+        (["--infra", "local"], 2, "this machine is not for rent", "cloud"),
         (["--budget", "1"], 2, "time and cost are not known", "without --budget"),
         (["--budget", "0"], 2, "budget_usd", ""),
         (["--gpus", "B200"], 4, "the list has no prices of B200", "H100"),
