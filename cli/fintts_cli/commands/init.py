@@ -144,6 +144,6 @@ def _place(folder: Path | None, config: Path, what: str, *, default: str) -> str
     if what == BASE_MODEL and not folder.exists() and looks_like_id(str(folder)):
         return str(folder)  # downloaded when it is needed
     if not folder.is_dir():
-        raise ConfigError(f"the {what} folder {folder} does not exist", "give the path of a folder")
+        raise ConfigError(f"there is no {what} folder {folder}", "give the path of a folder")
     place, home = folder.absolute(), config.absolute().parent
     return str(place.relative_to(home) if place.is_relative_to(home) else place)

@@ -135,5 +135,5 @@ def pick_run(store: Store, run: str | None) -> str:
     if run not in runs:
         meant = difflib.get_close_matches(run, runs, n=1)
         hint = f"did you mean {meant[0]}?" if meant else "`fintts cloud ps` lists all runs"
-        raise UsageProblem(f"{store.url} has no run {run}", hint)
+        raise UsageProblem(f"there is no run {run} in {store.url}", hint)
     return run

@@ -223,7 +223,7 @@ def test_a_number_that_cannot_be_is_a_sentence_and_exit_2(
         (
             ["--samples", "9", "--measure", "--infra", "aws"],
             "--measure times steps",
-            "leave it out",
+            "leave --measure out",
         ),
         (["--samples", "9", "--hourly-rate", "1"], "time of a step", "--seconds-per-step"),
         (["--reference-run", "--samples", "0"], "--samples must be at least 1", ""),

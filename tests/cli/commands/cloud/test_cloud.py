@@ -400,7 +400,7 @@ def test_stopping_what_has_ended_asks_for_nothing(store: DirectoryStore) -> None
     stopped = cloud("stop")
     assert stopped.exit_code == 0, stopped.output
     assert not stop_requested(store, "newest")
-    assert "early_stopping" in stopped.stderr
+    assert "stopped early at step 1400" in stopped.stderr
 
 
 def test_that_nothing_is_billed_is_said_of_what_is_known_here(store: DirectoryStore) -> None:

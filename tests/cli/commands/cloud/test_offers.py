@@ -229,13 +229,13 @@ def test_a_doubtful_offer_within_the_budget_does_not_make_the_run_affordable(
 
 def test_a_pace_that_was_declared_for_another_gpu_is_not_scaled_and_says_so(rented: Path) -> None:
     run = offers_for(read(gpus="A100"))
-    (note,) = [note for note in run.notes if "declared" in note]
+    (note,) = [note for note in run.notes if "unscaled" in note]
     assert note == (
         "the 0.5 s a step that you set for A100-80GB:1 (option) are used unscaled:"
         " no run has measured A100:1"
     )
     assert document_of(run)["total_seconds"] == 360.0
-    assert not [note for note in offers_for(read()).notes if "declared" in note]
+    assert not [note for note in offers_for(read()).notes if "unscaled" in note]
 
 
 def test_set_up_and_teardown_of_this_machine_are_not_those_of_a_rented_one(project: Path) -> None:
@@ -264,14 +264,14 @@ def test_a_run_that_measured_the_other_gpu_is_believed(rented: Path) -> None:
     run = offers_for(found)
     assert run.estimate is not None
     assert run.estimate.given.seconds_per_step_source == "run earlier"
-    assert not [note for note in run.notes if "declared" in note]
+    assert not [note for note in run.notes if "unscaled" in note]
 
 
 def test_the_projects_own_run_is_computed(project: Path) -> None:
     """The project runs on this machine, which nobody rents: all clouds are looked at."""
     content = document("--gpus", "A100-80GB")
     assert content["seconds_per_step"] == {"value": 0.2, "source": "fintts.yaml:11"}
-    assert any("declared for this machine" in note for note in content["notes"])
+    assert any("that you set for this machine" in note for note in content["notes"])
     assert content["total_seconds"] > 600 + 110  # not the 11 s that are declared for this machine
     kinds = {offer["spot"] for offer in content["offers"]}
     assert kinds == {True, False}
