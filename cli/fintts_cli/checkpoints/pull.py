@@ -135,7 +135,7 @@ class Choice:
             return _one(
                 chosen,
                 f"there is no checkpoint of step {self.step}",
-                f"it has checkpoints of steps {steps}",
+                f"the run has checkpoints of steps {steps}",
             )
         if self.best:
             found = best_of(manifests)

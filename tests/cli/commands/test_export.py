@@ -366,7 +366,7 @@ def test_last_and_step_exclude_each_other(store: DirectoryStore) -> None:
 def test_a_step_that_is_not_there_is_named(store: DirectoryStore) -> None:
     refused = export(store, "mine", "--format", "peft", "--step", "7")
     assert refused.exit_code == 2
-    assert "there are 100, 200" in refused.stderr
+    assert "of steps 100, 200" in refused.stderr
 
 
 def test_a_format_is_needed(store: DirectoryStore) -> None:

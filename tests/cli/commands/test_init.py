@@ -43,7 +43,7 @@ def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> No
         ("local", "local", "A100-80GB:1", "not measured yet"),
         ("gcp", "gcp", "A100-80GB:1", ""),
         ("azure/westus3", "azure/westus3", "A100-80GB:1", ""),
-        ("aws", "aws", "H100:1", "aws rents out no single A100-80GB: gpus is H100:1"),
+        ("aws", "aws", "H100:1", "aws rents out no single A100-80GB, so gpus is H100:1"),
         ("lambda", "lambda", "A100:1", "lambda rents out no single A100-80GB"),
         ("awz", "awz", "A100-80GB:1", "did you mean aws?"),
         ("kubernetes", "kubernetes", "A100-80GB:1", "--hourly-rate"),
@@ -65,7 +65,7 @@ def test_the_file_asks_for_a_gpu_that_the_place_has(
 def test_what_names_no_place_is_refused(own_folder: Path, infra: str) -> None:
     refused = CliRunner().invoke(build(), ["init", "--infra", infra])
     assert refused.exit_code == 2
-    assert ("names no place" if infra.strip() else "is empty") in refused.stderr
+    assert ("is not a place to train" if infra.strip() else "is empty") in refused.stderr
     assert list(own_folder.iterdir()) == []
 
 

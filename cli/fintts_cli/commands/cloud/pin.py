@@ -44,7 +44,7 @@ def pin(
     if step not in steps:
         sentence = f"run {run} has no checkpoint of step {step}"
         raise _unknown(
-            sentence, steps, "it has checkpoints of steps", "the run has no checkpoint yet"
+            sentence, steps, "the run has checkpoints of steps", "the run has no checkpoint yet"
         )
     pruning.pin(runs, run, step)
     _tell(terminal, runs, run, f"step {step} of run {run} stays until you unpin it")
