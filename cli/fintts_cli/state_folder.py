@@ -67,7 +67,7 @@ def open_state() -> list[str]:
         return []
     found = folder.stat()
     if found.st_uid != os.getuid():
-        return [f"{folder} belongs to another user, who can read and change what is there"]
+        return [f"{folder} belongs to another user, who can read and change its contents"]
     if not found.st_mode & OTHERS:
         return []
     if found.st_mode & stat.S_ISVTX or folder in _never_closed():

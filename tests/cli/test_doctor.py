@@ -296,7 +296,7 @@ def test_what_skypilot_needs_of_this_machine_is_looked_for(
     monkeypatch.setattr(shutil, "which", lambda name: None if name == program else which(name))
     found = rented.findings()["SkyPilot"]
     assert found["verdict"] == "failed"
-    assert found["sentence"].startswith(f"{program} cannot be found")
+    assert found["sentence"].startswith(f"SkyPilot launches instances with {program}, which")
 
 
 def test_an_untried_skypilot_is_warned_about(

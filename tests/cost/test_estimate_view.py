@@ -99,7 +99,7 @@ def test_a_stop_that_the_rule_does_not_allow_is_told() -> None:
 
 def test_without_early_stopping() -> None:
     text = text_of(REFERENCE_RUN, patience=None)
-    assert "off: the run goes on to its last step" in text
+    assert "off: the run continues to its last step" in text
     assert "checks × " not in text.split("── Early")[1].split("── Check")[0]
 
 
@@ -120,7 +120,7 @@ def test_a_batch_that_does_not_fit_is_marked() -> None:
     text = text_of(REFERENCE_RUN, memory=measured, accelerator=find("H200"))
     assert "! 105.0 GB" not in text
     assert "! 205.0 GB" in text
-    assert "! is more than the 141 GB of H200" in text
+    assert "! exceeds the 141 GB of H200" in text
 
 
 def test_a_run_that_ends_between_two_checkpoints_saves_at_its_end() -> None:

@@ -78,7 +78,7 @@ def at_work(
 
 def test_ctrl_c_leaves_it_alone_and_says_how_to_come_back(at_work: AtWork) -> None:
     assert at_work.exit_code == 130, at_work.said
-    back = f"run {at_work.run} goes on; `fintts cloud watch {at_work.run}` shows it again"
+    back = f"run {at_work.run} keeps running; `fintts cloud watch {at_work.run}` shows it again"
     assert back in at_work.said
     assert billed(at_work.laptop.cloud) == [at_work.instance]
 
@@ -118,7 +118,7 @@ def test_another_laptop_sees_it_and_cannot_end_it(at_work: AtWork, tmp_path: Pat
     assert all(one["verified"] for one in pulled["checkpoints"])
     refused = laptop.fintts("cloud", "down", run, **other)
     assert refused.returncode == 4, refused.stderr
-    assert "is not an instance of this machine: " in refused.stderr
+    assert "another machine runs the instance of run" in refused.stderr
     assert billed(laptop.cloud) == [at_work.instance]
 
 

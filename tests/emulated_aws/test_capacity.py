@@ -31,7 +31,7 @@ def test_what_is_not_to_be_had_is_one_sentence(emulated_aws: EmulatedAws, laptop
     def assert_refused(why: str, mend: str) -> None:
         refused = laptop.fintts(*LAUNCH)
         assert refused.returncode == 4, refused.stderr
-        assert f"error: no instance was to be had: {why}\n" in refused.stderr, refused.stderr
+        assert f"error: no instance is available: {why}\n" in refused.stderr, refused.stderr
         assert f"hint: {mend}" in refused.stderr, refused.stderr
         assert "Traceback" not in refused.stderr
         assert emulated_aws.instances() == known

@@ -85,7 +85,7 @@ def test_a_run_goes_on_from_a_lora_of_the_reference_trainer(tmp_path: Path) -> N
     assert abs(losses(shell, "mine")[0] - losses(shell, "plain")[0]) > 0.01
     without = shell("train", "--name", "mine", "--force", FINTTS_TRAINING__MAX_STEPS="9")
     assert without.returncode == 2
-    assert "run mine was begun with another configuration: initial_adapter: its weights" in (
+    assert "run mine started with another configuration: initial_adapter: its weights" in (
         without.stderr
     )
 

@@ -88,7 +88,7 @@ def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
     launch.send_signal(signal.SIGINT)
     _, rest = launch.communicate(timeout=20)
     assert launch.returncode == 130
-    assert "run patient goes on; `fintts cloud watch patient` shows it again" in rest
+    assert "run patient keeps running; `fintts cloud watch patient` shows it again" in rest
     assert members(shell, "patient") != []
     refused = shell("cloud", "launch", "--name", "patient", "--yes")
     assert refused.returncode == 2
@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
     assert last["step"] == view["step"]
 
     again = shell("cloud", "launch", "--name", "patient", "--yes", "--detach")
-    assert "goes on from its newest checkpoint" in again.stderr
+    assert "resumes from its newest checkpoint" in again.stderr
     (view,) = shell.document("cloud", "ps")
     assert view["stop_reason"] is None
     assert shell("cloud", "down").returncode == 0
@@ -127,7 +127,7 @@ def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) 
     assert "lora.rank: 2 → 3" in changed.stderr
 
     resumed = shell.start("cloud", "launch", "--name", "lost", "--yes")
-    assert "goes on from its newest checkpoint" in wait_for_line(resumed, " · training · ")
+    assert "resumes from its newest checkpoint" in wait_for_line(resumed, " · training · ")
     assert shell("cloud", "stop", "lost").returncode == 0
     _, rest = resumed.communicate(timeout=30)
     assert resumed.returncode == 0, rest

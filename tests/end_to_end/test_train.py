@@ -97,7 +97,7 @@ def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:
     first.send_signal(signal.SIGINT)
     _, rest = first.communicate(timeout=60)
     assert first.returncode == 130
-    assert "run mine was interrupted, and is saved: `fintts train --name mine` goes on" in rest
+    assert "run mine was interrupted and is saved: `fintts train --name mine` resumes" in rest
 
     other = shell("train", "--name", "mine", FINTTS_TRAINING__BATCH_SIZE="8")
     assert other.returncode == 2
@@ -121,7 +121,7 @@ def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:
     third = shell("train", "--name", "mine")
     assert third.returncode == 2
     assert "has ended already" in third.stderr
-    assert "--force with a higher early_stopping.patience goes on" in third.stderr
+    assert "--force with a higher early_stopping.patience resumes it" in third.stderr
 
     longer = {"FINTTS_EARLY_STOPPING__ENABLED": "false"}
     longer["FINTTS_TRAINING__MAX_STEPS"] = str(result["step"] + 4)

@@ -67,5 +67,5 @@ def refuse_another_base(folder: Path, base_model: BaseModelRef) -> None:
     if said is not None and said != base_model.digest:
         raise UsageProblem(
             f"the adapter in {folder} was trained on another base model than {base_model.name}",
-            "set base_model to the one that it was trained on",
+            "set base_model to the model that it was trained on",
         )

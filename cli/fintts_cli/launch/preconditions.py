@@ -35,8 +35,8 @@ def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> N
     cloud = (settings.infra or "").partition("/")[0].lower()
     if cloud in WITHOUT_AUTODOWN:
         raise CloudError(
-            f"an instance on {cloud} would not end by itself when the run does",
-            "take another --infra",
+            f"an instance on {cloud} would keep running after the run ends",
+            "choose another --infra",
         )
     if settings.spot:
         require_own_controller(sky_log)
@@ -49,9 +49,11 @@ def unarmed(infra: str | None) -> str | None:
         return None
     where = f"on {cloud}" if cloud else "on other clouds than AWS"
     return (
-        f"{where} nothing ends an instance whose launch is cut off, such as by this machine being "
-        "shut in the half minute before SkyPilot has set its autodown"
+        f"{where} an instance keeps running if its launch is cut off, for example because you shut "
+        "this machine in the half minute before SkyPilot sets the autodown"
     )
 
 
-REAP_BY_CRON = "have cron call `fintts cloud reap --yes --quiet`: it finds and removes such a one"
+REAP_BY_CRON = (
+    "let cron call `fintts cloud reap --yes --quiet`: it finds and removes such instances"
+)

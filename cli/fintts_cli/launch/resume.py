@@ -83,7 +83,7 @@ def _never_began(store: Store, run: str) -> bool:
 
 def _refuse_ended(result: Result) -> NoReturn:
     lifted_by = LIFTED_BY.get(result.stop_reason)
-    longer = "" if lifted_by is None else f"--force with {lifted_by} goes on; or "
+    longer = "" if lifted_by is None else f"--force with {lifted_by} resumes it; or "
     raise UsageProblem(
         f"run {result.run} has ended already: it {how_it_stopped(result.stop_reason, result.step)}",
         f"{longer}give a new {ANOTHER_NAME}",
@@ -125,7 +125,7 @@ def _refuse_asking(run: str, at_work: AtWork) -> None:
     if fate == Fate.UNKNOWN:
         host = (asker.host if asker else None) or at_work.host
         raise UsageProblem(
-            f"a process of {host} that can't be seen from here may be launching run {run}",
+            f"a process on {host}, not visible from here, may be launching run {run}",
             f"`fintts cloud down {run}` there ends it; {at_work.until}; "
             f"or give a new {ANOTHER_NAME}",
         )
@@ -157,8 +157,8 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     others = data + model + adapter
     if others:
         raise UsageProblem(
-            f"run {record.run} was begun with another configuration: {'; '.join(others)}",
-            f"take these back, or give a new {ANOTHER_NAME}",
+            f"run {record.run} started with another configuration: {'; '.join(others)}",
+            f"undo these changes, or give a new {ANOTHER_NAME}",
         )
 
 
@@ -172,9 +172,9 @@ def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) 
         return
     may = "; ".join(str(change) for change in changes if change.is_forcible)
     never = "; ".join(str(change) for change in changes if not change.is_forcible)
-    begun = f"run {record.run} was begun with another configuration"
+    begun = f"run {record.run} started with another configuration"
     if not never:
-        sentence, hint = f"{begun}: {may}", "take these back, go on with them by --force"
+        sentence, hint = f"{begun}: {may}", "undo these changes, keep them with --force"
     elif force:
         sentence, hint = f"{begun}, which --force cannot change: {never}", "take these back"
     else:
@@ -186,7 +186,7 @@ def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) 
 
 def nothing_to_force(run: str) -> str:
     """What is said where --force has nothing to do."""
-    return f"there is no run {run} yet: --force changes nothing"
+    return f"there is no run {run} yet, so --force has no effect"
 
 
 def goes_on_from(store: Store, run: str) -> str:
@@ -198,8 +198,8 @@ def goes_on_from(store: Store, run: str) -> str:
     for name in reversed(list_commits(store, run)):
         with suppress(InvalidRecord, KeyNotFound):  # the trainer passes it over, too
             if read_manifest(store, run, name) is not None:
-                return f"goes on from its newest checkpoint, at step {name.step}"
-    return "begins at step 0: it has no checkpoint"
+                return f"resumes from its newest checkpoint, at step {name.step}"
+    return "starts at step 0: it has no checkpoint"
 
 
 def in_words(changes: tuple[Change, ...]) -> str:
@@ -212,9 +212,9 @@ def _configuration_of(record: RunRecord) -> RunConfig:
         return RunConfig.model_validate(record.config)
     except ValidationError:
         raise UsageProblem(
-            f"run {record.run} was begun with another configuration: its configuration is that of "
+            f"run {record.run} started with another configuration, written by "
             "another version of fintts",
-            f"use the version that it was begun with, or give a new {ANOTHER_NAME}",
+            f"use the version that started it, or give a new {ANOTHER_NAME}",
         ) from None
 
 

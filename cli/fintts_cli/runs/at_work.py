@@ -70,14 +70,14 @@ class AtWork:
     def sentence(self) -> str:
         """Who is at work, in words."""
         if self.launch is None:
-            return "its trainer is at work, and no launch of this laptop started it"
+            return "its trainer is working, and no launch from this laptop started it"
         since = "" if self.requested_at is None else f" at {_clock(self.requested_at)}"
         return f"{self.host} launched it{since} (launch {self.launch})"
 
     @property
     def until(self) -> str:
         """When it is over at the latest, in words."""
-        return "" if self.over_at is None else f"it is over at {_clock(self.over_at)} at the latest"
+        return "" if self.over_at is None else f"it ends at {_clock(self.over_at)} at the latest"
 
 
 NOBODY = AtWork(Whose.NOBODYS)

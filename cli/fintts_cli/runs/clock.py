@@ -26,12 +26,12 @@ def refuse_wrong_clock(store: Store, infra: str | None, tell: Callable[[str], No
     if skew is None:
         return
     if infra != LOCAL:
-        raise UsageProblem(f"{skew}, so its deadline and its bill would be wrong by that", SET_IT)
-    tell(f"{skew}: moments that other machines wrote seem to be off by that")
+        raise UsageProblem(f"{skew}, so its deadline and bill would be wrong by as much", SET_IT)
+    tell(f"{skew}: times that other machines wrote seem to be off by as much")
 
 
 def warn_of_wrong_clock(store: Store, warn: Callable[[str, str], None]) -> None:
     """Where runs are shown."""
     skew = skew_of(store)
     if skew is not None:
-        warn(f"{skew}: times and costs that are shown may be off by that", SET_IT)
+        warn(f"{skew}: the times and costs below may be off by as much", SET_IT)

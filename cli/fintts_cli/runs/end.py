@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.view import RunView
     from fintts_store.store import Store
 
-TORN_DOWN = "torn down from the terminal; what came after the last checkpoint is lost"
+TORN_DOWN = "torn down from a terminal; all work after the last checkpoint is lost"
 
 
 def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: datetime) -> Result:
@@ -71,17 +71,17 @@ def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> NoReturn:
     """
     if at_work.is_heard:
         raise CloudError(
-            f"run {run} is not an instance of this machine: {at_work.sentence}",
+            f"another machine runs the instance of run {run}: {at_work.sentence}",
             f"`fintts cloud stop {run}` reaches its trainer through the store",
         )
     if any(seen.run == run for seen in infra.census().sightings):
         raise CloudError(
-            f"the instance of run {run} is not this laptop's: {at_work.sentence}",
+            f"another laptop launched the instance of run {run}: {at_work.sentence}",
             f"`fintts cloud down {run}` there ends it; `fintts cloud reap` shows it here",
         )
     until = f"; {at_work.until}" if at_work.until else ""
     raise CloudError(
-        f"whether run {run} has an instance can't be seen from here: {at_work.sentence}",
+        f"this machine cannot see whether run {run} has an instance: {at_work.sentence}",
         f"`fintts cloud down {run}` there ends it{until}",
     )
 
@@ -107,6 +107,6 @@ def what_goes_on(infra: Infra, run: str) -> str:
 def goes_on(run: str) -> str:
     """How to come back to a run that was left alone."""
     return (
-        f"run {run} goes on; `fintts cloud watch {run}` shows it again, "
+        f"run {run} keeps running; `fintts cloud watch {run}` shows it again, "
         f"`fintts cloud stop {run}` ends it"
     )

@@ -120,12 +120,12 @@ def _without_a_reason(
 ) -> tuple[Verdict, str] | None:
     """What can be said without knowing what the run does."""
     if own is not None and own.gone_at is not None:
-        return Verdict.ORPHAN, "was removed from here, and lives all the same"
+        return Verdict.ORPHAN, "was removed from here, but is still running"
     if seen.is_cut_off:
-        cut = "its launch was cut off, and nobody goes on with it"
+        cut = "its launch was cut off, and no process continues it"
         return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), cut
     if facts.silence is not None:
-        return Verdict.KEPT, f"nobody knows of its run: {facts.silence}"
+        return Verdict.KEPT, f"the state of its run is unknown: {facts.silence}"
     return None
 
 
@@ -138,16 +138,16 @@ def _by_its_run(
         return (Verdict.ORPHAN if is_certain else Verdict.DOUBTFUL), ended
     launch, newest = launch_of(seen, own, facts), max(facts.launches.values(), default=0)
     if launch is not None and launch < newest:
-        again = f"of launch {launch}, and its run was launched again (launch {newest})"
+        again = f"belongs to launch {launch}, but its run was launched again (launch {newest})"
         return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), again
     silence = silence_of(seen, facts, now)
     if silence is not None:
         return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), silence
     if facts.is_there:
-        return Verdict.KEPT, "at work" if own is not None else "at work, asked for elsewhere"
+        return Verdict.KEPT, "at work" if own is not None else "at work, launched elsewhere"
     if own is not None:
         return Verdict.ORPHAN, f"its run is no longer in {facts.store}"
-    return Verdict.DOUBTFUL, f"asked for elsewhere; {facts.store} has no run of this name"
+    return Verdict.DOUBTFUL, f"launched elsewhere; {facts.store} has no run of this name"
 
 
 def silence_of(seen: Sighting, facts: RunFacts, now: datetime) -> str | None:

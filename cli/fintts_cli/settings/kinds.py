@@ -62,7 +62,7 @@ class Misread(NamedTuple):
     hint: str
 
 
-EMPTY = Misread("is empty", "give it a value, or leave it out altogether")
+EMPTY = Misread("is empty", "give it a value, or leave it out")
 ADVICE: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
     ((Kind.FLAG,), r"(?i)yes|y|on|1", "write true"),
     ((Kind.FLAG,), r"(?i)no|n|off|0", "write false"),
@@ -159,11 +159,9 @@ def _bad_text(text: str, written: str, *, is_list: bool) -> Misread | None:
     if not text.strip():
         return EMPTY._replace(sentence="is empty in one of its places") if is_list else EMPTY
     if UNSEEN.search(text):
-        return Misread("has a control character or a line break in it", "write it on one line")
+        return Misread("has a control character or a line break", "write it on one line")
     if BROKEN.search(text):
-        return Misread(
-            "has a character in it that is no UTF-8", "write it, and name files, in UTF-8"
-        )
+        return Misread("has a character that is not UTF-8", "write it, and name files, in UTF-8")
     if TEMPLATE.search(text):
         hint = "write the value itself; fintts fills in neither templates nor variables"
         return Misread(f"is {short(written)}, a template that nothing has filled in", hint)
@@ -181,7 +179,7 @@ def _advice(kind: Kind, shown: str, value: object) -> str:
         if kind in kinds and re.fullmatch(spelling, shown.strip()):
             return advice
     if kind in TEXTUAL and isinstance(value, bool | int | float):
-        return f'put it in quotes if it is meant so: "{cut(shown)}"'
+        return f'if you mean the text, put it in quotes: "{cut(shown)}"'
     if kind is Kind.LIST and isinstance(value, str):
         words = re.split(r"[,;\s]+", shown.strip())
         return f"write a list: [{cut(', '.join(words))}]"

@@ -70,14 +70,14 @@ spot: false
 #                             # trainer's packages is not installed again
 # name: finnish-1             # [a-z0-9-]{{1,40}}; without it one is made up
 # store: s3://bucket/prefix   # or a folder; of data, runs, checkpoints; without it the user's own
-# single_writer: true         # uses a store that cannot keep two writers apart: you are alone
+# single_writer: true         # allows a store that cannot keep two writers apart: only you write
 # s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph
 # instance_role_arn: arn:aws:iam::123456789012:role/fintts    # makes the instance's key for a run
 #                             # where yours cannot (SSO, a role); it opens the store
 # budget_usd: 10.00           # USD; a run that is expected to cost more is refused
 # hourly_rate_usd: 1.20       # USD an hour of the instance; without it that of the cheapest offer
 
-# What you know better than the forecast. Without a key it is measured or computed.
+# What you know better than the forecast. A missing figure is measured or computed.
 forecast:
 #   seconds_per_step: 5.4
 #   seconds_per_validation: 30.0

@@ -116,10 +116,10 @@ class YamlFile:
             self._refuse(node, slip.sentence, slip.hint)
         if _is_plain(node) and name == "<<":
             hint = "write the keys out"
-            self._refuse(node, "<< is no name in YAML: it merges another section", hint)
+            self._refuse(node, "<< is not a name in YAML: it merges another section", hint)
         if _is_plain(node) and not isinstance(scalar(name), str):
-            hint = f"unknown keys are refused; write {name!r} in quotes if it is meant to be one"
-            self._refuse(node, f"{short(name)} is no name in YAML", hint)
+            hint = f"fintts refuses unknown keys; if you mean this one, write {name!r} in quotes"
+            self._refuse(node, f"{short(name)} is not a name in YAML", hint)
         return name
 
     def _refuse_features(self, text: str) -> None:

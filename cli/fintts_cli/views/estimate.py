@@ -70,7 +70,7 @@ def _headline(estimate: Estimate) -> Iterator[str]:
         return
     yield f"{dollars(expected.cost_usd)} and {time}, if it stops at step {expected.stop_step:,}"
     most = duration(float(worst.total_seconds))
-    yield f"{dollars(worst.cost_usd)} and {most} at the most, at step {worst.stop_step:,}"
+    yield f"{dollars(worst.cost_usd)} and {most} at most, at step {worst.stop_step:,}"
 
 
 def _epochs(estimate: Estimate) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _cost(estimate: Estimate) -> Iterator[str]:
 def _early_stopping(estimate: Estimate) -> Iterator[str]:
     given = estimate.given
     if given.patience is None:
-        yield "off: the run goes on to its last step, whatever the loss does"
+        yield "off: the run continues to its last step, whatever the loss"
     else:
         checks = counted(given.patience, "check")
         yield f"watches {given.monitor}; stops after {checks} in a row"
@@ -329,7 +329,7 @@ def _memory(estimate: Estimate) -> Iterator[str]:
     if given.memory is not None and not given.memory.calibrated:
         yield "uncalibrated means computed from sizes alone: expect a multiple of it"
     if given.accelerator is not None and given.memory is not None:
-        yield f"! is more than the {given.accelerator.memory_gb:g} GB of {given.accelerator.name}"
+        yield f"! exceeds the {given.accelerator.memory_gb:g} GB of {given.accelerator.name}"
 
 
 def _measured(estimate: Estimate) -> Iterator[str]:

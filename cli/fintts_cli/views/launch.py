@@ -45,7 +45,7 @@ def _deadline(plan: LaunchPlan, now: datetime) -> str:
     """`deadline 4 h 10 min after the instance is asked for (18:40 UTC if that is now)`"""
     when = moment(plan.deadline_from(now), now)
     after = duration(float(plan.run_seconds))
-    return f"deadline {after} after the instance is asked for ({when} if that is now)"
+    return f"deadline {after} after the request for the instance ({when} if you launch now)"
 
 
 def _bill(choice: Candidate, choices: Sequence[Candidate]) -> list[str]:

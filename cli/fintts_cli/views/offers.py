@@ -38,13 +38,13 @@ EVERYWHERE = "any"
 OVER_BUDGET = "over budget"
 
 MEANING = {
-    Doubt.NO_DISCOUNT: "spot is listed as dear as on-demand",
-    Doubt.BELOW_OWN_SPOT: "the GPU is listed cheaper on demand than as spot",
-    Doubt.OUTLIER: "far from what others ask, or from the same machine elsewhere",
-    Doubt.SUSPECT: "the price was looked at, and is not believed",
+    Doubt.NO_DISCOUNT: "spot costs as much as on-demand in the list",
+    Doubt.BELOW_OWN_SPOT: "the list has the GPU cheaper on demand than as spot",
+    Doubt.OUTLIER: "far from other sellers' prices, or from the same machine's price elsewhere",
+    Doubt.SUSPECT: "the price was checked, and seems wrong",
     Doubt.OLD: "from an older price list",
     Doubt.NO_AUTODOWN: "SkyPilot cannot tear it down without this laptop",
-    Doubt.OTHER_NAME: "SkyPilot's catalog has it under another GPU's name, and does not find it",
+    Doubt.OTHER_NAME: "SkyPilot's catalog lists it under another GPU's name and does not find it",
     Doubt.NOT_RENTABLE: "SkyPilot does not rent there",
 }
 
@@ -111,7 +111,7 @@ def _pace(run: RunOffers) -> Iterator[str]:
         where = f" on {gpus}" if len(estimates) > 1 else ""
         yield f"time and cost{where}: {_spent(estimate)}"
     if any(priced.offer.spot for priced in run.offers):
-        yield "what a preemption of a spot instance repeats is not counted"
+        yield "the steps that a spot run repeats after a preemption are not counted"
 
 
 def _spent(estimate: Estimate) -> str:

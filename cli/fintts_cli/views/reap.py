@@ -31,7 +31,7 @@ COLUMNS = ("RUN", "INSTANCE", "AGE", "COST", "")
 def render_findings(found: Findings) -> str:
     """One line an instance."""
     if not found.judged:
-        return "no instance bears our label"
+        return "no instances with fintts labels"
     rows = [
         (
             one.sighting.run,

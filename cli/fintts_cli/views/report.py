@@ -59,7 +59,7 @@ def _head(report: RunReport) -> list[str]:
 
 def _phases(report: RunReport) -> list[str]:
     expected = report.estimated_stop_step
-    header = "Time, estimate against actual"
+    header = "Time, estimated and actual"
     if expected is not None:
         header += f" (estimated to step {expected}, ended at {report.view.step})"
     rows = [_phase_row(phase) for phase in report.phases]
@@ -124,11 +124,11 @@ def _launches(report: RunReport) -> list[str]:
         for span in spans
     ]
     header = ("", "WHO", "GPU", "RATE", "ASKED", "UP", "GONE", "KNOWN FROM", "BILLED", "COST")
-    lines = ["Launches, moments in UTC", _indented(table(header, rows, left=4))]
+    lines = ["Launches, times in UTC", _indented(table(header, rows, left=4))]
     before = report.view.bill.earlier
     if before is not None:
         cost = at_most(before.usd, is_at_most=before.is_at_most)
-        lines.append(f"  before there was a ledger: {duration(before.seconds)}, {cost}")
+        lines.append(f"  before the ledger: {duration(before.seconds)}, {cost}")
     return lines
 
 

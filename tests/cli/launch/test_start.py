@@ -339,10 +339,10 @@ def test_a_failed_relaunch_is_billed_though_the_store_takes_no_word_of_it(
 @pytest.mark.parametrize(
     ("commits", "said"),
     [
-        ({}, "begins at step 0: it has no checkpoint"),
-        ({100: "whole", 200: "whole"}, "goes on from its newest checkpoint, at step 200"),
-        ({100: "whole", 200: "torn"}, "goes on from its newest checkpoint, at step 100"),
-        ({100: "torn"}, "begins at step 0: it has no checkpoint"),
+        ({}, "starts at step 0: it has no checkpoint"),
+        ({100: "whole", 200: "whole"}, "resumes from its newest checkpoint, at step 200"),
+        ({100: "whole", 200: "torn"}, "resumes from its newest checkpoint, at step 100"),
+        ({100: "torn"}, "starts at step 0: it has no checkpoint"),
     ],
 )
 def test_what_a_run_goes_on_from_is_said_as_it_is(commits: dict[int, str], said: str) -> None:
@@ -390,7 +390,7 @@ def test_an_instance_that_is_there_keeps_its_run(
     with suppress(KeyboardInterrupt):
         start(replace(here, journal=interrupted), ready(), infra, lambda _sentence: None)
     assert list_runs(store) == ["mine"]
-    assert what_goes_on(infra, "mine").startswith("run mine goes on")
+    assert what_goes_on(infra, "mine").startswith("run mine keeps running")
     assert "has no instance" in what_goes_on(ScriptedInfra(), "mine")
 
 
@@ -521,7 +521,7 @@ def test_force_is_offered_where_it_would_do(store: DirectoryStore) -> None:
     begin(ready(), ScriptedInfra())
     with pytest.raises(UsageProblem, match=r"max_steps: 400 → 800$") as caught:
         ready(options=MORE_STEPS)
-    assert "go on with them by --force" in caught.value.hint
+    assert "keep them with --force" in caught.value.hint
     with pytest.raises(UsageProblem, match=r"rank: 2 → 5; --force allows training.max_steps"):
         ready(options={**MORE_STEPS, "lora.rank": 5})
 

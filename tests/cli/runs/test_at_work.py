@@ -31,7 +31,7 @@ def test_what_another_laptop_launched_again_is_that_laptops() -> None:
     assert for_c.whose == Whose.ANOTHERS
     assert for_d.whose == Whose.MINE
     assert for_c.sentence == "laptop-d launched it at 2026-11-23 09:02 UTC (launch 2)"
-    assert for_c.until == "it is over at 2026-11-23 10:07 UTC at the latest"
+    assert for_c.until == "it ends at 2026-11-23 10:07 UTC at the latest"
 
 
 def test_a_launch_counts_from_the_moment_its_number_was_taken() -> None:

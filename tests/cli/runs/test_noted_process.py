@@ -155,7 +155,7 @@ def test_an_instance_of_another_machine_is_not_cleared(
     state = infra.state("mine")
     assert state is not None
     assert state.phase == InstancePhase.RUNNING
-    with pytest.raises(CloudError, match="can't be seen from here"):
+    with pytest.raises(CloudError, match="this machine cannot see whether"):
         infra.down("mine")
     with pytest.raises(CloudError, match="has a live instance"):
         infra.launch("mine", "")
@@ -211,9 +211,9 @@ def launched_by(asker: NotedProcess | None) -> RunView:
     ("asker", "said"),
     [
         (of_parent(), f"process {os.getppid()} of this laptop is launching run kalevala-1"),
-        (of_parent(**ELSEWHERE), "a process of laptop-b that can't be seen from here may be"),
-        (NotedProcess(pid=1, host="laptop-c"), "a process of laptop-c that can't be seen"),
-        (None, "a process of laptop-b that can't be seen"),
+        (of_parent(**ELSEWHERE), "a process on laptop-b, not visible from here, may be"),
+        (NotedProcess(pid=1, host="laptop-c"), "a process on laptop-c, not visible from here"),
+        (None, "a process on laptop-b, not visible from here"),
     ],
 )
 def test_a_run_that_may_be_being_launched_is_not_launched_again(
@@ -240,6 +240,6 @@ def test_an_instance_here_that_cannot_be_ended_keeps_no_cloud_from_being_asked(
 
     asked: list[str] = []
     infras: tuple[Infra, ...] = (LocalInfra(tmp_path), Cloud("aws", tmp_path))
-    with pytest.raises(CloudError, match="can't be seen from here"):
+    with pytest.raises(CloudError, match="this machine cannot see whether"):
         remove_instance("mine", None, Journal(tmp_path / "journal"), infras, NOW)
     assert asked == ["mine"]

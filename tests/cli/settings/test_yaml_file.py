@@ -120,7 +120,7 @@ WRONG: list[tuple[str | bytes, str, str]] = [
     ("gpus: ['']\n", "is empty in one of its places", ""),
     ('data: "a\\0b"\n', "a control character or a line break", "one line"),
     ("data: |\n  a\n  b\n", "a control character or a line break", "one line"),
-    ('data: "a\\ud800"\n', "no UTF-8", ""),
+    ('data: "a\\ud800"\n', "not UTF-8", ""),
     # Templates.
     ("data: {{ name }}\n", "fintts.yaml:1: a template (`{{ }}`)", "write the value"),
     ("data: '{{ name }}'\n", "is `{{ name }}`, a template", "write the value"),
@@ -138,9 +138,9 @@ WRONG: list[tuple[str | bytes, str, str]] = [
     ("training: 5\n", "fintts.yaml:1: training is a section", ""),
     ("training: [max_steps: 5]\n", "fintts.yaml:1: training is a section", ""),
     ("lora:\n- rank\n", "fintts.yaml:1: lora is a section", ""),
-    ("null: 1\n", "fintts.yaml:1: `null` is no name in YAML", "quotes"),
-    ("<<: {data: x}\n", "fintts.yaml:1: << is no name in YAML", "out"),
-    ("training:\n  <<: {max_steps: 5}\n", "fintts.yaml:2: << is no name", "out"),
+    ("null: 1\n", "fintts.yaml:1: `null` is not a name in YAML", "quotes"),
+    ("<<: {data: x}\n", "fintts.yaml:1: << is not a name in YAML", "out"),
+    ("training:\n  <<: {max_steps: 5}\n", "fintts.yaml:2: << is not a name", "out"),
     ("? [a, b]\n: c\n", "a list stands where a key is expected", ""),
     # No space after a colon.
     ("max_steps:5\n", "fintts.yaml:1: `max_steps:5` has no space", "`max_steps: 5`"),

@@ -249,9 +249,11 @@ class LocalInfra:
     def _refuse_unknown(self, instance: InstanceFile) -> NoReturn:
         """Raises CloudError: it may live, and its processes cannot be reached from here."""
         run, folder = instance.run, self._folder(instance.run)
-        where = f"{instance.host} began it" if instance.host else "its record names no machine"
+        where = (
+            f"{instance.host} started it" if instance.host else "its record does not name a machine"
+        )
         raise CloudError(
-            f"whether the instance of run {run} lives can't be seen from here: {where}",
+            f"this machine cannot see whether the instance of run {run} is alive: {where}",
             f"`fintts cloud down {run}` there ends it, and `fintts cloud stop {run}` reaches its "
             f"trainer from here; where nothing of it runs any more, remove {folder}",
         )
@@ -295,7 +297,7 @@ class LocalInfra:
             has_died = instance is not None and _fate_of(instance) == Fate.ENDED
             if not accepted or has_died or time.monotonic() > deadline:
                 text = read_end(folder / LOG_FILE, LOG_BYTES).decode(errors="replace").strip()
-                reason = text.splitlines()[-1] if text else "it said nothing"
+                reason = text.splitlines()[-1] if text else "it wrote nothing"
                 raise CloudError(
                     f"the local instance could not be started: {reason}", f"see {folder / LOG_FILE}"
                 )

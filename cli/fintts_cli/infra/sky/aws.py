@@ -83,7 +83,7 @@ def terminate(sky: Any, sighting: Sighting) -> None:
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
     while (state := _state(client, sighting.where)) != "terminated":
         if time.monotonic() > deadline:
-            raise CloudError(f"AWS was asked to terminate it, and it is still {state}")
+            raise CloudError(f"AWS got the request to terminate it, but it is still {state}")
         time.sleep(POLL_SECONDS)
 
 

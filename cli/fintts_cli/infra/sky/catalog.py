@@ -86,7 +86,7 @@ class SkyCatalog:
                 "; ".join(f"SkyPilot's catalog of {name}: {why}" for name, why in _items(listing))
             )
         rows = [_row(name, info) for name, infos in listing.found.items() for info in infos]
-        without = "".join(f"; {name} is left out: {why}" for name, why in _items(listing))
+        without = "".join(f"; without {name}: {why}" for name, why in _items(listing))
         asked = ", ".join(listing.found)
         return PriceList(rows, f"prices from SkyPilot's catalog of {asked}{without}")
 

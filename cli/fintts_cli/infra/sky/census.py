@@ -55,7 +55,7 @@ def take_census(sky: Any, log: Path) -> Census:
     in_aws = ask("AWS", list_labelled) if AWS in clouds else []
     strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
     unread = sorted(clouds - OWN_MACHINES - {AWS})
-    remarks = [f"of {cloud} only what SkyPilot knows of is seen here" for cloud in unread]
+    remarks = [f"on {cloud}, fintts sees only what SkyPilot knows of" for cloud in unread]
     return Census((*known, *strangers), tuple(unanswered), tuple(remarks))
 
 

@@ -35,7 +35,7 @@ def describe_installation() -> str:
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         raise CloudError(
-            f"{' and '.join(missing)} cannot be found, which SkyPilot launches instances with",
+            f"SkyPilot launches instances with {' and '.join(missing)}, which cannot be found",
             f"install {' and '.join(missing)}, for example by apt-get",
         )
     if not _has_pip():

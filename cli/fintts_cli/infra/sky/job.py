@@ -101,7 +101,7 @@ class ManagedJob:
         job = self._job(sky, record)
         if job is None or not (follow or job.status.value == "RUNNING"):
             raise CloudError(
-                f"run {record.run} has no instance now", "--follow waits for what it will say"
+                f"run {record.run} has no instance now", "--follow waits for its output"
             )
         lines: Iterable[str | None] = sky.jobs.tail_logs(
             job_id=job.job_id, follow=follow, preload_content=False
@@ -138,7 +138,7 @@ class ManagedJob:
         deadline = time.monotonic() + GONE_WITHIN_SECONDS
         while (job := self._job(sky, record)) is not None and not _is_over(job):
             if time.monotonic() > deadline:
-                raise CloudError(f"the managed job {record.job} stays {job.status.value}")
+                raise CloudError(f"the managed job {record.job} is still {job.status.value}")
             time.sleep(POLL_SECONDS)
 
     @staticmethod

@@ -38,7 +38,7 @@ CODES = {
 HINTS = {
     Reason.QUOTA: "ask the cloud for quota, which may take days; `fintts doctor` says where there "
     "is some; --infra and --gpus take another place or GPU",
-    Reason.CAPACITY: "try again later; --gpus may name several, and --infra another place",
+    Reason.CAPACITY: "try again later; you can name several --gpus, or another --infra",
     Reason.PERMISSION: "`sky check` says which rights your key needs",
 }
 
@@ -73,4 +73,4 @@ def refusal(error: Exception, said: str) -> CloudError | None:
         f"{reason} in {', '.join(place for place, why in found.items() if why == reason)}"
         for reason in reasons
     )
-    return CloudError(f"no instance was to be had: {'; '.join(told)}", HINTS[reasons[0]])
+    return CloudError(f"no instance is available: {'; '.join(told)}", HINTS[reasons[0]])

@@ -429,7 +429,7 @@ def test_down_does_not_claim_an_instance_of_another_machine(store: DirectoryStor
     write_status(store, status(run="older", updated_at=datetime.now(UTC)))
     refused = cloud("down", "older")
     assert refused.exit_code == 4
-    assert "not an instance of this machine" in refused.stderr
+    assert "another machine runs the instance of run older" in refused.stderr
     assert "fintts cloud stop older" in refused.stderr
     assert read_result(store, "older") is None
 

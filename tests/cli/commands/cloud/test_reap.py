@@ -177,9 +177,15 @@ SILENT = RunFacts("s3://b", silence="s3://b does not answer")
             "its run stopped early at step 1400",
         ),
         (True, NO_RUN, False, Verdict.ORPHAN, "its run is no longer in s3://b"),
-        (True, SILENT, False, Verdict.KEPT, "nobody knows of its run: s3://b does not answer"),
+        (
+            True,
+            SILENT,
+            False,
+            Verdict.KEPT,
+            "the state of its run is unknown: s3://b does not answer",
+        ),
         (True, SILENT, True, Verdict.ORPHAN, "past its deadline"),
-        (False, AT_WORK, False, Verdict.KEPT, "at work, asked for elsewhere"),
+        (False, AT_WORK, False, Verdict.KEPT, "at work, launched elsewhere"),
         (False, AT_WORK, True, Verdict.ORPHAN, "past its deadline"),
         (
             False,
@@ -188,7 +194,7 @@ SILENT = RunFacts("s3://b", silence="s3://b does not answer")
             Verdict.DOUBTFUL,
             "its run stopped early at step 1400",
         ),
-        (False, NO_RUN, False, Verdict.DOUBTFUL, "asked for elsewhere; s3://b has no run of this"),
+        (False, NO_RUN, False, Verdict.DOUBTFUL, "launched elsewhere; s3://b has no run of this"),
     ],
 )
 def test_the_verdict(
@@ -287,7 +293,7 @@ def test_a_store_that_never_answers_hides_no_instance(
         assert time.monotonic() - began < 20
     assert clouds.removed == ["fintts-late"], repr(done)
     assert done.exit_code == 0, done.output
-    assert "kept: nobody knows of its run: s3://bucket" in done.stdout
+    assert "kept: the state of its run is unknown: s3://bucket" in done.stdout
 
 
 def test_what_the_store_did_not_take_is_said_after_the_removal(
@@ -368,7 +374,7 @@ def test_an_instance_of_an_earlier_launch_is_not_what_the_newest_does(
     clouds.sightings += [seen(), seen(deadline_at=DEADLINE + HOUR)]
     first, second = LOOK(open_workplace(), store, NOW, lambda _seconds: None).judged
     assert first.verdict == Verdict.ORPHAN
-    assert first.reason == "of launch 1, and its run was launched again (launch 2)"
+    assert first.reason == "belongs to launch 1, but its run was launched again (launch 2)"
     assert second.verdict == Verdict.KEPT
     judged = judge(seen(), None, read_facts(store, "mine"), NOW, is_past=False)
     assert judged[0] == Verdict.DOUBTFUL
@@ -425,7 +431,7 @@ def test_orphans_are_removed_and_the_rest_is_left_alone(
     assert "$2.40" in lines["late"]
     assert lines["late"].endswith("orphan: past its deadline")
     assert lines["fine"].endswith("kept: at work")
-    assert "doubtful: asked for elsewhere" in lines["strange"]
+    assert "doubtful: launched elsewhere" in lines["strange"]
     assert "cluster fintts-strange stays:" in done.stderr
     assert "cluster fintts-late is gone" in done.stderr
     assert "of gcp nothing is seen" in done.stderr
@@ -547,7 +553,7 @@ def test_by_cron_it_says_nothing_while_all_is_right(store: DirectoryStore, cloud
 
 def test_nothing_is_said_to_be_nothing(store: DirectoryStore, clouds: Clouds) -> None:
     done = reap()
-    assert (done.exit_code, done.stdout) == (0, "no instance bears our label\n")
+    assert (done.exit_code, done.stdout) == (0, "no instances with fintts labels\n")
 
 
 @pytest.mark.parametrize(("infra", "code"), [("aws", 4), ("local", 0)])

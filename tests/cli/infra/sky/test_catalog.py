@@ -228,8 +228,8 @@ def test_a_cloud_whose_prices_cannot_be_had_does_not_hide_the_others(tmp_path: P
     )
     assert "SkyPilot has no cloud enabled" in of_its_own["missing"]
     assert unreachable["missing"].startswith("SkyPilot's catalog of runpod: ")
-    assert one["note"].startswith("prices from SkyPilot's catalog of aws; runpod is left out: ")
-    assert "; vast is left out: " in one["note"]
+    assert one["note"].startswith("prices from SkyPilot's catalog of aws; without runpod: ")
+    assert "; without vast: " in one["note"]
     assert len(one["offers"]) == 3
     shown = sky.fintts("cloud", "offers", "--gpus", "H100", "--json")
     assert "Failed to fetch RunPod catalog" in shown.stderr  # SkyPilot's own words

@@ -328,7 +328,7 @@ def test_a_cloud_whose_list_is_not_read_is_named(sky: FakeSky, infra: SkyInfra) 
     sky.enabled = ("GCP", "Kubernetes")
     census = infra.census()
     assert census.sightings == ()
-    assert census.remarks == ("of gcp only what SkyPilot knows of is seen here",)
+    assert census.remarks == ("on gcp, fintts sees only what SkyPilot knows of",)
 
 
 def test_what_cannot_be_removed_may_be_billing(

@@ -48,7 +48,7 @@ def test_what_a_person_can_mend_comes_first() -> None:
     error = refusal(ResourcesUnavailableError("Failed to provision"), ON_AWS)
     assert error is not None
     assert error.message == (
-        "no instance was to be had: no quota for this account in aws/us-east-1; "
+        "no instance is available: no quota for this account in aws/us-east-1; "
         "no capacity in aws/us-west-2"
     )
     assert error.hint is not None
