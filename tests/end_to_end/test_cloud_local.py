@@ -76,7 +76,7 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
     assert elsewhere.stdout in said
     down = shell("cloud", "down")
     assert down.returncode == 0
-    assert "early_stopping" in down.stderr
+    assert "stopped early at step" in down.stderr
     ended = shell("cloud", "launch", "--name", "whole", "--yes")
     assert ended.returncode == 2
     assert "has ended already: it stopped early at step" in ended.stderr
