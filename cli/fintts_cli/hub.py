@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
-from huggingface_hub import HfApi, constants, errors, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    constants,
+    errors,
+    snapshot_download,  # pyright: ignore[reportUnknownVariableType] # its progress bar is untyped
+)
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 

@@ -62,7 +62,7 @@ class CommandTable(TyperGroup):
     entries: ClassVar[Mapping[str, Entry]] = COMMANDS
 
     def __init__(self, **attributes: Any) -> None:  # Typer's own, by name
-        groups = attributes.pop("commands", None) or {}
+        groups = cast("dict[str, TyperGroup]", attributes.pop("commands", None) or {})
         loaded = Loaded(self.entries, groups)
         super().__init__(commands=cast("dict[str, Any]", loaded), **attributes)
 

@@ -26,7 +26,7 @@ def split_gpus(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
-def _gpus(text: str) -> str:
+def canonical_gpus(text: str) -> str:
     """As SkyPilot writes it: h100 → H100:1; of several the order stays, and each is once there."""
     parts = split_gpus(text)
     if not all(parts):

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.settings.gpus import _gpus, split_gpus
+from fintts_cli.settings.gpus import canonical_gpus, split_gpus
 from fintts_cli.settings.hub_model import SCHEME, HubModel, not_here, parse
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
 from fintts_cost.errors import EstimateError
@@ -45,7 +45,7 @@ class LaunchConfig(Section):
     """Where a run goes and what it may cost; it stays on the laptop."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
-    gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(_gpus)] = "A100-80GB:1"
+    gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(canonical_gpus)] = "A100-80GB:1"
     """one, or several separated by commas: the run takes the one on which it costs least, and of
     the others what is to be had"""
     infra: Annotated[str, Field(min_length=1)] | None = None
