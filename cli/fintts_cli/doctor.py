@@ -60,12 +60,12 @@ class Doctor:
     """Checks what these settings need.
 
     Args:
-        here: this machine.
+        open_here: gives this machine; what keeps it from being opened is a finding like others.
         found: the settings of the launch.
         now: aware and UTC.
     """
 
-    here: Workplace
+    open_here: Callable[[], Workplace]
     found: ReadSettings
     now: datetime
 
@@ -123,7 +123,7 @@ class Doctor:
 
     def _store(self) -> Finding:
 
-        store = self.here.store_of(self.found.settings)
+        store = self.open_here().store_of(self.found.settings)
         is_alone = self.found.settings.single_writer
         outcomes = [_forgiven(one) if is_alone else one for one in probe_store(store)]
         for outcome in outcomes:
@@ -141,7 +141,7 @@ class Doctor:
     def _disk(self) -> Finding:
         """Checks the disk: a run on this machine copies data and base model into its store, and
         writes checkpoints; a run elsewhere needs next to nothing here."""
-        folder = _nearest(self.here.state)
+        folder = _nearest(self.open_here().state)
         free_bytes = shutil.disk_usage(folder).free
         said = f"{size(free_bytes)} free in {folder}"
         if self.found.settings.infra != LOCAL:
@@ -156,12 +156,14 @@ class Doctor:
         settings = self.found.settings
         folders = (settings.data, settings.base_model)
         inputs = sum(_folder_bytes(folder) for folder in folders if isinstance(folder, Path))
-        return inputs + estimate_run(self.here, self.found, FREE).estimate.storage.bytes_at_peak
+        return (
+            inputs + estimate_run(self.open_here(), self.found, FREE).estimate.storage.bytes_at_peak
+        )
 
     def _clouds(self) -> Finding:
 
         cloud = (self.found.settings.infra or "").partition("/")[0].lower() or None
-        clouds = check_clouds(cloud, self.here.sky_log)
+        clouds = check_clouds(cloud, self.open_here().sky_log)
         if not clouds:
             raise CloudError(
                 f"SkyPilot may not use {cloud or 'any cloud'}",
@@ -175,7 +177,7 @@ class Doctor:
         settings = self.found.settings
         try:
             asked = self._places()
-            none = without_quota(asked, self.here.sky_log, spot=settings.spot)
+            none = without_quota(asked, self.open_here().sky_log, spot=settings.spot)
         except CliError as error:
             return Finding(Verdict.NOT_PROBED, error.message)
         if not none:
@@ -187,7 +189,7 @@ class Doctor:
 
     def _places(self) -> list[tuple[str, str]]:
         """Where the run may go, cheapest first: infra and instance type."""
-        source = self.here.offers()
+        source = self.open_here().offers()
         wanted = [wanted_by(one.settings, spot=one.settings.spot) for one in each_gpu(self.found)]
         found = (offer for one in wanted for offer in find_offers(source, one).offers)
         offers = [offer for offer in found if offer.may_be_chosen and offer.region]
@@ -200,10 +202,10 @@ class Doctor:
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
             return Finding(Verdict.NOT_PROBED, "the base model is not on this machine yet")
-        ready = prepare(self.here, self.found, self.now)
+        ready = prepare(self.open_here(), self.found, self.now)
         if settings.infra != LOCAL:
-            refuse_unsafe_rental(self.here.sky_log, settings, ready.store.url)
-        self.here.infra(settings.infra).check(ready.render())
+            refuse_unsafe_rental(self.open_here().sky_log, settings, ready.store.url)
+        self.open_here().infra(settings.infra).check(ready.render())
         cost = dollars(ready.plan.estimate.expected.cost_usd)
         said = f"{ready.run} on {ready.where}, for about {cost}"
         if ready.odd:

@@ -62,7 +62,7 @@ def doctor(
     found = read_sources(terminal, options, None)
     if not show_settings:
         found = with_base_model(terminal, found, may_download=False)
-        _examine(terminal, Doctor(open_workplace(), found, datetime.now(UTC)))
+        _examine(terminal, Doctor(open_workplace, found, datetime.now(UTC)))
         return
     if json:
         terminal.document(settings_document(found))
