@@ -395,7 +395,8 @@ def _end(
 ) -> tuple[datetime, Evidence]:
     """The earliest moment from which on it was certainly not there."""
     over_at = terms.over_at
-    if period.began > terms.requested_at:  # in place of another, perhaps after the deadline
+    # In place of another, perhaps when all should have been over.
+    if period.began > terms.requested_at or period.began >= over_at:
         over_at = max(over_at, period.began + RESERVE)
     ends = [(over_at, Evidence.DEADLINE)]
     if period.gone is not None:
