@@ -70,8 +70,8 @@ def revise(
         create_revision(store, revision)
     except KeyExists:
         raise UsageProblem(
-            f"somebody else has changed the configuration of run {record.run} just now",
-            "look at it again: the same command compares with what it is now",
+            f"another launch has just changed the configuration of run {record.run}",
+            "run the same command again: it compares with the new configuration",
         ) from None
     return revision.number
 
@@ -118,7 +118,7 @@ def begin(
         create_run(store, record)
     except KeyExists:
         raise UsageProblem(
-            f"somebody else has begun a run {name} just now",
+            f"another launch has just started a run {name}",
             f"`fintts cloud watch {name}` shows it; give a new {ANOTHER_NAME}",
         ) from None
     return record

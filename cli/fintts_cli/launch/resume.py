@@ -176,9 +176,9 @@ def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) 
     if not never:
         sentence, hint = f"{begun}: {may}", "undo these changes, keep them with --force"
     elif force:
-        sentence, hint = f"{begun}, which --force cannot change: {never}", "take these back"
+        sentence, hint = f"{begun}, which --force cannot change: {never}", "undo these changes"
     else:
-        sentence, hint = f"{begun}: {never}", "take these back"
+        sentence, hint = f"{begun}: {never}", "undo these changes"
     if may and never:
         sentence += f"; --force allows {may}"
     raise UsageProblem(sentence, f"{hint}, or give a new {ANOTHER_NAME}")

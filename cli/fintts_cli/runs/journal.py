@@ -100,8 +100,8 @@ class Journal:
         entry = JournalEntry.load(read_limited(path), str(path))
         if entry.run != path.stem:
             raise InvalidRecord(
-                f"{path} says that it is of run {entry.run}",
-                "it was moved or changed by hand: remove it, and look for the instance with "
+                f"{path} holds the record of run {entry.run}",
+                "the file was moved or edited: delete it, then look for the instance with "
                 "`fintts cloud reap`",
             )
         return entry

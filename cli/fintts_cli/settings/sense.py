@@ -177,8 +177,9 @@ RULES: tuple[Rule, ...] = (
         lambda f: (
             f.settings.early_stopping.enabled and f.has_checks and f.earliest_stop >= f.max_steps
         ),
-        "early_stopping.patience is {e.patience:,} checks of {v.every:,} steps: it can end the run "
-        "at step {f.earliest_stop:,} at the earliest, and training.max_steps is {t.max_steps:,}",
+        "early_stopping.patience is {e.patience:,} and validation.every {v.every:,}: early "
+        "stopping can end the run at step {f.earliest_stop:,} at the earliest, and "
+        "training.max_steps is {t.max_steps:,}",
         "lower early_stopping.patience or validation.every, or set early_stopping.enabled to false",
     ),
     Rule(

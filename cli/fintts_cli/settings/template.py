@@ -9,17 +9,17 @@ _WORDS = ("no", "off", "yes", "on", "true", "false", "null", "y", "n")
 """texts that YAML takes for something else"""
 
 _TEXT = """\
-# What fintts fine-tunes, where, and for how much. Every key is here with its default.
+# What fintts trains, where, and at what cost. This file lists every key with its default.
 # Precedence: option > FINTTS_* variable (FINTTS_TRAINING__BATCH_SIZE) > this file >
-# the user's file > default. Relative paths start at this file's folder.
+# your user file > default. Relative paths start at this file's folder.
 
-# Utterances: NAME.npy (codes, [codebooks, frames]) beside NAME.lab (the text).
+# Utterances: NAME.npy (codes, [codebooks, frames]) next to NAME.lab (the text).
 data: {data}
 # A Fish Speech model: a folder (config.json, weights, tokenizer), or a Hugging Face id such as
-# fishaudio/openaudio-s1-mini, which is downloaded here when a run begins.
+# fishaudio/openaudio-s1-mini, which fintts downloads to this machine when a run starts.
 base_model: {base_model}
-# An adapter to begin with: a folder with PEFT's files, as `fintts cloud pull-checkpoints` writes
-# it, or a .ckpt of Fish Speech's own LoRA trainer; `lora` is what it was trained with.
+# The adapter to start from: a folder with PEFT's files, as `fintts cloud pull-checkpoints` writes
+# it, or a .ckpt from Fish Speech's own LoRA trainer; `lora` must match what it was trained with.
 # initial_adapter: checkpoints/checkpoint-2800
 
 # The adapter: y = W x + (alpha / rank) B A x
@@ -33,58 +33,58 @@ lora:
 training:
   batch_size: 8               # utterances
   gradient_accumulation: 1    # micro-batches a step
-#   tokens_per_micro_batch: 16384  # padding included; cuts the same step as memory needs it
-  bucketing: true             # a step reads utterances of like length: less padding
+#   tokens_per_micro_batch: 16384  # padding included; splits the same step to fit in memory
+  bucketing: true             # a step reads utterances of similar length: less padding
   max_steps: 3000             # steps
   learning_rate: 0.0001
   warmup_steps: 10            # steps
   max_grad_norm: 1.0
   seed: 42
-  precision: auto             # auto | fp32 | bf16: of the frozen base; the adapter is fp32
-  gradient_checkpointing: false    # true takes less memory and more time
-  compile: false              # true: torch.compile; a minute or more, then somewhat faster steps
+  precision: auto             # auto | fp32 | bf16, for the frozen base; the adapter is fp32
+  gradient_checkpointing: false    # true needs less memory and more time
+  compile: false              # true: torch.compile; takes a minute or more, then steps are faster
 
 # Utterances held out by a hash of their name; they are never trained on.
 validation:
   every: 100                  # steps
   fraction: 0.1               # of the utterances
 
-# Ends the run after `patience` validation checks in a row that are no improvement.
+# Ends the run after `patience` validation checks in a row without improvement.
 early_stopping:
   enabled: true
   monitor: val/loss           # val/loss | train/loss | val/top5_accuracy
   mode: min                   # min | max
   patience: 5                 # checks, not steps
-  min_delta: 0.0              # a gain that counts is larger than this
+  min_delta: 0.0              # an improvement must be larger than this
 
 checkpoints:
   every: 100                  # steps
   keep_last: 5
-  keep_best: true             # beside the last ones
+  keep_best: true             # in addition to the last ones
 
-# Where the run goes, and what it may cost. This part stays on the laptop.
-gpus: {gpus:<24}# NAME[:N]; a list: the one on which the run costs least
+# Where the run goes and what it may cost. This part stays on your machine.
+gpus: {gpus:<24}# NAME[:N]; from a list, the one that makes the run cheapest
 {infra}
 spot: false
-# image: docker:me/trainer:1  # a rented instance's, as SkyPilot's image_id: what it has of the
-#                             # trainer's packages is not installed again
-# name: finnish-1             # [a-z0-9-]{{1,40}}; without it one is made up
-# store: s3://bucket/prefix   # or a folder; of data, runs, checkpoints; without it the user's own
-# single_writer: true         # allows a store that cannot keep two writers apart: only you write
+# image: docker:me/trainer:1  # of a rented instance, as SkyPilot's image_id; the trainer's
+#                             # packages that it holds are not installed again
+# name: finnish-1             # [a-z0-9-]{{1,40}}; default: generated
+# store: s3://bucket/prefix   # or a folder; for data, runs, checkpoints; default: your own folder
+# single_writer: true         # accepts a store that cannot block a second writer: only you write
 # s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph
 # instance_role_arn: arn:aws:iam::123456789012:role/fintts    # makes the instance's key for a run
-#                             # where yours cannot (SSO, a role); it opens the store
-# budget_usd: 10.00           # USD; a run that is expected to cost more is refused
-# hourly_rate_usd: 1.20       # USD an hour of the instance; without it that of the cheapest offer
+#                             # where your key cannot (SSO, a role); must have access to the store
+# budget_usd: 10.00           # USD; fintts refuses a run that is expected to cost more
+# hourly_rate_usd: 1.20       # USD an hour for the instance; default: the cheapest offer
 
-# What you know better than the forecast. A missing figure is measured or computed.
+# Figures that you know better than the forecast. fintts measures or computes a missing one.
 forecast:
 #   seconds_per_step: 5.4
 #   seconds_per_validation: 30.0
 #   setup_seconds: 600.0      # from asking for the instance to the first step
 #   teardown_seconds: 110.0   # from the last step to the end of billing
 #   checkpoint_bytes: 47000000
-#   stop_step: 2800           # where you expect it to stop; without it training.max_steps
+#   stop_step: 2800           # where you expect it to stop; default: training.max_steps
 """
 
 
@@ -104,7 +104,7 @@ def render_project_file(
 
 def _infra_line(infra: str | None) -> str:
     key = "# infra: aws" if infra is None else f"infra: {_plain(infra)}"
-    return f"{key:<30}# local: this machine; or CLOUD[/REGION[/ZONE]]; without it the cheapest"
+    return f"{key:<30}# local: this machine; or CLOUD[/REGION[/ZONE]]; default: the cheapest"
 
 
 def _plain(text: str) -> str:
