@@ -1,1 +1,1 @@
-"""The processes of a run on this machine: who starts them, and who ends one that hangs."""
+"""The processes of a run on this machine: starts them, and ends one that hangs."""

@@ -1,8 +1,8 @@
-"""How long a trainer may show no sign of progress before it counts as hung, in each of its phases.
+"""How long a trainer may show no sign of progress in each phase before it counts as hung.
 
-A sign is a step's or a check's micro-batch, a block of bytes fetched, an utterance encoded, a look
-at whether it has to leave. Each limit is far above what a slow machine takes between two signs: to
-end a healthy run costs more than a few idle minutes do. `hang_factor.py` multiplies all of them.
+A sign is a micro-batch of a step or check, a fetched block of bytes, an encoded utterance, or a
+check for a request to stop. Each limit is far above what a slow machine takes between two signs:
+ending a healthy run costs more than a few idle minutes. `hang_factor.py` multiplies all limits.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ LEAST_SECONDS = 300.0
 STEP_FACTOR = 10.0
 """of the median step, and of the longest save"""
 START_SECONDS = 900.0
-"""from the process's start until it opens the run: imports, meeting the others, old leftovers"""
+"""from the process's start until it opens the run: imports, joining the others, old leftovers"""
 UNMEASURED_SECONDS = 1800.0
 """for the first micro-batch of a step or check: compilation, or a slow CPU"""
 SLOWEST_DISK_BYTES_PER_SECOND = 20e6
 """for reading the base model"""
 LAST_WORDS_SECONDS = 600.0
-"""for curves, result and the instance's announced end; the store's requests have limits too"""
+"""for curves, result and the instance's announced end; store requests have their own limits"""
 
 
 def step_limit(step_seconds: Sequence[float], longest_check_seconds: float | None) -> float:
-    """Between two signs of a step.
+    """The limit between two signs of a step.
 
     Args:
-        step_seconds: of the last steps of this process; none before the first.
+        step_seconds: of the last steps of this process; empty before the first.
         longest_check_seconds: None before the first check.
     """
     if not step_seconds:
@@ -40,7 +40,7 @@ def step_limit(step_seconds: Sequence[float], longest_check_seconds: float | Non
 
 
 def check_limit(step_seconds: Sequence[float], longest_check_seconds: float | None) -> float:
-    """Between two signs of a check."""
+    """The limit between two signs of a check."""
     if longest_check_seconds is None:
         return UNMEASURED_SECONDS
     steps = STEP_FACTOR * median(step_seconds) if step_seconds else 0.0
@@ -48,15 +48,15 @@ def check_limit(step_seconds: Sequence[float], longest_check_seconds: float | No
 
 
 def save_limit(longest_save_seconds: float | None) -> float:
-    """For writing a checkpoint to the local disk."""
+    """The limit for writing a checkpoint to the local disk."""
     return max(LEAST_SECONDS, STEP_FACTOR * (longest_save_seconds or 0.0))
 
 
 def load_limit(size_bytes: int) -> float:
-    """For reading a base model of this size from the local disk."""
+    """The limit for reading a base model of this size from the local disk."""
     return LEAST_SECONDS + size_bytes / SLOWEST_DISK_BYTES_PER_SECOND
 
 
 def upload_limit(grace_seconds: float) -> float:
-    """For the wait for the last uploads, which ends by itself after the grace."""
+    """The limit for waiting for the last uploads; the wait ends by itself after the grace."""
     return grace_seconds + LEAST_SECONDS

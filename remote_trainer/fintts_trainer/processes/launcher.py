@@ -1,8 +1,8 @@
-"""Several processes of one run on one machine: started together, ended together.
+"""Starts and ends the processes of one run on one machine together.
 
-`accelerate launch` does as well (a process only needs RANK and its like in the environment), but
-turns every exit code into 1 and gives a process that saves 30 seconds. Which code a run ends with
-decides whether it goes on elsewhere, so here the codes stay what they are.
+`accelerate launch` works too (a process only needs RANK and its like in the environment), but it
+turns every exit code into 1 and gives a process 30 seconds to save. The exit code decides whether
+a run goes on elsewhere, so this launcher keeps the codes.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 PROCESSES, GPUS = "FINTTS_PROCESSES", "SKYPILOT_NUM_GPUS_PER_NODE"
 HERE = "127.0.0.1"
 MASTER_PORT = "29500"
-"""between machines, which reach all of each other's ports, unless MASTER_PORT says otherwise; on
-one machine any free one is taken"""
+"""between machines, which reach all of each other's ports, unless MASTER_PORT is set; a single
+machine takes any free port"""
 POLL_SECONDS = 0.1
 EXPLAIN_SECONDS = 10.0
-"""what the others have to end by themselves once one has ended badly"""
+"""how long the others have to end by themselves after one has failed"""
 LEAVE_SECONDS = 30.0
-"""the same once the first one has ended well: all is done then"""
+"""the same after the first process has succeeded: all work is done then"""
 UNKILLABLE_SECONDS = 10.0
-"""then one that hangs in a driver, where no signal reaches it, is left to the instance's end"""
+"""after that, a process that hangs in a driver, out of reach of signals, is left to the teardown"""
 HUNG_GRACE_SECONDS = 60.0
-"""what those that hang have to save and to end, once they were asked to"""
+"""how long hung processes have to save and end after SIGTERM"""
 
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """The processes of a run: so many on each of so many machines, of which this is one."""
+    """The processes of a run: so many on each of so many machines, and which machine this is."""
 
     processes: int = 1
     nodes: int = 1
@@ -63,12 +63,12 @@ class Team:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Team:
-        """As SkyPilot tells a node: SKYPILOT_NUM_GPUS_PER_NODE, _NUM_NODES, _NODE_RANK, _NODE_IPS.
+        """Reads SkyPilot's SKYPILOT_NUM_GPUS_PER_NODE, _NUM_NODES, _NODE_RANK and _NODE_IPS.
 
-        FINTTS_PROCESSES says otherwise how many processes a machine has; without both it is one.
+        FINTTS_PROCESSES overrides the number of processes on a machine; without either it is 1.
 
         Raises:
-            BadTeam: what they say cannot be.
+            BadTeam: the values contradict each other or are out of range.
         """
         addresses = environment.get("SKYPILOT_NODE_IPS", "").split()
         team = cls(
@@ -97,12 +97,12 @@ class Team:
         return self.node_rank == 0
 
     def rank(self, local_rank: int) -> int:
-        """Of a process of this machine, among all."""
+        """The rank among all processes of one on this machine."""
         return self.node_rank * self.processes + local_rank
 
     def environment_of(self, local_rank: int, port: str) -> dict[str, str]:
-        """What torch.distributed finds the others by; the cores are divided, and one is left to
-        the uploader, unless OMP_NUM_THREADS says otherwise. A single one needs no address."""
+        """The variables that torch.distributed reads. The cores are divided, with one left to the
+        uploader, unless OMP_NUM_THREADS is set. A single process needs no address."""
         if self.size == 1:
             return dict(os.environ)
         cores = max(1, ((os.cpu_count() or 1) - 1) // self.processes)
@@ -136,7 +136,7 @@ class Ending:
 
     Attributes:
         exit_code: of the run, as far as this machine knows.
-        trouble: the reason in a sentence, where the first process could not say it.
+        trouble: the reason in a sentence, if the first process could not report it.
     """
 
     exit_code: int
@@ -149,8 +149,8 @@ class Crew:
     def __init__(
         self, team: Team, command: list[str], progress: Path | None = None, factor: float = 1.0
     ) -> None:
-        """`progress` is the folder in which each process writes what it does; without one, hangs
-        are not watched for. `factor` multiplies the limits that tell a hang."""
+        """`progress` is the folder in which each process writes what it does; without one, nothing
+        watches for hangs. `factor` multiplies the hang limits."""
         self._team, self._command, self._progress = team, command, progress
         self._factor = factor
         self._watchdog: Watchdog | None = None
@@ -158,11 +158,11 @@ class Crew:
         """why this crew was ended, if it hung"""
         self._processes: list[subprocess.Popen[bytes]] = []
         self._codes: dict[int, int] = {}
-        """exit codes by local rank, of those that ended by themselves"""
+        """exit codes by local rank, of processes that ended by themselves"""
         self._signal: int | None = None
 
     def work(self) -> Ending:
-        """Starts them, passes signals on, and waits; none of them is left afterwards.
+        """Starts the processes, passes signals on, and waits; leaves no process behind.
 
         Raises:
             KeyboardInterrupt: Ctrl-C came twice.
@@ -190,11 +190,11 @@ class Crew:
             environment |= {PARENT: str(os.getpid()), **self._told_of_progress(local_rank)}
             self._processes.append(subprocess.Popen(self._command, env=environment))
         self._watch()
-        if self._signal is not None:  # it came while they were being started
+        if self._signal is not None:  # the signal came while the processes were starting
             self._pass_on()
 
     def _told_of_progress(self, local_rank: int) -> dict[str, str]:
-        """Where this process tells what it does; what an earlier start has told there is gone."""
+        """The progress file of this process, without what an earlier start wrote there."""
         if self._progress is None:
             return {}
         make_directories(self._progress)
@@ -203,20 +203,20 @@ class Crew:
         return {PROGRESS_FILE: str(path)}
 
     def _watch(self) -> None:
-        # The first process's machine alone: those of the others wait for what can't be seen there.
+        # Only on the first process's machine: the other machines wait for what they cannot see.
         if self._progress is not None and self._team.has_first:
             names = map(str, range(self._team.processes))
             self._watchdog = Watchdog([self._progress / name for name in names], self._factor)
 
     def _end_the_hung(self, hang: Hang) -> Ending:
-        """As `timeout` does: a request, which one that was stopped hears once it is woken, and an
-        end that none can refuse. Each says in the log where it is."""
+        """Asks as `timeout` does: SIGTERM, SIGCONT for a stopped process, then SIGKILL. SIGUSR1
+        makes each process log where it is."""
         for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
             for process in self._processes:
                 process.send_signal(number)
         self._watchdog = None
         self._wait(self._all_ended, HUNG_GRACE_SECONDS)
-        if self._codes.get(0) == DONE:  # it was slow, and has said how the run ended
+        if self._codes.get(0) == DONE:  # it was slow, and has reported how the run ended
             return Ending(DONE)
         return Ending(FAILED, str(hang))
 
@@ -227,8 +227,8 @@ class Crew:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Ctrl-C, too, as SIGTERM: a terminal has sent it to every process already, and twice
-        means not even to save."""
+        """Passes Ctrl-C on as SIGTERM: the terminal has sent SIGINT to every process already, and a
+        second one means not even to save."""
         for process in self._processes:
             process.send_signal(signal.SIGTERM)
 
@@ -238,7 +238,7 @@ class Crew:
             time.sleep(POLL_SECONDS)
 
     def _is_decided(self) -> bool:
-        """One has ended badly or hangs, or the one that the others work for has ended."""
+        """Whether a process has failed or hangs, or the first one has ended."""
         is_over = self._all_ended()
         if not is_over and self._watchdog is not None:
             self.hang = self._watchdog.look()
@@ -255,7 +255,7 @@ class Crew:
     def _end_the_rest(self) -> None:
         for process in self._processes:
             if process.poll() is None:
-                process.kill()  # it waits for the others, and would never hear a SIGTERM
+                process.kill()  # it waits for the others, and would never handle a SIGTERM
             with suppress(subprocess.TimeoutExpired):
                 process.wait(UNKILLABLE_SECONDS)
 
@@ -264,7 +264,7 @@ def ending_of(team: Team, codes: Mapping[int, int], noticed: int | None) -> Endi
     """What the exit codes of this machine's processes mean for the run.
 
     Args:
-        codes: by local rank, of those that ended by themselves.
+        codes: by local rank, of processes that ended by themselves.
         noticed: the signal that was passed on to them, if any.
     """
     left = (DONE, PREEMPTED, *((-signal.SIGTERM,) if noticed is not None else ()))
@@ -294,7 +294,7 @@ def _failed(team: Team, local_rank: int) -> str:
 
 
 def free_port() -> int:
-    """A port of this machine on which no process listens now."""
+    """A port of this machine that no process listens on now."""
     with socket.socket() as listener:
         listener.bind((HERE, 0))
         port: int = listener.getsockname()[1]
@@ -302,5 +302,5 @@ def free_port() -> int:
 
 
 def trainer_command() -> list[str]:
-    """One process of the run."""
+    """The command line of one process of the run."""
     return [sys.executable, "-P", "-m", "fintts_trainer", "work"]

@@ -1,4 +1,4 @@
-"""Ends a process with its parent, which alone watches it."""
+"""Ends a process when its parent ends: nothing else watches it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 
 PARENT = "FINTTS_PARENT"
-"""the environment's name for the process id of the watchdog's process"""
+"""environment variable with the watchdog's process id"""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -18,5 +18,5 @@ def end_with_parent() -> None:
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it has ended before the kernel knew
+    if os.getppid() != int(parent):  # the parent ended before the kernel knew
         os._exit(1)

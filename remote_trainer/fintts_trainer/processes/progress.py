@@ -1,7 +1,7 @@
-"""What a process of the trainer tells its watchdog: a small file on this machine, written in place.
+"""A trainer process's report to its watchdog: a small file on this machine, written in place.
 
     the number of signs so far, 20 digits, and a newline
-    one JSON object, padded with blanks to 2 KiB: what it does, since when, and its limit
+    one JSON object, padded with blanks to 2 KiB: the activity, its start, and its limit
 
 A sign is one `pwrite` of 20 bytes, so each micro-batch may give one.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fintts_trainer.session.phase_clock import PhaseClock
 
 PROGRESS_FILE = "FINTTS_PROGRESS_FILE"
-"""the environment's name for where the watchdog looks"""
+"""environment variable with the path of the file"""
 FOLDER = "progress"
 COUNT_DIGITS, SIZE_BYTES = 20, 2048
 
@@ -38,9 +38,9 @@ class Doing(BaseModel):
     what: str
     """in words: `training`"""
     limit_seconds: float
-    """the longest that it may give no sign"""
+    """longest allowed time without a sign"""
     part: str | None = None
-    """the phase of the bill that its time is booked on"""
+    """the phase of the bill that pays for its time"""
     since: float = 0.0
     """seconds since 1970"""
     step: int = 0
@@ -49,7 +49,7 @@ class Doing(BaseModel):
     """without the time since `since`"""
 
     def seconds_at(self, moment: float) -> dict[str, float]:
-        """`phase_seconds` at a later moment, at which it still does the same."""
+        """`phase_seconds` at a later moment, if the activity is still the same."""
         seconds = dict(self.phase_seconds)
         if self.part is not None:
             seconds[self.part] = seconds.get(self.part, 0.0) + max(moment - self.since, 0.0)
@@ -62,11 +62,11 @@ class Signs:
 
     count: int
     doing: Doing | None
-    """None before the process says what it does"""
+    """None before the process reports what it does"""
 
 
 class ProgressFile:
-    """The trainer's side; without a file it writes nothing."""
+    """The trainer's side; writes nothing without a file."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._count = 0
@@ -76,20 +76,20 @@ class ProgressFile:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ProgressFile:
-        """To the file that FINTTS_PROGRESS_FILE names."""
+        """Writes to the file that FINTTS_PROGRESS_FILE names."""
         path = environment.get(PROGRESS_FILE)
         return cls(None if path is None else Path(path))
 
     def book_on(self, clock: PhaseClock) -> None:
-        """Tells what the phases have taken so far, too."""
+        """Reports the seconds of each phase so far, too."""
         self._clock = clock
 
     def at_step(self, step: int, samples_seen: int) -> None:
-        """The run has done so many steps; the next `begin` tells it."""
+        """Sets the number of finished steps; the next `begin` reports it."""
         self._step, self._samples_seen = step, samples_seen
 
     def begin(self, what: str, limit_seconds: float, part: str | None = None) -> None:
-        """Something else is done from now on, which gives a sign at least so often."""
+        """Reports a new activity and its limit between two signs."""
         if self._file is None:
             return
         doing = Doing(
@@ -106,20 +106,20 @@ class ProgressFile:
         os.pwrite(self._file, text.encode().ljust(SIZE_BYTES), 0)
 
     def sign(self, _amount: int = 0) -> None:
-        """Something has moved on."""
+        """Reports progress."""
         if self._file is not None:
             self._count += 1
             os.pwrite(self._file, b"%0*d" % (COUNT_DIGITS, self._count), 0)
 
     def along(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, with a sign before each."""
+        """Yields the items, with a sign before each."""
         for item in items:
             self.sign()
             yield item
 
 
 def read_signs(path: Path) -> Signs | None:
-    """What a process has told last; None where it has told nothing yet."""
+    """A process's last report; None before the first."""
     try:
         content = path.read_bytes()[:SIZE_BYTES]
         count, _, rest = content.partition(b"\n")

@@ -1,6 +1,6 @@
-"""Random numbers of a process: where they stand, and where they start.
+"""The state and the seed of a process's random numbers.
 
-Only dropout needs any. Each process drops its own, so each one's state is part of a checkpoint.
+Only dropout needs them. Each process draws its own, so a checkpoint holds the state of each.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class RandomState(TypedDict):
-    """torch's generators as base64: the processor's, and that of the process's GPU."""
+    """torch's generators as base64: the CPU's, and that of the process's GPU."""
 
     torch: str
     cuda: str | None
 
 
 def random_state() -> RandomState:
-    """Where this process stands."""
+    """The state of this process."""
     cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
     return {
         "torch": _to_text(torch.get_rng_state()),
@@ -32,14 +32,14 @@ def random_state() -> RandomState:
 
 
 def set_random_state(state: RandomState) -> None:
-    """Goes on from there, on the same kind of device."""
+    """Restores the state, on the same kind of device."""
     torch.set_rng_state(_from_text(state["torch"]))
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(_from_text(state["cuda"]))
 
 
 def seed_of(seed: int, step: int, rank: int) -> int:
-    """Where a process starts that has no state to go on from; no two processes start alike."""
+    """The seed of a process that has no state to restore; every process gets another one."""
     (word,) = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)
     return int(word) >> 1
 

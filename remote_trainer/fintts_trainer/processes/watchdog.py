@@ -1,7 +1,6 @@
-"""Finds a trainer that hangs, from outside of its process: by what it tells, not by what it hears.
+"""Detects from outside a trainer that hangs: by what it reports, not by whether it responds.
 
-`timeout` in the run script is the second guard, independent of this one: it ends everything at the
-deadline.
+`timeout` in the run script is a second, independent guard: it ends everything at the deadline.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONGEST_LOOK_SECONDS = 1.0
-"""What one look adds to a silence at most: a machine that slept has not hung."""
+"""The most that one look adds to a silence: a machine that slept has not hung."""
 HUNG = "hung at step"
 STARTING = Doing(what="starting", limit_seconds=START_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """A trainer that has given no sign for longer than what it does may take."""
+    """A trainer that has given no sign for longer than its activity allows."""
 
     doing: Doing
     silent_seconds: float
 
     def __str__(self) -> str:
-        """In a sentence."""
+        """A sentence."""
         return (
             f"{HUNG} {self.doing.step}: {self.doing.what}, "
             f"without a sign of progress for {self.silent_seconds:,.0f} s"
@@ -58,13 +57,13 @@ class _Watched:
 class Watchdog:
     """Watches the files of all processes of a run on this machine.
 
-    Every process needs the others at each step, so the run hangs when all of them are silent: those
-    that wait for one that is busy, such as the first one that uploads, are no hang.
+    Every process needs the others at each step, so the run hangs only when all are silent: one that
+    waits for a busy one, such as the first one during an upload, does not hang.
     """
 
     paths: Sequence[Path]
     factor: float = 1.0
-    """what the limits are multiplied by"""
+    """multiplies the limits"""
     monotonic: Callable[[], float] = time.monotonic
     _watched: list[_Watched] = field(init=False)
     _looked: float = field(init=False)
@@ -74,7 +73,7 @@ class Watchdog:
         self._looked = self.monotonic()
 
     def look(self) -> Hang | None:
-        """What hangs, if anything; to be called at least once a second."""
+        """The hang, if there is one; call it at least once a second."""
         now = self.monotonic()
         elapsed = min(now - self._looked, LONGEST_LOOK_SECONDS)
         self._looked = now

@@ -1,10 +1,9 @@
-"""The processes of a run, one per GPU, and what they tell each other.
+"""The processes of a run, one per GPU, and what they exchange.
 
-Adapters are small, so one sum a step of all their gradients is all that training needs:
-DistributedDataParallel, which hides the exchange of large gradients behind backward, would only
-forbid that a process has no samples of a step. What decides about the run (reasons to end, the
-state that it goes on from) goes through the processors' memory, by gloo, also where gradients go
-between GPUs: there a process that has died is noticed at once.
+Adapters are small, so training needs one sum of all gradients per step. DistributedDataParallel
+overlaps the exchange of large gradients with backward, and would forbid a process without samples.
+Decisions about the run (reasons to end, the state to resume from) go through CPU memory by gloo,
+also where gradients go between GPUs: gloo notices at once that a process has died.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=6)
-"""for a process that is busy: it may fetch a large base model. One that has died is noticed
-before that, and the watchdog ends what hangs."""
+"""for a busy process, which may fetch a large base model. A dead process is noticed sooner, and
+the watchdog ends one that hangs."""
 
 
 class World:
-    """All processes of the run as one of them sees them; a single one exchanges nothing."""
+    """All processes of the run, seen from one of them; a single process exchanges nothing."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
@@ -49,10 +48,10 @@ class World:
 
     @classmethod
     def join(cls, workspace: Path) -> World:
-        """Meets the others, as RANK, WORLD_SIZE and MASTER_ADDR say; without them it is alone.
+        """Joins the others by RANK, WORLD_SIZE and MASTER_ADDR; without them the process is alone.
 
         Raises:
-            PeerLost: they could not be met.
+            PeerLost: the others cannot be reached.
         """
         wanted = int(os.environ.get("WORLD_SIZE", "1"))
         try:
@@ -71,12 +70,12 @@ class World:
 
     @property
     def processes_here(self) -> int:
-        """How many of them share this machine."""
+        """The number of processes on this machine."""
         return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
     @property
     def is_first_here(self) -> bool:
-        """Whether it is the one process of this machine that listens to the machine's cloud."""
+        """Whether this process is the one on its machine that watches for the cloud's notices."""
         return os.environ.get("LOCAL_RANK", "0") == "0"
 
     @property
@@ -85,11 +84,11 @@ class World:
         return self.rank == 0
 
     def leave(self) -> None:
-        """Ends the trackers, and lets go of the others."""
+        """Ends the trackers, and disconnects from the others."""
         self.accelerator.end_training()
 
     def highest(self, number: int) -> int:
-        """The highest of what the processes say; all of them must ask.
+        """The highest value of all processes; every process must call it.
 
         Raises:
             PeerLost: one has ended.
@@ -102,7 +101,7 @@ class World:
         return int(highest)
 
     def from_first(self, value: T) -> T:
-        """The first process's value, whatever the others give.
+        """The first process's value; the others' values are ignored.
 
         Raises:
             PeerLost: one has ended.
@@ -115,7 +114,7 @@ class World:
         return box[0]
 
     def collected(self, value: T) -> list[T]:
-        """What each process gives, in the order of their ranks.
+        """The value of each process, by rank.
 
         Raises:
             PeerLost: one has ended.
@@ -128,7 +127,7 @@ class World:
         return values
 
     def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrites the tensors with those of the first process.
+        """Overwrites the tensors with the first process's.
 
         Raises:
             PeerLost: one has ended.
@@ -142,7 +141,7 @@ class World:
             tensor.detach().copy_(here)
 
     def add_up(self, numbers: Sequence[float]) -> list[float]:
-        """Element by element, in float64.
+        """The sum over all processes, element by element, in float64.
 
         Raises:
             PeerLost: one has ended.
@@ -155,9 +154,9 @@ class World:
         return [float(number) for number in total]
 
     def add_up_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Every process gets the same sums, between GPUs where there are some.
+        """Sums the gradients over all processes, between GPUs if there are any.
 
-        A process without samples of this step, whose parameters have no gradient, adds nothing.
+        A process without samples of this step has no gradients, and adds nothing.
 
         Raises:
             PeerLost: one has ended.
@@ -178,8 +177,8 @@ class World:
 
 @contextmanager
 def _told() -> Generator[None]:
-    """torch's errors about the others as one sentence."""
+    """Turns torch's errors about the other processes into one sentence."""
     try:
         yield
-    except RuntimeError as error:  # gloo's own are of no other class
+    except RuntimeError as error:  # gloo's errors have no class of their own
         raise PeerLost(f"another process of this run has ended: {first_line(error)}") from None

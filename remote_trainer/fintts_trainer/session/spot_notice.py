@@ -1,8 +1,8 @@
-"""What a cloud says before it takes a spot instance away, asked of its metadata service.
+"""Asks a cloud's metadata service whether it is about to take a spot instance away.
 
-AWS says it two minutes before and sends no signal, GCP and Azure say it half a minute before. All
-of them answer at one address that no packet leaves the machine's host for; which of them it is, is
-found out once. A service that says nothing, or nonsense, is no reason to end a run.
+AWS gives two minutes' notice and sends no signal; GCP and Azure give half a minute. All three
+answer at one address, and no packet to it leaves the machine's host; which cloud answers is found
+out once. A service that is silent, or answers nonsense, does not end a run.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ADDRESS = "http://169.254.169.254"
-"""of the metadata service of each of the three; a name would have to be resolved first"""
+"""of the metadata service of all three clouds; a host name would need to be resolved first"""
 AWS_ADDRESS = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
-"""environment variable that gives AWS's own tools another address"""
+"""environment variable that points AWS's own tools to another address"""
 LOOK_EVERY_SECONDS = 5.0
 """as AWS advises"""
 TIMEOUT_SECONDS = 2.0
 ROUNDS = 3
-"""in which each service is asked whether it is there, before none of them is"""
+"""how often to look for each service before concluding that there is none"""
 HALF_A_MINUTE = timedelta(seconds=30)
 """what GCP and Azure promise"""
 MOST_BYTES = 1 << 16
@@ -44,7 +44,7 @@ OK, UNAUTHORIZED = 200, 401
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The cloud will take the instance away; None: at a time that it does not say."""
+    """The cloud will take the instance away; None: the cloud gives no time."""
 
     ends_at: datetime | None
 
@@ -55,19 +55,19 @@ class Notice:
 
 
 class MetadataService(Protocol):
-    """Of one cloud."""
+    """The metadata service of one cloud."""
 
     def is_here(self) -> bool:
-        """Whether this machine is one of that cloud's, as far as the service answers."""
+        """Whether this machine belongs to that cloud; False if the service does not answer."""
         ...
 
     def notice(self, now: datetime) -> Notice | None:
-        """What it announces; None also when it does not answer, or nothing that can be read."""
+        """The announced notice; None also if the service does not answer readably."""
         ...
 
 
 class Watch:
-    """Looks every few seconds from a thread of its own, until there is a notice."""
+    """Polls every few seconds in a thread of its own until there is a notice."""
 
     def __init__(
         self,
@@ -75,18 +75,18 @@ class Watch:
         services: Sequence[MetadataService],
         every_seconds: float,
     ) -> None:
-        """`heed` is called from the thread, once."""
+        """The thread calls `heed` once."""
         self._heed, self._services = heed, services
         self._every_seconds = every_seconds
         self._ended = threading.Event()
         self.thread = threading.Thread(target=self._watch, name="spot notice", daemon=True)
 
     def start(self) -> None:
-        """Begins to look."""
+        """Starts polling."""
         self.thread.start()
 
     def end(self) -> None:
-        """Ends the looking, at the latest when the service has answered or has not."""
+        """Stops polling, at the latest when the request in hand has returned."""
         self._ended.set()
 
     def _watch(self) -> None:
@@ -99,7 +99,7 @@ class Watch:
             self._ended.wait(self._every_seconds)
 
     def _found(self) -> MetadataService | None:
-        """The service that answers as its cloud's; it is asked on then, also when it falters."""
+        """The service that answers for its cloud; polling goes on with it, even through failures."""
         for _ in range(ROUNDS):
             for service in self._services:
                 if service.is_here():
@@ -110,27 +110,27 @@ class Watch:
 
 
 def metadata_services(environment: Mapping[str, str] = os.environ) -> tuple[MetadataService, ...]:
-    """Of all clouds whose notices are known, the one with the longest first."""
+    """The services of all supported clouds, the one with the longest notice first."""
     return Aws(environment.get(AWS_ADDRESS) or ADDRESS), Azure(), Gcp()
 
 
 class Aws:
-    """EC2's, by the second version of its protocol: a request shows a token, from a PUT."""
+    """EC2's service, version 2 of its protocol: a PUT gives the token that requests carry."""
 
     def __init__(self, address: str = ADDRESS) -> None:
         self._address = address.rstrip("/")
         self._token = ""
 
     def is_here(self) -> bool:
-        """Whether it gives out a token."""
+        """Whether the service gives out a token."""
         wanted = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
         answer = ask(self._address + AWS_TOKEN, wanted, method="PUT")
         self._token = answer.text.strip() if answer.status == OK else ""
         return bool(self._token)
 
     def notice(self, now: datetime) -> Notice | None:
-        """404 as long as all is well, then `{"action": "terminate", "time": …}`; to be stopped or
-        hibernated ends a run as well."""
+        """The answer is 404 while all is well, then `{"action": "terminate", "time": …}`; stop and
+        hibernate end a run as well."""
         answer = self._ask()
         if answer.status == UNAUTHORIZED and self.is_here():  # the token was too old
             answer = self._ask()
@@ -141,17 +141,17 @@ class Aws:
 
 
 class Gcp:
-    """Compute Engine's."""
+    """Compute Engine's service."""
 
     def __init__(self, address: str = ADDRESS) -> None:
         self._url = address.rstrip("/") + GCP_PREEMPTED
 
     def is_here(self) -> bool:
-        """Whether it knows of preemptions."""
+        """Whether the service reports preemptions."""
         return self._ask() in ("FALSE", "TRUE")
 
     def notice(self, now: datetime) -> Notice | None:
-        """From then on there is half a minute, of which some may be over when it is seen."""
+        """The instance has half a minute from the notice, part of which may have passed."""
         return _half_a_minute_from(now) if self._ask() == "TRUE" else None
 
     def _ask(self) -> str:
@@ -160,21 +160,21 @@ class Gcp:
 
 
 class Azure:
-    """Azure's, which tells of the events of neighbours, too, and may take two minutes over the
-    very first question about them; so it is known by another one."""
+    """Azure's service. It also lists neighbours' events, and the first request for events may take
+    two minutes, so another request finds out whether the service is there."""
 
     def __init__(self, address: str = ADDRESS) -> None:
         self._address = address.rstrip("/")
         self._machine = ""
 
     def is_here(self) -> bool:
-        """Whether it knows the machine's name."""
+        """Whether the service knows the machine's name."""
         answer = self._ask(AZURE_NAME)
         self._machine = answer.text.strip() if answer.status == OK else ""
         return bool(self._machine)
 
     def notice(self, now: datetime) -> Notice | None:
-        """Of this machine's eviction."""
+        """The notice of this machine's eviction."""
         return azure_notice(self._ask(AZURE_EVENTS), self._machine, now)
 
     def _ask(self, path: str) -> Answer:
@@ -183,7 +183,7 @@ class Azure:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Of a service; status 0: there was none in time."""
+    """A service's answer; status 0: no answer in time."""
 
     status: int = 0
     text: str = ""
@@ -250,7 +250,7 @@ def azure_notice(answer: Answer, machine: str, now: datetime) -> Notice | None:
 
 
 def _azure_end(not_before: str, now: datetime) -> Notice:
-    """At a moment of HTTP's form; without one the eviction has begun."""
+    """The moment of an HTTP date; without one the eviction has begun."""
     try:
         return Notice(parsedate_to_datetime(not_before).astimezone(UTC))
     except ValueError:
