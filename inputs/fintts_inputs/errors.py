@@ -1,10 +1,10 @@
-"""What can be wrong with what a run is made from, each with what to do about it.
+"""Errors in a run's inputs; each says what to do.
 
 InputError
-├── FolderMissing        the data or the base model's folder is not where the configuration says
+├── FolderMissing        the folder of the data or base model in the configuration does not exist
 ├── DataProblem          the data set is unpaired, empty, misshapen or out of range
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
-├── ConfigurationChanged a run is resumed with another configuration than its own
+├── ConfigurationChanged the configuration differs from that of the run to resume
 └── BadFactor            FINTTS_HANG_FACTOR is not a factor
 """
 
@@ -14,7 +14,7 @@ from fintts_store.redaction import without_secrets
 
 
 class InputError(Exception):
-    """One clear sentence in `message`, and in `hint` what to do about it; no secret is in them."""
+    """`message` is one clear sentence, `hint` says what to do; neither contains a secret."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = without_secrets(message)
@@ -23,15 +23,15 @@ class InputError(Exception):
 
 
 class FolderMissing(InputError):
-    """The configuration names a folder that is not there, or is not a folder."""
+    """The configuration names a folder that does not exist, or is not a folder."""
 
 
 class DataProblem(InputError):
-    """The data set cannot be trained on as it is."""
+    """The data set cannot be used for training as it is."""
 
 
 class BaseModelProblem(InputError):
-    """The base model cannot be read strictly."""
+    """The base model fails the strict checks of reading."""
 
 
 class ConfigurationChanged(InputError):
@@ -39,4 +39,4 @@ class ConfigurationChanged(InputError):
 
 
 class BadFactor(InputError):
-    """The environment has a wrong factor for how slow the machine is."""
+    """FINTTS_HANG_FACTOR, the factor for slow machines, is invalid."""

@@ -1,11 +1,11 @@
-"""What can go wrong in the trainer; each error says what to do.
+"""The trainer's errors; each says what to do.
 
 TrainerError
-├── DiskTooSmall         the checkpoints to keep would not fit, or the disk has filled up
-├── MemoryTooSmall       a step does not fit, however it is cut
-├── CannotCompile        training.compile is set where torch has no compiler
-├── BadTeam              the environment asks for processes that cannot be
-├── PeerLost             another process of the same run has ended, so this one cannot go on
+├── DiskTooSmall         the checkpoints to keep would not fit, or the disk is full
+├── MemoryTooSmall       not even the smallest micro-batch of a step fits
+├── CannotCompile        training.compile is set, and torch has no compiler
+├── BadTeam              the environment asks for an impossible set of processes
+├── PeerLost             another process of the run has ended, so this one cannot continue
 └── NoRun                the store holds no such run
 """
 
@@ -15,7 +15,7 @@ from fintts_store.redaction import without_secrets
 
 
 class TrainerError(Exception):
-    """One clear sentence in `message`, and in `hint` what to do about it; no secret is in them."""
+    """`message` is one clear sentence, `hint` says what to do; neither contains a secret."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = without_secrets(message)
@@ -24,7 +24,7 @@ class TrainerError(Exception):
 
 
 class DiskTooSmall(TrainerError):
-    """Checkpoints of the measured size would fill the disk during the run, or something has."""
+    """Checkpoints of the measured size would fill the disk during the run, or it is full."""
 
 
 class MemoryTooSmall(TrainerError):
@@ -36,11 +36,11 @@ class CannotCompile(TrainerError):
 
 
 class BadTeam(TrainerError):
-    """The environment says what cannot be about the processes of a run."""
+    """The environment describes an impossible set of processes."""
 
 
 class PeerLost(TrainerError):
-    """Another process of the run has ended; what it said itself is the reason."""
+    """Another process of the run has ended; its own message gives the reason."""
 
 
 class NoRun(TrainerError):

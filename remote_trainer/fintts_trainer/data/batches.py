@@ -1,4 +1,4 @@
-"""Utterances of different lengths in batches for the model."""
+"""Cuts utterances of different lengths into batches for the model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 def cut(
     lengths: npt.NDArray[np.int64], batch_size: int, tokens: int | None
 ) -> list[npt.NDArray[np.int64]]:
-    """Places in `lengths`, cut into micro-batches.
+    """Cuts the indices of `lengths` into micro-batches.
 
-    Without `tokens`: neighbours, `batch_size` of them, the last micro-batch perhaps smaller. With
-    it, from the longest down, as many as are at most so many tokens once padded; an utterance that
-    is longer has a micro-batch to itself. The longest come first: if memory is too small for them,
-    that shows at once.
+    Without `tokens`: `batch_size` neighbours each; the last micro-batch may be smaller. With
+    `tokens`: from the longest down, as many as fit into that many tokens after padding; a longer
+    utterance gets its own micro-batch. The longest come first, so a lack of memory shows at once.
     """
     places = np.arange(len(lengths))
     if tokens is not None:
@@ -41,7 +40,7 @@ def cut(
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Pads on the right; what is padding carries no label, and causal attention never sees it."""
+    """Pads on the right; padding has no label, and causal attention never sees it."""
     width = max(example.length for example in examples) - 1
     rows = examples[0].tokens.shape[0]
     # In NumPy: torch would start a second team of threads in the thread that makes the batches.
@@ -57,6 +56,6 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def in_batches(examples: Sequence[Example], size: int) -> Iterator[Batch]:
-    """Batches of neighbours, the last one perhaps smaller."""
+    """Batches of neighbours; the last one may be smaller."""
     for start in range(0, len(examples), size):
         yield collate(examples[start : start + size])

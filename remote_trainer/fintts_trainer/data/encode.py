@@ -1,4 +1,4 @@
-"""Utterances through the base model's tokenizer, and what keeps them from fitting the model."""
+"""Encodes utterances with the base model's tokenizer, and refuses those that do not fit."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ WEIGHTS = frozenset({".pth", ".safetensors"})
 
 
 def encoding_key(record: RunRecord) -> str:
-    """SHA-256 of all that the encoded utterances depend on: the data, the base model's files but
-    for its weights, the prompt, and the program."""
+    """SHA-256 of all that the encoded utterances depend on: the data, the base model's files
+    without its weights, the prompt, and the program."""
     files = sorted(
         (file.name, file.sha256)
         for file in record.base_model.files
@@ -40,10 +40,10 @@ def encoding_key(record: RunRecord) -> str:
 
 
 def encode_utterances(base: BaseModel, pack: Pack, indices: Iterable[int]) -> Iterator[Example]:
-    """The examples of these utterances, one after the other.
+    """Yields the example of each utterance.
 
     Raises:
-        DataProblem: an utterance does not fit the model; it is named.
+        DataProblem: an utterance does not fit the model; the message names it.
     """
     frame = np.zeros((base.shape.num_codebooks, 1), dtype=np.int64)
     wordless = _text_ids(base.encode("", frame))

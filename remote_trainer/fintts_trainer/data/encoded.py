@@ -1,14 +1,14 @@
 """The encoded data set: every utterance as the model reads it, in one file mapped into memory.
 
-A run encodes its utterances once; each start after that opens the file, whatever its size. All
-numbers are little-endian:
+A run encodes its utterances once; each later start opens the file, whatever its size. All numbers
+are little-endian:
 
     header   JSON: format, counts, index_crc32; blanks up to 512 bytes
-    index    20 bytes an utterance, see INDEX
-    body     an utterance each: row 0, uint32 [T], then the other rows where there are frames,
+    index    20 bytes per utterance, see INDEX
+    body     per utterance: row 0, uint32 [T], then the other rows at the frames,
              uint16 [rows - 1, T - text_length], up to a multiple of 4 bytes
 
-The header is written last, and the file gets its name after that: it is whole or not there.
+The header is written last, then the file gets its name: it is complete or absent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FORMAT = "fintts-encoded-1"
 HEADER_BYTES = 512
 INDEX = np.dtype(
     [
-        ("mark", "<u8"),  # of the name; decides on which side of the split it is
+        ("mark", "<u8"),  # of the name; decides the side of the split
         ("length", "<u4"),  # T
         ("text_length", "<u4"),  # positions before the first frame
         ("crc32", "<u4"),  # of its part of the body
@@ -49,9 +49,9 @@ INDEX = np.dtype(
 TOKEN, CODE = np.dtype("<u4"), np.dtype("<u2")
 ALIGNMENT = 4
 RELEASE_BYTES = 64 * 1024 * 1024
-"""After so many bytes mapped the pages are given back, so that memory stays flat."""
+"""Pages are released after so many mapped bytes, so that memory stays flat."""
 FAULT_BYTES = 64 * 1024
-"""What Linux maps around a page that is read, if it is in its cache."""
+"""What Linux maps around a page that is read, if it is in the page cache."""
 
 
 class _Header(BaseModel):
@@ -64,16 +64,16 @@ class _Header(BaseModel):
 
 @dataclass
 class EncodedDataset:
-    """An encoded data set; utterances have the numbers that they have in the pack."""
+    """An encoded data set; utterances are numbered as in the pack."""
 
     path: Path
     rows: int
     lengths: npt.NDArray[np.int64]
     """tokens that the model reads of each utterance: T - 1"""
     text_lengths: npt.NDArray[np.int64]
-    """how many of them come before the first frame"""
+    """how many of these come before the first frame"""
     end_has_codes: bool
-    """as in `Example`; it is the same for all of them"""
+    """as in `Example`; the same for all utterances"""
     _mapping: mmap.mmap
     _index: npt.NDArray[np.void]
     _offsets: npt.NDArray[np.int64]
@@ -83,10 +83,10 @@ class EncodedDataset:
         return len(self.lengths)
 
     def example(self, number: int) -> Example:
-        """One utterance, widened to the types that the model reads.
+        """One utterance, in the types that the model reads.
 
         Raises:
-            DataProblem: its bytes are not those that were written; the file is removed.
+            DataProblem: the bytes differ from those written; the file is removed.
         """
         start, stop = (int(offset) for offset in self._offsets[number : number + 2])
         _, length, text_length, crc32 = self._index[number].item()
@@ -102,7 +102,7 @@ class EncodedDataset:
         return Example(tokens, text_length, self.end_has_codes)
 
     def split(self, fraction: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Numbers of the utterances to train on and of those held out, as `data.check.split`.
+        """Numbers of the training and the held-out utterances, as in `data.check.split`.
 
         Raises:
             DataProblem: one of the two parts would be empty.
@@ -114,7 +114,7 @@ class EncodedDataset:
         return training, validation
 
     def _release(self, mapped_bytes: int) -> None:
-        """Lets go of the pages that were read; they stay in the system's cache while it can."""
+        """Releases the pages that were read; they stay in the page cache while there is room."""
         self._mapped_bytes += mapped_bytes
         if self._mapped_bytes >= RELEASE_BYTES:
             self._mapped_bytes = 0
@@ -129,11 +129,11 @@ class EncodedDataset:
 
 
 def encoded_once(folder: Path, key: str, write: Callable[[Path], None]) -> EncodedDataset:
-    """The encoded data set `key` of this folder; `write` makes it where it is not there or not
-    whole. What else lies in the folder is removed then: leftovers of processes that were killed.
+    """The encoded data set `key` of this folder; `write` makes it if it is missing or incomplete.
+    Making it removes everything else in the folder: leftovers of killed processes.
 
     Raises:
-        StoreError: the disk does not take it.
+        StoreError: the disk cannot be written.
     """
     path = folder / f"{key}.encoded"
     with alone_in(folder):  # other processes on this workspace wait here, and then find the file
@@ -146,10 +146,10 @@ def encoded_once(folder: Path, key: str, write: Callable[[Path], None]) -> Encod
 
 
 def read_encoded(path: Path) -> EncodedDataset:
-    """Opens the file; of the body nothing is read before it is asked for.
+    """Opens the file; the body is read on demand.
 
     Raises:
-        DataProblem: there is no such file, or not a whole one.
+        DataProblem: the file is missing or incomplete.
     """
     try:
         with path.open("rb") as file:
@@ -183,7 +183,7 @@ def read_encoded(path: Path) -> EncodedDataset:
 
 
 def _read_header(mapping: mmap.mmap) -> _Header:
-    """Raises ValueError that says what is wrong."""
+    """Raises ValueError with what is wrong."""
     try:
         header = _Header.model_validate_json(mapping[:HEADER_BYTES])
     except ValidationError:
@@ -194,12 +194,12 @@ def _read_header(mapping: mmap.mmap) -> _Header:
 
 
 def write_encoded(path: Path, examples: Iterable[tuple[str, Example]], count: int) -> None:
-    """Writes `count` utterances with their names, one after the other: memory stays flat.
+    """Writes `count` utterances with their names one by one, so that memory stays flat.
 
     Raises:
-        DataProblem: there is none.
-        StoreError: the disk does not take it.
-        OverflowError: a token or code is beyond the file's types.
+        DataProblem: there is no utterance.
+        StoreError: the disk cannot be written.
+        OverflowError: a token or code exceeds the file's types.
     """
     if not count:
         raise DataProblem("the data set holds no utterance", "add some, and pack the folder again")

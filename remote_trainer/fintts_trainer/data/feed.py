@@ -1,4 +1,4 @@
-"""What the loop reads: the batches of each step, and those of a validation check."""
+"""The batches of each step, and those of a validation check."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class StepData:
-    """What one step learns from, and how much of it this process computes.
+    """The data of one step, and the part that this process computes.
 
     Attributes:
-        batches: the micro-batches of this process; none where there are more processes than
-            samples.
+        batches: the micro-batches of this process; empty if there are more processes than
+        samples.
         lengths: tokens that the model reads of each utterance of the whole step.
-        text_lengths: how many of them come before the first frame.
+        text_lengths: how many of these come before the first frame.
         label_count: row-0 labels of the whole step.
         code_count: labels of its other rows.
         padding_share: of the positions that this process computes, 0 … 1.
@@ -46,7 +46,7 @@ class StepData:
 
     @property
     def tokens(self) -> int:
-        """Positions of the whole step that are no padding."""
+        """Positions of the whole step without padding."""
         return int(self.lengths.sum())
 
 
@@ -56,7 +56,7 @@ class Feed:
 
     dataset: EncodedDataset
     training: Samples
-    """numbers of the utterances to train on; the order's samples are places in here"""
+    """numbers of the utterances to train on; the order's samples are indices into these"""
     held_out: Samples
     """numbers of the others"""
     order: Order
@@ -64,12 +64,12 @@ class Feed:
     rank: int = 0
     world: int = 1
     device: torch.device = CPU
-    """for a GPU, batches lie in page-locked memory, from which it copies while it computes"""
+    """a GPU's batches lie in page-locked memory, so that it copies while it computes"""
     memory_tokens: int | None = None
-    """the largest micro-batch that memory allows, where it allows less than the configuration"""
+    """the largest micro-batch that fits into memory, if smaller than the configuration's"""
 
     def steps(self, first: int, last: int) -> Iterator[StepData]:
-        """The steps after `first` finished ones, until `last` are finished.
+        """Yields the steps after `first` finished ones, up to `last`.
 
         Raises:
             DataProblem: the encoded data set was damaged meanwhile.
@@ -81,8 +81,8 @@ class Feed:
             yield self._step(self.training[self.order.samples_of_step(step)])
 
     def validation(self) -> Iterator[Batch]:
-        """This process's share of the held-out utterances, those of like length together: the loss
-        is a sum over labels, and the shares add up to that of all.
+        """This process's share of the held-out utterances, batched by similar length. The loss is a
+        sum over labels, so the shares add up to the loss of all.
 
         Raises:
             DataProblem: the encoded data set was damaged meanwhile.

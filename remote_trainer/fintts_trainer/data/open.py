@@ -1,4 +1,4 @@
-"""Opens the data of a run: encoded for its base model once, then shared out to its processes."""
+"""Opens the data of a run: encodes it once for its base model, and gives each process its share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def open_encoded(session: Session, base: BaseModel) -> EncodedDataset:
-    """The utterances as this base model reads them; encoded unless an earlier job did it."""
+    """The utterances as this base model reads them; encodes them unless an earlier job did."""
     record, workspace = session.record, session.job.workspace
 
     def write(path: Path) -> None:
@@ -42,7 +42,7 @@ def open_encoded(session: Session, base: BaseModel) -> EncodedDataset:
 
 
 def open_feed(dataset: EncodedDataset, config: RunConfig, world: World) -> Feed:
-    """The steps that this process takes its share of, and the held-out utterances."""
+    """This process's share of each step and of the held-out utterances."""
     kept, held_out = dataset.split(config.validation.fraction)
     lengths = dataset.lengths[kept] if config.training.bucketing else None
     schedule = schedule_of(config, len(kept))

@@ -1,6 +1,6 @@
 """Which samples each step reads: a pure function of seed, epoch and position.
 
-A run that is resumed needs no state to go on with the same samples.
+A resumed run needs no state to continue with the same samples.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from fintts_cost.schedule import Schedule
 
 Samples: TypeAlias = npt.NDArray[np.int64]
-"""Numbers of samples, or one number of each of them."""
+"""Sample numbers, or one value for each sample."""
 
 WINDOW_STEPS = 50
-"""Sorted by length within so many steps, 1 to 2 % of what is computed is padding."""
+"""Sorting by length within so many steps leaves 1 to 2 % of the computed positions as padding."""
 FEWEST_WINDOWS = 4
-"""An epoch has at least so many: one alone would put the same samples together each time."""
+"""Windows per epoch at least: a single one would group the same samples in every epoch."""
 
 
 def order_of_epoch(seed: int, epoch: int, samples: int) -> Samples:
-    """The permutation of 0 … samples - 1 in which an epoch goes through the training set."""
+    """The permutation of 0 … samples - 1 that an epoch follows."""
     return _generator(seed, epoch).permutation(samples)
 
 
 def bucketed_order_of_epoch(seed: int, epoch: int, lengths: Samples, step_size: int) -> Samples:
-    """The same, with samples of like length in each step of `step_size`.
+    """The same, with samples of similar length in each step of `step_size`.
 
     The shuffled epoch is cut into windows; each window is sorted by length and cut into steps, and
-    the steps are shuffled. What is left for a smaller step at the end of the epoch stays unsorted.
+    the steps are shuffled. The smaller step at the end of the epoch stays unsorted.
     """
     order = order_of_epoch(seed, epoch, len(lengths))
     steps = len(order) // step_size
@@ -48,17 +48,17 @@ def _generator(*key: int) -> np.random.Generator:
 
 
 class Order:
-    """The samples of every step of a schedule; the epoch asked for last is remembered."""
+    """The samples of every step of a schedule; caches the last epoch."""
 
     def __init__(self, schedule: Schedule, seed: int, lengths: Samples | None = None) -> None:
-        """With the `lengths` of the samples, each step reads samples of like length."""
+        """Given the samples' `lengths`, each step reads samples of similar length."""
         self.schedule, self._seed, self._lengths = schedule, seed, lengths
         self._epoch = -1
         self._order: Samples = np.zeros(0, dtype=np.int64)
 
     def samples_of_step(self, step: int) -> Samples:
-        """Which samples the step after `step` finished ones reads; the last of an epoch may be
-        fewer than the others."""
+        """The samples of the step after `step` finished ones; the last step of an epoch may have
+        fewer."""
         epoch, step_in_epoch = self.schedule.position(step)
         if epoch != self._epoch:
             self._order, self._epoch = self._order_of(epoch), epoch
@@ -76,11 +76,11 @@ class Order:
 def share_of_step(samples: Samples, rank: int, world: int) -> Samples:
     """The samples of a step that process `rank` of `world` reads.
 
-    They are dealt like cards, so that lengths, which are in order within a step, spread evenly.
-    Whatever the number of processes, their shares together are the step's samples, each once:
-    which samples a step learns from is exact when a run goes on with another number of processes.
-    Its loss and gradient are then the same sums in another order: equal within the rounding of
-    floating-point numbers, and not bit for bit. A share is empty where there are more processes
-    than samples; such a process still has to take part in adding up the gradient.
+    Process `rank` takes every `world`-th sample, which spreads the sorted lengths evenly. For any
+    number of processes, the shares together hold each of the step's samples once, so a run that
+    resumes with another number learns from the same samples in each step. Its loss and gradient
+    are then the same sums in another order: equal within floating-point rounding, not bit for
+    bit. With more processes than samples some shares are empty; those processes still take part
+    in adding up the gradient.
     """
     return samples[rank::world]

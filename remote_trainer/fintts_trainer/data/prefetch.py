@@ -1,4 +1,4 @@
-"""Makes the next items in a thread of its own while the present one is worked on."""
+"""Makes the next items in a separate thread while the caller works on the current one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AHEAD = 4
-"""Items that lie ready: enough to bridge a slow disk, too few to matter for memory."""
+"""Items made in advance: enough to bridge a slow disk, too few to matter for memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +26,23 @@ class _End:
 
 
 class Prefetched(Generic[T]):
-    """An iterator over what the thread has made, in the source's order."""
+    """Iterates over the items that the thread has made, in the source's order."""
 
     def __init__(self, items: queue.Queue[T | _End], clock: Callable[[], float]) -> None:
         self._items, self._clock = items, clock
         self.waited_seconds = 0.0
-        """until the last item was there"""
+        """waited for the last item"""
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        """Raises what the source has raised."""
+        """Raises the source's error, if it failed."""
         start = self._clock()
         item = self._items.get()
         self.waited_seconds = self._clock() - start
         if isinstance(item, _End):
-            self._items.put(item)  # for a second request
+            self._items.put(item)  # for a second call
             raise item.error
         return item
 
@@ -53,7 +53,7 @@ def prefetched(
 ) -> Generator[Prefetched[T]]:
     """Iterates over the source in a thread, at most `ahead` items in advance.
 
-    The thread ends with the block. The source must not depend on what the block does meanwhile.
+    The thread ends with the block. The source must not depend on what the block does.
     """
     items: queue.Queue[T | _End] = queue.Queue(ahead)
     is_over = threading.Event()
@@ -66,7 +66,7 @@ def prefetched(
     finally:
         is_over.set()
         while thread.is_alive():
-            _empty(items)  # it may stand before a full queue
+            _empty(items)  # it may be waiting at a full queue
             thread.join(0.01)
 
 
@@ -77,7 +77,7 @@ def _fill(source: Iterator[T], items: queue.Queue[T | _End], is_over: threading.
             items.put(item)
             if is_over.is_set():
                 return
-    except BaseException as error:  # it is the loop's affair, and raised there
+    except BaseException as error:  # __next__ raises it in the caller's thread
         end = error
     items.put(_End(end))
 

@@ -1,8 +1,8 @@
 """Checkpoints that a failed job left on this disk because it could not upload them.
 
-Beside each local checkpoint lie a file that says what it is, and one with the rows of metrics that
-the store did not have when it was written. The next job of the run in this workspace uploads the
-newest of them, if it is newer than what the store has.
+Beside each local checkpoint lie a file that describes it, and a file with the rows of metrics that
+the store did not have at that time. The run's next job in this workspace uploads the newest local
+checkpoint, if it is newer than the store's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Left(Record):
 
     run: RunName
     created_at: Moment
-    """of the run: another one may have had its name"""
+    """of the run: an earlier run may have had the same name"""
     step: Step
     config_digest: Name
     base_model_digest: Name
@@ -42,7 +42,7 @@ class Left(Record):
 
     @property
     def facts(self) -> CheckpointFacts:
-        """The facts for its manifest."""
+        """The facts for the manifest."""
         return CheckpointFacts(
             self.step,
             self.config_digest,
@@ -54,17 +54,17 @@ class Left(Record):
 
 
 def local_checkpoint(workspace: Path, step: int) -> Path:
-    """The folder of a checkpoint until it is committed."""
+    """The folder of a checkpoint that is not committed yet."""
     return workspace / "checkpoints" / f"checkpoint-{step}"
 
 
 def remember(
     workspace: Path, record: RunRecord, facts: CheckpointFacts, rows: Iterable[MetricRow]
 ) -> None:
-    """Writes down what the folder of this step holds, which is complete now.
+    """Records what this step's folder holds; call it once the folder is complete.
 
     Args:
-        rows: of metrics up to this step, as far as they may not be in the store.
+        rows: metrics up to this step that may not be in the store.
 
     Raises:
         StoreError: the disk cannot be written.
@@ -81,13 +81,13 @@ def remember(
     )
     folder = local_checkpoint(workspace, facts.step)
     write_file(_rows(folder), "".join(row.dump() + "\n" for row in rows).encode())
-    write_file(_note(folder), left.dump().encode())  # last: it says that all is there
+    write_file(_note(folder), left.dump().encode())  # last: it marks the checkpoint as complete
 
 
 def forget(workspace: Path, step: int) -> None:
-    """Removes the local checkpoint of a step, which is in the store or will be made again."""
+    """Removes the local checkpoint of a step, once it is in the store or will be made again."""
     folder = local_checkpoint(workspace, step)
-    _note(folder).unlink(missing_ok=True)  # first: a folder without it is nothing
+    _note(folder).unlink(missing_ok=True)  # first: a folder without it does not count
     _rows(folder).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -95,7 +95,7 @@ def forget(workspace: Path, step: int) -> None:
 def newest_left(
     workspace: Path, record: RunRecord, config_digest: str, above_step: int
 ) -> tuple[Path, CheckpointFacts] | None:
-    """The newest checkpoint of this very run and configuration that goes beyond a step."""
+    """The newest checkpoint of this run and configuration beyond a step."""
     fitting = [
         (folder, left)
         for folder, left in _all_left(workspace)

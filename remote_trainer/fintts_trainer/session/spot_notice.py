@@ -99,7 +99,7 @@ class Watch:
             self._ended.wait(self._every_seconds)
 
     def _found(self) -> MetadataService | None:
-        """The service that answers for its cloud; polling goes on with it, even through failures."""
+        """The service that answers for its cloud; later failures do not change the choice."""
         for _ in range(ROUNDS):
             for service in self._services:
                 if service.is_here():
