@@ -1,25 +1,25 @@
-"""What can go wrong with a store and with what lies in it.
+"""Errors of a store and of its contents.
 
 StoreError
-├── StoreUnreachable     passes by itself: down, slow, a cut connection
-├── StoreFull            passes when space is freed
+├── StoreUnreachable     temporary: down, slow, a cut connection
+├── StoreFull            lasts until space is freed
 ├── StoreSlow            uploads take longer than the time between two checkpoints
-├── OldCheckpointsStay   rotation removed nothing; what is kept is safe
-├── StoreDenied          stays until permissions or the address change
-│   ├── PermissionMissing    of one operation: others may be allowed
+├── OldCheckpointsStay   rotation removed nothing; kept checkpoints are safe
+├── StoreDenied          lasts until permissions or the address change
+│   ├── PermissionMissing    one operation is not allowed; others may be
 │   ├── KeyExpired           credentials that cannot be renewed in this process
-│   ├── Unsupported          the server does not know what runs need
-│   └── NothingThere         the object ends before the bytes that were asked for
-├── StoreUnsound         a check of the store found something wrong
-│   └── NoExclusiveCreate    the server has no conditional writes, so create cannot be kept
-├── InvalidKey           a key that no store takes
-├── KeyNotFound          nothing lies under this key
+│   ├── Unsupported          the server lacks an operation that runs need
+│   └── NothingThere         the object ends before the requested bytes
+├── StoreUnsound         a check of the store found a fault
+│   └── NoExclusiveCreate    the server has no conditional writes, so create() is not exclusive
+├── InvalidKey           a key that no store accepts
+├── KeyNotFound          no object has this key
 ├── KeyExists            create() lost: another writer was first
-│   └── LaunchTaken          another laptop took that number of launch
+│   └── LaunchTaken          another laptop took that launch number
 ├── Fenced               a newer instance has taken over the run
-├── CheckpointCorrupt    bytes differ from what the manifest says
+├── CheckpointCorrupt    bytes differ from the manifest
 ├── InvalidRecord        a record that cannot be read
-│   └── NewerRecord      it is sound, and this program is too old for it
+│   └── NewerRecord      a sound record of a newer version of this program
 └── InvalidRunName       not [a-z0-9-]{1,40}
 """
 
@@ -29,14 +29,14 @@ from fintts_store.redaction import without_secrets
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says; its class where it says nothing."""
+    """The first line of an error's message; its class if the message is empty."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 class StoreError(Exception):
-    """Says in `message` what went wrong, in one sentence, and in `hint` what to do about it.
+    """`message` says in one sentence what went wrong, `hint` what to do.
 
-    Secrets in them, such as a library's message may have, are taken out.
+    Secrets, for example from a library's message, are redacted.
     """
 
     passes_by_itself: ClassVar[bool] = False
@@ -54,82 +54,82 @@ class StoreUnreachable(StoreError):
 
 
 class StoreFull(StoreError):
-    """The disk or the quota is used up; the same call succeeds once there is space."""
+    """The disk or quota is full; the same call succeeds once there is space."""
 
     passes_by_itself: ClassVar[bool] = True
 
 
 class StoreSlow(StoreError):
-    """Checkpoints are made faster than the store takes them."""
+    """Checkpoints are made faster than they upload."""
 
 
 class OldCheckpointsStay(StoreError):
-    """The store takes checkpoints and does not let go of old ones: it costs, and harms nothing."""
+    """The store takes new checkpoints but does not delete old ones: it costs, and harms nothing."""
 
 
 class StoreDenied(StoreError):
-    """The store answered, and refused; asking again does not help."""
+    """The store refused; trying again does not help."""
 
 
 class PermissionMissing(StoreDenied):
-    """The credentials, or the folder's permissions, do not allow this very operation."""
+    """The credentials, or the folder's permissions, do not allow this operation."""
 
 
 class KeyExpired(StoreDenied):
-    """The credentials in this process's environment have ended: it can never write again."""
+    """The credentials in this process's environment have expired: it can never write again."""
 
 
 class Unsupported(StoreDenied):
-    """The server says that it does not know this operation, or a header of it."""
+    """The server does not support this operation, or one of its headers."""
 
 
 class NothingThere(StoreDenied):
-    """An object has no byte where some were asked for: it is empty, or shorter than it was."""
+    """An object has no bytes in the requested range: it is empty, or shorter than before."""
 
 
 class StoreUnsound(StoreError):
-    """A probe of the store failed, or what lies in it is not what its manifests say."""
+    """A probe of the store failed, or its contents differ from its manifests."""
 
 
 class NoExclusiveCreate(StoreUnsound):
-    """The store cannot create a key exclusively, and is not marked as having a single writer."""
+    """The store cannot create a key exclusively, and is not marked as single-writer."""
 
 
 class InvalidKey(StoreError):
-    """A key that is absolute, has `..` in it, or cannot be told from a temporary file."""
+    """A key that is absolute, contains `..`, or looks like a temporary file."""
 
 
 class KeyNotFound(StoreError):
-    """Nothing lies under the key that was asked for."""
+    """The store has no object with this key."""
 
 
 class RotatedAway(KeyNotFound):
-    """A checkpoint that a run at work removed, as is its rule, while it was being read."""
+    """The run's rotation removed a checkpoint while it was being read."""
 
 
 class KeyExists(StoreError):
-    """The key that was to be created is there already, and was left as it is."""
+    """The key to create exists already, and is unchanged."""
 
 
 class LaunchTaken(KeyExists):
-    """Another laptop took the number of the launch first; nothing of its launch was changed."""
+    """Another laptop took the launch number first; its launch is unchanged."""
 
 
 class Fenced(StoreError):
-    """Another instance holds a higher claim on the run: this one must not write any more."""
+    """Another instance holds a higher claim on the run, so this one must not write."""
 
 
 class CheckpointCorrupt(StoreError):
-    """A checkpoint's files are not the ones that its manifest names."""
+    """A checkpoint's files differ from its manifest."""
 
 
 class InvalidRecord(StoreError):
-    """A record or manifest that does not say what it must."""
+    """A record or manifest that is damaged or incomplete."""
 
 
 class NewerRecord(InvalidRecord):
-    """A record in a format that came after this program; updating fintts makes it readable."""
+    """A record in a newer format than this program's; updating fintts makes it readable."""
 
 
 class InvalidRunName(StoreError):
-    """A run's name is part of keys, so few characters are allowed in it."""
+    """A run's name is part of keys, so it allows few characters."""

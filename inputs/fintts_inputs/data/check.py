@@ -1,4 +1,4 @@
-"""Looks at a folder of .npy and .lab pairs: what is there, and everything that is wrong with it."""
+"""Checks a folder of .npy and .lab pairs: lists its contents and everything wrong with them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class PairFiles(NamedTuple):
-    """Where the two files of an utterance lie: their names may be in different forms."""
+    """The paths of an utterance's two files, whose names may be in different Unicode forms."""
 
     codes: Path
     text: Path
@@ -49,7 +49,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What a folder holds. It may be trained on when there are no problems."""
+    """The contents of a folder; it can be used for training if there are no problems."""
 
     folder: Path
     utterances: tuple[Utterance, ...]
@@ -58,7 +58,7 @@ class DataReport:
     ignored: int
     """files that are neither .npy nor .lab"""
     normalised: int
-    """pairs whose name or text is not in NFC on the disk, and is here"""
+    """pairs whose name or text is not in NFC on the disk; here it is"""
     highest_codes: tuple[int, ...]
     """by codebook"""
 
@@ -68,11 +68,11 @@ class DataReport:
         return sum(utterance.frames for utterance in self.utterances)
 
     def hours(self, frames_per_second: float) -> float:
-        """Hours of speech; the codec's frame rate is not in the files."""
+        """Hours of speech at the given frame rate, which the files do not contain."""
         return self.frames / frames_per_second / 3600
 
     def refuse_problems(self) -> None:
-        """Raises DataProblem that names the first problems, if there are any."""
+        """Raises DataProblem with the first problems, if there are any."""
         if self.problems:
             named = "; ".join(f"{p.file}: {p.sentence}" for p in self.problems[:3])
             more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
@@ -84,7 +84,7 @@ class DataReport:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Indices of the utterances to train on, and of those held out."""
+    """Indices of the training and the held-out utterances."""
 
     train: tuple[int, ...]
     held_out: tuple[int, ...]
@@ -114,11 +114,11 @@ def refuse_empty_part(train: int, held_out: int) -> None:
 
 
 def find_pairs(folder: Path) -> dict[str, PairFiles]:
-    """All pairs by their names, sorted; opens no file, so that it takes milliseconds.
+    """All pairs, sorted by name; opens no file, so it takes milliseconds.
 
     Raises:
-        FolderMissing: there is no such folder.
-        DataProblem: it cannot be opened.
+        FolderMissing: the folder does not exist.
+        DataProblem: the folder cannot be opened.
     """
     return _pairs(list_folder(folder).files)
 
@@ -132,17 +132,17 @@ def _pairs(files: Mapping[str, Path]) -> dict[str, PairFiles]:
 
 
 def count_unpaired(folder: Path) -> int:
-    """Files that lack their partner; opens none. Raises as `find_pairs` does."""
+    """The number of files without a partner; opens none. Raises the errors of `find_pairs`."""
     files = list_folder(folder).files
     return sum(_partner(file) not in files for file in files)
 
 
 def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
-    """Opens every file. With a shape the codes are compared with the base model's codebooks.
+    """Opens and checks every file; with a shape, also compares codes with the model's codebooks.
 
     Raises:
-        FolderMissing: there is no such folder.
-        DataProblem: it cannot be opened, or there is not one .npy or .lab in it.
+        FolderMissing: the folder does not exist.
+        DataProblem: the folder cannot be opened, or holds no .npy or .lab.
     """
     listing = list_folder(folder)
     if not listing.files and not listing.problems:
@@ -186,7 +186,7 @@ class _Pair:
     problems: tuple[Problem, ...]
 
     def is_nfc(self, folder: Path) -> bool:
-        """Whether the files of the pair have its name and its text in this very form."""
+        """Whether the pair's file names and text are in NFC on the disk."""
         written = [written_name(folder, path)[: -len(CODES)] for path in self.files]
         return written == [self.name] * 2 and self.transcript.text == self.transcript.written
 
@@ -230,8 +230,8 @@ def _misfits(codes: npt.NDArray[np.int64], shape: ModelShape) -> Iterator[str]:
 
 
 def _misshapen(pairs: Sequence[_Pair], shape: ModelShape | None) -> dict[str, Problem]:
-    """By name those that have not as many codebooks as the base model, or as most of the folder;
-    and squares, which nothing but the others tells apart from their transpose."""
+    """Problems by name: the number of codebooks differs from the base model's or from most of the
+    folder, or a square array, whose orientation only the others show, may be transposed."""
     sizes = [(pair.codebooks, pair.frames) for pair in pairs if pair.codebooks]
     wanted = usual_codebooks(sizes) if shape is None else shape.num_codebooks
     whose = "most have" if shape is None else "the base model"
@@ -254,7 +254,7 @@ def _wrong_size(size: tuple[int, int], wanted: int, whose: str) -> str:
 
 
 def _perhaps_transposed(pairs: Sequence[_Pair]) -> Iterator[Problem]:
-    """Squares that have no other array beside them to be compared with."""
+    """Square arrays with no other array to compare them with."""
     if all(pair.codebooks == pair.frames for pair in pairs):
         for pair in pairs:
             sentence = (
@@ -264,7 +264,7 @@ def _perhaps_transposed(pairs: Sequence[_Pair]) -> Iterator[Problem]:
 
 
 def _suspicious(pairs: Sequence[_Pair]) -> Iterator[Problem]:
-    """Texts and names with characters that were lost, bent or are not to be seen."""
+    """Texts and names with lost, garbled or invisible characters."""
     for pair in pairs:
         for sentence in suspicions(pair.transcript.text):
             yield Problem(pair.name + TEXT, sentence)
@@ -279,7 +279,7 @@ def _marked(pairs: Sequence[_Pair]) -> Iterator[Problem]:
 
 
 def _said_twice(pairs: Sequence[_Pair]) -> Iterator[Problem]:
-    """What may be meant so: the same transcript twice, names that differ in case alone."""
+    """What may be intended: repeated transcripts, and names that differ only in case."""
     texts: dict[str, str] = {}
     names: dict[str, str] = {}
     for pair in pairs:
@@ -290,9 +290,10 @@ def _said_twice(pairs: Sequence[_Pair]) -> Iterator[Problem]:
 
 
 def _perhaps_too_long(pairs: Sequence[_Pair], shape: ModelShape | None) -> Iterator[Problem]:
-    """Only the tokenizer, which is not here, knows how many tokens a text has: at most its bytes.
+    """Utterances that may be too long: a text has at most as many tokens as bytes.
 
-    The trainer refuses an utterance that is too long in fact.
+    Only the tokenizer, which is not available here, gives the exact number. The trainer refuses
+    an utterance that is too long.
     """
     for pair in pairs:
         text_bytes = len(pair.transcript.text.encode())

@@ -1,4 +1,4 @@
-"""A .npy file's codes, int64 [codebooks, frames], or why it holds none; nothing is unpickled."""
+"""Reads a .npy file's codes, int64 [codebooks, frames], or says why not; unpickles nothing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 NO_NUMBERS = "is not a whole .npy file of numbers"
 MOST_CODEBOOKS = 64
-"""of any codec: 32 are the most that is known"""
+"""of any codec; known codecs have up to 32"""
 
 
 def parse_codes(content: bytes) -> tuple[npt.NDArray[np.int64], str]:
-    """(int64 [codebooks, frames], what is wrong with it), of a file's bytes."""
-    # Here and not above: counting the pairs for an estimate must not wait for NumPy's 0.1 s.
+    """(int64 [codebooks, frames], what is wrong) from a file's bytes."""
+    # Imported here: counting the pairs for an estimate must not wait 0.1 s for NumPy.
     import numpy as np
 
     nothing = np.zeros((0, 0), dtype=np.int64)
     stream = io.BytesIO(content)
     try:
         shape, is_fortran, dtype = _read_header(stream)
-    except Exception:  # NumPy reads headers as Python: its tokenizer's errors come through, too
+    except Exception:  # NumPy parses headers as Python, so tokenizer errors can surface
         is_archive = zipfile.is_zipfile(stream)
         return nothing, "is an archive, not a .npy file" if is_archive else NO_NUMBERS
     start = stream.tell()
@@ -41,8 +41,8 @@ def parse_codes(content: bytes) -> tuple[npt.NDArray[np.int64], str]:
 
 
 def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    """Shape, whether it is in Fortran's order, and type. Version 3 has records of named fields
-    alone, which are no codes."""
+    """(shape, whether in Fortran order, type). Version 3 is only for records with named fields,
+    which are not codes."""
     from numpy.lib import format as npy
 
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -71,13 +71,13 @@ def _wrong_codes(codes: npt.NDArray[np.generic]) -> str:
 
     if bool(codes.min() < 0):
         return f"holds the negative code {codes.min()}"
-    # Without a base model there is no other bound, and a pack holds int32.
+    # Without a base model there is no other bound, and a pack stores int32.
     beyond = bool(codes.max() > np.iinfo(np.int32).max)
     return f"holds the code {codes.max()}, which no codebook has" if beyond else ""
 
 
 def transposed(shape: tuple[int, ...], codebooks: int) -> str:
-    """What to say of an array [frames, codebooks]; empty where it is not one."""
+    """The problem of an array [frames, codebooks]; empty for any other array."""
     first, second = shape
     if first == codebooks or second != codebooks:
         return ""
@@ -88,8 +88,8 @@ def transposed(shape: tuple[int, ...], codebooks: int) -> str:
 
 
 def usual_codebooks(shapes: Sequence[tuple[int, int]]) -> int:
-    """How many codebooks the arrays of a folder have, whichever way round they are: frames differ,
-    codebooks do not."""
+    """The number of codebooks in a folder's arrays, in either orientation: frames differ between
+    arrays, codebooks do not."""
     first, second = Counter(a for a, _ in shapes), Counter(b for _, b in shapes)
     row, by_row = max(first.items(), key=lambda item: item[1], default=(0, 0))
     column, by_column = max(second.items(), key=lambda item: item[1], default=(0, 0))

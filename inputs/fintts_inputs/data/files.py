@@ -1,7 +1,7 @@
-"""The files of a data folder: which there are, and what each one holds or why it holds nothing.
+"""Lists the files of a data folder, and reads each one or says why it cannot be read.
 
-Names and texts are UTF-8 and in NFC, whatever the locale and whichever form a file system or an
-editor keeps them in: the same folder is the same data set everywhere.
+Names and texts are UTF-8 in NFC, whatever the locale, file system or editor: the same folder is the
+same data set everywhere.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ LARGEST_TEXT_BYTES = 64 * 1024
 """an hour of speech"""
 
 _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""control characters, and bytes of a name that is not UTF-8"""
+"""control characters, and bytes of a name that are not UTF-8"""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one file; `file` is relative to the folder."""
+    """A problem of one file; `file` is relative to the folder."""
 
     file: str
     sentence: str
@@ -47,27 +47,27 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a .lab file says; `fault` says why it says nothing."""
+    """The text of a .lab file; `fault` says why there is none."""
 
     text: str = ""
     """in NFC"""
     written: str = ""
-    """the same in the form of the file, as data sets were packed before fintts knew of forms"""
+    """the text as in the file; earlier versions of fintts packed it like this"""
     has_mark: bool = False
-    """whether a byte order mark came before it, which is no part of it"""
+    """whether a byte order mark preceded the text; it is left out"""
     fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies below a folder, by relative names; nothing of it was opened."""
+    """The files below a folder, by relative names; none was opened."""
 
     files: Mapping[str, Path]
-    """the .npy and .lab by their names, sorted"""
+    """the .npy and .lab files, sorted by name"""
     problems: tuple[Problem, ...]
-    """what was not listed, though it may hold data"""
+    """files and folders that were not listed and may hold data"""
     hidden: tuple[Problem, ...]
-    """.npy and .lab whose names start with a dot; what lies in hidden folders is not looked for"""
+    """.npy and .lab files whose names start with a dot; hidden folders are not searched"""
     ignored: int
     """files that are neither .npy nor .lab"""
 
@@ -76,8 +76,8 @@ def list_folder(folder: Path) -> Listing:
     """Lists all files below the folder.
 
     Raises:
-        FolderMissing: there is no such folder.
-        DataProblem: it cannot be opened.
+        FolderMissing: the folder does not exist.
+        DataProblem: the folder cannot be opened.
     """
     _refuse_no_folder(folder)
     files: dict[str, Path] = {}
@@ -86,7 +86,7 @@ def list_folder(folder: Path) -> Listing:
     ignored = 0
 
     def unopened(error: OSError) -> None:
-        # A listing that breaks off (a disk's fault, a process of /proc that ended) names no folder.
+        # An interrupted listing (a disk fault, an ended process in /proc) names no folder.
         if error.filename is None or Path(error.filename) == folder:
             raise _not_opened(folder, error)
         name = written_name(folder, Path(error.filename))
@@ -109,12 +109,12 @@ def list_folder(folder: Path) -> Listing:
 
 
 def nfc(text: str) -> str:
-    """The one form of a text or name in which an ä is one character."""
+    """A text or name in NFC, where an ä is one character."""
     return unicodedata.normalize("NFC", text)
 
 
 def written_name(folder: Path, path: Path) -> str:
-    """The relative name as the file system has it: bytes, which are UTF-8 in every locale."""
+    """The relative name from the file system's bytes, decoded as UTF-8 in every locale."""
     return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "surrogateescape")
 
 
@@ -156,7 +156,7 @@ def _odd_folders(folder: Path, parent: Path, names: list[str]) -> list[Problem]:
 
 
 def _fault_of(folder: Path, path: Path, name: str, files: Mapping[str, Path]) -> str:
-    """Why a file is not listed; empty where it is."""
+    """Why a file is not listed; empty if it is."""
     if fault := _wrong_name(name) or _leads_out(folder, path):
         return fault
     return _there_twice(files[name], path) if name in files else ""
@@ -170,14 +170,14 @@ def _wrong_name(file: str) -> str:
 
 
 def _leads_out(folder: Path, path: Path) -> str:
-    """What is wrong with a link to a file that is not in the data folder; it is not followed."""
+    """The problem of a link to a file outside the data folder; it is not followed."""
     if not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()):
         return ""
     return "is a link out of the data folder; put the file here"
 
 
 def _shown(name: str) -> str:
-    """The name as a terminal and JSON can show it."""
+    """The name in a form that is safe for terminals and JSON."""
     return _UNSPEAKABLE.sub(lambda found: ascii(found[0])[1:-1], name)
 
 
@@ -205,14 +205,14 @@ def _undecodable(content: bytes, error: UnicodeDecodeError) -> str:
 
 
 def read_codes(path: Path) -> tuple[npt.NDArray[np.int64], str]:
-    """(int64 [codebooks, frames], what is wrong with it)."""
+    """(int64 [codebooks, frames], what is wrong)."""
     content, fault = _read(path, LARGEST_CODES_BYTES)
     codes, parse_fault = parse_codes(content)
     return codes, fault or parse_fault
 
 
 def _read(path: Path, largest_bytes: int) -> tuple[bytes, str]:
-    """(content, what is wrong with it); a pipe or a device is not opened: it might never end."""
+    """(content, what is wrong); does not open a pipe or device, which might never end."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):

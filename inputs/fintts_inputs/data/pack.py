@@ -1,4 +1,4 @@
-"""A data set as one content-addressed file: one object to upload, and quick to open.
+"""Packs a data set into one content-addressed file: one object to upload, and quick to open.
 
 The file is a safetensors file of plain arrays: codes int32 [codebooks, all frames], and text and
 names as UTF-8 bytes in NFC, each with offsets. Utterances are sorted by name, so the same folder
@@ -41,12 +41,12 @@ ARRAYS = {
     "names": "U8",
     "name_offsets": "I64",
 }
-"""With their types, as safetensors calls them."""
+"""with their types in safetensors' notation"""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedDataset:
-    """A written pack; the path's stem is its SHA-256."""
+    """A written pack; the path's stem is the SHA-256."""
 
     path: Path
     sha256: str
@@ -54,7 +54,7 @@ class PackedDataset:
     utterances: int
     frames: int
     is_as_written: bool = False
-    """whether names and texts are in the form of the files, not in NFC"""
+    """whether names and texts are as in the files, not in NFC"""
 
 
 def pack_folder(
@@ -67,13 +67,13 @@ def pack_folder(
     """Checks the folder and writes `target_folder/<sha256>.safetensors`.
 
     Args:
-        begun_with: the SHA-256 that a run's data set had. Before fintts brought names and texts
-            into NFC it packed them as they were written; where that gives this SHA-256, the run
-            goes on with it.
+        begun_with: the SHA-256 of a run's data set. Earlier versions of fintts packed names and
+        texts as written, not in NFC; if that gives this SHA-256, the run continues with such
+        a pack.
 
     Raises:
-        DataProblem: a file of the folder cannot be trained on.
-        StoreError: the target cannot be written; nothing of it is left there.
+        DataProblem: a file of the folder cannot be used for training.
+        StoreError: the target cannot be written; no partial file remains.
     """
     return pack_report(check_folder(folder, shape), target_folder, begun_with=begun_with)
 
@@ -81,11 +81,11 @@ def pack_folder(
 def pack_report(
     report: DataReport, target_folder: Path, *, begun_with: str | None = None
 ) -> PackedDataset:
-    """Packs a folder that was checked, as `pack_folder` does.
+    """Packs a checked folder, as `pack_folder` does.
 
     Raises:
-        DataProblem: a file cannot be trained on, or changed since the check.
-        StoreError: the target cannot be written; nothing of it is left there.
+        DataProblem: a file cannot be used for training, or changed since the check.
+        StoreError: the target cannot be written; no partial file remains.
     """
     report.refuse_problems()
     content, sha256 = _packed(report, as_written=False)
@@ -107,7 +107,7 @@ def _packed(report: DataReport, *, as_written: bool) -> tuple[bytes, str]:
 
 
 def _arrays(report: DataReport, *, as_written: bool) -> dict[str, npt.NDArray[np.generic]]:
-    """Reads each file straight into its place; what no longer fits its check is refused."""
+    """Reads each file into its slice; refuses one that no longer matches its check."""
 
     def name_of(utterance: Utterance) -> str:
         written = written_name(report.folder, utterance.files.codes)[: -len(CODES)]
@@ -148,7 +148,7 @@ def _arrays(report: DataReport, *, as_written: bool) -> dict[str, npt.NDArray[np
 
 @dataclass(frozen=True)
 class _Strings:
-    """Texts one after the other in UTF-8, and where each starts."""
+    """Concatenated texts in UTF-8, and the offset of each."""
 
     joined: npt.NDArray[np.uint8]
     offsets: npt.NDArray[np.int64]
@@ -166,7 +166,7 @@ class _Strings:
 
 @dataclass(frozen=True)
 class Pack:
-    """A packed data set, mapped into memory: what is not asked for is not read."""
+    """A packed data set, mapped into memory and read on demand."""
 
     _names: _Strings
     _texts: _Strings
@@ -178,7 +178,7 @@ class Pack:
 
     @property
     def is_consistent(self) -> bool:
-        """Whether it has a name, a text and codes for each utterance."""
+        """Whether the pack has a name, a text and codes for each utterance."""
         names, texts, frames = self._names.offsets, self._texts.offsets, self._frame_offsets
         return (
             len(names) == len(texts) == len(frames)
@@ -210,10 +210,10 @@ def read_pack(path: Path) -> Pack:
     """Opens a packed data set.
 
     Raises:
-        DataProblem: it is not a pack, or not a whole one.
+        DataProblem: the file is not a pack, or is incomplete.
     """
     try:
-        # Compares the header with the size of the file. Its slices would be copies.
+        # Compares the header with the file's size. Its slices would be copies.
         with safe_open(path, framework="numpy"):
             content: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
     except (OSError, SafetensorError) as error:
@@ -240,7 +240,7 @@ def read_pack(path: Path) -> Pack:
 
 
 def _divides(offsets: npt.NDArray[np.int64], size: int) -> bool:
-    """Whether the offsets rise from the start to the end of what they divide."""
+    """Whether the offsets rise from the start to the end of the array that they divide."""
     if not offsets.size or offsets[0] != 0 or offsets[-1] != size:
         return False
     return bool((np.diff(offsets) >= 0).all())
@@ -249,7 +249,7 @@ def _divides(offsets: npt.NDArray[np.int64], size: int) -> bool:
 def _bytes_of(
     content: npt.NDArray[np.uint8], entry: Mapping[str, Sequence[int]]
 ) -> npt.NDArray[np.uint8]:
-    """An array of the file, with a row of bytes for each row of numbers."""
+    """An array of the file as bytes, one row for each row of numbers."""
     first, last = entry["data_offsets"]
     return content[first:last].reshape(*entry["shape"][:-1], -1)
 
@@ -260,5 +260,5 @@ def _joined(parts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
 
 
 def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Where each part starts, and where the last one ends."""
+    """The start of each part, then the end of the last."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

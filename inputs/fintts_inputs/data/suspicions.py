@@ -1,7 +1,6 @@
-"""What looks wrong in a transcript or a name: characters that were lost, bent, or are not to be
-seen.
+"""Finds what looks wrong in a transcript or name: lost, garbled or invisible characters.
 
-None of it keeps a text from being trained on: a model would learn it as it stands.
+None of it prevents training: a model would learn the text as it is.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ MISREAD_AS = {
     "cp850": _WEST,
     "cp1251": _CYRILLIC,
 }
-"""What UTF-8 is taken for, and the characters that it then was, where that is no accident."""
+"""Encodings that UTF-8 is misread as, with the characters that show a misreading."""
 _HOLES_OF_CP1252 = "\x81\x8d\x8f\x90\x9d"
-"""which its readers fill as Latin-1 does"""
+"""which decoders fill as in Latin-1"""
 _CAPITAL_AND_MARK = re.compile(r"(?!Ã)[^\W\d_][…–—‘’“”„‚‹›](?!\w)")
-"""`HYVÄ…` would be the bytes of a letter, too"""
+"""the end of `HYVÄ…` would be the bytes of a letter, too"""
 _BENT = re.compile(
-    "[ÃÂ][\x80-\xbf]"  # ä, ö and their like, as Latin-1 shows them
+    "[ÃÂ][\x80-\xbf]"  # ä, ö and similar letters misread as Latin-1
     "|(?<=[a-zà-öø-ÿ])[ÃÂ]."  # a capital within a word
-    "|Ã[\u0152-\u2122](?=\\w)"  # Ä and Ö, as Windows-1252 shows them
+    "|Ã[\u0152-\u2122](?=\\w)"  # Ä and Ö misread as Windows-1252
     "|â[\x80\u20ac][\x80-\xbf\u0152-\u2122]"  # quotes and dashes
     "|ð[\u0178\x9f]"  # emoji
 )
@@ -48,7 +47,7 @@ _ESCAPED = re.compile(
 
 LOST, BOM = "\ufffd", "\ufeff"
 JOINERS = "\u200c\u200d"
-"""stand between letters of Arabic and Indic scripts, and within emoji"""
+"""valid between letters of Arabic and Indic scripts, and within emoji"""
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 ODD_CATEGORIES = {
     "Cc": "a control character",
@@ -59,12 +58,12 @@ ODD_CATEGORIES = {
 }
 
 ALIKE = ("LATIN", "GREEK", "CYRILLIC")
-"""scripts that have letters of the same looks"""
+"""scripts with letters that look the same"""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def suspicions(text: str) -> list[str]:
-    """What looks wrong, each in words that go on after the name of the file.
+    """What looks wrong, each as words that follow the name of the file.
 
     Args:
         text: in NFC.
@@ -78,7 +77,7 @@ def suspicions(text: str) -> list[str]:
 
 
 def _bent(text: str) -> Iterator[str]:
-    """UTF-8 that was read as another encoding here and there, and what a program has escaped."""
+    """UTF-8 that was partly read as another encoding, and escape sequences of a program."""
     if found := _BENT.search(text):
         yield f"holds {shown(found[0])}, which looks like UTF-8 that was read as cp1252"
     if found := _ESCAPED.search(text):
@@ -86,9 +85,9 @@ def _bent(text: str) -> Iterator[str]:
 
 
 def _unbent(text: str) -> tuple[str, str] | None:
-    """(encoding, what it was) where all of the text is UTF-8 once it is encoded again.
+    """(encoding, original text) if the whole text is UTF-8 after encoding it again.
 
-    Text that is as it should be hardly ever is: one letter beyond ASCII on its own is enough.
+    Correct text hardly ever is: a single letter beyond ASCII rules it out.
     """
     if _CAPITAL_AND_MARK.sub("", text).isascii():
         return None
@@ -113,7 +112,7 @@ def _bytes_of(text: str, encoding: str) -> bytes:
 
 
 def _odd_characters(text: str) -> Iterator[str]:
-    """Each kind of character that does not occur in speech, by the first one and their number."""
+    """Each kind of character that does not occur in speech, with its first one and their number."""
     found: dict[str, list[str]] = {}
     for before, character in pairwise("\n" + text):
         if kind := _oddness(before, character):
@@ -125,7 +124,7 @@ def _odd_characters(text: str) -> Iterator[str]:
 
 
 def _oddness(before: str, character: str) -> str:
-    """Why a character is odd; empty where it is not."""
+    """Why a character is odd; empty if it is not."""
     if character.isascii() and (character.isprintable() or character in "\t\n\r"):
         return ""
     category = unicodedata.category(character)
@@ -149,7 +148,7 @@ def _invisibility(before: str, character: str) -> str:
 
 
 def _mixed_words(text: str) -> Iterator[str]:
-    """The first word of letters that look alike and are not: `pаha` with a Cyrillic а."""
+    """The first word that mixes look-alike letters of two scripts: `pаha` with a Cyrillic а."""
     for word in _WORD.findall(text):
         scripts = set() if word.isascii() else {_script(letter) for letter in word}
         mixed = [script for script in ALIKE if script in scripts]
@@ -168,6 +167,6 @@ def _wordless(text: str) -> Iterator[str]:
 
 
 def shown(text: str) -> str:
-    """Enough of a text to find it again, without what a terminal would obey."""
+    """Enough of a text to find it again, without control characters."""
     plain = "".join(letter if letter.isprintable() else "·" for letter in text)
     return f'"{plain}"' if len(plain) <= SHOWN_CHARACTERS else f'"{plain[: SHOWN_CHARACTERS - 1]}…"'

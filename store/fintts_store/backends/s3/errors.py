@@ -40,7 +40,7 @@ PAST_THE_END = {"InvalidRange", "416"}
 NO_OBJECT, OTHER_REGION, UNSUPPORTED = "NoSuchKey", "PermanentRedirect", "NotImplemented"
 FORBIDDEN, EXPIRED = "AccessDenied", "ExpiredToken"
 TOKEN = "AWS_SESSION_TOKEN"
-"""a temporary key in the environment stays what it was; one of a profile may be renewed"""
+"""a temporary key in the environment never changes; a profile's key may be renewed"""
 AGAIN = (
     "start the run again with a new key: it goes on from the newest committed checkpoint, if any"
 )
@@ -93,7 +93,7 @@ SERVER_ERRORS = 500
 PASSING = {
     *("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"),
     *("408", "425", "429"),
-    # Damage on the way.
+    # Damaged in transit.
     *("XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest", "IncompleteBody"),
 }
 DOUBTFUL_STATUSES = {400, 403, 404}
@@ -101,17 +101,17 @@ CERTAIN = {
     *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestTimeTooSkewed"),
     *("NoSuchUpload", "EntityTooLarge", WRONG_REGION),
 }
-"""What a second try would hear again"""
+"""Errors that a second try would repeat"""
 OF_KMS = "see that the KMS key that encrypts the bucket is enabled, and that your key may use it"
 PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
-"""What OpenSSL calls an answer that is no TLS"""
+"""OpenSSL's names for an answer that is not TLS"""
 MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What boto3 raises about an answer that it did not expect"""
+"""What boto3 raises for an unexpected answer"""
 
 
 @contextmanager
 def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
-    """Raises a StoreError for whatever boto3 raises about a key, or about the bucket."""
+    """Turns any boto3 error about a key or the bucket into a StoreError."""
 
     try:
         yield
@@ -128,13 +128,13 @@ def explained_by_s3(address: S3Address, key: str = "") -> Generator[None]:
     except MISREAD as error:
         what = f"something that cannot be read ({type(error).__name__}: {first_line(error)})"
         raise no_answer(address, what) from error
-    except RuntimeError as error:  # so boto3 says that a new key has ended, too
+    except RuntimeError as error:  # a renewed key that has expired, too
         _, hint = DENIED[EXPIRED]
         raise StoreDenied(f"{address.where}: {first_line(error).rstrip('.')}", hint) from error
 
 
 def _another_s_answer(error: NotInItsWords, address: S3Address) -> StoreDenied:
-    """Of a proxy, or of a server that is asked without TLS."""
+    """An answer from a proxy, or from a server asked without TLS."""
     if error.status == TOO_LARGE:
         return _refusal("EntityTooLarge", error.operation, address, "")
     hint = "see that the address is right, and that no login page or proxy answers in its place"
@@ -149,7 +149,7 @@ def _other_scheme(address: S3Address) -> str:
 
 
 def no_answer(address: S3Address, what: str) -> StoreUnreachable:
-    """What came says nothing about the store."""
+    """The error for an answer that says nothing about the store."""
     return StoreUnreachable(
         f"{address.where} does not answer as S3 does: it sent {what}",
         "see that the address is right, and that no login page or proxy answers in its place",
@@ -157,7 +157,7 @@ def no_answer(address: S3Address, what: str) -> StoreUnreachable:
 
 
 def region_wanted(error: StoreError) -> str:
-    """The region for which the server wants the request signed; empty where it names none."""
+    """The region that the server wants in the signature; empty if it names none."""
 
     cause = error.__cause__
     return region_named_in(_told_by(cause)) if isinstance(cause, ClientError) else ""
@@ -169,7 +169,7 @@ def _told_by(error: ClientError) -> Told:
 
 
 def deserves_a_second_try(error: StoreError) -> bool:
-    """Whether a refusal may be damage on the way, such as a header with one bit flipped."""
+    """Whether a refusal may come from damage in transit, such as a flipped bit in a header."""
 
     cause = error.__cause__
     if not isinstance(cause, ClientError):
@@ -185,7 +185,7 @@ def _code_and_status(error: ClientError) -> tuple[str, int]:
 
 
 def _explain_answer(error: ClientError, address: S3Address, key: str) -> StoreError:
-    """The server answered, and the answer is an error."""
+    """The StoreError for a server's error."""
     code, status = _code_and_status(error)
     operation, said = error.operation_name, reason(_told_by(error))
     if is_full(operation, code, status, said):
@@ -209,13 +209,13 @@ def _explain_answer(error: ClientError, address: S3Address, key: str) -> StoreEr
 
 
 def _told(operation: str, code: str, status: int, said: str) -> str:
-    """The server's own code and words."""
+    """The server's code and message."""
     number = "" if code == str(status) else f"{status} "
     return f"{operation} was answered with {number}{code}" + (f": {said}" if said else "")
 
 
 def _of_a_key(code: str, operation: str, address: S3Address, key: str) -> StoreError | None:
-    """Where it is about a key, and not about the store."""
+    """The error about a key, as opposed to the store."""
     if code == NO_OBJECT and operation.startswith("List"):
         return StoreDenied(
             f"{address.where} treats a listing of the bucket as an object",
@@ -244,7 +244,7 @@ def _refusal(code: str, operation: str, address: S3Address, said: str) -> StoreD
 
 
 def _explain_silence(error: Exception, address: S3Address) -> StoreError:
-    """No answer came, or the request could not even be made."""
+    """The StoreError for no answer, or for a request that could not be made."""
 
     if isinstance(error, (known.NoCredentialsError, known.PartialCredentialsError)):
         return StoreDenied(
@@ -283,7 +283,7 @@ def _of_tls(said: str, address: S3Address) -> StoreError:
 
 
 def _see_whether(address: S3Address) -> str:
-    """What to look for where nothing came; who wants TLS hangs up."""
+    """What to check if no answer came; a server that requires TLS hangs up."""
     if (address.endpoint_url or "").startswith("http://"):
         return f"see whether it is up, and whether it wants TLS ({_other_scheme(address)})"
     return "see whether it is up"
