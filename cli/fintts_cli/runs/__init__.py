@@ -1,1 +1,1 @@
-"""Runs as the laptop sees them: what they cost, and whose instance is at work."""
+"""Runs as this laptop sees them: their cost, and which instance is at work."""

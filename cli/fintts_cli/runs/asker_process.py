@@ -1,4 +1,4 @@
-"""Whether the process that asks for an instance may still be at it."""
+"""Tells whether the process that asked for an instance may still be asking."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def fate_of_asker(asker: NotedProcess | None) -> Fate:
-    """What became of it; this very process knows what it does, so it counts as one that ended.
+    """The fate of the process. This very process counts as ended: it knows what it does.
 
     Args:
-        asker: None where nobody noted it.
+        asker: None if no process was recorded.
     """
     if asker is None:
         return Fate.UNKNOWN

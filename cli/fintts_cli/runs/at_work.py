@@ -1,6 +1,5 @@
-"""Whose instance is at work on a run: the one judge that every command asks before it ends
-something, writes an end, or asks for another instance. Pure.
-"""
+"""Judges whose instance is at work on a run. Every command asks this before it ends something,
+records an end, or requests another instance. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result, RunRecord, Status
 
 FRESH_WITHIN = timedelta(seconds=30)
-"""A heartbeat that came so lately means that somebody is at work."""
+"""A heartbeat no older than this counts as fresh: a trainer is at work."""
 
 BUSY = (Phase.SETUP, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
-"""what a trainer's heartbeat says while it is busy"""
+"""the phases of a trainer that is busy"""
 
 
 class Whose(StrEnum):
@@ -35,40 +34,40 @@ class Whose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a run's newest claim says of its holder."""
+    """What a run's newest claim says about its holder."""
 
     number: int
     launch: int | None = None
-    """None where its trainer belongs to no launch, or does not say so"""
+    """None if the trainer belongs to no launch, or names none"""
 
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """The judgement at one moment."""
+    """Who is at work at one moment."""
 
     whose: Whose
     launch: int | None = None
-    """the launch that is at work; None of a trainer that nobody launched (`fintts train`)"""
+    """the launch at work; None for a trainer started by `fintts train`"""
     host: str = ""
-    """the laptop that asked"""
+    """the laptop that requested the instance"""
     requested_at: datetime | None = None
     over_at: datetime | None = None
-    """when it is over at the latest"""
+    """the latest moment at which the instance ends"""
     heard_at: datetime | None = None
-    """the last heartbeat of its trainer"""
+    """the trainer's last heartbeat"""
     is_heard: bool = False
-    """whether that is fresh"""
+    """whether the last heartbeat is fresh"""
     asked_by: NotedProcess | None = None
-    """the process that asked; None where nobody noted it"""
+    """the process that requested the instance; None if it was not recorded"""
 
     @property
     def is_anothers(self) -> bool:
-        """Whether this laptop must leave it alone."""
+        """Whether the instance belongs to another laptop, so that this one must leave it alone."""
         return self.whose == Whose.ANOTHERS
 
     @property
     def sentence(self) -> str:
-        """Who is at work, in words."""
+        """A sentence that says who is at work."""
         if self.launch is None:
             return "its trainer is working, and no launch from this laptop started it"
         since = "" if self.requested_at is None else f" at {_clock(self.requested_at)}"
@@ -76,7 +75,7 @@ class AtWork:
 
     @property
     def until(self) -> str:
-        """When it is over at the latest, in words."""
+        """The latest end of the instance, in words."""
         return "" if self.over_at is None else f"it ends at {_clock(self.over_at)} at the latest"
 
 
@@ -92,11 +91,11 @@ def judge(
     me: Laptop,
     now: datetime,
 ) -> AtWork:
-    """Whose instance is at work on the run.
+    """Tells whose instance is at work on the run.
 
-    The newest launch counts, from the moment at which its number was taken until somebody saw its
-    instance gone, its trainer said how the run ended, or its time is over; a fresh heartbeat of
-    the newest claim outweighs the last.
+    The newest launch counts from the moment it takes its number until its instance was seen gone,
+    its trainer recorded how the run ended, or its time is over. A fresh heartbeat of the newest
+    claim outweighs the last of these.
     """
     newest = ledger.newest
     heard = _heartbeat_of(claim, status)
@@ -140,10 +139,10 @@ def is_over(
     result: Result | None,
     now: datetime,
 ) -> bool:
-    """Whether nothing of the newest launch is at work any more.
+    """Whether nothing of the newest launch is still at work.
 
     Args:
-        heard: the heartbeat of its own trainer.
+        heard: the heartbeat of the launch's own trainer.
     """
     if result is not None and ends(result, launch, terms, is_newest=True):
         return True
@@ -155,7 +154,7 @@ def is_over(
 
 
 def _heartbeat_of(claim: Claimed | None, status: Status | None) -> Status | None:
-    """The newest claim's; what an instance says that was taken over does not count."""
+    """The heartbeat of the newest claim; one from an instance that was replaced does not count."""
     if status is None or claim is None or status.claim is None or status.claim == claim.number:
         return status
     return None

@@ -1,7 +1,8 @@
-"""What every launch of a run was billed for: pure, from the ledger and what else is known.
+"""Computes what every launch of a run was billed. Pure: from the ledger and other known facts.
 
-Billing counts from the request. An end that nobody saw is the latest possible moment, so the bill
-is never too low, and does not rise after it. Whatever becomes known of an end only lowers the bill.
+Billing starts at the request. If no one saw the end, the latest possible moment counts, so the bill
+is never too low and does not rise after that moment. Any later evidence of an end only lowers the
+bill.
 """
 
 from __future__ import annotations
@@ -24,29 +25,29 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result, RunRecord, Status
 
 SEEN_WITHIN = timedelta(seconds=120)
-"""An end is known well enough where the instance was seen alive so shortly before it."""
+"""An end counts as known if the instance was seen alive at most this long before it."""
 
 RESERVE = timedelta(seconds=float(Reserve.spot().total_seconds))
 TEARDOWN = timedelta(seconds=float(Reserve.spot().after_last_word_seconds))
-"""of launches whose own terms cannot be read: the longest of all"""
+"""for launches whose own terms cannot be read: the longest of all"""
 
 
 @dataclass(frozen=True, slots=True)
 class BillingTerms:
-    """What a launch was asked for with."""
+    """The terms of a launch's request."""
 
     requested_at: datetime
     over_at: datetime
-    """nothing bills after it, as far as nobody sees it there"""
+    """the moment billing ends, unless the instance is seen later"""
     rates: Rates
     is_spot: bool = False
     teardown: timedelta = timedelta()
-    """how long an instance at most outlives its trainer's last word"""
+    """the longest time that an instance outlives its trainer's last word"""
     who: str = "somebody"
 
     @classmethod
     def of(cls, asked: Asked) -> BillingTerms:
-        """As the ledger has them."""
+        """The terms that the ledger holds."""
         return cls(
             requested_at=asked.requested_at,
             over_at=asked.over_at,
@@ -60,10 +61,10 @@ class BillingTerms:
     def of_damaged(
         cls, launch: Launch, ledger: Ledger, record: RunRecord, status: Status | None
     ) -> BillingTerms:
-        """Of a launch whose own file is damaged: the widest that all else allows.
+        """The widest terms that the other launches allow, for a launch whose own file is damaged.
 
-        It was asked for after the launch before it, or else when the run was written; it had a
-        rate and a time that no other was above; and it was over when the next one was asked for.
+        Its request came after the previous launch, or after the run was recorded; its rate and its
+        time are the highest of any launch; it ended when the next launch was requested.
         """
         others = [each.asked for each in ledger.launches if each.asked is not None]
         before = [each for each in others if each.launch < launch.number]
@@ -85,8 +86,8 @@ def _latest_deadline(
     status: Status | None,
     longest: timedelta,
 ) -> datetime:
-    """That a launch may have had of which nobody knows when it was asked for: not after it was
-    seen or heard, or long after the launch before it."""
+    """The latest deadline that a launch with an unknown request time can have: not after it was
+    seen or heard, nor long after the previous launch."""
     heard = status if status is not None and status.launch in (None, launch.number) else None
     seen = [up.at for up in launch.ups] + ([heard.updated_at] if heard else [])
     given = [record.deadline_at, *(each.deadline_at for each in before)]
@@ -96,29 +97,29 @@ def _latest_deadline(
 
 
 def _longest(others: Iterable[Asked], record: RunRecord) -> timedelta:
-    """From a request to its deadline."""
+    """The longest time from a request to its deadline."""
     given = [each.deadline_at - each.requested_at for each in others]
     return max([record.deadline_at - record.created_at, *given])
 
 
 def _dearest(rates: Iterable[Rates]) -> Rates:
-    """Of each GPU the highest."""
+    """The highest rate of each GPU."""
     known = [pair for each in rates for pair in each.by_gpus.items()]
     return Rates({gpus: max(usd for name, usd in known if name == gpus) for gpus, _ in known})
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What is known of one launch beside its own files in the ledger."""
+    """What is known about one launch outside its own files in the ledger."""
 
     heard_at: datetime | None = None
-    """the last heartbeat of its trainer"""
+    """the trainer's last heartbeat"""
     gpus: str | None = None
-    """on which the trainer says that it is"""
+    """the GPUs that the trainer reports"""
     ended_at: datetime | None = None
-    """when its trainer had the last word"""
+    """when its trainer recorded the end"""
     is_live: bool = False
-    """whether its infra says so now"""
+    """whether its infra reports it live now"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,32 +130,33 @@ class Billed:
     who: str
     began: datetime
     ended: datetime | None
-    """None while it goes on"""
+    """None while billing continues"""
     seconds: float
     gpus: str | None
     hourly_rate_usd: Decimal
     evidence: Evidence | None
-    """what its end is known from"""
+    """the evidence for its end"""
     is_at_most: bool
     up_at: datetime | None = None
     """when it was first seen up"""
     ends_at: datetime | None = None
-    """when it ends by the cloud's or its trainer's word, also where that is still to come"""
+    """the end according to the cloud or the trainer, also if it lies ahead"""
 
     @property
     def usd_in_the_end(self) -> Decimal:
-        """With the teardown that has begun, and what a clock that is behind does not see yet."""
+        """The final cost: includes a teardown in progress and the time that a slow clock does not
+        show yet."""
         if self.ends_at is None:
             return self.usd
         return cost_usd((self.ends_at - self.began).total_seconds(), self.hourly_rate_usd)
 
     @property
     def usd(self) -> Decimal:
-        """What it cost."""
+        """The cost of the span."""
         return cost_usd(self.seconds, self.hourly_rate_usd)
 
     def to_json(self) -> dict[str, object]:
-        """One of the launches of `fintts cloud report --json`."""
+        """One entry of `launches` in `fintts cloud report --json`."""
         return {
             "launch": self.launch,
             "who": self.who,
@@ -172,48 +174,48 @@ class Billed:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Everything that a run was billed for up to now."""
+    """Everything a run was billed up to now."""
 
     spans: tuple[Billed, ...] = ()
     earlier: Earlier | None = None
-    """by instances that were asked for before there was a ledger"""
+    """the cost of instances from before the ledger existed"""
 
     @property
     def seconds(self) -> float:
-        """Of all launches together."""
+        """The sum over all launches."""
         before = self.earlier.seconds if self.earlier else 0.0
         return before + sum(span.seconds for span in self.spans)
 
     @property
     def usd(self) -> Decimal:
-        """Of all launches together."""
+        """The sum over all launches."""
         before = self.earlier.usd if self.earlier else Decimal(0)
         return before + sum((span.usd for span in self.spans), Decimal(0))
 
     @property
     def is_at_most(self) -> bool:
-        """Whether nobody saw an end that counts."""
+        """Whether an end that counts was not seen."""
         before = self.earlier is not None and self.earlier.is_at_most
         return before or any(span.is_at_most for span in self.spans)
 
     def of_launch(self, launch: int) -> tuple[Billed, ...]:
-        """One launch's."""
+        """The spans of one launch."""
         return tuple(span for span in self.spans if span.launch == launch)
 
 
 @dataclass(slots=True)
 class Period:
-    """From a request, or a sighting, to the first sighting without the instance."""
+    """The time from a request, or a sighting, to the first sighting without the instance."""
 
     began: datetime
     gone: datetime | None
     alive: datetime
     gpus: set[str]
     evidence: Evidence = Evidence.CLOUD
-    """of its being gone"""
+    """of its end"""
     up_at: datetime | None = None
     hourly_rate_usd: Decimal | None = None
-    """what the cloud says that it cost"""
+    """the rate that the cloud reports"""
 
 
 def bill_of(
@@ -224,7 +226,7 @@ def bill_of(
     live_launch: int | None,
     now: datetime,
 ) -> Bill:
-    """The bill of a run that has a ledger.
+    """The bill of a run with a ledger.
 
     Args:
         live_launch: the launch whose instance this machine's infra sees now.
@@ -243,7 +245,7 @@ def bill_of(
 def terms_of(
     launch: Launch, ledger: Ledger, record: RunRecord, status: Status | None
 ) -> BillingTerms:
-    """A launch's own terms; where they are damaged, the widest."""
+    """The launch's own terms; the widest terms if its own are damaged."""
     if launch.asked is None:
         return BillingTerms.of_damaged(launch, ledger, record, status)
     return BillingTerms.of(launch.asked)
@@ -258,7 +260,7 @@ def witness_of(
     *,
     is_live: bool,
 ) -> Witness:
-    """What heartbeat and result say of this launch, and of no other."""
+    """What heartbeat and result say about this launch only."""
     is_newest = ledger.newest is launch
     heard = (
         status
@@ -277,8 +279,8 @@ def witness_of(
 
 
 def is_about(status: Status, launch: Launch, terms: BillingTerms, *, is_newest: bool) -> bool:
-    """Whether it is this launch's heartbeat; one that names none came between its request and its
-    end, else it is a later `fintts train`'s."""
+    """Whether the heartbeat belongs to this launch. One that names no launch does if it came
+    between the launch's request and its end; otherwise it belongs to a later `fintts train`."""
     if status.launch is not None:
         return status.launch == launch.number
     is_later = any(gone.at < status.updated_at for gone in launch.standing_gones)
@@ -286,7 +288,7 @@ def is_about(status: Status, launch: Launch, terms: BillingTerms, *, is_newest: 
 
 
 def ends(result: Result, launch: Launch, terms: BillingTerms, *, is_newest: bool) -> bool:
-    """Whether it is how this launch ended."""
+    """Whether the result is the end of this launch."""
     if result.launch is not None:
         return result.launch == launch.number
     return is_newest and result.ended_at >= terms.requested_at
@@ -295,7 +297,7 @@ def ends(result: Result, launch: Launch, terms: BillingTerms, *, is_newest: bool
 def spans_of(
     launch: Launch, terms: BillingTerms, known: Witness, now: datetime
 ) -> tuple[Billed, ...]:
-    """When the launch was billed: one span, or one for each instance that a spot run had."""
+    """The spans for which the launch was billed: one, or one for each instance of a spot run."""
     periods = _periods(launch, terms, known)
     return tuple(
         billed_period(launch.number, terms, period, known, now, is_last=period is periods[-1])
@@ -309,7 +311,7 @@ def _periods(launch: Launch, terms: BillingTerms, known: Witness) -> list[Period
     periods = _one_after_the_other(terms.requested_at, launch)
     last_gone = periods[-1].gone
     if last_gone is not None and known.heard_at is not None and known.heard_at > last_gone:
-        # Another one, whose beginning nobody saw.
+        # Another instance; its start was not seen.
         periods.append(Period(last_gone, None, known.heard_at, set()))
     return periods
 
@@ -330,7 +332,7 @@ def _rank(gone: Gone) -> tuple[datetime, int]:
 
 
 def _one_after_the_other(began: datetime, launch: Launch) -> list[Period]:
-    """An instance that is seen up after one was gone is another one."""
+    """One period for each instance: one seen up after another was gone is a new one."""
     periods = [Period(began, None, began, set())]
     seen: list[Up | Gone] = [*launch.ups, *sorted(launch.gones, key=_rank)]
     for one in sorted(seen, key=lambda each: (each.at, isinstance(each, Gone))):
@@ -384,18 +386,18 @@ def billed_period(
 def _seen_alive(
     period: Period, known: Witness, now: datetime, *, is_last: bool
 ) -> tuple[datetime, bool]:
-    """The last moment at which it is known to have been there, and whether that is now."""
+    """The last moment at which the instance is known to exist, and whether that is now."""
     heard = [known.heard_at] if is_last and known.heard_at else []
-    alive = min(max([period.alive, *heard]), now)  # no clock says what will be
+    alive = min(max([period.alive, *heard]), now)  # a timestamp in the future is not evidence
     return max(alive, period.began), known.is_live and is_last
 
 
 def _end(
     terms: BillingTerms, period: Period, known: Witness, alive: datetime
 ) -> tuple[datetime, Evidence]:
-    """The earliest moment from which on it was certainly not there."""
+    """The earliest moment at which the instance was certainly gone."""
     over_at = terms.over_at
-    # In place of another, perhaps when all should have been over.
+    # A replacement, which may have come after the deadline.
     if period.began > terms.requested_at or period.began >= over_at:
         over_at = max(over_at, period.began + RESERVE)
     ends = [(over_at, Evidence.DEADLINE)]
@@ -416,7 +418,7 @@ def _is_at_most(
 
 
 def _gpus(period: Period, known: Witness, rates: Rates) -> str | None:
-    """Where it was seen on several, the dearest; None where nobody knows."""
+    """The GPUs of the period: the most expensive if several were seen; None if unknown."""
     heard = known.heard_at is not None and known.heard_at >= period.began
     seen = period.gpus or ({known.gpus} if known.gpus and heard else set())
     return max(sorted(seen), key=rates.of, default=None)

@@ -1,4 +1,4 @@
-"""Reads a run's newest claim, for the judge of who is at work."""
+"""Reads a run's newest claim, which `at_work.judge` needs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class ClaimContent(Record):
-    """What a claim says of its holder, as far as the judge needs it."""
+    """What a claim says about its holder, as far as `at_work.judge` needs it."""
 
     launch: Launch | None = None
 
 
 def newest_claim(store: Store, run: str) -> Claimed | None:
-    """None where nobody has claimed the run yet.
+    """The newest claim; None if the run has none.
 
     Raises:
         StoreError: the store cannot be read.
@@ -33,7 +33,7 @@ def newest_claim(store: Store, run: str) -> Claimed | None:
 
 
 def _launch_in(store: Store, key: str) -> int | None:
-    """The launch that its holder names; a damaged claim names none."""
+    """The launch that the claim's holder names; None if the claim is damaged."""
     try:
         return ClaimContent.load(store.get(key, RECORD_BYTES), key).launch
     except (InvalidRecord, KeyNotFound):

@@ -1,4 +1,5 @@
-"""What a wrong clock means: a wrong deadline where a machine is rented, and wrong costs to see."""
+"""Checks this machine's clock: a wrong one gives a rented machine a wrong deadline and shows wrong
+costs."""
 
 from __future__ import annotations
 
@@ -17,10 +18,12 @@ SET_IT = "set the clock that is wrong: `timedatectl set-ntp true` does on most m
 
 
 def refuse_wrong_clock(store: Store, infra: str | None, tell: Callable[[str], None]) -> None:
-    """On this machine, trainer and deadline go by the same clock, so it is only said.
+    """Refuses to rent with a wrong clock; for a run on this machine it only warns, since trainer
+    and deadline use the same clock.
 
     Raises:
-        UsageProblem: an instance is to be rented, and this machine's clock is not the store's.
+        UsageProblem: an instance is to be rented, and this machine's clock differs from the
+            store's.
     """
     skew = skew_of(store)
     if skew is None:
@@ -31,7 +34,7 @@ def refuse_wrong_clock(store: Store, infra: str | None, tell: Callable[[str], No
 
 
 def warn_of_wrong_clock(store: Store, warn: Callable[[str, str], None]) -> None:
-    """Where runs are shown."""
+    """Warns if the clock is wrong; for commands that show runs."""
     skew = skew_of(store)
     if skew is not None:
         warn(f"{skew}: the times and costs below may be off by as much", SET_IT)

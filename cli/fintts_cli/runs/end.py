@@ -1,4 +1,5 @@
-"""Ends a run from outside: the last word where the trainer could not speak it, and the teardown."""
+"""Ends a run from outside: tears down its instance, and records the end if the trainer could
+not."""
 
 from __future__ import annotations
 
@@ -26,18 +27,18 @@ TORN_DOWN = "torn down from a terminal; all work after the last checkpoint is lo
 
 
 def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: datetime) -> Result:
-    """Removes the instance; then, if the trainer has not said how the run ended, says it.
+    """Removes the instance, then records how the run ended if the trainer has not.
 
-    Doing it twice is the same as once.
+    Calling it twice has the same effect as calling it once.
 
     Raises:
-        CloudError: the instance is not this machine's, or could not be removed.
-        StoreError: the result could not be written; the instance is gone all the same.
+        CloudError: the instance belongs to another machine, or could not be removed.
+        StoreError: the result could not be written; the instance is gone anyway.
     """
     launch = _launch_that_ends(store, infra, view, now)
-    if view.has_instance_here:  # else one of this name is another store's
+    if view.has_instance_here:  # otherwise an instance of this name belongs to another store
         infra.down(view.run)
-        with suppress(StoreError):  # a full disk here leaves the run no less ended
+        with suppress(StoreError):  # a full disk here does not undo the end of the run
             journal.change(view.run, gone_at=now)
     _note_gone(store, view, launch, now)
     result = readable_result(store, view.run)
@@ -46,16 +47,16 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
             store, view.run, StopReason.REQUESTED, TORN_DOWN, ended_at=now, launch=launch
         )
         end_run(store, last)
-        # One that is damaged stays: a later version of this program may be able to read it.
+        # A damaged result stays: a later version of this program may be able to read it.
         result = readable_result(store, view.run) or last
     return result
 
 
 def _launch_that_ends(store: Store, infra: Infra, view: RunView, now: datetime) -> int | None:
-    """The number of the newest launch, which may be ended from here.
+    """The number of the newest launch, if this machine may end it.
 
     Raises:
-        CloudError: it is another laptop's, and may be at work.
+        CloudError: it belongs to another laptop, and may be at work.
     """
     if view.at_work.is_anothers:
         refuse_anothers(infra, view.run, view.at_work)
@@ -64,7 +65,8 @@ def _launch_that_ends(store: Store, infra: Infra, view: RunView, now: datetime) 
 
 
 def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> NoReturn:
-    """What no list shows may still live: this laptop may use another account of the cloud, or none.
+    """Refuses to end another laptop's instance. One that no list shows may still exist: this laptop
+    may use another cloud account, or none.
 
     Raises:
         CloudError: always; it says what is known.
@@ -87,7 +89,7 @@ def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> NoReturn:
 
 
 def _note_gone(store: Store, view: RunView, launch: int | None, now: datetime) -> None:
-    """A store that takes no more is no reason to leave an instance."""
+    """Records the instance as gone; a store that cannot be written does not block a teardown."""
     seen = list(view.news)
     if launch is not None and view.instance_is_live:
         seen.append(gone(view.run, launch, now, view.me, alive_at=now))
@@ -97,7 +99,7 @@ def _note_gone(store: Store, view: RunView, launch: int | None, now: datetime) -
 
 
 def what_goes_on(infra: Infra, run: str) -> str:
-    """After an interruption: whether anything is left that may be billing."""
+    """Says, after an interruption, whether anything is left that may be billing."""
     state = infra.state(run)
     if state is not None and state.is_live:
         return goes_on(run)
@@ -105,7 +107,7 @@ def what_goes_on(infra: Infra, run: str) -> str:
 
 
 def goes_on(run: str) -> str:
-    """How to come back to a run that was left alone."""
+    """Says how to return to a run that keeps running."""
     return (
         f"run {run} keeps running; `fintts cloud watch {run}` shows it again, "
         f"`fintts cloud stop {run}` ends it"

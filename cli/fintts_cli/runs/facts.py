@@ -1,4 +1,4 @@
-"""What a store says of a run whose instance was seen."""
+"""Reads what a store says about a run whose instance was seen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def facts_at(open_at: Callable[[str], Store], url: str, run: str) -> RunFacts:
-    """Also where it cannot be opened."""
+    """The facts about a run in the store at `url`; if the store cannot be opened, the facts say
+    why."""
     try:
         return read_facts(open_at(url), run)
     except StoreError as error:
@@ -25,7 +26,7 @@ def facts_at(open_at: Callable[[str], Store], url: str, run: str) -> RunFacts:
 
 
 def read_facts(store: Store, run: str) -> RunFacts:
-    """What the store has of a run of this name."""
+    """The facts that the store holds about a run of this name."""
     try:
         record, status = read_run(store, run), readable_status(store, run)
         given = [record.deadline_at, *([status.deadline_at] if status else [])]

@@ -1,4 +1,4 @@
-"""Looks at a run again and again until there is nothing more to see."""
+"""Looks at a run repeatedly until nothing more will change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 600.0
-"""A laptop that wakes up has no network for a while, and SkyPilot's server may be starting anew."""
+"""A laptop that wakes up has no network for a while, and SkyPilot's server may be restarting."""
 LAST_WORD_SECONDS = 10.0
-"""`fintts cloud down` says how the run ended once the instance is gone, and a trainer that has just
-said it may end between the look at the store and the one at the cloud"""
+"""`fintts cloud down` records the end once the instance is gone, and a trainer that has just
+recorded it may end between the look at the store and the one at the cloud."""
 
 
 def follow(
@@ -29,14 +29,14 @@ def follow(
     *,
     limit_seconds: float | None = None,
 ) -> RunView:
-    """Returns the view in which the run has ended, or the last one within the limit.
+    """Returns the view in which the run has ended, or the last view within the limit.
 
     Args:
         look: reads the run as it is now.
-        show: is given every view, the last one too.
+        show: takes every view, including the last one.
         wait: takes the seconds until the next look.
-        excuse: is told, once in a row, why nothing can be seen for the moment.
-        limit_seconds: how long to wait in all; None for as long as it takes.
+        excuse: takes the reason why the run cannot be seen at the moment, once per outage.
+        limit_seconds: the total time to wait; None for no limit.
 
     Raises:
         CloudError, StoreUnreachable: nothing could be seen at the first look, or for
@@ -58,7 +58,8 @@ def _look_carefully(
     wait: Callable[[float], object],
     excuse: Callable[[CloudError | StoreUnreachable], None],
 ) -> RunView:
-    """A run that has lost its instance without a word is looked at until the word is overdue."""
+    """One look; if the instance is gone without a result, it repeats the look until the result is
+    overdue."""
     waited = 0.0
     view = _look_patiently(look, wait, excuse)
     while view.is_lost and waited < LAST_WORD_SECONDS:

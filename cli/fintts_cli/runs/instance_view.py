@@ -1,4 +1,4 @@
-"""What this machine knows of a run's instance."""
+"""What this machine knows about a run's instance."""
 
 from __future__ import annotations
 
@@ -17,35 +17,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InstanceView:
-    """What this machine knows of a run's instance; `is_live` is None where nobody can tell."""
+    """What this machine knows about a run's instance; `is_live` is None if unknown."""
 
     name: str | None = None
     is_live: bool | None = None
     phase: Phase | None = None
-    """what the infra says that it is doing, before the trainer speaks for itself"""
+    """what the infra reports until the trainer reports its own phase"""
     created_at: datetime | None = None
     ended_at: datetime | None = None
     gpus: str | None = None
-    """that it has; None where the infra does not tell"""
+    """the GPUs it has; None if the infra does not report them"""
     rates: Rates | None = None
-    """what an hour costs, by GPU, as this machine asked for it"""
+    """the hourly rate by GPU, as this machine requested it"""
     launch: int | None = None
-    """the launch of the run that it belongs to; None where this machine asked for none, or an
-    earlier version did"""
+    """the launch it belongs to; None if this machine requested none, or an earlier version did"""
     journal_is_silent: bool = False
-    """whether this machine can't tell any more what it asked for under this name: its file is
+    """whether this machine no longer knows what it requested under this name: its journal file is
     damaged, or about another store"""
     seen: tuple[Up | Gone, ...] = ()
-    """what the infra says of that launch, in the ledger's words"""
+    """what the infra says about that launch, in the ledger's terms"""
     me: Laptop | None = None
     """this machine, as the ledger names it"""
     earlier_seconds: float = 0.0
-    """that instances were billed for before there was a ledger"""
+    """the time billed by instances from before the ledger existed"""
     earlier_usd: Decimal = Decimal(0)
-    """what those cost"""
+    """their cost"""
     spans: tuple[Span, ...] = ()
-    """of a run whose instance is replaced when it is taken away: of each, when it was billed"""
+    """when each instance was billed, for a run whose instance is replaced after a preemption"""
     is_recovering: bool = False
-    """whether it was taken away, and another one is sought"""
+    """whether it was preempted and a replacement is sought"""
     message: str | None = None
-    """why the infra gave it up"""
+    """why the infra gave up on it"""

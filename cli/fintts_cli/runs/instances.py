@@ -1,4 +1,4 @@
-"""What this machine knows of the instances that it asked for."""
+"""What this machine knows about the instances that it requested."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EARLY = {
     InstancePhase.GONE: Phase.SETUP,
     InstancePhase.RECOVERING: Phase.PROVISIONING,
 }
-"""the phase of a run whose trainer has not said one yet"""
+"""the phase of a run whose trainer has not reported one yet"""
 
 
 class _AskedFor(TypedDict, total=False):
@@ -50,12 +50,13 @@ class _AskedFor(TypedDict, total=False):
 
 
 def instances_of(here: Workplace) -> Callable[[RunRecord, Store], InstanceView]:
-    """`instance_of` on one machine, as a listing asks for it."""
+    """`instance_of` on this machine, in the form that a listing calls."""
     return partial(instance_of, here)
 
 
 def instance_of(here: Workplace, record: RunRecord, store: Store) -> InstanceView:
-    """What this machine knows of a run's instance; nothing of one of the same name elsewhere."""
+    """What this machine knows about a run's instance; an instance of the same name elsewhere does
+    not count."""
     me = here.laptop()
     try:
         entry = here.journal.read(record.run)
@@ -86,7 +87,7 @@ def instance_of(here: Workplace, record: RunRecord, store: Store) -> InstanceVie
 
 
 def _is_an_earlier_ones(state: InstanceState, entry: JournalEntry) -> bool:
-    """Whether the infra does not know yet of what was asked for last."""
+    """Whether the infra still reports an earlier instance, not the one requested last."""
     if entry.launch is None or state.is_live:
         return False
     by_whole_seconds = timedelta(seconds=0 if entry.infra == LOCAL else 5)
@@ -94,8 +95,8 @@ def _is_an_earlier_ones(state: InstanceState, entry: JournalEntry) -> bool:
 
 
 def _never_seen(entry: JournalEntry | None, me: Laptop) -> InstanceView:
-    """Asked for here and never there: it is gone, unless it may just be being asked for. Not asked
-    for here: nothing is known."""
+    """The view of an instance the infra has never seen. If this machine requested it, it is gone,
+    unless the request is still in progress; if not, nothing is known."""
     if entry is None:
         return InstanceView(me=me)
     is_open = entry.created_at is None and entry.gone_at is None
@@ -118,7 +119,7 @@ def _never_seen(entry: JournalEntry | None, me: Laptop) -> InstanceView:
 
 
 def _asked_for(entry: JournalEntry | None) -> _AskedFor:
-    """What this machine wrote down of it."""
+    """What this machine's journal says about the request."""
     if entry is None:
         return {}
     return {
@@ -130,13 +131,14 @@ def _asked_for(entry: JournalEntry | None) -> _AskedFor:
 
 
 def known_infra(here: Workplace, run: str) -> Infra:
-    """Where the run was asked for from here; this machine, where that is not known."""
+    """The infra that this machine requested the run's instance from; this machine if unknown."""
     entry = here.entry(run)
     return here.infra(entry.infra if entry is not None else LOCAL)
 
 
 def remove_instance(here: Workplace, run: str, store: str | None) -> Removed:
-    """Removes what this machine asked for under that name, for a run in the store at that address.
+    """Removes the instance that this machine requested under that name, for a run in the store at
+    that address.
 
     Raises:
         CloudError: it could not be removed, and may be billing.
@@ -147,11 +149,11 @@ def remove_instance(here: Workplace, run: str, store: str | None) -> Removed:
 
 
 def take_down(here: Workplace, store: Store, run: str) -> Result:
-    """Removes the run's instance and makes sure that it has a result.
+    """Removes the run's instance and makes sure that the run has a result.
 
     Raises:
-        CloudError: the instance is another machine's, or could not be removed.
-        StoreError: there is no such run, or it cannot be read or written.
+        CloudError: the instance belongs to another machine, or could not be removed.
+        StoreError: the run does not exist, or cannot be read or written.
     """
     now = datetime.now(UTC)
     view = look_at(store, run, instances_of(here), now)
@@ -159,13 +161,13 @@ def take_down(here: Workplace, store: Store, run: str) -> Result:
 
 
 def launched_here(here: Workplace) -> list[str]:
-    """Runs whose instance this machine asked for and has not seen gone, the newest first."""
+    """Runs whose instance this machine requested and has not seen gone, newest first."""
     entries, _ = here.journal.entries()
     return [entry.run for entry in reversed(entries) if entry.gone_at is None]
 
 
 def store_launched_into(here: Workplace, run: str) -> str | None:
-    """The store that this machine launched the run into; None where that has no such run."""
+    """The store into which this machine launched the run; None if that store has no such run."""
     entry = here.entry(run)
     if entry is None:
         return None
@@ -174,11 +176,11 @@ def store_launched_into(here: Workplace, run: str) -> str | None:
     except KeyNotFound:
         return None
     except StoreError:
-        return entry.store  # it may be there, so its instance is not to be ended
+        return entry.store  # the run may exist, so its instance must not be ended
     return entry.store
 
 
 def live_elsewhere(here: Workplace, runs: set[str]) -> list[InstanceState]:
-    """Instances that live on this machine for runs that are not among these."""
+    """Live instances on this machine for runs that are not among these."""
     states = here.infra(LOCAL).instances()
     return [state for state in states if state.is_live and state.run not in runs]

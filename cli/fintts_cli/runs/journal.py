@@ -1,7 +1,6 @@
-"""The journal: every instance that was asked for, written before it is created.
+"""The journal: a record of every requested instance, written before it is created.
 
-Whatever happens to the terminal between the request and the answer, the entry is there, and says
-what may be billing.
+If the terminal dies between the request and the answer, the entry still says what may be billing.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class JournalEntry(Record):
-    """One instance. Times are aware and UTC; what is None is not known yet."""
+    """One instance. Times are aware and UTC; None means not known yet."""
 
     run: RunName
     infra: Name
@@ -34,42 +33,43 @@ class JournalEntry(Record):
     requested_at: Moment
     deadline_at: Moment
     rates_usd: Annotated[dict[Name, HourlyRate], Field(min_length=1, max_length=RENTALS)]
-    """an hour of each GPU that it may have, by its name"""
+    """the hourly rate of each GPU that it may have, by name"""
     launch: Launch | None = None
-    """its number in the run's ledger; None in a file of a version that had none"""
+    """its number in the run's ledger; None in a file from a version without launch numbers"""
     pid: Count | None = None
-    """of the process that asks; for versions that know no `asked_by`"""
+    """the pid of the requesting process, for versions that do not know `asked_by`"""
     asked_by: NotedProcess | None = None
-    """the process that asks; None in a file of a version that noted its number alone"""
+    """the requesting process; None in a file from a version that recorded only its pid"""
     created_at: Moment | None = None
     gone_at: Moment | None = None
     earlier_seconds: Seconds = 0.0
-    """read alone: a version without a ledger wrote here what earlier instances were billed for"""
+    """read only: a version without a ledger wrote here the time that earlier instances were
+    billed"""
     earlier_usd: Usd = Decimal(0)
-    """read alone: what those cost"""
+    """read only: what those cost"""
 
     @property
     def rates(self) -> Rates:
-        """What an hour of it costs."""
+        """Its hourly rates."""
         return Rates(self.rates_usd)
 
 
 class Journal:
-    """One file a run, in a folder of this machine's state."""
+    """The journal's folder in this machine's state: one file per run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def write(self, entry: JournalEntry) -> None:
-        """Writes the entry durably, in place of an older one of the same run.
+        """Writes the entry durably and replaces an older one of the same run.
 
         Raises:
-            StoreError: the folder cannot be written; nothing may be created then.
+            StoreError: the folder cannot be written; then nothing may be created.
         """
         write_file(self._folder / f"{entry.run}.json", entry.dump().encode())
 
     def change(self, run: str, **fields: datetime) -> None:
-        """Adds what has become known of an instance; an entry that is not there stays so."""
+        """Updates fields of an entry; does nothing if the entry does not exist."""
         entry = self.read(run)
         if entry is not None:
             self.write(entry.model_copy(update=fields))
@@ -86,7 +86,7 @@ class Journal:
         return self._load(path)
 
     def entries(self) -> tuple[list[JournalEntry], list[InvalidRecord]]:
-        """All entries, the oldest first, and what could not be read."""
+        """All entries, oldest first, and the files that could not be read."""
         found: list[JournalEntry] = []
         damaged: list[InvalidRecord] = []
         for path in sorted(self._folder.glob("*.json")):

@@ -1,4 +1,4 @@
-"""Which laptop this is: an id that it made once, and its name."""
+"""Identifies this laptop: an id that it generated once, and its name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ ID_BYTES = 64
 
 
 def this_laptop(state: Path, *, make: bool = False) -> Laptop:
-    """This machine and this state folder.
+    """The identity of this machine and state folder.
 
     Args:
-        make: whether it gets an id if it has none; one without an id has asked for nothing.
+        make: whether to generate an id if there is none; a machine without an id has requested
+            nothing.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -37,10 +38,10 @@ def this_laptop(state: Path, *, make: bool = False) -> Laptop:
 
 
 def _user() -> str:
-    """Empty where this machine does not know its user: one without a name has a number alone."""
+    """The user's name; empty if this machine knows only a user number."""
     try:
         return _plain(getpass.getuser())
-    except (OSError, KeyError):  # until Python 3.12 the second
+    except (OSError, KeyError):  # Python before 3.13 raises KeyError
         return ""
 
 
@@ -58,7 +59,7 @@ def _id_in(state: Path) -> str:
     try:
         create_file(path, made.encode())
     except FileExistsError:
-        if _read(path) is None:  # damaged: this laptop gets a new id, and its launches are others'
+        if _read(path) is None:  # damaged: this laptop gets a new id, and owns no earlier launch
             write_file(path, made.encode())
     return _read(path) or made
 

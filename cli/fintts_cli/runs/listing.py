@@ -1,4 +1,4 @@
-"""Reads what the store and the infra know of runs, and merges it for one moment."""
+"""Reads what the store and the infra know about runs, and merges it for one moment."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     InstanceOf = Callable[[RunRecord, Store], InstanceView]
 
 RUNS_AT_ONCE = 12
-"""Their files are small, and what takes long is the way to the store"""
+"""The files are small; the round trip to the store takes most of the time."""
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All runs, the newest first, and what kept others from being read."""
+    """All runs, newest first, and the reasons why others could not be read."""
 
     views: list[RunView]
     broken: list[StoreError | CliError]
@@ -46,10 +46,10 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
     """One run as it is now.
 
     Raises:
-        StoreError: there is no such run, or it cannot be read.
+        StoreError: the run does not exist, or cannot be read.
     """
     record = read_run(store, run)
-    # The instance first: read the other way round, a run that ends meanwhile would seem lost.
+    # Read the instance first: in the other order, a run that ends in between would seem lost.
     instance = instance_of(record, store)
     return _view(store, run, record, instance, now)
 
@@ -57,7 +57,7 @@ def look_at(store: Store, run: str, instance_of: InstanceOf, now: datetime) -> R
 def _view(
     store: Store, run: str, record: RunRecord, instance: InstanceView, now: datetime
 ) -> RunView:
-    # The ledger before the rest: what ends meanwhile was then asked for by a launch that is known.
+    # Read the ledger before the rest: a run that ends in between then belongs to a known launch.
     ledger = read_ledger(store, run)
     damaged: list[StoreError] = []
     heartbeat = readable_status(store, run, damaged.append)
@@ -70,7 +70,7 @@ def _view(
 
 
 def judge_now(store: Store, run: str, me: Laptop, now: datetime) -> AtWork:
-    """Whose instance is at work, by what the store says at this moment.
+    """Tells whose instance is at work, according to the store at this moment.
 
     Raises:
         StoreError: the store cannot be read.
@@ -81,22 +81,24 @@ def judge_now(store: Store, run: str, me: Laptop, now: datetime) -> AtWork:
 
 
 def write_news(store: Store, view: RunView) -> None:
-    """Tells the ledger what this machine's infra says; a store that takes no more is let be."""
+    """Writes what this machine's infra says into the ledger; ignores a store that cannot be
+    written."""
     with suppress(StoreError):
         for seen in view.news:
             write_sighting(store, seen)
 
 
 def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing:
-    """Every run; one that is damaged is named, and hides no other. Of one whose cloud gives no
-    answer there is what the store knows. Four requests a run, a few runs at a time.
+    """Every run. A damaged run is listed by name and hides no other; a run whose cloud does not
+    answer shows what the store knows. Takes four requests per run, a few runs at a time.
 
     Raises:
         StoreError: the store cannot be read at all.
     """
     broken: list[StoreError | CliError] = []
     records = _of_each(list_runs(store), lambda run: read_run(store, run), broken)
-    # The instances before the rest, as `look_at` does; one by one, since SkyPilot answers them.
+    # Read the instances before the rest, as `look_at` does; one at a time, since SkyPilot answers
+    # them.
     instances: dict[str, InstanceView] = {}
     for run, record in records.items():
         try:
@@ -117,7 +119,7 @@ def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing
 def _of_each(
     runs: list[str], work: Callable[[str], Found], broken: list[StoreError | CliError]
 ) -> dict[str, Found]:
-    """What `work` finds of each run, in their order, but for those that turn out to be broken."""
+    """What `work` returns for each run, in order, without the runs that turn out to be broken."""
     found: dict[str, Found] = {}
     errors: dict[str, StoreError] = {}
 

@@ -1,4 +1,4 @@
-"""What a run's instances said: from the instance while it is there, else from the store."""
+"""A run's log: from the instance while it exists, otherwise from the store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def log_lines(infra: Infra, store: Store, run: str, *, follow: bool) -> Iterator[str]:
-    """The lines, oldest first; with `follow` until the job is over.
+    """The lines, oldest first; with `follow`, until the job ends.
 
     Raises:
-        CloudError: the infra has none, and the instance left none in the store.
+        CloudError: the infra has no log, and the instance left none in the store.
     """
     begun = False
     try:

@@ -1,4 +1,4 @@
-"""A question to a store that may never answer: a thread asks it, and waiting has a limit."""
+"""A question to a store that may never answer: a thread asks it, and the wait has a limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ANSWERS_WITHIN_SECONDS = 20.0
-"""A store that is well answers within a second or two."""
+"""A healthy store answers within a second or two."""
 
 Answer = TypeVar("Answer")
 
@@ -21,7 +21,7 @@ _asked: list[Future[object]] = []
 
 
 class Question(Generic[Answer]):
-    """Is asked as it is made; whoever asks does other things until `answer`."""
+    """Starts at once in a thread; the caller can do other work until it calls `answer`."""
 
     def __init__(
         self,
@@ -29,25 +29,25 @@ class Question(Generic[Answer]):
         ask: Callable[[], Answer],
         limit_seconds: float | None = None,
     ) -> None:
-        """`whom`: as the user knows it, such as a store's address."""
+        """`whom` names the one asked in the user's terms, such as a store's address."""
         self._whom = whom
         self._limit_seconds = limit_seconds or ANSWERS_WITHIN_SECONDS
         self._ends_at = time.monotonic() + self._limit_seconds
         self._future: Future[Answer] = Future()
         _asked.append(self._future)  # type: ignore[arg-type]  # Future is invariant
-        # A daemon, so that a question without an answer does not keep the process from ending.
+        # A daemon thread, so that an unanswered question does not keep the process alive.
         threading.Thread(target=self._ask, args=(ask,), daemon=True).start()
 
     def answer(self) -> Answer:
-        """Waits for it. What the question raises is raised here.
+        """Waits for the answer and raises what the question raised.
 
         Raises:
-            StoreUnreachable: there is no answer within the limit.
+            StoreUnreachable: no answer came within the limit.
         """
         try:
             return self._future.result(max(self._ends_at - time.monotonic(), 0.0))
         except TimeoutError:
-            if self._future.done():  # its own error, of that kind
+            if self._future.done():  # the question's own TimeoutError
                 raise
             raise StoreUnreachable(
                 f"{self._whom} did not answer within {self._limit_seconds:.0f} s",
@@ -62,6 +62,6 @@ class Question(Generic[Answer]):
 
 
 def is_unanswered() -> bool:
-    """Whether a thread still waits for an answer: an ordinary exit might wait for it, too, since
-    what it started in its turn are no daemons."""
+    """Whether a thread still waits for an answer. A normal exit might wait for it too, since the
+    threads that it started are not daemons."""
     return any(not future.done() for future in _asked)

@@ -1,4 +1,4 @@
-"""What an hour of a run's instances costs, whichever of its GPUs they have."""
+"""The hourly rates of a run's instances, for each GPU that they may have."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Dollars an hour, by GPU as `--gpus` has it; at least one."""
+    """Dollars per hour, by GPU as in `--gpus`; at least one."""
 
     by_gpus: Mapping[str, Decimal]
 
     @classmethod
     def of_record(cls, record: RunRecord) -> Rates:
-        """What run.json froze."""
+        """The rates frozen in run.json."""
         return cls({each.gpus: each.price.hourly_rate_usd for each in record.rentals})
 
     def of(self, gpus: str | None) -> Decimal:
-        """Of that GPU; where nobody knows which it is, the dearest: it costs that at most."""
+        """The rate of that GPU; the highest rate if the GPU is unknown, as an upper bound."""
         known = None if gpus is None else self.by_gpus.get(gpus)
         return max(self.by_gpus.values()) if known is None else known

@@ -1,6 +1,6 @@
-"""Which instances have no reason to live: past their deadline, or without a run.
+"""Finds instances that have no reason to live: past their deadline, or without a run.
 
-Safe at any time: what is at work is left alone, and so is what somebody else may be working with.
+Safe at any time: it leaves alone any instance that is, or may be, at work.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 
 SECOND_LOOK_SECONDS = 20.0
-"""after the first, at a heartbeat that seems old: one that has moved is well, and a clock is not"""
+"""delay before a second look at a heartbeat that seems old: if it has moved, the trainer works and
+a clock is wrong"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,45 +62,45 @@ class Judged:
     reason: str
     is_past_deadline: bool
     hourly_rate_usd: Decimal | None
-    """of the dearest GPU that it may have; None where neither journal nor ledger knows it"""
+    """the rate of its most expensive possible GPU; None if neither journal nor ledger knows it"""
     seconds: float
-    """for how long it has lived"""
+    """its age"""
     whose: str | None = None
-    """the user and the laptop that asked for it; None where that is this one, or nobody knows"""
+    """the user and laptop that requested it; None if this laptop did, or if unknown"""
     is_removed: bool = False
     remark: str | None = None
-    """what is left to do after that"""
+    """what remains to be done after that"""
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """Up to now; None where nobody knows its rate."""
+        """The cost up to now; None if its rate is unknown."""
         rate = self.hourly_rate_usd
         return None if rate is None else cost_so_far_usd(self.seconds, rate)
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Every instance, the oldest first, and what could not be found out."""
+    """Every instance, oldest first, and what could not be determined."""
 
     judged: tuple[Judged, ...]
     unanswered: tuple[str, ...]
     remarks: tuple[str, ...]
 
     def of(self, verdict: Verdict) -> list[Judged]:
-        """Those of one verdict."""
+        """The instances with one verdict."""
         return [one for one in self.judged if one.verdict == verdict]
 
 
 def look_everywhere(
     here: Workplace, store: Store, now: datetime, wait: Callable[[float], object] = time.sleep
 ) -> Findings:
-    """All that bears our label: on this machine, in SkyPilot, in the clouds' own lists.
+    """Every instance with our label: on this machine, in SkyPilot, and in the clouds' own lists.
 
-    Stores are asked at the same time, each question with a limit.
+    The stores are asked in parallel, each question with a time limit.
 
     Args:
         here: this machine.
-        store: the configured one, for what this machine did not ask for.
+        store: the configured store, for instances that this machine did not request.
         wait: takes the seconds until a second look.
     """
     entries, damaged = here.journal.entries()
@@ -126,7 +127,7 @@ def look_everywhere(
 def _infras(
     here: Workplace, entries: Iterable[JournalEntry], unanswered: list[str], remarks: list[str]
 ) -> list[Infra]:
-    """This machine, and SkyPilot where it is installed; where it is missed, that is said."""
+    """This machine, and SkyPilot if installed; a remark says if it is needed but missing."""
 
     local = here.infra(LOCAL)
     try:
@@ -156,17 +157,19 @@ def _facts_of(
 
 
 def _answer(url: str, question: Question[RunFacts]) -> RunFacts:
-    """Whatever a store answers, it keeps no instance from being judged by what the cloud says."""
+    """The store's facts about a run; if the store fails, the reason. The verdict then rests on the
+    cloud."""
     try:
         return question.answer()
     except StoreError as error:
         return RunFacts(url, silence=error.message)
-    except Exception as error:  # of any kind: what a server may answer is without limit
+    except Exception as error:  # a server may answer anything
         return RunFacts(url, silence=f"{url} gives no sound answer: {error!r}")
 
 
 def _heard(first: RunFacts, later: RunFacts, now: datetime) -> RunFacts:
-    """A heartbeat that has moved between two looks is fresh, whatever the clocks say."""
+    """The facts of two looks: a heartbeat that moved in between is fresh, whatever the clocks
+    say."""
     has_moved = later.heard_at is not None and later.heard_at != first.heard_at
     return replace(later, heard_at=now) if has_moved else later
 
@@ -199,8 +202,8 @@ def remove(here: Workplace, judged: Judged) -> Judged:
 
 
 def write_ends(here: Workplace, removed: Sequence[Judged]) -> list[Judged]:
-    """Writes the last word of each run whose instance was removed, where there is none; of what
-    cannot be written it remarks why. Stores are asked at the same time, with a limit."""
+    """Records the end of each run whose instance was removed, if none is recorded; a remark says
+    what could not be written and why. The stores are asked in parallel, with a time limit."""
     now = datetime.now(UTC)
     asked = [(one, _ask_to_write(here, one, now)) for one in removed]
     return [replace(one, remark=_why_not(one, question)) for one, question in asked]
@@ -221,11 +224,11 @@ def _write_down(here: Workplace, judged: Judged, now: datetime) -> None:
 
 
 def _why_not(judged: Judged, question: Question[None]) -> str | None:
-    """The instance is gone all the same."""
+    """Why the end could not be recorded; None if it was."""
     run = judged.sighting.run
     try:
         question.answer()
-    except KeyNotFound:  # nobody looks for the end of a run that was deleted
+    except KeyNotFound:  # a deleted run needs no end
         return None
     except StoreError as error:
         return f"{error.message}; `fintts cloud down {run}` writes how run {run} ended"
@@ -233,7 +236,8 @@ def _why_not(judged: Judged, question: Question[None]) -> str | None:
 
 
 def _conclude(store: Store, me: Laptop, judged: Judged, launch: int | None, now: datetime) -> None:
-    """One that somebody else has written stays; a run that another launch works on has no end."""
+    """Records the run's end. Keeps an end that is already recorded; records none while another
+    launch works on the run."""
     run = judged.sighting.run
     if launch is not None:
         write_sighting(store, gone(run, launch, now, me, alive_at=now))

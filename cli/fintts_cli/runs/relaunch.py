@@ -1,4 +1,4 @@
-"""What a run that goes on needs to know of its launches so far."""
+"""What a resumed run needs to know about its earlier launches."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class SoFar:
     """The launches of a run before the next one."""
 
     number: int = 1
-    """that the next one takes"""
+    """the number of the next launch"""
     earlier: Earlier | None = None
-    """what instances cost that were asked for before there was a ledger"""
+    """the cost of instances from before the ledger existed"""
     ends: tuple[Up | Gone, ...] = ()
-    """what heartbeat and result say of the newest, which the next one withdraws"""
+    """what heartbeat and result say about the newest launch; the next launch withdraws both"""
     spent_usd: Decimal = Decimal(0)
-    """on all of them, with a teardown that has begun"""
+    """the cost of all launches, including a teardown in progress"""
     damaged: tuple[str, ...] = ()
-    """a sentence for each file of the ledger that cannot be read"""
+    """one sentence for each ledger file that cannot be read"""
 
 
 NO_LAUNCH = SoFar()
 
 
 def so_far(view: RunView) -> SoFar:
-    """The run as it is before it is launched again."""
+    """The run's state before its next launch."""
     ledger = view.ledger
     damaged = tuple(error.message for error in ledger.damaged)
     if ledger.newest is None:
@@ -53,7 +53,8 @@ def _spent_usd(view: RunView, newest: Launch) -> Decimal:
 
 
 def _was_cut(view: RunView, newest: Launch) -> bool:
-    """Whether it ended between taking its number and asking: nothing was rented."""
+    """Whether the launch ended after taking its number and before its request: nothing was
+    rented."""
     is_mine = newest.asked is not None and newest.asked.asker.id == view.me.id
     return is_mine and not view.is_known_here and not newest.is_known_gone
 

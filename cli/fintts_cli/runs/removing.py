@@ -1,4 +1,5 @@
-"""Removes the instance of a run by what this machine and the clouds know: the store isn't asked."""
+"""Removes a run's instance using what this machine and the clouds know, without asking the
+store."""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 def remove_instance(
     run: str, store_url: str | None, journal: Journal, infras: Iterable[Infra], now: datetime
 ) -> Removed:
-    """Returns when nothing lives any more that this machine asked for under the run's name.
+    """Returns once nothing is left that this machine requested under the run's name.
 
-    A damaged record doesn't keep an instance from being found: names and labels tell. What belongs
-    to a run of the same name in another store is left alone.
+    A damaged record does not hide an instance: names and labels identify it. Instances of a run
+    with the same name in another store are left alone.
 
     Args:
-        store_url: where the run is looked for; None where that is not known.
+        store_url: the store of the run; None if unknown.
 
     Raises:
         CloudError: it could not be removed, and may be billing.
@@ -38,14 +39,14 @@ def remove_instance(
         return Removed(was_there=False)
     by_name = bool(damage) or (entry is not None and _is_missed(entry))
     removed = _all_down(run, infras, by_name=by_name)
-    with suppress(StoreError):  # a full disk here: it is gone, whether or not that is written down
+    with suppress(StoreError):  # on a full disk here the end stays unrecorded
         journal.change(run, gone_at=now)
     remarks = [*damage, *(remark for one in removed for remark in one.remarks)]
     return Removed(any(one.was_there for one in removed), tuple(remarks))
 
 
 def _all_down(run: str, infras: Iterable[Infra], *, by_name: bool) -> list[Removed]:
-    """One that fails keeps no other from being asked; the first failure is raised at the end."""
+    """Asks every infra, even after one fails; raises the first failure at the end."""
     removed: list[Removed] = []
     failed: list[CloudError] = []
     for infra in infras:
@@ -66,5 +67,5 @@ def _read(journal: Journal, run: str) -> tuple[JournalEntry | None, list[str]]:
 
 
 def _is_missed(entry: JournalEntry) -> bool:
-    """Whether a cloud may have it though no record of its infra is there."""
+    """Whether a cloud may have the instance although its infra has no record of it."""
     return entry.infra != LOCAL and entry.gone_at is None

@@ -1,4 +1,4 @@
-"""Estimate against actual: what a run was expected to take and cost, and what it did. Pure."""
+"""Compares estimate and actual: what a run was expected to take and cost, and what it did. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHASES = ("setup", "training", "validation", "checkpoint", "teardown")
 
 @dataclass(frozen=True, slots=True)
 class PhaseDifference:
-    """Seconds of one part of the run; None where it is not known."""
+    """Seconds of one part of the run; None if unknown."""
 
     phase: str
     estimated_seconds: float | None
@@ -36,7 +36,7 @@ class PhaseDifference:
 
     @property
     def difference_seconds(self) -> float | None:
-        """More than 0 where it took longer than estimated."""
+        """Positive if it took longer than estimated."""
         if self.estimated_seconds is None or self.actual_seconds is None:
             return None
         return self.actual_seconds - self.estimated_seconds
@@ -52,7 +52,7 @@ class PhaseDifference:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """All that `fintts cloud report` says about a run."""
+    """Everything that `fintts cloud report` says about a run."""
 
     view: RunView
     result: Result | None
@@ -64,26 +64,26 @@ class RunReport:
     price_source: str
     budget_usd: Decimal | None
     prompt: str | None
-    """that the model is trained with; None before runs recorded it"""
+    """the prompt that the model is trained with; None for runs that did not record it"""
     metrics: tuple[MetricRow, ...]
     kept: Retention
     uniform_guess: float | None
-    """nats: the loss of a model that knows nothing"""
+    """in nats: the loss of a model that guesses uniformly"""
 
     @property
     def launches(self) -> tuple[Billed, ...]:
-        """Every span of billing that a launch had."""
+        """Every span of billing of a launch."""
         return tuple(span for span in self.view.bill.spans if span.launch)
 
     @property
     def difference_usd(self) -> Decimal | None:
-        """Actual less estimated cost."""
+        """Actual minus estimated cost."""
         if self.estimated_cost_usd is None:
             return None
         return self.cost_usd - self.estimated_cost_usd
 
     def to_json(self) -> dict[str, object]:
-        """result.json's content, the money, and the differences phase by phase."""
+        """The content of result.json, the costs, and the differences phase by phase."""
         content: dict[str, object] = (
             {} if self.result is None else self.result.model_dump(mode="json")
         )
@@ -121,7 +121,7 @@ def build_report(
     *,
     uniform_guess: float | None = None,
 ) -> RunReport:
-    """Puts estimate and actual beside each other: the estimate of the GPU that the run got."""
+    """Compares the actual run with the estimate for the GPU that it got."""
     got = next((each for each in record.rentals if each.gpus == view.gpus), record.rentals[0])
     return RunReport(
         view=view,
@@ -143,7 +143,7 @@ def build_report(
 def kept_of(
     record: RunRecord, manifests: Sequence[Manifest], pinned: Collection[CommitName] = ()
 ) -> Retention:
-    """What is committed, each with the reasons for which it stays."""
+    """The committed checkpoints, each with the reasons to keep it."""
     rule = rule_of(record)
     return plan_retention(
         manifests, keep_last=rule.keep_last, keep_best=rule.keep_best, pinned=pinned
@@ -151,7 +151,7 @@ def kept_of(
 
 
 def rule_of(record: RunRecord) -> Rule:
-    """How many checkpoints the run was asked to keep."""
+    """The run's retention rule."""
     section = record.config.get("checkpoints")
     checkpoints = section if isinstance(section, dict) else {}
     keep_last = checkpoints.get("keep_last")
@@ -164,11 +164,12 @@ def rule_of(record: RunRecord) -> Rule:
 
 
 def _actual_seconds(view: RunView, result: Result | None) -> dict[str, float]:
-    """By part, as the trainer booked them; what it could not see is booked here.
+    """Seconds by part, as the trainer recorded them; time that the trainer could not see is added
+    here.
 
-    It is billed from the request for the instance, before the trainer starts, and until the
-    instance is gone, after the trainer has ended. After a preemption these moments are another
-    instance's, so the trainer's own figures are left alone.
+    Billing starts at the request, before the trainer starts, and ends when the instance is gone,
+    after the trainer has ended. After a preemption these moments belong to another instance, so the
+    trainer's own figures stay unchanged.
     """
     if result is None:
         return {}
@@ -205,7 +206,7 @@ def _decimal(number: JsonValue) -> Decimal | None:
 
 
 def _is_within(number: JsonValue, limit: float) -> TypeGuard[int | float]:
-    """An estimate in a store may hold anything."""
+    """Whether a value from a stored estimate is a number up to `limit`; it may be anything."""
     return isinstance(number, int | float) and 0 <= number <= limit
 
 

@@ -1,4 +1,4 @@
-"""What this machine's infra says of a launch, in the ledger's words. Pure."""
+"""What this machine's infra says about a launch, in the ledger's terms. Pure."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ SAME_WITHIN = timedelta(seconds=2)
 def sightings_of(
     state: InstanceState, run: str, launch: int, me: Laptop, now: datetime, *, is_exact: bool
 ) -> tuple[Sighting, ...]:
-    """When the launch's instances came and went, as far as the infra tells.
+    """When the launch's instances came and went, as far as the infra reports it.
 
-    While another one may come in place of the newest, that one counts as billing.
+    While a replacement may still come, the newest instance counts as billing.
 
     Args:
-        is_exact: whether an end that the infra names is the moment of the end.
+        is_exact: whether an end that the infra reports is the exact moment.
     """
     if state.spans:
         came = [
             Up(run=run, launch=launch, at=span.began, gpus=span.gpus, seen_by=me)
             for span in state.spans
         ]
-        # The end of the newest one ends the launch in the ledger: it is told once none can follow.
+        # In the ledger, the end of the newest instance ends the launch: report it once no other can
+        # follow.
         ended = state.spans[:-1] if state.is_live else state.spans
         went = [
             gone(run, launch, span.ended, me, hourly_rate_usd=span.hourly_rate_usd)
@@ -62,7 +63,7 @@ def gone(
     alive_at: datetime | None = None,
     hourly_rate_usd: Decimal | None = None,
 ) -> Gone:
-    """The cloud was seen without it."""
+    """A sighting of the cloud without the instance."""
     return Gone(
         run=run,
         launch=launch,
@@ -75,7 +76,7 @@ def gone(
 
 
 def news_of(ledger: Ledger, seen: Iterable[Sighting]) -> tuple[Sighting, ...]:
-    """Those sightings that the ledger does not have yet."""
+    """The sightings that the ledger does not have yet."""
     known = {launch.number: launch for launch in ledger.launches}
     return tuple(
         one for one in seen if one.launch in known and not _is_known(known[one.launch], one)
@@ -87,13 +88,13 @@ def _is_known(launch: Launch, one: Sighting) -> bool:
     before: tuple[Sighting, ...] = launch.ups
     if isinstance(one, Gone):
         before = launch.gones if is_spot else launch.standing_gones
-    if not is_spot:  # what was seen first stays, unless it turns out to have ended sooner
+    if not is_spot:  # keep the first sighting, unless a later one shows an earlier end
         return any(isinstance(one, Up) or each.at <= one.at + SAME_WITHIN for each in before)
     return any(abs(each.at - one.at) <= SAME_WITHIN for each in before)
 
 
 def with_sightings(ledger: Ledger, seen: Iterable[Sighting]) -> Ledger:
-    """The ledger as it will be once they are written."""
+    """The ledger after these sightings are written."""
     more = list(seen)
 
     def joined(launch: Launch) -> Launch:

@@ -23,11 +23,11 @@ SHORT: Mapping[StopReason, str] = {
 def how_it_stopped(
     reason: StopReason, step: int, *, patience: int | None = None, max_steps: int | None = None
 ) -> str:
-    """A sentence's end whose subject is the run: `stopped on request at step 120`.
+    """The predicate of a sentence about the run: `stopped on request at step 120`.
 
     Args:
-        patience: checks without improvement; None where it is not known.
-        max_steps: named beside the step where it is given.
+        patience: checks without improvement; None if unknown.
+        max_steps: added after the step if given.
     """
     place = f"step {step}" if max_steps is None else f"step {step} of {max_steps}"
     match reason:
@@ -52,7 +52,7 @@ def _without_gain(patience: int | None) -> str:
 
 
 def patience_of(config: Mapping[str, object]) -> int | None:
-    """The patience that a run's record names; None where it names none."""
+    """The patience in a run's record; None if it has none."""
     stopping = config.get("early_stopping")
     patience = stopping.get("patience") if isinstance(stopping, dict) else None
     return patience if isinstance(patience, int) else None

@@ -1,4 +1,5 @@
-"""Whether an instance has a reason to live, judged by journal, labels, deadline and store. Pure."""
+"""Judges from journal, labels, deadline and store whether an instance has a reason to live.
+Pure."""
 
 from __future__ import annotations
 
@@ -18,67 +19,67 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result
 
 ENDS_WITHIN = timedelta(minutes=15)
-"""of its deadline: the last save takes two minutes at most, and SkyPilot's own teardown eleven"""
+"""after its deadline: the last save takes two minutes at most, SkyPilot's own teardown eleven"""
 SETS_UP_WITHIN, SETUP_FACTOR = timedelta(minutes=20), 3
-"""A first heartbeat is waited for so long, or for so many times what the set-up was estimated."""
+"""The wait for a first heartbeat: this long, or this many times the estimated set-up."""
 HEARD_WITHIN = timedelta(minutes=15)
-"""A heartbeat comes every few seconds; an instance that has lost the store for a while is waited
-for."""
+"""Heartbeats come every few seconds; this leaves time for an instance that has lost the store for a
+while."""
 
 
 class Verdict(StrEnum):
-    """What is to become of an instance."""
+    """What to do with an instance."""
 
     KEPT = "kept"
     ORPHAN = "orphan"
     DOUBTFUL = "doubtful"
-    """it seems to be nobody's, and only its owner can say so"""
+    """it seems to have no run, but only its owner can tell"""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a store says of a run."""
+    """What a store says about a run."""
 
     store: str
     is_there: bool = False
     deadlines: frozenset[datetime] = frozenset()
-    """that the run was ever given, to the second"""
+    """every deadline the run was given, to the second"""
     result: Result | None = None
     heard_at: datetime | None = None
     """the run's last heartbeat"""
     heard_launch: int | None = None
-    """whose heartbeat that is; None where it does not say"""
+    """the launch that sent the heartbeat; None if it does not say"""
     launches: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
-    """by their deadlines, to the second"""
+    """launch numbers by deadline, to the second"""
     asked: Mapping[datetime, Asked] = field(default_factory=dict[datetime, Asked])
-    """the same launches as the ledger has them"""
+    """the same launches as recorded in the ledger"""
     setup_seconds: float = 0.0
-    """as it was estimated"""
+    """the estimated set-up time"""
     silence: str | None = None
-    """why the store says nothing"""
+    """why the store gave no facts"""
 
 
 def is_of(seen: Sighting, entry: JournalEntry) -> bool:
-    """Whether this entry asked for it, and not another one of the same name: the deadline tells
-    launches apart. What has no label is SkyPilot's, and so this machine's."""
+    """Whether this entry requested the instance, and not another of the same name: the deadline
+    tells launches apart. One without a label comes from SkyPilot, and so from this machine."""
     return seen.deadline_at in (None, entry.deadline_at.replace(microsecond=0))
 
 
 def launch_of(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> int | None:
-    """Which launch of its run asked for it, as far as is known."""
+    """The launch of the run that requested the instance, as far as known."""
     if seen.deadline_at is not None and seen.deadline_at in facts.launches:
         return facts.launches[seen.deadline_at]
     return own.launch if own is not None else None
 
 
 def asked_of(seen: Sighting, facts: RunFacts) -> Asked | None:
-    """What the ledger says of the launch that the label names; None where it has none."""
+    """The ledger's record of the launch that the label names; None if there is none."""
     return None if seen.deadline_at is None else facts.asked.get(seen.deadline_at)
 
 
 def is_past(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime) -> bool:
-    """Whether its deadline is over, with all the time that ending may take: it is a bill then and
-    nothing else, whoever launched it."""
+    """Whether its deadline and all the time that ending may take have passed: then it only costs
+    money, whoever launched it."""
     asked = asked_of(seen, facts)
     kept = timedelta(seconds=asked.reserve_seconds if asked else 0.0)
     deadline_at = seen.deadline_at or (own.deadline_at if own else None)
@@ -86,7 +87,7 @@ def is_past(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: date
 
 
 def about(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> RunFacts:
-    """The facts, without what they say of another launch's instance."""
+    """The facts without those about another launch's instance."""
     launch = launch_of(seen, own, facts)
     if launch is None:
         return facts
@@ -102,12 +103,13 @@ def about(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> RunFacts
 def judge(
     seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime, *, is_past: bool
 ) -> tuple[Verdict, str]:
-    """The verdict, and why.
+    """The verdict and its reason.
 
     Args:
-        own: the journal's entry, where this machine asked for the instance.
-        facts: of the run of that name, in the store that it was given or in the configured one.
-        is_past: whether its deadline is over, with the time that ending takes.
+        own: the journal's entry, if this machine requested the instance.
+        facts: about the run of that name, from the store it was launched into or the configured
+            one.
+        is_past: whether its deadline and the time that ending takes have passed.
     """
     if is_past:
         return Verdict.ORPHAN, "past its deadline"
@@ -118,7 +120,7 @@ def judge(
 def _without_a_reason(
     seen: Sighting, own: JournalEntry | None, facts: RunFacts
 ) -> tuple[Verdict, str] | None:
-    """What can be said without knowing what the run does."""
+    """The verdict on an instance without knowing what its run does."""
     if own is not None and own.gone_at is not None:
         return Verdict.ORPHAN, "was removed from here, but is still running"
     if seen.is_cut_off:
@@ -151,7 +153,7 @@ def _by_its_run(
 
 
 def silence_of(seen: Sighting, facts: RunFacts, now: datetime) -> str | None:
-    """Why nobody can be at work there, though it has not ended; None where somebody may be."""
+    """Why no trainer can be at work there although the run has not ended; None if one may be."""
     began = seen.instance_since
     if not facts.is_there or began is None:
         return None

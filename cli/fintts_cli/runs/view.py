@@ -1,4 +1,4 @@
-"""One run as the terminal shows it: what was asked, the heartbeat, its end, its instance."""
+"""One run as the terminal shows it: request, heartbeat, end and instance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result, RunRecord, Status
 
 STALE_AFTER = timedelta(seconds=120)
-"""A heartbeat comes every few seconds; after two minutes without one something is wrong."""
+"""Heartbeats come every few seconds; after two minutes without one, something is wrong."""
 
 NO_LEDGER = Ledger()
 
@@ -56,14 +56,14 @@ class RunView:
     eta_seconds: float | None
     hourly_rate_usd: Decimal
     bill: Bill
-    """of all launches of the run, whichever laptop asked for them, up to now"""
+    """for all launches of the run, from any laptop, up to now"""
     cost_to_finish_usd: Decimal | None
     infra: str
     gpus: str
     instance: str | None
     instance_is_live: bool | None
     is_silent: bool
-    """no instance is known here, and its trainer has not been heard of for long"""
+    """this machine knows no instance, and the trainer has been silent for long"""
     ledger: Ledger
     at_work: AtWork
     """whose instance is at work"""
@@ -71,61 +71,62 @@ class RunView:
     has_instance_here: bool
     """whether this machine's infra has, or had, an instance of the run"""
     is_known_here: bool
-    """False where this machine never wrote down that it asked for the newest launch"""
+    """False if this machine has no record of requesting the newest launch"""
     patience: int | None = None
     """checks without improvement after which early stopping ends the run"""
     news: tuple[Up | Gone, ...] = ()
-    """what this machine's infra says and the ledger in the store does not yet"""
+    """what this machine's infra reports and the store's ledger does not have yet"""
     damaged: tuple[StoreError, ...] = ()
-    """why heartbeat or result cannot be read: what they say counts as unknown"""
+    """why heartbeat or result cannot be read; their content counts as unknown"""
 
     @property
     def billed_seconds(self) -> float:
-        """By all instances of the run up to now."""
+        """Seconds billed by all instances of the run up to now."""
         return self.bill.seconds
 
     @property
     def cost_so_far_usd(self) -> Decimal:
-        """What they cost."""
+        """The cost of all instances up to now."""
         return self.bill.usd
 
     @property
     def cost_is_at_most(self) -> bool:
-        """Whether nobody saw the end of one of them, so that the latest possible one counts."""
+        """Whether the end of an instance was not seen, so that the latest possible one counts."""
         return self.bill.is_at_most
 
     @property
     def milestone(self) -> tuple[object, ...]:
-        """Changes when there is news: another phase of life, a check, the end."""
+        """A value that changes with each event: a new phase, a check, the end."""
         at_work = self.phase in (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
         phase = Phase.TRAINING if at_work else self.phase
         return phase, self.stop_reason, self.validation_value, self.message
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will happen: it is done or failed, and its instance is gone."""
+        """Whether the run is over: done or failed, and its instance is gone."""
         is_over = self.phase in (Phase.DONE, Phase.FAILED) and not self.instance_is_live
         return is_over or self.is_silent
 
     @property
     def is_lost(self) -> bool:
-        """Whether its instance is gone and nobody said how the run ended."""
+        """Whether its instance is gone without a recorded end."""
         return self.phase == Phase.FAILED and self.stop_reason is None
 
     @property
     def only_bills(self) -> bool:
-        """Whether a rented instance is there for nothing: it ends itself, a minute or two later."""
+        """Whether a rented instance has nothing left to do; it ends itself within a minute or
+        two."""
         is_over = self.stop_reason is not None and self.phase == Phase.TEARING_DOWN
         return is_over and bool(self.instance_is_live) and self.infra != LOCAL
 
     @property
     def ended_well(self) -> bool:
-        """Whether there is a result to be content with."""
+        """Whether the run has a successful result."""
         return self.stop_reason is not None and self.stop_reason not in BAD_ENDINGS
 
     @property
     def ending(self) -> str:
-        """How the run stopped, in words; without a result its phase."""
+        """How the run stopped, in words; its phase if there is no result."""
         if self.stop_reason is None:
             return f"{self.phase} at step {self.step} of {self.max_steps}"
         return how_it_stopped(
@@ -133,7 +134,7 @@ class RunView:
         )
 
     def to_json(self) -> dict[str, object]:
-        """The document of `fintts cloud ps --json`, one run of it."""
+        """One run in the document of `fintts cloud ps --json`."""
         return {
             "run": self.run,
             "phase": str(self.phase),
@@ -243,7 +244,7 @@ def _of_the_newest(
     ledger: Ledger,
     at_work: AtWork,
 ) -> tuple[Status | None, Result | None, InstanceView]:
-    """What heartbeat, result and infra say of the newest launch, and of no earlier one."""
+    """What heartbeat, result and infra say about the newest launch only."""
     newest = ledger.newest
     if newest is None:
         created_at = instance.created_at
@@ -257,7 +258,7 @@ def _of_the_newest(
         is_live = False if is_gone and not at_work.is_anothers else None
         instance = InstanceView(is_live=is_live, phase=phase, me=instance.me)
     if status is not None and not is_about(status, newest, terms, is_newest=True):
-        # A `fintts train` goes on after the newest launch.
+        # A `fintts train` continues after the newest launch.
         is_later = status.launch is None and status.updated_at >= terms.requested_at
         status = status if is_later else _of_an_earlier_instance(status)
     if result is not None and not ends(result, newest, terms, is_newest=True):
@@ -266,7 +267,7 @@ def _of_the_newest(
 
 
 def _rate(record: RunRecord, instance: InstanceView, bill: Bill) -> Decimal:
-    """Of the newest instance."""
+    """The hourly rate of the newest instance."""
     if bill.spans:
         return bill.spans[-1].hourly_rate_usd
     return (instance.rates or Rates.of_record(record)).of(instance.gpus)
@@ -284,7 +285,7 @@ def _deadline(record: RunRecord, status: Status | None, ledger: Ledger) -> datet
 
 
 def _launched_elsewhere(at_work: AtWork) -> str | None:
-    """Before its trainer speaks for itself."""
+    """What to say about another laptop's launch until its trainer reports."""
     if not at_work.is_anothers or at_work.launch is None or at_work.heard_at is not None:
         return None
     return at_work.sentence
@@ -293,7 +294,7 @@ def _launched_elsewhere(at_work: AtWork) -> str | None:
 def _is_silent(
     status: Status | None, result: Result | None, instance: InstanceView, now: datetime
 ) -> bool:
-    """So ends a `fintts train` that was killed, or interrupted: it says nothing any more."""
+    """Whether the run is silent, as after a `fintts train` that was killed or interrupted."""
     if status is None or result is not None or instance.is_live is not None:
         return False
     limit = FRESH_WITHIN if status.phase == Phase.STOPPING else STALE_AFTER
@@ -301,14 +302,15 @@ def _is_silent(
 
 
 def _of_an_earlier_instance(status: Status) -> Status:
-    """The heartbeat of an instance that is gone says where the run stands, not what it does."""
+    """The heartbeat of an instance that is gone: it says where the run stands, not what it does
+    now."""
     return status.model_copy(update={"phase": Phase.PROVISIONING, "eta_seconds": None})
 
 
 def _phase(
     status: Status | None, result: Result | None, instance: InstanceView, now: datetime
 ) -> tuple[Phase, str | None]:
-    """The phase, and what there is to say about it."""
+    """The phase, and a remark about it."""
     if result is not None:
         if instance.is_live:
             return Phase.TEARING_DOWN, result.message

@@ -1,4 +1,4 @@
-"""The bill of a run that nobody launched, or that a version without a ledger launched: pure."""
+"""Computes the bill of a run without launches, or launched by a version without a ledger. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result, RunRecord, Status
 
 AUTODOWN_WITHIN = timedelta(seconds=660)
-"""A managed job's instance ends itself within this time of the run, even if nobody looks."""
+"""A managed job's instance ends itself this long after the run at most, even if its controller is
+off."""
 
 RESERVE = {True: timedelta(minutes=5), False: timedelta(minutes=15)}
-"""here; on a rented instance"""
+"""on this machine; on a rented instance"""
 
 LAUNCH = 0
-"""the number of a launch that has none"""
+"""stands for a launch without a number"""
 
 
 def bill_without_ledger(
@@ -36,10 +37,10 @@ def bill_without_ledger(
     *,
     was_heard: bool,
 ) -> Bill:
-    """By the same rules: an end that nobody saw is the latest possible moment.
+    """Follows the same rules as `billing`: an end that no one saw is the latest possible moment.
 
     Args:
-        was_heard: a trainer wrote something, even if it cannot be read.
+        was_heard: whether a trainer wrote something, even if it cannot be read.
     """
     is_here = record.infra == LOCAL
     if not was_heard and instance.created_at is None and (is_here or instance.is_live is False):
@@ -96,7 +97,7 @@ def _periods(
 def _gone(
     record: RunRecord, status: Status | None, instance: InstanceView, now: datetime
 ) -> datetime | None:
-    """When somebody saw that it was not there."""
+    """When the instance was seen gone."""
     if instance.is_live:
         return None
     if instance.ended_at is not None:
