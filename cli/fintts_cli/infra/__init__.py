@@ -22,20 +22,21 @@ class InstancePhase(StrEnum):
     SETUP = "setup"
     RUNNING = "running"
     RECOVERING = "recovering"
-    """it was taken away, and another one is sought"""
+    """preempted; a replacement is sought"""
     TEARING_DOWN = "tearing-down"
     GONE = "gone"
 
 
 class Span(Record):
-    """When an instance was billed; `ended` is None while it is. Times are aware and UTC."""
+    """When an instance was billed; `ended` is None while billing continues. Times are aware and
+    UTC."""
 
     began: Moment
     ended: Moment | None
     gpus: Name | None = None
-    """that it had, as `--gpus` has it; None where the infra does not tell"""
+    """the GPUs it had, as in `--gpus`; None if the infra does not report them"""
     hourly_rate_usd: HourlyRate | None = None
-    """what it cost by the cloud's own price history; None where nobody asked, or nobody told"""
+    """the rate from the cloud's own price history; None if not asked for, or not known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,20 @@ class InstanceState:
     run: str
     phase: InstancePhase
     where: str
-    """a folder, or a cluster's name"""
+    """a folder, or the name of a cluster"""
     created_at: datetime
     ended_at: datetime | None = None
     exit_code: int | None = None
-    """of the job; None while it runs, or when nobody saw it end"""
+    """the job's exit code; None while it runs, or if its end was not seen"""
     spans: tuple[Span, ...] = ()
-    """of one that is replaced when it is taken away: all that came one after the other, as far as
-    the infra knows; `created_at` is the newest one's"""
+    """for an instance that is replaced after a preemption: the spans of all its instances in turn,
+    as far as the infra knows; `created_at` belongs to the newest"""
     message: str | None = None
-    """why the infra gave it up"""
+    """why the infra gave up on it"""
     gpus: str | None = None
-    """that it has, as `--gpus` has it; None where the infra does not tell"""
+    """the GPUs it has, as in `--gpus`; None if the infra does not report them"""
     never_came: bool = False
-    """whether the cloud itself says that there never was an instance"""
+    """whether the cloud itself says that the instance never existed"""
 
     @property
     def is_live(self) -> bool:
@@ -67,18 +68,18 @@ class InstanceState:
 
 
 class Holder(StrEnum):
-    """What holds an instance, and is asked to remove it."""
+    """What holds an instance and can remove it."""
 
     FOLDER = "folder"
     CLUSTER = "cluster"
     MANAGED_JOB = "managed job"
     CLOUD = "instance"
-    """the cloud alone: SkyPilot knows nothing of it"""
+    """only the cloud: SkyPilot does not know the instance"""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Something that bears our label and may be billing, whoever asked for it.
+    """Something with our label that may be billing, from any machine or user.
 
     Times are aware and UTC.
     """
@@ -88,25 +89,26 @@ class Sighting:
     where: str
     """the holder's name for it"""
     infra: str
-    """as far as is known: aws/us-east-1"""
+    """as far as known: aws/us-east-1"""
     created_at: datetime
     deadline_at: datetime | None = None
-    """as the label says, to the second; None where there is none"""
+    """the deadline in the label, to the second; None if there is none"""
     instance_since: datetime | None = None
-    """since when there is an instance; None while a managed job waits for one"""
+    """when the instance was created; None while a managed job waits for one"""
     is_cut_off: bool = False
-    """whether its launch was, so that nothing would end it, and nobody goes on with it"""
+    """whether its launch was cut off, so that nothing would end it, and no process continues the
+    launch"""
 
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """All that lives, and who could not be asked."""
+    """All live instances, and the sources that did not answer."""
 
     sightings: tuple[Sighting, ...]
     unanswered: tuple[str, ...] = ()
-    """a sentence each: there may be more"""
+    """one sentence per source; there may be more instances there"""
     remarks: tuple[str, ...] = ()
-    """whose own list is not read, although SkyPilot's is"""
+    """clouds whose own list was not read, although SkyPilot's list was"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,72 +116,71 @@ class Removed:
     """What `down` found."""
 
     was_there: bool
-    """whether there was an instance that nobody here knew to be gone"""
+    """whether there was an instance that this machine did not know to be gone"""
     remarks: tuple[str, ...] = ()
-    """a sentence each: which file of this machine is damaged, what else bears the run's name"""
+    """one sentence each: which file of this machine is damaged, what else has the run's name"""
 
 
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 
 class Infra(Protocol):
-    """Takes rendered tasks and runs them, one instance a run."""
+    """Runs rendered tasks, one instance per run."""
 
     @property
     def name(self) -> str:
-        """As `--infra` has it."""
+        """The name, as in `--infra`."""
         ...
 
     def check(self, task_yaml: str) -> None:
-        """Whether such an instance can be asked for from here, before anything is done for it.
+        """Checks that this machine can request such an instance, before anything is done for it.
 
-        Raises CloudError: no cloud may be used, or none has such an instance at that rate;
+        Raises CloudError: no cloud is enabled, or none offers such an instance at that rate;
         UsageProblem: there is no cloud of that name.
         """
         ...
 
     def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
-        """Returns when the instance is accepted and lives on without this process.
+        """Returns once the instance is accepted and lives on without this process.
 
-        `secrets` join the environment of set-up and job; nothing that the infra writes holds them.
-        Raises CloudError: it could not be created, or the run has a live instance already, which
-        is left as it is. Whatever is raised, nothing lives that this call began.
+        `secrets` are added to the environment of set-up and job; the infra writes them nowhere.
+        Raises CloudError: the instance could not be created, or the run already has a live
+        instance, which stays as it is. If this call raises, nothing that it started is left.
         """
         ...
 
     def state(self, run: str) -> InstanceState | None:
-        """The run's instance as the infra itself sees it now; None if it never had one here."""
+        """The run's instance as the infra sees it now; None if the run never had one here."""
         ...
 
     def instances(self) -> list[InstanceState]:
-        """All that are known here, those that are gone too, in order of creation."""
+        """All instances known here, including those that are gone, in order of creation."""
         ...
 
     def logs(self, run: str, *, follow: bool) -> Iterator[str]:
-        """The lines of the job's output, also when the instance is gone.
+        """The lines of the job's output, also after the instance is gone.
 
-        With `follow` it goes on until the job is over. Raises CloudError: there is no such run.
+        With `follow`, continues until the job ends. Raises CloudError: there is no such run.
         """
         ...
 
     def down(self, run: str, *, by_name: bool = False) -> Removed:
-        """Removes the instance and returns when it is gone; one that is not there counts as gone.
+        """Removes the instance and returns once it is gone; a missing one counts as gone.
 
-        Where this machine's record of it is damaged, what bears the run's name is removed; with
-        `by_name` also where there is no record. Raises CloudError: it could not be removed, and may
-        be billing.
+        If this machine's record is damaged, removes whatever has the run's name; with `by_name`,
+        also if there is no record. Raises CloudError: it could not be removed, and may be billing.
         """
         ...
 
     def census(self) -> Census:
-        """All that lives there under our label, whether this machine remembers it or not.
+        """All live instances with our label, whether this machine knows them or not.
 
-        What cannot be asked is part of the answer.
+        The census lists the sources that did not answer.
         """
         ...
 
     def remove(self, sighting: Sighting) -> None:
-        """Removes what a census saw, and returns when it is gone.
+        """Removes what a census saw and returns once it is gone.
 
         Raises CloudError: it could not be removed, and may be billing.
         """

@@ -1,13 +1,12 @@
-"""What of this machine's environment travels to where a task runs. It is decided here.
+"""Decides which environment variables of this machine reach a task.
 
-To a rented machine nothing travels by itself: it has its own libraries, GPUs and network. A task
-names what it needs (`FINTTS_…` in its envs); the key for the store goes as a secret, made for the
-run. A proxy stays here: `fintts_store.reach` refuses a store that the proxy alone reaches, and the
-S3 store's `certificates.py` one that is trusted by a file of this machine.
+A rented machine gets nothing by default: it has its own libraries, GPUs and network. A task names
+what it needs (`FINTTS_…` in its envs); the store's key is passed as a secret made for the run. A
+proxy stays here: `fintts_store.reach` refuses a store that only the proxy reaches, and the S3
+store's `certificates.py` refuses one that only a file of this machine makes trusted.
 
-To a run on this machine goes what makes it the same machine for the run as for you, and nothing
-that would put other code in the place of the bundle's: no PYTHONPATH, and none of the settings,
-which the task has.
+A run on this machine gets what makes the machine the same for the run as for you, but nothing that
+would replace the bundle's code: no PYTHONPATH, and none of the settings, which the task holds.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ TO_A_RUN_HERE = {
     "whom you trust": "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE",
     "where the set-up takes packages from": "PIP_* UV_*",
 }
-"""why → patterns of names; each kind of store adds its key and server (`store_environment`)"""
+"""reason → patterns of names; each kind of store adds its key and server (`store_environment`)"""
 
 
 def for_a_run_here(environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of this machine's environment that a run on it gets."""
+    """The part of this machine's environment that a local run gets."""
     named = [pattern for names in TO_A_RUN_HERE.values() for pattern in names.split()]
     patterns = [*named, *store_environment()]
     return {

@@ -1,4 +1,4 @@
-"""What an instance is labelled with: whose it is, and until when, without a journal to ask."""
+"""An instance's labels: its run and its deadline, readable without a journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 RUN_LABEL = "fintts-run"
 DEADLINE_LABEL = "fintts-deadline"
 FORMAT = "%Y-%m-%dt%H-%M-%Sz"
-"""In the letters that every cloud takes in a label."""
+"""Uses only characters that every cloud accepts in a label."""
 
 
 def labels_of(run: str, deadline_at: datetime) -> dict[str, str]:
@@ -21,13 +21,13 @@ def labels_of(run: str, deadline_at: datetime) -> dict[str, str]:
 
 
 def deadline_named_in(text: str) -> datetime | None:
-    """That of the first label in a text that holds a task's YAML, however it is quoted."""
+    """The deadline of the first label in a text that holds a task's YAML, with any quoting."""
     found = re.search(rf"{DEADLINE_LABEL}\W+([\dtz-]+)", text)
     return deadline_of({DEADLINE_LABEL: found[1]}) if found else None
 
 
 def deadline_of(labels: Mapping[str, str] | None) -> datetime | None:
-    """To the second; None where it is not among the labels, or is another text."""
+    """The deadline in the labels, to the second; None if missing or malformed."""
     try:
         return datetime.strptime((labels or {}).get(DEADLINE_LABEL, ""), FORMAT).replace(tzinfo=UTC)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which machine this is, and which of its processes are those that somebody noted."""
+"""Identifies this machine, and finds processes that were recorded on it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLOCK_SECONDS = 5.0
-"""By which the start of a process may seem to move, where the clock tells it."""
+"""How far a process's start time may seem to move if it is derived from the clock."""
 LONGEST_HOST = 100
 RANDOM_NODE = 1 << 40
-"""the bit of `uuid.getnode` that is set where it found no hardware address and made one up"""
+"""the bit that `uuid.getnode` sets if it found no hardware address and made one up"""
 
 
 @cache
 def this_origin() -> Origin:
-    """This start of this machine, and this container."""
+    """Identifies this boot of this machine, and this container."""
     host = "".join(c if c.isprintable() else "?" for c in socket.gethostname()[:LONGEST_HOST])
     try:
         namespace: str | None = str(Path("/proc/self/ns/pid").readlink())
@@ -35,19 +35,20 @@ def this_origin() -> Origin:
 
 
 def _machine(host: str) -> str | None:
-    """Hashed, as machine-id(5) asks, with the name: cloned images share their id."""
+    """The machine id, hashed as machine-id(5) asks, together with the host name: cloned images
+    share their id."""
     try:
         known = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         known = ""
-    if len(known) != 32:  # none, or one that is still to be made
+    if len(known) != 32:  # missing, or not generated yet
         node = uuid.getnode()
         known = "" if node & RANDOM_NODE else f"{node:x}"
     return hashlib.sha256(f"fintts {known} {host}".encode()).hexdigest()[:32] if known else None
 
 
 def note_process(pid: int) -> NotedProcess:
-    """The process of this machine that has this number now."""
+    """A record of the process that has this pid now."""
     seen = read_process(pid)
     return NotedProcess(
         pid=pid,
@@ -58,12 +59,12 @@ def note_process(pid: int) -> NotedProcess:
 
 
 def fate_here(noted: NotedProcess, is_there: Callable[[NotedProcess], bool] | None = None) -> Fate:
-    """What became of a process that was noted here or elsewhere."""
+    """The fate of a process that was recorded here or elsewhere."""
     return fate_of(noted, this_origin(), is_there or _is_there)
 
 
 def _is_there(noted: NotedProcess) -> bool:
-    """Whether it runs; one that has ended does not, even if nobody has taken note of it."""
+    """Whether the process runs; a zombie does not count."""
     if noted.started_ticks is not None:
         now = read_process(noted.pid)
         return now is not None and now.started == noted.started_ticks
@@ -74,8 +75,8 @@ def _is_there(noted: NotedProcess) -> bool:
 
 
 def _started_at(pid: int) -> float | None:
-    """None where no process has the number, or the one that has it is a zombie."""
-    import psutil  # SkyPilot brings it along
+    """The start time; None if no process has the pid, or a zombie has it."""
+    import psutil  # installed with SkyPilot
 
     try:
         process = psutil.Process(pid)

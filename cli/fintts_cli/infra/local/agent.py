@@ -1,7 +1,7 @@
-"""The local instance: sets the rendered task up, runs it, and tears itself down.
+"""The local instance: sets up the rendered task, runs it, and tears itself down.
 
-`python -m fintts_cli.infra.local.agent FOLDER GRACE LOCK` goes on in a session of its own, so that
-no terminal takes it along, and returns at once. It obeys the task alone: workdir, envs, setup, run.
+`python -m fintts_cli.infra.local.agent FOLDER GRACE LOCK` returns at once and continues in its own
+session, so that it survives the terminal. It follows only the task: workdir, envs, setup, run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SECRETS = "FINTTS_INSTANCE_SECRETS"
-"""the variable in which a launch hands secrets over, as JSON: no file and no argument has them"""
+"""the variable that passes a launch's secrets, as JSON: they appear in no file and no argument"""
 KILLED_WITHIN_SECONDS = 30.0
 
 
@@ -59,9 +59,9 @@ class Agent:
         )
 
     def work(self, lock: int) -> int:
-        """The whole life of the instance; returns the job's exit code.
+        """Runs the instance from start to end; returns the job's exit code.
 
-        `lock` is the launch's: whoever gets it next finds the instance on record.
+        `lock` is the launch's lock: its next holder finds the instance on record.
         """
         signal.signal(signal.SIGTERM, self._notice)
         signal.signal(signal.SIGALRM, self._lose_patience)
@@ -92,7 +92,7 @@ class Agent:
                 stderr=subprocess.STDOUT,
             )
             if self._terminated:
-                # The notice came while the child was being made.
+                # The preemption notice came while the child was being created.
                 self._child.send_signal(signal.SIGTERM)
             code = self._child.wait()
             return code if code >= 0 else 128 - code
@@ -102,7 +102,7 @@ class Agent:
         return for_a_run_here(os.environ) | envs | self._secrets
 
     def _notice(self, _number: int, _frame: FrameType | None) -> None:
-        """A preemption: the job hears of it, and is ended after its grace."""
+        """Handles a preemption: signals the job, and kills it after its grace period."""
         self._terminated = True
         signal.setitimer(signal.ITIMER_REAL, self._grace_seconds)
         if self._child is not None and self._child.poll() is None:
@@ -112,7 +112,7 @@ class Agent:
         self._end_the_rest()
 
     def _end_the_rest(self) -> None:
-        """What the job started goes with the instance, as it would on a rented one."""
+        """Ends what the job started, as the end of a rented instance would."""
         mine = self._instance
         leader, started = mine.agent_pid, mine.agent_started
         end_others(leader, started, KILLED_WITHIN_SECONDS)
@@ -123,12 +123,12 @@ class Agent:
 
 
 def agent_command(folder: Path) -> list[str]:
-    """What an agent is started with, behind the interpreter; it can be found again by it."""
+    """An agent's arguments after the interpreter; they also identify its process."""
     return ["-m", "fintts_cli.infra.local.agent", str(folder)]
 
 
 def clear(folder: Path) -> None:
-    """Removes all of the instance but its record, its task and its log."""
+    """Removes the instance's files except its record, its task and its log."""
     for path in folder.iterdir():
         if path.name in STAYS:
             continue
@@ -139,7 +139,7 @@ def clear(folder: Path) -> None:
 
 
 def main(folder: Path, grace_seconds: float, lock: int) -> int:
-    """Leaves the agent behind as the leader of a new session."""
+    """Starts the agent as the leader of a new session."""
     if os.fork() > 0:
         return 0
     become_leader()

@@ -1,4 +1,4 @@
-"""This machine as the place where a task runs: the same rendered task as in a cloud, detached."""
+"""This machine as an infra: runs the same rendered task as a cloud, detached."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 ACCEPTED_WITHIN_SECONDS = 30.0
 GONE_WITHIN_SECONDS = 30.0
 GRACE_SECONDS = 150.0
-"""A trainer has 120 s to save; the run script needs a moment for its last word."""
+"""A trainer has 120 s to save; the run script needs some time to report."""
 POLL_SECONDS = 0.1
 
 
@@ -58,7 +58,7 @@ def _is_copying(instance: InstanceFile) -> bool:
 
 
 def _damage(folder: Path) -> tuple[str, ...]:
-    """Which file of the instance cannot be read."""
+    """The files of the instance that cannot be read."""
     try:
         read_instance(folder)
     except InvalidRecord as error:
@@ -67,17 +67,17 @@ def _damage(folder: Path) -> tuple[str, ...]:
 
 
 def _fate_of(instance: InstanceFile) -> Fate:
-    """It lives as long as anything that its agent began."""
+    """An instance's fate: it lives as long as any process that its agent started."""
     leader, started = instance.agent_pid, instance.agent_started
     return fate_here(instance.agent, lambda _agent: bool(members_of(leader, started)))
 
 
 LONGEST_LINE = 64 * 1024
-"""characters; a longer one is shown as several"""
+"""in characters; a longer line is split into several"""
 
 
 def _whole_lines(log: TextIO, *, to_the_end: bool) -> Iterator[str]:
-    """The lines that are there; one that is still being written waits for its end."""
+    """The complete lines so far; one still being written waits for its end."""
     while True:
         start = log.tell()
         line = log.readline(LONGEST_LINE)
@@ -100,7 +100,7 @@ class LocalInfra:
         return LOCAL
 
     def check(self, task_yaml: str) -> None:
-        """This machine is there."""
+        """Does nothing: this machine is always available."""
 
     def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
         begun = False
@@ -110,7 +110,7 @@ class LocalInfra:
                 begun = True
                 self._launch(run, task_yaml, secrets, lock)
         except BaseException:
-            # Behind the lock again: an agent that was just being made is on record by then.
+            # Take the lock again: an agent that was just starting is on record by then.
             if begun:
                 self.down(run)
             raise
@@ -125,12 +125,12 @@ class LocalInfra:
 
     def _launch(self, run: str, task_yaml: str, secrets: Mapping[str, str], lock: int) -> None:
         folder = self._folder(run)
-        if (folder / INSTANCE_FILE).exists():  # an earlier job's: its log stays, and goes on
+        if (folder / INSTANCE_FILE).exists():  # an earlier job's: its log is continued
             clear(folder)
             (folder / INSTANCE_FILE).unlink()
         write_file(folder / TASK_FILE, task_yaml.encode())
         with (folder / LOG_FILE).open("ab") as log:
-            # It forks, and its parent ends at once: the instance is nobody's child.
+            # It forks and its parent exits at once, so the instance has no parent here.
             started = subprocess.run(
                 [sys.executable, "-P", *agent_command(folder), str(self._grace_seconds), str(lock)],
                 stdin=subprocess.DEVNULL,
@@ -211,7 +211,7 @@ class LocalInfra:
         self.down(sighting.run)
 
     def _take_down(self, run: str, instance: InstanceFile | None) -> bool:
-        """Whether there was one."""
+        """Takes the instance down; returns whether there was one."""
         if instance is None or instance.phase == InstancePhase.GONE:
             return False
         fate = _fate_of(instance)
@@ -228,9 +228,9 @@ class LocalInfra:
         return True
 
     def _read(self, folder: Path) -> InstanceFile | None:
-        """The instance's own record; where that is damaged, what the machine knows of it.
+        """The instance's own record; if that is damaged, what the machine knows about it.
 
-        A damaged file must neither hide a live instance nor keep it from being taken down.
+        A damaged file must neither hide a live instance nor block its teardown.
         """
         try:
             return read_instance(folder)
@@ -247,7 +247,8 @@ class LocalInfra:
             )
 
     def _refuse_unknown(self, instance: InstanceFile) -> NoReturn:
-        """Raises CloudError: it may live, and its processes cannot be reached from here."""
+        """Raises CloudError: the instance may be alive, but its processes cannot be reached from
+        here."""
         run, folder = instance.run, self._folder(instance.run)
         where = (
             f"{instance.host} started it" if instance.host else "its record does not name a machine"
@@ -263,7 +264,8 @@ class LocalInfra:
 
     @contextmanager
     def _lock(self) -> Generator[int]:
-        """One launch or teardown at a time; a killed one lets go, once its agent is on record."""
+        """Allows one launch or teardown at a time. If it is killed, the lock is released once its
+        agent is on record."""
         make_directories(self._root)
         descriptor = os.open(self._root, os.O_RDONLY)
         try:
@@ -273,10 +275,10 @@ class LocalInfra:
             os.close(descriptor)
 
     def _found_dead(self, instance: InstanceFile) -> InstanceFile:
-        """Nothing of it lives any more, and its agent could not say so: tidy up, and say it.
+        """Cleans up after an instance whose processes are gone and whose agent could not report it,
+        and records the end.
 
-        On a full disk the tidying comes first, and what cannot be written is no reason not to be
-        told that the instance is gone.
+        On a full disk it still cleans up and returns the end, even if the end cannot be written.
         """
         folder = self._root / instance.run
         clear(folder)
@@ -290,7 +292,7 @@ class LocalInfra:
         return latest
 
     def _await_acceptance(self, folder: Path, *, accepted: bool) -> None:
-        """Returns when the agent is on record, so that it can be found again, and has its copy of
+        """Returns once the agent is on record, so that it can be found again, and has its copy of
         the workdir, which the caller may then remove."""
         deadline = time.monotonic() + ACCEPTED_WITHIN_SECONDS
         while (instance := read_instance(folder)) is None or _is_copying(instance):

@@ -1,7 +1,8 @@
-"""What a process began, as /proc shows it: how a local instance is told alive from dead.
+"""Finds what a process started, as /proc shows it; this tells whether a local instance is alive.
 
-A session alone is not enough, since a daemon leaves it. The leader is therefore a subreaper: what
-loses its parent becomes the leader's child, and is found below it for as long as the leader lives.
+A session is not enough, since a daemon leaves it. The leader is therefore a subreaper: a process
+that loses its parent becomes the leader's child, and can be found below it as long as the leader
+lives.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ class Process(NamedTuple):
     parent: int
     session: int
     started: int
-    """clock ticks after boot: with the pid it names a process for ever"""
+    """in clock ticks after boot: together with the pid it identifies a process for ever"""
 
 
 def read_process(pid: int) -> Process | None:
-    """The process, or None if there is none."""
+    """The process, or None if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field is the command in brackets, and may hold anything.
+    # The second field is the command in parentheses, and may hold any character.
     fields = [str(pid), "", *text[text.rindex(")") + 2 :].split()]
     if fields[STATE_FIELD] in ("Z", "X"):
         return None
@@ -51,7 +52,7 @@ def read_process(pid: int) -> Process | None:
 
 
 def find_process(arguments: list[str]) -> Process | None:
-    """The process that was started with these arguments, one after the other, among its own."""
+    """The process whose arguments contain these, one after the other."""
     wanted = b"\0" + b"\0".join(argument.encode() for argument in arguments) + b"\0"
     for name in os.listdir("/proc"):  # noqa: PTH208 - names, not paths
         if name.isdigit() and wanted in _command_of(int(name)):
@@ -67,25 +68,26 @@ def _command_of(pid: int) -> bytes:
 
 
 def boot_id() -> str:
-    """Names this start of the machine: pids and clock ticks of another one mean nothing."""
+    """Identifies this boot of the machine: pids and clock ticks from another boot are
+    meaningless."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def become_leader() -> None:
-    """Begins a session, and adopts whatever of it loses its parent."""
+    """Starts a session, and adopts its processes that lose their parent."""
     os.setsid()
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def members_of(leader: int, started: int) -> list[Process]:
-    """What is left of what this process began, the process itself included.
+    """The live processes that the leader started, including the leader itself.
 
-    Once the leader is gone, what has left its session is not found any more.
+    Once the leader is gone, processes that left its session can no longer be found.
     """
     now = read_process(leader)
     if now is not None and now.started != started:
-        # The kernel gives a number away again only when its session has no member left.
+        # The kernel reuses a pid only once its session has no members left.
         return []
     found = (read_process(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - names, not paths
     others = [process for process in found if process is not None]
@@ -102,11 +104,12 @@ def _belongs(process: Process, leader: int, started: int, members: dict[int, Pro
 
 
 def end_all(leader: int, started: int, limit_seconds: float) -> bool:
-    """Kills all that the leader began, and itself last; whether that was so within the limit."""
+    """Kills all processes that the leader started, and the leader last; returns whether that took
+    less than the limit."""
     deadline = time.monotonic() + limit_seconds
     now = read_process(leader)
     if now is not None and now.started == started:
-        _signal(leader, signal.SIGSTOP)  # it adopts orphans still, and begins nothing more
+        _signal(leader, signal.SIGSTOP)  # it still adopts orphans, but starts nothing more
     if not end_others(leader, started, limit_seconds):
         return False
     while members := members_of(leader, started):
@@ -119,10 +122,11 @@ def end_all(leader: int, started: int, limit_seconds: float) -> bool:
 
 
 def end_others(leader: int, started: int, limit_seconds: float) -> bool:
-    """Kills all that the leader began, but itself; whether that was so within the limit."""
+    """Kills all processes that the leader started, but not the leader; returns whether that took
+    less than the limit."""
     deadline = time.monotonic() + limit_seconds
     times_empty = 0
-    # Twice, since a process whose parent ended while /proc was read is seen below nobody.
+    # Twice: a process whose parent ended while /proc was read has no parent there.
     while times_empty < 2:
         others = [process for process in members_of(leader, started) if process.pid != leader]
         times_empty = 0 if others else times_empty + 1

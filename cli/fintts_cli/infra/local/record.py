@@ -1,4 +1,4 @@
-"""instance.json: what the local agent writes down about its instance."""
+"""instance.json: the local agent's record of its instance."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 INSTANCE_FILE, TASK_FILE, LOG_FILE = "instance.json", "task.yaml", "log.txt"
 STAYS = (INSTANCE_FILE, TASK_FILE, LOG_FILE)
-"""what outlives the teardown"""
+"""the files that a teardown keeps"""
 
 
 class InstanceFile(Record):
-    """The agent and what it is doing."""
+    """The agent and its state."""
 
     run: RunName
     agent_pid: Count
     agent_started: Count
-    """clock ticks after the machine's start"""
+    """in clock ticks after boot"""
     boot_id: Name
-    """of the machine's start in which the two numbers above mean something"""
+    """the boot for which the two numbers above are valid"""
     pid_namespace: Name | None = None
     machine: Name | None = None
     host: Name | None = None
@@ -39,7 +39,7 @@ class InstanceFile(Record):
 
     @property
     def agent(self) -> NotedProcess:
-        """The agent, as whoever looks for it knows it."""
+        """The agent as a recorded process, to be looked up."""
         return NotedProcess(
             pid=self.agent_pid,
             started_ticks=self.agent_started,
@@ -51,7 +51,7 @@ class InstanceFile(Record):
 
 
 def read_instance(folder: Path) -> InstanceFile | None:
-    """What lies in an instance's folder. Raises InvalidRecord when it is damaged."""
+    """The record in an instance's folder. Raises InvalidRecord if it is damaged."""
     path = folder / INSTANCE_FILE
     if not path.is_file():
         return None
@@ -62,5 +62,5 @@ def read_instance(folder: Path) -> InstanceFile | None:
 
 
 def write_instance(folder: Path, instance: InstanceFile) -> None:
-    """Overwrites it atomically."""
+    """Overwrites the record atomically."""
     write_file(folder / INSTANCE_FILE, instance.dump().encode())

@@ -1,10 +1,11 @@
-"""Arms the end of an instance before anything else happens on it: on AWS alone, in its user data.
+"""Schedules an instance's power-off before anything else happens on it; on AWS only, through user
+data.
 
-SkyPilot sets its autodown when it has provisioned and copied its files. A laptop that is shut
-within that half minute leaves an instance that nothing would end. cloud-init runs this with the
-first boot: the machine powers itself off when all should be over, whatever becomes of SkyPilot,
-trainer and laptop. AWS bills the disk alone then, until somebody removes the instance; where the
-launch came through, AWS is told to terminate it instead.
+SkyPilot sets its autodown only after provisioning and copying files. If the laptop is shut in that
+half minute, nothing would end the instance. cloud-init runs this on the first boot: the machine
+powers itself off at the end of its time, whatever happens to SkyPilot, trainer and laptop. AWS then
+bills only the disk, until the instance is removed; if the launch succeeded, AWS is also set to
+terminate the instance at power-off.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
 USER_DATA = (AWS, "post_provision_runcmd")
-"""SkyPilot's setting for what cloud-init runs; of its other clouds none has it"""
+"""SkyPilot's setting for commands that cloud-init runs; no other cloud in SkyPilot has it"""
 OVER_AT, DEADLINE_AT = "FINTTS_OVER_AT", "FINTTS_DEADLINE_AT"
 LONGEST_RESERVE = timedelta(minutes=15)
-"""after the deadline, where the task does not say when all is over"""
+"""after the deadline, if the task does not say when everything ends"""
 LEAST_SPOT_MINUTES = 15
-"""One that comes in place of another after that moment has time to say so: SkyPilot would take one
-that is off too soon for lost, and rent again."""
+"""A replacement that comes after that moment gets this long to report: SkyPilot would take an
+instance that powers off sooner for lost, and rent again."""
 
 
 def over_at(envs: Mapping[str, object]) -> datetime | None:
-    """When nothing of a task may be billed any more; None where it has no deadline."""
+    """When billing of the task must have ended; None if it has no deadline."""
     if OVER_AT in envs:
         return _moment(str(envs[OVER_AT]))
     if DEADLINE_AT in envs:
@@ -40,9 +41,10 @@ def over_at(envs: Mapping[str, object]) -> datetime | None:
 
 
 def power_off_command(moment: datetime, now: datetime, least_minutes: int) -> str:
-    """For /bin/sh as root. It stands unquoted in YAML, so it has neither ": " nor " #".
+    """The command, for /bin/sh as root. It is unquoted in YAML, so it contains neither ": " nor "
+    #".
 
-    The machine boots after `now`: one whose clock is behind gets no more minutes than are left now.
+    The machine boots after `now`: one with a slow clock gets no more minutes than are left now.
     """
     minutes = f"$(( ({int(moment.timestamp())} - $(date +%s)) / 60 ))"
     most = f"[ $left -lt {_whole_minutes(moment - now)} ] || left={_whole_minutes(moment - now)}"
@@ -56,7 +58,8 @@ def _whole_minutes(time: timedelta) -> int:
 
 @contextmanager
 def end_armed(sky: Any, task_yaml: str) -> Generator[None]:
-    """Within it, each instance that is asked for on AWS powers itself off when all is over."""
+    """Within this context, each instance requested on AWS powers itself off at the end of its
+    time."""
     task: dict[str, Any] = yaml.safe_load(task_yaml)
     moment = over_at(task.get("envs") or {})
     if moment is None:
@@ -72,11 +75,11 @@ def end_armed(sky: Any, task_yaml: str) -> Generator[None]:
 
 
 def terminate_when_off(sky: Any, cluster: str) -> None:
-    """Powered off, the cluster's instance is to be terminated, so that its disk isn't billed.
+    """Makes AWS terminate the cluster's instance at power-off, so that its disk is not billed.
 
-    What keeps AWS from hearing of it leaves the instance armed all the same.
+    If that request fails, the instance still powers itself off.
     """
-    with suppress(Exception):  # of any kind: SkyPilot's, AWS's, the network's
+    with suppress(Exception):  # SkyPilot, AWS or the network may fail in any way
         [entry] = sky.get(sky.status([cluster], refresh=sky.StatusRefreshMode.NONE))
         if str(entry.cloud).lower() == AWS:
             end_with_shutdown(sky, entry.region, entry.labels)

@@ -1,6 +1,6 @@
-"""AWS's own list of instances, by our label: it knows also what SkyPilot has forgotten.
+"""AWS's own list of instances with our label; it includes those that SkyPilot has forgotten.
 
-SkyPilot's client makes the connection, so profile and credentials are those that it uses.
+SkyPilot's client makes the connection, so it uses the same profile and credentials.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 AWS = "aws"
 HOME_REGION = "us-east-1"
-"""is asked which others there are"""
+"""the region that lists the other regions"""
 BILLED_STATES = ["pending", "running", "stopping", "stopped"]
-"""A stopped one's disk is billed."""
+"""The disk of a stopped instance is billed."""
 REMEMBERED_STATES = [*BILLED_STATES, "shutting-down", "terminated"]
-"""AWS lists an instance that is gone for about an hour."""
+"""AWS lists an instance for about an hour after it is gone."""
 REGIONS_AT_ONCE = 8
 GONE_WITHIN_SECONDS = 600.0
 """A large instance takes minutes to shut down."""
@@ -32,7 +32,7 @@ POLL_SECONDS = 2.0
 
 
 def list_labelled(sky: Any, states: Sequence[str] = BILLED_STATES) -> list[Sighting]:
-    """Every instance of the account that bears our label, in all of its regions."""
+    """Every instance in the account with our label, in all of its regions."""
     asked = _client(sky, HOME_REGION).describe_regions()["Regions"]
     regions = [region["RegionName"] for region in asked]
     with ThreadPoolExecutor(REGIONS_AT_ONCE) as threads:
@@ -41,7 +41,7 @@ def list_labelled(sky: Any, states: Sequence[str] = BILLED_STATES) -> list[Sight
 
 
 def never_came(sky: Any, run: str, deadline_at: datetime) -> bool:
-    """Whether AWS knows of no instance with these labels, not even of one that is gone."""
+    """Whether AWS knows no instance with these labels, not even one that is gone."""
     seen = list_labelled(sky, REMEMBERED_STATES)
     return not any((one.run, one.deadline_at) == (run, deadline_at) for one in seen)
 
@@ -74,9 +74,9 @@ def _sighting(instance: dict[str, Any], region: str) -> Sighting:
 
 
 def terminate(sky: Any, sighting: Sighting) -> None:
-    """Returns when AWS says that the instance is terminated.
+    """Returns once AWS reports the instance as terminated.
 
-    Raises CloudError: it does not say so within ten minutes.
+    Raises CloudError: AWS does not report it within ten minutes.
     """
     client = _client(sky, sighting.infra.partition("/")[2])
     client.terminate_instances(InstanceIds=[sighting.where])
@@ -88,7 +88,7 @@ def terminate(sky: Any, sighting: Sighting) -> None:
 
 
 def end_with_shutdown(sky: Any, region: str, labels: Mapping[str, str]) -> None:
-    """Has AWS terminate these instances, not just stop them, when they power themselves off."""
+    """Makes AWS terminate these instances, not just stop them, when they power themselves off."""
     client = _client(sky, region)
     filters = [
         *({"Name": f"tag:{name}", "Values": [value]} for name, value in labels.items()),

@@ -1,7 +1,7 @@
-"""Prices from SkyPilot's own catalog, of the clouds that are enabled in it; it imports sky late.
+"""Prices from SkyPilot's own catalog, for the clouds enabled in it; imports sky late.
 
-SkyPilot fetches a cloud's file again when it is some hours old, without a limit of time, so
-everything of it runs in a thread that is not waited for longer than LIMIT_SECONDS.
+SkyPilot downloads a cloud's file again when it is a few hours old, without a time limit, so all of
+this runs in a thread that is waited for no longer than LIMIT_SECONDS.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
 
 LIMIT_SECONDS = 60.0
 LONGEST_REASON = 100
-"""characters of an error of SkyPilot's"""
+"""in characters, of a SkyPilot error"""
 PRICE_DIGITS = 6
-"""SkyPilot adds hosts and GPUs as floats: 1.1 + 2.2 is not to be 3.3000000000000003."""
+"""SkyPilot adds host and GPU prices as floats: 1.1 + 2.2 must not become 3.3000000000000003."""
 NOTHING_ENABLED = "SkyPilot has no cloud enabled; `sky check` looks for some"
 WITHOUT_CATALOG = frozenset({"kubernetes", "ssh", "slurm"})
-"""Machines of one's own, which have no price."""
+"""The user's own machines, which have no price."""
 TOTAL_MEMORY = frozenset({"vast"})
 """Clouds whose catalog states the memory of all GPUs together."""
 
 
 class InstanceType(Protocol):
-    """What is used of sky.catalog.common.InstanceTypeInfo; dollars an hour, NaN for none."""
+    """The fields used from sky.catalog.common.InstanceTypeInfo; in dollars per hour, NaN for
+    none."""
 
     instance_type: str | None
     accelerator_name: str
@@ -51,18 +52,18 @@ class InstanceType(Protocol):
 
 
 class Listing(NamedTuple):
-    """What SkyPilot answered, cloud by cloud, and where it failed."""
+    """SkyPilot's answers by cloud, and its failures."""
 
     found: dict[str, list[InstanceType]]
     failed: dict[str, str]
-    """cloud → why"""
+    """cloud → reason"""
 
 
 class SkyCatalog:
     """SkyPilot's catalog on this machine.
 
     Args:
-        clouds: to be asked; None asks those that `sky check` has found to be enabled.
+        clouds: the clouds to ask; None means those that `sky check` found enabled.
     """
 
     def __init__(
@@ -71,10 +72,11 @@ class SkyCatalog:
         self._clouds, self._limit_seconds = clouds, limit_seconds
 
     def prices(self, accelerator: str, cloud: str | None) -> PriceList:
-        """Of the clouds that SkyPilot may use, region by region.
+        """The prices of the clouds that SkyPilot may use, region by region.
 
         Raises:
-            CatalogMissing: SkyPilot is not here, may use no such cloud, or cannot read its files.
+            CatalogMissing: SkyPilot is not installed, may use no such cloud, or cannot read its
+                files.
         """
         if find_spec("sky") is None:
             raise CatalogMissing("SkyPilot is not installed here")
@@ -91,7 +93,7 @@ class SkyCatalog:
         return PriceList(rows, f"prices from SkyPilot's catalog of {asked}{without}")
 
     def _ask(self, accelerator: str, cloud: str | None) -> Listing:
-        """Whatever SkyPilot prints goes to stderr: stdout is for data."""
+        """Lists prices; SkyPilot's own output goes to stderr, since stdout is for data."""
         answers: list[Listing | CatalogMissing] = []
 
         def ask() -> None:
@@ -99,7 +101,7 @@ class SkyCatalog:
                 answers.append(_listing(accelerator, self._chosen(cloud)))
             except CatalogMissing as missing:
                 answers.append(missing)
-            except Exception as error:  # sky's own errors are of any kind
+            except Exception as error:  # sky may raise any kind of error
                 why = _first_line(error)
                 answers.append(CatalogMissing(f"SkyPilot's catalog cannot be read: {why}"))
 
@@ -126,7 +128,7 @@ def _items(listing: Listing) -> list[tuple[str, str]]:
 
 
 def _enabled() -> list[str]:
-    """As `sky check` left them, in `--infra`'s words; nothing is looked up in the clouds."""
+    """The clouds that `sky check` last found enabled, as in `--infra`; does not ask the clouds."""
     import_sky()
     from sky import global_user_state, skypilot_config
     from sky.clouds.cloud import CloudCapability
@@ -138,7 +140,7 @@ def _enabled() -> list[str]:
 
 
 def _listing(accelerator: str, clouds: Sequence[str]) -> Listing:
-    """Each cloud for itself, so that one that cannot be reached does not hide the others."""
+    """Asks each cloud separately, so that one out of reach does not hide the others."""
     list_accelerators = cast(
         "Callable[..., Mapping[str, Sequence[InstanceType]]]", import_sky().list_accelerators
     )
@@ -151,7 +153,7 @@ def _listing(accelerator: str, clouds: Sequence[str]) -> Listing:
                 case_sensitive=False,
                 all_regions=True,
             )
-        except Exception as error:  # a file that cannot be fetched or read, in pandas' words
+        except Exception as error:  # pandas raises any kind for an unreadable file
             listing.failed[cloud] = _first_line(error)
         else:
             listing.found[cloud] = [info for infos in by_name.values() for info in infos]
@@ -182,7 +184,8 @@ def _row(cloud: str, info: InstanceType) -> PriceRow:
 
 
 def _fetched_at(cloud: str) -> str:
-    """The day of the file. SkyPilot touches one that it failed to renew, but not its checksum."""
+    """The date of the file. SkyPilot touches a file that it failed to renew, but not its
+    checksum."""
     catalogs = _folder() / "catalogs"
     newest = max(catalogs.glob(f"v*/{cloud}/vms.csv"))
     checksum = newest.parents[1] / ".meta" / cloud / "vms.csv.md5"

@@ -1,4 +1,4 @@
-"""All that bears our label in the clouds: as SkyPilot lists it, and as a cloud itself does."""
+"""Everything with our label in the clouds, as SkyPilot and the clouds themselves list it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ if TYPE_CHECKING:
     Lister = Callable[[Any], list[Sighting]]
 
 OWN_MACHINES = frozenset({"kubernetes", "ssh", "slurm"})
-"""what SkyPilot calls a cloud, and nobody bills for"""
+"""called clouds by SkyPilot, but not billed"""
 
 
 def take_census(sky: Any, log: Path) -> Census:
     """Asks SkyPilot's server for its clusters and jobs, and each cloud whose list we can read.
 
-    Of a server that is out of reach one sentence is said, and nothing else is asked.
+    If the server is out of reach, the census holds one sentence saying so, and nothing else is
+    asked.
     """
     unanswered: list[str] = []
     try:
         clouds = enabled_clouds(sky)
-    except Exception as error:  # of any kind, as below
+    except Exception as error:  # may be any kind of error, as below
         sentence = in_a_sentence(error, log).message
         if is_out_of_reach(error):
             return Census((), (sentence,))
@@ -46,7 +47,7 @@ def take_census(sky: Any, log: Path) -> Census:
     def ask(whom: str, lister: Lister) -> list[Sighting]:
         try:
             return lister(sky)
-        except Exception as error:  # of any kind: SkyPilot's, the cloud's, the network's
+        except Exception as error:  # SkyPilot, the cloud or the network may fail in any way
             sentence = in_a_sentence(error, log).message
             unanswered.append(f"{whom} could not be asked what lives: {sentence}")
             return []
@@ -60,7 +61,7 @@ def take_census(sky: Any, log: Path) -> Census:
 
 
 def remove_sighting(sky: Any, sighting: Sighting) -> None:
-    """Returns when it is gone; what SkyPilot or the cloud raises is passed on."""
+    """Returns once it is gone; passes on what SkyPilot or the cloud raises."""
     if sighting.holder == Holder.CLOUD:
         terminate(sky, sighting)
         return
@@ -76,14 +77,14 @@ def remove_sighting(sky: Any, sighting: Sighting) -> None:
 
 
 def _clusters(sky: Any) -> list[Sighting]:
-    """Those that are live; each one's cloud is asked whether it still is.
+    """The live clusters; each one's cloud is asked whether it still exists.
 
-    A launch sets the autodown last, before it gives the cluster its job: without it nothing would
-    end the instance.
+    A launch sets the autodown last, just before it gives the cluster its job; a cluster without an
+    autodown would never end.
     """
     launching = _being_launched(sky)
     found: list[Any] = sky.get(sky.status(refresh=sky.StatusRefreshMode.FORCE))
-    launching |= _being_launched(sky)  # also what has begun meanwhile
+    launching |= _being_launched(sky)  # also launches that have started since
     return [
         Sighting(
             run=run,
@@ -105,7 +106,7 @@ def _being_launched(sky: Any) -> set[str]:
 
 
 def _is_known(one: Sighting, in_cloud: Sequence[Sighting], known: Sequence[Sighting]) -> bool:
-    """Whether it is the instance of what SkyPilot has for that run: there is one a run, and
+    """Whether it is the instance that SkyPilot knows for that run: there is one per run, and
     SkyPilot's is the newest."""
     newest = max(
         (other for other in in_cloud if other.run == one.run), key=lambda other: other.created_at

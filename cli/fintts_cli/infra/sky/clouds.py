@@ -1,4 +1,4 @@
-"""What SkyPilot needs on this machine, and which clouds it may use; for `fintts doctor`."""
+"""What SkyPilot needs on this machine and which clouds it may use; for `fintts doctor`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 PROGRAMS = ("ssh", "rsync")
-"""with which SkyPilot reaches an instance, and brings the code there"""
+"""SkyPilot uses these to reach an instance and copy the code to it"""
 PINNED = re.compile(r"skypilot(?:\[\w+\])?==([\w.]+)")
 
 
 def describe_installation() -> str:
-    """The versions in a sentence.
+    """A sentence with the versions.
 
     Raises:
-        CloudError: something is missing without which no instance is launched.
+        CloudError: something is missing that a launch needs.
     """
     require_sky()
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -47,8 +47,8 @@ def describe_installation() -> str:
 
 
 def _has_pip() -> bool:
-    """By its metadata: setuptools takes a look for the module itself for pip at work, and from then
-    on withholds its distutils from this process."""
+    """Checks by metadata: setuptools takes a search for the module itself for pip at work, and from
+    then on withholds its distutils from this process."""
     try:
         version("pip")
     except PackageNotFoundError:
@@ -57,18 +57,18 @@ def _has_pip() -> bool:
 
 
 def other_version() -> str | None:
-    """The version that this `fintts` was tried with, where another one is installed."""
+    """The SkyPilot version that this `fintts` was tested with, if a different one is installed."""
     pins = [match[1] for line in requires("fintts") or () if (match := PINNED.match(line))]
     tried = next(iter(pins), None)
     return None if tried in (None, version("skypilot")) else tried
 
 
 def check_clouds(cloud: str | None, log: Path) -> list[str]:
-    """The clouds whose credentials let SkyPilot rent there; asks each of them now.
+    """The clouds where the credentials let SkyPilot rent; asks each of them now.
 
     Args:
-        cloud: the one that is meant; None looks at all that SkyPilot knows.
-        log: what SkyPilot says goes there.
+        cloud: the cloud to check; None checks all that SkyPilot knows.
+        log: the file for SkyPilot's output.
 
     Raises:
         UsageProblem: SkyPilot knows no such cloud.
@@ -78,7 +78,7 @@ def check_clouds(cloud: str | None, log: Path) -> list[str]:
         refuse_unknown_cloud(sky, cloud or "")
         try:
             wanted = None if cloud is None else (cloud,)
-            # sky.check is a module of that name.
+            # sky.check is also the name of a module.
             request = sky.client.sdk.check(wanted, verbose=False)
             found: dict[str, dict[str, list[str]]] = sky.get(request)
         except Exception as error:
@@ -88,14 +88,14 @@ def check_clouds(cloud: str | None, log: Path) -> list[str]:
 
 
 def without_quota(places: Iterable[tuple[str, str]], log: Path, *, spot: bool) -> list[str]:
-    """Those of the places where the cloud allows this account none of such instances.
+    """The places where the cloud gives this account no quota for such instances.
 
     Args:
         places: infra and instance type, such as ("aws/us-east-1", "p5.4xlarge").
-        log: what SkyPilot says goes there.
+        log: the file for SkyPilot's output.
 
     Raises:
-        CloudError: nobody can tell.
+        CloudError: the quota cannot be looked up.
     """
     with sky_session(log) as sky:
         try:
@@ -109,6 +109,7 @@ def without_quota(places: Iterable[tuple[str, str]], log: Path, *, spot: bool) -
 
 
 def _is_allowed(sky: Any, infra: str, instance_type: str, *, spot: bool) -> bool:
-    """SkyPilot looks the quota up where a cloud tells it; where it does not, all is allowed."""
+    """Whether the quota allows such an instance. SkyPilot looks it up if the cloud publishes it;
+    otherwise every instance is allowed."""
     wanted = sky.Resources(infra=infra, instance_type=instance_type, use_spot=spot)
     return bool(wanted.cloud.check_quota_available(wanted))

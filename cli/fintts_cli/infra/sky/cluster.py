@@ -1,4 +1,4 @@
-"""An instance that is rented for good: a cluster of SkyPilot's, which tears itself down."""
+"""An on-demand instance: a SkyPilot cluster that tears itself down."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 SETTING_UP = frozenset({"INIT", "PENDING", "SETTING_UP"})
 
 ENDING = frozenset({"STOPPED", "AUTOSTOPPING"})
-"""STOPPED: it has shut itself down, and its disk is billed."""
+"""STOPPED: the instance has shut itself down, and its disk is billed."""
 
 
 class Cluster:
-    """A run's cluster; `sky` is the SDK. What SkyPilot raises is passed on."""
+    """A run's cluster; `sky` is the SDK. Passes on what SkyPilot raises."""
 
     def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
-        """Returns when the job is in the cluster's queue: from then on it needs nobody."""
+        """Returns once the job is in the cluster's queue: from then on the cluster works without
+        this process."""
         await_request(sky, sky.launch(task, cluster_name=record.cluster))
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
-        """What SkyPilot, having asked the cloud, says; None if there is no such cluster."""
+        """SkyPilot's answer, after asking the cloud; None if there is no such cluster."""
         cluster = self._cluster(sky, record.cluster, sky.StatusRefreshMode.AUTO)
         if cluster is None or _is_anothers(cluster, record):
             return None
@@ -49,23 +50,23 @@ class Cluster:
         return seen.model_copy(update={"exit_code": code}), InstancePhase.TEARING_DOWN
 
     def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
-        """The lines of the job, None where there is none for a while."""
+        """The lines of the job; None when there is none for a while."""
         lines: Iterable[str | None] = sky.tail_logs(
             record.cluster, None, follow, preload_content=False
         )
         return lines
 
     def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
-        """Returns when the cloud says that it is gone; another launch's of this name stays."""
+        """Returns once the cloud reports it gone; keeps another launch's cluster of this name."""
         take_back(sky, record.cluster, deadline_at=record.deadline_at)
         known = self._cluster(sky, record.cluster, sky.StatusRefreshMode.NONE)
         if known is None or not _is_anothers(known, record):
-            remove_cluster(sky, record.cluster)  # SkyPilot does not list all that it removes
+            remove_cluster(sky, record.cluster)  # SkyPilot does not list everything that it removes
         return record
 
     @staticmethod
     def _cluster(sky: Any, name: str, refresh: Any) -> Any:
-        """SkyPilot's entry, or None; AUTO asks the cloud where a cluster may have gone unaided."""
+        """SkyPilot's entry, or None; AUTO asks the cloud if a cluster may have ended on its own."""
         try:
             found: list[Any] = sky.get(sky.status([name], refresh=refresh))
         except sky.exceptions.ClusterDoesNotExist:
@@ -74,29 +75,29 @@ class Cluster:
 
     @staticmethod
     def _job(sky: Any, cluster: str) -> Any:
-        """The newest job of the cluster; None while it has none, or cannot be asked."""
+        """The newest job of the cluster; None if it has none yet, or does not answer."""
         try:
             jobs = sky.get(sky.queue(cluster))
-        except Exception:  # SSH fails in many ways; that the instance is there is known already
+        except Exception:  # SSH fails in many ways; the instance is already known to exist
             return None
         return max(jobs, key=lambda job: int(job.job_id), default=None)
 
 
 def _is_anothers(cluster: Any, record: SkyRecord) -> bool:
-    """Whether its label says that another launch asked for it: a server of SkyPilot's may be
-    several laptops', and both call the run's cluster the same."""
+    """Whether its label names another launch: several laptops may share a SkyPilot server, and both
+    use the same name for the run's cluster."""
     theirs, ours = deadline_of(cluster.labels), record.deadline_at
     return theirs is not None and ours is not None and theirs != ours
 
 
 def _gpus(cluster: Any) -> str | None:
-    """What SkyPilot has found; nothing while it still looks for an instance."""
+    """The GPUs that SkyPilot found; None while it still looks for an instance."""
     resources = getattr(cluster.handle, "launched_resources", None)
     return gpus_of(getattr(resources, "accelerators", None))
 
 
 def remove_cluster(sky: Any, name: str) -> None:
-    """Returns when it is gone; one that SkyPilot does not know is."""
+    """Returns once it is gone; a cluster that SkyPilot does not know counts as gone."""
     try:
         sky.get(sky.down(name))
     except sky.exceptions.ClusterDoesNotExist:

@@ -1,9 +1,9 @@
-"""An instance that may be taken away: a managed job of SkyPilot's, which rents another one then.
+"""A spot instance: a managed SkyPilot job, which rents a replacement after a preemption.
 
-Its controller, a process beside SkyPilot's server, looks at the instance every 15 seconds: it
-brings the job back after a preemption, and removes the instance at the end. Where it does not run,
-because this machine sleeps, nobody brings the job back; its instance tears itself down ten
-minutes after the job's end, whoever looks.
+Its controller, a process next to SkyPilot's server, checks the instance every 15 seconds: it brings
+the job back after a preemption, and removes the instance at the end. While it does not run, because
+this machine sleeps, the job is not brought back; the instance still tears itself down ten minutes
+after the job's end.
 """
 
 from __future__ import annotations
@@ -47,38 +47,38 @@ FIELDS = (
     "failure_reason",
 )
 LAUNCHING = frozenset({"PENDING", "SUBMITTED", "STARTING"})
-"""PENDING, too, is one that waits for a next try because there was no capacity."""
+"""PENDING includes a job that waits to retry because there was no capacity."""
 PHASES = {
     "RUNNING": InstancePhase.RUNNING,
     "RECOVERING": InstancePhase.RECOVERING,
     "CANCELLING": InstancePhase.TEARING_DOWN,
 }
 CONTROLLER_IS_OFF = (None, "STOPPED")
-"""what SkyPilot says of the state of an instance that was never hired, or went to sleep"""
+"""the states of a controller instance that was never rented, or has stopped"""
 GONE_WITHIN_SECONDS = 600.0
-"""A controller that was just started again takes half a minute to hear of the request, and an
-instance that is being made is made first."""
+"""A controller that was just restarted takes half a minute to see the request, and an instance that
+is being created is completed first."""
 POLL_SECONDS = 1.0
 REMEMBERED_DAYS = 30
-"""how long ago the clusters were used that SkyPilot is asked about"""
+"""the age limit for clusters that SkyPilot is asked about"""
 
 
 class ManagedJob:
-    """A run's managed job; `sky` is the SDK. What SkyPilot raises is passed on."""
+    """A run's managed job; `sky` is the SDK. Passes on what SkyPilot raises."""
 
     def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
-        """Returns when the job is in SkyPilot's queue: from then on it needs its controller alone.
+        """Returns once the job is in SkyPilot's queue: from then on it needs only its controller.
 
-        An offer that does not exist is refused at once; one that has no capacity is waited for.
+        SkyPilot refuses an offer that does not exist at once, and waits for one without capacity.
         """
         refuse_hired_controller(sky)
         require_offer(sky, task)
         await_request(sky, sky.jobs.launch(task, name=record.job))
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
-        """What SkyPilot says; None if it was never asked for this job.
+        """SkyPilot's answer; None if it was never asked for this job.
 
-        Raises CloudError: it has forgotten the job and its instances.
+        Raises CloudError: SkyPilot has forgotten the job and its instances.
         """
         job = self._job(sky, record)
         if job is None:
@@ -94,9 +94,9 @@ class ManagedJob:
         return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
 
     def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
-        """The lines of the job, None where there is none for a while.
+        """The lines of the job; None when there is none for a while.
 
-        Raises CloudError: there is no instance now, and nobody is to wait for one.
+        Raises CloudError: there is no instance now, and the caller does not want to wait.
         """
         job = self._job(sky, record)
         if job is None or not (follow or job.status.value == "RUNNING"):
@@ -109,7 +109,7 @@ class ManagedJob:
         return lines
 
     def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
-        """Cancels it, and returns when SkyPilot says that its cluster is gone."""
+        """Cancels the job and returns once SkyPilot reports its cluster gone."""
         take_back(sky, of=str(record.job))
         job = self._job(sky, record)
         if job is None:
@@ -119,13 +119,13 @@ class ManagedJob:
         self._await_controller(sky, record)
         found = self.look(sky, record)
         if found is not None and found[1] != InstancePhase.GONE:
-            remove_cluster(sky, found[0].cluster)  # the controller could not
+            remove_cluster(sky, found[0].cluster)  # the controller could not remove it
             found = self.look(sky, record)
         return record if found is None else found[0]
 
     @staticmethod
     def _remove_forgotten(sky: Any, record: SkyRecord) -> SkyRecord:
-        """Whoever kept the job is gone; SkyPilot may still have its instances."""
+        """Removes the instances of a job whose controller is gone; SkyPilot may still know them."""
         found = _clusters_of_job(sky, str(record.job))
         for cluster in found:
             if cluster["status"] is not None:
@@ -143,16 +143,16 @@ class ManagedJob:
 
     @staticmethod
     def _job(sky: Any, record: SkyRecord) -> Any:
-        """SkyPilot's entry, which stays for ever; None if it lists no such job."""
+        """SkyPilot's entry, which it keeps for ever; None if it lists no such job."""
         jobs = jobs_named(sky, str(record.job)) or []
         return next((job for job in jobs if job.job_name == record.job), None)
 
 
 def jobs_named(sky: Any, name: str) -> list[Any] | None:
-    """SkyPilot's managed jobs with this in their name; None where nothing keeps such jobs.
+    """SkyPilot's managed jobs whose name contains this; None if no controller exists.
 
-    Without consolidation mode, which is SkyPilot's default, a hired instance keeps them. Before the
-    first job there is none, and it stops ten minutes after the last one: both mean no jobs.
+    Without consolidation mode, SkyPilot's default, a rented instance is the controller. It does not
+    exist before the first job, and stops ten minutes after the last one: both mean no jobs.
     """
     try:
         jobs, *_ = sky.get(sky.jobs.queue_v2(refresh=False, fields=FIELDS, name_match=name))
@@ -160,12 +160,12 @@ def jobs_named(sky: Any, name: str) -> list[Any] | None:
         status = error.cluster_status
         if getattr(status, "value", status) in CONTROLLER_IS_OFF:
             return None
-        raise  # it is there, and does not answer
+        raise  # the controller exists but does not answer
     return list(jobs)
 
 
 def live_jobs(sky: Any) -> list[Sighting]:
-    """Every job of ours that is not over, and those that are whose instance is still there."""
+    """Our jobs that are not over, and those that are over but still have an instance."""
     jobs = jobs_named(sky, PREFIX)
     if jobs is None:
         return _left_by_jobs(sky)
@@ -180,7 +180,7 @@ def live_jobs(sky: Any) -> list[Sighting]:
 
 
 def _left_by_jobs(sky: Any) -> list[Sighting]:
-    """Instances of jobs that nobody keeps any more, because consolidation mode was taken out."""
+    """Instances of jobs that lost their controller because consolidation mode was turned off."""
     return [
         Sighting(
             run=run,
@@ -210,13 +210,13 @@ def _sighting(run: str, job: Any, clusters: list[dict[str, Any]]) -> Sighting:
 
 
 def refuse_hired_controller(sky: Any) -> None:
-    """Raises CloudError where SkyPilot would rent an instance to watch over the job's.
+    """Raises CloudError if SkyPilot would rent an instance as the controller.
 
-    A server elsewhere is its owner's affair; the one here must do the work of the controller.
+    A server elsewhere is its owner's choice; the one here must run the controller itself.
     """
     if not sky.server.common.is_api_server_local():
         return
-    sky.api_start()  # it reads its settings then
+    sky.api_start()  # SkyPilot reads its settings at this point
     if not sky.utils.controller_utils.is_jobs_consolidation_mode():
         raise CloudError(
             "SkyPilot would rent a second instance to watch over a spot run, and keep it",
@@ -226,7 +226,7 @@ def refuse_hired_controller(sky: Any) -> None:
 
 
 def require_own_controller(log: Path) -> None:
-    """The same check, before anything of a launch is begun; SkyPilot's words go into the file."""
+    """Makes the same check before a launch starts; SkyPilot's output goes into the file."""
     with sky_session(log) as sky:
         try:
             refuse_hired_controller(sky)
@@ -235,25 +235,26 @@ def require_own_controller(log: Path) -> None:
 
 
 def _report(sky: Any) -> list[dict[str, Any]]:
-    """All that SkyPilot rented; `status` of one that is gone is None. Its list of clusters leaves
-    out those of managed jobs."""
+    """Everything that SkyPilot rented; `status` is None for what is gone. SkyPilot's own list of
+    clusters leaves out those of managed jobs."""
     report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS))
     return report
 
 
 def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
-    """All that SkyPilot rented under this name, the oldest first."""
+    """Everything that SkyPilot rented under this name, oldest first."""
     return _named(_report(sky), name)
 
 
 def _clusters_of_job(sky: Any, job: str) -> list[dict[str, Any]]:
-    """The same of a job that SkyPilot no longer lists, so that the end of their name is unknown."""
+    """The same for a job that SkyPilot no longer lists, so that the end of the cluster names is
+    unknown."""
     ours = [one for one in _report(sky) if one["name"].rpartition("-")[0] == job]
     return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
 
 
 def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
-    """What is known of a job that SkyPilot listed once, and lists no longer."""
+    """What is known about a job that SkyPilot listed once but no longer lists."""
     clusters = _clusters_of_job(sky, str(record.job))
     if not clusters:
         raise CloudError(
@@ -269,7 +270,7 @@ def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
 
 
 def _cluster_of(sky: Any, job: Any) -> str:
-    """The name of its instances. SkyPilot's list has it only while there is one of them."""
+    """The name of its instances. SkyPilot lists it only while an instance exists."""
     made: str = sky.jobs.utils.generate_managed_job_cluster_name(job.job_name, job.job_id)
     return job.current_cluster_name or made
 
@@ -284,7 +285,7 @@ def _lives(clusters: list[dict[str, Any]]) -> bool:
 
 
 def _is_over(job: Any) -> bool:
-    """Whether its controller has done all that it does; one that never began may have none."""
+    """Whether its controller has finished; a job that never started may have no controller."""
     return bool(job.schedule_state == "DONE" or job.status.value == "CANCELLED")
 
 
@@ -318,7 +319,7 @@ def _all_spans(sky: Any, record: SkyRecord, clusters: Sequence[dict[str, Any]]) 
 
 
 def _spans(cluster: dict[str, Any]) -> list[Span]:
-    """When it was billed, as far as SkyPilot knows: of an end it hears some seconds later."""
+    """When it was billed, as far as SkyPilot knows: it learns of an end a few seconds later."""
     intervals: list[tuple[float, float | None]] = cluster["usage_intervals"] or []
     gpus = gpus_of(getattr(cluster["resources"], "accelerators", None))
     return [

@@ -1,4 +1,4 @@
-"""instance.json: what this machine remembers of a run's instance that SkyPilot rented."""
+"""instance.json: this machine's record of a run's instance that SkyPilot rented."""
 
 from __future__ import annotations
 
@@ -25,69 +25,69 @@ PREFIX = "fintts-"
 
 
 class SkyRecord(Record):
-    """A cluster, or a managed job with one cluster after the other. Times are aware and UTC."""
+    """A cluster, or a managed job with one cluster after another. Times are aware and UTC."""
 
     run: RunName
     cluster: Name
-    """the name of the cluster, and what its instances are called in the cloud's console"""
+    """the name of the cluster, and of its instances in the cloud's console"""
     job: Name | None = None
-    """the managed job's name, which no other ever had; None of a cluster that is its own"""
+    """the managed job's name, which no other job ever had; None for an on-demand cluster"""
     requested_at: Moment
     deadline_at: Moment | None = None
-    """as its label says, which tells launches of one name apart; None where it bears none"""
+    """the deadline in its label, which tells launches of one name apart; None if it has no label"""
     asked_by: NotedProcess | None = None
     was_seen: bool = False
     """whether SkyPilot has ever listed it"""
     created_at: Moment | None = None
     spans: tuple[Span, ...] = ()
-    """of a managed job"""
+    """the spans of a managed job"""
     is_gone: bool = False
     ended_at: Moment | None = None
-    """None of one that is gone, too, where it ended itself: SkyPilot hears of that when it asks"""
+    """None also if the instance ended itself: SkyPilot learns of that when it asks"""
     exit_code: int | None = None
     message: Message | None = None
     """why SkyPilot gave the job up"""
     never_came: bool = False
     """whether the cloud lists no instance of this launch, not even one that is gone"""
     gpus: Name | None = None
-    """of a cluster: what was to be had of all that was asked for"""
+    """for a cluster: the GPU that was available, of all that were requested"""
 
 
 def cluster_of(run: str) -> str:
-    """The name of a run's cluster, and what its instances are called in the cloud's console."""
+    """The name of a run's cluster, and of its instances in the cloud's console."""
     return PREFIX + check_run_name(run)
 
 
 def job_of(run: str, requested_at: datetime) -> str:
-    """The name of a run's managed job: another one each time, for SkyPilot keeps those of old."""
+    """The name of a run's managed job: new for each launch, since SkyPilot keeps old ones."""
     return f"{cluster_of(run)}-{int(requested_at.timestamp() * 1000):x}"
 
 
 def run_of(cluster: str) -> str | None:
-    """The run of a cluster's name; None where it is no name that we give."""
+    """The run in a cluster's name; None if the name is not one of ours."""
     run = cluster.removeprefix(PREFIX)
     return run if cluster.startswith(PREFIX) and is_run_name(run) else None
 
 
 def run_of_job(job: str) -> str | None:
-    """The run of a managed job's name; None where it is no name that we give."""
+    """The run in a managed job's name; None if the name is not one of ours."""
     name, _, moment = job.rpartition("-")
     return run_of(name) if moment and set(moment) <= set(hexdigits) else None
 
 
 def place(cloud: str | None, region: str | None) -> str:
-    """In `--infra`'s words: aws/us-east-1"""
+    """The place as in `--infra`: aws/us-east-1"""
     return "/".join(part for part in (cloud, region) if part).lower()
 
 
 def gpus_of(accelerators: Mapping[str, float] | None) -> str | None:
-    """SkyPilot's word for what an instance has, in `--gpus`'s: {"H100": 1} → H100:1."""
+    """An instance's GPUs, from SkyPilot's form to that of `--gpus`: {"H100": 1} → H100:1."""
     named = [f"{name}:{count:g}" for name, count in (accelerators or {}).items()]
     return named[0] if len(named) == 1 else None
 
 
 def read_record(folder: Path) -> SkyRecord | None:
-    """What lies in an instance's folder. Raises InvalidRecord when it is damaged."""
+    """The record in an instance's folder. Raises InvalidRecord if it is damaged."""
     path = folder / RECORD_FILE
     if not path.is_file():
         return None
@@ -98,12 +98,12 @@ def read_record(folder: Path) -> SkyRecord | None:
 
 
 def write_record(folder: Path, record: SkyRecord) -> None:
-    """Overwrites it atomically."""
+    """Overwrites the record atomically."""
     write_file(folder / RECORD_FILE, record.dump().encode())
 
 
 def as_state(record: SkyRecord, phase: InstancePhase) -> InstanceState:
-    """The same in the words of the port."""
+    """The record as the port's `InstanceState`."""
     return InstanceState(
         run=record.run,
         phase=phase,

@@ -1,5 +1,5 @@
-"""Why no cloud gave an instance: SkyPilot's error names the places alone, and what each of them
-answered is in what it said before."""
+"""Finds out why no cloud gave an instance: SkyPilot's error only names the places, and each place's
+answer is in SkyPilot's earlier output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLACE = re.compile(r"Launching (?:\w+ )*on (\w+) ([\w-]+)")
 
 
 class Reason(StrEnum):
-    """What a cloud answers, in words that stand before `in REGION`."""
+    """A cloud's answer, in words that fit before `in REGION`."""
 
     QUOTA = "no quota for this account"
     CAPACITY = "no capacity"
@@ -23,7 +23,7 @@ class Reason(StrEnum):
 CODES = {
     Reason.QUOTA: re.compile(
         r"VcpuLimitExceeded|MaxSpotInstanceCountExceeded|InstanceLimitExceeded"  # AWS
-        r"|Found no quota for"  # SkyPilot, of a quota of 0
+        r"|Found no quota for"  # SkyPilot, for a quota of 0
         r"|QUOTA_EXCEEDED|quotaExceeded"  # GCP
         r"|QuotaExceeded"  # Azure
     ),
@@ -44,10 +44,10 @@ HINTS = {
 
 
 def refusals_in(said: str) -> dict[str, Reason]:
-    """Place, as `--infra` has it, and the last reason that it gave.
+    """Each place, as in `--infra`, with its last reason.
 
     Args:
-        said: what SkyPilot wrote while it tried one place after the other.
+        said: SkyPilot's output while it tried one place after another.
     """
     found: dict[str, Reason] = {}
     place = ""
@@ -61,8 +61,8 @@ def refusals_in(said: str) -> dict[str, Reason]:
 
 
 def refusal(error: Exception, said: str) -> CloudError | None:
-    """All that was tried, and why it came to nothing; None where no reason is known, and for any
-    other error: one place may have refused before another one agreed."""
+    """Every place that was tried, and its reason; None if no reason is known, and for any other
+    error: one place may have refused before another accepted."""
     if type(error).__name__ != "ResourcesUnavailableError":
         return None
     found = refusals_in(said)

@@ -1,9 +1,9 @@
-"""Brings `snapshot.csv` up to date from SkyPilot's catalog: `make prices CLOUDS="aws gcp"`.
+"""Updates `snapshot.csv` from SkyPilot's catalog: `make prices CLOUDS="aws gcp"`.
 
     python -m fintts_cli.infra.sky.renew_prices CLOUD...
 
-The lines of these clouds are replaced, with the day on which SkyPilot fetched its file; the others
-stay as they are. What a person found out about a line (`doubts`) has to be looked at again.
+Replaces the lines of these clouds and dates them by SkyPilot's download; the others stay. `doubts`,
+which a person wrote about a line, must be reviewed again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LIMIT_SECONDS = 600.0
 
 
 def renewed(text: str, clouds: Collection[str], rows: Iterable[PriceRow]) -> str:
-    """The list with these rows in the place of all lines of these clouds, sorted by cloud."""
+    """The list with all lines of these clouds replaced by these rows, sorted by cloud."""
     kept = [line for line in csv.DictReader(io.StringIO(text)) if line["cloud"] not in clouds]
     lines: list[Mapping[str, str]] = [*kept, *map(_line, rows)]
     out = io.StringIO()
@@ -41,7 +41,7 @@ def renewed(text: str, clouds: Collection[str], rows: Iterable[PriceRow]) -> str
 
 
 def families(text: str) -> list[str]:
-    """The kinds of GPU that the list is about: A100, H100."""
+    """The kinds of GPU in the list: A100, H100."""
     lines = csv.DictReader(io.StringIO(text))
     return sorted({family(canonical(line["accelerator"])) for line in lines if line["accelerator"]})
 
@@ -69,7 +69,8 @@ def _written(amount: Decimal | None) -> str:
 
 
 def main(clouds: list[str]) -> int:
-    """Rewrites the file; an exit code. Where a cloud's prices cannot be had, nothing changes."""
+    """Rewrites the file; returns an exit code. If a cloud's prices cannot be read, nothing
+    changes."""
     if not clouds:
         Terminal().error("no cloud is named", "make prices CLOUDS='aws gcp'", 2)
         return 2

@@ -1,4 +1,4 @@
-"""How SkyPilot comes in, for whatever uses it: late, and without a tidy-up of what it makes."""
+"""Imports SkyPilot late, and without garbage collection during the import."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from fintts_inputs.quick_imports import quick_imports
 
 
-@cache  # or each look of a `watch` would keep what garbage there is for good
+@cache  # otherwise each look of a `watch` would keep its garbage for ever
 def import_sky() -> Any:
-    """Its SDK, which takes two seconds to import."""
+    """SkyPilot's SDK, which takes two seconds to import."""
     with quick_imports():
         import sky
     return sky

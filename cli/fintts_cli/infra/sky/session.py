@@ -1,6 +1,6 @@
-"""SkyPilot's SDK as the adapters use it: imported late, silent, its errors in a sentence.
+"""SkyPilot's SDK as the adapters use it: imported late, silent, its errors as one sentence.
 
-Its server, a process on this machine unless the user has one elsewhere, asks the clouds.
+Its server asks the clouds; it runs on this machine unless the user has one elsewhere.
 """
 
 from __future__ import annotations
@@ -35,22 +35,24 @@ OUT_OF_REACH = frozenset(
         "ServerTemporarilyUnavailableError",
     }
 )
-"""SkyPilot's errors of a server that cannot be asked for anything"""
+"""SkyPilot's errors when its server is out of reach"""
 LAUNCH = re.compile(r"(^|\.)launch$")
-"""what SkyPilot's server calls a request for an instance: sky.launch, sky.jobs.launch"""
+"""the names of instance requests on SkyPilot's server: sky.launch, sky.jobs.launch"""
 SERVER = "SKYPILOT_API_SERVER_ENDPOINT"
 HIDDEN = "null"
-"""what SkyPilot's server shows, instead of what a request asks for, to another user than its own"""
+"""what SkyPilot's server shows in place of a request's content to any user but the one who made
+it"""
 
 
 def require_sky() -> None:
-    """Raises CloudError where SkyPilot is not installed."""
+    """Raises CloudError if SkyPilot is not installed."""
     if find_spec("sky") is None:
         raise CloudError("SkyPilot is not installed here", "pip install 'fintts[sky]'")
 
 
 def _refuse_malformed_server() -> None:
-    """Before SkyPilot quotes it, or says only that it cannot be parsed."""
+    """Refuses a malformed server address before SkyPilot quotes it, or only says that it cannot
+    parse it."""
     endpoint = os.environ.get(SERVER, "")
     if endpoint and not (endpoint.startswith(("http://", "https://")) and is_url(endpoint)):
         raise CloudError(f"{SERVER} is not the URL of a server", "write https://HOST, or unset it")
@@ -58,7 +60,7 @@ def _refuse_malformed_server() -> None:
 
 @contextmanager
 def sky_session(log: Path) -> Generator[Any]:
-    """The SDK, which takes two seconds to import; what it prints goes into the file, not to the
+    """The SDK, which takes two seconds to import; its output goes into the file, not to the
     user."""
     require_sky()
     _refuse_malformed_server()
@@ -69,7 +71,8 @@ def sky_session(log: Path) -> Generator[Any]:
 
 
 def _imported(log: Path) -> Any:
-    """Importing it reads its settings and writes into the home folder, either of which may fail."""
+    """Imports the SDK. This reads its settings and writes to the home folder, and either may
+    fail."""
     try:
         return import_sky()
     except Exception as error:
@@ -84,11 +87,11 @@ def _imported(log: Path) -> Any:
 
 @contextmanager
 def without_own_key(sky: Any) -> Generator[None]:
-    """Within it, no instance that is asked for gets this machine's AWS credentials file.
+    """Within this context, no requested instance gets this machine's AWS credentials file.
 
-    SkyPilot copies it otherwise, to instances of any cloud. One on AWS ends itself by its role;
-    where the user has chosen one, that stays. Another cloud's own key is copied all the same: its
-    instances could not end themselves without.
+    SkyPilot otherwise copies it to instances of any cloud. An instance on AWS ends itself with its
+    role; a role that the user chose stays. Another cloud's own key is still copied: its instances
+    could not end themselves without it.
     """
     settings = sky.skypilot_config
     if settings.get_nested(OWN_KEY, None) is not None:
@@ -100,23 +103,23 @@ def without_own_key(sky: Any) -> Generator[None]:
 
 
 def await_request(sky: Any, request: Any) -> None:
-    """Returns when the request is answered; one that is interrupted is taken back."""
+    """Returns once the request is answered; cancels the request if interrupted."""
     try:
         sky.stream_and_get(request)
     except BaseException:
-        with suppress(Exception):  # whatever it says, what was begun is removed next
+        with suppress(Exception):  # errors do not matter: what was started is removed next
             sky.get(sky.api_cancel(request))
         raise
 
 
 def enabled_clouds(sky: Any) -> set[str]:
-    """Those that SkyPilot's last check found to be usable, in `--infra`'s words."""
-    # Some of the SDK is not in the package's own namespace.
+    """The clouds that SkyPilot's last check found usable, as in `--infra`."""
+    # Some of the SDK is missing from the package's own namespace.
     return {str(cloud).lower() for cloud in sky.get(sky.client.sdk.enabled_clouds())}
 
 
 def refuse_unknown_cloud(sky: Any, cloud: str) -> None:
-    """Raises UsageProblem where SkyPilot knows no cloud of this name."""
+    """Raises UsageProblem if SkyPilot knows no cloud of this name."""
     known = sorted(sky.utils.registry.CLOUD_REGISTRY)
     if cloud and cloud not in known:
         near = difflib.get_close_matches(cloud, known, n=1)
@@ -125,19 +128,18 @@ def refuse_unknown_cloud(sky: Any, cloud: str) -> None:
 
 
 def require_offer(sky: Any, task: Any) -> None:
-    """Passes on what SkyPilot raises where no cloud that it may use has such an instance."""
+    """Passes on what SkyPilot raises if no enabled cloud has such an instance."""
     plan = sky.Dag()
     plan.add(task)
     sky.get(sky.optimize(plan))
 
 
 def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> list[Any]:
-    """The requests for an instance that SkyPilot's server has accepted and not finished, whoever
-    made them.
+    """The instance requests, from anyone, that SkyPilot's server has accepted but not finished.
 
     Args:
-        cluster: for which the instance is asked; None of any, and for a managed job.
-        of: what the request speaks of, such as the job's name.
+        cluster: the cluster requested; None for any, and for a managed job.
+        of: a text in the request, such as the job's name.
     """
     pending: list[Any] = sky.api_status(cluster_name=cluster)
     return [one for one in pending if LAUNCH.search(one.name) and of in one.request_body]
@@ -146,11 +148,11 @@ def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> l
 def own_launches(
     sky: Any, cluster: str | None = None, *, of: str = "", deadline_at: datetime | None = None
 ) -> list[Any]:
-    """Those that may be of one's own launch: a server may be several laptops', which call the run's
-    cluster the same.
+    """The requests that may belong to this launch: several laptops may share a server, and use the
+    same name for the run's cluster.
 
     Args:
-        deadline_at: of one's own launch, which its request names; None where it is not known.
+        deadline_at: the deadline of this launch, which its request names; None if unknown.
     """
     shown = [one for one in pending_launches(sky, cluster, of=of) if one.request_body != HIDDEN]
     named = [(one, deadline_named_in(one.request_body)) for one in shown]
@@ -160,10 +162,10 @@ def own_launches(
 def take_back(
     sky: Any, cluster: str | None = None, *, of: str = "", deadline_at: datetime | None = None
 ) -> None:
-    """Takes back launches of one's own that are still pending; which ones, `own_launches` tells.
+    """Cancels this launch's pending requests, as `own_launches` selects them.
 
-    A terminal that was killed leaves its request behind: what it asks for may come into being
-    after somebody has looked, and found nothing.
+    A killed terminal leaves its request behind, which may create an instance after a check found
+    nothing.
     """
     found = own_launches(sky, cluster, of=of, deadline_at=deadline_at)
     if found:
@@ -171,7 +173,7 @@ def take_back(
 
 
 def in_a_sentence(error: Exception, log: Path) -> CliError:
-    """SkyPilot's error; `log` is where the user finds the rest."""
+    """SkyPilot's error as one sentence; `log` names the file with the details."""
     if isinstance(error, CliError):
         return error
     sentence = first_sentence(str(error)) or type(error).__name__
@@ -201,12 +203,12 @@ def in_a_sentence(error: Exception, log: Path) -> CliError:
 
 
 def is_out_of_reach(error: Exception) -> bool:
-    """Whether SkyPilot's server cannot be asked for anything."""
+    """Whether the error means that SkyPilot's server is out of reach."""
     return type(error).__name__ in OUT_OF_REACH
 
 
 def first_sentence(text: str) -> str:
-    """Without colours and line breaks, and without its full stop. A line that begins with a
-    capital letter begins a sentence: SkyPilot ends few lines with a full stop."""
+    """The first sentence, without colours, line breaks and final full stop. A line that starts with
+    a capital letter starts a sentence: SkyPilot ends few lines with a full stop."""
     plain = ANSI.sub("", text).strip()
     return " ".join(SENTENCE_END.split(plain)[0].split()).rstrip(".:")

@@ -1,6 +1,6 @@
-"""SkyPilot as the place where a task runs: a cluster or a managed job for each run.
+"""SkyPilot as an infra: a cluster or a managed job for each run.
 
-What is said here of an instance is what SkyPilot's server has from the clouds.
+What this says about an instance comes from SkyPilot's server, which asks the clouds.
 """
 
 from __future__ import annotations
@@ -66,41 +66,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Session = Callable[[Path], AbstractContextManager[Any]]
-    """SkyPilot's SDK, whose words go into that file"""
+    """opens SkyPilot's SDK; its output goes to that file"""
 
 TASK_FILE, WORKDIR = "task.yaml", "workdir"
 APPEARS_WITHIN = timedelta(minutes=10)
-"""SkyPilot knows a cluster some seconds after it was asked for one; so long it is believed of
-whoever is asking that it may yet come."""
+"""SkyPilot lists a cluster a few seconds after the request; this is how long a request that may
+still be in progress is trusted to produce one."""
 FRESH_SECONDS = 10.0
-"""Asking SkyPilot and the cloud takes seconds: within this time an answer is still good."""
+"""Asking SkyPilot and the cloud takes seconds: an answer is reused for this long."""
 OF_JOB = re.compile(r"^\([^()]+, pid=\d+\) ", re.MULTILINE)
-"""what SkyPilot writes before each line of a job"""
+"""SkyPilot's prefix before each line of a job"""
 
 
 class Rental(Protocol):
-    """How an instance is rented, in SkyPilot's own terms; what it raises is passed on."""
+    """How an instance is rented, in SkyPilot's own terms. Passes on what SkyPilot raises."""
 
     def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
-        """Returns when nobody is needed any more."""
+        """Returns once the instance works without this process."""
         ...
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
-        """What SkyPilot says now; None if it knows of nothing by that name."""
+        """SkyPilot's answer now; None if it knows nothing of that name."""
         ...
 
     def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
-        """The lines of the job, None where there is none for a while."""
+        """The lines of the job; None when there is none for a while."""
         ...
 
     def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
-        """Returns what is known of it in the end, when the cloud says that it is gone."""
+        """Returns the final record, once the cloud reports the instance gone."""
         ...
 
 
 class SkyInfra:
-    """On-demand instances are clusters, spot instances belong to managed jobs; STATE/sky/RUN/
-    holds the task, what SkyPilot said, and when the instance came and went."""
+    """On-demand instances are clusters, spot instances belong to managed jobs. STATE/sky/RUN/ holds
+    the task, SkyPilot's output, and when the instance came and went."""
 
     def __init__(self, name: str, state_folder: Path, session: Session = sky_session) -> None:
         self._name, self._session = name, session
@@ -117,7 +117,7 @@ class SkyInfra:
             refuse_unknown_cloud(sky, self._name.partition("/")[0].lower().strip("*"))
             try:
                 task = sky.Task.from_yaml_str(task_yaml)
-                task.workdir = None  # which is not there yet
+                task.workdir = None  # the workdir does not exist yet
                 require_offer(sky, task)
             except Exception as error:
                 raise in_a_sentence(error, log) from error
@@ -141,7 +141,7 @@ class SkyInfra:
         )
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
         write_record(self._folder(run), record)
-        self._answers.pop(run, None)  # it was about an earlier instance
+        self._answers.pop(run, None)  # the answer was about an earlier instance
         said_before = _size(self._log(run))
         try:
             self._launch(record, task_yaml, secrets)
@@ -156,11 +156,12 @@ class SkyInfra:
         write_record(self._folder(run), record.model_copy(update={"was_seen": True}))
 
     def _note_whether_it_came(self, record: SkyRecord) -> None:
-        """AWS alone can say so of one that is gone; what it does not say is billed."""
+        """Records that no instance ever came. Only AWS can tell this about one that is gone;
+        otherwise it is billed."""
         if self._name.partition("/")[0].lower() != AWS or record.deadline_at is None:
             return
         folder = self._folder(record.run)
-        with suppress(Exception), self._sky(record.run) as sky:  # of any kind: SkyPilot's, AWS's
+        with suppress(Exception), self._sky(record.run) as sky:  # either may fail in any way
             last = read_record(folder)
             if last is not None and never_came(sky, record.run, record.deadline_at):
                 write_record(folder, last.model_copy(update={"never_came": True}))
@@ -172,12 +173,12 @@ class SkyInfra:
             if secrets:
                 stack.enter_context(without_own_key(sky))
                 task.update_secrets(dict(secrets))
-            if record.job is not None:  # a later instance gets it from here, too
+            if record.job is not None:  # later instances get it from here, too
                 copy = self._folder(record.run) / WORKDIR
                 shutil.rmtree(copy, ignore_errors=True)
                 task.workdir = str(shutil.copytree(task.workdir, copy))
             rental_of(record).launch(sky, record, task)
-            if record.job is None:  # a spot instance that powers itself off is terminated anyway
+            if record.job is None:  # AWS terminates a spot instance that powers itself off anyway
                 terminate_when_off(sky, record.cluster)
 
     def state(self, run: str) -> InstanceState | None:
@@ -196,7 +197,7 @@ class SkyInfra:
             return as_state(record, InstancePhase.GONE)
         with self._sky(record.run) as sky:
             try:
-                may_come = _may_come(sky, record)  # first: what comes meanwhile is seen then
+                may_come = _may_come(sky, record)  # first: what comes in between is then seen
                 found = rental_of(record).look(sky, record)
             except Exception as error:
                 raise CloudError(
@@ -237,7 +238,7 @@ class SkyInfra:
             for line in lines:
                 if line is not None:
                     yield OF_JOB.sub("", ANSI.sub("", line))
-        except Exception as error:  # of any kind: SkyPilot's, the network's
+        except Exception as error:  # SkyPilot or the network may fail in any way
             raise in_a_sentence(error, self._log(run)) from error
 
     def down(self, run: str, *, by_name: bool = False) -> Removed:
@@ -263,16 +264,17 @@ class SkyInfra:
         return Removed(was_there=True)
 
     def _down_by_name(self, run: str, *damage: str) -> Removed:
-        """Without a record: SkyPilot's clusters and jobs bear the run's name, and are this
-        machine's. What a cloud alone lists may be somebody else's, and is named."""
+        """Removes by name, without a record. SkyPilot's clusters and jobs with the run's name
+        belong to this machine. An instance that only a cloud lists may belong to another user, and
+        is only named."""
         named = SkyRecord(
             run=run,
             cluster=cluster_of(run),
             requested_at=datetime.now(UTC),
             deadline_at=self._last_deadline(run),
         )
-        with self._sky(run) as sky, suppress(Exception):  # if it is there, the census sees it
-            Cluster().remove(sky, named)  # a request for it is taken back, too
+        with self._sky(run) as sky, suppress(Exception):  # if it exists, the census sees it
+            Cluster().remove(sky, named)  # this also cancels a request for it
         census = self.census()
         ours = [one for one in census.sightings if one.run == run]
         held = [
@@ -300,8 +302,8 @@ class SkyInfra:
         return Removed(bool(held), (*damage, *others))
 
     def _last_deadline(self, run: str) -> datetime | None:
-        """Of this machine's last launch of the run, as far as its task can be read."""
-        with suppress(Exception):  # of any kind: the record beside it is damaged, too
+        """The deadline of this machine's last launch of the run, as far as its task can be read."""
+        with suppress(Exception):  # may be any kind of error: the record next to it is damaged, too
             return _deadline_in((self._folder(run) / TASK_FILE).read_text(encoding="utf-8"))
         return None
 
@@ -325,7 +327,7 @@ class SkyInfra:
                     f"try again; or remove it in the cloud's console, and see {log}",
                 ) from error
         self._answers.pop(sighting.run, None)
-        with suppress(InvalidRecord):  # it is gone, whatever this machine wrote down
+        with suppress(InvalidRecord):  # the instance is gone, whatever this machine recorded
             self._note_removed(sighting)
 
     def _note_removed(self, sighting: Sighting) -> None:
@@ -343,7 +345,8 @@ class SkyInfra:
         return gone
 
     def _read(self, run: str) -> SkyRecord | None:
-        """Raises CloudError: it is damaged, so nobody knows here what was asked for."""
+        """Raises CloudError: the record is damaged, so this machine does not know what it
+        requested."""
         try:
             return read_record(self._folder(run))
         except InvalidRecord as error:
@@ -359,11 +362,11 @@ class SkyInfra:
 
 
 def _may_come(sky: Any, record: SkyRecord) -> bool:
-    """Whether there may be an instance later, though SkyPilot knows of none: because somebody is
-    just asking for it, or its server has not yet done what it was asked for."""
+    """Whether an instance may still come although SkyPilot knows none: a request is being made, or
+    SkyPilot's server has not finished it."""
     fate = fate_here(record.asked_by) if record.asked_by else Fate.UNKNOWN
     latest = record.requested_at
-    if fate == Fate.UNKNOWN:  # this SkyPilot may hear nothing of what another machine's is asked
+    if fate == Fate.UNKNOWN:  # this server may not know requests to another machine's
         latest = record.deadline_at or latest
     if record.was_seen or datetime.now(UTC) - latest > APPEARS_WITHIN:
         return False
@@ -379,7 +382,7 @@ def _size(log: Path) -> int:
 
 
 def _said(log: Path, since: int) -> str:
-    """What this launch wrote. A log grows with every launch and every tail of a run."""
+    """This launch's part of the log, which grows with every launch and every tail of a run."""
     return ANSI.sub("", read_end(log, LOG_BYTES, since).decode(errors="replace"))
 
 
@@ -392,5 +395,5 @@ def _is_spot(task_yaml: str) -> bool:
 
 
 def rental_of(record: SkyRecord) -> Rental:
-    """How it was rented."""
+    """The kind of rental behind the record."""
     return Cluster() if record.job is None else ManagedJob()

@@ -1,7 +1,7 @@
-"""What an hour of a spot instance cost on AWS, by EC2's own price history.
+"""The hourly rate of a spot instance on AWS, from EC2's own price history.
 
-AWS bills the market's price, which neither SkyPilot's list nor its limit says. Who may not ask, or
-gets no answer, counts with the most that it can be.
+AWS bills the market price, which neither SkyPilot's list nor its limit gives. Without permission or
+an answer, the highest possible rate counts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LINUX = ["Linux/UNIX"]
 
 
 def priced(sky: Any, span: Span, before: SkyRecord, cluster: dict[str, Any]) -> Span:
-    """The span with what an hour of it cost, once it has ended; each is asked for once.
+    """The span with its hourly rate, once it has ended; each span is asked about once.
 
     Args:
-        before: the record as it was remembered, perhaps with the price.
-        cluster: SkyPilot's entry of the span's instance.
+        before: the earlier record, which may hold the rate.
+        cluster: SkyPilot's entry for the span's instance.
     """
     if span.ended is None:
         return span
@@ -38,7 +38,7 @@ def priced(sky: Any, span: Span, before: SkyRecord, cluster: dict[str, Any]) -> 
 def spot_rate(
     sky: Any, cluster: dict[str, Any], began: datetime, ended: datetime
 ) -> Decimal | None:
-    """The mean over this time; None where it is not AWS, or AWS does not tell."""
+    """The mean rate over this time; None if not on AWS, or if AWS does not answer."""
     resources = cluster["resources"]
     machine = getattr(resources, "instance_type", None)
     if str(cluster.get("cloud") or "").lower() != AWS or not machine or not cluster.get("region"):
@@ -55,7 +55,7 @@ def spot_rate(
             **only,
         )
         changes = [_change(each) for page in pages for each in page["SpotPriceHistory"]]
-    except Exception:  # of any kind: no permission, no network
+    except Exception:  # no permission, no network: may be any kind of error
         return None
     return mean_rate(changes, began, ended)
 
