@@ -1,7 +1,7 @@
-"""Claims: the right to write a run. A higher number fences all lower ones.
+"""Claims: a claim is the right to write a run. A higher number fences all lower ones.
 
-Claims are taken one after the other and never deleted. So a number far above the one before it was
-put there by somebody else, and a listing without one's own claim is not the truth about the store.
+Claims are taken in sequence and never deleted. So an outsider put a number far above the one before
+it, and a listing that lacks the caller's own claim is wrong.
 """
 
 import json
@@ -15,18 +15,18 @@ from fintts_store.runs.limits import CLAIMS
 from fintts_store.store import Store
 
 MOST_MISSING = 100
-"""claims that may be missing below one that counts; some may have been deleted"""
+"""claims that may be missing below a valid one; some may have been deleted"""
 _ATTEMPTS = 100
 _CLAIM = re.compile("[0-9]{6}")
 
 
 def highest_claim(store: Store, run: str) -> int:
-    """The claim that may write; 0 when the run has no claim."""
+    """The claim that may write; 0 if the run has no claim."""
     return highest_of(run, (entry.key for entry in store.list(layout.claims_prefix(run))))
 
 
 def highest_of(run: str, keys: Iterable[str]) -> int:
-    """The highest claim that an instance can have taken, among a run's keys; 0 for none."""
+    """The highest claim among a run's keys that an instance can have taken; 0 for none."""
     highest = 0
     for number in _numbers(run, keys):
         if number - highest > MOST_MISSING + 1:
@@ -36,7 +36,7 @@ def highest_of(run: str, keys: Iterable[str]) -> int:
 
 
 def strange_claims(run: str, keys: Iterable[str]) -> list[str]:
-    """The keys of claims that no instance can have taken: they are too far above the others."""
+    """The keys of claims too far above the others for an instance to have taken them."""
     numbers = _numbers(run, keys)
     highest = highest_of(run, [layout.claim_key(run, number) for number in numbers])
     return [layout.claim_key(run, number) for number in numbers if number > highest]
@@ -45,15 +45,15 @@ def strange_claims(run: str, keys: Iterable[str]) -> list[str]:
 def _numbers(run: str, keys: Iterable[str]) -> list[int]:
     prefix = layout.claims_prefix(run)
     names = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
-    # Anything else was put there by hand, such as a file browser's own file.
+    # Other files were put there by hand or by a file browser.
     return sorted(int(name) for name in names if _CLAIM.fullmatch(name))
 
 
 def take_claim(store: Store, run: str, holder: str, launch: int | None = None) -> int:
-    """Takes the next number; of several instances at once each gets one of its own.
+    """Takes the next number; concurrent instances get different ones.
 
     Args:
-        launch: the number of the launch that the holder belongs to, where there was one.
+        launch: the number of the holder's launch, if there was one.
 
     Raises:
         StoreError: the store cannot be written.
@@ -61,7 +61,7 @@ def take_claim(store: Store, run: str, holder: str, launch: int | None = None) -
     content = {"holder": holder, "at": datetime.now(UTC).isoformat(), "launch": launch}
     claim = 0
     for _ in range(_ATTEMPTS):
-        # Not from the listing alone: it may not show a claim that is there.
+        # A listing alone is not enough: it may lack an existing claim.
         claim = max(claim, highest_claim(store, run)) + 1
         if claim > CLAIMS:
             raise StoreError(f"run {run} has no claims left", "begin a new run with --name")
@@ -77,11 +77,11 @@ def take_claim(store: Store, run: str, holder: str, launch: int | None = None) -
 
 
 def refuse_taken_over(store: Store, run: str, claim: int) -> None:
-    """Returns while this claim is the one that may write.
+    """Returns if this claim is the one that may write.
 
     Raises:
         Fenced: a newer instance has taken the run over.
-        StoreUnreachable: the store does not show this claim, so what it shows is not the truth.
+        StoreUnreachable: the listing lacks this claim, so the listing is wrong.
     """
     highest = highest_claim(store, run)
     if highest > claim:
@@ -97,10 +97,10 @@ def refuse_taken_over(store: Store, run: str, claim: int) -> None:
 
 
 def refuse_lost_claim(store: Store, run: str, claim: int) -> None:
-    """The same by another request: asks for the claim itself, and not for a listing.
+    """Checks the claim by another request: reads its key instead of a listing.
 
     Raises:
-        StoreUnreachable: it is not there.
+        StoreUnreachable: the claim is missing.
     """
     try:
         store.get(layout.claim_key(run, claim))

@@ -1,4 +1,4 @@
-"""Writes result.json, the record that ends a run: the one place that creates it."""
+"""Writes result.json, the record that ends a run. No other module creates it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -17,21 +17,21 @@ from fintts_store.store import Store
 
 
 def _pass_over(_name: CommitName, _error: StoreError) -> None:
-    """A damaged manifest is no reason to leave a run without its result."""
+    """Skips a damaged manifest, which must not keep a run from its result."""
 
 
 def end_run(store: Store, result: Result) -> bool:
-    """Writes result.json unless it is there; says whether it did.
+    """Writes result.json unless it exists; returns whether it did.
 
-    One that says how an earlier launch ended is no end of this one, and gives way.
+    Replaces the result of an earlier launch, which does not end this one.
 
     Raises:
-        InvalidRecord: no reader would take this result; nothing is written.
+        InvalidRecord: readers would refuse this result; nothing is written.
         StoreError: the store cannot be written.
     """
     key = layout.result_key(result.run)
     document = result.dump()
-    Result.load(document, key)  # a copy with changed fields was not checked yet
+    Result.load(document, key)  # a copy with changed fields has not been validated yet
     try:
         store.create(key, document.encode())
     except KeyExists:
@@ -43,7 +43,7 @@ def end_run(store: Store, result: Result) -> bool:
 
 
 def is_of_an_earlier(result: Result, launch: int | None) -> bool:
-    """Whether it says how an earlier launch ended."""
+    """Whether the result is that of an earlier launch."""
     return launch is not None and result.launch is not None and result.launch < launch
 
 
@@ -58,7 +58,7 @@ def result_by_store(
     phase_seconds: Mapping[str, float] | None = None,
     samples_seen: int = 0,
 ) -> Result:
-    """How a run ended whose trainer does not say it itself: the rest is what the store holds.
+    """The result of a run whose trainer has not written one, completed from the store's records.
 
     Raises:
         StoreError: run.json, the claims or the commits cannot be read.
@@ -85,7 +85,7 @@ def result_by_store(
 
 
 def kept_steps(manifests: Iterable[Manifest]) -> tuple[int, ...]:
-    """The steps with a checkpoint, ascending; of more than a record takes, the newest."""
+    """The steps with a checkpoint, ascending; the newest if a record cannot hold all."""
     return tuple(sorted(manifest.step for manifest in manifests)[-KEPT_STEPS:])
 
 

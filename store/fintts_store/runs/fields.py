@@ -1,4 +1,4 @@
-"""The kinds of fields that records have, each with its limits."""
+"""The types of record fields, each with its limits."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,7 +27,7 @@ def _plain_name(name: str) -> str:
 
 
 def below(folder: str, ending: str = "") -> AfterValidator:
-    """A key, or with the ending `/` a prefix, that stays in a folder of the store."""
+    """A key inside a folder of the store, or a prefix if it ends with `/`."""
 
     def check(place: str) -> str:
         try:
@@ -82,7 +82,7 @@ def _nodes(content: JsonValue) -> Iterator[JsonValue]:
 
 RunName = Annotated[str, Field(max_length=limits.NAME_CHARACTERS), AfterValidator(_run_name)]
 PlainName = Annotated[str, Field(max_length=limits.NAME_CHARACTERS), AfterValidator(_plain_name)]
-"""A file's name that stays in the folder that it is put into, whatever the record says"""
+"""A file's name that cannot lead out of the folder where the file is written"""
 Name = Annotated[str, Field(max_length=limits.NAME_CHARACTERS)]
 Place = Annotated[str, Field(max_length=limits.NAME_CHARACTERS)]
 Message = Annotated[str, AfterValidator(_cut)]
@@ -95,7 +95,7 @@ Count = Annotated[int, Field(ge=0, le=limits.COUNT)]
 SizeBytes = Annotated[int, Field(ge=0, le=limits.FILE_BYTES)]
 Seconds = Annotated[float, Field(ge=0, le=limits.SECONDS, allow_inf_nan=False)]
 Value = Annotated[float | None, AfterValidator(_known)]
-"""A loss, or another monitored value; None where there is none, or where it is no number"""
+"""A loss, or another monitored value; None if it is missing or not a number"""
 HourlyRate = Annotated[Decimal, Field(ge=0, le=limits.HOURLY_RATE_USD), AfterValidator(_few_digits)]
 Usd = Annotated[Decimal, Field(ge=0, le=limits.USD), AfterValidator(_few_digits)]
 SmallJson = Annotated[dict[str, JsonValue], AfterValidator(_small)]

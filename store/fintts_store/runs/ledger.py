@@ -1,7 +1,7 @@
-"""The ledger of a run: who asked for which instance on which terms, and when it came and went.
+"""The ledger of a run: which laptop requested which instance on which terms, and its lifetime.
 
-Every file is written once, by one writer. `asked.json` takes the number of a launch before anything
-is rented, so of two laptops that launch a run at once exactly one gets it.
+Every file is written once, by one writer. `asked.json` takes a launch number before anything is
+rented, so if two laptops launch a run at once, exactly one gets the number.
 """
 
 import re
@@ -38,15 +38,15 @@ LedgerRecord = TypeVar("LedgerRecord", "Asked", "Up", "Gone")
 
 
 class Evidence(StrEnum):
-    """What an end is known from, the surest first."""
+    """The evidence for an end, the most certain first."""
 
     CLOUD = "cloud"
-    """it was removed, or the cloud was seen without it"""
+    """the instance was removed, or the cloud did not list it"""
     RESULT = "result"
     HEARTBEAT = "heartbeat"
-    """read alone: a last heartbeat is the end of no instance, and counts as none"""
+    """read but never written: a last heartbeat does not prove an end, and is ignored"""
     DEADLINE = "deadline"
-    """unobserved: it is the latest possible moment"""
+    """not observed: the latest possible moment"""
 
 
 SURE = (Evidence.CLOUD, Evidence.RESULT)
@@ -54,23 +54,23 @@ SURE = (Evidence.CLOUD, Evidence.RESULT)
 
 
 class Laptop(Record):
-    """The machine that asks."""
+    """The machine that requests instances."""
 
     id: Annotated[str, AfterValidator(_is_laptop_id)]
-    """made once and kept in its state folder"""
+    """created once and kept in the machine's state folder"""
     host: Name
-    """its name, for people"""
+    """the machine's name, for people"""
     user: Name = ""
-    """who works there; empty where that is not known"""
+    """the user there; empty if unknown"""
 
     @property
     def whose(self) -> str:
-        """As a person says it."""
+        """The laptop in words."""
         return f"{self.user} on {self.host}" if self.user else self.host
 
     @property
     def writer(self) -> str:
-        """As it stands in the names of files."""
+        """The laptop in file names."""
         return self.id[:8]
 
 
@@ -78,7 +78,7 @@ UNKNOWN_LAPTOP = Laptop(id="0" * 32, host="a laptop without a state folder")
 
 
 class Earlier(Record):
-    """What instances cost that a version without a ledger asked for."""
+    """The cost of instances that a version without a ledger requested."""
 
     seconds: Seconds
     usd: Usd
@@ -86,73 +86,73 @@ class Earlier(Record):
 
 
 class Asked(OfRun):
-    """asked.json: one launch, as it was before anything was rented."""
+    """asked.json: one launch, recorded before anything was rented."""
 
     launch: LaunchNumber
     asker: Laptop
     requested_at: Moment
     infra: Name
     rates_usd: Annotated[dict[Name, HourlyRate], Field(min_length=1, max_length=limits.RENTALS)]
-    """an hour of each GPU that it may have"""
+    """the hourly rate of each possible GPU"""
     spot: bool = False
     deadline_at: Moment
     """when the trainer must have ended"""
     reserve_seconds: Reserve
-    """after the deadline, for its last save and the teardown: nothing bills beyond it"""
+    """after the deadline, for the last save and the teardown: nothing bills beyond it"""
     teardown_seconds: Reserve = 0.0
-    """how long an instance at most outlives its trainer's last word"""
+    """the longest that an instance outlives the trainer's last record"""
     earlier: Earlier | None = None
     pid: Annotated[int, Field(ge=0, le=limits.COUNT)] | None = None
-    """of the process that asks; for versions that know no `asked_by`"""
+    """of the launching process; for versions without `asked_by`"""
     asked_by: NotedProcess | None = None
-    """the process that asks; None in a file of a version that noted its number alone"""
+    """the launching process; None in a file of a version that recorded only its id"""
 
     @property
     def process(self) -> NotedProcess | None:
-        """The one that asks; an earlier version noted its number, and its laptop's name."""
+        """The launching process; an earlier version recorded its id and its laptop's name."""
         if self.asked_by is not None or self.pid is None:
             return self.asked_by
         return NotedProcess(pid=self.pid, host=self.asker.host)
 
     @property
     def over_at(self) -> datetime:
-        """From when on nothing of it bills, whatever becomes of laptops and trainer."""
+        """The moment after which nothing of the launch bills, whatever laptops and trainer do."""
         return max(self.deadline_at, self.requested_at) + timedelta(seconds=self.reserve_seconds)
 
 
 class Up(OfRun):
-    """up-….json: the instance is there."""
+    """up-….json: the instance is up."""
 
     kind: Literal["up"] = "up"
     launch: LaunchNumber
     at: Moment
     """since when"""
     gpus: Name | None = None
-    """that it has, as `--gpus` has it"""
+    """the instance's GPUs, as in `--gpus`"""
     seen_by: Laptop
 
 
 class Gone(OfRun):
-    """gone-….json: the instance is not there any more. Where a spot run looks for another one, its
-    end is written when that one is up, or when none comes."""
+    """gone-….json: the instance is gone. If a spot run looks for another one, this is written when
+    the other one is up, or when none comes."""
 
     kind: Literal["gone"] = "gone"
     launch: LaunchNumber
     at: Moment
-    """since when at the latest"""
+    """the latest moment of the end"""
     evidence: Evidence
     alive_at: Moment | None = None
-    """the last moment at which it was seen alive"""
+    """the last moment that the instance was seen alive"""
     hourly_rate_usd: HourlyRate | None = None
-    """what an hour of it cost, by the cloud's own price history"""
+    """the hourly rate, by the cloud's own price history"""
     seen_by: Laptop
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What the ledger says of one launch; `asked` is None where its file is damaged.
+    """The ledger's records of one launch; `asked` is None if its file is damaged.
 
-    Unobserved ends are not among `gones`.
+    `gones` holds observed ends only.
     """
 
     number: int
@@ -162,13 +162,13 @@ class Launch:
 
     @property
     def standing_gones(self) -> tuple[Gone, ...]:
-        """Those ends after which it was not seen up: who looks too early sees no instance yet."""
+        """The ends after the last sighting; an earlier one was a look before the instance came."""
         came = max((up.at for up in self.ups), default=None)
         return tuple(each for each in self.gones if came is None or each.at >= came)
 
     @property
     def is_known_gone(self) -> bool:
-        """Whether the cloud was seen without it, after it was last seen up."""
+        """Whether the cloud did not list the instance after it was last seen up."""
         return any(each.evidence == Evidence.CLOUD for each in self.standing_gones)
 
 
@@ -178,7 +178,7 @@ class Ledger:
 
     launches: tuple[Launch, ...] = ()
     damaged: tuple[InvalidRecord, ...] = ()
-    """each names a file that cannot be read"""
+    """one error for each unreadable file"""
 
     @property
     def newest(self) -> Launch | None:
@@ -187,15 +187,15 @@ class Ledger:
 
     @property
     def next_number(self) -> int:
-        """The number that the next launch takes."""
+        """The next launch number."""
         return self.launches[-1].number + 1 if self.launches else 1
 
 
 def take_launch(store: Store, asked: Asked) -> int:
-    """Takes the number that is in `asked`; of several at once exactly one gets it.
+    """Takes the launch number in `asked`; of concurrent callers exactly one succeeds.
 
     Raises:
-        LaunchTaken: another laptop has it; the message says which.
+        LaunchTaken: another laptop has the number; the message says which.
         StoreError: the store cannot be written.
     """
     key = layout.asked_key(asked.run, asked.launch)
@@ -203,7 +203,7 @@ def take_launch(store: Store, asked: Asked) -> int:
         store.create(key, asked.dump().encode())
     except KeyExists:
         other = _who_has_it(store, key, asked)
-        if other != asked:  # else the answer to an earlier try of the same request was lost
+        if other != asked:  # otherwise an earlier try succeeded, and its answer was lost
             raise LaunchTaken(_told(other, asked.run), _HINT) from None
     return asked.launch
 
@@ -226,7 +226,7 @@ def _told(other: Asked | None, run: str) -> str:
 
 
 def withdraw_launch(store: Store, run: str, launch: int) -> None:
-    """Removes a launch of which nothing was ever rented, together with its run."""
+    """Removes a launch that never rented anything, together with its run."""
     asked = layout.asked_key(run, launch)
     for entry in store.list(layout.launch_prefix(run, launch)):
         if entry.key != asked:
@@ -235,7 +235,7 @@ def withdraw_launch(store: Store, run: str, launch: int) -> None:
 
 
 def write_sighting(store: Store, seen: Up | Gone) -> None:
-    """Writes it, unless this laptop has said the same before."""
+    """Writes a sighting, unless this laptop has written the same before."""
     key = layout.sighting_key(seen.run, seen.launch, seen.kind, seen.at, seen.seen_by.writer)
     try:
         store.create(key, seen.dump().encode())
@@ -244,7 +244,7 @@ def write_sighting(store: Store, seen: Up | Gone) -> None:
 
 
 def read_ledger(store: Store, run: str) -> Ledger:
-    """The whole ledger; what is damaged is named, and its launch is still counted.
+    """The whole ledger; damaged files are named, and their launches still count.
 
     Raises:
         StoreError: the store cannot be read.
@@ -279,23 +279,23 @@ def _seen(gones: Iterable[Gone]) -> Iterator[Gone]:
 
 
 def _told_by_name(run: str, number: int, key: str) -> list[Up]:
-    """A damaged sighting still says by its name when the instance was up: without it, somebody who
-    looked too early, and saw none yet, would be believed."""
+    """The sighting that a damaged file's name still gives; without it, a look before the instance
+    came would count as its end."""
     try:
         at = layout.seen_up_at(run, key)
         return [] if at is None else [Up(run=run, launch=number, at=at, seen_by=UNKNOWN_LAPTOP)]
-    except ValidationError:  # no year that a record may have
+    except ValidationError:  # the year is out of range
         return []
 
 
 def _by_launch(
     store: Store, run: str, keys: Iterable[str]
 ) -> tuple[dict[int, list[str]], list[InvalidRecord]]:
-    """The files of each launch, in their order, without those that no laptop can have written."""
+    """The files of each launch, in order, without those that no laptop can have written."""
     found: defaultdict[int, list[str]] = defaultdict(list)
     for key in keys:
         number = layout.launch_of(run, key)
-        if number:  # else it was put there by hand
+        if number:  # otherwise it was put there by hand
             found[number].append(key)
     kept: dict[int, list[str]] = {}
     damaged: list[InvalidRecord] = []

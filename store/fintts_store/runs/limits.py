@@ -1,7 +1,7 @@
-"""How large a record may be, and what its numbers, moments and texts may be.
+"""Limits on a record's size, numbers, moments and texts.
 
-A record from the store is input from outside: whatever is beyond these limits is damaged. They are
-far above what fintts writes. `layout` shows which file has which limit in bytes.
+A record from the store is input from outside: one beyond these limits is damaged. They are far above
+what fintts writes. `layout` gives each file's limit in bytes.
 """
 
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ METRICS_PART_BYTES = 4 * MIB
 METRICS_BYTES = 32 * MIB
 """all parts of a run together"""
 METRICS_ROWS = 50_000
-"""in memory a row takes 1 to 4 KB"""
+"""a row takes 1 to 4 KB of memory"""
 ROW_VALUES = 64
 LOG_BYTES = 4 * MIB
 """the end of each log"""
@@ -24,7 +24,7 @@ LOGS = 20
 DOCUMENT_BYTES = 4 * MIB
 """a small text file of a base model, such as config.json, README.md or LICENSE"""
 STATE_BYTES = 64 * MIB
-"""trainer_state.json of a checkpoint: it holds the random state of every process"""
+"""trainer_state.json of a checkpoint, with the random state of every process"""
 PACK_HEADER_BYTES = MIB
 SETTINGS_BYTES = 256 * KIB
 """fintts.yaml, and a task's YAML"""
@@ -32,19 +32,19 @@ TOKENIZER_BYTES = 64 * MIB
 """tokenizer.json and other large JSON files of a base model on the disk"""
 
 PAGE_BYTES = 16 * MIB
-"""an answer of S3 that is a document, such as a page of a listing: 1,000 keys of 1,024 bytes, three
-characters each, with what is said of each"""
+"""an S3 document, such as a page of a listing: 1,000 keys of 1,024 bytes, each byte as three
+characters, with their attributes"""
 KEYS = 500_000
-"""of one listing: in memory they take 150 MB"""
+"""of one listing; they take 150 MB of memory"""
 EMPTY_PAGE_KEYS = 1_000
-"""as many a page without keys counts for"""
+"""what a page without keys counts as"""
 
 JSON_NODES = 5_000
-"""values in a configuration or an estimate, however deep"""
+"""values in a configuration or an estimate, at any depth"""
 YAML_DEPTH = 32
 
 STEPS = 999_999_999
-"""a commit's name has nine digits for it"""
+"""a commit's name has nine digits for the step"""
 CLAIMS = 999_999
 LAUNCHES = 999_999
 COUNT = 10**15
@@ -56,14 +56,14 @@ RENTALS = 200
 LAUNCHES_READ = 1_000
 """of one run"""
 MISSING_LAUNCHES = 100
-"""below one that counts; some may have been deleted"""
+"""below a valid one; some may have been deleted"""
 SIGHTINGS = 500
-"""of one launch: a spot run has two an instance"""
+"""of one launch; a spot run writes two per instance"""
 KEPT_STEPS = 10_000
 SECONDS = 1e9
 RESERVE_SECONDS = 86_400
 VALUE = 1e39
-"""a loss; beyond it there are no 32-bit floating-point numbers"""
+"""a loss; 32-bit floating-point numbers end below it"""
 HOURLY_RATE_USD = 100_000
 USD = 10**9
 DECIMAL_DIGITS = 60
@@ -71,7 +71,7 @@ DECIMAL_EXPONENTS = range(-60, 20)
 
 FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
-"""adding days to the last moment that Python knows would fail"""
+"""far below Python's last moment, where adding days fails"""
 
 NAME_CHARACTERS = 1_000
 """a version, a digest, a GPU, a place"""

@@ -1,4 +1,4 @@
-"""What the instances of a run said, kept in the store."""
+"""The logs of a run's instances, kept in the store."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,14 +10,14 @@ from fintts_store.store import Entry, Store
 
 
 def write_log(store: Store, run: str, ended_at: datetime, text: bytes) -> None:
-    """Keeps what an instance said, which is lost with it otherwise."""
+    """Saves an instance's log, which would be lost with the instance."""
     store.put(layout.log_key(run, ended_at), text)
 
 
 def read_logs(store: Store, run: str) -> Iterator[str]:
-    """The text of each instance, in the order of their ends.
+    """Yields the log of each instance, in the order of their ends.
 
-    Of a large log the end alone is read, and of many logs the newest; the text says so.
+    Reads only the end of a large log, and only the newest of many logs; the text says so.
     """
     entries = store.list(layout.logs_prefix(run))
     if len(entries) > limits.LOGS:

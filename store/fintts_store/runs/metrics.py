@@ -1,4 +1,4 @@
-"""The metrics of a run: rows of numbers, in append-only parts that many hands may have written."""
+"""The metrics of a run: rows of numbers, in append-only parts from one or more instances."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,19 @@ _PART = re.compile(r"[0-9]{6}-[0-9]{6}\.jsonl")
 
 @dataclass(slots=True)
 class Metrics:
-    """All rows by step and kind, and how much could not be read."""
+    """All rows by step and kind, and how many could not be read."""
 
     rows: list[MetricRow] = field(default_factory=list[MetricRow])
     damaged_rows: int = 0
     left_out_parts: int = 0
-    """parts that are too large, or beyond what all of them may have together"""
+    """parts that are too large, or exceed the limit of all parts together"""
 
 
 def read_metrics(store: Store, run: str) -> Metrics:
-    """What can be read; a damaged row or part hides no other.
+    """All readable rows; a damaged row or part does not affect the others.
 
-    Where a later claim went back to an earlier step, what the former had beyond it is left out:
-    those steps did not lead to the adapter.
+    If a later claim resumed from an earlier step, the rows of the claim before it beyond that step
+    are left out: those steps did not lead to the adapter.
 
     Raises:
         StoreError: the store cannot be read.

@@ -1,7 +1,7 @@
-"""Whether a noted process still lives, as far as this machine can know. Pure.
+"""Whether a recorded process still lives, as far as this machine can tell. Pure.
 
-A number and a start name a process where they were noted alone: another machine that shares the
-folder, another container or another start of the machine gives the same numbers to others.
+A process id and a start time identify a process only where they were recorded: another machine that
+shares the folder, another container or a restart of the machine reuses the same numbers.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 class Fate(StrEnum):
-    """What became of it."""
+    """What became of a recorded process."""
 
     LIVES = "lives"
     ENDED = "ended"
     UNKNOWN = "unknown"
-    """it may be at work: nothing of it may be removed, or written as gone"""
+    """it may still run: its files and records must stay"""
 
 
 class Origin(NamedTuple):
-    """Where the number of a process means something; what is None is not known."""
+    """The scope of a process id; None is unknown."""
 
     boot_id: str | None = None
-    """names one start of one machine"""
+    """identifies one boot of one machine"""
     pid_namespace: str | None = None
-    """of a container; it means something within that start"""
+    """of a container; valid within one boot"""
     machine: str | None = None
-    """the same after a restart"""
+    """unchanged by a restart"""
     host: str | None = None
     """the machine's name, for people"""
 
@@ -43,9 +43,9 @@ class NotedProcess(Record):
 
     pid: Count
     started_ticks: Count | None = None
-    """clock ticks after the machine's start; None where no /proc tells"""
+    """clock ticks after the machine's start; None without /proc"""
     started_at: float | None = None
-    """seconds since the epoch, where no /proc tells"""
+    """seconds since the epoch, without /proc"""
     boot_id: Name | None = None
     pid_namespace: Name | None = None
     machine: Name | None = None
@@ -53,15 +53,15 @@ class NotedProcess(Record):
 
     @property
     def origin(self) -> Origin:
-        """Where it was noted; empty in a file of a version that noted no origin."""
+        """Where the process was recorded; empty in a file of a version without origins."""
         return Origin(self.boot_id, self.pid_namespace, self.machine, self.host)
 
 
 def fate_of(noted: NotedProcess, here: Origin, is_there: Callable[[NotedProcess], bool]) -> Fate:
-    """What became of it, as far as `here` can tell.
+    """What became of the process, as far as `here` can tell.
 
     Args:
-        is_there: whether this very process lives, told by what this machine shows of its own.
+        is_there: whether this process lives, according to this machine's own processes.
     """
     told = noted.origin
     if _is_same(told.boot_id, here.boot_id):
@@ -69,14 +69,14 @@ def fate_of(noted: NotedProcess, here: Origin, is_there: Callable[[NotedProcess]
             return Fate.UNKNOWN
     elif _is_same(told.machine, here.machine):
         if told.boot_id is not None and here.boot_id is not None:
-            return Fate.ENDED  # nothing outlives a restart
+            return Fate.ENDED  # no process outlives a restart
     elif told.host is None or told != Origin(
         host=here.host
-    ):  # else a version that noted the name alone
+    ):  # otherwise a version that recorded only the name
         return Fate.UNKNOWN
     return Fate.LIVES if is_there(noted) else Fate.ENDED
 
 
 def _is_same(one: str | None, other: str | None) -> bool:
-    """Whether both are known, and the same."""
+    """Whether both are known and equal."""
     return bool(one) and one == other

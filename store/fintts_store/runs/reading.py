@@ -1,5 +1,5 @@
-"""Reads records from a store: not more bytes than a record can have, and of the run that it lies
-under."""
+"""Reads records from a store: within a record's size limit, and only of the run whose folder it
+is."""
 
 from typing import TypeVar
 
@@ -14,11 +14,11 @@ Kind = TypeVar("Kind", bound=OfRun)
 def read_record(
     store: Store, kind: type[Kind], run: str, key: str, limit_bytes: int = RECORD_BYTES
 ) -> Kind:
-    """The record of a run that lies at a key.
+    """The record of a run at a key.
 
     Raises:
-        KeyNotFound: there is none.
-        InvalidRecord: it is damaged, too large, or of another run.
+        KeyNotFound: there is no record.
+        InvalidRecord: the record is damaged, too large, or of another run.
     """
     source = f"{store.url}/{key}"
     record = kind.load(store.get(key, limit_bytes), source)
@@ -31,7 +31,7 @@ def read_record(
 
 
 def find_record(store: Store, kind: type[Kind], run: str, key: str) -> Kind | None:
-    """The same; None where there is none."""
+    """The record at a key; None if there is none."""
     try:
         return read_record(store, kind, run, key)
     except KeyNotFound:

@@ -1,7 +1,7 @@
-"""What a run writes about itself: run.json, status.json, result.json and rows of metrics.
+"""The records of a run: run.json, status.json, result.json and rows of metrics.
 
-Laptop and instance both read and write them, perhaps in different versions of the program, so
-unknown keys are passed over.
+Laptop and instance both read and write them, possibly with different versions of the program, so
+unknown keys are ignored.
 """
 
 from collections.abc import Callable, Iterable
@@ -72,7 +72,7 @@ class Record(BaseModel):
 
     @classmethod
     def load(cls, text: str | bytes, source: str = "record") -> Self:
-        """The inverse of `dump`. Raises InvalidRecord, which names the source."""
+        """The inverse of `dump`. Raises InvalidRecord with the source's name."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -91,7 +91,7 @@ def _explanation(error: ValidationError) -> str:
 
 
 class OfRun(Record):
-    """A record that says which run it is of, and lies in that run's folder."""
+    """A record that names its run, and lies in that run's folder."""
 
     run: RunName
 
@@ -144,21 +144,21 @@ class BaseModelRef(Record):
     digest: Name
     files: Annotated[Files, _none_odd(file_names.odd_in_base_model, "a base model")]
     revision: Name | None = None
-    """the commit at Hugging Face, where the files are from there"""
+    """the commit at Hugging Face, if the files are from there"""
 
 
 class AdapterRef(Record):
-    """The adapter that a run begins with."""
+    """The adapter that a run starts from."""
 
     name: Name
     prefix: Annotated[str, below(layout.ADAPTERS, "/")]
     weights_sha256: Name
-    """says whether two are the same: PEFT writes its configuration in no fixed order"""
+    """identifies the adapter, since PEFT writes its configuration in no fixed order"""
     files: Annotated[Files, _none_odd(file_names.odd_in_adapter, "an adapter")]
 
 
 class PriceRef(Record):
-    """The price that the estimate was made with, frozen."""
+    """The price that the estimate used, frozen."""
 
     hourly_rate_usd: HourlyRate
     source: Name
@@ -166,7 +166,7 @@ class PriceRef(Record):
 
 
 class RentalRef(Record):
-    """A GPU that a run may get, its price, and what the run was expected to take on it."""
+    """A GPU that a run may get, its price, and the run's estimate on it."""
 
     gpus: Name
     price: PriceRef
@@ -174,7 +174,7 @@ class RentalRef(Record):
 
 
 class RunRecord(OfRun):
-    """run.json: what was asked, at which price, with which code."""
+    """run.json: the configuration, the price and the code of a run."""
 
     created_at: Moment
     fintts_version: Name
@@ -183,7 +183,7 @@ class RunRecord(OfRun):
     dataset: DatasetRef
     base_model: BaseModelRef
     prompt: Name | None = None
-    """that the model is trained with; None before runs recorded it"""
+    """used in training; None in runs that did not record it"""
     initial_adapter: AdapterRef | None = None
     price: PriceRef
     budget_usd: Usd | None = None
@@ -191,29 +191,29 @@ class RunRecord(OfRun):
     estimate: SmallJson
     infra: Name
     gpus: Name
-    """what was asked for first; `price` and `estimate` are of it"""
+    """requested first; `price` and `estimate` belong to it"""
     alternatives: Annotated[tuple[RentalRef, ...], Field(max_length=limits.RENTALS)] = ()
-    """what it may get instead, where there is none of the first"""
+    """alternatives if the first is not available"""
     spot: bool = False
     revision: Count = 0
-    """which revision `config` is of; 0 is run.json's own"""
+    """the revision of `config`; 0 is run.json's own"""
 
     @property
     def rentals(self) -> tuple[RentalRef, ...]:
-        """All that it may get, in the order in which it was asked for."""
+        """All GPUs that the run may get, in the order of the request."""
         first = RentalRef(gpus=self.gpus, price=self.price, estimate=self.estimate)
         return (first, *self.alternatives)
 
 
 class Revision(OfRun):
-    """revisions/<number>.json: the whole configuration, from now on in place of run.json's."""
+    """revisions/<number>.json: a whole configuration that replaces run.json's from now on."""
 
     number: Annotated[int, Field(ge=1, le=limits.CLAIMS)]
     created_at: Moment
     fintts_version: Name
     config: SmallJson
     changes: Annotated[tuple[Message, ...], Field(max_length=limits.FILES)]
-    """what differs from the one before, for people"""
+    """the changes since the previous one, for people"""
 
 
 class Status(OfRun):
@@ -234,19 +234,19 @@ class Status(OfRun):
     deadline_at: Moment
     last_committed_step: Step | None = None
     resume_point: Name | None = None
-    """id of the checkpoint that the present claim went on from"""
+    """id of the checkpoint that the current claim resumed from"""
     message: Message | None = None
     launch: Launch | None = None
-    """number of the launch that the instance belongs to; None where there was none"""
+    """number of the instance's launch; None without a launch"""
     gpus: Name | None = None
-    """that the instance has, as `--gpus` has it"""
+    """the instance's GPUs, as in `--gpus`"""
 
 
 class Result(OfRun):
     """result.json: how the run ended."""
 
     launch: Launch | None = None
-    """number of the launch that ended; None where there was none, or it is unknown"""
+    """number of the launch that ended; None without a launch, or if unknown"""
     stop_reason: StopReason
     step: Step
     best_step: Step | None = None
@@ -265,7 +265,7 @@ class Result(OfRun):
 class MetricRow(Record):
     """Numbers of one step or one validation check."""
 
-    # A loss may well be NaN, and that it was must survive: JSON has no number for it.
+    # A loss can be NaN, which JSON has no number for and which must be kept.
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
     step: Step

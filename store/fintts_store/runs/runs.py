@@ -13,7 +13,7 @@ from fintts_store.store import Store
 
 
 def _pass_over(_error: InvalidRecord) -> None:
-    """What is damaged is not named."""
+    """Ignores a damaged record."""
 
 
 def list_runs(store: Store) -> list[str]:
@@ -22,15 +22,15 @@ def list_runs(store: Store) -> list[str]:
 
 
 def create_run(store: Store, record: RunRecord) -> None:
-    """Writes run.json. Raises KeyExists if there is a run of that name."""
+    """Writes run.json. Raises KeyExists if a run has that name."""
     store.create(layout.run_json_key(record.run), record.dump().encode())
 
 
 def read_run(store: Store, run: str) -> RunRecord:
-    """run.json, with the newest configuration where it was changed since.
+    """run.json, with the newest configuration.
 
     Raises:
-        KeyNotFound: there is no such run; the hint says which there are.
+        KeyNotFound: there is no such run; the hint lists the existing ones.
         StoreError: a record is damaged, or the store cannot be read.
     """
     record = _read_run_json(store, run)
@@ -42,7 +42,7 @@ def read_run(store: Store, run: str) -> RunRecord:
 
 
 def read_configurations(store: Store, run: str) -> list[dict[str, JsonValue]]:
-    """Every configuration that the run has had: run.json's, then one a revision.
+    """Every configuration of the run: run.json's, then one for each revision.
 
     Raises:
         StoreError: a record is damaged, or the store cannot be read.
@@ -58,7 +58,7 @@ def create_revision(store: Store, revision: Revision) -> None:
 
 
 def withdraw_revision(store: Store, run: str, number: int) -> None:
-    """Takes back a change that no launch has trained with."""
+    """Removes a revision that no launch has used in training."""
     store.delete(layout.revision_key(run, number))
 
 
@@ -89,7 +89,7 @@ def _read_run_json(store: Store, run: str) -> RunRecord:
 
 
 def newest_run(store: Store) -> str | None:
-    """The run that was created last; None if there is none. Broken records are passed over."""
+    """The run created last; None if there is none. Damaged records are skipped."""
     records = list(_readable(store))
     newest = max(records, key=lambda record: record.created_at, default=None)
     return None if newest is None else newest.run
@@ -111,7 +111,7 @@ def read_status(store: Store, run: str) -> Status | None:
 def readable_status(
     store: Store, run: str, on_damaged: Callable[[InvalidRecord], None] = _pass_over
 ) -> Status | None:
-    """The last heartbeat; one that is damaged is handed on, and counts as none."""
+    """The last heartbeat; a damaged one goes to `on_damaged`, and gives None."""
     try:
         return read_status(store, run)
     except InvalidRecord as error:
@@ -125,14 +125,14 @@ def write_status(store: Store, status: Status) -> None:
 
 
 def read_result(store: Store, run: str) -> Result | None:
-    """How the run ended; None while it goes on."""
+    """How the run ended; None before that."""
     return find_record(store, Result, run, layout.result_key(run))
 
 
 def readable_result(
     store: Store, run: str, on_damaged: Callable[[InvalidRecord], None] = _pass_over
 ) -> Result | None:
-    """How the run ended; a record that is damaged is handed on, and says nothing."""
+    """How the run ended; a damaged record goes to `on_damaged`, and gives None."""
     try:
         return read_result(store, run)
     except InvalidRecord as error:
@@ -141,7 +141,7 @@ def readable_result(
 
 
 def withdraw_result(store: Store, run: str) -> None:
-    """Makes an ended run one that goes on."""
+    """Removes the result, so that an ended run can continue."""
     store.delete(layout.result_key(run))
 
 
@@ -152,19 +152,19 @@ def request_stop(store: Store, run: str, reason: str) -> None:
 
 
 def stop_requested(store: Store, run: str) -> bool:
-    """Whether the run was asked to end."""
+    """Whether there is a request to end the run."""
     key = layout.stop_request_key(run)
     try:
         return StopRequest.load(store.get(key), key).run == run
     except KeyNotFound:
         return False
     except InvalidRecord:
-        # A torn request is still one: whatever is written there asks the run to end. To stop
-        # loses nothing, since the run saves first, and to go on bills. A whole request of another
-        # run is a file in the wrong place, and asks this run for nothing.
+        # A damaged request still counts: stopping loses nothing, since the run saves first, and
+        # continuing bills. A valid request of another run is a file in the wrong place, and is
+        # ignored.
         return True
 
 
 def withdraw_stop(store: Store, run: str) -> None:
-    """Takes a stop request back, so that a resumed run does not end at once."""
+    """Removes a stop request, so that a resumed run does not end at once."""
     store.delete(layout.stop_request_key(run))
