@@ -1,5 +1,5 @@
-"""The commit protocol: upload, verify, check the claim, then the manifest. Until that lands,
-nothing is committed; from then on, everything is."""
+"""The commit protocol: upload, verify, check the claim, then write the manifest. The checkpoint is
+committed when the manifest is in the store, and not before."""
 
 import hashlib
 import stat
@@ -44,7 +44,7 @@ ID_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFacts:
-    """What a manifest says of a checkpoint beside its files."""
+    """The fields of a manifest other than its files."""
 
     step: int
     config_digest: str
@@ -52,7 +52,7 @@ class CheckpointFacts:
     monitor: str
     mode: Literal["min", "max"]
     value: float | None
-    """of the monitor at this very step; None if it was not validated"""
+    """of the monitor at this step; None without a validation check"""
 
 
 def _refuse(_name: CommitName, error: StoreError) -> None:
@@ -60,7 +60,7 @@ def _refuse(_name: CommitName, error: StoreError) -> None:
 
 
 Known = dict[CommitName, Manifest | None]
-"""Manifests that were read before, None for a tombstone: neither ever changes"""
+"""Manifests read before; None for a tombstone. Neither ever changes"""
 
 
 def list_manifests(
@@ -71,18 +71,17 @@ def list_manifests(
     known: Known | None = None,
     names: Sequence[CommitName] | None = None,
 ) -> list[Manifest]:
-    """All committed checkpoints, the oldest first; tombstones are left out, and so are commits of
+    """All committed checkpoints, the oldest first, without tombstones and without commits of
     claims that were never taken.
 
     Args:
-        on_unreadable: is called for each manifest that is damaged or was tampered with, and
-            for each that no claim stands behind.
-        known: is looked into before the store, and added to.
-        names: of the commits, where they have been listed just now and are known to be backed.
+        on_unreadable: called for each damaged or altered manifest, and for each one whose claim
+        was never taken.
+        known: a cache of manifests, read before the store and extended.
+        names: the commits, if the caller has just listed them and checked their claims.
 
     Raises:
-        InvalidRecord: a manifest is damaged or was tampered with, and `on_unreadable` was not
-            given.
+        InvalidRecord: a manifest is damaged or altered, and there is no `on_unreadable`.
     """
     known = {} if known is None else known
     unreadable: dict[CommitName, StoreError] = {}
@@ -108,18 +107,18 @@ def list_manifests(
 
 
 def backed_by_claims(store: Store, run: str, names: Sequence[CommitName]) -> list[CommitName]:
-    """Those that an instance can have committed: it claims the run first, and claims stay. All of
-    them where a run has no claim at all, as in a copy of its checkpoints alone.
+    """The commits that an instance can have made: it claims the run first, and claims stay. All
+    commits if a run has no claim at all, as in a copy of only its checkpoints.
 
     Args:
-        names: listed before this is called, since claims are taken meanwhile.
+        names: listed before the call, since claims may be taken in the meantime.
     """
     highest = highest_claim(store, run) if names else 0
     return [name for name in names if name.claim <= highest or not highest]
 
 
 def of_untaken_claim(store: Store, run: str, name: CommitName) -> InvalidRecord:
-    """What to say of a commit that is backed by no claim."""
+    """The error for a commit whose claim was never taken."""
     return InvalidRecord(
         f"{store.url}/{layout.commit_key(run, name)} is of claim {name.claim}, which no instance "
         "has taken",
@@ -128,7 +127,7 @@ def of_untaken_claim(store: Store, run: str, name: CommitName) -> InvalidRecord:
 
 
 def list_commits(store: Store, run: str) -> list[CommitName]:
-    """The names of all commits, tombstones among them, the oldest first; reads none of them."""
+    """The names of all commits and tombstones, the oldest first; reads none of them."""
     return commits_among(run, (entry.key for entry in store.list(layout.commits_prefix(run))))
 
 
@@ -141,20 +140,20 @@ def commits_among(run: str, keys: Iterable[str]) -> list[CommitName]:
             continue
         try:
             names.append(layout.parse_commit_name(key.removeprefix(prefix)))
-        except InvalidKey:  # not one of ours
+        except InvalidKey:  # not a name that fintts writes
             continue
     return sorted(names)
 
 
 def read_manifest(store: Store, run: str, name: CommitName) -> Manifest | None:
-    """The manifest of this name; None if a tombstone lies there.
+    """The manifest of this name; None for a tombstone.
 
-    What cannot be read is read a second time: a bit may have flipped on the way, and a server may
-    have missed an object that is there.
+    A failed read is tried a second time: a bit may have flipped in transit, or a server may have
+    missed an existing object.
 
     Raises:
         KeyNotFound: there is no such commit.
-        InvalidRecord: it is damaged, or is the manifest of another checkpoint.
+        InvalidRecord: the manifest is damaged, or belongs to another checkpoint.
     """
     try:
         return _read_manifest(store, run, name)
@@ -177,7 +176,7 @@ def _read_manifest(store: Store, run: str, name: CommitName) -> Manifest | None:
 
 
 class Committer:
-    """Commits checkpoints of one run under one claim, and rotates the older ones away."""
+    """Commits checkpoints of one run under one claim, and rotates older ones away."""
 
     def __init__(
         self, store: Store, run: str, claim: int, *, keep_last: int, keep_best: bool
@@ -186,14 +185,14 @@ class Committer:
         self._keep_last, self._keep_best = keep_last, keep_best
         self._known: Known = {}
         self.resume_point: str | None = None
-        """id of the checkpoint that this claim went on from; it is never rotated away"""
+        """id of the checkpoint that this claim resumed from; it is never rotated away"""
 
     def commit(self, directory: Path, facts: CheckpointFacts) -> Manifest:
-        """Uploads a finished folder and commits it. Calling it again after an error is safe.
+        """Uploads a finished folder and commits it. It is safe to call again after an error.
 
         Raises:
             Fenced: a newer claim has taken the run over; the folder stays.
-            StoreError: nothing was committed, or it is not known; call again.
+            StoreError: nothing was committed, or that is unknown; call again.
         """
         files = _describe(directory)
         name = CommitName(self._claim, facts.step, _id_of(files))
@@ -220,14 +219,14 @@ class Committer:
         return self._put_manifest(manifest)
 
     def rotate(self) -> list[Manifest]:
-        """Removes what retention no longer keeps and is not pinned.
+        """Removes the checkpoints that retention does not keep and that are not pinned.
 
-        A manifest that cannot be read is left alone with its files, and said at the end. So is
-        everything once a newer claim is taken: it knows what it goes on from, this one does not.
-        A commit of a claim that were never taken does not count. A pinned one stays.
+        Leaves an unreadable manifest and its files alone, and reports it at the end. Removes
+        nothing once a newer claim is taken: only that claim knows what it resumes from. Ignores a
+        commit whose claim was never taken. Keeps pinned checkpoints.
 
         Raises:
-            StoreError: something could not be read or removed; what is kept is untouched.
+            StoreError: something could not be read or removed; kept checkpoints are untouched.
         """
         unreadable: list[StoreError] = []
         if highest_claim(self._store, self._run) != self._claim:
@@ -267,7 +266,7 @@ class Committer:
             self._store.create(key, manifest.dump().encode())
         except KeyExists:
             landed = load_commit(self._store.get(key), key)
-            # Our own earlier attempt, whose reply was lost: only the time can differ.
+            # Our own earlier attempt, whose answer was lost: only the time can differ.
             if landed is not None and landed.files == manifest.files:
                 return landed
             raise Fenced(
@@ -278,24 +277,24 @@ class Committer:
 
 
 def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
-    """Removes uploads of lower claims that were never committed; returns their names.
+    """Removes uncommitted uploads of lower claims; returns their names.
 
-    A tombstone is put at the commit's key first: a slow instance that wakes up now finds its
-    place taken, and cannot commit files that are being deleted.
+    Writes a tombstone at the commit's key first, so that a slow instance that wakes up now
+    cannot commit files that are being deleted.
     """
     committed = {entry.key for entry in store.list(layout.commits_prefix(run))}
     cleared: list[CommitName] = []
-    # This claim has written nothing there yet: what is unfinished is a killed instance's.
+    # This claim has written nothing there yet, so an unfinished upload is a killed instance's.
     store.discard_unfinished(layout.commits_prefix(run))
     store.discard_unfinished(layout.metrics_prefix(run))
-    # Of a checkpoint whose first file never arrived there is no folder to be found below.
+    # A checkpoint whose first file never arrived has no folder for the loop below to find.
     store.discard_unfinished(
         layout.checkpoints_prefix(run), spare=lambda key: not _is_lower(run, key, claim)
     )
     for folder in store.folders(layout.checkpoints_prefix(run)):
         try:
             name = layout.parse_commit_name(f"{folder}.json")
-        except InvalidKey:  # not one of ours
+        except InvalidKey:  # not a name that fintts writes
             continue
         if name.claim >= claim:
             continue
@@ -306,7 +305,7 @@ def clean_up_orphans(store: Store, run: str, claim: int) -> list[CommitName]:
 
 
 def clear_orphan(store: Store, run: str, name: CommitName, claim: int) -> bool:
-    """Removes one upload of a claim below `claim` that was never committed; whether it was one.
+    """Removes one uncommitted upload of a claim below `claim`; returns whether it was one.
 
     Raises:
         StoreError: something could not be removed.
@@ -325,10 +324,10 @@ def _is_lower(run: str, key: str, claim: int) -> bool:
 
 
 def _bury(store: Store, run: str, name: CommitName, claim: int) -> bool:
-    """Whether a tombstone stands at this name, ours or an earlier one."""
+    """Writes a tombstone at this name; returns whether one, new or earlier, is there."""
     try:
         store.create(layout.commit_key(run, name), Tombstone(by_claim=claim).dump().encode())
-    except KeyExists:  # it was committed, or buried: look at what lies there
+    except KeyExists:  # a manifest or a tombstone is there: read which
         return _is_buried(store, run, name)
     return True
 
@@ -338,12 +337,12 @@ def _is_buried(store: Store, run: str, name: CommitName) -> bool:
     try:
         return load_commit(store.get(key), key) is None
     except (KeyNotFound, InvalidRecord):
-        # Rotated away between the listings, files last; or unreadable, and then not ours to judge.
+        # Rotated away between the listings, or unreadable: in either case it is not an orphan.
         return False
 
 
 def _describe(directory: Path) -> tuple[ManifestFile, ...]:
-    """The files of a checkpoint's folder. Raises CheckpointCorrupt for anything else in it."""
+    """The files of a checkpoint's folder. Raises CheckpointCorrupt for anything but files."""
     try:
         with explained(directory):
             return _describe_all(directory, sorted(directory.iterdir()))
@@ -377,6 +376,6 @@ def _describe_all(directory: Path, paths: list[Path]) -> tuple[ManifestFile, ...
 
 
 def _id_of(files: tuple[ManifestFile, ...]) -> str:
-    """From the content, so that an attempt that is repeated writes the same keys."""
+    """An id from the content, so that a repeated attempt writes the same keys."""
     text = "".join(f"{file.name}:{file.sha256}\n" for file in files)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]

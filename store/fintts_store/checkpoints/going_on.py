@@ -1,8 +1,7 @@
-"""From which checkpoint a run goes on, and whether it really has none.
+"""Finds the checkpoint that a run resumes from, and makes sure if there is none.
 
-To begin again at step 0 throws away what was paid for, and the new checkpoints rotate the old ones
-away. So "there is none" is believed only after a second look, by other requests than the first, has
-come to the same.
+Starting again at step 0 discards paid training, and the new checkpoints rotate the old ones away.
+So "there is none" counts only after a second check, by different requests, has confirmed it.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from fintts_store.runs.claims import refuse_lost_claim, refuse_taken_over
 from fintts_store.store import Store
 
 PATIENCE_SECONDS = 120.0
-"""A disk is mounted again, or a server comes back, within this time; then the run ends"""
+"""How long to wait for a disk to be mounted or a server to return; then the run ends"""
 A_NEW_RUN = "to begin again at step 0, give the run a new --name"
 
 
@@ -41,20 +40,19 @@ def restore_to_go_on(
     patience_seconds: float = PATIENCE_SECONDS,
     on_bytes: Callable[[int], None] = lambda _size_bytes: None,
 ) -> Manifest | None:
-    """Restores the newest checkpoint that is whole; None if the run has none, and begins.
+    """Restores the newest complete checkpoint; None if there is none, and the run starts at 0.
 
     Args:
-        claim: the one under which the run is to go on.
-        on_skip: is called for each newer checkpoint that is damaged.
-        committed_step: what the claim before this one said that it had committed.
-        patience_seconds: how long a store is asked again that does not answer, or contradicts
-            itself.
-        on_bytes: is called with the number of bytes that were added.
+        claim: the claim that resumes the run.
+        on_skip: called for each newer checkpoint that is damaged.
+        committed_step: the last step that the previous claim reported as committed.
+        patience_seconds: how long to retry a store that does not answer or contradicts itself.
+        on_bytes: called with the number of bytes added.
 
     Raises:
-        CheckpointCorrupt: there are checkpoints, and none of them can be restored.
+        CheckpointCorrupt: there are checkpoints, but none can be restored.
         Fenced: a newer instance has taken the run over.
-        NewerRecord: the newest was written by a newer version of this program.
+        NewerRecord: a newer version of this program wrote the newest checkpoint.
         StoreError: the store cannot be read, or contradicts itself.
     """
 
@@ -84,10 +82,10 @@ def _refuse_all_damaged(run: str, damaged: list[CommitName]) -> None:
 
 
 def _look_again(store: Store, run: str, claim: int, committed_step: int | None) -> None:
-    """Returns if other requests agree that there is no checkpoint.
+    """Returns if other requests confirm that there is no checkpoint.
 
     Raises:
-        StoreError: they do not, or the run was taken over.
+        StoreError: they contradict it, or the run was taken over.
     """
     refuse_taken_over(store, run, claim)
     refuse_lost_claim(store, run, claim)
@@ -110,7 +108,7 @@ def _is_committed(store: Store, run: str, folder: str, claim: int) -> bool:
     try:
         name = layout.parse_commit_name(f"{folder}.json")
         return name.claim <= claim and read_manifest(store, run, name) is not None
-    except (InvalidKey, KeyNotFound):  # not one of ours, or never committed
+    except (InvalidKey, KeyNotFound):  # not a name that fintts writes, or never committed
         return False
     except InvalidRecord:
         return True

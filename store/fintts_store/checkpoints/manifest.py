@@ -1,7 +1,8 @@
-"""The manifest of a checkpoint: which files, how long, with which SHA-256. It is the commit.
+"""The manifest of a checkpoint: its files with sizes and SHA-256. Writing it is the commit.
 
-The files are checked by it, and it by its own SHA-256, which stands at its end: a changed `value`
-would make another checkpoint the best. A manifest of a version that wrote none is valid.
+It verifies the files, and its own SHA-256 at the end verifies it: a changed `value` would make
+another checkpoint the best. A manifest of an earlier version has no SHA-256 of its own, and is
+valid.
 """
 
 import hashlib
@@ -52,7 +53,7 @@ class Manifest(OfRun):
     monitor: Name
     mode: Literal["min", "max"]
     value: Value = None
-    """of the monitor at this very step; None if it was not validated"""
+    """of the monitor at this step; None without a validation check"""
     files: Annotated[
         tuple[ManifestFile, ...],
         Field(min_length=1, max_length=limits.FILES),
@@ -60,13 +61,13 @@ class Manifest(OfRun):
     ]
 
     def dump(self) -> str:
-        """One line of JSON, which ends with the SHA-256 of what it says."""
+        """One line of JSON that ends with the SHA-256 of the rest."""
         text = self.model_dump_json()
         return f'{text[:-1]},"self_sha256":"{_sha256(text.encode())}"}}'
 
     @property
     def name(self) -> CommitName:
-        """Its place in the store."""
+        """The commit's name in the store."""
         return CommitName(self.claim, self.step, self.id)
 
     @property
@@ -76,12 +77,12 @@ class Manifest(OfRun):
 
 
 def largest_first(files: Iterable[ManifestFile]) -> list[ManifestFile]:
-    """The order in which to carry several at once: what takes longest is not begun last."""
+    """The order for parallel transfers: the longest does not start last."""
     return sorted(files, key=lambda file: -file.size_bytes)
 
 
 def of_another_base_model(manifest: Manifest) -> InvalidRecord:
-    """What to say of a checkpoint whose base model is not the one that run.json names."""
+    """The error for a checkpoint with another base model than run.json's."""
     return InvalidRecord(
         f"the manifest of step {manifest.step} names another base model than run.json of run "
         f"{manifest.run}",
@@ -90,24 +91,24 @@ def of_another_base_model(manifest: Manifest) -> InvalidRecord:
 
 
 class Tombstone(Record):
-    """What lies at a commit's key when the checkpoint was given up: nobody may commit it now."""
+    """A marker at the commit's key of an abandoned checkpoint, which blocks a later commit."""
 
     tombstone: Literal[True] = True
     by_claim: int
 
 
 class _Kind(Record):
-    """What is read first of a commit: it says how to read the rest."""
+    """The part of a commit that says how to read the rest."""
 
     version: int = VERSION
     tombstone: bool = False
 
 
 def load_commit(text: bytes, source: str) -> Manifest | None:
-    """The manifest at a commit's key; None if a tombstone lies there.
+    """The manifest at a commit's key; None for a tombstone.
 
     Raises:
-        NewerRecord: it is of a newer version than this program.
+        NewerRecord: a newer version of this program wrote it.
         InvalidRecord: it is damaged.
     """
     kind = _Kind.load(text, source)

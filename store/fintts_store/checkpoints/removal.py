@@ -1,11 +1,11 @@
-"""Removing committed checkpoints, and the pins that keep a checkpoint from being removed.
+"""Removes committed checkpoints, except those with a pin.
 
-A pin is a key beside the manifest, so that the listing of manifests shows the pins as well. Pinning
-and removing may meet: who pins writes the pin and then looks whether the manifest is still there;
-who removes deletes the manifest and then looks whether there is a pin, and puts the manifest back
-if there is. In either order no pin is confirmed whose checkpoint goes. (Unless two
-remove the same one and a third pins it, all within a few requests: then one may put back a manifest
-whose files the other deletes.)
+A pin is a key beside the manifest, so the listing of manifests also shows the pins. Pinning and
+removing may happen at once: pinning writes the pin, then checks that the manifest is still there;
+removing deletes the manifest, then checks for a pin, and restores the manifest if there is one. In
+either order no confirmed pin loses its checkpoint. (One exception: if two processes remove the same
+checkpoint while a third pins it, all within a few requests, one may restore a manifest whose files
+the other deletes.)
 """
 
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ from fintts_store.retrying import insist
 from fintts_store.store import Store
 
 PUT_BACK_SECONDS = 60.0
-"""So long it is tried: without its manifest a pinned checkpoint is lost"""
+"""How long to retry: without its manifest a pinned checkpoint is lost"""
 
 
 def pins_among(run: str, keys: Iterable[str]) -> frozenset[CommitName]:
-    """The checkpoints that are pinned, from a run's keys."""
+    """The pinned checkpoints among a run's keys."""
     prefix = layout.commits_prefix(run)
     return frozenset(
         name
@@ -35,17 +35,17 @@ def _pinned_by(file: str) -> CommitName | None:
     name, dot, kind = file.partition(".")
     try:
         return layout.parse_commit_name(f"{name}.json") if dot + kind == layout.PIN else None
-    except InvalidKey:  # not one of ours
+    except InvalidKey:  # not a name that fintts writes
         return None
 
 
 def list_pins(store: Store, run: str) -> frozenset[CommitName]:
-    """The checkpoints of a run that are pinned."""
+    """The pinned checkpoints of a run."""
     return pins_among(run, (entry.key for entry in store.list(layout.commits_prefix(run))))
 
 
 def is_pinned(store: Store, run: str, name: CommitName) -> bool:
-    """Whether this very checkpoint is pinned now."""
+    """Whether this checkpoint is pinned now."""
     try:
         store.get(layout.pin_key(run, name))
     except KeyNotFound:
@@ -54,9 +54,9 @@ def is_pinned(store: Store, run: str, name: CommitName) -> bool:
 
 
 def remove_checkpoint(store: Store, manifest: Manifest) -> bool:
-    """Removes the manifest first, then its files; False if it was pinned meanwhile, and stays.
+    """Removes the manifest, then the files; False if a new pin keeps the checkpoint.
 
-    Several may remove the same one at once.
+    Concurrent calls for the same checkpoint are safe.
 
     Raises:
         StoreError: something could not be removed.
@@ -74,7 +74,7 @@ def remove_checkpoint(store: Store, manifest: Manifest) -> bool:
 def _put_back(store: Store, key: str, manifest: Manifest) -> None:
     try:
         store.create(key, manifest.dump().encode())
-    except KeyExists:  # another who was removing it did the same
+    except KeyExists:  # a concurrent removal restored it too
         return
 
 

@@ -1,7 +1,7 @@
-"""From the store back to a folder: verified while it streams, and whole or not there at all.
+"""Restores a checkpoint from the store to a folder: verified while it streams, and all or nothing.
 
-What has come before a connection breaks, or before Ctrl-C or worse, stays beside the folder under a
-name that belongs to this one checkpoint, and the next attempt goes on from there.
+An interrupted attempt leaves its bytes beside the folder, under a name that only this checkpoint
+uses, and the next attempt continues from there.
 """
 
 import hashlib
@@ -42,23 +42,23 @@ def restore(
     target: Path,
     on_bytes: Callable[[int], None] = ignore_bytes,
 ) -> None:
-    """Puts the checkpoint's files into `target`, in place of what was there.
+    """Replaces the contents of `target` with the checkpoint's files.
 
     Args:
-        on_bytes: is told how many more bytes are there, from several threads, what an earlier
-            attempt brought among them; fewer than none when a file is fetched again.
+        on_bytes: called from several threads with the number of new bytes, including those of
+        an earlier attempt; negative when a file is fetched again.
 
     Raises:
-        CheckpointCorrupt: the bytes are not those of the manifest, at the second attempt too;
-            `target` is as it was.
-        RotatedAway: it is a checkpoint no more.
-        StoreError: the store cannot be read, at the second attempt too, or the disk cannot be
-            written.
+        CheckpointCorrupt: the bytes differ from the manifest, also at the second attempt;
+        `target` is unchanged.
+        RotatedAway: the checkpoint was removed.
+        StoreError: the store cannot be read, also at the second attempt, or the disk cannot be
+        written.
     """
     partial = target.with_name(partial_name(manifest.name))
     try:
         _restore(store, manifest, target, partial, on_bytes)
-    except (KeyNotFound, StoreFull) as error:  # it is needed no more, or its space is
+    except (KeyNotFound, StoreFull) as error:  # it is no longer needed, or its space is
         discard(partial)
         if isinstance(error, KeyNotFound):
             _refuse_if_rotated_away(store, manifest)
@@ -106,13 +106,13 @@ def _is_committed(store: Store, manifest: Manifest) -> bool:
 
 
 def partial_name(name: CommitName) -> str:
-    """Of the folder in which a checkpoint lies until it is whole."""
+    """The name of the folder that holds a checkpoint until it is complete."""
     return f"{TEMPORARY_PREFIX}{name.text}"
 
 
 def discard_partial(folder: Path, wanted: Iterable[CommitName]) -> None:
-    """Removes what attempts left in a folder of restored checkpoints, but for those `wanted`, and
-    nothing that somebody else may have put there."""
+    """Removes what attempts left in a folder of restored checkpoints, except for those `wanted`;
+    leaves alone what others may have put there."""
     stay = {partial_name(name) for name in wanted}
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         is_ours = _is_partial(path.name) and path.is_dir() and not path.is_symlink()
@@ -121,7 +121,7 @@ def discard_partial(folder: Path, wanted: Iterable[CommitName]) -> None:
 
 
 def _is_partial(name: str) -> bool:
-    """Whether a folder is called as a checkpoint that is not whole, or as one that was replaced."""
+    """Whether a folder has the name of an incomplete or a replaced checkpoint."""
     try:
         layout.parse_commit_name(f"{name.removeprefix(TEMPORARY_PREFIX)}.json")
     except InvalidKey:
@@ -138,21 +138,21 @@ def restore_newest(
     claim: int = CLAIMS,
     on_bytes: Callable[[int], None] = ignore_bytes,
 ) -> Manifest | None:
-    """Restores the newest checkpoint that is whole; None if there is none.
+    """Restores the newest complete checkpoint; None if there is none.
 
     Args:
-        on_skip: is called for each newer one that is damaged, be it a file or the manifest.
-        claim: the highest one taken, so commits of a higher one are left out.
-        on_bytes: as `restore` has it.
+        on_skip: called for each newer one with a damaged file or manifest.
+        claim: the highest claim taken; commits of a higher one are left out.
+        on_bytes: as in `restore`.
 
     Raises:
-        NewerRecord: the newest was written by a newer version of this program; it is sound, so
-            none is restored in its place.
-        StoreError: the store cannot be read at all.
+        NewerRecord: a newer version of this program wrote the newest; it is sound, so no older
+        one is restored instead.
+        StoreError: the store cannot be read.
     """
     tried: set[CommitName] = set()
-    # Listed again after each failure: a slow instance of a lower claim may just have rotated it
-    # away for a newer one.
+    # Lists again after each failure: a slow instance of a lower claim may have just replaced the
+    # checkpoint with a newer one.
     while (name := _newest_untried(store, run, tried, claim)) is not None:
         tried.add(name)
         try:
@@ -169,8 +169,8 @@ def restore_newest(
 def _restore_named(
     store: Store, run: str, name: CommitName, target: Path, on_bytes: Callable[[int], None]
 ) -> Manifest | None:
-    """Restores it, by its manifest read anew if the first try fails: that may have been damaged on
-    its way. None for a tombstone."""
+    """Restores a checkpoint; if the first try fails, reads the manifest again, which may have been
+    damaged in transit. None for a tombstone."""
     manifest = read_manifest(store, run, name)
     try:
         return _restored(store, manifest, target, on_bytes)
@@ -197,7 +197,7 @@ def _newest_untried(
 
 
 def is_whole(manifest: Manifest, folder: Path) -> bool:
-    """Whether a folder holds the checkpoint's files, byte for byte."""
+    """Whether a folder holds exactly the checkpoint's bytes."""
     return all(
         (path := folder / file.name).is_file()
         and path.stat().st_size == file.size_bytes
@@ -207,9 +207,9 @@ def is_whole(manifest: Manifest, folder: Path) -> bool:
 
 
 def _refuse_wrong_sizes(store: Store, manifest: Manifest) -> None:
-    """Before a byte is fetched: what is listed has the sizes of the manifest.
+    """Compares the listed sizes with the manifest before fetching anything.
 
-    A file that is not listed is left to its reading, which says why it is not there.
+    Skips a file that is not listed: reading it will say why it is missing.
     """
     prefix = layout.checkpoint_prefix(manifest.run, manifest.name)
     listed = {entry.key.removeprefix(prefix): entry.size_bytes for entry in store.list(prefix)}
@@ -256,7 +256,7 @@ def _fetch(
         path.unlink()
     is_right = _append(store, key, file, path, on_bytes, stop)
     if not is_right and not stop.is_set():
-        path.unlink()  # an earlier attempt's part may have been no good: the next begins anew
+        path.unlink()  # an earlier attempt's part may be wrong: the next attempt starts over
         raise CheckpointCorrupt(
             f"{file.name} of step {manifest.step} differs from what its manifest says",
             "an older checkpoint is used where there is one",
@@ -264,7 +264,7 @@ def _fetch(
 
 
 def _can_be_no_part(path: Path, file: ManifestFile) -> bool:
-    """Whether something lies there that no earlier attempt has left."""
+    """Whether the path holds something that no earlier attempt can have left."""
     if path.is_symlink():
         return True
     return path.exists() and path.stat().st_size > file.size_bytes
@@ -278,24 +278,24 @@ def _append(
     on_bytes: Callable[[int], None],
     stop: threading.Event,
 ) -> bool:
-    """Adds what the file lacks; whether it then is what its manifest says."""
+    """Appends the missing bytes; returns whether the file then matches the manifest."""
     with path.open("a+b") as target:
         target.seek(0)
         digest = hashlib.file_digest(target, "sha256")
         size = target.tell()
         on_bytes(size)
-        if size < file.size_bytes or not size:  # of an empty one it is seen that it is there
+        if size < file.size_bytes or not size:  # reading an empty one shows that it exists
             disk = EarlyWriteBack(target)
             for chunk in store.stream(key, size):
                 digest.update(chunk)
                 size += len(chunk)
-                if size > file.size_bytes:  # no more of a wrong object than a right one would need
+                if size > file.size_bytes:  # read no more of a wrong object than the right size
                     break
                 disk.write(chunk)
                 on_bytes(len(chunk))
-                if stop.is_set():  # another file has failed, and the whole folder with it
+                if stop.is_set():  # another file has failed, and with it the whole folder
                     return False
-        # Beside the others' transfers; at the end there would be nothing else to do.
+        # Overlaps with the other transfers; at the end it would run alone.
         target.flush()
         os.fsync(target.fileno())
     return (size, digest.hexdigest()) == (file.size_bytes, file.sha256)

@@ -1,4 +1,4 @@
-"""Which checkpoints stay: a pure function of what is committed."""
+"""Decides which checkpoints stay: a pure function of the committed ones."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ Reason = Literal["last", "best", "resume point", "pinned"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How many checkpoints stay beside those that are pinned or needed."""
+    """How many checkpoints stay in addition to pinned and needed ones."""
 
     keep_last: int
     keep_best: bool
@@ -29,19 +29,19 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What stays and what goes, each in order of age, the oldest first."""
+    """The checkpoints that stay and those that go, each from the oldest on."""
 
     keep: tuple[Kept, ...]
     remove: tuple[Manifest, ...]
 
 
 def newest_of(manifests: Sequence[Manifest]) -> Manifest | None:
-    """The highest (claim, step): where a run goes on from."""
+    """The highest (claim, step), which a run resumes from."""
     return max(manifests, key=lambda manifest: manifest.name, default=None)
 
 
 def best_of(manifests: Sequence[Manifest]) -> Manifest | None:
-    """The best monitored value; of equal ones the earliest step, as early stopping has it."""
+    """The best monitored value; the earliest step of equal ones, as in early stopping."""
     valued = [m for m in manifests if m.value is not None and math.isfinite(m.value)]
     return min(valued, key=_rank, default=None)
 
@@ -49,7 +49,7 @@ def best_of(manifests: Sequence[Manifest]) -> Manifest | None:
 def _rank(manifest: Manifest) -> tuple[float, int, int]:
     value = manifest.value if manifest.value is not None else math.inf
     signed = value if manifest.mode == "min" else -value
-    # A step that a later claim has trained again is the same step: the later one counts.
+    # A later claim may have trained a step again: then only the later commit counts.
     return signed, manifest.step, -manifest.claim
 
 
@@ -61,14 +61,13 @@ def plan_retention(
     resume_point: str | None = None,
     pinned: Collection[CommitName] = (),
 ) -> Retention:
-    """Keeps the newest `keep_last`, the best, the one that the run was resumed from (its id), and
-    those that are pinned.
+    """Keeps the newest `keep_last`, the best, the one that the run resumed from (its id), and all
+    pinned ones.
 
-    Of a step that was committed under two claims only the newest commit counts towards
-    `keep_last`.
+    If a step was committed under two claims, only the newest commit counts towards `keep_last`.
 
     Raises:
-        ValueError: `keep_last` is below 1, which would leave a run with nothing to go on from.
+        ValueError: `keep_last` is below 1, which would leave nothing to resume from.
     """
     if keep_last < 1:
         raise ValueError(f"keep_last is {keep_last}, and must be at least 1")
@@ -95,7 +94,7 @@ def plan_retention(
 
 
 def _last_steps(ordered: Sequence[Manifest], keep_last: int) -> set[str]:
-    """Ids of the newest commits of the last steps."""
+    """The ids of the newest commits of the last steps."""
     newest_by_step = {manifest.step: manifest for manifest in ordered}
     newest_first = sorted(newest_by_step.values(), key=lambda m: m.name, reverse=True)
     return {manifest.id for manifest in newest_first[:keep_last]}

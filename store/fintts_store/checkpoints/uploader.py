@@ -1,12 +1,12 @@
-"""The uploader: commits checkpoints from a thread of its own, so that a step never waits.
+"""Commits checkpoints in a separate thread, so that a step never waits for an upload.
 
-One checkpoint is being uploaded and at most one waits. A third blocks the trainer, with a message,
-unless the trainer is about to end: then it joins the queue, and `drain` tries all of them. When the
-grace period is over, the trainer ends even during an upload; `is_uploading` says so, since Python
-would wait for boto3's threads before it ends.
-Temporary errors are tried again with growing pauses; others are reported at once, and the local
-copy stays. Permissions may come back, so one refused checkpoint ends nothing. Several in a row end
-the run: you would pay for training whose checkpoints are lost.
+One checkpoint uploads and at most one waits. A third blocks the trainer, with a message, unless the
+trainer is about to end: then it joins the queue, and `drain` tries all of them. After the grace
+period the trainer ends even during an upload; `is_uploading` reports one, since Python would wait
+for boto3's threads before it exits.
+Temporary errors are retried with growing pauses; others are reported at once, and the local copy
+stays. Permissions may return, so one refused checkpoint does not end the run. MOST_REFUSALS in a
+row do: you would pay for training whose checkpoints are lost.
 """
 
 import threading
@@ -29,28 +29,28 @@ from fintts_store.errors import (
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 LOOK_UP_SECONDS = 0.2
-"""How often a maker who waits looks whether it has to leave"""
+"""How often a blocked `submit` checks whether the trainer must end"""
 DRAINING_PAUSE_SECONDS = 5.0
-"""While a caller waits for the end, the store is asked this often"""
+"""How often to retry while a caller waits for the last uploads"""
 MOST_REFUSALS = 3
-"""of checkpoints one after the other; then nothing more is hoped for"""
+"""refused checkpoints in a row that end the run"""
 THREAD_NAME = "uploader"
 
 Checkpoint = tuple[Path, CheckpointFacts]
 
 
 def is_uploading() -> bool:
-    """Whether an uploader of this process still works, or was never closed."""
+    """Whether an uploader of this process is still working, or was never closed."""
     return any(thread.name == THREAD_NAME for thread in threading.enumerate())
 
 
 class Uploader:
     """Commits what is submitted, in order.
 
-    All that it calls is called from its own thread: `before_commit` before each attempt, and what
-    fails there fails the attempt; `on_commit` after each commit; `on_trouble` with each error that
-    training outlives; where rotation fails again for the same reason, or one save after the other
-    waits, it is not told again. That a save waits is told from the thread that submits it.
+    The uploader's thread calls `before_commit` before each attempt, which fails with it;
+    `on_commit` after each commit; and `on_trouble` with each error that does not end training.
+    A repeated rotation error with the same reason, or a further waiting save in a row, is reported
+    once. The submitting thread reports a waiting save.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class Uploader:
         self._longest_pause_seconds = LONGEST_PAUSE_SECONDS
         self._fatal: BaseException | None = None
         self.trouble: StoreError | None = None
-        """why the last checkpoint is not committed; None when it is"""
+        """why the last checkpoint is not committed; None if it is"""
         self.slow: StoreSlow | None = None
-        """why the last save had to wait; None when it had not"""
+        """why the last save had to wait; None if it did not"""
         self._refusals = 0
         self._said_of_rotation: str | None = None
         self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
@@ -83,16 +83,15 @@ class Uploader:
     def submit(
         self, directory: Path, facts: CheckpointFacts, must_leave: Callable[[], bool]
     ) -> None:
-        """Hands a finished folder over; waits only while another one waits already.
+        """Queues a finished folder; blocks only while another one is waiting.
 
         Args:
-            must_leave: ends the waiting when it becomes true; the folder is then queued all the
-                same.
+            must_leave: ends the wait when it becomes true; the folder is queued anyway.
 
         Raises:
             Fenced: a newer claim has taken the run over.
-            StoreDenied: nothing can be committed in this process any more, its key has expired; or
-                MOST_REFUSALS checkpoints one after the other were refused.
+            StoreDenied: the key has expired, so this process can commit nothing more; or
+            MOST_REFUSALS checkpoints in a row were refused.
         """
         with self._changed:
             self._tell_of_waiting()
@@ -113,16 +112,16 @@ class Uploader:
             self._on_trouble(self.slow)
 
     def check(self) -> None:
-        """Raises what ended the uploader, such as Fenced; nothing while it works."""
+        """Raises the error that ended the uploader, such as Fenced; returns while it works."""
         with self._changed:
             self._raise_fatal()
 
     def drain(self, timeout_seconds: float) -> bool:
-        """Waits until all is committed, at most so long; whether it is.
+        """Waits until all is committed, up to a limit; returns whether it is.
 
         Raises:
             Fenced: a newer claim has taken the run over.
-            StoreDenied: as `submit` does.
+            StoreDenied: as in `submit`.
         """
         with self._changed:
             self._longest_pause_seconds = DRAINING_PAUSE_SECONDS
@@ -133,8 +132,8 @@ class Uploader:
             return self._idle and self.trouble is None
 
     def close(self, timeout_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
-        """Ends the thread after the attempt in hand, for which it waits so long; what is not
-        committed stays on the disk."""
+        """Ends the thread after the current attempt, waiting up to a limit; uncommitted checkpoints
+        stay on the disk."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -142,7 +141,7 @@ class Uploader:
 
     @property
     def behind(self) -> int:
-        """How many checkpoints are not committed yet."""
+        """The number of checkpoints not committed yet."""
         with self._changed:
             return len(self._waiting) + self._busy
 
@@ -161,7 +160,7 @@ class Uploader:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
-        except BaseException as error:  # the loop must hear of it, whatever it is
+        except BaseException as error:  # `check` raises it in the trainer's thread
             with self._changed:
                 self._fatal = error
                 self._changed.notify_all()
@@ -181,7 +180,7 @@ class Uploader:
             try:
                 self._before_commit()
                 manifest = self._committer.commit(*checkpoint)
-            except (Fenced, KeyExpired):  # nothing can be saved any more: to go on only costs
+            except (Fenced, KeyExpired):  # nothing more can be saved: continuing would only cost
                 raise
             except StoreError as error:
                 self._say(error)
@@ -196,7 +195,7 @@ class Uploader:
                 return
 
     def _count(self, error: StoreError) -> None:
-        """Raises it when too many checkpoints were refused for such a reason."""
+        """Raises the error after too many refused checkpoints in a row."""
         if not isinstance(error, StoreDenied):
             return
         self._refusals += 1
@@ -206,7 +205,7 @@ class Uploader:
     def _rotate(self) -> None:
         try:
             self._committer.rotate()
-        except StoreError as error:  # too many checkpoints stay: no reason to end a run
+        except StoreError as error:  # too many checkpoints stay, which does not end a run
             if error.message != self._said_of_rotation:
                 sentence = f"old checkpoints stay in the store: {error.message}"
                 self._on_trouble(OldCheckpointsStay(sentence, error.hint))
@@ -219,11 +218,11 @@ class Uploader:
         self._on_trouble(error)
 
     def _pause(self, seconds: float) -> bool:
-        """Waits before the next attempt; whether the uploader was closed meanwhile."""
+        """Waits before the next attempt; returns whether the uploader was closed."""
         began = time.monotonic()
         with self._changed:
             while not self._closed:
-                # Looked at anew each time: a drain makes a pause that has begun shorter.
+                # Checked each time: a drain shortens a pause that has started.
                 end = began + min(seconds, self._longest_pause_seconds)
                 if not self._changed.wait(max(0.0, end - time.monotonic())):
                     break

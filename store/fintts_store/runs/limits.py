@@ -1,7 +1,7 @@
 """Limits on a record's size, numbers, moments and texts.
 
-A record from the store is input from outside: one beyond these limits is damaged. They are far above
-what fintts writes. `layout` gives each file's limit in bytes.
+A record from the store is input from outside: one beyond these limits is damaged. They are far
+above what fintts writes. `layout` gives each file's limit in bytes.
 """
 
 from datetime import UTC, datetime
