@@ -1,4 +1,4 @@
-"""What of the user's Python settings this program and all its children obey. It is decided here.
+"""Decides which of the user's Python settings this program and its children obey.
 
 | setting                         | obeyed | because                                               |
 |---------------------------------|--------|-------------------------------------------------------|
@@ -11,11 +11,12 @@
 | -W, -X dev                      |        | to whoever trains                                     |
 | PYTHONINSPECT, -i               | no     | nobody is there at the end                            |
 
-So every child gets `-P` or PYTHONSAFEPATH, and none `-I`: each needs packages, which may lie in
-PYTHONPATH or in the user's site. What Python itself imports before our first line, nothing of ours
-can keep it from: `sitecustomize` from PYTHONPATH, and `types` for `python -m` without `-P`.
+Every child therefore gets `-P` or PYTHONSAFEPATH, but never `-I`: it needs packages that may lie in
+PYTHONPATH or in the user's site. Nothing can change what Python itself imports before our first
+line: `sitecustomize` from PYTHONPATH, and `types` for `python -m` without `-P`.
 
-This is imported before the path is settled, so it imports what Python has loaded by itself alone.
+This module is imported before the path is settled, so it imports only what Python has already
+loaded.
 """
 
 import os
@@ -26,8 +27,8 @@ PROGRAM = "import sys; sys.argv[0] = 'fintts'; from fintts_cli.__main__ import m
 
 
 def begin_properly(*, as_module: bool) -> None:
-    """Settles the environment of all children, and starts this program again where Python itself
-    was started with what it does not obey.
+    """Sets the environment of all children, and restarts this program if Python was started with
+    settings that it does not obey.
 
     Args:
         as_module: whether it was started by `python -m`.
@@ -50,5 +51,5 @@ def begin_properly(*, as_module: bool) -> None:
 
 
 def without_current_folder(path: str) -> str:
-    """PYTHONPATH's absolute folders: any other part of it means another place in each folder."""
+    """PYTHONPATH's absolute folders: any other part names a different place in each folder."""
     return os.pathsep.join(part for part in path.split(os.pathsep) if part.startswith(os.sep))

@@ -1,7 +1,7 @@
-"""The directory stores that this machine has used: where each lies, and which one it is.
+"""The directory stores that this machine has used: their places and identities.
 
-A disk that is not mounted looks like a store that nobody has written to yet. Whoever opens a folder
-here that held a store hears of it instead, and nothing is written below the mount point.
+An unmounted disk looks like a store that was never written. Opening a folder that once held a store
+therefore raises an error, and nothing is written below the mount point.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ MOST_DIGITS = 16
 
 
 class KnownStore(Record):
-    """One of them."""
+    """One known store."""
 
     address: Place
     marker: Name
-    """what its marker says: another store has another"""
+    """the content of its marker, different for each store"""
 
 
 class KnownStores:
-    """A file for each in a folder of this machine's state, which is made when there is one."""
+    """One file per store in a folder of this machine's state; the folder is created when needed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def open(self, url: str, patience: Patience = PATIENT) -> Store:
-        """The store at this address; where another was there before, or this one is gone, whatever
-        is asked of it raises StoreUnreachable, which says what to do."""
+        """The store at this address. If it was replaced by another store or is gone, every
+        operation raises StoreUnreachable, which says what to do."""
         store = open_store(url, patience)
         if not isinstance(store, Marked):
             return store
@@ -56,7 +56,8 @@ class KnownStores:
         return store.expecting(known.marker, hint)
 
     def note(self, store: Store) -> None:
-        """Remembers it, if it is a folder and there; where nothing can be written, it is not."""
+        """Remembers the store if it is an existing folder; does nothing if the state folder cannot
+        be written."""
         if not isinstance(store, Marked) or not self._folder.parent.is_dir():
             return
         with suppress(StoreError):
@@ -66,7 +67,7 @@ class KnownStores:
                 write_file(self._path(store.url), known.dump().encode())
 
     def _read(self, address: str) -> KnownStore | None:
-        """None where it is not known, or where what was written is damaged."""
+        """The known store; None if it is unknown or its file is damaged."""
         path = self._path(address)
         try:
             known = KnownStore.load(read_limited(path), str(path))

@@ -1,4 +1,5 @@
-"""The trainer as a child process of this terminal: signals reach it once, and it ends before us."""
+"""The trainer as a child process of this terminal: it gets each signal once, and ends before this
+process."""
 
 from __future__ import annotations
 
@@ -27,11 +28,11 @@ FORWARDED = {
     signal.SIGTERM: signal.SIGTERM,
     signal.SIGHUP: signal.SIGTERM,
 }
-"""A closed terminal ends the run as Ctrl-C does: the trainer saves. Under `nohup` it goes on."""
+"""A closed terminal ends the run like Ctrl-C: the trainer saves. Under `nohup` it continues."""
 
 
 class Answer(BaseModel):
-    """What `python -m fintts_trainer merge` and `… import-lora` say on stdout."""
+    """The output of `python -m fintts_trainer merge` and `… import-lora` on stdout."""
 
     done: int = 0
     error: str | None = None
@@ -39,7 +40,7 @@ class Answer(BaseModel):
 
 
 def require_trainer() -> None:
-    """Raises UsageProblem where the trainer's packages are not installed."""
+    """Raises UsageProblem if the trainer's packages are not installed."""
     if any(find_spec(package) is None for package in ("torch", "peft", "accelerate")):
         raise UsageProblem(
             "the trainer's packages are not installed here", "pip install 'fintts[trainer]'"
@@ -49,8 +50,8 @@ def require_trainer() -> None:
 def run_trainer(environment: Mapping[str, str]) -> int:
     """Runs `python -m fintts_trainer run` with this terminal's output; returns its exit code.
 
-    It gets a process group of its own: Ctrl-C would reach it twice otherwise, by the terminal and
-    from here, and a second one means to it that it must not even save.
+    The trainer gets its own process group: otherwise Ctrl-C would reach it twice, from the terminal
+    and from here, and it takes a second one as an order not to save.
     """
     children: list[subprocess.Popen[bytes]] = []
     early: list[signal.Signals] = []
@@ -60,7 +61,7 @@ def run_trainer(environment: Mapping[str, str]) -> int:
         for child in children:
             child.send_signal(early.pop())
 
-    # Before there is a child: from its first moment on no signal ends this process without it.
+    # Before the child exists: from its first moment on, no signal may end this process without it.
     heard = [number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, forward) for number in heard}
     try:
@@ -75,7 +76,7 @@ def run_trainer(environment: Mapping[str, str]) -> int:
 
 
 def run_trainer_quietly(environment: Mapping[str, str], log: Path) -> int:
-    """Runs the trainer to its end, with all that it says in the file `log`; returns its exit code.
+    """Runs the trainer to its end, with its output in the file `log`; returns its exit code.
 
     Ctrl-C ends it, and nothing is saved.
 
@@ -99,8 +100,8 @@ def run_trainer_quietly(environment: Mapping[str, str], log: Path) -> int:
 
 
 def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """The trainer begins deaf, and hears what came meanwhile once it can answer: a Python that is
-    interrupted while it imports ends with a traceback."""
+    """Starts the trainer with signals blocked; it gets them once it can handle them. A Python that
+    is interrupted during its imports ends with a traceback."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED.values())
     try:
         return subprocess.Popen(
@@ -113,19 +114,19 @@ def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
 
 
 def merge(base_model: Path, adapter: Path, target: Path) -> None:
-    """Writes the base model's weights with the adapter merged into them, by the trainer.
+    """Lets the trainer write the base model's weights with the adapter merged into them.
 
     Raises:
-        CheckFailed: they do not go together, or the disk is full.
+        CheckFailed: model and adapter do not fit together, or the disk is full.
     """
     _ask("merge", "--base", base_model, "--adapter", adapter, "--to", target)
 
 
 def import_lora(base_model: Path, checkpoint: Path, lora: LoraConfig, target: Path) -> None:
-    """Writes a LoRA of Fish Speech's trainer as PEFT's files, by the trainer.
+    """Lets the trainer write a LoRA from Fish Speech's trainer as PEFT files.
 
     Raises:
-        CheckFailed: it is none, or does not go with base model and `lora`.
+        CheckFailed: the file is not such a LoRA, or does not fit base model and `lora`.
     """
     section = lora.model_dump_json()
     _ask(

@@ -1,5 +1,5 @@
-"""The folder in which this machine keeps what it remembers: where it is, and that nobody else of
-this machine may look into it."""
+"""The folder for this machine's records: where it is, and that other users of the machine cannot
+read it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fintts_store.errors import StoreError
 
 VARIABLE = "FINTTS_STATE_DIR"
 STORE = "store"
-"""the store that is there without another: as large as its runs"""
+"""the default store, as large as its runs"""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 ANOTHER = f"set {VARIABLE} to a folder that you may write to"
 
 
 def state_directory() -> Path:
-    """FINTTS_STATE_DIR, else the user's own folder for such things.
+    """FINTTS_STATE_DIR, or else the user's folder for program state.
 
     Raises:
-        ConfigError: neither is known, or the variable is set and empty.
+        ConfigError: neither is known, or the variable is set but empty.
     """
     named = os.environ.get(VARIABLE)
     if named is not None:
@@ -38,7 +38,7 @@ def state_directory() -> Path:
         folder = user_state_path("fintts")
     except RuntimeError:
         raise _homeless() from None
-    if not folder.is_absolute():  # so earlier versions of platformdirs say it
+    if not folder.is_absolute():  # earlier versions of platformdirs report it this way
         raise _homeless()
     return folder
 
@@ -52,12 +52,12 @@ def _homeless() -> ConfigError:
 
 
 def open_state() -> list[str]:
-    """Makes the folder, tries to write there, and closes it to other users.
+    """Creates the folder, tries to write to it, and closes it to other users.
 
-    Returns what the user should know, each in a sentence.
+    Returns what the user should know, one sentence each.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the folder cannot be written.
     """
     folder = state_directory()
     is_new = not folder.exists()
@@ -90,7 +90,7 @@ def _try(folder: Path) -> None:
 
 
 def _never_closed() -> set[Path]:
-    """Folders that hold more than a program's state."""
+    """Folders that hold more than this program's state; these are never closed."""
     home = Path(os.environ.get("HOME", "/"))
     return {home, *home.parents, Path("/tmp")}
 

@@ -1,7 +1,7 @@
-"""The terminal: data goes to stdout, talk to stderr, and questions only to a person.
+"""The terminal: data goes to stdout, messages go to stderr, and only a person gets questions.
 
-Nothing else of the program writes there. Control characters are made visible here, whoever wrote
-the text; `fintts_store.streams` spells what the terminal cannot show.
+Nothing else in the program writes there. Control characters from any source are made visible here;
+`fintts_store.streams` replaces characters that the terminal cannot show.
 """
 
 from __future__ import annotations
@@ -26,32 +26,34 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 EXIT_UNREAD = 128 + signal.SIGPIPE
-"""what a shell says of a program that ended because nobody read on"""
+"""the exit status that a shell reports for a program whose reader closed the pipe"""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """How one command talks: what the user asked for with --json, --quiet and --no-input."""
+    """One command's output and input, under --json, --quiet and --no-input."""
 
     json: bool = False
     quiet: bool = False
     no_input: bool = False
 
     def data(self, text: str) -> None:
-        """What the command is for; the only thing on stdout."""
+        """The command's result; the only output on stdout."""
         typer.echo(visible(text))
 
     def document(self, content: object) -> None:
-        """One JSON document on stdout; a number that is not finite is null, as JSON has none."""
+        """One JSON document on stdout; a number that is not finite becomes null, since JSON has
+        none."""
         typer.echo(_as_json(content, sys.stdout, indent=2))
 
     def say(self, text: str = "") -> None:
-        """Talk beside the data, which --quiet leaves out."""
+        """A message besides the data; --quiet hides it."""
         if not self.quiet:
             self.tell(text)
 
     def tell(self, text: str) -> None:
-        """Talk beside the data, which the user is asked about or must know: also with --quiet."""
+        """A message that the user must see, such as the context of a question; shown even with
+        --quiet."""
         typer.echo(visible(text), err=True)
 
     def warn(self, sentence: str, hint: str = "") -> None:
@@ -61,7 +63,7 @@ class Terminal:
             self.tell(f"hint: {hint}")
 
     def error(self, message: str, hint: str, exit_code: int) -> None:
-        """Why the command ends; with --json a document, on stderr too."""
+        """The reason why the command fails; with --json a document, also on stderr."""
         if self.json:
             content = {"error": message, "hint": hint, "exit_code": exit_code}
             typer.echo(_as_json(content, sys.stderr), err=True)
@@ -71,34 +73,35 @@ class Terminal:
             self.tell(f"\nhint: {hint}")
 
     def end_if_unread(self) -> None:
-        """For a command that does nothing but show: ends it quietly once nobody reads on.
+        """Ends a command that only shows data quietly once its reader has closed the pipe.
 
         Raises:
-            typer.Exit: with what a shell says of such a program.
+            typer.Exit: with the status that a shell reports for such a program.
         """
         if trouble_of(sys.stdout) or trouble_of(sys.stderr):
             raise typer.Exit(EXIT_UNREAD)
 
     @property
     def may_ask(self) -> bool:
-        """Whether there is a person who can answer."""
+        """Whether a person can answer."""
         return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
     def is_live(self) -> bool:
-        """Whether a line on stderr may be written over."""
+        """Whether a line on stderr can be overwritten."""
         return not self.quiet and sys.stderr.isatty()
 
     @property
     def live_width(self) -> int | None:
-        """Characters that a line that is written over may have; None where none is."""
+        """The width of an overwritten line in characters; None if there is none."""
         return shutil.get_terminal_size().columns - 1 if self.is_live else None
 
     @contextmanager
     def transfer(self, total_bytes: int) -> Generator[Callable[[int], None]]:
-        """A bar with rate and time left while the block lasts; to be told of each byte that came.
+        """A bar with rate and time left while the block lasts; call the given function with the
+        size of each piece that arrives.
 
-        Off a terminal, and with nothing to transfer, there is none.
+        There is none off a terminal, or with nothing to transfer.
         """
         if not self.is_live or total_bytes == 0:
             yield lambda _size_bytes: None
@@ -118,11 +121,11 @@ class Terminal:
             yield lambda size_bytes: progress.advance(task, size_bytes)
 
     def agrees(self, question: str, *, whether: str, hint: str) -> bool:
-        """Asks a person; `whether` says to what, for the case that there is none.
+        """Asks a person; `whether` names what they agree to, for the error if none can answer.
 
         Raises:
             UsageProblem: there is no terminal to ask at.
-            KeyboardInterrupt: as `confirm` does.
+            KeyboardInterrupt: as in `confirm`.
         """
         if not self.may_ask:
             raise UsageProblem(f"cannot ask whether to {whether}", hint)
@@ -152,7 +155,7 @@ class Terminal:
 
 
 def _as_json(content: object, stream: TextIO, indent: int | None = None) -> str:
-    """JSON's own escapes where the stream does not have all of its characters."""
+    """JSON, with its own escapes if the stream cannot show all characters."""
     text = visible_json(json.dumps(_finite(content), indent=indent, ensure_ascii=False))
     try:
         text.encode(stream.encoding or "utf-8")
@@ -173,7 +176,7 @@ def _finite(content: object) -> object:
 
 
 class LiveLine:
-    """One line on stderr that is written over on a terminal; elsewhere a line for each change."""
+    """One line on stderr that is overwritten on a terminal; elsewhere one line per change."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -195,15 +198,15 @@ class LiveLine:
             self._terminal.say(text)
 
     def remark(self, text: str | None) -> None:
-        """On a terminal a line that stays, above the one that is written over; said when it is
-        new. Elsewhere nothing: every line stays there."""
+        """On a terminal, prints a new remark as a permanent line above the overwritten one.
+        Elsewhere does nothing, since every line stays."""
         if text and text != self._remark and self._terminal.is_live:
             sys.stderr.write(f"\r\x1b[2K{visible(text)}\n")
             sys.stderr.flush()
         self._remark = text
 
     def close(self) -> None:
-        """Leaves the last text where it is and goes to the next line."""
+        """Leaves the last text in place and moves to the next line."""
         if self._terminal.is_live and self._shown:
             sys.stderr.write("\n")
             sys.stderr.flush()

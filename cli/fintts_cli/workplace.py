@@ -1,5 +1,5 @@
-"""What this machine has: the folder of what it remembers, its journal, its infras, its stores and
-its prices. A command opens it once and hands it down."""
+"""This machine: its state folder, its journal, its infras, its stores and its prices. A command
+opens it once and passes it on."""
 
 from __future__ import annotations
 
@@ -30,54 +30,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """One machine of one user."""
+    """One user's machine."""
 
     state: Path
-    """the folder of what this machine remembers"""
+    """the state folder"""
     journal: Journal
-    """every instance that was asked for from here"""
+    """every instance that this machine requested"""
     stores: KnownStores
     """the folders that this machine has used as stores"""
     open_infra: Callable[[Path, str], Infra]
-    """of the state folder and an infra's name"""
+    """takes the state folder and an infra's name"""
     open_offers: Callable[[], OfferSource]
-    """loading prices takes time, so it is called where a rate is not set"""
+    """opens the prices; called only if no rate is set, since it takes time"""
 
     @property
     def sky_log(self) -> Path:
-        """Where SkyPilot's own words go."""
+        """The file for SkyPilot's output."""
         return self.state / SKY_FOLDER / SKY_LOG
 
     def laptop(self, *, make: bool = False) -> Laptop:
-        """This machine, as the ledger of a run names it."""
+        """This machine, as a run's ledger names it."""
         return this_laptop(self.state, make=make)
 
     def infra(self, name: str | None) -> Infra:
-        """Where tasks run: this machine, or what SkyPilot makes of `name`, its own term."""
+        """Where tasks run: this machine, or SkyPilot with `name` in its own terms."""
         return self.open_infra(self.state, name or "")
 
     def offers(self) -> OfferSource:
-        """Where prices come from."""
+        """The source of prices."""
         return self.open_offers()
 
     def store_url(self, settings: Settings) -> str:
-        """The whole address of the store that is set, else of a folder beside what this machine
-        remembers; the server that AWS's own settings name is in it.
+        """The full address of the store in the settings, or else of a folder in the state folder;
+        includes the server that AWS's own settings name.
 
         Raises:
-            StoreError: the address is malformed, or those settings cannot be used.
+            StoreError: the address is malformed, or AWS's settings cannot be used.
         """
         url = settings.store or str(self.state / "store")
         return at_endpoint(url, settings.s3_endpoint_url)
 
     def store_at(self, url: str, patience: Patience | None = None) -> Store:
-        """The store at an address. A folder that this machine has used as one must still be it."""
+        """The store at an address. A folder that this machine used before must still hold the same
+        store."""
         return self.stores.open(url, patience or CARRYING)
 
     def store_of(
         self, settings: Settings, run: str | None = None, patience: Patience | None = None
     ) -> Store:
-        """The store that holds the runs; of a run that was launched here, the one it was given."""
+        """The store that holds the runs; for a run launched here, the store it was launched
+        into."""
         if settings.store is None and run is not None:
             entry = self.entry(check_run_name(run))
             if entry is not None:
@@ -85,7 +87,7 @@ class Workplace:
         return self.store_at(self.store_url(settings), patience)
 
     def entry(self, run: str) -> JournalEntry | None:
-        """The journal's entry of a run; None where there is none, or it is damaged."""
+        """The journal's entry for a run; None if it is missing or damaged."""
         with suppress(InvalidRecord):
             return self.journal.read(run)
         return None

@@ -1,4 +1,5 @@
-"""The adapter that a run begins with: a folder with PEFT's files, or a .ckpt that becomes one."""
+"""The adapter that a run starts from: a folder with PEFT's files, or a .ckpt that is converted to
+one."""
 
 from __future__ import annotations
 
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def check_adapter(config: RunConfig, shape: ModelShape) -> None:
-    """Looks at the adapter as far as can be seen without torch; nothing where there is none.
+    """Checks the adapter as far as possible without torch; does nothing if there is none.
 
     Raises:
-        UsageProblem: it is not there, or this machine cannot read such a file.
-        BaseModelProblem: it does not go with base model and `lora` section.
+        UsageProblem: the adapter does not exist, or this machine cannot read such a file.
+        BaseModelProblem: it does not fit the base model and `lora` section.
     """
     path = config.initial_adapter
     if path is None:
@@ -45,12 +46,12 @@ def check_adapter(config: RunConfig, shape: ModelShape) -> None:
 
 @contextmanager
 def adapter_folder(config: RunConfig) -> Generator[Path | None]:
-    """A folder with PEFT's files of an adapter that was checked; None without an adapter.
+    """A folder with the PEFT files of a checked adapter; None without an adapter.
 
     For a .ckpt the folder is a temporary one.
 
     Raises:
-        CheckFailed: the .ckpt is no LoRA of this base model and `lora` section.
+        CheckFailed: the .ckpt is not a LoRA of this base model and `lora` section.
     """
     path = config.initial_adapter
     if path is None or path.is_dir():
@@ -62,7 +63,7 @@ def adapter_folder(config: RunConfig) -> Generator[Path | None]:
 
 
 def refuse_another_base(folder: Path, base_model: BaseModelRef) -> None:
-    """Raises UsageProblem where the adapter says that it was trained on another base model."""
+    """Raises UsageProblem if the adapter says that it was trained on another base model."""
     said = base_digest_of(folder)
     if said is not None and said != base_model.digest:
         raise UsageProblem(

@@ -1,7 +1,8 @@
-"""What the instance gets: the trainer and what it stands on, and nothing else of this laptop.
+"""What the instance gets: the trainer and the packages it depends on, and nothing else from this
+laptop.
 
-The pins are those of the release, not of this laptop's environment, which may lack torch and may
-hold other versions than the ones that were tested: the same release gives the same bundle.
+The pinned versions come from the release, not from this laptop's environment, which may lack torch
+or hold untested versions: one release always gives the same bundle.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ INSTANCE_FILES = ("requirements.in", "requirements.txt", "check_requirements.py"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A folder that is a task's workdir, and the SHA-256 of its names and bytes."""
+    """A folder that serves as a task's workdir, and the SHA-256 of its names and bytes."""
 
     path: Path
     digest: str
@@ -54,7 +55,7 @@ def write_bundle(target: Path) -> Bundle:
 
 
 def _sources() -> Iterator[tuple[str, bytes]]:
-    """Names in the bundle, and their bytes."""
+    """The names in the bundle, with their bytes."""
     for package in PACKAGES:
         folder = _folder_of(package)
         for path in folder.rglob("*"):
@@ -66,7 +67,8 @@ def _sources() -> Iterator[tuple[str, bytes]]:
 
 
 def _folder_of(package: str) -> Path:
-    """Where a package's source lies, in a checkout as in site-packages; it is not imported."""
+    """The folder of a package's source, in a checkout or in site-packages; the package is not
+    imported."""
     spec = find_spec(package)
     assert spec is not None, f"{package} belongs to this program"
     assert spec.origin is not None
@@ -74,12 +76,12 @@ def _folder_of(package: str) -> Path:
 
 
 def _is_left_over(name: Path) -> bool:
-    """What interpreters and editors leave beside a source."""
+    """Whether the file is left over from an interpreter or an editor."""
     return any(part == "__pycache__" or part.startswith(".") for part in name.parts)
 
 
 def _digest(sources: dict[str, bytes]) -> str:
-    """SHA-256 over each name and its own SHA-256, in the names' order."""
+    """SHA-256 over each name and its own SHA-256, sorted by name."""
     whole = hashlib.sha256()
     for name, data in sources.items():
         whole.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())

@@ -1,4 +1,4 @@
-"""What must hold before a machine is rented: the store within its reach, and a way to end it."""
+"""What must hold before a machine is rented: it can reach the store, and something ends it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> None:
-    """Refuses a rented instance that could not reach the store, or that would not end by itself.
+    """Refuses to rent an instance that could not reach the store, or would not end by itself.
 
     Args:
-        sky_log: where SkyPilot's own words go.
+        sky_log: the file for SkyPilot's output.
 
     Raises:
-        UsageProblem: the store is within this machine's reach alone.
+        UsageProblem: only this machine can reach the store.
         CloudError: SkyPilot is not installed, the cloud has no autodown, or a second instance would
             be rented to watch over the first.
     """
@@ -43,7 +43,7 @@ def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> N
 
 
 def unarmed(infra: str | None) -> str | None:
-    """What is said before an instance is rented whose end cannot be armed; None where it can."""
+    """The warning for an instance that cannot power itself off; None if it can."""
     cloud = (infra or "").partition("/")[0].lower()
     if cloud == AWS:
         return None

@@ -1,4 +1,4 @@
-"""A launch before anything is asked for: checked and planned, with its task and its records."""
+"""A launch before its request: checked and planned, with its task and its records."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SPOT_IS_WATCHED = (
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A run that was checked and planned; nothing of it exists yet, unless it is resumed."""
+    """A run that was checked and planned; nothing of it exists yet unless it is resumed."""
 
     run: str
     settings: Settings
@@ -67,24 +67,24 @@ class Launch:
     store: Store
     bundle: Path
     asked_at: datetime
-    """when the instance is asked for; until then, when it was planned"""
+    """when the instance is requested; before that, when it was planned"""
     resumes: RunRecord | None
-    """the run of this name that goes on"""
+    """the run of this name to resume"""
     inputs: upload.CheckedInputs
-    """data, base model and adapter, as they lie here"""
+    """data, base model and adapter, as they are on this machine"""
     extras: Extras
-    """what the run costs beside the GPU"""
+    """costs besides the GPU"""
     changes: tuple[Change, ...] = ()
-    """what --force changes of the run's configuration"""
+    """what --force changes in the run's configuration"""
     so_far: SoFar = NO_LAUNCH
     """the launches of the run before this one"""
     me: Laptop = UNKNOWN_LAPTOP
     hang_factor: float = 1.0
-    """what the instance multiplies its limits of silence by"""
+    """the factor by which the instance stretches its limits of silence"""
     prompt_note: str | None = None
-    """that run or initial adapter began with another prompt than a new run gets"""
+    """says that run or initial adapter started with another prompt than a new run gets"""
     odd: tuple[str, ...] = ()
-    """settings that make little sense together"""
+    """warnings about settings that make little sense together"""
 
     @property
     def deadline_at(self) -> datetime:
@@ -93,12 +93,12 @@ class Launch:
 
     @property
     def over_at(self) -> datetime:
-        """When nothing of it may be billed any more, and an instance powers itself off."""
+        """When billing must have ended, and an instance powers itself off."""
         return self.deadline_at + timedelta(seconds=float(self.plan.reserve.total_seconds))
 
     @property
     def where(self) -> str:
-        """As a person says it."""
+        """The place, for people."""
         settings = self.settings
         how = "spot" if settings.spot else "on-demand"
         gpus = " or ".join(each.gpus for each in self.plan.choices)
@@ -106,7 +106,7 @@ class Launch:
 
     @property
     def terms(self) -> Terms:
-        """What run.json says beside the configuration."""
+        """What run.json holds besides the configuration."""
         return Terms(
             infra=self.settings.infra or "",
             choices=self.plan.terms,
@@ -117,7 +117,7 @@ class Launch:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know before saying yes."""
+        """The warnings that the user should see before agreeing."""
         is_watched = self.settings.spot and self.settings.infra != LOCAL
         today = self.asked_at.date()
         old = (old_list(each.price.as_of, today) for each in self.plan.choices)
@@ -131,7 +131,8 @@ class Launch:
         ]
 
     def render(self) -> str:
-        """The task's text. It holds no secret: it is shown, and lies beside the instance."""
+        """The task's text. It holds no secret: the user sees it, and it is stored next to the
+        instance."""
         is_local = self.settings.infra == LOCAL
         envs = {
             "FINTTS_STORE": self.store.url,
@@ -160,7 +161,7 @@ class Launch:
         )
 
     def journal_entry(self) -> JournalEntry:
-        """What is written down before anything is created."""
+        """The journal's entry, written before anything is created."""
         return JournalEntry(
             run=self.run,
             infra=self.settings.infra or "",
@@ -174,7 +175,7 @@ class Launch:
         )
 
     def asked(self) -> Asked:
-        """What the ledger says of it before anything is created."""
+        """The ledger's record of the request, written before anything is created."""
         is_local = self.settings.infra == LOCAL
         reserve = self.plan.reserve
         return Asked(
@@ -194,13 +195,13 @@ class Launch:
         )
 
     def grant(self, reads: Sequence[str] = ()) -> Grant:
-        """What a rented instance reaches the store with; this machine has it already.
+        """A rented instance's access to the store; this machine has its own.
 
         Args:
-            reads: keys and prefixes of the store that the run reads beside its own.
+            reads: keys and prefixes in the store that the run reads in addition to its own.
 
         Raises:
-            StoreError: there is no such key, or none that lasts until the deadline.
+            StoreError: no such key can be made, or none that lasts until the deadline.
         """
         if self.settings.infra == LOCAL:
             return Grant({})
@@ -221,14 +222,14 @@ class Launch:
 
 
 def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool = False) -> Launch:
-    """Looks at data, model, store and earlier runs, and plans; writes nothing.
+    """Checks data, model, store and earlier runs, and plans; writes nothing.
 
     Args:
         here: this machine.
-        force: a run of this name may go on with another configuration where that is safe.
+        force: allows a run of this name to resume with another configuration if that is safe.
 
     Raises:
-        CliError, CostError, InputError, StoreError: the run cannot be launched so.
+        CliError, CostError, InputError, StoreError: the run cannot be launched like this.
     """
     settings, hang_factor = found.settings, factor_in()
     config = settings.run_config()
@@ -258,7 +259,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
         spent, done = before.spent_usd, view.step or 0
         plan = plan_resumption(choices, settings.budget_usd, spent, reserve, done)
     plan = replace(plan, left_out=(*offered.missing, *plan.left_out))
-    # Of two launches at the same time each has a bundle of its own.
+    # Each of two simultaneous launches has its own bundle.
     bundle = here.state / "bundles" / f"{name}-{secrets.token_hex(4)}"
     return Launch(
         name,

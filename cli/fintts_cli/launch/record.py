@@ -31,7 +31,8 @@ LONGEST_STEM = 24
 
 
 def make_name(data: Path, today: date, token: str | None = None) -> str:
-    """kalevala-20261123-a1b2, from the data folder; one called `data` is named by its parent."""
+    """kalevala-20261123-a1b2, from the data folder's name; a folder named `data` counts by its
+    parent."""
     token = token or secrets.token_hex(2)
     folder = data.absolute()
     stem = folder.parent.name if folder.name.lower() in ("data", "dataset") else folder.name
@@ -40,7 +41,7 @@ def make_name(data: Path, today: date, token: str | None = None) -> str:
 
 
 def existing_run(store: Store, name: str) -> RunRecord | None:
-    """The run of this name, if there is one."""
+    """The run of this name, if it exists."""
     try:
         return read_run(store, name)
     except KeyNotFound:
@@ -50,10 +51,11 @@ def existing_run(store: Store, name: str) -> RunRecord | None:
 def revise(
     store: Store, record: RunRecord, config: RunConfig, changes: tuple[Change, ...], now: datetime
 ) -> int | None:
-    """Writes the changed configuration beside run.json; its number, None where nothing changes.
+    """Writes the changed configuration next to run.json; returns its number, None if nothing
+    changes.
 
     Raises:
-        UsageProblem: somebody else has changed it since it was compared.
+        UsageProblem: another launch changed it after the comparison.
         StoreError: the store cannot be written.
     """
     if not changes:
@@ -88,7 +90,7 @@ def begin(
     """Writes run.json.
 
     Raises:
-        UsageProblem: somebody else has begun a run of this name just now.
+        UsageProblem: another launch has just started a run of this name.
         StoreError: the store cannot be written.
     """
     first, *others = [

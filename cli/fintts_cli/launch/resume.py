@@ -1,4 +1,4 @@
-"""A run that is there already: whether it may go on, and with which changes."""
+"""Decides whether an existing run may be resumed, and with which changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
 CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)
-"""ends after which a run can go on from its newest checkpoint"""
+"""ends from which a run can resume at its newest checkpoint"""
 
 
 ANOTHER_NAME = "--name to start another run"
@@ -46,19 +46,19 @@ LIFTED_BY = {
     StopReason.MAX_STEPS: "a higher training.max_steps",
     StopReason.EARLY_STOPPING: "a higher early_stopping.patience",
 }
-"""what makes a run that came to its end go on, with --force"""
+"""the setting that lets a finished run continue, with --force"""
 
 
 def refuse_changes(
     store: Store, record: RunRecord, config: RunConfig, *, force: bool
 ) -> tuple[Change, ...]:
-    """A run goes on only as what it was begun, and only when there is something left to do; one
-    whose instance never came to train begins with any configuration.
+    """Allows a run to resume only with its own configuration, and only if something is left to do.
+    A run that never started to train resumes with any configuration.
 
-    Returns what changes of its configuration.
+    Returns the changes to its configuration.
 
     Raises:
-        UsageProblem: it has come to its end, or something differs, which is named.
+        UsageProblem: the run is finished, or something differs; the message names it.
     """
     before = _configuration_of(record)
     result = read_result(store, record.run)
@@ -75,7 +75,8 @@ def refuse_changes(
 
 
 def _never_began(store: Store, run: str) -> bool:
-    """Whether all its launches failed before a trainer took the run: there is nothing to keep."""
+    """Whether all its launches failed before a trainer took the run, so that there is nothing to
+    keep."""
     launches = read_ledger(store, run).launches
     has_failed = bool(launches) and all(each.is_known_gone for each in launches)
     return has_failed and highest_claim(store, run) == 0
@@ -91,7 +92,7 @@ def _refuse_ended(result: Result) -> NoReturn:
 
 
 def _is_lifted(result: Result, before: RunConfig, config: RunConfig) -> bool:
-    """Whether the run would not end again at once, for the same reason."""
+    """Whether the new configuration keeps the run from ending again at once for the same reason."""
     stopping = config.early_stopping
     if result.stop_reason == StopReason.MAX_STEPS:
         return config.training.max_steps > result.step
@@ -101,7 +102,7 @@ def _is_lifted(result: Result, before: RunConfig, config: RunConfig) -> bool:
 
 
 def refuse_live(view: RunView) -> None:
-    """Raises UsageProblem where an instance, or a `fintts train` somewhere, works on the run."""
+    """Raises UsageProblem if an instance, or a `fintts train` anywhere, works on the run."""
     at_work = view.at_work
     if at_work.is_anothers and at_work.launch is not None:
         _refuse_anothers(view.run, at_work)
@@ -115,7 +116,7 @@ def refuse_live(view: RunView) -> None:
 
 
 def _refuse_asking(run: str, at_work: AtWork) -> None:
-    """A process that cannot be seen from here may have rented, or be about to."""
+    """Refuses while a process that this machine cannot see may have rented, or be about to."""
     asker, fate = at_work.asked_by, fate_of_asker(at_work.asked_by)
     if asker is not None and fate == Fate.LIVES:
         raise UsageProblem(
@@ -132,7 +133,8 @@ def _refuse_asking(run: str, at_work: AtWork) -> None:
 
 
 def _refuse_anothers(run: str, at_work: AtWork) -> NoReturn:
-    """Of one that was never heard of, nobody knows whether it came to rent anything."""
+    """Refuses because of another laptop's launch; if it was never heard from, it may have rented
+    nothing."""
     there = f"`fintts cloud down {run}` on {at_work.host} ends it"
     unheard = f"{at_work.until}; {there}; or give a new {ANOTHER_NAME}"
     heard = f"`fintts cloud watch {run}` shows it; give a new {ANOTHER_NAME}"
@@ -143,10 +145,11 @@ def _refuse_anothers(run: str, at_work: AtWork) -> NoReturn:
 
 
 def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
-    """The same for what lies in the folders: places may change, content may not.
+    """Applies the same rule to the input folders: their paths may change, their content may not.
 
     Raises:
-        UsageProblem: data, base model or initial adapter are others than it was begun with.
+        UsageProblem: data, base model or initial adapter differ from those that the run started
+            with.
     """
     data_differ = record.dataset.sha256 != inputs.dataset.sha256
     model_differs = record.base_model.digest != inputs.base_model.digest
@@ -167,7 +170,7 @@ def _weights_of(adapter: AdapterRef | None) -> str | None:
 
 
 def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) -> None:
-    """Says which fields --force may change, and which it may not."""
+    """Raises UsageProblem with the fields that --force may change, and those that it may not."""
     if not changes:
         return
     may = "; ".join(str(change) for change in changes if change.is_forcible)
@@ -185,18 +188,18 @@ def _refuse_differing(record: RunRecord, changes: list[Change], *, force: bool) 
 
 
 def nothing_to_force(run: str) -> str:
-    """What is said where --force has nothing to do."""
+    """The message for --force without a run."""
     return f"there is no run {run} yet, so --force has no effect"
 
 
 def goes_on_from(store: Store, run: str) -> str:
-    """The verb of a sentence about a run that is there already.
+    """The verb of a sentence about a run that already exists.
 
     Raises:
         StoreError: its commits cannot be read.
     """
     for name in reversed(list_commits(store, run)):
-        with suppress(InvalidRecord, KeyNotFound):  # the trainer passes it over, too
+        with suppress(InvalidRecord, KeyNotFound):  # the trainer skips it, too
             if read_manifest(store, run, name) is not None:
                 return f"resumes from its newest checkpoint, at step {name.step}"
     return "starts at step 0: it has no checkpoint"
@@ -219,12 +222,12 @@ def _configuration_of(record: RunRecord) -> RunConfig:
 
 
 def go_on(store: Store, run: str, ends: Iterable[Up | Gone] = ()) -> Result | None:
-    """Takes an earlier end, and a request for it, back: either would end the run at once.
+    """Withdraws an earlier end and an earlier stop request: either would end the run at once.
 
     Args:
-        ends: what the ledger is told first, since nobody can read it from the result afterwards.
+        ends: sightings to write to the ledger first, since the result will no longer show them.
 
-    Returns the earlier end, to be written again where the run cannot go on after all.
+    Returns the earlier end, to be written again if the run cannot resume after all.
     """
     before = read_result(store, run)
     for seen in ends:

@@ -1,4 +1,4 @@
-"""From a prepared launch to an instance that lives on without this terminal."""
+"""Turns a prepared launch into an instance that lives on without this terminal."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 
 def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], None]) -> Launch:
-    """Uploads, writes run.json and asks for the instance. What fails or is interrupted leaves
-    nothing running, and no run that never began.
+    """Uploads, writes run.json and requests the instance. A failure or an interruption leaves
+    nothing running, and no run that never started.
 
-    Returns the launch with the moment at which the instance was asked for, from which its deadline
-    counts: neither a prompt nor an upload takes time from the run.
+    Returns the launch with the moment of the request, from which its deadline counts: neither a
+    prompt nor an upload takes time from the run.
 
     Raises:
-        CliError, InputError, StoreError: it could not be started.
+        CliError, InputError, StoreError: the launch failed.
     """
     refuse_wrong_clock(launch.store, launch.settings.infra, tell)
     require_promise(launch.store, single_writer=launch.settings.single_writer)
@@ -59,7 +59,7 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
         asked = replace(launch, asked_at=datetime.now(UTC), me=me)
         _start(asked, inputs, bundle, infra, here.journal)
         return asked
-    finally:  # an instance that was accepted has its own copy
+    finally:  # an accepted instance has its own copy
         shutil.rmtree(launch.bundle, ignore_errors=True)
 
 
@@ -97,8 +97,8 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
 
 
 def _give_up(launch: Launch, infra: Infra) -> None:
-    """A run of which nothing was ever rented was never there; what was up for minutes is billed,
-    and the run may be launched again."""
+    """Removes a run that rented nothing. An instance that was up for minutes is billed, and its run
+    may be launched again."""
     store, number = launch.store, launch.so_far.number
     is_billed = any(launch.asked().rates_usd.values())
     if is_billed and not _never_came(infra, launch.run):
@@ -109,21 +109,22 @@ def _give_up(launch: Launch, infra: Infra) -> None:
 
 
 def _never_came(infra: Infra, run: str) -> bool:
-    """Whether the infra knows for sure that there was no instance, not even for a moment."""
+    """Whether the infra is certain that no instance ever existed."""
     state = infra.state(run)
     return state is None or state.never_came
 
 
 def _note_gone(launch: Launch, infra: Infra) -> None:
-    """The cloud is without it now; when one came, nobody has seen."""
-    with suppress(StoreError, CloudError):  # else its end counts as the latest possible one
+    """Records that the cloud has no such instance now; whether one ever came is unknown."""
+    with suppress(StoreError, CloudError):  # otherwise the latest possible end counts
         at = launch.asked_at if _never_came(infra, launch.run) else datetime.now(UTC)
         seen = gone(launch.run, launch.so_far.number, at, launch.me)
         write_sighting(launch.store, seen)
 
 
 def _close_unrented(launch: Launch) -> None:
-    """Launches before the one that wrote the run were cut sooner, and rented nothing."""
+    """Closes the launches before the one that wrote the run: they were cut off before it, and
+    rented nothing."""
     for before in read_ledger(launch.store, launch.run).launches:
         was_seen = before.ups or before.gones
         if before.asked and before.number < launch.so_far.number and not was_seen:
@@ -132,10 +133,10 @@ def _close_unrented(launch: Launch) -> None:
 
 
 def take_number(launch: Launch) -> None:
-    """Takes the launch's number, which exactly one laptop gets, before anything is changed.
+    """Takes the launch's number, which only one laptop can get, before anything changes.
 
     Raises:
-        UsageProblem: another laptop has it.
+        UsageProblem: another laptop has the number.
         StoreError: the store cannot be written.
     """
     try:
@@ -169,7 +170,7 @@ def _go_on(
 
 
 def _take_back(launch: Launch, infra: Infra, ended: Result | None) -> None:
-    """Nothing lives of this launch, so the run is what it was before."""
+    """Restores the run as it was before, since nothing of this launch is left."""
     _note_gone(launch, infra)
     if ended is not None:
         last = ended.model_copy(update={"launch": launch.so_far.number})
@@ -185,15 +186,16 @@ def is_live(infra: Infra, run: str) -> bool:
 def ask_for_instance(
     launch: Launch, infra: Infra, journal: Journal, secrets: Mapping[str, str]
 ) -> None:
-    """The task, then the journal, then the instance.
+    """Writes the task, then the journal, then requests the instance.
 
-    An infra leaves nothing of a launch that fails or is interrupted; the journal then says so, or
-    again what it said of an earlier instance that lives.
+    An infra leaves nothing of a launch that fails or is interrupted; the journal then records that,
+    or again describes an earlier instance that is live.
 
     Raises:
-        CloudError: it could not be created, or the run has a live instance, which is left alone.
-        StoreError: the journal cannot be written; nothing was created then.
-        KeyboardInterrupt: nothing was left running.
+        CloudError: the instance could not be created, or the run has a live instance, which is left
+            alone.
+        StoreError: the journal cannot be written; nothing was created.
+        KeyboardInterrupt: nothing is left running.
     """
     task, before = launch.render(), journal.read(launch.run)
     journal.write(launch.journal_entry())
@@ -205,14 +207,14 @@ def ask_for_instance(
         else:
             journal.change(launch.run, gone_at=datetime.now(UTC))
         raise
-    with suppress(StoreError):  # the infra knows the moment, too
+    with suppress(StoreError):  # the infra also knows the moment
         journal.change(launch.run, created_at=datetime.now(UTC))
         _note_up(launch, infra, datetime.now(UTC))
 
 
 def _has_been_live(infra: Infra, launch: Launch) -> bool:
-    """Whether an instance lives that is older than this launch. Without its entry in the journal
-    this launch would seem to have been cut before it rented anything, and cost nothing."""
+    """Whether a live instance is older than this launch. Without its journal entry, this launch
+    would seem to have been cut off before it rented anything, and to have cost nothing."""
     with suppress(CloudError):
         state = infra.state(launch.run)
         return state is not None and state.is_live and state.created_at < launch.asked_at
@@ -220,7 +222,7 @@ def _has_been_live(infra: Infra, launch: Launch) -> bool:
 
 
 def _note_up(launch: Launch, infra: Infra, now: datetime) -> None:
-    """`ps` does it again where the infra does not know yet."""
+    """Records the instance as up; `ps` repeats this if the infra does not know yet."""
     with suppress(CloudError):
         state = infra.state(launch.run)
         number = launch.so_far.number

@@ -1,5 +1,5 @@
-"""What a run reads, brought into the store once: the packed data set, the base model,
-and the adapter that it begins with."""
+"""Uploads a run's inputs to the store, each once: the packed data set, the base model, and the
+initial adapter."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def upload_dataset(
     tell: Callable[[str], None],
     begun_with: str | None = None,
 ) -> DatasetRef:
-    """Packs a folder that was checked and puts the pack under its digest, unless it is there.
+    """Packs a checked folder and stores the pack under its digest, unless it is already there.
 
     Args:
-        begun_with: as `pack_folder` has it.
+        begun_with: as in `pack_folder`.
 
     Raises:
         DataProblem: the folder cannot be trained on.
-        StoreError: the store does not take it.
+        StoreError: the store cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="fintts-pack-") as temporary:
         packed = pack_report(report, Path(temporary), begun_with=begun_with)
@@ -72,7 +72,7 @@ def upload_dataset(
 
 
 def describe_base_model(base: BaseModelFolder) -> BaseModelRef:
-    """The files of a base model, under the digest of all of them."""
+    """The files of a base model, with one digest for all of them."""
     files = tuple(_file_ref(base.path / name) for name in base.files)
     digest, origin = _digest_of(files), origin_of(base.path)
     return BaseModelRef(
@@ -85,10 +85,10 @@ def describe_base_model(base: BaseModelFolder) -> BaseModelRef:
 
 
 def describe_adapter(folder: Path, source: Path) -> AdapterRef:
-    """PEFT's two files in a folder, under the digest of both.
+    """The two PEFT files in a folder, with one digest for both.
 
     Args:
-        source: what the user named, for people.
+        source: the path that the user gave, for people.
     """
     files = tuple(_file_ref(folder / name) for name in (ADAPTER_CONFIG, ADAPTER_FILE))
     return AdapterRef(
@@ -106,13 +106,13 @@ def upload_files(
     what: str,
     tell: Callable[[str], None],
 ) -> None:
-    """Puts the files that were described into the store, unless they are there.
+    """Uploads the described files, unless they are already there.
 
     Args:
-        what: for people: `the base model`.
+        what: a name for people: `the base model`.
 
     Raises:
-        StoreError: the store does not take them.
+        StoreError: the store cannot be written.
     """
     for file in reference.files:
         of_what = f"{what}'s {file.name}"
@@ -120,7 +120,7 @@ def upload_files(
 
 
 def _digest_of(files: Iterable[FileRef]) -> str:
-    """SHA-256 of the names and the content of several files."""
+    """SHA-256 of the names and contents of several files."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name} {file.sha256}\n".encode())
@@ -134,7 +134,8 @@ def _file_ref(path: Path) -> FileRef:
 
 
 def _put_once(store: Store, key: str, source: Path, what: str, tell: Callable[[str], None]) -> None:
-    """A key holds all of its bytes or is not there, so the size is enough to know it again."""
+    """Uploads a file unless its key exists. A key holds all of its bytes or does not exist, so the
+    size is enough to recognise it."""
     size_bytes = source.stat().st_size
     there = any(entry.key == key and entry.size_bytes == size_bytes for entry in store.list(key))
     if not there:
@@ -144,24 +145,24 @@ def _put_once(store: Store, key: str, source: Path, what: str, tell: Callable[[s
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a run reads, as it lies in the store."""
+    """A run's inputs in the store."""
 
     dataset: DatasetRef
     base_model: BaseModelRef
     prompt: Prompt
-    """that the base model is served with, and a new run is trained with"""
+    """the prompt that the base model is served with and a new run is trained with"""
     initial_adapter: AdapterRef | None = None
 
     @property
     def keys(self) -> list[str]:
-        """Where they lie; prefixes end with `/`."""
+        """Their keys; prefixes end with `/`."""
         adapter = [] if self.initial_adapter is None else [self.initial_adapter.prefix]
         return [self.dataset.key, self.base_model.prefix, *adapter]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedInputs:
-    """What a run reads, as it lies here: opened and checked once, then packed and uploaded."""
+    """A run's inputs on this machine: opened and checked once, then packed and uploaded."""
 
     config: RunConfig
     base_model: BaseModelFolder
@@ -169,10 +170,10 @@ class CheckedInputs:
 
 
 def check_inputs(config: RunConfig) -> CheckedInputs:
-    """Opens base model, initial adapter and data, before the store is touched.
+    """Opens base model, initial adapter and data before the store is used.
 
     Raises:
-        CliError, TrainerError: one of them cannot be trained with.
+        CliError, TrainerError: one of them cannot be used for training.
     """
     base_model = open_base_model(config.base_model)
     check_adapter(config, base_model.shape)
@@ -187,14 +188,14 @@ def upload_inputs(
     tell: Callable[[str], None],
     record: RunRecord | None = None,
 ) -> Inputs:
-    """Brings data set, base model and initial adapter into the store, each once.
+    """Uploads data set, base model and initial adapter to the store, each once.
 
     Args:
-        record: of the run, where it was begun before.
+        record: the run's record, if it already exists.
 
     Raises:
-        CliError, InputError: the adapter cannot be trained with, or the data have changed.
-        StoreError: the store does not take them.
+        CliError, InputError: the adapter cannot be used for training, or the data have changed.
+        StoreError: the store cannot be written.
     """
     config, base_model = checked.config, describe_base_model(checked.base_model)
     with adapter_folder(config) as folder:

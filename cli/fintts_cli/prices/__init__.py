@@ -1,1 +1,1 @@
-"""Where prices come from, and which offers a run has."""
+"""The sources of prices, and the offers for a run."""

@@ -1,4 +1,4 @@
-"""Which offers there are for a run, and the one that is computed with where no rate is given."""
+"""The offers for a run, and the one used for estimates if no rate is set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANY = "*"
 
 
 class Wanted(NamedTuple):
-    """What is to be rented."""
+    """What to rent."""
 
     accelerator: str
     gpus: int
@@ -34,7 +34,8 @@ class Wanted(NamedTuple):
     """None: any"""
 
     def fits(self, offer: Offer) -> bool:
-        """Whether it is exactly that; a machine of eight is no offer for one."""
+        """Whether the offer matches exactly; a machine with eight GPUs does not match a request for
+        one."""
         return (
             (offer.accelerator, offer.gpus) == (self.accelerator, self.gpus)
             and self.spot in (None, offer.spot)
@@ -55,14 +56,14 @@ class Wanted(NamedTuple):
 
 
 class Market(NamedTuple):
-    """The offers that fit, the cheapest first, and what is to be said about the list."""
+    """The matching offers, cheapest first, and remarks about the list."""
 
     offers: tuple[Offer, ...]
     note: str
 
 
 def wanted_by(settings: Settings, *, spot: bool | None) -> Wanted:
-    """What the settings ask for. Prices are those of a region: a zone is not looked at."""
+    """What the settings request. Prices apply to a region: a zone is ignored."""
     accelerator, count = parse_gpus(settings.first_gpus)
     infra = None if settings.infra == LOCAL else settings.infra
     cloud, region, *_ = [*(infra or "").lower().split("/"), "", ""]
@@ -76,10 +77,10 @@ def wanted_by(settings: Settings, *, spot: bool | None) -> Wanted:
 
 
 def find_offers(source: OfferSource, wanted: Wanted) -> Market:
-    """The offers that fit.
+    """The matching offers.
 
     Raises:
-        CloudError: there is none; the hint says what there is.
+        CloudError: no offer matches; the hint says what there is.
     """
     rows, note = source.prices(wanted.accelerator, wanted.cloud)
     every = offers_of(rows)
@@ -93,10 +94,10 @@ def find_offers(source: OfferSource, wanted: Wanted) -> Market:
 
 
 def cheapest_offer(source: OfferSource, settings: Settings) -> Offer:
-    """What a run is computed with where no rate is given.
+    """The offer used for estimates if no rate is set.
 
     Raises:
-        CloudError: there is no offer that could be taken.
+        CloudError: no offer can be taken.
     """
     wanted = wanted_by(settings, spot=settings.spot)
     market = find_offers(source, wanted)
@@ -111,7 +112,7 @@ def cheapest_offer(source: OfferSource, settings: Settings) -> Offer:
 
 
 def most_an_hour(source: OfferSource, settings: Settings, rate_usd: Decimal) -> Decimal | None:
-    """What an hour of a spot instance may cost at most; None where it costs its rate."""
+    """The highest hourly rate of a spot instance; None if the given rate is exact."""
     if not settings.spot or settings.infra == LOCAL:
         return None
     either = wanted_by(settings, spot=None)
@@ -123,7 +124,7 @@ def most_an_hour(source: OfferSource, settings: Settings, rate_usd: Decimal) -> 
 
 
 def _what_there_is(wanted: Wanted, every: Sequence[Offer]) -> str:
-    """What comes nearest: another kind or place, another number, another GPU."""
+    """The nearest alternatives: another kind or place, another number, another GPU."""
     anywhere = wanted._replace(cloud=None, region=None)
     elsewhere = [offer for offer in every if anywhere.fits(offer) and offer.may_be_chosen]
     if elsewhere:

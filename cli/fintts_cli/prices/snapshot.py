@@ -1,10 +1,10 @@
-"""The prices that come with the program, for machines without SkyPilot and for `fintts estimate`.
+"""The prices that ship with the program, for machines without SkyPilot and for `fintts estimate`.
 
-`snapshot.csv` has a line for each machine and region, in dollars an hour for all of it, with
-its source (for a file of SkyPilot's catalog, path and commit) and the day on which it was taken
-over. A line without an accelerator is a host, whose price is added to the line of its GPUs.
-`make prices CLOUDS="aws gcp"` puts what SkyPilot's catalog says today in the place of a cloud's
-lines; `doubts` is what a person found out about a line, and is written by hand.
+`snapshot.csv` has one line per machine and region, in dollars per hour for the whole machine, with
+its source (for a file of SkyPilot's catalog, path and commit) and the day it was copied. A line
+without an accelerator is a host, whose price is added to that of its GPUs. `make prices CLOUDS="aws
+gcp"` replaces a cloud's lines with the current ones from SkyPilot's catalog; `doubts` is written by
+hand, about what a person found out about a line.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ COLUMNS: tuple[str, ...] = (
 
 
 class Snapshot:
-    """Prices as they were when somebody wrote them down."""
+    """Prices as of the day they were recorded."""
 
     def prices(self, accelerator: str, cloud: str | None) -> PriceList:
-        """All of them: a few kilobytes."""
+        """All prices, whatever is asked: a few kilobytes."""
         rows = read_snapshot()
         newest = max(row.as_of for row in rows)
         return PriceList(rows, f"prices as of {newest}, from the list that comes with fintts")
 
 
 def read_snapshot() -> list[PriceRow]:
-    """The lines of the file in this package."""
+    """The lines of the price file in this package."""
     data = pkgutil.get_data(__package__ or "", FILE)
     assert data is not None, f"{FILE} belongs to this program"
     return load(data.decode())

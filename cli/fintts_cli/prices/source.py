@@ -1,4 +1,4 @@
-"""The port of prices: whatever has lines of a price list."""
+"""The port for prices: any source of price-list lines."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ if TYPE_CHECKING:
 
 
 class PriceList(NamedTuple):
-    """Lines of prices, and what a reader of them should know."""
+    """Price-list lines, and a note for their reader."""
 
     rows: Sequence[PriceRow]
     note: str
 
 
 class CatalogMissing(Exception):
-    """A source has nothing to say here; its text says why."""
+    """A source has no prices here; the text says why."""
 
 
 class OfferSource(Protocol):
     """Where prices come from."""
 
     def prices(self, accelerator: str, cloud: str | None) -> PriceList:
-        """All lines that may be of this accelerator, with others among them.
+        """All lines that may match this accelerator; others may be among them.
 
         Args:
-            cloud: as `--infra` has it; None for every one that can be used from here.
+            cloud: as in `--infra`; None for every cloud usable from here.
 
         Raises:
-            CatalogMissing: this source knows no prices there; another one may.
+            CatalogMissing: this source has no prices there; another one may.
         """
         ...
 
 
 class FirstToKnow:
-    """Asks one source after the other."""
+    """Asks one source after another."""
 
     def __init__(self, first: OfferSource, otherwise: OfferSource) -> None:
         self._first, self._otherwise = first, otherwise
 
     def prices(self, accelerator: str, cloud: str | None) -> PriceList:
-        """Of the first source that has some; the note says why it was not the one before."""
+        """The prices of the first source that has some; the note says why earlier sources had
+        none."""
         try:
             return self._first.prices(accelerator, cloud)
         except CatalogMissing as missing:

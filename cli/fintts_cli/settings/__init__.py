@@ -1,1 +1,1 @@
-"""What the user sets: its model, its sources, and what makes sense together."""
+"""The user's settings: their model, their sources, and the checks that span several of them."""

@@ -1,4 +1,4 @@
-"""A value that the user gave, and where."""
+"""A value that the user set, and where."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Given(NamedTuple):
-    """A value that somebody gave, and where: `fintts.yaml:12`, `FINTTS_GPUS`, `option`."""
+    """A value that was set, and where: `fintts.yaml:12`, `FINTTS_GPUS`, `option`."""
 
     value: object
     origin: str
     written: str = ""
-    """as it was written, where that is known"""
+    """the value as written, if known"""
 
 
 Layer = dict[str, Given]

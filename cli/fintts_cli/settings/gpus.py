@@ -11,8 +11,8 @@ def parse_gpus(text: str) -> tuple[Accelerator, int]:
     """`A100-80GB:2` → the accelerator and how many.
 
     Raises:
-        UnknownAccelerator: there is no such one.
-        ValueError: the number is none.
+        UnknownAccelerator: there is no such accelerator.
+        ValueError: the count is not a valid number.
     """
     name, _, number = text.partition(":")
     count = int(number) if number.isascii() and number.isdigit() else 0 if number else 1
@@ -22,12 +22,12 @@ def parse_gpus(text: str) -> tuple[Accelerator, int]:
 
 
 def split_gpus(text: str) -> tuple[str, ...]:
-    """`A100-80GB:1,H100:1` → one of each that may be rented."""
+    """`A100-80GB:1,H100:1` → each GPU that may be rented."""
     return tuple(part.strip() for part in text.split(","))
 
 
 def canonical_gpus(text: str) -> str:
-    """As SkyPilot writes it: h100 → H100:1; of several the order stays, and each is once there."""
+    """The SkyPilot spelling: h100 → H100:1; a list keeps its order, without duplicates."""
     parts = split_gpus(text)
     if not all(parts):
         raise ValueError("a GPU's name is missing beside a comma")

@@ -1,4 +1,4 @@
-"""A base model's id at Hugging Face: `OWNER/NAME` or `OWNER/NAME@REVISION`."""
+"""A base model's id on Hugging Face: `OWNER/NAME` or `OWNER/NAME@REVISION`."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """A repository of models, such as fishaudio/openaudio-s1-mini, and which state of it."""
+    """A model repository, such as fishaudio/openaudio-s1-mini, and its revision."""
 
     repository: str
     revision: str | None = None
-    """a branch, a tag or a commit; None is the newest"""
+    """a branch, a tag or a commit; None means the newest"""
 
     def __str__(self) -> str:
         return self.repository if self.revision is None else f"{self.repository}@{self.revision}"
 
 
 def looks_like_id(text: str) -> bool:
-    """Whether this may be OWNER/NAME or OWNER/NAME@REVISION; a folder may be called so, too."""
+    """Whether this may be OWNER/NAME or OWNER/NAME@REVISION; a folder may have such a name, too."""
     return _ID.fullmatch(text) is not None
 
 
 def parse(text: str) -> HubModel:
-    """`hf://OWNER/NAME@REVISION`, with or without the beginning and the end.
+    """Parses `hf://OWNER/NAME@REVISION`, where `hf://` and `@REVISION` are optional.
 
     Raises:
-        ValueError: it is no such thing.
+        ValueError: the text is not such an id.
     """
     found = _ID.fullmatch(text.removeprefix(SCHEME))
     if found is None:
@@ -50,7 +50,7 @@ def parse(text: str) -> HubModel:
 
 
 def not_here(model: HubModel) -> ConfigError:
-    """What to say where a model would have to be here already."""
+    """The error for a model that must already be on this machine."""
     return ConfigError(
         f"the base model {model} has not been downloaded to this machine yet",
         "`fintts cloud launch` and `fintts train` download it; for an estimate its description is "
@@ -59,7 +59,7 @@ def not_here(model: HubModel) -> ConfigError:
 
 
 def origin_of(folder: Path) -> HubModel | None:
-    """Of which repository and commit a folder of the cache is; None for any other folder.
+    """The repository and commit of a folder in the cache; None for any other folder.
 
     The cache's layout is documented: models--OWNER--NAME/snapshots/COMMIT.
     """

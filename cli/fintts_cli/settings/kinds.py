@@ -1,7 +1,8 @@
-"""What each setting takes, and one sentence for a value that is something else.
+"""The kind of value that each setting takes, and one sentence for any other value.
 
-No value becomes another by its spelling: true is no 1, and 2.5 no 2. A text is a number only where
-YAML's core schema writes one so: that is how a variable, or a number in quotes, comes to be one.
+Values are never converted by spelling: true is not 1, and 2.5 is not 2. A text becomes a number
+only if YAML's core schema writes a number that way; this is how a variable, or a number in quotes,
+becomes one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What a key takes, in words."""
+    """The kind of value that a key takes, in words."""
 
     FLAG = "true or false"
     WHOLE = "a whole number"
@@ -49,14 +50,14 @@ TEXTUAL = (Kind.TEXT, Kind.PATH, Kind.TEXTS)
 
 
 class Taken(NamedTuple):
-    """What a key takes."""
+    """The values that a key takes."""
 
     kind: Kind
     may_be_null: bool = False
 
 
 class Misread(NamedTuple):
-    """Why a value is not what its key takes: the sentence goes on after `KEY takes KIND, but `."""
+    """Why a value is of the wrong kind: this continues the sentence `KEY takes KIND, but `."""
 
     sentence: str
     hint: str
@@ -76,21 +77,21 @@ ADVICE: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
     (NUMERIC, r"[$€].*|.*[$€]|.*(?i:usd|eur)", "write the number alone, in US dollars"),
     (NUMERIC, r"[0-9.]+\s*[A-Za-z]+", "write the number without its unit"),
 )
-"""for which kinds, a spelling, and what to write instead"""
+"""the kinds, a spelling, and what to write instead"""
 TEMPLATE = re.compile(r"\{\{|\}\}|\$\{|\$\(|<%|(^|/)\$[A-Za-z_]")
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BROKEN = re.compile(r"[\ud800-\udfff]")
 
 
 def taken_by(annotation: object) -> Taken:
-    """What a field of such a type takes."""
+    """The values that a field of this type takes."""
     types = set(plain_types(annotation))
     kind = next(kind for of_type, kind in TYPES.items() if of_type in types)
     return Taken(kind, may_be_null=type(None) in types)
 
 
 def plain_types(annotation: object) -> Iterator[object]:
-    """The plain types that an annotation is made of."""
+    """The plain types in an annotation."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from plain_types(get_args(annotation)[0])
@@ -104,7 +105,7 @@ def plain_types(annotation: object) -> Iterator[object]:
 
 
 def taken_for(taken: Taken, given: Given) -> object:
-    """The value as its key takes it, or the Misread that says why it is none of that kind."""
+    """The value as its key takes it, or a Misread that says why it is of the wrong kind."""
     value = given.value
     if isinstance(value, str) and not value.strip() and taken.kind not in TEXTUAL:
         return EMPTY
@@ -137,7 +138,7 @@ def _number(kind: Kind, value: object, given: Given) -> object:
 
 
 def _texts(kind: Kind, value: object, given: Given) -> object:
-    """A text, a path, or a list of texts; none of them empty."""
+    """A text, a path, or a list of texts; none may be empty."""
     if isinstance(value, Path):
         value = str(value)
     is_list = isinstance(value, list | tuple)
@@ -193,7 +194,7 @@ def _shown(given: Given) -> str:
 
 
 def _named(value: object) -> str:
-    """What a value was taken for."""
+    """What the value was read as."""
     if isinstance(value, bool):
         return "a truth value"
     if isinstance(value, int | float | Decimal):

@@ -1,4 +1,4 @@
-"""What the user may set: the run's configuration and the laptop's."""
+"""The settings: the run's configuration and the laptop's."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ def _rate(value: Decimal) -> Decimal:
 
 
 def _listed(value: object) -> object:
-    """A list in YAML is what commas are on the command line."""
+    """Joins a YAML list with commas, as on the command line."""
     if not isinstance(value, list):
         return value
     return ",".join(str(part) for part in cast("list[object]", value))
 
 
 def _base_model(value: object) -> object:
-    """`hf://OWNER/NAME@REVISION`, which a path cannot hold."""
+    """Accepts `hf://OWNER/NAME@REVISION`, which a path cannot hold."""
     return parse(value) if isinstance(value, str) and value.startswith(SCHEME) else value
 
 
 class LaunchConfig(Section):
-    """Where a run goes and what it may cost; it stays on the laptop."""
+    """Where a run goes and what it may cost; this stays on the laptop."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
     gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(canonical_gpus)] = "A100-80GB:1"
-    """one, or several separated by commas: the run takes the one on which it costs least, and of
-    the others what is to be had"""
+    """one or several, separated by commas: the run takes the available one that makes it
+    cheapest"""
     infra: Annotated[str, Field(min_length=1)] | None = None
     store: Annotated[str, Field(min_length=1)] | None = None
     s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
     single_writer: bool = False
-    """uses a store that cannot keep two writers apart"""
+    """accepts a store that cannot block a second writer"""
     spot: bool = False
     image: Annotated[str, Field(min_length=1)] | None = None
-    """of a rented instance, in SkyPilot's words: `docker:NAME:TAG`, or a cloud's own id"""
+    """the image of a rented instance, as in SkyPilot: `docker:NAME:TAG`, or a cloud's own id"""
     instance_role_arn: (
         Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$")] | None
     ) = None
-    """by which STS makes the instance's key where the key of this machine cannot"""
+    """the role from which STS makes the instance's key if this machine's key cannot"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
 
     @property
     def first_gpus(self) -> str:
-        """Of several the one that is named first: for what does not depend on it, or is asked of
-        one at a time."""
+        """The GPU named first, for questions that do not depend on the choice or take one at a
+        time."""
         return split_gpus(self.gpus)[0]
 
 
 class ForecastConfig(Section):
-    """Durations and sizes known better than the program can forecast them."""
+    """Durations and sizes that the user knows better than the forecast."""
 
     seconds_per_step: Annotated[Seconds, Field(gt=0)] | None = None
     seconds_per_validation: Seconds | None = None
@@ -79,11 +79,11 @@ class ForecastConfig(Section):
     teardown_seconds: Seconds | None = None
     checkpoint_bytes: Annotated[int, Field(ge=1, le=10**15)] | None = None
     stop_step: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
-    """where the run is expected to stop; without it at training.max_steps"""
+    """the expected last step; default: training.max_steps"""
 
 
 class Settings(LaunchConfig, TrainingSections):
-    """The file's top level: RunConfig's keys, LaunchConfig's, and a forecast."""
+    """The top level of the file: RunConfig's keys, LaunchConfig's, and a forecast."""
 
     data: Path | None = None
     base_model: Annotated[Path | HubModel, BeforeValidator(_base_model)] | None = None
@@ -91,10 +91,11 @@ class Settings(LaunchConfig, TrainingSections):
     forecast: ForecastConfig = ForecastConfig()
 
     def run_config(self) -> RunConfig:
-        """What is trained.
+        """The configuration of the training.
 
         Raises:
-            ConfigError: the data folder or the base model's is not set, or the model is not here.
+            ConfigError: the data folder or the base model is not set, or the model is not on this
+                machine.
         """
         if isinstance(self.base_model, HubModel):
             raise not_here(self.base_model)

@@ -1,7 +1,7 @@
-"""What the user set, with each value's origin.
+"""Reads the settings, each with its origin.
 
-Precedence: option > FINTTS_* variable > project file > user file > default. The sources are read
-by hand: pydantic-settings alone takes 0.1 s to import, and `fintts estimate` has 0.3 s in all.
+Precedence: option > FINTTS_* variable > project file > user file > default. The sources are read by
+hand: importing pydantic-settings alone takes 0.1 s, and `fintts estimate` has 0.3 s in all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from fintts_cli.settings.model import Settings
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
-    """The settings, what to warn of, and the project file that was read."""
+    """The settings, their warnings, and the project file."""
 
     settings: Settings
     warnings: list[str]
@@ -45,7 +45,7 @@ class ReadSettings:
 
 @cache
 def known_keys() -> Mapping[str, Taken]:
-    """Every dotted key, and what it takes."""
+    """Every dotted key, and the values it takes."""
     keys: dict[str, Taken] = {}
     for name, info in Settings.model_fields.items():
         section = info.annotation
@@ -64,13 +64,14 @@ def read_settings(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> ReadSettings:
-    """Reads every source and validates what they say together.
+    """Reads every source and validates the merged settings.
 
     Args:
-        options: dotted key → value, None where the option was not typed.
-        config: the project file; without it FINTTS_CONFIG, else fintts.yaml found upwards.
-        environment: os.environ when None.
-        folder: where the command runs; the current folder when None.
+        options: dotted key → value; None if the option was not given.
+        config: the project file; default: FINTTS_CONFIG, else the nearest fintts.yaml, from the
+            folder upwards.
+        environment: None means os.environ.
+        folder: where the command runs; None means the current folder.
 
     Raises:
         ConfigError: a source cannot be read, or a value is unknown or out of range.
@@ -98,10 +99,10 @@ def read_settings(
 
 
 def _user_file() -> Path | None:
-    """The user's own file, if there is one."""
+    """The user's own settings file, if it exists."""
     try:
         path = user_config_path("fintts") / "config.yaml"
-    except RuntimeError:  # without a home folder there is none
+    except RuntimeError:  # there is no home folder
         return None
     return path if path.is_absolute() and path.is_file() else None
 
@@ -116,10 +117,10 @@ def _project_file(config: Path | None, environment: Mapping[str, str], folder: P
 
 
 def _as_taken(layer: Layer, keys: Mapping[str, Taken]) -> Layer:
-    """The same, each value as its key takes it.
+    """The layer with each value as its key takes it.
 
     Raises:
-        ConfigError: one of them is something else; all such are named.
+        ConfigError: values are of the wrong kind; it names all of them.
     """
     read = {key: taken_for(keys[key], given) for key, given in layer.items()}
     misread = {key: value for key, value in read.items() if isinstance(value, Misread)}
@@ -152,7 +153,8 @@ def _invalid(error: ValidationError, layer: Layer) -> ConfigError:
 
 
 def _follows(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
-    """Whether it is about a list of which a place is wrong already, and is left out."""
+    """Whether this error concerns a list that has another error already; such an error is left
+    out."""
     loc = detail["loc"]
     return any(len(one["loc"]) > len(loc) and one["loc"][: len(loc)] == loc for one in others)
 
@@ -161,7 +163,7 @@ def _sentence(detail: ErrorDetails, layer: Layer) -> str:
     """`training.batch_size should be greater than or equal to 1, but is 0 (fintts.yaml:7)`"""
     key = _dotted(detail, layer)
     message = re.sub(r"^[\w ]+ (?=should )", "", detail["msg"].removeprefix("Value error, "))
-    if detail["type"] == "path_type":  # pydantic names Python's class
+    if detail["type"] == "path_type":  # pydantic's message names Python's class
         message = "should be a path"
     given = layer.get(key)
     if detail["type"] == "value_error":
@@ -172,13 +174,13 @@ def _sentence(detail: ErrorDetails, layer: Layer) -> str:
 
 
 def _dotted(detail: ErrorDetails, layer: Layer) -> str:
-    """The longest part of the error's place that is a key: what follows are list positions."""
+    """The longest prefix of the error's location that is a key; list positions follow it."""
     parts = [str(part) for part in detail["loc"]]
     prefixes = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     return next((prefix for prefix in prefixes if prefix in layer), prefixes[0])
 
 
 def _cause_hint(detail: ErrorDetails) -> str:
-    """A hint that came with the error which a validator raised."""
+    """The hint of the error that a validator raised."""
     cause: object = detail.get("ctx", {}).get("error")
     return str(getattr(cause, "hint", ""))

@@ -1,7 +1,7 @@
-"""What a word means: null, booleans and numbers as YAML 1.2's core schema writes them.
+"""The meaning of a word: null, booleans and numbers as YAML 1.2's core schema writes them.
 
-https://yaml.org/spec/1.2.2/#103-core-schema. One reading for files and variables. YAML 1.1, which
-PyYAML speaks by itself, takes `yes` for true, `010` for 8, `1:30` for 90 and `1_0` for 10.
+https://yaml.org/spec/1.2.2/#103-core-schema. Files and variables share this reading. YAML 1.1,
+PyYAML's default, reads `yes` as true, `010` as 8, `1:30` as 90 and `1_0` as 10.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 Scalar = str | int | float | bool | None
 
 MAX_CHARACTERS = 100
-"""of a number: with more it is a slip of the hand, and Python takes long to read it"""
+"""the limit for a number: a longer one is a typing error, and Python takes long to read it"""
 
 WORDS: dict[str, Scalar] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -26,7 +26,7 @@ NO_NUMBER = re.compile(r"\.(nan|NaN|NAN)")
 
 
 def scalar(text: str) -> Scalar:
-    """The value of a word without quotes; a text where it is nothing else."""
+    """The value of an unquoted word; a text if it is nothing else."""
     if text in WORDS:
         return WORDS[text]
     return text if len(text) > MAX_CHARACTERS else _number(text)

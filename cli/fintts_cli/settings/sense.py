@@ -1,9 +1,9 @@
-"""Settings that are each allowed, and together make a run that nobody would pay for: a table.
+"""A table of rules for settings that are each valid but together make a pointless run.
 
-`estimate`, `launch`, `train` and `doctor` ask it before anything is rented. What does not need the
-data or the model is said without them. What cannot be followed at all is refused elsewhere: a batch
-larger than the data (`fintts_cost.schedule`), a hold-out that leaves nothing to train on or to
-validate (`data.check.split`), a budget that ends before the first step (`fintts_cost.plan`).
+`estimate`, `launch`, `train` and `doctor` apply it before anything is rented. Rules that need
+neither data nor model work without them. Impossible settings are refused elsewhere: a batch larger
+than the data (`fintts_cost.schedule`), a hold-out that leaves nothing to train on or to validate
+(`data.check.split`), a budget that ends before the first step (`fintts_cost.plan`).
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
 
 TRIAL_STEPS = 10
-"""the default warm-up: a run as short as that is made to see whether it works"""
+"""the default warm-up: a run this short is a trial"""
 LARGEST_GAIN = {"val/loss": 20.0, "train/loss": 20.0, "val/top5_accuracy": 1.0}
-"""a monitored value improves by no more: a loss begins near ln(vocabulary), 12 for 155,776"""
+"""a monitored value cannot improve by more: a loss starts near ln(vocabulary), 12 for 155,776"""
 HIGH_RATE, ABSURD_RATE = 0.1, 1.0
-"""learning rates of Adam; LoRA takes 1e-5 to 1e-3 (Hu et al. 2021)"""
+"""for Adam; LoRA uses 1e-5 to 1e-3 (Hu et al. 2021)"""
 LEAST_MOVE = 1e-6
-"""by which Adam can move a number in the whole run, about; float32 has no smaller steps near 1"""
+"""how far Adam must be able to move a number in the whole run; float32's steps near 1 are no
+smaller"""
 TINY_NORM = 1e-7
-"""of a gradient: Adam divides by its size and 1e-8"""
+"""for a gradient's norm: Adam divides by the gradient's size plus 1e-8"""
 HIGH_DROPOUT = 0.9
 HIGH_SCALE = 100.0
 MANY_EPOCHS = 1_000
@@ -37,13 +38,13 @@ HALF = 0.5
 
 
 class Facts(NamedTuple):
-    """What the rules look at."""
+    """The facts that the rules check."""
 
     settings: Settings
     samples: int | None = None
-    """utterances to train on; None where nobody has looked"""
+    """the number of utterances to train on; None if not counted"""
     width: int | None = None
-    """of the narrowest matrix that is adapted; None without a base model"""
+    """the width of the narrowest adapted matrix; None without a base model"""
 
     @property
     def max_steps(self) -> int:
@@ -52,12 +53,12 @@ class Facts(NamedTuple):
 
     @property
     def earliest_stop(self) -> int:
-        """The first step at which early stopping can end the run: one check sets the best."""
+        """The first step at which early stopping can end the run: the first check sets the best."""
         return (self.settings.early_stopping.patience + 1) * self.settings.validation.every
 
     @property
     def has_checks(self) -> bool:
-        """Whether there is a validation check at all."""
+        """Whether the run has any validation check."""
         return self.settings.validation.every <= self.max_steps
 
     @property
@@ -68,7 +69,7 @@ class Facts(NamedTuple):
 
     @property
     def most_move(self) -> float:
-        """By how much Adam moves a number in the whole run, about and at most."""
+        """About how far Adam can move a number in the whole run, at most."""
         return self.reached_rate * self.max_steps
 
     @property
@@ -78,14 +79,14 @@ class Facts(NamedTuple):
 
     @property
     def epochs(self) -> float:
-        """Passes over the data; 0 where nobody knows how many there are."""
+        """The number of passes over the data; 0 if the number of utterances is unknown."""
         training = self.settings.training
         step = training.batch_size * training.gradient_accumulation
         return self.max_steps * step / self.samples if self.samples else 0.0
 
     @property
     def loses_best(self) -> bool:
-        """Whether rotation has removed the best checkpoint by the time that the run stops."""
+        """Whether rotation has removed the best checkpoint by the time the run stops."""
         one = self.settings
         behind = one.early_stopping.patience * one.validation.every
         return not one.checkpoints.keep_best and (
@@ -95,7 +96,7 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row: when it holds, what is said, and whether the run is refused."""
+    """One row: when the rule holds, what it says, and whether it refuses the run."""
 
     name: str
     refuses: bool
@@ -276,10 +277,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def refuse_senseless(facts: Facts) -> tuple[str, ...]:
-    """What should be known of these settings, each with its mend, where no rule refuses them.
+    """Warnings about these settings, each with a fix.
 
     Raises:
-        UsageProblem: one does; all that do are said.
+        UsageProblem: a rule refuses the run; the message includes every rule that does.
     """
     held = [rule for rule in RULES if rule.holds(facts)]
     refusing = [rule for rule in held if rule.refuses]
@@ -289,7 +290,7 @@ def refuse_senseless(facts: Facts) -> tuple[str, ...]:
 
 
 def in_words(rule: Rule, facts: Facts) -> str:
-    """The rule's sentence with the numbers of these settings."""
+    """The rule's sentence filled in from these settings."""
     one = facts.settings
     return rule.sentence.format(
         f=facts,

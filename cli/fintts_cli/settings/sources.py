@@ -1,4 +1,4 @@
-"""Where settings come from: options, FINTTS_* variables, YAML files; each with its origin."""
+"""The sources of settings: options, FINTTS_* variables, YAML files; each value with its origin."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ OTHER_VARIABLES = frozenset(
         "WORKSPACE",
     )
 )
-"""Variables that are read elsewhere, here or on the instance."""
+"""Variables that are read elsewhere, on this machine or on the instance."""
 
 
 LONGEST_WORD = 100
-"""of which the nearest known one is looked for"""
+"""in characters: longer words are not compared with the known ones"""
 
 
 PATH_KEYS = frozenset({"data", "base_model", "initial_adapter", "store"})
@@ -55,8 +55,8 @@ def variable_name(key: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant: capitals and hyphens do not count, and of a dotted
-    key its last part is enough."""
+    """The known word that the user probably meant: capitals and hyphens do not count, and for a
+    dotted key the last part is enough."""
     spelt = {_plain(each): each for each in known}
     by_end = {plain.rpartition(".")[2]: plain for plain in reversed(spelt)}
     plain = _plain(word[:LONGEST_WORD])
@@ -72,10 +72,10 @@ def _plain(word: str) -> str:
 
 
 def find_project_file(start: Path) -> Path | None:
-    """The fintts.yaml of this folder or of the nearest one above it.
+    """The fintts.yaml of this folder, or of the nearest one above it.
 
     Raises:
-        ConfigError: it lies above, and in a folder that belongs to somebody else.
+        ConfigError: the file lies above, in a folder that belongs to another user.
     """
     candidates = (folder / PROJECT_FILE for folder in (start, *start.parents))
     found = next((path for path in candidates if path.is_file()), None)
@@ -88,13 +88,13 @@ def find_project_file(start: Path) -> Path | None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether nobody but this user, or the administrator, can have written it."""
+    """Whether only this user, or the administrator, can have written the file."""
     owners = {path.stat().st_uid, path.lstat().st_uid, path.parent.stat().st_uid}
     return owners <= {os.getuid(), 0}
 
 
 def from_options(options: Mapping[str, object], folder: Path) -> Layer:
-    """What was typed; None means that the option was not."""
+    """The options that were given; None means that an option was not."""
     return {
         key: Given(_anchored(key, value, folder), "option")
         for key, value in options.items()
@@ -105,14 +105,14 @@ def from_options(options: Mapping[str, object], folder: Path) -> Layer:
 def from_environment(
     environment: Mapping[str, str], keys: Mapping[str, Taken], folder: Path
 ) -> tuple[Layer, list[str]]:
-    """The FINTTS_* variables that are settings, and a sentence about each that is none.
+    """The FINTTS_* variables that are settings, and one sentence for each that is not.
 
     Args:
-        keys: every known key and what it takes; a list is separated by commas in a variable.
-        folder: what a relative path is relative to.
+        keys: every known key and the values it takes; commas separate a list in a variable.
+        folder: the base of relative paths.
 
     Raises:
-        ConfigError: a variable that counts is empty: whoever sets one to nothing has lost a value.
+        ConfigError: a variable for a setting is empty, which usually means that a value got lost.
     """
     known = {variable_name(key): key for key in keys}
     layer: Layer = {}
@@ -137,10 +137,10 @@ def _unknown_variable(name: str, known: Iterable[str]) -> str:
 
 
 def from_file(path: Path, keys: Mapping[str, Taken]) -> Layer:
-    """A YAML file's values under their dotted keys, each with its line.
+    """A YAML file's values by dotted key, each with its line.
 
     Raises:
-        ConfigError: the file cannot be read, is no mapping, or has an unknown or repeated key.
+        ConfigError: the file cannot be read, is not a mapping, or has an unknown or repeated key.
     """
     from fintts_cli.settings.yaml_file import YamlFile
 
@@ -168,7 +168,7 @@ def _refuse_unknown(layer: Layer, known: Iterable[str]) -> None:
 
 
 def _anchored(key: str, value: object, folder: Path) -> object:
-    """A relative path made absolute, as seen from where it was written."""
+    """Makes a relative path absolute, based on where it was written."""
     if key not in PATH_KEYS or not isinstance(value, str | Path):
         return value
     if not str(value).strip():
@@ -181,6 +181,6 @@ def _anchored(key: str, value: object, folder: Path) -> object:
         return f"{SCHEME}{value}"
     try:
         path = Path(value).expanduser()
-    except RuntimeError:  # ~somebody, whom this machine does not know
+    except RuntimeError:  # ~user, for a user unknown to this machine
         path = Path(value)
     return os.path.normpath(folder / path)

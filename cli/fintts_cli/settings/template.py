@@ -6,7 +6,7 @@ import json
 import re
 
 _WORDS = ("no", "off", "yes", "on", "true", "false", "null", "y", "n")
-"""texts that YAML takes for something else"""
+"""texts that YAML reads as something else"""
 
 _TEXT = """\
 # What fintts trains, where, and at what cost. This file lists every key with its default.
@@ -91,11 +91,11 @@ forecast:
 def render_project_file(
     data: str, base_model: str, infra: str | None = None, gpus: str = "A100-80GB:1"
 ) -> str:
-    """The file's text.
+    """The text of the file.
 
     Args:
-        data: the folder, as it is to stand in the file; `base_model` likewise.
-        infra: as `--infra` has it; None leaves the choice to SkyPilot.
+        data: the folder, as the file should name it; `base_model` likewise.
+        infra: as in `--infra`; None leaves the choice to SkyPilot.
     """
     return _TEXT.format(
         data=_quoted(data), base_model=_quoted(base_model), gpus=gpus, infra=_infra_line(infra)
@@ -108,10 +108,10 @@ def _infra_line(infra: str | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without quotes where YAML needs none."""
+    """The text, with quotes only if YAML needs them."""
     return text if re.fullmatch(r"[a-z][a-z0-9/-]*", text) and text not in _WORDS else _quoted(text)
 
 
 def _quoted(text: str) -> str:
-    """A YAML scalar that stays a string whatever is in it: a folder may be called `no`."""
+    """A YAML scalar that always stays a string: a folder may be named `no`."""
     return json.dumps(text, ensure_ascii=False)

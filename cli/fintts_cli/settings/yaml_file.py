@@ -1,8 +1,8 @@
-"""A file of settings in YAML, read strictly: each key with its value, its line, and how it stands.
+"""A YAML settings file, read strictly: each key with its value, its line, and its spelling.
 
-Scalars are those of YAML 1.2 (`scalars.py`). There is one document, and nothing that makes a small
-file large or runs code: no anchors, aliases, merges or tags. A key is there once, whether it stands
-in its section or with a dot.
+Scalars follow YAML 1.2 (`scalars.py`). The file holds one document, and nothing that makes a small
+file large or runs code: no anchors, aliases, merges or tags. A key appears once, either in its
+section or dotted.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ EXAMPLE = "`fintts init --config example.yaml` writes an example with every key"
 
 
 class Entry(NamedTuple):
-    """A key of the file and what stands behind it."""
+    """A key of the file and its value."""
 
     key: str
     """dotted: training.max_steps"""
     value: object
     written: str
-    """the value as it stands in the file; empty for a list or a section"""
+    """the value as written in the file; empty for a list or a section"""
     line: int
     """from 1"""
 
 
 @dataclass(frozen=True, slots=True)
 class YamlFile:
-    """A file, and which keys it may hold."""
+    """A file, and the keys that it may hold."""
 
     path: Path
     keys: Collection[str]
-    """dotted; what stands before a dot is a section"""
+    """dotted; the part before a dot is a section"""
 
     @property
     def sections(self) -> set[str]:
-        """Keys below which other keys stand."""
+        """Keys that contain other keys."""
         return {key.rpartition(".")[0] for key in self.keys} - {""}
 
     def entries(self) -> dict[str, Entry]:
-        """Dotted key → its entry; unknown keys as well.
+        """Dotted key → its entry, including unknown keys.
 
         Raises:
-            ConfigError: it cannot be read, or says something that fintts does not take.
+            ConfigError: the file cannot be read, or holds something that fintts does not accept.
         """
         text = read_text(self.path)
         node = self._parsed(text)
@@ -85,7 +85,7 @@ class YamlFile:
             raise ConfigError(f"{self.path} is not YAML: {where}", UTF_8) from None
 
     def _walk(self, node: yaml.MappingNode, text: str, prefix: str = "") -> Iterator[Entry]:
-        """Every key below the node, sections included, in the order of the file."""
+        """Every key below the node, including sections, in file order."""
         for key_node, value in node.value:
             key = prefix + self._name(key_node)
             line = key_node.start_mark.line + 1
@@ -101,7 +101,7 @@ class YamlFile:
             yield from self._walk(value, text, f"{key}.")
 
     def _refuse_templates(self, value: yaml.Node) -> None:
-        """`{{ name }}` is YAML: a mapping whose key is a mapping."""
+        """Refuses `{{ name }}`, which YAML reads as a mapping whose key is a mapping."""
         if isinstance(value, yaml.MappingNode):
             for key_node, _ in value.value:
                 self._name(key_node)
@@ -123,7 +123,7 @@ class YamlFile:
         return name
 
     def _refuse_features(self, text: str) -> None:
-        """Raises ConfigError for what fintts does not take of YAML; builds nothing."""
+        """Raises ConfigError for YAML features that fintts does not accept; builds no values."""
         depth = documents = 0
         for event in yaml.parse(text, yaml.SafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent)
@@ -163,7 +163,7 @@ class YamlFile:
 
 
 def _value(node: yaml.Node) -> object:
-    """As Python has it; what is in quotes is a text."""
+    """The Python value; a quoted scalar is a text."""
     if isinstance(node, yaml.SequenceNode):
         return [_value(part) for part in node.value]
     if isinstance(node, yaml.MappingNode):
@@ -173,7 +173,7 @@ def _value(node: yaml.Node) -> object:
 
 
 def _is_plain(node: yaml.Node) -> bool:
-    """Whether it is a word without quotes."""
+    """Whether the node is an unquoted word."""
     return isinstance(node, yaml.ScalarNode) and node.style is None
 
 

@@ -1,4 +1,4 @@
-"""What people write that is no YAML, each with its own sentence."""
+"""Common mistakes in YAML, each with its own sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN_CHARACTERS = 60
 
 
 class Slip(NamedTuple):
-    """A line that is not as it has to be: `fintts.yaml:LINE: SENTENCE`, and the mend."""
+    """A wrong line: `fintts.yaml:LINE: SENTENCE`, and the fix."""
 
     line: int
     """from 1"""
@@ -44,7 +44,7 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
         "the keys of a section stand below each other, indented by two spaces",
     ),
 )
-"""part of PyYAML's words → what it means, and the mend"""
+"""part of PyYAML's message → its meaning, and the fix"""
 OTHERWISE = "a key is followed by a colon and a space, and sections are indented by two spaces"
 
 GLUED = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*):(?P<rest>[^\s:/][^#]*)")
@@ -61,7 +61,7 @@ TEMPLATE = (
 
 
 def cut(text: str) -> str:
-    """The beginning of a text that may be long."""
+    """The start of a text that may be long."""
     count = len(text)
     if count <= SHOWN_CHARACTERS:
         return text
@@ -69,12 +69,12 @@ def cut(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """The same in backquotes."""
+    """The start of a text, in backquotes."""
     return f"`{cut(text)}`"
 
 
 def slip_of(error: yaml.MarkedYAMLError, text: str, names: Collection[str]) -> Slip:
-    """What the parser's error means.
+    """The meaning of the parser's error.
 
     Args:
         names: keys and sections, for a colon without a space after it.
@@ -93,8 +93,8 @@ def slip_of(error: yaml.MarkedYAMLError, text: str, names: Collection[str]) -> S
 
 
 def glued_line(text: str, last: int, names: Collection[str]) -> Slip | None:
-    """The first line, up to the last one, in which a key is parted from its value as YAML does not
-    do it."""
+    """The first line, up to `last`, that separates a key from its value in a way that is not
+    YAML."""
     for number, line in enumerate(text.split("\n")[:last], 1):
         for spelling, sentence in PUNCTUATION:
             found = spelling.match(line)

@@ -1,4 +1,4 @@
-"""The text of a configuration file, and one sentence for each way in which it is none."""
+"""Reads the text of a configuration file, with one sentence for each reason why it cannot."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ OTHER_MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-"""byte order marks; those of UTF-32 come first, since one of them begins as UTF-16's does"""
+"""byte order marks; UTF-32's come first, since one of them starts like UTF-16's"""
 
 
 def read_text(path: Path) -> str:
-    """The file's text; a byte order mark of UTF-8 is no part of it.
+    """The file's text, without a byte order mark of UTF-8.
 
     Raises:
-        ConfigError: it is not there, too large, no plain file, or no text in UTF-8.
+        ConfigError: the file is missing, too large, not a plain file, or not text in UTF-8.
     """
     content = _read(path)
     for mark, encoding in OTHER_MARKS.items():

@@ -1,1 +1,1 @@
-"""Values to text: nothing here reads or writes."""
+"""Turns values into text: nothing here reads or writes."""

@@ -1,4 +1,4 @@
-"""A series of values as a few lines of text."""
+"""Plots a series of values in a few lines of text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LEVELS = len(BLOCKS) - 1
 
 
 def plot(points: Sequence[tuple[int, float]], *, width: int = 64, height: int = 8) -> list[str]:
-    """Columns of blocks with the largest and the smallest value at the side.
+    """Columns of blocks, with the highest and lowest value at the side.
 
     Args:
-        points: (step, value) by step; what is not finite, or huge, is left out. Several that
-            fall into one column are averaged.
+        points: (step, value), sorted by step; values that are not finite, or huge, are left out.
+            Points that fall into one column are averaged.
     """
     finite = [(step, value) for step, value in points if abs(value) <= VALUE]
     if len(finite) < 2:
@@ -38,7 +38,7 @@ def plot(points: Sequence[tuple[int, float]], *, width: int = 64, height: int = 
 
 
 def _columns(points: Sequence[tuple[int, float]], width: int) -> list[float]:
-    """At most `width` averages over equally long stretches of steps; an empty one repeats."""
+    """At most `width` averages over stretches of equal length; an empty one repeats the last."""
     first, last = points[0][0], points[-1][0]
     count = min(width, len(points))
     buckets: list[list[float]] = [[] for _ in range(count)]

@@ -1,4 +1,4 @@
-"""What a data folder holds, as text and as a document."""
+"""The content of a data folder, as text and as a document."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 SHOWN = 20
 SHOWN_FIRST = 3
 FRAMES_PER_SECOND = 21.5
-"""of the base models' own codec"""
+"""frames per second of the base models' codec"""
 
 
 @dataclass(frozen=True, slots=True)
 class DataView:
-    """A report with what follows from it for training; `schedule` is None where none does."""
+    """A data report with its consequences for training; `schedule` is None if there is none."""
 
     report: DataReport
     train: int
@@ -56,7 +56,7 @@ def _document(problem: Problem) -> dict[str, str]:
 
 
 def render_data(view: DataView) -> str:
-    """Counts, then every problem by file, then what looks odd."""
+    """Counts, then every problem by file, then the warnings."""
     report = view.report
     lines = [
         f"{report.folder}",
@@ -87,7 +87,7 @@ def render_data(view: DataView) -> str:
 
 
 def first_warnings(warnings: Sequence[Problem]) -> Iterator[tuple[str, str]]:
-    """Sentence and hint of the first things that look odd, for who is about to train on them."""
+    """Sentence and hint of the first warnings, for a user about to train on the data."""
     for one in warnings[:SHOWN_FIRST]:
         yield f"{one.file} {one.sentence}", ""
     hidden = len(warnings) - SHOWN_FIRST

@@ -1,4 +1,4 @@
-"""What `fintts doctor` found, as text and as a document.
+"""The results of `fintts doctor`, as text and as a document.
 
 The document:
 
@@ -6,8 +6,8 @@ The document:
     checks    [{name, verdict, sentence, hint}], in the order in which they were made; `verdict` is
               one of ok, warning, failed, not probed
 
-With --config instead: {KEY: {value, origin}} for every setting, whose origin is `option`, the name
-of a variable, `FILE:LINE` or `default`.
+With --config instead: {KEY: {value, origin}} for every setting; the origin is `option`, the name of
+a variable, `FILE:LINE` or `default`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFAULT = "default"
 
 
 def examination_document(outcomes: Sequence[Outcome]) -> dict[str, object]:
-    """The document, as the module says."""
+    """The document that the module describes."""
     return {
         "ok": all(outcome.finding.verdict != Verdict.FAILED for outcome in outcomes),
         "checks": outcome_documents(outcomes),
@@ -38,7 +38,7 @@ def examination_document(outcomes: Sequence[Outcome]) -> dict[str, object]:
 
 
 def settings_document(found: ReadSettings) -> dict[str, dict[str, object]]:
-    """Every setting with its value and where that comes from."""
+    """Every setting with its value and its origin."""
     content: dict[str, object] = found.settings.model_dump(mode="json")
     return {
         key: {"value": _at(content, key), "origin": found.origins.get(key, DEFAULT)}
@@ -47,7 +47,7 @@ def settings_document(found: ReadSettings) -> dict[str, dict[str, object]]:
 
 
 def render_settings(found: ReadSettings) -> str:
-    """One line a setting."""
+    """One line per setting."""
     rows = [
         (key, NOTHING if given["value"] is None else str(given["value"]), str(given["origin"]))
         for key, given in settings_document(found).items()

@@ -1,4 +1,4 @@
-"""The bill before the run, as text that explains itself with the run's own numbers."""
+"""The estimate as text that explains itself with the run's own numbers."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ MB = 10**6
 def estimate_text(
     estimate: Estimate, *, title: str, notes: Sequence[str] = (), extras: Extras | None = None
 ) -> str:
-    """The human form of `fintts estimate`: at most 78 columns, no colour, no line end at the end.
+    """The text of `fintts estimate`: at most 78 columns, no colour, no trailing line end.
 
     Args:
-        title: what is estimated; the first line.
-        notes: what else there is to say, a sentence or two each; they are wrapped.
-        extras: what the run costs beside its GPU.
+        title: the first line; names what is estimated.
+        notes: further remarks of one or two sentences each; they are wrapped.
+        extras: the run's costs besides its GPU.
     """
     sections: tuple[tuple[str, Callable[[Estimate], Iterator[str]]], ...] = (
         ("Steps and epochs", _epochs),
@@ -104,7 +104,7 @@ def _steps_per_epoch(schedule: Schedule) -> str:
 
 
 def _epoch_rows(estimate: Estimate) -> Iterator[Sequence[str]]:
-    """All epochs, or the first and the last of very many."""
+    """All epochs, or the first and the last if there are many."""
     schedule, steps = estimate.schedule, estimate.expected.stop_step
     last = schedule.epochs_begun(steps)
     if last <= MOST_EPOCHS:
@@ -273,7 +273,7 @@ def _batch_sizes(estimate: Estimate) -> Iterator[str]:
 
 
 def _pace(schedule: Schedule) -> tuple[str, str, str, str]:
-    """Steps per epoch and epochs, each with the ratio in brackets where that is another number."""
+    """Steps per epoch and epochs, each with the exact ratio in brackets if it differs."""
     steps, epochs = schedule.steps_per_epoch, schedule.epochs(schedule.max_steps)
     if not _has_smaller_last_step(schedule):
         return f"{steps:,}", "", _number(epochs), ""
@@ -287,7 +287,7 @@ def _has_smaller_last_step(schedule: Schedule) -> bool:
 
 
 def _compared(estimate: Estimate) -> Iterator[Schedule]:
-    """The schedule with other batch sizes, as far as the data set is large enough for them."""
+    """The schedule with other batch sizes, if the data set is large enough for them."""
     given = estimate.given
     for batch_size in sorted({*COMPARED_BATCH_SIZES, given.batch_size}):
         if batch_size * given.gradient_accumulation <= given.samples:
@@ -295,7 +295,7 @@ def _compared(estimate: Estimate) -> Iterator[Schedule]:
 
 
 def _memory_models(estimate: Estimate) -> dict[str, MemoryModel]:
-    """The models of GPU memory that there are, by the name that says what to think of them."""
+    """The available models of GPU memory, by a name that says how far to trust them."""
     model, peak = estimate.given.memory, estimate.given.measured_peak
     if model is None:
         return {}
@@ -310,7 +310,7 @@ def _memory_models(estimate: Estimate) -> dict[str, MemoryModel]:
 
 
 def _total_memory(estimate: Estimate, model: MemoryModel, batch_size: int) -> str:
-    """Marked with ! where it is more than the accelerator has."""
+    """The total memory, marked with ! if it exceeds the accelerator's."""
     total, accelerator = model.total_bytes(batch_size), estimate.given.accelerator
     too_much = accelerator is not None and total > accelerator.memory_bytes
     return f"{'! ' if too_much else ''}{_gigabytes(total)}"
@@ -372,7 +372,7 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 
 def _hanging(label: str, text: str) -> list[str]:
-    """Lines that begin where the first one does after its label."""
+    """Wrapped lines, indented to the end of the label."""
     room = WIDTH - len("  ")
     return wrap(text, room, initial_indent=label, subsequent_indent=" " * len(label))
 
@@ -382,7 +382,7 @@ def _bullet(note: str) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> Iterator[str]:
-    """Columns two spaces apart, each set to the left (l) or the right (r)."""
+    """Columns two spaces apart, each aligned left (l) or right (r)."""
     lines = [tuple(header), *map(tuple, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -394,7 +394,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> 
 
 
 def _number(value: Decimal | float, places: int = 2) -> str:
-    """At most so many decimals, and none that says nothing: 11.2, 15,120, 47.62."""
+    """At most `places` decimals, without trailing zeros: 11.2, 15,120, 47.62."""
     text = f"{Decimal(str(value)):,.{places}f}"
     return text.rstrip("0").rstrip(".")
 
@@ -409,7 +409,7 @@ def _digits(value: Decimal) -> str:
 
 
 def _money(value: Decimal) -> str:
-    """At least the cents: 1.20, and 0.4375 as it is."""
+    """An amount with at least two decimals: 1.20, and 0.4375 in full."""
     exponent = value.normalize().as_tuple().exponent
     decimals = max(2, -exponent) if isinstance(exponent, int) else 2
     return f"{value:,.{decimals}f}"
@@ -420,7 +420,7 @@ def _megabytes(count: int) -> str:
 
 
 def _gigabytes(count: int) -> str:
-    """Of a small model megabytes, since 0.0 GB says nothing."""
+    """A size in gigabytes, or in megabytes for a small model, since 0.0 GB says nothing."""
     if count < 1000 * MB:
         return _megabytes(count)
     return f"{Decimal(count) / (1000 * MB):,.1f} GB"

@@ -1,4 +1,4 @@
-"""The plan of a launch as the user sees it before saying yes."""
+"""The plan of a launch as the user sees it before agreeing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _deadline(plan: LaunchPlan, now: datetime) -> str:
 
 
 def _bill(choice: Candidate, choices: Sequence[Candidate]) -> list[str]:
-    """Rate, pace and the three scenarios; of several GPUs each by its name."""
+    """Rate, pace and the three scenarios, for each GPU by name if there are several."""
     made, price = choice.estimate, choice.price
     step = f"{made.given.seconds_per_step:g} s a step ({made.given.seconds_per_step_source})"
     as_of = f", as of {price.as_of}" if price.as_of else ""

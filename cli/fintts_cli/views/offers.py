@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fintts_cost.prices import Offer
 
 GPU = "GPU"
-"""a column where there are several"""
+"""a column that is shown if there are several"""
 COLUMNS = ("CLOUD", "REGION", "INSTANCE", "HOW", "REMARKS", "$/H", "TIME", "COST")
 LEFT = 5
 EVERYWHERE = "any"
@@ -50,7 +50,7 @@ MEANING = {
 
 
 def render_offers(run: RunOffers) -> str:
-    """One line an offer, and below it what the remarks mean and where the figures come from."""
+    """One line per offer, then what the remarks mean and where the figures come from."""
     several = len({priced.gpus for priced in run.offers}) > 1
     named = (GPU,) if several else ()
     rows = [((priced.gpus,) if several else ()) + _row(priced) for priced in run.offers]
@@ -82,7 +82,7 @@ def _row(priced: PricedOffer) -> tuple[str, ...]:
 
 
 def how(offer: Offer) -> str:
-    """spot, on-demand"""
+    """The billing kind: spot, on-demand."""
     return "spot" if offer.spot else "on-demand"
 
 
@@ -124,7 +124,7 @@ def _spent(estimate: Estimate) -> str:
 
 
 def document_of(run: RunOffers) -> dict[str, object]:
-    """The document, as the module says."""
+    """The document that the module describes."""
     made = run.estimate
     return {
         "gpus": run.gpus,

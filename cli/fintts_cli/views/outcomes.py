@@ -1,4 +1,4 @@
-"""What was looked at and how it is: one line each, or one object each."""
+"""The outcome of each check: one line or one object each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def outcome_documents(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
 
 
 def outcome_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """A line each, then what to do."""
+    """One line per outcome, then what to do."""
     names = max(len(outcome.name) for outcome in outcomes)
     verdicts = max(len(outcome.finding.verdict) for outcome in outcomes)
     lines = [outcome_line(outcome, names, verdicts) for outcome in outcomes]
@@ -32,12 +32,12 @@ def outcome_lines(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def outcome_line(outcome: Outcome, names: int, verdicts: int) -> str:
-    """One, in columns that are so wide."""
+    """One outcome, in columns of these widths."""
     answer = outcome.finding
     return f"  {outcome.name:{names}}  {answer.verdict:{verdicts}}  {answer.sentence}".rstrip()
 
 
 def hint_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """What to do, each said once."""
+    """The hints, without duplicates."""
     hints = dict.fromkeys(one.finding.hint for one in outcomes if one.finding.hint)
     return [f"hint: {hint}" for hint in hints]

@@ -1,4 +1,4 @@
-"""What `fintts cloud prune` removes and what it leaves, as text and as a document.
+"""What `fintts cloud prune` removes and keeps, as text and as a document.
 
 The document:
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def render_plan(plan: PrunePlan) -> str:
-    """One line for each that stays and for each that goes, with the bytes."""
+    """One line for each checkpoint that is kept or removed, with its bytes."""
     kept = counted(len(plan.keep), "checkpoint")
     lines = [f"run {plan.snapshot.run} keeps {kept} of {size(plan.kept_bytes)}"]
     rows = [
@@ -46,7 +46,7 @@ def render_plan(plan: PrunePlan) -> str:
 
 
 def document_of(plan: PrunePlan, gone: Collection[CommitName]) -> dict[str, object]:
-    """The document, as the module says."""
+    """The document that the module describes."""
     run = plan.snapshot.run
     going = [
         *((manifest.name, manifest.size_bytes, True) for manifest in plan.remove),

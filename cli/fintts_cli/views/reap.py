@@ -1,4 +1,4 @@
-"""What `fintts cloud reap` found, as a table and as a document.
+"""The findings of `fintts cloud reap`, as a table and as a document.
 
 The document:
 
@@ -29,7 +29,7 @@ COLUMNS = ("RUN", "INSTANCE", "AGE", "COST", "")
 
 
 def render_findings(found: Findings) -> str:
-    """One line an instance."""
+    """One line per instance."""
     if not found.judged:
         return "no instances with fintts labels"
     rows = [
@@ -49,7 +49,7 @@ def render_findings(found: Findings) -> str:
 
 
 def document_of(found: Findings, after: Sequence[Judged]) -> dict[str, object]:
-    """The document, as the module says; `after` is how each instance was left."""
+    """The document that the module describes; `after` holds each instance after its removal."""
     return {
         "instances": [_instance(one) for one in after],
         "unanswered": list(found.unanswered),

@@ -104,7 +104,7 @@ def _money(report: RunReport) -> list[str]:
 
 
 def _launches(report: RunReport) -> list[str]:
-    """Who asked for which instance, and how its end is known."""
+    """Which laptop requested which instance, and how its end is known."""
     spans = report.launches
     if not spans:
         return []
@@ -141,7 +141,7 @@ def _evidence(span: Billed) -> str:
 
 
 def _step(report: RunReport) -> list[str]:
-    """Medians: the first steps, which warm up, and those beside a save do not count for more."""
+    """Median times of a step, so that warm-up steps and steps during a save do not distort them."""
     rows = [row.values for row in report.metrics if row.kind == "train"]
     medians = {name: median(found) for name in NAMED if (found := _finite(rows, name))}
     if not all(name in medians for name in NEEDED) or medians["seconds"] <= 0:

@@ -1,4 +1,4 @@
-"""Runs as text: the table of `ps`, and the one line of `watch`."""
+"""Runs as text: the table of `ps` and the single line of `watch`."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ COLUMNS = (
 )
 
 DISPENSABLE = ("deadline", "to go", "best", "run", "phase", "loss")
-"""Parts of the live line, in the order in which a narrow terminal does without them."""
+"""Parts of the live line, in the order in which a narrow terminal drops them."""
 
 
 def render_runs(views: Sequence[RunView], now: datetime) -> str:
-    """One line a run, newest first, and below the table what is to be said about single runs."""
+    """One line per run, newest first; remarks about single runs follow the table."""
     if not views:
         return "no runs yet"
     lines = [table(COLUMNS, [_row(view, now) for view in views], left=2)]
@@ -56,7 +56,7 @@ def _row(view: RunView, now: datetime) -> tuple[str, ...]:
 
 
 def so_far(view: RunView) -> str:
-    """What the run has cost; `at most` where nobody saw the end of an instance."""
+    """The run's cost so far; `at most` if the end of an instance was not seen."""
     return at_most(view.cost_so_far_usd, is_at_most=view.cost_is_at_most)
 
 
@@ -74,8 +74,8 @@ def _best(view: RunView) -> str:
 def render_live_line(view: RunView, now: datetime, *, width: int | None = None) -> str:
     """step 120/3000 · loss 4.2100 · best 4.1000 @ 100 · ETA 3 min 05 s · $0.12 so far · …
 
-    Where its numbers take more than `width` characters, what matters least is left out first, and
-    what there is to say has no room: that is for a line of its own.
+    If the numbers exceed `width` characters, the least important parts are dropped first; a remark
+    never fits and needs its own line.
     """
     parts = {
         "run": view.run,

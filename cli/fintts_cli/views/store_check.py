@@ -1,4 +1,4 @@
-"""What `fintts store check` found, as text and as a document.
+"""The findings of `fintts store check`, as text and as a document.
 
 The document:
 
@@ -44,18 +44,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreCheck:
-    """All findings; without a survey the store could not be listed."""
+    """All findings; the survey is None if the store could not be listed."""
 
     url: str
     outcomes: Sequence[Outcome]
     survey: StoreSurvey | None
     torn: tuple[Fault, ...]
-    """found by reading every byte"""
+    """faults found by reading every byte"""
     bytes_were_read: bool
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """All of them, sorted by place: what runs read, then run by run."""
+        """All faults, sorted by place: those of the inputs, then run by run."""
         if self.survey is None:
             return ()
         of_runs = [fault for run in self.survey.runs for fault in run.faults]
@@ -73,19 +73,19 @@ class StoreCheck:
         return not self.failed and all(fault.is_harmless for fault in self.faults)
 
     def whole(self, run: RunSurvey) -> list[Manifest]:
-        """The checkpoints of a run that can be restored, as far as was looked."""
+        """The checkpoints of a run that can be restored, as far as was checked."""
         torn = {fault.place for fault in self.torn}
         return [m for m in run.whole if checkpoint_prefix(run.run, m.name) not in torn]
 
     @property
     def inputs(self) -> list[Input]:
-        """What runs read and can be read, as far as was looked."""
+        """The inputs that runs can read, as far as was checked."""
         torn = {fault.place for fault in self.torn}
         named = () if self.survey is None else self.survey.inputs
         return [one for one in named if not any(file.key in torn for file in one.files)]
 
     def to_json(self) -> dict[str, object]:
-        """The document, as the module says."""
+        """The document that the module describes."""
         runs = None if self.survey is None else [self._run(run) for run in self.survey.runs]
         inputs = None if self.survey is None else [_input(one) for one in self.inputs]
         return {
@@ -133,7 +133,7 @@ def _fault(fault: Fault) -> dict[str, object]:
 
 
 def render_check(check: StoreCheck) -> str:
-    """One line a probe, then what lies there, then one line for each thing that is not right."""
+    """One line per probe, then the contents, then one line per fault."""
     lines = [check.url, *outcome_lines(check.outcomes)]
     if check.survey is not None:
         lines += ["", _summary(check, check.survey)]

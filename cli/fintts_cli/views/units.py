@@ -1,4 +1,4 @@
-"""Numbers with their units, as every view writes them."""
+"""Numbers with their units, in the form that every view uses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def value(number: float | None) -> str:
 
 
 def moment(when: datetime | None, now: datetime) -> str:
-    """10:00 UTC, as logs and instances say it, with the day where that is not today's."""
+    """10:00 UTC, as in logs and on instances, with the date if it is not today."""
     if when is None:
         return NOTHING
     there, today = when.astimezone(UTC), now.astimezone(UTC).date()
@@ -57,7 +57,7 @@ def moment(when: datetime | None, now: datetime) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Columns two spaces apart; the first `left` are set to the left, the others to the right."""
+    """Columns two spaces apart; the first `left` are aligned left, the others right."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
