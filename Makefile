@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # A process for each core; each has an object store of its own, so not too many.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal --durations=10
 
 .PHONY: install servers demo test check unit chaos test-cloud clean-cloud bench prices lock clean
 

@@ -16,6 +16,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from checks import every
 from fintts_inputs.base_model import families
 from fintts_inputs.base_model.adapter import check_initial_adapter
 from fintts_inputs.base_model.open import open_base_model
@@ -263,7 +264,7 @@ def test_a_batch_gives_finite_losses_with_its_counts(
     batch = collate(examples)
     found = _predict(base.load(torch.float32), examples)
     losses = found.losses()
-    assert all(loss.total.isfinite() for loss in losses.values())
+    assert every(loss.total.isfinite() for loss in losses.values())
     assert losses["token"].count == batch.label_count == sum(FRAMES) + len(FRAMES)
     assert sum(loss.count for loss in losses.values()) == batch.label_count + batch.code_count
     choices = {head: logits.shape[-1] for head, logits in found.logits().items()}
@@ -319,7 +320,7 @@ def test_every_adapted_parameter_gets_a_gradient(base: BaseModel, examples: list
 
 def test_nothing_but_the_adapter_is_trained(base: BaseModel) -> None:
     assert not any(parameter.requires_grad for parameter in base.load(torch.float32).parameters())
-    assert all("lora_" in name for name in trainable(_adapted(base)))
+    assert every("lora_" in name for name in trainable(_adapted(base)))
 
 
 def test_an_adapter_starts_as_a_no_op(base: BaseModel, examples: list[Example]) -> None:
@@ -349,7 +350,7 @@ def test_an_adapter_reads_back_bit_for_bit(base: BaseModel, tmp_path: Path) -> N
     read_adapter(other, tmp_path)
     mine, theirs = trainable(model), trainable(other)
     assert mine.keys() == theirs.keys()
-    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert every(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected", "misshapen"])

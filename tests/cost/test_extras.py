@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from checks import every
 from fintts_cost.document import document
 from fintts_cost.estimate import Estimate, estimate
 from fintts_cost.extras import DISK, S3_EGRESS, S3_STORAGE, Extras, extras_of
@@ -64,4 +65,4 @@ def test_the_gpus_bill_stays_what_it_is() -> None:
 
 @pytest.mark.parametrize("fact", [DISK, S3_STORAGE, S3_EGRESS])
 def test_each_price_has_its_source_and_its_day(fact: object) -> None:
-    assert all(getattr(fact, name) for name in ("usd", "unit", "source", "as_of"))
+    assert every(getattr(fact, name) for name in ("usd", "unit", "source", "as_of"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import fintts_cost
+from checks import every
 from fintts_cost.accelerators import ACCELERATORS, find
 from fintts_cost.errors import EstimateError, UnknownAccelerator
 from fintts_cost.forecast import (
@@ -91,7 +92,7 @@ def test_dollars_so_far_and_to_go() -> None:
 def test_names_are_found_in_any_case() -> None:
     assert find(" a100-80gb ") is ACCELERATORS["A100-80GB"]
     assert ACCELERATORS["A100"].memory_bytes == 40 * 10**9
-    assert all(a.memory_gb > 0 and a.bf16_tflops > 0 for a in ACCELERATORS.values())
+    assert every(a.memory_gb > 0 and a.bf16_tflops > 0 for a in ACCELERATORS.values())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from checks import every
 from fintts_cost.money import Price
 from fintts_cost.prices import (
     NEVER_CHOSEN,
@@ -207,7 +208,7 @@ def test_trap_a_spot_price_without_discount_does_not_move_the_median() -> None:
     real = [row("9.00", "2.00", cloud=f"real-{number}") for number in range(5)]
     listed = [row("90.00", "90.00", cloud=f"none-{number}") for number in range(9)]
     marked = [offer for offer in spot(offers_of([*real, *listed])) if offer.cloud[:4] == "real"]
-    assert all(offer.doubts == () for offer in marked)
+    assert every(offer.doubts == () for offer in marked)
 
 
 def test_trap_a_machine_of_eight_is_an_offer_for_eight() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from a_laptop import ENDLESS, Laptop, billed
 from as_aws import write_rules
+from checks import every
 from fintts_store import layout
 from rig import laptop as rig_laptop
 from rig.cloud import EmulatedAws
@@ -115,7 +116,7 @@ def test_another_laptop_sees_it_and_cannot_end_it(at_work: AtWork, tmp_path: Pat
     assert view["instance_is_live"] is None
     to = str(tmp_path / "pulled")
     pulled = laptop.document("cloud", "pull-checkpoints", run, "--to", to, **other)
-    assert all(one["verified"] for one in pulled["checkpoints"])
+    assert every(one["verified"] for one in pulled["checkpoints"])
     refused = laptop.fintts("cloud", "down", run, **other)
     assert refused.returncode == 4, refused.stderr
     assert "another machine runs the instance of run" in refused.stderr

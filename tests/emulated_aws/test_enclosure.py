@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from checks import every
 from rig.cloud import EmulatedAws
 from rig.traces import traces
 
@@ -34,7 +35,7 @@ def test_a_killed_rig_leaves_nothing(end: signal.Signals) -> None:
     before = traces()
     with a_session() as session:
         during = traces()
-        assert all(len(during[kind]) > len(before[kind]) for kind in ("processes", "namespaces"))
+        assert every(len(during[kind]) > len(before[kind]) for kind in ("processes", "namespaces"))
         session.send_signal(end)
         session.wait(PATIENCE_SECONDS)
         assert_soon(before)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from a_laptop import ENDLESS, Laptop, billed
+from checks import every
 from rig.cloud import EmulatedAws
 from rig.timeline import Timeline
 from waiting import wait_until
@@ -78,7 +79,7 @@ def assert_saved(laptop: Laptop, run: str) -> None:
     """What was committed before the fault can be brought home."""
     pulled = laptop.document("cloud", "pull-checkpoints", run)
     assert pulled["checkpoints"]
-    assert all(one["verified"] for one in pulled["checkpoints"])
+    assert every(one["verified"] for one in pulled["checkpoints"])
 
 
 def test_every_fault_ends_without_an_instance_and_with_the_truth(

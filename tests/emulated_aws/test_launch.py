@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from a_laptop import KALEVALA, Laptop, billed
+from checks import every
 from rig import laptop as rig_laptop
 from rig.catalog import A100_TYPE
 from rig.cloud import EmulatedAws
@@ -62,7 +63,7 @@ def test_the_example_is_launched_trained_and_torn_down_with_nobody_watching(
     assert report["cost_usd"] < report["budget_usd"] == 1.00
     pulled = laptop.document("cloud", "pull-checkpoints", "kalevala")
     assert len(pulled["checkpoints"]) in (5, 6), "the last five, and the best"
-    assert all(checkpoint["verified"] for checkpoint in pulled["checkpoints"])
+    assert every(checkpoint["verified"] for checkpoint in pulled["checkpoints"])
 
 
 def test_ctrl_c_takes_back_an_instance_that_is_being_made(

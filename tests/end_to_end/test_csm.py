@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from checks import every
 from cli_project import Shell, write_project
 from tiny_csm import write_tiny_csm
 from tiny_run import TINY
@@ -24,7 +25,7 @@ def test_csm_goes_the_whole_way(tmp_path: Path) -> None:
     assert launched.returncode == 0, launched.stderr
     assert "done (stopped early)" in launched.stderr
     pulled = shell.document("cloud", "pull-checkpoints", "mine")
-    assert all(checkpoint["verified"] for checkpoint in pulled["checkpoints"])
+    assert every(checkpoint["verified"] for checkpoint in pulled["checkpoints"])
 
     trained = shell("train", "--name", "here", FINTTS_TRAINING__MAX_STEPS="3")
     assert trained.returncode == 0, trained.stderr

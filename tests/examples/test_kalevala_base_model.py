@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from checks import every
 from fintts_cost.loss_levels import uniform_guess
 from fintts_inputs.data.check import check_folder, split
 from fintts_inputs.data.pack import pack_folder, read_pack
@@ -54,7 +55,7 @@ def test_it_is_four_files_of_4_megabytes_at_most() -> None:
 def test_its_weights_are_finite_and_in_bfloat16() -> None:
     state = read_state_dict(BASE)
     assert {weight.dtype for weight in state.values()} == {torch.bfloat16}
-    assert all(bool(weight.isfinite().all()) for weight in state.values())
+    assert every(bool(weight.isfinite().all()) for weight in state.values())
 
 
 def test_its_configuration_and_tokenizer_are_those_of_the_script(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from checks import every
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -59,7 +61,7 @@ def test_codes_are_whole_numbers_within_their_codebooks(path: Path) -> None:
     assert codes.shape == (4, codes.shape[1])
     assert codes.shape[1] >= 20  # 0.8 s: no verse is shorter
     assert codes.min() >= 0
-    assert all(row.max() < size for row, size in zip(codes, SIZES, strict=True))
+    assert every(row.max() < size for row, size in zip(codes, SIZES, strict=True))
 
 
 def test_transcripts_are_the_verses_in_their_order() -> None:
@@ -70,9 +72,9 @@ def test_transcripts_are_the_verses_in_their_order() -> None:
 
 def test_transcripts_are_unique_composed_and_not_empty() -> None:
     texts = [path.read_text(encoding="utf-8").strip() for path in LABELS]
-    assert all(texts)
+    assert every(texts)
     assert len(set(texts)) == len(texts)
-    assert all(unicodedata.is_normalized("NFC", text) for text in texts)
+    assert every(unicodedata.is_normalized("NFC", text) for text in texts)
 
 
 def test_the_base_model_hears_none_of_the_verses() -> None:

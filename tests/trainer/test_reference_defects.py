@@ -20,6 +20,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from adapters import adapted, held_bytes
+from checks import every
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.runs.metrics import read_metrics
@@ -144,7 +145,7 @@ def test_lora_set_up_after_loading_destroys_the_weights(base: FishBase) -> None:
         if "lora_" not in name
     }
     assert kept.keys() == loaded.keys()
-    assert all(torch.equal(kept[name], loaded[name]) for name in loaded)
+    assert every(torch.equal(kept[name], loaded[name]) for name in loaded)
 
 
 def test_resume_raises_on_stripped_weights(base: FishBase, tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_resume_raises_on_stripped_weights(base: FishBase, tmp_path: Path) -> No
     resumed = add_adapter(base.load(torch.float32), TARGETS, LoraConfig(), base_name="t", seed=5)
     read_adapter(resumed, tmp_path)
     mine, theirs = trainable(model), trainable(resumed)
-    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert every(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def test_merge_re_creates_the_base_and_only_warns_when_nothing_changed(
@@ -262,4 +263,4 @@ def test_no_dense_mask_is_made(
     monkeypatch.setattr(F, "scaled_dot_product_attention", noting)
     adapted(base.load(torch.float32))(collate(examples))
     assert len(asked) == base.shape.slow.layers + base.shape.fast.layers
-    assert all(mask is None and is_causal for mask, is_causal in asked)
+    assert every(mask is None and is_causal for mask, is_causal in asked)

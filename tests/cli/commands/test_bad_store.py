@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from checks import every
 from cli_project import wait_for_line
 from fault_proxy import Fault, fault_proxy
 from fintts_cli.app import build
@@ -264,7 +265,7 @@ def test_a_manifest_that_was_tampered_with(
     pulled = filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target))
     refused(pulled, said)
     assert sorted(path.name for path in target.iterdir()) == ["checkpoint-200", "checkpoint-300"]
-    assert all(is_whole(manifest, target / f"checkpoint-{manifest.step}") for manifest in good)
+    assert every(is_whole(manifest, target / f"checkpoint-{manifest.step}") for manifest in good)
     assert not list(tmp_path.rglob("escaped"))
     checked = fintts("store", "check", filled.store.url, "--read-data", "--json")
     assert checked.exit_code == 5
@@ -323,7 +324,7 @@ def test_nothing_of_the_user_s_is_removed_beside_the_checkpoints(tmp_path: Path)
     left = target / ".tmp-000001-000000900-0123abcd"
     left.mkdir()
     assert filled.run("cloud", "pull-checkpoints", RUN, "--to", str(target)).exit_code == 0
-    assert all((target / name).exists() for name in mine)
+    assert every((target / name).exists() for name in mine)
     assert list(elsewhere.iterdir()) == []
     assert not left.exists()
     assert is_whole(filled.manifests[0], target / "checkpoint-100")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from checks import every
 from fintts_cli.app import build
 from fintts_cli.prices import snapshot
 
@@ -146,7 +147,7 @@ def test_without_a_rate_the_cheapest_offer_of_the_price_list_counts(
     text = " ".join(estimate(*usual).stdout.split())
     assert "an hour, from: gcp a2-ultragpu-1g spot, snapshot v8/gcp/vms.csv@" in text
     assert "as of 2026-11-24" in text
-    assert all(len(line) <= 78 for line in estimate(*usual).stdout.splitlines())
+    assert every(len(line) <= 78 for line in estimate(*usual).stdout.splitlines())
 
 
 def test_a_rate_that_is_given_wins_over_every_offer() -> None:
@@ -307,7 +308,7 @@ def test_the_document_has_what_the_text_has() -> None:
     assert content["gpus"] == "A100-80GB:1"
     text = " ".join(estimate("--reference-run").stdout.split())
     assert len(content["notes"]) > 3
-    assert all(" ".join(note.split()) in text for note in content["notes"])
+    assert every(" ".join(note.split()) in text for note in content["notes"])
     (choice,) = content["choices"]
     assert choice["cost_usd"] == content["cost_usd"] == 5.32
 
@@ -358,7 +359,7 @@ def test_what_a_run_costs_beside_its_gpu_is_shown(own_folder: Path, base_model: 
     content = document(*words)
     items = {each["name"]: each for each in content["extras"]["items"]}
     assert set(items) == {"disk", "inputs", "storage", "pull"}
-    assert all(each["source"] and each["as_of"] for each in items.values())
+    assert every(each["source"] and each["as_of"] for each in items.values())
     total = content["cost_usd"] + content["extras"]["usd"]
     assert content["cost_with_extras_usd"] == pytest.approx(total, abs=0.01)
     text = " ".join(estimate(*words).stdout.split())
@@ -366,7 +367,7 @@ def test_what_a_run_costs_beside_its_gpu_is_shown(own_folder: Path, base_model: 
     assert "256 GB for" in text
     assert "as of 2026" in text
     assert "not counted: VAT" in text
-    assert all(len(line) <= 78 for line in estimate(*words).stdout.splitlines())
+    assert every(len(line) <= 78 for line in estimate(*words).stdout.splitlines())
 
 
 def test_a_run_on_this_machine_has_nothing_beside(own_folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from checks import every
 from fintts_cli.app import build
 from fintts_cli.commands.strict import USAGE_ERROR, StrictCommand
 from fintts_cli.settings.kinds import plain_types
@@ -55,7 +56,7 @@ def refused(arguments: list[str]) -> str:
 def test_every_command_is_strict() -> None:
     found = list(commands())
     assert len(found) > 20
-    assert all(isinstance(command, StrictCommand) for _, command in found)
+    assert every(isinstance(command, StrictCommand) for _, command in found)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t", "a\x1b[31mb", "\udce4", "{{ name }}", "${X}"])

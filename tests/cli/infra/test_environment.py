@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from checks import every
 from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import TO_A_RUN_HERE, for_a_run_here
 from fintts_cli.launch.preconditions import refuse_unsafe_rental
@@ -37,7 +38,7 @@ def test_a_run_here_gets_what_it_needs_and_no_more() -> None:
 
 
 def test_every_line_of_the_table_has_its_reason() -> None:
-    assert all(why and names.split() for why, names in TO_A_RUN_HERE.items())
+    assert every(why and names.split() for why, names in TO_A_RUN_HERE.items())
 
 
 @pytest.fixture

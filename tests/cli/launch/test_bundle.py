@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from checks import every
 from fintts_cli.errors import UsageProblem
 from fintts_cli.launch.bundle import PACKAGES, write_bundle
 from fintts_templates.instance.check_requirements import read_pins
@@ -246,7 +247,7 @@ def locked() -> dict[str, tuple[str, list[str]]]:
         head, *hashes = line.split()
         match = DISTRIBUTION.fullmatch(head)
         assert match is not None, line
-        assert all(HASH.fullmatch(one) for one in hashes), line
+        assert every(HASH.fullmatch(one) for one in hashes), line
         found[match["name"]] = (match["version"], hashes)
     return found
 

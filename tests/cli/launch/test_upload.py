@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from checks import every
 from fintts_cli.launch.resume import refuse_other_inputs
 from fintts_cli.launch.upload import (
     AS_WRITTEN,
@@ -84,7 +85,7 @@ def test_another_launch_mends_what_is_missing_or_cut_short(
     store.put(model, b"".join(store.stream(model))[:-1])
     faults = survey_store(store).faults
     assert [fault.place for fault in faults] == [model, inputs.dataset.key]
-    assert all("a launch with the same files uploads it again" in f.sentence for f in faults)
+    assert every("a launch with the same files uploads it again" in f.sentence for f in faults)
     launch(store, tmp_path, "two")
     found = survey_store(store)
     assert (found.faults, read_inputs(store, found.inputs)) == ((), [])
@@ -115,7 +116,7 @@ def test_what_an_unfinished_launch_has_uploaded_is_of_use_to_the_next(
     store.delete(layout.run_json_key("one"))
     unused = survey_store(store).faults
     assert {fault.place for fault in unused} == {inputs.dataset.key, inputs.base_model.prefix}
-    assert all(fault.is_harmless for fault in unused)
+    assert every(fault.is_harmless for fault in unused)
     launch(store, tmp_path, "two")
     assert survey_store(store).faults == ()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checks import every
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data import files
@@ -315,7 +316,7 @@ def test_a_link_out_of_the_folder_is_named_and_not_followed(tmp_path: Path) -> N
     listing = list_folder(folder)
     assert tuple(listing.files) == ("c.lab", "d.lab")
     assert {problem.file for problem in listing.problems} == {"a.lab", "b.lab", "e.lab"}
-    assert all("out of the data folder" in problem.sentence for problem in listing.problems)
+    assert every("out of the data folder" in problem.sentence for problem in listing.problems)
 
 
 def test_a_listing_that_breaks_off_is_a_problem_of_the_folder(

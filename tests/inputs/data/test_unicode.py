@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checks import every
 from fintts_inputs.data.check import DataReport, check_folder, find_pairs, split
 from fintts_inputs.data.pack import pack_folder, read_pack
 from fintts_inputs.data.suspicions import suspicions
@@ -53,7 +54,7 @@ def test_forms_and_order_do_not_count(
     assert list(find_pairs(other)) == list(find_pairs(composed)) == sorted(NAMES)
     assert split(list(find_pairs(other)), 0.5) == split(sorted(NAMES), 0.5)
     pack = read_pack(packed.path)
-    assert all(unicodedata.is_normalized("NFC", pack.text(n) + pack.name(n)) for n in range(4))
+    assert every(unicodedata.is_normalized("NFC", pack.text(n) + pack.name(n)) for n in range(4))
     assert check_folder(composed).normalised == 0
     assert check_folder(other).normalised == (4 if content == "NFD" else 3)
 
@@ -83,7 +84,7 @@ def test_a_run_that_began_before_finds_its_data_set(tmp_path: Path, composed: Pa
     pack = read_pack(packed.path)
     names = [pack.name(number) for number in range(len(pack))]
     assert names == sorted(form("NFD", name) for name in NAMES)
-    assert all(unicodedata.is_normalized("NFD", pack.text(number)) for number in range(4))
+    assert every(unicodedata.is_normalized("NFD", pack.text(number)) for number in range(4))
     # Neither another folder nor another run gets it so.
     assert not pack_folder(old, tmp_path / "packed", begun_with="0" * 64).is_as_written
     same = pack_folder(composed, tmp_path / "packed", begun_with=SHA256_AS_WRITTEN)
@@ -191,7 +192,7 @@ def test_finnish_that_was_read_wrong_is_found_and_as_it_is_it_is_not(
 @given(st.text())
 def test_every_text_has_an_answer_that_a_terminal_can_show(text: str) -> None:
     text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
-    assert all(sentence.isprintable() for sentence in suspicions(text))
+    assert "".join(suspicions(text)).isprintable()
 
 
 def test_a_mark_before_the_text_and_odd_names_are_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from checks import every
 from fintts_cost.schedule import Schedule
 from fintts_inputs.config import TrainingConfig
 from fintts_inputs.errors import DataProblem
@@ -74,7 +75,7 @@ def same(one: StepData, other: StepData) -> bool:
 def test_a_run_goes_on_with_the_very_batches(path: Path) -> None:
     straight = list(feed(path).steps(0, 30))
     resumed = list(feed(path).steps(17, 30))
-    assert all(map(same, straight[17:], resumed))
+    assert every(map(same, straight[17:], resumed))
     assert not same(straight[0], straight[1])
 
 
@@ -106,7 +107,7 @@ def test_a_token_budget_cuts_the_same_step_differently(path: Path) -> None:
     for one, other in zip(whole.steps(0, 12), cut.steps(0, 12), strict=True):
         assert contents(one.batches) == contents(other.batches)
         sizes = [batch.inputs[:, 0].shape for batch in other.batches]
-        assert all(sentences * width <= 200 or sentences == 1 for sentences, width in sizes)
+        assert every(sentences * width <= 200 or sentences == 1 for sentences, width in sizes)
 
 
 @pytest.mark.parametrize("world", [2, 3, 11])

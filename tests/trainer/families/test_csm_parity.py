@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from checks import every
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.csm import CsmBase, CsmFamily
@@ -75,7 +76,7 @@ def _noise(seconds: float, seed: int) -> npt.NDArray[np.float32]:
 
 def test_the_codec_s_codes_differ(pair: Pair) -> None:
     """So that a mistake in their order cannot hide."""
-    assert all(len(np.unique(codes)) > 10 for codes in pair.codes)
+    assert every(len(np.unique(codes)) > 10 for codes in pair.codes)
 
 
 def test_the_prompt_is_the_processor_s(pair: Pair) -> None:
@@ -130,7 +131,7 @@ def test_an_adapter_of_ours_opens_on_transformers_model(pair: Pair, tmp_path: Pa
     with pytest.warns(UserWarning, match="missing adapter keys") as said:
         theirs = PeftModel.from_pretrained(copy.deepcopy(pair.theirs), str(tmp_path))
     missed = str(said[0].message).split("'")[1::2]
-    assert all(".codec_model." in key for key in missed)
+    assert every(".codec_model." in key for key in missed)
     assert_same_losses(pair, model.eval(), theirs.eval())
     with pytest.raises(AssertionError):
         assert_same_losses(pair, model, pair.theirs)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from checks import every
 from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
@@ -88,4 +89,4 @@ def test_weights_convert_back_bit_for_bit(folder: Path) -> None:
     base, state = FishFamily().open(folder), read_state_dict(folder)
     back = to_fish(from_fish(state, base.shape), base.shape)
     assert back.keys() == state.keys()
-    assert all(torch.equal(back[key], state[key]) for key in state)
+    assert every(torch.equal(back[key], state[key]) for key in state)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file
 
+from checks import every
 from fintts_inputs.base_model.csm.config import CSM_PROMPT
 from fintts_inputs.base_model.families import parse_shape, prompts
 from fintts_inputs.base_model.files import TIKTOKEN
@@ -196,5 +197,5 @@ def test_a_prompt_that_the_model_has_not_is_refused(
 
 
 def test_every_prompt_has_a_line_for_the_card() -> None:
-    assert all(prompt.layout for prompt in prompts().values())
+    assert every(prompt.layout for prompt in prompts().values())
     assert {*LAYOUTS, CSM_PROMPT} == set(prompts().values())

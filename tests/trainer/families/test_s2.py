@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from checks import every
 from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.base_model.files import INDEX, base_model_files
 from fintts_inputs.base_model.fish.weights import S2
@@ -96,7 +97,7 @@ def test_sharded_weights_convert_back_bit_for_bit(tmp_path: Path, fast_norm: boo
     shape, state = read_shape(folder), read_state_dict(folder)
     back = to_fish(from_fish(state, shape), shape, S2)
     assert back.keys() == state.keys()
-    assert all(torch.equal(back[key], state[key]) for key in state)
+    assert every(torch.equal(back[key], state[key]) for key in state)
 
 
 def test_query_and_key_are_normalised_where_the_configuration_says(tmp_path: Path) -> None:
@@ -249,7 +250,7 @@ def test_both_tokenizers_agree(s2: FishBase, base: FishBase, text: str) -> None:
 
 def test_both_know_the_same_control_tokens(s2: FishBase, base: FishBase) -> None:
     ours, theirs = s2.tokenizer, base.tokenizer
-    assert all(ours.id_of(token) == theirs.id_of(token) for token in theirs.control)
+    assert every(ours.id_of(token) == theirs.id_of(token) for token in theirs.control)
     for name in ("end_id", "semantic_begin_id", "semantic_end_id", "size"):
         assert getattr(ours, name) == getattr(theirs, name), name
 

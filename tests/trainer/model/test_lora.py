@@ -13,6 +13,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from adapters import randomise
+from checks import every
 from fintts_inputs.base_model.adapter import OLDEST_PEFT
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
@@ -56,7 +57,7 @@ def test_its_size_is_what_the_shape_says(base: FishBase, targets: tuple[str, ...
 
 def test_the_seed_decides_its_start(base: FishBase) -> None:
     first, again, other = (trainable(adapted(base, seed=seed)) for seed in (7, 7, 8))
-    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert every(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
@@ -94,7 +95,7 @@ def test_it_holds_no_base_weights(base: FishBase, tmp_path: Path) -> None:
     model = adapted(base)
     write_adapter(model, tmp_path)
     weights = load_file(tmp_path / "adapter_model.safetensors")
-    assert all("lora_" in name for name in weights)
+    assert every("lora_" in name for name in weights)
     assert sum(w.numel() for w in weights.values()) == base.shape.lora_parameters(
         8, LoraConfig().targets
     )
@@ -106,7 +107,7 @@ def test_it_reads_back_bit_for_bit(base: FishBase, tmp_path: Path) -> None:
     write_adapter(model, tmp_path)
     read_adapter(other, tmp_path)
     mine, theirs = trainable(model), trainable(other)
-    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert every(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def test_an_adapter_of_other_targets_is_refused(base: FishBase, tmp_path: Path) -> None:

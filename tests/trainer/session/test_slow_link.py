@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from checks import every
 from fintts_cli.app import build
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
@@ -140,7 +141,7 @@ def test_a_cadence_that_the_link_cannot_keep_is_said_and_loses_nothing(
         far.seen.clear()
         before = first.last_committed_step or 0
         far.await_status(process, lambda status: (status.last_committed_step or 0) > before + 1)
-        assert all(is_slow(status) for status in far.seen), "between two saves it is said as well"
+        assert every(is_slow(status) for status in far.seen), "between two saves it is said as well"
         assert_told(far)
         process.send_signal(signal.SIGSTOP)
         behind = {

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from checks import every
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.commands.opening import open_workplace
@@ -375,7 +376,7 @@ def test_a_launch_without_a_rate_takes_the_cheapest_offer_as_its_ceiling(project
 def test_the_snapshot_has_a_day_and_a_source_for_every_line() -> None:
     rows = read_snapshot()
     assert len(rows) > 50
-    assert all(row.as_of[:4] == "2026" and row.source for row in rows)
+    assert every(row.as_of[:4] == "2026" and row.source for row in rows)
     header = files("fintts_cli.prices").joinpath("snapshot.csv").read_text().splitlines()[0]
     assert tuple(header.split(",")) == COLUMNS
     assert "2026-11-24" in Snapshot().prices("A100", None).note

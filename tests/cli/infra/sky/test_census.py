@@ -15,6 +15,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
+from checks import every
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request, Status
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting
@@ -84,8 +85,8 @@ def test_aws_is_asked_in_every_region(infra: SkyInfra) -> None:
         ("mine", here, "aws/us-east-1"),
         ("other", there, "aws/eu-north-1"),
     }
-    assert all(one.deadline_at == NOON for one in census.sightings)
-    assert all(one.holder == Holder.CLOUD for one in census.sightings)
+    assert every(one.deadline_at == NOON for one in census.sightings)
+    assert every(one.holder == Holder.CLOUD for one in census.sightings)
 
 
 @pytest.mark.usefixtures("aws")
@@ -212,8 +213,8 @@ def test_a_job_is_found_while_it_may_bill(
     ended = None if cluster_lives else began + 60
     sky.clusters.append(Cluster("fintts-mine-19ab-7", began, ended))
     seen = infra.census().sightings
-    assert [one.where for one in seen] == (["fintts-mine-19ab"] if is_seen else [])
-    assert all(one.deadline_at == NOON for one in seen)
+    found = [(one.where, one.deadline_at) for one in seen]
+    assert found == ([("fintts-mine-19ab", NOON)] if is_seen else [])
 
 
 NO_JOBS = "No in-progress managed jobs."

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checks import every
 from fault_proxy import Fault, fault_proxy
 from fintts_store import layout
 from fintts_store.backend import Grant
@@ -220,7 +221,7 @@ def test_on_aws_an_instance_gets_a_key_of_its_own(sts: list[dict[str, Any]]) -> 
     assert json.loads(request["Policy"]) == run_policy(HERE, RUN, READS)
     assert request["DurationSeconds"] == pytest.approx(5.25 * 3600, abs=1)
     assert grant.ends_at is not None
-    assert all(value not in repr(grant) for value in grant.variables.values())
+    assert every(value not in repr(grant) for value in grant.variables.values())
 
 
 def test_a_temporary_key_is_passed_on_with_a_word(
