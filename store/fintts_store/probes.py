@@ -1,7 +1,6 @@
-"""Probes of a store: whether it lets us do what runs need, and keeps its promises.
+"""Probes of a store: whether it allows what runs need, and keeps its promises.
 
-Each probe is made for real, under a folder of its own that is removed afterwards, whatever
-happens in between.
+Each probe uses the real store, in its own folder, which is always removed afterwards.
 """
 
 import re
@@ -26,15 +25,15 @@ from fintts_store.store import Store
 
 SAMPLE_BYTES = 1024
 CONDITIONAL_WRITE = "conditional write"
-"""The probe that a store with a single writer may fail"""
+"""The probe that a single-writer store may fail"""
 KEPT_FROM_EARLIER = timedelta(hours=1)
-"""After so long a check is over: what it left was left because it was killed"""
+"""No check lasts this long: older traces come from a killed check"""
 MOMENT = "%Y%m%dT%H%M%SZ"
 _FOLDER = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
 
 
 class Verdict(StrEnum):
-    """How a probe came out."""
+    """The result of a probe."""
 
     OK = "ok"
     WARNING = "warning"
@@ -44,7 +43,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a probe found; a StoreError in its place means that it failed."""
+    """What a probe found; a StoreError instead means that it failed."""
 
     verdict: Verdict = Verdict.OK
     sentence: str = ""
@@ -53,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question to a store, which can only be asked if the probe `after` went well."""
+    """One check of a store, which requires that the probe `after` succeeded."""
 
     name: str
     ask: Callable[[], Finding]
@@ -70,18 +69,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFolder:
-    """Where probes write, and what they may have written there."""
+    """The folder of the probes, and the keys that they may have written there."""
 
     store: Store
     prefix: str
 
     @property
     def sample(self) -> str:
-        """The key of a few bytes."""
+        """The key of a small object."""
         return f"{self.prefix}sample"
 
     def race(self, number: int) -> str:
-        """The key that the writers of one race all create."""
+        """The key that all writers of one race create."""
         return f"{self.prefix}race-{number}"
 
     @property
@@ -96,48 +95,48 @@ class ProbeFolder:
 
     @property
     def aborted(self) -> str:
-        """The key of an object that is begun and never finished."""
+        """The key of an object that is started and never finished."""
         return f"{self.prefix}aborted"
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All of them: they can be deleted where they cannot be listed."""
+        """All keys, so that they can be deleted even if they cannot be listed."""
         return (self.sample, *self.races, self.parts, self.aborted)
 
 
 def new_probe_folder(store: Store) -> ProbeFolder:
-    """A folder of its own for these probes."""
+    """A new folder for these probes."""
     return ProbeFolder(store, f"{PROBES}{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(4)}/")
 
 
 OwnProbes = Callable[[ProbeFolder], Sequence[Probe]]
-"""Probes that one kind of store has beside those of every store"""
+"""Additional probes of one kind of store"""
 
 
 @runtime_checkable
 class HasProbes(Protocol):
-    """A store with probes of its own."""
+    """A store with additional probes."""
 
     @property
     def probes(self) -> OwnProbes:
-        """They are asked after those of every store, in this order."""
+        """The additional probes, in order; they run after those of every store."""
         ...
 
 
 @runtime_checkable
 class CleansUp(Protocol):
-    """A store whose first write makes more than its key, such as the folder that it lies in."""
+    """A store whose first write also creates other things, such as its folder."""
 
     def as_it_was(self) -> AbstractContextManager[Store]:
-        """A store of the same address for the block; what its first write made goes with it."""
+        """Yields a store at the same address, and removes what its first write created."""
         ...
 
 
 def probe_store(store: Store) -> list[Outcome]:
-    """Asks every probe, and says last whether all of its traces are gone.
+    """Runs every probe; the last outcome says whether all traces are gone.
 
     Raises:
-        KeyboardInterrupt: you ended it; the traces are gone, or it says which are not.
+        KeyboardInterrupt: you ended it; the traces are gone, or the message names them.
     """
     place = store.as_it_was() if isinstance(store, CleansUp) else nullcontext(store)
     with place as here:
@@ -161,7 +160,7 @@ def _probe(store: Store) -> list[Outcome]:
 
 
 def _ask_all(probes: Sequence[Probe]) -> list[Outcome]:
-    """In order; once the store as a whole cannot be used, nothing more is asked of it."""
+    """Runs the probes in order, until the store as a whole turns out to be unusable."""
     outcomes: list[Outcome] = []
     good: set[str | None] = {None}
     unusable = False
@@ -176,7 +175,7 @@ def _ask_all(probes: Sequence[Probe]) -> list[Outcome]:
 
 
 def _ask(probe: Probe, *, is_first: bool) -> tuple[Finding, bool]:
-    """The finding, and whether it says that the store cannot be used at all."""
+    """(finding, whether it means that the store cannot be used at all)."""
     try:
         return probe.ask(), False
     except PermissionMissing as error:
@@ -223,12 +222,12 @@ def _race_all(folder: ProbeFolder) -> Finding:
 
 
 def create_is_exclusive(store: Store, races: int = RACES, writers: int = WRITERS) -> bool:
-    """Whether of several writers that create one key at the same moment exactly one succeeds.
+    """Whether exactly one of the writers that create a key at the same moment succeeds.
 
-    Leaves nothing in the store, unless its process is killed; a later check removes that.
+    Leaves nothing in the store. If the process is killed, a later check removes the rest.
 
     Raises:
-        StoreError: the store cannot be read, or not be written below `probes/`.
+        StoreError: the store cannot be read, or cannot be written below `probes/`.
     """
     folder = new_probe_folder(store)
     keys = [folder.race(number) for number in range(races)]
@@ -239,7 +238,7 @@ def create_is_exclusive(store: Store, races: int = RACES, writers: int = WRITERS
 
 
 def _remove(store: Store, keys: Sequence[str]) -> None:
-    """What cannot be removed now is removed by a later check."""
+    """Removes the traces; a later check removes what cannot be removed now."""
     with suppress(StoreError):
         in_parallel(lambda key, _stop: store.delete(key), keys, at_once=WRITERS)
 
@@ -256,7 +255,7 @@ def _delete_probe(folder: ProbeFolder) -> Probe:
 
 
 def sweep(folder: ProbeFolder) -> Finding:
-    """Removes every trace of the probes here, and of those of a check that was killed."""
+    """Removes every trace of these probes, and of killed checks."""
     store = folder.store
     try:
         for key in folder.keys:

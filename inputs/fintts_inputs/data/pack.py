@@ -68,8 +68,8 @@ def pack_folder(
 
     Args:
         begun_with: the SHA-256 of a run's data set. Earlier versions of fintts packed names and
-        texts as written, not in NFC; if that gives this SHA-256, the run continues with such
-        a pack.
+            texts as written, not in NFC; if that gives this SHA-256, the run continues with such
+            a pack.
 
     Raises:
         DataProblem: a file of the folder cannot be used for training.

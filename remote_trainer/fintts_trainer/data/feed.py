@@ -29,7 +29,7 @@ class StepData:
 
     Attributes:
         batches: the micro-batches of this process; empty if there are more processes than
-        samples.
+            samples.
         lengths: tokens that the model reads of each utterance of the whole step.
         text_lengths: how many of these come before the first frame.
         label_count: row-0 labels of the whole step.

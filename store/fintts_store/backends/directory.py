@@ -1,7 +1,7 @@
-"""The directory store: a folder, whose files' relative paths are the keys.
+"""The directory store: a folder in which the files' relative paths are the keys.
 
-A marker in the folder says that it is a store. It tells an empty store from the mount point of a
-disk that is not mounted, and from a folder that was renamed while a run works.
+A marker in the folder identifies it as a store. It distinguishes an empty store from the mount
+point of an unmounted disk, and from a folder that was renamed during a run.
 """
 
 import os
@@ -50,14 +50,14 @@ Found = tuple[str, os.DirEntry[str]]
 
 
 class DirectoryStore:
-    """Keeps each key in a file of its own; see Store for what its methods do.
+    """Keeps each key in its own file; Store documents the methods.
 
-    Only regular files and real folders count: links are neither listed nor followed by list().
+    Only regular files and real folders count: list() neither lists nor follows links.
     """
 
     def __init__(self, root: Path, marker: str | None = None, hint: str = "") -> None:
-        """`marker`: of the store that was in this folder before; `hint`: what to do where that one
-        is not to come back."""
+        """`marker`: of the store that was in this folder before; `hint`: what to do if that store
+        is gone for good."""
         self._root, self._known = root.absolute(), (marker, hint)
         self._marker = Marker(self._root, marker, hint)
 
@@ -69,13 +69,13 @@ class DirectoryStore:
 
     @contextmanager
     def as_it_was(self) -> "Generator[DirectoryStore]":
-        """Another one: this one would remember a folder that is there for the block alone."""
+        """Yields a new store: this one would remember a folder that exists only in the block."""
         with folder_as_it_was(self._root):
             yield type(self)(self._root, *self._known)
 
     @property
     def root(self) -> Path:
-        """The folder, which need not be there yet."""
+        """The folder, which may not exist yet."""
         return self._root
 
     @property
@@ -83,12 +83,12 @@ class DirectoryStore:
         return str(self._root)
 
     def server(self) -> str:
-        """The kind of file system; empty where it cannot be told."""
+        """The kind of file system; empty if unknown."""
         return file_system_of(self._root)
 
     def clock(self, within: str = "") -> datetime | None:
-        """Of the disk, or of the machine that it is mounted from: by a file that is just written;
-        None where none can be."""
+        """The clock of the disk or of its server, from a file written now; None if none can be
+        written."""
         try:
             with TemporaryFile(dir=self._root, prefix=TEMPORARY_PREFIX) as file:
                 file.write(b"\n")
@@ -176,7 +176,7 @@ class DirectoryStore:
         return self._root / check_key(key)
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:
-        """Writes; again when a delete took the folder away between making and using it."""
+        """Writes; tries again if a delete removes the folder between making and using it."""
         for _ in range(_WRITE_ATTEMPTS):
             try:
                 with chosen_by("--store"):
@@ -196,7 +196,7 @@ class DirectoryStore:
         return KeyNotFound(f"{self.url} has no {key}")
 
     def _walk(self, folder: Path, key: str, prefix: str) -> Iterator[Found]:
-        """(key, file) of everything below the folder that may begin with the prefix."""
+        """(key, file) of everything below the folder that may start with the prefix."""
         for item in _scan(folder):
             name = key + item.name
             if item.is_dir(follow_symlinks=False):
@@ -224,7 +224,7 @@ class DirectoryStore:
         return meant.relative_to(self._root).as_posix()
 
     def _remove_empty(self, folder: Path) -> None:
-        """Removes folders that a delete left empty, up to the root."""
+        """Removes the folders that a delete left empty, up to the root."""
         while folder != self._root and self._root in folder.parents:
             try:
                 folder.rmdir()
@@ -238,7 +238,7 @@ def _is_key(name: str, prefix: str) -> bool:
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, temporary names left out; nothing if it is not there."""
+    """The contents of a folder without temporary names; empty if it does not exist."""
     try:
         with chosen_by("--store"), explained(folder), os.scandir(folder) as items:
             return [item for item in items if not item.name.startswith(TEMPORARY_PREFIX)]
@@ -256,13 +256,13 @@ def _entry(key: str, item: os.DirEntry[str]) -> Entry | None:
 
 
 class DirectoryBackend:
-    """Folders as a kind of store; see Backend for what its methods do."""
+    """Folders as a kind of store; Backend documents the methods."""
 
     scheme = ""
     environment = ()
 
     def full_address(self, url: str, endpoint_url: str | None) -> str:
-        """A folder lies on no server."""
+        """The folder's path: a folder has no server."""
         return _folder(url)
 
     def place(self, url: str) -> str:
@@ -283,11 +283,11 @@ class DirectoryBackend:
     def grant(
         self, url: str, run: str, reads: Sequence[str], deadline_at: datetime, role: str
     ) -> Grant:
-        """The folder's permissions are all that a run on this machine needs."""
+        """An empty grant: a run on this machine needs only the folder's permissions."""
         return Grant({})
 
     def try_grant(self, url: str, run: str, reads: Sequence[str], grant: Grant) -> None:
-        """There is no key to try."""
+        """Does nothing: there is no key to try."""
 
 
 def _folder(url: str) -> str:

@@ -76,7 +76,7 @@ def list_manifests(
 
     Args:
         on_unreadable: called for each damaged or altered manifest, and for each one whose claim
-        was never taken.
+            was never taken.
         known: a cache of manifests, read before the store and extended.
         names: the commits, if the caller has just listed them and checked their claims.
 

@@ -46,14 +46,14 @@ def restore(
 
     Args:
         on_bytes: called from several threads with the number of new bytes, including those of
-        an earlier attempt; negative when a file is fetched again.
+            an earlier attempt; negative when a file is fetched again.
 
     Raises:
         CheckpointCorrupt: the bytes differ from the manifest, also at the second attempt;
-        `target` is unchanged.
+            `target` is unchanged.
         RotatedAway: the checkpoint was removed.
         StoreError: the store cannot be read, also at the second attempt, or the disk cannot be
-        written.
+            written.
     """
     partial = target.with_name(partial_name(manifest.name))
     try:
@@ -147,7 +147,7 @@ def restore_newest(
 
     Raises:
         NewerRecord: a newer version of this program wrote the newest; it is sound, so no older
-        one is restored instead.
+            one is restored instead.
         StoreError: the store cannot be read.
     """
     tried: set[CommitName] = set()

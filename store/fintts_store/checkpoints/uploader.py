@@ -91,7 +91,7 @@ class Uploader:
         Raises:
             Fenced: a newer claim has taken the run over.
             StoreDenied: the key has expired, so this process can commit nothing more; or
-            MOST_REFUSALS checkpoints in a row were refused.
+                MOST_REFUSALS checkpoints in a row were refused.
         """
         with self._changed:
             self._tell_of_waiting()

@@ -1,1 +1,1 @@
-"""What a store is checked for, and what is removed from it."""
+"""Checks a store, and removes what it no longer needs."""

@@ -1,7 +1,7 @@
-"""Every byte of checkpoints and inputs against the SHA-256 that was written down for it.
+"""Compares every byte of checkpoints and inputs with the recorded SHA-256.
 
-It reads, and changes nothing. What seems to be wrong is read a second time before it is said: a
-byte may be wrong on the way alone.
+It only reads. It reads a file that differs a second time before reporting it, since the damage may
+have happened in transit.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ def read_checkpoint(
     """Compares a checkpoint with its manifest; None if all is well.
 
     Args:
-        on_bytes: is called with the number of bytes read, from several threads.
+        on_bytes: called from several threads with the number of bytes read.
 
     Raises:
-        StoreError: the store cannot be read, at the second attempt too.
+        StoreError: the store cannot be read, also at the second attempt.
     """
     prefix = layout.checkpoint_prefix(manifest.run, manifest.name)
 
@@ -47,7 +47,7 @@ def read_checkpoint(
     except KeyNotFound as error:
         try:
             read_manifest(store, manifest.run, manifest.name)
-        except KeyNotFound:  # rotated away meanwhile
+        except KeyNotFound:  # rotated away in the meantime
             return None
         return damage(manifest.run, manifest.name, error.message)
     return None
@@ -56,13 +56,13 @@ def read_checkpoint(
 def read_inputs(
     store: Store, inputs: Iterable[Input], on_bytes: Callable[[int], None] = ignore_bytes
 ) -> list[Fault]:
-    """Compares what runs read with their records: a few files at a time, each of them once.
+    """Compares the runs' inputs with their records: a few files at a time, each once.
 
     Args:
-        on_bytes: is called with the number of bytes read, from several threads.
+        on_bytes: called from several threads with the number of bytes read.
 
     Raises:
-        StoreError: the store cannot be read, at the second attempt too.
+        StoreError: the store cannot be read, also at the second attempt.
     """
     wrong: dict[InputFile, tuple[str, str]] = {}
 
@@ -87,7 +87,7 @@ def _is_as_written(
     on_bytes: Callable[[int], None],
     stop: threading.Event,
 ) -> bool:
-    """Whether the bytes have this SHA-256, or the check was stopped."""
+    """Whether the bytes have this SHA-256; True as well if the check was stopped."""
     trouble: StoreUnreachable | None = None
     told_bytes = 0
     for _ in range(ATTEMPTS):

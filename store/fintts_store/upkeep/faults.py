@@ -1,24 +1,24 @@
-"""What can be wrong in a store, as `fintts store check` says it."""
+"""The faults of a store that `fintts store check` reports."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What is the matter with something in a store."""
+    """The kind of a fault."""
 
     RECORD = "record"
     """run.json is missing or cannot be read"""
     DAMAGED = "damaged"
     """a checkpoint that cannot be restored"""
     LATER = "later"
-    """a checkpoint that a later version of this program wrote: it is sound, and cannot be read"""
+    """a checkpoint of a newer version of this program: it is sound, but cannot be read"""
     INPUT = "input"
-    """what a run reads is missing or damaged: it cannot train on"""
+    """an input of a run is missing or damaged, so the run cannot continue"""
     ORPHAN = "orphan"
     """files of a checkpoint that was never committed: they cost, and harm nothing"""
     UNFINISHED = "unfinished"
-    """an upload that was begun and has not ended: it costs, and harms nothing"""
+    """an unfinished upload: it costs, and harms nothing"""
     UNUSED = "unused"
     """a data set, base model or adapter that no run names: it costs, and harms nothing"""
 
@@ -28,7 +28,7 @@ HARMLESS = frozenset({Kind.LATER, Kind.ORPHAN, Kind.UNFINISHED, Kind.UNUSED})
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is not as it should be; `place` is its key or folder in the store."""
+    """One fault; `place` is its key or folder in the store."""
 
     kind: Kind
     place: str
@@ -38,5 +38,5 @@ class Fault:
 
     @property
     def is_harmless(self) -> bool:
-        """Whether it costs space and nothing else."""
+        """Whether the fault only takes space."""
         return self.kind in HARMLESS

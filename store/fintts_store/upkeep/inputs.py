@@ -1,7 +1,7 @@
-"""What runs read: which data sets, base models and adapters are whole, and which no run names.
+"""The inputs of runs: which data sets, base models and adapters are complete, and which are unused.
 
-An input lies under the digest of its content, and many runs may name one. Nothing is read here:
-names and sizes come from one listing of each kind, however many runs there are.
+An input lies under the digest of its content, and many runs may share it. This module reads no
+file: names and sizes come from one listing of each kind, however many runs there are.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ MAY_GO = "they may be deleted, unless a launch is under way"
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One file that runs read, as their records have it."""
+    """One input file, as in the runs' records."""
 
     key: str
     size_bytes: int
@@ -34,20 +34,20 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A data set, a base model or an adapter, and the runs that read it, sorted."""
+    """A data set, base model or adapter, with the runs that read it, sorted."""
 
     place: str
-    """its key; that of a folder ends with `/`"""
+    """the key; a folder's ends with `/`"""
     files: tuple[InputFile, ...]
     runs: tuple[str, ...]
 
     @property
     def size_bytes(self) -> int:
-        """Of all files."""
+        """The total size of the files."""
         return sum(file.size_bytes for file in self.files)
 
     def fault(self, place: str, sentence: str, hint: str) -> Fault:
-        """What is wrong with all of it, or with the file at `place`, and whom that keeps."""
+        """The fault of the whole input, or of its file at `place`, and which runs it blocks."""
         run = self.runs[0] if len(self.runs) == 1 else None
         whom = f"{_in_words(self.runs)} cannot train on; {hint}"
         return Fault(Kind.INPUT, place, f"{sentence}: {whom}", run)
@@ -62,7 +62,7 @@ def _in_words(runs: tuple[str, ...]) -> str:
 
 
 def inputs_of(records: Mapping[str, RunRecord]) -> list[Input]:
-    """All that these runs name, each once, sorted by place."""
+    """The inputs of these runs, each once, sorted by place."""
     readers: defaultdict[tuple[str, tuple[InputFile, ...]], list[str]] = defaultdict(list)
     for run, record in sorted(records.items()):
         for place, files in _named_by(record):
@@ -87,14 +87,14 @@ def _files_of(reference: BaseModelRef | AdapterRef) -> tuple[InputFile, ...]:
 
 
 def list_inputs(store: Store) -> dict[str, int]:
-    """Bytes by key of all that lies where inputs do; one listing of each kind."""
+    """The bytes by key of everything among the inputs; one listing of each kind."""
     return {entry.key: entry.size_bytes for kind in layout.INPUTS for entry in store.list(kind)}
 
 
 def faults_of(store: Store, one: Input, there: Mapping[str, int]) -> list[Fault]:
-    """What an input lacks, of the bytes by key that were listed.
+    """The faults of an input, given the listed bytes by key.
 
-    What seems to be wrong is listed a second time: a launch may have uploaded it meanwhile.
+    Lists an apparent fault a second time, since a launch may have uploaded the file by then.
     """
     if not _lacks(one, there):
         return []
@@ -103,7 +103,7 @@ def faults_of(store: Store, one: Input, there: Mapping[str, int]) -> list[Fault]
 
 
 def _lacks(one: Input, there: Mapping[str, int]) -> dict[str, str]:
-    """Why, by the place that is wrong: all of it, or single files."""
+    """The reason by place: the whole input, or single files."""
     wrong: dict[str, str] = {}
     for file in one.files:
         size_bytes = there.get(file.key)
@@ -119,11 +119,11 @@ def _lacks(one: Input, there: Mapping[str, int]) -> dict[str, str]:
 def unused_among(
     store: Store, there: Mapping[str, int], records: Mapping[str, RunRecord | None]
 ) -> list[Fault]:
-    """What lies where inputs do, was listed before the records were read, and is named by none.
+    """What lies among the inputs and no record names; list before you read the records.
 
     Args:
-        records: of every run; None where it cannot be read. Such a run may read anything: nothing
-            is called unused beside it.
+        records: of every run; None for an unreadable one. Such a run may read anything, so with
+            one of them nothing counts as unused.
     """
     if not _unnamed(there, records):
         return []
@@ -143,7 +143,7 @@ def _record_of(store: Store, run: str) -> RunRecord | None:
 
 
 def _unnamed(there: Mapping[str, int], records: Mapping[str, RunRecord | None]) -> dict[str, int]:
-    """Bytes by place."""
+    """The bytes by place."""
     readable = {run: record for run, record in records.items() if record is not None}
     if len(readable) < len(records):
         return {}

@@ -1,6 +1,6 @@
-"""What the laptop does to a run's checkpoints: pins one, takes a pin away, removes the others.
+"""Manages a run's checkpoints from the laptop: pins, unpins and removes them.
 
-It may do so while the run goes on, and while another laptop does the same.
+All of it is safe during the run, and while another laptop does the same.
 """
 
 from collections.abc import Collection
@@ -30,42 +30,42 @@ from fintts_store.upkeep.survey import Orphan, Snapshot, missing_now, survey_run
 
 @dataclass(frozen=True, slots=True)
 class PrunePlan:
-    """What would stay and what would go, the oldest first; nothing is removed yet."""
+    """What stays and what goes, the oldest first; nothing is removed yet."""
 
     keep: tuple[Kept, ...]
     remove: tuple[Manifest, ...]
     orphans: tuple[Orphan, ...]
-    """files that were never committed, and cannot be any more"""
+    """files that were never committed, and no longer can be"""
     damaged: tuple[Fault, ...]
-    """what is wrong with the run; it is left alone, and does not count as kept"""
+    """the run's faults; they are left alone, and do not count as kept"""
     snapshot: Snapshot
     rule: Rule
 
     @property
     def is_empty(self) -> bool:
-        """Whether all may stay as it is."""
+        """Whether there is nothing to remove."""
         return not self.remove and not self.orphans
 
     @property
     def kept_bytes(self) -> int:
-        """Of all that stays."""
+        """The bytes that stay."""
         return sum(kept.manifest.size_bytes for kept in self.keep)
 
     @property
     def removed_bytes(self) -> int:
-        """Of all that goes."""
+        """The bytes that go."""
         of_orphans = sum(orphan.size_bytes for orphan in self.orphans)
         return sum(manifest.size_bytes for manifest in self.remove) + of_orphans
 
 
 def pin(store: Store, run: str, step: int) -> Manifest:
-    """Keeps the checkpoint of a step from being removed, by the run as by anybody.
+    """Protects the checkpoint of a step from removal, by the run and by any laptop.
 
-    Of a step that was committed under two claims the newer one is meant.
+    If the step was committed under two claims, pins the newer commit.
 
     Raises:
-        KeyNotFound: there is none, or it was rotated away just now.
-        CheckpointCorrupt: its files are not there, so there is nothing to keep.
+        KeyNotFound: there is none, or it was just rotated away.
+        CheckpointCorrupt: its files are missing, so there is nothing to keep.
         InvalidRecord: its manifest is damaged.
     """
     manifest = _newest_of_step(store, run, step)
@@ -102,7 +102,7 @@ def _newest_of_step(store: Store, run: str, step: int) -> Manifest | None:
 
 
 def unpin(store: Store, run: str, step: int) -> bool:
-    """Takes the pins of a step away; whether there was one. The next rotation may remove it."""
+    """Removes the pins of a step; returns whether there was one. Rotation may then remove it."""
     names = [name for name in list_pins(store, run) if name.step == step]
     for name in names:
         store.delete(layout.pin_key(run, name))
@@ -110,7 +110,7 @@ def unpin(store: Store, run: str, step: int) -> bool:
 
 
 def plan_prune(store: Store, run: str, rule: Rule) -> PrunePlan:
-    """Reads what is there, and decides; checkpoints that are not whole do not count.
+    """Reads the store and plans; incomplete checkpoints do not count.
 
     Raises:
         StoreError: the store cannot be read.
@@ -134,7 +134,8 @@ def plan_prune(store: Store, run: str, rule: Rule) -> PrunePlan:
 
 
 def _resume_point(store: Store, snapshot: Snapshot, manifests: Collection[Manifest]) -> str | None:
-    """What the present claim went on from, as it says; else the newest of the claims before it."""
+    """The checkpoint that the current claim resumed from, by its status; else the newest of earlier
+    claims."""
     try:
         status = read_status(store, snapshot.run)
     except InvalidRecord:
@@ -149,13 +150,13 @@ def _resume_point(store: Store, snapshot: Snapshot, manifests: Collection[Manife
 
 
 def prune(store: Store, plan: PrunePlan) -> list[CommitName]:
-    """Removes what the plan shows, as far as it may still go; returns what went.
+    """Removes what the plan lists and still may go; returns what was removed.
 
-    The run may have gone on since, and a checkpoint may have been pinned: nothing goes that
-    was not shown, and nothing that is to be kept by now.
+    The run may have continued since, or a checkpoint been pinned: removes nothing that the plan
+    does not list, and nothing that must stay by now.
 
     Raises:
-        StoreError: something could not be removed; what is kept is untouched.
+        StoreError: something could not be removed; kept checkpoints are untouched.
     """
     run = plan.snapshot.run
     gone = [
@@ -163,7 +164,7 @@ def prune(store: Store, plan: PrunePlan) -> list[CommitName]:
         for manifest in _still_to_go(store, plan)
         if remove_checkpoint(store, manifest)
     ]
-    # Claims only grow: what could not be committed any more cannot be now.
+    # Claims only grow: what could no longer be committed then cannot be now.
     return gone + [
         orphan.name
         for orphan in plan.orphans
@@ -176,7 +177,7 @@ def _still_to_go(store: Store, plan: PrunePlan) -> list[Manifest]:
     keys = [entry.key for entry in store.list(layout.commits_prefix(run))]
     shown = {manifest.name: manifest for manifest in plan.remove}
     kept = {kept.manifest.name: kept.manifest for kept in plan.keep}
-    # What is damaged counts here as kept, and makes others seem to go: only those shown do.
+    # Damaged checkpoints count as kept here and push others out: only listed ones are removed.
     manifests = list_manifests(
         store,
         run,

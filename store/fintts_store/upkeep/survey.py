@@ -1,8 +1,7 @@
-"""A look at everything that lies in a store: which checkpoints and inputs of runs are whole, what
-is left over.
+"""Surveys a store: which checkpoints and inputs of runs are complete, and what is left over.
 
-It reads, and changes nothing. A run that goes on meanwhile commits and rotates: what seems wrong is
-looked at a second time before it is said.
+It only reads. A run may commit and rotate at the same time, so an apparent fault is checked a
+second time before it is reported.
 """
 
 import threading
@@ -35,7 +34,7 @@ UNTAKEN_CLAIM = "no instance can have taken this claim, so it does not count; de
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A folder of files that no commit names."""
+    """A checkpoint folder without a commit."""
 
     name: CommitName
     size_bytes: int
@@ -43,13 +42,13 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run's keys at one moment, nothing of which was read."""
+    """A run's keys at one moment, from a listing alone."""
 
     run: str
     commits: tuple[CommitName, ...]
     """manifests and tombstones, the oldest first"""
     files: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
-    """bytes by name of file, by folder of a checkpoint"""
+    """bytes by file name, by checkpoint folder"""
     claim: int = 0
     """the highest"""
     has_ended: bool = False
@@ -58,46 +57,46 @@ class Snapshot:
     """keys of claims that no instance can have taken"""
 
     def is_over(self, claim: int) -> bool:
-        """Whether nothing that this claim has begun will be finished."""
+        """Whether this claim can finish nothing more."""
         return self.has_ended or claim < self.claim
 
 
 @dataclass(frozen=True, slots=True)
 class RunSurvey:
-    """What a run holds: the checkpoints that are whole, the oldest first, and the faults."""
+    """A run's complete checkpoints, the oldest first, and its faults."""
 
     snapshot: Snapshot
     record: RunRecord | None
-    """None where it is missing or cannot be read"""
+    """None if missing or unreadable"""
     whole: tuple[Manifest, ...]
     orphans: tuple[Orphan, ...]
     faults: tuple[Fault, ...]
 
     @property
     def run(self) -> str:
-        """Its name."""
+        """The run's name."""
         return self.snapshot.run
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSurvey:
-    """What a store holds; `faults` are those that are not in `runs`."""
+    """The contents of a store; `faults` are those outside of `runs`."""
 
     runs: tuple[RunSurvey, ...]
     inputs: tuple[Input, ...]
-    """what runs read and is whole, sorted by place"""
+    """complete inputs of runs, sorted by place"""
     faults: tuple[Fault, ...]
 
 
 def survey_store(store: Store) -> StoreSurvey:
-    """Surveys every run, what runs read, and the uploads that were cut off.
+    """Surveys every run, their inputs, and interrupted uploads.
 
-    What runs read costs three listings, and one more for each that seems to be wrong.
+    The inputs take three listings, and one more for each apparent fault.
 
     Raises:
-        StoreError: the store cannot be read; what is damaged in it is no error but a fault.
+        StoreError: the store cannot be read. Damage in it is a fault and not an error.
     """
-    there = list_inputs(store)  # first: a launch brings them before it writes its record
+    there = list_inputs(store)  # first: a launch uploads them before it writes its record
     runs: dict[str, RunSurvey] = {}
     strange: list[Fault] = []
     for run in list_runs(store):
@@ -117,7 +116,7 @@ def survey_store(store: Store) -> StoreSurvey:
 def _look_at_inputs(
     store: Store, there: dict[str, int], runs: Iterable[RunSurvey]
 ) -> tuple[tuple[Input, ...], list[Fault]]:
-    """What runs read and is whole, and what is wrong with the others or left over."""
+    """The complete inputs, and the faults of the others and of unused ones."""
     records = {one.run: one.record for one in runs}
     named = inputs_of({run: record for run, record in records.items() if record is not None})
     wrong = {one: faults_of(store, one, there) for one in named}
@@ -126,7 +125,7 @@ def _look_at_inputs(
 
 
 def _may_go_on(key: str, runs: dict[str, RunSurvey]) -> bool:
-    """Whether it is an upload of a run that goes on; of others it is unknown."""
+    """Whether the upload's run may still finish it; False for an unknown run."""
     run = layout.run_of(key)
     if run is None or run not in runs:
         return False
@@ -135,7 +134,7 @@ def _may_go_on(key: str, runs: dict[str, RunSurvey]) -> bool:
 
 
 def take_snapshot(store: Store, run: str) -> Snapshot:
-    """Lists the run's keys, once."""
+    """Lists the run's keys once."""
     prefix = layout.run_prefix(run)
     sizes = {entry.key: entry.size_bytes for entry in store.list(prefix)}
     return Snapshot(
@@ -160,10 +159,10 @@ def _by_folder(run: str, sizes: dict[str, int]) -> dict[str, dict[str, int]]:
 
 
 def survey_run(store: Store, run: str) -> RunSurvey:
-    """Reads every manifest of a run, and compares it with the files that are there and their sizes.
+    """Reads every manifest of a run, and compares it with the listed files and their sizes.
 
     Raises:
-        StoreError: the store cannot be read; what is damaged in it is no error but a fault.
+        StoreError: the store cannot be read. Damage in it is a fault and not an error.
     """
     snapshot = take_snapshot(store, run)
     found_record = _read_record(store, run)
@@ -202,7 +201,7 @@ def _read_record(store: Store, run: str) -> RunRecord | Fault:
 def _look_at(
     store: Store, snapshot: Snapshot, name: CommitName, base_model_digest: str | None
 ) -> Manifest | Fault | None:
-    """The manifest if its files are there, what is wrong if not; None if there is no checkpoint."""
+    """The manifest if its files are there, else the fault; None if there is no checkpoint."""
     run = snapshot.run
     try:
         manifest = read_manifest(store, run, name)
@@ -228,9 +227,9 @@ def _look_at(
 def _refuse_foreign(
     store: Store, snapshot: Snapshot, manifest: Manifest, base_model_digest: str | None
 ) -> None:
-    """Raises InvalidRecord for a checkpoint that no instance of the run can have committed."""
+    """Raises InvalidRecord if no instance of the run can have committed the checkpoint."""
     run, name = snapshot.run, manifest.name
-    # The page of the listing with the claims may have come before this one was taken.
+    # The listing may have returned the claims before this one was taken.
     if name.claim > snapshot.claim and not backed_by_claims(store, run, [name]):
         raise of_untaken_claim(store, run, name)
     if base_model_digest not in (None, manifest.base_model_digest):
@@ -238,20 +237,20 @@ def _refuse_foreign(
 
 
 def missing_now(store: Store, manifest: Manifest) -> str:
-    """What the store lacks of a checkpoint at this moment; empty if nothing."""
+    """What is missing of a checkpoint now; empty if nothing is."""
     prefix = layout.checkpoint_prefix(manifest.run, manifest.name)
     there = {e.key.removeprefix(prefix): e.size_bytes for e in store.list(prefix)}
     return missing_of(manifest, there)
 
 
 def damage(run: str, name: CommitName, sentence: str) -> Fault:
-    """A checkpoint that cannot be restored, and why."""
+    """The fault of a checkpoint that cannot be restored."""
     place = layout.checkpoint_prefix(run, name)
     return Fault(Kind.DAMAGED, place, sentence, run, name.step)
 
 
 def missing_of(manifest: Manifest, there: dict[str, int]) -> str:
-    """What a folder with these files, bytes by name, lacks of a manifest; empty if nothing."""
+    """What files (bytes by name) lack compared with a manifest; empty if nothing."""
     for file in manifest.files:
         if file.name not in there:
             return f"{file.name} is missing"
@@ -263,13 +262,13 @@ def missing_of(manifest: Manifest, there: dict[str, int]) -> str:
 def _orphans(
     store: Store, snapshot: Snapshot, found: dict[CommitName, Manifest | Fault | None]
 ) -> tuple[Orphan, ...]:
-    """Folders without a manifest, of claims that will not write one any more."""
+    """Folders without a manifest, of claims that can no longer write one."""
     orphans: list[Orphan] = []
     for folder, files in sorted(snapshot.files.items()):
         name = _name_of(folder)
         if name is None or not snapshot.is_over(name.claim) or found.get(name) is not None:
             continue
-        # A rotation deletes a manifest first and its files a moment later.
+        # Rotation deletes the manifest first and the files a moment later.
         if store.list(layout.checkpoint_prefix(snapshot.run, name)):
             orphans.append(Orphan(name, sum(files.values())))
     return tuple(orphans)
@@ -278,7 +277,7 @@ def _orphans(
 def _name_of(folder: str) -> CommitName | None:
     try:
         return layout.parse_commit_name(f"{folder}.json")
-    except InvalidKey:  # not one of ours
+    except InvalidKey:  # not a name that fintts writes
         return None
 
 

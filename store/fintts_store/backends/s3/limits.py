@@ -1,9 +1,9 @@
-"""Limits the time of a whole request, where sockets know only how long a server may be silent, and
-the bytes of an answer that is read whole.
+"""Limits the time of a whole request, where sockets limit only a silence, and the bytes of an
+answer that is read whole.
 
-A server that sends a byte a second is never silent. Every request gets an allowance of seconds that
-only waiting for the network uses up, so a reader with a slow disk loses nothing; bytes that come or
-go give some of it back, so a slow line can carry a large object.
+A server that sends a byte a second is never silent. Every request gets an allowance of seconds,
+which only waiting for the network uses up, so a slow disk does not count. Transferred bytes give
+some of it back, so a slow line can carry a large object.
 """
 
 import io
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 
 
 LEAST_BYTES_PER_SECOND = 8 * 1024
-"""Four transfers at once over a line of 256 kbit/s still go on"""
+"""Four parallel transfers over a line of 256 kbit/s stay within it"""
 SENT_AT_ONCE_BYTES = 64 * 1024
 
 
 class Allowance:
-    """The seconds that are left to the request in hand."""
+    """The seconds left for the current request."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._whole, self._now = seconds, now
         self.left_seconds = seconds
 
     def renew(self) -> None:
-        """A new request begins."""
+        """Starts a new request."""
         self.left_seconds = self._whole
 
     @contextmanager
     def waiting(self) -> Generator[float]:
-        """Counts the time of the block, which gets the seconds that are left.
+        """Counts the time of the block, and gives it the remaining seconds.
 
         Raises:
-            TimeoutError: there are none.
+            TimeoutError: none remain.
         """
         if self.left_seconds <= 0:
             raise TimeoutError("the request took too long as a whole")
@@ -61,13 +61,13 @@ class Allowance:
             self.left_seconds -= self._now() - began
 
     def moved(self, count_bytes: int) -> None:
-        """Bytes came or went; never more is given back than there was at first."""
+        """Gives seconds back for transferred bytes, up to the initial allowance."""
         gained = count_bytes / LEAST_BYTES_PER_SECOND
         self.left_seconds = min(self._whole, self.left_seconds + gained)
 
 
 class LimitedSocket:
-    """A connected socket whose reads and writes are paid for by an allowance."""
+    """A connected socket whose reads and writes use up an allowance."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         self._sock = sock
@@ -78,11 +78,11 @@ class LimitedSocket:
         return getattr(self._sock, name)
 
     def settimeout(self, seconds: float | None) -> None:
-        """How long the other side may be silent."""
+        """Sets how long the other side may be silent."""
         self._silent_seconds = seconds
 
     def sendall(self, data: "Buffer") -> None:
-        """Sends in pieces, so that a slow upload differs from a stalled one."""
+        """Sends in pieces, which distinguishes a slow upload from a stalled one."""
         view = memoryview(data).cast("B")
         for first in range(0, len(view), SENT_AT_ONCE_BYTES):
             piece = view[first : first + SENT_AT_ONCE_BYTES]
@@ -91,13 +91,13 @@ class LimitedSocket:
             self.allowance.moved(len(piece))
 
     def makefile(self, _mode: str = "rb", buffering: int = -1) -> io.IOBase:
-        """What http.client reads an answer from."""
+        """The file that http.client reads an answer from."""
         raw = _LimitedRaw(cast("io.RawIOBase", self._sock.makefile("rb", buffering=0)), self)
         return raw if buffering == 0 else io.BufferedReader(raw)
 
     @contextmanager
     def waiting(self) -> Generator[None]:
-        """One call of the socket, which may last as long as silence and allowance let it."""
+        """One call of the socket, limited by the silence limit and the allowance."""
         with self.allowance.waiting() as left:
             silent = self._silent_seconds
             self._sock.settimeout(left if silent is None else min(left, silent))
@@ -123,10 +123,10 @@ class _LimitedRaw(io.RawIOBase):
 
 
 def limit(client: "S3Client", patience: Patience) -> None:
-    """Lets every connection that the client makes from now on obey the total of the patience."""
+    """Applies the patience's total limit to every connection that the client makes from now on."""
 
-    # boto3 has no setting for it. The pools are made from this table, for proxies, too; a test with
-    # a server that drips sees whether it still works.
+    # boto3 has no setting for it. All pools, those for proxies too, come from this table; a test
+    # with a slowly sending server checks that it still works.
     pools = cast("Any", client)._endpoint.http_session._pool_classes_by_scheme
     for scheme, connection, pool in (
         ("http", AWSHTTPConnection, AWSHTTPConnectionPool),
@@ -137,7 +137,7 @@ def limit(client: "S3Client", patience: Patience) -> None:
 
 
 def _limited_connection(kind: Any, seconds: float) -> Any:
-    """One of botocore's connections whose sockets are limited."""
+    """A subclass of a botocore connection with limited sockets."""
 
     def connect(self: Any) -> None:
         kind.connect(self)
@@ -150,7 +150,7 @@ def _limited_connection(kind: Any, seconds: float) -> Any:
 
     def getresponse(self: Any) -> Any:
         response = kind.getresponse(self)
-        # A method of the object itself would be a cycle, which keeps its socket open.
+        # A bound method would make a reference cycle, which keeps the socket open.
         response.__class__ = _bounded(cast("Hashable", type(response)))
         return response
 
@@ -160,8 +160,8 @@ def _limited_connection(kind: Any, seconds: float) -> Any:
 
 @cache
 def _bounded(kind: Any) -> Any:
-    """urllib3's response with a limit: botocore reads a document by `stream`, whole, before anybody
-    can look at it; of an object it uses `read`."""
+    """urllib3's response with a size limit: botocore reads a document whole by `stream` before the
+    caller sees it, and an object by `read`."""
 
     def stream(self: Any, *args: Any, **kwargs: Any) -> Iterator[bytes]:
         count = 0

@@ -1,4 +1,4 @@
-"""What is probed of an S3 store beside what every store is probed for."""
+"""The additional probes of an S3 store."""
 
 import hashlib
 import json
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef
 
 SMALLEST_PART_BYTES = 5 * 1024 * 1024
-"""of all parts but the last"""
+"""of every part except the last"""
 LAST_PART_BYTES = 1024
 CLOCKS_AGREE_SECONDS = 2.0
-"""The server's header has whole seconds"""
+"""The server's header gives whole seconds"""
 CLOCKS_DIFFER_SECONDS = 60.0
-"""From here on it is worth a warning: servers refuse at a quarter of an hour"""
+"""Warn from here on: servers refuse at 15 minutes"""
 OPEN_UPLOADS = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
 OLD_VERSIONS = {"NoncurrentVersionExpiration": {"NoncurrentDays": 2}}
-"""What rules are to do, as S3 writes it"""
+"""The actions of rules, in S3's notation"""
 
 
 class S3Probes:
-    """Asks one bucket."""
+    """Probes one bucket."""
 
     def __init__(self, requests: S3Requests) -> None:
         self._requests, self._address = requests, requests.address
         self._bucket = self._address.bucket
 
     def __call__(self, folder: ProbeFolder) -> Sequence[Probe]:
-        """Those probes that need no more than the right to read come last."""
+        """The probes; those that need only the right to read come last."""
         return (
             Probe("multipart", lambda: self._multipart(folder), after="write"),
             Probe("abort multipart", lambda: self._abort(folder), after="write"),
@@ -92,14 +92,14 @@ class S3Probes:
         return sent["ETag"]
 
     def _abort(self, folder: ProbeFolder) -> Finding:
-        """An upload that was begun is seen, and is gone once it is aborted."""
+        """Checks that a started upload is listed, and is gone after its abort."""
         store, name = folder.store, self._address.prefix + folder.aborted
         upload = self._begin(name)
         try:
             seen = store.unfinished(folder.prefix)
         finally:
             self._requests.abort(name, upload)
-        if folder.aborted not in seen:  # MinIO lists those of one whole key alone
+        if folder.aborted not in seen:  # MinIO lists only the uploads of one complete key
             return Finding(
                 Verdict.WARNING,
                 "the server does not list uploads by their prefix, so runs cannot clear away those "
@@ -126,7 +126,7 @@ class S3Probes:
     def _lifecycle(self) -> Finding:
         try:
             rules = self._rules()
-        except StoreError as error:  # not among the permissions that a run needs
+        except StoreError as error:  # a run does not need this permission
             return Finding(Verdict.WARNING, f"it cannot be seen: {error.message}")
         days = [d for rule in rules if (d := days_to_abort(rule, self._address.prefix)) is not None]
         if days:
@@ -138,15 +138,15 @@ class S3Probes:
         )
 
     def _versioning(self) -> Finding:
-        """Where old versions are kept, what rotation deletes is hidden, and billed as before."""
+        """Checks for versioning: with it, rotation only hides objects, which are still billed."""
         try:
             found = self._requests.ask(
                 lambda client: client.get_bucket_versioning(Bucket=self._bucket)
             )
-            # There is no status where it was never on; when suspended, the old ones stay.
+            # There is no status if it was never on; when suspended, old versions stay.
             is_on = "Status" in found
             rules = self._rules() if is_on else []
-        except PermissionMissing:  # not among the permissions that a run needs
+        except PermissionMissing:  # a run does not need this permission
             return Finding(sentence="it is nothing that this key may see")
         except StoreError as error:
             return Finding(Verdict.WARNING, f"it cannot be seen: {error.message}")
@@ -162,7 +162,7 @@ class S3Probes:
         )
 
     def _rules(self) -> "list[LifecycleRuleOutputTypeDef]":
-        """None where there is no lifecycle."""
+        """The lifecycle rules; empty without a lifecycle."""
         try:
             found = self._requests.ask(
                 lambda client: client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
@@ -172,7 +172,7 @@ class S3Probes:
         return found.get("Rules", [])
 
     def reach(self) -> Finding:
-        """A key that goes to an instance should open this store and nothing else."""
+        """Checks that the instance's key opens this store and nothing else."""
         try:
             buckets = self._requests.ask(lambda client: client.list_buckets()).get("Buckets", [])
         except PermissionMissing:
@@ -188,7 +188,7 @@ class S3Probes:
         )
 
     def _rule_hint(self, action: dict[str, dict[str, int]]) -> str:
-        """How to add a rule: put-… replaces all rules, so others have to be given with it."""
+        """How to add a rule; put-… replaces all rules, so the others must be included."""
         prefix = self._address.prefix
         endpoint = self._address.endpoint_url
         rule = {"ID": f"fintts-{next(iter(action))}", "Status": "Enabled"}
@@ -202,7 +202,7 @@ class S3Probes:
 
 
 def _moment(told: str) -> datetime | None:
-    """A header's date; None if it is none."""
+    """A header's date; None if it is not a date."""
     try:
         return parsedate_to_datetime(told).astimezone(UTC)
     except ValueError:
@@ -210,7 +210,7 @@ def _moment(told: str) -> datetime | None:
 
 
 def judge_clock(ahead_seconds: float) -> Finding:
-    """Whether the server's clock, so many seconds ahead of ours, agrees with it."""
+    """The finding for a server clock that is so many seconds ahead of ours."""
     if abs(ahead_seconds) <= CLOCKS_AGREE_SECONDS:
         return Finding(sentence="the server's agrees with ours")
     way = "ahead of" if ahead_seconds > 0 else "behind"
@@ -222,23 +222,23 @@ def judge_clock(ahead_seconds: float) -> Finding:
 
 
 def days_to_abort(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> int | None:
-    """After how many days a lifecycle rule aborts uploads below a prefix; None if it does not."""
+    """After how many days a lifecycle rule aborts uploads below a prefix; None for never."""
     if not _covers(rule, prefix):
         return None
     return rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")
 
 
 def days_to_forget(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> int | None:
-    """After how many days a rule deletes versions that are not the newest; None if it does not."""
+    """After how many days a rule deletes versions other than the newest; None for never."""
     if not _covers(rule, prefix):
         return None
     return rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")
 
 
 def _covers(rule: "LifecycleRuleOutputTypeDef", prefix: str) -> bool:
-    """Whether a rule is about everything below a prefix."""
+    """Whether a rule applies to everything below a prefix."""
     chosen = rule.get("Filter", {})
-    if rule.get("Status") != "Enabled" or chosen.keys() - {"Prefix"}:  # an upload has no tags
+    if rule.get("Status") != "Enabled" or chosen.keys() - {"Prefix"}:  # uploads have no tags
         return False
-    # The rule's own prefix is an older form of its filter's.
+    # A prefix of the rule itself is the older form of the filter's.
     return prefix.startswith(rule.get("Prefix") or chosen.get("Prefix") or "")
