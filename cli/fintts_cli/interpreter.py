@@ -2,14 +2,14 @@
 
 | setting                         | obeyed | because                                               |
 |---------------------------------|--------|-------------------------------------------------------|
-| the current folder, on the path | no     | a `types.py` of a project is no module of ours        |
-| PYTHONPATH                      | yes    | a cluster's modules keep torch there; but an empty or |
-|                                 |        | relative part of it is the current folder, and goes   |
+| the current folder, on the path | no     | a project's `types.py` must not replace Python's own  |
+| PYTHONPATH                      | yes    | cluster modules keep torch there; but parts that are  |
+|                                 |        | empty or relative name the current folder: dropped    |
 | packages of the user's site     | yes    | `pip install --user` puts fintts itself there         |
-| PYTHONOPTIMIZE, -O              | no     | the help is in docstrings, and torch checks by assert |
-| PYTHONWARNINGS, PYTHONDEVMODE,  | no     | what a library warns of ends no run, and says nothing |
-| -W, -X dev                      |        | to whoever trains                                     |
-| PYTHONINSPECT, -i               | no     | nobody is there at the end                            |
+| PYTHONOPTIMIZE, -O              | no     | help comes from docstrings, and torch uses assert     |
+| PYTHONWARNINGS, PYTHONDEVMODE,  | no     | a library's warnings must not end a run, and mean     |
+| -W, -X dev                      |        | nothing to the user                                   |
+| PYTHONINSPECT, -i               | no     | no one is at the prompt when the program ends         |
 
 Every child therefore gets `-P` or PYTHONSAFEPATH, but never `-I`: it needs packages that may lie in
 PYTHONPATH or in the user's site. Nothing can change what Python itself imports before our first

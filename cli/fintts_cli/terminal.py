@@ -47,7 +47,7 @@ class Terminal:
         typer.echo(_as_json(content, sys.stdout, indent=2))
 
     def say(self, text: str = "") -> None:
-        """A message besides the data; --quiet hides it."""
+        """A message in addition to the data; --quiet hides it."""
         if not self.quiet:
             self.tell(text)
 

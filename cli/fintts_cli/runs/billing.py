@@ -194,7 +194,7 @@ class Bill:
 
     @property
     def is_at_most(self) -> bool:
-        """Whether an end that counts was not seen."""
+        """Whether the end of a span that counts was not seen."""
         before = self.earlier is not None and self.earlier.is_at_most
         return before or any(span.is_at_most for span in self.spans)
 

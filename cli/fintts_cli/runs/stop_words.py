@@ -17,7 +17,7 @@ SHORT: Mapping[StopReason, str] = {
     StopReason.NAN_LOSS: "loss is NaN",
     StopReason.FAILED: "failed",
 }
-"""For a column of a table, beside the phase."""
+"""For a table column, next to the phase."""
 
 
 def how_it_stopped(

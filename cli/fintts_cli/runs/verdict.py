@@ -79,7 +79,7 @@ def asked_of(seen: Sighting, facts: RunFacts) -> Asked | None:
 
 def is_past(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime) -> bool:
     """Whether its deadline and all the time that ending may take have passed: then it only costs
-    money, whoever launched it."""
+    money, no matter who launched it."""
     asked = asked_of(seen, facts)
     kept = timedelta(seconds=asked.reserve_seconds if asked else 0.0)
     deadline_at = seen.deadline_at or (own.deadline_at if own else None)

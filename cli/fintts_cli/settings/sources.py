@@ -43,7 +43,7 @@ OTHER_VARIABLES = frozenset(
 
 
 LONGEST_WORD = 100
-"""in characters: longer words are not compared with the known ones"""
+"""in characters: only this much of a word is compared with the known words"""
 
 
 PATH_KEYS = frozenset({"data", "base_model", "initial_adapter", "store"})

@@ -2,9 +2,9 @@
 
 The document:
 
-    ok        whether a launch would begin
-    checks    [{name, verdict, sentence, hint}], in the order in which they were made; `verdict` is
-              one of ok, warning, failed, not probed
+    ok        whether a launch would start
+    checks    [{name, verdict, sentence, hint}], in the order of the checks; `verdict` is one of
+              ok, warning, failed, not probed
 
 With --config instead: {KEY: {value, origin}} for every setting; the origin is `option`, the name of
 a variable, `FILE:LINE` or `default`.

@@ -2,16 +2,16 @@
 
 The document:
 
-    gpus               what was asked for, as `--gpus` has it
+    gpus               the GPUs requested, as in `--gpus`
     budget_usd         or null
-    seconds_per_step   {value, source} on the cheapest, or null where the run is not known
-    total_seconds      of the expected run there, set-up and teardown included; or null
+    seconds_per_step   {value, source} on the cheapest, or null if the run is unknown
+    total_seconds      of the expected run there, with set-up and teardown; or null
     notes              sentences about prices and pace
-    offers             the cheapest run first: {cloud, region, zone, seller, instance_type,
+    offers             cheapest run first: {cloud, region, zone, seller, instance_type,
                        accelerator, count, spot, hourly_rate_usd, price: {source, as_of}, cost_usd,
                        seconds_per_step, total_seconds, over_budget, doubts, cheapest}; region is
-                       null where the price is the same in all of them; `cheapest` is the one of
-                       those that can be taken, and without a doubt if there is one
+                       null if the price is the same in all of them; `cheapest` marks the
+                       cheapest offer that can be taken, one without doubts if possible
 """
 
 from __future__ import annotations

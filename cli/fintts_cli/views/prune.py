@@ -3,11 +3,11 @@
 The document:
 
     run            its name
-    keep           [{step, bytes, reasons}], the oldest first; reasons are among last, best, resume
+    keep           [{step, bytes, reasons}], oldest first; the reasons are last, best, resume
                    point, pinned
     remove         [{step, place, bytes, committed, removed}]: checkpoints, and files that were
-                   never committed; `removed` says whether it is gone by now
-    remove_bytes   of all that is to be removed
+                   never committed; `removed` says whether it is gone
+    remove_bytes   the bytes of all entries to remove
 """
 
 from __future__ import annotations

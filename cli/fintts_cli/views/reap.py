@@ -3,13 +3,13 @@
 The document:
 
     instances    [{run, holder, where, infra, created_at, deadline_at, age_seconds, hourly_rate_usd,
-                 cost_usd, whose, verdict, reason, removed}], the oldest first. `holder` is what is
-                 asked to remove it: folder, cluster, managed job, or instance where only the cloud
-                 knows of it. `whose` is who launched it from another laptop. `verdict` is kept,
-                 orphan or doubtful. What neither this machine's journal nor the run's ledger knows
-                 has no rate and no cost: null
-    unanswered   sentences: who could not be asked, so that there may be more
-    remarks      sentences: what is not looked at
+                 cost_usd, whose, verdict, reason, removed}], oldest first. `holder` is what
+                 removes it: folder, cluster, managed job, or instance if only the cloud knows it.
+                 `whose` names the user who launched it from another laptop. `verdict` is kept,
+                 orphan or doubtful. Rate and cost are null if neither this machine's journal nor
+                 the run's ledger knows it
+    unanswered   sentences: sources that did not answer and may have more instances
+    remarks      sentences: what was not checked
 """
 
 from __future__ import annotations

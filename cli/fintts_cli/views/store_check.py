@@ -3,22 +3,22 @@
 The document:
 
     store        its address
-    ok           whether nothing is wrong: what only costs, and warnings, do not count
-    read_data    whether every byte was read and its SHA-256 compared; else names and sizes were
-    probes       [{name, verdict, sentence, hint}], in the order in which they were made; `verdict`
-                 is one of ok, warning, failed, not probed
-    runs         [{run, checkpoints, bytes, kept_steps}] of what is whole; null if it could not be
-                 listed
-    inputs       [{place, bytes, runs}] of the data sets, base models and adapters that runs read
-                 and that are whole, each once; null if they could not be listed
+    ok           whether nothing is wrong; harmless faults and warnings do not count
+    read_data    whether every byte was read and its SHA-256 compared, not just names and sizes
+    probes       [{name, verdict, sentence, hint}], in the order of the probes; `verdict` is one of
+                 ok, warning, failed, not probed
+    runs         [{run, checkpoints, bytes, kept_steps}] of complete checkpoints; null if they
+                 could not be listed
+    inputs       [{place, bytes, runs}] of the complete data sets, base models and adapters that
+                 runs read, each once; null if they could not be listed
     faults       [{kind, run, step, place, sentence, harmless}], sorted by `place`, which is the key
                  or folder below the store's address. `kind` is one of record (run.json is missing
-                 or unreadable), damaged (a checkpoint that cannot be restored), later (one that a
-                 later version of fintts wrote; it is harmless, too), input (what runs
-                 read is missing or damaged: they cannot train on), orphan (files that were never
-                 committed), unfinished (an upload that has not ended), unused (an input that no run
-                 names; not told while a run.json cannot be read); the last three are harmless.
-                 `run` and `step` are null where there is none, `run` also where there are several
+                 or unreadable), damaged (a checkpoint that cannot be restored), later (a
+                 checkpoint from a later version of fintts; harmless, too), input (an input of runs
+                 is missing or damaged: they cannot continue), orphan (files that were never
+                 committed), unfinished (an upload in progress), unused (an input that no run names;
+                 not reported while a run.json cannot be read); the last three are harmless. `run`
+                 and `step` are null if there is none, `run` also if there are several
 """
 
 from __future__ import annotations

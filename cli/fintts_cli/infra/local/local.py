@@ -264,8 +264,8 @@ class LocalInfra:
 
     @contextmanager
     def _lock(self) -> Generator[int]:
-        """Allows one launch or teardown at a time. If it is killed, the lock is released once its
-        agent is on record."""
+        """Allows one launch or teardown at a time. A killed launch releases the lock once its agent
+        is on record."""
         make_directories(self._root)
         descriptor = os.open(self._root, os.O_RDONLY)
         try:

@@ -41,8 +41,7 @@ def over_at(envs: Mapping[str, object]) -> datetime | None:
 
 
 def power_off_command(moment: datetime, now: datetime, least_minutes: int) -> str:
-    """The command, for /bin/sh as root. It is unquoted in YAML, so it contains neither ": " nor "
-    #".
+    """The command, for /bin/sh as root. It is unquoted in YAML, so it has neither ": " nor " #".
 
     The machine boots after `now`: one with a slow clock gets no more minutes than are left now.
     """
