@@ -1,6 +1,6 @@
-"""The accelerators that a run can be planned for: memory, and dense bfloat16 speed.
+"""The accelerators that a run can use, with memory and dense bfloat16 speed.
 
-Names are the ones of SkyPilot's catalogs. Speeds are the makers' data sheets without sparsity,
+Names are those of SkyPilot's catalogs. Speeds are from the makers' data sheets, without sparsity,
 in TFLOP/s with float32 accumulation.
 """
 
@@ -18,13 +18,13 @@ class Accelerator:
 
     name: str
     memory_gb: float
-    """as it is sold, 10^9 bytes"""
+    """nominal size, in 10^9 bytes"""
     bf16_tflops: float
-    """peak of the data sheet, dense"""
+    """dense peak of the data sheet"""
 
     @property
     def memory_bytes(self) -> int:
-        """As it is sold."""
+        """The nominal size."""
         return round(self.memory_gb * 10**9)
 
 
@@ -59,10 +59,10 @@ WITHOUT_BFLOAT16 = ("K80", "M60", "P4", "P100", "T4", "V100", "V100-32GB")
 
 
 def find(name: str) -> Accelerator:
-    """The accelerator of this name; upper and lower case are the same.
+    """The accelerator of this name, in any case.
 
     Raises:
-        UnknownAccelerator: there is none, or it computes no bfloat16.
+        UnknownAccelerator: there is none, or it lacks bfloat16.
     """
     folded = name.strip().upper()
     found = _BY_FOLDED_NAME.get(folded)

@@ -1,7 +1,7 @@
 """The bill of a run up to one step: seconds by part, and dollars.
 
 Plain values are named tuples: a frozen dataclass takes eight times as long to define, and
-`fintts estimate` has little time to start in.
+`fintts estimate` must start fast.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Durations(NamedTuple):
-    """Where the seconds go. All of them are billed."""
+    """Seconds by part of the run. All of them are billed."""
 
     setup_seconds: Decimal
     training_seconds: Decimal
@@ -31,7 +31,7 @@ class Durations(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """A run up to one step, and what it costs."""
+    """A run up to one step, and its cost."""
 
     stop_step: int
     durations: Durations
@@ -49,5 +49,5 @@ class Bill(NamedTuple):
 
     @property
     def cost_usd_to_cent(self) -> Decimal:
-        """As it is shown."""
+        """Rounded to the cent, for display."""
         return self.cost_usd.quantize(CENT, ROUND_HALF_EVEN)

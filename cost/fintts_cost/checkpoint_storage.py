@@ -1,4 +1,4 @@
-"""How many checkpoints a run writes, which ones stay, and what they take on disk."""
+"""How many checkpoints a run writes, which of them stay, and their size on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VALUES_PER_PARAMETER = 3
 class CheckpointStorage(NamedTuple):
     """Checkpoints of a run that keeps the last `keep_last`; decimal bytes.
 
-    The best checkpoint, which stays beyond the last ones, may be one more: see `bytes_with_best`.
+    The best checkpoint, kept in addition to the last ones, may be one more: see `bytes_with_best`.
     """
 
     written: int
@@ -30,27 +30,27 @@ class CheckpointStorage(NamedTuple):
 
     @property
     def removed(self) -> int:
-        """Written, and rotated away by a later one."""
+        """The number of checkpoints rotated away."""
         return self.written - len(self.kept_steps)
 
     @property
     def bytes_at_end(self) -> int:
-        """Of those that are kept."""
+        """The bytes of those that are kept."""
         return len(self.kept_steps) * self.bytes_each
 
     @property
     def bytes_at_peak(self) -> int:
-        """A new one is complete before the oldest is removed, so one more than is kept."""
+        """One more than is kept, since a new one is complete before the oldest is removed."""
         return min(self.written, self.keep_last + 1) * self.bytes_each
 
     @property
     def bytes_with_best(self) -> int:
-        """The peak when the best one is older than all that are kept otherwise."""
+        """The peak if the best one is older than all others that are kept."""
         return min(self.written, self.keep_last + 2) * self.bytes_each
 
     @property
     def bytes_without_rotation(self) -> int:
-        """If nothing were ever removed."""
+        """The bytes if nothing were ever removed."""
         return self.written * self.bytes_each
 
 
@@ -73,16 +73,16 @@ def plan_storage(
 
 
 def keep_last_loses_best(schedule: Schedule, *, patience: int, keep_last: int) -> bool:
-    """Whether early stopping fires just when the last `keep_last` no longer hold the best.
+    """Whether the last `keep_last` no longer hold the best when early stopping fires.
 
-    The best is patience × validation_every steps old at that moment: with patience 5 and the
-    last 5 kept, all at every 100 steps, exactly the best one has gone.
+    The best is then patience × validation_every steps old: with patience 5, the last 5 kept, and
+    both checks and checkpoints every 100 steps, exactly the best one is gone.
     """
     return patience * schedule.validation_every >= keep_last * schedule.checkpoint_every
 
 
 def lora_checkpoint_bytes(parameters: int, bytes_per_value: int = FLOAT32_BYTES) -> int:
-    """Bytes of an adapter with its optimizer state: 12 a parameter in float32.
+    """Bytes of an adapter with its optimizer state: 12 per parameter in float32.
 
     103 MB for the 8,595,456 parameters of OpenAudio S1-mini at rank 8; half of it in bfloat16.
     """

@@ -1,4 +1,4 @@
-"""The ranges that numbers must lie in, and the sentence for one that does not."""
+"""Range checks for numbers, and the error sentence for one out of range."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ MAX_COUNT = 1_000_000_000
 MAX_SECONDS = 1_000_000_000
 MAX_HOURLY_RATE_USD = 1_000_000
 MIN_HOURLY_RATE_USD = Decimal("0.0001")
-"""of what is not free: a lower one is a typing error, and would buy centuries"""
+"""of anything not free: a lower rate is a typing error, and would buy centuries"""
 MAX_BUDGET_USD = 1_000_000
 MAX_BYTES = 10**15
 
 Amount = int | float | Decimal
-"""Seconds or dollars; a float counts as the decimal number that it is written as."""
+"""Seconds or dollars; a float counts as its decimal notation."""
 
 
 def exact(amount: Amount) -> Decimal:
-    """5.4 → Decimal("5.4"), so that 2800 × 5.4 s are 15,120 s and nothing beside; -0.0 is 0."""
+    """5.4 → Decimal("5.4"), so that 2800 × 5.4 s are exactly 15,120 s; -0.0 is 0."""
     number = amount if isinstance(amount, Decimal) else Decimal(str(amount))
     return abs(number) if number.is_zero() else number
 
@@ -29,7 +29,7 @@ def exact(amount: Amount) -> Decimal:
 def require_count(
     error: type[CostError], option: str, value: int, most: int = MAX_COUNT, *, least: int = 1
 ) -> None:
-    """Raises the error unless the value is a whole number from least to most."""
+    """Raises the error unless the value is a whole number between least and most."""
     if least <= value <= most:
         return
     bound = f"at least {least:,}" if value < least else f"at most {most:,}"
@@ -42,7 +42,7 @@ def require_count(
 def require_amount(
     error: type[CostError], option: str, value: Amount, most: int, *, above_zero: bool = False
 ) -> None:
-    """Raises the error unless the value is a finite number from 0, or above it, to most."""
+    """Raises the error unless the value is finite, at least or above 0, and at most `most`."""
     number = exact(value)
     least = "above 0" if above_zero else "at least 0"
     hint = f"give {option} a number {least}, up to {most:,}"

@@ -1,4 +1,4 @@
-"""An estimate as the JSON document that scripts rely on: units in the names, plain numbers."""
+"""An estimate as a JSON document for scripts: units in the names, plain numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | flo
 
 
 def document(estimate: Estimate) -> dict[str, JsonValue]:
-    """The document of `fintts estimate --json`; cost_usd is rounded to the cent, nothing else."""
+    """The document of `fintts estimate --json`; only cost_usd is rounded, to the cent."""
     return {
         **_work(estimate),
         **_seconds(estimate),

@@ -1,9 +1,9 @@
-"""When a run that no longer improves stops: the one rule that estimate and trainer obey.
+"""The early-stopping rule, which estimate and trainer share.
 
-At each validation check the value is compared with the last one that counted. It counts when it is
-better by more than min_delta; a value that is not finite never does. The run stops at the
-`patience`-th check in a row that does not count. The best is the best whether or not it counted: a
-checkpoint that is better by less than min_delta is still the one to keep.
+Each validation check compares the value with the last one that counted. A value counts if it is
+better by more than min_delta; one that is not finite never counts. The run stops at the
+`patience`-th check in a row that does not count. The best value need not count: a checkpoint that
+is better by less than min_delta is still the one to keep.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Mode = Literal["min", "max"]
 
 
 class Progress(NamedTuple):
-    """What the rule remembers between two checks; it belongs into every checkpoint."""
+    """The rule's state between two checks, saved in every checkpoint."""
 
     best_value: float | None = None
     best_step: int | None = None
     checks_without_improvement: int = 0
-    """in a row, up to now"""
+    """in a row, so far"""
     checks: int = 0
     counted_value: float | None = None
-    """the last one that was better by more than min_delta; the next is measured against it"""
+    """the last value better by more than min_delta, which the next is compared with"""
 
     @classmethod
     def start(cls) -> Progress:
-        """Before the first check."""
+        """The state before the first check."""
         return cls()
 
     def to_dict(self) -> dict[str, float | int | None]:
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
         """The inverse of `to_dict`.
 
         Raises:
-            EarlyStoppingError: a value is missing or is no number.
+            EarlyStoppingError: a value is missing or not a number.
         """
         return cls(
             best_value=_number(content, "best_value"),
@@ -81,7 +81,7 @@ def _count(content: Mapping[str, object], key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
-    """The rule; pure, so that a resumed run decides as the uninterrupted one does.
+    """The rule; pure, so that a resumed run decides like an uninterrupted one.
 
     Raises:
         EarlyStoppingError: patience is below 1, or min_delta is negative or not finite.
@@ -91,7 +91,7 @@ class EarlyStopping:
     patience: int = 5
     """validation checks, not steps"""
     min_delta: float = 0.0
-    """by how much a value must be better to count, in the units of the value"""
+    """how much better a value must be to count, in the units of the value"""
 
     def __post_init__(self) -> None:
         require_count(EarlyStoppingError, "--patience", self.patience)
@@ -102,7 +102,7 @@ class EarlyStopping:
             )
 
     def start(self) -> Progress:
-        """Before the first check."""
+        """The state before the first check."""
         return Progress.start()
 
     def check(self, progress: Progress, step: int, value: float) -> Progress:
@@ -118,7 +118,7 @@ class EarlyStopping:
         )
 
     def improves(self, value: float, counted: float | None) -> bool:
-        """Whether the value is finite and better than the last that counted, by over min_delta."""
+        """Whether the value is finite and better by over min_delta than the last that counted."""
         return self._is_better(value, counted, by_more_than=self.min_delta)
 
     def _is_better(self, value: float, other: float | None, *, by_more_than: float) -> bool:
@@ -130,9 +130,9 @@ class EarlyStopping:
         return gain > by_more_than
 
     def should_stop(self, progress: Progress) -> bool:
-        """Whether the patience is used up."""
+        """Whether the run must stop."""
         return progress.checks_without_improvement >= self.patience
 
     def earliest_stop_step(self, validation_every: int) -> int:
-        """The first step at which the rule can fire: one check sets the best, then patience."""
+        """The first step at which the rule can fire: the first check, and `patience` more."""
         return (self.patience + 1) * validation_every

@@ -1,16 +1,16 @@
-"""What is wrong with the numbers of a run.
+"""Errors in the numbers of a run.
 
 CostError
 ├── ScheduleError         steps, batches and cadences that do not fit each other or the data
-├── EarlyStoppingError    a patience or min_delta that no rule can have
-├── EstimateError         seconds, bytes or dollars that are negative, no number, or absurd
-├── OverBudget            refused: the run would cost more than the budget
-└── UnknownAccelerator    a GPU name that the table does not have
+├── EarlyStoppingError    an invalid patience or min_delta
+├── EstimateError         seconds, bytes or dollars that are negative, not a number, or absurd
+├── OverBudget            the run would cost more than the budget
+└── UnknownAccelerator    a GPU name that is not in the table
 """
 
 
 class CostError(ValueError):
-    """Says in `message` what is wrong, in one sentence, and in `hint` what to do about it."""
+    """`message` says in one sentence what is wrong, `hint` what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -19,15 +19,15 @@ class CostError(ValueError):
 
 
 class ScheduleError(CostError):
-    """A schedule that cannot be followed."""
+    """The schedule is impossible."""
 
 
 class EarlyStoppingError(CostError):
-    """An early-stopping rule that cannot be obeyed."""
+    """The early-stopping rule is invalid."""
 
 
 class EstimateError(CostError):
-    """An estimate that cannot be made from these numbers."""
+    """These numbers do not allow an estimate."""
 
 
 class OverBudget(CostError):
@@ -35,4 +35,4 @@ class OverBudget(CostError):
 
 
 class UnknownAccelerator(CostError):
-    """An accelerator whose memory and speed are not known."""
+    """The accelerator's memory and speed are unknown."""

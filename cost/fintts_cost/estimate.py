@@ -1,4 +1,4 @@
-"""The estimate of a run: what it is made from, and its bills for three ways in which it may end."""
+"""The estimate of a run: its inputs, and the bills for three possible ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_KEEP_LAST = 100_000
 
 @dataclass(frozen=True)
 class EstimateInput:
-    """All that an estimate is made from. Floats count as the decimals that they are written as.
+    """The inputs of an estimate. Floats count as their decimal notation.
 
     Raises:
         ScheduleError: steps, batches and cadences do not fit each other or the data.
@@ -51,24 +51,24 @@ class EstimateInput:
     gradient_accumulation: int = 1
     max_steps: int = 3000
     steps: int | None = None
-    """where the run is expected to stop; None is max_steps"""
+    """the step where the run is expected to stop; None is max_steps"""
     validation_every: int = 100
     seconds_per_validation: Amount = 0
     checkpoint_every: int = 100
     checkpoint_bytes: int = 0
     """of one checkpoint"""
     checkpoint_seconds: Amount = 0
-    """by which one checkpoint holds up the training"""
+    """how long one checkpoint holds up the training"""
     keep_last: int = 5
     keep_best: bool = True
-    """beyond the last ones"""
+    """in addition to the last ones"""
     patience: int | None = 5
-    """validation checks; None is no early stopping"""
+    """validation checks; None turns early stopping off"""
     setup_seconds: Amount = 0
     teardown_seconds: Amount = 0
     seconds_per_step_source: str = "option"
     slow_seconds_per_step: Amount | None = None
-    """at the slow end of a forecast; None where the pace was given or measured"""
+    """at the slow end of a forecast; None if the pace was given or measured"""
     slow_seconds_per_validation: Amount | None = None
     """likewise"""
     monitor: str = "val/loss"
@@ -130,7 +130,7 @@ class EstimateInput:
 
     @property
     def stop_step(self) -> int:
-        """Where the run is expected to stop."""
+        """The step where the run is expected to stop."""
         return self.max_steps if self.steps is None else self.steps
 
     @property
@@ -142,13 +142,13 @@ class EstimateInput:
 
     @property
     def earliest_stop_step(self) -> int:
-        """Where an early stop can end the run, at most where it is expected to stop."""
+        """The earliest possible stop, at most the expected one."""
         rule = self.rule_stop_step
         return self.stop_step if rule is None else min(rule, self.stop_step)
 
     @property
     def at_slow_end(self) -> EstimateInput:
-        """The same run at the slow end of its forecast; itself where the pace is known."""
+        """The same run at the slow end of its forecast; unchanged if the pace is known."""
         if self.slow_seconds_per_step is None:
             return self
         check = self.slow_seconds_per_validation
@@ -161,7 +161,7 @@ class EstimateInput:
         )
 
     def durations(self, steps: int) -> Durations:
-        """The seconds of a run that stops after so many steps."""
+        """The seconds of a run that stops after this step."""
         checks = self.schedule.validation_checks(steps)
         checkpoints = self.schedule.checkpoints(steps)
         return Durations(
@@ -173,7 +173,7 @@ class EstimateInput:
         )
 
     def bill(self, steps: int) -> Bill:
-        """The bill of a run that stops after so many steps."""
+        """The bill of a run that stops after this step."""
         return Bill(steps, self.durations(steps), self.price)
 
 
@@ -183,22 +183,22 @@ class Saving(NamedTuple):
     steps: int
     training_seconds: Decimal
     seconds: Decimal
-    """with the validation checks and checkpoints that do not happen"""
+    """including the omitted validation checks and checkpoints"""
     hourly_rate_usd: Decimal
 
     @property
     def training_usd(self) -> Decimal:
-        """The training alone, not rounded."""
+        """The saving in training alone, not rounded."""
         return cost_usd(self.training_seconds, self.hourly_rate_usd)
 
     @property
     def usd(self) -> Decimal:
-        """All of it, not rounded."""
+        """The whole saving, not rounded."""
         return cost_usd(self.seconds, self.hourly_rate_usd)
 
 
 class Estimate(NamedTuple):
-    """The answer of `fintts estimate`: the expected bill between the earliest and the worst."""
+    """The result of `fintts estimate`: the earliest, expected and worst bills."""
 
     given: EstimateInput
     earliest: Bill
@@ -218,7 +218,7 @@ class Estimate(NamedTuple):
 
     @property
     def cost_usd(self) -> Decimal:
-        """Of the expected run, not rounded."""
+        """The cost of the expected run, not rounded."""
         return self.expected.cost_usd
 
     @property
@@ -233,12 +233,12 @@ class Estimate(NamedTuple):
 
     @property
     def samples_per_second(self) -> Decimal:
-        """While training, in full steps."""
+        """The throughput of training in full steps."""
         return self.schedule.samples_per_step / exact(self.given.seconds_per_step)
 
     @property
     def saving(self) -> Saving:
-        """The expected run against one to max_steps."""
+        """The saving of the expected run compared with one to max_steps."""
         expected, worst = self.expected.durations, self.worst.durations
         return Saving(
             steps=self.worst.stop_step - self.expected.stop_step,
@@ -249,7 +249,7 @@ class Estimate(NamedTuple):
 
     @property
     def keep_last_alone_loses_best(self) -> bool:
-        """Whether the best would be gone at an early stop if it were not kept for itself."""
+        """Whether the best would be gone at an early stop if only the last ones were kept."""
         patience = self.given.patience
         return patience is not None and keep_last_loses_best(
             self.schedule, patience=patience, keep_last=self.given.keep_last
@@ -257,7 +257,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(given: EstimateInput) -> Estimate:
-    """The bill of the expected run, of the earliest early stop, and of a run to max_steps."""
+    """The bills of the expected run, the earliest early stop, and a run to max_steps."""
     return Estimate(
         given=given,
         earliest=given.bill(given.earliest_stop_step),

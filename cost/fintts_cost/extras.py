@@ -1,6 +1,6 @@
-"""What a bill has beside the GPU's hours: prices with their source and day, and what they come to.
+"""The costs of a run beyond the GPU's hours, from prices with their source and day.
 
-None of it is in `cost_usd`, which is the GPU's bill; `estimate` and the launch plan show it beside.
+`cost_usd` is the GPU's bill and excludes them; `estimate` and the launch plan show them separately.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 GB = 10**9
 HOURS_A_MONTH = 730
 DISK_GB = 256
-"""SkyPilot's default disk, which our task does not change"""
+"""SkyPilot's default disk, which the task leaves unchanged"""
 AWS = "aws"
 
 
@@ -51,7 +51,7 @@ NOT_COUNTED = (
 
 
 class Extra(NamedTuple):
-    """One of them, for one run."""
+    """One extra cost of one run."""
 
     name: str
     usd: Decimal
@@ -59,7 +59,7 @@ class Extra(NamedTuple):
     fact: Fact
 
     def to_json(self) -> dict[str, JsonValue]:
-        """As in `extras.items` of the estimate's document."""
+        """An item of `extras.items` in the estimate's document."""
         return {
             "name": self.name,
             "usd": float(round(self.usd, 4)),
@@ -70,17 +70,17 @@ class Extra(NamedTuple):
 
 
 class Extras(NamedTuple):
-    """All of one run."""
+    """All extra costs of one run."""
 
     items: tuple[Extra, ...] = ()
 
     @property
     def usd(self) -> Decimal:
-        """In all, with one month of storage."""
+        """The total, with one month of storage."""
         return sum((each.usd for each in self.items), Decimal(0))
 
     def to_json(self, estimate: Estimate) -> dict[str, JsonValue]:
-        """What is added to the estimate's document."""
+        """The `extras` of the estimate's document."""
         total = estimate.expected.cost_usd + self.usd
         items: list[JsonValue] = [each.to_json() for each in self.items]
         return {
@@ -96,10 +96,10 @@ class Extras(NamedTuple):
 def extras_of(
     estimate: Estimate, *, is_rented: bool, cloud: str | None, is_in_s3: bool, data_bytes: int = 0
 ) -> Extras:
-    """What the expected run costs beside its GPU.
+    """The costs of the expected run beyond its GPU.
 
     Args:
-        cloud: where it is rented; None where that is not known, which counts as another than AWS.
+        cloud: where the GPU is rented; None is unknown, and counts as not AWS.
         is_in_s3: whether the store is AWS's own S3.
         data_bytes: of the data set, as far as known.
     """

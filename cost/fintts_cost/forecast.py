@@ -1,6 +1,6 @@
-"""Seconds per step from the work of a step, and from steps that were measured.
+"""Forecasts seconds per step from a step's FLOPs, and from measured steps.
 
-The FLOPs of a step follow Kaplan et al. 2020 (arXiv:2001.08361): 2 a parameter and token forward,
+The FLOPs of a step follow Kaplan et al. 2020 (arXiv:2001.08361): 2 per parameter and token forward,
 4 backward; a frozen weight needs no gradient of its own, which saves 2 of the 4.
 """
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 FLOPS_PER_FROZEN_PARAMETER = 4
 FLOPS_PER_TRAINED_PARAMETER = 6
 EXPECTED_MFU = 0.40
-"""Model FLOPs utilisation of a well fed A100: an assumption until a step was measured."""
+"""Model FLOPs utilisation of a well-fed A100: an assumption until a step is measured."""
 SLOW_MFU = 0.01
-"""The slow end of a forecast. The reference run reached 0.8 % of its A100: a deadline that leaves
-half as much time again still allows that."""
+"""The slow end of a forecast. The reference run reached 0.8 % of its A100; a deadline with half
+as much time again still allows that."""
 WARMUP_STEPS = 10
-"""The first steps compile, allocate and fill caches; nanochat leaves out as many."""
+"""The first steps compile, allocate and fill caches; nanochat skips as many."""
 
 
 def flops_per_step(*, frozen: int, trained: int, tokens: int) -> int:
-    """FLOPs of matrix products in one step: every token goes through all the parameters given.
+    """FLOPs of matrix products in one step, where every token passes through all parameters.
 
     Args:
-        frozen: weights of the base model that take part.
-        trained: weights of the adapter.
+        frozen: number of the base model's weights that take part.
+        trained: number of the adapter's weights.
         tokens: positions of the whole batch, in all micro-batches.
     """
     each = FLOPS_PER_FROZEN_PARAMETER * frozen + FLOPS_PER_TRAINED_PARAMETER * trained
@@ -43,9 +43,9 @@ def flops_per_step(*, frozen: int, trained: int, tokens: int) -> int:
 
 
 def attention_flops(*, layers: int, width: int, length: int) -> int:
-    """FLOPs of the attention scores and their use for one causal sequence, with backward.
+    """FLOPs of attention scores and weighted values for one causal sequence, with backward.
 
-    Forward 2 products of 2 × length² × width, of which the causal half counts; backward twice.
+    Forward: 2 products of 2 × length² × width, of which the causal half counts. Backward: twice.
 
     Args:
         width: heads × head size.
@@ -55,10 +55,10 @@ def attention_flops(*, layers: int, width: int, length: int) -> int:
 
 
 def seconds_per_step(flops: float, accelerator: Accelerator, mfu: float = EXPECTED_MFU) -> float:
-    """A forecast on paper: 13.0 TFLOP take 0.104 s on an A100 at 40 %.
+    """The theoretical forecast: 13.0 TFLOP take 0.104 s on an A100 at 40 %.
 
     Raises:
-        EstimateError: mfu is no share of the peak.
+        EstimateError: mfu is not a share of the peak.
     """
     if not 0 < mfu <= 1:
         raise EstimateError(
@@ -70,22 +70,22 @@ def seconds_per_step(flops: float, accelerator: Accelerator, mfu: float = EXPECT
 
 @dataclass(frozen=True, slots=True)
 class EtaMeter:
-    """How long a run still takes, from the steps and checks that this process has measured.
+    """Estimates the remaining time from the steps and checks that this process measured.
 
-    The first steps are left out, so that the ETA does not begin far too high. Frozen: `after_…`
-    gives the meter that knows one measurement more.
+    The first steps are left out, so that the ETA does not start far too high. Frozen: `after_…`
+    returns a meter with one more measurement.
     """
 
     warmup_steps: int = WARMUP_STEPS
     steps: int = 0
-    """all that were measured, the first ones too"""
+    """all measured steps, including the first ones"""
     seconds: float = 0.0
     """of the steps after the warm-up"""
     checks: int = 0
     check_seconds: float = 0.0
 
     def after_step(self, seconds: float) -> EtaMeter:
-        """One training step took so long, without validation and checkpoints.
+        """Adds the seconds of one training step, without validation and checkpoints.
 
         Raises:
             EstimateError: the duration is negative or not finite.
@@ -95,7 +95,7 @@ class EtaMeter:
         return replace(self, steps=self.steps + 1, seconds=self.seconds + counted)
 
     def after_check(self, seconds: float) -> EtaMeter:
-        """One validation check took so long, with the checkpoint that follows it.
+        """Adds the seconds of one validation check, with the checkpoint after it.
 
         Raises:
             EstimateError: the duration is negative or not finite.
@@ -105,19 +105,19 @@ class EtaMeter:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Mean of the steps after the warm-up; None until there is one."""
+        """Mean of the steps after the warm-up; None before the first."""
         counted = self.steps - self.warmup_steps
         return self.seconds / counted if counted > 0 else None
 
     @property
     def seconds_per_check(self) -> float:
-        """Mean of the validation checks; 0 until there is one."""
+        """Mean of the validation checks; 0 before the first."""
         return self.check_seconds / self.checks if self.checks else 0.0
 
     def eta_seconds(self, schedule: Schedule, step: int) -> float | None:
         """Seconds from the end of this step to max_steps, with the checks between; at least 0.
 
-        None until a step after the warm-up was measured, unless nothing is left to do. Early
+        None until a step after the warm-up is measured, unless nothing is left to do. Early
         stopping may end the run sooner.
 
         Raises:
@@ -139,10 +139,10 @@ def _require_duration(name: str, seconds: float) -> None:
 
 
 def cost_so_far_usd(elapsed_seconds: float, hourly_rate_usd: Decimal) -> Decimal:
-    """Dollars since billing began; a clock that was set back costs nothing."""
+    """Dollars since billing began; at least 0, even if the clock was set back."""
     return cost_usd(max(elapsed_seconds, 0.0), hourly_rate_usd)
 
 
 def cost_to_finish_usd(eta_seconds: float | None, hourly_rate_usd: Decimal) -> Decimal | None:
-    """Dollars from now to the end; None while the ETA is not known."""
+    """Dollars from now to the end; None while the ETA is unknown."""
     return None if eta_seconds is None else cost_usd(eta_seconds, hourly_rate_usd)

@@ -1,7 +1,7 @@
-"""One name for one GPU, however a seller writes it: `NVIDIA A100-SXM4-80GB` is A100-80GB-SXM.
+"""Gives each GPU one name, whatever a seller writes: `NVIDIA A100-SXM4-80GB` is A100-80GB-SXM.
 
-What differs in memory or in form is another GPU: H100, H100-SXM and H100-NVL are three, and a
-40 GB A100 is no A100-80GB. A PCIe card has the plain name, as in SkyPilot's catalogs.
+GPUs that differ in memory or form are different: H100, H100-SXM and H100-NVL are three, and a
+40 GB A100 is not an A100-80GB. A PCIe card has the plain name, as in SkyPilot's catalogs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEMORY_TOLERANCE = 0.10
-"""Sellers write GB, GiB and what the driver leaves; an H100 of 80 and one of 94 are 17 % apart."""
+"""Sellers write GB, GiB or the driver's free memory; H100s of 80 and of 94 are 17 % apart."""
 
 _MAKERS = re.compile(r"\b(NVIDIA|TESLA|GEFORCE)\b")
 _MEMORY = re.compile(r"^(\d+)G(?:I?B)?$")
@@ -24,20 +24,20 @@ _FORM = re.compile(r"^(SXM|PCIE)\d?$")
 
 
 class _Parts(NamedTuple):
-    """A name taken apart."""
+    """The parts of a name."""
 
     model: str
     """A100, RTX6000ADA"""
     memory_gb: float | None
     form: str
-    """SXM; empty for a PCIe card, and for a name that does not say"""
+    """SXM; empty for a PCIe card, and for a name without a form"""
 
 
 def canonical(name: str, memory_gb: float | None = None) -> str:
-    """The name in `accelerators`, or a tidied one that is not in there.
+    """The name in `accelerators`, or a tidied one that is not in it.
 
     Args:
-        memory_gb: of one GPU, as the seller states it (GB or GiB); it overrules the name, since
+        memory_gb: of one GPU, as the seller states it (GB or GiB); it overrides the name, since
             some call an A100 of 80 GB just A100.
     """
     parts = _taken_apart(name)
@@ -47,10 +47,10 @@ def canonical(name: str, memory_gb: float | None = None) -> str:
 
 
 def as_asked(device: str, memory_gb: float, asked: Sequence[str]) -> str:
-    """The name under which a GPU was asked for that turned up as `device`, the driver's name.
+    """The requested name that the driver's name, `device`, belongs to.
 
-    Who asks for an A100-80GB may get the SXM one, and its driver says so. Where none of the names
-    that were asked for can be meant, it is the canonical name.
+    A request for an A100-80GB may get the SXM one, and its driver says so. If no requested name
+    matches, the result is the canonical name.
     """
     own = canonical(_IN_DRIVERS.sub(" ", device.upper()), memory_gb)
     if own in asked:
@@ -60,14 +60,14 @@ def as_asked(device: str, memory_gb: float, asked: Sequence[str]) -> str:
 
 
 def _may_mean(name: str, model: str, memory_gb: float) -> bool:
-    """Whether a name is of this model and memory, whatever the form."""
+    """Whether a name has this model and memory, in any form."""
     parts, known = _taken_apart(name), ACCELERATORS.get(name)
     stated = known.memory_gb if known else parts.memory_gb
     return parts.model == model and stated is not None and _is_near(memory_gb, stated)
 
 
 def family(name: str) -> str:
-    """What the names of its siblings begin with: A100-80GB → A100."""
+    """The common start of related names: A100-80GB → A100."""
     return name.split("-")[0]
 
 
@@ -88,7 +88,7 @@ _TABLE = tuple((_taken_apart(name), accelerator) for name, accelerator in ACCELE
 
 
 def _known(parts: _Parts) -> str | None:
-    """Same model, form and memory; without a stated memory the name that states none."""
+    """The known GPU of this model, form and memory; without a memory, the name without one."""
     for known, accelerator in _TABLE:
         if (known.model, known.form) != (parts.model, parts.form):
             continue
@@ -101,7 +101,7 @@ def _known(parts: _Parts) -> str | None:
 
 
 def _by_memory(parts: _Parts) -> str | None:
-    """An H100 of 94 GB can only be the NVL, though the name does not say so."""
+    """The form that the memory implies: an H100 of 94 GB can only be the NVL."""
     if parts.memory_gb is None or parts.form:
         return None
     names = [

@@ -1,4 +1,4 @@
-"""How high a loss is when nothing has been learnt: the level to hold a loss against."""
+"""The loss of a model that has learnt nothing, to compare a loss with."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fintts_cost.errors import EstimateError
 
 
 def uniform_guess(classes: int) -> float:
-    """Cross-entropy in nats of a guess that gives every class the same probability: ln classes.
+    """Cross-entropy in nats of a uniform guess over the classes: ln classes.
 
     Raises:
-        EstimateError: there is no class to guess.
+        EstimateError: there are no classes.
     """
     require_count(EstimateError, "the number of classes", classes)
     return math.log(classes)
@@ -21,12 +21,12 @@ def uniform_guess(classes: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One output of the model, with a loss of its own."""
+    """One output of the model, with its own loss."""
 
     name: str
     classes: int
 
     @property
     def uniform_guess(self) -> float:
-        """Its loss in nats when it guesses."""
+        """The head's loss in nats for a uniform guess."""
         return uniform_guess(self.classes)

@@ -1,4 +1,4 @@
-"""What an hour of a market cost, from its price history. Pure."""
+"""The average market price of an hour, from a price history. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 class PriceChange(NamedTuple):
-    """From this moment on an hour cost so much."""
+    """The price of an hour from one moment on."""
 
     at: datetime
     hourly_usd: Decimal
     zone: str = ""
-    """each has prices of its own"""
+    """each zone has its own prices"""
 
 
 def mean_rate(changes: Iterable[PriceChange], began: datetime, ended: datetime) -> Decimal | None:
-    """What an hour cost on average between two moments; of several zones the dearest.
+    """The average price of an hour between two moments, in the dearest zone.
 
-    None where no zone's history reaches back to the beginning: the price then is not known.
+    None if no zone's history reaches back to the first moment: the price is then unknown.
     """
     zones: dict[str, list[PriceChange]] = {}
     for change in changes:

@@ -1,4 +1,4 @@
-"""GPU memory of a batch: computed from parts, or calibrated with a peak that was measured."""
+"""GPU memory of a batch: computed from parts, or calibrated with a measured peak."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fintts_cost.errors import EstimateError
 
 @dataclass(frozen=True, slots=True)
 class MemoryModel:
-    """A fixed part and a part for each sample of a batch; decimal bytes."""
+    """A fixed part and a part per sample of a batch; decimal bytes."""
 
     weights_bytes: int
     """the frozen base model"""
@@ -24,7 +24,7 @@ class MemoryModel:
 
     @property
     def fixed_bytes(self) -> int:
-        """What an empty batch would take."""
+        """The memory of an empty batch."""
         return self.weights_bytes + self.adapter_bytes + self.gradient_bytes + self.optimizer_bytes
 
     def batch_bytes(self, batch_size: int) -> int:
@@ -32,13 +32,13 @@ class MemoryModel:
         return batch_size * self.sample_bytes
 
     def total_bytes(self, batch_size: int) -> int:
-        """All that the GPU holds at the peak of a step."""
+        """The memory at the peak of a step."""
         return self.fixed_bytes + self.batch_bytes(batch_size)
 
     def calibrate(self, peak_bytes: int, batch_size: int) -> MemoryModel:
-        """The model whose total at this batch size is the measured peak.
+        """The model with the measured peak as its total at this batch size.
 
-        What lies above the fixed part is taken to grow with the batch; nothing else is known.
+        Assumes that everything above the fixed part grows with the batch.
 
         Raises:
             EstimateError: the peak is below the fixed part, or a number is absurd.
@@ -57,7 +57,7 @@ class MemoryModel:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPeak:
-    """The most memory that was seen in use, and the batch size that it was seen with."""
+    """The highest memory use measured, and its batch size."""
 
     peak_bytes: int
     batch_size: int

@@ -1,4 +1,4 @@
-"""Money: what seconds cost, what a budget buys, and how amounts are written."""
+"""Money: the cost of seconds, what a budget buys, and the format of amounts."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ NOTHING = "–"
 
 
 def cost_usd(seconds: Amount, hourly_rate_usd: Decimal) -> Decimal:
-    """Dollars for so many seconds, billed to the second and not rounded."""
+    """Dollars for these seconds, billed by the second and not rounded."""
     return exact(seconds) * hourly_rate_usd / SECONDS_PER_HOUR
 
 
 def affordable_seconds(budget_usd: Decimal, hourly_rate_usd: Decimal) -> Decimal | None:
-    """How long a budget lasts; None where the instance costs nothing."""
+    """How long a budget lasts; None if the instance is free."""
     if hourly_rate_usd == 0:
         return None
     return budget_usd * SECONDS_PER_HOUR / hourly_rate_usd
 
 
 class Price(NamedTuple):
-    """What an hour costs, who says so, and since when: frozen into the run's record."""
+    """The price of an hour with its source and date, frozen into the run's record."""
 
     hourly_rate_usd: Decimal
     source: str = "option"
     as_of: str | None = None
     """date of the price list"""
     cloud: str | None = None
-    """whose price it is; None where you gave it"""
+    """the seller; None if you gave the price"""
 
 
 def dollars(amount: Decimal | None) -> str:
-    """$5.32; an amount that rounds to no cent, and is not nothing, is shown as such."""
+    """$5.32; an amount above 0 that rounds to 0 cents is shown as such."""
     if amount is None:
         return NOTHING
     rounded = amount.quantize(CENT, ROUND_HALF_EVEN) + 0  # -0.00 is 0.00
@@ -44,6 +44,6 @@ def dollars(amount: Decimal | None) -> str:
 
 
 def hourly(rate: Decimal) -> str:
-    """$1.20 an hour; digits below the cent stay, since rates have them."""
+    """$1.20 an hour; keeps digits below the cent, since rates have them."""
     cents = rate.quantize(CENT)
     return f"${cents if cents == rate else rate:,} an hour"

@@ -1,4 +1,4 @@
-"""The refusal of a run that is expected to cost more than its budget, with what would fit."""
+"""Refuses a run with an expected cost above its budget, and says what would fit."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def refuse_over_budget(estimate: Estimate, budget_usd: Decimal) -> None:
-    """Raises OverBudget if the expected run costs more than that; the hint says what would fit."""
+    """Raises OverBudget if the expected run costs more; the hint says what would fit."""
     cost = estimate.cost_usd
     if cost > budget_usd:
-        # Amounts that are the same to the cent are told apart by more digits.
+        # Amounts that are equal to the cent get more digits.
         shown = dollars if dollars(cost) != dollars(budget_usd) else _exactly
         raise OverBudget(
             f"the run is expected to cost {shown(cost)},"

@@ -1,14 +1,13 @@
-"""What a launch will cost and when it ends at the latest: pure, so that it can be shown first.
+"""Plans a launch: its cost and its deadline. Pure, so that the plan can be shown first.
 
-A budget buys seconds of an instance from the moment that it is asked for. The trainer gets them
+A budget buys seconds of an instance from the moment of the request. The trainer gets these seconds
 less the reserve (`reserve.py`), so that the bill stays within the budget whatever happens. The plan
-holds a duration; it becomes a deadline when the instance is asked for, so neither the prompt nor
+holds a duration, which becomes a deadline when the instance is requested, so neither the prompt nor
 the upload counts.
 
-A run may be given several GPUs to choose from. All of them share one deadline, since it is unknown
-beforehand which of them there will be: with a budget it is the one that the dearest of them buys.
-A GPU that would cut the run short on the others, or be cut short by them, is left out, and the plan
-says so.
+A run may have a choice of GPUs. They share one deadline, since it is unknown beforehand which one
+is available: with a budget, the deadline is what the budget buys of the dearest. The plan leaves
+out, and names, a GPU that would cut the run short on the others, or be cut short by them.
 """
 
 from __future__ import annotations
@@ -50,35 +49,35 @@ if TYPE_CHECKING:
 
 
 class Candidate(NamedTuple):
-    """The run on a GPU that it may get."""
+    """The run on one GPU that it may get."""
 
     gpus: str
-    """as `--gpus` has one of them"""
+    """one item of `--gpus`"""
     estimate: Estimate
     cut_at_step: int | None = None
-    """where the deadline ends a run that does not stop sooner; None where it comes to its end"""
+    """the step where the deadline ends the run; None if the run finishes before it"""
     most_hourly_usd: Decimal | None = None
-    """what an hour may cost at most, where the cloud bills the market's price of the hour"""
+    """the maximum cost of an hour, if the cloud bills the market price"""
 
     @property
     def price(self) -> Price:
-        """What an hour of the instance costs, and who says so."""
+        """The price of an hour of the instance, with its source."""
         return self.estimate.expected.price
 
     @property
     def hourly_rate_usd(self) -> Decimal:
-        """What an hour of the instance is expected to cost."""
+        """The expected cost of an hour of the instance."""
         return self.price.hourly_rate_usd
 
     @property
     def ceiling_usd(self) -> Decimal:
-        """What an hour of the instance costs at most: a deadline is computed from it."""
+        """The maximum cost of an hour of the instance, which sets the deadline."""
         return max(self.hourly_rate_usd, self.most_hourly_usd or Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Where and within which limits a run goes: what run.json says beside its configuration."""
+    """Where a run goes and its limits: the fields of run.json beside the configuration."""
 
     infra: str
     choices: Sequence[RentalTerms]
@@ -88,7 +87,7 @@ class Terms:
 
 
 class RentalTerms(NamedTuple):
-    """A GPU, what it costs, and what the run would on it."""
+    """A GPU, its price, and the run's cost on it."""
 
     gpus: str
     price: Price
@@ -96,7 +95,7 @@ class RentalTerms(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What is left for a run that goes on."""
+    """What a resumed run has left."""
 
     budget_usd: Decimal
     spent_usd: Decimal
@@ -104,60 +103,60 @@ class Rest(NamedTuple):
 
     @property
     def left_usd(self) -> Decimal:
-        """Not below 0."""
+        """The dollars left, at least 0."""
         return max(self.budget_usd - self.spent_usd, Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """A run that may be launched: its bill in three scenarios, and how long it may take."""
+    """A run to launch: its bill in three scenarios, and its maximum duration."""
 
     choices: tuple[Candidate, ...]
-    """one or several; the one on which the run is expected to cost least comes first"""
+    """at least one; the one with the lowest expected cost comes first"""
     budget_usd: Decimal | None
     run_seconds: Decimal
-    """from the moment that the instance is asked for to when the trainer must have ended"""
+    """from the request of the instance to the deadline of the trainer"""
     reserve: Reserve
-    """after that, and within the budget"""
+    """after the deadline, and within the budget"""
     left_out: tuple[str, ...] = ()
-    """a sentence for each GPU that was asked for and is no choice"""
+    """a sentence for each requested GPU that is left out"""
     rest: Rest | None = None
-    """of a run that goes on, within a budget"""
+    """of a resumed run with a budget"""
 
     def deadline_from(self, asked_at: datetime) -> datetime:
-        """When the trainer must have ended, if the instance is asked for then."""
+        """The trainer's deadline, if the instance is requested at this moment."""
         return asked_at + timedelta(seconds=float(self.run_seconds))
 
     @property
     def done_steps(self) -> int:
-        """The step that the run goes on from."""
+        """The step that the run resumes from."""
         return 0 if self.rest is None else self.rest.done_steps
 
     @property
     def first(self) -> Candidate:
-        """What is asked for first."""
+        """The GPU that is requested first."""
         return self.choices[0]
 
     @property
     def estimate(self) -> Estimate:
-        """On the GPU that is asked for first."""
+        """The estimate on the GPU that is requested first."""
         return self.first.estimate
 
     @property
     def terms(self) -> tuple[RentalTerms, ...]:
-        """What run.json keeps of each choice."""
+        """The part of each choice for run.json."""
         return tuple(
             RentalTerms(each.gpus, each.price, document(each.estimate)) for each in self.choices
         )
 
     @property
     def is_limited_by_budget(self) -> bool:
-        """Whether a larger budget would set a later deadline."""
+        """Whether a larger budget would move the deadline."""
         return self.run_seconds < _generous_seconds(self.choices)
 
     @property
     def deadline_sentence(self) -> str:
-        """Where the deadline comes from."""
+        """A sentence on where the deadline comes from."""
         slow_ends = [end for end in map(_slow_end, self.choices) if end]
         case = " at ".join(["the worst case", *slow_ends[:1]])
         generous = f"half as long again as {case}, and ten minutes"
@@ -174,7 +173,7 @@ class LaunchPlan:
 
     @property
     def rest_sentence(self) -> str | None:
-        """What is spent and left, and how many steps that buys; None for a run that begins."""
+        """The money spent and left, and the steps that it buys; None for a new run."""
         if self.rest is None:
             return None
         rest, steps = self.rest, last_step_before(self.estimate.given, self.run_seconds)
@@ -185,7 +184,7 @@ class LaunchPlan:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know before saying yes."""
+        """Sentences that you should read before saying yes."""
         told = [_ceiling_sentence(each) for each in self.choices]
         told += [_cut_sentence(each, self) for each in self.choices]
         told.append(_recovery_sentence(self))
@@ -195,11 +194,11 @@ class LaunchPlan:
 def plan_launch(
     choices: Sequence[Candidate], budget_usd: Decimal | None, reserve: Reserve
 ) -> LaunchPlan:
-    """The time that the budget buys, less the reserve.
+    """The plan of a new run; its time is what the budget buys, less the reserve.
 
     Raises:
-        OverBudget: on every one of them the expected run costs more than the budget, or the budget
-            does not pay for a single step.
+        OverBudget: the expected run costs more than the budget on every GPU, or the budget does
+            not pay for a single step.
     """
     by_cost = _by_cost(choices)
     if budget_usd is None:
@@ -222,15 +221,15 @@ def plan_resumption(
     reserve: Reserve,
     done_steps: int = 0,
 ) -> LaunchPlan:
-    """The plan of a run that goes on: what is left of the budget buys its time.
+    """The plan of a resumed run; its time is what the rest of the budget buys.
 
-    The estimate is still that of the whole run.
+    The estimate still covers the whole run.
 
     Args:
-        done_steps: the step that it goes on from, as far as is known.
+        done_steps: the step that it resumes from, as far as known.
 
     Raises:
-        OverBudget: what is left does not pay for a step.
+        OverBudget: the rest does not pay for a step.
     """
     if budget_usd is None:
         return plan_launch(choices, None, reserve)
@@ -261,7 +260,7 @@ def _by_cost(choices: Sequence[Candidate]) -> list[Candidate]:
 def _planned(
     choices: Sequence[Candidate], money: Decimal | None, reserve: Reserve, rest: Rest | None = None
 ) -> LaunchPlan:
-    """The plan with the time that so much money buys, and where that cuts the run."""
+    """The plan with the time that this money buys, and the step where that ends the run."""
     seconds = _run_seconds(choices, money, reserve)
     done = 0 if rest is None else rest.done_steps
     cut = tuple(
@@ -273,30 +272,30 @@ def _planned(
 
 
 def _run_seconds(choices: Sequence[Candidate], money: Decimal | None, reserve: Reserve) -> Decimal:
-    """From asking for the instance to the deadline, on whichever of them."""
+    """Seconds from the request of the instance to the deadline, on any of the GPUs."""
     generous = _generous_seconds(choices)
     bought = None if money is None else affordable_seconds(money, _dearest_usd(choices))
     return generous if bought is None else min(bought - reserve.total_seconds, generous)
 
 
 def _generous_seconds(choices: Sequence[Candidate]) -> Decimal:
-    """What a healthy run needs at the most, and some more, on whichever of them."""
+    """The most that a healthy run needs on any of the GPUs, and a margin."""
     return max(generous_seconds(each.estimate.given) for each in choices)
 
 
 def _dearest_usd(choices: Sequence[Candidate]) -> Decimal:
-    """The most that an hour costs on any of them."""
+    """The maximum cost of an hour on any of the GPUs."""
     return max(each.ceiling_usd for each in choices)
 
 
 def _gains_a_step(choices: Sequence[Candidate], money: Decimal, reserve: Reserve) -> bool:
-    """Whether on each of them a step is done and saved in the time that the money buys."""
+    """Whether each GPU finishes and saves a step in the time that the money buys."""
     seconds = _run_seconds(choices, money, reserve)
     return all(seconds_to(each.estimate.given, 1) <= usable_seconds(seconds) for each in choices)
 
 
 def _least_budget(choices: Sequence[Candidate], spent_usd: Decimal, reserve: Reserve) -> str:
-    """The hint that says which budget pays for a step."""
+    """The hint with the budget that pays for a step."""
     least = min(
         cost_usd(
             with_last_save(seconds_to(each.estimate.given, 1)) + reserve.total_seconds,
@@ -317,7 +316,7 @@ def _to_next_cent(amount: Decimal) -> str:
 def _within(
     by_cost: Sequence[Candidate], budget_usd: Decimal, reserve: Reserve
 ) -> tuple[list[Candidate], list[str]]:
-    """Those that can share a deadline, the cheapest run among them, and why the others cannot."""
+    """The GPUs that can share a deadline with the cheapest run, and why the others cannot."""
     taken: list[Candidate] = []
     left_out: list[str] = []
     for each in by_cost:
@@ -339,13 +338,13 @@ def _within(
 
 
 def _needed_usd(choices: Sequence[Candidate], reserve: Reserve) -> Decimal:
-    """The budget that lets the expected run come to its end on each, whichever there will be:
-    the longest of them at the dearest rate."""
+    """The budget that lets the expected run finish on any of the GPUs: the longest time at the
+    dearest rate."""
     return cost_usd(_longest(choices, reserve), _dearest_usd(choices))
 
 
 def _longest(choices: Sequence[Candidate], reserve: Reserve) -> Decimal:
-    """Seconds of the expected run where it takes longest, with all that is kept free."""
+    """Seconds of the expected run on the slowest GPU, including all reserves."""
     given = ((each.estimate.given, each.estimate.expected.stop_step) for each in choices)
     training = max(seconds_to(each, step) for each, step in given)
     return with_last_save(training) + reserve.total_seconds
@@ -361,7 +360,7 @@ def _no_common_deadline(choices: Sequence[Candidate], reserve: Reserve, budget_u
 
 
 def _slow_end(choice: Candidate) -> str | None:
-    """The slow end of a forecast in words; None where the pace is known."""
+    """The slow end of a forecast in words; None if the pace is known."""
     seconds = choice.estimate.given.slow_seconds_per_step
     if seconds is None:
         return None
@@ -369,7 +368,7 @@ def _slow_end(choice: Candidate) -> str | None:
 
 
 def _cut_sentence(choice: Candidate, plan: LaunchPlan) -> str | None:
-    """Where the deadline ends the run, at the expected pace or at the slow end of a forecast."""
+    """A sentence on where the deadline ends the run, at the expected pace or the slow end."""
     made, where = choice.estimate, f" on {choice.gpus}" if len(plan.choices) > 1 else ""
     expected, worst, cut = made.expected, made.worst, choice.cut_at_step
     if cut is not None and cut < expected.stop_step:
@@ -402,7 +401,7 @@ def _ceiling_sentence(choice: Candidate) -> str | None:
 
 
 def _recovery_sentence(plan: LaunchPlan) -> str | None:
-    """Of a spot run so short that much of it, or all, lies in the last ten minutes."""
+    """A warning for a spot run with at least half of it in the last ten minutes."""
     if not plan.reserve.has_recoveries or plan.run_seconds >= 2 * NO_RECOVERY_SECONDS:
         return None
     minutes, last = float(plan.run_seconds) / 60, float(NO_RECOVERY_SECONDS) / 60
@@ -415,7 +414,7 @@ def _recovery_sentence(plan: LaunchPlan) -> str | None:
 
 
 def _budget_for(choice: Candidate, plan: LaunchPlan) -> str:
-    """What lets the expected run come to its end on it."""
+    """The budget that lets the expected run finish on this GPU."""
     made = choice.estimate
     training = seconds_to(made.given, made.expected.stop_step, plan.done_steps)
     seconds = with_last_save(training) + plan.reserve.total_seconds

@@ -1,13 +1,13 @@
-"""From the lines of a price list to offers, with the traps of such lists taken care of. Pure.
+"""Turns the rows of a price list into offers, and handles the traps of such lists. Pure.
 
-A list's prices are dollars for an hour of a whole machine. The traps:
+Prices are in dollars for an hour of a whole machine. The traps:
 
 - spot 0.00, NaN or nothing: the spot price is unknown, so there is no spot offer;
-- spot as dear as on-demand, or dearer: listed, marked, never chosen;
-- host and GPU in two lines: only together they are a machine;
+- spot at or above the on-demand price: listed, flagged, never chosen;
+- host and GPU in two rows: only together they are a machine;
 - a GPU cheaper on demand than as spot: the on-demand price is suspect;
-- a price for one GPU in the line of eight, cents for dollars: far from what the others ask;
-- a cloud that SkyPilot rents no spot instances of, or cannot tear down by itself;
+- the price of one GPU in the row of eight, or cents for dollars: far from other sellers' prices;
+- a cloud where SkyPilot rents no spot instances, or cannot tear down by itself;
 - one name for two GPUs: see `gpu_names`.
 """
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 WITHOUT_SPOT = frozenset({"cudo", "do", "fluidstack", "lambda", "shadeform"})
 WITHOUT_AUTODOWN = frozenset({"hyperbolic", "primeintellect", "verda", "yotta"})
-"""Clouds as SkyPilot 0.14.1 knows them."""
+"""Clouds in SkyPilot 0.14.1's notation."""
 
 MARKET_PRICED = frozenset({"aws", "azure"})
-"""Clouds that bill a spot instance at the market's price of the moment, up to the on-demand price;
+"""Clouds that bill a spot instance at the current market price, up to the on-demand price;
 SkyPilot's `max_hourly_cost` only filters the list."""
 
 OUTLIER_TIMES = 4
-"""An offer this many times above or below the median of all sellers is marked."""
+"""An offer this many times above or below the median of all sellers is flagged."""
 SIBLING_TIMES = 2
-"""The same for one machine in the regions of one cloud, whose prices differ less."""
+"""The same for one machine across a cloud's regions, where prices differ less."""
 FEWEST_TO_COMPARE = 5
 OTHER_GPU_TIMES = 6
-"""Where fewer sell a GPU, its rate for a GB of memory is compared with that of other GPUs."""
+"""With fewer sellers of a GPU, its rate per GB of memory is compared with other GPUs'."""
 FEWEST_OTHER_GPUS = 3
 OLD_AFTER_DAYS = 30
 
 
 class Doubt(StrEnum):
-    """Why an offer is looked at twice."""
+    """Why an offer is doubtful."""
 
     NO_DISCOUNT = "no-discount"
     BELOW_OWN_SPOT = "below-own-spot"
@@ -60,38 +60,38 @@ class Doubt(StrEnum):
 
 
 NEVER_CHOSEN = frozenset({Doubt.NO_DISCOUNT, Doubt.OTHER_NAME, Doubt.NOT_RENTABLE})
-"""Offers with these are listed, but nothing is computed or launched with them."""
+"""Offers with these doubts are listed, but never used in an estimate or launch."""
 
 
 class PriceRow(NamedTuple):
-    """One line of a price list. A line without an accelerator is the host of one that has some."""
+    """One row of a price list. A row without an accelerator is the host of a row with some."""
 
     cloud: str
     """as `--infra` has it"""
     instance_type: str
     accelerator: str
-    """as the seller writes it; empty for a host"""
+    """the seller's name for it; empty for a host"""
     gpus: float
     """GPUs in the machine"""
     price_usd: Decimal | None
-    """an hour of all of it, on demand; None for what is no price"""
+    """on demand, for an hour of the machine; None if there is no valid price"""
     spot_price_usd: Decimal | None
     source: str
     as_of: str
     """the day of the list"""
     region: str | None = None
-    """None where the price is the same in every one"""
+    """None if the price is the same in every region"""
     zone: str | None = None
     gpu_memory_gb: float | None = None
-    """of one GPU, where the list says so"""
+    """of one GPU, if the list gives it"""
     seller: str | None = None
-    """who owns the machine, where the cloud is a broker"""
+    """the machine's owner, if the cloud is a broker"""
     doubts: tuple[Doubt, ...] = ()
-    """what was found out about the line beside its numbers"""
+    """doubts about the row beyond its numbers"""
 
 
 class Offer(NamedTuple):
-    """A machine that can be rented for a price."""
+    """A machine for rent at a price."""
 
     cloud: str
     """as `--infra` has it"""
@@ -99,9 +99,9 @@ class Offer(NamedTuple):
     """None: any"""
     instance_type: str
     accelerator: str
-    """as in `accelerators`, where it is known there"""
+    """as in `accelerators`, if known there"""
     gpus: int
-    """GPUs in the machine; all of them are paid for"""
+    """GPUs in the machine; you pay for all of them"""
     spot: bool
     hourly_rate_usd: Decimal
     """of the whole machine"""
@@ -113,24 +113,24 @@ class Offer(NamedTuple):
 
     @property
     def rate_per_gpu_usd(self) -> Decimal:
-        """What machines of several sizes are compared by."""
+        """The rate per GPU, which compares machines of different sizes."""
         return self.hourly_rate_usd / self.gpus
 
     @property
     def may_be_chosen(self) -> bool:
-        """Whether a launch could get it at this price."""
+        """Whether a launch could get the machine at this price."""
         return not NEVER_CHOSEN.intersection(self.doubts)
 
     @property
     def price(self) -> Price:
-        """As it is frozen into the run's record."""
+        """The price for the run's record."""
         kind = "spot" if self.spot else "on-demand"
         what = f"{self.cloud} {self.instance_type} {kind}"
         return Price(self.hourly_rate_usd, f"{what}, {self.source}", self.as_of, self.cloud)
 
 
 def amount(listed: str | float | Decimal | None) -> Decimal | None:
-    """A price above 0; None for what is none: nothing, 0.00, NaN, infinite, negative, a word."""
+    """A price above 0; None for anything else: empty, 0.00, NaN, infinite, negative, a word."""
     try:
         number = Decimal(str(listed).strip())
     except InvalidOperation:
@@ -139,13 +139,13 @@ def amount(listed: str | float | Decimal | None) -> Decimal | None:
 
 
 def offers_of(rows: Iterable[PriceRow]) -> list[Offer]:
-    """Every offer of the lists, marked where it is doubtful, the cheapest first."""
+    """Every offer of the lists, flagged if doubtful, the cheapest first."""
     found = [offer for row in join_hosts(rows) for offer in _offers_of_row(row)]
     return sorted(_marked_outliers(_cheapest_zones(found)), key=_order)
 
 
 def old_list(as_of: str | None, today: date) -> str | None:
-    """What is to be said of a price whose list is old; None where it is not, or has no day."""
+    """A warning about a price from an old list; None if the list is recent or undated."""
     try:
         days = (today - date.fromisoformat(as_of or "")).days
     except ValueError:
@@ -156,18 +156,18 @@ def old_list(as_of: str | None, today: date) -> str | None:
 
 
 def cheapest(offers: Iterable[Offer]) -> Offer | None:
-    """The cheapest without a doubt, else the cheapest that may be chosen at all."""
+    """The cheapest offer without doubts, else the cheapest that may be chosen."""
     choice = sorted((offer for offer in offers if offer.may_be_chosen), key=_order)
     without_doubt = (offer for offer in choice if not offer.doubts)
     return next(without_doubt, next(iter(choice), None))
 
 
 def spot_ceiling(offers: Iterable[Offer], rate_usd: Decimal) -> Decimal | None:
-    """What an hour of a spot instance may cost at most, where a launch at this rate may get one
-    whose cloud bills the market's price: the dearest on-demand price of those machines.
+    """The maximum cost of a spot hour, if a launch at this rate may get a machine billed at the
+    market price: the dearest on-demand price of those machines.
 
     Args:
-        offers: of the GPU that is wanted, spot and on-demand.
+        offers: of the requested GPU, spot and on-demand.
         rate_usd: the limit that SkyPilot filters its list by.
     """
     known = list(offers)
@@ -190,7 +190,7 @@ def _order(offer: Offer) -> tuple[Decimal, str, str, str, bool]:
 
 
 def join_hosts(rows: Iterable[PriceRow]) -> Iterator[PriceRow]:
-    """Lines of whole machines: the price of a host is added to that of its GPUs."""
+    """The rows of whole machines: adds a host's price to that of its GPUs."""
     listed = list(rows)
     hosts = {_machine(row): row for row in listed if not row.accelerator}
     for row in listed:
@@ -205,7 +205,7 @@ def _machine(row: PriceRow) -> tuple[str, str, str | None, str | None]:
 
 
 def _joined(gpus: PriceRow, host: PriceRow) -> PriceRow:
-    """A part without a price leaves the whole without one."""
+    """The sum of both rows; a part without a price leaves the whole without one."""
     price, spot = gpus.price_usd, gpus.spot_price_usd
     is_suspect = price is not None and spot is not None and price < spot
     return gpus._replace(
@@ -220,7 +220,7 @@ def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:
 
 
 def _offers_of_row(row: PriceRow) -> Iterator[Offer]:
-    """None for a slice of a GPU: there is nothing to train on."""
+    """The offers of a row; none for a slice of a GPU, which cannot train."""
     if row.gpus < 1 or row.gpus != int(row.gpus):
         return
     is_kept = [Doubt.NO_AUTODOWN] if row.cloud in WITHOUT_AUTODOWN else []
@@ -236,7 +236,7 @@ def _offers_of_row(row: PriceRow) -> Iterator[Offer]:
 
 
 def _name_doubts(row: PriceRow) -> list[Doubt]:
-    """SkyPilot finds a machine by the name in its catalog alone; case does not matter to it."""
+    """Doubts about the name: SkyPilot finds a machine only by its catalog's name, in any case."""
     name = canonical(row.accelerator, row.gpu_memory_gb)
     return [] if name.upper() == row.accelerator.strip().upper() else [Doubt.OTHER_NAME]
 
@@ -259,7 +259,7 @@ def _offer(row: PriceRow, rate: Decimal, *, spot: bool, doubts: tuple[Doubt, ...
 
 
 def _cheapest_zones(offers: Iterable[Offer]) -> Iterator[Offer]:
-    """Of a region's zones the cheapest: a launch takes what is free in the region."""
+    """The cheapest zone of each region, since a launch takes any free zone of the region."""
     regions: dict[tuple[object, ...], Offer] = {}
     for offer in sorted(offers, key=_order):
         place = offer.cloud, offer.seller, offer.region, offer.instance_type
@@ -268,7 +268,7 @@ def _cheapest_zones(offers: Iterable[Offer]) -> Iterator[Offer]:
 
 
 def _marked_outliers(offers: Iterable[Offer]) -> list[Offer]:
-    """Far from all that sell the same GPU, or from the same machine in other regions."""
+    """Flags prices far from other sellers of the GPU, or from the same machine elsewhere."""
     marked = list(offers)
     marked = _compared(marked, OUTLIER_TIMES, lambda o: (o.accelerator, o.spot))
     marked = _beside_other_gpus(marked)
@@ -280,7 +280,7 @@ def _marked_outliers(offers: Iterable[Offer]) -> list[Offer]:
 def _compared(
     offers: Sequence[Offer], times: int, group_of: Callable[[Offer], tuple[object, ...]]
 ) -> list[Offer]:
-    """Marks who is so many times above or below the median of a group's rates per GPU."""
+    """Flags rates per GPU that are a factor above or below the median of their group."""
     rates: dict[tuple[object, ...], list[Decimal]] = defaultdict(list)
     for offer in offers:
         if Doubt.NO_DISCOUNT not in offer.doubts:
@@ -289,7 +289,7 @@ def _compared(
 
 
 def _beside_other_gpus(offers: Sequence[Offer]) -> list[Offer]:
-    """Of a GPU that few sell, the rate for a GB beside what the others cost by that measure."""
+    """Compares the rate per GB of a GPU with few sellers with that of other GPUs."""
     rates: dict[tuple[bool, str], list[Decimal]] = defaultdict(list)
     for offer in offers:
         size = _memory_gb(offer)
@@ -325,7 +325,7 @@ def _marked(offer: Offer, rates: Sequence[Decimal], times: int) -> Offer:
 
 
 def _doubted(offer: Offer, middle: Decimal, times: int) -> Offer:
-    """An outlier where its rate is so many times above or below the usual one."""
+    """The offer, flagged if its rate is a factor above or below the usual one."""
     if Doubt.OUTLIER in offer.doubts or middle / times <= offer.rate_per_gpu_usd <= middle * times:
         return offer
     return offer._replace(doubts=(*offer.doubts, Doubt.OUTLIER))

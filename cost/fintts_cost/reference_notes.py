@@ -1,4 +1,4 @@
-"""Where the reference run's own account rounds or errs, and what is right."""
+"""Notes on where the reference run's own account rounds or errs, with the right figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fintts_cost.reference_run import (
 
 
 def reference_notes() -> tuple[str, ...]:
-    """One note for each; every figure in them is computed."""
+    """The notes; every figure in them is computed."""
     return (
         _cost(),
         _stop(),

@@ -1,6 +1,6 @@
-"""A run that was measured: LoRA on a Finnish text-to-speech model on a rented A100-80GB.
+"""A measured run: LoRA on a Finnish text-to-speech model on a rented A100-80GB.
 
-It is the profile of `fintts estimate --reference-run`, and what the arithmetic is tested against.
+`fintts estimate --reference-run` uses it as its profile, and the tests check the arithmetic with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REFERENCE_MEMORY = MemoryModel(
     optimizer_bytes=500 * MB,
     sample_bytes=(16 + 200) * MB,
 )
-"""As its user computed it: 16 MB of features and 200 MB of activations a sample."""
+"""As the run's user computed it: 16 MB of features and 200 MB of activations per sample."""
 
 REFERENCE_HEADS = (Head("vocabulary", 155_776), Head("codebook", 4_096))
 
@@ -59,7 +59,7 @@ REFERENCE_RUN = EstimateInput(
 
 
 def changed_reference_run(changes: Mapping[str, Any]) -> EstimateInput:
-    """The measured run with other values in place of its own; `hourly_rate_usd` is its price's."""
+    """The measured run with some values replaced; `hourly_rate_usd` replaces the price's."""
     given = dict(changes)
     if "hourly_rate_usd" in given:
         given["price"] = Price(exact(given.pop("hourly_rate_usd")))
@@ -95,7 +95,7 @@ REFERENCE_LATE_LOSSES: dict[int, float] = {
     3200: 13.015,
     3300: 13.025,
 }
-"""What the run's user expected of it had it gone on after step 2,800."""
+"""What the run's user expected if it had continued after step 2,800."""
 
 REFERENCE_STEP_SECONDS: dict[str, Decimal] = {
     "data loading": Decimal("0.5"),
@@ -105,7 +105,7 @@ REFERENCE_STEP_SECONDS: dict[str, Decimal] = {
     "optimizer": Decimal("0.2"),
     "logging": Decimal("0.1"),
 }
-"""Where the 5.4 s of a step go."""
+"""The parts of a step's 5.4 s."""
 
 REFERENCE_CHECKPOINT_BYTES: dict[str, int] = {
     "28 slow layers of 4 matrices": 28 * 4 * 100_000,
@@ -114,7 +114,7 @@ REFERENCE_CHECKPOINT_BYTES: dict[str, int] = {
     "optimizer state": 22 * MB,
     "configuration, step, loss": 2 * MB,
 }
-"""What the 47 MB of a checkpoint are, rounded as its user did."""
+"""The parts of a checkpoint's 47 MB, rounded as the user did."""
 
 
 def reference_flops_per_step(
@@ -122,8 +122,8 @@ def reference_flops_per_step(
 ) -> int:
     """FLOPs of one step of OpenAudio S1-mini with a rank 8 adapter: 13.0 TFLOP by default.
 
-    The text head is needed at the frames and the end token only; the fast stack runs over the
-    10 codebooks of each frame.
+    Only the frames and the end token need the text head; the fast stack runs over the 10 codebooks
+    of each frame.
     """
     length, rows = text_tokens + frames, frames + 1
     slow = flops_per_step(frozen=28 * 15_728_640, trained=28 * 163_840, tokens=length)

@@ -1,6 +1,6 @@
-"""Which step does what: epochs, batches, validation checks and checkpoints.
+"""The schedule of steps: epochs, batches, validation checks and checkpoints.
 
-The estimate and the trainer count with this one class, so they cannot drift apart.
+The estimate and the trainer share this class, so they always agree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EpochRow(NamedTuple):
-    """The steps of one epoch; number and steps count from 1, last_step is the epoch's own."""
+    """The steps of one epoch; number and steps count from 1, last_step is that of a full epoch."""
 
     number: int
     first_step: int
@@ -27,7 +27,7 @@ class EpochRow(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How many steps of this epoch are made."""
+        """The number of steps of this epoch in the run."""
         return self.last_step - self.first_step + 1
 
 
@@ -72,12 +72,12 @@ class Schedule:
 
     @property
     def samples_per_step(self) -> int:
-        """Samples of a full step; the last step of an epoch takes what is left."""
+        """Samples of a full step; the last step of an epoch takes the rest."""
         return self.batch_size * self.gradient_accumulation
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps that pass over the data set once, a last smaller one included."""
+        """Steps of one pass over the data set, including a smaller last one."""
         return -(-self.samples // self.samples_per_step)
 
     @property
@@ -86,21 +86,21 @@ class Schedule:
         return Decimal(self.samples) / self.samples_per_step
 
     def position(self, step: int) -> tuple[int, int]:
-        """(epoch, step in it), both from 0, that come after `step` steps have been made."""
+        """(epoch, step in it), both from 0, after `step` steps."""
         return divmod(step, self.steps_per_epoch)
 
     def epochs(self, steps: int) -> Decimal:
-        """Passes over the data set in so many steps: 11.2 for 2800 of 250."""
+        """Passes over the data set in these steps: 11.2 for 2800 steps of 250 an epoch."""
         return Decimal(steps) / self.steps_per_epoch
 
     def samples_seen(self, steps: int) -> int:
-        """Samples in so many steps; the smaller last step of an epoch counts as it is."""
+        """Samples in these steps; a smaller last step of an epoch counts with its real size."""
         epoch, step_in_epoch = self.position(steps)
-        # Short of a whole epoch every step is full: only an epoch's last one is smaller.
+        # Within an epoch every step is full: only the last one is smaller.
         return epoch * self.samples + step_in_epoch * self.samples_per_step
 
     def is_validation(self, step: int) -> bool:
-        """Whether a validation check follows this step; step 0 has none of its own."""
+        """Whether a validation check follows this step; none follows step 0."""
         return step > 0 and step % self.validation_every == 0
 
     def is_checkpoint(self, step: int) -> bool:
@@ -108,30 +108,30 @@ class Schedule:
         return step > 0 and step % self.checkpoint_every == 0
 
     def validation_checks(self, steps: int) -> int:
-        """Validation checks in so many steps."""
+        """The number of validation checks in these steps."""
         return steps // self.validation_every
 
     def checkpoints(self, steps: int) -> int:
-        """Checkpoints of a run that ends after so many steps; it ends with one."""
+        """The number of checkpoints of a run that ends after these steps; it ends with one."""
         return -(-steps // self.checkpoint_every)
 
     def last_checkpoints(self, steps: int, count: int) -> Sequence[int]:
-        """The steps of the last `count` of them, in order."""
+        """The steps of the last `count` checkpoints, in order."""
         regular = range(self.checkpoint_every, steps + 1, self.checkpoint_every)
         if steps % self.checkpoint_every == 0:
             return regular[-count:]
         return (*regular[max(0, len(regular) - count + 1) :], steps)
 
     def epochs_begun(self, steps: int) -> int:
-        """Rows of the table of epochs."""
+        """The number of rows in the table of epochs."""
         return -(-steps // self.steps_per_epoch)
 
     def epoch_row(self, number: int, steps: int) -> EpochRow:
-        """The row of the number-th epoch, from 1, of a run of so many steps."""
+        """The row of epoch `number`, from 1, in a run of these steps."""
         first = (number - 1) * self.steps_per_epoch + 1
         whole = number * self.steps_per_epoch
         return EpochRow(number, first, min(whole, steps), partial=steps < whole)
 
     def epoch_table(self, steps: int) -> list[EpochRow]:
-        """All rows; they cover 1 … steps without a gap."""
+        """All rows; they cover 1 … steps without gaps."""
         return [self.epoch_row(n, steps) for n in range(1, self.epochs_begun(steps) + 1)]
