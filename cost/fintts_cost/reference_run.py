@@ -1,6 +1,6 @@
 """A measured run: LoRA on a Finnish text-to-speech model on a rented A100-80GB.
 
-`fintts estimate --reference-run` uses it as its profile, and the tests check the arithmetic with it.
+`fintts estimate --reference-run` uses it as its profile, and tests check the arithmetic with it.
 """
 
 from __future__ import annotations

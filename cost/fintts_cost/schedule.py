@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EpochRow(NamedTuple):
-    """The steps of one epoch; number and steps count from 1, last_step is that of a full epoch."""
+    """The steps of one epoch within the run; number and steps count from 1."""
 
     number: int
     first_step: int
