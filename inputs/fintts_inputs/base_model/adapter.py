@@ -5,9 +5,9 @@ Seen without torch, so that the laptop finds what an instance would refuse.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from fintts_inputs.base_model.adapter_keys import refuse_other_meaning
@@ -42,8 +42,8 @@ class AdapterConfigFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     peft_type: Literal["LORA"]
-    r: int
-    lora_alpha: float
+    r: Annotated[int, Field(ge=1)]
+    lora_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> None:
@@ -83,7 +83,10 @@ def read_plain_config(folder: Path) -> AdapterConfigFile:
     path = folder / ADAPTER_CONFIG
     if not path.is_file():
         raise BaseModelProblem(f"there is no adapter in {folder}: it has no {path.name}", AS_PEFT)
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except BaseModelProblem as error:  # whose hint is about a base model
+        raise BaseModelProblem(error.message, AS_PEFT) from None
     try:
         config = AdapterConfigFile.model_validate(content)
         refuse_other_meaning(folder, TypeAdapter(dict[str, object]).validate_python(content))

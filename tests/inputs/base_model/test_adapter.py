@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from fintts_inputs.base_model.adapter import (
     ADAPTER_CONFIG,
     ADAPTER_FILE,
+    AS_PEFT,
     BASE_DIGEST,
     PROMPT,
     check_initial_adapter,
@@ -167,7 +168,10 @@ def test_other_starts_are_refused(adapter: Path, start: object) -> None:
         ({"peft_type": "IA3"}, "peft_type: Input should be 'LORA'"),
         ({"r": "4"}, "r: "),
         ({"r": True}, "r: "),
-        ({"lora_alpha": float("nan")}, "has alpha nan, but lora.alpha is 16"),
+        ({"r": 0}, "r: Input should be greater than or equal to 1"),
+        ({"lora_alpha": float("nan")}, "lora_alpha: Input should be a finite number"),
+        ({"lora_alpha": 0}, "lora_alpha: Input should be greater than 0"),
+        ({"lora_alpha": -16}, "lora_alpha: Input should be greater than 0"),
     ],
 )
 def test_what_is_no_number_is_refused(adapter: Path, keys: dict[str, object], said: str) -> None:
@@ -178,6 +182,17 @@ def test_what_is_no_number_is_refused(adapter: Path, keys: dict[str, object], sa
 def test_what_is_no_table_is_refused(adapter: Path, text: str) -> None:
     (adapter / ADAPTER_CONFIG).write_text(text)
     assert ADAPTER_CONFIG in refused(adapter)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_damaged_configuration_is_the_adapter_s_and_not_the_base_model_s(
+    adapter: Path, encoding: str
+) -> None:
+    path = adapter / ADAPTER_CONFIG
+    path.write_text(path.read_text(), encoding=encoding)
+    with pytest.raises(BaseModelProblem) as caught:
+        check_initial_adapter(adapter, open_base(TINY).shape, LORA)
+    assert caught.value.hint == AS_PEFT
 
 
 # --- which tensors it has

@@ -17,6 +17,7 @@ from fintts_cli.runs.stop_words import how_it_stopped
 from fintts_cli.terminal import Terminal
 from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreError, StoreUnreachable
+from fintts_store.layout import is_run_name
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def _newest(here: Workplace, runs: "RunStore") -> str:
 def _end(terminal: Terminal, here: Workplace, runs: "RunStore", run: str) -> "Result":
     """Asks the cloud and the store at the same time; the store has a time limit."""
     looked = Question(runs.url, lambda: pick_run(runs, run))
+    if not is_run_name(run):  # nothing is labelled so: a slip, for which the store has a suggestion
+        looked.answer()
     removed = _remove(terminal, here, run, runs.url)
     try:
         looked.answer()

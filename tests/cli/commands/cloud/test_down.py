@@ -144,6 +144,18 @@ def test_one_of_that_name_in_another_store_is_left_alone(
     assert ended.exit_code == 2, ended.output
 
 
+@pytest.mark.parametrize("typed", ["Mine", "mine.json", " mine"])
+def test_a_name_that_no_run_can_have_is_a_slip(
+    at_work: LocalInfra, own_folder: Path, typed: str
+) -> None:
+    create_run(DirectoryStore(own_folder / "store"), record(run=RUN))
+    ended = down(typed)
+    assert lives(at_work)
+    assert ended.exit_code == 2, ended.output
+    assert f"there is no run {typed} in" in ended.stderr
+    assert "did you mean mine?" in ended.stderr
+
+
 # --- this machine's files -------------------------------------------------------------------------
 
 
