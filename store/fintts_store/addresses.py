@@ -1,7 +1,7 @@
-"""Which text is a store's address, and which the path of a folder; each has one way to be written.
+"""Distinguishes store addresses from folder paths, and gives each a single spelling.
 
-A folder's address is its absolute path. What could mean another folder than it seems to is refused:
-a path of Windows, the home of an unknown user, a space or a hidden character at its end.
+A folder's address is its absolute path. Misleading paths are refused: a Windows path, the home of
+an unknown user, a space or hidden character at the end.
 """
 
 import os
@@ -18,7 +18,7 @@ HOW = "give s3://BUCKET/PREFIX or a folder; a folder with such a name is ./NAME"
 
 
 def has_scheme(text: str) -> bool:
-    """Whether it begins as an address does, well formed or not; a folder of that name is ./NAME."""
+    """Whether the text starts like an address, even if malformed; write such a folder as ./NAME."""
     return _SCHEME.match(text) is not None
 
 
@@ -28,7 +28,7 @@ def is_plain(text: str) -> bool:
 
 
 def refuse_odd(text: str) -> None:
-    """Raises StoreDenied for a text that is not what it looks like, or is nothing."""
+    """Raises StoreDenied for a misleading or empty text."""
     if not text:
         raise StoreDenied("the store's address is empty", HOW)
     if not is_plain(text):
@@ -39,7 +39,7 @@ def refuse_odd(text: str) -> None:
 
 
 def folder_of(text: str) -> str:
-    """The absolute path that a folder's address means, in the one way that it is written.
+    """The absolute path of a folder's address, in its single spelling.
 
     Raises:
         StoreDenied: it may mean another folder than it seems to.

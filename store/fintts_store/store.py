@@ -1,4 +1,4 @@
-"""The Store Protocol: what every store does, in words that its contract tests check."""
+"""The Store Protocol: what every store does, as the contract tests check it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ def spare_none(_key: str) -> bool:
 
 
 def ignore_bytes(_size_bytes: int) -> None:
-    """For a transfer whose progress is not shown."""
+    """Ignores the progress of a transfer."""
 
 
 class Store(Protocol):
     """Bytes under keys. Every method raises a StoreError, and nothing else, when it fails.
 
     A key is a relative path with `/` between its parts (see check_key). A reader sees a key
-    either with all of its bytes or not at all. What one call has written, every later call of
-    every process sees.
+    with all of its bytes or not at all. Every later call of every process sees what a call has
+    written.
     """
 
     @property
@@ -51,13 +51,13 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, source: bytes | Path) -> None:
-        """Writes the bytes, or those of the file `source`, in place of what was there."""
+        """Writes the bytes, or those of the file `source`, and replaces what was there."""
         ...
 
     def create(self, key: str, data: bytes) -> None:
-        """Writes the key if it is not there; of several at once exactly one succeeds.
+        """Writes the key if it does not exist; exactly one of concurrent calls succeeds.
 
-        Raises KeyExists for all others, whatever the bytes.
+        Raises KeyExists for the others, whatever the bytes.
         """
         ...
 
@@ -65,7 +65,7 @@ class Store(Protocol):
         """All bytes of a key. Not more than `limit_bytes`, and a chunk, are read into memory.
 
         Raises:
-            KeyNotFound: nothing lies there.
+            KeyNotFound: the key does not exist.
             InvalidRecord: it has more than `limit_bytes`.
         """
         ...
@@ -78,7 +78,7 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str) -> Entries:
-        """All keys that begin with the text `prefix`, however deep, sorted by key."""
+        """All keys that start with the text `prefix`, at any depth, sorted."""
         ...
 
     def folders(self, prefix: str) -> Names:
@@ -90,34 +90,34 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Removes the key; a key that is not there counts as removed."""
+        """Removes the key; a missing key counts as removed."""
         ...
 
     def unfinished(self, prefix: str) -> Names:
-        """The keys with this prefix to which a write was begun that has not ended, sorted.
+        """The keys with this prefix and an unfinished write, sorted.
 
-        It may be going on, or its process was killed. A key stands there once for each write.
+        The write may be in progress, or its process was killed. A key appears once per write.
         """
         ...
 
     def discard_unfinished(self, prefix: str, spare: Callable[[str], bool] = spare_none) -> None:
-        """Frees what writes to keys with this prefix left behind when they were killed.
+        """Frees what killed writes to keys with this prefix left behind.
 
-        Keys for which `spare` is true are left alone. A write to another such key that is still
-        going on may fail by it.
+        Leaves keys for which `spare` is true alone. A write in progress to any other such key may
+        fail.
         """
         ...
 
 
 @runtime_checkable
 class Marked(Protocol):
-    """A store whose address may come to mean another one, as a mount point without its disk does.
+    """A store whose address may come to mean another one, like a mount point without its disk.
 
-    A marker in it says which one it is.
+    A marker in it identifies the store.
     """
 
     def marker(self) -> str | None:
-        """What it says; None where there is none."""
+        """The marker; None if there is none."""
         ...
 
     def expecting(self, marker: str, hint: str) -> Store:
@@ -144,7 +144,7 @@ def read_all(chunks: Iterator[bytes], limit_bytes: int, source: str) -> bytes:
 
 
 def too_large(source: str, limit_bytes: int) -> InvalidRecord:
-    """What to say of a file that is larger than such a file can be."""
+    """The error for a file larger than its limit."""
     return InvalidRecord(
         f"{source} has more than the {limit_bytes:,} bytes that such a file can have",
         "it was damaged, or is not a file of fintts: look at it, and remove it",

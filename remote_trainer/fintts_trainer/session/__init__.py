@@ -1,1 +1,1 @@
-"""This process and the store: what it is to do, what it tells, and when it has to end."""
+"""This process and the store: its task, its reports, and when it must end."""

@@ -36,15 +36,15 @@ NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""
 FRESH = timedelta(minutes=2)
-"""A heartbeat that is not older than this is that of an instance at work."""
+"""A heartbeat up to this age shows an instance at work."""
 ENDED = (Phase.DONE, Phase.FAILED, Phase.STOPPING)
 
 
 def conclude(job: Job, exit_code: int) -> Result | None:
-    """Writes result.json for a trainer that was killed or failed; None if there is nothing to say.
+    """Writes result.json for a trainer that was killed or failed; None if it writes nothing.
 
-    Nothing is written after a preemption, since another job goes on; nor when the store failed,
-    since the run can go on once it is back; nor when a newer claim has taken the run over.
+    It writes nothing after a preemption, since another job continues; nothing if the store failed,
+    since the run can resume once it is back; and nothing if a newer claim has taken the run over.
     """
     if readable_result(job.store, job.run) is not None:
         return None
@@ -68,7 +68,7 @@ def conclude(job: Job, exit_code: int) -> Result | None:
 
 
 def _is_taken_over(job: Job, now: datetime) -> bool:
-    """Whether another instance has the run: neither its result nor its status are ours to write.
+    """Whether another instance runs it, so this one must write neither result nor status.
 
     A trainer that failed before it took a claim writes the end of the run, unless a heartbeat
     shows another one at work.
@@ -83,7 +83,7 @@ def _is_taken_over(job: Job, now: datetime) -> bool:
 
 
 def _is_fenced(job: Job, claim: int) -> bool:
-    """Raises StoreUnreachable where the store does not even show the claim."""
+    """Whether a newer claim exists. Raises StoreUnreachable if the store does not list ours."""
     try:
         refuse_taken_over(job.store, job.run, claim)
     except Fenced:
@@ -92,7 +92,7 @@ def _is_fenced(job: Job, claim: int) -> bool:
 
 
 def _report_hang(job: Job) -> None:
-    """Writes into the status why this job ended; the next one does not know."""
+    """Writes into the status why this job ended, for the next one."""
     trouble, status = job.remembered_trouble(), readable_status(job.store, job.run)
     if trouble is not None and status is not None:
         change = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job goes on from here"}
@@ -100,7 +100,7 @@ def _report_hang(job: Job) -> None:
 
 
 def keep_log(job: Job, path: Path) -> None:
-    """Puts what the instance said into the store, without secrets; of a long one the end.
+    """Saves the instance's log in the store, without secrets; only the end of a long one.
 
     Raises:
         StoreError: it cannot be written.
@@ -111,7 +111,7 @@ def keep_log(job: Job, path: Path) -> None:
 
 
 def result_from_store(job: Job, reason: StopReason, message: str, ended_at: datetime) -> Result:
-    """How a run ended whose trainer has nothing to add to what the store and its watchdog hold."""
+    """The result of a run from the store and the watchdog's file alone."""
     doing = _last_done(job)
     return result_by_store(
         job.store,
@@ -126,7 +126,7 @@ def result_from_store(job: Job, reason: StopReason, message: str, ended_at: date
 
 
 def _last_done(job: Job) -> Doing | None:
-    """What the first process told its watchdog last."""
+    """The first process's last report to its watchdog."""
     signs = read_signs(job.workspace / FOLDER / "0")
     return None if signs is None else signs.doing
 
@@ -139,7 +139,7 @@ def _how_it_ended(job: Job, exit_code: int, now: datetime) -> tuple[StopReason, 
     last = trouble or (status.message if status is not None else None)
     if exit_code in TIMED_OUT and now >= deadline:
         return StopReason.DEADLINE, _hung(last)
-    # The status also shows trouble that did not end the trainer; it counts in a failed one alone.
+    # The status also shows trouble that did not end the trainer; it counts only if the run failed.
     message = last if status is not None and status.phase == Phase.FAILED else trouble
     return StopReason.FAILED, message or _what_happened(exit_code)
 
@@ -150,7 +150,7 @@ def _hung(told: str | None) -> str:
 
 
 def _what_happened(exit_code: int) -> str:
-    """In words: a shell counts the signal that ended a process from 128 on."""
+    """The end in words; a shell adds 128 to the signal that ended a process."""
     try:
         name = signal.Signals(exit_code - SIGNALLED).name
     except ValueError:

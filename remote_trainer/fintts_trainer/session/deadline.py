@@ -1,4 +1,4 @@
-"""The moment by which the trainer has ended, and whether what comes next can end before it.
+"""The deadline of the trainer, and whether the next part can end before it.
 
 `Pace` and `Deadline` are pure: times come in as parameters, so that a simulation of many runs asks
 the same functions (`Deadline.from_now`, `seconds_needed`, `is_over`).
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 SLACK = 1.2
-"""The next one may take a fifth longer than the longest of the last few."""
+"""The next part may take a fifth longer than the longest of the last few."""
 ASSUMED_UPLOAD_SECONDS = 60.0
-"""until an upload was measured"""
+"""until an upload is measured"""
 LONGEST_UPLOAD_SECONDS = 300.0
 """One upload that took longer than this does not end a run that much earlier."""
 LAST_WORDS_SECONDS = 15.0
 """for metrics, curves and the result, once the last checkpoint is committed"""
 SHORT_SHARE = 0.05
-"""Where so little time is left that these constants would eat it, each is a twentieth of it."""
+"""Each constant is at most this share of the time, if the time is short."""
 STEPS_REMEMBERED, OTHERS_REMEMBERED = 10, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long each part takes, in seconds, without slack; None where nothing is known."""
+    """How long each part takes, in seconds, without slack; None if unknown."""
 
     step: float | None = None
     check: float | None = None
@@ -47,10 +47,10 @@ def _nothing(maximum: int) -> deque[float]:
 
 @dataclass
 class PaceMeter:
-    """Measures the pace: of each part the longest of the last few, or what earlier jobs took."""
+    """Measures the pace: the longest of the last few of each part, or that of earlier jobs."""
 
     earlier: Pace = field(default_factory=Pace)
-    """from the checkpoint that the run goes on from; counts until this process has measured"""
+    """from the checkpoint that the run resumes from; used until this process has measured"""
     steps: deque[float] = field(default_factory=lambda: _nothing(STEPS_REMEMBERED))
     checks: deque[float] = field(default_factory=lambda: _nothing(OTHERS_REMEMBERED))
     saves: deque[float] = field(default_factory=lambda: _nothing(OTHERS_REMEMBERED))
@@ -58,7 +58,7 @@ class PaceMeter:
 
     @property
     def pace(self) -> Pace:
-        """What is known now."""
+        """The pace so far."""
         return Pace(
             step=max(self.steps, default=self.earlier.step),
             check=max(self.checks, default=self.earlier.check),
@@ -69,7 +69,7 @@ class PaceMeter:
 
 @contextmanager
 def measured(durations: deque[float]) -> Generator[None]:
-    """Adds how long the block took."""
+    """Adds the seconds of the block."""
     start = time.monotonic()
     yield
     durations.append(time.monotonic() - start)
@@ -77,7 +77,7 @@ def measured(durations: deque[float]) -> Generator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """An absolute moment (aware, UTC), and what is kept free before it."""
+    """An absolute moment (aware, UTC), and the reserve before it."""
 
     at: datetime
     assumed_upload_seconds: float
@@ -85,20 +85,20 @@ class Deadline:
 
     @classmethod
     def from_now(cls, at: datetime, now: datetime) -> Deadline:
-        """`now` is the moment at which the job begins."""
+        """`now` is the start of the job."""
         share = SHORT_SHARE * max((at - now).total_seconds(), 0.0)
         return cls(at, min(ASSUMED_UPLOAD_SECONDS, share), min(LAST_WORDS_SECONDS, share))
 
     def left_seconds(self, now: datetime) -> float:
-        """Until the deadline; below 0 after it."""
+        """Seconds until the deadline; below 0 after it."""
         return (self.at - now).total_seconds()
 
     def is_over(self, now: datetime, needed_seconds: float) -> bool:
-        """Whether something that takes so long would not end before the deadline."""
+        """Whether something that takes so many seconds would miss the deadline."""
         return now + timedelta(seconds=needed_seconds) >= self.at
 
     def seconds_to_commit(self, pace: Pace, uploads_behind: int = 0) -> float:
-        """What a save now may take until its checkpoint is committed and the result is written.
+        """Seconds that a save now may take until the commit and the result are written.
 
         Args:
             uploads_behind: checkpoints that are not committed yet; they go first.
@@ -108,7 +108,7 @@ class Deadline:
         return SLACK * (pace.save or 0.0) + uploads + self.last_words_seconds
 
     def seconds_needed(self, pace: Pace, *, has_check: bool, uploads_behind: int = 0) -> float:
-        """What one more step may take, to the end of the trainer, should it be the last one.
+        """Seconds that one more step may take, to the end of the trainer if it is the last one.
 
         Args:
             has_check: whether a validation check follows this step.

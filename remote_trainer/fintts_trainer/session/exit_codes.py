@@ -1,4 +1,4 @@
-"""How a process of the trainer ends: what the launcher and `conclude` read, and the run script."""
+"""The exit codes of a trainer process, read by the launcher, `conclude` and the run script."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ DONE = 0
 FAILED = 1
 STORE_FAILED = 5
 PREEMPTED = 75
-"""another job goes on, from the newest committed checkpoint"""
+"""another job continues from the newest committed checkpoint"""
 PEER_LOST = 76
-"""a process of several lost another one; only the launcher sees it"""
+"""a process lost another one of the run; only the launcher sees it"""
 SIGNALLED = 128
-"""and the number of the signal that ended it, as a shell says it"""
+"""plus the number of the signal that ended the process, as in a shell"""
 INTERRUPTED = 130
 """Ctrl-C"""

@@ -20,7 +20,7 @@ HEARTBEAT_SECONDS = 2.0
 
 
 class Heartbeat:
-    """Writes status.json every few seconds from a thread of its own, and reads stop requests.
+    """Writes status.json every few seconds in its own thread, and reads stop requests.
 
     The loop changes the status; only the thread talks to the store, so a step never waits for the
     network. A failing heartbeat is logged once, and training continues without it. After a newer
@@ -46,7 +46,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Writes the first status and begins to beat."""
+        """Writes the first status and starts the thread."""
         self._thread.start()
 
     def change(self, **fields: object) -> None:

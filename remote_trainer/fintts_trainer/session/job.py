@@ -1,4 +1,4 @@
-"""What this process is asked to do, and how its data and base model come from the store."""
+"""The task of this process, and the fetching of its data and base model from the store."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Job:
     run: str
     workspace: Path
     deadline_at: datetime | None
-    """None: as run.json says"""
+    """None: the one in run.json"""
     on_spot: bool = False
-    """whether this instance may be taken away; run.json knows it of the first launch alone"""
+    """whether this instance may be taken away; run.json has this only for the first launch"""
     patience_seconds: float = PATIENCE_SECONDS
-    """how long the store is asked again, before the first step, for what the run goes on from"""
+    """how long to retry the store, before the first step, for the checkpoint to resume from"""
     launch: int | None = None
-    """the number of the launch that this instance belongs to; None where there was none"""
+    """the number of this instance's launch; None without a launch"""
     asked_at: datetime | None = None
     """when this rented instance was asked for, by a clock that was the store's; None on the
     machine whose own clock the deadline goes by"""
@@ -49,7 +49,7 @@ class Job:
         _LAUNCH.
 
         Raises:
-            NoRun: the environment does not say which run.
+            NoRun: the environment does not name the run.
         """
         missing = [key for key in ("FINTTS_STORE", "FINTTS_RUN") if not environment.get(key)]
         if missing:
@@ -68,7 +68,7 @@ class Job:
         )
 
     def remember_claim(self, claim: int) -> None:
-        """Leaves the claim where `conclude` finds it when this process is gone."""
+        """Saves the claim for `conclude`, which runs after this process."""
         (self.workspace / CLAIM_FILE).write_text(str(claim), encoding="utf-8")
 
     def remembered_claim(self) -> int | None:
@@ -77,17 +77,17 @@ class Job:
         return int(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def remember_trouble(self, sentence: str) -> None:
-        """Leaves for `conclude` what the trainer could not say itself."""
+        """Saves for `conclude` what the trainer could not report itself."""
         make_directories(self.workspace)
         (self.workspace / TROUBLE_FILE).write_text(sentence, encoding="utf-8", errors="replace")
 
     def remembered_trouble(self) -> str | None:
-        """What kept the trainer in this workspace from saying why it ended."""
+        """Why the trainer in this workspace could not report its end."""
         path = self.workspace / TROUBLE_FILE
         return path.read_text(encoding="utf-8") if path.exists() else None
 
     def forget_trouble(self) -> None:
-        """What an earlier start in this workspace left is of no concern to this one."""
+        """Removes what an earlier start in this workspace saved."""
         (self.workspace / TROUBLE_FILE).unlink(missing_ok=True)
 
 
@@ -100,7 +100,7 @@ def _number(text: str) -> int | None:
 
 
 def fetch_dataset(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:
-    """Brings the packed data set here, verified.
+    """Fetches and verifies the packed data set.
 
     Raises:
         StoreError: it cannot be read, or its SHA-256 is not the one that the run was given.
@@ -112,7 +112,7 @@ def fetch_dataset(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) 
 
 
 def fetch_initial_adapter(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:
-    """Brings the adapter that the run begins with here, verified; returns its folder."""
+    """Fetches and verifies the adapter that the run starts from; returns its folder."""
     folder, adapter = job.workspace / "initial_adapter", record.initial_adapter
     if adapter is not None:
         _fetch_files(job.store, adapter.prefix, adapter.files, folder, on_bytes)
@@ -120,7 +120,7 @@ def fetch_initial_adapter(job: Job, record: RunRecord, on_bytes: Callable[[int],
 
 
 def fetch_base_model(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:
-    """Brings the base model's files here, each verified; returns their folder."""
+    """Fetches and verifies the base model's files; returns their folder."""
     folder, base = job.workspace / "base_model", record.base_model
     _fetch_files(job.store, base.prefix, base.files, folder, on_bytes)
     return folder
@@ -133,7 +133,7 @@ def _fetch_files(
     folder: Path,
     on_bytes: Callable[[int], None],
 ) -> None:
-    with alone_in(folder):  # of several processes on one instance the first one fetches
+    with alone_in(folder):  # the first process of an instance fetches for the others
         for file in files:
             target = folder / file.name
             fetch(store, prefix + file.name, target, file.sha256, file.size_bytes, on_bytes)

@@ -23,7 +23,7 @@ ROWS_A_PART = 2000
 
 @dataclass
 class Metrics:
-    """Rows that go to the store in append-only parts.
+    """Rows, written to the store in append-only parts.
 
     The loop adds rows and the uploader flushes them, each in its own thread.
     """
@@ -38,7 +38,7 @@ class Metrics:
     def add(
         self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
     ) -> None:
-        """Remembers a row until the next `flush`."""
+        """Keeps a row until the next `flush`."""
         self._rows.append(MetricRow(step=step, kind=kind, values=values, at=datetime.now(UTC)))
 
     def take_up(self, rows: Iterable[MetricRow]) -> None:
@@ -57,7 +57,7 @@ class Metrics:
             StoreError: a part could not be written.
         """
         with self._flushing:
-            # Only the rows of this moment: the loop adds others meanwhile.
+            # Only the current rows: the loop may add others during the upload.
             for count in _parts_of(len(self._rows)):
                 text = "".join(row.dump() + "\n" for row in self._rows[:count])
                 self.store.put(metrics_key(self.run, self.claim, self._parts), text.encode())
@@ -72,7 +72,7 @@ def _parts_of(rows: int) -> Iterator[int]:
 
 
 def upload_tensorboard(store: Store, run: str, claim: int, workspace: Path) -> None:
-    """Puts TensorBoard's event files into the store: the workspace ends with the instance.
+    """Uploads TensorBoard's event files, since the workspace ends with the instance.
 
     Raises:
         StoreError: one could not be written.

@@ -1,4 +1,4 @@
-"""How long a run spent on what: the seconds that the bill is compared with."""
+"""Seconds by part of the run, to compare with the bill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Spent:
 
 
 class PhaseClock:
-    """Adds up seconds by part, on top of what earlier jobs of the run have spent."""
+    """Adds up seconds by part, including those of the run's earlier jobs."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
@@ -31,13 +31,13 @@ class PhaseClock:
         """the block that is running, and when it began"""
 
     def add(self, spent: dict[str, float]) -> None:
-        """Adds what earlier jobs of the run have spent."""
+        """Adds the seconds of the run's earlier jobs."""
         for part in PARTS:
             self.seconds[part] += spent.get(part, 0.0)
 
     @contextmanager
     def spend(self, part: Part) -> Generator[Spent]:
-        """Books the time inside of the block on this part; it is known when the block is left."""
+        """Counts the block's time for this part; the result is set when the block ends."""
         spent, start = Spent(), self._clock()
         self._open = part, start
         try:
@@ -48,7 +48,7 @@ class PhaseClock:
             self._open = None
 
     def so_far(self) -> dict[str, float]:
-        """`seconds`, with what the running block has taken so far."""
+        """`seconds`, including the running block so far."""
         seconds = dict(self.seconds)
         if self._open is not None:
             part, start = self._open

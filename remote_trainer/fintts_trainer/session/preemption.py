@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from fintts_trainer.session.spot_notice import Notice
 
 GRACE_SECONDS = 120.0
-"""What an instance has between the notice and its end; the upload is given no longer."""
+"""The time of an instance between the notice and its end, which limits the upload."""
 LAST_WORDS_SECONDS = 5.0
-"""of an announced end, for what is logged once everything is saved"""
+"""before an announced end, for the log after everything is saved"""
 LEAST_SECONDS = 5.0
-"""for the upload, also where the end seems to be over: the clocks may differ"""
+"""for the upload, even if the announced end seems past: the clocks may differ"""
 HEARD_WITHIN_SECONDS = 90.0
-"""SkyPilot's controller looks after a job every 15 s, waits for 5, fetches its log, and then asks
-the instance for the exit code; on a machine with six times its load that took more than a minute"""
+"""SkyPilot's controller checks a job every 15 s, waits for 5, fetches its log, and then asks the
+instance for the exit code; on a machine with six times its load that took more than a minute"""
 OVERTIME_SECONDS = 30.0
 LOOK_SECONDS = 0.2
 
@@ -36,27 +36,27 @@ class Preemption:
 
     @property
     def has_come(self) -> bool:
-        """Whether to save and leave."""
+        """Whether to save and end."""
         return self.signal is not None or self.notice is not None
 
     def watch(self) -> None:
-        """Installs the handlers; the main thread alone may do so."""
+        """Installs the handlers; call it in the main thread."""
         signal.signal(signal.SIGTERM, self._hear)
         signal.signal(signal.SIGINT, self._hear)
 
     def grace_seconds(self, now: datetime) -> float:
-        """What the upload is given from now on: some seconds less than the instance has."""
+        """Seconds for the upload from now on: somewhat less than the instance has."""
         left = self._left_seconds(now)
         if left is None:
             return GRACE_SECONDS
         return max(LEAST_SECONDS, min(GRACE_SECONDS, left - LAST_WORDS_SECONDS))
 
     def seconds_to_stay(self, now: datetime) -> float:
-        """How much longer a process that has said all had better live.
+        """How many seconds a finished process should still wait before it exits.
 
-        An exit code that SkyPilot sees, and can't ask for any more since the instance is gone, is a
-        failed run to it; an instance that is lost with its job at work is one that it replaces.
-        So who has too little time for the exit code to be heard lives as long as the instance.
+        If the job has ended and the instance is gone before SkyPilot has asked for the exit code,
+        SkyPilot counts the run as failed; it replaces an instance that is lost during its job. So
+        a process with too little time to deliver its exit code lives as long as the instance.
         """
         left = self._left_seconds(now)
         if left is None or left > HEARD_WITHIN_SECONDS:
@@ -64,7 +64,7 @@ class Preemption:
         return max(0.0, left + OVERTIME_SECONDS)
 
     def stay(self, log: Callable[[str], None]) -> None:
-        """Waits for the end of the instance, or for a signal to end before it."""
+        """Waits for the end of the instance, or for an earlier signal."""
         seconds = self.seconds_to_stay(datetime.now(UTC))
         if seconds > 0 and self.signal is None:
             log(
@@ -75,15 +75,15 @@ class Preemption:
             time.sleep(LOOK_SECONDS)
 
     def settle(self) -> None:
-        """Deafens the process to SIGTERM, once all is said and it only has to end.
+        """Ignores SIGTERM, once the process only has to exit.
 
-        Python takes its handlers away while it ends: a signal that comes twice, as `timeout` sends
-        it, would turn the exit code into that of a killed process, and the run into a failed one.
+        Python removes its handlers while it exits: a second signal, as `timeout` sends, would turn
+        the exit code into that of a killed process, and the run into a failed one.
         """
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def _left_seconds(self, now: datetime) -> float | None:
-        """Until the announced end; below 0 when it is over."""
+        """Seconds until the announced end; below 0 after it."""
         if self.notice is None or self.notice.ends_at is None:
             return None
         return (self.notice.ends_at - now).total_seconds()

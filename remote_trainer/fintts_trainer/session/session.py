@@ -1,4 +1,4 @@
-"""This process and its run: record, configuration and clocks; in the first one also the store."""
+"""This process and its run: record, configuration and clocks; for the first one also the store."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """A process of a run. Only the first one, a `StoreSession`, writes to the store: what the loop
-    logs, measures or reports is dropped here."""
+    """A process of a run. Only the first one, a `StoreSession`, writes to the store; this class
+    drops what the loop logs, measures or reports."""
 
     job: Job
     record: RunRecord
@@ -59,7 +59,7 @@ class Session:
     progress: ProgressFile
 
     def log(self, sentence: str) -> None:
-        """A line of the log."""
+        """Logs a line."""
 
     def change_status(self, **fields: object) -> None:
         """Replaces fields of status.json."""
@@ -67,14 +67,14 @@ class Session:
     def add_metrics(
         self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
     ) -> None:
-        """A row of the metrics."""
+        """Adds a row of metrics."""
 
     def reason_to_end(self, *, has_check: bool) -> StopReason | None:
-        """Why the clock or the user rules out another step, with its check if it has one."""
+        """Why the clock or the user rules out another step and its check; None if allowed."""
         return None
 
     def check_uploads(self) -> None:
-        """Raises StoreError where checkpoints cannot be committed any more."""
+        """Raises StoreError if checkpoints can no longer be committed."""
 
     def heed_notices(self, preemption: Preemption) -> None:
         """On a spot instance: ends the run at the cloud's notice, as a signal does."""
@@ -107,7 +107,7 @@ class StoreSession(Session):
     uploader: Uploader
 
     def log(self, sentence: str) -> None:
-        """A line of the log."""
+        """Logs a line."""
         log(sentence)
 
     def change_status(self, **fields: object) -> None:
@@ -117,7 +117,7 @@ class StoreSession(Session):
     def add_metrics(
         self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
     ) -> None:
-        """A row of the metrics."""
+        """Adds a row of metrics."""
         self.metrics.add(step, kind, values)
 
     def reason_to_end(self, *, has_check: bool) -> StopReason | None:
@@ -133,17 +133,17 @@ class StoreSession(Session):
         return StopReason.REQUESTED if self.heartbeat.stop_requested else None
 
     def drain_seconds(self) -> float:
-        """How long the last uploads may take when the instance stays."""
+        """Seconds for the last uploads if the instance stays."""
         behind = max(self.uploader.behind - 1, 0)
         return max(GRACE_SECONDS, self.deadline.seconds_to_commit(self.pace.pace, behind))
 
     def check_uploads(self) -> None:
-        """Raises StoreError where checkpoints cannot be committed any more."""
+        """Raises StoreError if checkpoints can no longer be committed."""
         self.heartbeat.check()
         self.uploader.check()
 
     def local_checkpoint(self, step: int) -> Path:
-        """The folder of a checkpoint until it is committed."""
+        """The folder of a checkpoint that is not committed yet."""
         return local_checkpoint(self.job.workspace, step)
 
     def give_up(self, error: BaseException) -> None:
@@ -271,8 +271,8 @@ def log(sentence: str) -> None:
 
 
 def _log_commit(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreSlow | None) -> None:
-    """Reports a committed checkpoint and frees the local copy. The status goes on saying that the
-    store is slow until a save did not have to wait."""
+    """Reports a committed checkpoint and frees the local copy. The status shows a slow store until
+    a save did not have to wait."""
     message = None if slow is None else _passing_trouble(slow)
     heartbeat.change(last_committed_step=manifest.step, message=message)
     log(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fintts_trainer.session.job import Job
 
 NOTED_JUMP = timedelta(seconds=30)
-"""Smaller corrections change no run."""
+"""Smaller corrections do not matter to a run."""
 
 
 def _utc_now() -> datetime:
@@ -36,10 +36,10 @@ class WallClock:
         *,
         ahead: timedelta = timedelta(),
     ) -> None:
-        """`not_before` is past for sure: a machine may start with a wrong clock.
+        """`not_before` is certainly past: a machine may start with a wrong clock.
 
         Args:
-            ahead: of the store's clock; below zero the machine's is behind it.
+            ahead: how far the machine's clock is ahead of the store's; negative if behind.
         """
         self._utc_now, self._monotonic = utc_now, monotonic
         self._begin = max(utc_now(), not_before, utc_now() - ahead)
@@ -52,15 +52,15 @@ class WallClock:
         return max(self._utc_now(), self._steady())
 
     def remark(self) -> str | None:
-        """What is wrong with the machine's clock, in a sentence; None for less than half a minute
-        since the start, or a minute beside the store's."""
+        """A sentence on the machine's clock if it is wrong; None for less than half a minute since
+        the start, or a minute from the store's."""
         difference = self._utc_now() - self._steady()
         if abs(difference) >= NOTED_JUMP:
             return _of_jump(difference)
         return _of_store(self._ahead) if self._ahead > LIMIT else None
 
     def news(self) -> str | None:
-        """The remark, once."""
+        """The remark, the first time only."""
         remark = None if self._is_told else self.remark()
         self._is_told = self._is_told or remark is not None
         return remark
@@ -70,22 +70,22 @@ class WallClock:
 
 
 def wall_clock_of(job: Job, created_at: datetime) -> WallClock:
-    """The clock of a run that was created then.
+    """The clock of a run created at this moment.
 
-    On the user's own machine the deadline goes by this very clock, and the store is not asked. A
-    store that does not tell the time leaves what is known without it.
+    On the user's own machine the deadline uses this machine's clock, and the store is not asked.
+    A store that does not give its time changes nothing.
     """
     if job.asked_at is None:
         return WallClock(created_at)
     try:
         ahead = ahead_by(job.store, within=run_prefix(job.run))
-    except StoreError:  # who needs the store hears of that
+    except StoreError:  # the next use of the store raises it
         ahead = timedelta()
     return WallClock(max(created_at, job.asked_at), ahead=ahead)
 
 
 def _of_jump(jump: timedelta) -> str:
-    """What a jump means for the deadline."""
+    """The effect of a jump on the deadline."""
     seconds = f"{abs(jump.total_seconds()):,.0f} s"
     if jump < timedelta():
         return (
