@@ -1,4 +1,4 @@
-"""The port of a kind of store: its addresses, who reaches it, and with which key.
+"""The port of a kind of store: its addresses, who can reach it, and with which key.
 
 A kind of store is a folder in backends/ with a Store and a Backend, and one line in opening.py.
 """
@@ -15,38 +15,38 @@ from fintts_store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Variables for the environment of a trainer; their values appear in no text of this object."""
+    """Environment variables for a trainer; this object never shows their values."""
 
     variables: Mapping[str, str] = field(repr=False)
     ends_at: datetime | None = None
-    """aware and UTC; None where they do not end, or the end is unknown"""
+    """aware and UTC; None if they do not expire, or the time is unknown"""
     warning: str = ""
-    """a sentence where they allow more than a run needs, or end at an unknown time"""
+    """a sentence if they allow more than a run needs, or expire at an unknown time"""
     hint: str = ""
     is_for_the_run: bool = False
-    """made for it; else it is the key of this machine, which has shown already what it may do"""
+    """whether the key is made for the run; else it is this machine's, whose rights are tested"""
 
 
 class Backend(Protocol):
-    """One kind of store, by the text of its addresses. No method reads or writes a store's keys,
-    but for try_grant. What cannot be used raises a StoreError.
+    """One kind of store, by the text of its addresses. Only try_grant reads or writes a store's
+    keys. Methods raise a StoreError for what cannot be used.
     """
 
     @property
     def scheme(self) -> str:
-        """What its addresses begin with, such as `s3` in `s3://BUCKET`; empty for folders."""
+        """The start of its addresses, such as `s3` in `s3://BUCKET`; empty for folders."""
         ...
 
     @property
     def environment(self) -> Sequence[str]:
-        """Patterns of the environment variables that a run on this machine reaches it with."""
+        """Patterns of the environment variables that a run on this machine needs to reach it."""
         ...
 
     def full_address(self, url: str, endpoint_url: str | None) -> str:
-        """The one text for the store at this address that every machine reads alike.
+        """The store's address in a form that means the same on every machine.
 
         Args:
-            endpoint_url: of the server that is set beside the address, in its canonical form.
+            endpoint_url: the server's canonical URL, if it is set separately from the address.
         """
         ...
 
@@ -55,21 +55,21 @@ class Backend(Protocol):
         ...
 
     def cloud(self, url: str) -> str | None:
-        """The cloud that bills for what lies there; None where that is unknown."""
+        """The cloud that bills for the store; None if unknown."""
         ...
 
     def open(self, url: str, patience: Patience) -> Store:
-        """The store at this address, which need not be there yet."""
+        """The store at this address, which may not exist yet."""
         ...
 
     def obstacle(self, url: str) -> Obstacle | None:
-        """What keeps a rented instance from this store; None where it may be tried."""
+        """Why a rented instance cannot reach this store; None if it may be able to."""
         ...
 
     def grant(
         self, url: str, run: str, reads: Sequence[str], deadline_at: datetime, role: str
     ) -> Grant:
-        """What the instance of a run reaches this store with.
+        """The credentials for a run's instance to reach this store.
 
         Args:
             reads: keys of the store, or prefixes that end with `/`, that the run reads beside its
@@ -79,5 +79,5 @@ class Backend(Protocol):
         ...
 
     def try_grant(self, url: str, run: str, reads: Sequence[str], grant: Grant) -> None:
-        """Does once what a trainer does: reads its inputs, and writes, reads, lists and removes."""
+        """Tries what a trainer does: reads its inputs; writes, reads, lists and removes a key."""
         ...

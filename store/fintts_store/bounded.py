@@ -1,4 +1,4 @@
-"""A listing has an end, whatever the store says."""
+"""Limits the length of a listing, whatever the store sends."""
 
 from fintts_store.errors import StoreDenied
 from fintts_store.runs import limits
@@ -11,10 +11,10 @@ class KeyCount:
         self._where, self._count = where, 0
 
     def add(self, keys: int) -> None:
-        """So many more came.
+        """Counts more keys.
 
         Raises:
-            StoreDenied: they are more than a listing may have.
+            StoreDenied: there are more than a listing may have.
         """
         self._count += keys
         if self._count > limits.KEYS:

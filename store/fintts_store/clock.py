@@ -1,7 +1,7 @@
-"""The store's own clock beside this machine's.
+"""Compares the store's clock with this machine's.
 
-Requests, deadlines and ends are moments, and those of several machines meet in the store: a laptop
-whose clock is an hour off would give a deadline, and bill an end, that is wrong by an hour.
+The store holds requests, deadlines and ends from different machines' clocks: a laptop whose clock
+is an hour off would set a deadline, and bill an end, that is wrong by an hour.
 """
 
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from fintts_store.errors import StoreError
 from fintts_store.store import Store
 
 LIMIT = timedelta(seconds=60)
-"""A smaller difference is cents, and less than the seconds that an instance takes to end."""
+"""A smaller difference costs cents, and is less than an instance takes to end."""
 WHOLE_SECOND = timedelta(seconds=1)
-"""HTTP's Date has no parts of one."""
+"""HTTP's Date has whole seconds."""
 
 
 @runtime_checkable
 class HasClock(Protocol):
-    """A store that can say what time it is there."""
+    """A store that can give its time."""
 
     def clock(self, within: str = "") -> datetime | None:
-        """Aware, as its server or its disk has it; None where it does not tell.
+        """The aware time of its server or disk; None if unknown.
 
         Args:
-            within: a prefix that may be listed with the key that the store is asked with.
+            within: a prefix that the caller's credentials may list.
         """
         ...
 
@@ -35,11 +35,11 @@ def _now() -> datetime:
 
 
 def ahead_by(store: Store, now: Callable[[], datetime] = _now, *, within: str = "") -> timedelta:
-    """How far this machine's clock is ahead of the store's, below 0 where it is behind; 0 within
-    the time that asking takes, and where the store does not tell.
+    """How far this machine's clock is ahead of the store's, negative if behind; 0 within the
+    duration of the request, and if the store does not give its time.
 
     Raises:
-        StoreError: it cannot be asked.
+        StoreError: the store cannot be asked.
     """
     if not isinstance(store, HasClock):
         return timedelta()
@@ -52,7 +52,7 @@ def ahead_by(store: Store, now: Callable[[], datetime] = _now, *, within: str = 
 
 
 def skew_of(store: Store, now: Callable[[], datetime] = _now) -> str | None:
-    """In words, where it is above the limit; a store that cannot be asked says nothing."""
+    """The difference in words; None if within the limit, or if the store cannot be asked."""
     try:
         ahead = ahead_by(store, now)
     except StoreError:  # the next use of the store raises it

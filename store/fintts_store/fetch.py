@@ -1,4 +1,4 @@
-"""One file from the store to the disk, verified while it streams."""
+"""Fetches a file from the store to the disk, and verifies it while it streams."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,14 +18,14 @@ def fetch(
     size_bytes: int,
     on_bytes: Callable[[int], None] = ignore_bytes,
 ) -> None:
-    """Brings a key's bytes into the file `target`, unless they are there.
+    """Fetches a key's bytes into the file `target`, unless they are already there.
 
     Args:
-        size_bytes: as run.json says: not more are written.
-        on_bytes: is called with the number of bytes that were added.
+        size_bytes: the size in run.json; no more is written.
+        on_bytes: called with the number of bytes added.
 
     Raises:
-        CheckpointCorrupt: the SHA-256 is another one.
+        CheckpointCorrupt: the SHA-256 differs.
         StoreError: the store cannot be read, or the disk cannot be written.
     """
     if target.exists() and sha256_of(target) == sha256:

@@ -1,9 +1,8 @@
-"""The names that a file of a checkpoint, an adapter or a base model may have: a closed list.
+"""The allowed names of files in a checkpoint, adapter or base model: a closed list.
 
-Who can write to the store must not decide what lies beside somebody's code: a checkpoint with a
-file named torch.py would be imported from the folder that it is pulled into. Every other name is
-refused when a record is read and when a folder is described, so nothing with it goes up or comes
-down.
+Write access to the store must not allow placing files beside your code: Python would import a
+checkpoint's torch.py from the folder that it is pulled into. Reading a record and describing a
+folder refuse every other name, so no such file is uploaded or downloaded.
 """
 
 import re
@@ -16,16 +15,16 @@ BASE_MODEL = DOCUMENTS | {
     *("config.json", "model.pth"),
     *("tokenizer.json", "tokenizer.tiktoken", "special_tokens.json"),
 }
-"""beside weights, whose names the base model chooses"""
+"""in addition to weights, whose names the base model chooses"""
 LONGEST_NAME = 128
 """characters; file systems hold 255 bytes"""
 _WEIGHTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors(\.index\.json)?")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
-"""Windows writes to these, whatever comes behind a dot"""
+"""Windows treats these as devices, with any suffix"""
 
 
 def is_weights_name(name: str) -> bool:
-    """Whether a file of weights, or the index of several, may be called so."""
+    """Whether a file of weights, or an index of them, may have this name."""
     stem = name.partition(".")[0]
     return (
         len(name) <= LONGEST_NAME
@@ -35,18 +34,18 @@ def is_weights_name(name: str) -> bool:
 
 
 def odd_in_checkpoint(names: Iterable[str]) -> list[str]:
-    """Those that no file of a checkpoint has."""
+    """The names that are not allowed in a checkpoint."""
     return [name for name in names if name not in CHECKPOINT]
 
 
 def odd_in_adapter(names: Iterable[str]) -> list[str]:
-    """Those that no file of an adapter has which a run begins with."""
+    """The names that are not allowed in an adapter that a run starts from."""
     return [name for name in names if name not in ADAPTER]
 
 
 def odd_in_base_model(names: Iterable[str]) -> list[str]:
-    """Those that no file of a base model has, and those that differ from another in case alone:
-    on some file systems they are the same file."""
+    """The names that are not allowed in a base model, and those that differ from another only in
+    case: on some file systems they are the same file."""
     odd: list[str] = []
     seen: set[str] = set()
     for name in names:

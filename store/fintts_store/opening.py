@@ -1,4 +1,4 @@
-"""From a store's address to its kind, and to the store."""
+"""Finds the kind of store for an address, and opens the store."""
 
 from fintts_store.backend import Backend
 from fintts_store.backends.directory import DirectoryBackend
@@ -14,25 +14,25 @@ BACKENDS: tuple[Backend, ...] = (FOLDERS, S3Backend())
 
 
 def backend_of(url: str) -> Backend:
-    """The kind of store that an address names, well formed or not."""
+    """The kind of store of an address, even a malformed one."""
     scheme = url.partition("://")[0] if "://" in url else ""
     return next((one for one in BACKENDS if one.scheme == scheme), FOLDERS)
 
 
 def open_store(url: str, patience: Patience = PATIENT) -> Store:
-    """Opens the store at this address: a directory, or `s3://BUCKET/PREFIX`; neither is touched.
+    """Opens the store at this address, a directory or `s3://BUCKET/PREFIX`; makes no request.
 
     Args:
         patience: how long a request to a server may take, and how often it is tried.
 
     Raises:
-        StoreError: the address is of a kind that this version does not know, or malformed.
+        StoreError: the address is malformed, or of an unknown kind.
     """
     return backend_of(url).open(url, patience)
 
 
 def at_endpoint(url: str, endpoint_url: str | None) -> str:
-    """The address of the same store with the server that it lies on; a folder has none.
+    """The store's address including its server; a folder has none.
 
     Raises:
         StoreError: the address or the endpoint is malformed, or they name different servers.
@@ -42,8 +42,8 @@ def at_endpoint(url: str, endpoint_url: str | None) -> str:
 
 
 def is_same_place(one: str, other: str) -> bool:
-    """Whether two addresses mean the same store, however each is written; one that is malformed
-    means itself alone."""
+    """Whether two addresses mean the same store in any spelling; a malformed one equals only
+    itself."""
     try:
         return one == other or _place(one) == _place(other)
     except StoreError:
@@ -56,5 +56,5 @@ def _place(url: str) -> tuple[str, str]:
 
 
 def store_environment() -> tuple[str, ...]:
-    """Patterns of the environment variables that a run on this machine reaches its store with."""
+    """Patterns of the environment variables that a run on this machine needs for its store."""
     return tuple(pattern for one in BACKENDS for pattern in one.environment)

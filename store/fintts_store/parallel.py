@@ -1,4 +1,4 @@
-"""A few transfers at once: files of a checkpoint are many and their round trips are long."""
+"""Runs a few transfers at once: a checkpoint has many files, and round trips are long."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -18,8 +18,8 @@ def in_parallel(
 ) -> None:
     """Calls `work(item, stop)` for each item, `at_once` at once; returns when all have ended.
 
-    After the first error, and after Ctrl-C, `stop` is set for those that have begun, and the others
-    do not begin; then that error is raised.
+    The first error, or Ctrl-C, sets `stop` for the running calls and starts no others; then the
+    error is raised.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(at_once) as pool:

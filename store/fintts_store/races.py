@@ -1,7 +1,7 @@
-"""Races of writers: whether of several that create one key at the same moment exactly one succeeds.
+"""Races of writers: whether exactly one of those that create a key at the same moment succeeds.
 
-A server that checks first and writes afterwards fails this under a race alone. One race in three
-shows it, or fewer, so there are ten.
+A server that checks first and writes afterwards fails only in a race. At most one race in three
+shows it, so there are ten.
 """
 
 import threading
@@ -14,25 +14,25 @@ from fintts_store.errors import KeyExists, KeyNotFound
 from fintts_store.store import Store
 
 RACES = 10
-"""Three races of eight found a server of this kind in only 46 of 50 tries"""
+"""Three races of eight writers found such a server in only 46 of 50 tries"""
 WRITERS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """What those writers wrote who were told that they had created the key, and what it holds."""
+    """What the successful writers wrote, and what the key holds."""
 
     winners: tuple[bytes, ...]
     kept: bytes
 
     @property
     def has_one_winner(self) -> bool:
-        """One writer was told so, and its bytes are the ones that stay."""
+        """Whether one writer succeeded, and the key holds its bytes."""
         return self.winners == (self.kept,)
 
 
 def run_races(store: Store, keys: Sequence[str], writers: int = WRITERS) -> Iterator[Race]:
-    """One race for each key, one after the other; the connections of the first serve the others.
+    """Runs one race per key in sequence; later races reuse the first one's connections.
 
     Raises:
         StoreError: a writer could not write, or what was written cannot be read.
@@ -62,13 +62,13 @@ def _race(store: Store, key: str, writers: int, pool: ThreadPoolExecutor) -> tup
 def _content(store: Store, key: str) -> bytes:
     try:
         return store.get(key)
-    except KeyNotFound:  # no writer's bytes were kept
+    except KeyNotFound:  # the key holds no writer's bytes
         return b""
 
 
 @contextmanager
 def _released(start: threading.Barrier) -> Generator[None]:
-    """After an error or Ctrl-C no writer waits at the start for the others."""
+    """Releases the writers that wait at the start after an error or Ctrl-C."""
     try:
         yield
     except BaseException:

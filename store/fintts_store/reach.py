@@ -1,7 +1,7 @@
-"""Whether a rented instance can reach a server that this machine reaches, as far as its URL says.
+"""Whether a rented instance can reach a server that this machine reaches, judged by the URL.
 
-A proxy stays here: it serves one network, its address may hold a password, and an instance reaches
-what is public without it.
+Proxy settings stay on this machine: a proxy serves one network, its address may contain a password,
+and an instance reaches public servers without it.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 PRIVATE = (".local", ".internal", ".intranet", ".lan", ".corp", ".home", ".home.arpa", ".private")
-"""endings of names that mean something within one network alone"""
+"""endings of names that are valid only within one network"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Obstacle:
 
 
 def obstacle_to(server_url: str) -> Obstacle | None:
-    """What keeps a rented instance from this server; None where it may be tried."""
+    """Why a rented instance cannot reach this server; None if it may be able to."""
     if _is_loopback(urlsplit(server_url).hostname or ""):
         return Obstacle(
             f"a rented instance cannot reach {server_url}, which is this machine alone",
@@ -38,14 +38,14 @@ def obstacle_to(server_url: str) -> Obstacle | None:
 
 
 def is_proxied(url: str) -> bool:
-    """Whether this machine reaches the server through a proxy, by its environment."""
+    """Whether the environment sets a proxy for this server."""
     parts, proxies = urlsplit(url), getproxies()
     has_one = parts.scheme in proxies or "all" in proxies
     return has_one and not proxy_bypass(parts.netloc)
 
 
 def _is_private(url: str) -> bool:
-    """Whether the server is one of a private network, as far as its name says."""
+    """Whether the server's name belongs to a private network."""
     host = urlsplit(url).hostname or ""
     try:
         return not ipaddress.ip_address(host).is_global

@@ -1,7 +1,7 @@
-"""Takes out of a text what opens something: keys, tokens, signatures, and passwords in URLs.
+"""Redacts secrets in a text: keys, tokens, signatures, and passwords in URLs.
 
-Libraries put requests, headers and their own settings into what they raise. Whatever an error says
-and whatever is shown passes through here.
+Libraries put requests, headers and settings into their errors. Every error message and everything
+shown passes through here.
 """
 
 import logging
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 GONE = "…"
 SHORTEST = 8
-"""characters of a secret: anything shorter would take ordinary words out of sentences"""
+"""characters of a secret: anything shorter would remove ordinary words from sentences"""
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|KEY_ID|"
     r"PRIVATE_KEY|SECRET_KEY)(?:_|$)"
@@ -50,12 +50,12 @@ _learned: set[str] = set()
 
 
 def remember_secrets(*secrets: str | None) -> None:
-    """From now on these are taken out, too: what a file or a program gave to this process."""
+    """Also redacts these from now on: secrets that a file or program gave to this process."""
     _learned.update(piece for secret in secrets if secret for piece in _PIECE.findall(secret))
 
 
 def without_secrets(text: str) -> str:
-    """The same text with `…` in place of what opens something; the rest stays as it is."""
+    """The text with `…` in place of secrets; the rest is unchanged."""
     for secret in _known():
         if secret in text:
             text = text.replace(secret, GONE)
@@ -65,7 +65,7 @@ def without_secrets(text: str) -> str:
 
 
 def clean_logs() -> None:
-    """From now on what libraries log has no secret in it, nor have the tracebacks beside it."""
+    """Redacts secrets in libraries' logs and their tracebacks from now on."""
     logging.setLogRecordFactory(_record)
 
 
@@ -81,10 +81,10 @@ def _record(*fields: Any, **more: Any) -> logging.LogRecord:
 
 
 def _known() -> list[str]:
-    """The secrets that this process knows as a text may have them, the longest first.
+    """The secrets that this process knows, in the forms of a text, the longest first.
 
-    Of one with a line break or a foreign letter in it, each printable piece: every library spells
-    the rest in another way.
+    A secret with a line break or a letter beyond ASCII gives its printable pieces, since every
+    library escapes the rest differently.
     """
     named = (
         piece
@@ -97,7 +97,7 @@ def _known() -> list[str]:
 
 
 def fault_of_secret(secret: object) -> str:
-    """Why this cannot be a key or a token, in words that show nothing of it; empty if it can.
+    """Why this cannot be a key or token, without showing it; empty if it can.
 
     It goes into a header of a request: visible ASCII in one piece.
     """

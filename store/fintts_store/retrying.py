@@ -1,4 +1,4 @@
-"""Patience with a store: what passes by itself is tried again for a while."""
+"""Retries temporary errors of a store for a while."""
 
 import time
 from collections.abc import Callable
@@ -13,10 +13,10 @@ Answer = TypeVar("Answer")
 
 
 def insist(action: Callable[[], Answer], limit_seconds: float) -> Answer:
-    """Calls until it succeeds, for so long at most; the action may be repeated.
+    """Calls the action until it succeeds, up to a time limit; it must be safe to repeat.
 
     Raises:
-        StoreError: it does not pass by itself, or has not passed in time.
+        StoreError: the error is not temporary, or lasted too long.
     """
     deadline = time.monotonic() + limit_seconds
     pause_seconds = FIRST_PAUSE_SECONDS

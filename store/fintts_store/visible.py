@@ -1,5 +1,4 @@
-"""Makes visible in a text what a terminal would obey, or what would hide or reorder what it shows,
-and takes out secrets.
+"""Makes control characters and hiding or reordering ones visible in a text, and redacts secrets.
 
 Names, messages and logs in a store are input from outside.
 """
@@ -12,7 +11,7 @@ from fintts_store.redaction import without_secrets
 _PIECE = 64 * 1024
 _HIDDEN = re.compile(
     "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and newline, DEL, C1
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and newline, DEL, C1
     "\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff"  # halves of a character, which have no bytes in UTF-8
     "\U000e0000-\U000e007f"
@@ -21,7 +20,7 @@ _HIDDEN = re.compile(
 
 
 def is_visible(text: str) -> bool:
-    """Whether what is shown of it is all there is, in one line."""
+    """Whether the text shows everything that it contains, in one line."""
     return _HIDDEN.search(text) is None and "\n" not in text and "\t" not in text
 
 
@@ -31,12 +30,12 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The same without a line break or tab, which could forge a line: they become `\n`, `\t`."""
+    r"""The same in one line: line breaks and tabs, which could forge a line, become `\n`, `\t`."""
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def visible_json(text: str) -> str:
-    r"""A JSON document with such characters as JSON's own escapes: it means what it meant."""
+    r"""A JSON document with such characters as JSON escapes; its meaning is unchanged."""
     return _replaced(text, _units)
 
 

@@ -1,4 +1,4 @@
-"""The marker of a directory store: a small file in its root, which says that the store is there."""
+"""The marker of a directory store: a small file in its root that identifies the store."""
 
 import secrets
 from collections.abc import Generator
@@ -16,22 +16,22 @@ MOST_BYTES = 4096
 
 
 class Marker:
-    """Knows whether a store that this process has seen is still there.
+    """Checks whether a store that this process has seen is still there.
 
-    Reading makes nothing. The first write makes the folder and its marker, or gives an older store
-    its marker; but a store that was there once is never made again.
+    Reading creates nothing. The first write creates the folder and its marker, or adds the marker
+    to an older store; but a store that existed once is never created again.
     """
 
     def __init__(self, root: Path, seen: str | None = None, hint: str = "") -> None:
-        """`seen`: what the marker said to an earlier process, and `hint` what to do where the store
-        is not to come back."""
+        """`seen`: the marker that an earlier process read; `hint`: what to do if the store is gone
+        for good."""
         self._root, self._path, self._hint = root, root / MARKER, hint
         self._seen = seen
-        """what the marker said; empty for a store that has none yet"""
+        """the marker's content; empty for a store without one"""
 
     def check(self) -> None:
-        """Raises StoreUnreachable if the store was there and is gone, or is another one now."""
-        seen = self._seen  # before it is read: another thread may make the store meanwhile
+        """Raises StoreUnreachable if the store is gone, or another store is in its place."""
+        seen = self._seen  # before reading it: another thread may create the store in the meantime
         there = self._read()
         if seen and there != seen:
             raise self._gone()
@@ -41,19 +41,19 @@ class Marker:
             self._seen = there
 
     def note(self) -> None:
-        """Something of the store was read, so the store is there."""
+        """Records that the store is there, after a successful read."""
         if self._seen is None:
             self._seen = self._read() or ""
 
     @contextmanager
     def there_throughout(self) -> Generator[None]:
-        """Checks before and after what is read: a disk may go while a listing is made."""
+        """Checks before and after a read: a disk may disappear during a listing."""
         self.check()
         yield
         self.check()
 
     def put_up(self) -> None:
-        """Makes the folder and the marker where they are missing, unless they were there once."""
+        """Creates a missing folder and marker, unless they existed once."""
         self.check()
         if self._seen:
             return
@@ -78,7 +78,7 @@ class Marker:
 
 
 def read_marker(root: Path) -> str | None:
-    """What the marker of the store in a folder says; None where there is none.
+    """The content of the marker in a folder; None if there is none.
 
     Raises:
         StoreError: it cannot be read.
@@ -93,8 +93,8 @@ def read_marker(root: Path) -> str | None:
 
 @contextmanager
 def folder_as_it_was(folder: Path) -> Generator[None]:
-    """Removes the folders that a block made in order to have `folder`, if they are empty again but
-    for a store's marker.
+    """Removes the folders that a block made for `folder`, if they are empty again except for a
+    store's marker.
 
     Raises:
         StoreError: it may not even be seen whether it is there.

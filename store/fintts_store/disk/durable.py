@@ -1,7 +1,7 @@
-"""Writes to a disk so that a power cut leaves either the old or the new, and never a part.
+"""Writes to a disk so that a power cut leaves the old or the new file, and never a part.
 
 The order is: temporary name in the same folder, bytes, length, fsync, rename, fsync of the folder.
-Every function raises a StoreError that says which path could not be written.
+Every function raises a StoreError that names the path that could not be written.
 """
 
 import errno
@@ -24,8 +24,7 @@ WRITE_BACK_BYTES = 8 * 1024 * 1024
 
 
 def write_file(path: Path, data: bytes, *, within: Path | None = None) -> None:
-    """Writes the file, in place of what was there; makes missing folders, but not `within` or what
-    is above it."""
+    """Writes or replaces the file; makes missing folders, but not `within` or those above it."""
     with explained(path), _temporary_beside(path, within) as temporary:
         _fill(temporary, data)
         temporary.replace(path)
@@ -42,7 +41,7 @@ def copy_file(source: Path, path: Path, *, within: Path | None = None) -> None:
 
 
 def create_file(path: Path, data: bytes, *, within: Path | None = None) -> None:
-    """Writes a new file, or raises FileExistsError and leaves the old one as it is."""
+    """Writes a new file; raises FileExistsError if there is one, which stays unchanged."""
     with explained(path), _temporary_beside(path, within) as temporary:
         _fill(temporary, data)
         # Not O_EXCL: the name appears with all of its bytes, and only once.
@@ -52,8 +51,8 @@ def create_file(path: Path, data: bytes, *, within: Path | None = None) -> None:
 
 @contextmanager
 def durable_file(target: Path) -> Generator[Path]:
-    """Yields the name of a file to write, which becomes `target` when the block ends without an
-    error, in place of what was there. For what is too large for `write_file`.
+    """Yields a path to write, which replaces `target` when the block ends without an error. For
+    files too large for `write_file`.
     """
     with explained(target), _temporary_beside(target) as temporary:
         yield temporary
@@ -66,8 +65,8 @@ def durable_file(target: Path) -> Generator[Path]:
 def durable_directory(target: Path) -> Generator[Path]:
     """Yields an empty folder that becomes `target` when the block ends without an error.
 
-    What was at `target` before is replaced. After an error `target` is as it was, and the
-    temporary folder is gone.
+    It replaces what was at `target`. After an error `target` is unchanged, and the temporary
+    folder is gone.
     """
     temporary = _temporary_name(target)
     try:
@@ -81,7 +80,7 @@ def durable_directory(target: Path) -> Generator[Path]:
 def resumable_directory(target: Path, partial: Path) -> Generator[Path]:
     """Yields the folder `partial`, with what an earlier attempt left there; it becomes `target`.
 
-    After an error it stays, for another attempt or for `discard`; `target` is as it was.
+    After an error it stays, for another attempt or for `discard`; `target` is unchanged.
     """
     with explained(target):
         make_directories(partial.parent)
@@ -99,10 +98,10 @@ def discard(partial: Path) -> None:
 
 
 def make_directories(path: Path, *, within: Path | None = None) -> None:
-    """Makes a folder and those above it, so that they outlast a power cut.
+    """Makes a folder and those above it, so that they survive a power cut.
 
     Raises:
-        FileNotFoundError: `within` is not there; it is not made.
+        FileNotFoundError: `within` does not exist; it is not made.
     """
     missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
     if within in missing:
@@ -117,8 +116,8 @@ def make_directories(path: Path, *, within: Path | None = None) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Makes renames and new names in a folder outlast a power cut; one that is gone needs none, and
-    some file systems know of no such thing."""
+    """Makes renames and new names in a folder survive a power cut; skips a missing folder, and file
+    systems without this."""
     try:
         _fsync(path)
     except FileNotFoundError:
@@ -143,7 +142,7 @@ def _temporary_name(path: Path) -> Path:
 
 
 def name_meant(temporary_name: str) -> str:
-    """The name that a temporary file would have got in the end."""
+    """The final name of a temporary file."""
     return temporary_name.removeprefix(TEMPORARY_PREFIX).partition("-")[2]
 
 
@@ -184,10 +183,10 @@ def _fsync(path: Path) -> None:
 
 
 class EarlyWriteBack:
-    """Appends to a file, and has the disk begin with what was appended.
+    """Appends to a file, and starts the write-back to disk at once.
 
-    Left alone, Linux keeps it in memory for half a minute, and the fsync at the end would wait for
-    nearly all of it, with nothing else to do.
+    By default Linux keeps the bytes in memory for half a minute, and the fsync at the end would
+    wait for nearly all of them, with nothing else to do.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -205,8 +204,8 @@ class EarlyWriteBack:
         first, self._begun = self._begun, self._written
         if sys.platform == "linux":
             self._file.flush()
-            # "Not needed in memory": what is not on the disk yet stays there until it is, and is
-            # sent on its way. Advice may be ignored; fsync is what counts.
+            # "Not needed in memory" starts the write-back of what is not on the disk yet. It is only
+            # advice; fsync is what counts.
             with suppress(OSError):
                 os.posix_fadvise(
                     self._file.fileno(), first, self._begun - first, os.POSIX_FADV_DONTNEED
