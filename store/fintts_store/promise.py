@@ -1,8 +1,8 @@
-"""The promise that runs rely on: of several who create one key exactly one succeeds.
+"""The promise that runs rely on: exactly one of several writers that create a key succeeds.
 
-It is tried with a race of writers before the first run goes to a store, and again when its server
-is another one. What was found lies in the store, so that later launches need not try it; that its
-user is the only writer lies there too, for every process that writes to it.
+A race of writers tests it before the first run in a store, and again if its server changes. The
+store keeps the result, so that later launches skip the test; it also keeps your statement that you
+are the only writer, for every process that writes to it.
 """
 
 from datetime import UTC, datetime
@@ -29,21 +29,21 @@ WAY_OUT = (
 
 @runtime_checkable
 class NamesItsServer(Protocol):
-    """A store that can say on what it lies."""
+    """A store that can name its server."""
 
     def server(self) -> str:
-        """Name and version of what keeps the store; another text means that it may have changed."""
+        """Name and version of the server; a different text means that it may have changed."""
         ...
 
 
 class Promise(Record):
-    """promise.json: what was tried, when, and on which server; or that nothing was."""
+    """promise.json: the test's result, time and server; or that there was no test."""
 
     version: Annotated[int, Field(ge=1)] = VERSION
     is_exclusive: bool
-    """of several who create a key exactly one succeeds; false also where it was not tried"""
+    """exactly one of several writers that create a key succeeds; also false if untested"""
     single_writer: bool = False
-    """the user has said that this is the only writer, so nothing was tried"""
+    """the user stated to be the only writer, so there was no test"""
     server: Name
     races: int = RACES
     writers: int = WRITERS
@@ -51,10 +51,10 @@ class Promise(Record):
 
 
 def require_promise(store: Store, *, single_writer: bool) -> None:
-    """Tries the store unless it has been tried; `single_writer` is remembered there instead.
+    """Tests the store unless it is tested; `single_writer` is recorded instead of a test.
 
     Raises:
-        StoreUnsound: more than one writer succeeded, or the server cannot create a key for one.
+        StoreUnsound: more than one writer succeeded, or the server lacks exclusive creation.
         StoreError: the store cannot be read or written.
     """
     server = server_of(store)
@@ -80,7 +80,7 @@ def require_promise(store: Store, *, single_writer: bool) -> None:
 
 
 def has_single_writer(store: Store, key: str) -> bool:
-    """Whether this key may be created without the promise, on its user's word; a probe's never."""
+    """Whether the user's statement allows creating this key untested; never for probes."""
     if key.startswith(PROBES):
         return False
     known = read_promise(store)
@@ -88,13 +88,13 @@ def has_single_writer(store: Store, key: str) -> bool:
 
 
 def server_of(store: Store) -> str:
-    """What the store lies on, in one line; empty where it cannot be told."""
+    """The store's server in one line; empty if unknown."""
     text = store.server() if isinstance(store, NamesItsServer) else ""
     return "".join(c for c in text if c.isprintable())[:NAME_CHARACTERS]
 
 
 def read_promise(store: Store) -> Promise | None:
-    """What was found earlier; None where nothing was, or where it cannot be read."""
+    """The earlier result; None if there is none, or if it cannot be read."""
     try:
         promise = Promise.load(store.get(PROMISE), f"{store.url}/{PROMISE}")
     except (InvalidRecord, KeyNotFound):

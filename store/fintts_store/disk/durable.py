@@ -204,8 +204,8 @@ class EarlyWriteBack:
         first, self._begun = self._begun, self._written
         if sys.platform == "linux":
             self._file.flush()
-            # "Not needed in memory" starts the write-back of what is not on the disk yet. It is only
-            # advice; fsync is what counts.
+            # "Not needed in memory" starts the write-back of what is not on the disk yet. It may be
+            # ignored; fsync is what counts.
             with suppress(OSError):
                 os.posix_fadvise(
                     self._file.fileno(), first, self._begun - first, os.POSIX_FADV_DONTNEED

@@ -1,8 +1,8 @@
-"""Every request to S3 goes through here: it has a time limit, its answer is checked, what may pass
-is tried again, and what goes wrong is a StoreError.
+"""Makes every request to S3: limits its time, checks its answer, retries temporary errors, and
+turns errors into StoreErrors.
 
-The only file that makes a client of boto3, whose import takes a third of a second: it is imported
-when it is used.
+Only this file makes a boto3 client. It imports boto3, which takes a third of a second, on first
+use.
 """
 
 import threading
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 CONNECTIONS = 40
-"""More than any caller has requests at once"""
+"""More than the parallel requests of any caller"""
 FIRST_PAUSE_SECONDS = 0.2
 
 Answer = TypeVar("Answer")
@@ -57,14 +57,14 @@ class S3Requests:
         *,
         tries_again_itself: bool = False,
     ) -> Answer:
-        """The answer to a request, which may be made more than once.
+        """The answer to a request, which may be sent more than once.
 
         Args:
-            key: that it is about, for a sentence.
-            tries_again_itself: the caller does, when the store cannot be reached.
+            key: the request's key, for messages.
+            tries_again_itself: the caller retries if the store cannot be reached.
 
         Raises:
-            StoreError: it failed as often as it is tried; a refusal is tried twice at most.
+            StoreError: every try failed; a refusal is tried at most twice.
         """
         self._require_first_answer()
         tried, client, has_followed = 0, None, False
@@ -86,7 +86,7 @@ class S3Requests:
                     pause(tried - 1)
 
     def has(self, name: str) -> bool:
-        """Whether an object of exactly this name is listed."""
+        """Whether a listing has an object with exactly this name."""
         found = self.ask(
             lambda client: client.list_objects_v2(
                 Bucket=self.address.bucket, Prefix=name, MaxKeys=1
@@ -95,7 +95,7 @@ class S3Requests:
         return any(item.get("Key") == name for item in found.get("Contents", []))
 
     def abort(self, name: str, upload: str) -> None:
-        """Frees the parts of an upload; one that was finished or aborted meanwhile is free."""
+        """Frees the parts of an upload; ignores one that has been finished or aborted."""
         with suppress(KeyNotFound):
             self.ask(
                 lambda client: client.abort_multipart_upload(
@@ -104,7 +104,7 @@ class S3Requests:
             )
 
     def _require_first_answer(self) -> None:
-        """Raises StoreUnreachable where no answer comes within the limits of `at_first`."""
+        """Raises StoreUnreachable if no answer comes within the limits of `at_first`."""
         if self.patience.at_first is None or self._answered.is_set():
             return
         bucket, prefix = self.address.bucket, self.address.prefix
@@ -117,12 +117,12 @@ class S3Requests:
                 )
             except StoreUnreachable:
                 raise
-            except StoreError:  # a refusal is an answer: the request in hand says more of it
+            except StoreError:  # a refusal is an answer: the current request gives its details
                 pass
             self._answered.set()
 
     def explained(self, key: str = "") -> AbstractContextManager[None]:
-        """Makes a StoreError of what goes wrong in the block, which asks the client itself."""
+        """Turns errors of the block, which uses the client directly, into StoreErrors."""
         return explained_by_s3(self.address, key)
 
     def _tries(self, error: StoreError) -> int:
@@ -132,14 +132,14 @@ class S3Requests:
 
     @property
     def client(self) -> "S3Client":
-        """boto3's, which many threads may share."""
+        """boto3's client, which threads may share."""
         if self._client is None:
             with self.explained():
                 self._client = _make_client(self.address, self.patience, self._variables)
         return self._client
 
     def _follows(self, error: StoreError, client: "S3Client") -> bool:
-        """Whether the server has named a region that the next request can be signed for."""
+        """Whether the server has named a region to sign the next request for."""
         region = region_wanted(error)
         if region in ("", client.meta.region_name):
             return False
@@ -152,8 +152,8 @@ class S3Requests:
 def _make_client(
     address: S3Address, patience: Patience, variables: "Mapping[str, str] | None"
 ) -> "S3Client":
-    # A session of its own: boto3's default one may not be shared by threads while it makes a
-    # client. A client may.
+    # A separate session: threads may share a client, but not boto3's default session while it
+    # makes one.
     session = open_session(variables=variables)
     if not (address.endpoint_url or "").startswith("http://"):
         refuse_no_certificates(session)
@@ -172,21 +172,21 @@ def _make_client(
 
 def _settings(address: S3Address, patience: Patience) -> Config:
 
-    made: Config = cast("Any", Config)(  # its stubs lack the last one
-        retries={"mode": "standard", "total_max_attempts": 1},  # we try again ourselves
+    made: Config = cast("Any", Config)(  # the stubs lack the last one
+        retries={"mode": "standard", "total_max_attempts": 1},  # this class retries itself
         connect_timeout=patience.connect_seconds,
         read_timeout=patience.silent_seconds,
         max_pool_connections=CONNECTIONS,
-        # The default sends a checksum behind the body, and Ceph answers that with 411.
+        # The default sends a checksum after the body, which Ceph answers with 411.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": address.addressing},
-        # The address says all: an instance knows nothing of this machine's settings.
+        # The address is complete: an instance does not have this machine's settings.
         ignore_configured_endpoint_urls=True,
     )
     return made
 
 
 def pause(attempt: int) -> None:
-    """Before the same request is made again."""
+    """Waits before the same request is sent again."""
     time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)

@@ -50,11 +50,11 @@ _MD5 = re.compile('"?([0-9a-f]{32})"?')
 
 
 class S3Store:
-    """Keeps each key in an object of its own; see Store for what its methods do.
+    """Keeps each key in its own object; Store documents the methods.
 
     `create` relies on conditional writes (If-None-Match), of which the server must let exactly
-    one win: AWS, R2, MinIO and Ceph do. Where a server knows none, as Backblaze's does not, it
-    looks first and writes afterwards, in a store that has a single writer.
+    one succeed: AWS, R2, MinIO and Ceph do. On a server without them, such as Backblaze's, it
+    checks first and writes afterwards, in a store with a single writer.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class S3Store:
         patience: Patience = PATIENT,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Takes the key that boto3 finds, or the one in these variables of an environment."""
+        """Uses the credentials that boto3 finds, or those in these environment variables."""
         self._address = address
         self._bucket = address.bucket
         self._requests = S3Requests(address, patience, variables)
@@ -75,23 +75,23 @@ class S3Store:
 
     @property
     def probes(self) -> S3Probes:
-        """What is to be probed of this kind of store alone."""
+        """The additional probes of an S3 store."""
         return S3Probes(self._requests)
 
     def server(self) -> str:
-        """Its address, and the name and version that it gives itself."""
+        """The server's address, and the name and version that it reports."""
         name = self._headers().get("server", "")
         return f"{self._address.endpoint_url or 'AWS'} {name}".strip()
 
     def clock(self, within: str = "") -> datetime | None:
-        """By the Date of an answer; None where that is none."""
+        """The time in an answer's Date; None without a valid one."""
         try:
             return parsedate_to_datetime(self._headers(within).get("date", "")).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
 
     def _headers(self, within: str = "") -> dict[str, str]:
-        """Of the smallest answer that every server gives."""
+        """The headers of the smallest answer that every server gives."""
         answer = self._requests.ask(
             lambda client: client.list_objects_v2(
                 Bucket=self._bucket, Prefix=self._address.prefix + within, MaxKeys=1
@@ -116,12 +116,12 @@ class S3Store:
             try:
                 self._create_once(key, name, data)
             except StoreUnreachable:
-                # Among them the 409 of two writers at the same moment: one of them is asked again.
+                # Includes the 409 of two simultaneous writers, of which one tries again.
                 if attempt == tries - 1:
                     raise
                 pause(attempt)
             except KeyExists:
-                if attempt and self._holds(key, data):  # an earlier try, whose reply was lost
+                if attempt and self._holds(key, data):  # an earlier try, whose answer was lost
                     return
                 raise
             else:
@@ -148,19 +148,19 @@ class S3Store:
         Upload(self._requests, name, key).put(data)
 
     def _holds(self, key: str, data: bytes) -> bool:
-        """Whether these very bytes lie there."""
+        """Whether the object has exactly these bytes."""
         try:
             return self.get(key, len(data)) == data
         except InvalidRecord:  # more bytes
             return False
 
     def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
-        """A flipped bit on the way is seen by the ETag, where that is the content's digest."""
+        """Detects a bit flipped in transit by the ETag, if that is the content's digest."""
         data, tag = self._read(key, limit_bytes)
         if not self._etags_are_digests or _may_be_of(data, tag):
             return data
         again, _ = self._read(key, limit_bytes)
-        if again == data:  # the server encrypts, and its tags are other digests
+        if again == data:  # the server encrypts, and its tags are not MD5
             self._etags_are_digests = False
         return again
 
@@ -170,7 +170,7 @@ class S3Store:
             return read_all(chunks, limit_bytes, f"{self.url}/{key}"), reading.tag
 
     def stream(self, key: str, start: int = 0) -> Generator[bytes]:
-        """A connection that breaks in the middle is taken up where it broke, for the same bytes."""
+        """Resumes after a broken connection at the same byte of the same object."""
         return self._reading(key, start).chunks()
 
     def _reading(self, key: str, start: int) -> S3Reading:
@@ -181,7 +181,7 @@ class S3Store:
         for page in object_pages(self._requests, self._prefix(prefix)):
             for item in page.get("Contents", []):
                 key = item.get("Key", "").removeprefix(self._address.prefix)
-                if is_relative_name(key):  # else a folder that a console made
+                if is_relative_name(key):  # otherwise a folder made in a console
                     found.append(Entry(key, item.get("Size", 0)))
         return sorted(found, key=lambda entry: entry.key)
 
@@ -213,7 +213,7 @@ class S3Store:
 
     @contextmanager
     def _open(self, key: str, wanted: str, tag: str) -> "Generator[GetObjectOutputTypeDef]":
-        """The answer for a range of an object; errors while it is read are explained, too."""
+        """The answer for a range of an object; also explains errors during reading."""
         condition: dict[str, Any] = {"Range": wanted} | ({"IfMatch": tag} if tag else {})
         name = self._name(key)
 
@@ -227,8 +227,8 @@ class S3Store:
 
     @contextmanager
     def _missing_or_forbidden(self, key: str) -> Generator[None]:
-        """AWS refuses a missing object to those who may list a part of the bucket only: a listing
-        of that part tells it from one that may not be read."""
+        """AWS refuses a missing object if the key may list only a part of the bucket; listing that
+        part distinguishes it from an object that the key may not read."""
         try:
             yield
         except PermissionMissing:
@@ -244,6 +244,6 @@ class S3Store:
 
 
 def _may_be_of(data: bytes, tag: str) -> bool:
-    """Whether a tag is the MD5 of these bytes, or no MD5 at all."""
+    """Whether a tag is the MD5 of these bytes, or not an MD5."""
     found = _MD5.fullmatch(tag)
     return found is None or found[1] == hashlib.md5(data, usedforsecurity=False).hexdigest()

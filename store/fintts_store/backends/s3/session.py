@@ -1,7 +1,6 @@
-"""boto3's session: what this machine has set for AWS, looked at before it is used.
+"""boto3's session: checks this machine's AWS settings before using them.
 
-A key that no request can carry is named by its variable, its profile or its program, and never
-shown.
+An error about a malformed key names its variable, profile or program, and never shows the key.
 """
 
 import os
@@ -26,14 +25,14 @@ PARTS = {
     "secret_key": "aws_secret_access_key",
     "token": "aws_session_token",
 }
-"""of a key: its name in a profile"""
+"""the name of a key's field in a profile"""
 NUMBERS = {
     "max_attempts": "AWS_MAX_ATTEMPTS",
     "metadata_service_timeout": "AWS_METADATA_SERVICE_TIMEOUT",
     "metadata_service_num_attempts": "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
 }
 FILES = ("shared-credentials-file", "config-file")
-"""boto3's words for where a key came from"""
+"""boto3's names for the source of a key"""
 UNUSABLE = (
     ArithmeticError,
     AttributeError,
@@ -43,17 +42,17 @@ UNUSABLE = (
     TypeError,
     ValueError,
 )
-"""What boto3 raises about settings that it did not expect"""
+"""What boto3 raises for unexpected settings"""
 
 
 def open_session(
     profile_name: str | None = None, variables: Mapping[str, str] | None = None
 ) -> Session:
-    """A session whose key, if there is one, can be used.
+    """A session whose key, if there is one, is well formed.
 
     Args:
-        profile_name: None for the one in use.
-        variables: that hold the key and its region in place of this process's environment.
+        profile_name: None for the current profile.
+        variables: the key and region, instead of this process's environment.
 
     Raises:
         StoreDenied: AWS's settings of this machine, or its key, are not what they must be.
@@ -81,8 +80,7 @@ def open_session(
 
 @contextmanager
 def explained_settings() -> Generator[None]:
-    """Makes a StoreDenied of what boto3 raises about settings; what it raises about a server that
-    it had to ask stays."""
+    """Turns boto3's errors about settings into StoreDenied; leaves a server's errors unchanged."""
 
     try:
         yield
@@ -129,14 +127,14 @@ def _check_environment() -> None:
         if fault:
             raise StoreDenied(f"{name} {fault}", TO_SET)
     for name, other in ((SECRET, KEY), (KEY, SECRET)):
-        # A secret alone, without a variable for its key, is passed over by all of AWS's tools.
+        # AWS's tools ignore a secret without a variable for its key.
         if other in given and name not in given and (name == SECRET or name in os.environ):
             state = "is empty" if name in os.environ else "is not set"
             raise StoreDenied(f"{name} {state}, and {other} is set", "set both, or neither")
 
 
 def _check_settings(core: Any) -> None:
-    """What boto3 would raise about later, and where; it learns the secrets of all profiles."""
+    """Raises errors that boto3 would raise later; remembers all profiles' secrets for redaction."""
     for name, variable in NUMBERS.items():
         try:
             core.get_config_variable(name)

@@ -32,12 +32,12 @@ DURATION = "DurationSeconds"
 
 
 class TooLong(StoreDenied):
-    """A role makes no key that lasts as long as the run needs it."""
+    """The role's keys do not last as long as the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A key for a run: where it is used, what it may do, and for how long."""
+    """The request for a run's key: its use, its rights and its duration."""
 
     address: S3Address
     run: str
@@ -45,7 +45,7 @@ class Wanted:
     seconds: int
 
     def check(self) -> None:
-        """Raises StoreDenied for a policy that STS does not take."""
+        """Raises StoreDenied for a policy that STS does not accept."""
         if len(self.policy) > LONGEST_POLICY:
             raise StoreDenied(
                 f"the store's prefix is too long: the key's policy has {len(self.policy):,} "
@@ -64,8 +64,8 @@ class Role:
 
 
 def role_of_profile(session: "Session", make_session: "Callable[[str], Session]") -> Role | None:
-    """The role by which the profile in use has its key, assumed anew by the profile that it names
-    as its source: by the role's own key it would last an hour at most."""
+    """The role of the current profile, to be assumed by the profile's source: the role's own key
+    could make one for an hour at most."""
     found: Any = cast("Any", session).get_credentials()
     if found is None or found.method != "assume-role":
         return None
@@ -77,11 +77,11 @@ def role_of_profile(session: "Session", make_session: "Callable[[str], Session]"
 
 
 def federated(session: "Session", wanted: Wanted) -> dict[str, Any]:
-    """The key that a user's own makes.
+    """The key made with a user's key.
 
     Raises:
-        PermissionMissing: it may not.
-        StoreDenied, StoreUnreachable: it cannot.
+        PermissionMissing: the user's key may not make one.
+        StoreDenied, StoreUnreachable: STS refuses or does not answer.
     """
     wanted.check()
     with explained(wanted.address):
@@ -92,12 +92,12 @@ def federated(session: "Session", wanted: Wanted) -> dict[str, Any]:
 
 
 def assumed(role: Role, wanted: Wanted) -> dict[str, Any]:
-    """The key that a role makes.
+    """The key made by a role.
 
     Raises:
         PermissionMissing: the role may not be assumed.
-        TooLong: it makes none for so long.
-        StoreDenied, StoreUnreachable: it cannot.
+        TooLong: the role makes none of this duration.
+        StoreDenied, StoreUnreachable: STS refuses or does not answer.
     """
     wanted.check()
     outside = {"ExternalId": role.external_id} if role.external_id else {}
@@ -132,7 +132,7 @@ def _credentials_of(answer: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def explained(address: S3Address, role_arn: str = "") -> Generator[None]:
-    """What STS, or boto3 on its way there, raises in a sentence."""
+    """Turns errors of STS or boto3 into one sentence."""
 
     try:
         yield

@@ -23,21 +23,21 @@ MOST_PARTS = 10_000
 
 
 class Upload:
-    """Of one object."""
+    """The upload of one object."""
 
     def __init__(self, requests: S3Requests, name: str, key: str) -> None:
         self._requests, self._name, self._key = requests, name, key
         self._bucket = requests.address.bucket
 
     def put(self, data: bytes) -> None:
-        """With one request."""
+        """Uploads with one request."""
         self._requests.ask(
             lambda client: client.put_object(Bucket=self._bucket, Key=self._name, Body=data),
             self._key,
         )
 
     def put_file(self, file: BinaryIO) -> None:
-        """With as many requests as its size asks for; what fails leaves no parts behind."""
+        """Uploads with as many requests as the size needs; a failure leaves no parts behind."""
         size = os.fstat(file.fileno()).st_size
         if size < SINGLE_PUT_BELOW:
             self._requests.ask(partial(self._put, file=file), self._key)
@@ -65,7 +65,7 @@ class Upload:
 
     @contextmanager
     def _begun(self) -> Generator[str]:
-        """An upload's id; it is aborted when the block fails."""
+        """Yields an upload's id; aborts the upload if the block fails."""
         began = self._requests.ask(
             lambda client: client.create_multipart_upload(Bucket=self._bucket, Key=self._name),
             self._key,
@@ -74,7 +74,7 @@ class Upload:
         try:
             yield upload
         except BaseException:
-            with suppress(StoreError):  # the first error says more
+            with suppress(StoreError):  # the first error is more informative
                 self._requests.abort(self._name, upload)
             raise
 
@@ -105,6 +105,6 @@ class Upload:
                 ),
                 self._key,
             )
-        except KeyNotFound:  # a try whose reply was lost has completed it
+        except KeyNotFound:  # a try whose answer was lost has completed it
             if not self._requests.has(self._name):
                 raise
