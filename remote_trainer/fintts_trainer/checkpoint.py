@@ -1,4 +1,4 @@
-"""A checkpoint: all that resume needs, in files that run no code when they are read."""
+"""A checkpoint: all that resume needs, in files that run no code when read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass
 class LoopState:
-    """Where the run stands between two steps. A run that goes on from it is the same run."""
+    """The state of a run between two steps. A run that resumes from it is identical."""
 
     step: int = 0
     early_stopping: Progress = field(default_factory=Progress.start)
@@ -43,7 +43,7 @@ class LoopState:
     """over the steps since the last validation check, for the monitor `train/loss`"""
     loss_steps: int = 0
     memory_tokens: int | None = None
-    """the largest micro-batch that memory allowed so far; None where it allowed all"""
+    """the limit that memory has set on micro-batches so far; None if it has set none"""
     phase_seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     def to_json(self) -> dict[str, object]:
@@ -52,7 +52,7 @@ class LoopState:
 
     @classmethod
     def from_json(cls, content: dict[str, object]) -> LoopState:
-        """The inverse of `to_json`; unknown keys are another program's."""
+        """The inverse of `to_json`; ignores unknown keys, which another version wrote."""
         known = {key: content[key] for key in cls.__dataclass_fields__}
         progress = content["early_stopping"]
         if not isinstance(progress, dict):
@@ -91,8 +91,8 @@ def write_checkpoint(
 def read_checkpoint(
     folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer
 ) -> tuple[LoopState, list[RandomState]]:
-    """Brings model and optimizer to where the checkpoint left them; the loop's state, and the
-    random state of each process."""
+    """Restores model and optimizer; returns the loop's state, and the random state of each
+    process."""
     read_adapter(model, folder)
     _load_optimizer(model, optimizer, load_file(str(folder / OPTIMIZER_FILE)))
     content = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES))

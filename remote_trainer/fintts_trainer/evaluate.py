@@ -1,4 +1,4 @@
-"""What a batch costs the model: the loss by head, and how often it is right."""
+"""Evaluates batches: the loss by head, and the accuracy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Tally:
 
     @property
     def sums(self) -> list[float]:
-        """All five, in their order; `of_sums` takes them back."""
+        """All five sums, in order, for `of_sums`."""
         return [self.token_loss, self.tokens, self.code_loss, self.codes, self.codes_in_top5]
 
     @classmethod
@@ -81,7 +81,7 @@ class Tally:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, batches: Iterable[Batch], device: torch.device) -> Tally:
-    """Forward passes only; leaves the model in training mode, as it was."""
+    """Runs forward passes; leaves the model in training mode, as before."""
     model.eval()
     total = Tally()
     for batch in batches:

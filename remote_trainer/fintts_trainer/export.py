@@ -1,6 +1,6 @@
-"""What Fish Speech's own tools read and write: a merged model, and a LoRA of its trainer.
+"""Exchanges files with Fish Speech's own tools: a merged model, and a LoRA of its trainer.
 
-The laptop runs this in a process of its own, which reports by one JSON document on stdout.
+The laptop runs this in a separate process, which reports with one JSON document on stdout.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def answer(work: Callable[[], int]) -> int:
-    """Says how much was done (`{"done": 458}`), or the error and its hint; returns 0 or 1."""
+    """Prints how much was done (`{"done": 458}`), or the error and its hint; returns 0 or 1."""
     try:
         content: dict[str, object] = {"done": work()}
     except (InputError, TrainerError, StoreError) as error:
@@ -35,10 +35,10 @@ def answer(work: Callable[[], int]) -> int:
 
 
 def merge_folders(base_folder: Path, adapter: Path, target: Path) -> int:
-    """Writes the merged weights of a Fish Speech model into `target`; how many were merged.
+    """Writes the merged weights of a Fish Speech model into `target`; returns their number.
 
     Raises:
-        BaseModelProblem: the base model is of another family, or does not go with the adapter.
+        BaseModelProblem: the base model is of another family, or does not fit the adapter.
         StoreError: the files cannot be written.
     """
     base = open_base(base_folder)
@@ -51,10 +51,10 @@ def merge_folders(base_folder: Path, adapter: Path, target: Path) -> int:
 
 
 def import_lora(base_folder: Path, checkpoint: Path, lora: LoraConfig, target: Path) -> int:
-    """Writes a LoRA of Fish Speech's trainer as PEFT's files into `target`; its parameters.
+    """Writes a LoRA of Fish Speech's trainer as PEFT's files into `target`; returns its size.
 
     Raises:
-        BaseModelProblem: the base model is of another family, or does not go with the adapter.
+        BaseModelProblem: the base model is of another family, or does not fit the adapter.
     """
     base = open_base(base_folder)
     if not isinstance(base, FishBase):

@@ -1,4 +1,4 @@
-"""Resumes a run from its newest whole checkpoint, if that belongs to what the run is now."""
+"""Resumes a run from its newest complete checkpoint, if that fits the run's configuration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def resume(training: Training) -> None:
-    """Brings every process to where the newest whole checkpoint left the run, if there is one."""
+    """Restores every process from the newest complete checkpoint, if there is one."""
     session, world = training.session, training.world
     random_states: list[RandomState] = []
     limit_seconds = session.job.patience_seconds + LEAST_SECONDS
@@ -50,13 +50,13 @@ def resume(training: Training) -> None:
     copy_from_first(world, training.model, training.optimizer)
     if len(random_states) == world.size:
         set_random_state(random_states[world.rank])
-    else:  # a first start, or another number of processes: no two may drop the same
+    else:  # a first start, or another number of processes: each needs a different dropout
         torch.manual_seed(seed_of(training.config.training.seed, training.state.step, world.rank))
 
 
 def _read_newest(training: Training, session: StoreSession) -> list[RandomState]:
-    """Reads the newest whole checkpoint into model and optimizer; returns the random states of its
-    processes, none without a checkpoint."""
+    """Reads the newest complete checkpoint into model and optimizer; returns the random states of
+    its processes, empty without a checkpoint."""
     job = session.job
     target = job.workspace / "resumed"
     shutil.rmtree(target, ignore_errors=True)
@@ -87,8 +87,8 @@ def _read_newest(training: Training, session: StoreSession) -> list[RandomState]
 def _upload_left_behind(
     session: StoreSession, committed: Manifest | None, target: Path
 ) -> Manifest | None:
-    """The newest checkpoint: one that an earlier job left on this disk and could not upload, which
-    is uploaded now, or else the committed one."""
+    """The newest checkpoint: one that an earlier job could not upload, uploaded now from this disk,
+    or else the committed one."""
     job = session.job
     step = 0 if committed is None else committed.step
     found = newest_left(job.workspace, session.record, session.config.digest(), step)
@@ -117,7 +117,7 @@ def refuse_another_configuration(session: Session, manifest: Manifest, folder: P
         folder: the checkpoint's files.
 
     Raises:
-        ConfigurationChanged: it was trained with another one; the message names the fields.
+        ConfigurationChanged: the configurations differ; the message names the fields.
         StoreError: the run's configurations cannot be read.
     """
     if manifest.config_digest == session.config.digest():
@@ -142,7 +142,7 @@ def refuse_another_prompt(training: Training, manifest: Manifest, folder: Path) 
         folder: the checkpoint's files.
 
     Raises:
-        ConfigurationChanged: the checkpoint was trained with another one.
+        ConfigurationChanged: the checkpoint's prompt differs.
     """
     recorded = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES)).get("prompt")
     begun, prompt = prompt_begun_with(recorded, training.shape.prompts), training.prompt
@@ -155,7 +155,7 @@ def refuse_another_prompt(training: Training, manifest: Manifest, folder: Path) 
 
 
 def _changes(folder: Path, config: RunConfig) -> list[Change] | None:
-    """From the checkpoint's configuration to this one; None if that cannot be read."""
+    """The changes since the checkpoint's configuration; None if that cannot be read."""
     try:
         saved = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES))["config"]
         return RunConfig.model_validate(saved).differences(config)
@@ -164,7 +164,7 @@ def _changes(folder: Path, config: RunConfig) -> list[Change] | None:
 
 
 def _digests(session: Session) -> set[str]:
-    """Of every configuration of the run that this version understands."""
+    """The digests of the run's configurations that this version understands."""
     digests: set[str] = set()
     for content in read_configurations(session.job.store, session.job.run):
         try:

@@ -1,4 +1,4 @@
-"""Sets up a run: data, base model and adapter, then the checkpoint to go on from."""
+"""Sets up a run: data, base model and adapter, then the checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -57,11 +57,12 @@ STEPS_FOR_MEDIAN = 101
 
 
 def set_up(session: Session, world: World) -> Training:
-    """Data, base model and adapter; then the newest checkpoint, or the losses before training.
+    """Sets up data, base model and adapter; then restores the newest checkpoint, or measures the
+    losses before training.
 
     Raises:
         InputError, TrainerError: data, base model, disk or configuration do not allow the run.
-        StoreError: something could not be fetched.
+        StoreError: a file could not be fetched.
     """
     with session.clock.spend("setup"):
         training = _build(session, world)
@@ -79,7 +80,7 @@ def set_up(session: Session, world: World) -> Training:
 
 
 def _build(session: Session, world: World) -> Training:
-    """Everything but the state: the base model, the data for it, the adapter and its optimizer."""
+    """Everything except the state: base model, data, adapter and optimizer."""
     config = session.config
     session.progress.begin("fetching the base model", LEAST_SECONDS, "setup")
     base = _base_model(session)
@@ -155,7 +156,7 @@ def _tell_sizes(
 
 
 def _base_model(session: Session) -> BaseModel:
-    """The base model with the prompt that the run began with."""
+    """The base model with the prompt of the run's first steps."""
     folder = fetch_base_model(session.job, session.record, session.progress.sign)
     shape = read_shape(folder)
     begun = prompt_begun_with(session.record.prompt, shape.prompts)
@@ -165,7 +166,7 @@ def _base_model(session: Session) -> BaseModel:
 
 
 def _read_initial_adapter(session: Session, base: BaseModel, model: PeftModel) -> None:
-    """The weights of another run's adapter, or of one that was imported, instead of B = 0."""
+    """Reads the weights of another run's adapter, or an imported one, in place of B = 0."""
     folder = fetch_initial_adapter(session.job, session.record, session.progress.sign)
     check_initial_adapter(folder, base.shape, session.config.lora)
     if (sentence := of_other_prompt(folder, base.prompt, base.shape.prompts)) is not None:
@@ -174,25 +175,25 @@ def _read_initial_adapter(session: Session, base: BaseModel, model: PeftModel) -
 
 
 def _say_in_status(session: Session, sentence: str) -> None:
-    """In the log, and where `ps` and `watch` look."""
+    """Writes to the log, and to the status that `ps` and `watch` show."""
     session.log(sentence)
     session.change_status(message=sentence)
 
 
 def _where(world: World) -> str:
-    """What the run trains on."""
+    """The devices of the run."""
     return str(world.device) if world.size == 1 else f"{world.size} × {world.device.type}"
 
 
 def _peak_of(session: Session, world: World, dtype: torch.dtype) -> float:
-    """Of all devices together; they are measured at the same time, as they will work."""
+    """The peak of all devices together, measured at the same time, as in training."""
     peaks = world.collected(matmul_peak(world.device, dtype))
     session.log(f"large matrix products run at {sum(peaks) / 1e12:.3g} TFLOP/s here ({dtype})")
     return sum(peaks)
 
 
 def _beside_reference(shape: ModelShape, lora: LoraConfig) -> str:
-    """What Fish Speech's own trainer would count, to whom this number looks wrong."""
+    """The count of Fish Speech's own trainer, which differs from ours."""
     fused = shape.fused_lora_parameters(lora.rank, lora.targets)
     return (
         f" ({fused:,} with the reference trainer's fused matrices)" if shape.family == FISH else ""
@@ -208,10 +209,10 @@ def _prepare_cpu(session: Session) -> None:
 
 
 def _leave_a_core() -> None:
-    """One thread fewer than cores, unless OMP_NUM_THREADS says otherwise.
+    """Uses one thread fewer than cores, unless OMP_NUM_THREADS is set.
 
-    OpenMP's threads spin while they wait for each other: a team that has to share one core with
-    the uploader or a terminal ran 7 times slower than a team that leaves that core alone.
+    OpenMP's threads spin while they wait for each other: sharing one core with the uploader or a
+    terminal made training 7 times slower than leaving that core free.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
@@ -225,7 +226,7 @@ def _base_type(config: RunConfig, device: torch.device) -> torch.dtype:
 
 
 def _earlier_pace(training: Training) -> Pace:
-    """What a step and a check took the jobs before this one, on average."""
+    """The average seconds of a step and of a check in earlier jobs."""
     state, schedule = training.state, training.schedule
     checks = schedule.validation_checks(state.step)
     stepping, checking = (state.phase_seconds.get(p, 0.0) for p in ("training", "validation"))
@@ -236,7 +237,7 @@ def _earlier_pace(training: Training) -> Pace:
 
 
 def _measure_untrained(training: Training) -> None:
-    """The validation loss of what the run begins with: what training has to beat."""
+    """Measures the validation loss before training, which training must improve."""
     training.session.progress.begin("looking before training", UNMEASURED_SECONDS, "setup")
     with measured(training.session.pace.checks):
         means = training.evaluate()

@@ -1,4 +1,4 @@
-"""What one step spends its time on, and how much of the device it uses."""
+"""Measures the parts of a step's time, and how much of the device it uses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 StepPart = Literal["data", "forward", "loss", "backward", "exchange", "optimizer", "logging"]
 
 MEASURED_EVERY = 10
-"""steps, on a GPU: there each part must be waited for, which costs the overlap with the CPU"""
+"""steps, on a GPU: measuring waits for each part, which loses the overlap with the CPU"""
 
 PEAK_SIZES = {"cpu": 1024, "cuda": 8192}
 PEAK_ROUNDS = 5
 
 
 class StepClock:
-    """Seconds by part of a step; on a GPU of every tenth step."""
+    """Seconds by part of a step; on a GPU, of every tenth step."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -36,12 +36,12 @@ class StepClock:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """By part, of the step since `begin`; empty where it was not measured."""
+        """Seconds by part since `begin`; empty if this step is not measured."""
         return dict(self._seconds)
 
     @contextmanager
     def part(self, name: StepPart) -> Generator[None]:
-        """Books the block on a part, with all the work that it gave to the device."""
+        """Counts the block for a part, with all the work that it queued on the device."""
         if not self._is_measured:
             yield
             return
@@ -52,22 +52,22 @@ class StepClock:
 
 
 def synchronize(device: torch.device) -> None:
-    """Returns when the device has done what it was given."""
+    """Waits until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 @torch.no_grad()
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of the fastest of some large matrix products: what the device can do at best.
+    """FLOP/s of the fastest of a few large matrix products: the device's measured peak.
 
-    The utilisation that a run tells is its useful FLOPs a second over this, so that it holds on
-    any device, with the threads and the clock rate that it has today.
+    A run reports its useful FLOPs per second divided by this as its utilisation, which is valid on
+    any device, with its current threads and clock rate.
     """
     size = PEAK_SIZES.get(device.type, PEAK_SIZES["cpu"])
     matrix = torch.ones(size, size, dtype=dtype, device=device)
     fastest = float("inf")
-    for _ in range(PEAK_ROUNDS + 1):  # the first one warms up
+    for _ in range(PEAK_ROUNDS + 1):  # the first one is a warm-up
         synchronize(device)
         start = time.perf_counter()
         torch.mm(matrix, matrix)
@@ -77,7 +77,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def memory_peak_bytes(device: torch.device) -> int:
-    """The most that was held so far: of the GPU's memory, on a CPU of the process's."""
+    """The highest memory use so far: the GPU's, or on a CPU the process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

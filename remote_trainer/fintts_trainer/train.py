@@ -1,4 +1,4 @@
-"""The run, from data to result: set up, then step, validate, save until there is a reason to end.
+"""Runs the training from data to result: set up, then step, validate and save until the end.
 
 Read `train` first; what it calls follows in that order.
 """
@@ -58,20 +58,20 @@ REASONS: tuple[Reason, ...] = (
     StopReason.MAX_STEPS,
     StopReason.EARLY_STOPPING,
 )
-"""to end at a step boundary; of several, the last one here counts"""
+"""for ending at a step boundary; the last one here wins"""
 
 
 def train(job: Job, preemption: Preemption) -> Result | None:
-    """Runs the job to its end and writes result.json; None if it was preempted before that.
+    """Runs the job to its end and writes result.json; None if it was preempted first.
 
-    With several processes all of them call it; what the first one returns is the job's.
+    Every process calls it; the first one's result is the job's.
 
     Raises:
         InputError, TrainerError, StoreError: the run cannot go on; what was committed stays.
     """
     ended = read_result(job.store, job.run)
     if ended is not None:
-        return ended  # a recovered instance may come up when all is done
+        return ended  # a recovered instance may come up after the run's end
     progress = ProgressFile.from_environment()
     world = World.join(job.workspace)
     session = open_session(job, progress, is_first=world.is_first, card=card_here(world))
@@ -118,7 +118,7 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
 
 
 def why_end(training: Training, preemption: Preemption) -> Reason | None:
-    """The reason to end at this step boundary, or None to go on; the same for all processes."""
+    """The reason to end at this step boundary, or None; the same in all processes."""
     training.session.check_uploads()
     mine = why_this_process_ends(training, preemption)
     weight = 0 if mine is None else 1 + REASONS.index(mine)
@@ -127,7 +127,7 @@ def why_end(training: Training, preemption: Preemption) -> Reason | None:
 
 
 def why_this_process_ends(training: Training, preemption: Preemption) -> Reason | None:
-    """The reason that this process knows: only the first one hears the clock and the user."""
+    """The reason that this process knows: only the first one checks the clock and the user."""
     state = training.state
     if training.config.early_stopping.enabled and training.rule.should_stop(state.early_stopping):
         return StopReason.EARLY_STOPPING
@@ -137,7 +137,7 @@ def why_this_process_ends(training: Training, preemption: Preemption) -> Reason 
 
 
 def who_ends(training: Training, preemption: Preemption) -> Reason | None:
-    """The reason that comes from outside: the deadline, the user or a preemption."""
+    """The external reason: the deadline, the user or a preemption."""
     next_has_check = training.schedule.is_validation(training.state.step + 1)
     asked = training.session.reason_to_end(has_check=next_has_check)
     if asked is not None:
@@ -148,9 +148,9 @@ def who_ends(training: Training, preemption: Preemption) -> Reason | None:
 def take_step(training: Training, steps: Prefetched[StepData]) -> float:
     """One optimizer update over batch_size × gradient_accumulation samples; returns its loss.
 
-    Each micro-batch is weighted by its share of the labels, so that the gradient is that of the
-    whole batch however it is cut, and however many processes share it. NaN is returned, and no
-    weight moved, when the loss or the gradient is not finite.
+    Each micro-batch is weighted by its share of the labels, so the gradient is that of the whole
+    batch for any micro-batches and any number of processes. If the loss or the gradient is not
+    finite, it returns NaN and changes no weight.
     """
     config, state, clock = training.config.training, training.state, training.step_clock
     clock.begin(state.step)
@@ -190,7 +190,7 @@ def take_step(training: Training, steps: Prefetched[StepData]) -> float:
 
 
 class StepLosses(NamedTuple):
-    """Of the whole batch of a step, in nats: the sum, and its parts by head."""
+    """The losses of a step's whole batch, in nats: the sum, and its parts by head."""
 
     loss: float
     token_loss: float
@@ -198,7 +198,7 @@ class StepLosses(NamedTuple):
     """0 without a second network"""
 
     def of_heads(self, data: StepData) -> dict[str, float]:
-        """By name, without that of a head that the model does not have."""
+        """The losses by name, without a head that the model lacks."""
         values = self._asdict()
         return values if data.code_count else {k: v for k, v in values.items() if k != "code_loss"}
 
@@ -225,10 +225,10 @@ def backward(training: Training, data: StepData) -> StepLosses:
 
 
 def work_of(training: Training, data: StepData, seconds: float) -> dict[str, float]:
-    """How much a step has done, and how well it used the device.
+    """The work of a step, and how well it used the device.
 
-    `tokens` are positions that are no padding; `mfu` counts the useful FLOPs of
-    `ModelShape.training_flops` against the matrix products that were measured on this device.
+    `tokens` are positions without padding; `mfu` is the useful FLOPs of
+    `ModelShape.training_flops` over the matrix products measured on this device.
     """
     flops = sum(
         training.shape.training_flops(text, length - text)
@@ -250,12 +250,12 @@ def parts_of(clock: StepClock) -> dict[str, float]:
 
 
 def learning_rate_at(config: TrainingConfig, step: int) -> float:
-    """Linear warm-up, then constant; a pure function of the step, so resume cannot bend it."""
+    """Linear warm-up, then constant; a pure function of the step, so resuming keeps it."""
     return config.learning_rate * min(1.0, (step + 1) / max(config.warmup_steps, 1))
 
 
 def log_step(training: Training, values: dict[str, float], seconds: float) -> None:
-    """Metrics, TensorBoard and the heartbeat of one step."""
+    """Writes metrics, TensorBoard and heartbeat of one step."""
     state = training.state
     training.eta = training.eta.after_step(seconds)
     training.session.pace.steps.append(seconds)
@@ -275,7 +275,7 @@ def log_step(training: Training, values: dict[str, float], seconds: float) -> No
 
 
 def validate(training: Training) -> float:
-    """Losses and accuracy on the held-out utterances; feeds the early-stopping rule.
+    """Measures losses and accuracy on the held-out utterances; updates early stopping.
 
     Returns the monitored value of this check.
     """
@@ -300,7 +300,7 @@ def validate(training: Training) -> float:
 
 
 def log_check(training: Training, means: dict[str, float], train_loss: float, value: float) -> None:
-    """Metrics, TensorBoard, heartbeat and log of one validation check."""
+    """Writes metrics, TensorBoard, heartbeat and log of one validation check."""
     session, progress, step = training.session, training.state.early_stopping, training.state.step
     session.add_metrics(step, "validation", {**means, "train_loss": train_loss})
     training.world.accelerator.log({f"val/{name}": mean for name, mean in means.items()}, step)
@@ -319,7 +319,7 @@ def log_check(training: Training, means: dict[str, float], train_loss: float, va
 
 
 def verdict(rule: EarlyStopping, progress: Progress, step: int) -> str:
-    """What a check means for the run, in words."""
+    """The result of a check in words."""
     waiting = f"{progress.checks_without_improvement} of {rule.patience}"
     if progress.best_step != step:
         return f"no improvement, {waiting}"
@@ -329,18 +329,17 @@ def verdict(rule: EarlyStopping, progress: Progress, step: int) -> str:
 
 
 def is_worth_saving(training: Training) -> bool:
-    """At the cadence of checkpoints, and at a new best between them, which is kept."""
+    """Whether a checkpoint is due, or a check between two of them found a new best."""
     step, progress = training.state.step, training.state.early_stopping
     is_best = training.config.checkpoints.keep_best and progress.best_step == step
     return is_best or training.schedule.is_checkpoint(step)
 
 
 def save(training: Training, value: float | None, preemption: Preemption) -> None:
-    """Writes a checkpoint to the disk and hands it to the uploader; training continues meanwhile.
+    """Writes a checkpoint to the disk and queues its upload; training continues during it.
 
-    Only the first process writes. `value` is the monitored one of a check at this very step, None
-    without one. With two uploads behind, it waits for the store, but not longer than the run may
-    last.
+    Only the first process writes. `value` is the monitored one of a check at this step, None
+    without one. With two uploads pending, it waits for the store, at most until the run must end.
     """
     session, state = training.session, training.state
     random_states = training.world.collected(random_state())
@@ -367,7 +366,7 @@ def save(training: Training, value: float | None, preemption: Preemption) -> Non
 
 
 def must_leave(training: Training, preemption: Preemption) -> bool:
-    """Whether a save that waits for the store has to end: the store may take hours."""
+    """Whether a save must stop waiting for the store, which may take hours."""
     training.session.progress.sign()
     return who_ends(training, preemption) is not None
 
@@ -405,7 +404,7 @@ def finish(
 def leave(
     session: StoreSession, step: int, trouble: StoreError | None, preemption: Preemption
 ) -> None:
-    """Ends this job in time for a preemption, also if the store is slow: another job goes on."""
+    """Ends this job in time for a preemption, even if the store is slow: another job continues."""
     lost = None
     if trouble is not None:
         lost = f"preempted at step {step}; its checkpoint is not committed: {trouble.message}"
@@ -414,13 +413,13 @@ def leave(
     session.heartbeat.change(message=lost or f"{why}; the next job goes on from here")
     session.heartbeat.end(Phase.STOPPING)
     session.uploader.close(timeout_seconds=0)
-    if lost is None:  # else the next job takes these steps anew, and tells of them
+    if lost is None:  # otherwise the next job repeats these steps, and reports them
         upload_last_curves(session)
     preemption.stay(session.log)
 
 
 def upload_last_curves(session: StoreSession) -> None:
-    """Uploads what the last steps measured, in one try: a preemption does not wait."""
+    """Uploads the last steps' measurements in one try: a preemption does not wait."""
     try:
         session.metrics.flush()
         upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
@@ -432,7 +431,7 @@ def write_outcome(training: Training, session: StoreSession, reason: StopReason)
     """Uploads the curves and then writes the result; may be repeated.
 
     Raises:
-        StoreError: something is not in the store yet.
+        StoreError: a file is not in the store yet.
     """
     session.metrics.flush()
     upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
@@ -442,12 +441,12 @@ def write_outcome(training: Training, session: StoreSession, reason: StopReason)
 
 
 def skip_damaged(name: CommitName, error: StoreError) -> None:
-    """Logs a damaged manifest: a run gets its result without it."""
+    """Logs a damaged manifest; the run gets its result without it."""
     log(f"the checkpoint at step {name.step} is skipped: {error.message}")
 
 
 def result_of(training: Training, session: StoreSession, reason: StopReason) -> Result:
-    """What result.json says of the run."""
+    """The run's result.json."""
     state = training.state
     before = state.initial_validation
     job = session.job

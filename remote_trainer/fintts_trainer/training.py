@@ -1,4 +1,4 @@
-"""What the loop works with, and where the run stands."""
+"""The values that the loop works with, and the state of the run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Training:
     prompt: Prompt
     step_clock: StepClock
     peak_flops: float
-    """FLOP/s that the devices can do at best, measured when the run began"""
+    """peak FLOP/s of the devices, measured at the start of the run"""
     step_seconds: deque[float]
     """of the last steps of this process, for its watchdog"""
 
@@ -58,13 +58,13 @@ class Training:
         return self.session.config
 
     def evaluate(self) -> dict[str, float]:
-        """The means of `Tally` over the held-out utterances, of which each process does a share."""
+        """The means of `Tally` over the held-out utterances; each process computes a share."""
         batches = self.session.progress.along(self.feed.validation())
         mine = evaluate(self.model, batches, self.world.device)
         return Tally.of_sums(self.world.add_up(mine.sums)).means()
 
     def tell_watchdog(self, what: Literal["training", "validation"]) -> None:
-        """Another step or check begins."""
+        """Reports a new step or check."""
         limit = step_limit if what == "training" else check_limit
         self.session.progress.at_step(self.state.step, self.schedule.samples_seen(self.state.step))
         checks = max(self.session.pace.checks, default=None)
