@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 LOCAL = "local"
+_PLACE = re.compile(r"(\*|[A-Za-z0-9-]+)(/[^\s/]+)*")
+
+
+def canonical_infra(text: str) -> str:
+    """The place without spaces around it; this machine in lower case, however it is typed.
+
+    Raises:
+        ValueError: it cannot be a place.
+    """
+    place = text.strip()
+    if not _PLACE.fullmatch(place):
+        raise ValueError(f"{text!r} is neither local nor a cloud as CLOUD[/REGION[/ZONE]]")
+    return LOCAL if place.lower() == LOCAL else place
 
 
 SETUP_SECONDS = {True: 20.0, False: 600.0}

@@ -1,6 +1,5 @@
 """`fintts init`: writes a commented fintts.yaml."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from fintts_cli.errors import CliError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.first_gpus import first_gpus
 from fintts_cli.hub import cached, describe
+from fintts_cli.places import canonical_infra
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.hub_model import HubModel, looks_like_id
 from fintts_cli.settings.template import render_project_file
@@ -25,7 +25,6 @@ PROJECT_FILE = Path("fintts.yaml")
 BASE_MODEL = "base model"
 ANY = "any"
 """leaves the choice of the cloud to SkyPilot"""
-INFRA = re.compile(r"\*|[A-Za-z0-9-]+(/[^\s/]+)*")
 QUESTION = (
     "Where do you want to train? (local, a cloud such as aws or lambda, or any for the cheapest)"
 )
@@ -80,12 +79,13 @@ def _infra(terminal: Terminal, given: str | None) -> str | None:
     """
     if given is None and terminal.may_ask:
         given = terminal.ask(QUESTION, default=ANY)
-    chosen = ANY if given is None else given.strip()
-    if not INFRA.fullmatch(chosen):
+    try:
+        chosen = canonical_infra(ANY if given is None else given)
+    except ValueError:
         raise UsageProblem(
-            f"--infra is {chosen!r}, which is not a place to train",
+            f"--infra is {given!r}, which is not a place to train",
             "give local, any, or a cloud as CLOUD[/REGION[/ZONE]], such as aws/us-east-1",
-        )
+        ) from None
     return None if chosen in (ANY, "*") else chosen
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from fintts_cli.errors import ConfigError
+from fintts_cli.places import canonical_infra
 from fintts_cli.settings.gpus import canonical_gpus, split_gpus
 from fintts_cli.settings.hub_model import SCHEME, HubModel, not_here, parse
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
@@ -48,7 +49,7 @@ class LaunchConfig(Section):
     gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(canonical_gpus)] = "A100-80GB:1"
     """one or several, separated by commas: the run takes the available one that makes it
     cheapest"""
-    infra: Annotated[str, Field(min_length=1)] | None = None
+    infra: Annotated[str, AfterValidator(canonical_infra)] | None = None
     store: Annotated[str, Field(min_length=1)] | None = None
     s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
     single_writer: bool = False

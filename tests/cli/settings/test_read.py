@@ -121,6 +121,33 @@ def test_a_misspelt_variable_is_warned_about(own_folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("Local", "local"),
+        ("LOCAL ", "local"),
+        (" aws", "aws"),
+        ("aws/us-east-1/us-east-1a", "aws/us-east-1/us-east-1a"),
+        ("*/us-east-1", "*/us-east-1"),
+        (
+            "k8s/arn:aws:eks:eu-north-1:1:cluster/speech",
+            "k8s/arn:aws:eks:eu-north-1:1:cluster/speech",
+        ),
+    ],
+)
+def test_a_place_is_what_was_meant(own_folder: Path, typed: str, meant: str) -> None:
+    """`Local` for a cloud of that name would leave this machine."""
+    assert read(own_folder, environment={"FINTTS_INFRA": typed}).settings.infra == meant
+
+
+@pytest.mark.parametrize(
+    "typed", ["aws/", "/us-east-1", "aws//a", "$5", "aws us-east-1", "aws,gcp"]
+)
+def test_what_is_no_place_is_refused_before_it_is_priced(own_folder: Path, typed: str) -> None:
+    with pytest.raises(ConfigError, match=r"infra: .* is neither local nor a cloud as CLOUD"):
+        read(own_folder, environment={"FINTTS_INFRA": typed})
+
+
 def test_an_empty_file_and_an_empty_section_are_defaults(own_folder: Path) -> None:
     found = read(own_folder, "")
     assert found.settings == Settings()
