@@ -252,7 +252,7 @@ def test_an_empty_state_folder_is_refused(
         ("FINTTS_SPOT", "1", "`1`, a number"),
         ("FINTTS_LORA__TARGETS", "mlp,,heads", "is empty in one of its places"),
         ("FINTTS_STORE", "a\nb", "a control character or a line break"),
-        ("FINTTS_DATA", "\udce4", "no UTF-8"),
+        ("FINTTS_DATA", "\udce4", "not UTF-8"),
     ],
 )
 def test_a_variable_means_what_the_file_would(
