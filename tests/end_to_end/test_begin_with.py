@@ -135,7 +135,7 @@ def test_an_adapter_that_does_not_fit_is_refused_before_anything_is_uploaded(
     shutil.copytree(adapter, bad)
     weights = bad / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
-    assert "adapter_model.safetensors is no whole safetensors file" in refused()
+    assert "adapter_model.safetensors is not a complete safetensors file" in refused()
     bad.mkdir()
     assert "there is no adapter in" in refused()
     bad.write_text("no checkpoint")

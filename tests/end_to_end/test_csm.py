@@ -42,4 +42,4 @@ def test_csm_goes_the_whole_way(tmp_path: Path) -> None:
     (shell.project / "csm" / "model.safetensors").write_bytes(b"")
     cut = shell("cloud", "launch", "--name", "next", "--dry-run")
     assert cut.returncode == 1
-    assert "is no whole safetensors file" in cut.stderr
+    assert "is not a complete safetensors file" in cut.stderr

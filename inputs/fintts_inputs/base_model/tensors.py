@@ -46,7 +46,7 @@ def read_header(path: Path, again: str) -> dict[str, Stored]:
         again: what to do about a file that is damaged.
 
     Raises:
-        BaseModelProblem: it is missing, or no whole safetensors file.
+        BaseModelProblem: it is missing, or not a complete safetensors file.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -56,7 +56,9 @@ def read_header(path: Path, again: str) -> dict[str, Stored]:
                 for name, one in slices.items()
             }
     except (OSError, SafetensorError) as error:
-        raise BaseModelProblem(f"{path} is no whole safetensors file: {error}", again) from None
+        raise BaseModelProblem(
+            f"{path} is not a complete safetensors file: {error}", again
+        ) from None
 
 
 def misfit(found: Mapping[str, Stored], wanted: Mapping[str, Shape]) -> str | None:

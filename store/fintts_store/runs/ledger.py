@@ -220,7 +220,7 @@ def _who_has_it(store: Store, key: str, asked: Asked) -> Asked | None:
 
 def _told(other: Asked | None, run: str) -> str:
     if other is None:
-        return f"somebody else has just launched run {run}"
+        return f"another laptop has just launched run {run}"
     when = f"{other.requested_at.astimezone(UTC):%H:%M:%S} UTC"
     return f"{other.asker.host} has launched run {run} already, at {when}"
 

@@ -46,8 +46,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 S2_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "shard missing": (lambda f: (f / SHARDS[0]).unlink(), f"has no {SHARDS[0]}"),
-    "shard truncated": (lambda f: truncate(f / SHARDS[1]), "no whole safetensors file"),
-    "shard empty": (lambda f: (f / SHARDS[1]).write_bytes(b""), "no whole safetensors file"),
+    "shard truncated": (lambda f: truncate(f / SHARDS[1]), "is not a complete safetensors file"),
+    "shard empty": (
+        lambda f: (f / SHARDS[1]).write_bytes(b""),
+        "is not a complete safetensors file",
+    ),
     "shard outside": (
         lambda f: (f / INDEX).write_text('{"weight_map": {"a": "../b"}}'),
         "outside of the folder",

@@ -50,6 +50,13 @@ def test_a_request_whose_answer_was_lost_is_not_taken_for_somebody_elses() -> No
         take_launch(store, asked(pid=8))
 
 
+def test_a_launch_whose_request_cannot_be_read_is_another_laptops() -> None:
+    store = MemoryStore()
+    store.create(layout.asked_key(RUN, 1), b"{")
+    with pytest.raises(LaunchTaken, match=f"^another laptop has just launched run {RUN}$"):
+        take_launch(store, asked())
+
+
 def test_a_damaged_sighting_says_by_its_name_that_an_instance_was_up() -> None:
     """Else somebody who looked too early, and saw none yet, is believed, and hours are free."""
     store = MemoryStore()
