@@ -12,11 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEME = "hf://"
-
-
 _ID = re.compile(r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
-
-
 CONFIG = "config.json"
 
 
@@ -45,14 +41,16 @@ def parse(text: str) -> HubModel:
     """
     found = _ID.fullmatch(text.removeprefix(SCHEME))
     if found is None:
-        raise ValueError("a base model of Hugging Face's is hf://OWNER/NAME or hf://OWNER/NAME@REV")
+        raise ValueError(
+            "write a Hugging Face model as hf://OWNER/NAME or hf://OWNER/NAME@REVISION"
+        )
     return HubModel(found["repository"], found["revision"])
 
 
 def not_here(model: HubModel) -> ConfigError:
     """The error for a model that must already be on this machine."""
     return ConfigError(
-        f"the base model {model} has not been downloaded to this machine yet",
+        f"the base model {model} is not on this machine yet",
         "`fintts cloud launch` and `fintts train` download it; for an estimate its description is "
         f"enough: hf download {model.repository} {CONFIG}",
     )
