@@ -36,11 +36,17 @@ class Price(NamedTuple):
 
 
 def dollars(amount: Decimal | None) -> str:
-    """$5.32; an amount above 0 that rounds to 0 cents is shown as such."""
+    """$5.32; $0.0041: an amount below a cent keeps its first two digits."""
     if amount is None:
         return NOTHING
+    if 0 < amount < CENT:
+        return f"${_two_digits(amount).normalize():f}"
     rounded = amount.quantize(CENT, ROUND_HALF_EVEN) + 0  # -0.00 is 0.00
-    return "<$0.01" if amount > 0 and not rounded else f"${rounded:,}"
+    return f"${rounded:,}"
+
+
+def _two_digits(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1), ROUND_HALF_EVEN)
 
 
 def hourly(rate: Decimal) -> str:

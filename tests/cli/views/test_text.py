@@ -175,13 +175,17 @@ def test_a_curve_leaves_out_what_is_no_number() -> None:
     ("amount", "text"),
     [
         ("5.324", "$5.32"),
-        ("0.004", "<$0.01"),
-        ("0.008", "$0.01"),
+        ("0.01", "$0.01"),
+        ("0.00996", "$0.01"),
+        ("0.008", "$0.008"),
+        ("0.0041234", "$0.0041"),
+        ("0.0000000123", "$0.000000012"),
         ("0", "$0.00"),
+        ("-0.001", "$0.00"),
         ("1234.5", "$1,234.50"),
     ],
 )
-def test_dollars_are_shown_to_the_cent(amount: str, text: str) -> None:
+def test_dollars_are_shown_to_the_cent_and_less_to_two_digits(amount: str, text: str) -> None:
     assert dollars(Decimal(amount)) == text
 
 
