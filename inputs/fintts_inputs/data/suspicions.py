@@ -5,6 +5,7 @@ None of it prevents training: a model would learn the text as it is.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from itertools import pairwise
@@ -42,8 +43,17 @@ _BENT = re.compile(
     "|ð[\u0178\x9f]"  # emoji
 )
 _ESCAPED = re.compile(
-    r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d?);|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|(?:%[89a-f][0-9a-f]){2}", re.I
+    r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d?);|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|(?:%[89a-f][0-9a-f]){2}"
+    # Quoted-printable: UTF-8 has several bytes; a single one of Latin-1 counts only within a word,
+    # because `x=20` is ordinary text.
+    r"|(?-i:(?:=[89A-F][0-9A-F]){2,}|(?<=[a-z])=[89A-F][0-9A-F](?=[a-z]))",
+    re.I,
 )
+_QUESTION_MARK = re.compile(r"(?:([^\W\d_])|(?<![^(“„-]))\?+([^\W\d_]+)")
+"""one before a letter, with the letter before it, if any, and the letters after it"""
+_CONTROL = re.compile(r"<\|[^\s<>|]+\|>")
+_MARKUP = re.compile(r"<!--|</?[a-z][\w:-]*(?:\s*/?|\s+[\w:-]+=[^<>]*)>", re.I)
+"""attributes need an equals sign: `a <b and c> d` is ordinary text"""
 
 LOST, BOM = "\ufffd", "\ufeff"
 JOINERS = "\u200c\u200d"
@@ -59,6 +69,11 @@ ODD_CATEGORIES = {
 
 ALIKE = ("LATIN", "GREEK", "CYRILLIC")
 """scripts with letters that look the same"""
+_FULL_WIDTH = re.compile("[\uff21-\uff3a\uff41-\uff5a]+")
+_EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+"""scripts among whose letters full-width ones are usual"""
+LIGATURES = range(0xFB00, 0xFB18)
+"""of Latin and Armenian letters; œ and æ are letters of their own"""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -73,7 +88,30 @@ def suspicions(text: str) -> list[str]:
         return [
             f"looks like UTF-8 that was read as {encoding}: {shown(text)} may be {shown(meant)}"
         ]
-    return [*_bent(text), *_odd_characters(text), *_mixed_words(text), *_wordless(text)]
+    if _is_json(text):
+        return ["begins with a JSON document, not with words"]
+    return [
+        *_bent(text),
+        *_holed_words(text),
+        *_tags(text),
+        *_odd_characters(text),
+        *_full_width(text),
+        *_mixed_words(text),
+        *_wordless(text),
+    ]
+
+
+def _is_json(text: str) -> bool:
+    """Whether the text begins with a JSON object or list that holds text; `[1]` may be a note."""
+    if not text.lstrip().startswith(("{", "[")) or '"' not in text:
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return '"' in text.lstrip()[:end]
 
 
 def _bent(text: str) -> Iterator[str]:
@@ -84,11 +122,43 @@ def _bent(text: str) -> Iterator[str]:
         yield f"holds {found[0]}, which stands for another character"
 
 
+def _holed_words(text: str) -> Iterator[str]:
+    """The first word with a question mark in place of a letter: `k?vely`."""
+    for word in text.split():
+        if any(_is_hole(found[1] or "", found[2]) for found in _QUESTION_MARK.finditer(word)):
+            yield f"holds the word {shown(word)}, whose question mark may be a lost letter"
+            return
+
+
+def _is_hole(before: str, after: str) -> bool:
+    """Whether letters around a question mark are one word: `Mitä?Ei` lacks a space, and a script
+    without capitals may use none."""
+    if before and not (before.islower() or before.isupper()):
+        return False
+    return after[0].islower() or ((before or after[1:2]).isupper() and after[0].isupper())
+
+
+def _tags(text: str) -> Iterator[str]:
+    if found := _CONTROL.search(text):
+        yield f"holds {shown(found[0])}, which is written like a model's control token"
+    if found := _MARKUP.search(text):
+        yield f"holds {shown(found[0])}, which is markup"
+
+
 def _unbent(text: str) -> tuple[str, str] | None:
     """(encoding, original text) if the whole text is UTF-8 after encoding it again.
 
-    Correct text hardly ever is: a single letter beyond ASCII rules it out.
+    What was misread several times is repaired as often.
     """
+    if (once := _unbent_once(text)) is None:
+        return None
+    encoding, meant = once
+    deeper = _unbent(meant)
+    return encoding, meant if deeper is None else deeper[1]
+
+
+def _unbent_once(text: str) -> tuple[str, str] | None:
+    """Correct text hardly ever is UTF-8: a single letter beyond ASCII rules it out."""
     if _CAPITAL_AND_MARK.sub("", text).isascii():
         return None
     for encoding, plausible in MISREAD_AS.items():
@@ -132,6 +202,8 @@ def _oddness(before: str, character: str) -> str:
         return "which stands for a character that was lost"
     if category.startswith("M") and unicodedata.category(before) in ("Cc", "Zs", "Zl", "Zp"):
         return "an accent without a letter"
+    if ord(character) in LIGATURES:
+        return "a ligature in place of letters"
     if category == "Cf":
         return _invisibility(before, character)
     return ODD_CATEGORIES.get(category, "")
@@ -145,6 +217,12 @@ def _invisibility(before: str, character: str) -> str:
     if character in JOINERS and "LATIN" not in unicodedata.name(before, ""):
         return ""
     return "which is not to be seen"
+
+
+def _full_width(text: str) -> Iterator[str]:
+    found = _FULL_WIDTH.search(text)
+    if found and not _EAST_ASIAN.search(text):
+        yield f"holds {shown(found[0])}, whose letters are full-width"
 
 
 def _mixed_words(text: str) -> Iterator[str]:
