@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
+from fintts_cli.settings.given import OPTION
 from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
 from fintts_cost.estimate import EstimateInput
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.shape import ModelShape
 from fintts_cli.places import LOCAL, SETUP_SECONDS, TEARDOWN_SECONDS
 
+STOP_STEP = "forecast.stop_step"
 FORWARD_SHARE = 0.5
 """of a training pass with a frozen base: 2 of the 4 FLOPs a parameter and token"""
 
@@ -88,7 +90,7 @@ def estimate_input(known: Known) -> EstimateInput:
         batch_size=settings.training.batch_size,
         gradient_accumulation=settings.training.gradient_accumulation,
         max_steps=settings.training.max_steps,
-        steps=settings.forecast.stop_step,
+        steps=stop_step(settings, known.origins),
         seconds_per_step=step.value,
         seconds_per_step_source=step.source,
         slow_seconds_per_step=step.slow,
@@ -110,6 +112,28 @@ def estimate_input(known: Known) -> EstimateInput:
     )
 
 
+def stop_step(settings: Settings, origins: Mapping[str, str]) -> int | None:
+    """The step where the run is expected to stop; None for its last one.
+
+    A step beyond the last one counts as the last one, unless you typed it for this command.
+    """
+    step, most = settings.forecast.stop_step, settings.training.max_steps
+    if step is None or origins.get(STOP_STEP, OPTION) == OPTION:
+        return step
+    return min(step, most)
+
+
+def stop_note(settings: Settings, origins: Mapping[str, str]) -> tuple[str, ...]:
+    """Says that the expected stop lies beyond the run's last step, if it does."""
+    step, most = settings.forecast.stop_step, settings.training.max_steps
+    if step is None or step <= most:
+        return ()
+    return (
+        f"{STOP_STEP} ({origins.get(STOP_STEP, OPTION)}) is {step:,}, beyond training.max_steps "
+        f"{most:,}: the estimate takes {most:,}",
+    )
+
+
 def step_seconds(known: Known) -> Figure:
     """Seconds of one step: as set, else as measured, else from its FLOPs.
 
@@ -118,7 +142,7 @@ def step_seconds(known: Known) -> Figure:
     """
     given, workload = known.settings.forecast.seconds_per_step, known.workload
     if given is not None:
-        return Figure(given, known.origins.get("forecast.seconds_per_step", "option"))
+        return Figure(given, known.origins.get("forecast.seconds_per_step", OPTION))
     if known.measured is not None:
         return Figure(known.measured.seconds_per_step, known.measured.source)
     if known.is_local:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.figures import Workload
-from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of
+from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of, stop_note
 from fintts_cli.estimate.measured_pace import find_pace, model_sizes
 from fintts_cli.estimate.pace import find_dry_pace
 from fintts_cli.estimate.workload import workload_of_folder
@@ -102,7 +102,7 @@ def estimate_run(
         measured=measured_pace(here, settings),
         price=price,
     )
-    notes = _notes(settings, workload, samples)
+    notes = (*_notes(settings, workload, samples), *stop_note(settings, found.origins))
     made = estimate(estimate_input(known))
     facts = _facts(settings, workload, shape)
     return RunEstimate(made, workload, notes, _extras(here, settings, price, made), facts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_cli.estimate.forecast import reserve_of
+from fintts_cli.estimate.forecast import reserve_of, stop_note
 from fintts_cli.estimate.gpus import choices_of, with_ceilings
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.this_machine import note_process
@@ -239,7 +239,10 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
     store = here.store_of(settings)
     record = run_record.existing_run(store, name)
     offered = choices_of(here, found, here.offers)
-    odd = refuse_senseless(offered.cheapest.run.facts)
+    odd = (
+        *refuse_senseless(offered.cheapest.run.facts),
+        *stop_note(settings, found.origins),
+    )
     choices = with_ceilings(offered.choices, found, here.offers)
     changes: tuple[Change, ...] = ()
     prompt_note: str | None = None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+OPTION = "option"
+"""the origin of what was typed for this command"""
+
 
 class Given(NamedTuple):
     """A value that was set, and where: `fintts.yaml:12`, `FINTTS_GPUS`, `option`."""

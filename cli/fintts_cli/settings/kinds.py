@@ -113,9 +113,8 @@ def taken_for(taken: Taken, given: Given) -> object:
         meant = scalar(value.strip())
         value = value if meant is None else meant
     if value is None:
-        return (
-            None if taken.may_be_null else Misread("has no value", "write one, or remove the line")
-        )
+        is_said = taken.may_be_null and given.written  # the words null and ~, not nothing at all
+        return None if is_said else Misread("has no value", "write one, or remove the line")
     if taken.kind in NUMERIC:
         return _number(taken.kind, value, given)
     if taken.kind is Kind.FLAG:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fintts_cli.settings.kinds import Taken
-from fintts_cli.settings.given import Given, Layer
+from fintts_cli.settings.given import OPTION, Given, Layer
 
 PREFIX = "FINTTS_"
 
@@ -96,7 +96,7 @@ def _is_ours(path: Path) -> bool:
 def from_options(options: Mapping[str, object], folder: Path) -> Layer:
     """The options that were given; None means that an option was not."""
     return {
-        key: Given(_anchored(key, value, folder), "option")
+        key: Given(_anchored(key, value, folder), OPTION)
         for key, value in options.items()
         if value is not None
     }

@@ -106,6 +106,9 @@ WRONG: list[tuple[str | bytes, str, str]] = [
     ("validation: {fraction: 5%}\n", "is `5%`, a text", "0.05"),
     ("training: {max_steps: " + "9" * 5000 + "}\n", "a number of 5,000 digits", "at most 100"),
     ("training: {max_steps: }\n", "takes a whole number, but has no value", "remove the line"),
+    ("budget_usd:\n", "takes a number, but has no value (fintts.yaml:1)", "remove the line"),
+    ("spot: true\nname:   # later\n", "name takes a text, but has no value (fintts.yaml:2)", ""),
+    ("data: x\nstore:\n", "has no value (fintts.yaml:2)", ""),
     ("training: {max_steps: [5]}\n", "but is a list", ""),
     ("training: {max_steps: {a: 5}}\n", "but is a section", ""),
     # Texts and lists.

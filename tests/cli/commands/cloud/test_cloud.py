@@ -15,6 +15,9 @@ from typer.testing import CliRunner, Result
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.checkpoints import pull
+from fintts_cli.commands.opening import open_workplace
+from fintts_cli.estimate.run import terms_here
+from fintts_cli.settings.read import read_settings
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
@@ -560,3 +563,26 @@ def test_a_worst_case_over_budget_warns_where_the_deadline_cuts(project: Path) -
     assert "warning: a run to step 400 would cost $0.04: the deadline ends it at about step" in (
         shown.stderr
     )
+
+
+def test_an_expected_stop_beyond_the_last_step_is_the_last_step(project: Path) -> None:
+    file = project / "fintts.yaml"
+    file.write_text(file.read_text().replace("setup_seconds: 10", "stop_step: 220"))
+    shown = cloud("launch", "--dry-run", "--max-steps", "60")
+    assert shown.exit_code == 0, shown.output
+    said = "forecast.stop_step (fintts.yaml:11) is 220, beyond training.max_steps 60"
+    assert said in " ".join(shown.stderr.split())
+    estimated = CliRunner().invoke(build(), ["estimate", "--max-steps", "60"])
+    assert estimated.exit_code == 0, estimated.output
+    assert said in " ".join(estimated.stdout.split())
+    typed = cloud("launch", "--dry-run", "--max-steps", "60", "--steps", "61")
+    assert (typed.exit_code, "--steps 61 is beyond --max-steps 60" in typed.stderr) == (2, True)
+    assert "beyond" not in cloud("launch", "--dry-run").stderr
+
+
+def test_a_local_run_is_not_refused_for_its_expected_stop(project: Path) -> None:
+    file = project / "fintts.yaml"
+    file.write_text(file.read_text().replace("setup_seconds: 10", "stop_step: 220"))
+    here = open_workplace()
+    terms = terms_here(here, read_settings({"training.max_steps": 60}), NOW)
+    assert terms.choices[0].estimate["max_steps"] == 60
