@@ -5,6 +5,7 @@ and an instance reaches public servers without it.
 """
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -42,6 +43,13 @@ def is_proxied(url: str) -> bool:
     parts, proxies = urlsplit(url), getproxies()
     has_one = parts.scheme in proxies or "all" in proxies
     return has_one and not proxy_bypass(parts.netloc)
+
+
+def proxy_variable(url: str) -> str:
+    """The variable that names the proxy for this server; empty where none does."""
+    scheme = urlsplit(url).scheme
+    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+    return next((name for name in names if os.environ.get(name)), "") if is_proxied(url) else ""
 
 
 def _is_private(url: str) -> bool:

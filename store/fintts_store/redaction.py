@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 GONE = "…"
+AT_EDGE = "has a space or a line break at its beginning or end"
+CONTROL = "has a control character in it"
 SHORTEST = 8
 """characters of a secret: anything shorter would remove ordinary words from sentences"""
 _SECRET_NAME = re.compile(
@@ -106,9 +108,16 @@ def fault_of_secret(secret: object) -> str:
     if not secret:
         return "is empty"
     if secret != secret.strip():
-        return "has a space or a line break at its beginning or end"
+        return AT_EDGE
     if any(character.isspace() for character in secret):
         return "has a space or a line break in it"
     if not secret.isascii():
         return "has a character in it that is not ASCII"
-    return "" if secret.isprintable() else "has a control character in it"
+    return "" if secret.isprintable() else CONTROL
+
+
+def fault_of_name(name: str) -> str:
+    """Why this cannot be a name, which may have spaces within it; empty if it can."""
+    if name != name.strip():
+        return AT_EDGE
+    return "" if name.isprintable() else CONTROL

@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.credentials import grant_for_run
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.errors import StoreDenied, StoreError
+from fintts_store.errors import StoreDenied, StoreError, StoreUnreachable
 from fintts_store.opening import at_endpoint, open_store
 from fintts_store.redaction import (
     clean_logs,
@@ -266,7 +267,11 @@ def test_settings_that_are_none_are_a_sentence(
         ({"AWS_PROFILE": ""}, "AWS_PROFILE is empty"),
         ({"AWS_PROFILE": "nobody"}, "there is no AWS profile nobody"),
         ({"AWS_MAX_ATTEMPTS": "many"}, "AWS_MAX_ATTEMPTS, or max_attempts .* is not a number"),
-        ({"AWS_DEFAULT_REGION": "eu west 1"}, "AWS's settings .*eu west 1"),
+        ({"AWS_DEFAULT_REGION": "eu west 1"}, "^AWS_DEFAULT_REGION has a space"),
+        ({"AWS_DEFAULT_REGION": "us-east-1\n"}, "^AWS_DEFAULT_REGION has a space or a line break"),
+        ({"AWS_REGION": "us-east-1\n"}, "^AWS_REGION has a space or a line break at its"),
+        ({"AWS_PROFILE": "default\n"}, "^AWS_PROFILE has a space or a line break at its"),
+        ({"AWS_DEFAULT_PROFILE": "a\x01b"}, "^AWS_DEFAULT_PROFILE has a control character"),
         ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, "AWS's settings .*tomorrow"),
         ({"HTTP_PROXY": f"http://me:{SECRET}@["}, "HTTP_PROXY is not the URL of a proxy"),
         ({"https_proxy": f"http://me:{SECRET}"}, "https_proxy is not the URL of a proxy"),
@@ -284,6 +289,25 @@ def test_variables_that_are_none_are_a_sentence(
     with pytest.raises(StoreError, match=said) as caught:
         S3Store(NOWHERE).get("a")
     shows_nothing(caught.value.message, caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_does_not_answer_is_named_by_its_variable(
+    name: str, scheme: str, aws: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, f"{scheme}://me:{quote(SECRET, safe='')}@127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    behind = replace(NOWHERE, endpoint_url="http://store.example")
+    with pytest.raises(StoreUnreachable) as caught:
+        S3Store(behind).get("a")
+    assert caught.value.message == (
+        "s3://bucket at http://store.example cannot be reached: the proxy that "
+        f"{name} names does not answer"
+    )
+    assert f"correct {name} to the http://HOST:PORT" in caught.value.hint
+    assert "add store.example to NO_PROXY" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])

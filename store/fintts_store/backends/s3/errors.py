@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from botocore import exceptions as known
 from botocore import parsers
@@ -33,6 +34,7 @@ from fintts_store.errors import (
     Unsupported,
     first_line,
 )
+from fintts_store.reach import proxy_variable
 
 NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload", "NoSuchLifecycleConfiguration"}
 EXISTS = {"PreconditionFailed", "412"}
@@ -103,6 +105,7 @@ CERTAIN = {
 }
 """Errors that a second try would repeat"""
 OF_KMS = "see that the KMS key that encrypts the bucket is enabled, and that your key may use it"
+AWS_URL = "https://s3.amazonaws.com"
 PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 """OpenSSL's names for an answer that is not TLS"""
 MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -256,6 +259,8 @@ def _explain_silence(error: Exception, address: S3Address) -> StoreError:
         return StoreDenied(f"{address.where}: {first_line(error)}", "sign in with `aws sso login`")
     if isinstance(error, known.SSLError):
         return _of_tls(first_line(error), address)
+    if isinstance(error, known.ProxyConnectionError):
+        return _of_proxy(address)
     if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
         return StoreUnreachable(
             f"{address.where} cannot be reached: {first_line(error)}", _see_whether(address)
@@ -263,6 +268,18 @@ def _explain_silence(error: Exception, address: S3Address) -> StoreError:
     if isinstance(error, (known.PaginationError, parsers.ResponseParserError)):
         return no_answer(address, f"something that cannot be read ({first_line(error)})")
     return StoreDenied(f"{address.where}: {first_line(error)}")
+
+
+def _of_proxy(address: S3Address) -> StoreError:
+    """The error for a proxy that does not answer; its URL, which may hold a password, is left
+    out."""
+    url = address.endpoint_url or AWS_URL
+    name = proxy_variable(url) or "the system's settings"
+    return StoreUnreachable(
+        f"{address.where} cannot be reached: the proxy that {name} names does not answer",
+        f"correct {name} to the http://HOST:PORT of a working proxy (SOCKS is not supported), or "
+        f"add {urlsplit(url).hostname} to NO_PROXY to reach it without one",
+    )
 
 
 def _of_tls(said: str, address: S3Address) -> StoreError:

@@ -14,11 +14,14 @@ from botocore import exceptions as known
 from fintts_store.backends.s3.credential_process import limit_processes
 from fintts_store.errors import StoreDenied
 from fintts_store.proxies import TO_WRITE, malformed_proxy
-from fintts_store.redaction import fault_of_secret, remember_secrets
+from fintts_store.redaction import fault_of_name, fault_of_secret, remember_secrets
 
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 """boto3 takes the first that is there"""
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+"""a region is part of the header that signs a request"""
+PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 TO_SET = "set it again; a line break often comes from the file that it was read from"
 PARTS = {
     "access_key": "aws_access_key_id",
@@ -110,9 +113,12 @@ def _said(error: Exception) -> str:
 
 
 def _profile_missing(error: Exception) -> StoreDenied:
-    named = os.environ.get("AWS_PROFILE", os.environ.get("AWS_DEFAULT_PROFILE"))
+    variable = next((name for name in PROFILES if name in os.environ), PROFILES[0])
+    named = os.environ.get(variable)
     if named is not None and not named.strip():
-        return StoreDenied("AWS_PROFILE is empty", "unset it, or set it to the name of a profile")
+        return StoreDenied(f"{variable} is empty", "unset it, or set it to the name of a profile")
+    if named is not None and (fault := fault_of_name(named)):
+        return StoreDenied(f"{variable} {fault}", TO_SET)
     name = cast("dict[str, object]", getattr(error, "kwargs", {})).get("profile", named)
     return StoreDenied(
         f"there is no AWS profile {name} on this machine",
@@ -121,7 +127,8 @@ def _profile_missing(error: Exception) -> StoreDenied:
 
 
 def _check_environment() -> None:
-    given = {name: os.environ[name] for name in (KEY, SECRET, *TOKENS) if os.environ.get(name)}
+    names = (KEY, SECRET, *TOKENS, *REGIONS)
+    given = {name: os.environ[name] for name in names if os.environ.get(name)}
     for name, value in given.items():
         fault = fault_of_secret(value)
         if fault:
