@@ -56,7 +56,7 @@ def test_another_region_or_another_gpu_is_taken_where_one_is_sold_out(
     timeline.mark("over")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert "capacity: early_stopping" in done.stderr
+    assert "run capacity stopped early at step" in done.stderr
     assert "A100-80GB:1: $3.43 an hour" in done.stderr
     assert "H100:1: $6.88 an hour" in done.stderr
     assert billed(emulated_aws) == []
