@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fintts_cli.errors import CloudError
 from fintts_cli.runs.sighted import gone
-from fintts_store.errors import StoreError
+from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.runs.end_run import end_run, is_of_an_earlier, result_by_store
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import Result, StopReason
-from fintts_store.runs.runs import readable_result
+from fintts_store.runs.runs import read_result, readable_result
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +33,7 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
 
     Raises:
         CloudError: the instance belongs to another machine, or could not be removed.
-        StoreError: the result could not be written; the instance is gone anyway.
+        StoreError: the result could not be written, or is damaged; the instance is gone anyway.
     """
     launch = _launch_that_ends(store, infra, view, now)
     if view.has_instance_here:  # otherwise an instance of this name belongs to another store
@@ -47,9 +47,23 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
             store, view.run, StopReason.REQUESTED, TORN_DOWN, ended_at=now, launch=launch
         )
         end_run(store, last)
-        # A damaged result stays: a later version of this program may be able to read it.
-        result = readable_result(store, view.run) or last
+        result = _read_end(store, view.run) or last
     return result
+
+
+def _read_end(store: Store, run: str) -> Result | None:
+    """The result. A damaged one stays: a later version of this program may be able to read it."""
+    try:
+        return read_result(store, run)
+    except InvalidRecord as error:
+        raise unknown_end(run, error) from None
+
+
+def unknown_end(run: str, error: StoreError) -> InvalidRecord:
+    """Says that the record of the run's end is damaged."""
+    return InvalidRecord(
+        f"how run {run} ended is not known: its record is damaged: {error.message}", error.hint
+    )
 
 
 def _launch_that_ends(store: Store, infra: Infra, view: RunView, now: datetime) -> int | None:

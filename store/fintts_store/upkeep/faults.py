@@ -8,7 +8,7 @@ class Kind(StrEnum):
     """The kind of a fault."""
 
     RECORD = "record"
-    """run.json is missing or cannot be read"""
+    """run.json is missing, or a record of the run cannot be read"""
     DAMAGED = "damaged"
     """a checkpoint that cannot be restored"""
     LATER = "later"

@@ -6,7 +6,7 @@ second time before it is reported.
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -24,7 +24,7 @@ from fintts_store.layout import CommitName
 from fintts_store.parallel import SMALL_AT_ONCE, in_parallel
 from fintts_store.runs.claims import highest_of, strange_claims
 from fintts_store.runs.records import RunRecord
-from fintts_store.runs.runs import list_runs, read_run
+from fintts_store.runs.runs import list_runs, read_result, read_run, read_status
 from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind
 from fintts_store.upkeep.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
@@ -184,6 +184,7 @@ def survey_run(store: Store, run: str) -> RunSurvey:
         orphans=orphans,
         faults=(
             *([found_record] if isinstance(found_record, Fault) else []),
+            *_unreadable(store, run),
             *(one for one in seen if isinstance(one, Fault)),
             *_told(run, orphans),
             *(Fault(Kind.RECORD, key, UNTAKEN_CLAIM, run) for key in snapshot.strange_claims),
@@ -196,6 +197,18 @@ def _read_record(store: Store, run: str) -> RunRecord | Fault:
         return read_run(store, run)
     except (InvalidRecord, KeyNotFound) as error:
         return Fault(Kind.RECORD, layout.run_json_key(run), error.message, run)
+
+
+def _unreadable(store: Store, run: str) -> Iterator[Fault]:
+    """The faults of the run's heartbeat and result."""
+    for key, read in (
+        (layout.status_key(run), read_status),
+        (layout.result_key(run), read_result),
+    ):
+        try:
+            read(store, run)
+        except InvalidRecord as error:
+            yield Fault(Kind.RECORD, key, error.message, run)
 
 
 def _look_at(

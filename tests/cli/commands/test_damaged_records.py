@@ -74,10 +74,24 @@ def test_a_run_with_a_damaged_heartbeat_or_result_stays_in_the_table(
 def test_down_and_report_take_a_damaged_heartbeat_or_result(kind: str, own_folder: Path) -> None:
     store = hostile_stores.make(kind, own_folder)
     ended = on(store, "cloud", "down", "bad")
-    assert ended.exit_code == 0, ended.output
+    assert ended.exit_code == (5 if kind.startswith("result-") else 0), ended.output
+    assert ended.exit_code == 0 or "bad/result.json" in ended.stderr, "it names the damaged record"
     reported = on(store, "cloud", "report", "bad")
     assert reported.exit_code == 0, reported.output
     assert "its record is damaged" in reported.stderr
+
+
+@pytest.mark.parametrize("content", ["{", '{"run": "bad", "stop_reason": "boredom"}'])
+@pytest.mark.parametrize("command", ["down", "watch"])
+def test_an_end_that_cannot_be_read_is_said_to_be_damaged(
+    command: str, content: str, own_folder: Path
+) -> None:
+    store = hostile_stores.make("result-of-another", own_folder)
+    (store / "runs/bad/result.json").write_text(content)
+    found = on(store, "cloud", command, "bad")
+    assert found.exit_code == 5, found.output
+    assert "how run bad ended is not known: its record is damaged: " in found.stderr
+    assert "runs/bad/result.json" in found.stderr
 
 
 @pytest.mark.parametrize("has_result", [True, False])

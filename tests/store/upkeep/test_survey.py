@@ -132,6 +132,13 @@ def test_files_behind_a_tombstone_are_left_over(store: MemoryStore) -> None:
     assert [fault.kind for fault in survey_run(store, RUN).faults] == [Kind.ORPHAN]
 
 
+@pytest.mark.parametrize("key", [layout.status_key(RUN), layout.result_key(RUN)])
+def test_a_heartbeat_or_an_end_that_cannot_be_read_is_a_fault(store: MemoryStore, key: str) -> None:
+    store.put(key, b"{")
+    (fault,) = survey_run(store, RUN).faults
+    assert (fault.kind, fault.place, fault.is_harmless) == (Kind.RECORD, key, False)
+
+
 class Moving(MemoryStore):
     """The run commits and rotates just after its keys were listed."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CloudError
-from fintts_cli.runs.end import goes_on
+from fintts_cli.runs.end import goes_on, unknown_end
 from fintts_cli.runs.follow import follow
 from fintts_cli.runs.instances import instances_of, take_down
 from fintts_cli.runs.listing import look_at, write_news
@@ -87,7 +87,9 @@ def follow_live(
 
 
 def refuse_bad_ending(view: "RunView") -> None:
-    """Raises CheckFailed if the run did not end well."""
+    """Raises CheckFailed if the run did not end well, InvalidRecord if its record is damaged."""
+    if view.stop_reason is None and view.damaged:
+        raise unknown_end(view.run, view.damaged[-1])
     if not view.ended_well:
         raise CheckFailed(
             view.message or f"run {view.run}: {view.ending}",
