@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 LOCAL = "local"
+OWN_CLUSTERS = ("k8s", "kubernetes", "slurm", "ssh")
+SLASHES = 2
 _PLACE = re.compile(r"(\*|[A-Za-z0-9-]+)(/[^\s/]+)*")
 
 
@@ -15,7 +17,9 @@ def canonical_infra(text: str) -> str:
         ValueError: it cannot be a place.
     """
     place = text.strip()
-    if not _PLACE.fullmatch(place):
+    cloud = place.partition("/")[0].lower()
+    has_context = cloud in OWN_CLUSTERS  # whose name may have slashes
+    if not _PLACE.fullmatch(place) or (place.count("/") > SLASHES and not has_context):
         raise ValueError(f"{text!r} is neither local nor a cloud as CLOUD[/REGION[/ZONE]]")
     return LOCAL if place.lower() == LOCAL else place
 

@@ -38,6 +38,7 @@ from fintts_cli.commands.options import (
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.gpus import choices_of
 from fintts_cli.places import LOCAL
+from fintts_cli.prices.places import doubtful_place
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.sense import refuse_senseless
 from fintts_cli.terminal import Terminal
@@ -189,7 +190,8 @@ def _configured(
     counted = samples if isinstance(samples, int) else None
     each = choices_of(here, found, Snapshot, counted)
     cheapest = each.cheapest
-    for sentence in refuse_senseless(cheapest.run.facts):
+    odd = refuse_senseless(cheapest.run.facts)
+    for sentence in (*odd, *doubtful_place(found.settings)):
         terminal.warn(sentence)
     title = "The run as configured"
     if len(each.runs) > 1:

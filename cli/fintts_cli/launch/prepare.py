@@ -16,6 +16,7 @@ from fintts_cli.infra.this_machine import note_process
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.places import LOCAL
+from fintts_cli.prices.places import doubtful_place
 from fintts_cli.runs.instances import instances_of
 from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.runs.listing import look_at
@@ -242,6 +243,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
     odd = (
         *refuse_senseless(offered.cheapest.run.facts),
         *stop_note(settings, found.origins),
+        *doubtful_place(settings),
     )
     choices = with_ceilings(offered.choices, found, here.offers)
     changes: tuple[Change, ...] = ()

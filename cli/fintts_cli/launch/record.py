@@ -41,10 +41,19 @@ def make_name(data: Path, today: date, token: str | None = None) -> str:
 
 
 def existing_run(store: Store, name: str) -> RunRecord | None:
-    """The run of this name, if it exists."""
+    """The run of this name, if it exists.
+
+    Raises:
+        UsageProblem: it does not, and a new run cannot have that name.
+    """
     try:
         return read_run(store, name)
     except KeyNotFound:
+        if name.startswith("-"):  # which a command would take for an option
+            raise UsageProblem(
+                f"a run cannot be called {name}: its name begins with a letter or a digit",
+                f"name it such as {name.strip('-') or 'kalevala-2'}",
+            ) from None
         return None
 
 

@@ -30,6 +30,13 @@ def _rate(value: Decimal) -> Decimal:
     return exact(value)
 
 
+def _infra(value: str) -> str:
+    place = canonical_infra(value)
+    if place.partition("/")[0].lower() == "any":
+        raise ValueError("any is not the name of a cloud: leaving infra out means any cloud")
+    return place
+
+
 def _listed(value: object) -> object:
     """Joins a YAML list with commas, as on the command line."""
     if not isinstance(value, list):
@@ -49,7 +56,7 @@ class LaunchConfig(Section):
     gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(canonical_gpus)] = "A100-80GB:1"
     """one or several, separated by commas: the run takes the available one that makes it
     cheapest"""
-    infra: Annotated[str, AfterValidator(canonical_infra)] | None = None
+    infra: Annotated[str, AfterValidator(_infra)] | None = None
     store: Annotated[str, Field(min_length=1)] | None = None
     s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None
     single_writer: bool = False

@@ -32,6 +32,21 @@ if TYPE_CHECKING:
     from fintts_cli.settings.given import Layer
 from fintts_cli.settings.model import Settings
 
+SHAPES = {
+    "name": "should be 1 to 40 of the letters a to z, digits and hyphens",
+    "instance_role_arn": "should be the ARN of a role",
+}
+"""Key with a pattern → the pattern in words"""
+KEY_HINTS = {
+    "name": "name the run such as kalevala-2, or leave the name out and fintts makes one",
+    "budget_usd": "give the dollars that the run may cost, such as 7.50; left out, there is no "
+    "limit",
+    "infra": "give local, or a cloud as CLOUD[/REGION[/ZONE]], such as aws/us-east-1; left out, "
+    "SkyPilot chooses",
+    "instance_role_arn": "write it as arn:aws:iam::ACCOUNT:role/NAME",
+}
+"""Key → what to write"""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
@@ -148,7 +163,8 @@ def _validated(layer: Layer) -> Settings:
 def _invalid(error: ValidationError, layer: Layer) -> ConfigError:
     details = [each for each in error.errors() if not _follows(each, error.errors())]
     hints = [hint for detail in details if (hint := _cause_hint(detail))]
-    hint = hints[0] if hints else "`fintts init` writes a file that says what each key takes"
+    of_keys = [KEY_HINTS[key] for each in details if (key := _dotted(each, layer)) in KEY_HINTS]
+    hint = next(iter(hints + of_keys), "`fintts init` writes a file that says what each key takes")
     return ConfigError("; ".join(_sentence(detail, layer) for detail in details), hint)
 
 
@@ -165,6 +181,8 @@ def _sentence(detail: ErrorDetails, layer: Layer) -> str:
     message = re.sub(r"^[\w ]+ (?=should )", "", detail["msg"].removeprefix("Value error, "))
     if detail["type"] == "path_type":  # pydantic's message names Python's class
         message = "should be a path"
+    if detail["type"] == "string_pattern_mismatch":
+        message = SHAPES[key]
     given = layer.get(key)
     if detail["type"] == "value_error":
         return f"{key}: {message}" + (f" ({given.origin})" if given else "")

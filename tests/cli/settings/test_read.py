@@ -140,8 +140,31 @@ def test_a_place_is_what_was_meant(own_folder: Path, typed: str, meant: str) -> 
     assert read(own_folder, environment={"FINTTS_INFRA": typed}).settings.infra == meant
 
 
+def test_any_is_no_cloud(own_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="leaving infra out means any cloud"):
+        read(own_folder, environment={"FINTTS_INFRA": "any"})
+
+
 @pytest.mark.parametrize(
-    "typed", ["aws/", "/us-east-1", "aws//a", "$5", "aws us-east-1", "aws,gcp"]
+    ("text", "said", "hint"),
+    [
+        ("name: A b\n", "name should be 1 to 40 of the letters a to z, digits", "name the run"),
+        (f"name: {'a' * 41}\n", "name should be 1 to 40 of the letters", "name the run"),
+        ("budget_usd: 0\n", "budget_usd should be greater than 0", "the run may cost"),
+        ("instance_role_arn: mine\n", "should be the ARN of a role", "arn:aws:iam::ACCOUNT"),
+    ],
+)
+def test_a_rule_is_said_in_words_with_a_hint_for_its_key(
+    own_folder: Path, text: str, said: str, hint: str
+) -> None:
+    error = refused(own_folder, text)
+    assert said in error.message
+    assert "pattern" not in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    "typed", ["aws/", "/us-east-1", "aws//a", "$5", "aws us-east-1", "aws,gcp", "aws/us-east-1/a/b"]
 )
 def test_what_is_no_place_is_refused_before_it_is_priced(own_folder: Path, typed: str) -> None:
     with pytest.raises(ConfigError, match=r"infra: .* is neither local nor a cloud as CLOUD"):
@@ -182,7 +205,7 @@ def test_a_malformed_address_is_no_folder(own_folder: Path, source: str) -> None
         ("gpus: A100-80GB:0\n", "the number of GPUs is 1 to 64", ""),
         ("gpus: A100-80GB:many\n", "the number of GPUs is 1 to 64", ""),
         ("gpus: 'A100-80GB,'\n", "a GPU's name is missing beside a comma", ""),
-        ("name: Not OK\n", "name should match pattern", ""),
+        ("name: Not OK\n", "name should be 1 to 40 of", ""),
         (
             "early_stopping: {patience: 0}\n",
             "early_stopping.patience should be greater than or equal to 1, but is 0"

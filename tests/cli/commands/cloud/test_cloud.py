@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from fintts_cli.app import build
 from fintts_cli.checkpoints import pull
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.estimate.run import terms_here
+from fintts_cli.launch.record import existing_run
+from fintts_cli.prices.places import SKYPILOT_CLOUDS
 from fintts_cli.settings.read import read_settings
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
@@ -479,7 +483,7 @@ def test_an_image_is_for_rented_instances(
         (["--yes", "--budget", "0.01"], 3, "expected to cost $0.03", "--budget"),
         (["--yes", "--infra", "aws"], 2, "a rented instance cannot reach the folder", "s3://"),
         (["--yes", "--gpus", "A100-80"], 2, "A100-80", "A100-80GB"),
-        (["--yes", "--name", "Not-OK"], 2, "name should match pattern", ""),
+        (["--yes", "--name", "Not-OK"], 2, "name should be 1 to 40 of", ""),
         (["--yes", "--config", "nowhere.yaml"], 2, "no configuration file", "fintts init"),
     ],
 )
@@ -586,3 +590,39 @@ def test_a_local_run_is_not_refused_for_its_expected_stop(project: Path) -> None
     here = open_workplace()
     terms = terms_here(here, read_settings({"training.max_steps": 60}), NOW)
     assert terms.choices[0].estimate["max_steps"] == 60
+
+
+@pytest.mark.parametrize(
+    ("infra", "said"),
+    [
+        ("nosuch", "neither SkyPilot nor the price list knows the cloud nosuch"),
+        ("aws/mars-1", "no line of the price list is for the region mars-1 of aws"),
+    ],
+)
+def test_a_place_that_may_not_exist_is_warned_about(project: Path, infra: str, said: str) -> None:
+    estimated = CliRunner().invoke(build(), ["estimate", "--infra", infra])
+    for done in (cloud("launch", "--dry-run", "--infra", infra), estimated):
+        assert done.exit_code == 0, done.output
+        assert said in " ".join(done.stderr.split())
+    known = cloud("launch", "--dry-run", "--infra", "aws/US-East-1")
+    assert "price list" not in known.stderr
+    assert "price list" not in cloud("launch", "--dry-run", "--infra", "lambda/x").stderr
+
+
+def test_the_known_clouds_are_skypilots() -> None:
+    code = "import sky; print('known', *sky.utils.registry.CLOUD_REGISTRY)"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) - {"known"} == SKYPILOT_CLOUDS - {"k8s"}
+
+
+@pytest.mark.parametrize("name", ["-x", "--", "-"])
+def test_a_new_run_is_not_named_like_an_option(project: Path, name: str) -> None:
+    refused = cloud("launch", "--dry-run", f"--name={name}")
+    assert refused.exit_code == 2
+    assert f"a run cannot be called {name}: its name begins with a letter" in refused.stderr
+
+
+def test_a_run_that_has_such_a_name_is_found(project: Path, store: Store) -> None:
+    create_run(store, record(run="-x"))
+    assert existing_run(store, "-x") is not None
