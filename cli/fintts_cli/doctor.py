@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
-from fintts_cli.estimate.gpus import each_gpu
+from fintts_cli.estimate.gpus import none_offered, offers_by_gpu
 from fintts_cli.estimate.run import estimate_run
 from fintts_cli.infra.sky.clouds import (
     check_clouds,
@@ -23,7 +23,6 @@ from fintts_cli.infra.sky.clouds import (
 from fintts_cli.launch.preconditions import refuse_unsafe_rental
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.places import LOCAL
-from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.state_folder import open_state, state_directory
 from fintts_cli.views.units import counted, size
@@ -189,9 +188,9 @@ class Doctor:
 
     def _places(self) -> list[tuple[str, str]]:
         """Where the run may go, cheapest first: infra and instance type."""
-        source = self.open_here().offers()
-        wanted = [wanted_by(one.settings, spot=one.settings.spot) for one in each_gpu(self.found)]
-        found = (offer for one in wanted for offer in find_offers(source, one).offers)
+        found, missing = offers_by_gpu(self.found, self.open_here().offers())
+        if not found:
+            raise none_offered(self.found.settings.gpus, missing)
         offers = [offer for offer in found if offer.may_be_chosen and offer.region]
         places = [(f"{one.cloud}/{one.region}", one.instance_type) for one in offers]
         return list(dict.fromkeys(places))[:PLACES_ASKED]

@@ -77,6 +77,13 @@ class EstimateInput:
     accelerator: Accelerator | None = None
     heads: tuple[Head, ...] = ()
 
+    @property
+    def fits_memory(self) -> bool:
+        """Whether a batch fits in the GPU's memory, as far as both are known."""
+        if self.memory is None or self.accelerator is None:
+            return True
+        return self.memory.total_bytes(self.batch_size) <= self.accelerator.memory_bytes
+
     def __post_init__(self) -> None:
         self._check_steps()
         self._check_amounts()

@@ -278,6 +278,19 @@ def test_places_without_quota_are_named(rented: Rented) -> None:
     assert rented.findings()["quota"]["verdict"] == "failed"
 
 
+def test_of_several_gpus_those_without_an_offer_do_not_hide_the_quota(
+    rented: Rented, project: Path
+) -> None:
+    file = project / "fintts.yaml"
+    text = file.read_text().replace("hourly_rate_usd: 1.20\n", "")
+    file.write_text(text.replace("seconds_per_step: 0.2, ", ""))
+    found = rented.findings("--gpus", "any")["quota"]
+    assert found["verdict"] == "ok", found["sentence"]
+    nowhere = rented.findings("--gpus", "any:63")["quota"]
+    assert nowhere["verdict"] == "not probed"
+    assert "there is no offer for any GPU of any:63" in nowhere["sentence"]
+
+
 def test_where_nobody_tells_the_quota_nothing_is_held_against_it(
     rented: Rented, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,8 +32,9 @@ BaseModel = Annotated[
 Gpus = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME[:N][,…]",
-        help="GPU, such as A100-80GB; from a list, the cheapest for this run.",
+        metavar="NAME[:N][,…]|any|24GB+",
+        help="GPU, such as A100-80GB; any that fits the run; any with 24 GB or more. From "
+        "several, the cheapest for this run.",
     ),
 ]
 Infra = Annotated[

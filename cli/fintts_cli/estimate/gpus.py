@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cli.errors import CliError, CloudError, ConfigError
+from fintts_cli.errors import CloudError, ConfigError
 from fintts_cli.estimate.run import RunEstimate, estimate_run, price_of
 from fintts_cli.places import LOCAL
-from fintts_cli.prices.market import most_an_hour
-from fintts_cli.settings.gpus import split_gpus
+from fintts_cli.prices.market import find_offers, most_an_hour, wanted_by
+from fintts_cli.settings.gpus import named_gpus, split_gpus
 from fintts_cli.views.units import duration
 from fintts_cost.money import dollars, hourly
 from fintts_cost.plan import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
+    from fintts_cost.estimate import Estimate
+    from fintts_cost.prices import Offer
 
 
 OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_per_validation")
@@ -48,7 +50,7 @@ class Choices(NamedTuple):
     runs: tuple[RunOnGpu, ...]
     """at least one, cheapest first"""
     missing: tuple[str, ...]
-    """a sentence for each GPU without an offer"""
+    """a sentence for each named GPU without an offer, and one for those with too little memory"""
 
     @property
     def cheapest(self) -> RunOnGpu:
@@ -107,6 +109,61 @@ def _refuse_figures_of_one(found: ReadSettings) -> None:
         )
 
 
+def offers_by_gpu(
+    found: ReadSettings, source: OfferSource
+) -> tuple[list[Offer], dict[str, CloudError]]:
+    """The offers for each GPU, and why a GPU has none."""
+    offers: list[Offer] = []
+    missing: dict[str, CloudError] = {}
+    for one in each_gpu(found):
+        try:
+            offers += find_offers(source, wanted_by(one.settings, spot=one.settings.spot)).offers
+        except CloudError as error:
+            missing[one.settings.gpus] = error
+    return offers, missing
+
+
+def without_room(gpus: str, made: Iterable[tuple[str, Estimate | None]]) -> tuple[str, ...]:
+    """The GPUs whose memory is too small for the run, unless `gpus` lists them by name.
+
+    Raises:
+        CloudError: that leaves no GPU.
+    """
+    named, each = named_gpus(gpus), list(made)
+    small = [
+        name
+        for name, run in each
+        if run is not None and name not in named and not run.given.fits_memory
+    ]
+    if len(small) == len(each):
+        raise CloudError(
+            f"no GPU of {gpus} that has an offer has enough memory for a batch of this run",
+            "lower training.batch_size, or name the GPU in --gpus",
+        )
+    return tuple(small)
+
+
+def left_out(
+    gpus: str, missing: Mapping[str, CloudError], small: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Why GPUs are left out; `any` may mean GPUs without an offer, which need no sentence."""
+    sentences = [missing[name].message for name in missing if name in named_gpus(gpus)]
+    if small:
+        sentences.append(f"left out, since a batch does not fit in memory: {', '.join(small)}")
+    return tuple(sentences)
+
+
+def none_offered(gpus: str, missing: Mapping[str, CloudError]) -> CloudError:
+    """The error if no GPU has an offer: about the first one listed by name."""
+    for name in missing:
+        if name in named_gpus(gpus):
+            return missing[name]
+    return CloudError(
+        f"there is no offer for any GPU of {gpus}",
+        "try another --infra, --spot or --on-demand; `fintts cloud offers` lists what there is",
+    )
+
+
 def choices_of(
     here: Workplace,
     found: ReadSettings,
@@ -120,19 +177,22 @@ def choices_of(
         samples: utterances to train on; None counts those of the data folder.
 
     Raises:
-        CloudError: none of them has an offer.
+        CloudError: none of them has an offer, or enough memory.
         ConfigError, CostError, InputError, StoreError: as of `estimate_run`.
     """
     runs: list[RunOnGpu] = []
-    missing: list[CliError] = []
+    missing: dict[str, CloudError] = {}
+    asked = found.settings.gpus
     for one in each_gpu(found):
         try:
             price = price_of(one, open_source)
         except CloudError as error:
-            missing.append(error)
+            missing[one.settings.gpus] = error
             continue
         runs.append(RunOnGpu(one.settings.gpus, estimate_run(here, one, price, samples)))
     if not runs:
-        raise missing[0]
-    by_cost = sorted(runs, key=lambda each: each.run.estimate.cost_usd)
-    return Choices(tuple(by_cost), tuple(error.message for error in missing))
+        raise none_offered(asked, missing)
+    small = without_room(asked, ((each.gpus, each.run.estimate) for each in runs))
+    fitting = (each for each in runs if each.gpus not in small)
+    by_cost = sorted(fitting, key=lambda each: each.run.estimate.cost_usd)
+    return Choices(tuple(by_cost), left_out(asked, missing, small))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError, ConfigError
-from fintts_cli.estimate.gpus import with_each
+from fintts_cli.estimate.gpus import left_out, none_offered, with_each, without_room
 from fintts_cli.estimate.run import estimate_run, measured_pace
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
@@ -80,23 +80,26 @@ def on_every_gpu(
     """The run of these settings on each offer for each of their GPUs.
 
     Raises:
-        CloudError: none of them has an offer.
+        CloudError: none of them has an offer, or enough memory.
         ConfigError, CostError, InputError, StoreError: as of `run_on_offers`.
     """
     spot = found.settings.spot if "spot" in found.origins else None
     names = split_gpus(found.settings.gpus)
     runs: list[RunOffers] = []
-    missing: list[CloudError] = []
+    missing: dict[str, CloudError] = {}
+    asked = found.settings.gpus
     for one in with_each(found, names):
         try:
             market = find_offers(source, wanted_by(one.settings, spot=spot))
         except CloudError as error:
-            missing.append(error)
+            missing[one.settings.gpus] = error
             continue
         runs.append(run_on_offers(here, one, configured, market, is_compared=len(names) > 1))
     if not runs:
-        raise missing[0]
-    return together(runs, [error.message for error in missing])
+        raise none_offered(asked, missing)
+    small = without_room(asked, ((run.gpus, run.estimate) for run in runs))
+    fitting = [run for run in runs if run.gpus not in small]
+    return together(fitting, left_out(asked, missing, small))
 
 
 def run_on_offers(

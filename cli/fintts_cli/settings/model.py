@@ -54,8 +54,8 @@ class LaunchConfig(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
     gpus: Annotated[str, BeforeValidator(_listed), AfterValidator(canonical_gpus)] = "A100-80GB:1"
-    """one or several, separated by commas: the run takes the available one that makes it
-    cheapest"""
+    """one or several, separated by commas, any, or 24GB+: the run takes the available one that
+    makes it cheapest"""
     infra: Annotated[str, AfterValidator(_infra)] | None = None
     store: Annotated[str, Field(min_length=1)] | None = None
     s3_endpoint_url: Annotated[str, Field(min_length=1)] | None = None

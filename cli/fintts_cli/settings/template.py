@@ -63,7 +63,7 @@ checkpoints:
   keep_best: true             # in addition to the last ones
 
 # Where the run goes and what it may cost. This part stays on your machine.
-gpus: {gpus:<24}# NAME[:N]; from a list, the one that makes the run cheapest
+gpus: {gpus:<24}# NAME[:N], any or 24GB+; from several, the cheapest for the run
 {infra}
 spot: false
 # image: docker:me/trainer:1  # of a rented instance, as SkyPilot's image_id; the trainer's

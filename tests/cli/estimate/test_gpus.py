@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,12 +25,15 @@ from fintts_cli.runs.instance_view import InstanceView
 from fintts_cli.runs.rates import Rates
 from fintts_cli.runs.report import build_report, kept_of
 from fintts_cli.runs.view import view_run
+from fintts_cli.settings.gpus import named_gpus, split_gpus
 from fintts_cli.settings.read import read_settings
+from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.reach import seconds_to, with_last_save
 from fintts_store.runs.records import PriceRef, RentalRef, RunRecord
 from fintts_store.runs.runs import create_run, read_run
 from memory_store import MemoryStore
 from run_samples import MINUTE, START, record, result, status
+from tiny_run import TINY
 
 BOTH = "A100-80GB,H100-SXM"
 """as runpod has them"""
@@ -97,6 +102,92 @@ def test_a_gpu_that_nobody_offers_is_left_out_and_that_is_said(rented: Path) -> 
     nobody = fintts(*words[:-1], "B200,GH200:8")
     assert nobody.exit_code == 4
     assert "the list has no prices of B200" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("ANY", "any:1"), ("24gb+:2", "24GB+:2"), ("h100, 140GB+,any,any:1", "H100:1,140GB+:1,any:1")],
+)
+def test_a_group_of_gpus_has_one_spelling(own_folder: Path, text: str, wanted: str) -> None:
+    assert read_settings({"gpus": text}).settings.gpus == wanted
+
+
+def test_a_group_means_the_known_gpus_with_at_least_that_memory() -> None:
+    assert set(split_gpus("any:1")) == {f"{name}:1" for name in ACCELERATORS}
+    assert split_gpus("140GB+:2") == ("B200:2", "H200:2", "H200-SXM:2")
+    assert split_gpus("H200:1,140GB+:1") == ("H200:1", "B200:1", "H200-SXM:1")
+    assert {"A10:1", "A10G:1"} <= set(split_gpus("24GB+:1"))
+    assert named_gpus("H200:1,140GB+:1,any:1") == {"H200:1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("999GB+", "no known GPU has 999GB: the largest is B200, with 180 GB"),
+        ("any:0", "the number of GPUs is 1 to 64"),
+        ("24GB", "there is no accelerator named '24GB'"),
+    ],
+)
+def test_a_group_that_cannot_be_is_refused(own_folder: Path, text: str, reason: str) -> None:
+    done = fintts("estimate", "--gpus", text)
+    assert done.exit_code == 2
+    assert reason in done.stderr
+
+
+def test_a_launch_on_any_gpu_takes_those_with_an_offer_the_cheapest_run_first(rented: Path) -> None:
+    words = ["cloud", "launch", "--dry-run", "--infra", "lambda", "--gpus"]
+    asked = {each: document(*words, each) for each in ("any", "40GB+")}
+    ordered = {
+        each: [one["accelerators"] for one in yaml.safe_load(plan["task"])["resources"]["ordered"]]
+        for each, plan in asked.items()
+    }
+    assert set(ordered["any"]) == {"A100:1", "H100:1"}
+    assert ordered["40GB+"] == ordered["any"]
+    only = fintts(*words, "41GB+")
+    assert 'accelerators: "H100:1"' in only.stdout
+    assert "the list has no prices" not in only.stderr
+    estimated = document("estimate", "--infra", "lambda", "--gpus", "any")
+    assert estimated["gpus"] == ordered["any"][0]
+    assert estimated["cost_usd"] == asked["any"]["estimate"]["cost_usd"]
+
+
+def test_offers_for_any_gpu_are_one_list(rented: Path) -> None:
+    content = document("cloud", "offers", "--gpus", "any", "--infra", "runpod", "--on-demand")
+    costs = [offer["cost_usd"] for offer in content["offers"]]
+    assert costs == sorted(costs)
+    assert len({offer["accelerator"] for offer in content["offers"]}) > 1
+    nowhere = fintts("cloud", "offers", "--gpus", "any:63")
+    assert nowhere.exit_code == 4, nowhere.output
+    assert "there is no offer for any GPU of any:63" in nowhere.stderr
+
+
+@pytest.mark.parametrize("command", [["estimate"], ["cloud", "offers"]])
+def test_any_leaves_out_gpus_whose_memory_is_too_small(rented: Path, command: list[str]) -> None:
+    """A GPU that is named stays, since it was asked for."""
+    words = [*command, "--infra", "lambda", "--gpus"]
+    write_model_of(rented, gigabytes=60)
+    left_out = "left out, since a batch does not fit in memory: A100:1"
+    done = fintts(*words, "any")
+    assert done.exit_code == 0, done.stderr
+    assert left_out in " ".join(done.stdout.split())
+    named = fintts(*words, "A100,any")
+    assert named.exit_code == 0, named.stderr
+    assert "left out" not in " ".join(named.stdout.split())
+    write_model_of(rented, gigabytes=110)
+    nowhere = fintts(*words, "any")
+    assert nowhere.exit_code == 4, nowhere.output
+    assert "no GPU of any:1 that has an offer has enough memory" in nowhere.stderr
+
+
+def write_model_of(project: Path, *, gigabytes: int) -> None:
+    """A model whose description alone says that it has so many weights."""
+    folder = project / f"model-{gigabytes}"
+    shutil.copytree(TINY, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"dim": 2048, "intermediate_size": 8192, "head_dim": 64, "n_layer": gigabytes * 9}
+    (folder / "config.json").write_text(json.dumps(config))
+    file = project / "fintts.yaml"
+    file.write_text(re.sub("base_model: .*", f"base_model: {folder.name}", file.read_text()))
 
 
 def test_a_budget_for_one_deadline_leaves_the_other_out(rented: Path) -> None:
