@@ -61,7 +61,8 @@ def test_an_instance_that_nobody_saw_end_is_never_free(
 def test_a_bill_never_falls_as_time_goes_by(
     launch: Launch, heard: Status | None, ended: Result | None, one: datetime, other: datetime
 ) -> None:
-    first, second = sorted((one, other))
+    """Once the time of the request has passed: until then it is known to be wrong."""
+    first, second = (max(at, terms_of(launch).requested_at) for at in sorted((one, other)))
     assert bill(launch, heard, ended, first).usd <= bill(launch, heard, ended, second).usd
 
 
@@ -89,7 +90,46 @@ def test_more_evidence_of_an_end_only_lowers_the_bill(
     if not terms_of(launch).spot:  # the next instance of a spot run may begin after it
         assert bill(seen, heard, ended, now).usd <= before
     if ended is None:
-        assert bill(launch, heard, result(launch=1, ended_at=at), now).usd <= before
+        over = result(launch=1, ended_at=max(at, terms_of(launch).requested_at))
+        assert bill(launch, heard, over, now).usd <= before
+
+
+hour = st.integers(0, 3600).map(lambda seconds: START + timedelta(seconds=seconds))
+
+
+@st.composite
+def seen_in_time(draw: st.DrawFn) -> Launch:
+    """Asked for at the start, and seen within the hour until its deadline."""
+    ups = tuple(up(at, 1, draw(st.sampled_from((*GPUS, None)))) for at in draw(st.lists(hour)))
+    gones = tuple(gone(at, alive_at=draw(st.none() | st.just(at))) for at in draw(st.lists(hour)))
+    return Launch(1, asked(rates_usd=RATES, spot=draw(st.booleans())), ups, gones)
+
+
+@given(
+    seen_in_time(),
+    st.none() | hour.map(lambda at: status(launch=1, updated_at=at, gpus=GPUS[0])),
+    st.none() | hour.map(lambda at: result(launch=1, ended_at=at)),
+    later,
+    st.integers(1, 10 * 24 * 3600),
+)
+def test_a_request_by_a_fast_clock_never_lowers_the_bill(
+    launch: Launch, heard: Status | None, ended: Result | None, now: datetime, fast: int
+) -> None:
+    """If the moment of the request lies ahead of now or of what was seen of the instance. A smaller
+    error cannot be told from a late request."""
+    true = terms_of(launch)
+    seen = [
+        *(each.at for each in launch.ups),
+        *(each.at for each in launch.standing_gones),
+        *([heard.updated_at] if heard else []),
+    ]
+    # One second after the first of them at least.
+    shift = max(timedelta(seconds=fast), min([now, *seen]) - START + timedelta(seconds=1))
+    asked_at, deadline_at = true.requested_at + shift, true.deadline_at + shift
+    terms = true.model_copy(update={"requested_at": asked_at, "deadline_at": deadline_at})
+    shifted = bill(replace(launch, asked=terms), heard, ended, now)
+    assert shifted.usd >= bill(launch, heard, ended, now).usd
+    assert shifted.is_at_most
 
 
 @given(launches(), st.sampled_from(GPUS), later)

@@ -2,12 +2,13 @@
 
 Billing starts at the request. If no one saw the end, the latest possible moment counts, so the bill
 is never too low and does not rise after that moment. Any later evidence of an end only lowers the
-bill.
+bill. A request later than what was seen of its instance, or than now, is by a clock that is wrong:
+then no one knows when billing began, and the longest possible time counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -44,6 +45,11 @@ class BillingTerms:
     teardown: timedelta = timedelta()
     """the longest time that an instance outlives its trainer's last word"""
     who: str = "somebody"
+
+    @property
+    def longest(self) -> timedelta:
+        """The longest time that the launch bills, unless the instance is seen later."""
+        return self.over_at - self.requested_at
 
     @classmethod
     def of(cls, asked: Asked) -> BillingTerms:
@@ -209,7 +215,8 @@ class Period:
 
     began: datetime
     gone: datetime | None
-    alive: datetime
+    alive: datetime | None
+    """when it was last seen alive"""
     gpus: set[str]
     evidence: Evidence = Evidence.CLOUD
     """of its end"""
@@ -321,7 +328,9 @@ def _single(began: datetime, launch: Launch) -> Period:
     alive = [gone.alive_at for gone in launch.gones if gone.alive_at is not None]
     came = [up.at for up in launch.ups if first is None or up.at <= first.at]
     gpus = {up.gpus for up in launch.ups if up.gpus}
-    period = Period(began, None, max([began, *alive, *came]), gpus, up_at=min(came, default=None))
+    period = Period(
+        began, None, max([*alive, *came], default=None), gpus, up_at=min(came, default=None)
+    )
     if first is not None:
         period.gone, period.evidence = first.at, first.evidence
     return period
@@ -333,7 +342,7 @@ def _rank(gone: Gone) -> tuple[datetime, int]:
 
 def _one_after_the_other(began: datetime, launch: Launch) -> list[Period]:
     """One period for each instance: one seen up after another was gone is a new one."""
-    periods = [Period(began, None, began, set())]
+    periods = [Period(began, None, None, set())]
     seen: list[Up | Gone] = [*launch.ups, *sorted(launch.gones, key=_rank)]
     for one in sorted(seen, key=lambda each: (each.at, isinstance(each, Gone))):
         last = periods[-1]
@@ -341,15 +350,19 @@ def _one_after_the_other(began: datetime, launch: Launch) -> list[Period]:
             if last.gone is None:
                 last.gone, last.evidence = one.at, one.evidence
                 last.hourly_rate_usd = one.hourly_rate_usd
-                last.alive = max(last.alive, one.alive_at or began)
+                last.alive = _latest(last.alive, one.alive_at)
         elif last.gone is not None:
             gpus = {one.gpus} if one.gpus else set[str]()
             periods.append(Period(one.at, None, one.at, gpus, up_at=one.at))
         else:
             last.up_at = last.up_at or one.at
             last.gpus |= {one.gpus} if one.gpus else set()
-            last.alive = max(last.alive, one.at)
+            last.alive = _latest(last.alive, one.at)
     return periods
+
+
+def _latest(*moments: datetime | None) -> datetime | None:
+    return max((each for each in moments if each is not None), default=None)
 
 
 def billed_period(
@@ -361,26 +374,44 @@ def billed_period(
     *,
     is_last: bool,
 ) -> Billed:
+    first = _first_seen(terms, period, known, now, is_last=is_last)
+    began_earlier = first < period.began
+    period = replace(period, began=min(first, period.began))
     alive, is_live = _seen_alive(period, known, now, is_last=is_last)
     end, evidence = (None, None) if is_live else _end(terms, period, known, alive)
     until = min(now, max(end, alive)) if end is not None else now
     goes_on = end is None or max(end, alive) > now
+    began = min(period.began, until - terms.longest) if began_earlier else period.began
     gpus = _gpus(period, known, terms.rates)
     most = terms.rates.of(gpus)
     rate = most if period.hourly_rate_usd is None else min(period.hourly_rate_usd, most)
     return Billed(
         launch=number,
         who=terms.who,
-        began=period.began,
+        began=began,
         ended=None if goes_on else until,
-        seconds=max((until - period.began).total_seconds(), 0.0),
+        seconds=max((until - began).total_seconds(), 0.0),
         gpus=gpus,
         hourly_rate_usd=rate,
         evidence=None if goes_on else evidence,
         up_at=period.up_at,
         ends_at=max(end, alive) if end is not None and evidence in SURE else None,
-        is_at_most=not is_live and _is_at_most(evidence, until, alive, goes_on=goes_on),
+        is_at_most=began_earlier
+        or (not is_live and _is_at_most(evidence, until, alive, goes_on=goes_on)),
     )
+
+
+def _first_seen(
+    terms: BillingTerms, period: Period, known: Witness, now: datetime, *, is_last: bool
+) -> datetime:
+    """The latest moment at which the period can have begun."""
+    if period.began != terms.requested_at:  # it began with a sighting
+        return period.began
+    seen = [period.up_at, period.gone, period.alive]
+    if is_last:
+        # A failed launch leaves the result of the launch before it, and is seen gone.
+        seen += [known.heard_at, known.ended_at if period.gone is None else None]
+    return min([now, *(each for each in seen if each is not None)])
 
 
 def _seen_alive(
@@ -388,7 +419,8 @@ def _seen_alive(
 ) -> tuple[datetime, bool]:
     """The last moment at which the instance is known to exist, and whether that is now."""
     heard = [known.heard_at] if is_last and known.heard_at else []
-    alive = min(max([period.alive, *heard]), now)  # a timestamp in the future is not evidence
+    seen = _latest(period.alive, *heard) or period.began
+    alive = min(seen, now)  # a timestamp in the future is not evidence
     return max(alive, period.began), known.is_live and is_last
 
 
@@ -398,7 +430,7 @@ def _end(
     """The earliest moment at which the instance was certainly gone."""
     over_at = terms.over_at
     # A replacement, which may have come after the deadline.
-    if period.began > terms.requested_at or period.began >= over_at:
+    if period.began != terms.requested_at or period.began >= over_at:
         over_at = max(over_at, period.began + RESERVE)
     ends = [(over_at, Evidence.DEADLINE)]
     if period.gone is not None:

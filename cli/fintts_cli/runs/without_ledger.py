@@ -46,10 +46,13 @@ def bill_without_ledger(
     if not was_heard and instance.created_at is None and (is_here or instance.is_live is False):
         return Bill()
     terms = _terms(record, status, instance)
+    # The heartbeat and the result of an earlier instance say nothing about this one.
+    heard = status if status and status.updated_at >= terms.requested_at else None
+    ended = result if result and result.ended_at >= terms.requested_at else None
     known = Witness(
-        heard_at=status.updated_at if status else None,
+        heard_at=heard.updated_at if heard else None,
         gpus=instance.gpus,
-        ended_at=result.ended_at if result else None,
+        ended_at=ended.ended_at if ended else None,
         is_live=bool(instance.is_live),
     )
     periods = _periods(record, status, instance, terms, now)
@@ -66,8 +69,9 @@ def _terms(record: RunRecord, status: Status | None, instance: InstanceView) -> 
     is_here, is_spot = record.infra == LOCAL, bool(instance.spans)
     deadline_at = status.deadline_at if status else record.deadline_at
     rented = AUTODOWN_WITHIN if is_spot else timedelta(seconds=TEARDOWN_SECONDS[False])
+    first = instance.spans[0].began if instance.spans else instance.created_at
     return BillingTerms(
-        requested_at=instance.created_at or record.created_at,
+        requested_at=first or record.created_at,
         over_at=deadline_at + RESERVE[is_here],
         rates=instance.rates or Rates.of_record(record),
         is_spot=is_spot,
