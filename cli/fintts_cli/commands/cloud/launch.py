@@ -1,5 +1,6 @@
 """`fintts cloud launch`: estimate, confirm, launch, follow."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,7 @@ from fintts_cli.commands.options import (
     Yes,
     keyed,
 )
+from fintts_cli.errors import CloudError
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_rental, unarmed
 from fintts_cli.launch.prepare import prepare
@@ -46,11 +48,14 @@ from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import start
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.end import what_goes_on
+from fintts_cli.runs.instances import instances_of
+from fintts_cli.runs.listing import look_at
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.views.launch import beside_the_gpu, render_plan
 from fintts_cli.workplace import Workplace
 from fintts_cost.document import document
+from fintts_store.errors import StoreError
 
 if TYPE_CHECKING:
     from fintts_cli.launch.prepare import Launch
@@ -189,9 +194,24 @@ def _confirm(terminal: Terminal, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
+def _refuse_gone(here: Workplace, ready: "Launch") -> None:
+    """Raises CloudError if the accepted instance is gone already, as after a `down` that came
+    before it could see the run."""
+    is_lost, why = False, None
+    with suppress(CloudError, StoreError):  # the run does not need this look
+        view = look_at(ready.store, ready.run, instances_of(here), datetime.now(UTC))
+        is_lost, why = view.is_lost, view.message
+    if is_lost:
+        raise CloudError(
+            f"the instance of run {ready.run} is gone already: {why}",
+            f"launch it again with --name {ready.run}",
+        )
+
+
 def _stay(terminal: Terminal, here: Workplace, ready: "Launch", *, detach: bool) -> None:
     """Follows the run to its end, or says how to return to it."""
     run = ready.run
+    _refuse_gone(here, ready)
     if detach:
         terminal.say(f"run {run} keeps running; `fintts cloud watch {run}` shows it")
         if terminal.json:

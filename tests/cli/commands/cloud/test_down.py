@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +16,9 @@ from typer.testing import CliRunner, Result
 from cli_project import Shell, write_project
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
 from fintts_cli.app import build
+from fintts_cli.commands import opening
 from fintts_cli.commands.opening import open_workplace
-from fintts_cli.infra import Infra
+from fintts_cli.infra import NO_SECRETS, Infra
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.sky.record import SkyRecord, write_record
@@ -54,6 +55,25 @@ def ask_for(store: str, run: str = RUN, infra: str = LOCAL, **changes: Any) -> N
             **changes,
         )
     )
+
+
+class TakenDown(LocalInfra):
+    """Somebody takes the instance down as soon as it is accepted."""
+
+    def launch(self, run: str, task_yaml: str, secrets: Mapping[str, str] = NO_SECRETS) -> None:
+        super().launch(run, task_yaml, secrets)
+        self.down(run)
+
+
+def test_a_launch_whose_instance_is_taken_down_at_once_does_not_say_that_it_goes_on(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(own_folder)
+    monkeypatch.setattr(opening, "infra_in", lambda state, _name: TakenDown(state))
+    found = CliRunner().invoke(build(), ["cloud", "launch", "--name", RUN, "--yes", "--detach"])
+    assert found.exit_code == 4, found.output
+    assert f"the instance of run {RUN} is gone already" in found.stderr
+    assert "keeps running" not in found.stderr
 
 
 # --- the store ------------------------------------------------------------------------------------
