@@ -10,6 +10,7 @@ from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.pull import Choice, find_checkpoints
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import require_trainer
 from fintts_cli.terminal import Terminal
@@ -55,6 +56,8 @@ def export(
         raise UsageProblem("--last and --step exclude each other", "give only one of them")
     if format is Format.FISH:
         require_trainer()
+    if to is not None:
+        refuse_unwritable(to, "--to")
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
     runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)

@@ -7,6 +7,7 @@ import typer
 
 from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import NoInput, Quiet
+from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import CliError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.first_gpus import first_gpus
@@ -95,6 +96,7 @@ def _refuse_existing(config: Path, *, force: bool) -> None:
         raise ConfigError(
             f"{config} cannot be written: its folder does not exist", "create it first"
         )
+    refuse_unwritable(config.absolute().parent, "--config")
     if config.exists() and not force:
         raise ConfigError(f"{config} exists already", "--force overwrites it")
 

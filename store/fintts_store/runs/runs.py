@@ -84,6 +84,11 @@ def _read_run_json(store: Store, run: str) -> RunRecord:
     try:
         return read_record(store, RunRecord, run, key)
     except KeyNotFound:
+        if key.removeprefix(layout.run_prefix(run)) in store.folders(layout.run_prefix(run)):
+            raise InvalidRecord(
+                f"the record of run {run} is damaged: {store.url}/{key} is a folder",
+                "move the folder away and put the record in its place",
+            ) from None
         known = ", ".join(list_runs(store)[-5:]) or "none yet"
         raise KeyNotFound(f"there is no run {run} in {store.url}", f"runs there: {known}") from None
 

@@ -339,6 +339,41 @@ def test_the_hint_of_a_pull_names_its_own_option(tmp_path: Path) -> None:
         assert "choose another directory with --to" in pulled.stderr
 
 
+def test_a_pull_into_the_store_is_refused(tmp_path: Path) -> None:
+    filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
+    before = sorted((tmp_path / "store").rglob("*"))
+    for target in ("store", "store/runs", "store/new"):
+        pulled = filled.run("cloud", "pull-checkpoints", RUN, "--to", str(tmp_path / target))
+        assert pulled.exit_code == 2
+        assert "is in the store" in pulled.stderr
+        assert "name a folder outside it with --to" in pulled.stderr
+    assert sorted((tmp_path / "store").rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_place_that_takes_no_files_is_a_sentence(tmp_path: Path) -> None:
+    filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
+    every_way = (
+        filled.run("cloud", "pull-checkpoints", RUN, "--to", "/proc/x"),
+        filled.run("export", RUN, "--format", "peft", "--to", "/proc/x"),
+        fintts("data", "pack", str(tmp_path), "--to", "/proc"),
+        fintts("init", "--no-input", "--config", "/proc/x"),
+    )
+    for done in every_way:
+        assert done.exit_code == 2, done.output
+        assert "/proc takes no new files" in done.stderr
+        assert "name another place with --" in done.stderr
+
+
+def test_a_record_that_is_a_folder_is_damaged(tmp_path: Path) -> None:
+    filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
+    path = tmp_path / "store" / "runs" / RUN / "run.json"
+    path.unlink()
+    path.mkdir()
+    shown = filled.run("cloud", "report", RUN)
+    refused(shown, f"the record of run {RUN} is damaged")
+
+
 def test_a_manifest_of_a_later_version_is_not_called_damaged(tmp_path: Path) -> None:
     filled = fill(DirectoryStore(tmp_path / "store"), tmp_path)
     filled.change(filled.manifests[0], lambda content: content.update(version=2))

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from fintts_cli.terminal import Terminal
 from fintts_cli.views.runs import render_runs
 from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreUnreachable
+from fintts_store.opening import FOLDERS, backend_of
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def ps(
     runs = find_runs(
         terminal, here, None, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
     )
+    if store is not None and backend_of(runs.url) is FOLDERS and not Path(runs.url).exists():
+        terminal.warn(f"there is no folder {runs.url}; a launch makes it")
     listing = look_at_all(runs, instances_of(here), datetime.now(UTC))
     if _remove_idle(terminal, here, runs, listing.views):
         listing = look_at_all(runs, instances_of(here), datetime.now(UTC))

@@ -12,6 +12,7 @@ from fintts_cli.checkpoints.licence import licence_in_store
 from fintts_cli.checkpoints.pull import Choice, bring
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import UsageProblem
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import value
@@ -55,6 +56,8 @@ def pull_checkpoints(
     runs = find_runs(terminal, here, run, config, store=store, s3_endpoint_url=s3_endpoint_url)
     run = pick_run(runs, run)
     target = to or Path("checkpoints") / run
+    refuse_in_store(target, runs.url, "--to")
+    refuse_unwritable(target, "--to")
     choice = Choice(best=best, last=last, step=step)
     pulled, damaged = bring(runs, run, choice, target, _card(runs, run), terminal)
     if json:

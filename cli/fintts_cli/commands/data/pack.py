@@ -8,6 +8,7 @@ import typer
 from fintts_cli.commands.data.check import Folder, base_shape
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import ConfigError
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import size
@@ -27,6 +28,7 @@ def pack(
 
     The file is named after its SHA-256; a launch uploads the same file.
     """
+    refuse_unwritable(to, "--to")
     terminal = Terminal(json=json, quiet=quiet)
     found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
     settings = with_base_model(terminal, found, may_download=False).settings

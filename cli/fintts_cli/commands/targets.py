@@ -1,0 +1,39 @@
+"""Places that an option names for a command to write to, checked before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fintts_cli.errors import UsageProblem
+from fintts_store.opening import FOLDERS, backend_of
+from fintts_store.store import TEMPORARY_PREFIX
+
+
+def refuse_unwritable(folder: Path, option: str) -> None:
+    """Refuses a folder on a file system that takes no new files, such as /proc.
+
+    What else is in the way has a sentence of its own where it is written.
+    """
+    above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        with TemporaryDirectory(dir=above, prefix=TEMPORARY_PREFIX):
+            return
+    except FileNotFoundError:
+        raise UsageProblem(
+            f"nothing can be written to {folder}: {above} takes no new files",
+            f"name another place with {option}",
+        ) from None
+    except OSError:
+        return
+
+
+def refuse_in_store(folder: Path, store_url: str, option: str) -> None:
+    """Refuses a folder that is a store, or inside one."""
+    if backend_of(store_url) is not FOLDERS:
+        return
+    if folder.resolve().is_relative_to(Path(store_url).resolve()):
+        raise UsageProblem(
+            f"{folder} is in the store {store_url}, which holds nothing but runs",
+            f"name a folder outside it with {option}",
+        )
