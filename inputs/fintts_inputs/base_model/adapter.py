@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pydantic_core import ErrorDetails
+
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import LoraConfig
     from fintts_inputs.prompts import Prompt
@@ -33,6 +35,12 @@ PROMPT = "prompt"
 """and that of the prompt"""
 OLDEST_PEFT = "0.6.2"
 """The oldest PEFT that opened an adapter of ours on its base model, and answered the same."""
+VALUES = {
+    "peft_type": "'LORA': no other kind of adapter can be trained further",
+    "r": "a whole number of at least 1",
+    "lora_alpha": "a number above 0",
+}
+"""What the keys that are compared with a run must be"""
 AS_PEFT = "give a folder as `fintts cloud pull-checkpoints` or `fintts export` writes it"
 
 
@@ -91,10 +99,18 @@ def read_plain_config(folder: Path) -> AdapterConfigFile:
         config = AdapterConfigFile.model_validate(content)
         refuse_other_meaning(folder, TypeAdapter(dict[str, object]).validate_python(content))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise BaseModelProblem(f"{path}: {key}: {first['msg']}", AS_PEFT) from None
+        raise BaseModelProblem(f"{path}: {_wrong_key(error.errors()[0])}", AS_PEFT) from None
     return config
+
+
+def _wrong_key(detail: ErrorDetails) -> str:
+    """What is wrong with a key, in words."""
+    key = ".".join(map(str, detail["loc"]))
+    if key not in VALUES:
+        return "it holds no JSON object"
+    if detail["type"] == "missing":
+        return f"it has no {key}"
+    return f"{key} is {detail['input']!r}, but must be {VALUES[key]}"
 
 
 def base_digest_of(folder: Path) -> str | None:

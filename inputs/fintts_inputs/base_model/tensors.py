@@ -48,6 +48,8 @@ def read_header(path: Path, again: str) -> dict[str, Stored]:
     Raises:
         BaseModelProblem: it is missing, or not a complete safetensors file.
     """
+    if path.is_dir():
+        raise BaseModelProblem(f"{path} is a folder, not a safetensors file", again)
     try:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

@@ -165,17 +165,32 @@ def test_other_starts_are_refused(adapter: Path, start: object) -> None:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"peft_type": "IA3"}, "peft_type: Input should be 'LORA'"),
-        ({"r": "4"}, "r: "),
-        ({"r": True}, "r: "),
-        ({"r": 0}, "r: Input should be greater than or equal to 1"),
-        ({"lora_alpha": float("nan")}, "lora_alpha: Input should be a finite number"),
-        ({"lora_alpha": 0}, "lora_alpha: Input should be greater than 0"),
-        ({"lora_alpha": -16}, "lora_alpha: Input should be greater than 0"),
+        ({"peft_type": "IA3"}, "peft_type is 'IA3', but must be 'LORA': no other kind"),
+        ({"peft_type": "lora"}, "peft_type is 'lora', but must be 'LORA': no other kind"),
+        ({"r": "4"}, "r is '4', but must be a whole number of at least 1"),
+        ({"r": True}, "r is True, but must be a whole number"),
+        ({"r": 0}, "r is 0, but must be a whole number of at least 1"),
+        ({"lora_alpha": float("nan")}, "lora_alpha is nan, but must be a number above 0"),
+        ({"lora_alpha": 0}, "lora_alpha is 0, but must be a number above 0"),
+        ({"lora_alpha": -16}, "lora_alpha is -16, but must be a number above 0"),
     ],
 )
 def test_what_is_no_number_is_refused(adapter: Path, keys: dict[str, object], said: str) -> None:
     assert said in refused(set_keys(adapter, **keys))
+
+
+def test_a_key_that_is_missing_is_named(adapter: Path) -> None:
+    path = adapter / ADAPTER_CONFIG
+    content = json.loads(path.read_text())
+    del content["peft_type"]
+    path.write_text(json.dumps(content))
+    assert "it has no peft_type" in refused(adapter)
+
+
+def test_weights_that_are_a_folder_are_said_to_be_one(adapter: Path) -> None:
+    (adapter / ADAPTER_FILE).unlink()
+    (adapter / ADAPTER_FILE).mkdir()
+    assert f"{ADAPTER_FILE} is a folder, not a safetensors file" in refused(adapter)
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null"])
