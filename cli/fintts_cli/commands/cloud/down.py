@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CliError, UsageProblem
+from fintts_cli.runs.asker_process import fate_of_asker
 from fintts_cli.runs.end import what_goes_on
 from fintts_cli.runs.instances import (
     known_infra,
@@ -19,6 +20,7 @@ from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.layout import is_run_name
 from fintts_store.patience import IMPATIENT
+from fintts_store.runs.noted_process import Fate
 
 if TYPE_CHECKING:
     from fintts_cli.infra import Removed
@@ -84,7 +86,17 @@ def _end(terminal: Terminal, here: Workplace, runs: "RunStore", run: str) -> "Re
         looked.answer()
         return Question(runs.url, lambda: take_down(here, runs, run), ENDS_WITHIN_SECONDS).answer()
     except (StoreError, UsageProblem) as error:
+        if isinstance(error, UsageProblem) and removed.was_there and _is_being_launched(here, run):
+            raise CheckFailed(
+                f"the instance is gone, and the launch of run {run} is still under way",
+                f"run `fintts cloud down {run}` again once it has ended",
+            ) from error
         raise _after(removed, run, error) from error
+
+
+def _is_being_launched(here: Workplace, run: str) -> bool:
+    entry = here.entry(run)
+    return entry is not None and fate_of_asker(entry.asked_by) == Fate.LIVES
 
 
 def _remove(terminal: Terminal, here: Workplace, run: str, store: str | None) -> "Removed":

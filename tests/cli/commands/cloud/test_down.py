@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.sky.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
+from fintts_cli.infra.this_machine import note_process
 from fintts_cli.places import LOCAL
 from fintts_cli.runs import question
 from fintts_cli.runs.journal import JournalEntry
@@ -55,6 +57,17 @@ def ask_for(store: str, run: str = RUN, infra: str = LOCAL, **changes: Any) -> N
             **changes,
         )
     )
+
+
+def test_a_run_that_is_still_being_launched_is_said_to_be(
+    at_work: LocalInfra, own_folder: Path
+) -> None:
+    """Its run.json is not there yet, and the process that asks for the instance lives."""
+    ask_for(str(own_folder / "store"), asked_by=note_process(os.getppid()))
+    found = down(RUN)
+    assert found.exit_code == 1, found.output
+    assert f"the instance is gone, and the launch of run {RUN} is still under way" in found.stderr
+    assert not lives(at_work)
 
 
 class TakenDown(LocalInfra):
