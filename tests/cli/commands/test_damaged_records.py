@@ -239,7 +239,7 @@ def test_a_journal_entry_of_another_run_is_damaged(own_folder: Path) -> None:
     (own_folder / "b.json").write_text(json.dumps(entry))
     entries, damaged = Journal(own_folder).entries()
     assert entries == []
-    assert "says that it is of run a" in damaged[0].message
+    assert "holds the record of run a" in damaged[0].message
 
 
 # --- fintts.yaml --------------------------------------------------------------------------------
