@@ -55,8 +55,11 @@ def launch_silent(laptop: Laptop, run: str, *options: str) -> str:
     return instance.id
 
 
-def launch_twice(laptop: Laptop, run: str, other_state: Path, **variables: str) -> str:
-    """Two laptops launch it at once; returns the id of the one instance that comes of that."""
+def launch_twice(
+    laptop: Laptop, run: str, other_state: Path, **variables: str
+) -> tuple[str, dict[str, str]]:
+    """Two laptops launch it at once. Returns the id of the one instance that comes of that, and
+    the variables of the laptop that rented it."""
     words = ("cloud", "launch", "--name", run, "--yes", "--detach")
     states: tuple[dict[str, str], ...] = ({}, {"FINTTS_STATE_DIR": str(other_state)})
     launching = [laptop.begin(*words, **variables, **state) for state in states]
@@ -66,11 +69,13 @@ def launch_twice(laptop: Laptop, run: str, other_state: Path, **variables: str) 
     assert f"has launched run {run} already" in refused, refused
     laptop.await_commit(run)
     [instance] = laptop.instances(run)
-    return instance.id
+    [winner] = [state for each, state in zip(launching, states, strict=True) if not each.returncode]
+    return instance.id, winner
 
 
-def seen(laptop: Laptop, run: str) -> Any:
-    view = laptop.view(run)
+def seen(laptop: Laptop, run: str, **variables: str) -> Any:
+    """How the laptop that launched the run sees it; another one cannot tell of its instance."""
+    view = laptop.view(run, **variables)
     assert view["instance_is_live"] is False
     return view
 
@@ -93,7 +98,7 @@ def test_every_fault_ends_without_an_instance_and_with_the_truth(
         hung = launch(laptop, "hung", "--budget", HUNG_USD, **UNTIL_THE_BUDGET_ENDS)
         emulated_aws.run_in_instance(hung, HANG)
         timeline.mark("hung: stopped")
-        twice = launch_twice(laptop, "crashed", tmp_path / "another", **ENDLESS)
+        twice, winner = launch_twice(laptop, "crashed", tmp_path / "another", **ENDLESS)
         emulated_aws.run_in_instance(twice, CRASH)
         timeline.mark("crashed: SIGSEGV")
         emulated_aws.run_in_instance(launch(laptop, "full", **ENDLESS), FILL, user="root")
@@ -114,7 +119,7 @@ def test_every_fault_ends_without_an_instance_and_with_the_truth(
     view = seen(laptop, "silent")
     assert view["phase"] == "failed", view
     assert 0 < view["cost_so_far_usd"] <= float(SILENT_USD), view
-    view = seen(laptop, "crashed")
+    view = seen(laptop, "crashed", **winner)
     assert (view["phase"], view["stop_reason"]) == ("failed", "failed"), view
     assert view["message"] == "the trainer was ended by SIGSEGV"
     assert laptop.fintts("cloud", "watch", "crashed").returncode == 1
