@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fintts_store.runs.records import StopReason
 
@@ -54,5 +54,7 @@ def _without_gain(patience: int | None) -> str:
 def patience_of(config: Mapping[str, object]) -> int | None:
     """The patience in a run's record; None if it has none."""
     stopping = config.get("early_stopping")
-    patience = stopping.get("patience") if isinstance(stopping, dict) else None
+    if not isinstance(stopping, dict):
+        return None
+    patience = cast("dict[str, object]", stopping).get("patience")
     return patience if isinstance(patience, int) else None
