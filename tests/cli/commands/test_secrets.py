@@ -98,7 +98,7 @@ def test_doctor_names_it_too(own_folder: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"AWS_PROFILE": ""}, AT[2:], "AWS_PROFILE is empty"),
         ({"AWS_PROFILE": "nobody"}, (), "there is no AWS profile nobody"),
         ({"AWS_MAX_ATTEMPTS": "many"}, AT[2:], "AWS_MAX_ATTEMPTS"),
-        ({"AWS_DEFAULT_REGION": "eu west"}, (), "eu west"),
+        ({"AWS_DEFAULT_REGION": "eu west"}, (), "AWS_DEFAULT_REGION has a space"),
     ],
 )
 def test_settings_that_are_none_are_one_sentence(
