@@ -66,7 +66,9 @@ def launch_twice(
     said = [each.communicate()[1] for each in launching]
     assert sorted(each.returncode == 0 for each in launching) == [False, True], said
     [refused] = [text for each, text in zip(launching, said, strict=True) if each.returncode]
-    assert f"has launched run {run} already" in refused, refused
+    # As the other has taken its number, or has written run.json already.
+    taken = (f"has launched run {run} already", f"another launch has just started a run {run}")
+    assert any(sentence in refused for sentence in taken), refused
     laptop.await_commit(run)
     [instance] = laptop.instances(run)
     [winner] = [state for each, state in zip(launching, states, strict=True) if not each.returncode]
