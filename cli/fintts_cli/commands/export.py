@@ -10,7 +10,7 @@ from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.pull import Choice, find_checkpoints
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
-from fintts_cli.commands.targets import refuse_unwritable
+from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import require_trainer
 from fintts_cli.terminal import Terminal
@@ -66,7 +66,9 @@ def export(
     is_best = not last and step is None
     (manifest,) = Choice(best=is_best, last=last, step=step).of(manifests)
     one = Export(runs, read_run(runs, run), manifest, format, base, terminal.say, terminal.transfer)
-    exported = one.to(to or Path("exports") / f"{run}-{manifest.step}-{format}")
+    target = to or Path("exports") / f"{run}-{manifest.step}-{format}"
+    refuse_in_store(target, runs.url, "--to")
+    exported = one.to(target)
     _show(terminal, exported)
 
 

@@ -101,6 +101,14 @@ def test_the_best_adapter_is_what_peft_opens(store: DirectoryStore, own_folder: 
     assert any("lora_A" in name for name, _ in opened.named_parameters())
 
 
+def test_no_export_lies_in_the_store(store: DirectoryStore) -> None:
+    before = names(store.root)
+    refused = export(store, "--to", str(store.root / "mine"))
+    assert refused.exit_code == 2
+    assert "is in the store" in refused.stderr
+    assert names(store.root) == before
+
+
 def test_its_card_says_what_it_is(store: DirectoryStore) -> None:
     exported(store, "mine", "--format", "peft", "--to", "out")
     assert card(Path("out")) == {
