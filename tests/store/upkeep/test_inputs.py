@@ -214,7 +214,8 @@ def test_beside_a_run_that_cannot_be_read_nothing_is_called_unused(
         store.put(key, text)
     found = survey_store(store)
     assert found.faults == ()
-    assert [fault.kind for run in found.runs for fault in run.faults] == [Kind.RECORD]
+    damaged = [(fault.kind, fault.place) for run in found.runs for fault in run.faults]
+    assert damaged == [(Kind.RECORD, key), (Kind.RECORD, layout.status_key("two"))]
     assert other.dataset.key not in [one.place for one in found.inputs]
 
 
@@ -258,7 +259,7 @@ def test_inputs_cost_three_listings_however_many_runs_read_them() -> None:
         of_runs = 1 + 2 * runs
         """their names; each one's keys and revisions"""
         assert store.listings == len(layout.INPUTS) + of_runs
-        assert store.reads == runs, "run.json"
+        assert store.reads == 3 * runs, "run.json, status.json and result.json"
 
 
 # --- every byte -----------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ def test_a_job_that_does_not_end_may_be_billing(
     job = laptop.launch()
     job.become("RUNNING")
     laptop.sky.controller_is_deaf = True
-    with pytest.raises(CloudError, match=r"may be billing: .* stays RUNNING"):
+    with pytest.raises(CloudError, match=r"may be billing: .* is still RUNNING"):
         laptop.infra.down("mine")
     assert laptop.phase() == InstancePhase.RUNNING
 
