@@ -32,7 +32,7 @@ def test_a_folder_is_out_of_an_instance_s_reach(folder: str) -> None:
 
 
 def test_nothing_is_rented_that_would_not_end() -> None:
-    with pytest.raises(CloudError, match="on verda would not end by itself"):
+    with pytest.raises(CloudError, match="on verda would keep running after the run ends"):
         refuse_unsafe_rental(LOG, Settings(infra="Verda/FIN-01"), BUCKET)
 
 
