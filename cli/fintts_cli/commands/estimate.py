@@ -1,16 +1,12 @@
 """`fintts estimate`: the bill before the run."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import (
-    KEYS,
     BatchSize,
     Budget,
     CheckpointBytes,
@@ -33,29 +29,15 @@ from fintts_cli.commands.options import (
     Store,
     TeardownSeconds,
     ValidationEvery,
-    keyed,
 )
-from fintts_cli.errors import UsageProblem
-from fintts_cli.estimate.gpus import choices_of
-from fintts_cli.places import LOCAL
-from fintts_cli.prices.places import doubtful_place
-from fintts_cli.prices.snapshot import Snapshot
-from fintts_cli.settings.sense import refuse_senseless
+from fintts_cli.estimate.shown import Shown
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.estimate import estimate_text
-from fintts_cli.workplace import Workplace
-from fintts_cost.document import document
-from fintts_cost.estimate import Estimate
 from fintts_cost.estimate import estimate as make_estimate
 from fintts_cost.over_budget import refuse_over_budget
 from fintts_cost.prices import old_list
 from fintts_cost.reference_notes import reference_notes
 from fintts_cost.reference_run import REFERENCE_RUN, changed_reference_run
-
-if TYPE_CHECKING:
-    from fintts_cli.estimate.gpus import RunOnGpu
-    from fintts_cli.settings.model import Settings
-    from fintts_cost.extras import Extras
 
 
 def estimate(
@@ -125,33 +107,13 @@ def estimate(
             "s3_endpoint_url": s3_endpoint_url,
             "budget_usd": budget,
         }
-        shown = _configured(terminal, open_workplace(), changes, others, config, measure=measure)
+        # What reads settings takes longer to load than the reference run takes in all.
+        from fintts_cli.commands.configured import configured_run
+
+        shown = configured_run(terminal, changes, others, config, measure=measure)
     _show(terminal, shown)
     _warn_of_old_prices(terminal, shown)
     _refuse_over_budget(shown)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An estimate with its title and notes."""
-
-    estimate: Estimate
-    title: str
-    notes: tuple[str, ...]
-    budget_usd: Decimal | None
-    gpus: str
-    others: "tuple[RunOnGpu, ...]" = ()
-    """the run on the other GPUs of the list"""
-    extras: "Extras | None" = None
-    """what it costs beside the GPU"""
-
-    def document(self) -> dict[str, object]:
-        """The document of --json."""
-
-        others = [document(each.run.estimate) | {"gpus": each.gpus} for each in self.others]
-        mine = document(self.estimate) | {"gpus": self.gpus}
-        extras = {} if self.extras is None else self.extras.to_json(self.estimate)
-        return {**mine, **extras, "notes": list(self.notes), "choices": [mine, *others]}
 
 
 def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
@@ -169,48 +131,6 @@ def _reference(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
 def _option(name: str, value: object) -> str:
     typed = name.removesuffix("_usd").replace("_", "-")
     return f"--{typed} {value}"
-
-
-def _configured(
-    terminal: Terminal,
-    here: Workplace,
-    changes: dict[str, object],
-    others: dict[str, object],
-    config: Path | None,
-    *,
-    measure: bool,
-) -> Shown:
-    """The run that fintts.yaml and the options describe."""
-    typed = keyed({name: value for name, value in changes.items() if name in KEYS})
-    found = read_sources(terminal, typed | others, config)
-    found = with_base_model(terminal, found, may_download=False)
-    if measure:
-        _measure(terminal, here, found.settings)
-    samples = changes["samples"]
-    counted = samples if isinstance(samples, int) else None
-    each = choices_of(here, found, Snapshot, counted)
-    cheapest = each.cheapest
-    odd = refuse_senseless(cheapest.run.facts)
-    for sentence in (*odd, *doubtful_place(found.settings)):
-        terminal.warn(sentence)
-    title = "The run as configured"
-    if len(each.runs) > 1:
-        title += f", on {cheapest.gpus}, the cheapest for it"
-    notes = (*cheapest.run.notes, *map(str, each.runs[1:]), *each.missing)
-    made, budget = cheapest.run.estimate, found.settings.budget_usd
-    return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:], cheapest.run.extras)
-
-
-def _measure(terminal: Terminal, here: Workplace, settings: "Settings") -> None:
-    """Times a few steps here, unless the time of a step is set."""
-    from fintts_cli.estimate.dry_run import measure_pace  # numpy alone takes 0.1 s
-
-    if settings.infra != LOCAL:
-        raise UsageProblem(
-            "--measure times steps on this machine, but the run goes elsewhere",
-            "add --infra local, or leave --measure out",
-        )
-    measure_pace(here.state, settings, terminal.say)
 
 
 def _show(terminal: Terminal, shown: Shown) -> None:
