@@ -8,7 +8,6 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 PRIVATE = (".local", ".internal", ".intranet", ".lan", ".corp", ".home", ".home.arpa", ".private")
 """endings of names that are valid only within one network"""
@@ -40,6 +39,8 @@ def obstacle_to(server_url: str) -> Obstacle | None:
 
 def is_proxied(url: str) -> bool:
     """Whether the environment sets a proxy for this server."""
+    from urllib.request import getproxies, proxy_bypass  # it loads ssl, which takes 30 ms
+
     parts, proxies = urlsplit(url), getproxies()
     has_one = parts.scheme in proxies or "all" in proxies
     return has_one and not proxy_bypass(parts.netloc)
