@@ -24,7 +24,7 @@ from fintts_inputs.base_model.family import Family, Modules
 from fintts_inputs.base_model.fitting import refuse_misfit
 from fintts_inputs.base_model.reading import Size, read_json, validated
 from fintts_inputs.base_model.shape import Ends, ModelShape, StackShape
-from fintts_inputs.base_model.sides import Side, Sides, StackKeys, sides_of
+from fintts_inputs.base_model.sides import Side, Sides, StackKeys, llama_stack, sides_of
 from fintts_inputs.config import Target
 from fintts_inputs.errors import BaseModelProblem
 from fintts_inputs.prompts import Prompt
@@ -38,7 +38,7 @@ from tiny_csm import TEXT_SIZE, write_tokenizer
 CODES = 64
 PROMPT = Prompt("plain", "<|begin_of_text|>TEXT<|end_of_text|>", most_tokens=2)
 KEYS = StackKeys("layers", "dim", "heads", "kv_heads", "head_dim", "intermediate")
-EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 class PlainConfigFile(BaseModel):
@@ -93,24 +93,8 @@ def read_plain(content: object, source: str) -> ModelShape:
 def expected(_names: Collection[str], shape: ModelShape) -> dict[str, Sides]:
     side = sides_of(shape.slow, KEYS)
     classes = Side(shape.vocab_size, ("text_size", "codes"))
-    in_a_layer: dict[str, Sides] = {
-        "self_attn.q_proj": (side.queries, side.dim),
-        "self_attn.k_proj": (side.keys, side.dim),
-        "self_attn.v_proj": (side.keys, side.dim),
-        "self_attn.o_proj": (side.dim, side.queries),
-        "mlp.gate_proj": (side.intermediate, side.dim),
-        "mlp.up_proj": (side.intermediate, side.dim),
-        "mlp.down_proj": (side.dim, side.intermediate),
-        "input_layernorm": (side.dim,),
-        "post_attention_layernorm": (side.dim,),
-    }
-    layers = {
-        f"model.layers.{layer}.{name}.weight": sides
-        for layer in range(shape.slow.layers)
-        for name, sides in in_a_layer.items()
-    }
     ends: dict[str, Sides] = {EMBEDDING: (classes, side.dim), HEAD: (classes, side.dim)}
-    return {**ends, **layers, NORM: (side.dim,)}
+    return {**ends, **llama_stack("model.", shape.slow, KEYS)}
 
 
 def deciding_keys(name: str, _names: Collection[str], _shape: ModelShape) -> tuple[str, ...]:

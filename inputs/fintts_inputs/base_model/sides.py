@@ -60,3 +60,26 @@ def sides_of(stack: StackShape, keys: StackKeys) -> StackSides:
         head=Side(stack.head_dim, (keys.head_dim,)),
         intermediate=Side(stack.intermediate, (keys.intermediate,)),
     )
+
+
+def llama_stack(prefix: str, stack: StackShape, keys: StackKeys) -> dict[str, Sides]:
+    """The weights of a stack of Llama blocks and of the norm behind it, named as `transformers`
+    names them below `prefix`."""
+    side = sides_of(stack, keys)
+    in_a_layer: dict[str, Sides] = {
+        "self_attn.q_proj": (side.queries, side.dim),
+        "self_attn.k_proj": (side.keys, side.dim),
+        "self_attn.v_proj": (side.keys, side.dim),
+        "self_attn.o_proj": (side.dim, side.queries),
+        "mlp.gate_proj": (side.intermediate, side.dim),
+        "mlp.up_proj": (side.intermediate, side.dim),
+        "mlp.down_proj": (side.dim, side.intermediate),
+        "input_layernorm": (side.dim,),
+        "post_attention_layernorm": (side.dim,),
+    }
+    layers = {
+        f"{prefix}layers.{layer}.{name}.weight": sides
+        for layer in range(stack.layers)
+        for name, sides in in_a_layer.items()
+    }
+    return {**layers, f"{prefix}norm.weight": (side.dim,)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.sides import Side, Sides, StackKeys, sides_of
+from fintts_inputs.base_model.sides import Side, Sides, StackKeys, llama_stack
 from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from fintts_inputs.base_model.shape import ModelShape, StackShape
+    from fintts_inputs.base_model.shape import ModelShape
 
 CODEC = "codec_model."
 BACKBONE_AUDIO = "backbone_model.embed_tokens.embed_audio_tokens.weight"
@@ -34,8 +34,8 @@ def expected(shape: ModelShape) -> dict[str, Sides]:
     """Each weight that config.json describes; of two that are tied, both."""
     return {
         **_ends(shape),
-        **_in_stack(SLOW, shape.slow, SLOW_KEYS),
-        **_in_stack(FAST, shape.fast, FAST_KEYS),
+        **llama_stack(SLOW, shape.slow, SLOW_KEYS),
+        **llama_stack(FAST, shape.fast, FAST_KEYS),
     }
 
 
@@ -92,24 +92,3 @@ def _ends(shape: ModelShape) -> dict[str, Sides]:
             codes,
         ),
     }
-
-
-def _in_stack(prefix: str, stack: StackShape, keys: StackKeys) -> dict[str, Sides]:
-    side = sides_of(stack, keys)
-    in_a_layer: dict[str, Sides] = {
-        "self_attn.q_proj": (side.queries, side.dim),
-        "self_attn.k_proj": (side.keys, side.dim),
-        "self_attn.v_proj": (side.keys, side.dim),
-        "self_attn.o_proj": (side.dim, side.queries),
-        "mlp.gate_proj": (side.intermediate, side.dim),
-        "mlp.up_proj": (side.intermediate, side.dim),
-        "mlp.down_proj": (side.dim, side.intermediate),
-        "input_layernorm": (side.dim,),
-        "post_attention_layernorm": (side.dim,),
-    }
-    layers = {
-        f"{prefix}layers.{layer}.{name}.weight": sides
-        for layer in range(stack.layers)
-        for name, sides in in_a_layer.items()
-    }
-    return {**layers, f"{prefix}norm.weight": (side.dim,)}
