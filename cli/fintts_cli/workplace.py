@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.infra.sky.record import SKY_FOLDER, SKY_LOG
 from fintts_cli.runs.laptop import this_laptop
 from fintts_store.errors import InvalidRecord
-from fintts_store.layout import check_run_name
+from fintts_store.layout import is_run_name
 from fintts_store.opening import at_endpoint
 from fintts_store.patience import CARRYING
 
@@ -80,8 +80,9 @@ class Workplace:
     ) -> Store:
         """The store that holds the runs; for a run launched here, the store it was launched
         into."""
-        if settings.store is None and run is not None:
-            entry = self.entry(check_run_name(run))
+        # Another text is a slip, for which the store has a suggestion.
+        if settings.store is None and run is not None and is_run_name(run):
+            entry = self.entry(run)
             if entry is not None:
                 return self.store_at(entry.store, patience)
         return self.store_at(self.store_url(settings), patience)

@@ -21,12 +21,11 @@ from fintts_cli.launch import record as run_record
 from fintts_cli.launch import upload
 from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
 from fintts_cli.places import LOCAL
+from fintts_cli.state_folder import open_state
 from fintts_cost.money import Price
 from fintts_cost.plan import RentalTerms, Terms
 from fintts_inputs.data.check import find_pairs
 from fintts_inputs.data.files import CODES, TEXT
-from fintts_store.disk.durable import make_directories
-from fintts_store.disk.errors import explained
 from fintts_store.opening import open_store
 from fintts_store.runs.runs import read_result
 
@@ -68,8 +67,8 @@ def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) ->
     config, sizes = settings.run_config(), model_sizes(settings)
     if sizes is None:
         raise ConfigError(f"there is no base model in {settings.base_model}", "see `fintts doctor`")
-    with explained(state):
-        make_directories(state)
+    for sentence in open_state():
+        say(sentence)
     minutes = LIMIT.total_seconds() / 60
     say(f"measuring how fast this machine trains: {STEPS} steps, {minutes:.0f} minutes at most")
     folder = Path(tempfile.mkdtemp(prefix="dry-run-", dir=state))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_IMODE
 
 import pytest
 
@@ -38,6 +39,7 @@ def test_init_measures_so_that_estimate_and_launch_work(shell: Shell) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "a step takes" in done.stderr
+    assert S_IMODE(shell.state.stat().st_mode) == 0o700
     bill = shell("estimate")
     assert bill.returncode == 0, bill.stderr
     assert "from: a dry run of 12 steps here" in bill.stdout

@@ -108,6 +108,17 @@ def test_a_run_that_is_not_there_is_refused_with_a_suggestion(
     assert refused.stdout == ""
 
 
+@pytest.mark.parametrize("command", ["watch", "logs", "stop", "down", "pull-checkpoints", "report"])
+def test_a_name_that_no_run_can_have_is_a_slip_in_the_default_store_too(
+    own_folder: Path, command: str
+) -> None:
+    create_run(DirectoryStore(own_folder.parent / "state/store"), record(run="one"))
+    refused = CliRunner().invoke(build(), ["cloud", command, "One"])
+    assert refused.exit_code == 2, refused.output
+    assert "there is no run One" in refused.stderr
+    assert "did you mean one?" in refused.stderr
+
+
 @pytest.mark.parametrize("command", ["watch", "logs", "stop", "down", "report"])
 def test_a_store_without_runs_is_said(project: Path, command: str) -> None:
     refused = cloud(command)
