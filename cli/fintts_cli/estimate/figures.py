@@ -8,7 +8,7 @@ TYPICAL_TEXT_TOKENS = 100.0
 
 
 TYPICAL_FRAMES = 300.0
-"""in an utterance, if there are none to measure"""
+"""of an utterance, assumed where there is no data to measure"""
 
 
 @dataclass(frozen=True, slots=True)
