@@ -57,12 +57,19 @@ def test_an_instance_that_nobody_saw_end_is_never_free(
         assert bill(unseen, heard, None, now).usd > 0
 
 
+def replacements(launch: Launch) -> tuple[Up, ...]:
+    """The sightings that may be of another instance than the first."""
+    return launch.ups if terms_of(launch).spot else ()
+
+
 @given(launches(), heartbeats, endings, later, later)
 def test_a_bill_never_falls_as_time_goes_by(
     launch: Launch, heard: Status | None, ended: Result | None, one: datetime, other: datetime
 ) -> None:
-    """Once the time of the request has passed: until then it is known to be wrong."""
-    first, second = (max(at, terms_of(launch).requested_at) for at in sorted((one, other)))
+    """Once the times of the request and of the replacements have passed: until then they are known
+    to be wrong."""
+    known_from = max([terms_of(launch).requested_at, *(each.at for each in replacements(launch))])
+    first, second = (max(at, known_from) for at in sorted((one, other)))
     assert bill(launch, heard, ended, first).usd <= bill(launch, heard, ended, second).usd
 
 
@@ -130,6 +137,27 @@ def test_a_request_by_a_fast_clock_never_lowers_the_bill(
     shifted = bill(replace(launch, asked=terms), heard, ended, now)
     assert shifted.usd >= bill(launch, heard, ended, now).usd
     assert shifted.is_at_most
+
+
+@given(st.integers(1, 3600), st.integers(1, 3600), st.integers(0, 3600), st.integers(1, 10**6))
+def test_a_replacement_seen_by_a_fast_clock_counts_from_the_end_of_the_instance_before(
+    lasted: int, waited: int, passed: int, fast: int
+) -> None:
+    """As long as its time lies ahead: later it cannot be told from a late replacement."""
+    gone_at = START + timedelta(seconds=lasted)
+    came_at = gone_at + timedelta(seconds=waited)
+    now = came_at + timedelta(seconds=passed)
+    seen_at = now + timedelta(seconds=fast)
+    terms = asked(rates_usd=RATES, spot=True)
+
+    true, wrong = (
+        bill(Launch(1, terms, (up(START), up(at)), (gone(gone_at),)), None, None, now)
+        for at in (came_at, seen_at)
+    )
+
+    assert wrong.usd >= true.usd
+    assert wrong.is_at_most
+    assert wrong.spans[1].began == gone_at
 
 
 @given(launches(), st.sampled_from(GPUS), later)

@@ -223,6 +223,8 @@ class Period:
     up_at: datetime | None = None
     hourly_rate_usd: Decimal | None = None
     """the rate that the cloud reports"""
+    replaced_at: datetime | None = None
+    """when the instance that this one replaces was gone"""
 
 
 def bill_of(
@@ -319,7 +321,7 @@ def _periods(launch: Launch, terms: BillingTerms, known: Witness) -> list[Period
     last_gone = periods[-1].gone
     if last_gone is not None and known.heard_at is not None and known.heard_at > last_gone:
         # Another instance; its start was not seen.
-        periods.append(Period(last_gone, None, known.heard_at, set()))
+        periods.append(Period(last_gone, None, known.heard_at, set(), replaced_at=last_gone))
     return periods
 
 
@@ -353,7 +355,7 @@ def _one_after_the_other(began: datetime, launch: Launch) -> list[Period]:
                 last.alive = _latest(last.alive, one.alive_at)
         elif last.gone is not None:
             gpus = {one.gpus} if one.gpus else set[str]()
-            periods.append(Period(one.at, None, one.at, gpus, up_at=one.at))
+            periods.append(Period(one.at, None, one.at, gpus, up_at=one.at, replaced_at=last.gone))
         else:
             last.up_at = last.up_at or one.at
             last.gpus |= {one.gpus} if one.gpus else set()
@@ -381,16 +383,17 @@ def billed_period(
     end, evidence = (None, None) if is_live else _end(terms, period, known, alive)
     until = min(now, max(end, alive)) if end is not None else now
     goes_on = end is None or max(end, alive) > now
-    began = min(period.began, until - terms.longest) if began_earlier else period.began
+    if began_earlier and period.replaced_at is None:
+        period.began = min(period.began, until - terms.longest)
     gpus = _gpus(period, known, terms.rates)
     most = terms.rates.of(gpus)
     rate = most if period.hourly_rate_usd is None else min(period.hourly_rate_usd, most)
     return Billed(
         launch=number,
         who=terms.who,
-        began=began,
+        began=period.began,
         ended=None if goes_on else until,
-        seconds=max((until - began).total_seconds(), 0.0),
+        seconds=max((until - period.began).total_seconds(), 0.0),
         gpus=gpus,
         hourly_rate_usd=rate,
         evidence=None if goes_on else evidence,
@@ -404,7 +407,13 @@ def billed_period(
 def _first_seen(
     terms: BillingTerms, period: Period, known: Witness, now: datetime, *, is_last: bool
 ) -> datetime:
-    """The latest moment at which the period can have begun."""
+    """The latest moment at which the period can have begun.
+
+    A replacement that was seen at a moment still to come was seen by a fast clock: it counts from
+    the moment at which the instance before it was gone.
+    """
+    if period.replaced_at is not None and period.began > now:
+        return min(period.replaced_at, now)
     if period.began != terms.requested_at:  # it began with a sighting
         return period.began
     seen = [period.up_at, period.gone, period.alive]

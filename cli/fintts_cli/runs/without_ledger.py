@@ -88,9 +88,16 @@ def _periods(
     now: datetime,
 ) -> list[Period]:
     if instance.spans:
+        replaced_at = (None, *(span.ended for span in instance.spans))
         return [
-            Period(span.began, span.ended, span.began, {span.gpus} if span.gpus else set())
-            for span in instance.spans
+            Period(
+                span.began,
+                span.ended,
+                span.began,
+                {span.gpus} if span.gpus else set(),
+                replaced_at=before,
+            )
+            for span, before in zip(instance.spans, replaced_at, strict=False)
         ]
     began = terms.requested_at
     gpus = {instance.gpus} if instance.gpus else set[str]()

@@ -247,6 +247,16 @@ def test_what_lies_between_two_instances_is_not_billed() -> None:
     assert view.cost_so_far_usd == Decimal("0.6")
 
 
+def test_a_replacement_seen_at_a_moment_still_to_come_counts_from_the_end_before_it() -> None:
+    spans = (
+        Span(began=START, ended=START + 10 * MINUTE),
+        Span(began=START + 40 * MINUTE, ended=None),
+    )
+    live = InstanceView("job", is_live=True, created_at=START + 40 * MINUTE, spans=spans)
+    view = view_run(record(infra="aws"), None, None, live, START + 30 * MINUTE)
+    assert view.billed_seconds == 30 * 60
+
+
 def test_a_laptop_that_slept_does_not_bill_its_own_sleep() -> None:
     """SkyPilot heard eight hours later that the instance had ended itself."""
     night = START + 480 * MINUTE
