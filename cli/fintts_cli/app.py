@@ -13,7 +13,7 @@ import typer
 from fintts_cli.commands.strict import USAGE_ERROR
 from fintts_cli.commands.table import CloudCommands, CommandTable, DataCommands, StoreCommands
 from fintts_cli.errors import CliError
-from fintts_cli.runs.question import is_unanswered
+from fintts_cli.runs.reap.timed_call import is_unanswered
 from fintts_cli.terminal import EXIT_UNREAD, Terminal
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget

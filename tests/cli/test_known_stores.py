@@ -12,7 +12,7 @@ import hostile_stores
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.known_stores import KnownStores
-from fintts_cli.runs.facts import facts_at
+from fintts_cli.runs.reap.facts import facts_at
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import StoreUnreachable
 from fintts_store.runs.runs import create_run

@@ -32,8 +32,8 @@ from fintts_cli.infra.sky.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, this_origin
 from fintts_cli.places import LOCAL
-from fintts_cli.runs import reap
 from fintts_cli.runs.journal import Journal, JournalEntry
+from fintts_cli.runs.reap import search as reap
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.errors import InvalidRecord

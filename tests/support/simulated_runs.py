@@ -15,9 +15,9 @@ from decimal import Decimal
 from random import Random
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
-from fintts_cli.runs.at_work import Claimed, Whose, judge
-from fintts_cli.runs.billing import bill_of
-from fintts_cli.runs.sighted import news_of, sightings_of, with_sightings
+from fintts_cli.runs.bill.billing import bill_of
+from fintts_cli.runs.instances.at_work import Claimed, Whose, judge
+from fintts_cli.runs.instances.sightings import news_of, sightings_of, with_sightings
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import OverBudget

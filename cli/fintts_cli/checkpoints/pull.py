@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fintts_cli.checkpoints.damaged import Damaged
+from fintts_cli.checkpoints.unreadable import Damaged
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_inputs.base_model.files import README
 from fintts_store.checkpoints.commit import list_manifests

@@ -12,7 +12,7 @@ from fintts_cli.estimate.shown import Shown
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.places import doubtful_place
 from fintts_cli.prices.snapshot import Snapshot
-from fintts_cli.settings.sense import refuse_senseless
+from fintts_cli.settings.cross_checks import refuse_senseless
 
 if TYPE_CHECKING:
     from pathlib import Path

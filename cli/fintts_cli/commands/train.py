@@ -29,12 +29,12 @@ from fintts_cli.launch import resume, upload
 from fintts_cli.local_trainer import require_trainer, run_trainer
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
-from fintts_cli.runs.instances import instances_of
-from fintts_cli.runs.listing import look_at
-from fintts_cli.runs.relaunch import so_far
-from fintts_cli.runs.stop_words import how_it_stopped, patience_of
-from fintts_cli.runs.view import BAD_ENDINGS
-from fintts_cli.settings.sense import refuse_senseless
+from fintts_cli.runs.earlier_launches import so_far
+from fintts_cli.runs.instances.requested import instances_of
+from fintts_cli.runs.status.listing import look_at
+from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
+from fintts_cli.runs.status.view import BAD_ENDINGS
+from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.workplace import Workplace

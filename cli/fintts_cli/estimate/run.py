@@ -15,8 +15,8 @@ from fintts_cli.estimate.pace import find_dry_pace
 from fintts_cli.estimate.workload import workload_of_folder
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import cheapest_offer
+from fintts_cli.settings.cross_checks import Facts
 from fintts_cli.settings.hub_model import HubModel, not_here
-from fintts_cli.settings.sense import Facts
 from fintts_cli.views.units import counted
 from fintts_cost.checks import exact
 from fintts_cost.document import document

@@ -17,11 +17,11 @@ from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.places import doubtful_place
-from fintts_cli.runs.instances import instances_of
+from fintts_cli.runs.earlier_launches import NO_LAUNCH, SoFar, so_far
+from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.journal import JournalEntry
-from fintts_cli.runs.listing import look_at
-from fintts_cli.runs.relaunch import NO_LAUNCH, SoFar, so_far
-from fintts_cli.settings.sense import refuse_senseless
+from fintts_cli.runs.status.listing import look_at
+from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cost.plan import Candidate, LaunchPlan, Terms, plan_launch, plan_resumption
 from fintts_cost.prices import old_list
 from fintts_inputs.base_model.adapter import of_other_prompt

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 from pydantic import ValidationError
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.runs.asker_process import fate_of_asker
-from fintts_cli.runs.at_work import Whose
-from fintts_cli.runs.stop_words import how_it_stopped
+from fintts_cli.runs.instances.at_work import Whose
+from fintts_cli.runs.instances.requester import fate_of_asker
+from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_inputs.config import RunConfig
 from fintts_store.checkpoints.commit import list_commits, read_manifest
 from fintts_store.errors import InvalidRecord, KeyNotFound
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fintts_cli.launch.upload import Inputs
-    from fintts_cli.runs.at_work import AtWork
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.instances.at_work import AtWork
+    from fintts_cli.runs.status.view import RunView
     from fintts_inputs.config import Change
     from fintts_store.runs.ledger import Gone, Up
     from fintts_store.runs.records import AdapterRef, Result

@@ -13,7 +13,7 @@ from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.launch.bundle import Bundle, write_bundle
 from fintts_cli.runs.clock import refuse_wrong_clock
-from fintts_cli.runs.sighted import gone, sightings_of
+from fintts_cli.runs.instances.sightings import gone, sightings_of
 from fintts_store import layout
 from fintts_store.errors import LaunchTaken, StoreError
 from fintts_store.opening import backend_of

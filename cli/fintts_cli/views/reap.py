@@ -23,7 +23,7 @@ from fintts_cost.money import dollars
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_cli.runs.reap import Findings, Judged
+    from fintts_cli.runs.reap.search import Findings, Judged
 
 COLUMNS = ("RUN", "INSTANCE", "AGE", "COST", "")
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from fintts_cli.runs.billing import Billed
-    from fintts_cli.runs.report import PhaseDifference, RunReport
+    from fintts_cli.runs.bill.billing import Billed
+    from fintts_cli.runs.status.report import PhaseDifference, RunReport
     from fintts_store.runs.records import MetricRow
 
 SHOWN_CHECKS = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.stop_words import SHORT
+from fintts_cli.runs.status.stop_reason import SHORT
 from fintts_cli.views.units import at_most, duration, moment, table, value
 from fintts_cost.money import NOTHING, dollars
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.status.view import RunView
 
 COLUMNS = (
     "RUN",

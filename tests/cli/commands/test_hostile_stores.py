@@ -17,7 +17,7 @@ from fintts_cli.infra import Infra
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.places import LOCAL
-from fintts_cli.runs import reap
+from fintts_cli.runs.reap import search as reap
 from run_samples import START
 
 SECONDS = 30

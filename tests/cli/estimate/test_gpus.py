@@ -21,10 +21,10 @@ from fintts_cli.app import build
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Span
 from fintts_cli.launch.prepare import prepare
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.rates import Rates
-from fintts_cli.runs.report import build_report, kept_of
-from fintts_cli.runs.view import view_run
+from fintts_cli.runs.bill.rates import Rates
+from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.report import build_report, kept_of
+from fintts_cli.runs.status.view import view_run
 from fintts_cli.settings.gpus import named_gpus, split_gpus
 from fintts_cli.settings.read import read_settings
 from fintts_cost.accelerators import ACCELERATORS

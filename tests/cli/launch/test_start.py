@@ -32,14 +32,14 @@ from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.launch.prepare import Launch, prepare
 from fintts_cli.launch.start import start, take_number
-from fintts_cli.runs.billing import BillingTerms
-from fintts_cli.runs.end import tear_down, what_goes_on
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.instances import instance_of, instances_of
+from fintts_cli.runs.bill.billing import BillingTerms
+from fintts_cli.runs.instances.requested import instance_of, instances_of
+from fintts_cli.runs.instances.sightings import gone
+from fintts_cli.runs.instances.tear_down import tear_down, what_goes_on
+from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.journal import Journal, JournalEntry
-from fintts_cli.runs.listing import look_at, look_at_all
-from fintts_cli.runs.sighted import gone
-from fintts_cli.runs.stop_words import how_it_stopped
+from fintts_cli.runs.status.listing import look_at, look_at_all
+from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_cli.settings.read import read_settings
 from fintts_cost.reserve import Reserve
 from fintts_inputs.base_model.fish.prompts import FISH_S1

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.report import RunReport, build_report, kept_of
-from fintts_cli.runs.view import view_run
+from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.report import RunReport, build_report, kept_of
+from fintts_cli.runs.status.view import view_run
 from fintts_cli.views.curve import plot
 from fintts_cli.views.report import render_report
 from fintts_cli.views.runs import render_live_line, render_runs

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CliError, UsageProblem
-from fintts_cli.runs.asker_process import fate_of_asker
-from fintts_cli.runs.end import what_goes_on
-from fintts_cli.runs.instances import (
+from fintts_cli.runs.instances.requested import (
     known_infra,
     launched_here,
     remove_instance,
     take_down,
 )
-from fintts_cli.runs.question import Question
-from fintts_cli.runs.stop_words import how_it_stopped
+from fintts_cli.runs.instances.requester import fate_of_asker
+from fintts_cli.runs.instances.tear_down import what_goes_on
+from fintts_cli.runs.reap.timed_call import Question
+from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_cli.terminal import Terminal
 from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreError, StoreUnreachable

@@ -47,9 +47,9 @@ from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import start
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.end import what_goes_on
-from fintts_cli.runs.instances import instances_of
-from fintts_cli.runs.listing import look_at
+from fintts_cli.runs.instances.requested import instances_of
+from fintts_cli.runs.instances.tear_down import what_goes_on
+from fintts_cli.runs.status.listing import look_at
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.views.launch import beside_the_gpu, render_plan

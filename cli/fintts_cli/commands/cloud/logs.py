@@ -6,7 +6,7 @@ import typer
 
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
-from fintts_cli.runs.logs import log_lines
+from fintts_cli.runs.status.logs import log_lines
 from fintts_cli.terminal import Terminal
 from fintts_store.patience import IMPATIENT
 from fintts_store.runs.runs import read_run

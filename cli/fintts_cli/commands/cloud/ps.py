@@ -10,9 +10,14 @@ from fintts_cli.commands.opening import find_runs, open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.errors import CloudError
 from fintts_cli.runs.clock import warn_of_wrong_clock
-from fintts_cli.runs.instances import instances_of, live_elsewhere, store_launched_into, take_down
-from fintts_cli.runs.listing import look_at_all, write_news
-from fintts_cli.runs.question import Question
+from fintts_cli.runs.instances.requested import (
+    instances_of,
+    live_elsewhere,
+    store_launched_into,
+    take_down,
+)
+from fintts_cli.runs.reap.timed_call import Question
+from fintts_cli.runs.status.listing import look_at_all, write_news
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.runs import render_runs
 from fintts_cli.workplace import Workplace
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.infra import InstanceState
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.status.view import RunView
     from fintts_store.store import Store as RunStore
 
 

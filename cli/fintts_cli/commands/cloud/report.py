@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli.checkpoints.damaged import Damaged
+from fintts_cli.checkpoints.unreadable import Damaged
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.clock import warn_of_wrong_clock
-from fintts_cli.runs.instances import instances_of
-from fintts_cli.runs.listing import look_at
-from fintts_cli.runs.report import build_report, kept_of
+from fintts_cli.runs.instances.requested import instances_of
+from fintts_cli.runs.status.listing import look_at
+from fintts_cli.runs.status.report import build_report, kept_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.report import render_report
 from fintts_cli.views.units import counted
@@ -27,7 +27,7 @@ from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.runs import read_run, readable_result
 
 if TYPE_CHECKING:
-    from fintts_cli.runs.report import RunReport
+    from fintts_cli.runs.status.report import RunReport
     from fintts_store.runs.metrics import Metrics
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store as RunStore

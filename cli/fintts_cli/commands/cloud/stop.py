@@ -8,15 +8,15 @@ from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.instances import instances_of, take_down
-from fintts_cli.runs.listing import look_at
+from fintts_cli.runs.instances.requested import instances_of, take_down
+from fintts_cli.runs.status.listing import look_at
 from fintts_cli.terminal import Terminal
 from fintts_cli.workplace import Workplace
 from fintts_store.patience import IMPATIENT
 from fintts_store.runs.runs import readable_result, request_stop
 
 if TYPE_CHECKING:
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.status.view import RunView
     from fintts_store.store import Store as RunStore
 
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, CloudError
-from fintts_cli.runs.end import goes_on, unknown_end
-from fintts_cli.runs.follow import follow
-from fintts_cli.runs.instances import instances_of, take_down
-from fintts_cli.runs.listing import look_at, write_news
+from fintts_cli.runs.instances.requested import instances_of, take_down
+from fintts_cli.runs.instances.tear_down import goes_on, unknown_end
+from fintts_cli.runs.status.follow import follow
+from fintts_cli.runs.status.listing import look_at, write_news
 from fintts_cli.terminal import LiveLine, Terminal
 from fintts_cli.views.runs import render_live_line
 from fintts_cli.workplace import Workplace
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.status.view import RunView
     from fintts_store.errors import StoreUnreachable
     from fintts_store.store import Store as RunStore
 

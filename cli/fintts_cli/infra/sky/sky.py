@@ -26,11 +26,11 @@ from fintts_cli.infra import (
     Sighting,
 )
 from fintts_cli.infra.labels import deadline_of
-from fintts_cli.infra.sky.arming import end_armed, terminate_when_off
 from fintts_cli.infra.sky.aws import AWS, never_came
 from fintts_cli.infra.sky.census import remove_sighting, take_census
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.job import ManagedJob
+from fintts_cli.infra.sky.power_off import end_armed, terminate_when_off
 from fintts_cli.infra.sky.record import (
     RECORD_FILE,
     SKY_FOLDER,

@@ -26,8 +26,8 @@ from fintts_cli.infra.sky.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.places import LOCAL
-from fintts_cli.runs import question
 from fintts_cli.runs.journal import JournalEntry
+from fintts_cli.runs.reap import timed_call
 from fintts_cli.workplace import Workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.ledger import take_launch
@@ -117,7 +117,7 @@ def lives(infra: LocalInfra) -> bool:
 def test_a_store_that_never_answers_keeps_no_instance(
     at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server(kind) as server:
         ask_for(address(server))
         began = time.monotonic()
@@ -138,7 +138,7 @@ def test_the_process_ends_though_the_store_never_does(
         began = time.monotonic()
         options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
         ended = Shell(own_folder)("cloud", "down", RUN, *options)
-        assert time.monotonic() - began < question.ANSWERS_WITHIN_SECONDS + 20
+        assert time.monotonic() - began < timed_call.ANSWERS_WITHIN_SECONDS + 20
     assert not lives(at_work)
     assert ended.returncode == 5, ended.stderr
 
@@ -146,7 +146,7 @@ def test_the_process_ends_though_the_store_never_does(
 def test_without_a_name_no_instance_is_taken_for_the_newest_run_s(
     at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server("says nothing") as server:
         ask_for(address(server))
         ended = down("--store", "s3://bucket/speech", "--s3-endpoint-url", server)

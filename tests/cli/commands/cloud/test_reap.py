@@ -19,11 +19,11 @@ from fintts_cli.commands.cloud import reap as reap_command
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
-from fintts_cli.runs import question
-from fintts_cli.runs import reap as reap_module
-from fintts_cli.runs.facts import read_facts
 from fintts_cli.runs.journal import JournalEntry
-from fintts_cli.runs.verdict import (
+from fintts_cli.runs.reap import search as reap_module
+from fintts_cli.runs.reap import timed_call
+from fintts_cli.runs.reap.facts import read_facts
+from fintts_cli.runs.reap.judgement import (
     ENDS_WITHIN,
     RunFacts,
     Verdict,
@@ -284,7 +284,7 @@ def test_a_store_that_never_answers_hides_no_instance(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server(kind) as server:
         options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
         clouds.sightings += [seen("late", NOW - HOUR), seen("strange")]
@@ -299,7 +299,7 @@ def test_a_store_that_never_answers_hides_no_instance(
 def test_what_the_store_did_not_take_is_said_after_the_removal(
     clouds: Clouds, store: DirectoryStore, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server("says nothing") as server:
         where = server.replace(":", "%3A").replace("/", "%2F")
         asked_for(store, deadline_at=NOW - HOUR)
@@ -316,7 +316,7 @@ def test_what_the_store_did_not_take_is_said_after_the_removal(
 def test_stores_that_are_silent_hold_neither_the_removals_nor_each_other(
     store: DirectoryStore, clouds: Clouds, monkeypatch: pytest.MonkeyPatch, s3_credentials: None
 ) -> None:
-    monkeypatch.setattr(question, "ANSWERS_WITHIN_SECONDS", 3.0)
+    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 3.0)
     runs = [f"late-{number}" for number in range(8)]
     with silent_server("says nothing") as server:
         where = server.replace(":", "%3A").replace("/", "%2F")
@@ -563,7 +563,7 @@ def test_without_skypilot_what_it_rented_is_missed(
     def missing() -> None:
         raise CloudError("SkyPilot is not installed here")
 
-    monkeypatch.setattr("fintts_cli.runs.reap.require_sky", missing)
+    monkeypatch.setattr("fintts_cli.runs.reap.search.require_sky", missing)
     asked_for(store, infra=infra)
     done = reap("--yes")
     assert done.exit_code == code

@@ -14,8 +14,8 @@ from jinja2 import Template
 from moto import mock_aws
 
 from fake_sky import FakeSky
-from fintts_cli.infra.sky.arming import USER_DATA, power_off_command
 from fintts_cli.infra.sky.aws import end_with_shutdown
+from fintts_cli.infra.sky.power_off import USER_DATA, power_off_command
 from fintts_cli.infra.sky.sky import SkyInfra
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.stop_words import how_it_stopped
+from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_store.runs.ledger import Asked
 
 if TYPE_CHECKING:

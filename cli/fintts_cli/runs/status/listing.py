@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from fintts_cli.errors import CliError
-from fintts_cli.runs.at_work import AtWork, judge
-from fintts_cli.runs.claimed import newest_claim
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.sighted import news_of, with_sightings
-from fintts_cli.runs.view import RunView, view_run
+from fintts_cli.runs.instances.at_work import AtWork, judge
+from fintts_cli.runs.instances.claim import newest_claim
+from fintts_cli.runs.instances.sightings import news_of, with_sightings
+from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.view import RunView, view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
 from fintts_store.runs.ledger import UNKNOWN_LAPTOP, read_ledger, write_sighting

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from fintts_cli.runs.billing import Billed
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.bill.billing import Billed
+    from fintts_cli.runs.status.view import RunView
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.checkpoints.retention import Retention
     from fintts_store.layout import CommitName

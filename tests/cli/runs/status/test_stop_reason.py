@@ -2,7 +2,7 @@
 
 import pytest
 
-from fintts_cli.runs.stop_words import SHORT, how_it_stopped, patience_of
+from fintts_cli.runs.status.stop_reason import SHORT, how_it_stopped, patience_of
 from fintts_store.runs.records import StopReason
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.verdict import RunFacts
+from fintts_cli.runs.reap.judgement import RunFacts
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.runs.ledger import read_ledger
 from fintts_store.runs.runs import read_run, readable_result, readable_status

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.rates import Rates
+from fintts_cli.runs.bill.rates import Rates
 from fintts_cli.wording import iso
 from fintts_cost.money import cost_usd
 from fintts_cost.reserve import Reserve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.at_work import Claimed
+from fintts_cli.runs.instances.at_work import Claimed
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.claims import highest_claim

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.session import require_sky
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.at_work import Whose
-from fintts_cli.runs.facts import facts_at
-from fintts_cli.runs.listing import judge_now
-from fintts_cli.runs.question import Question
-from fintts_cli.runs.rates import Rates
-from fintts_cli.runs.sighted import gone
-from fintts_cli.runs.verdict import (
+from fintts_cli.runs.bill.rates import Rates
+from fintts_cli.runs.instances.at_work import Whose
+from fintts_cli.runs.instances.sightings import gone
+from fintts_cli.runs.reap.facts import facts_at
+from fintts_cli.runs.reap.judgement import (
     RunFacts,
     Verdict,
     about,
@@ -30,6 +28,8 @@ from fintts_cli.runs.verdict import (
     judge,
     silence_of,
 )
+from fintts_cli.runs.reap.timed_call import Question
+from fintts_cli.runs.status.listing import judge_now
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.patience import IMPATIENT

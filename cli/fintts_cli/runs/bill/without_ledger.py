@@ -6,15 +6,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.places import LOCAL, TEARDOWN_SECONDS
-from fintts_cli.runs.billing import Bill, BillingTerms, Period, Witness, billed_period
-from fintts_cli.runs.rates import Rates
+from fintts_cli.runs.bill.billing import Bill, BillingTerms, Period, Witness, billed_period
+from fintts_cli.runs.bill.rates import Rates
 from fintts_store.runs.ledger import Earlier
 from fintts_store.runs.records import Phase
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from fintts_cli.runs.instance_view import InstanceView
+    from fintts_cli.runs.instances.view import InstanceView
     from fintts_store.runs.records import Result, RunRecord, Status
 
 AUTODOWN_WITHIN = timedelta(seconds=660)

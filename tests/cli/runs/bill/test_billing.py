@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
-from fintts_cli.runs.at_work import Whose, judge
-from fintts_cli.runs.billing import Bill, bill_of
-from fintts_cli.runs.sighted import news_of, sightings_of, with_sightings
+from fintts_cli.runs.bill.billing import Bill, bill_of
+from fintts_cli.runs.instances.at_work import Whose, judge
+from fintts_cli.runs.instances.sightings import news_of, sightings_of, with_sightings
 from fintts_store.runs.ledger import Earlier, Evidence, Launch, Ledger
 from ledger_samples import LAPTOP_D, asked, gone, hours, up
 from run_samples import MINUTE, START, record, result, status

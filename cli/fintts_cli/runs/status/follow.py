@@ -10,7 +10,7 @@ from fintts_store.errors import StoreUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.status.view import RunView
 
 POLL_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0

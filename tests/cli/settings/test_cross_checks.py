@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.errors import UsageProblem
+from fintts_cli.settings.cross_checks import RULES, Facts, refuse_senseless
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
-from fintts_cli.settings.sense import RULES, Facts, refuse_senseless
 
 Options = dict[str, object]
 

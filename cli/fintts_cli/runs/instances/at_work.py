@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.billing import BillingTerms, ends, is_about, terms_of
+from fintts_cli.runs.bill.billing import BillingTerms, ends, is_about, terms_of
 from fintts_store.runs.ledger import Evidence
 from fintts_store.runs.records import Phase
 

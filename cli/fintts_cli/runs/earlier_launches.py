@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.sighted import gone
+from fintts_cli.runs.instances.sightings import gone
 from fintts_store.runs.ledger import Earlier, Evidence, Gone, Up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.status.view import RunView
     from fintts_store.runs.ledger import Launch
 
 

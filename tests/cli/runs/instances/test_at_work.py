@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_cli.runs.at_work import AtWork, Claimed, Whose, judge
+from fintts_cli.runs.instances.at_work import AtWork, Claimed, Whose, judge
 from fintts_store.runs.ledger import Laptop, Launch, Ledger
 from fintts_store.runs.records import Phase, Result, Status
 from ledger_samples import LAPTOP_C, LAPTOP_D, asked, gone, hours, up

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.listing import look_at_all
+from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.listing import look_at_all
 from fintts_store import layout
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import RunRecord

@@ -20,12 +20,12 @@ from fintts_cli.infra.sky.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import note_process, this_origin
 from fintts_cli.launch.resume import refuse_live
-from fintts_cli.runs.at_work import AtWork, Whose
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.instances import instance_of
+from fintts_cli.runs.instances.at_work import AtWork, Whose
+from fintts_cli.runs.instances.remove import remove_instance
+from fintts_cli.runs.instances.requested import instance_of
+from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.journal import Journal, JournalEntry
-from fintts_cli.runs.removing import remove_instance
-from fintts_cli.runs.view import RunView, view_run
+from fintts_cli.runs.status.view import RunView, view_run
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.noted_process import Fate, NotedProcess, Origin, fate_of
 from fintts_store.runs.records import Phase

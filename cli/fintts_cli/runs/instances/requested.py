@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypedDict
 
 from fintts_cli.infra import InstancePhase
 from fintts_cli.places import LOCAL
-from fintts_cli.runs import removing
-from fintts_cli.runs.asker_process import fate_of_asker
-from fintts_cli.runs.billing import RESERVE
-from fintts_cli.runs.end import tear_down
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.listing import look_at
-from fintts_cli.runs.sighted import gone, sightings_of
+from fintts_cli.runs.bill.billing import RESERVE
+from fintts_cli.runs.instances import remove
+from fintts_cli.runs.instances.requester import fate_of_asker
+from fintts_cli.runs.instances.sightings import gone, sightings_of
+from fintts_cli.runs.instances.tear_down import tear_down
+from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.listing import look_at
 from fintts_store.errors import InvalidRecord, KeyNotFound, StoreError
 from fintts_store.layout import check_run_name
 from fintts_store.opening import is_same_place
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_cli.infra import Infra, InstanceState, Removed
+    from fintts_cli.runs.bill.rates import Rates
     from fintts_cli.runs.journal import JournalEntry
-    from fintts_cli.runs.rates import Rates
     from fintts_cli.workplace import Workplace
     from fintts_store.runs.ledger import Laptop
     from fintts_store.runs.records import Result, RunRecord
@@ -145,7 +145,7 @@ def remove_instance(here: Workplace, run: str, store: str | None) -> Removed:
     """
     infras = (here.infra(LOCAL), here.infra(None))
     now = datetime.now(UTC)
-    return removing.remove_instance(check_run_name(run), store, here.journal, infras, now)
+    return remove.remove_instance(check_run_name(run), store, here.journal, infras, now)
 
 
 def take_down(here: Workplace, store: Store, run: str) -> Result:

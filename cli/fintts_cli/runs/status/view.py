@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.at_work import FRESH_WITHIN, NOBODY, AtWork
-from fintts_cli.runs.billing import Bill, bill_of, ends, is_about, terms_of
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.rates import Rates
-from fintts_cli.runs.sighted import news_of, with_sightings
-from fintts_cli.runs.stop_words import how_it_stopped, patience_of
-from fintts_cli.runs.without_ledger import bill_without_ledger
+from fintts_cli.runs.bill.billing import Bill, bill_of, ends, is_about, terms_of
+from fintts_cli.runs.bill.rates import Rates
+from fintts_cli.runs.bill.without_ledger import bill_without_ledger
+from fintts_cli.runs.instances.at_work import FRESH_WITHIN, NOBODY, AtWork
+from fintts_cli.runs.instances.sightings import news_of, with_sightings
+from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
 from fintts_cli.wording import iso
 from fintts_cost.forecast import cost_to_finish_usd
 from fintts_store.runs.ledger import UNKNOWN_LAPTOP, Gone, Laptop, Ledger, Up

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from fintts_cli.errors import CloudError
-from fintts_cli.runs.sighted import gone
+from fintts_cli.runs.instances.sightings import gone
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.runs.end_run import end_run, is_of_an_earlier, result_by_store
 from fintts_store.runs.ledger import write_sighting
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.infra import Infra
-    from fintts_cli.runs.at_work import AtWork
+    from fintts_cli.runs.instances.at_work import AtWork
     from fintts_cli.runs.journal import Journal
-    from fintts_cli.runs.view import RunView
+    from fintts_cli.runs.status.view import RunView
     from fintts_store.store import Store
 
 TORN_DOWN = "torn down from a terminal; all work after the last checkpoint is lost"

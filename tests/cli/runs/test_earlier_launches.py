@@ -9,13 +9,13 @@ from pathlib import Path
 
 from cli_project import write_project
 from fintts_cli.launch import resume
-from fintts_cli.runs.at_work import Claimed, Whose, judge
-from fintts_cli.runs.billing import bill_of
-from fintts_cli.runs.instance_view import InstanceView
-from fintts_cli.runs.listing import look_at
-from fintts_cli.runs.relaunch import so_far
-from fintts_cli.runs.sighted import with_sightings
-from fintts_cli.runs.view import RunView, view_run
+from fintts_cli.runs.bill.billing import bill_of
+from fintts_cli.runs.earlier_launches import so_far
+from fintts_cli.runs.instances.at_work import Claimed, Whose, judge
+from fintts_cli.runs.instances.sightings import with_sightings
+from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.listing import look_at
+from fintts_cli.runs.status.view import RunView, view_run
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import Evidence, Laptop, Launch, Ledger, take_launch

@@ -1,0 +1,1 @@
+"""What a run was billed: every launch by its hourly rates."""

@@ -1,0 +1,1 @@
+"""Finds and removes instances that have no reason to run."""
