@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fintts_cost.schedule import Schedule
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import TrainingConfig
 from fintts_trainer.data.encoded import RELEASE_BYTES, read_encoded, write_encoded
 from fintts_trainer.data.feed import Feed
@@ -100,7 +101,7 @@ def speech(base: FishBase, count: int) -> Iterator[tuple[str, Example]]:
 
 def write(path: Path, count: int) -> Written:
     """Encodes `count` utterances; the tokenizer's share is timed on some of them beforehand."""
-    base = FishFamily().open(BASE)
+    base = FishFamily().open(read_config(BASE))
     sample = min(count, 20_000)
     start = time.perf_counter()
     tokens = sum(example.length for _, example in speech(base, sample))

@@ -35,7 +35,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.utils import clip_grad_norm_
 
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import read_config, read_shape
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.fish import FishBase, FishFamily
@@ -98,7 +98,7 @@ def write_base(folder: Path) -> FishBase:
     generator = torch.Generator().manual_seed(1)
     ours = {name: random_weight(tuple(one.shape), generator) for name, one in wanted.items()}
     save_file(to_fish(ours, shape), folder / "model.safetensors", metadata={"format": "pt"})
-    return FishFamily().open(folder)
+    return FishFamily().open(read_config(folder))
 
 
 def random_weight(size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -195,7 +195,7 @@ def round_trip(folder: Path, base: FishBase, model: PeftModel) -> tuple[int, flo
     batch = batch_of(base, 1)
     alone = logits(base.load(DTYPE), batch)
     adapted = logits(open_adapter(base.load(DTYPE), folder / "adapter"), batch)
-    merged = logits(FishFamily().open(folder / "merged").load(DTYPE), batch)
+    merged = logits(FishFamily().open(read_config(folder / "merged")).load(DTYPE), batch)
     size = float(adapted.abs().max())
     return (
         changed,

@@ -25,6 +25,7 @@ import torch
 
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.schedule import Schedule
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.data.holdout import is_held_out
 from fintts_inputs.data.pack import pack_folder, read_pack
 from fintts_trainer.data.batches import collate, in_batches
@@ -248,11 +249,11 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     write_tokenizer((p.read_text().strip() for p in sorted(data.glob("*.lab"))), folder)
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
-    base = FishFamily().open(folder)
+    base = FishFamily().open(read_config(folder))
     training, validation = read_examples(base, data)
     say(f"{len(training)} utterances to train on, {len(validation)} held out")
     torch.save(train(new_model(base), training, validation), folder / "model.pth")
-    loaded = FishFamily().open(folder).load(torch.float32)
+    loaded = FishFamily().open(read_config(folder)).load(torch.float32)
     say(f"as saved, in bfloat16: validation {loss_on(loaded, validation):.4f}")
 
 

@@ -15,13 +15,13 @@ from fintts_inputs.base_model.adapter import (
     check_initial_adapter,
     of_other_prompt,
 )
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.fish.config import FISH
 from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_inputs.rules import rule_of, schedule_of
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.data.open import open_encoded, open_feed
-from fintts_trainer.families import open_base
+from fintts_trainer.families import open_configured
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
@@ -157,12 +157,11 @@ def _tell_sizes(
 
 def _base_model(session: Session) -> BaseModel:
     """The base model with the prompt of the run's first steps."""
-    folder = fetch_base_model(session.job, session.record, session.progress.sign)
-    shape = read_shape(folder)
-    begun = prompt_begun_with(session.record.prompt, shape.prompts)
-    if (sentence := of_another_prompt(begun, shape.prompt)) is not None:
+    config = read_config(fetch_base_model(session.job, session.record, session.progress.sign))
+    begun = prompt_begun_with(session.record.prompt, config.shape.prompts)
+    if (sentence := of_another_prompt(begun, config.shape.prompt)) is not None:
         session.log(sentence)
-    return open_base(folder, begun)
+    return open_configured(config, begun)
 
 
 def _read_initial_adapter(session: Session, base: BaseModel, model: PeftModel) -> None:

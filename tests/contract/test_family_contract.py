@@ -19,6 +19,7 @@ from torch import Tensor
 from checks import every
 from fintts_inputs.base_model import families
 from fintts_inputs.base_model.adapter import check_initial_adapter
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.config import LoraConfig, Target
 from fintts_inputs.errors import BaseModelProblem
@@ -64,7 +65,7 @@ class Member:
     control_ids: Callable[[Path], set[int]]
 
     def open(self) -> BaseModel:
-        return self.family.open(self.folder)
+        return self.family.open(read_config(self.folder))
 
 
 def _damage_pickle(path: Path, change: Damage) -> None:
@@ -200,14 +201,14 @@ def test_a_folder_is_opened_by_its_family(member: Member) -> None:
 
 def test_an_empty_folder_is_refused(member: Member, tmp_path: Path) -> None:
     with pytest.raises(BaseModelProblem, match=r"no config\.json"):
-        member.family.open(tmp_path)
+        member.family.open(read_config(tmp_path))
 
 
 def test_a_model_of_another_family_is_refused(member: Member, tmp_path: Path) -> None:
     for name in set(MEMBERS) - {member.family.name}:
         other = MEMBERS[name](tmp_path / name)
         with pytest.raises(BaseModelProblem):
-            member.family.open(other.folder)
+            member.family.open(read_config(other.folder))
 
 
 @pytest.mark.parametrize("fault", ["missing", "garbage"])
@@ -220,7 +221,7 @@ def test_every_file_is_needed(member: Member, copy: Path, fault: str) -> None:
         else:
             (copy / name).write_text("{not what it should be")
         with pytest.raises(BaseModelProblem, match=name):
-            member.family.open(copy).load(torch.float32)
+            member.family.open(read_config(copy)).load(torch.float32)
         (copy / name).write_bytes(content)
     assert member.weights_file in names
 
@@ -363,7 +364,7 @@ def test_weights_that_do_not_fit_are_named(member: Member, copy: Path, change: s
     }
     member.damage(copy / member.weights_file, changes[change])
     with pytest.raises(BaseModelProblem) as refused:
-        member.family.open(copy).load(torch.float32)
+        member.family.open(read_config(copy)).load(torch.float32)
     said = "has shape (3,)" if change == "misshapen" else f"1 {change}"
     assert key in refused.value.message
     assert said in refused.value.message

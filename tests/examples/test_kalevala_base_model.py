@@ -13,6 +13,7 @@ import torch
 
 from checks import every
 from fintts_cost.loss_levels import uniform_guess
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.data.check import check_folder, split
 from fintts_inputs.data.pack import pack_folder, read_pack
 from fintts_trainer.data.batches import in_batches
@@ -44,7 +45,7 @@ make_data, make_base_model = _script("make_data"), _script("make_base_model")
 
 @pytest.fixture(scope="module")
 def base() -> FishBase:
-    return FishFamily().open(BASE)
+    return FishFamily().open(read_config(BASE))
 
 
 def test_it_is_four_files_of_4_megabytes_at_most() -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
 
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import BaseModelConfig
 from fintts_inputs.base_model.family import Family, Modules
 from fintts_inputs.base_model.fitting import refuse_misfit
 from fintts_inputs.base_model.reading import Size, read_json, validated
@@ -179,8 +179,8 @@ class PlainBase:
 class PlainFamily:
     name = "plain"
 
-    def open(self, folder: Path, prompt: Prompt | None = None) -> PlainBase:
-        shape = read_shape(folder)
+    def open(self, config: BaseModelConfig, prompt: Prompt | None = None) -> PlainBase:
+        folder, shape = config.folder, config.shape
         if shape.family != self.name:
             raise BaseModelProblem(f"{folder} holds a model of family {shape.family}")
         return PlainBase(folder, shape, CsmTokenizer.read(folder), prompt or shape.prompt)

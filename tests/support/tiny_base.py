@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fintts_inputs.base_model.families import read_config
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import FishBase, FishFamily
 from tiny_run import TINY
@@ -16,7 +17,7 @@ from tiny_run import TINY
 @pytest.fixture
 def base() -> FishBase:
     """The S1-mini-like tiny model: 4 codebooks of 64."""
-    return FishFamily().open(TINY)
+    return FishFamily().open(read_config(TINY))
 
 
 @pytest.fixture

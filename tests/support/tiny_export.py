@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from fintts_cli.launch.upload import describe_base_model, upload_files
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.config import LoraConfig
 from fintts_store.backends.directory import DirectoryStore
@@ -22,7 +23,7 @@ VALUES: dict[int, float | None] = {100: 4.0, 200: 5.0}
 
 def write_run(store: DirectoryStore, base_folder: Path, folder: Path, run: str = "mine") -> None:
     """A run with the checkpoints of VALUES; each holds PEFT's files and an optimizer's."""
-    base = FishFamily().open(base_folder)
+    base = FishFamily().open(read_config(base_folder))
     reference = describe_base_model(open_base_model(base_folder))
     upload_files(store, reference, base_folder, "the base model", lambda _: None)
     create_run(store, record(run=run, base_model=reference))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import read_config, read_shape
 from fintts_inputs.base_model.files import CONFIG, PICKLED, SAFETENSORS
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Batch, Predictions
@@ -38,7 +38,7 @@ def write_fish(folder: Path, dtype: torch.dtype, **changes: object) -> FishBase:
         for name, one in wanted.items()
     }
     save_file(to_fish(ours, shape), folder / SAFETENSORS, metadata={"format": "pt"})
-    return FishFamily().open(folder)
+    return FishFamily().open(read_config(folder))
 
 
 def utterances(base: FishBase) -> Batch:

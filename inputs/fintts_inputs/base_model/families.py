@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -28,8 +29,21 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, Family] = {family.name: family for family in (FISH_FAMILY, CSM_FAMILY)}
 
 
+@dataclass(frozen=True, slots=True)
+class BaseModelConfig:
+    """config.json of a base model, read and checked once.
+
+    Attributes:
+        content: the parsed file, for a family whose modules need more than the shape.
+    """
+
+    folder: Path
+    content: object
+    shape: ModelShape
+
+
 class ModelKind(BaseModel):
-    """The key of config.json that says of which family the model is."""
+    """The key of config.json that names the kind of model."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -46,16 +60,22 @@ def family_of(shape: ModelShape) -> Family:
     return FAMILIES[shape.family]
 
 
-def read_shape(folder: Path) -> ModelShape:
+def read_config(folder: Path) -> BaseModelConfig:
     """Reads FOLDER/config.json.
 
     Raises:
         FolderMissing: there is no such folder.
-        BaseModelProblem: there is no such file, or it describes another kind of model.
+        BaseModelProblem: there is no such file, or it describes an unsupported model.
     """
     refuse_no_base_model(folder)
     path = folder / "config.json"
-    return parse_shape(read_json(path), str(path))
+    content = read_json(path)
+    return BaseModelConfig(folder, content, parse_shape(content, str(path)))
+
+
+def read_shape(folder: Path) -> ModelShape:
+    """The shape alone; raises as `read_config` does."""
+    return read_config(folder).shape
 
 
 def parse_shape(content: object, source: str = "config.json") -> ModelShape:

@@ -19,13 +19,13 @@ from fintts_trainer.model.fused_loss import cross_entropy_sum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
     import torch
     from torch import Tensor, nn
 
+    from fintts_inputs.base_model.families import BaseModelConfig
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
@@ -241,12 +241,13 @@ class BaseModelFamily(Protocol):
         """As `ModelShape.family` has it."""
         ...
 
-    def open(self, folder: Path, prompt: Prompt | None = None) -> BaseModel:
-        """Reads configuration and tokenizer, not the weights.
+    def open(self, config: BaseModelConfig, prompt: Prompt | None = None) -> BaseModel:
+        """Reads the tokenizer, but not the weights.
 
         Args:
+            config: of a model of this family.
             prompt: of this family; None is the one that the model is served with.
 
-        Raises BaseModelProblem: a file is missing or malformed, or two do not fit each other.
+        Raises BaseModelProblem: the tokenizer is missing or malformed, or does not fit the model.
         """
         ...

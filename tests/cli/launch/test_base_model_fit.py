@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fintts_inputs.base_model.csm import weights as csm_weights
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import read_config, read_shape
 from fintts_inputs.base_model.files import INDEX, PICKLED, SAFETENSORS
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.base_model.torch_file import read_torch_file
@@ -92,7 +92,7 @@ def load(folder: Path) -> None:
     """As the trainer does, but for the tokenizer."""
     shape = read_shape(folder)
     if shape.family == "csm":
-        CsmFamily().open(folder).load(torch.float32)
+        CsmFamily().open(read_config(folder)).load(torch.float32)
     else:
         from_fish(read_state_dict(folder), shape)
 

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from checks import every
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.csm import CsmBase, CsmFamily
@@ -57,7 +58,9 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
     with torch.no_grad():
         codes = [theirs.codec_model.encode(torch.tensor(a)[None, None]).audio_codes for a in audio]
-    return Pair(theirs, inputs, CsmFamily().open(folder), [c[0].numpy() for c in codes])
+    return Pair(
+        theirs, inputs, CsmFamily().open(read_config(folder)), [c[0].numpy() for c in codes]
+    )
 
 
 def _processor(folder: Path) -> CsmProcessor:

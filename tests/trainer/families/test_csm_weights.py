@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fintts_inputs.base_model.csm.weights import BACKBONE_AUDIO, DEPTH_AUDIO
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.files import INDEX, PICKLED
 from fintts_inputs.base_model.files import SAFETENSORS as SINGLE
 from fintts_inputs.config import LoraConfig
@@ -37,7 +38,9 @@ def tied(tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = CsmFamily().open(folder).load(torch.float32).state_dict()
+    state: dict[str, Tensor] = (
+        CsmFamily().open(read_config(folder)).load(torch.float32).state_dict()
+    )
     return state
 
 
@@ -117,7 +120,7 @@ def test_either_of_two_tied_embeddings_is_enough(tied: Path, kept: str | None) -
     rest = {key: state[key] for key in state if key not in (BACKBONE_AUDIO, DEPTH_AUDIO)}
     both = {BACKBONE_AUDIO: whole, DEPTH_AUDIO: whole.clone()}
     save_file(rest | {k: v for k, v in both.items() if kept in (k, None)}, tied / SINGLE)
-    base = CsmFamily().open(tied)
+    base = CsmFamily().open(read_config(tied))
     model = base.load(torch.float32)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     assert parameters[BACKBONE_AUDIO] is parameters[DEPTH_AUDIO]
@@ -148,7 +151,7 @@ def test_embeddings_that_are_not_tied_are_both_needed(folder: Path) -> None:
 
 
 def test_tied_embeddings_have_an_adapter_each(tied: Path) -> None:
-    base = CsmFamily().open(tied)
+    base = CsmFamily().open(read_config(tied))
     config = LoraConfig(rank=2, targets=("embeddings",))
     model = add_adapter(base.load(torch.float32), base.targets, config, base_name="tiny", seed=1)
     counted = sum(parameter.numel() for parameter in trainable(model).values())

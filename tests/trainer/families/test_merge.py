@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fintts_inputs.base_model.adapter import ADAPTER_FILE
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.files import INDEX, base_model_files, weight_files
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
@@ -47,8 +48,12 @@ def base_in_float32(request: pytest.FixtureRequest, tmp_path: Path) -> FishBase:
     folder = tmp_path / "base32"
     if request.param.startswith("s2"):
         fast_norm = request.param.endswith("norm")
-        return FishFamily().open(write_tiny_s2(folder, torch.float32, fast_norm=fast_norm))
-    return FishFamily().open(in_float32(TINY if request.param == "s1" else V15, folder))
+        return FishFamily().open(
+            read_config(write_tiny_s2(folder, torch.float32, fast_norm=fast_norm))
+        )
+    return FishFamily().open(
+        read_config(in_float32(TINY if request.param == "s1" else V15, folder))
+    )
 
 
 def merged(base: FishBase, adapter: Path, target: Path) -> Path:
@@ -64,7 +69,7 @@ def test_it_answers_as_base_and_adapter_do(base_in_float32: FishBase, tmp_path: 
     base = base_in_float32
     write_random_adapter(base, tmp_path / "adapter")
     adapted, batch = open_adapter(base.load(torch.float32), tmp_path / "adapter"), utterances(base)
-    whole = FishFamily().open(merged(base, tmp_path / "adapter", tmp_path / "merged"))
+    whole = FishFamily().open(read_config(merged(base, tmp_path / "adapter", tmp_path / "merged")))
     apart, together = answers(adapted, batch), answers(whole.load(torch.float32), batch)
     alone = answers(base.load(torch.float32), batch)
     for head, expected in apart.logits().items():
@@ -74,7 +79,7 @@ def test_it_answers_as_base_and_adapter_do(base_in_float32: FishBase, tmp_path: 
 
 
 def test_keys_shapes_and_types_are_the_base_model_s(tmp_path: Path) -> None:
-    base = FishFamily().open(TINY)
+    base = FishFamily().open(read_config(TINY))
     write_random_adapter(base, tmp_path / "adapter")
     target = merged(base, tmp_path / "adapter", tmp_path / "merged")
     before = torch.load(TINY / "model.pth", weights_only=True)
@@ -88,7 +93,7 @@ def test_keys_shapes_and_types_are_the_base_model_s(tmp_path: Path) -> None:
 
 
 def test_a_weight_is_written_without_what_it_is_a_part_of(tmp_path: Path) -> None:
-    base = FishFamily().open(in_float32(TINY, tmp_path / "base"))
+    base = FishFamily().open(read_config(in_float32(TINY, tmp_path / "base")))
     write_random_adapter(base, tmp_path / "adapter")
     state = read_state_dict(base.folder)
     larger = torch.ones(1_000_000)
@@ -101,7 +106,7 @@ def test_a_weight_is_written_without_what_it_is_a_part_of(tmp_path: Path) -> Non
 
 
 def test_every_matrix_with_an_adapter_changes_and_no_other_weight(tmp_path: Path) -> None:
-    base = FishFamily().open(TINY)
+    base = FishFamily().open(read_config(TINY))
     write_random_adapter(base, tmp_path / "adapter")
     after = read_state_dict(merged(base, tmp_path / "adapter", tmp_path / "merged"))
     same = {key for key, weight in read_state_dict(TINY).items() if torch.equal(weight, after[key])}
@@ -110,7 +115,7 @@ def test_every_matrix_with_an_adapter_changes_and_no_other_weight(tmp_path: Path
 
 @pytest.mark.parametrize("target", ["attention", "mlp", "embeddings", "heads"])
 def test_only_what_the_run_adapted_is_changed(tmp_path: Path, target: str) -> None:
-    base = FishFamily().open(TINY)
+    base = FishFamily().open(read_config(TINY))
     config = LoraConfig.model_validate({"rank": 4, "targets": [target]})
     write_random_adapter(base, tmp_path / "adapter", config)
     after = read_state_dict(merged(base, tmp_path / "adapter", tmp_path / "merged"))
@@ -127,7 +132,7 @@ def test_only_what_the_run_adapted_is_changed(tmp_path: Path, target: str) -> No
 
 
 def test_shards_stay_as_they_are_divided(tmp_path: Path) -> None:
-    base = FishFamily().open(write_tiny_s2(tmp_path / "s2"))
+    base = FishFamily().open(read_config(write_tiny_s2(tmp_path / "s2")))
     write_random_adapter(base, tmp_path / "adapter")
     target = merged(base, tmp_path / "adapter", tmp_path / "merged")
     for name in SHARDS:
@@ -139,7 +144,7 @@ def test_shards_stay_as_they_are_divided(tmp_path: Path) -> None:
 
 
 def test_an_adapter_that_changes_nothing_is_refused(tmp_path: Path) -> None:
-    base, folder = FishFamily().open(TINY), tmp_path / "adapter"
+    base, folder = FishFamily().open(read_config(TINY)), tmp_path / "adapter"
     folder.mkdir()
     model = base.load(torch.float32)
     write_adapter(add_adapter(model, base.targets, LoraConfig(), base_name="x", seed=1), folder)
@@ -148,7 +153,7 @@ def test_an_adapter_that_changes_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    base, folder = FishFamily().open(TINY), tmp_path / "adapter"
+    base, folder = FishFamily().open(read_config(TINY)), tmp_path / "adapter"
     write_random_adapter(base, folder)
     weights = load_file(folder / ADAPTER_FILE)
     name = next(name for name in sorted(weights) if "fast_head.lora_B" in name)
@@ -163,7 +168,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 def test_an_adapter_of_another_base_model_is_refused(tmp_path: Path) -> None:
     content = json.loads((TINY / "config.json").read_text())
     other = Path(tmp_path / "other")
-    write_random_adapter(FishFamily().open(TINY), tmp_path / "adapter")
+    write_random_adapter(FishFamily().open(read_config(TINY)), tmp_path / "adapter")
     in_float32(TINY, other)
     state = {
         k: torch.cat([w, w]) if "embeddings" in k and "fast" not in k and "book" not in k else w
@@ -179,7 +184,7 @@ def test_an_adapter_of_another_base_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_adapter_is_one_sentence(tmp_path: Path) -> None:
-    write_random_adapter(FishFamily().open(TINY), tmp_path / "adapter")
+    write_random_adapter(FishFamily().open(read_config(TINY)), tmp_path / "adapter")
     file = tmp_path / "adapter" / ADAPTER_FILE
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(BaseModelProblem, match="cannot be read"):
@@ -198,14 +203,14 @@ def _small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("kind", ["s1", "s2"])
 def test_a_full_disk_is_one_sentence(tmp_path: Path, small_disk: Path, kind: str) -> None:
-    base = FishFamily().open(TINY if kind == "s1" else write_tiny_s2(tmp_path / "s2"))
+    base = FishFamily().open(read_config(TINY if kind == "s1" else write_tiny_s2(tmp_path / "s2")))
     write_random_adapter(base, tmp_path / "adapter")
     with pytest.raises(StoreFull, match=r"no space|No space"):
         merge_folders(base.folder, tmp_path / "adapter", small_disk)
 
 
 def test_the_process_answers_with_one_document(tmp_path: Path) -> None:
-    write_random_adapter(FishFamily().open(TINY), tmp_path / "adapter")
+    write_random_adapter(FishFamily().open(read_config(TINY)), tmp_path / "adapter")
     (tmp_path / "merged").mkdir()
     folders: list[str | Path] = ["--adapter", tmp_path / "adapter", "--to", tmp_path / "merged"]
     done = subprocess.run(

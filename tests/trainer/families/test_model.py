@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import Embedding
 
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.data.batches import collate
@@ -74,13 +75,13 @@ def damaged(folder: Path, change: str) -> None:
 def test_weights_that_do_not_fit_are_named(base_folder: Path, change: str, said: str) -> None:
     damaged(base_folder, change)
     with pytest.raises(BaseModelProblem, match=said):
-        FishFamily().open(base_folder).load(torch.float32)
+        FishFamily().open(read_config(base_folder)).load(torch.float32)
 
 
 def test_a_pickle_in_model_pth_is_not_run(base_folder: Path, tmp_path: Path) -> None:
     torch.save({"norm.weight": tmp_path}, base_folder / "model.pth")
     with pytest.raises(BaseModelProblem, match="cannot be read"):
-        FishFamily().open(base_folder).load(torch.float32)
+        FishFamily().open(read_config(base_folder)).load(torch.float32)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.tiktoken", "special_tokens.json"])
@@ -91,13 +92,13 @@ def test_each_file_of_a_base_model_is_needed(base_folder: Path, name: str, fault
     else:
         (base_folder / name).write_text("{not what it should be")
     with pytest.raises(BaseModelProblem, match=name):
-        FishFamily().open(base_folder)
+        FishFamily().open(read_config(base_folder))
 
 
 def test_a_missing_model_file_is_said_before_anything_else(base_folder: Path) -> None:
     (base_folder / "model.pth").unlink()
     with pytest.raises(BaseModelProblem, match=r"no model\.pth"):
-        FishFamily().open(base_folder).load(torch.float32)
+        FishFamily().open(read_config(base_folder)).load(torch.float32)
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(base_folder: Path) -> None:
@@ -105,7 +106,7 @@ def test_a_tokenizer_larger_than_the_model_is_refused(base_folder: Path) -> None
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "vocab_size": 300}))
     with pytest.raises(BaseModelProblem, match="the model knows 300"):
-        FishFamily().open(base_folder)
+        FishFamily().open(read_config(base_folder))
 
 
 def test_a_tied_head_has_the_embedding_s_adapter(base: FishBase, examples: list[Example]) -> None:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from checks import every
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
@@ -46,7 +47,7 @@ def test_logits_and_losses(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     recorded = load_file(folder / "expected.safetensors")
     # All of them were recorded with S1's prompt, those of 1.5 too.
-    base = FishFamily().open(folder, FISH_S1)
+    base = FishFamily().open(read_config(folder), FISH_S1)
     assert base.tokenizer.semantic_begin_id == expected["semantic_begin_id"]
     assert base.tokenizer.semantic_end_id == expected["semantic_end_id"]
     model = base.load(torch.float32).eval()
@@ -75,7 +76,7 @@ def test_logits_and_losses(folder: Path) -> None:
 def test_all_positions_agree(folder: Path) -> None:
     """Also where there is no label: the recorded logits cover text positions too."""
     recorded = load_file(folder / "expected.safetensors")
-    model = FishFamily().open(folder).load(torch.float32).eval()
+    model = FishFamily().open(read_config(folder)).load(torch.float32).eval()
     tokens = recorded["0.tokens"]
     with torch.no_grad():
         found = model(one_sentence(tokens, text_length=1))
@@ -86,7 +87,7 @@ def test_all_positions_agree(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_weights_convert_back_bit_for_bit(folder: Path) -> None:
-    base, state = FishFamily().open(folder), read_state_dict(folder)
+    base, state = FishFamily().open(read_config(folder)), read_state_dict(folder)
     back = to_fish(from_fish(state, base.shape), base.shape)
     assert back.keys() == state.keys()
     assert every(torch.equal(back[key], state[key]) for key in state)

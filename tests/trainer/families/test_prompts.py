@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from checks import every
 from fintts_inputs.base_model.csm.config import CSM_PROMPT
-from fintts_inputs.base_model.families import parse_shape, prompts
+from fintts_inputs.base_model.families import parse_shape, prompts, read_config
 from fintts_inputs.base_model.files import TIKTOKEN
 from fintts_inputs.base_model.fish.prompts import FISH_1_5, FISH_JOINED, FISH_S1, FISH_S2, PROMPTS
 from fintts_inputs.errors import BaseModelProblem, ConfigurationChanged
@@ -57,7 +57,7 @@ def test_every_layout_was_recorded() -> None:
 
 @pytest.mark.parametrize(("folder", "number", "case"), CASES)
 def test_a_prompt_is_the_recorded_one(folder: Path, number: int, case: dict[str, Any]) -> None:
-    base = FishFamily().open(folder, LAYOUT_NAMES[case["layout"]])
+    base = FishFamily().open(read_config(folder), LAYOUT_NAMES[case["layout"]])
     recorded = load_file(folder / "expected_generation.safetensors")
     prompt: Tokens = recorded[f"{number}.prompt"]
     assert prompt.shape[1] == case["prompt_length"]
@@ -82,7 +82,7 @@ def test_a_prompt_is_the_recorded_one(folder: Path, number: int, case: dict[str,
 def test_an_utterance_is_trained_on_as_it_was_generated(
     folder: Path, number: int, case: dict[str, Any]
 ) -> None:
-    base = FishFamily().open(folder, LAYOUT_NAMES[case["layout"]])
+    base = FishFamily().open(read_config(folder), LAYOUT_NAMES[case["layout"]])
     recorded = load_file(folder / "expected_generation.safetensors")
     prompt, made = recorded[f"{number}.prompt"], recorded[f"{number}.tokens"]
     codes = recorded[f"{number}.codes"].astype(np.int64)
@@ -139,7 +139,7 @@ def with_pairs(folder: Path) -> Path:
 @pytest.mark.parametrize("text", ["-Hei", '"Hei"', "- Hei, sanoi hän"])
 def test_mark_and_text_are_tokenised_apart(tmp_path: Path, text: str) -> None:
     folder = with_pairs(tmp_path / "base")
-    base, joined = (FishFamily().open(folder, p) for p in (FISH_S1, FISH_JOINED))
+    base, joined = (FishFamily().open(read_config(folder), p) for p in (FISH_S1, FISH_JOINED))
     spell, first = base.tokenizer.encode_text, base.tokenizer.id_of("<|interleave|>")
     assert text_ids(base, text) == [first, *spell(SPEAKER), *spell(text)]
     assert text_ids(joined, text) == [first, *spell(SPEAKER + text)]
@@ -149,7 +149,7 @@ def test_mark_and_text_are_tokenised_apart(tmp_path: Path, text: str) -> None:
 
 def test_the_prompt_of_s2_is_a_chat_with_the_mark_in_the_text(tmp_path: Path) -> None:
     folder = write_tiny_s2(tmp_path / "s2")
-    base = FishFamily().open(folder)
+    base = FishFamily().open(read_config(folder))
     spell, control = base.tokenizer.encode_text, base.tokenizer.id_of
     start, end, voice = map(control, ("<|im_start|>", "<|im_end|>", "<|voice|>"))
     words = [*spell("<|speaker:0|>-Hei"), end, *spell("\n")]
@@ -168,7 +168,7 @@ def test_the_prompt_of_s2_is_a_chat_with_the_mark_in_the_text(tmp_path: Path) ->
 )
 def test_a_text_is_cleaned_as_1_5_is_served(text: str, said: str) -> None:
     assert cleaned(text) == said
-    chat, s1 = FishFamily().open(V15), FishFamily().open(TINY)
+    chat, s1 = FishFamily().open(read_config(V15)), FishFamily().open(read_config(TINY))
     assert text_ids(chat, text) == text_ids(chat, said)
     assert (text_ids(s1, text) == text_ids(s1, said)) == (text == said)
 
@@ -180,8 +180,8 @@ def test_a_model_without_a_token_of_its_prompt_is_refused(tmp_path: Path) -> Non
     del special["<|voice|>"]
     path.write_text(json.dumps(special))
     with pytest.raises(BaseModelProblem, match=r"has no <\|voice\|>, which the prompt needs"):
-        FishFamily().open(folder)
-    assert FishFamily().open(folder, FISH_JOINED).prompt is FISH_JOINED
+        FishFamily().open(read_config(folder))
+    assert FishFamily().open(read_config(folder), FISH_JOINED).prompt is FISH_JOINED
 
 
 @pytest.mark.parametrize(

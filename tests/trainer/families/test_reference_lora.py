@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fintts_inputs.base_model.adapter import check_initial_adapter
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import read_config, read_shape
 from fintts_inputs.base_model.files import base_model_files
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
@@ -39,7 +39,7 @@ def folder_with(base: Path, folder: Path, state: dict[str, torch.Tensor]) -> Fis
     for name in base_model_files(base):
         (folder / name).write_bytes((base / name).read_bytes())
     torch.save(state, folder / "model.pth")
-    return FishFamily().open(folder)
+    return FishFamily().open(read_config(folder))
 
 
 @pytest.mark.parametrize("folder", [TINY, V15], ids=["s1", "v15"])
@@ -75,7 +75,9 @@ def test_a_bare_state_dict_in_bfloat16_is_read_too(tmp_path: Path) -> None:
     lora = LoraConfig(rank=4, targets=("mlp", "attention"))
     assert import_lora(TINY, tmp_path / "bare.pth", lora, tmp_path / "adapter") > 0
     check_initial_adapter(tmp_path / "adapter", read_shape(TINY), lora)
-    adapted = open_adapter(FishFamily().open(TINY).load(torch.float32), tmp_path / "adapter")
+    adapted = open_adapter(
+        FishFamily().open(read_config(TINY)).load(torch.float32), tmp_path / "adapter"
+    )
     kept = {p.dtype for name, p in adapted.named_parameters() if "lora_" in name}
     assert kept == {torch.float32}
 

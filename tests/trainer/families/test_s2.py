@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from checks import every
-from fintts_inputs.base_model.families import parse_shape, read_shape
+from fintts_inputs.base_model.families import parse_shape, read_config, read_shape
 from fintts_inputs.base_model.files import INDEX, base_model_files
 from fintts_inputs.base_model.fish.weights import S2
 from fintts_inputs.config import LoraConfig
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def s2(folder: Path) -> FishBase:
-    return FishFamily().open(folder)
+    return FishFamily().open(read_config(folder))
 
 
 def utterances(base: FishBase) -> Batch:
@@ -101,8 +101,8 @@ def test_sharded_weights_convert_back_bit_for_bit(tmp_path: Path, fast_norm: boo
 
 
 def test_query_and_key_are_normalised_where_the_configuration_says(tmp_path: Path) -> None:
-    plain = FishFamily().open(write_tiny_s2(tmp_path / "plain"))
-    normed = FishFamily().open(write_tiny_s2(tmp_path / "normed", fast_norm=True))
+    plain = FishFamily().open(read_config(write_tiny_s2(tmp_path / "plain")))
+    normed = FishFamily().open(read_config(write_tiny_s2(tmp_path / "normed", fast_norm=True)))
     batch = utterances(plain)
     before = answers(plain.load(torch.float32), batch)
     after = answers(normed.load(torch.float32), batch)
@@ -112,7 +112,7 @@ def test_query_and_key_are_normalised_where_the_configuration_says(tmp_path: Pat
 
 def test_the_head_is_the_embedding(s2: FishBase) -> None:
     """S1-mini's model whose head is given the embedding's weights answers as the tied one does."""
-    apart = FishFamily().open(TINY).load(torch.float32)
+    apart = FishFamily().open(read_config(TINY)).load(torch.float32)
     assert apart.lm_head is not None
     apart.lm_head.weight.data = apart.slow.embed_tokens.weight.data
     batch = utterances(s2)
@@ -197,7 +197,7 @@ def test_damaged_weights_are_one_sentence(folder: Path, name: str) -> None:
     damage, said = DAMAGES[name]
     damage(folder)
     with pytest.raises(BaseModelProblem, match=said) as caught:
-        FishFamily().open(folder).load(torch.float32)
+        FishFamily().open(read_config(folder)).load(torch.float32)
     assert caught.value.hint
     assert "\n" not in caught.value.message
 
@@ -217,7 +217,7 @@ def test_whole_numbers_are_no_weights(base_folder: Path) -> None:
     torch.save({key: weight.clone() for key, weight in state.items()}, base_folder / "new.pth")
     (base_folder / "new.pth").replace(base_folder / "model.pth")
     with pytest.raises(BaseModelProblem, match=r"wo\.weight is stored as int8") as caught:
-        FishFamily().open(base_folder).load(torch.float32)
+        FishFamily().open(read_config(base_folder)).load(torch.float32)
     assert "quantised" in caught.value.hint
 
 
@@ -227,7 +227,7 @@ def test_one_file_of_safetensors_is_read_rather_than_a_pickle(base_folder: Path)
     state = {key: weight.clone() for key, weight in read_state_dict(base_folder).items()}
     save_file(state, base_folder / "model.safetensors")
     (base_folder / "model.pth").write_bytes(b"damaged")
-    FishFamily().open(base_folder).load(torch.float32)
+    FishFamily().open(read_config(base_folder)).load(torch.float32)
     assert "model.pth" not in base_model_files(base_folder)
 
 
@@ -276,7 +276,7 @@ def test_a_damaged_tokenizer_is_one_sentence(folder: Path, name: str) -> None:
     content, said = TOKENIZER_DAMAGES[name]
     (folder / "tokenizer.json").write_text(content)
     with pytest.raises(BaseModelProblem, match=said):
-        FishFamily().open(folder)
+        FishFamily().open(read_config(folder))
 
 
 def test_a_tokenizer_without_the_semantic_tokens_is_refused(folder: Path) -> None:
@@ -287,10 +287,10 @@ def test_a_tokenizer_without_the_semantic_tokens_is_refused(folder: Path) -> Non
     ]
     path.write_text(json.dumps(content))
     with pytest.raises(BaseModelProblem, match=r"tokenizer\.json has no <\|semantic:63\|>"):
-        FishFamily().open(folder)
+        FishFamily().open(read_config(folder))
 
 
 def test_a_folder_without_any_tokenizer_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.raises(BaseModelProblem, match="has no tokenizer"):
-        FishFamily().open(folder)
+        FishFamily().open(read_config(folder))

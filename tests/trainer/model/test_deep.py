@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Predictions
@@ -49,7 +50,7 @@ def test_every_adapter_tensor_moves_and_export_round_trips(
         if path.suffix != ".safetensors":
             (merged / path.name).write_bytes(path.read_bytes())
     apart = answers(open_adapter(base.load(dtype), tmp_path / "adapter"), batch).logits()["token"]
-    together = answers(FishFamily().open(merged).load(dtype), batch).logits()["token"]
+    together = answers(FishFamily().open(read_config(merged)).load(dtype), batch).logits()["token"]
     alone = answers(base.load(dtype), batch).logits()["token"]
     size, error = float(apart.abs().max()), float((together - apart).abs().max())
     effect = float((apart - alone).abs().max())

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_inputs.base_model.csm.config import CSM, CsmConfigFile
-from fintts_inputs.base_model.families import read_shape
-from fintts_inputs.base_model.reading import read_json
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm.model import CsmDualAR, build
 from fintts_trainer.families.csm.prompt import encode
@@ -15,12 +13,11 @@ from fintts_trainer.families.csm.tokenizer import CsmTokenizer
 from fintts_trainer.families.csm.weights import load_into, read_state_dict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
     import torch
 
+    from fintts_inputs.base_model.families import BaseModelConfig
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
@@ -39,18 +36,22 @@ at the price of the whole matrix's difference in each forward pass.)"""
 
 @dataclass(frozen=True)
 class CsmBase:
-    """A CSM folder, understood but not loaded."""
+    """A CSM model whose configuration and tokenizer are read, but not its weights."""
 
-    folder: Path
-    shape: ModelShape
+    file: BaseModelConfig
     config: CsmConfigFile
     tokenizer: CsmTokenizer
     prompt: Prompt
 
     @property
+    def shape(self) -> ModelShape:
+        """Sizes and counts."""
+        return self.file.shape
+
+    @property
     def targets(self) -> dict[Target, tuple[str, ...]]:
-        """Tied embeddings of the audio codes are adapted apart, as PEFT does it in transformers'
-        CsmForConditionalGeneration: merged, they are no longer tied."""
+        """Each of two tied embeddings of the audio codes gets its own adapter, as PEFT does it in
+        transformers' CsmForConditionalGeneration; after a merge they are no longer tied."""
         return TARGETS
 
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
@@ -63,8 +64,8 @@ class CsmBase:
         Raises:
             BaseModelProblem: weights are missing, unexpected or misshapen.
         """
-        model = build(self.folder / "config.json")
-        load_into(model, read_state_dict(self.folder), self.shape)
+        model = build(self.file)
+        load_into(model, read_state_dict(self.file.folder), self.shape)
         model.to(dtype).requires_grad_(requires_grad=False)
         model.add_tables()
         return model
@@ -75,20 +76,20 @@ class CsmFamily:
 
     name = CSM
 
-    def open(self, folder: Path, prompt: Prompt | None = None) -> CsmBase:
-        """Reads configuration and tokenizer; there is one prompt alone.
+    def open(self, config: BaseModelConfig, prompt: Prompt | None = None) -> CsmBase:
+        """Reads the tokenizer; there is only one prompt.
 
         Raises:
-            BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
+            BaseModelProblem: the tokenizer is missing or malformed, or does not fit the model.
         """
-        shape = read_shape(folder)
+        folder, shape = config.folder, config.shape
         if shape.family != CSM:
             raise BaseModelProblem(f"{folder} holds a model of family {shape.family}, not {CSM}")
-        config = CsmConfigFile.model_validate(read_json(folder / "config.json"))
+        own = CsmConfigFile.model_validate(config.content)
         tokenizer = CsmTokenizer.read(folder)
-        if tokenizer.size > config.text_vocab_size:
+        if tokenizer.size > own.text_vocab_size:
             raise BaseModelProblem(
                 f"the tokenizer of {folder} has ids up to {tokenizer.size - 1}, "
-                f"but the model knows {config.text_vocab_size}"
+                f"but the model knows {own.text_vocab_size}"
             )
-        return CsmBase(folder, shape, config, tokenizer, prompt or shape.prompt)
+        return CsmBase(config, own, tokenizer, prompt or shape.prompt)

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 
-from fintts_inputs.base_model.reading import read_json
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.base import IGNORE, Batch, PlainScores, Predictions
 from fintts_trainer.families.heads import projection
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from fintts_inputs.base_model.families import BaseModelConfig
 
 # What the two stacks do not read. transformers warns of text ids beyond the audio vocabulary.
 UNREAD = dict.fromkeys(
@@ -100,18 +99,18 @@ class CsmDualAR(nn.Module):
         return cast("Tensor", found.logits)
 
 
-def build(path: Path) -> CsmDualAR:
-    """A model without weights, from its config.json: on the meta device, so that no memory is
-    spent twice.
+def build(file: BaseModelConfig) -> CsmDualAR:
+    """A model without weights, on the meta device: it takes no memory until they are assigned.
 
     Raises:
-        BaseModelProblem: transformers does not take the configuration.
+        BaseModelProblem: transformers rejects the configuration.
     """
-    content = TypeAdapter(dict[str, object]).validate_python(read_json(path))
+    content = TypeAdapter(dict[str, object]).validate_python(file.content)
     try:
         config = CsmConfig.from_dict({**content, **UNREAD, **OURS})
         with torch.device("meta"):
             return CsmDualAR(config)
     # transformers checks in many places, with errors of many kinds.
     except (ValueError, TypeError, KeyError) as error:
-        raise BaseModelProblem(f"{path} is refused by transformers: {error}") from None
+        path = file.folder / "config.json"
+        raise BaseModelProblem(f"transformers rejects {path}: {error}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.fish.config import FISH
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.fish.model import DualAR, build
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from fintts_inputs.base_model.families import BaseModelConfig
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
@@ -72,16 +72,16 @@ class FishFamily:
 
     name = FISH
 
-    def open(self, folder: Path, prompt: Prompt | None = None) -> FishBase:
-        """Reads configuration and tokenizer.
+    def open(self, config: BaseModelConfig, prompt: Prompt | None = None) -> FishBase:
+        """Reads the tokenizer.
 
         Args:
-            prompt: that utterances get; None is the one that the model is served with.
+            prompt: the one around each utterance; None is the one that the model is served with.
 
         Raises:
-            BaseModelProblem: a file is missing or malformed, or the two do not fit each other.
+            BaseModelProblem: the tokenizer is missing or malformed, or does not fit the model.
         """
-        shape = read_shape(folder)
+        folder, shape = config.folder, config.shape
         tokenizer = FishTokenizer.read(folder, shape.codebook_size)
         if tokenizer.size > shape.vocab_size:
             raise BaseModelProblem(

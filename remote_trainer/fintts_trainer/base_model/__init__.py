@@ -1,1 +1,0 @@
-"""What a base model's folder, and an adapter for it, must hold: known without torch."""
