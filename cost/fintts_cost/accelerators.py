@@ -35,6 +35,7 @@ _TABLE = (
     Accelerator("A100", 40, 312),
     Accelerator("A100-80GB", 80, 312),
     Accelerator("A100-80GB-SXM", 80, 312),
+    Accelerator("A6000", 48, 155),
     Accelerator("B200", 180, 2250),
     Accelerator("GH200", 96, 989),
     Accelerator("H100", 80, 989),
@@ -55,14 +56,16 @@ _TABLE = (
 ACCELERATORS = {accelerator.name: accelerator for accelerator in _TABLE}
 _BY_FOLDED_NAME = {name.upper(): accelerator for name, accelerator in ACCELERATORS.items()}
 
-WITHOUT_BFLOAT16 = ("K80", "M60", "P4", "P100", "T4", "V100", "V100-32GB")
+WITHOUT_BFLOAT16 = ("K80", "M60", "P4", "P100", "T4", "T4G", "V100", "V100-32GB")
+WITHOUT_CUDA = ("GAUDI2", "MI250", "MI300X", "MI325X", "MI355X")
+"""Other makers' than Nvidia's; the trainer's PyTorch is the one for CUDA."""
 
 
 def find(name: str) -> Accelerator:
     """The accelerator of this name, in any case.
 
     Raises:
-        UnknownAccelerator: there is none, or it lacks bfloat16.
+        UnknownAccelerator: there is none, or it lacks bfloat16 or CUDA.
     """
     folded = name.strip().upper()
     found = _BY_FOLDED_NAME.get(folded)
@@ -71,6 +74,11 @@ def find(name: str) -> Accelerator:
     if folded in WITHOUT_BFLOAT16:
         raise UnknownAccelerator(
             f"{folded} does not compute in bfloat16, which the frozen base model needs",
+            f"take one of {', '.join(ACCELERATORS)}",
+        )
+    if folded in WITHOUT_CUDA:
+        raise UnknownAccelerator(
+            f"{folded} has no CUDA, for which the trainer's PyTorch is built",
             f"take one of {', '.join(ACCELERATORS)}",
         )
     raise UnknownAccelerator(f"there is no accelerator named {name!r}", _hint(folded))

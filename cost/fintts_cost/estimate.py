@@ -78,11 +78,12 @@ class EstimateInput:
     heads: tuple[Head, ...] = ()
 
     @property
-    def fits_memory(self) -> bool:
-        """Whether a batch fits in the GPU's memory, as far as both are known."""
+    def micro_batches(self) -> int | None:
+        """Into how many parts a batch must be split to fit in the GPU's memory, as far as both are
+        known: 1 for none, None if not even one sample fits."""
         if self.memory is None or self.accelerator is None:
-            return True
-        return self.memory.total_bytes(self.batch_size) <= self.accelerator.memory_bytes
+            return 1
+        return self.memory.micro_batches(self.batch_size, self.accelerator.memory_bytes)
 
     def __post_init__(self) -> None:
         self._check_steps()

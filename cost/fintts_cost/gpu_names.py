@@ -21,6 +21,8 @@ _MAKERS = re.compile(r"\b(NVIDIA|TESLA|GEFORCE)\b")
 _MEMORY = re.compile(r"^(\d+)G(?:I?B)?$")
 _IN_DRIVERS = re.compile(r"\b(HBM\d\w*|GENERATION)\b")
 _FORM = re.compile(r"^(SXM|PCIE)\d?$")
+_ALSO_CALLED = {"RTXA6000": "A6000"}
+"""a model → its name in the catalogs of Lambda and Shadeform"""
 
 
 class _Parts(NamedTuple):
@@ -63,7 +65,8 @@ def _may_mean(name: str, model: str, memory_gb: float) -> bool:
     """Whether a name has this model and memory, in any form."""
     parts, known = _taken_apart(name), ACCELERATORS.get(name)
     stated = known.memory_gb if known else parts.memory_gb
-    return parts.model == model and stated is not None and _is_near(memory_gb, stated)
+    models = {model, _ALSO_CALLED.get(model, model)}
+    return parts.model in models and stated is not None and _is_near(memory_gb, stated)
 
 
 def family(name: str) -> str:

@@ -35,6 +35,12 @@ class MemoryModel:
         """The memory at the peak of a step."""
         return self.fixed_bytes + self.batch_bytes(batch_size)
 
+    def micro_batches(self, batch_size: int, memory_bytes: int) -> int | None:
+        """The fewest equal parts of a batch of which each fits; None if one sample does not."""
+        room = memory_bytes - self.fixed_bytes
+        most = batch_size if self.sample_bytes == 0 else room // self.sample_bytes
+        return None if room < 0 or most < 1 else -(-batch_size // min(most, batch_size))
+
     def calibrate(self, peak_bytes: int, batch_size: int) -> MemoryModel:
         """The model with the measured peak as its total at this batch size.
 

@@ -8,6 +8,7 @@ Prices are in dollars for an hour of a whole machine. The traps:
 - a GPU cheaper on demand than as spot: the on-demand price is suspect;
 - the price of one GPU in the row of eight, or cents for dollars: far from other sellers' prices;
 - a cloud where SkyPilot rents no spot instances, or cannot tear down by itself;
+- a machine whose processor is none that the trainer's packages are pinned for;
 - one name for two GPUs: see `gpu_names`.
 """
 
@@ -27,9 +28,16 @@ from fintts_cost.money import Price
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-WITHOUT_SPOT = frozenset({"cudo", "do", "fluidstack", "lambda", "shadeform"})
+WITHOUT_SPOT = frozenset(
+    {
+        *("cudo", "do", "fluidstack", "hyperbolic", "lambda", "paperspace", "scp", "seeweb"),
+        *("shadeform", "vsphere", "yotta"),
+    }
+)
+"""Clouds where SkyPilot 0.14.1 rents no spot instances, in its notation."""
 WITHOUT_AUTODOWN = frozenset({"hyperbolic", "primeintellect", "verda", "yotta"})
-"""Clouds in SkyPilot 0.14.1's notation."""
+"""Clouds that SkyPilot's autodown does not serve. Its managed jobs, which a spot run needs, insist
+on it; an on-demand instance is rented there only if `--infra` names the cloud."""
 
 MARKET_PRICED = frozenset({"aws", "azure"})
 """Clouds that bill a spot instance at the current market price, up to the on-demand price;
@@ -55,12 +63,21 @@ class Doubt(StrEnum):
     SUSPECT = "suspect"
     OLD = "old"
     NO_AUTODOWN = "no-autodown"
+    NO_SPOT_JOBS = "no-spot-jobs"
+    OTHER_CPU = "other-cpu"
     OTHER_NAME = "other-name"
     NOT_RENTABLE = "not-rentable"
 
 
-NEVER_CHOSEN = frozenset({Doubt.NO_DISCOUNT, Doubt.OTHER_NAME, Doubt.NOT_RENTABLE})
+NEVER_CHOSEN = frozenset(
+    {
+        *(Doubt.NO_DISCOUNT, Doubt.NO_SPOT_JOBS, Doubt.OTHER_CPU, Doubt.OTHER_NAME),
+        Doubt.NOT_RENTABLE,
+    }
+)
 """Offers with these doubts are listed, but never used in an estimate or launch."""
+ON_ARM = ("GB200", "GH200")
+"""GPUs whose machine has an Arm processor; the trainer's packages are pinned for x86-64."""
 
 
 class PriceRow(NamedTuple):
@@ -223,22 +240,28 @@ def _offers_of_row(row: PriceRow) -> Iterator[Offer]:
     """The offers of a row; none for a slice of a GPU, which cannot train."""
     if row.gpus < 1 or row.gpus != int(row.gpus):
         return
-    is_kept = [Doubt.NO_AUTODOWN] if row.cloud in WITHOUT_AUTODOWN else []
-    doubts = (*row.doubts, *_name_doubts(row), *is_kept)
+    doubts = (*row.doubts, *_name_doubts(row))
+    is_kept = row.cloud in WITHOUT_AUTODOWN
     if row.price_usd is not None:
-        yield _offer(row, row.price_usd, spot=False, doubts=doubts)
+        alone = [Doubt.NO_AUTODOWN] if is_kept else []
+        yield _offer(row, row.price_usd, spot=False, doubts=(*doubts, *alone))
     if row.spot_price_usd is not None and row.cloud not in WITHOUT_SPOT:
         is_dear = row.price_usd is None or row.spot_price_usd >= row.price_usd
         about_price = {Doubt.BELOW_OWN_SPOT, Doubt.SUSPECT}  # of the on-demand price
         kept = [doubt for doubt in doubts if doubt not in about_price]
-        no_discount = [Doubt.NO_DISCOUNT] if is_dear else []
-        yield _offer(row, row.spot_price_usd, spot=True, doubts=(*kept, *no_discount))
+        of_spot = [
+            *([Doubt.NO_SPOT_JOBS] if is_kept else []),
+            *([Doubt.NO_DISCOUNT] if is_dear else []),
+        ]
+        yield _offer(row, row.spot_price_usd, spot=True, doubts=(*kept, *of_spot))
 
 
 def _name_doubts(row: PriceRow) -> list[Doubt]:
-    """Doubts about the name: SkyPilot finds a machine only by its catalog's name, in any case."""
+    """Doubts that follow from the name: SkyPilot finds a machine only by its catalog's name, in any
+    case."""
     name = canonical(row.accelerator, row.gpu_memory_gb)
-    return [] if name.upper() == row.accelerator.strip().upper() else [Doubt.OTHER_NAME]
+    other_name = [] if name.upper() == row.accelerator.strip().upper() else [Doubt.OTHER_NAME]
+    return [*other_name, *([Doubt.OTHER_CPU] if name.startswith(ON_ARM) else [])]
 
 
 def _offer(row: PriceRow, rate: Decimal, *, spot: bool, doubts: tuple[Doubt, ...]) -> Offer:

@@ -23,6 +23,7 @@ from fintts_cost.gpu_names import as_asked
         ("NVIDIA L4", 22.0, ["L4"], "L4"),
         ("NVIDIA A10G", 22.1, ["A10G"], "A10G"),
         ("NVIDIA RTX A6000", 47.5, ["RTXA6000"], "RTXA6000"),
+        ("NVIDIA RTX A6000", 47.5, ["A6000"], "A6000"),
         ("NVIDIA RTX 6000 Ada Generation", 47.5, ["RTX6000-Ada"], "RTX6000-Ada"),
         ("NVIDIA GeForce RTX 4090", 23.6, ["RTX4090"], "RTX4090"),
         ("NVIDIA L40S", 44.4, ["A100-80GB"], "L40S"),

@@ -12,6 +12,8 @@ from checks import every
 from fintts_cost.money import Price
 from fintts_cost.prices import (
     NEVER_CHOSEN,
+    WITHOUT_AUTODOWN,
+    WITHOUT_SPOT,
     Doubt,
     Offer,
     PriceRow,
@@ -222,17 +224,26 @@ def test_trap_a_slice_of_a_gpu_is_no_offer(gpus: float) -> None:
     assert offers_of([row(gpus=gpus)]) == []
 
 
-@pytest.mark.parametrize("cloud", ["lambda", "do", "fluidstack", "shadeform", "cudo"])
+@pytest.mark.parametrize("cloud", sorted(WITHOUT_SPOT))
 def test_trap_a_cloud_without_spot_instances_has_no_spot_offer(cloud: str) -> None:
     assert spot(offers_of([row("2.00", "0.50", cloud=cloud)])) == []
 
 
-def test_trap_a_cloud_without_autodown_is_marked_as_spot_too() -> None:
-    """A launch there is refused either way: the cheapest without a remark is one to be had."""
-    cheap, dear = offers_of([row("1.29", "0.4515", cloud="verda")])
+@pytest.mark.parametrize("cloud", sorted(WITHOUT_AUTODOWN - WITHOUT_SPOT))
+def test_trap_spot_where_no_managed_job_runs_is_never_chosen(cloud: str) -> None:
+    """Verda's $0.45 was once the cheapest without a remark, and a launch refused it."""
+    cheap, dear = offers_of([row("1.29", "0.4515", cloud=cloud)])
     assert cheap.spot
-    assert cheap.doubts == (Doubt.NO_AUTODOWN,)
+    assert cheap.doubts == (Doubt.NO_SPOT_JOBS,)
+    assert cheapest([cheap]) is None
     assert dear.doubts == (Doubt.NO_AUTODOWN,)
+    assert cheapest([cheap, dear]) is dear
+
+
+def test_trap_a_machine_with_an_arm_processor_is_listed_and_never_chosen() -> None:
+    (offer,) = offers_of([row("2.29", accelerator="GH200", cloud="lambda")])
+    assert offer.doubts == (Doubt.OTHER_CPU,)
+    assert cheapest([offer]) is None
 
 
 @pytest.mark.parametrize(

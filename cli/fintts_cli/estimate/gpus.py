@@ -133,12 +133,12 @@ def without_room(gpus: str, made: Iterable[tuple[str, Estimate | None]]) -> tupl
     small = [
         name
         for name, run in each
-        if run is not None and name not in named and not run.given.fits_memory
+        if run is not None and name not in named and run.given.micro_batches is None
     ]
     if len(small) == len(each):
         raise CloudError(
-            f"no GPU of {gpus} that has an offer has enough memory for a batch of this run",
-            "lower training.batch_size, or name the GPU in --gpus",
+            f"no GPU of {gpus} that has an offer has enough memory for this run",
+            "take a smaller base model, or name the GPU in --gpus",
         )
     return tuple(small)
 
@@ -149,7 +149,9 @@ def left_out(
     """Why GPUs are left out; `any` may mean GPUs without an offer, which need no sentence."""
     sentences = [missing[name].message for name in missing if name in named_gpus(gpus)]
     if small:
-        sentences.append(f"left out, since a batch does not fit in memory: {', '.join(small)}")
+        sentences.append(
+            f"left out, since not even one utterance fits in memory: {', '.join(small)}"
+        )
     return tuple(sentences)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fintts_cli.errors import CloudError
 from fintts_cli.places import LOCAL
 from fintts_cli.settings.gpus import parse_gpus
-from fintts_cost.prices import Offer, cheapest, offers_of, spot_ceiling
+from fintts_cost.prices import Doubt, Offer, cheapest, offers_of, spot_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +42,11 @@ class Wanted(NamedTuple):
             and self.cloud in (None, offer.cloud)
             and self._is_in_region(offer)
         )
+
+    def is_launched(self, offer: Offer) -> bool:
+        """Whether a launch gets it: without a cloud, SkyPilot chooses one that its autodown can
+        end."""
+        return self.cloud is not None or Doubt.NO_AUTODOWN not in offer.doubts
 
     def _is_in_region(self, offer: Offer) -> bool:
         if self.region is None or offer.region is None:
@@ -101,14 +106,16 @@ def cheapest_offer(source: OfferSource, settings: Settings) -> Offer:
     """
     wanted = wanted_by(settings, spot=settings.spot)
     market = find_offers(source, wanted)
-    offer = cheapest(market.offers)
-    if offer is None:
-        why = sorted({doubt for found in market.offers for doubt in found.doubts})
-        raise CloudError(
-            f"no {wanted} can be taken: {', '.join(why)} ({market.note})",
-            "`fintts cloud offers` shows them; --hourly-rate USD computes with a rate of your own",
-        )
-    return offer
+    offer = cheapest(each for each in market.offers if wanted.is_launched(each))
+    if offer is not None:
+        return offer
+    why = sorted({doubt for found in market.offers for doubt in found.doubts})
+    named = cheapest(market.offers)
+    hint = "`fintts cloud offers` shows them; --hourly-rate USD computes with a rate of your own"
+    raise CloudError(
+        f"no {wanted} can be taken: {', '.join(why)} ({market.note})",
+        hint if named is None else f"--infra {named.cloud} has it",
+    )
 
 
 def most_an_hour(source: OfferSource, settings: Settings, rate_usd: Decimal) -> Decimal | None:

@@ -138,9 +138,10 @@ def test_without_a_rate_the_cheapest_offer_of_the_price_list_counts(
     usual = ("--samples", "2000", "--seconds-per-step", "1")
     priced = document(*usual)
     assert priced["price"]["as_of"] == "2026-11-24"
-    assert priced["price"]["source"].startswith("runpod 1x_A100-80GB_SECURE on-demand, snapshot ")
-    assert priced["hourly_rate_usd"] == 1.39
-    assert priced["cost_usd"] == document(*usual, "--hourly-rate", "1.39")["cost_usd"]
+    machine = "shadeform massedcompute_A100-80GB on-demand, snapshot "
+    assert priced["price"]["source"].startswith(machine)
+    assert priced["hourly_rate_usd"] == 1.35
+    assert priced["cost_usd"] == document(*usual, "--hourly-rate", "1.35")["cost_usd"]
     assert document(*usual, "--infra", "aws", "--gpus", "H100")["hourly_rate_usd"] == 6.88
     monkeypatch.setenv("FINTTS_SPOT", "true")
     assert document(*usual, "--gpus", "H100", "--infra", "nebius")["hourly_rate_usd"] == 1.25
@@ -160,10 +161,15 @@ def test_a_rate_that_is_given_wins_over_every_offer() -> None:
 
 def test_without_a_rate_and_without_an_offer_the_cloud_is_what_is_missing() -> None:
     usual = ("--samples", "9", "--seconds-per-step", "1")
-    nowhere = estimate(*usual, "--gpus", "B200")
+    nowhere = estimate(*usual, "--gpus", "RTX3090")
     assert (nowhere.exit_code, nowhere.stdout) == (4, "")
-    assert "the list has no prices of B200" in nowhere.stderr
+    assert "the list has no prices of RTX3090" in nowhere.stderr
     assert "--hourly-rate" in nowhere.stderr
+    named = estimate(*usual, "--gpus", "B200")
+    assert named.exit_code == 4
+    assert "no-autodown" in named.stderr
+    assert "--infra verda has it" in named.stderr
+    assert estimate(*usual, "--gpus", "B200", "--infra", "verda").exit_code == 0
     doubtful = estimate(*usual, "--infra", "hyperstack")
     assert doubtful.exit_code == 4
     assert "no on-demand offer for A100-80GB:1 on hyperstack can be taken" in doubtful.stderr
@@ -338,8 +344,22 @@ def test_the_earliest_end_is_not_above_the_expected_one(steps: str) -> None:
 
 
 def test_a_gpu_without_prices_is_called_that(own_folder: Path) -> None:
-    words = ["--samples", "9", "--seconds-per-step", "1", "--gpus", "H200"]
-    refused(estimate(*words), "the list has no prices of H200", "--hourly-rate", code=4)
+    words = ["--samples", "9", "--seconds-per-step", "1", "--gpus", "RTX3090"]
+    refused(estimate(*words), "the list has no prices of RTX3090", "--hourly-rate", code=4)
+
+
+def test_a_machine_that_the_cloud_does_not_sell_is_not_billed_without_a_word() -> None:
+    """AWS sells eight A100 of 80 GB together, and no single one."""
+    words = ["--samples", "9", "--seconds-per-step", "1", "--hourly-rate", "1.2"]
+    billed = estimate(*words, "--infra", "aws", "--gpus", "A100-80GB")
+    assert "the price list knows no single A100-80GB on aws: `fintts cloud offers`" in billed.stderr
+    eight = estimate(*words, "--infra", "lambda", "--gpus", "A100-80GB")
+    assert "no single A100-80GB on lambda, only 8 together" in eight.stderr
+    sold = estimate(*words, "--infra", "aws", "--gpus", "A10G")
+    assert "price list knows no" not in sold.stderr
+    refused(
+        estimate(*words[:-2], "--infra", "aws", "--gpus", "A100-80GB"), "on aws", "--infra", code=4
+    )
 
 
 def test_an_old_price_list_is_said(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

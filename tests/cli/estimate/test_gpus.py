@@ -93,15 +93,15 @@ def test_a_launch_asks_for_each_at_its_own_rate_the_cheapest_run_first(rented: P
 
 
 def test_a_gpu_that_nobody_offers_is_left_out_and_that_is_said(rented: Path) -> None:
-    words = ["cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", "H100-SXM,B200"]
+    words = ["cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", "H100-SXM,RTX3090"]
     done = fintts(*words)
     assert done.exit_code == 0, done.stderr
-    assert "the list has no prices of B200 " in done.stderr
+    assert "the list has no prices of RTX3090 " in done.stderr
     assert 'accelerators: "H100-SXM:1"' in done.stdout
     assert "ordered" not in done.stdout
-    nobody = fintts(*words[:-1], "B200,GH200:8")
+    nobody = fintts(*words[:-1], "RTX3090,H200:3")
     assert nobody.exit_code == 4
-    assert "the list has no prices of B200" in nobody.stderr
+    assert "the list has no prices of RTX3090" in nobody.stderr
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_a_launch_on_any_gpu_takes_those_with_an_offer_the_cheapest_run_first(re
         each: [one["accelerators"] for one in yaml.safe_load(plan["task"])["resources"]["ordered"]]
         for each, plan in asked.items()
     }
-    assert set(ordered["any"]) == {"A100:1", "H100:1"}
+    assert set(ordered["any"]) == {"A100:1", "A6000:1", "H100:1"}
     assert ordered["40GB+"] == ordered["any"]
-    only = fintts(*words, "41GB+")
+    only = fintts(*words, "49GB+")
     assert 'accelerators: "H100:1"' in only.stdout
     assert "the list has no prices" not in only.stderr
     estimated = document("estimate", "--infra", "lambda", "--gpus", "any")
@@ -166,11 +166,11 @@ def test_any_leaves_out_gpus_whose_memory_is_too_small(rented: Path, command: li
     """A GPU that is named stays, since it was asked for."""
     words = [*command, "--infra", "lambda", "--gpus"]
     write_model_of(rented, gigabytes=60)
-    left_out = "left out, since a batch does not fit in memory: A100:1"
+    left_out = "left out, since not even one utterance fits in memory: A100:1, A6000:1"
     done = fintts(*words, "any")
     assert done.exit_code == 0, done.stderr
     assert left_out in " ".join(done.stdout.split())
-    named = fintts(*words, "A100,any")
+    named = fintts(*words, "A100,A6000,any")
     assert named.exit_code == 0, named.stderr
     assert "left out" not in " ".join(named.stdout.split())
     write_model_of(rented, gigabytes=110)
@@ -246,9 +246,9 @@ def test_offers_for_several_gpus_are_one_list_by_the_cost_of_the_run(rented: Pat
     assert table.splitlines()[0].startswith("GPU")
     assert "time and cost on H100:1" in table
     assert "time and cost on A100-80GB:1" in table
-    one = fintts("cloud", "offers", "--gpus", "H100,B200", "--on-demand")
-    assert "the list has no prices of B200" in one.stdout
-    assert fintts("cloud", "offers", "--gpus", "B200,GH200:8").exit_code == 4
+    one = fintts("cloud", "offers", "--gpus", "H100,RTX3090", "--on-demand")
+    assert "the list has no prices of RTX3090" in one.stdout
+    assert fintts("cloud", "offers", "--gpus", "RTX3090,GH200:8").exit_code == 4
 
 
 def test_a_pace_that_was_declared_for_one_place_is_not_taken_for_several(own_folder: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from textwrap import shorten
 from threading import Thread
@@ -35,6 +36,7 @@ WITHOUT_CATALOG = frozenset({"kubernetes", "ssh", "slurm"})
 """The user's own machines, which have no price."""
 TOTAL_MEMORY = frozenset({"vast"})
 """Clouds whose catalog states the memory of all GPUs together."""
+MIB_IN_GIB = 1024
 
 
 class InstanceType(Protocol):
@@ -45,7 +47,8 @@ class InstanceType(Protocol):
     accelerator_name: str
     accelerator_count: float
     device_memory: float | None
-    """GiB"""
+    """GiB; NaN, 0 or None if the catalog does not state it, and a 1024th of it for the catalogs of
+    RunPod and Shadeform, which state GiB in a column of MiB"""
     price: float
     spot_price: float
     region: str
@@ -165,17 +168,26 @@ def _first_line(error: Exception) -> str:
     return shorten(f"{type(error).__name__}: {lines[0]}", LONGEST_REASON, placeholder=" …")
 
 
+def _gpu_memory_gb(cloud: str, info: InstanceType) -> float | None:
+    """Memory of one GPU; None if the catalog does not state it.
+
+    No GPU has less than 1 GiB: a smaller number was GiB in a column of MiB.
+    """
+    stated = info.device_memory
+    if stated is None or not isfinite(stated) or stated <= 0:
+        return None
+    memory = stated if stated >= 1 else stated * MIB_IN_GIB
+    return memory / info.accelerator_count if cloud in TOTAL_MEMORY else memory
+
+
 def _row(cloud: str, info: InstanceType) -> PriceRow:
-    memory = info.device_memory
-    if memory is not None and cloud in TOTAL_MEMORY:
-        memory /= info.accelerator_count
     return PriceRow(
         cloud=cloud,
         region=info.region,
         instance_type=info.instance_type or "",
         accelerator=info.accelerator_name,
         gpus=info.accelerator_count,
-        gpu_memory_gb=memory,
+        gpu_memory_gb=_gpu_memory_gb(cloud, info),
         price_usd=amount(round(info.price, PRICE_DIGITS)),
         spot_price_usd=amount(round(info.spot_price, PRICE_DIGITS)),
         source=f"SkyPilot's catalog, {cloud}/vms.csv",
