@@ -1,5 +1,5 @@
 """The SkyPilot task, rendered purely: values in, YAML text out."""
 
-from fintts_templates.task import Rental, TaskValues, render
+from fintts_templates.task import Arming, Rental, TaskValues, render
 
-__all__ = ["Rental", "TaskValues", "render"]
+__all__ = ["Arming", "Rental", "TaskValues", "render"]

@@ -2,6 +2,8 @@
 export PYTHONPATH="$PWD"
 # Nor may the folder that a process happens to be in: files from the store may lie there.
 export PYTHONSAFEPATH=1
+# Who ends the instance watches this process.
+printf '%s\n' "$$" > "$PWD/../fintts-job"
 # What is said goes to the store at the end: the instance's own log ends with the instance. The copy
 # outlives a signal to all, or the trainer would have nobody to write to while it saves.
 export FINTTS_LOG="$PWD/../fintts-log.txt"

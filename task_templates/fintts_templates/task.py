@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,6 +31,14 @@ class Rental(NamedTuple):
         return float(self.max_hourly_cost_usd)
 
 
+class Arming(StrEnum):
+    """Which script arms the end of the instance at the beginning of set-up, where SkyPilot's
+    autodown does not."""
+
+    SKYLET = "arm_skylet.sh"
+    POD = "arm_pod.sh"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskValues:
     """What differs from task to task; no value may be a secret, since the text is shown and kept.
@@ -38,7 +47,8 @@ class TaskValues:
     `local` is not SkyPilot's, so the text does not say it. `image` is its `image_id`: a container
     (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages it has is not installed
     again. Of several `rentals` SkyPilot takes the first that is to be had; none leaves the machine
-    as it is.
+    as it is. Without `arming`, SkyPilot's autodown ends the instance. `files` are the local files
+    that must lie on the instance, by their paths there.
     """
 
     run: str
@@ -49,6 +59,8 @@ class TaskValues:
     image: str | None = None
     use_spot: bool = False
     idle_minutes: int = 1
+    arming: Arming | None = None
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -61,9 +73,15 @@ def render(task: TaskValues) -> str:
     return environment.from_string(_text("task.yaml.j2")).render(
         task=task,
         infra=None if task.infra == LOCAL else task.infra,
-        setup=_text("setup.sh"),
+        setup=_arms(task) + _text("setup.sh"),
         run=_text("run.sh"),
     )
+
+
+def _arms(task: TaskValues) -> str:
+    if task.arming is None:
+        return ""
+    return f"set -e\nidle_minutes={task.idle_minutes}\n{_text(task.arming)}"
 
 
 def _text(name: str) -> str:

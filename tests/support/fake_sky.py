@@ -138,6 +138,8 @@ class FakeSky:
     enabled: tuple[str, ...] = ()
     usable: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """what a check finds, cloud by cloud"""
+    queues: dict[str, list[int] | None] = field(default_factory=dict[str, list[int] | None])
+    """the jobs of a cluster; None: it does not answer"""
     Resources: Any = None
     calls: list[str] = field(default_factory=list[str])
     tasks: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
@@ -221,6 +223,12 @@ class FakeSky:
         of_jobs = {job.current_cluster_name for job in self.managed_jobs}
         live = [one for one in self.clusters if one.ended is None and one.name not in of_jobs]
         return [one for one in live if names is None or one.name in names]
+
+    def queue(self, cluster: str) -> list[int]:
+        jobs = self.queues[cluster]
+        if jobs is None:
+            raise TimeoutError("ssh")
+        return jobs
 
     def optimize(self, _dag: Any) -> None:
         if self.sold_out is not None:

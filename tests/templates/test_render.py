@@ -17,7 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_templates import Rental, TaskValues, render
+from fintts_templates import Arming, Rental, TaskValues, render
 from fintts_trainer.session import exit_codes
 
 TASK = TaskValues(
@@ -46,6 +46,13 @@ TASKS = {
         rentals=(Rental("H100:1", Decimal("2.4")), Rental("A100-80GB:1", Decimal("1.20"))),
         use_spot=True,
     ),
+    "by_skylet": replace(
+        TASK,
+        infra="verda/FIN-01",
+        arming=Arming.SKYLET,
+        files={"~/.verda/config.json": "~/.verda/config.json"},
+    ),
+    "by_pod": replace(TASK, infra="runpod", arming=Arming.POD, use_spot=True, idle_minutes=12),
 }
 READ_BY_SKY = """
 import json, sys
@@ -56,6 +63,7 @@ def facts(path):
     rentals = [resources.to_yaml_config() for resources in task.resources]
     return {"name": task.name, "workdir": task.workdir, "envs": task.envs, "setup": task.setup,
             "run": task.run, "resources": rentals[0], "rentals": rentals,
+            "file_mounts": task.file_mounts,
             "in_order": isinstance(task.resources, list)}
 Path("facts.json").write_text(json.dumps([facts(path) for path in sys.argv[1:]]))
 """
@@ -102,11 +110,11 @@ def test_skypilot_reads_what_was_meant(
 def test_skypilot_tears_down_without_waiting_for_anybody(
     as_sky_reads: dict[str, dict[str, object]],
 ) -> None:
-    for name in TASKS:
+    for name, task in TASKS.items():
         resources = as_sky_reads[name]["resources"]
         assert isinstance(resources, dict)
         autostop = {"idle_minutes": 1, "down": True, "wait_for": "jobs"}
-        assert resources["autostop"] == autostop
+        assert resources.get("autostop") == (autostop if task.arming is None else None)
         assert resources["labels"] == {"fintts-run": "kalevala-1"}
 
 
@@ -147,7 +155,18 @@ def test_skypilot_brings_back_what_was_taken_away_and_nothing_that_failed(
 
 def test_scripts_are_the_same_wherever_the_task_runs() -> None:
     scripts = {(str(loaded(task)["setup"]), str(loaded(task)["run"])) for task in TASKS.values()}
-    assert len(scripts) == 1
+    ours = loaded(TASK)
+    assert {run for _, run in scripts} == {ours["run"]}
+    for setup, _ in scripts:
+        assert setup.endswith(str(ours["setup"]))  # what arms the end comes before it
+
+
+def test_skypilot_copies_the_key_that_an_instance_needs(
+    as_sky_reads: dict[str, dict[str, object]],
+) -> None:
+    key = "~/.verda/config.json"
+    assert as_sky_reads["by_skylet"]["file_mounts"] == {key: key}
+    assert as_sky_reads["aws_on_demand"]["file_mounts"] is None
 
 
 @given(

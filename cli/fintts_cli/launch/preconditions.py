@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky.aws import AWS
+from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import require_own_controller
 from fintts_cli.infra.sky.session import require_sky
-from fintts_cost.prices import WITHOUT_AUTODOWN
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fintts_cli.settings.model import Settings
 
 
@@ -25,32 +24,46 @@ def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> N
 
     Raises:
         UsageProblem: only this machine can reach the store.
-        CloudError: SkyPilot is not installed, the cloud has no autodown, or a second instance would
-            be rented to watch over the first.
+        CloudError: SkyPilot is not installed, the instance could not end itself, SkyPilot rents no
+            spot instance there, or would rent a second instance to watch over the first.
     """
     obstacle = backend_of(store_url).obstacle(store_url)
     if obstacle is not None:
         raise UsageProblem(obstacle.message, obstacle.hint)
     require_sky()
-    cloud = (settings.infra or "").partition("/")[0].lower()
-    if cloud in WITHOUT_AUTODOWN:
-        raise CloudError(
-            f"an instance on {cloud} would keep running after the run ends",
-            "choose another --infra",
-        )
+    _refuse_endless(settings)
     if settings.spot:
         require_own_controller(sky_log)
 
 
+def _refuse_endless(settings: Settings) -> None:
+    ending, cloud = ending_of(settings.infra), _cloud(settings.infra)
+    for path in ending.files.values():
+        if not Path(path).expanduser().is_file():
+            raise CloudError(
+                f"an instance on {cloud} ends itself with your key from {path}, which is not there",
+                f"write the key into that file; `sky check {cloud}` shows its form",
+            )
+    if settings.spot and not ending.has_managed_jobs:
+        raise CloudError(
+            f"SkyPilot rents no spot instance on {cloud} that it could end",
+            "--on-demand, or another --infra",
+        )
+
+
+def _cloud(infra: str | None) -> str:
+    return (infra or "").partition("/")[0].lower()
+
+
 def unarmed(infra: str | None) -> str | None:
     """The warning for an instance that cannot power itself off; None if it can."""
-    cloud = (infra or "").partition("/")[0].lower()
+    cloud = _cloud(infra)
     if cloud == AWS:
         return None
     where = f"on {cloud}" if cloud else "on other clouds than AWS"
     return (
         f"{where} an instance keeps running if its launch is cut off, for example because you shut "
-        "this machine in the half minute before SkyPilot sets the autodown"
+        "this machine in the half minute before its end is armed"
     )
 
 

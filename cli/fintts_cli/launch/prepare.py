@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.estimate.forecast import reserve_of, stop_note
 from fintts_cli.estimate.gpus import choices_of, with_ceilings
 from fintts_cli.infra.labels import labels_of
+from fintts_cli.infra.sky.ending import AUTODOWN, ending_of
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
@@ -55,6 +56,9 @@ SPOT_IS_WATCHED = (
     " while it sleeps no instance is replaced that was taken away, and one whose run has ended"
     " stays for 11 minutes"
 )
+SPOT_IDLE_MINUTES = 12
+"""A spot instance that ended itself sooner would seem to be preempted: SkyPilot's controller
+removes it after the job, within eleven minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,8 @@ class Launch:
             envs["FINTTS_ASKED_AT"] = _iso(self.asked_at)
             envs["FINTTS_OVER_AT"] = _iso(self.over_at)
             envs |= {"FINTTS_ON_SPOT": "1"} if self.settings.spot else {}
+        ending = AUTODOWN if is_local else ending_of(self.settings.infra)
+        is_spot_pod = self.settings.spot and ending.arming is not None
         return render(
             TaskValues(
                 run=self.run,
@@ -157,6 +163,9 @@ class Launch:
                 rentals=() if is_local else tuple(_rental(each) for each in self.plan.choices),
                 image=None if is_local else self.settings.image,
                 use_spot=self.settings.spot,
+                idle_minutes=SPOT_IDLE_MINUTES if is_spot_pod else 1,
+                arming=ending.arming,
+                files=ending.files,
                 labels=labels_of(self.run, self.deadline_at),
             )
         )

@@ -43,7 +43,7 @@ MEANING = {
     Doubt.OUTLIER: "far from other sellers' prices, or from the same machine's price elsewhere",
     Doubt.SUSPECT: "the price was checked, and seems wrong",
     Doubt.OLD: "from an older price list",
-    Doubt.NO_AUTODOWN: "SkyPilot cannot tear it down without this laptop",
+    Doubt.NO_AUTODOWN: "SkyPilot takes it only if --infra names the cloud",
     Doubt.NO_SPOT_JOBS: "SkyPilot's managed jobs, which a spot run needs, do not run there",
     Doubt.OTHER_CPU: "the machine has an Arm processor; the trainer's packages are for x86-64",
     Doubt.OTHER_NAME: "SkyPilot's catalog lists it under another GPU's name and does not find it",

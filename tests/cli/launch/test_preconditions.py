@@ -31,9 +31,21 @@ def test_a_folder_is_out_of_an_instance_s_reach(folder: str) -> None:
     assert "--store s3://BUCKET" in refused.value.hint
 
 
-def test_nothing_is_rented_that_would_not_end() -> None:
-    with pytest.raises(CloudError, match="on verda would keep running after the run ends"):
-        refuse_unsafe_rental(LOG, Settings(infra="Verda/FIN-01"), BUCKET)
+@pytest.mark.parametrize(
+    ("infra", "key"),
+    [("Verda/FIN-01", ".verda/config.json"), ("hyperbolic", ".hyperbolic/api_key")],
+)
+def test_nothing_is_rented_that_would_not_end(
+    infra: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(CloudError, match=f"ends itself with your key from ~/{key}"):
+        refuse_unsafe_rental(LOG, Settings(infra=infra), BUCKET)
+    (tmp_path / key).parent.mkdir()
+    (tmp_path / key).write_text("{}")
+    refuse_unsafe_rental(LOG, Settings(infra=infra), BUCKET)
+    with pytest.raises(CloudError, match="SkyPilot rents no spot instance on"):
+        refuse_unsafe_rental(LOG, Settings(infra=infra, spot=True), BUCKET)
 
 
 def test_without_skypilot_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.aws import AWS, list_labelled, terminate
 from fintts_cli.infra.sky.cluster import Cluster
+from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import ManagedJob, live_jobs
 from fintts_cli.infra.sky.record import SkyRecord, place, run_of
 from fintts_cli.infra.sky.session import (
@@ -80,7 +81,7 @@ def _clusters(sky: Any) -> list[Sighting]:
     """The live clusters; each one's cloud is asked whether it still exists.
 
     A launch sets the autodown last, just before it gives the cluster its job; a cluster without an
-    autodown would never end.
+    autodown would never end, unless its job has armed its end.
     """
     launching = _being_launched(sky)
     found: list[Any] = sky.get(sky.status(refresh=sky.StatusRefreshMode.FORCE))
@@ -94,11 +95,24 @@ def _clusters(sky: Any) -> list[Sighting]:
             created_at=datetime.fromtimestamp(cluster.launched_at, UTC),
             instance_since=datetime.fromtimestamp(cluster.launched_at, UTC),
             deadline_at=deadline_of(cluster.labels),
-            is_cut_off=cluster.autostop < 0 and cluster.name not in launching,
+            is_cut_off=cluster.name not in launching and _is_endless(sky, cluster),
         )
         for cluster in found
         if (run := run_of(cluster.name)) is not None
     ]
+
+
+def _is_endless(sky: Any, cluster: Any) -> bool:
+    """Whether nothing would end it. What arms its end in set-up has a job; without an answer from
+    the instance, it has one."""
+    if cluster.autostop >= 0:
+        return False
+    if ending_of(str(cluster.cloud)).has_autostop:
+        return True
+    try:
+        return not sky.get(sky.queue(cluster.name))
+    except Exception:  # SSH may fail in any way
+        return False
 
 
 def _being_launched(sky: Any) -> set[str]:

@@ -190,6 +190,24 @@ def test_a_launch_that_was_cut_off_is_told_from_one_at_work(
 
 
 @pytest.mark.parametrize(
+    ("cloud", "queue", "is_cut_off"),
+    [
+        ("Verda", [1], False),
+        ("Verda", [], True),
+        ("Verda", None, False),  # no answer
+        ("RunPod", [1], False),
+        ("Lambda", [1], True),
+    ],
+)
+def test_what_arms_its_own_end_is_not_taken_for_a_launch_that_was_cut_off(
+    sky: FakeSky, infra: SkyInfra, cloud: str, queue: list[int] | None, is_cut_off: bool
+) -> None:
+    sky.queues["fintts-mine"] = queue
+    sky.clusters.append(Cluster("fintts-mine", NOON.timestamp(), autostop=-1, cloud=cloud))
+    assert infra.census().sightings[0].is_cut_off == is_cut_off
+
+
+@pytest.mark.parametrize(
     ("status", "schedule_state", "cluster_lives", "is_seen"),
     [
         ("PENDING", "WAITING", False, True),
