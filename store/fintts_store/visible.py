@@ -15,8 +15,20 @@ _HIDDEN = re.compile(
     "\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff"  # halves of a character, which have no bytes in UTF-8
     "\U000e0000-\U000e007f"
-    "]"
+    "]+"
 )
+
+
+class _Spelling(dict[int, str]):
+    """The spelling of each hidden character that was met, for `str.translate`."""
+
+    def __init__(self, spell: Callable[[str], str]) -> None:
+        super().__init__()
+        self._spell = spell
+
+    def __missing__(self, code: int) -> str:
+        self[code] = spelled = self._spell(chr(code))
+        return spelled
 
 
 def is_visible(text: str) -> bool:
@@ -26,7 +38,7 @@ def is_visible(text: str) -> bool:
 
 def visible(text: str) -> str:
     r"""ESC becomes the four characters `\x1b`; newlines and tabs stay."""
-    return _replaced(text, _escaped)
+    return _replaced(text, _ESCAPES)
 
 
 def one_line(text: str) -> str:
@@ -36,16 +48,16 @@ def one_line(text: str) -> str:
 
 def visible_json(text: str) -> str:
     r"""A JSON document with such characters as JSON escapes; its meaning is unchanged."""
-    return _replaced(text, _units)
+    return _replaced(text, _JSON_ESCAPES)
 
 
-def _replaced(text: str, spell: Callable[[str], str]) -> str:
+def _replaced(text: str, spelling: _Spelling) -> str:
     text = without_secrets(text)
     if _HIDDEN.search(text) is None:
         return text
-    # In pieces: each replacement is an object until its piece is joined.
+    # In pieces: each run of hidden characters is an object until its piece is joined.
     pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
-    return "".join(_HIDDEN.sub(lambda found: spell(found[0]), piece) for piece in pieces)
+    return "".join(_HIDDEN.sub(lambda run: run[0].translate(spelling), piece) for piece in pieces)
 
 
 def _escaped(character: str) -> str:
@@ -55,3 +67,6 @@ def _escaped(character: str) -> str:
 def _units(character: str) -> str:
     encoded = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{encoded[at : at + 4]}" for at in range(0, len(encoded), 4))
+
+
+_ESCAPES, _JSON_ESCAPES = _Spelling(_escaped), _Spelling(_units)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import typer.testing
@@ -46,8 +47,11 @@ from ledger_samples import asked, gone, up
 from released_shapes import S1_MINI
 from run_samples import START
 
-EXAMPLES = 2000
+EXAMPLES, PARTS = 2000, 4
+"""in all, in so many tests, so that they share the processes"""
 MEMORY_BYTES = 300 * 2**20
+APP = build()
+TREE = get_command(APP)
 BAD = hostile_stores.BAD
 JOB = f"fintts-{BAD}-18f"
 COMMANDS = (
@@ -90,6 +94,19 @@ JSON = st.recursive(
 )
 
 
+class Saved(NamedTuple):
+    """A file as it was in the beginning."""
+
+    content: bytes
+    version: tuple[int, ...]
+
+
+def version_of(path: Path) -> tuple[int, ...]:
+    """Another one after every write, within the clock of the file system."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 @dataclass
 class Place:
     """A store and a machine's state, as files that come back."""
@@ -99,19 +116,29 @@ class Place:
     sky: FakeSky
     records: Mapping[str, Path]
     """one of each kind"""
-    saved: Mapping[Path, bytes]
+    saved: dict[Path, Saved]
 
     def back(self) -> None:
         """Everything that commands read is again as it was."""
         self.sky.clusters[:] = [Cluster(f"fintts-{BAD}", START.timestamp())]
         self.sky.managed_jobs[:] = [Job(1, JOB, Status("SUCCEEDED"), "DONE", START.timestamp())]
-        for path in self._files():
-            if path not in self.saved:
-                path.unlink()
-        for path, content in self.saved.items():
-            if not path.exists() or path.read_bytes() != content:
+        there = {path: version_of(path) for path in self._files()}
+        for path in there.keys() - self.saved.keys():
+            path.unlink()
+        for path, saved in self.saved.items():
+            if there.get(path) != saved.version:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+                path.write_bytes(saved.content)
+                self.saved[path] = saved._replace(version=version_of(path))
+
+    def content(self, path: Path) -> bytes:
+        """What it held in the beginning; nothing if there was no such file."""
+        return self.saved[path].content if path in self.saved else b""
+
+    def save(self) -> None:
+        """Takes what is there for the beginning."""
+        for path in self._files():
+            self.saved[path] = Saved(path.read_bytes(), version_of(path))
 
     def _files(self) -> Iterator[Path]:
         for root in (self.bad.store, self.folder / "state", self.folder / "exported"):
@@ -218,8 +245,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patch.setenv("FINTTS_STATE_DIR", str(folder / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.setattr(opening, "infra_in", infra_in)
-        command = get_command(build())
-        patch.setattr(typer.testing, "_get_command", lambda _app: command)  # it takes most time
+        patch.setattr(typer.testing, "_get_command", lambda _app: TREE)  # it takes most time
         patch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)
         saved = folder / "saved"
         saved.mkdir()
@@ -229,13 +255,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         made = fintts("export bad --format peft --to exported", store.root)
         assert made.exit_code == 0, made.output
         here = Place(folder, bad, sky, records_of(folder, bad), {})
-        here.saved = {path: path.read_bytes() for path in here._files()}
+        here.save()
         yield here
 
 
 def fintts(command: str, store: Path) -> Result:
     place = [str(store)] if command.startswith("store ") else ["--store", str(store)]
-    return CliRunner().invoke(build(), [*command.split(), *place])
+    return CliRunner().invoke(APP, [*command.split(), *place])
 
 
 @st.composite
@@ -274,17 +300,25 @@ MAY_HIDE_ALL = ("known store", "marker")
 
 
 @pytest.mark.timeout(900)
-@settings(
-    max_examples=EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(data=st.data(), command=st.sampled_from(COMMANDS))
-def test_no_record_takes_a_command_away(place: Place, data: st.DataObject, command: str) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_record_takes_a_command_away(place: Place, part: int) -> None:
+    """Each part draws its own examples."""
+
+    @settings(max_examples=EXAMPLES // PARTS, suppress_health_check=[HealthCheck.too_slow])
+    @given(data=st.data(), command=st.sampled_from(COMMANDS))
+    def goes_on(data: st.DataObject, command: str) -> None:
+        take_one(place, data, command)
+
+    goes_on()
+
+
+def take_one(place: Place, data: st.DataObject, command: str) -> None:
+    """Raises AssertionError if a record takes the command away."""
     record = data.draw(st.sampled_from(sorted(place.records)))
     path = place.records[record]
     place.back()
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data.draw(contents(place.saved.get(path, b""))))
+    path.write_bytes(data.draw(contents(place.content(path))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with hostile_stores.within(60):
         found = fintts(command, place.bad.store)

@@ -100,18 +100,19 @@ class Loaded(Mapping[str, Any]):
 
     def __init__(self, entries: Mapping[str, Entry], groups: Mapping[str, TyperGroup]) -> None:
         self._entries = entries
-        self._groups = groups
+        self._known: dict[str, TyperCommand | TyperGroup] = dict(groups)
+        self._names = [*entries, *groups]
 
     def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
-        entry = self._entries.get(name)
-        return self._groups[name] if entry is None else load(name, entry)
+        if name in self._entries and name not in self._known:
+            self._known[name] = load(name, self._entries[name])
+        return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._entries
-        yield from self._groups
+        yield from self._names
 
     def __len__(self) -> int:
-        return len(self._entries) + len(self._groups)
+        return len(self._names)
 
 
 def load(name: str, entry: Entry) -> TyperCommand:

@@ -8,7 +8,8 @@ section or dotted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
 
 import yaml
 
@@ -19,7 +20,7 @@ from fintts_cli.settings.yaml_text import UTF_8, read_text
 from fintts_store.runs.limits import YAML_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 EXAMPLE = "`fintts init --config example.yaml` writes an example with every key"
@@ -37,7 +38,7 @@ class Entry(NamedTuple):
     """from 1"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class YamlFile:
     """A file, and the keys that it may hold."""
 
@@ -45,7 +46,7 @@ class YamlFile:
     keys: Collection[str]
     """dotted; the part before a dot is a section"""
 
-    @property
+    @cached_property
     def sections(self) -> set[str]:
         """Keys that contain other keys."""
         return {key.rpartition(".")[0] for key in self.keys} - {""}
@@ -76,10 +77,9 @@ class YamlFile:
 
     def _parsed(self, text: str) -> yaml.Node | None:
         try:
-            self._refuse_features(text)
-            return yaml.compose(text, yaml.SafeLoader)
+            return _CheckedLoader(text, self._refuse_feature).get_single_node()
         except yaml.MarkedYAMLError as error:
-            self._refuse_slip(slip_of(error, text, self._names()))
+            self._refuse_slip(slip_of(error, text, self._names))
         except yaml.YAMLError as error:
             where = str(error).splitlines()[0]
             raise ConfigError(f"{self.path} is not YAML: {where}", UTF_8) from None
@@ -112,7 +112,7 @@ class YamlFile:
         if not isinstance(node, yaml.ScalarNode):
             self._refuse(node, "a list stands where a key is expected", EXAMPLE)
         name = str(node.value)
-        if (slip := glued_line(name, 1, self._names())) is not None:
+        if (slip := glued_line(name, 1, self._names)) is not None:
             self._refuse(node, slip.sentence, slip.hint)
         if _is_plain(node) and name == "<<":
             hint = "write the keys out"
@@ -122,35 +122,31 @@ class YamlFile:
             self._refuse(node, f"{short(name)} is not a name in YAML", hint)
         return name
 
-    def _refuse_features(self, text: str) -> None:
-        """Raises ConfigError for YAML features that fintts does not accept; builds no values."""
-        depth = documents = 0
-        for event in yaml.parse(text, yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            documents += isinstance(event, yaml.DocumentStartEvent)
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-                self._refuse(
-                    event,
-                    "an anchor (&) or an alias (*) stands here, which fintts does not read",
-                    "write the value out, or put the text in quotes",
-                )
-            if (tag := getattr(event, "tag", None)) is not None:
-                self._refuse(
-                    event,
-                    f"a tag (!) stands here, which fintts does not read: {short(tag)}",
-                    "leave it out, or put a text that begins with ! in quotes",
-                )
-            if depth > YAML_DEPTH:
-                self._refuse(event, f"is nested more than {YAML_DEPTH} deep", EXAMPLE)
-            if documents > 1:
-                self._refuse(event, "a second document begins here", "remove the line `---`")
+    def _refuse_feature(self, event: yaml.Event, depth: int, documents: int) -> None:
+        """Raises ConfigError for YAML features that fintts does not accept."""
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            self._refuse(
+                event,
+                "an anchor (&) or an alias (*) stands here, which fintts does not read",
+                "write the value out, or put the text in quotes",
+            )
+        if (tag := getattr(event, "tag", None)) is not None:
+            self._refuse(
+                event,
+                f"a tag (!) stands here, which fintts does not read: {short(tag)}",
+                "leave it out, or put a text that begins with ! in quotes",
+            )
+        if depth > YAML_DEPTH:
+            self._refuse(event, f"is nested more than {YAML_DEPTH} deep", EXAMPLE)
+        if documents > 1:
+            self._refuse(event, "a second document begins here", "remove the line `---`")
 
     def _refuse_glued(self, text: str, value: yaml.Node) -> None:
-        slip = glued_line(text, value.end_mark.line + 1, self._names())
+        slip = glued_line(text, value.end_mark.line + 1, self._names)
         if slip is not None:
             self._refuse_slip(slip)
 
+    @cached_property
     def _names(self) -> set[str]:
         return {*self.keys, *self.sections, *(key.rpartition(".")[2] for key in self.keys)}
 
@@ -160,6 +156,24 @@ class YamlFile:
 
     def _refuse_slip(self, slip: Slip) -> NoReturn:
         raise ConfigError(f"{self.path.name}:{slip.line}: {slip.sentence}", slip.hint) from None
+
+
+class _CheckedLoader(yaml.SafeLoader):
+    """Checks each event of the text before a node is made of it."""
+
+    def __init__(self, text: str, check: Callable[[yaml.Event, int, int], None]) -> None:
+        """`check` takes an event, how deep it is nested, and the documents that have begun."""
+        super().__init__(text)
+        self._check, self._depth, self._documents = check, 0, 0
+
+    def get_event(self) -> yaml.Event:
+        """The next event."""
+        event = cast("yaml.Event", super().get_event())  # pyright: ignore[reportUnknownMemberType]  # its stub names no type
+        self._depth += isinstance(event, yaml.CollectionStartEvent)
+        self._depth -= isinstance(event, yaml.CollectionEndEvent)
+        self._documents += isinstance(event, yaml.DocumentStartEvent)
+        self._check(event, self._depth, self._documents)
+        return event
 
 
 def _value(node: yaml.Node) -> object:
