@@ -16,7 +16,7 @@ from fintts_store.errors import StoreError
 from fintts_store.opening import open_store
 from fintts_store.patience import PATIENT
 from fintts_store.runs.fields import Name, Place
-from fintts_store.runs.records import Record
+from fintts_store.runs.record import Record
 from fintts_store.store import Marked
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from fintts_store.errors import StoreError
 VARIABLE = "FINTTS_STATE_DIR"
 STORE = "store"
 """the default store, as large as its runs"""
+SKY_FOLDER, SKY_LOG = "sky", "sky.log"
+"""where SkyPilot's output is kept"""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 ANOTHER = f"set {VARIABLE} to a folder that you may write to"
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.infra.sky.record import SKY_FOLDER, SKY_LOG
 from fintts_cli.runs.laptop import this_laptop
+from fintts_cli.state_folder import SKY_FOLDER, SKY_LOG
 from fintts_store.errors import InvalidRecord
 from fintts_store.layout import is_run_name
 from fintts_store.opening import at_endpoint
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.journal import Journal, JournalEntry
     from fintts_cli.settings.model import Settings
     from fintts_store.patience import Patience
-    from fintts_store.runs.ledger import Laptop
+    from fintts_store.runs.laptop import Laptop
     from fintts_store.store import Store
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from fintts_inputs.data.check import find_pairs
 from fintts_inputs.data.files import read_codes, read_text
 from fintts_inputs.data.holdout import is_held_out
+from fintts_inputs.data.pairs import find_pairs
 from fintts_trainer.data.batches import in_batches
 from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families import open_base

@@ -75,7 +75,7 @@ Flag = Annotated[bool, Strict()]
 class Section(BaseModel):
     """A part of the configuration: immutable, and a misspelt key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class LoraConfig(Section):
@@ -163,11 +163,11 @@ class CheckpointConfig(Section):
 class TrainingSections(Section):
     """How a run trains, whatever it trains on."""
 
-    lora: LoraConfig = LoraConfig()
-    training: TrainingConfig = TrainingConfig()
-    validation: ValidationConfig = ValidationConfig()
-    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
-    checkpoints: CheckpointConfig = CheckpointConfig()
+    lora: LoraConfig = Field(default_factory=LoraConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    early_stopping: EarlyStoppingConfig = Field(default_factory=EarlyStoppingConfig)
+    checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
 
 
 class RunConfig(TrainingSections):

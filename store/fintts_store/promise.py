@@ -16,7 +16,7 @@ from fintts_store.probes import create_is_exclusive
 from fintts_store.races import RACES, WRITERS
 from fintts_store.runs.fields import Moment, Name
 from fintts_store.runs.limits import NAME_CHARACTERS
-from fintts_store.runs.records import Record
+from fintts_store.runs.record import Record
 from fintts_store.store import Store
 
 VERSION = 1

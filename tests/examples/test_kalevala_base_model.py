@@ -14,8 +14,9 @@ import torch
 from checks import every
 from fintts_cost.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import read_config
-from fintts_inputs.data.check import check_folder, split
+from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pairs import split
 from fintts_trainer.data.batches import in_batches
 from fintts_trainer.data.encode import encode_utterances
 from fintts_trainer.evaluate import evaluate

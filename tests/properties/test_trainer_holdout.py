@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_inputs.data.check import split
 from fintts_inputs.data.holdout import is_held_out
+from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import DataProblem
 
 fractions = st.floats(0.01, 0.99)

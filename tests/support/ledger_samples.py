@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from fintts_store.runs.ledger import Asked, Evidence, Gone, Laptop, Launch, Ledger, Up
+from fintts_store.runs.laptop import Laptop
+from fintts_store.runs.ledger import Asked, Evidence, Gone, Launch, Ledger, Up
 from run_samples import MINUTE, START
 
 LAPTOP_C = Laptop(id="c" * 32, host="laptop-c")

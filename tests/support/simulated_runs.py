@@ -26,7 +26,8 @@ from fintts_cost.money import Price
 from fintts_cost.plan import Candidate, LaunchPlan, plan_launch, plan_resumption
 from fintts_cost.reserve import Reserve
 from fintts_cost.schedule import Schedule
-from fintts_store.runs.ledger import Asked, Evidence, Gone, Laptop, Launch, Ledger, Up
+from fintts_store.runs.laptop import Laptop
+from fintts_store.runs.ledger import Asked, Evidence, Gone, Launch, Ledger, Up
 from fintts_store.runs.records import Phase, Result, Status, StopReason
 from run_samples import START, record, result, status
 from simulated_cloud import Course, Fate, Launched, Work

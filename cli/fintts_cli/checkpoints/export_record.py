@@ -10,7 +10,8 @@ from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.errors import explained
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
-from fintts_store.runs.records import FileRef, Record
+from fintts_store.runs.record import Record
+from fintts_store.runs.records import FileRef
 
 if TYPE_CHECKING:
     from pathlib import Path

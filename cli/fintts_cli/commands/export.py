@@ -8,7 +8,8 @@ import typer
 from fintts_cli.checkpoints.export import Export
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.pull import Choice, find_checkpoints
-from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
+from fintts_cli.commands.named_run import find_runs, pick_run
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import UsageProblem

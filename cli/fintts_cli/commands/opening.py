@@ -1,14 +1,12 @@
-"""Opens what most commands need first: the settings, the store, and the run in it."""
+"""Opens what most commands need first: this machine and the settings."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from fintts_cli import state_folder
-from fintts_cli.errors import UsageProblem
 from fintts_cli.known_stores import KnownStores
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.snapshot import Snapshot
@@ -17,7 +15,6 @@ from fintts_cli.runs.journal import Journal
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.read import read_settings
 from fintts_cli.workplace import Workplace
-from fintts_store.runs.runs import list_runs, newest_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.terminal import Terminal
-    from fintts_store.patience import Patience
-    from fintts_store.store import Store
 
 
 def open_workplace() -> Workplace:
@@ -106,34 +101,3 @@ def with_base_model(terminal: Terminal, found: ReadSettings, *, may_download: bo
     if folder is None:
         return found
     return replace(found, settings=found.settings.model_copy(update={"base_model": folder}))
-
-
-def find_runs(
-    terminal: Terminal,
-    here: Workplace,
-    run: str | None,
-    config: Path | None,
-    patience: Patience | None = None,
-    **options: str | None,
-) -> Store:
-    """The store in which a command looks for a run; `run` is what the user typed."""
-    return here.store_of(load_settings(terminal, options, config), run, patience)
-
-
-def pick_run(store: Store, run: str | None) -> str:
-    """The run that the user named, or the newest.
-
-    Raises:
-        UsageProblem: the store has no such run, or no runs.
-    """
-    if run is None:
-        newest = newest_run(store)
-        if newest is None:
-            raise UsageProblem(f"{store.url} has no runs", "`fintts cloud launch` starts one")
-        return newest
-    runs = list_runs(store)
-    if run not in runs:
-        meant = difflib.get_close_matches(run, runs, n=1)
-        hint = f"did you mean {meant[0]}?" if meant else "`fintts cloud ps` lists all runs"
-        raise UsageProblem(f"there is no run {run} in {store.url}", hint)
-    return run

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed, ConfigError
-from fintts_cli.estimate.measured_pace import model_sizes
+from fintts_cli.estimate.measured_pace import measured_pace, model_sizes
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
-from fintts_cli.estimate.run import measured_pace
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import upload
 from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
@@ -24,8 +23,8 @@ from fintts_cli.places import LOCAL
 from fintts_cli.state_folder import open_state
 from fintts_cost.money import Price
 from fintts_cost.plan import RentalTerms, Terms
-from fintts_inputs.data.check import find_pairs
 from fintts_inputs.data.files import CODES, TEXT
+from fintts_inputs.data.pairs import find_pairs
 from fintts_store.opening import open_store
 from fintts_store.runs.runs import read_result
 

@@ -1,4 +1,4 @@
-"""How fast earlier runs in the store did the same work."""
+"""How fast earlier runs in the store, or a dry run on this machine, did the same work."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from fintts_cli.estimate.figures import MeasuredPace
+from fintts_cli.estimate.pace import find_dry_pace
 from fintts_cli.places import LOCAL
 from fintts_inputs.base_model.files import base_model_files
 from fintts_inputs.config import RunConfig
@@ -19,11 +20,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fintts_cli.settings.model import Settings
+    from fintts_cli.workplace import Workplace
     from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store
 
 FEWEST_STEPS = 20
 """With fewer steps, the first ones, which compile and allocate, weigh too much."""
+
+
+def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
+    """The pace of an earlier run, else of a dry run on this machine; None if there is neither.
+
+    Raises:
+        StoreError: earlier runs cannot be read.
+    """
+    sizes = model_sizes(settings)
+    if sizes is None:  # no run can have had it as it is
+        return None
+    earlier = find_pace(here.store_of(settings), settings, sizes)
+    if earlier is not None or settings.infra != LOCAL:
+        return earlier
+
+    return find_dry_pace(here.state, settings, sizes)
 
 
 def model_sizes(settings: Settings) -> dict[str, int] | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError, ConfigError
 from fintts_cli.estimate.gpus import left_out, none_offered, with_each, without_room
-from fintts_cli.estimate.run import estimate_run, measured_pace
+from fintts_cli.estimate.measured_pace import measured_pace
+from fintts_cli.estimate.run import estimate_run
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.settings.gpus import split_gpus

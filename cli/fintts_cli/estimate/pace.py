@@ -16,7 +16,7 @@ from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
 from fintts_store.runs.fields import Moment, Seconds, Step
-from fintts_store.runs.records import Record
+from fintts_store.runs.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.figures import Workload
 from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of, stop_note
-from fintts_cli.estimate.measured_pace import find_pace, model_sizes
-from fintts_cli.estimate.pace import find_dry_pace
 from fintts_cli.estimate.workload import workload_of_folder
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import cheapest_offer
@@ -26,7 +24,7 @@ from fintts_cost.money import Price
 from fintts_cost.plan import Candidate, RentalTerms, Terms, plan_launch
 from fintts_cost.schedule import Schedule
 from fintts_inputs.base_model.families import read_shape
-from fintts_inputs.data.check import count_unpaired
+from fintts_inputs.data.pairs import count_unpaired
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
@@ -99,7 +97,7 @@ def estimate_run(
         origins=found.origins,
         workload=workload,
         shape=shape,
-        measured=measured_pace(here, settings),
+        measured=_measured(here, settings),
         price=price,
     )
     notes = (*_notes(settings, workload, samples), *stop_note(settings, found.origins))
@@ -209,22 +207,14 @@ def _shape(settings: Settings) -> ModelShape | None:
     return read_shape(folder)
 
 
-def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
-    """The pace of an earlier run, else of a dry run on this machine; None if there is neither.
-
-    Looks for them only if the speed is not set.
-    """
+def _measured(here: Workplace, settings: Settings) -> MeasuredPace | None:
+    """The pace of earlier runs; looked for only if none is set."""
     if settings.forecast.seconds_per_step is not None:
         return None
+    # What reads the records of runs takes as long to load as a whole estimate.
+    from fintts_cli.estimate.measured_pace import measured_pace
 
-    sizes = model_sizes(settings)
-    if sizes is None:  # no run can have had it as it is
-        return None
-    earlier = find_pace(here.store_of(settings), settings, sizes)
-    if earlier is not None or settings.infra != LOCAL:
-        return earlier
-
-    return find_dry_pace(here.state, settings, sizes)
+    return measured_pace(here, settings)
 
 
 def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.figures import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
-from fintts_inputs.data.check import find_pairs, split
+from fintts_inputs.data.pairs import find_pairs, split
 from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:

@@ -30,12 +30,8 @@ from fintts_inputs.hang_factor import FACTOR, factor_in
 from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_store.backend import Grant
 from fintts_store.opening import backend_of
-from fintts_store.runs.ledger import (
-    UNKNOWN_LAPTOP,
-    Asked,
-    Laptop,
-    read_ledger,
-)
+from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
+from fintts_store.runs.ledger import Asked, read_ledger
 from fintts_templates import Rental, TaskValues, render
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from fintts_store.errors import InvalidRecord
 from fintts_store.runs.fields import Count, HourlyRate, Launch, Moment, Name, RunName, Seconds, Usd
 from fintts_store.runs.limits import RENTALS
 from fintts_store.runs.noted_process import NotedProcess
-from fintts_store.runs.records import Record
+from fintts_store.runs.record import Record
 
 if TYPE_CHECKING:
     from datetime import datetime

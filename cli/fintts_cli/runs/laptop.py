@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fintts_store.disk.durable import create_file, make_directories, write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
-from fintts_store.runs.ledger import UNKNOWN_LAPTOP, Laptop
+from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -96,7 +96,7 @@ class Settings(LaunchConfig, TrainingSections):
     data: Path | None = None
     base_model: Annotated[Path | HubModel, BeforeValidator(_base_model)] | None = None
     initial_adapter: Path | None = None
-    forecast: ForecastConfig = ForecastConfig()
+    forecast: ForecastConfig = Field(default_factory=ForecastConfig)
 
     def run_config(self) -> RunConfig:
         """The configuration of the training.

@@ -47,7 +47,7 @@ AS_PEFT = "give a folder as `fintts cloud pull-checkpoints` or `fintts export` w
 class AdapterConfigFile(BaseModel):
     """adapter_config.json of PEFT, as far as it is compared with a run."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     peft_type: Literal["LORA"]
     r: Annotated[int, Field(ge=1)]

@@ -45,7 +45,7 @@ class BaseModelConfig:
 class ModelKind(BaseModel):
     """The key of config.json that names the kind of model."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     model_type: str
 

@@ -30,7 +30,7 @@ DOCUMENTS = (README, "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
 class ConfigOfWeights(BaseModel):
     """The key of config.json by which transformers finds weights under another name."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     transformers_weights: str | None = None
 
@@ -38,7 +38,7 @@ class ConfigOfWeights(BaseModel):
 class IndexFile(BaseModel):
     """model.safetensors.index.json: which file holds which weight."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     weight_map: dict[str, str] = Field(min_length=1)
 

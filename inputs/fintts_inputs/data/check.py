@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fintts_inputs.data.codes import transposed, usual_codebooks
 from fintts_inputs.data.files import (
@@ -12,30 +12,24 @@ from fintts_inputs.data.files import (
     TEXT,
     Problem,
     Transcript,
+    counted,
     list_folder,
     read_codes,
     read_text,
     written_name,
 )
-from fintts_inputs.data.holdout import is_held_out
+from fintts_inputs.data.pairs import PairFiles, pairs_among, partner_of
 from fintts_inputs.data.suspicions import suspicions
 from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
     from fintts_inputs.base_model.shape import ModelShape
-
-
-class PairFiles(NamedTuple):
-    """The paths of an utterance's two files, whose names may be in different Unicode forms."""
-
-    codes: Path
-    text: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,64 +71,9 @@ class DataReport:
             named = "; ".join(f"{p.file}: {p.sentence}" for p in self.problems[:3])
             more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
             raise DataProblem(
-                f"{self.folder} has {_times(len(self.problems), 'problem')}: {named}{more}",
+                f"{self.folder} has {counted(len(self.problems), 'problem')}: {named}{more}",
                 f"see all of them with: fintts data check {self.folder}",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Indices of the training and the held-out utterances."""
-
-    train: tuple[int, ...]
-    held_out: tuple[int, ...]
-
-
-def split(names: Sequence[str], fraction: float) -> Split:
-    """Divides the utterances by a hash of their names.
-
-    Raises:
-        DataProblem: one of the two parts would be empty.
-    """
-    held_out = tuple(i for i, name in enumerate(names) if is_held_out(name, fraction))
-    chosen = set(held_out)
-    train = tuple(i for i in range(len(names)) if i not in chosen)
-    refuse_empty_part(len(train), len(held_out))
-    return Split(train, held_out)
-
-
-def refuse_empty_part(train: int, held_out: int) -> None:
-    """Raises DataProblem if one of the two parts of a split holds no utterance."""
-    if not train or not held_out:
-        empty = "to train on" if not train else "held out for validation"
-        raise DataProblem(
-            f"of {_times(train + held_out, 'utterance')} none is {empty}",
-            "add utterances, or change validation.fraction",
-        )
-
-
-def find_pairs(folder: Path) -> dict[str, PairFiles]:
-    """All pairs, sorted by name; opens no file, so it takes milliseconds.
-
-    Raises:
-        FolderMissing: the folder does not exist.
-        DataProblem: the folder cannot be opened.
-    """
-    return _pairs(list_folder(folder).files)
-
-
-def _pairs(files: Mapping[str, Path]) -> dict[str, PairFiles]:
-    return {
-        file[: -len(CODES)]: PairFiles(path, files[_lab(file)])
-        for file, path in sorted(files.items())
-        if file.endswith(CODES) and _lab(file) in files
-    }
-
-
-def count_unpaired(folder: Path) -> int:
-    """The number of files without a partner; opens none. Raises the errors of `find_pairs`."""
-    files = list_folder(folder).files
-    return sum(_partner(file) not in files for file in files)
 
 
 def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
@@ -151,8 +90,8 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
             "give the folder of the codec's .npy files and their .lab transcripts",
         )
     problems = [*listing.problems]
-    problems += [_unpaired(file) for file in listing.files if _partner(file) not in listing.files]
-    opened = [_open_pair(*pair, shape) for pair in _pairs(listing.files).items()]
+    problems += [_unpaired(file) for file in listing.files if partner_of(file) not in listing.files]
+    opened = [_open_pair(*pair, shape) for pair in pairs_among(listing.files).items()]
     problems += [problem for pair in opened for problem in pair.problems]
     odd = _misshapen(opened, shape)
     problems += odd.values()
@@ -191,16 +130,8 @@ class _Pair:
         return written == [self.name] * 2 and self.transcript.text == self.transcript.written
 
 
-def _lab(file: str) -> str:
-    return file[: -len(CODES)] + TEXT
-
-
-def _partner(file: str) -> str:
-    return _lab(file) if file.endswith(CODES) else file[: -len(TEXT)] + CODES
-
-
 def _unpaired(file: str) -> Problem:
-    return Problem(file, f"there is no {PurePosixPath(_partner(file)).name} beside it")
+    return Problem(file, f"there is no {PurePosixPath(partner_of(file)).name} beside it")
 
 
 def _open_pair(name: str, files: PairFiles, shape: ModelShape | None) -> _Pair:
@@ -309,7 +240,3 @@ def _highest(pairs: Sequence[_Pair]) -> tuple[int, ...]:
     if len({pair.codebooks for pair in pairs}) != 1:
         return ()
     return tuple(max(column) for column in zip(*(pair.highest for pair in pairs), strict=True))
-
-
-def _times(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

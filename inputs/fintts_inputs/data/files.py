@@ -222,3 +222,8 @@ def _read(path: Path, largest_bytes: int) -> tuple[bytes, str]:
         return path.read_bytes(), ""
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 problem`, `2,000 problems`"""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

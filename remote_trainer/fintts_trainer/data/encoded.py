@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from fintts_inputs.data.check import refuse_empty_part
 from fintts_inputs.data.holdout import mark_of
+from fintts_inputs.data.pairs import refuse_empty_part
 from fintts_inputs.errors import DataProblem
 from fintts_store.disk.durable import durable_file
 from fintts_store.disk.lock import alone_in

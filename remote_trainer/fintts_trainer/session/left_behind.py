@@ -18,7 +18,8 @@ from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.fields import Moment, Name, RunName, Step, Value
 from fintts_store.runs.limits import METRICS_BYTES
-from fintts_store.runs.records import MetricRow, Record
+from fintts_store.runs.record import Record
+from fintts_store.runs.records import MetricRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

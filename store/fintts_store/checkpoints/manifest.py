@@ -17,7 +17,7 @@ from fintts_store.file_names import odd_in_checkpoint
 from fintts_store.layout import CommitName
 from fintts_store.runs import limits
 from fintts_store.runs.fields import Claim, Moment, Name, PlainName, SizeBytes, Step, Value
-from fintts_store.runs.records import OfRun, Record
+from fintts_store.runs.record import OfRun, Record
 
 VERSION = 1
 _SEALED = re.compile(rb'(.*),"self_sha256":"([0-9a-f]{64})"\}\s*', re.DOTALL)

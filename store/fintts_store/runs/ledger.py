@@ -4,7 +4,6 @@ Every file is written once, by one writer. `asked.json` takes a launch number be
 rented, so if two laptops launch a run at once, exactly one gets the number.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,26 +11,18 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound, LaunchTaken
 from fintts_store.runs import limits
 from fintts_store.runs.fields import HourlyRate, Moment, Name, Seconds, Usd
 from fintts_store.runs.fields import Launch as LaunchNumber
+from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
 from fintts_store.runs.noted_process import NotedProcess
 from fintts_store.runs.reading import read_record
-from fintts_store.runs.records import OfRun, Record
+from fintts_store.runs.record import OfRun, Record
 from fintts_store.store import Store
-
-_WRITER = re.compile("[0-9a-f]{32}")
-
-
-def _is_laptop_id(text: str) -> str:
-    if not _WRITER.fullmatch(text):
-        raise ValueError("not 32 of the characters 0 to 9 and a to f")
-    return text
-
 
 Reserve = Annotated[Seconds, Field(le=limits.RESERVE_SECONDS)]
 LedgerRecord = TypeVar("LedgerRecord", "Asked", "Up", "Gone")
@@ -51,30 +42,6 @@ class Evidence(StrEnum):
 
 SURE = (Evidence.CLOUD, Evidence.RESULT)
 """ends that were observed"""
-
-
-class Laptop(Record):
-    """The machine that requests instances."""
-
-    id: Annotated[str, AfterValidator(_is_laptop_id)]
-    """created once and kept in the machine's state folder"""
-    host: Name
-    """the machine's name, for people"""
-    user: Name = ""
-    """the user there; empty if unknown"""
-
-    @property
-    def whose(self) -> str:
-        """The laptop in words."""
-        return f"{self.user} on {self.host}" if self.user else self.host
-
-    @property
-    def writer(self) -> str:
-        """The laptop in file names."""
-        return self.id[:8]
-
-
-UNKNOWN_LAPTOP = Laptop(id="0" * 32, host="a laptop without a state folder")
 
 
 class Earlier(Record):

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.limits import RECORD_BYTES
-from fintts_store.runs.records import OfRun
+from fintts_store.runs.record import OfRun
 from fintts_store.store import Store
 
 Kind = TypeVar("Kind", bound=OfRun)

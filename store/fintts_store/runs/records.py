@@ -6,12 +6,11 @@ unknown keys are ignored.
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field
 
 from fintts_store import file_names, layout
-from fintts_store.errors import InvalidRecord
 from fintts_store.runs import limits
 from fintts_store.runs.fields import (
     Claim,
@@ -22,7 +21,6 @@ from fintts_store.runs.fields import (
     Moment,
     Name,
     PlainName,
-    RunName,
     Seconds,
     SizeBytes,
     SmallJson,
@@ -31,8 +29,7 @@ from fintts_store.runs.fields import (
     Value,
     below,
 )
-
-EXPLANATION_CHARACTERS = 300
+from fintts_store.runs.record import OfRun, Record
 
 
 class Phase(StrEnum):
@@ -59,41 +56,6 @@ class StopReason(StrEnum):
     REQUESTED = "requested"
     NAN_LOSS = "nan_loss"
     FAILED = "failed"
-
-
-class Record(BaseModel):
-    """An immutable JSON document."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    def dump(self) -> str:
-        """One line of JSON."""
-        return self.model_dump_json()
-
-    @classmethod
-    def load(cls, text: str | bytes, source: str = "record") -> Self:
-        """The inverse of `dump`. Raises InvalidRecord with the source's name."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidRecord(
-                f"{source} cannot be read: {_explanation(error)}",
-                "it was damaged, or written by another version of fintts",
-            ) from None
-
-
-def _explanation(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    text = f"{where}: {first['msg']}" if where else first["msg"]
-    shown = text[:EXPLANATION_CHARACTERS]
-    return shown if shown == text else f"{shown}…"
-
-
-class OfRun(Record):
-    """A record that names its run, and lies in that run's folder."""
-
-    run: RunName
 
 
 class FileRef(Record):

@@ -18,7 +18,8 @@ from fintts_cli.runs.status.listing import look_at
 from fintts_cli.runs.status.view import RunView, view_run
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
-from fintts_store.runs.ledger import Evidence, Laptop, Launch, Ledger, take_launch
+from fintts_store.runs.laptop import Laptop
+from fintts_store.runs.ledger import Evidence, Launch, Ledger, take_launch
 from fintts_store.runs.records import Result
 from fintts_store.runs.runs import create_run
 from ledger_samples import LAPTOP_C, LAPTOP_D, asked, gone, hours, up

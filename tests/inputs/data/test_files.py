@@ -17,9 +17,10 @@ from checks import every
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data import files
-from fintts_inputs.data.check import DataReport, check_folder, find_pairs
+from fintts_inputs.data.check import DataReport, check_folder
 from fintts_inputs.data.files import Transcript, list_folder, read_codes, read_text
 from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import DataProblem
 from tiny_run import TINY, write_speech
 

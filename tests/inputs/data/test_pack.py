@@ -12,8 +12,9 @@ from safetensors.numpy import load_file, save_file
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data import pack
-from fintts_inputs.data.check import DataReport, check_folder, find_pairs, split
+from fintts_inputs.data.check import DataReport, check_folder
 from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pairs import find_pairs, split
 from fintts_inputs.errors import DataProblem, FolderMissing
 from fintts_store.errors import StoreFull
 from tiny_run import TINY, write_speech

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks import every
-from fintts_inputs.data.check import DataReport, check_folder, find_pairs, split
+from fintts_inputs.data.check import DataReport, check_folder
 from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pairs import find_pairs, split
 from fintts_inputs.data.suspicions import suspicions
 from fintts_inputs.errors import DataProblem
 from unicode_pairs import NAMES, SHA256_AS_WRITTEN, form, write_pairs
@@ -23,7 +24,7 @@ from unicode_pairs import NAMES, SHA256_AS_WRITTEN, form, write_pairs
 READS = """
 import json, sys
 from pathlib import Path
-from fintts_inputs.data.check import find_pairs, split
+from fintts_inputs.data.pairs import find_pairs, split
 from fintts_inputs.data.pack import pack_folder
 folder, target = map(Path, sys.argv[1:])
 names = list(find_pairs(folder))

@@ -9,13 +9,8 @@ import pytest
 
 from fintts_store import layout
 from fintts_store.errors import LaunchTaken
-from fintts_store.runs.ledger import (
-    Laptop,
-    read_ledger,
-    take_launch,
-    withdraw_launch,
-    write_sighting,
-)
+from fintts_store.runs.laptop import Laptop
+from fintts_store.runs.ledger import read_ledger, take_launch, withdraw_launch, write_sighting
 from fintts_store.runs.limits import SIGHTINGS
 from ledger_samples import LAPTOP_C, LAPTOP_D, RUN, asked, gone, up
 from memory_store import MemoryStore

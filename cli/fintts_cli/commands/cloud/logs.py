@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
+from fintts_cli.commands.named_run import find_runs, pick_run
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.status.logs import log_lines
 from fintts_cli.terminal import Terminal

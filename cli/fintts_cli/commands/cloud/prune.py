@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
+from fintts_cli.commands.named_run import find_runs, pick_run
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import (
     Config,
     Json,

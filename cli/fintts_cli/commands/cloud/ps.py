@@ -6,7 +6,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.opening import find_runs, open_workplace
+from fintts_cli.commands.named_run import find_runs
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.errors import CloudError
 from fintts_cli.runs.clock import warn_of_wrong_clock

@@ -10,7 +10,8 @@ import typer
 from fintts_cli.checkpoints.card import adapter_card, opening_lines
 from fintts_cli.checkpoints.licence import licence_in_store
 from fintts_cli.checkpoints.pull import Choice, bring
-from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
+from fintts_cli.commands.named_run import find_runs, pick_run
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import UsageProblem

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.checkpoints.unreadable import Damaged
-from fintts_cli.commands.opening import find_runs, open_workplace, pick_run
+from fintts_cli.commands.named_run import find_runs, pick_run
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.clock import warn_of_wrong_clock
 from fintts_cli.runs.instances.requested import instances_of

@@ -16,7 +16,8 @@ from fintts_cost.errors import ScheduleError
 from fintts_cost.schedule import Schedule
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
-from fintts_inputs.data.check import check_folder, split
+from fintts_inputs.data.check import check_folder
+from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.fields import Count, Moment, Name, RunName
 from fintts_store.runs.noted_process import NotedProcess
-from fintts_store.runs.records import Record
+from fintts_store.runs.record import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from fintts_store.errors import InvalidRecord
 from fintts_store.layout import check_run_name, is_run_name
 from fintts_store.runs.fields import Message, Moment, Name, RunName
 from fintts_store.runs.noted_process import NotedProcess
-from fintts_store.runs.records import Record
+from fintts_store.runs.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD_FILE = "instance.json"
-SKY_FOLDER, SKY_LOG = "sky", "sky.log"
 PREFIX = "fintts-"
 
 

@@ -33,8 +33,6 @@ from fintts_cli.infra.sky.job import ManagedJob
 from fintts_cli.infra.sky.power_off import end_armed, terminate_when_off
 from fintts_cli.infra.sky.record import (
     RECORD_FILE,
-    SKY_FOLDER,
-    SKY_LOG,
     SkyRecord,
     as_state,
     cluster_of,
@@ -53,6 +51,7 @@ from fintts_cli.infra.sky.session import (
     without_own_key,
 )
 from fintts_cli.infra.this_machine import fate_here, note_process
+from fintts_cli.state_folder import SKY_FOLDER, SKY_LOG
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_end
 from fintts_store.errors import InvalidRecord, StoreError

@@ -13,7 +13,8 @@ from fintts_store.runs.ledger import Evidence
 from fintts_store.runs.records import Phase
 
 if TYPE_CHECKING:
-    from fintts_store.runs.ledger import Laptop, Launch, Ledger
+    from fintts_store.runs.laptop import Laptop
+    from fintts_store.runs.ledger import Launch, Ledger
     from fintts_store.runs.noted_process import NotedProcess
     from fintts_store.runs.records import Result, RunRecord, Status
 

@@ -10,7 +10,7 @@ from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.fields import Launch  # pydantic reads it
 from fintts_store.runs.limits import RECORD_BYTES
-from fintts_store.runs.records import Record
+from fintts_store.runs.record import Record
 
 if TYPE_CHECKING:
     from fintts_store.store import Store

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.bill.rates import Rates
     from fintts_cli.runs.journal import JournalEntry
     from fintts_cli.workplace import Workplace
-    from fintts_store.runs.ledger import Laptop
+    from fintts_store.runs.laptop import Laptop
     from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_cli.infra import InstanceState
-    from fintts_store.runs.ledger import Laptop
+    from fintts_store.runs.laptop import Laptop
 
     Sighting = Up | Gone
 

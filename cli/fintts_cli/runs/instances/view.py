@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Span
     from fintts_cli.runs.bill.rates import Rates
-    from fintts_store.runs.ledger import Gone, Laptop, Up
+    from fintts_store.runs.laptop import Laptop
+    from fintts_store.runs.ledger import Gone, Up
     from fintts_store.runs.records import Phase
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fintts_cli.infra import Infra, Sighting
     from fintts_cli.runs.journal import JournalEntry
     from fintts_cli.workplace import Workplace
-    from fintts_store.runs.ledger import Laptop
+    from fintts_store.runs.laptop import Laptop
     from fintts_store.store import Store
 
 

@@ -14,7 +14,8 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.view import RunView, view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
-from fintts_store.runs.ledger import UNKNOWN_LAPTOP, read_ledger, write_sighting
+from fintts_store.runs.laptop import UNKNOWN_LAPTOP
+from fintts_store.runs.ledger import read_ledger, write_sighting
 from fintts_store.runs.runs import list_runs, read_run, readable_result, readable_status
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from fintts_store.runs.ledger import Laptop
+    from fintts_store.runs.laptop import Laptop
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 

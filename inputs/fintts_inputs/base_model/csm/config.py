@@ -21,7 +21,7 @@ CSM_PROMPT = Prompt("csm", "<|begin_of_text|>[0]TEXT<|end_of_text|>", most_token
 class CsmCodecFile(BaseModel):
     """The codec that made the codes: Mimi, unless it is said."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     codebook_size: Size = 2048
 
@@ -29,7 +29,7 @@ class CsmCodecFile(BaseModel):
 class CsmStackFile(BaseModel):
     """One of the two stacks."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     hidden_size: Size
     intermediate_size: Size = 8192

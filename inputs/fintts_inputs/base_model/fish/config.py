@@ -28,7 +28,7 @@ FISH_MODEL_TYPE = "dual_ar"
 class FishStackFile(BaseModel):
     """One stack; keys that it does not know are ignored, as Fish Speech does."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     vocab_size: Size
     n_layer: Layers

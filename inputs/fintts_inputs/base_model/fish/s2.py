@@ -42,7 +42,7 @@ class S2DecoderFile(S2StackFile):
 class S2ConfigFile(BaseModel):
     """config.json of model type `fish_qwen3_omni`."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     text_config: S2StackFile
     audio_decoder_config: S2DecoderFile

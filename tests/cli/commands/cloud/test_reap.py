@@ -35,7 +35,8 @@ from fintts_cli.workplace import Workplace
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
-from fintts_store.runs.ledger import Laptop, take_launch
+from fintts_store.runs.laptop import Laptop
+from fintts_store.runs.ledger import take_launch
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import create_run, read_result, write_status
 from ledger_samples import asked

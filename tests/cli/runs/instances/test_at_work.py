@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fintts_cli.runs.instances.at_work import AtWork, Claimed, Whose, judge
-from fintts_store.runs.ledger import Laptop, Launch, Ledger
+from fintts_store.runs.laptop import Laptop
+from fintts_store.runs.ledger import Launch, Ledger
 from fintts_store.runs.records import Phase, Result, Status
 from ledger_samples import LAPTOP_C, LAPTOP_D, asked, gone, hours, up
 from run_samples import MINUTE, START, record, result, status
