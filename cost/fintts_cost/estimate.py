@@ -219,6 +219,15 @@ class Estimate(NamedTuple):
         """The run's cadence."""
         return self.given.schedule
 
+    def at(self, price: Price) -> Estimate:
+        """The same run at another price."""
+        return self._replace(
+            given=replace(self.given, price=price),
+            earliest=self.earliest._replace(price=price),
+            expected=self.expected._replace(price=price),
+            worst=self.worst._replace(price=price),
+        )
+
     @property
     def samples_seen(self) -> int:
         """Over all epochs."""

@@ -17,7 +17,6 @@ from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cost.document import JsonValue, document
 from fintts_cost.errors import OverBudget
 from fintts_cost.forecast import SLOW_MFU
 from fintts_cost.money import (
@@ -40,58 +39,12 @@ from fintts_cost.reach import (
 from fintts_cost.reserve import NO_RECOVERY_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
+    from fintts_cost.candidate import Candidate
     from fintts_cost.estimate import Estimate
-    from fintts_cost.money import Price
     from fintts_cost.reserve import Reserve
-
-
-class Candidate(NamedTuple):
-    """The run on one GPU that it may get."""
-
-    gpus: str
-    """one item of `--gpus`"""
-    estimate: Estimate
-    cut_at_step: int | None = None
-    """the step where the deadline ends the run; None if the run finishes before it"""
-    most_hourly_usd: Decimal | None = None
-    """the maximum cost of an hour, if the cloud bills the market price"""
-
-    @property
-    def price(self) -> Price:
-        """The price of an hour of the instance, with its source."""
-        return self.estimate.expected.price
-
-    @property
-    def hourly_rate_usd(self) -> Decimal:
-        """The expected cost of an hour of the instance."""
-        return self.price.hourly_rate_usd
-
-    @property
-    def ceiling_usd(self) -> Decimal:
-        """The maximum cost of an hour of the instance, which sets the deadline."""
-        return max(self.hourly_rate_usd, self.most_hourly_usd or Decimal(0))
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Where a run goes and its limits: the fields of run.json beside the configuration."""
-
-    infra: str
-    choices: Sequence[RentalTerms]
-    spot: bool
-    budget_usd: Decimal | None
-    deadline_at: datetime
-
-
-class RentalTerms(NamedTuple):
-    """A GPU, its price, and the run's cost on it."""
-
-    gpus: str
-    price: Price
-    estimate: Mapping[str, JsonValue]
 
 
 class Rest(NamedTuple):
@@ -124,8 +77,10 @@ class LaunchPlan:
     """of a resumed run with a budget"""
 
     def deadline_from(self, asked_at: datetime) -> datetime:
-        """The trainer's deadline, if the instance is requested at this moment."""
-        return asked_at + timedelta(seconds=float(self.run_seconds))
+        """The trainer's deadline, if the instance is requested at this moment: a whole second, so
+        that records, labels and the task mean the same moment."""
+        exactly = asked_at + timedelta(seconds=float(self.run_seconds))
+        return exactly.replace(microsecond=0)
 
     @property
     def done_steps(self) -> int:
@@ -141,13 +96,6 @@ class LaunchPlan:
     def estimate(self) -> Estimate:
         """The estimate on the GPU that is requested first."""
         return self.first.estimate
-
-    @property
-    def terms(self) -> tuple[RentalTerms, ...]:
-        """The part of each choice for run.json."""
-        return tuple(
-            RentalTerms(each.gpus, each.price, document(each.estimate)) for each in self.choices
-        )
 
     @property
     def is_limited_by_budget(self) -> bool:

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fintts_cli.launch.record import make_name
+from fintts_cost.candidate import Candidate
 from fintts_cost.errors import OverBudget
 from fintts_cost.estimate import Estimate, EstimateInput, estimate
 from fintts_cost.money import Price
-from fintts_cost.plan import Candidate, plan_launch, plan_resumption
+from fintts_cost.plan import plan_launch, plan_resumption
 from fintts_cost.reach import cut_at_step, last_step_before, last_step_within
 from fintts_cost.reference_run import REFERENCE_RUN
 from fintts_cost.reserve import Reserve
@@ -190,7 +191,7 @@ def test_of_several_gpus_the_cheapest_run_comes_first_and_the_dearest_sets_the_d
     assert plan.run_seconds == 5400 - 60
     assert "on the dearest of them" in plan.deadline_sentence
     assert plan.warnings == []
-    assert [each.price.hourly_rate_usd for each in plan.terms] == [Decimal(2), Decimal(1)]
+    assert [each.price.hourly_rate_usd for each in plan.choices] == [Decimal(2), Decimal(1)]
 
 
 def test_a_gpu_that_would_be_cut_short_by_the_common_deadline_is_left_out() -> None:

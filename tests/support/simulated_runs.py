@@ -19,11 +19,12 @@ from fintts_cli.runs.bill.billing import bill_of
 from fintts_cli.runs.instances.at_work import Claimed, Whose, judge
 from fintts_cli.runs.instances.sightings import news_of, sightings_of, with_sightings
 from fintts_cost.accelerators import ACCELERATORS
+from fintts_cost.candidate import Candidate
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import OverBudget
 from fintts_cost.estimate import EstimateInput, estimate
 from fintts_cost.money import Price
-from fintts_cost.plan import Candidate, LaunchPlan, plan_launch, plan_resumption
+from fintts_cost.plan import LaunchPlan, plan_launch, plan_resumption
 from fintts_cost.reserve import Reserve
 from fintts_cost.schedule import Schedule
 from fintts_store.runs.laptop import Laptop

@@ -13,6 +13,7 @@ from fintts_cli.places import LOCAL
 from fintts_cli.prices.places import doubtful_place
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.cross_checks import refuse_senseless
+from fintts_cli.views.estimate import on_other_gpu
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,15 +42,16 @@ def configured_run(
     counted = samples if isinstance(samples, int) else None
     each = choices_of(here, found, Snapshot, counted)
     cheapest = each.cheapest
-    odd = refuse_senseless(cheapest.run.facts)
+    odd = refuse_senseless(cheapest.facts)
     for sentence in (*odd, *doubtful_place(found.settings)):
         terminal.warn(sentence)
     title = "The run as configured"
     if len(each.runs) > 1:
         title += f", on {cheapest.gpus}, the cheapest for it"
-    notes = (*cheapest.run.notes, *map(str, each.runs[1:]), *each.missing)
-    made, budget = cheapest.run.estimate, found.settings.budget_usd
-    return Shown(made, title, notes, budget, cheapest.gpus, each.runs[1:], cheapest.run.extras)
+    first, *dearer = each.candidates
+    notes = (*cheapest.notes, *map(on_other_gpu, dearer), *each.missing)
+    budget = found.settings.budget_usd
+    return Shown(first, title, notes, budget, tuple(dearer), cheapest.extras)
 
 
 def _measure(terminal: Terminal, here: Workplace, settings: Settings) -> None:

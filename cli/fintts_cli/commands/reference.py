@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.shown import Shown
+from fintts_cost.candidate import Candidate
 from fintts_cost.estimate import estimate
 from fintts_cost.reference_notes import reference_notes
 from fintts_cost.reference_run import REFERENCE_RUN, changed_reference_run
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 def reference_run_as_changed(changes: dict[str, object], budget_usd: Decimal | None) -> Shown:
     """The measured run, with the user's options in place of its own figures."""
     given = {name: value for name, value in changes.items() if value is not None}
-    made = estimate(changed_reference_run(given))
     gpus = f"{REFERENCE_RUN.accelerator.name}:1" if REFERENCE_RUN.accelerator else ""
+    made = Candidate(gpus, estimate(changed_reference_run(given)))
     if given:
         options = ", ".join(_option(name, value) for name, value in given.items())
-        return Shown(made, f"The reference run, with {options}", (), budget_usd, gpus)
+        return Shown(made, f"The reference run, with {options}", (), budget_usd)
     title = "The reference run, as it was measured"
-    return Shown(made, title, reference_notes(), budget_usd, gpus)
+    return Shown(made, title, reference_notes(), budget_usd)
 
 
 def _option(name: str, value: object) -> str:

@@ -37,6 +37,7 @@ from fintts_cli.runs.status.view import BAD_ENDINGS
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
+from fintts_cli.wording import iso_second
 from fintts_cli.workplace import Workplace
 from fintts_inputs.hang_factor import factor_in
 from fintts_store.checkpoints.commit import list_commits
@@ -107,7 +108,7 @@ def train(
             "FINTTS_STORE": here.store_url(found.settings),
             "FINTTS_RUN": run,
             "FINTTS_WORKSPACE": str(workspace),
-            "FINTTS_DEADLINE_AT": deadline_at.isoformat(),
+            "FINTTS_DEADLINE_AT": iso_second(deadline_at),
         }
     )
     _conclude(terminal, runs, run, code)

@@ -21,8 +21,9 @@ from fintts_cli.launch import upload
 from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
 from fintts_cli.places import LOCAL
 from fintts_cli.state_folder import open_state
+from fintts_cli.wording import iso_second
+from fintts_cost.candidate import Terms
 from fintts_cost.money import Price
-from fintts_cost.plan import RentalTerms, Terms
 from fintts_inputs.data.files import CODES, TEXT
 from fintts_inputs.data.pairs import find_pairs
 from fintts_store.opening import open_store
@@ -91,7 +92,7 @@ def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
             "FINTTS_STORE": store.url,
             "FINTTS_RUN": RUN,
             "FINTTS_WORKSPACE": str(folder / "workspace"),
-            "FINTTS_DEADLINE_AT": (now + LIMIT).isoformat(),
+            "FINTTS_DEADLINE_AT": iso_second(now + LIMIT),
         },
         log,
     )
@@ -142,5 +143,12 @@ def spread(names: Sequence[str], wanted: int) -> Sequence[str]:
 
 
 def _terms(deadline_at: datetime) -> Terms:
-    here = RentalTerms("", Price(Decimal(0), "this machine"), {})
-    return Terms(infra=LOCAL, choices=(here,), spot=False, budget_usd=None, deadline_at=deadline_at)
+    return Terms(
+        infra=LOCAL,
+        gpus="",
+        price=Price(Decimal(0), "this machine"),
+        estimate=None,
+        spot=False,
+        budget_usd=None,
+        deadline_at=deadline_at,
+    )

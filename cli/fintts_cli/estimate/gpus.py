@@ -10,9 +10,6 @@ from fintts_cli.estimate.run import RunEstimate, estimate_run, price_of
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, most_an_hour, wanted_by
 from fintts_cli.settings.gpus import named_gpus, split_gpus
-from fintts_cli.views.units import duration
-from fintts_cost.money import dollars, hourly
-from fintts_cost.plan import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
+    from fintts_cost.candidate import Candidate
     from fintts_cost.estimate import Estimate
     from fintts_cost.prices import Offer
 
@@ -28,39 +26,23 @@ OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_
 """settings that hold for one GPU"""
 
 
-class RunOnGpu(NamedTuple):
-    """Time and cost of the run on one GPU."""
-
-    gpus: str
-    run: RunEstimate
-
-    def __str__(self) -> str:
-        """`On H100:1 it would cost $4.80 and take 2 h 00 min, at $2.40/h.`"""
-        expected = self.run.estimate.expected
-        return (
-            f"On {self.gpus} it would cost {dollars(expected.cost_usd)} and take "
-            f"{duration(float(expected.total_seconds))}, at "
-            f"{hourly(expected.price.hourly_rate_usd)}."
-        )
-
-
 class Choices(NamedTuple):
     """The run on each GPU that has an offer."""
 
-    runs: tuple[RunOnGpu, ...]
+    runs: tuple[RunEstimate, ...]
     """at least one, cheapest first"""
     missing: tuple[str, ...]
     """a sentence for each named GPU without an offer, and one for those with too little memory"""
 
     @property
-    def cheapest(self) -> RunOnGpu:
+    def cheapest(self) -> RunEstimate:
         """The run on the GPU where it is expected to cost least."""
         return self.runs[0]
 
     @property
-    def choices(self) -> tuple[Candidate, ...]:
-        """The options that a launch plans with."""
-        return tuple(Candidate(each.gpus, each.run.estimate) for each in self.runs)
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The GPUs that a launch plans with, the cheapest first."""
+        return tuple(each.candidate for each in self.runs)
 
 
 def each_gpu(found: ReadSettings) -> tuple[ReadSettings, ...]:
@@ -182,7 +164,7 @@ def choices_of(
         CloudError: none of them has an offer, or enough memory.
         ConfigError, CostError, InputError, StoreError: as of `estimate_run`.
     """
-    runs: list[RunOnGpu] = []
+    runs: list[RunEstimate] = []
     missing: dict[str, CloudError] = {}
     asked = found.settings.gpus
     for one in each_gpu(found):
@@ -191,10 +173,10 @@ def choices_of(
         except CloudError as error:
             missing[one.settings.gpus] = error
             continue
-        runs.append(RunOnGpu(one.settings.gpus, estimate_run(here, one, price, samples)))
+        runs.append(estimate_run(here, one, price, samples))
     if not runs:
         raise none_offered(asked, missing)
-    small = without_room(asked, ((each.gpus, each.run.estimate) for each in runs))
+    small = without_room(asked, ((each.gpus, each.estimate) for each in runs))
     fitting = (each for each in runs if each.gpus not in small)
-    by_cost = sorted(fitting, key=lambda each: each.run.estimate.cost_usd)
+    by_cost = sorted(fitting, key=lambda each: each.estimate.cost_usd)
     return Choices(tuple(by_cost), left_out(asked, missing, small))

@@ -13,8 +13,9 @@ from fintts_cli.estimate.run import estimate_run
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.settings.gpus import split_gpus
+from fintts_cost.candidate import Candidate
 from fintts_cost.errors import OverBudget
-from fintts_cost.money import SECONDS_PER_HOUR, cost_usd, hourly
+from fintts_cost.money import SECONDS_PER_HOUR, hourly
 from fintts_cost.over_budget import refuse_over_budget
 from fintts_cost.prices import cheapest
 
@@ -35,8 +36,8 @@ class PricedOffer(NamedTuple):
     """An offer, and the cost of this run on it."""
 
     offer: Offer
-    estimate: Estimate | None
-    """of the run on such a GPU; None if the run is not known"""
+    candidate: Candidate | None
+    """the run at the offer's price; None if its time is not known"""
     over_budget: bool
 
     @property
@@ -50,10 +51,14 @@ class PricedOffer(NamedTuple):
         return None if self.estimate is None else self.estimate.expected.total_seconds
 
     @property
+    def estimate(self) -> Estimate | None:
+        """The run's bill; None if its time is not known."""
+        return None if self.candidate is None else self.candidate.estimate
+
+    @property
     def cost_usd(self) -> Decimal | None:
         """Cost of the expected run, not rounded."""
-        seconds = self.total_seconds
-        return None if seconds is None else cost_usd(seconds, self.offer.hourly_rate_usd)
+        return None if self.candidate is None else self.candidate.cost_usd
 
     @property
     def order(self) -> tuple[Decimal, Decimal]:
@@ -139,9 +144,11 @@ def run_on_offers(
 
 
 def _priced(offer: Offer, made: Estimate | None, budget_usd: Decimal | None) -> PricedOffer:
-    cost = PricedOffer(offer, made, over_budget=False).cost_usd
-    is_over = budget_usd is not None and cost is not None and cost > budget_usd
-    return PricedOffer(offer, made, over_budget=is_over)
+    if made is None:
+        return PricedOffer(offer, None, over_budget=False)
+    candidate = Candidate(f"{offer.accelerator}:{offer.gpus}", made).at(offer.price)
+    is_over = budget_usd is not None and candidate.cost_usd > budget_usd
+    return PricedOffer(offer, candidate, over_budget=is_over)
 
 
 def together(runs: Sequence[RunOffers], missing: Sequence[str] = ()) -> RunOffers:

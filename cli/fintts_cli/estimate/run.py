@@ -16,12 +16,12 @@ from fintts_cli.prices.market import cheapest_offer
 from fintts_cli.settings.cross_checks import Facts
 from fintts_cli.settings.hub_model import HubModel, not_here
 from fintts_cli.views.units import counted
+from fintts_cost.candidate import Candidate, Terms
 from fintts_cost.checks import exact
-from fintts_cost.document import document
 from fintts_cost.estimate import Estimate, estimate
 from fintts_cost.extras import AWS, Extras, extras_of
 from fintts_cost.money import Price
-from fintts_cost.plan import Candidate, RentalTerms, Terms, plan_launch
+from fintts_cost.plan import plan_launch
 from fintts_cost.schedule import Schedule
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.data.pairs import count_unpaired
@@ -45,15 +45,25 @@ UNLIMITED = timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """The bill, and what it was computed from."""
+    """The run on one GPU, and what its bill was computed from."""
 
-    estimate: Estimate
+    candidate: Candidate
     workload: Workload
     notes: tuple[str, ...]
     extras: Extras
     """its costs other than the GPU"""
     facts: Facts
     """what the rules about senseless settings need to know"""
+
+    @property
+    def gpus(self) -> str:
+        """The GPU, as `--gpus` names it."""
+        return self.candidate.gpus
+
+    @property
+    def estimate(self) -> Estimate:
+        """The bill."""
+        return self.candidate.estimate
 
 
 def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Price:
@@ -103,7 +113,8 @@ def estimate_run(
     notes = (*_notes(settings, workload, samples), *stop_note(settings, found.origins))
     made = estimate(estimate_input(known))
     facts = _facts(settings, workload, shape)
-    return RunEstimate(made, workload, notes, _extras(here, settings, price, made), facts)
+    candidate = Candidate(settings.gpus, made)
+    return RunEstimate(candidate, workload, notes, _extras(here, settings, price, made), facts)
 
 
 def facts_of(settings: Settings) -> Facts:
@@ -148,10 +159,12 @@ def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
     gpus = settings.first_gpus
     terms = Terms(
         infra=LOCAL,
-        choices=(RentalTerms(gpus, price, {}),),
+        gpus=gpus,
+        price=price,
+        estimate=None,
         spot=False,
         budget_usd=settings.budget_usd,
-        deadline_at=now + UNLIMITED,
+        deadline_at=(now + UNLIMITED).replace(microsecond=0),
     )
     try:
         made = estimate_run(here, found, price).estimate
@@ -161,7 +174,7 @@ def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
     if settings.budget_usd is not None and rate > 0:
         plan = plan_launch([Candidate(gpus, made)], settings.budget_usd, reserve_of(settings))
         terms = replace(terms, deadline_at=plan.deadline_from(now))
-    return replace(terms, choices=(RentalTerms(gpus, price, document(made)),))
+    return replace(terms, estimate=made)
 
 
 def _check_schedule(settings: Settings) -> None:

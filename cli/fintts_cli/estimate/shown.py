@@ -10,7 +10,7 @@ from fintts_cost.document import document
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from fintts_cli.estimate.gpus import RunOnGpu
+    from fintts_cost.candidate import Candidate
     from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
 
@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 class Shown:
     """An estimate with its title and notes."""
 
-    estimate: Estimate
+    candidate: Candidate
     title: str
     notes: tuple[str, ...]
     budget_usd: Decimal | None
-    gpus: str
-    others: tuple[RunOnGpu, ...] = ()
+    others: tuple[Candidate, ...] = ()
     """the run on the other GPUs of the list"""
     extras: Extras | None = None
     """what it costs beside the GPU"""
 
+    @property
+    def estimate(self) -> Estimate:
+        """The bill."""
+        return self.candidate.estimate
+
     def document(self) -> dict[str, object]:
         """The document of --json."""
-        others = [document(each.run.estimate) | {"gpus": each.gpus} for each in self.others]
-        mine = document(self.estimate) | {"gpus": self.gpus}
+        mine, *others = [
+            document(each.estimate) | {"gpus": each.gpus} for each in (self.candidate, *self.others)
+        ]
         extras = {} if self.extras is None else self.extras.to_json(self.estimate)
         return {**mine, **extras, "notes": list(self.notes), "choices": [mine, *others]}

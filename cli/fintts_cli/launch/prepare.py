@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.forecast import reserve_of, stop_note
@@ -23,7 +23,9 @@ from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.runs.status.listing import look_at
 from fintts_cli.settings.cross_checks import refuse_senseless
-from fintts_cost.plan import Candidate, LaunchPlan, Terms, plan_launch, plan_resumption
+from fintts_cli.wording import iso_second
+from fintts_cost.candidate import Candidate, Terms
+from fintts_cost.plan import LaunchPlan, plan_launch, plan_resumption
 from fintts_cost.prices import old_list
 from fintts_inputs.base_model.adapter import of_other_prompt
 from fintts_inputs.hang_factor import FACTOR, factor_in
@@ -110,7 +112,10 @@ class Launch:
         """What run.json holds besides the configuration."""
         return Terms(
             infra=self.settings.infra or "",
-            choices=self.plan.terms,
+            gpus=self.plan.first.gpus,
+            price=self.plan.first.price,
+            estimate=self.plan.estimate,
+            alternatives=self.plan.choices[1:],
             spot=self.settings.spot,
             budget_usd=self.plan.budget_usd,
             deadline_at=self.deadline_at,
@@ -139,14 +144,14 @@ class Launch:
             "FINTTS_STORE": self.store.url,
             "FINTTS_RUN": self.run,
             "FINTTS_LAUNCH": str(self.so_far.number),
-            "FINTTS_DEADLINE_AT": _iso(self.deadline_at),
+            "FINTTS_DEADLINE_AT": iso_second(self.deadline_at),
         }
         envs |= {FACTOR: f"{self.hang_factor:g}"} if self.hang_factor != 1 else {}
         if is_local:
             envs["FINTTS_PYTHON"] = sys.executable
         else:
-            envs["FINTTS_ASKED_AT"] = _iso(self.asked_at)
-            envs["FINTTS_OVER_AT"] = _iso(self.over_at)
+            envs["FINTTS_ASKED_AT"] = iso_second(self.asked_at)
+            envs["FINTTS_OVER_AT"] = iso_second(self.over_at)
             envs |= {"FINTTS_ON_SPOT": "1"} if self.settings.spot else {}
         ending = AUTODOWN if is_local else ending_of(self.settings.infra)
         is_spot_pod = self.settings.spot and ending.arming is not None
@@ -223,7 +228,7 @@ class Launch:
             "store": self.store.url,
             "estimated_cost_usd": float(plan.estimate.expected.cost_usd_to_cent),
             "budget_usd": None if plan.budget_usd is None else float(plan.budget_usd),
-            "deadline_at": _iso(self.deadline_at),
+            "deadline_at": iso_second(self.deadline_at),
         }
 
 
@@ -246,11 +251,11 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
     record = run_record.existing_run(store, name)
     offered = choices_of(here, found, here.offers)
     odd = (
-        *refuse_senseless(offered.cheapest.run.facts),
+        *refuse_senseless(offered.cheapest.facts),
         *stop_note(settings, found.origins),
         *doubtful_place(settings),
     )
-    choices = with_ceilings(offered.choices, found, here.offers)
+    choices = with_ceilings(offered.candidates, found, here.offers)
     changes: tuple[Change, ...] = ()
     prompt_note: str | None = None
     reserve = reserve_of(settings)
@@ -281,7 +286,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
         now,
         record,
         checked,
-        offered.cheapest.run.extras,
+        offered.cheapest.extras,
         changes,
         before,
         hang_factor=hang_factor,
@@ -292,7 +297,3 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
 
 def _rental(choice: Candidate) -> Rental:
     return Rental(choice.gpus, choice.hourly_rate_usd)
-
-
-def _iso(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
 from fintts_cost import __version__
+from fintts_cost.document import document
 from fintts_store.errors import KeyExists, KeyNotFound
 from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord
 from fintts_store.runs.runs import (
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.launch.upload import Inputs
+    from fintts_cost.candidate import Terms
     from fintts_cost.money import Price
-    from fintts_cost.plan import Terms
     from fintts_inputs.config import Change, RunConfig
     from fintts_store.store import Store
 from fintts_cli.launch.resume import ANOTHER_NAME
@@ -102,9 +103,9 @@ def begin(
         UsageProblem: another launch has just started a run of this name.
         StoreError: the store cannot be written.
     """
-    first, *others = [
-        RentalRef(gpus=each.gpus, price=_frozen(each.price), estimate=dict(each.estimate))
-        for each in terms.choices
+    alternatives = [
+        RentalRef(gpus=each.gpus, price=_frozen(each.price), estimate=document(each.estimate))
+        for each in terms.alternatives
     ]
     record = RunRecord(
         run=name,
@@ -116,13 +117,13 @@ def begin(
         base_model=inputs.base_model,
         prompt=inputs.prompt.name,
         initial_adapter=inputs.initial_adapter,
-        price=first.price,
+        price=_frozen(terms.price),
         budget_usd=terms.budget_usd,
         deadline_at=terms.deadline_at,
-        estimate=first.estimate,
+        estimate={} if terms.estimate is None else document(terms.estimate),
         infra=terms.infra,
-        gpus=first.gpus,
-        alternatives=tuple(others),
+        gpus=terms.gpus,
+        alternatives=tuple(alternatives),
         spot=terms.spot,
     )
     try:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import counted, duration
 from fintts_cost.extras import NOT_COUNTED
-from fintts_cost.money import dollars
+from fintts_cost.money import dollars, hourly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fintts_cost.bill import Bill
+    from fintts_cost.candidate import Candidate
     from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
     from fintts_cost.memory import MemoryModel
@@ -424,3 +425,12 @@ def _gigabytes(count: int) -> str:
     if count < 1000 * MB:
         return _megabytes(count)
     return f"{Decimal(count) / (1000 * MB):,.1f} GB"
+
+
+def on_other_gpu(other: Candidate) -> str:
+    """`On H100:1 it would cost $4.80 and take 2 h 00 min, at $2.40 an hour.`"""
+    expected = other.estimate.expected
+    return (
+        f"On {other.gpus} it would cost {dollars(expected.cost_usd)} and take "
+        f"{duration(float(expected.total_seconds))}, at {hourly(other.hourly_rate_usd)}."
+    )

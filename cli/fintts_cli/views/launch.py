@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cost.bill import Bill
+    from fintts_cost.candidate import Candidate
     from fintts_cost.extras import Extras
-    from fintts_cost.plan import Candidate, LaunchPlan
+    from fintts_cost.plan import LaunchPlan
 
 
 def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str:

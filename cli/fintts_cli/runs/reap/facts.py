@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fintts_cli.runs.deadline import labelled
 from fintts_cli.runs.reap.judgement import RunFacts
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.runs.ledger import read_ledger
@@ -40,8 +41,8 @@ def read_facts(store: Store, run: str) -> RunFacts:
             result=readable_result(store, run),
             heard_at=status.updated_at if status else None,
             heard_launch=status.launch if status else None,
-            launches={each.deadline_at.replace(microsecond=0): each.launch for each in asked},
-            asked={each.deadline_at.replace(microsecond=0): each for each in asked},
+            launches={labelled(each.deadline_at): each.launch for each in asked},
+            asked={labelled(each.deadline_at): each for each in asked},
             setup_seconds=_setup_seconds(record),
         )
     except KeyNotFound:

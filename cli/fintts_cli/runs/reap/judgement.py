@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from fintts_cli.runs.deadline import deadline_of_instance, labelled
 from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_store.runs.ledger import Asked
 
@@ -62,7 +63,7 @@ class RunFacts:
 def is_of(seen: Sighting, entry: JournalEntry) -> bool:
     """Whether this entry requested the instance, and not another of the same name: the deadline
     tells launches apart. One without a label comes from SkyPilot, and so from this machine."""
-    return seen.deadline_at in (None, entry.deadline_at.replace(microsecond=0))
+    return seen.deadline_at in (None, labelled(entry.deadline_at))
 
 
 def launch_of(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> int | None:
@@ -82,7 +83,7 @@ def is_past(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: date
     money, no matter who launched it."""
     asked = asked_of(seen, facts)
     kept = timedelta(seconds=asked.reserve_seconds if asked else 0.0)
-    deadline_at = seen.deadline_at or (own.deadline_at if own else None)
+    deadline_at = deadline_of_instance(seen, own)
     return deadline_at is not None and now > deadline_at + max(ENDS_WITHIN, kept)
 
 

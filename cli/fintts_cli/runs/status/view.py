@@ -10,6 +10,7 @@ from fintts_cli.places import LOCAL
 from fintts_cli.runs.bill.billing import Bill, bill_of, ends, is_about, terms_of
 from fintts_cli.runs.bill.rates import Rates
 from fintts_cli.runs.bill.without_ledger import bill_without_ledger
+from fintts_cli.runs.deadline import deadline_of_run
 from fintts_cli.runs.instances.at_work import FRESH_WITHIN, NOBODY, AtWork
 from fintts_cli.runs.instances.sightings import news_of, with_sightings
 from fintts_cli.runs.instances.view import InstanceView
@@ -198,7 +199,7 @@ def view_run(
         started_at=instance.created_at or record.created_at,
         updated_at=status.updated_at if status else None,
         ended_at=bill.spans[-1].ended if bill.spans else None,
-        deadline_at=_deadline(record, status, ledger),
+        deadline_at=deadline_of_run(record, status, ledger),
         seconds_per_step=status.seconds_per_step if status else None,
         eta_seconds=eta_seconds,
         hourly_rate_usd=rate,
@@ -277,12 +278,6 @@ def _rate(record: RunRecord, instance: InstanceView, bill: Bill) -> Decimal:
 def _gpus(record: RunRecord, instance: InstanceView, bill: Bill) -> str:
     known = instance.gpus or (bill.spans[-1].gpus if bill.spans else None)
     return known or " or ".join(each.gpus for each in record.rentals)
-
-
-def _deadline(record: RunRecord, status: Status | None, ledger: Ledger) -> datetime:
-    if ledger.newest is not None and ledger.newest.asked is not None:
-        return ledger.newest.asked.deadline_at
-    return status.deadline_at if status else record.deadline_at
 
 
 def _launched_elsewhere(at_work: AtWork) -> str | None:

@@ -600,7 +600,8 @@ def test_a_local_run_is_not_refused_for_its_expected_stop(project: Path) -> None
     file.write_text(file.read_text().replace("setup_seconds: 10", "stop_step: 220"))
     here = open_workplace()
     terms = terms_here(here, read_settings({"training.max_steps": 60}), NOW)
-    assert terms.choices[0].estimate["max_steps"] == 60
+    assert terms.estimate is not None
+    assert terms.estimate.given.max_steps == 60
 
 
 @pytest.mark.parametrize(
