@@ -4,40 +4,64 @@ BIN := .venv/bin
 # A process for each core; each has an object store of its own, so not too many.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal --durations=10
 
-.PHONY: install servers demo test check unit chaos test-cloud clean-cloud bench prices lock clean
+# Side by side, each with its output in one piece; what fails, fails the whole.
+AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
+
+.PHONY: install packages servers demo test check style mypy pyright imports unit chaos \
+	test-cloud image clean-cloud bench prices lock clean
 
 install: .venv/installed
 
-# torch comes first and alone: on its own it resolves to the CPU build that is at hand.
+# torch comes first and alone: on its own it resolves to the CPU build that is at hand. pip compiles
+# one file after the other, compileall one on each core; packages also hold files that are no Python
+# of this version.
+INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -P -m venv .venv
 	$(BIN)/python -P -m pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trainer,sky,test]'
+	$(INSTALL) torch
+	$(INSTALL) --editable '.[trainer,sky,test]'
+	$(BIN)/python -P -m compileall -qq -j 0 .venv/lib 2> /dev/null || true
 	touch $@
 
 demo: install
 	examples/kalevala/demo.sh
 
-test: check unit test-cloud
+test:
+	$(AT_ONCE) install packages
+	$(AT_ONCE) mypy pyright image style imports
+	$(MAKE) unit
+	$(MAKE) test-cloud
 
 check: install
+	$(AT_ONCE) mypy pyright style imports
+
+style: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+mypy: install
 	$(BIN)/mypy
-	$(BIN)/mypy tests
+
+pyright: install
 	$(BIN)/pyright
+
+imports: install
 	$(BIN)/lint-imports --no-cache
 
-servers:
-	tests/install_servers.sh
+# Debian's: what unit tests run for real.
+packages:
+	tests/install_packages.sh
 
-unit: install servers
+servers: install packages
+	tests/install_swift.sh
+
+unit: servers
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 # Kills a committing process N times at random moments, against a real object store.
 N ?= 300
-chaos: install servers
+chaos: servers
 	CHAOS_KILLS=$(N) $(BIN)/pytest tests/store/checkpoints/test_chaos.py
 
 # Real SkyPilot against an AWS emulated on this machine: needs root and Debian.
@@ -48,12 +72,15 @@ KILLS ?= 3
 ENCLOSURES ?= 2
 IN_ENCLOSURES := --tx '$(ENCLOSURES)*popen//python=$(CLOUD) run $(BIN)/python' \
 	--dist loadfile --no-loadscope-reorder
-test-cloud: install .emulated-aws/tools
+test-cloud: image
 	@expr '$(ENCLOSURES)' : '[1-9]$$' '&' '$(KILLS)' : '[1-9][0-9]*$$' > /dev/null \
 		|| { echo 'ENCLOSURES is from 1 to 9, KILLS from 1 on' >&2; exit 2; }
-	$(CLOUD) build
 	LAUNCH_KILLS=$(KILLS) $(BIN)/pytest tests/emulated_aws -m cloud -v --durations=0 --durations-min=5 $(IN_ENCLOSURES) \
 		$(if $(ONLY),-k '$(ONLY)')
+
+# The disk that the instances start from.
+image: install .emulated-aws/tools
+	$(CLOUD) build
 
 # What SkyPilot's client calls, and what the rig itself does.
 .emulated-aws/tools: tests/emulated_aws/install_tools.sh

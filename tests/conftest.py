@@ -93,7 +93,7 @@ def gateway(s3_credentials: None) -> Iterator[Radosgw]:
     but not on CI."""
     missing = missing_programs()
     if missing and not os.environ.get("CI"):
-        pytest.skip(f"not installed: {', '.join(missing)}; tests/install_servers.sh installs them")
+        pytest.skip(f"not installed: {', '.join(missing)}; make packages installs them")
     with radosgw() as running:
         yield running
 
@@ -102,7 +102,7 @@ def gateway(s3_credentials: None) -> Iterator[Radosgw]:
 def swift_endpoint() -> Iterator[str]:
     """The URL of OpenStack Swift's S3, with its credentials in the environment."""
     if not openstack_swift.is_installed() and not os.environ.get("CI"):
-        pytest.skip("Swift is not installed; tests/install_servers.sh installs it")
+        pytest.skip("Swift is not installed; make servers installs it")
     with pytest.MonkeyPatch.context() as patch, openstack_swift.swift() as url:
         patch.setenv("AWS_ACCESS_KEY_ID", openstack_swift.SWIFT_KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -88,7 +88,7 @@ ODD_TEXTS = (
     "[]", "[a", "{}", "{a: 1}", "[attention]", "'x", '"\\0"', "&a", "*a", "!!int 5", "!x", "@", "%",
     "- a", "? b", ">", "|", "2026-01-02", "<<", "val/top5_accuracy", "max", "arn:aws:iam::1:role/x",
 )  # fmt: skip
-RANDOM = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), max_size=12)
+RANDOM = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=12)
 TEXTS = st.sampled_from(ODD_TEXTS) | RANDOM.map(lambda text: text.replace("..", "").lstrip("~"))
 
 OTHER_VARIABLES = {

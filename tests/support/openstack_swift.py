@@ -3,7 +3,7 @@
     python tests/support/openstack_swift.py        # prints its URL and serves until Ctrl-C
 
 It is a server that does not keep the promise: of several conditional writes at once more than one
-wins. `tests/install_servers.sh` installs it into an environment of its own. Each of its servers
+wins. `tests/install_swift.sh` installs it into an environment of its own. Each of its servers
 would change to a user `swift` if it were not told who starts it.
 """
 
@@ -146,7 +146,7 @@ def _serving(folder: Path, kind: str, configuration: str) -> Iterator[None]:
 
 if __name__ == "__main__":
     if not is_installed():
-        raise SystemExit(f"no {PROGRAMS}: tests/install_servers.sh installs it")
+        raise SystemExit(f"no {PROGRAMS}: make servers installs it")
     with swift() as address:
         print(f"{address} AWS_ACCESS_KEY_ID={SWIFT_KEY} AWS_SECRET_ACCESS_KEY={SECRET}")  # noqa: T201
         with suppress(KeyboardInterrupt):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -168,7 +168,8 @@ class _CheckedLoader(yaml.SafeLoader):
 
     def get_event(self) -> yaml.Event:
         """The next event."""
-        event = cast("yaml.Event", super().get_event())  # pyright: ignore[reportUnknownMemberType]  # its stub names no type
+        following: Any = super()  # its stub names no types
+        event: yaml.Event = following.get_event()
         self._depth += isinstance(event, yaml.CollectionStartEvent)
         self._depth -= isinstance(event, yaml.CollectionEndEvent)
         self._documents += isinstance(event, yaml.DocumentStartEvent)

@@ -26,7 +26,7 @@ from fintts_store.store import TEMPORARY_PREFIX, Store
 def fat_image(tmp_path: Path) -> Path:
     """A FAT file system of 16 MB, not mounted."""
     if shutil.which("mkfs.vfat") is None:
-        pytest.skip("mkfs.vfat is not installed: tests/install_servers.sh installs it")
+        pytest.skip("mkfs.vfat is not installed: make packages installs it")
     image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(16 << 20)
@@ -58,7 +58,7 @@ def fat(fat_image: Path) -> Iterator[Path]:
 def fuse_fat(fat_image: Path) -> Iterator[Path]:
     """It, mounted by FUSE, which has neither hard links nor a rename that replaces nothing."""
     if shutil.which("fusefat") is None:
-        pytest.skip("fusefat is not installed: tests/install_servers.sh installs it")
+        pytest.skip("fusefat is not installed: make packages installs it")
     mount = ["fusefat", "-o", "rw+", str(fat_image)]
     with mounted(fat_image.with_name("fat"), mount, ["fusermount3", "-u"]) as disk:
         yield disk

@@ -1,18 +1,7 @@
 #!/bin/sh
-# Installs what tests run for real, where it is missing: Ceph's object gateway, OpenStack's Swift, FAT
-# by FUSE, a compiler, and what makes a link slow.
+# Installs what tests run for real, where it is missing: Ceph's object gateway, FAT by FUSE, a
+# compiler, and what makes a link slow.
 set -eu
-cd "$(dirname "$0")/.."
-
-# In an environment of its own, since its dependencies are not ours.
-swift=.test-servers/swift
-if [ ! -x $swift/bin/swift-proxy-server ]; then
-  uv=.venv/bin/uv
-  [ -x $uv ] || uv=uv
-  $uv venv --quiet --clear --python 3.11 $swift
-  $uv pip install --quiet --python $swift/bin/python swift==2.38.3
-fi
-
 packages="radosgw ceph-mon ceph-osd ceph-common openssl g++ iproute2 dosfstools fusefat fuse3"
 for program in radosgw ceph-mon ceph-osd ceph radosgw-admin monmaptool openssl g++ ip tc mkfs.vfat fusefat fusermount3; do
   if ! command -v "$program" > /dev/null; then
