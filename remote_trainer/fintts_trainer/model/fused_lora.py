@@ -8,17 +8,13 @@ float32, keeps that too, and multiplies at a float32's speed.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def adapted_product(rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
@@ -60,14 +56,36 @@ class _AdaptedProduct(torch.autograd.Function):
         return grad_rows, None, grad_down.to(down.dtype), grad_up.to(up.dtype), None
 
 
+class FusedLinear(Linear):
+    """PEFT's adapted linear with its forward in one node.
+
+    A class instead of a forward on each instance: torch.compile guards a function by its identity,
+    so every layer would need a graph of its own.
+    """
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """[..., inputs] → [..., outputs]; as PEFT computes it when the adapter is off or merged."""
+        if self.disable_adapters or self.merged:
+            return cast("Tensor", super().forward(x, *args, **kwargs))
+        (name,) = self.active_adapters
+        down = cast("Tensor", self.lora_A[name].weight)
+        up = cast("Tensor", self.lora_B[name].weight)
+        weight = cast("Tensor", self.get_base_layer().weight)
+        rows = x.reshape(-1, x.shape[-1])
+        product = adapted_product(rows, weight, down, up, self.scaling[name])
+        return product.view(*x.shape[:-1], -1)
+
+
 def fuse_adapted_linears(model: nn.Module) -> int:
-    """Has each adapted linear of the model compute so wherever that is PEFT's own result: one
-    plain adapter, no bias, no dropout, not merged. Returns how many go on as PEFT has them."""
+    """Makes each adapted linear of the model a `FusedLinear` wherever that is PEFT's own result:
+    one plain adapter, no bias, no dropout, not merged. Returns how many stay as PEFT has them.
+
+    Modules, parameters and their names stay the same.
+    """
     linears = [module for module in model.modules() if isinstance(module, Linear)]
     plain = [module for module in linears if _is_plain(module)]
     for module in plain:
-        # An instance's own forward: class, parameters and their names stay PEFT's.
-        module.forward = partial(_forward, module, module.forward)  # type: ignore[method-assign]
+        module.__class__ = FusedLinear
     return len(linears) - len(plain)
 
 
@@ -80,17 +98,3 @@ def _is_plain(module: Linear) -> bool:
         and not module.lora_variant
         and isinstance(module.lora_dropout[names[0]], nn.Identity)
     )
-
-
-def _forward(module: Linear, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    if module.disable_adapters or module.merged:
-        return otherwise(x)
-    (name,) = module.active_adapters
-    down, up = (
-        cast("Tensor", module.lora_A[name].weight),
-        cast("Tensor", module.lora_B[name].weight),
-    )
-    weight = cast("Tensor", module.get_base_layer().weight)
-    rows = x.reshape(-1, x.shape[-1])
-    product = adapted_product(rows, weight, down, up, module.scaling[name])
-    return product.view(*x.shape[:-1], -1)
