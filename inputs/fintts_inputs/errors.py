@@ -4,6 +4,7 @@ InputError
 ├── FolderMissing        the folder of the data or base model in the configuration does not exist
 ├── DataProblem          the data set is unpaired, empty, misshapen or out of range
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
+├── CodecProblem         there is no codec, it is not the base model's, or a wave does not fit it
 ├── ConfigurationChanged the configuration differs from that of the run to resume
 └── BadFactor            FINTTS_HANG_FACTOR is not a factor
 """
@@ -32,6 +33,10 @@ class DataProblem(InputError):
 
 class BaseModelProblem(InputError):
     """The base model fails the strict checks of reading."""
+
+
+class CodecProblem(InputError):
+    """There is no codec, it is not the base model's, or what it is given does not fit it."""
 
 
 class ConfigurationChanged(InputError):

@@ -62,6 +62,15 @@ def stored(state: StateDict) -> dict[str, Stored]:
     }
 
 
+def read_pickled(path: Path) -> StateDict:
+    """The tensors of a file of torch.save; only weights are read, and no code is executed.
+
+    Raises:
+        BaseModelProblem: the file is damaged, or holds more than a table of weights.
+    """
+    return _read(path)
+
+
 def _read(path: Path) -> StateDict:
     try:
         content: object = load_file(path) if path.suffix == ".safetensors" else _read_pickled(path)

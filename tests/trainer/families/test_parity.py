@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,15 @@ from safetensors.torch import load_file
 
 from checks import every
 from fintts_inputs.base_model.families import read_config
+from fintts_inputs.base_model.files import TIKTOKEN
 from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.weights import from_fish, to_fish
 from fintts_trainer.families.weight_files import read_state_dict
+from parity_fixtures import recorded_folders
 
-HERE = Path(__file__).parents[2] / "trainer/fixtures"
-NAMED = [Path(p) for p in os.environ.get("FINTTS_PARITY_FIXTURES", "").split(os.pathsep) if p]
-FOLDERS = [
-    folder
-    for parent in [HERE, *NAMED]
-    for folder in sorted([parent, *parent.iterdir()])
-    if (folder / "expected.json").is_file()
-]
+FOLDERS = recorded_folders("expected.json", TIKTOKEN)
 
 pytestmark = pytest.mark.parity
 

@@ -1,0 +1,1 @@
+"""The codec of Fish Speech 1.5, "firefly"."""

@@ -1,0 +1,1 @@
+"""The codec of OpenAudio S1 and S1-mini."""
