@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from fintts_cli.infra.sky.clouds import (
     other_version,
     without_quota,
 )
-from fintts_cli.launch.preconditions import refuse_unsafe_rental
+from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.places import LOCAL
 from fintts_cli.settings.hub_model import HubModel
@@ -84,7 +85,6 @@ class Doctor:
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
         rented = [("SkyPilot", _skypilot), ("clouds", self._clouds), ("quota", self._quota)]
-        is_local = self.found.settings.infra == LOCAL
         return [
             ("fintts", _fintts),
             ("data", self._data),
@@ -92,8 +92,16 @@ class Doctor:
             ("store", self._store),
             ("state", _state),
             ("disk", self._disk),
-            *(here if is_local else rented),
+            *(rented if self._is_by_sky() else here if self._is_here() else []),
         ]
+
+    def _is_here(self) -> bool:
+        return self.found.settings.infra == LOCAL
+
+    def _is_by_sky(self) -> bool:
+        with suppress(CliError):
+            return self.open_here().is_by_sky(self.found.settings.infra)
+        return not self._is_here()
 
     def _data(self) -> Finding:
 
@@ -202,8 +210,7 @@ class Doctor:
         if isinstance(settings.base_model, HubModel):
             return Finding(Verdict.NOT_PROBED, "the base model is not on this machine yet")
         ready = prepare(self.open_here(), self.found, self.now)
-        if settings.infra != LOCAL:
-            refuse_unsafe_rental(self.open_here().sky_log, settings, ready.store.url)
+        refuse_unsafe_launch(self.open_here(), settings, ready.store.url)
         self.open_here().infra(settings.infra).check(ready.render())
         cost = dollars(ready.plan.estimate.expected.cost_usd)
         said = f"{ready.run} on {ready.where}, for about {cost}"

@@ -24,6 +24,11 @@ def canonical_infra(text: str) -> str:
     return LOCAL if place.lower() == LOCAL else place
 
 
+def cloud_of(place: str | None) -> str:
+    """The first part of a place, in lower case; empty if there is none."""
+    return (place or "").partition("/")[0].lower()
+
+
 SETUP_SECONDS = {True: 20.0, False: 600.0}
 """here; on a rented instance, which boots in two minutes and installs the trainer in eight"""
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.runs.laptop import this_laptop
 from fintts_cli.state_folder import SKY_FOLDER, SKY_LOG
 from fintts_store.errors import InvalidRecord
@@ -42,6 +43,8 @@ class Workplace:
     """takes the state folder and an infra's name"""
     open_offers: Callable[[], OfferSource]
     """opens the prices; called only if no rate is set, since it takes time"""
+    own_infras: tuple[str, ...] = (LOCAL,)
+    """the infras besides SkyPilot, by the first part of `--infra`"""
 
     @property
     def sky_log(self) -> Path:
@@ -53,8 +56,17 @@ class Workplace:
         return this_laptop(self.state, make=make)
 
     def infra(self, name: str | None) -> Infra:
-        """Where tasks run: this machine, or SkyPilot with `name` in its own terms."""
+        """Where tasks run: this machine, another infra of our own, or SkyPilot with `name` in its
+        own terms."""
         return self.open_infra(self.state, name or "")
+
+    def infras(self) -> list[Infra]:
+        """Every infra, SkyPilot last."""
+        return [self.infra(name) for name in (*self.own_infras, None)]
+
+    def is_by_sky(self, place: str | None) -> bool:
+        """Whether SkyPilot serves the place."""
+        return cloud_of(place) not in self.own_infras
 
     def offers(self) -> OfferSource:
         """The source of prices."""

@@ -43,7 +43,8 @@ def configured_run(
     each = choices_of(here, found, Snapshot, counted)
     cheapest = each.cheapest
     odd = refuse_senseless(cheapest.facts)
-    for sentence in (*odd, *doubtful_place(found.settings)):
+    doubts = doubtful_place(found.settings) if here.is_by_sky(found.settings.infra) else ()
+    for sentence in (*odd, *doubts):
         terminal.warn(sentence)
     title = "The run as configured"
     if len(each.runs) > 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli import state_folder
 from fintts_cli.known_stores import KnownStores
-from fintts_cli.places import LOCAL
+from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.prices.source import FirstToKnow
 from fintts_cli.runs.journal import Journal
@@ -17,7 +17,7 @@ from fintts_cli.settings.read import read_settings
 from fintts_cli.workplace import Workplace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from fintts_cli.infra import Infra
@@ -35,24 +35,44 @@ def open_workplace() -> Workplace:
     """
     state = state_folder.state_directory()
     journal, stores = Journal(state / "journal"), KnownStores(state / "stores")
-    return Workplace(state, journal, stores, infra_in, offers)
+    return Workplace(state, journal, stores, infra_in, offers, tuple(INFRAS))
+
+
+def _this_machine(state: Path) -> Infra:
+    from fintts_cli.infra.local.local import LocalInfra
+
+    return LocalInfra(state)
+
+
+INFRAS: dict[str, Callable[[Path], Infra]] = {LOCAL: _this_machine}
+"""the first part of `--infra` → what opens it, with the state folder; SkyPilot serves all others"""
 
 
 @cache
 def infra_in(state: Path, name: str) -> Infra:
     """One for each process: it remembers for some seconds what a cloud has answered."""
-    from fintts_cli.infra.local.local import LocalInfra
+    own = INFRAS.get(cloud_of(name))
+    if own is not None:
+        return own(state)
     from fintts_cli.infra.sky.sky import SkyInfra
 
-    return LocalInfra(state) if name == LOCAL else SkyInfra(name, state)
+    return SkyInfra(name, state)
+
+
+def _sky_catalog() -> OfferSource:
+    """SkyPilot's prices, where it is installed and may use a cloud."""
+    from fintts_cli.infra.sky.catalog import SkyCatalog
+
+    return SkyCatalog()
+
+
+SOURCES: tuple[Callable[[], OfferSource], ...] = (_sky_catalog, Snapshot)
+"""the first one that has prices is believed; the last one comes with the program"""
 
 
 def offers() -> OfferSource:
-    """SkyPilot's prices, where it is installed and may use a cloud; else those that come with the
-    program."""
-    from fintts_cli.infra.sky.catalog import SkyCatalog
-
-    return FirstToKnow(SkyCatalog(), Snapshot())
+    """The prices of every source."""
+    return FirstToKnow(*(source() for source in SOURCES))
 
 
 def open_state(terminal: Terminal) -> None:

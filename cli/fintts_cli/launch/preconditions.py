@@ -10,10 +10,12 @@ from fintts_cli.infra.sky.aws import AWS
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import require_own_controller
 from fintts_cli.infra.sky.session import require_sky
+from fintts_cli.places import LOCAL, cloud_of
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
+    from fintts_cli.workplace import Workplace
 
 
 def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> None:
@@ -27,17 +29,33 @@ def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> N
         CloudError: SkyPilot is not installed, the instance could not end itself, SkyPilot rents no
             spot instance there, or would rent a second instance to watch over the first.
     """
-    obstacle = backend_of(store_url).obstacle(store_url)
-    if obstacle is not None:
-        raise UsageProblem(obstacle.message, obstacle.hint)
+    _refuse_unreachable(store_url)
     require_sky()
     _refuse_endless(settings)
     if settings.spot:
         require_own_controller(sky_log)
 
 
+def refuse_unsafe_launch(here: Workplace, settings: Settings, store_url: str) -> None:
+    """The same for whichever infra the settings name; one of our own ends its instances itself.
+
+    Raises:
+        UsageProblem, CloudError: as `refuse_unsafe_rental` raises them.
+    """
+    if here.is_by_sky(settings.infra):
+        refuse_unsafe_rental(here.sky_log, settings, store_url)
+    elif settings.infra != LOCAL:
+        _refuse_unreachable(store_url)
+
+
+def _refuse_unreachable(store_url: str) -> None:
+    obstacle = backend_of(store_url).obstacle(store_url)
+    if obstacle is not None:
+        raise UsageProblem(obstacle.message, obstacle.hint)
+
+
 def _refuse_endless(settings: Settings) -> None:
-    ending, cloud = ending_of(settings.infra), _cloud(settings.infra)
+    ending, cloud = ending_of(settings.infra), cloud_of(settings.infra)
     for path in ending.files.values():
         if not Path(path).expanduser().is_file():
             raise CloudError(
@@ -51,13 +69,9 @@ def _refuse_endless(settings: Settings) -> None:
         )
 
 
-def _cloud(infra: str | None) -> str:
-    return (infra or "").partition("/")[0].lower()
-
-
 def unarmed(infra: str | None) -> str | None:
     """The warning for an instance that cannot power itself off; None if it can."""
-    cloud = _cloud(infra)
+    cloud = cloud_of(infra)
     if cloud == AWS:
         return None
     where = f"on {cloud}" if cloud else "on other clouds than AWS"

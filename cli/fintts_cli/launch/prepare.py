@@ -88,6 +88,8 @@ class Launch:
     """says that run or initial adapter started with another prompt than a new run gets"""
     odd: tuple[str, ...] = ()
     """warnings about settings that make little sense together"""
+    is_by_sky: bool = True
+    """whether SkyPilot rents the instance"""
 
     @property
     def deadline_at(self) -> datetime:
@@ -124,7 +126,7 @@ class Launch:
     @property
     def warnings(self) -> list[str]:
         """The warnings that the user should see before agreeing."""
-        is_watched = self.settings.spot and self.settings.infra != LOCAL
+        is_watched = self.settings.spot and self.is_by_sky
         today = self.asked_at.date()
         old = (old_list(each.price.as_of, today) for each in self.plan.choices)
         return [
@@ -253,7 +255,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
     odd = (
         *refuse_senseless(offered.cheapest.facts),
         *stop_note(settings, found.origins),
-        *doubtful_place(settings),
+        *(doubtful_place(settings) if here.is_by_sky(settings.infra) else ()),
     )
     choices = with_ceilings(offered.candidates, found, here.offers)
     changes: tuple[Change, ...] = ()
@@ -292,6 +294,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
         hang_factor=hang_factor,
         prompt_note=prompt_note,
         odd=odd,
+        is_by_sky=here.is_by_sky(settings.infra),
     )
 
 

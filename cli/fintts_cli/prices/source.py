@@ -39,14 +39,23 @@ class OfferSource(Protocol):
 class FirstToKnow:
     """Asks one source after another."""
 
-    def __init__(self, first: OfferSource, otherwise: OfferSource) -> None:
-        self._first, self._otherwise = first, otherwise
+    def __init__(self, *sources: OfferSource) -> None:
+        *self._first, self._last = sources
 
     def prices(self, accelerator: str, cloud: str | None) -> PriceList:
         """The prices of the first source that has some; the note says why earlier sources had
-        none."""
-        try:
-            return self._first.prices(accelerator, cloud)
-        except CatalogMissing as missing:
-            rows, note = self._otherwise.prices(accelerator, cloud)
-            return PriceList(rows, f"{note}; {missing}")
+        none.
+
+        Raises:
+            CatalogMissing: the last source has none either.
+        """
+        missing: list[str] = []
+        for source in self._first:
+            try:
+                rows, note = source.prices(accelerator, cloud)
+            except CatalogMissing as error:
+                missing.append(str(error))
+            else:
+                return PriceList(rows, "; ".join([note, *missing]))
+        rows, note = self._last.prices(accelerator, cloud)
+        return PriceList(rows, "; ".join([note, *missing]))

@@ -42,7 +42,7 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
-from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_rental, unarmed
+from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_launch, unarmed
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import start
@@ -153,10 +153,11 @@ def launch(
 
 def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> None:
     """Checks what only a rented machine needs, before you say yes and before any upload."""
-    refuse_unsafe_rental(here.sky_log, ready.settings, ready.store.url)
+    refuse_unsafe_launch(here, ready.settings, ready.store.url)
     if (grant := ready.grant()).warning:
         terminal.warn(grant.warning, grant.hint)
-    if (danger := unarmed(ready.settings.infra)) is not None:
+    danger = unarmed(ready.settings.infra) if here.is_by_sky(ready.settings.infra) else None
+    if danger is not None:
         terminal.warn(danger, REAP_BY_CRON)
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Removed
-from fintts_cli.places import LOCAL
+from fintts_cli.places import LOCAL, cloud_of
 from fintts_store.errors import InvalidRecord, StoreError
 from fintts_store.opening import is_same_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from datetime import datetime
 
     from fintts_cli.infra import Infra
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def remove_instance(
-    run: str, store_url: str | None, journal: Journal, infras: Iterable[Infra], now: datetime
+    run: str, store_url: str | None, journal: Journal, infras: Sequence[Infra], now: datetime
 ) -> Removed:
     """Returns once nothing is left that this machine requested under the run's name.
 
@@ -37,20 +37,24 @@ def remove_instance(
     entry, damage = _read(journal, run)
     if entry and store_url is not None and not is_same_place(entry.store, store_url):
         return Removed(was_there=False)
-    by_name = bool(damage) or (entry is not None and _is_missed(entry))
-    removed = _all_down(run, infras, by_name=by_name)
+    removed = _all_down(run, infras, bool(damage), entry)
     with suppress(StoreError):  # on a full disk here the end stays unrecorded
         journal.change(run, gone_at=now)
     remarks = [*damage, *(remark for one in removed for remark in one.remarks)]
     return Removed(any(one.was_there for one in removed), tuple(remarks))
 
 
-def _all_down(run: str, infras: Iterable[Infra], *, by_name: bool) -> list[Removed]:
+def _all_down(
+    run: str, infras: Sequence[Infra], is_damaged: bool, entry: JournalEntry | None
+) -> list[Removed]:
     """Asks every infra, even after one fails; raises the first failure at the end."""
+    own = next((one for one in infras if entry and one.name == cloud_of(entry.infra)), None)
+    is_missed = entry is not None and _is_missed(entry)
     removed: list[Removed] = []
     failed: list[CloudError] = []
     for infra in infras:
         try:
+            by_name = is_damaged or (is_missed and own in (None, infra))
             removed.append(infra.down(run, by_name=by_name))
         except CloudError as error:
             failed.append(error)

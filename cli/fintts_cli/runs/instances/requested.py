@@ -143,9 +143,8 @@ def remove_instance(here: Workplace, run: str, store: str | None) -> Removed:
     Raises:
         CloudError: it could not be removed, and may be billing.
     """
-    infras = (here.infra(LOCAL), here.infra(None))
     now = datetime.now(UTC)
-    return remove.remove_instance(check_run_name(run), store, here.journal, infras, now)
+    return remove.remove_instance(check_run_name(run), store, here.journal, here.infras(), now)
 
 
 def take_down(here: Workplace, store: Store, run: str) -> Result:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.session import require_sky
-from fintts_cli.places import LOCAL
 from fintts_cli.runs.bill.rates import Rates
 from fintts_cli.runs.instances.at_work import Whose
 from fintts_cli.runs.instances.sightings import gone
@@ -127,16 +126,15 @@ def look_everywhere(
 def _infras(
     here: Workplace, entries: Iterable[JournalEntry], unanswered: list[str], remarks: list[str]
 ) -> list[Infra]:
-    """This machine, and SkyPilot if installed; a remark says if it is needed but missing."""
-
-    local = here.infra(LOCAL)
+    """Every infra, SkyPilot if installed; a remark says if it is needed but missing."""
+    *own, sky = here.infras()
     try:
         require_sky()
     except CloudError as error:
-        is_missed = any(entry.infra != LOCAL and entry.gone_at is None for entry in entries)
+        is_missed = any(here.is_by_sky(one.infra) and one.gone_at is None for one in entries)
         (unanswered if is_missed else remarks).append(f"{error.message}: no cloud was asked")
-        return [local]
-    return [local, here.infra(None)]
+        return own
+    return [*own, sky]
 
 
 def _own(seen: Sighting, entry: JournalEntry | None) -> JournalEntry | None:
@@ -197,7 +195,7 @@ def remove(here: Workplace, judged: Judged) -> Judged:
         CloudError: it could not be removed, and may be billing.
     """
     seen = judged.sighting
-    here.infra(LOCAL if seen.infra == LOCAL else None).remove(seen)
+    here.infra(None if here.is_by_sky(seen.infra) else seen.infra).remove(seen)
     return replace(judged, is_removed=True)
 
 
