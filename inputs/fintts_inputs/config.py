@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
@@ -119,10 +119,11 @@ class TrainingConfig(Section):
     gradient_checkpointing: Flag = False
     """Layers work their activations out again in backward: on a scaled S1-mini (benchmarks/step.py)
     a twelfth of what forward keeps, for a tenth more time. The result is the same."""
-    compile: Flag = False
+    compile: Flag | Literal["auto"] = "auto"
     """torch.compile on each layer: a minute or more before the first step, then 3 % less time and
     13 % less memory on a scaled S1-mini on a CPU (benchmarks/step.py). On a GPU it was not
-    measured. The result is the same within rounding."""
+    measured. `auto` compiles on a GPU if torch can, and not on a CPU. The result is the same within
+    rounding."""
 
 
 class ValidationConfig(Section):
@@ -180,17 +181,24 @@ class RunConfig(TrainingSections):
 
     def digest(self) -> str:
         """SHA-256 of what the result depends on: the places of the inputs do not count."""
-        content = self.model_dump(mode="json", exclude=PLACES)
+        content = self._comparable()
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: RunConfig) -> list[Change]:
         """Each field that differs; places do not count."""
-        mine = _flat(self.model_dump(mode="json", exclude=PLACES))
-        theirs = _flat(other.model_dump(mode="json", exclude=PLACES))
+        mine, theirs = _flat(self._comparable()), _flat(other._comparable())
         return [
             Change(key, mine[key], theirs[key]) for key in sorted(mine) if mine[key] != theirs[key]
         ]
+
+    def _comparable(self) -> dict[str, Any]:
+        """Without places, and with `compile: auto` as false, the default that earlier versions
+        recorded: an earlier run goes on without --force."""
+        content = self.model_dump(mode="json", exclude=PLACES)
+        if self.training.compile == "auto":
+            content["training"]["compile"] = False
+        return content
 
 
 def _flat(content: dict[str, object], prefix: str = "") -> dict[str, object]:

@@ -25,7 +25,7 @@ from fintts_trainer.families import open_configured
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
-from fintts_trainer.model.compiled import compile_layers, log_what_stays_eager
+from fintts_trainer.model.compiled import compile_as_configured
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.model.recompute import recompute_layers
@@ -98,10 +98,13 @@ def _build(session: Session, world: World) -> Training:
     if config.training.gradient_checkpointing and not recompute_layers(model):
         session.log("training.gradient_checkpointing has no effect: the model has no such layers")
     model.to(world.device)
-    if config.training.compile:
-        session.log("the layers are compiled as they first run, which takes a minute or more")
-        compile_layers(model)
-        log_what_stays_eager(partial(_say_in_status, session))
+    is_compiled = compile_as_configured(
+        model,
+        config.training.compile,
+        world.device.type,
+        session.log,
+        partial(_say_in_status, session),
+    )
     optimizer = torch.optim.AdamW(
         trainable(model).values(),
         lr=config.training.learning_rate,
@@ -123,6 +126,7 @@ def _build(session: Session, world: World) -> Training:
         shape=base.shape,
         prompt=base.prompt,
         step_clock=StepClock(world.device),
+        is_compiled=is_compiled,
         step_seconds=deque(maxlen=STEPS_FOR_MEDIAN),
         peak_flops=_peak_of(session, world, dtype),
     )

@@ -49,6 +49,8 @@ class Training:
     step_clock: StepClock
     peak_flops: float
     """peak FLOP/s of the devices, measured at the start of the run"""
+    is_compiled: bool
+    """whether torch compiles the layers when they first run"""
     step_seconds: deque[float]
     """of the last steps of this process, for its watchdog"""
 

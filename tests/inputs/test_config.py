@@ -88,3 +88,16 @@ def test_another_kind_of_model_is_refused(
     (tmp_path / "config.json").write_text(json.dumps({**S1_MINI, **change}))
     with pytest.raises(BaseModelProblem, match=said):
         read_shape(tmp_path)
+
+
+def test_a_run_of_a_version_that_compiled_nothing_by_itself_goes_on_without_force() -> None:
+    run = RunConfig.model_validate({"data": "d", "base_model": "m"})
+    recorded = run.model_dump(mode="json")
+    recorded["training"]["compile"] = False
+    earlier = RunConfig.model_validate(recorded)
+    assert run.training.compile == "auto"
+    assert run.differences(earlier) == []
+    assert run.digest() == earlier.digest()
+    recorded["training"]["compile"] = True
+    chosen = RunConfig.model_validate(recorded)
+    assert [str(change) for change in run.differences(chosen)] == ["training.compile: False → True"]

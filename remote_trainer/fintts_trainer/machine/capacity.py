@@ -83,8 +83,8 @@ def fit_into_memory(training: Training) -> None:
     longest = int(training.feed.dataset.lengths.argmax())
     width = int(training.feed.dataset.lengths[longest])
     try:
-        example, compiled = training.feed.dataset.example(longest), training.config.training.compile
-        need = need_of_step(training.model, example, device, compiled=compiled)
+        example = training.feed.dataset.example(longest)
+        need = need_of_step(training.model, example, device, compiled=training.is_compiled)
     except torch.OutOfMemoryError:
         raise _too_long(width, None, free_bytes(device)) from None
     usable = usable_bytes(device, world.processes_here) - moments_to_come(training)

@@ -66,7 +66,7 @@ class FusedLinear(Linear):
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """[..., inputs] → [..., outputs]; as PEFT computes it when the adapter is off or merged."""
         if self.disable_adapters or self.merged:
-            return cast("Tensor", super().forward(x, *args, **kwargs))
+            return super().forward(x, *args, **kwargs)
         (name,) = self.active_adapters
         down = cast("Tensor", self.lora_A[name].weight)
         up = cast("Tensor", self.lora_B[name].weight)

@@ -3,7 +3,9 @@ and a clear refusal."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from fintts_trainer.errors import CannotCompile
 from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.model.compiled import compile_layers
+from fintts_trainer.model.compiled import compile_as_configured, compile_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import trainable
 
@@ -74,10 +76,37 @@ def test_gradients_are_the_same_and_no_depth_or_length_needs_more_graphs(base: F
     assert graphs == [GRAPHS] * 4
 
 
-def test_a_machine_without_a_compiler_is_told_so(
-    base: FishBase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+def no_compiler() -> AbstractContextManager[object]:
+    """torch finds no C++ compiler."""
+    found: AbstractContextManager[object] = torch._inductor.config.patch(
+        {"cpp.cxx": ("no-such-compiler",)}
+    )
+    return found
+
+
+def test_a_missing_compiler_is_an_error_where_compiling_is_required(base: FishBase) -> None:
     torch._dynamo.reset()
-    with pytest.raises(CannotCompile, match=r"training\.compile is set, but torch cannot compile"):
+    with no_compiler(), pytest.raises(CannotCompile, match="torch cannot compile here"):
         compile_layers(adapted(base.load(torch.float32), INNER))
+
+
+@pytest.mark.parametrize(
+    ("setting", "device_type", "said"),
+    [
+        ("auto", "cuda", ["the layers run without torch.compile: torch cannot compile here"]),
+        ("auto", "cpu", []),
+        (False, "cuda", []),
+    ],
+)
+def test_auto_compiles_on_a_gpu_and_goes_on_where_torch_cannot(
+    base: FishBase,
+    setting: bool | Literal["auto"],
+    device_type: str,
+    said: list[str],
+) -> None:
+    torch._dynamo.reset()
+    lines: list[str] = []
+    model = adapted(base.load(torch.float32), INNER)
+    with no_compiler():
+        assert not compile_as_configured(model, setting, device_type, lines.append, lines.append)
+    assert [line[: len(start)] for line, start in zip(lines, said, strict=True)] == said
