@@ -22,6 +22,13 @@ def cluster_name(job_name: str, job_id: int) -> str:
     return f"{job_name}-{job_id}"
 
 
+def name_on_cloud(name: str, limit: int, *, add_user_hash: bool = True) -> str:
+    """As SkyPilot has it for names within the limit."""
+    user = "-aaaabbbb" if add_user_hash else ""
+    assert len(name + user) <= limit
+    return name + user
+
+
 @dataclass
 class Status:
     """Of a managed job."""
@@ -169,6 +176,7 @@ class FakeSky:
             controller_utils=mode,
             registry=registry,
             generate_managed_job_cluster_name=cluster_name,
+            common_utils=SimpleNamespace(make_cluster_name_on_cloud=name_on_cloud),
         )
         self.exceptions = SimpleNamespace(
             ClusterDoesNotExist=ClusterDoesNotExist, ClusterNotUpError=ClusterNotUpError

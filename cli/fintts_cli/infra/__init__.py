@@ -98,6 +98,11 @@ class Sighting:
     is_cut_off: bool = False
     """whether its launch was cut off, so that nothing would end it, and no process continues the
     launch"""
+    trouble: str | None = None
+    """why nothing works on it although it may be billed, in the cloud's words; None if something
+    may"""
+    name: str | None = None
+    """its name in the cloud's console, if `where` is not that"""
 
 
 @dataclass(frozen=True, slots=True)

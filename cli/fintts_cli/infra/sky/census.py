@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.aws import AWS, list_labelled, terminate
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import ManagedJob, live_jobs
-from fintts_cli.infra.sky.record import SkyRecord, place, run_of
+from fintts_cli.infra.sky.record import SkyRecord, deadline_in, place, run_of
+from fintts_cli.infra.sky.sellers.desk import (
+    SELLERS,
+    is_named,
+    is_of_job,
+    remove_left,
+    remove_listed,
+    sellers_of,
+    sightings_of,
+)
 from fintts_cli.infra.sky.session import (
     enabled_clouds,
     in_a_sentence,
@@ -22,6 +34,8 @@ from fintts_cli.infra.sky.session import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from fintts_cli.infra.sky.sellers import Seller
 
     Lister = Callable[[Any], list[Sighting]]
 
@@ -56,7 +70,12 @@ def take_census(sky: Any, log: Path) -> Census:
     known = [*ask("SkyPilot", _clusters), *ask("SkyPilot's list of jobs", live_jobs)]
     in_aws = ask("AWS", list_labelled) if AWS in clouds else []
     strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
-    unread = sorted(clouds - OWN_MACHINES - {AWS})
+    sellers = sellers_of(sky, clouds)
+    for seller in sellers:
+        listed = ask(seller.title, partial(sightings_of, seller=seller))
+        known, unknown = _with_the_seller_s_word(sky, seller, known, listed)
+        strangers += unknown
+    unread = sorted(clouds - OWN_MACHINES - {AWS, *(seller.cloud for seller in sellers)})
     remarks = [f"on {cloud}, fintts sees only what SkyPilot knows of" for cloud in unread]
     return Census((*known, *strangers), tuple(unanswered), tuple(remarks))
 
@@ -64,7 +83,7 @@ def take_census(sky: Any, log: Path) -> Census:
 def remove_sighting(sky: Any, sighting: Sighting) -> None:
     """Returns once it is gone; passes on what SkyPilot or the cloud raises."""
     if sighting.holder == Holder.CLOUD:
-        terminate(sky, sighting)
+        _remove_from_the_cloud(sky, sighting)
         return
     is_job = sighting.holder == Holder.MANAGED_JOB
     record = SkyRecord(
@@ -73,8 +92,40 @@ def remove_sighting(sky: Any, sighting: Sighting) -> None:
         job=sighting.where if is_job else None,
         requested_at=sighting.created_at,
         deadline_at=sighting.deadline_at,
+        cloud=sighting.infra.partition("/")[0] or None,
     )
-    (ManagedJob() if is_job else Cluster()).remove(sky, record)
+    last = (ManagedJob() if is_job else Cluster()).remove(sky, record)
+    remove_left(sky, last)
+
+
+def _remove_from_the_cloud(sky: Any, sighting: Sighting) -> None:
+    cloud = sighting.infra.partition("/")[0]
+    if cloud == AWS:
+        terminate(sky, sighting)
+        return
+    seller = next((one for one in SELLERS if one.cloud == cloud), None)
+    if seller is None:
+        raise CloudError(f"fintts cannot ask {cloud} to remove it")
+    remove_listed(sky, seller, sighting.where)
+
+
+def _with_the_seller_s_word(
+    sky: Any, seller: Seller, known: Sequence[Sighting], listed: Sequence[Sighting]
+) -> tuple[list[Sighting], list[Sighting]]:
+    """What SkyPilot knows, with the seller's trouble about it; and what only the seller knows."""
+    told, met = list[Sighting](), set[str]()
+    for one in known:
+        same = [other for other in listed if _is_same(sky, seller, one, other)]
+        met |= {other.where for other in same}
+        trouble = next((other.trouble for other in same if other.trouble), one.trouble)
+        told.append(replace(one, trouble=trouble))
+    return told, [other for other in listed if other.where not in met]
+
+
+def _is_same(sky: Any, seller: Seller, known: Sighting, listed: Sighting) -> bool:
+    if known.holder == Holder.CLUSTER:
+        return is_named(sky, seller, listed.name or "", known.where)
+    return is_of_job(sky, listed.name or "", known.where)
 
 
 def _clusters(sky: Any) -> list[Sighting]:
@@ -94,7 +145,7 @@ def _clusters(sky: Any) -> list[Sighting]:
             infra=place(cluster.cloud, cluster.region),
             created_at=datetime.fromtimestamp(cluster.launched_at, UTC),
             instance_since=datetime.fromtimestamp(cluster.launched_at, UTC),
-            deadline_at=deadline_of(cluster.labels),
+            deadline_at=deadline_of(cluster.labels) or deadline_in(cluster.name),
             is_cut_off=cluster.name not in launching and _is_endless(sky, cluster),
         )
         for cluster in found

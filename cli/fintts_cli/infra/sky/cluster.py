@@ -35,7 +35,11 @@ class Cluster:
         if cluster is None or _is_anothers(cluster, record):
             return None
         began = datetime.fromtimestamp(cluster.launched_at, UTC)
-        fields = {"created_at": record.created_at or began, "gpus": _gpus(cluster) or record.gpus}
+        fields = {
+            "created_at": record.created_at or began,
+            "gpus": _gpus(cluster) or record.gpus,
+            "cloud": str(cluster.cloud).lower() if cluster.cloud else record.cloud,
+        }
         seen = record.model_copy(update={"was_seen": True, **fields})
         if cluster.status.value in ENDING:
             return seen, InstancePhase.TEARING_DOWN

@@ -302,6 +302,8 @@ def _seen(
     fields: dict[str, object] = {
         "was_seen": True,
         "cluster": cluster,
+        "cloud": next((str(one["cloud"]).lower() for one in clusters if one.get("cloud")), None)
+        or record.cloud,
         "created_at": spans[-1].began if spans else record.created_at,
         "spans": spans,
     }

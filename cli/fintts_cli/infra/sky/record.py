@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from string import hexdigits
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,16 @@ from fintts_store.runs.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from pathlib import Path
 
 RECORD_FILE = "instance.json"
 PREFIX = "fintts-"
+HEAD = "-head"
+"""SkyPilot's ending of the name of a cluster's only instance"""
+ENDING = re.compile(r"-x([0-9a-f]{8})$")
+"""the end of a cluster's name: its deadline in seconds since the epoch"""
+JOB_ENDING = re.compile(r"-[0-9a-f]{11}-[0-9]+$")
+"""what a managed job adds to the name of its clusters: the moment of its launch, and its number"""
 
 
 class SkyRecord(Record):
@@ -35,6 +42,8 @@ class SkyRecord(Record):
     deadline_at: Moment | None = None
     """the deadline in its label, which tells launches of one name apart; None if it has no label"""
     asked_by: NotedProcess | None = None
+    cloud: Name | None = None
+    """the cloud that was chosen, as in `--infra`; None while SkyPilot looks for one"""
     was_seen: bool = False
     """whether SkyPilot has ever listed it"""
     created_at: Moment | None = None
@@ -52,26 +61,48 @@ class SkyRecord(Record):
     """for a cluster: the GPU that was available, of all that were requested"""
 
 
-def cluster_of(run: str) -> str:
-    """The name of a run's cluster, and of its instances in the cloud's console."""
-    return PREFIX + check_run_name(run)
+def cluster_of(run: str, deadline_at: datetime | None) -> str:
+    """The name of a run's cluster, and of its instances in the cloud's console.
+
+    It ends with the deadline, which tells launches apart where instances have no labels. So no name
+    of another run contains it: SkyPilot takes `fintts-v10` for `fintts-v1` on clouds that it
+    searches by a part of the name.
+    """
+    plain = PREFIX + check_run_name(run)
+    return plain if deadline_at is None else f"{plain}-x{int(deadline_at.timestamp()):08x}"
 
 
 def job_of(run: str, requested_at: datetime) -> str:
     """The name of a run's managed job: new for each launch, since SkyPilot keeps old ones."""
-    return f"{cluster_of(run)}-{int(requested_at.timestamp() * 1000):x}"
+    return f"{PREFIX}{check_run_name(run)}-{int(requested_at.timestamp() * 1000):x}"
 
 
 def run_of(cluster: str) -> str | None:
-    """The run in a cluster's name; None if the name is not one of ours."""
-    run = cluster.removeprefix(PREFIX)
-    return run if cluster.startswith(PREFIX) and is_run_name(run) else None
+    """The run in a cluster's name, also in one without a deadline, as they were before; None if the
+    name is not one of ours."""
+    return _run_in(ENDING.sub("", cluster))
+
+
+def run_of_instance(cluster: str) -> str | None:
+    """The same, also for the name of a managed job's cluster."""
+    return run_of(JOB_ENDING.sub("", cluster))
+
+
+def deadline_in(cluster: str) -> datetime | None:
+    """The deadline in a cluster's name, to the second; None if it has none."""
+    found = ENDING.search(cluster)
+    return None if found is None else datetime.fromtimestamp(int(found[1], 16), UTC)
+
+
+def _run_in(name: str) -> str | None:
+    run = name.removeprefix(PREFIX)
+    return run if name.startswith(PREFIX) and is_run_name(run) else None
 
 
 def run_of_job(job: str) -> str | None:
     """The run in a managed job's name; None if the name is not one of ours."""
     name, _, moment = job.rpartition("-")
-    return run_of(name) if moment and set(moment) <= set(hexdigits) else None
+    return _run_in(name) if moment and set(moment) <= set(hexdigits) else None
 
 
 def place(cloud: str | None, region: str | None) -> str:

@@ -5,72 +5,152 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from textwrap import shorten
+from typing import NamedTuple
 
 from fintts_cli.errors import CloudError
 
 PLACE = re.compile(r"Launching (?:\w+ )*on (\w+) ([\w-]+)")
 """`⚙︎ Launching on AWS us-east-1 (us-east-1b,us-east-1c).`"""
+LONGEST_WORDS = 160
+"""characters of a cloud's own words that are shown"""
 
 
 class Reason(StrEnum):
-    """A cloud's answer, in words that fit before `in REGION`."""
+    """A cloud's answer, in words that fit before `in REGION`. What you can mend comes first."""
 
+    KEY = "the key is refused"
+    BALANCE = "not enough balance"
     QUOTA = "no quota for this account"
-    CAPACITY = "no capacity"
     PERMISSION = "no permission to make instances"
+    CAPACITY = "no capacity"
+    TOO_OFTEN = "asked too often"
 
 
 CODES = {
-    Reason.QUOTA: re.compile(
+    Reason.KEY: (
+        r"AuthFailure|InvalidClientTokenId"  # AWS
+        r"|invalid_grant|UNAUTHENTICATED"  # GCP, Nebius
+        r"|AADSTS7000\d+|InvalidAuthenticationToken|ExpiredAuthenticationToken"  # Azure
+        r"|Unauthorized request|No API key provided"  # RunPod
+        r"|unauthorized_request"  # Verda
+        r"|invalid-api-key|API key was invalid"  # Lambda
+        r"|Invalid user key|auth_error"  # Vast
+    ),
+    Reason.BALANCE: (
+        r"insufficient_funds|not enough funds"  # Verda
+        r"|balance is too low|insufficient balance|insufficient funds"  # RunPod
+        r"|account-inactive"  # Lambda
+        r"|insufficient.credit|lacks? credit"  # Vast
+        r"|BILLING_DISABLED|billing (?:to be|is not) enabled|billing account.*(?:disabled|closed)"
+        r"|ReadOnlyDisabledSubscription"  # Azure
+    ),
+    Reason.QUOTA: (
         r"VcpuLimitExceeded|MaxSpotInstanceCountExceeded|InstanceLimitExceeded"  # AWS
         r"|Found no quota for"  # SkyPilot, for a quota of 0
         r"|QUOTA_EXCEEDED|quotaExceeded"  # GCP
         r"|QuotaExceeded"  # Azure
+        r"|quota-exceeded"  # Lambda
+        r"|QuotaFailure|Quota limit exceeded|quota exceeded|limit exceeded"  # Nebius, Verda
     ),
-    Reason.CAPACITY: re.compile(
-        r"InsufficientInstanceCapacity|InsufficientHostCapacity|InsufficientReservedInstanceCapacity"
-        r"|ZONE_RESOURCE_POOL_EXHAUSTED|stockout"  # GCP
-        r"|AllocationFailed|SkuNotAvailable"  # Azure
+    Reason.PERMISSION: r"UnauthorizedOperation|AuthorizationFailed|PERMISSION_DENIED",
+    Reason.CAPACITY: (
+        r"InsufficientInstanceCapacity|InsufficientHostCapacity"
+        r"|InsufficientReservedInstanceCapacity"
+        r"|ZONE_RESOURCE_POOL_EXHAUSTED|VM_MIN_COUNT_NOT_REACHED|stockout"  # GCP
+        r"|AllocationFailed|SkuNotAvailable|OverconstrainedAllocationRequest"  # Azure
         r"|insufficient-capacity"  # Lambda
+        r"|no longer any instances available|not enough free GPUs|no resources currently"  # RunPod
+        r"|Not enough resources|no_capacity|service_unavailable|out of stock"  # Verda
+        r"|could not find an offer that satisfies|no_such_ask"  # Vast
+        r"|NotEnoughResources|Resource exhausted"  # Nebius
     ),
-    Reason.PERMISSION: re.compile(r"UnauthorizedOperation|AuthorizationFailed"),
+    Reason.TOO_OFTEN: r"too_many_requests|Too many requests|rate.limited|RateLimitExceeded",
 }
+"""in the order in which a line is looked through: a quota may be said with a lack of capacity"""
+PATTERNS = {reason: re.compile(codes, re.IGNORECASE) for reason, codes in CODES.items()}
 HINTS = {
+    Reason.KEY: "make a new key in the cloud's console, and write it where `sky check` says",
+    Reason.BALANCE: "add funds in the cloud's console, or take another --infra",
     Reason.QUOTA: "ask the cloud for quota, which may take days; `fintts doctor` says where there "
     "is some; --infra and --gpus take another place or GPU",
-    Reason.CAPACITY: "try again later; you can name several --gpus, or another --infra",
     Reason.PERMISSION: "`sky check` says which rights your key needs",
+    Reason.CAPACITY: "try again later; you can name several --gpus, or another --infra",
+    Reason.TOO_OFTEN: "wait a minute, and try again",
 }
+TOLD = frozenset({Reason.KEY, Reason.BALANCE})
+"""These do not differ from place to place, and are told in the cloud's own words."""
 
 
-def refusals_in(said: str) -> dict[str, Reason]:
-    """Each place, as in `--infra`, with its last reason.
+class Answer(NamedTuple):
+    """What a cloud says, and what it means."""
+
+    reason: Reason
+    words: str
+
+
+def answer_in(line: str) -> Answer | None:
+    """The cloud's answer in a line of text; None if it is not known."""
+    for reason, pattern in PATTERNS.items():
+        if found := pattern.search(line):
+            begin = max(line.rfind(mark, 0, found.start()) for mark in ("\n", ": ", ". ")) + 1
+            return Answer(reason, _shortened(line[begin:]))
+    return None
+
+
+def answers_in(said: str) -> dict[str, Answer]:
+    """Each place, as in `--infra`, with its last answer.
 
     Args:
         said: SkyPilot's output while it tried one place after another.
     """
-    found: dict[str, Reason] = {}
+    found: dict[str, Answer] = {}
     place = ""
     for line in said.splitlines():
         if match := PLACE.search(line):
             place = f"{match[1]}/{match[2]}".lower()
-        for reason, codes in CODES.items():
-            if place and codes.search(line):
-                found[place] = reason
+        answer = answer_in(line) if place else None
+        if answer is not None:
+            found[place] = answer
     return found
 
 
 def refusal(error: Exception, said: str) -> CloudError | None:
-    """Every place that was tried, and its reason; None if no reason is known, and for any other
-    error: one place may have refused before another accepted."""
+    """Every place that was tried, and its reason; None if no reason is known.
+
+    One place may have refused before another accepted: any other error is judged by its own words.
+    """
     if type(error).__name__ != "ResourcesUnavailableError":
-        return None
-    found = refusals_in(said)
-    reasons = [reason for reason in Reason if reason in found.values()]
+        answer = answer_in(str(error))
+        return None if answer is None else CloudError(_told(answer), HINTS[answer.reason])
+    found = answers_in(said)
+    reasons = [reason for reason in Reason if reason in {one.reason for one in found.values()}]
     if not reasons:
         return None
-    told = (
-        f"{reason} in {', '.join(place for place, why in found.items() if why == reason)}"
-        for reason in reasons
-    )
-    return CloudError(f"no instance is available: {'; '.join(told)}", HINTS[reasons[0]])
+    sentence = "; ".join(_of_places(reason, found) for reason in reasons)
+    return CloudError(f"no instance is available: {sentence}", HINTS[reasons[0]])
+
+
+def _of_places(reason: Reason, found: dict[str, Answer]) -> str:
+    places = [place for place, answer in found.items() if answer.reason == reason]
+    words = f" ({found[places[0]].words})" if reason in TOLD else ""
+    return f"{reason} in {', '.join(places)}{words}"
+
+
+def _told(answer: Answer) -> str:
+    return f"no instance is available: {answer.reason} ({answer.words})"
+
+
+def in_the_seller_s_words(title: str, error: Exception) -> CloudError:
+    """What a seller's client raised, as one sentence with what to do."""
+    if isinstance(error, CloudError):
+        return error
+    words = getattr(error, "message", None)
+    text = str(error) or type(error).__name__
+    answer = answer_in(text) or answer_in(type(error).__name__)
+    hint = HINTS[answer.reason] if answer else ""
+    return CloudError(f"{title} says: {_shortened(str(words or text))}", hint)
+
+
+def _shortened(words: str) -> str:
+    return shorten(words.strip(" .:"), LONGEST_WORDS, placeholder=" …")

@@ -41,6 +41,8 @@ from fintts_cli.infra.sky.record import (
     write_record,
 )
 from fintts_cli.infra.sky.refusals import refusal
+from fintts_cli.infra.sky.sellers import trouble_of
+from fintts_cli.infra.sky.sellers.desk import remove_left, still_listed
 from fintts_cli.infra.sky.session import (
     ANSI,
     in_a_sentence,
@@ -128,14 +130,15 @@ class SkyInfra:
                 f"run {run} has a live instance, the cluster {state.where}",
                 f"`fintts cloud stop {run}` ends it, or choose another --name",
             )
-        now = datetime.now(UTC)
+        now, deadline_at = datetime.now(UTC), _deadline_in(task_yaml)
         job = job_of(run, now) if _is_spot(task_yaml) else None
         record = SkyRecord(
             run=run,
-            cluster=job or cluster_of(run),
+            cluster=job or cluster_of(run, deadline_at),
             job=job,
             requested_at=now,
-            deadline_at=_deadline_in(task_yaml),
+            deadline_at=deadline_at,
+            cloud=self._name.partition("/")[0].lower() or None,
             asked_by=note_process(os.getpid()),
         )
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
@@ -204,16 +207,40 @@ class SkyInfra:
                     f"{in_a_sentence(error, self._log(record.run)).message}",
                     f"all it said is in {self._log(record.run)}; the instance ends by itself",
                 ) from error
-        if found is None:
-            if may_come:
-                return as_state(record, InstancePhase.PROVISIONING)
-            return as_state(self._gone(record, None), InstancePhase.GONE)
-        seen, phase = found
+        if found is None and may_come:
+            return as_state(record, InstancePhase.PROVISIONING)
+        seen, phase = found or (record, InstancePhase.GONE)
+        if (left := self._left(seen, phase)) is not None:
+            return left
         if phase == InstancePhase.GONE:
             seen = self._gone(seen, seen.ended_at)
         elif seen != record:
             write_record(self._folder(record.run), seen)
         return as_state(seen, phase)
+
+    def _left(self, record: SkyRecord, phase: InstancePhase) -> InstanceState | None:
+        """The state of an instance that SkyPilot calls gone and its seller still lists, or on which
+        nothing works. None if SkyPilot's word stands.
+
+        Raises CloudError: SkyPilot calls it gone, and the seller does not answer.
+        """
+        with self._sky(record.run) as sky:
+            try:
+                left = still_listed(sky, record)
+            except Exception as error:  # the seller or the network may fail in any way
+                if phase != InstancePhase.GONE:
+                    return None  # SkyPilot at least says that it is there
+                raise CloudError(
+                    f"SkyPilot no longer knows {record.cluster}, but it may be billing: "
+                    f"{in_a_sentence(error, self._log(record.run)).message}",
+                    f"run it again; `fintts cloud down {record.run}` removes what is left",
+                ) from error
+        troubles = [one.sentence for one in left if trouble_of(one.seller, one.listed)]
+        if not left or (phase != InstancePhase.GONE and not troubles):
+            return None
+        seen = record.model_copy(update={"message": "; ".join(troubles or [left[0].sentence])})
+        is_kept = record.job is not None and phase != InstancePhase.GONE
+        return as_state(seen, phase if is_kept else InstancePhase.TEARING_DOWN)
 
     def instances(self) -> list[InstanceState]:
         folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
@@ -251,7 +278,7 @@ class SkyInfra:
             return Removed(was_there=False)
         with self._sky(run) as sky:
             try:
-                last = rental_of(record).remove(sky, record)
+                last = _remove(sky, record)
             except Exception as error:
                 raise CloudError(
                     f"the cluster {record.cluster} could not be removed, and may be billing: "
@@ -266,11 +293,12 @@ class SkyInfra:
         """Removes by name, without a record. SkyPilot's clusters and jobs with the run's name
         belong to this machine. An instance that only a cloud lists may belong to another user, and
         is only named."""
+        deadline_at = self._last_deadline(run)
         named = SkyRecord(
             run=run,
-            cluster=cluster_of(run),
+            cluster=cluster_of(run, deadline_at),
             requested_at=datetime.now(UTC),
-            deadline_at=self._last_deadline(run),
+            deadline_at=deadline_at,
         )
         with self._sky(run) as sky, suppress(Exception):  # if it exists, the census sees it
             Cluster().remove(sky, named)  # this also cancels a request for it
@@ -358,6 +386,19 @@ class SkyInfra:
 
     def _log(self, run: str) -> Path:
         return self._folder(run) / SKY_LOG
+
+
+def _remove(sky: Any, record: SkyRecord) -> SkyRecord:
+    """Removes it through SkyPilot, and then what the seller still lists. SkyPilot fails over states
+    that it does not know: then the seller alone removes it."""
+    try:
+        last = rental_of(record).remove(sky, record)
+    except Exception:
+        if not remove_left(sky, record):
+            raise
+        return record
+    remove_left(sky, last)
+    return last
 
 
 def _may_come(sky: Any, record: SkyRecord) -> bool:

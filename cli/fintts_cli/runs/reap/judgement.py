@@ -127,6 +127,8 @@ def _without_a_reason(
     if seen.is_cut_off:
         cut = "its launch was cut off, and no process continues it"
         return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), cut
+    if seen.trouble is not None:
+        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), seen.trouble
     if facts.silence is not None:
         return Verdict.KEPT, f"the state of its run is unknown: {facts.silence}"
     return None

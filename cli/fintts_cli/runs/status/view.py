@@ -308,11 +308,11 @@ def _phase(
 ) -> tuple[Phase, str | None]:
     """The phase, and a remark about it."""
     if result is not None:
-        if instance.is_live:
-            return Phase.TEARING_DOWN, result.message
-        return (Phase.FAILED if result.stop_reason in BAD_ENDINGS else Phase.DONE), result.message
+        return _ended(result, instance)
     if instance.is_live is False:
         return Phase.FAILED, _lost(status, instance.message)
+    if instance.is_live and instance.message is not None:
+        return instance.phase or Phase.TEARING_DOWN, instance.message
     if instance.is_recovering:
         return Phase.PROVISIONING, _taken_away(status)
     if status is None:
@@ -323,6 +323,12 @@ def _phase(
     if silence > STALE_AFTER:
         return status.phase, f"no heartbeat for {silence.total_seconds() / 60:.0f} minutes"
     return status.phase, status.message
+
+
+def _ended(result: Result, instance: InstanceView) -> tuple[Phase, str | None]:
+    if instance.is_live:
+        return Phase.TEARING_DOWN, instance.message or result.message
+    return (Phase.FAILED if result.stop_reason in BAD_ENDINGS else Phase.DONE), result.message
 
 
 def _lost(status: Status | None, why: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_cli.infra.sky.refusals import Reason, refusal, refusals_in
+from fintts_cli.infra.sky.refusals import HINTS, Reason, answers_in, refusal
 
 ON_AWS = """\
 ⚙︎ Launching on AWS us-east-1 (us-east-1b,us-east-1c).
@@ -33,12 +33,16 @@ class ResourcesUnavailableError(Exception):
     """SkyPilot's own, by that name."""
 
 
+def reasons(said: str) -> dict[str, Reason]:
+    return {place: answer.reason for place, answer in answers_in(said).items()}
+
+
 def test_each_place_has_its_reason() -> None:
-    assert refusals_in(ON_AWS) == {
+    assert reasons(ON_AWS) == {
         "aws/us-east-1": Reason.QUOTA,
         "aws/us-west-2": Reason.CAPACITY,
     }
-    assert refusals_in(ON_GCP) == {
+    assert reasons(ON_GCP) == {
         "gcp/us-central1": Reason.CAPACITY,
         "gcp/europe-west4": Reason.QUOTA,
     }
@@ -62,3 +66,65 @@ def test_where_no_reason_is_known_none_is_made_up(said: str) -> None:
 
 def test_another_error_is_not_put_down_to_a_place_that_refused_before() -> None:
     assert refusal(RuntimeError("the set-up failed"), ON_AWS) is None
+
+
+@pytest.mark.parametrize(
+    ("cloud", "line", "reason"),
+    [
+        ("RunPod CA", "There are no longer any instances available with the requested", "CAPACITY"),
+        ("RunPod CA", "There are not enough free GPUs on the host machine to start", "CAPACITY"),
+        ("RunPod CA", "Your account balance is too low to rent this pod.", "BALANCE"),
+        ("RunPod CA", "Unauthorized request, please check your API key.", "KEY"),
+        ("Verda FIN-01", "Details: error code: service_unavailable", "CAPACITY"),
+        ("Verda FIN-01", "message: Not enough resources", "CAPACITY"),
+        ("Verda FIN-01", "error code: insufficient_funds", "BALANCE"),
+        ("Verda FIN-01", "error code: unauthorized_request", "KEY"),
+        ("Verda FIN-01", "error code: too_many_requests", "TOO_OFTEN"),
+        ("Lambda us-east-1", "instance-operations/launch/insufficient-capacity: Not", "CAPACITY"),
+        ("Lambda us-east-1", "global/quota-exceeded: Quota exceeded.", "QUOTA"),
+        ("Lambda us-east-1", "global/account-inactive: Your account is inactive.", "BALANCE"),
+        ("Lambda us-east-1", "global/invalid-api-key: API key was invalid.", "KEY"),
+        ("Lambda us-east-1", "Your API requests are being rate limited.", "TOO_OFTEN"),
+        (
+            "Vast US",
+            "Failed to create instances, could not find an offer that satisfies",
+            "CAPACITY",
+        ),
+        ("Vast US", "Your account lacks credit; see the billing page.", "BALANCE"),
+        ("Vast US", "auth_error: Invalid user key", "KEY"),
+        ("GCP us-central1", "Got return codes 'VM_MIN_COUNT_NOT_REACHED'", "CAPACITY"),
+        ("GCP us-central1", "reason: BILLING_DISABLED", "BALANCE"),
+        ("GCP us-central1", "('invalid_grant: Bad Request')", "KEY"),
+        ("Azure eastus", "(OverconstrainedAllocationRequest) Allocation failed.", "CAPACITY"),
+        ("Azure eastus", "(ReadOnlyDisabledSubscription) The subscription", "BALANCE"),
+        ("Azure eastus", "AADSTS7000215: Invalid client secret provided.", "KEY"),
+        ("Nebius eu-north1", "QuotaFailure: compute.instance.gpu.h100", "QUOTA"),
+        ("Nebius eu-north1", "NotEnoughResources: no such preset now", "CAPACITY"),
+        ("Nebius eu-north1", "StatusCode.UNAUTHENTICATED", "KEY"),
+    ],
+)
+def test_each_cloud_s_own_words_are_known(cloud: str, line: str, reason: str) -> None:
+    said = f"\u2699\ufe0e Launching on {cloud}.\nW 11-28 19:37:50 instance.py:41] {line}\n"
+    (found,) = reasons(said).values()
+    assert found == Reason[reason]
+    error = refusal(ResourcesUnavailableError("Failed"), said)
+    assert error is not None
+    assert error.hint == HINTS[found]
+    assert cloud.replace(" ", "/").lower() in error.message
+
+
+def test_an_empty_balance_is_told_in_the_seller_s_words() -> None:
+    said = "Launching on RunPod CA.\nrun_instances error: Your account balance is too low.\n"
+    error = refusal(ResourcesUnavailableError("Failed"), said)
+    assert error is not None
+    assert error.message == (
+        "no instance is available: not enough balance in runpod/ca "
+        "(Your account balance is too low)"
+    )
+
+
+def test_an_error_of_the_seller_itself_is_known_by_its_own_words() -> None:
+    error = refusal(RuntimeError("global/invalid-api-key: API key was invalid"), "")
+    assert error is not None
+    assert "the key is refused" in error.message
+    assert error.hint == HINTS[Reason.KEY]

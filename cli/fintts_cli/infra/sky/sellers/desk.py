@@ -1,0 +1,165 @@
+"""Asks the sellers: what they still list of a run, and what nobody else knows of."""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+from datetime import UTC, datetime
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import Holder, Sighting
+from fintts_cli.infra.sky.record import HEAD, deadline_in, run_of_instance
+from fintts_cli.infra.sky.refusals import in_the_seller_s_words
+from fintts_cli.infra.sky.sellers import Listed, Seller, trouble_of
+from fintts_cli.infra.sky.sellers.lambda_cloud import Lambda
+from fintts_cli.infra.sky.sellers.runpod import RunPod
+from fintts_cli.infra.sky.sellers.vast import Vast
+from fintts_cli.infra.sky.sellers.verda import Verda
+from fintts_cli.infra.sky.session import enabled_clouds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from fintts_cli.infra.sky.record import SkyRecord
+
+SELLERS: tuple[Seller, ...] = (Verda(), RunPod(), Lambda(), Vast())
+ANSWERS_WITHIN_SECONDS = 90.0
+"""Some clients wait for ever, others ask again for a minute when they ask too often."""
+GONE_WITHIN_SECONDS = 600.0
+POLL_SECONDS = 2.0
+JOB_CHARACTERS = 25
+"""SkyPilot's limit for a job's name in the names of its clusters"""
+NAME_ENDING = re.compile(rf"(-[0-9a-f]{{8}})?{HEAD}$")
+"""what SkyPilot adds to a cluster's name: the user, and the place in the cluster"""
+
+Answer = TypeVar("Answer")
+
+
+class Found(NamedTuple):
+    """An instance, and the seller that lists it."""
+
+    seller: Seller
+    listed: Listed
+
+    @property
+    def sentence(self) -> str:
+        """What the seller says of it."""
+        trouble = trouble_of(self.seller, self.listed)
+        return trouble or f"{self.seller.title} lists it as {self.listed.status}"
+
+
+def sellers_of(sky: Any, clouds: Iterable[str]) -> list[Seller]:
+    """The sellers among these clouds. The keys of a server elsewhere lie there: none is asked from
+    here."""
+    asked = frozenset(clouds)
+    if not sky.server.common.is_api_server_local():
+        return []
+    return [seller for seller in SELLERS if seller.cloud in asked]
+
+
+def listed_by(sky: Any, seller: Seller) -> Sequence[Listed]:
+    """What the seller lists.
+
+    Raises CloudError: no answer came in time; whatever the seller's client raises.
+    """
+    return _in_time(seller, lambda: seller.instances(sky))
+
+
+def still_listed(sky: Any, record: SkyRecord) -> list[Found]:
+    """The instances of this launch that a seller lists. Passes on what `listed_by` raises."""
+    clouds = {record.cloud} if record.cloud else enabled_clouds(sky)
+    return [
+        Found(seller, one)
+        for seller in sellers_of(sky, clouds)
+        for one in listed_by(sky, seller)
+        if is_named(sky, seller, one.name, record.cluster)
+    ]
+
+
+def is_named(sky: Any, seller: Seller, name: str, cluster: str) -> bool:
+    """Whether SkyPilot gives an instance of the cluster this name there."""
+    on_cloud: str = sky.utils.common_utils.make_cluster_name_on_cloud(cluster, seller.longest_name)
+    return name == on_cloud + HEAD
+
+
+def is_of_job(sky: Any, name: str, job: str) -> bool:
+    """Whether it is the name of an instance of the managed job: SkyPilot shortens long ones."""
+    names = sky.utils.common_utils
+    short: str = names.make_cluster_name_on_cloud(job, JOB_CHARACTERS, add_user_hash=False)
+    return name.startswith(f"{short}-")
+
+
+def remove_left(sky: Any, record: SkyRecord) -> bool:
+    """Removes what a seller still lists of this launch; returns whether there was something.
+
+    Raises CloudError: it could not be removed; whatever the seller's client raises.
+    """
+    left = still_listed(sky, record)
+    for found in left:
+        remove_listed(sky, found.seller, found.listed.id)
+    return bool(left)
+
+
+def remove_listed(
+    sky: Any, seller: Seller, instance_id: str, within_seconds: float = GONE_WITHIN_SECONDS
+) -> None:
+    """Returns once the seller no longer lists it.
+
+    Raises CloudError: it refuses, or lists it on; whatever the seller's client raises.
+    """
+    _in_time(seller, lambda: seller.remove(sky, instance_id))
+    give_up_at = time.monotonic() + within_seconds
+    while (one := _of_id(listed_by(sky, seller), instance_id)) is not None:
+        if time.monotonic() >= give_up_at:
+            raise CloudError(
+                f"{seller.title} got the request to delete it, but still lists it as {one.status}"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _of_id(listed: Iterable[Listed], instance_id: str) -> Listed | None:
+    return next((one for one in listed if one.id == instance_id), None)
+
+
+def sightings_of(sky: Any, seller: Seller) -> list[Sighting]:
+    """Our instances among the seller's, as their names tell."""
+    now = datetime.now(UTC)
+    named = [(one, NAME_ENDING.sub("", one.name)) for one in listed_by(sky, seller)]
+    return [
+        Sighting(
+            run=run,
+            holder=Holder.CLOUD,
+            where=one.id,
+            infra=seller.cloud,
+            created_at=one.created_at or now,
+            instance_since=one.created_at,
+            deadline_at=deadline_in(cluster),
+            trouble=trouble_of(seller, one),
+            name=one.name,
+        )
+        for one, cluster in named
+        if cluster != one.name and (run := run_of_instance(cluster)) is not None
+    ]
+
+
+def _in_time(seller: Seller, ask: Callable[[], Answer]) -> Answer:
+    """Asks in a thread, which an exit does not wait for."""
+    future: Future[Answer] = Future()
+
+    def answer() -> None:
+        try:
+            future.set_result(ask())
+        except Exception as error:  # a client raises any kind
+            future.set_exception(in_the_seller_s_words(seller.title, error))
+
+    Thread(target=answer, daemon=True).start()
+    try:
+        return future.result(ANSWERS_WITHIN_SECONDS)
+    except Late:
+        raise CloudError(
+            f"{seller.title} did not answer within {ANSWERS_WITHIN_SECONDS:.0f} s"
+        ) from None

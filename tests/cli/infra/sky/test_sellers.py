@@ -1,0 +1,293 @@
+"""What a seller lists is billed, whatever SkyPilot says; SkyPilot's own clients ask the seller."""
+
+from __future__ import annotations
+
+import json
+import threading
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fake_sky import Cluster, FakeSky
+from fintts_cli.errors import CloudError
+from fintts_cli.infra import Holder, InstancePhase
+from fintts_cli.infra.labels import labels_of
+from fintts_cli.infra.sky.record import (
+    SkyRecord,
+    cluster_of,
+    deadline_in,
+    read_record,
+    run_of,
+    run_of_instance,
+    run_of_job,
+    write_record,
+)
+from fintts_cli.infra.sky.sdk import import_sky
+from fintts_cli.infra.sky.sellers import desk
+from fintts_cli.infra.sky.sellers.answers import moment, records, word
+from fintts_cli.infra.sky.sky import SkyInfra
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CLUSTER = cluster_of("mine", NOON)
+ON_CLOUD = f"{CLUSTER}-aaaabbbb-head"
+
+
+class Verda:
+    """Its API, as far as a list and a deletion go."""
+
+    def __init__(self) -> None:
+        self.listed: dict[str, dict[str, Any]] = {}
+        self.keeps_what_it_should_delete = False
+        self.fails_with: tuple[int, dict[str, str]] | None = None
+        self.deleted: list[str] = []
+        verda = self
+
+        class Door(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                token = {"access_token": "t", "refresh_token": "r", "scope": "s"}
+                self._say(200, token | {"token_type": "Bearer", "expires_in": 3600})
+
+            def do_GET(self) -> None:
+                self._say(*(verda.fails_with or (200, list(verda.listed.values()))))
+
+            def do_PUT(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if verda.keeps_what_it_should_delete:
+                    message = "Instance cannot be deleted at this moment"
+                    self._say(400, {"code": "invalid_request", "message": message})
+                    return
+                assert body["action"] == "delete"
+                for one in body["id"]:
+                    verda.deleted.append(one)
+                    del verda.listed[one]
+                self._say(202, "")
+
+            def _say(self, status: int, answer: object) -> None:
+                text = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def boot(self, name: str = ON_CLOUD, status: str = "running", key: str = "i1") -> None:
+        created = "2026-11-24T09:00:00.000Z"
+        self.listed[key] = {"id": key, "hostname": name, "status": status, "created_at": created}
+
+
+@pytest.fixture
+def verda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Verda]:
+    made = Verda()
+    monkeypatch.setenv("VERDA_CLIENT_ID", "me")
+    monkeypatch.setenv("VERDA_CLIENT_SECRET", "only-verda-knows")
+    monkeypatch.setenv("VERDA_BASE_URL", f"http://127.0.0.1:{made.server.server_port}")
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def skypilot(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The real one, imported into a home of its own."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        warnings.simplefilter("ignore")
+        return import_sky()
+
+
+@pytest.fixture
+def sky(verda: Verda, skypilot: Any) -> FakeSky:
+    made = FakeSky(enabled=("Verda",))
+    made.adaptors.verda = skypilot.adaptors.verda
+    return made
+
+
+@pytest.fixture
+def infra(sky: FakeSky, tmp_path: Path) -> SkyInfra:
+    return SkyInfra("", tmp_path / "state", sky.session)
+
+
+@pytest.fixture
+def asked(infra: SkyInfra, tmp_path: Path) -> Path:
+    """The folder of an instance that this machine asked for and SkyPilot has forgotten."""
+    folder = tmp_path / "state" / "sky" / "mine"
+    folder.mkdir(parents=True)
+    record = SkyRecord(
+        run="mine",
+        cluster=CLUSTER,
+        requested_at=NOON,
+        deadline_at=NOON,
+        was_seen=True,
+        cloud="verda",
+    )
+    write_record(folder, record)
+    return folder
+
+
+def test_no_name_of_another_run_contains_an_instance_s_name() -> None:
+    """Of `v1` and `v10`, whose names on the cloud end with the user."""
+    later = NOON + timedelta(seconds=1)
+    for one, other in [("v1", "v10"), ("v1", "v1-x"), ("v1", "v1-x6923f440"), ("a", "fintts-a")]:
+        assert cluster_of(one, NOON) not in f"{cluster_of(other, later)}-aaaabbbb-head"
+    assert cluster_of("v1", NOON) == "fintts-v1-x6b057c40"
+
+
+def test_a_name_tells_run_and_deadline_and_old_names_are_known() -> None:
+    assert (run_of(CLUSTER), deadline_in(CLUSTER)) == ("mine", NOON)
+    assert (run_of("fintts-mine"), deadline_in("fintts-mine")) == ("mine", None)
+    assert run_of("somebody-s") is None
+    assert run_of_job("fintts-mine-x0-19a2b3c4d5e") == "mine-x0"
+    assert run_of_instance("fintts-mine-19a2b3c4d5e-12") == "mine"
+    assert run_of_instance(CLUSTER) == "mine"
+
+
+def test_a_launch_names_its_instance_after_its_deadline(
+    sky: FakeSky, infra: SkyInfra, tmp_path: Path
+) -> None:
+    sky.fails_after_submission = RuntimeError("set-up failed")
+    resources = {"use_spot": False, "labels": labels_of("mine", NOON)}
+    task = yaml.safe_dump({"workdir": str(tmp_path), "resources": resources, "envs": {}})
+    with pytest.raises(CloudError):
+        infra.launch("mine", task)
+    record = read_record(tmp_path / "state" / "sky" / "mine")
+    assert record is not None
+    assert record.cluster == CLUSTER
+
+
+@pytest.mark.parametrize("status", ["offline", "error", "no_capacity", "running"])
+def test_what_skypilot_has_forgotten_is_billed_until_its_seller_says_gone(
+    status: str, verda: Verda, infra: SkyInfra, asked: Path
+) -> None:
+    verda.boot(status=status)
+    verda.boot(f"{cluster_of('mine0', NOON)}-aaaabbbb-head", key="other")
+    state = infra.state("mine")
+    assert state is not None
+    assert state.phase == InstancePhase.TEARING_DOWN
+    assert f"Verda {'lists it as' if status == 'running' else 'says'} {status}" in (
+        state.message or ""
+    )
+    assert infra.down("mine").was_there
+    assert verda.deleted == ["i1"]
+    gone = infra.state("mine")
+    assert gone is not None
+    assert not gone.is_live
+
+
+def test_without_the_seller_s_word_nothing_is_gone(
+    verda: Verda, infra: SkyInfra, asked: Path
+) -> None:
+    verda.fails_with = (429, {"code": "too_many_requests", "message": "Too many requests"})
+    with pytest.raises(CloudError, match=r"SkyPilot no longer knows .* may be billing"):
+        infra.state("mine")
+    with pytest.raises(CloudError, match="could not be removed, and may be billing"):
+        infra.down("mine")
+    record = read_record(asked)
+    assert record is not None
+    assert not record.is_gone
+    verda.fails_with = None
+    state = infra.state("mine")
+    assert state is not None
+    assert not state.is_live
+
+
+def test_an_instance_that_refuses_to_be_deleted_stays_in_the_list(
+    verda: Verda, infra: SkyInfra, asked: Path
+) -> None:
+    verda.boot(status="offline")
+    verda.keeps_what_it_should_delete = True
+    with pytest.raises(CloudError, match=r"may be billing: .*cannot be deleted"):
+        infra.down("mine")
+    (seen,) = infra.census().sightings
+    with pytest.raises(CloudError, match="cannot be deleted at this moment"):
+        infra.remove(seen)
+    (seen,) = infra.census().sightings
+    verda.keeps_what_it_should_delete = False
+    infra.remove(seen)
+    assert infra.census().sightings == ()
+
+
+def test_an_instance_that_is_listed_on_is_not_taken_for_gone(
+    sky: FakeSky, verda: Verda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verda.boot()
+    monkeypatch.setattr(verda, "listed", _Kept(verda.listed))
+    (seller,) = desk.sellers_of(sky, ["verda", "aws"])
+    with pytest.raises(CloudError, match="still lists it as running"):
+        desk.remove_listed(sky, seller, "i1", within_seconds=0)
+
+
+class _Kept(dict[str, Any]):
+    def __delitem__(self, key: str) -> None:
+        """It stays."""
+
+
+def test_the_census_has_what_only_the_seller_knows_with_the_deadline_of_its_name(
+    sky: FakeSky, verda: Verda, infra: SkyInfra
+) -> None:
+    verda.boot(status="offline")
+    verda.boot("by-hand", key="i2")
+    census = infra.census()
+    assert (census.unanswered, census.remarks) == ((), ())
+    (seen,) = census.sightings
+    assert (seen.run, seen.holder, seen.where, seen.infra) == ("mine", Holder.CLOUD, "i1", "verda")
+    assert seen.deadline_at == NOON
+    assert seen.created_at == datetime(2026, 11, 24, 9, tzinfo=UTC)
+    assert "Verda says offline" in (seen.trouble or "")
+
+
+def test_what_skypilot_knows_is_not_listed_twice_and_has_the_seller_s_trouble(
+    sky: FakeSky, verda: Verda, infra: SkyInfra
+) -> None:
+    sky.clusters.append(Cluster(CLUSTER, NOON.timestamp(), cloud="Verda", autostop=-1))
+    sky.queues[CLUSTER] = [1]
+    verda.boot(status="error")
+    (seen,) = infra.census().sightings
+    assert (seen.holder, seen.where) == (Holder.CLUSTER, CLUSTER)
+    assert "Verda says error" in (seen.trouble or "")
+    infra.remove(seen)
+    assert verda.deleted == ["i1"]
+
+
+def test_a_seller_that_does_not_answer_is_said(sky: FakeSky, verda: Verda, infra: SkyInfra) -> None:
+    verda.fails_with = (401, {"code": "unauthorized_request", "message": "Invalid client id"})
+    (sentence,) = infra.census().unanswered
+    assert sentence == "Verda could not be asked what lives: Verda says: Invalid client id"
+
+
+def test_a_slow_seller_is_not_waited_for(
+    sky: FakeSky, verda: Verda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "ANSWERS_WITHIN_SECONDS", 0.01)
+    (seller,) = desk.sellers_of(sky, ["verda"])
+    waits = threading.Event()
+    monkeypatch.setattr(type(seller), "instances", lambda *_: waits.wait(30))
+    with pytest.raises(CloudError, match="Verda did not answer within"):
+        desk.listed_by(sky, seller)
+    waits.set()
+
+
+def test_the_keys_of_a_server_elsewhere_lie_there(sky: FakeSky) -> None:
+    sky.is_here = False
+    assert desk.sellers_of(sky, ["verda"]) == []
+
+
+def test_what_a_seller_says_is_input_from_outside() -> None:
+    assert word({"name": "a\x1b[2J\n" + "b" * 500}, "name").startswith(r"a\x1b[2J\n")
+    assert word({"name": None}, "name") == ""
+    assert moment("2026-11-24T12:00:00Z") == NOON
+    assert moment(NOON.timestamp()) == NOON
+    assert moment("yesterday") is moment(1e30) is moment([]) is None
+    for answer in ({"error": "x"}, [1], None):
+        with pytest.raises(CloudError, match="cannot be read"):
+            records(answer)
