@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
 from fintts_cli.estimate.gpus import none_offered, offers_by_gpu
 from fintts_cli.estimate.run import estimate_run
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.infra.sky.clouds import (
     check_clouds,
     describe_installation,
@@ -163,9 +164,9 @@ class Doctor:
         settings = self.found.settings
         folders = (settings.data, settings.base_model)
         inputs = sum(_folder_bytes(folder) for folder in folders if isinstance(folder, Path))
-        return (
-            inputs + estimate_run(self.open_here(), self.found, FREE).estimate.storage.bytes_at_peak
-        )
+        opened = RunInputs.of(settings)
+        run = estimate_run(self.open_here(), self.found, FREE, opened)
+        return inputs + run.estimate.storage.bytes_at_peak
 
     def _clouds(self) -> Finding:
 

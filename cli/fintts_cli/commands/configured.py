@@ -8,6 +8,7 @@ from fintts_cli.commands.opening import open_workplace, read_sources, with_base_
 from fintts_cli.commands.options import KEYS, keyed
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.gpus import choices_of
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.shown import Shown
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.places import doubtful_place
@@ -36,11 +37,11 @@ def configured_run(
     typed = keyed({name: value for name, value in changes.items() if name in KEYS})
     found = read_sources(terminal, typed | others, config)
     found = with_base_model(terminal, found, may_download=False)
-    if measure:
-        _measure(terminal, here, found.settings)
     samples = changes["samples"]
-    counted = samples if isinstance(samples, int) else None
-    each = choices_of(here, found, Snapshot, counted)
+    inputs = RunInputs.of(found.settings, samples=samples if isinstance(samples, int) else None)
+    if measure:
+        _measure(terminal, here, found.settings, inputs)
+    each = choices_of(here, found, Snapshot, inputs)
     cheapest = each.cheapest
     odd = refuse_senseless(cheapest.facts)
     doubts = doubtful_place(found.settings) if here.is_by_sky(found.settings.infra) else ()
@@ -55,7 +56,7 @@ def configured_run(
     return Shown(first, title, notes, budget, tuple(dearer), cheapest.extras)
 
 
-def _measure(terminal: Terminal, here: Workplace, settings: Settings) -> None:
+def _measure(terminal: Terminal, here: Workplace, settings: Settings, inputs: RunInputs) -> None:
     """Times a few steps here, unless the time of a step is set."""
     from fintts_cli.estimate.dry_run import measure_pace  # numpy alone takes 0.1 s
 
@@ -64,4 +65,4 @@ def _measure(terminal: Terminal, here: Workplace, settings: Settings) -> None:
             "--measure times steps on this machine, but the run goes elsewhere",
             "add --infra local, or leave --measure out",
         )
-    measure_pace(here.state, settings, terminal.say)
+    measure_pace(here.state, settings, inputs, terminal.say)

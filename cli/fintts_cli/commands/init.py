@@ -11,6 +11,7 @@ from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import CliError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.first_gpus import first_gpus
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.hub import cached, describe
 from fintts_cli.places import canonical_infra
 from fintts_cli.prices.snapshot import Snapshot
@@ -118,10 +119,11 @@ def _prepare_estimate(terminal: Terminal, here: Workplace, config: Path) -> None
     found = read_sources(terminal, {}, config)
     _describe(terminal, found.settings.base_model)
     found = with_base_model(terminal, found, may_download=False)
-    if not is_pace_missing(here, found.settings):
+    inputs = RunInputs.of(found.settings)
+    if not is_pace_missing(here, found.settings, inputs):
         return
     try:
-        measure_pace(here.state, found.settings, terminal.say)
+        measure_pace(here.state, found.settings, inputs, terminal.say)
     except (CliError, InputError, StoreError) as error:
         terminal.warn(
             f"the speed of this machine is not measured yet: {error.message}",

@@ -24,6 +24,7 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.errors import CheckFailed, CliError
 from fintts_cli.estimate.run import facts_of, terms_here
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.local_trainer import require_trainer, run_trainer
@@ -119,11 +120,12 @@ def _prepare(
 ) -> tuple[str, datetime]:
     """Puts what the trainer reads into the store; returns the run's name and deadline."""
     config, now = found.settings.run_config(), datetime.now(UTC)
-    for sentence in refuse_senseless(facts_of(found.settings)):
+    checked = upload.check_inputs(config)
+    inputs_here = RunInputs.of(found.settings, checked=checked)
+    for sentence in refuse_senseless(facts_of(found.settings, inputs_here)):
         terminal.warn(sentence)
     name = found.settings.name or run_record.make_name(config.data, now.date())
-    terms = terms_here(here, found, now)
-    checked = upload.check_inputs(config)
+    terms = terms_here(here, found, inputs_here, now)
     for sentence, hint in first_warnings(checked.data.warnings):
         terminal.warn(sentence, hint)
     refuse_wrong_clock(runs, LOCAL, terminal.warn)

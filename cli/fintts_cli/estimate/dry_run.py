@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed, ConfigError
-from fintts_cli.estimate.measured_pace import measured_pace, model_sizes
+from fintts_cli.estimate.measured_pace import measured_pace
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import upload
@@ -32,6 +32,7 @@ from fintts_store.runs.runs import read_result
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.settings.model import Settings
     from fintts_cli.workplace import Workplace
     from fintts_inputs.config import RunConfig
@@ -45,16 +46,18 @@ STEPS_WORTH = 4
 """steps that get utterances of their own"""
 
 
-def is_pace_missing(here: Workplace, settings: Settings) -> bool:
+def is_pace_missing(here: Workplace, settings: Settings, inputs: RunInputs) -> bool:
     """Whether the run trains on this machine and the time of a step here is not known."""
     return (
         settings.infra == LOCAL
         and settings.forecast.seconds_per_step is None
-        and measured_pace(here, settings) is None
+        and measured_pace(here, settings, inputs.model_sizes) is None
     )
 
 
-def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) -> DryPace:
+def measure_pace(
+    state: Path, settings: Settings, inputs: RunInputs, say: Callable[[str], None]
+) -> DryPace:
     """Trains a few steps on this machine, and remembers in `state` how long they took.
 
     Raises:
@@ -64,7 +67,7 @@ def measure_pace(state: Path, settings: Settings, say: Callable[[str], None]) ->
         CliError, InputError, StoreError: the trainer cannot use data or base model.
     """
     require_trainer()
-    config, sizes = settings.run_config(), model_sizes(settings)
+    config, sizes = settings.run_config(), inputs.model_sizes
     if sizes is None:
         raise ConfigError(f"there is no base model in {settings.base_model}", "see `fintts doctor`")
     for sentence in open_state():

@@ -14,6 +14,7 @@ from fintts_cli.settings.gpus import named_gpus, split_gpus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
@@ -152,13 +153,12 @@ def choices_of(
     here: Workplace,
     found: ReadSettings,
     open_source: Callable[[], OfferSource],
-    samples: int | None = None,
+    inputs: RunInputs,
 ) -> Choices:
     """The run on each GPU.
 
     Args:
         open_source: called only if no rate is set, because loading prices takes time.
-        samples: utterances to train on; None counts those of the data folder.
 
     Raises:
         CloudError: none of them has an offer, or enough memory.
@@ -173,7 +173,7 @@ def choices_of(
         except CloudError as error:
             missing[one.settings.gpus] = error
             continue
-        runs.append(estimate_run(here, one, price, samples))
+        runs.append(estimate_run(here, one, price, inputs))
     if not runs:
         raise none_offered(asked, missing)
     small = without_room(asked, ((each.gpus, each.estimate) for each in runs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -10,9 +9,7 @@ from pydantic import ValidationError
 from fintts_cli.estimate.figures import MeasuredPace
 from fintts_cli.estimate.pace import find_dry_pace
 from fintts_cli.places import LOCAL
-from fintts_inputs.base_model.files import base_model_files
 from fintts_inputs.config import RunConfig
-from fintts_inputs.errors import BaseModelProblem, FolderMissing
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.runs import list_runs, read_result, read_run
 
@@ -28,13 +25,17 @@ FEWEST_STEPS = 20
 """With fewer steps, the first ones, which compile and allocate, weigh too much."""
 
 
-def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
+def measured_pace(
+    here: Workplace, settings: Settings, sizes: Mapping[str, int] | None
+) -> MeasuredPace | None:
     """The pace of an earlier run, else of a dry run on this machine; None if there is neither.
+
+    Args:
+        sizes: bytes of the base model's files; None if it is not on this machine.
 
     Raises:
         StoreError: earlier runs cannot be read.
     """
-    sizes = model_sizes(settings)
     if sizes is None:  # no run can have had it as it is
         return None
     earlier = find_pace(here.store_of(settings), settings, sizes)
@@ -42,17 +43,6 @@ def measured_pace(here: Workplace, settings: Settings) -> MeasuredPace | None:
         return earlier
 
     return find_dry_pace(here.state, settings, sizes)
-
-
-def model_sizes(settings: Settings) -> dict[str, int] | None:
-    """Bytes of each file of the base model; None if there is no base model here."""
-    folder = settings.base_model
-    if not isinstance(folder, Path):
-        return None
-    try:
-        return {name: (folder / name).stat().st_size for name in base_model_files(folder)}
-    except (BaseModelProblem, FolderMissing):
-        return None
 
 
 def find_pace(

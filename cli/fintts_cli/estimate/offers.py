@@ -22,6 +22,7 @@ from fintts_cost.prices import cheapest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.prices.market import Market
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
@@ -81,7 +82,11 @@ class RunOffers(NamedTuple):
 
 
 def on_every_gpu(
-    here: Workplace, found: ReadSettings, configured: Settings, source: OfferSource
+    here: Workplace,
+    found: ReadSettings,
+    configured: Settings,
+    source: OfferSource,
+    inputs: RunInputs,
 ) -> RunOffers:
     """The run of these settings on each offer for each of their GPUs.
 
@@ -100,7 +105,9 @@ def on_every_gpu(
         except CloudError as error:
             missing[one.settings.gpus] = error
             continue
-        runs.append(run_on_offers(here, one, configured, market, is_compared=len(names) > 1))
+        runs.append(
+            run_on_offers(here, one, configured, market, inputs, is_compared=len(names) > 1)
+        )
     if not runs:
         raise none_offered(asked, missing)
     small = without_room(asked, ((run.gpus, run.estimate) for run in runs))
@@ -113,6 +120,7 @@ def run_on_offers(
     found: ReadSettings,
     configured: Settings,
     market: Market,
+    inputs: RunInputs,
     *,
     is_compared: bool = False,
 ) -> RunOffers:
@@ -128,8 +136,8 @@ def run_on_offers(
         CostError, InputError, StoreError: as of `fintts estimate`.
     """
     best, budget_usd = cheapest(market.offers), found.settings.budget_usd
-    paced, note = _with_pace(here, found, configured, is_compared=is_compared)
-    made, missing = _estimate(here, paced, (best or market.offers[0]).price)
+    paced, note = _with_pace(here, found, configured, inputs, is_compared=is_compared)
+    made, missing = _estimate(here, paced, (best or market.offers[0]).price, inputs)
     if made is None and budget_usd is not None:
         raise ConfigError(missing, "without --budget you see the offers by their hourly rate")
     priced = [_priced(offer, made, budget_usd) for offer in market.offers]
@@ -167,16 +175,23 @@ def together(runs: Sequence[RunOffers], missing: Sequence[str] = ()) -> RunOffer
     )
 
 
-def _estimate(here: Workplace, found: ReadSettings, price: Price) -> tuple[Estimate | None, str]:
+def _estimate(
+    here: Workplace, found: ReadSettings, price: Price, inputs: RunInputs
+) -> tuple[Estimate | None, str]:
     """The bill, or why it cannot be computed."""
     try:
-        return estimate_run(here, found, price).estimate, ""
+        return estimate_run(here, found, price, inputs).estimate, ""
     except ConfigError as error:
         return None, f"time and cost are not known: {error.message}"
 
 
 def _with_pace(
-    here: Workplace, found: ReadSettings, configured: Settings, *, is_compared: bool
+    here: Workplace,
+    found: ReadSettings,
+    configured: Settings,
+    inputs: RunInputs,
+    *,
+    is_compared: bool,
 ) -> tuple[ReadSettings, str]:
     """The settings with the best known pace of the GPU, and a note about it.
 
@@ -191,7 +206,7 @@ def _with_pace(
         return replace(found, settings=settings), ""
     unset = settings.forecast.model_copy(update={"seconds_per_step": None})
     without = settings.model_copy(update={"forecast": unset})
-    if is_compared or measured_pace(here, without) is not None:
+    if is_compared or measured_pace(here, without, inputs.model_sizes) is not None:
         return replace(found, settings=without), ""
     origin = found.origins["forecast.seconds_per_step"]
     note = (

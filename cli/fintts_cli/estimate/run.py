@@ -1,4 +1,4 @@
-"""The estimate of a configured run: reads data, model and earlier runs, then computes."""
+"""The estimate of a configured run, from its inputs and from earlier runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.estimate.figures import Workload
 from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of, stop_note
-from fintts_cli.estimate.workload import workload_of_folder
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import cheapest_offer
 from fintts_cli.settings.cross_checks import Facts
-from fintts_cli.settings.hub_model import HubModel, not_here
 from fintts_cli.views.units import counted
 from fintts_cost.candidate import Candidate, Terms
 from fintts_cost.checks import exact
@@ -23,15 +20,14 @@ from fintts_cost.extras import AWS, Extras, extras_of
 from fintts_cost.money import Price
 from fintts_cost.plan import plan_launch
 from fintts_cost.schedule import Schedule
-from fintts_inputs.base_model.families import read_shape
-from fintts_inputs.data.pairs import count_unpaired
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from fintts_cli.estimate.figures import MeasuredPace
+    from fintts_cli.estimate.figures import MeasuredPace, Workload
+    from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
@@ -87,12 +83,9 @@ def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Pri
 
 
 def estimate_run(
-    here: Workplace, found: ReadSettings, price: Price, samples: int | None = None
+    here: Workplace, found: ReadSettings, price: Price, inputs: RunInputs
 ) -> RunEstimate:
     """The bill of the run that is configured.
-
-    Args:
-        samples: utterances to train on; None counts those of the data folder.
 
     Raises:
         ConfigError: a figure is neither set nor known.
@@ -101,29 +94,30 @@ def estimate_run(
         StoreError: earlier runs cannot be read.
     """
     settings = found.settings
-    workload, shape = _workload(settings, samples), _shape(settings)
+    workload = inputs.workload
+    shape = inputs.shape(is_needed=settings.forecast.seconds_per_step is None)
     known = Known(
         settings=settings,
         origins=found.origins,
         workload=workload,
         shape=shape,
-        measured=_measured(here, settings),
+        measured=_measured(here, settings, inputs),
         price=price,
     )
-    notes = (*_notes(settings, workload, samples), *stop_note(settings, found.origins))
+    notes = (*_notes(inputs), *stop_note(settings, found.origins))
     made = estimate(estimate_input(known))
     facts = _facts(settings, workload, shape)
     candidate = Candidate(settings.gpus, made)
     return RunEstimate(candidate, workload, notes, _extras(here, settings, price, made), facts)
 
 
-def facts_of(settings: Settings) -> Facts:
+def facts_of(settings: Settings, inputs: RunInputs) -> Facts:
     """What the rules about senseless settings need to know, if there is no estimate.
 
     Raises:
         ConfigError, InputError: data folder or base model cannot be used.
     """
-    return _facts(settings, _workload(settings, None), _shape(settings))
+    return _facts(settings, inputs.workload, inputs.shape(is_needed=True))
 
 
 def _facts(settings: Settings, workload: Workload, shape: ModelShape | None) -> Facts:
@@ -145,7 +139,7 @@ def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -
     return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3)
 
 
-def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
+def terms_here(here: Workplace, found: ReadSettings, inputs: RunInputs, now: datetime) -> Terms:
     """The limits of a run on this machine, which costs nothing unless a rate is set.
 
     Raises:
@@ -167,9 +161,9 @@ def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
         deadline_at=(now + UNLIMITED).replace(microsecond=0),
     )
     try:
-        made = estimate_run(here, found, price).estimate
+        made = estimate_run(here, found, price, inputs).estimate
     except ConfigError:  # nobody knows yet how long a step takes here
-        _check_schedule(settings)
+        _check_schedule(settings, inputs.workload)
         return terms
     if settings.budget_usd is not None and rate > 0:
         plan = plan_launch([Candidate(gpus, made)], settings.budget_usd, reserve_of(settings))
@@ -177,10 +171,10 @@ def terms_here(here: Workplace, found: ReadSettings, now: datetime) -> Terms:
     return replace(terms, estimate=made)
 
 
-def _check_schedule(settings: Settings) -> None:
+def _check_schedule(settings: Settings, workload: Workload) -> None:
     """Raises ScheduleError if steps, batches and data do not fit each other."""
     Schedule(
-        samples=_workload(settings, None).samples,
+        samples=workload.samples,
         batch_size=settings.training.batch_size,
         gradient_accumulation=settings.training.gradient_accumulation,
         max_steps=settings.training.max_steps,
@@ -189,55 +183,24 @@ def _check_schedule(settings: Settings) -> None:
     )
 
 
-def _workload(settings: Settings, samples: int | None) -> Workload:
-    fraction = settings.validation.fraction
-    if samples is not None:
-        return Workload.of_samples(samples, fraction)
-    if settings.data is None:
-        raise ConfigError(
-            "there is no data folder and no number of samples",
-            "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
-        )
-
-    return workload_of_folder(settings.data, fraction)
-
-
-def _shape(settings: Settings) -> ModelShape | None:
-    """The model's shape; None if the model is not here yet and the speed is known anyway."""
-    folder = settings.base_model
-    if folder is None:
-        return None
-    is_known_without = settings.forecast.seconds_per_step is not None
-    if isinstance(folder, HubModel):
-        from fintts_cli.hub import described  # its library takes as long as all else
-
-        described_in = described(folder)
-        if described_in is not None or is_known_without:
-            return None if described_in is None else read_shape(described_in)
-        raise not_here(folder)
-    if is_known_without and not folder.exists():
-        return None
-    return read_shape(folder)
-
-
-def _measured(here: Workplace, settings: Settings) -> MeasuredPace | None:
+def _measured(here: Workplace, settings: Settings, inputs: RunInputs) -> MeasuredPace | None:
     """The pace of earlier runs; looked for only if none is set."""
     if settings.forecast.seconds_per_step is not None:
         return None
     # What reads the records of runs takes as long to load as a whole estimate.
     from fintts_cli.estimate.measured_pace import measured_pace
 
-    return measured_pace(here, settings)
+    return measured_pace(here, settings, inputs.model_sizes)
 
 
-def _notes(settings: Settings, workload: Workload, samples: int | None) -> tuple[str, ...]:
-    if samples is not None or settings.data is None:
+def _notes(inputs: RunInputs) -> tuple[str, ...]:
+    if inputs.folder is None:
         return ()
 
-    unpaired = count_unpaired(settings.data)
+    workload, unpaired = inputs.workload, inputs.unpaired
     left_out = (f"{unpaired:,} without a partner not counted: `fintts data check` names them.",)
     return (
-        f"{settings.data} has {counted(workload.samples, 'utterance')} to train on, "
+        f"{inputs.folder} has {counted(workload.samples, 'utterance')} to train on, "
         f"and holds out {workload.held_out:,} for validation.",
         *(left_out if unpaired else ()),
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fintts_cli.estimate.figures import TYPICAL_FRAMES, TYPICAL_TEXT_TOKENS, Workload
-from fintts_inputs.data.pairs import find_pairs, split
+from fintts_inputs.data.pairs import pairs_among, split
 from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from fintts_inputs.data.check import DataReport
+
+Item = TypeVar("Item")
 
 LOOKED_AT = 64
 BYTES_PER_TOKEN = 3.0
@@ -21,26 +25,52 @@ _SHAPE = re.compile(rb"'shape': \((\d+), (\d+)\)")
 _HEADER_BYTES = 256
 
 
-def workload_of_folder(folder: Path, fraction: float) -> Workload:
-    """Counts the pairs, splits them as the trainer does, and samples some of them.
+def workload_of_files(folder: Path, files: Mapping[str, Path], fraction: float) -> Workload:
+    """Splits the pairs among a folder's files as the trainer does, and samples some of them.
 
     Raises:
-        FolderMissing: there is no such folder.
         DataProblem: the folder holds too little.
     """
-    pairs = find_pairs(folder)
+    pairs = pairs_among(files)
     if not pairs:
         raise DataProblem(
             f"{folder} holds no pairs of .npy and .lab files",
             f"`fintts data check {folder}` shows what it holds",
         )
-    parts = split(list(pairs), fraction)
-    seen = list(pairs.values())[:: max(len(pairs) // LOOKED_AT, 1)]
+    seen = _some(list(pairs.values()))
+    text_bytes, frames = (
+        [_text_bytes(each.text) for each in seen],
+        [_frames(each.codes) for each in seen],
+    )
+    return _workload(list(pairs), text_bytes, frames, fraction)
+
+
+def workload_of_report(report: DataReport, fraction: float) -> Workload:
+    """The same from a folder that was checked and found without problems.
+
+    Raises:
+        DataProblem: the folder holds too little.
+    """
+    seen = _some(report.utterances)
+    text_bytes = [_text_bytes(each.files.text) for each in seen]
+    frames = [float(each.frames) for each in seen]
+    return _workload([each.name for each in report.utterances], text_bytes, frames, fraction)
+
+
+def _some(items: Sequence[Item]) -> Sequence[Item]:
+    """At least `LOOKED_AT` of them, evenly spaced."""
+    return items[:: max(len(items) // LOOKED_AT, 1)]
+
+
+def _workload(
+    names: Sequence[str], text_bytes: Sequence[float], frames: Sequence[float], fraction: float
+) -> Workload:
+    parts = split(names, fraction)
     return Workload(
         samples=len(parts.train),
         held_out=len(parts.held_out),
-        text_tokens=_mean([_text_bytes(files.text) for files in seen]) / BYTES_PER_TOKEN,
-        frames=_mean([_frames(files.codes) for files in seen]),
+        text_tokens=_mean(text_bytes) / BYTES_PER_TOKEN,
+        frames=_mean(frames),
     )
 
 

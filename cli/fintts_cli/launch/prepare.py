@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.forecast import reserve_of, stop_note
 from fintts_cli.estimate.gpus import choices_of, with_ceilings
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.sky.ending import AUTODOWN, ending_of
 from fintts_cli.infra.this_machine import note_process
@@ -251,7 +252,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
     name = settings.name or run_record.make_name(config.data, now.date())
     store = here.store_of(settings)
     record = run_record.existing_run(store, name)
-    offered = choices_of(here, found, here.offers)
+    offered = choices_of(here, found, here.offers, RunInputs.of(settings, checked=checked))
     odd = (
         *refuse_senseless(offered.cheapest.facts),
         *stop_note(settings, found.origins),

@@ -3,7 +3,6 @@ initial adapter."""
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,17 @@ from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.pack import pack_report
+from fintts_inputs.file_refs import digest_of, file_ref
 from fintts_store import layout
 from fintts_store.runs.records import (
     AdapterRef,
     BaseModelRef,
     DatasetRef,
-    FileRef,
     RunRecord,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from fintts_inputs.base_model.open import BaseModelFolder
     from fintts_inputs.config import RunConfig
@@ -73,12 +72,11 @@ def upload_dataset(
 
 def describe_base_model(base: BaseModelFolder) -> BaseModelRef:
     """The files of a base model, with one digest for all of them."""
-    files = tuple(_file_ref(base.path / name) for name in base.files)
-    digest, origin = _digest_of(files), origin_of(base.path)
+    origin = origin_of(base.path)
     return BaseModelRef(
-        prefix=layout.base_model_prefix(digest),
-        digest=digest,
-        files=files,
+        prefix=layout.base_model_prefix(base.digest),
+        digest=base.digest,
+        files=base.file_refs,
         name=origin.repository if origin else base.path.resolve().name,
         revision=origin.revision if origin else None,
     )
@@ -90,10 +88,10 @@ def describe_adapter(folder: Path, source: Path) -> AdapterRef:
     Args:
         source: the path that the user gave, for people.
     """
-    files = tuple(_file_ref(folder / name) for name in (ADAPTER_CONFIG, ADAPTER_FILE))
+    files = tuple(file_ref(folder / name) for name in (ADAPTER_CONFIG, ADAPTER_FILE))
     return AdapterRef(
         name=source.resolve().name,
-        prefix=layout.adapter_prefix(_digest_of(files)),
+        prefix=layout.adapter_prefix(digest_of(files)),
         weights_sha256=files[-1].sha256,
         files=files,
     )
@@ -117,20 +115,6 @@ def upload_files(
     for file in reference.files:
         of_what = f"{what}'s {file.name}"
         _put_once(store, reference.prefix + file.name, folder / file.name, of_what, tell)
-
-
-def _digest_of(files: Iterable[FileRef]) -> str:
-    """SHA-256 of the names and contents of several files."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name} {file.sha256}\n".encode())
-    return digest.hexdigest()
-
-
-def _file_ref(path: Path) -> FileRef:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileRef(name=path.name, size_bytes=path.stat().st_size, sha256=digest)
 
 
 def _put_once(store: Store, key: str, source: Path, what: str, tell: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,16 +21,19 @@ from fintts_inputs.base_model.files import (
     tokenizer_files,
 )
 from fintts_inputs.base_model.headers import refuse_other_weights
+from fintts_inputs.base_model.licence import Licence, read_licence
 from fintts_inputs.base_model.reading import AGAIN, read_json, read_text
 from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.file_refs import digest_of, file_ref
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_inputs.base_model.shape import ModelShape
+    from fintts_store.runs.records import FileRef
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BaseModelFolder:
     """A folder that was checked, which its users need not check again.
 
@@ -40,6 +44,30 @@ class BaseModelFolder:
     path: Path
     files: tuple[str, ...]
     shape: ModelShape
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file."""
+        return {name: (self.path / name).stat().st_size for name in self.files}
+
+    @cached_property
+    def file_refs(self) -> tuple[FileRef, ...]:
+        """Every file with its digest; reads all of them, which takes seconds for gigabytes."""
+        return tuple(file_ref(self.path / name) for name in self.files)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names and contents of all files."""
+        return digest_of(self.file_refs)
+
+    @cached_property
+    def licence(self) -> Licence:
+        """What the folder says of its licence.
+
+        Raises:
+            InvalidRecord: a document is too large to be one.
+        """
+        return read_licence(self.path, self.shape)
 
 
 def open_base_model(path: Path) -> BaseModelFolder:

@@ -74,9 +74,8 @@ def pairs_among(files: Mapping[str, Path]) -> dict[str, PairFiles]:
     }
 
 
-def count_unpaired(folder: Path) -> int:
-    """The number of files without a partner; opens none. Raises the errors of `find_pairs`."""
-    files = list_folder(folder).files
+def count_unpaired(files: Mapping[str, Path]) -> int:
+    """The number of these files, which have relative names, without a partner."""
     return sum(partner_of(file) not in files for file in files)
 
 

@@ -87,3 +87,14 @@ def test_what_is_damaged_is_one_sentence(folder: Path, name: str) -> None:
     with pytest.raises(BaseModelProblem, match=said) as caught:
         open_base_model(folder)
     assert caught.value.hint
+
+
+def test_an_opened_folder_knows_digest_and_licence_and_reads_them_once(folder: Path) -> None:
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    opened, again = open_base_model(folder), open_base_model(folder)
+    assert opened.digest == again.digest
+    assert opened.licence.identifier == "mit"
+    assert opened.sizes == {each.name: each.size_bytes for each in opened.file_refs}
+    digest = opened.digest
+    shutil.rmtree(folder)
+    assert (opened.digest, opened.licence.identifier) == (digest, "mit")

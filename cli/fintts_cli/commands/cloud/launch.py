@@ -42,6 +42,7 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_launch, unarmed
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
@@ -129,8 +130,9 @@ def launch(
     }
     found = read_sources(terminal, keyed(options), config)
     found = with_base_model(terminal, found, may_download=not dry_run)
-    if not dry_run and is_pace_missing(here, found.settings):
-        measure_pace(here.state, found.settings, terminal.say)
+    inputs = RunInputs.of(found.settings)
+    if not dry_run and is_pace_missing(here, found.settings, inputs):
+        measure_pace(here.state, found.settings, inputs, terminal.say)
     ready = prepare(here, found, datetime.now(UTC), force=force)
     if force and ready.resumes is None:
         terminal.say(nothing_to_force(ready.run))

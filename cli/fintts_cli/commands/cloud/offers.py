@@ -16,6 +16,7 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.offers import on_every_gpu, refuse_what_cannot_be
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.places import LOCAL
 from fintts_cli.settings.read import read_settings
 from fintts_cli.terminal import Terminal
@@ -48,7 +49,7 @@ def offers(
     found = read_sources(terminal, options, config)
     found = with_base_model(terminal, found, may_download=False)
     configured = read_settings(place, config=config).settings
-    run = on_every_gpu(here, found, configured, here.offers())
+    run = on_every_gpu(here, found, configured, here.offers(), RunInputs.of(found.settings))
     if json:
         terminal.document(document_of(run))
     else:

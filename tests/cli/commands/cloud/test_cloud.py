@@ -19,6 +19,7 @@ from fintts_cli.app import build
 from fintts_cli.checkpoints import pull
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.estimate.run import terms_here
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.record import existing_run
 from fintts_cli.prices.places import SKYPILOT_CLOUDS
 from fintts_cli.settings.read import read_settings
@@ -599,7 +600,8 @@ def test_a_local_run_is_not_refused_for_its_expected_stop(project: Path) -> None
     file = project / "fintts.yaml"
     file.write_text(file.read_text().replace("setup_seconds: 10", "stop_step: 220"))
     here = open_workplace()
-    terms = terms_here(here, read_settings({"training.max_steps": 60}), NOW)
+    found = read_settings({"training.max_steps": 60})
+    terms = terms_here(here, found, RunInputs.of(found.settings), NOW)
     assert terms.estimate is not None
     assert terms.estimate.given.max_steps == 60
 

@@ -18,6 +18,7 @@ from fintts_cli.app import build
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.offers import RunOffers, refuse_what_cannot_be, run_on_offers
+from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.infra.sky.renew_prices import families, renewed
 from fintts_cli.prices.market import cheapest_offer, find_offers, wanted_by
 from fintts_cli.prices.snapshot import COLUMNS, Snapshot, load, read_snapshot
@@ -66,7 +67,8 @@ def read(**options: object) -> ReadSettings:
 
 def offers_for(found: ReadSettings, spot: bool | None = None) -> RunOffers:
     wanted = wanted_by(found.settings, spot=spot)
-    return run_on_offers(open_workplace(), found, read().settings, find_offers(Listed(), wanted))
+    market, inputs = find_offers(Listed(), wanted), RunInputs.of(found.settings)
+    return run_on_offers(open_workplace(), found, read().settings, market, inputs)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fintts_cli.app import build
-from fintts_cli.estimate.workload import workload_of_folder
+from fintts_cli.estimate.workload import workload_of_files
+from fintts_inputs.data.files import list_folder
 
 KALEVALA = Path(__file__).parents[4] / "examples" / "kalevala" / "data"
 
@@ -224,4 +225,4 @@ def test_a_pipe_keeps_no_estimate_waiting(folder: Path) -> None:
     for path in sorted(folder.glob("*.npy"))[:3]:
         path.unlink()
         os.mkfifo(path)
-    assert workload_of_folder(folder, 0.1).frames > 0
+    assert workload_of_files(folder, list_folder(folder).files, 0.1).frames > 0

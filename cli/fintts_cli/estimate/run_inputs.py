@@ -1,0 +1,134 @@
+"""The data and the base model of a run as an estimate needs them, each read at most once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_cli.errors import ConfigError
+from fintts_cli.estimate.figures import Workload
+from fintts_cli.estimate.workload import workload_of_files, workload_of_report
+from fintts_cli.settings.hub_model import HubModel, not_here
+from fintts_inputs.base_model.reading import refuse_no_base_model
+from fintts_inputs.data.files import list_folder
+from fintts_inputs.data.pairs import count_unpaired
+from fintts_inputs.errors import BaseModelProblem, FolderMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fintts_cli.launch.upload import CheckedInputs
+    from fintts_cli.settings.model import Settings
+    from fintts_inputs.base_model.shape import ModelShape
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What the settings name, looked at when it is first needed, or opened already.
+
+    Attributes:
+        samples: utterances to train on instead of those of the data folder.
+        checked: data and base model, if they are open already.
+    """
+
+    data: Path | None
+    base_model: Path | HubModel | None
+    validation_fraction: float
+    samples: int | None = None
+    checked: CheckedInputs | None = None
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        samples: int | None = None,
+        checked: CheckedInputs | None = None,
+    ) -> RunInputs:
+        """The inputs that the settings name."""
+        fraction = settings.validation.fraction
+        return cls(settings.data, settings.base_model, fraction, samples, checked)
+
+    @cached_property
+    def workload(self) -> Workload:
+        """How much there is to train on.
+
+        Raises:
+            ConfigError: neither a data folder nor a number of samples is set.
+            InputError: the data folder cannot be used.
+        """
+        if self.samples is not None:
+            return Workload.of_samples(self.samples, self.validation_fraction)
+        if self.checked is not None:
+            return workload_of_report(self.checked.data, self.validation_fraction)
+        if self.data is None:
+            raise ConfigError(
+                "there is no data folder and no number of samples",
+                "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
+            )
+        return workload_of_files(self.data, self._files, self.validation_fraction)
+
+    @property
+    def folder(self) -> Path | None:
+        """The data folder, if its utterances are what is counted."""
+        return None if self.samples is not None else self.data
+
+    @cached_property
+    def unpaired(self) -> int:
+        """Files of the data folder without a partner."""
+        return 0 if self.checked is not None else count_unpaired(self._files)
+
+    @cached_property
+    def _files(self) -> Mapping[str, Path]:
+        return {} if self.data is None else list_folder(self.data).files
+
+    def shape(self, *, is_needed: bool) -> ModelShape | None:
+        """The base model's shape; None if no model is set, or it is not here and not needed.
+
+        Raises:
+            ConfigError, InputError: the base model is needed and not here, or cannot be read.
+        """
+        if is_needed and self._described is None:
+            if isinstance(self.base_model, HubModel):
+                raise not_here(self.base_model)
+            if self.base_model is not None:
+                refuse_no_base_model(self.base_model)
+        return self._described
+
+    @cached_property
+    def _described(self) -> ModelShape | None:
+        if self.checked is not None:
+            return self.checked.base_model.shape
+        folder = _described_in(self.base_model)
+        if folder is None or not folder.exists():
+            return None
+        # The families of base models take as long to load as all else that an estimate needs.
+        from fintts_inputs.base_model.families import read_shape
+
+        return read_shape(folder)
+
+    @cached_property
+    def model_sizes(self) -> dict[str, int] | None:
+        """Bytes of each file of the base model; None if it is not on this machine."""
+        if self.checked is not None:
+            return self.checked.base_model.sizes
+        if not isinstance(self.base_model, Path):
+            return None
+        from fintts_inputs.base_model.files import base_model_files
+
+        try:
+            names = base_model_files(self.base_model)
+            return {name: (self.base_model / name).stat().st_size for name in names}
+        except (BaseModelProblem, FolderMissing):
+            return None
+
+
+def _described_in(model: Path | HubModel | None) -> Path | None:
+    """The folder with the model's config.json, if that is on this machine."""
+    if not isinstance(model, HubModel):
+        return model
+    from fintts_cli.hub import described  # its library takes as long as all else
+
+    return described(model)

@@ -1,0 +1,27 @@
+"""Files by name, size and SHA-256, as a run's record names them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from fintts_store.runs.records import FileRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def file_ref(path: Path) -> FileRef:
+    """Reads the whole file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileRef(name=path.name, size_bytes=path.stat().st_size, sha256=digest)
+
+
+def digest_of(files: Iterable[FileRef]) -> str:
+    """SHA-256 of the names and contents of several files."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {file.sha256}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,68 @@
+"""The data and the base model of a run are read once, and mean the same wherever they are read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli_project import write_project
+from fintts_cli.errors import ConfigError
+from fintts_cli.estimate.run_inputs import RunInputs
+from fintts_cli.launch.upload import check_inputs
+from fintts_cli.settings.model import Settings
+from fintts_cli.settings.read import read_settings
+from fintts_inputs.errors import FolderMissing
+from tiny_run import TINY
+
+
+@pytest.fixture
+def settings(own_folder: Path) -> Settings:
+    """A project with more utterances than are looked at, of different lengths."""
+    write_project(own_folder)
+    speech = own_folder / "speech"
+    first = np.load(next(speech.glob("*.npy")))
+    for number in range(150):
+        np.save(speech / f"more-{number}.npy", np.resize(first, (first.shape[0], 3 + number % 17)))
+        (speech / f"more-{number}.lab").write_text("ä" * (1 + number % 13))
+    shutil.copytree(TINY, own_folder / "base")
+    return read_settings({"base_model": own_folder / "base"}).settings
+
+
+def test_a_checked_folder_and_a_glance_at_it_give_the_same_work(settings: Settings) -> None:
+    checked = check_inputs(settings.run_config())
+    opened, glance = RunInputs.of(settings, checked=checked), RunInputs.of(settings)
+    assert opened.workload == glance.workload
+    assert opened.shape(is_needed=True) == glance.shape(is_needed=True)
+    assert opened.model_sizes == glance.model_sizes
+    assert opened.unpaired == glance.unpaired == 0
+
+
+def test_nothing_is_read_a_second_time(settings: Settings, own_folder: Path) -> None:
+    inputs = RunInputs.of(settings)
+    first = (inputs.workload, inputs.shape(is_needed=True), inputs.model_sizes, inputs.unpaired)
+    shutil.rmtree(own_folder / "speech")
+    shutil.rmtree(own_folder / "base")
+    assert first == (
+        *(inputs.workload, inputs.shape(is_needed=True), inputs.model_sizes, inputs.unpaired),
+    )
+
+
+def test_a_base_model_that_is_not_here_is_refused_only_if_it_is_needed(
+    settings: Settings, own_folder: Path
+) -> None:
+    shutil.rmtree(own_folder / "base")
+    inputs = RunInputs.of(settings)
+    assert inputs.shape(is_needed=False) is None
+    assert inputs.model_sizes is None
+    with pytest.raises(FolderMissing, match="there is no base model folder"):
+        inputs.shape(is_needed=True)
+
+
+def test_a_number_of_samples_needs_no_data_folder() -> None:
+    inputs = RunInputs.of(Settings(), samples=2000)
+    assert (inputs.workload.samples, inputs.folder) == (2000, None)
+    with pytest.raises(ConfigError, match="no data folder and no number of samples"):
+        _ = RunInputs.of(Settings()).workload
