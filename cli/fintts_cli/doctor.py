@@ -24,6 +24,7 @@ from fintts_cli.infra.sky.clouds import (
 )
 from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
+from fintts_cli.launch.task import render_task
 from fintts_cli.places import LOCAL
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.state_folder import open_state, state_directory
@@ -212,7 +213,7 @@ class Doctor:
             return Finding(Verdict.NOT_PROBED, "the base model is not on this machine yet")
         ready = prepare(self.open_here(), self.found, self.now)
         refuse_unsafe_launch(self.open_here(), settings, ready.store.url)
-        self.open_here().infra(settings.infra).check(ready.render())
+        self.open_here().infra(settings.infra).check(render_task(ready))
         cost = dollars(ready.plan.estimate.expected.cost_usd)
         said = f"{ready.run} on {ready.where}, for about {cost}"
         if ready.odd:

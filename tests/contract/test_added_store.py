@@ -17,6 +17,7 @@ from fintts_cli.app import build
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import for_a_run_here
+from fintts_cli.launch.access import grant_for
 from fintts_cli.launch.preconditions import refuse_unsafe_rental
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.settings.model import Settings
@@ -145,7 +146,7 @@ def test_a_launch_is_planned_with_it() -> None:
 @pytest.mark.usefixtures("project")
 def test_an_instance_gets_its_key() -> None:
     launch = prepare(open_workplace(), read_settings({"name": "mine", **RENTED}), datetime.now(UTC))
-    grant = launch.grant()
+    grant = grant_for(launch)
     assert grant.variables == {"BOX_KEY": f"mine until {launch.deadline_at:%Y}"}
     backend_of("box://attic").try_grant("box://attic", "mine", ["data/1"], grant)
     assert sys.modules["box"].TRIED == [("box://attic", "mine", ["data/1"])]

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
+from fintts_cli.launch.access import grant_for
 from fintts_cli.launch.bundle import Bundle, write_bundle
+from fintts_cli.launch.entries import journal_entry, ledger_entry, terms_of
+from fintts_cli.launch.task import render_task
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.instances.sightings import gone, sightings_of
 from fintts_store import layout
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fintts_cli.infra import Infra
-    from fintts_cli.launch.prepare import Launch
+    from fintts_cli.launch.launch import Launch
     from fintts_cli.launch.upload import Inputs
     from fintts_cli.runs.journal import Journal
     from fintts_cli.workplace import Workplace
@@ -64,7 +67,7 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
 
 
 def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:
-    grant = launch.grant(inputs.keys)
+    grant = grant_for(launch, inputs.keys)
     if grant.is_for_the_run:
         url = launch.store.url
         backend_of(url).try_grant(url, launch.run, inputs.keys, grant)
@@ -80,7 +83,7 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
             launch.run,
             launch.config,
             inputs,
-            launch.terms,
+            terms_of(launch),
             launch.asked_at,
             bundle.digest,
         )
@@ -100,7 +103,7 @@ def _give_up(launch: Launch, infra: Infra) -> None:
     """Removes a run that rented nothing. An instance that was up for minutes is billed, and its run
     may be launched again."""
     store, number = launch.store, launch.so_far.number
-    is_billed = any(launch.asked().rates_usd.values())
+    is_billed = any(ledger_entry(launch).rates_usd.values())
     if is_billed and not _never_came(infra, launch.run):
         _note_gone(launch, infra)
         return
@@ -140,7 +143,7 @@ def take_number(launch: Launch) -> None:
         StoreError: the store cannot be written.
     """
     try:
-        take_launch(launch.store, launch.asked())
+        take_launch(launch.store, ledger_entry(launch))
     except LaunchTaken as error:
         raise UsageProblem(error.message, error.hint) from None
     for seen in launch.so_far.ends:
@@ -197,8 +200,8 @@ def ask_for_instance(
         StoreError: the journal cannot be written; nothing was created.
         KeyboardInterrupt: nothing is left running.
     """
-    task, before = launch.render(), journal.read(launch.run)
-    journal.write(launch.journal_entry())
+    task, before = render_task(launch), journal.read(launch.run)
+    journal.write(journal_entry(launch))
     try:
         infra.launch(launch.run, task, secrets)
     except BaseException:

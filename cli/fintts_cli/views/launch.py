@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import duration, moment, table
+from fintts_cli.wording import iso
 from fintts_cost.extras import NOT_COUNTED
 from fintts_cost.money import dollars, hourly
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from fintts_cli.launch.launch import Launch
     from fintts_cost.bill import Bill
     from fintts_cost.candidate import Candidate
     from fintts_cost.extras import Extras
@@ -67,3 +69,16 @@ def _bill(choice: Candidate, choices: Sequence[Candidate]) -> list[str]:
 def _row(name: str, bill: Bill) -> tuple[str, ...]:
     time = duration(float(bill.total_seconds))
     return name, dollars(bill.cost_usd), time, f"{bill.stop_step:,}"
+
+
+def launch_document(launch: Launch) -> dict[str, object]:
+    """The document of `fintts cloud launch --json`."""
+    plan = launch.plan
+    return {
+        "run": launch.run,
+        "infra": launch.settings.infra,
+        "store": launch.store.url,
+        "estimated_cost_usd": float(plan.estimate.expected.cost_usd_to_cent),
+        "budget_usd": None if plan.budget_usd is None else float(plan.budget_usd),
+        "deadline_at": iso(launch.deadline_at),
+    }

@@ -30,8 +30,12 @@ from fintts_cli.infra import (
 )
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
-from fintts_cli.launch.prepare import Launch, prepare
+from fintts_cli.launch.access import grant_for
+from fintts_cli.launch.entries import ledger_entry, terms_of
+from fintts_cli.launch.launch import Launch
+from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.start import start, take_number
+from fintts_cli.launch.task import render_task
 from fintts_cli.runs.bill.billing import BillingTerms
 from fintts_cli.runs.instances.requested import instance_of, instances_of
 from fintts_cli.runs.instances.sightings import gone
@@ -208,7 +212,7 @@ def test_who_may_be_taken_away_is_told_to_listen(
 ) -> None:
     launch = ready()
     changed = launch.settings.model_copy(update={"infra": infra, "spot": spot})
-    task = yaml.safe_load(replace(launch, settings=changed).render())
+    task = yaml.safe_load(render_task(replace(launch, settings=changed)))
     assert ("FINTTS_ON_SPOT" in task["envs"]) == told
 
 
@@ -217,7 +221,7 @@ def test_a_rented_machine_is_told_when_all_is_over(project: Path, infra: str) ->
     launch = ready()
     settings = launch.settings.model_copy(update={"infra": infra})
     plan = replace(launch.plan, reserve=reserve_of(settings))
-    envs = yaml.safe_load(replace(launch, settings=settings, plan=plan).render())["envs"]
+    envs = yaml.safe_load(render_task(replace(launch, settings=settings, plan=plan)))["envs"]
     assert ("FINTTS_OVER_AT" in envs) == (infra == "aws")
     assert ("FINTTS_ASKED_AT" in envs) == (infra == "aws")
     if infra == "aws":
@@ -235,7 +239,7 @@ def test_the_bill_reckons_with_the_teardown_that_the_budget_keeps(
     settings = launch.settings.model_copy(update={"infra": "aws", "spot": spot, "forecast": kept})
     reserve = reserve_of(settings)
     plan = replace(launch.plan, reserve=reserve)
-    asked = replace(launch, settings=settings, plan=plan).asked()
+    asked = ledger_entry(replace(launch, settings=settings, plan=plan))
     assert asked.teardown_seconds == float(reserve.after_last_word_seconds)
     launched = Launched(1, None)
     ledger = Ledger((launched,))
@@ -253,7 +257,7 @@ def test_the_reserve_that_was_planned_is_the_one_that_is_written_down(project: P
     launch = ready()
     plan = replace(launch.plan, reserve=Reserve.here(77))
     planned = replace(launch, plan=plan)
-    assert planned.asked().reserve_seconds == 77
+    assert ledger_entry(planned).reserve_seconds == 77
     assert planned.over_at == planned.deadline_at + timedelta(seconds=77)
 
 
@@ -261,12 +265,12 @@ def test_a_slow_machine_is_told_so_and_nonsense_is_refused_before_money_is_spent
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FINTTS_HANG_FACTOR", "10")
-    assert yaml.safe_load(ready().render())["envs"]["FINTTS_HANG_FACTOR"] == "10"
+    assert yaml.safe_load(render_task(ready()))["envs"]["FINTTS_HANG_FACTOR"] == "10"
     monkeypatch.setenv("FINTTS_HANG_FACTOR", "1e9")
     with pytest.raises(BadFactor, match=r"has to be a number from 0\.01 to 100"):
         ready()
     monkeypatch.delenv("FINTTS_HANG_FACTOR")
-    assert "FINTTS_HANG_FACTOR" not in yaml.safe_load(ready().render())["envs"]
+    assert "FINTTS_HANG_FACTOR" not in yaml.safe_load(render_task(ready()))["envs"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CloudError("no instance")])
@@ -726,7 +730,7 @@ def test_another_laptop_is_told_who_asked_and_until_when(
     """Also where that laptop was cut before it rented anything."""
     at_c = ready()
     take_number(replace(at_c, me=open_workplace().laptop(make=True)))
-    run_record.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    run_record.begin(store, "mine", at_c.config, NO_INPUTS, terms_of(at_c), at_c.asked_at)
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "laptop-d"))
     with pytest.raises(UsageProblem, match=socket.gethostname()) as refused:
         ready()
@@ -755,7 +759,7 @@ def test_the_same_laptop_takes_up_what_was_cut_before_it_rented_anything(
 ) -> None:
     at_c = ready()
     take_number(replace(at_c, me=open_workplace().laptop(make=True), asked_at=at_c.asked_at - HOUR))
-    run_record.begin(store, "mine", at_c.config, NO_INPUTS, at_c.terms, at_c.asked_at)
+    run_record.begin(store, "mine", at_c.config, NO_INPUTS, terms_of(at_c), at_c.asked_at)
     launch = ready()
     assert launch.so_far.number == 2
     take_number(replace(launch, me=open_workplace().laptop()))
@@ -879,7 +883,7 @@ def test_a_rented_instance_gets_a_key_for_its_run_alone(
         "store": "s3://for-one-run/speech",
     }
     launch = ready(options=rented)
-    assert launch.grant().warning == ""
+    assert grant_for(launch).warning == ""
     infra = ScriptedInfra()
     asked = begin(launch, infra)
     token = infra.secrets["AWS_SESSION_TOKEN"]
@@ -889,7 +893,7 @@ def test_a_rented_instance_gets_a_key_for_its_run_alone(
             assert not path.is_file() or token.encode() not in path.read_bytes(), path
     assert token not in infra.tasks[0]
     record = read_run(launch.store, "mine")
-    assert asked.terms.deadline_at == record.deadline_at
+    assert terms_of(asked).deadline_at == record.deadline_at
 
 
 def test_a_key_that_the_bucket_s_encryption_refuses_rents_nothing(
@@ -923,7 +927,7 @@ def test_a_run_that_outlives_its_key_is_told_so_before_anything_is_written(
     slow = {"forecast.seconds_per_step": 600.0, "budget_usd": "100"}
     launch = ready(options={**rented, **slow})
     with pytest.raises(StoreDenied, match="lasts 36 h at most"):
-        launch.grant()
+        grant_for(launch)
     with pytest.raises(StoreDenied, match="lasts 36 h at most"):
         begin(launch, ScriptedInfra())
     assert list_runs(launch.store) == []

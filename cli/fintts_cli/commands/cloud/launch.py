@@ -43,23 +43,25 @@ from fintts_cli.commands.options import (
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.run_inputs import RunInputs
+from fintts_cli.launch.access import grant_for
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_launch, unarmed
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import start
+from fintts_cli.launch.task import render_task
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.instances.tear_down import what_goes_on
 from fintts_cli.runs.status.listing import look_at
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
-from fintts_cli.views.launch import beside_the_gpu, render_plan
+from fintts_cli.views.launch import beside_the_gpu, launch_document, render_plan
 from fintts_cli.workplace import Workplace
 from fintts_cost.document import document
 from fintts_store.errors import StoreError
 
 if TYPE_CHECKING:
-    from fintts_cli.launch.prepare import Launch
+    from fintts_cli.launch.launch import Launch
 
 
 def launch(
@@ -143,7 +145,7 @@ def launch(
     if found.settings.infra != LOCAL:
         _refuse_or_warn(terminal, here, ready)
     place = here.infra(found.settings.infra)
-    place.check(ready.render())
+    place.check(render_task(ready))
     _confirm(terminal, yes=yes)
     open_state(terminal)  # before anything is uploaded
     try:
@@ -156,7 +158,7 @@ def launch(
 def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> None:
     """Checks what only a rented machine needs, before you say yes and before any upload."""
     refuse_unsafe_launch(here, ready.settings, ready.store.url)
-    if (grant := ready.grant()).warning:
+    if (grant := grant_for(ready)).warning:
         terminal.warn(grant.warning, grant.hint)
     danger = unarmed(ready.settings.infra) if here.is_by_sky(ready.settings.infra) else None
     if danger is not None:
@@ -182,9 +184,9 @@ def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
 def _show_task(terminal: Terminal, ready: "Launch") -> None:
     if terminal.json:
         bill = document(ready.plan.estimate)
-        terminal.document({**ready.to_json(), "task": ready.render(), "estimate": bill})
+        terminal.document({**launch_document(ready), "task": render_task(ready), "estimate": bill})
     else:
-        terminal.data(ready.render().rstrip("\n"))
+        terminal.data(render_task(ready).rstrip("\n"))
 
 
 def _confirm(terminal: Terminal, *, yes: bool) -> None:
@@ -218,12 +220,12 @@ def _stay(terminal: Terminal, here: Workplace, ready: "Launch", *, detach: bool)
     if detach:
         terminal.say(f"run {run} keeps running; `fintts cloud watch {run}` shows it")
         if terminal.json:
-            terminal.document(ready.to_json())
+            terminal.document(launch_document(ready))
         return
     terminal.say(f"run {run} does not need this terminal: Ctrl-C leaves it running")
     view = follow_live(terminal, here, ready.store, run)
     if terminal.json:
-        terminal.document(ready.to_json())
+        terminal.document(launch_document(ready))
     refuse_bad_ending(view)
     terminal.say(f"run {run} {view.ending}")
     terminal.say(f"next: `fintts cloud pull-checkpoints {run}`, `fintts cloud report {run}`")
