@@ -64,9 +64,10 @@ N ?= 300
 chaos: servers
 	CHAOS_KILLS=$(N) $(BIN)/pytest tests/store/checkpoints/test_chaos.py
 
-# Real SkyPilot against an AWS emulated on this machine: needs root and Debian.
-# ONLY: as pytest's -k has it. KILLS: of how many launches. ENCLOSURES: how many clouds work side by
-# side, with the tests of a file each; a launch alone is a hundred starts of Python.
+# Real SkyPilot against clouds emulated on this machine: needs root and Debian.
+# ONLY: as pytest's -k has it; it also selects among the tests that otherwise do not run (by_hand).
+# KILLS: of how many launches. ENCLOSURES: how many rigs work side by side, with the tests of a file
+# each; a launch alone is a hundred starts of Python.
 CLOUD := $(BIN)/python tests/emulated_aws
 KILLS ?= 3
 ENCLOSURES ?= 2
@@ -75,8 +76,9 @@ IN_ENCLOSURES := --tx '$(ENCLOSURES)*popen//python=$(CLOUD) run $(BIN)/python' \
 test-cloud: image
 	@expr '$(ENCLOSURES)' : '[1-9]$$' '&' '$(KILLS)' : '[1-9][0-9]*$$' > /dev/null \
 		|| { echo 'ENCLOSURES is from 1 to 9, KILLS from 1 on' >&2; exit 2; }
-	LAUNCH_KILLS=$(KILLS) $(BIN)/pytest tests/emulated_aws -m cloud -v --durations=0 --durations-min=5 $(IN_ENCLOSURES) \
-		$(if $(ONLY),-k '$(ONLY)')
+	LAUNCH_KILLS=$(KILLS) $(BIN)/pytest tests/emulated_aws tests/emulated_clouds -v \
+		--durations=0 --durations-min=5 $(IN_ENCLOSURES) \
+		$(if $(ONLY),-m cloud -k '$(ONLY)',-m 'cloud and not by_hand')
 
 # The disk that the instances start from.
 image: install .emulated-aws/tools

@@ -2,64 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from rig import image
-from rig.cloud import EmulatedAws
-from rig.timeline import Timeline
 
-LOGS = image.FOLDER / "logs"
-TIMELINE = "timeline"
-"""the name under which a test's report carries it, from the enclosure out to the terminal"""
-
-
-@pytest.fixture(scope="session")
-def emulated_aws(request: pytest.FixtureRequest, worker_id: str) -> Iterator[EmulatedAws]:
-    """One AWS and one laptop for all tests of an enclosure; nothing of them is left behind, but
-    for logs of a session with failures."""
-    with EmulatedAws() as cloud:
-        _find_clouds(cloud)
-        yield cloud
-        if request.session.testsfailed:
-            cloud.keep_logs(LOGS / worker_id)
-
-
-def _find_clouds(cloud: EmulatedAws) -> None:
-    """What a user does once: from then on prices are those of SkyPilot's catalog."""
-    sky = str(Path(sys.executable).parent / "sky")
-    subprocess.run([sky, "check", "aws"], env=cloud.environment, check=True)
-
-
-@pytest.fixture
-def timeline(request: pytest.FixtureRequest) -> Iterator[Timeline]:
-    """Printed when the session is over."""
-    timeline = Timeline(request.node.name)
-    yield timeline
-    request.node.user_properties.append((TIMELINE, timeline.table()))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that in the end no enclosure waits for another one's."""
-    longest = {item.path: 0.0 for item in items}
-    for item in items:
-        longest[item.path] = max(longest[item.path], _longest_seconds(item))
-    items.sort(key=lambda item: longest[item.path], reverse=True)
-
-
-def _longest_seconds(item: pytest.Item) -> float:
-    """What a test on the cloud may take; 0 for the others, which stay in their order."""
-    limit = item.get_closest_marker("timeout")
-    is_on_cloud = item.get_closest_marker("cloud") is not None
-    return float(limit.args[0]) if is_on_cloud and limit is not None else 0.0
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for report in terminalreporter.getreports(""):
-        for name, table in report.user_properties if report.when == "teardown" else ():
-            if name == TIMELINE:
-                terminalreporter.write_line(f"\n{table}")
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.import_plugin("rig.plugin")

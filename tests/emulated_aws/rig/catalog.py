@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ IMAGE_TAGS = (
     "skypilot:custom-gpu-ubuntu",
     "skypilot:custom-gpu-ubuntu-cuda13",
 )
+ROWS = Path(__file__).parents[2] / "cli" / "infra" / "sky" / "catalogs"
+"""some of what the sellers beside AWS offer, as SkyPilot's own catalogs have it"""
+SELLERS = ("verda", "runpod", "lambda")
 GPU_MEMORY_GIB = {"A100-80GB": 80, "H100": 80}
 
 
@@ -57,6 +61,9 @@ def write_catalogs(home: Path, types: Iterable[InstanceType] = INSTANCE_TYPES) -
         folder / "aws" / "instance_quota_mapping.csv",
         [{"InstanceType": "", "SpotInstanceCode": "", "OnDemandInstanceCode": ""}],
     )
+    for seller in SELLERS:
+        (folder / seller).mkdir()
+        shutil.copy(ROWS / f"{seller}.csv", folder / seller / "vms.csv")
     _write(
         folder / "common" / "accelerators.csv",
         [{"AcceleratorName": gpu, "Clouds": "['AWS']"} for gpu in GPU_MEMORY_GIB],

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from rig import catalog, enclosure, hypervisor, laptop, processes
+from rig import catalog, enclosure, faults, internet, laptop, network, processes
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -60,11 +60,11 @@ class EmulatedAws:
     def __init__(self, disk_size: str = DISK_SIZE) -> None:
         """`disk_size`: of each instance, as mount's tmpfs takes it (`4g`)."""
         enclosure.require_enclosure()
-        self.endpoint_url = hypervisor.ENDPOINT_URL
+        self.endpoint_url = network.AWS_URL
         """the same from here and from an instance: of S3, EC2 and all other services"""
         self.folder = Path(tempfile.mkdtemp(prefix="emulated-aws-"))
         self.home = self.folder / "home"
-        self.environment = laptop.environment(self.home, hypervisor.certificate(self.folder))
+        self.environment = laptop.environment(self.home, internet.certificate(self.folder))
         """for every process that shall see this AWS, and none other"""
         self._disk_size = disk_size
         self._hypervisor: subprocess.Popen[bytes] | None = None
@@ -105,6 +105,11 @@ class EmulatedAws:
             self._hypervisor.communicate(timeout=processes.DOWN_WITHIN_SECONDS)
             self._hypervisor = None
         shutil.rmtree(self.folder)
+
+    def check(self, *clouds: str) -> None:
+        """What a user does once: from then on prices are those of SkyPilot's catalogs."""
+        sky = str(Path(sys.executable).parent / "sky")
+        subprocess.run([sky, "check", *clouds], env=self.environment, check=True)
 
     def keep_logs(self, folder: Path) -> None:
         """Copies what AWS, SkyPilot and each booting instance said, for a reader after the end."""
@@ -158,7 +163,7 @@ class EmulatedAws:
         notice = {"action": "terminate", "time": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"}
         written = self.folder / "notice"
         written.write_text(json.dumps(notice))
-        written.rename(hypervisor.interrupted(self.folder, instance_id))
+        written.rename(faults.interrupted(self.folder, instance_id))
         return ends_at
 
     @contextmanager
@@ -166,19 +171,19 @@ class EmulatedAws:
         """Within the block EC2 refuses new instances there, of that type or of any, for lack of
         capacity."""
         code = "InsufficientInstanceCapacity"
-        with _marked(hypervisor.refused(self.folder, code, region, instance_type)):
+        with _marked(faults.refused(self.folder, code, region, instance_type)):
             yield
 
     @contextmanager
     def without_quota(self, region: str) -> Iterator[None]:
         """Within the block the account may not have any instance there."""
-        with _marked(hypervisor.refused(self.folder, "VcpuLimitExceeded", region)):
+        with _marked(faults.refused(self.folder, "VcpuLimitExceeded", region)):
             yield
 
     @contextmanager
     def denied(self, bucket: str) -> Iterator[None]:
         """Within the block nobody may put anything into the bucket."""
-        with _marked(hypervisor.denied(self.folder, bucket)):
+        with _marked(faults.denied(self.folder, bucket)):
             yield
 
     def run_in_instance(
@@ -251,12 +256,12 @@ def _marked(mark: Path) -> Iterator[None]:
 # To make a client takes longer than to ask.
 @cache
 def _ec2(region: str) -> EC2Client:
-    return _AS_LAPTOP.client("ec2", region, endpoint_url=hypervisor.ENDPOINT_URL)
+    return _AS_LAPTOP.client("ec2", region, endpoint_url=network.AWS_URL)
 
 
 @cache
 def _s3() -> S3Client:
-    return _AS_LAPTOP.client("s3", laptop.REGION, endpoint_url=hypervisor.ENDPOINT_URL)
+    return _AS_LAPTOP.client("s3", laptop.REGION, endpoint_url=network.AWS_URL)
 
 
 def _facts(described: InstanceTypeDef, region: str) -> InstanceFacts:

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from rig import network
 from rig.image import LAYER
 from rig.namespaces import dying_with_parent, unshare
 
@@ -71,6 +72,7 @@ def _mount() -> None:
     _run("mount", "-t", "sysfs", "sysfs", "/sys")
     for folder in (MEMORY, Path("/run"), Path("/dev/shm")):
         _run("mount", "-t", "tmpfs", "-o", f"size={MEMORY_SIZE}", "tmpfs", str(folder))
+    _lead_to_the_emulated_internet()
     IMAGE.mkdir()
     if outer_image is None:
         # Before /tmp is covered, where the layer may lie.
@@ -80,6 +82,12 @@ def _mount() -> None:
         opened = f"/proc/{os.getpid()}/fd/{outer_image}"
         _run("mount", "--no-canonicalize", "--bind", opened, str(IMAGE))
     _cover_tmp()
+
+
+def _lead_to_the_emulated_internet() -> None:
+    hosts = MEMORY / "hosts"
+    hosts.write_text("".join(f"{line}\n" for line in network.hosts("localhost", "laptop")))
+    _run("mount", "--bind", str(hosts), "/etc/hosts")
 
 
 def _cover_tmp() -> None:

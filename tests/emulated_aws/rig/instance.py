@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import yaml
 
 from as_aws import write_rules
 from rig import network, processes
 from rig.namespaces import SYSTEM_PATH, dying_with_parent, unshare
-
-if TYPE_CHECKING:
-    from moto.ec2.models.instances import Instance as MotoInstance
+from rig.wanted import Wanted
 
 BOOT = Path(__file__).with_name("boot.sh")
-PUBLIC_KEY = re.compile(r"ssh-(?:rsa|ed25519) \S+")
+CERTIFICATE = "/etc/ssl/emulated.pem"
+"""on an instance: of the authority that vouches for the emulated internet"""
+TRUST = {"REQUESTS_CA_BUNDLE": CERTIFICATE, "SSL_CERT_FILE": CERTIFICATE}
 
 
 @dataclass(frozen=True)
@@ -33,32 +30,29 @@ class Machine:
     """the trainer's, mounted read-only"""
     disk_size: str
     """as mount's tmpfs takes it"""
-    endpoint_url: str
+    certificate: Path
+    """of the authority that vouches for the emulated internet"""
 
 
 class Instance:
     """Boots as it is made; `destroy` leaves nothing of it."""
 
-    def __init__(self, asked: MotoInstance, machine: Machine, folder: Path) -> None:
-        """Takes the addresses and the SSH key of what EC2 was asked for; `folder` is for consoles
-        and mount points."""
-        self.id = asked.id
-        self._addresses = [ip for ip in (asked.private_ip, asked.public_ip) if ip]
+    def __init__(self, wanted: Wanted, machine: Machine, folder: Path) -> None:
+        """`folder` is for consoles and mount points."""
+        self.id = wanted.id
+        self._addresses = wanted.addresses
         network.plug(self.id, self._addresses)
         disk = folder / self.id
-        disk.mkdir(parents=True)
-        disk.with_suffix(".keys").write_text("\n".join(_public_keys(asked)) + "\n")
-        disk.with_suffix(".runcmd").write_text("\n".join(_first_commands(asked)) + "\n")
-        name = f"ip-{self._addresses[0].replace('.', '-')}"
-        rules = write_rules(disk.with_suffix(".rules"), machine.endpoint_url)
-        arguments = [machine.disk_size, machine.image, machine.packages, name, machine.endpoint_url]
-        arguments.append(rules)
-        boot = ["bash", str(BOOT), str(disk), *map(str, arguments)]
-        with disk.with_suffix(".console").open("wb") as console:
+        _lay_out(wanted, machine, disk)
+        with disk.with_suffix(".console").open("ab") as console:
             self._process = subprocess.Popen(
-                dying_with_parent("ip", "netns", "exec", self.id, *unshare("ipc", "uts"), *boot),
+                dying_with_parent(
+                    *("ip", "netns", "exec", self.id),
+                    *unshare("ipc", "uts"),
+                    *("bash", str(BOOT), str(disk)),
+                ),
                 cwd="/",
-                env={"PATH": SYSTEM_PATH},
+                env=_settings(wanted, machine) | {"PATH": SYSTEM_PATH},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -81,14 +75,37 @@ class Instance:
         network.unplug(self.id, self._addresses)
 
 
-def _public_keys(asked: MotoInstance) -> list[str]:
-    """SkyPilot's, from the instance's user data, where cloud-init would read it."""
-    return PUBLIC_KEY.findall(asked.user_data.decode()) if asked.user_data else []
+def _settings(wanted: Wanted, machine: Machine) -> dict[str, str]:
+    """The variables of boot.sh."""
+    return {
+        "SIZE": machine.disk_size,
+        "IMAGE": str(machine.image),
+        "PACKAGES": str(machine.packages),
+        "CERTIFICATE": str(machine.certificate),
+        "NAME": wanted.name,
+        "LOGIN": wanted.user,
+        "PORTS": " ".join(map(str, wanted.ssh_ports)),
+    }
 
 
-def _first_commands(asked: MotoInstance) -> list[str]:
-    """What cloud-init would run as root at the end of the first boot: `runcmd` of the user data."""
-    if not asked.user_data:
-        return []
-    content = yaml.safe_load(asked.user_data.decode()) or {}  # none comes as an empty text
-    return [str(command) for command in content.get("runcmd", [])]
+def _lay_out(wanted: Wanted, machine: Machine, disk: Path) -> None:
+    """Writes the files that boot.sh reads, beside the disk's mount point.
+
+    One that was off may boot again, with a new disk.
+    """
+    disk.mkdir(parents=True, exist_ok=True)
+    environment = TRUST | dict(wanted.environment)
+    variables = (f"{name}={value}" for name, value in environment.items())
+    _write_lines(disk.with_suffix(".keys"), wanted.public_keys)
+    _write_lines(disk.with_suffix(".runcmd"), wanted.first_commands)
+    _write_lines(disk.with_suffix(".env"), variables)
+    _write_lines(disk.with_suffix(".hosts"), network.hosts("localhost", wanted.name))
+    if wanted.command is not None:
+        _write_lines(disk.with_suffix(".command"), [wanted.command])
+    rules = disk.with_suffix(".rules")
+    if not rules.exists():
+        write_rules(rules, network.AWS_URL)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines))

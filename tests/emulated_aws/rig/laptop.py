@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from as_aws import write_rules
-from rig import catalog, hypervisor, image
+from rig import catalog, image, network
 
 REGION = "us-east-1"
 ACCESS_KEY = "AKIAEMULATEDEMULATED"
@@ -35,13 +35,13 @@ def furnish(home: Path) -> None:
         (home / folder).mkdir(parents=True)
     write_key(home, SECRET_KEY)
     (home / ".aws" / "config").write_text(_services())
-    write_rules(home / ".aws" / "models", hypervisor.ENDPOINT_URL)
+    write_rules(home / ".aws" / "models", network.AWS_URL)
     catalog.write_catalogs(home)
     configure_sky(home)
 
 
 def _services() -> str:
-    own = "".join(f"{name} =\n  endpoint_url = {hypervisor.ENDPOINT_URL}\n" for name in SERVICES)
+    own = "".join(f"{name} =\n  endpoint_url = {network.AWS_URL}\n" for name in SERVICES)
     return f"[default]\nservices = emulated\n\n[services emulated]\n{own}"
 
 

@@ -1,22 +1,43 @@
-"""The emulated cloud's network: a bridge to which every instance is plugged.
+"""The emulated clouds' network: a bridge to which every instance is plugged.
 
-Each instance has a network namespace by its id, with the private and the public address that EC2
-gave it; from the enclosure both lead there, as they would from a laptop to a real instance.
+Each instance has a network namespace by its id, with the addresses that its cloud gave it; from the
+enclosure all lead there, as they would from a laptop to a real instance.
 """
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 BRIDGE = "aws"
 GATEWAY = "172.31.255.254"
-"""this side of the bridge; AWS's services are here"""
+"""this side of the bridge; the clouds' services are here"""
+AWS_PORT = 5000
+AWS_URL = f"http://{GATEWAY}:{AWS_PORT}"
+"""of S3, EC2 and all other services, from the enclosure and from an instance"""
+CONSOLE_PORT = 5001
+NAMES = ("api.verda.com", "api.runpod.io", "rest.runpod.io", "cloud.lambdalabs.com")
+"""what the emulated internet answers to, over HTTPS; all of them lead to this side of the bridge"""
 METADATA = "169.254.169.254"
 INTERNET = "8.8.8.8"
 """what SkyPilot's jobs controller asks, over HTTPS, whether the network is up"""
 NAMESPACES = Path("/run/netns")
+
+
+_numbers = itertools.count()
+
+
+def new_address() -> str:
+    """A public one, from a block that belongs to nobody; each is given once."""
+    high, low = divmod(next(_numbers), 250)
+    return f"198.18.{high}.{low + 1}"
+
+
+def hosts(*own: str) -> list[str]:
+    """The lines of /etc/hosts on a machine with these names."""
+    return [f"127.0.0.1 {' '.join(own)}", f"{GATEWAY} {' '.join(NAMES)}"]
 
 
 def raise_bridge() -> None:

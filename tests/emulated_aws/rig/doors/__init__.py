@@ -1,0 +1,1 @@
+"""The clouds' APIs: in front what SkyPilot asks, behind what the hypervisor boots."""
