@@ -123,14 +123,22 @@ class EtaMeter:
         Raises:
             EstimateError: the step is negative.
         """
+        return self.seconds_between(schedule, step, schedule.max_steps)
+
+    def seconds_between(self, schedule: Schedule, step: int, end: int) -> float | None:
+        """Seconds from the end of `step` to that of `end`, as `eta_seconds` counts them.
+
+        Raises:
+            EstimateError: the step is negative.
+        """
         require_count(EstimateError, "the step", step, least=0)
-        steps = max(schedule.max_steps - step, 0)
+        steps = max(end - step, 0)
         if steps == 0:
             return 0.0
         each = self.seconds_per_step
         if each is None:
             return None
-        checks = schedule.validation_checks(schedule.max_steps) - schedule.validation_checks(step)
+        checks = schedule.validation_checks(end) - schedule.validation_checks(step)
         return steps * each + checks * self.seconds_per_check
 
 

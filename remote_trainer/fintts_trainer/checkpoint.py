@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from fintts_cost.early_stopping import Progress
 from fintts_store.disk.reading import read_limited
 from fintts_store.runs.limits import STATE_BYTES
+from fintts_trainer.forecast.stop import MOST_REMEMBERED
 from fintts_trainer.model.lora import read_adapter, trainable, write_adapter
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class LoopState:
 
     step: int = 0
     early_stopping: Progress = field(default_factory=Progress.start)
+    monitored: list[float | None] = field(default_factory=list[float | None])
+    """the value of each check, for the forecast of early stopping; None if it was not finite. Only
+    the newest; empty in a checkpoint of an earlier version"""
     initial_validation: dict[str, float] | None = None
     loss: float | None = None
     """of the last step"""
@@ -46,6 +51,11 @@ class LoopState:
     """the limit that memory has set on micro-batches so far; None if it has set none"""
     phase_seconds: dict[str, float] = field(default_factory=dict[str, float])
 
+    def note_check(self, value: float) -> None:
+        """Adds the monitored value of a check, and drops the oldest beyond those that count."""
+        self.monitored.append(value if math.isfinite(value) else None)
+        del self.monitored[:-MOST_REMEMBERED]
+
     def to_json(self) -> dict[str, object]:
         """Plain values; floats survive a round trip bit for bit."""
         return {**asdict(self), "early_stopping": self.early_stopping.to_dict()}
@@ -53,6 +63,7 @@ class LoopState:
     @classmethod
     def from_json(cls, content: dict[str, object]) -> LoopState:
         """The inverse of `to_json`; ignores unknown keys, which another version wrote."""
+        content = {"monitored": [], **content}
         known = {key: content[key] for key in cls.__dataclass_fields__}
         progress = content["early_stopping"]
         if not isinstance(progress, dict):

@@ -22,6 +22,7 @@ from fintts_inputs.rules import rule_of, schedule_of
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.data.open import open_encoded, open_feed
 from fintts_trainer.families import open_configured
+from fintts_trainer.forecast.forecaster import Forecaster
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
@@ -76,6 +77,10 @@ def set_up(session: Session, world: World) -> Training:
         if training.state.initial_validation is None:
             _measure_untrained(training)
         world.accelerator.init_trackers("tensorboard")
+        if isinstance(session, StoreSession) and session.config.early_stopping.enabled:
+            training.forecaster = _forecaster(training)
+            training.forecast_stop()  # a resumed run knows its earlier checks
+            session.change_status(stop_forecast=training.stop_forecast())
     return training
 
 
@@ -130,6 +135,11 @@ def _build(session: Session, world: World) -> Training:
         step_seconds=deque(maxlen=STEPS_FOR_MEDIAN),
         peak_flops=_peak_of(session, world, dtype),
     )
+
+
+def _forecaster(training: Training) -> Forecaster:
+    seed = training.config.training.seed
+    return Forecaster(training.rule, training.schedule, seed, training.session.log)
 
 
 def _adapted(session: Session, base: BaseModel, dtype: torch.dtype) -> PeftModel:

@@ -269,6 +269,7 @@ def log_step(training: Training, values: dict[str, float], seconds: float) -> No
             loss=values["loss"],
             seconds_per_step=training.eta.seconds_per_step,
             eta_seconds=training.eta.eta_seconds(training.schedule, state.step),
+            stop_forecast=training.stop_forecast(),
         )
     row = {**values, **parts_of(training.step_clock), "seconds": seconds}
     training.session.add_metrics(state.step, "train", row)
@@ -295,6 +296,7 @@ def validate(training: Training) -> float:
     }
     value = monitored[training.config.early_stopping.monitor]
     state.early_stopping = training.rule.check(state.early_stopping, state.step, value)
+    state.note_check(value)
     log_check(training, means, train_loss, value)
     return value
 
@@ -304,11 +306,13 @@ def log_check(training: Training, means: dict[str, float], train_loss: float, va
     session, progress, step = training.session, training.state.early_stopping, training.state.step
     session.add_metrics(step, "validation", {**means, "train_loss": train_loss})
     training.world.accelerator.log({f"val/{name}": mean for name, mean in means.items()}, step)
+    training.forecast_stop()
     session.change_status(
         phase=Phase.TRAINING,
         validation_value=value,
         best_step=progress.best_step,
         best_value=progress.best_value,
+        stop_forecast=training.stop_forecast(),
     )
     heads = ", ".join(f"{head} {means[f'{head}_loss']:.4f}" for head in training.shape.choices)
     session.log(

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import RunConfig
     from fintts_inputs.prompts import Prompt
+    from fintts_store.runs.records import StopForecast
     from fintts_trainer.checkpoint import LoopState
     from fintts_trainer.data.feed import Feed
+    from fintts_trainer.forecast.forecaster import Forecaster
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.processes.world import World
     from fintts_trainer.session.session import Session
@@ -53,6 +55,20 @@ class Training:
     """whether torch compiles the layers when they first run"""
     step_seconds: deque[float]
     """of the last steps of this process, for its watchdog"""
+    forecaster: Forecaster | None = None
+    """of the process that writes to the store, if the run may stop early"""
+
+    def forecast_stop(self) -> None:
+        """Forecasts from the checks so far when early stopping will end the run."""
+        state = self.state
+        if self.forecaster is not None:
+            self.forecaster.look(state.early_stopping, state.monitored, state.step)
+
+    def stop_forecast(self) -> StopForecast | None:
+        """The newest forecast, for status.json."""
+        if self.forecaster is None:
+            return None
+        return self.forecaster.told(self.eta, self.state.step)
 
     @property
     def config(self) -> RunConfig:

@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.curve import plot
+from fintts_cli.views.stop_forecast import forecast_lines
 from fintts_cli.views.units import at_most, duration, size, table, value
 from fintts_cost.money import NOTHING, dollars, hourly
 from fintts_store.runs.limits import VALUE
@@ -32,6 +33,7 @@ def render_report(report: RunReport) -> str:
         _head(report),
         _phases(report),
         _money(report),
+        _forecast(report),
         _launches(report),
         _step(report),
         _curve(report),
@@ -101,6 +103,11 @@ def _money(report: RunReport) -> list[str]:
     if report.budget_usd is not None:
         lines.append(f"  budget {dollars(report.budget_usd)}")
     return lines
+
+
+def _forecast(report: RunReport) -> list[str]:
+    found = report.view.stop_forecast
+    return [] if found is None else forecast_lines(found, report.view.max_steps)
 
 
 def _launches(report: RunReport) -> list[str]:

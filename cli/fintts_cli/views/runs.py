@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.stop_reason import SHORT
+from fintts_cli.views.stop_forecast import end_in_a_line, end_in_short
 from fintts_cli.views.units import at_most, duration, moment, table, value
 from fintts_cost.money import NOTHING, dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from fintts_cli.runs.status.view import RunView
@@ -27,7 +28,7 @@ COLUMNS = (
     "WHERE",
 )
 
-DISPENSABLE = ("deadline", "to go", "best", "run", "phase", "loss")
+DISPENSABLE = ("deadline", "end", "to go", "best", "run", "phase", "loss")
 """Parts of the live line, in the order in which a narrow terminal drops them."""
 
 
@@ -36,8 +37,15 @@ def render_runs(views: Sequence[RunView], now: datetime) -> str:
     if not views:
         return "no runs yet"
     lines = [table(COLUMNS, [_row(view, now) for view in views], left=2)]
-    notes = [f"{view.run}: {view.message}" for view in views if view.message]
+    notes = [f"{view.run}: {note}" for view in views for note in _notes(view)]
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _notes(view: RunView) -> Iterator[str]:
+    if view.stop_forecast is not None:
+        yield end_in_a_line(view.stop_forecast)
+    if view.message:
+        yield view.message
 
 
 def _row(view: RunView, now: datetime) -> tuple[str, ...]:
@@ -86,6 +94,7 @@ def render_live_line(view: RunView, now: datetime, *, width: int | None = None) 
         "eta": "" if not view.eta_seconds else f"ETA {duration(view.eta_seconds)}",
         "cost": f"{so_far(view)} so far",
         "to go": "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
+        "end": "" if view.stop_forecast is None else end_in_short(view.stop_forecast),
         "deadline": "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
     }
     for dispensable in DISPENSABLE:

@@ -6,9 +6,9 @@ unknown keys are ignored.
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from fintts_store import file_names, layout
 from fintts_store.runs import limits
@@ -178,6 +178,35 @@ class Revision(OfRun):
     """the changes since the previous one, for people"""
 
 
+class StopForecast(Record):
+    """When the run ends, by early stopping or at max_steps: P10, P50 and P90 of a forecast.
+
+    The seconds are those to go when the heartbeat was written, as those of `eta_seconds`.
+    """
+
+    checks: Count
+    """validation checks that the forecast knows"""
+    low_step: Step
+    likely_step: Step
+    high_step: Step
+    low_seconds: Seconds | None = None
+    likely_seconds: Seconds | None = None
+    high_seconds: Seconds | None = None
+    improvement: Annotated[float, Field(ge=0, le=limits.VALUE)]
+    """by how much the best value is expected to improve until then"""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        steps = [self.low_step, self.likely_step, self.high_step]
+        times = [self.low_seconds, self.likely_seconds, self.high_seconds]
+        known = [seconds for seconds in times if seconds is not None]
+        if steps != sorted(steps) or known != sorted(known):
+            raise ValueError("low, likely and high are not in order")
+        if len(known) not in (0, len(times)):
+            raise ValueError("low, likely and high are known in part")
+        return self
+
+
 class Status(OfRun):
     """status.json: the heartbeat."""
 
@@ -194,6 +223,8 @@ class Status(OfRun):
     started_at: Moment
     updated_at: Moment
     deadline_at: Moment
+    stop_forecast: StopForecast | None = None
+    """None before a few checks, without early stopping, and from earlier versions"""
     last_committed_step: Step | None = None
     resume_point: Name | None = None
     """id of the checkpoint that the current claim resumed from"""

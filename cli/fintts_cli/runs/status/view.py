@@ -14,6 +14,7 @@ from fintts_cli.runs.deadline import deadline_of_run
 from fintts_cli.runs.instances.at_work import FRESH_WITHIN, NOBODY, AtWork
 from fintts_cli.runs.instances.sightings import news_of, with_sightings
 from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.stop_forecast import PricedForecast
 from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
 from fintts_cli.wording import iso
 from fintts_cost.forecast import cost_to_finish_usd
@@ -33,6 +34,7 @@ STALE_AFTER = timedelta(seconds=120)
 
 NO_LEDGER = Ledger()
 
+AT_WORK = (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
 BAD_ENDINGS = (StopReason.FAILED, StopReason.NAN_LOSS)
 
 
@@ -76,6 +78,8 @@ class RunView:
     """False if this machine has no record of requesting the newest launch"""
     patience: int | None = None
     """checks without improvement after which early stopping ends the run"""
+    stop_forecast: PricedForecast | None = None
+    """when the run will end, while it trains"""
     news: tuple[Up | Gone, ...] = ()
     """what this machine's infra reports and the store's ledger does not have yet"""
     damaged: tuple[StoreError, ...] = ()
@@ -99,8 +103,7 @@ class RunView:
     @property
     def milestone(self) -> tuple[object, ...]:
         """A value that changes with each event: a new phase, a check, the end."""
-        at_work = self.phase in (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
-        phase = Phase.TRAINING if at_work else self.phase
+        phase = Phase.TRAINING if self.phase in AT_WORK else self.phase
         return phase, self.stop_reason, self.validation_value, self.message
 
     @property
@@ -155,6 +158,7 @@ class RunView:
             "best_step": self.best_step,
             "best_value": self.best_value,
             "eta_seconds": self.eta_seconds,
+            "stop_forecast": self.stop_forecast and self.stop_forecast.to_json(),
             "updated_at": iso(self.updated_at),
             "ended_at": iso(self.ended_at),
             "stop_reason": None if self.stop_reason is None else str(self.stop_reason),
@@ -216,6 +220,7 @@ def view_run(
         has_instance_here=is_here,
         is_known_here=is_elsewhere or (ledger.newest and ledger.newest.number) == launch,
         patience=patience_of(record.config),
+        stop_forecast=_stop_forecast(phase, status, rate),
         news=news,
         damaged=damaged,
     )
@@ -352,6 +357,12 @@ def _eta(phase: Phase, status: Status | None) -> float | None:
     if phase in (Phase.DONE, Phase.FAILED, Phase.TEARING_DOWN):
         return 0.0
     return status.eta_seconds if status else None
+
+
+def _stop_forecast(phase: Phase, status: Status | None, rate: Decimal) -> PricedForecast | None:
+    if status is None or status.stop_forecast is None or phase not in AT_WORK:
+        return None
+    return PricedForecast(status.stop_forecast, rate)
 
 
 def _max_steps(record: RunRecord, status: Status | None) -> int:

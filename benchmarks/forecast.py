@@ -1,0 +1,378 @@
+"""How well the stop of a run is forecast from its first checks.
+
+    python benchmarks/forecast.py [--curves FILE] [--seed N] [--simulated N] [--json]
+
+With FILE, a JSON list of {"id", "values", "every", "max_steps", "patience", "min_delta", "mode"},
+it forecasts each of these curves: "values" has one monitored value a check, "every" the steps
+between two checks. It prints the steps at which each run ends as {"id", "checks", "p10", "p50",
+"p90"}, known after 3, 5, 8, 12, 20 and 30 checks, as long as the run had not ended by then.
+
+Without FILE, it measures the forecast on simulated curves (tests/support/simulated_curves.py) of
+30, 60 and 100 checks and on the runs in benchmarks/curves/, whose ends are known:
+
+- "holds": how often the run ended within P10 to P90; 80 % of the time, it should.
+- "width": P90 − P10, as a share of the step at which the run ended; the median over the curves.
+- "error": how far P50 is from that step, as a share of it; the mean, since the median is 0 for
+  whoever says max_steps, where half of the runs get that far.
+
+Beside it stand three simpler forecasts: that each run gets to max_steps; paths that carry on a
+damped local trend (Holt) with its own one-step errors; and paths of past differences, drawn at
+random and shrunk with 1 / checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any, Literal
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+from fintts_cost.early_stopping import EarlyStopping, Progress  # noqa: E402
+from fintts_trainer.forecast.rule import ends_of  # noqa: E402
+from fintts_trainer.forecast.stop import (  # noqa: E402
+    PATHS,
+    Cadence,
+    StopSteps,
+    forecast_stop,
+    interval,
+)
+from simulated_curves import FAMILIES, OTHERS, Values, simulate_many  # noqa: E402
+
+AFTER = (3, 5, 8, 12, 20, 30)
+"""checks"""
+LENGTHS = (30, 60, 100)
+EVERY = 100
+DESIGN_SEEDS = range(10)
+"""the forecast was designed on these; others are for measuring it"""
+RECORDED = ROOT / "benchmarks" / "curves"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A curve whose end is known, and the rule of its run."""
+
+    id: str
+    values: Sequence[float]
+    every: int
+    max_steps: int
+    rule: EarlyStopping
+    group: str = ""
+
+    @classmethod
+    def of(cls, given: dict[str, Any], group: str = "") -> Case:
+        """One element of FILE. Raises KeyError, TypeError or ValueError if it is not as it should
+        be."""
+        rule = EarlyStopping(
+            mode=_mode(given.get("mode", "min")),
+            patience=int(given.get("patience", 5)),
+            min_delta=float(given.get("min_delta", 0.0)),
+        )
+        values = [float("nan") if v is None else float(v) for v in given["values"]]
+        every, max_steps = int(given["every"]), int(given["max_steps"])
+        if every < 1 or max_steps < 1:
+            raise ValueError("every and max_steps must be at least 1")
+        return cls(str(given["id"]), values, every, max_steps, rule, group)
+
+    def progress(self, checks: int) -> Progress | None:
+        """The rule's state after so many checks; None if the run had ended before or then."""
+        progress = self.rule.start()
+        if checks > len(self.values) or checks * self.every >= self.max_steps:
+            return None
+        for check in range(1, checks + 1):
+            progress = self.rule.check(progress, check * self.every, self.values[check - 1])
+            if self.rule.should_stop(progress):
+                return None
+        return progress
+
+    @property
+    def end_step(self) -> int:
+        """Where the run ended."""
+        progress = self.rule.start()
+        for check, value in enumerate(self.values[: self.max_steps // self.every], 1):
+            progress = self.rule.check(progress, check * self.every, value)
+            if self.rule.should_stop(progress):
+                return check * self.every
+        return self.max_steps
+
+    def seen(self, checks: int) -> list[float]:
+        """The values of the first checks."""
+        return list(self.values[:checks])
+
+    def cadence(self, checks: int) -> Cadence:
+        """Where the run is after so many checks."""
+        return Cadence(checks * self.every, self.every, self.max_steps)
+
+
+def _mode(text: object) -> Literal["min", "max"]:
+    if text == "min" or text == "max":
+        return text
+    raise ValueError(f"mode is min or max, not {text!r}")
+
+
+Forecast = Callable[[Case, Progress, int], StopSteps | None]
+
+
+def ours(case: Case, progress: Progress, checks: int) -> StopSteps | None:
+    """The product's own."""
+    return forecast_stop(case.rule, progress, case.seen(checks), case.cadence(checks))
+
+
+def always_max_steps(case: Case, progress: Progress, checks: int) -> StopSteps | None:
+    """Without any look at the curve."""
+    return StopSteps(case.max_steps, case.max_steps, case.max_steps, 0.0)
+
+
+def local_trend(case: Case, progress: Progress, checks: int) -> StopSteps | None:
+    """Damped Holt (Gardner & McKenzie 1985), the best of a small grid by its one-step errors, which
+    are drawn again for the paths."""
+    values = np.array(case.seen(checks))
+    fits = [
+        _holt(values, level, slope, damping)
+        for level in (0.3, 0.5, 0.7, 0.9)
+        for slope in (0.1, 0.3, 0.6)
+        for damping in (0.7, 0.85, 0.95)
+    ]
+    best = min(fits, key=lambda fit: float(fit.errors @ fit.errors))
+    random = np.random.default_rng([1, checks])
+    level, trend = np.full(PATHS, best.level), np.full(PATHS, best.trend)
+    paths = np.empty((case.cadence(checks).checks_ahead, PATHS))
+    for check in range(len(paths)):
+        error = random.choice(best.errors, PATHS)
+        expected = level + best.damping * trend
+        paths[check] = expected + error
+        level = expected + best.level_gain * error
+        trend = best.damping * trend + best.level_gain * best.slope_gain * error
+    return _stops_of(case, progress, checks, paths.T)
+
+
+@dataclass(frozen=True)
+class _Holt:
+    level_gain: float
+    slope_gain: float
+    damping: float
+    level: float
+    trend: float
+    errors: Values
+
+
+def _holt(values: Values, level_gain: float, slope_gain: float, damping: float) -> _Holt:
+    level, trend = float(values[0]), float(values[1] - values[0])
+    errors: list[float] = []
+    for value in values[1:]:
+        expected = level + damping * trend
+        errors.append(float(value) - expected)
+        level = expected + level_gain * errors[-1]
+        trend = damping * trend + level_gain * slope_gain * errors[-1]
+    return _Holt(level_gain, slope_gain, damping, level, trend, np.array(errors[1:]))
+
+
+def past_differences(case: Case, progress: Progress, checks: int) -> StopSteps | None:
+    """Differences between checks, drawn again and shrunk as those of a curve like 1 / t."""
+    values, ahead = np.array(case.seen(checks)), case.cadence(checks).checks_ahead
+    random = np.random.default_rng([2, checks])
+    picked = random.integers(0, checks - 1, (PATHS, ahead))
+    shrunk = (picked + 2) / (checks + 1 + np.arange(ahead))
+    paths = values[-1] + np.cumsum(np.diff(values)[picked] * shrunk, axis=1)
+    return _stops_of(case, progress, checks, paths)
+
+
+def _stops_of(case: Case, progress: Progress, checks: int, paths: Values) -> StopSteps:
+    ends = ends_of(case.rule, progress, paths).checks
+    steps = np.where(ends > 0, case.cadence(checks).steps_of(ends), case.max_steps)
+    return StopSteps(*interval(steps), 0.0)
+
+
+FORECASTS: dict[str, Forecast] = {
+    "fintts": ours,
+    "max_steps": always_max_steps,
+    "local trend": local_trend,
+    "differences": past_differences,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One forecast beside what happened."""
+
+    forecast: str
+    group: str
+    length: int
+    """checks to max_steps"""
+    checks: int
+    low: int
+    likely: int
+    high: int
+    end: int
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the run ended within the interval."""
+        return self.low <= self.end <= self.high
+
+
+def outcomes_of(cases: Iterable[Case], forecasts: dict[str, Forecast]) -> list[Outcome]:
+    """Every forecast of every case, as long as its run had not ended."""
+    found: list[Outcome] = []
+    for case in cases:
+        for checks in AFTER:
+            progress = case.progress(checks)
+            if progress is None:
+                break
+            for name, forecast in forecasts.items():
+                began = time.perf_counter()
+                stops = forecast(case, progress, checks)
+                seconds = time.perf_counter() - began
+                if stops is not None:
+                    length = case.max_steps // case.every
+                    three = (stops.low, stops.likely, stops.high)
+                    found.append(
+                        Outcome(name, case.group, length, checks, *three, case.end_step, seconds)
+                    )
+    return found
+
+
+def simulated(families: Iterable[str], count: int, length: int, seed: int) -> list[Case]:
+    """Simulated curves, with patience 5."""
+    curves = simulate_many(tuple(families), count, length, seed)
+    return [
+        Case(
+            f"{curve.family} {number}",
+            curve.values.tolist(),
+            EVERY,
+            EVERY * length,
+            EarlyStopping(),
+            curve.family,
+        )
+        for number, curve in enumerate(curves)
+    ]
+
+
+def recorded() -> list[Case]:
+    """The runs in benchmarks/curves/."""
+    files = sorted(RECORDED.glob("*.json"))
+    return [Case.of(each, "recorded") for file in files for each in json.loads(file.read_text())]
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Figures of some outcomes."""
+    return {
+        "curves": len(outcomes),
+        "holds": mean(each.holds for each in outcomes),
+        "width": median((each.high - each.low) / each.end for each in outcomes),
+        "error": mean(abs(each.likely - each.end) / each.end for each in outcomes),
+        "milliseconds": 1000 * median(each.seconds for each in outcomes),
+    }
+
+
+def grouped(
+    outcomes: Iterable[Outcome], key: Callable[[Outcome], tuple[object, ...]]
+) -> dict[tuple[object, ...], dict[str, float]]:
+    """The summary of each group, in the order in which the groups appear."""
+    groups: dict[tuple[object, ...], list[Outcome]] = {}
+    for each in outcomes:
+        groups.setdefault(key(each), []).append(each)
+    return {name: summary(group) for name, group in groups.items()}
+
+
+def measure(seed: int, count: int) -> dict[str, list[Outcome]]:
+    """All outcomes of the report, by part."""
+    known = [case for n in LENGTHS for case in simulated(FAMILIES, count, n, seed)]
+    others = [case for n in LENGTHS for case in simulated(OTHERS, count // 4, n, seed)]
+    return {
+        "simulated": outcomes_of(known, FORECASTS),
+        "other shapes": outcomes_of(others, {"fintts": ours}),
+        "recorded": outcomes_of(recorded(), FORECASTS),
+    }
+
+
+def report(parts: dict[str, list[Outcome]]) -> None:
+    """Tables: by checks, by horizon, by family."""
+    for part, outcomes in parts.items():
+        if not outcomes:
+            continue
+        mine = [each for each in outcomes if each.forecast == "fintts"]
+        _table(f"{part}, by checks seen", outcomes, lambda each: (each.forecast, each.checks))
+        _table(f"{part}, by length", mine, lambda each: (f"{each.length} checks", each.checks))
+        if part != "recorded":
+            _table(f"{part}, by family", mine, lambda each: (each.group, each.checks))
+
+
+def _table(
+    title: str, outcomes: Sequence[Outcome], key: Callable[[Outcome], tuple[object, object]]
+) -> None:
+    groups = grouped(outcomes, key)
+    print(f"\n{title}")
+    print(f"{'':16}" + "".join(f"{f'after {checks}':>22}" for checks in AFTER))
+    print(f"{'':16}" + f"{'holds width error':>22}" * len(AFTER))
+    for name in dict.fromkeys(name for name, _ in groups):
+        cells = (groups.get((name, checks)) for checks in AFTER)
+        print(f"{name!s:16}" + "".join(f"{_cell(each):>22}" for each in cells))
+
+
+def _cell(group: dict[str, float] | None) -> str:
+    if group is None:
+        return "–"
+    return f"{group['holds']:5.0%} {group['width']:5.2f} {group['error']:5.2f}"
+
+
+def forecast_file(path: Path) -> list[dict[str, Any]]:
+    """The answer for FILE."""
+    answer: list[dict[str, Any]] = []
+    for case in [Case.of(each) for each in json.loads(path.read_text(encoding="utf-8"))]:
+        for checks in AFTER:
+            progress = case.progress(checks)
+            stops = None if progress is None else ours(case, progress, checks)
+            if stops is not None:
+                three = {"p10": stops.low, "p50": stops.likely, "p90": stops.high}
+                answer.append({"id": case.id, "checks": checks, **three})
+    return answer
+
+
+def main() -> None:
+    """Forecasts FILE, or measures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--curves", type=Path, metavar="FILE")
+    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--simulated", type=int, default=160, help="curves of each length")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    if given.curves is not None:
+        answer = forecast_file(given.curves)
+        if given.json:
+            print(json.dumps(answer))
+        else:
+            for each in answer:
+                print(*each.values())
+        return
+    if given.seed in DESIGN_SEEDS:
+        parser.error(f"seed {given.seed} was used in design")
+    parts = measure(given.seed, given.simulated)
+    if given.json:
+        print(json.dumps(_document(parts)))
+    else:
+        report(parts)
+
+
+def _document(parts: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
+    return [
+        {"part": part, "forecast": name, "length": length, "checks": checks, **figures}
+        for part, outcomes in parts.items()
+        for (name, length, checks), figures in grouped(
+            outcomes, lambda each: (each.forecast, each.length, each.checks)
+        ).items()
+    ]
+
+
+if __name__ == "__main__":
+    main()

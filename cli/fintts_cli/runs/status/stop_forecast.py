@@ -1,0 +1,65 @@
+"""When a run ends, as its trainer forecasts it, with the price of getting there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from fintts_cost.forecast import cost_to_finish_usd
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from fintts_store.runs.records import StopForecast
+
+
+class UsdRange(NamedTuple):
+    """Dollars from now on: P10, P50 and P90."""
+
+    low: Decimal
+    likely: Decimal
+    high: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PricedForecast:
+    """The trainer's forecast and the hourly rate of the instance."""
+
+    forecast: StopForecast
+    hourly_rate_usd: Decimal
+
+    @property
+    def to_go_usd(self) -> UsdRange | None:
+        """What the run costs from now to its end; None until its pace is measured."""
+        told = self.forecast
+        low, likely, high = (
+            cost_to_finish_usd(seconds, self.hourly_rate_usd)
+            for seconds in (told.low_seconds, told.likely_seconds, told.high_seconds)
+        )
+        if low is None or likely is None or high is None:
+            return None
+        return UsdRange(low, likely, high)
+
+    @property
+    def improvement_per_usd(self) -> float | None:
+        """By how much each further dollar is expected to improve the best value; None if nothing
+        more is paid, or the pace is not measured."""
+        costs = self.to_go_usd
+        return self.forecast.improvement / float(costs.likely) if costs and costs.likely else None
+
+    def to_json(self) -> dict[str, object]:
+        """The forecast in the documents of `ps`, `watch` and `report`."""
+        told, costs = self.forecast, self.to_go_usd
+        seconds = (told.low_seconds, told.likely_seconds, told.high_seconds)
+        return {
+            "checks": told.checks,
+            "step": _range(told.low_step, told.likely_step, told.high_step),
+            "seconds_to_go": None if told.likely_seconds is None else _range(*seconds),
+            "cost_to_go_usd": costs and _range(*(float(round(usd, 4)) for usd in costs)),
+            "improvement": told.improvement,
+            "improvement_per_usd": self.improvement_per_usd,
+        }
+
+
+def _range(low: object, likely: object, high: object) -> dict[str, object]:
+    return {"low": low, "likely": likely, "high": high}

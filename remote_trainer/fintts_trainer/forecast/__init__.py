@@ -1,0 +1,1 @@
+"""Forecasts when early stopping will end a run. numpy alone; torch is not needed."""

@@ -1,0 +1,46 @@
+"""benchmarks/forecast.py answers for recorded curves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "forecast.py"
+
+
+def answer(folder: Path, curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    file = folder / "curves.json"
+    file.write_text(json.dumps(curves))
+    command = [sys.executable, str(BENCHMARK), "--curves", str(file), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_each_curve_is_forecast_as_long_as_its_run_has_not_ended(tmp_path: Path) -> None:
+    rule = {"every": 100, "max_steps": 1250, "patience": 2, "min_delta": 0.0}
+    falling = [5 / n for n in range(1, 13)]
+    found = answer(
+        tmp_path,
+        [
+            {"id": "falls", "values": falling, **rule, "mode": "min"},
+            {"id": "rises", "values": [-value for value in falling], **rule, "mode": "max"},
+            {"id": "stops", "values": [3, 2, 1.9, 1.95, 1.96, 1.8], **rule, "mode": "min"},
+            {"id": "torn", "values": [3.0, None, 2.5, 2.25, 2.1], **rule, "mode": "min"},
+            {"id": "short", "values": [3.0], **rule, "mode": "min"},
+        ],
+    )
+    assert {(each["id"], each["checks"]) for each in found} == {
+        *(("falls", checks) for checks in (3, 5, 8, 12)),
+        *(("rises", checks) for checks in (3, 5, 8, 12)),
+        ("stops", 3),
+        ("torn", 5),
+    }
+    for each in found:
+        assert set(each) == {"id", "checks", "p10", "p50", "p90"}
+        assert 100 * each["checks"] < each["p10"] <= each["p50"] <= each["p90"] <= 1250
+    by_id = {name: [e["p90"] for e in found if e["id"] == name] for name in ("falls", "rises")}
+    assert by_id["falls"] == by_id["rises"]
