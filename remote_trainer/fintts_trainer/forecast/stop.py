@@ -86,7 +86,8 @@ def forecast_stop(
         return None
     ahead = min(cadence.checks_ahead, MOST_AHEAD)
     if ahead == 0:
-        return StopSteps(*3 * (cadence.max_steps,), 0.0)
+        last = cadence.max_steps
+        return StopSteps(last, last, last, 0.0)
     random = np.random.default_rng([seed, progress.checks])
     sign = 1.0 if rule.mode == "min" else -1.0
     seen = Seen.of(np.flatnonzero(is_finite) + 1, sign * recent[is_finite])
