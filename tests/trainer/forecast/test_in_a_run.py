@@ -33,7 +33,8 @@ def monitored(run: TinyRun, step: int, folder: Path) -> list[float]:
     restore(run.store, manifest, folder)
     loop = json.loads((folder / "trainer_state.json").read_text())["loop"]
     assert len(loop["monitored"]) == loop["early_stopping"]["checks"]
-    return loop["monitored"]
+    values: list[float] = loop["monitored"]
+    return values
 
 
 def test_a_run_tells_when_it_will_end_and_its_checkpoints_know_the_checks(tmp_path: Path) -> None:
