@@ -13,7 +13,7 @@ import typer
 from fintts_cli.commands.strict import USAGE_ERROR
 from fintts_cli.commands.table import CloudCommands, CommandTable, DataCommands, StoreCommands
 from fintts_cli.errors import CliError
-from fintts_cli.runs.reap.timed_call import is_unanswered
+from fintts_cli.runs.reap.timed_call import is_overdue
 from fintts_cli.terminal import EXIT_UNREAD, Terminal
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
@@ -158,7 +158,7 @@ def main() -> None:
         _run()
     except SystemExit as end:
         code = _code_with_output(end.code if isinstance(end.code, int) else EXIT_FAILED)
-        if is_unanswered():
+        if is_overdue():
             os._exit(code)  # an ordinary exit waits for the threads that wait for the store
         sys.exit(code)
 

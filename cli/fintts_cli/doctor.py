@@ -27,6 +27,7 @@ from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.task import render_task
 from fintts_cli.places import LOCAL
 from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.settings.option_names import naming_origins
 from fintts_cli.state_folder import open_state, state_directory
 from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
@@ -166,7 +167,8 @@ class Doctor:
         folders = (settings.data, settings.base_model)
         inputs = sum(_folder_bytes(folder) for folder in folders if isinstance(folder, Path))
         opened = RunInputs.of(settings)
-        run = estimate_run(self.open_here(), self.found, FREE, opened)
+        with naming_origins(self.found):
+            run = estimate_run(self.open_here(), self.found, FREE, opened)
         return inputs + run.estimate.storage.bytes_at_peak
 
     def _clouds(self) -> Finding:
@@ -211,7 +213,8 @@ class Doctor:
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
             return Finding(Verdict.NOT_PROBED, "the base model is not on this machine yet")
-        ready = prepare(self.open_here(), self.found, self.now)
+        with naming_origins(self.found):
+            ready = prepare(self.open_here(), self.found, self.now)
         refuse_unsafe_launch(self.open_here(), settings, ready.store.url)
         self.open_here().infra(settings.infra).check(render_task(ready))
         cost = dollars(ready.plan.estimate.expected.cost_usd)

@@ -31,7 +31,7 @@ FORWARDED = {
 """A closed terminal ends the run like Ctrl-C: the trainer saves. Under `nohup` it continues."""
 
 
-class Answer(BaseModel):
+class TrainerOutput(BaseModel):
     """The output of `python -m fintts_trainer merge` and `… import-lora` on stdout."""
 
     done: int = 0
@@ -142,7 +142,7 @@ def _ask(command: str, *arguments: str | Path) -> None:
         check=False,
     )
     try:
-        answer = Answer.model_validate_json(done.stdout)
+        answer = TrainerOutput.model_validate_json(done.stdout)
     except ValidationError:
         raise CheckFailed(
             f"the trainer's {command} failed with exit code {done.returncode}",

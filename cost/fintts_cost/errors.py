@@ -8,6 +8,16 @@ CostError
 └── UnknownAccelerator    a GPU name that is not in the table
 """
 
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OPTION = re.compile(r"--[a-z]+(?:-[a-z]+)*")
+
 
 class CostError(ValueError):
     """`message` says in one sentence what is wrong, `hint` what to do."""
@@ -16,6 +26,18 @@ class CostError(ValueError):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """The same error, with other names for the options that it mentions.
+
+        Args:
+            names: `--batch-size` → `training.batch_size (fintts.yaml:7)`.
+        """
+
+        def fitting(text: str) -> str:
+            return _OPTION.sub(lambda option: names.get(option[0], option[0]), text)
+
+        return type(self)(fitting(self.message), fitting(self.hint))
 
 
 class ScheduleError(CostError):

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-LOCAL = "local"
-
 
 class Rental(NamedTuple):
     """A GPU to ask for, and the rate that the budget was computed with: no dearer offer may take
@@ -43,12 +41,11 @@ class Arming(StrEnum):
 class TaskValues:
     """What differs from task to task; no value may be a secret, since the text is shown and kept.
 
-    `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot, and
-    `local` is not SkyPilot's, so the text does not say it. `image` is its `image_id`: a container
-    (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages it has is not installed
-    again. Of several `rentals` SkyPilot takes the first that is to be had; none leaves the machine
-    as it is. Without `arming`, SkyPilot's autodown ends the instance. `files` are the local files
-    that must lie on the instance, by their paths there.
+    `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot. `image` is
+    its `image_id`: a container (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages
+    it has is not installed again. Of several `rentals` SkyPilot takes the first that is to be had;
+    none leaves the machine as it is. Without `arming`, SkyPilot's autodown ends the instance.
+    `files` are the local files that must lie on the instance, by their paths there.
     """
 
     run: str
@@ -72,7 +69,7 @@ def render(task: TaskValues) -> str:
     environment.policies["json.dumps_function"] = _quoted
     return environment.from_string(_text("task.yaml.j2")).render(
         task=task,
-        infra=None if task.infra == LOCAL else task.infra,
+        infra=task.infra,
         setup=_arms(task) + _text("setup.sh"),
         run=_text("run.sh"),
     )

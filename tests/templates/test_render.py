@@ -31,7 +31,7 @@ TASK = TaskValues(
     labels={"fintts-run": "kalevala-1"},
 )
 TASKS = {
-    "local": replace(TASK, infra="local"),
+    "local": replace(TASK, infra=None),
     "aws_on_demand": replace(
         TASK, infra="aws/us-east-1", rentals=(Rental("H100:1", Decimal("6.88")),)
     ),

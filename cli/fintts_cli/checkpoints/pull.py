@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fintts_cli.checkpoints.unreadable import Damaged
+from fintts_cli.checkpoints.unreadable import UnreadableCheckpoints
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_inputs.base_model.files import README
 from fintts_store.checkpoints.commit import list_manifests
@@ -62,14 +62,14 @@ class Pulled:
 
 def find_checkpoints(
     store: Store, run: str, terminal: Terminal, step: int | None
-) -> tuple[list[Manifest], Damaged]:
+) -> tuple[list[Manifest], UnreadableCheckpoints]:
     """A run's checkpoints, one a step; warns about those that cannot be read.
 
     Raises:
         CheckFailed: the run has no checkpoint yet.
         StoreError: all its checkpoints are damaged, or the one of `step` is.
     """
-    damaged = Damaged()
+    damaged = UnreadableCheckpoints()
     found = list_manifests(store, run, on_unreadable=damaged.note)
     manifests = newest_of_each_step(_of_this_base_model(store, run, found, damaged))
     damaged.warn(terminal)
@@ -82,7 +82,7 @@ def find_checkpoints(
 
 
 def _of_this_base_model(
-    store: Store, run: str, manifests: Sequence[Manifest], damaged: Damaged
+    store: Store, run: str, manifests: Sequence[Manifest], damaged: UnreadableCheckpoints
 ) -> list[Manifest]:
     """Leaves out checkpoints of another base model: opened with this one, they would be noise."""
     try:
@@ -163,7 +163,7 @@ def bring(
     target: Path,
     card: Callable[[Manifest], str] | None,
     terminal: Terminal,
-) -> tuple[list[Pulled], Damaged]:
+) -> tuple[list[Pulled], UnreadableCheckpoints]:
     """Pulls the chosen checkpoints; chooses again if a training run removes one meanwhile.
 
     Also returns the checkpoints whose manifests cannot be read.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fintts_store.layout import CommitName
 
 
-class Damaged:
+class UnreadableCheckpoints:
     """Collects damaged checkpoints while a run's manifests are listed."""
 
     def __init__(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
-from fintts_cli.commands.options import KEYS, keyed
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.gpus import choices_of
 from fintts_cli.estimate.run_inputs import RunInputs
@@ -14,6 +13,7 @@ from fintts_cli.places import LOCAL
 from fintts_cli.prices.places import doubtful_place
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.cross_checks import refuse_senseless
+from fintts_cli.settings.option_names import KEYS, keyed, naming_origins
 from fintts_cli.views.estimate import on_other_gpu
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def configured_run(
     inputs = RunInputs.of(found.settings, samples=samples if isinstance(samples, int) else None)
     if measure:
         _measure(terminal, here, found.settings, inputs)
-    each = choices_of(here, found, Snapshot, inputs)
+    with naming_origins(found):
+        each = choices_of(here, found, Snapshot, inputs)
     cheapest = each.cheapest
     odd = refuse_senseless(cheapest.facts)
     doubts = doubtful_place(found.settings) if here.is_by_sky(found.settings.infra) else ()

@@ -1,7 +1,6 @@
 """Options that several commands share, each declared once."""
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -68,7 +67,9 @@ HourlyRate = Annotated[
         metavar="USD", parser=_dollars, help="Price of an hour; by default the cheapest offer's."
     ),
 ]
-Name = Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run: [a-z0-9-]{1,40}.")]
+Name = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of the run, such as kalevala-2.")
+]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Resume with a changed configuration, where that is safe."),
@@ -117,26 +118,3 @@ SetupSeconds = Annotated[
 TeardownSeconds = Annotated[
     float | None, typer.Option(metavar="S", help="Seconds after the last step.")
 ]
-
-KEYS = {
-    "batch_size": "training.batch_size",
-    "gradient_accumulation": "training.gradient_accumulation",
-    "max_steps": "training.max_steps",
-    "validation_every": "validation.every",
-    "checkpoint_every": "checkpoints.every",
-    "keep_last": "checkpoints.keep_last",
-    "patience": "early_stopping.patience",
-    "steps": "forecast.stop_step",
-    "seconds_per_step": "forecast.seconds_per_step",
-    "seconds_per_validation": "forecast.seconds_per_validation",
-    "checkpoint_bytes": "forecast.checkpoint_bytes",
-    "setup_seconds": "forecast.setup_seconds",
-    "teardown_seconds": "forecast.teardown_seconds",
-    "hourly_rate_usd": "hourly_rate_usd",
-}
-"""Parameter of a command → its key in fintts.yaml, where the two names differ."""
-
-
-def keyed(options: Mapping[str, object]) -> dict[str, object]:
-    """The same values under their keys in fintts.yaml; other names stay as they are."""
-    return {KEYS.get(name, name): value for name, value in options.items()}

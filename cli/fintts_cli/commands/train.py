@@ -20,7 +20,6 @@ from fintts_cli.commands.options import (
     SingleWriter,
     Store,
     ValidationEvery,
-    keyed,
 )
 from fintts_cli.errors import CheckFailed, CliError
 from fintts_cli.estimate.run import facts_of, terms_here
@@ -36,6 +35,7 @@ from fintts_cli.runs.status.listing import look_at
 from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
 from fintts_cli.runs.status.view import BAD_ENDINGS
 from fintts_cli.settings.cross_checks import refuse_senseless
+from fintts_cli.settings.option_names import keyed, naming_origins
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.wording import iso_second
@@ -101,7 +101,8 @@ def train(
     found = with_base_model(terminal, found, may_download=True)
     require_trainer()
     runs = here.store_of(found.settings)
-    run, deadline_at = _prepare(terminal, here, found, runs, force=force)
+    with naming_origins(found):
+        run, deadline_at = _prepare(terminal, here, found, runs, force=force)
     workspace = here.state / "train" / run
     terminal.say(f"run {run}; its curves: tensorboard --logdir {workspace}")
     code = run_trainer(

@@ -50,7 +50,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFigures:
     """Everything that an estimate can use; None for what is not known."""
 
     settings: Settings
@@ -73,7 +73,7 @@ class Known:
         return training.batch_size * training.gradient_accumulation
 
 
-def estimate_input(known: Known) -> EstimateInput:
+def estimate_input(known: KnownFigures) -> EstimateInput:
     """Everything that `fintts_cost.estimate.estimate` needs.
 
     Raises:
@@ -134,7 +134,7 @@ def stop_note(settings: Settings, origins: Mapping[str, str]) -> tuple[str, ...]
     )
 
 
-def step_seconds(known: Known) -> Figure:
+def step_seconds(known: KnownFigures) -> Figure:
     """Seconds of one step: as set, else as measured, else from its FLOPs.
 
     Raises:
@@ -168,7 +168,7 @@ def _unknown_speed(sentence: str) -> ConfigError:
     )
 
 
-def _validation_seconds(known: Known, step: Figure) -> Figure:
+def _validation_seconds(known: KnownFigures, step: Figure) -> Figure:
     """A check is a forward pass over the held-out utterances: half the work of training on them."""
     given, measured = known.settings.forecast.seconds_per_validation, known.measured
     if given is not None:
@@ -179,7 +179,7 @@ def _validation_seconds(known: Known, step: Figure) -> Figure:
     return Figure(share * step.value, step.source, step.slow_times)
 
 
-def _setup_seconds(known: Known) -> float:
+def _setup_seconds(known: KnownFigures) -> float:
     seen = known.measured.setup_seconds if known.measured is not None else None
     return _or(known.settings.forecast.setup_seconds, _or(seen, SETUP_SECONDS[known.is_local]))
 
@@ -197,7 +197,7 @@ def _or(number: float | None, otherwise: float) -> float:
     return otherwise if number is None else number
 
 
-def _checkpoint_bytes(known: Known) -> int:
+def _checkpoint_bytes(known: KnownFigures) -> int:
     """Bytes of a checkpoint; 0 if neither the size nor the model is known."""
     given, lora = known.settings.forecast.checkpoint_bytes, known.settings.lora
     if given is not None:
@@ -207,7 +207,7 @@ def _checkpoint_bytes(known: Known) -> int:
     return lora_checkpoint_bytes(known.shape.lora_parameters(lora.rank, lora.targets))
 
 
-def _memory(known: Known, shape: ModelShape) -> MemoryModel:
+def _memory(known: KnownFigures, shape: ModelShape) -> MemoryModel:
     """Computed memory: the base in 16 bits, adapter, gradient and Adam in 32, activations."""
     workload, lora = known.workload, known.settings.lora
     adapter = 4 * shape.lora_parameters(lora.rank, lora.targets)

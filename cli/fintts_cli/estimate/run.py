@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.estimate.forecast import Known, estimate_input, reserve_of, stop_note
+from fintts_cli.estimate.forecast import KnownFigures, estimate_input, reserve_of, stop_note
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import cheapest_offer
 from fintts_cli.settings.cross_checks import Facts
@@ -96,7 +96,7 @@ def estimate_run(
     settings = found.settings
     workload = inputs.workload
     shape = inputs.shape(is_needed=settings.forecast.seconds_per_step is None)
-    known = Known(
+    known = KnownFigures(
         settings=settings,
         origins=found.origins,
         workload=workload,

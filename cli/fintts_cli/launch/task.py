@@ -46,7 +46,7 @@ def render_task(launch: Launch) -> str:
             run=launch.run,
             workdir=str(launch.bundle),
             envs=envs,
-            infra=launch.settings.infra,
+            infra=None if is_local else launch.settings.infra,
             rentals=() if is_local else tuple(_rental(each) for each in launch.plan.choices),
             image=None if is_local else launch.settings.image,
             use_spot=launch.settings.spot,

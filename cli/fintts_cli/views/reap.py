@@ -23,7 +23,7 @@ from fintts_cost.money import dollars
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_cli.runs.reap.search import Findings, Judged
+    from fintts_cli.runs.reap.search import Findings, JudgedInstance
 
 COLUMNS = ("RUN", "INSTANCE", "AGE", "COST", "")
 
@@ -48,7 +48,7 @@ def render_findings(found: Findings) -> str:
     return "\n".join(f"{line}  {verdict}".rstrip() for line, verdict in lines)
 
 
-def document_of(found: Findings, after: Sequence[Judged]) -> dict[str, object]:
+def document_of(found: Findings, after: Sequence[JudgedInstance]) -> dict[str, object]:
     """The document that the module describes; `after` holds each instance after its removal."""
     return {
         "instances": [_instance(one) for one in after],
@@ -57,7 +57,7 @@ def document_of(found: Findings, after: Sequence[Judged]) -> dict[str, object]:
     }
 
 
-def _instance(one: Judged) -> dict[str, object]:
+def _instance(one: JudgedInstance) -> dict[str, object]:
     seen, rate, cost = one.sighting, one.hourly_rate_usd, one.cost_usd
     return {
         "run": seen.run,

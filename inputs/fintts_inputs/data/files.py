@@ -59,7 +59,7 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class FolderContent:
     """The files below a folder, by relative names; none was opened."""
 
     files: Mapping[str, Path]
@@ -72,7 +72,7 @@ class Listing:
     """files that are neither .npy nor .lab"""
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Path) -> FolderContent:
     """Lists all files below the folder.
 
     Raises:
@@ -105,7 +105,7 @@ def list_folder(folder: Path) -> Listing:
                 problems.append(Problem(_shown(name), fault))
             else:
                 files[name] = path
-    return Listing(dict(sorted(files.items())), tuple(problems), tuple(hidden), ignored)
+    return FolderContent(dict(sorted(files.items())), tuple(problems), tuple(hidden), ignored)
 
 
 def nfc(text: str) -> str:

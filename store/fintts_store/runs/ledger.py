@@ -231,7 +231,7 @@ def _assembled(store: Store, run: str, keys: Iterable[str]) -> Ledger:
                 _sort_in(_read(store, key, run, number), asked, ups, gones)
             except InvalidRecord as error:
                 damaged.append(error)
-                ups[number] += _told_by_name(run, number, key)
+                ups[number] += _up_by_key_name(run, number, key)
             except KeyNotFound:  # withdrawn since the listing
                 continue
     launches = tuple(
@@ -245,7 +245,7 @@ def _seen(gones: Iterable[Gone]) -> Iterator[Gone]:
     return (each for each in gones if each.evidence in SURE)
 
 
-def _told_by_name(run: str, number: int, key: str) -> list[Up]:
+def _up_by_key_name(run: str, number: int, key: str) -> list[Up]:
     """The sighting that a damaged file's name still gives; without it, a look before the instance
     came would count as its end."""
     try:

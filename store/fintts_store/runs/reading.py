@@ -24,8 +24,8 @@ def read_record(
     record = kind.load(store.get(key, limit_bytes), source)
     if record.run != run:
         raise InvalidRecord(
-            f"{source} says that it is of run {record.run}",
-            f"it was moved or changed by hand: it must say {run}, or be removed",
+            f"{source} belongs to run {record.run}, not to {run}",
+            "it was moved or edited by hand: restore it, or remove it",
         )
     return record
 

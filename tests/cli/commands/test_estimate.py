@@ -207,7 +207,7 @@ def test_faster_accelerators_make_shorter_steps(own_folder: Path, base_model: Pa
         (["--hourly-rate", "nan"], "not an amount in dollars", ""),
         (["--seconds-per-step", "nan"], "--seconds-per-step", ""),
         (["--seconds-per-step", "0"], "forecast.seconds_per_step", ""),
-        (["--steps", "3001"], "beyond --max-steps", ""),
+        (["--steps", "3001"], "beyond training.max_steps (", ""),
         (["--gpus", "A100-90GB"], "A100-90GB", "A100-80GB"),
         (["--gpus", "A100-80GB:0"], "number of GPUs", ""),
         (["--config", "nowhere.yaml"], "no configuration file", "fintts init"),

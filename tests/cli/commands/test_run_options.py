@@ -13,7 +13,7 @@ from cli_project import write_project
 from fintts_cli.app import build
 from fintts_cli.commands import estimate, train
 from fintts_cli.commands.cloud import launch
-from fintts_cli.commands.options import KEYS
+from fintts_cli.settings.option_names import KEYS
 from fintts_cli.settings.read import known_keys
 
 VALUES = {

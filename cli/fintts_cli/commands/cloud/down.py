@@ -14,7 +14,7 @@ from fintts_cli.runs.instances.requested import (
 )
 from fintts_cli.runs.instances.requester import fate_of_asker
 from fintts_cli.runs.instances.tear_down import what_goes_on
-from fintts_cli.runs.reap.timed_call import Question
+from fintts_cli.runs.reap.timed_call import TimedCall
 from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_cli.terminal import Terminal
 from fintts_cli.workplace import Workplace
@@ -67,7 +67,7 @@ def down(
 
 def _newest(here: Workplace, runs: "RunStore") -> str:
     try:
-        return Question(runs.url, lambda: pick_run(runs, None)).answer()
+        return TimedCall(runs.url, lambda: pick_run(runs, None)).result()
     except StoreUnreachable as error:
         known = ", ".join(launched_here(here))
         maybe = f"; launched from here, and perhaps still there: {known}" if known else ""
@@ -79,13 +79,13 @@ def _newest(here: Workplace, runs: "RunStore") -> str:
 
 def _end(terminal: Terminal, here: Workplace, runs: "RunStore", run: str) -> "Result":
     """Asks the cloud and the store at the same time; the store has a time limit."""
-    looked = Question(runs.url, lambda: pick_run(runs, run))
+    looked = TimedCall(runs.url, lambda: pick_run(runs, run))
     if not is_run_name(run):  # nothing is labelled so: a slip, for which the store has a suggestion
-        looked.answer()
+        looked.result()
     removed = _remove(terminal, here, run, runs.url)
     try:
-        looked.answer()
-        return Question(runs.url, lambda: take_down(here, runs, run), ENDS_WITHIN_SECONDS).answer()
+        looked.result()
+        return TimedCall(runs.url, lambda: take_down(here, runs, run), ENDS_WITHIN_SECONDS).result()
     except (StoreError, UsageProblem) as error:
         if isinstance(error, UsageProblem) and removed.was_there and _is_being_launched(here, run):
             raise CheckFailed(

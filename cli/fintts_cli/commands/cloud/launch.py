@@ -38,7 +38,6 @@ from fintts_cli.commands.options import (
     TeardownSeconds,
     ValidationEvery,
     Yes,
-    keyed,
 )
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
@@ -53,6 +52,7 @@ from fintts_cli.places import LOCAL
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.instances.tear_down import what_goes_on
 from fintts_cli.runs.status.listing import look_at
+from fintts_cli.settings.option_names import keyed, naming_origins
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.views.launch import beside_the_gpu, launch_document, render_plan
@@ -135,7 +135,8 @@ def launch(
     inputs = RunInputs.of(found.settings)
     if not dry_run and is_pace_missing(here, found.settings, inputs):
         measure_pace(here.state, found.settings, inputs, terminal.say)
-    ready = prepare(here, found, datetime.now(UTC), force=force)
+    with naming_origins(found):
+        ready = prepare(here, found, datetime.now(UTC), force=force)
     if force and ready.resumes is None:
         terminal.say(nothing_to_force(ready.run))
     _show_plan(terminal, ready, may_ask=not yes and not dry_run)

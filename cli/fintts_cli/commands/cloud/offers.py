@@ -18,6 +18,7 @@ from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.offers import on_every_gpu, refuse_what_cannot_be
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.places import LOCAL
+from fintts_cli.settings.option_names import naming_origins
 from fintts_cli.settings.read import read_settings
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.offers import document_of, render_offers
@@ -49,7 +50,9 @@ def offers(
     found = read_sources(terminal, options, config)
     found = with_base_model(terminal, found, may_download=False)
     configured = read_settings(place, config=config).settings
-    run = on_every_gpu(here, found, configured, here.offers(), RunInputs.of(found.settings))
+    inputs = RunInputs.of(found.settings)
+    with naming_origins(found):
+        run = on_every_gpu(here, found, configured, here.offers(), inputs)
     if json:
         terminal.document(document_of(run))
     else:

@@ -17,7 +17,7 @@ from fintts_cli.runs.instances.requested import (
     store_launched_into,
     take_down,
 )
-from fintts_cli.runs.reap.timed_call import Question
+from fintts_cli.runs.reap.timed_call import TimedCall
 from fintts_cli.runs.status.listing import look_at_all, write_news
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.runs import render_runs
@@ -96,12 +96,12 @@ def _afterwards(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]"
             write_news(runs, view)
 
     asked = [
-        Question(runs.url, write, AFTERWARDS_SECONDS),
-        Question(runs.url, lambda: warn_of_wrong_clock(runs, terminal.warn), AFTERWARDS_SECONDS),
+        TimedCall(runs.url, write, AFTERWARDS_SECONDS),
+        TimedCall(runs.url, lambda: warn_of_wrong_clock(runs, terminal.warn), AFTERWARDS_SECONDS),
     ]
     for question in asked:
         with suppress(StoreUnreachable):
-            question.answer()
+            question.result()
 
 
 def _remove_idle(

@@ -15,7 +15,7 @@ from fintts_cli.commands.options import (
     Store,
 )
 from fintts_cli.errors import CheckFailed, CloudError
-from fintts_cli.runs.reap.judgement import Verdict
+from fintts_cli.runs.reap.judgement import Judgement
 from fintts_cli.runs.reap.search import look_everywhere, remove, write_ends
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.reap import document_of, render_findings
@@ -23,7 +23,7 @@ from fintts_cli.views.units import counted
 from fintts_cli.workplace import Workplace
 
 if TYPE_CHECKING:
-    from fintts_cli.runs.reap.search import Findings, Judged
+    from fintts_cli.runs.reap.search import Findings, JudgedInstance
 
 
 def reap(
@@ -62,7 +62,7 @@ def reap(
 
 def _show(terminal: Terminal, found: "Findings") -> None:
     """Shows the census; --quiet leaves only what is wrong, --json moves the table to stderr."""
-    is_right = len(found.of(Verdict.KEPT)) == len(found.judged)
+    is_right = len(found.of(Judgement.KEPT)) == len(found.judged)
     if terminal.json:
         terminal.say(render_findings(found))
     elif not (terminal.quiet and is_right):
@@ -71,15 +71,15 @@ def _show(terminal: Terminal, found: "Findings") -> None:
         terminal.say(sentence)
 
 
-def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged]":
+def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[JudgedInstance]":
     """The orphans, if the user agrees, and the doubtful ones that the user agrees to one by one."""
-    orphans = found.of(Verdict.ORPHAN)
+    orphans = found.of(Judgement.ORPHAN)
     if orphans and not yes:
         question = f"Remove {counted(len(orphans), 'orphan')}?"
         hint = "--yes removes without asking, --dry-run only shows"
         if not terminal.agrees(question, whether="remove the orphans", hint=hint):
             orphans = []
-    doubtful = found.of(Verdict.DOUBTFUL)
+    doubtful = found.of(Judgement.DOUBTFUL)
     if yes or not terminal.may_ask:
         for one in doubtful:
             terminal.warn(
@@ -92,11 +92,11 @@ def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged
 
 
 def _remove(
-    terminal: Terminal, here: Workplace, found: "Findings", chosen: "list[Judged]"
-) -> "tuple[list[Judged], list[Judged]]":
+    terminal: Terminal, here: Workplace, found: "Findings", chosen: "list[JudgedInstance]"
+) -> "tuple[list[JudgedInstance], list[JudgedInstance]]":
     """Tries to remove each without waiting for a store; returns the removed ones, and those that
     could not be removed."""
-    removed, failed = list["Judged"](), list["Judged"]()
+    removed, failed = list["JudgedInstance"](), list["JudgedInstance"]()
     for one in chosen:
         try:
             removed.append(remove(here, one))
@@ -113,7 +113,11 @@ def _remove(
 
 
 def _refuse_what_is_left(
-    found: "Findings", after: "list[Judged]", failed: "list[Judged]", *, dry_run: bool
+    found: "Findings",
+    after: "list[JudgedInstance]",
+    failed: "list[JudgedInstance]",
+    *,
+    dry_run: bool,
 ) -> None:
     """Raises CloudError if something may be billing unattended, CheckFailed if the user leaves it
     so."""
@@ -124,6 +128,6 @@ def _refuse_what_is_left(
         )
     if found.unanswered:
         raise CloudError("; ".join(found.unanswered), "there may be more instances: run it again")
-    left = [one for one in after if one.verdict == Verdict.ORPHAN and not one.is_removed]
+    left = [one for one in after if one.verdict == Judgement.ORPHAN and not one.is_removed]
     if left and not dry_run:
         raise CheckFailed(f"{counted(len(left), 'orphan')} not removed, and still billing")

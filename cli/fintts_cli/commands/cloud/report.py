@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli.checkpoints.unreadable import Damaged
+from fintts_cli.checkpoints.unreadable import UnreadableCheckpoints
 from fintts_cli.commands.named_run import find_runs, pick_run
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
@@ -62,7 +62,7 @@ def read_report(
     terminal: Terminal, here: Workplace, runs: "RunStore", run: str, now: datetime
 ) -> "RunReport":
     """Everything that the store and the infra know about the run; warns about damaged records."""
-    record, damaged = read_run(runs, run), Damaged()
+    record, damaged = read_run(runs, run), UnreadableCheckpoints()
     manifests = list_manifests(runs, run, on_unreadable=damaged.note)
     damaged.warn(terminal)
     metrics = read_metrics(runs, run)

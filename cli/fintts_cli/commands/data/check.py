@@ -9,6 +9,7 @@ from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.settings.option_names import names_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import DataView, render_data
 from fintts_cli.views.units import counted
@@ -22,6 +23,7 @@ from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
 
 
 Folder = Annotated[
@@ -48,8 +50,8 @@ def check(
     """
     terminal = Terminal(json=json, quiet=quiet)
     found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
-    settings = with_base_model(terminal, found, may_download=False).settings
-    view = look_at(settings, frames_per_second, terminal)
+    found = with_base_model(terminal, found, may_download=False)
+    view = look_at(found, frames_per_second, terminal)
     if json:
         terminal.document(view.to_json())
     else:
@@ -62,8 +64,9 @@ def check(
         )
 
 
-def look_at(settings: "Settings", frames_per_second: float, terminal: Terminal) -> DataView:
+def look_at(found: "ReadSettings", frames_per_second: float, terminal: Terminal) -> DataView:
     """Checks every file of the configured folder, against the base model if there is one."""
+    settings = found.settings
     if settings.data is None:
         raise ConfigError("no data folder is given", "name one: `fintts data check DIR`")
     report = check_folder(settings.data, base_shape(settings, terminal))
@@ -74,7 +77,7 @@ def look_at(settings: "Settings", frames_per_second: float, terminal: Terminal) 
     except DataProblem as problem:
         terminal.warn(problem.message, problem.hint)
         train, held_out = len(names), 0
-    schedule = _schedule(settings, train, terminal)
+    schedule = _schedule(found, train, terminal)
     return DataView(report, train, held_out, schedule, frames_per_second)
 
 
@@ -99,9 +102,9 @@ def base_shape(settings: "Settings", terminal: Terminal) -> ModelShape | None:
     return read_shape(folder)
 
 
-def _schedule(settings: "Settings", train: int, terminal: Terminal) -> Schedule | None:
+def _schedule(found: "ReadSettings", train: int, terminal: Terminal) -> Schedule | None:
     """The schedule; None, with a warning, if a batch is larger than the training split."""
-    training = settings.training
+    training = found.settings.training
     try:
         return Schedule(
             samples=train,
@@ -109,5 +112,6 @@ def _schedule(settings: "Settings", train: int, terminal: Terminal) -> Schedule 
             gradient_accumulation=training.gradient_accumulation,
         )
     except ScheduleError as error:
-        terminal.warn(error.message, error.hint)
+        named = error.renamed(names_of(found))
+        terminal.warn(named.message, named.hint)
         return None

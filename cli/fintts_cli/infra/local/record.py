@@ -57,7 +57,7 @@ def read_instance(folder: Path) -> InstanceFile | None:
         return None
     instance = InstanceFile.load(read_limited(path), str(path))
     if instance.run != folder.name:
-        raise InvalidRecord(f"{path} says that it is of run {instance.run}")
+        raise InvalidRecord(f"{path} belongs to run {instance.run}, not to {folder.name}")
     return instance
 
 

@@ -123,7 +123,7 @@ def read_record(folder: Path) -> SkyRecord | None:
         return None
     record = SkyRecord.load(read_limited(path), str(path))
     if record.run != folder.name:
-        raise InvalidRecord(f"{path} says that it is of run {record.run}")
+        raise InvalidRecord(f"{path} belongs to run {record.run}, not to {folder.name}")
     return record
 
 

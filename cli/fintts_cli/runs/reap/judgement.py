@@ -28,7 +28,7 @@ HEARD_WITHIN = timedelta(minutes=15)
 while."""
 
 
-class Verdict(StrEnum):
+class Judgement(StrEnum):
     """What to do with an instance."""
 
     KEPT = "kept"
@@ -103,7 +103,7 @@ def about(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> RunFacts
 
 def judge(
     seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime, *, is_past: bool
-) -> tuple[Verdict, str]:
+) -> tuple[Judgement, str]:
     """The verdict and its reason.
 
     Args:
@@ -113,46 +113,46 @@ def judge(
         is_past: whether its deadline and the time that ending takes have passed.
     """
     if is_past:
-        return Verdict.ORPHAN, "past its deadline"
+        return Judgement.ORPHAN, "past its deadline"
     facts = about(seen, own, facts)
     return _without_a_reason(seen, own, facts) or _by_its_run(seen, own, facts, now)
 
 
 def _without_a_reason(
     seen: Sighting, own: JournalEntry | None, facts: RunFacts
-) -> tuple[Verdict, str] | None:
+) -> tuple[Judgement, str] | None:
     """The verdict on an instance without knowing what its run does."""
     if own is not None and own.gone_at is not None:
-        return Verdict.ORPHAN, "was removed from here, but is still running"
+        return Judgement.ORPHAN, "was removed from here, but is still running"
     if seen.is_cut_off:
         cut = "its launch was cut off, and no process continues it"
-        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), cut
+        return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), cut
     if seen.trouble is not None:
-        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), seen.trouble
+        return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), seen.trouble
     if facts.silence is not None:
-        return Verdict.KEPT, f"the state of its run is unknown: {facts.silence}"
+        return Judgement.KEPT, f"the state of its run is unknown: {facts.silence}"
     return None
 
 
 def _by_its_run(
     seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime
-) -> tuple[Verdict, str]:
+) -> tuple[Judgement, str]:
     is_certain = own is not None or seen.deadline_at in facts.deadlines
     if facts.result is not None and facts.result.ended_at > seen.created_at:
         ended = f"its run {how_it_stopped(facts.result.stop_reason, facts.result.step)}"
-        return (Verdict.ORPHAN if is_certain else Verdict.DOUBTFUL), ended
+        return (Judgement.ORPHAN if is_certain else Judgement.DOUBTFUL), ended
     launch, newest = launch_of(seen, own, facts), max(facts.launches.values(), default=0)
     if launch is not None and launch < newest:
         again = f"belongs to launch {launch}, but its run was launched again (launch {newest})"
-        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), again
+        return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), again
     silence = silence_of(seen, facts, now)
     if silence is not None:
-        return (Verdict.ORPHAN if own is not None else Verdict.DOUBTFUL), silence
+        return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), silence
     if facts.is_there:
-        return Verdict.KEPT, "at work" if own is not None else "at work, launched elsewhere"
+        return Judgement.KEPT, "at work" if own is not None else "at work, launched elsewhere"
     if own is not None:
-        return Verdict.ORPHAN, f"its run is no longer in {facts.store}"
-    return Verdict.DOUBTFUL, f"launched elsewhere; {facts.store} has no run of this name"
+        return Judgement.ORPHAN, f"its run is no longer in {facts.store}"
+    return Judgement.DOUBTFUL, f"launched elsewhere; {facts.store} has no run of this name"
 
 
 def silence_of(seen: Sighting, facts: RunFacts, now: datetime) -> str | None:

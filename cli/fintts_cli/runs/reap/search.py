@@ -18,8 +18,8 @@ from fintts_cli.runs.instances.at_work import Whose
 from fintts_cli.runs.instances.sightings import gone
 from fintts_cli.runs.reap.facts import facts_at
 from fintts_cli.runs.reap.judgement import (
+    Judgement,
     RunFacts,
-    Verdict,
     about,
     asked_of,
     is_of,
@@ -27,7 +27,7 @@ from fintts_cli.runs.reap.judgement import (
     judge,
     silence_of,
 )
-from fintts_cli.runs.reap.timed_call import Question
+from fintts_cli.runs.reap.timed_call import TimedCall
 from fintts_cli.runs.status.listing import judge_now
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
@@ -53,11 +53,11 @@ a clock is wrong"""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedInstance:
     """An instance with its verdict."""
 
     sighting: Sighting
-    verdict: Verdict
+    verdict: Judgement
     reason: str
     is_past_deadline: bool
     hourly_rate_usd: Decimal | None
@@ -81,11 +81,11 @@ class Judged:
 class Findings:
     """Every instance, oldest first, and what could not be determined."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedInstance, ...]
     unanswered: tuple[str, ...]
     remarks: tuple[str, ...]
 
-    def of(self, verdict: Verdict) -> list[Judged]:
+    def of(self, verdict: Judgement) -> list[JudgedInstance]:
         """The instances with one verdict."""
         return [one for one in self.judged if one.verdict == verdict]
 
@@ -95,7 +95,7 @@ def look_everywhere(
 ) -> Findings:
     """Every instance with our label: on this machine, in SkyPilot, and in the clouds' own lists.
 
-    The stores are asked in parallel, each question with a time limit.
+    The stores are asked in parallel, each call with a time limit.
 
     Args:
         here: this machine.
@@ -117,7 +117,7 @@ def look_everywhere(
     if any(silence_of(one, known, now) for (one, _), known in zip(owned, facts, strict=True)):
         wait(SECOND_LOOK_SECONDS)
         later = _facts_of(here, owned, store)
-        facts = [_heard(*pair, now) for pair in zip(facts, later, strict=True)]
+        facts = [_with_fresh_heartbeat(*pair, now) for pair in zip(facts, later, strict=True)]
     judged = [_judged(one, own, known, now) for (one, own), known in zip(owned, facts, strict=True)]
     by_age = sorted(judged, key=lambda one: one.sighting.created_at)
     return Findings(tuple(by_age), tuple(unanswered), tuple(remarks))
@@ -146,38 +146,40 @@ def _facts_of(
 ) -> list[RunFacts]:
     opened = partial(here.store_at, patience=IMPATIENT)
     asked = [
-        (url, Question(url, partial(facts_at, opened, url, one.run)))
+        (url, TimedCall(url, partial(facts_at, opened, url, one.run)))
         for one, own in owned
         for url in [store.url if own is None else own.store]
     ]
-    answers = [_answer(url, question) for url, question in asked]
+    answers = [_answer(url, call) for url, call in asked]
     return [about(one, own, known) for (one, own), known in zip(owned, answers, strict=True)]
 
 
-def _answer(url: str, question: Question[RunFacts]) -> RunFacts:
+def _answer(url: str, call: TimedCall[RunFacts]) -> RunFacts:
     """The store's facts about a run; if the store fails, the reason. The verdict then rests on the
     cloud."""
     try:
-        return question.answer()
+        return call.result()
     except StoreError as error:
         return RunFacts(url, silence=error.message)
     except Exception as error:  # a server may answer anything
         return RunFacts(url, silence=f"{url} gives no sound answer: {error!r}")
 
 
-def _heard(first: RunFacts, later: RunFacts, now: datetime) -> RunFacts:
+def _with_fresh_heartbeat(first: RunFacts, later: RunFacts, now: datetime) -> RunFacts:
     """The facts of two looks: a heartbeat that moved in between is fresh, whatever the clocks
     say."""
     has_moved = later.heard_at is not None and later.heard_at != first.heard_at
     return replace(later, heard_at=now) if has_moved else later
 
 
-def _judged(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime) -> Judged:
+def _judged(
+    seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: datetime
+) -> JudgedInstance:
     is_over, asked = is_past(seen, own, facts, now), asked_of(seen, facts)
     verdict, reason = judge(seen, own, facts, now, is_past=is_over)
     whose = None if own is not None or asked is None else asked.asker.whose
     rates = own.rates if own is not None else Rates(asked.rates_usd) if asked else None
-    return Judged(
+    return JudgedInstance(
         sighting=seen,
         verdict=verdict,
         reason=f"{reason}; {whose} launched it" if whose else reason,
@@ -188,7 +190,7 @@ def _judged(seen: Sighting, own: JournalEntry | None, facts: RunFacts, now: date
     )
 
 
-def remove(here: Workplace, judged: Judged) -> Judged:
+def remove(here: Workplace, judged: JudgedInstance) -> JudgedInstance:
     """Removes the instance.
 
     Raises:
@@ -199,20 +201,20 @@ def remove(here: Workplace, judged: Judged) -> Judged:
     return replace(judged, is_removed=True)
 
 
-def write_ends(here: Workplace, removed: Sequence[Judged]) -> list[Judged]:
+def write_ends(here: Workplace, removed: Sequence[JudgedInstance]) -> list[JudgedInstance]:
     """Records the end of each run whose instance was removed, if none is recorded; a remark says
     what could not be written and why. The stores are asked in parallel, with a time limit."""
     now = datetime.now(UTC)
     asked = [(one, _ask_to_write(here, one, now)) for one in removed]
-    return [replace(one, remark=_why_not(one, question)) for one, question in asked]
+    return [replace(one, remark=_why_not(one, call)) for one, call in asked]
 
 
-def _ask_to_write(here: Workplace, judged: Judged, now: datetime) -> Question[None]:
+def _ask_to_write(here: Workplace, judged: JudgedInstance, now: datetime) -> TimedCall[None]:
     whom = f"the store of run {judged.sighting.run}"
-    return Question(whom, partial(_write_down, here, judged, now))
+    return TimedCall(whom, partial(_write_down, here, judged, now))
 
 
-def _write_down(here: Workplace, judged: Judged, now: datetime) -> None:
+def _write_down(here: Workplace, judged: JudgedInstance, now: datetime) -> None:
     entry = _own(judged.sighting, here.journal.read(judged.sighting.run))
     if entry is None:
         return
@@ -221,11 +223,11 @@ def _write_down(here: Workplace, judged: Judged, now: datetime) -> None:
     _conclude(store, here.laptop(), judged, entry.launch, now)
 
 
-def _why_not(judged: Judged, question: Question[None]) -> str | None:
+def _why_not(judged: JudgedInstance, call: TimedCall[None]) -> str | None:
     """Why the end could not be recorded; None if it was."""
     run = judged.sighting.run
     try:
-        question.answer()
+        call.result()
     except KeyNotFound:  # a deleted run needs no end
         return None
     except StoreError as error:
@@ -233,7 +235,9 @@ def _why_not(judged: Judged, question: Question[None]) -> str | None:
     return None
 
 
-def _conclude(store: Store, me: Laptop, judged: Judged, launch: int | None, now: datetime) -> None:
+def _conclude(
+    store: Store, me: Laptop, judged: JudgedInstance, launch: int | None, now: datetime
+) -> None:
     """Records the run's end. Keeps an end that is already recorded; records none while another
     launch works on the run."""
     run = judged.sighting.run

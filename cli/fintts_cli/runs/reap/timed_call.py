@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 ANSWERS_WITHIN_SECONDS = 20.0
 """A healthy store answers within a second or two."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _asked: list[Future[object]] = []
 
 
-class Question(Generic[Answer]):
-    """Starts at once in a thread; the caller can do other work until it calls `answer`."""
+class TimedCall(Generic[Result]):
+    """Starts at once in a thread; the caller can do other work until it calls `result`."""
 
     def __init__(
         self,
         whom: str,
-        ask: Callable[[], Answer],
+        ask: Callable[[], Result],
         limit_seconds: float | None = None,
     ) -> None:
         """`whom` names the one asked in the user's terms, such as a store's address."""
         self._whom = whom
         self._limit_seconds = limit_seconds or ANSWERS_WITHIN_SECONDS
         self._ends_at = time.monotonic() + self._limit_seconds
-        self._future: Future[Answer] = Future()
+        self._future: Future[Result] = Future()
         _asked.append(self._future)  # type: ignore[arg-type]  # Future is invariant
-        # A daemon thread, so that an unanswered question does not keep the process alive.
+        # A daemon thread, so that an overdue call does not keep the process alive.
         threading.Thread(target=self._ask, args=(ask,), daemon=True).start()
 
-    def answer(self) -> Answer:
-        """Waits for the answer and raises what the question raised.
+    def result(self) -> Result:
+        """Waits for the answer and raises what the call raised.
 
         Raises:
             StoreUnreachable: no answer came within the limit.
@@ -47,21 +47,21 @@ class Question(Generic[Answer]):
         try:
             return self._future.result(max(self._ends_at - time.monotonic(), 0.0))
         except TimeoutError:
-            if self._future.done():  # the question's own TimeoutError
+            if self._future.done():  # the call's own TimeoutError
                 raise
             raise StoreUnreachable(
                 f"{self._whom} did not answer within {self._limit_seconds:.0f} s",
                 "look at the network and the address, and run the command again",
             ) from None
 
-    def _ask(self, ask: Callable[[], Answer]) -> None:
+    def _ask(self, ask: Callable[[], Result]) -> None:
         try:
             self._future.set_result(ask())
         except BaseException as error:
             self._future.set_exception(error)
 
 
-def is_unanswered() -> bool:
+def is_overdue() -> bool:
     """Whether a thread still waits for an answer. A normal exit might wait for it too, since the
     threads that it started are not daemons."""
     return any(not future.done() for future in _asked)

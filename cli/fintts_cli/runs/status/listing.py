@@ -36,7 +36,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class RunList:
     """All runs, newest first, and the reasons why others could not be read."""
 
     views: list[RunView]
@@ -89,7 +89,7 @@ def write_news(store: Store, view: RunView) -> None:
             write_sighting(store, seen)
 
 
-def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing:
+def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> RunList:
     """Every run. A damaged run is listed by name and hides no other; a run whose cloud does not
     answer shows what the store knows. Takes four requests per run, a few runs at a time.
 
@@ -114,7 +114,7 @@ def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> Listing
     for view in views:
         broken += [_damaged(view.run, error) for error in view.damaged]
         broken += view.ledger.damaged
-    return Listing(sorted(views, key=lambda view: view.started_at, reverse=True), broken)
+    return RunList(sorted(views, key=lambda view: view.started_at, reverse=True), broken)
 
 
 def _of_each(

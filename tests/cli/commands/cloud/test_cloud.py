@@ -521,7 +521,7 @@ def test_a_launch_that_is_refused_leaves_nothing(
         ("no weights", 1, "has no model.pth"),
         ("no configuration", 2, "data and base_model are not set"),
         ("unknown key", 2, "unknown key training.batchsize"),
-        ("large batch", 2, "--batch-size is 400 samples"),
+        ("large batch", 2, "training.batch_size (fintts.yaml:"),
     ],
 )
 def test_a_project_that_cannot_be_launched_is_one_sentence(

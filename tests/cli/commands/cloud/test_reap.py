@@ -25,8 +25,8 @@ from fintts_cli.runs.reap import timed_call
 from fintts_cli.runs.reap.facts import read_facts
 from fintts_cli.runs.reap.judgement import (
     ENDS_WITHIN,
+    Judgement,
     RunFacts,
-    Verdict,
     is_of,
     judge,
 )
@@ -168,34 +168,34 @@ SILENT = RunFacts("s3://b", silence="s3://b does not answer")
 @pytest.mark.parametrize(
     ("is_own", "facts", "is_past", "verdict", "reason"),
     [
-        (True, AT_WORK, False, Verdict.KEPT, "at work"),
-        (True, AT_WORK, True, Verdict.ORPHAN, "past its deadline"),
+        (True, AT_WORK, False, Judgement.KEPT, "at work"),
+        (True, AT_WORK, True, Judgement.ORPHAN, "past its deadline"),
         (
             True,
             ENDED,
             False,
-            Verdict.ORPHAN,
+            Judgement.ORPHAN,
             "its run stopped early at step 1400",
         ),
-        (True, NO_RUN, False, Verdict.ORPHAN, "its run is no longer in s3://b"),
+        (True, NO_RUN, False, Judgement.ORPHAN, "its run is no longer in s3://b"),
         (
             True,
             SILENT,
             False,
-            Verdict.KEPT,
+            Judgement.KEPT,
             "the state of its run is unknown: s3://b does not answer",
         ),
-        (True, SILENT, True, Verdict.ORPHAN, "past its deadline"),
-        (False, AT_WORK, False, Verdict.KEPT, "at work, launched elsewhere"),
-        (False, AT_WORK, True, Verdict.ORPHAN, "past its deadline"),
+        (True, SILENT, True, Judgement.ORPHAN, "past its deadline"),
+        (False, AT_WORK, False, Judgement.KEPT, "at work, launched elsewhere"),
+        (False, AT_WORK, True, Judgement.ORPHAN, "past its deadline"),
         (
             False,
             ENDED,
             False,
-            Verdict.DOUBTFUL,
+            Judgement.DOUBTFUL,
             "its run stopped early at step 1400",
         ),
-        (False, NO_RUN, False, Verdict.DOUBTFUL, "launched elsewhere; s3://b has no run of this"),
+        (False, NO_RUN, False, Judgement.DOUBTFUL, "launched elsewhere; s3://b has no run of this"),
     ],
 )
 def test_the_verdict(
@@ -203,7 +203,7 @@ def test_the_verdict(
     is_own: bool,
     facts: RunFacts,
     is_past: bool,
-    verdict: Verdict,
+    verdict: Judgement,
     reason: str,
 ) -> None:
     own = asked_for(store) if is_own else None
@@ -246,9 +246,9 @@ def test_a_silent_instance_is_named(
     facts = RunFacts("s3://b", is_there=True, heard_at=heard_at, setup_seconds=setup_seconds)
     verdict, why = judge(one, own, facts, NOW, is_past=False)
     if reason is None:
-        assert (verdict, why.partition(",")[0]) == (Verdict.KEPT, "at work")
+        assert (verdict, why.partition(",")[0]) == (Judgement.KEPT, "at work")
     else:
-        assert verdict == (Verdict.ORPHAN if is_own else Verdict.DOUBTFUL)
+        assert verdict == (Judgement.ORPHAN if is_own else Judgement.DOUBTFUL)
         assert why.startswith(reason)
 
 
@@ -274,7 +274,7 @@ def test_a_heartbeat_that_moves_is_no_silence_whatever_the_clocks_say(
     clouds.sightings.append(seen())
     later = status(run="mine", updated_at=NOW - HOUR + timedelta(seconds=20))
     found = LOOK(open_workplace(), store, NOW, lambda _seconds: write_status(store, later))
-    assert [(one.verdict, one.reason) for one in found.judged] == [(Verdict.KEPT, "at work")]
+    assert [(one.verdict, one.reason) for one in found.judged] == [(Judgement.KEPT, "at work")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -336,21 +336,21 @@ def test_stores_that_are_silent_hold_neither_the_removals_nor_each_other(
 
 def test_what_was_removed_from_here_and_lives_is_an_orphan(store: DirectoryStore) -> None:
     own = asked_for(store, gone_at=NOW)
-    assert judge(seen(), own, AT_WORK, NOW, is_past=False)[0] == Verdict.ORPHAN
+    assert judge(seen(), own, AT_WORK, NOW, is_past=False)[0] == Judgement.ORPHAN
 
 
 def test_a_launch_that_was_cut_off_is_an_orphan(store: DirectoryStore) -> None:
     """A laptop that lost its power leaves an instance on which nothing is set up to end it."""
     cut, own = replace(seen(), is_cut_off=True), asked_for(store)
-    assert judge(cut, own, AT_WORK, NOW, is_past=False)[0] == Verdict.ORPHAN
-    assert judge(cut, None, AT_WORK, NOW, is_past=False)[0] == Verdict.DOUBTFUL
+    assert judge(cut, own, AT_WORK, NOW, is_past=False)[0] == Judgement.ORPHAN
+    assert judge(cut, None, AT_WORK, NOW, is_past=False)[0] == Judgement.DOUBTFUL
 
 
 def test_the_end_of_an_earlier_instance_is_not_this_one_s(store: DirectoryStore) -> None:
     """A run that ended goes on under its name: the old result may still be there."""
     own = asked_for(store)
     earlier = replace(AT_WORK, result=result(ended_at=NOW - 3 * HOUR))
-    assert judge(seen(), own, earlier, NOW, is_past=False) == (Verdict.KEPT, "at work")
+    assert judge(seen(), own, earlier, NOW, is_past=False) == (Judgement.KEPT, "at work")
 
 
 def test_the_deadline_tells_launches_of_one_name_apart(store: DirectoryStore) -> None:
@@ -374,11 +374,11 @@ def test_an_instance_of_an_earlier_launch_is_not_what_the_newest_does(
     write_status(store, status(run="mine", launch=2, updated_at=NOW))
     clouds.sightings += [seen(), seen(deadline_at=DEADLINE + HOUR)]
     first, second = LOOK(open_workplace(), store, NOW, lambda _seconds: None).judged
-    assert first.verdict == Verdict.ORPHAN
+    assert first.verdict == Judgement.ORPHAN
     assert first.reason == "belongs to launch 1, but its run was launched again (launch 2)"
-    assert second.verdict == Verdict.KEPT
+    assert second.verdict == Judgement.KEPT
     judged = judge(seen(), None, read_facts(store, "mine"), NOW, is_past=False)
-    assert judged[0] == Verdict.DOUBTFUL
+    assert judged[0] == Judgement.DOUBTFUL
 
 
 @pytest.mark.parametrize("ended_at", [NOW, NOW + HOUR])
@@ -391,9 +391,9 @@ def test_the_late_end_of_an_earlier_launch_is_not_the_newest_ones(
     launched(store, 2, DEADLINE)
     end_run(store, result(run="mine", launch=1, ended_at=ended_at))
     facts = read_facts(store, "mine")
-    assert judge(seen(), own, facts, NOW, is_past=False) == (Verdict.KEPT, "at work")
+    assert judge(seen(), own, facts, NOW, is_past=False) == (Judgement.KEPT, "at work")
     zombie = replace(facts, result=None, heard_launch=1, heard_at=NOW)
-    assert judge(seen(), own, zombie, NOW, is_past=False)[0] == Verdict.ORPHAN, "it says nothing"
+    assert judge(seen(), own, zombie, NOW, is_past=False)[0] == Judgement.ORPHAN, "it says nothing"
 
 
 def test_a_run_that_went_on_has_another_deadline_than_at_first(store: DirectoryStore) -> None:

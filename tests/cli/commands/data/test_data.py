@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_looked_at_is_one_sentence(
 def test_a_batch_larger_than_the_data_is_warned_about(folder: Path, own_folder: Path) -> None:
     (own_folder / "fintts.yaml").write_text("training: {batch_size: 41}\n")
     result = data("check", "speech")
-    assert "--batch-size is 41 samples, more than" in result.stderr
+    assert "training.batch_size (fintts.yaml:1) is 41 samples, more than" in result.stderr
 
 
 def test_a_pack_is_named_by_its_content(folder: Path, own_folder: Path) -> None:
