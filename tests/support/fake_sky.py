@@ -162,7 +162,8 @@ class FakeSky:
         )
         self.jobs = self
         here = SimpleNamespace(is_api_server_local=lambda: self.is_here)
-        self.server = SimpleNamespace(common=here)
+        bodies = SimpleNamespace(request_body_env_vars=dict[str, str])
+        self.server = SimpleNamespace(common=here, requests=SimpleNamespace(payloads=bodies))
         self.client = SimpleNamespace(
             sdk=SimpleNamespace(
                 enabled_clouds=lambda: self.enabled,

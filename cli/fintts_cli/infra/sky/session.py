@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-OWN_KEY = ("aws", "remote_identity")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SENTENCE_END = re.compile(r"(?<=[.!:])\s|\n\s*(?=[A-Z])")
 NOT_ENABLED = re.compile(r"requires (\w+) which is not enabled")
@@ -39,6 +38,8 @@ OUT_OF_REACH = frozenset(
 LAUNCH = re.compile(r"(^|\.)launch$")
 """the names of instance requests on SkyPilot's server: sky.launch, sky.jobs.launch"""
 SERVER = "SKYPILOT_API_SERVER_ENDPOINT"
+HUB_OFFLINE = "HF_HUB_OFFLINE"
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 HIDDEN = "null"
 """what SkyPilot's server shows in place of a request's content to any user but the one who made
 it"""
@@ -66,8 +67,30 @@ def sky_session(log: Path) -> Generator[Any]:
     _refuse_malformed_server()
     os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
     make_directories(log.parent)
-    with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+    with (
+        log.open("a", encoding="utf-8") as file,
+        redirect_stdout(file),
+        redirect_stderr(file),
+        _without_hub(),
+    ):
         yield _imported(log)
+
+
+@contextmanager
+def _without_hub() -> Generator[None]:
+    """Within this context, a server that SkyPilot starts inherits no Hugging Face token and does
+    not ask the hub: it copies the token to every instance once the hub knows it."""
+    before = {name: os.environ.get(name) for name in (HUB_OFFLINE, *HUB_TOKENS)}
+    for name in HUB_TOKENS:
+        os.environ.pop(name, None)
+    os.environ[HUB_OFFLINE] = "1"
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _imported(log: Path) -> Any:
@@ -83,23 +106,6 @@ def _imported(log: Path) -> Any:
             f"SkyPilot cannot be loaded: {sentence}",
             f"it writes into your home folder, which HOME names; all it said is in {log}",
         ) from error
-
-
-@contextmanager
-def without_own_key(sky: Any) -> Generator[None]:
-    """Within this context, no requested instance gets this machine's AWS credentials file.
-
-    SkyPilot otherwise copies it to instances of any cloud. An instance on AWS ends itself with its
-    role; a role that the user chose stays. Another cloud's own key is still copied: its instances
-    could not end themselves without it.
-    """
-    settings = sky.skypilot_config
-    if settings.get_nested(OWN_KEY, None) is not None:
-        yield
-        return
-    cloud, name = OWN_KEY
-    with settings.override_skypilot_config({cloud: {name: "NO_UPLOAD"}}):
-        yield
 
 
 def await_request(sky: Any, request: Any) -> None:

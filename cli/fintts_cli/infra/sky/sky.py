@@ -30,6 +30,7 @@ from fintts_cli.infra.sky.aws import AWS, never_came
 from fintts_cli.infra.sky.census import remove_sighting, take_census
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.job import ManagedJob
+from fintts_cli.infra.sky.keys import clouds_of, only_keys_of
 from fintts_cli.infra.sky.power_off import end_armed, terminate_when_off
 from fintts_cli.infra.sky.record import (
     RECORD_FILE,
@@ -50,7 +51,6 @@ from fintts_cli.infra.sky.session import (
     refuse_unknown_cloud,
     require_offer,
     sky_session,
-    without_own_key,
 )
 from fintts_cli.infra.this_machine import fate_here, note_process
 from fintts_cli.state_folder import SKY_FOLDER, SKY_LOG
@@ -172,8 +172,9 @@ class SkyInfra:
         with self._sky(record.run) as sky, ExitStack() as stack:
             task = sky.Task.from_yaml_str(task_yaml)
             stack.enter_context(end_armed(sky, task_yaml))
+            clouds, is_spot = clouds_of(sky, self._name), record.job is not None
+            stack.enter_context(only_keys_of(sky, clouds, is_spot=is_spot))
             if secrets:
-                stack.enter_context(without_own_key(sky))
                 task.update_secrets(dict(secrets))
             if record.job is not None:  # later instances get it from here, too
                 copy = self._folder(record.run) / WORKDIR

@@ -18,6 +18,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.sky import job as job_module
 from fintts_cli.infra.sky.job import live_jobs
+from fintts_cli.infra.sky.keys import BY_SETTING
 from fintts_cli.infra.sky.record import read_record, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, note_process
@@ -72,15 +73,17 @@ def test_secrets_go_to_the_task_and_this_machine_s_key_stays(
         laptop.sky.settings[OWN_KEY] = chosen
     laptop.launch(AWS_SECRET_ACCESS_KEY="planted")
     assert laptop.sky.tasks[-1].secrets == {"AWS_SECRET_ACCESS_KEY": "planted"}
-    assert laptop.sky.settings_at_launch == {OWN_KEY: chosen or "NO_UPLOAD"}
+    kept = {(cloud, "remote_identity"): "NO_UPLOAD" for cloud in BY_SETTING}
+    assert laptop.sky.settings_at_launch == kept | {OWN_KEY: chosen or "NO_UPLOAD"}
     assert laptop.sky.settings.get(OWN_KEY) == chosen
     files = [path for path in laptop.folder.rglob("*") if path.is_file()]
     assert [path for path in files if b"planted" in path.read_bytes()] == []
 
 
-def test_without_secrets_skypilot_does_as_it_always_does(laptop: Laptop) -> None:
+def test_this_machine_s_keys_stay_whether_or_not_the_run_has_secrets(laptop: Laptop) -> None:
     laptop.launch()
-    assert laptop.sky.settings_at_launch == {}
+    kept = {(cloud, "remote_identity"): "NO_UPLOAD" for cloud in BY_SETTING}
+    assert laptop.sky.settings_at_launch == kept
 
 
 def test_a_job_goes_through_its_phases(laptop: Laptop) -> None:
