@@ -54,6 +54,8 @@ class TaskValues:
     infra: str | None = None
     rentals: tuple[Rental, ...] = ()
     image: str | None = None
+    disk_gb: int | None = None
+    """None leaves SkyPilot's default, 256"""
     use_spot: bool = False
     idle_minutes: int = 1
     arming: Arming | None = None

@@ -10,7 +10,8 @@ import pytest
 from checks import every
 from fintts_cost.document import document
 from fintts_cost.estimate import Estimate, estimate
-from fintts_cost.extras import DISK, S3_EGRESS, S3_STORAGE, Extras, extras_of
+from fintts_cost.extras import DISK, S3_EGRESS, S3_STORAGE, Extras, disk_gb, extras_of
+from fintts_cost.memory import MemoryModel
 from fintts_cost.reference_run import REFERENCE_RUN
 
 REFERENCE = estimate(REFERENCE_RUN)
@@ -28,8 +29,8 @@ def found(
 def test_each_of_them_is_its_amount_at_its_price() -> None:
     usd = found()
     assert usd["disk"] == pytest.approx(
-        Decimal("0.1244"), abs=Decimal("0.0001")
-    )  # 256 × 0.08 / 730
+        Decimal("0.0486"), abs=Decimal("0.0001")
+    )  # 100 × 0.08 / 730
     assert usd["inputs"] == pytest.approx(Decimal("0.315"))  # 3.5 GB × 0.09
     assert usd["storage"] == pytest.approx(Decimal("0.0859"), abs=Decimal("0.0001"))
     assert usd["pull"] == pytest.approx(Decimal("0.02115"))  # 0.235 GB × 0.09
@@ -55,11 +56,25 @@ def test_what_is_not_known_is_left_out() -> None:
     assert set(found(made=estimate(given))) == {"disk"}
 
 
+@pytest.mark.parametrize(("weights_gb", "size_gb"), [(1.7, 100), (14.7, 100), (15, 101), (60, 191)])
+def test_the_disk_holds_system_packages_and_twice_what_the_run_writes(
+    weights_gb: float, size_gb: int
+) -> None:
+    model = MemoryModel(round(weights_gb * 10**9), 0, 0, 0, 10**9)
+    made = estimate(replace(REFERENCE_RUN, memory=model))
+    assert made.storage.bytes_at_peak == 282_000_000
+    assert disk_gb(made) == size_gb
+    assert disk_gb(made, has_own_image=True) == 256
+    assert disk_gb(estimate(replace(REFERENCE_RUN, memory=None))) == 256
+    billed = extras_of(made, is_rented=True, cloud="runpod", is_in_s3=False)
+    assert billed.items[0].how.startswith(f"{size_gb} GB for ")
+
+
 def test_the_gpus_bill_stays_what_it_is() -> None:
     extras = extras_of(REFERENCE, is_rented=True, cloud="runpod", is_in_s3=True)
     made = document(REFERENCE) | extras.to_json(REFERENCE)
     assert made["cost_usd"] == 5.32
-    assert made["cost_with_extras_usd"] == 5.87
+    assert made["cost_with_extras_usd"] == 5.79
     assert Extras().usd == 0
 
 

@@ -33,7 +33,7 @@ TASK = TaskValues(
 TASKS = {
     "local": replace(TASK, infra=None),
     "aws_on_demand": replace(
-        TASK, infra="aws/us-east-1", rentals=(Rental("H100:1", Decimal("6.88")),)
+        TASK, infra="aws/us-east-1", rentals=(Rental("H100:1", Decimal("6.88")),), disk_gb=100
     ),
     "spot": replace(
         TASK,

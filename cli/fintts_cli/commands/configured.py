@@ -14,7 +14,6 @@ from fintts_cli.prices.places import doubtful_place
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.option_names import KEYS, keyed, naming_origins
-from fintts_cli.views.estimate import on_other_gpu
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +51,7 @@ def configured_run(
     if len(each.runs) > 1:
         title += f", on {cheapest.gpus}, the cheapest for it"
     first, *dearer = each.candidates
-    notes = (*cheapest.notes, *map(on_other_gpu, dearer), *each.missing)
+    notes = (*cheapest.notes, *each.missing)
     budget = found.settings.budget_usd
     return Shown(first, title, notes, budget, tuple(dearer), cheapest.extras)
 

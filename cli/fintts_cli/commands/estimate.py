@@ -31,6 +31,7 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.estimate.shown import Shown
 from fintts_cli.terminal import Terminal
+from fintts_cli.views.choices import choices_table
 from fintts_cli.views.estimate import estimate_text
 from fintts_cost.over_budget import refuse_over_budget
 from fintts_cost.prices import old_list
@@ -119,7 +120,13 @@ def _show(terminal: Terminal, shown: Shown) -> None:
         terminal.document(shown.document())
         return
 
-    text = estimate_text(shown.estimate, title=shown.title, notes=shown.notes, extras=shown.extras)
+    text = estimate_text(
+        shown.estimate,
+        title=shown.title,
+        notes=shown.notes,
+        extras=shown.extras,
+        choices=choices_table((shown.candidate, *shown.others), shown.budget_usd),
+    )
     terminal.data(text)
 
 

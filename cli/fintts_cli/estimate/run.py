@@ -136,7 +136,13 @@ def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -
     is_in_s3 = is_rented if settings.store is None else _cloud_of_store(here, settings) == AWS
     named = (settings.infra or "").partition("/")[0].lower()
     cloud = named if named not in ("", "*") else price.cloud
-    return extras_of(made, is_rented=is_rented, cloud=cloud, is_in_s3=is_in_s3)
+    return extras_of(
+        made,
+        is_rented=is_rented,
+        cloud=cloud,
+        is_in_s3=is_in_s3,
+        has_own_image=settings.image is not None,
+    )
 
 
 def terms_here(here: Workplace, found: ReadSettings, inputs: RunInputs, now: datetime) -> Terms:

@@ -35,8 +35,22 @@ class Shown:
 
     def document(self) -> dict[str, object]:
         """The document of --json."""
-        mine, *others = [
-            document(each.estimate) | {"gpus": each.gpus} for each in (self.candidate, *self.others)
-        ]
+        mine, *others = [_choice(each) for each in (self.candidate, *self.others)]
         extras = {} if self.extras is None else self.extras.to_json(self.estimate)
         return {**mine, **extras, "notes": list(self.notes), "choices": [mine, *others]}
+
+
+def _choice(candidate: Candidate) -> dict[str, object]:
+    """The run on one GPU; `at_most` is a run of all steps at the slow end of its forecast."""
+    given = candidate.estimate.given
+    most = given.at_slow_end.bill(given.max_steps)
+    return {
+        **document(candidate.estimate),
+        "gpus": candidate.gpus,
+        "cloud": candidate.price.cloud,
+        "micro_batches": given.micro_batches,
+        "at_most": {
+            "total_seconds": float(most.total_seconds),
+            "cost_usd": float(most.cost_usd_to_cent),
+        },
+    }

@@ -9,6 +9,7 @@ from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.sky.ending import AUTODOWN, ending_of
 from fintts_cli.places import LOCAL
 from fintts_cli.wording import iso_second
+from fintts_cost.extras import disk_gb
 from fintts_inputs.hang_factor import FACTOR
 from fintts_templates import Rental, TaskValues, render
 
@@ -49,6 +50,7 @@ def render_task(launch: Launch) -> str:
             infra=None if is_local else launch.settings.infra,
             rentals=() if is_local else tuple(_rental(each) for each in launch.plan.choices),
             image=None if is_local else launch.settings.image,
+            disk_gb=None if is_local or launch.settings.image else disk_gb(launch.plan.estimate),
             use_spot=launch.settings.spot,
             idle_minutes=SPOT_IDLE_MINUTES if is_spot_pod else 1,
             arming=ending.arming,

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import counted, duration
 from fintts_cost.extras import NOT_COUNTED
-from fintts_cost.money import dollars, hourly
+from fintts_cost.money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fintts_cost.bill import Bill
-    from fintts_cost.candidate import Candidate
     from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
     from fintts_cost.memory import MemoryModel
@@ -32,7 +31,12 @@ MB = 10**6
 
 
 def estimate_text(
-    estimate: Estimate, *, title: str, notes: Sequence[str] = (), extras: Extras | None = None
+    estimate: Estimate,
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    extras: Extras | None = None,
+    choices: Sequence[str] = (),
 ) -> str:
     """The text of `fintts estimate`: at most 78 columns, no colour, no trailing line end.
 
@@ -40,6 +44,7 @@ def estimate_text(
         title: the first line; names what is estimated.
         notes: further remarks of one or two sentences each; they are wrapped.
         extras: the run's costs besides its GPU.
+        choices: the lines of the table of GPUs, if there are several.
     """
     sections: tuple[tuple[str, Callable[[Estimate], Iterator[str]]], ...] = (
         ("Steps and epochs", _epochs),
@@ -52,6 +57,7 @@ def estimate_text(
         ("Loss", _loss),
     )
     lines = [title, *_indented(_headline(estimate))]
+    lines += [*_heading("GPUs, the cheapest run first"), *_indented(choices)] if choices else []
     for name, section in sections:
         body = list(section(estimate))
         lines += [*_heading(name), *_indented(body)] if body else []
@@ -425,12 +431,3 @@ def _gigabytes(count: int) -> str:
     if count < 1000 * MB:
         return _megabytes(count)
     return f"{Decimal(count) / (1000 * MB):,.1f} GB"
-
-
-def on_other_gpu(other: Candidate) -> str:
-    """`On H100:1 it would cost $4.80 and take 2 h 00 min, at $2.40 an hour.`"""
-    expected = other.estimate.expected
-    return (
-        f"On {other.gpus} it would cost {dollars(expected.cost_usd)} and take "
-        f"{duration(float(expected.total_seconds))}, at {hourly(other.hourly_rate_usd)}."
-    )

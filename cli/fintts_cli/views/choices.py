@@ -1,0 +1,62 @@
+"""The run on each GPU that it may get, as a table to decide from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.units import table
+from fintts_cost.money import NOTHING, SECONDS_PER_HOUR, dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from fintts_cost.candidate import Candidate
+
+COLUMNS = ("GPU", "where", "a batch", "$/h", "hours", "cost")
+LEFT = 3
+MEANING = (
+    "hours, cost: of the expected run – of all steps at the forecast's slow end",
+    "a batch: whole, or in how many parts, as computed from sizes alone",
+)
+
+
+def choices_table(candidates: Sequence[Candidate], budget_usd: Decimal | None) -> list[str]:
+    """At most 76 columns; no lines for a single GPU.
+
+    Args:
+        candidates: the cheapest run first.
+        budget_usd: what costs more is marked with `!`.
+    """
+    if len(candidates) < 2:
+        return []
+    rows = [_row(each, budget_usd) for each in candidates]
+    over = any("!" in row[-1] for row in rows)
+    return [
+        *table(COLUMNS, rows, left=LEFT).splitlines(),
+        "",
+        *MEANING,
+        *(["!: more than the budget"] if over else []),
+    ]
+
+
+def _row(each: Candidate, budget_usd: Decimal | None) -> tuple[str, ...]:
+    expected, given = each.estimate.expected, each.estimate.given
+    most = given.at_slow_end.bill(given.max_steps)
+    is_over = budget_usd is not None and each.cost_usd > budget_usd
+    hours = [bill.total_seconds / SECONDS_PER_HOUR for bill in (expected, most)]
+    return (
+        each.gpus,
+        each.price.cloud or NOTHING,
+        _parts(given.micro_batches),
+        f"{each.hourly_rate_usd:.2f}",
+        f"{hours[0]:.2f} – {hours[1]:5.2f}",
+        f"{'! ' if is_over else ''}{dollars(expected.cost_usd)} – {dollars(most.cost_usd):>6}",
+    )
+
+
+def _parts(micro_batches: int | None) -> str:
+    """How a batch fits in memory."""
+    if micro_batches is None:
+        return "too large"
+    return "whole" if micro_batches == 1 else f"in {micro_batches}"
