@@ -17,15 +17,18 @@ from fintts_cli.estimate.gpus import none_offered, offers_by_gpu
 from fintts_cli.estimate.run import estimate_run
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.infra.sky.clouds import (
+    ask_seller,
     check_clouds,
     describe_installation,
     other_version,
+    usable_clouds,
     without_quota,
 )
 from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.task import render_task
-from fintts_cli.places import LOCAL
+from fintts_cli.places import LOCAL, cloud_of
+from fintts_cli.rental_checks import RentalChecks, seller_finding
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.option_names import naming_origins
 from fintts_cli.state_folder import open_state, state_directory
@@ -87,7 +90,14 @@ class Doctor:
 
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
-        rented = [("SkyPilot", _skypilot), ("clouds", self._clouds), ("quota", self._quota)]
+        rented = [
+            ("SkyPilot", _skypilot),
+            ("clouds", self._clouds),
+            ("quota", self._quota),
+            ("seller", self._seller),
+            ("keys", self._keys),
+            ("ending", self._ending),
+        ]
         return [
             ("fintts", _fintts),
             ("data", self._data),
@@ -173,7 +183,7 @@ class Doctor:
 
     def _clouds(self) -> Finding:
 
-        cloud = (self.found.settings.infra or "").partition("/")[0].lower() or None
+        cloud = self._cloud
         clouds = check_clouds(cloud, self.open_here().sky_log)
         if not clouds:
             raise CloudError(
@@ -181,6 +191,32 @@ class Doctor:
                 f"`sky check {cloud or ''}".rstrip() + "` says what is missing",
             )
         return Finding(sentence=", ".join(clouds))
+
+    def _seller(self) -> Finding:
+        """What the seller says of your account, and of the GPU, if SkyPilot can ask it."""
+        if self._cloud is None:
+            return Finding(Verdict.NOT_PROBED, "SkyPilot chooses the cloud: name one with --infra")
+        try:
+            types = dict.fromkeys(instance_type for _, instance_type in self._places())
+        except CliError as error:
+            return Finding(Verdict.NOT_PROBED, error.message)
+        return seller_finding(self._cloud, ask_seller(self._cloud, types, self.open_here().sky_log))
+
+    def _keys(self) -> Finding:
+        return self._rental().keys()
+
+    def _ending(self) -> Finding:
+        return self._rental().ending()
+
+    def _rental(self) -> RentalChecks:
+        settings, cloud = self.found.settings, self._cloud
+        clouds = [cloud] if cloud else usable_clouds(self.open_here().sky_log)
+        return RentalChecks(settings.infra, clouds, settings.spot, Path.home())
+
+    @property
+    def _cloud(self) -> str | None:
+        """The cloud that the settings name; None if SkyPilot chooses."""
+        return cloud_of(self.found.settings.infra).strip("*") or None
 
     def _quota(self) -> Finding:
         """Checks the account's quota; a cloud that does not tell its quota passes."""

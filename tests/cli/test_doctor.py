@@ -223,11 +223,17 @@ def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
 
 def test_for_a_rented_instance_skypilot_and_its_clouds_are_looked_at(rented: Rented) -> None:
     found = rented.findings()
-    assert list(found)[6:] == ["SkyPilot", "clouds", "quota", "launch"]
+    assert list(found)[6:] == [
+        *("SkyPilot", "clouds", "quota", "seller", "keys", "ending", "launch"),
+    ]
     assert found["clouds"]["sentence"] == "aws"
     assert found["launch"]["verdict"] != "failed", found
     assert "on aws, H100:1, on-demand" in found["launch"]["sentence"]
     assert rented.sky.calls == []
+    assert found["keys"]["sentence"].startswith("no key of a cloud: an instance on AWS has")
+    assert found["ending"]["sentence"] == (
+        "SkyPilot's autodown and a timed power-off, also with this machine shut"
+    )
 
 
 def test_a_cloud_that_may_not_be_used_is_named(rented: Rented) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky.sellers.account import balance_usd, is_on_sale
 from fintts_cli.infra.sky.session import (
+    enabled_clouds,
     in_a_sentence,
     refuse_unknown_cloud,
     require_sky,
@@ -17,6 +19,7 @@ from fintts_cli.infra.sky.session import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from decimal import Decimal
     from pathlib import Path
 
 
@@ -87,6 +90,19 @@ def check_clouds(cloud: str | None, log: Path) -> list[str]:
     return sorted({name.lower() for name, abilities in every if "compute" in abilities})
 
 
+def usable_clouds(log: Path) -> list[str]:
+    """The clouds that SkyPilot's last check found usable; does not ask them.
+
+    Raises:
+        CloudError: SkyPilot cannot tell.
+    """
+    with sky_session(log) as sky:
+        try:
+            return sorted(enabled_clouds(sky))
+        except Exception as error:
+            raise in_a_sentence(error, log) from error
+
+
 def without_quota(places: Iterable[tuple[str, str]], log: Path, *, spot: bool) -> list[str]:
     """The places where the cloud gives this account no quota for such instances.
 
@@ -113,3 +129,30 @@ def _is_allowed(sky: Any, infra: str, instance_type: str, *, spot: bool) -> bool
     otherwise every instance is allowed."""
     wanted = sky.Resources(infra=infra, instance_type=instance_type, use_spot=spot)
     return bool(wanted.cloud.check_quota_available(wanted))
+
+
+class SellerSays(NamedTuple):
+    """What the seller itself says of your account, as far as it is asked."""
+
+    balance_usd: Decimal | None
+    """what is left to spend; None if nobody asks"""
+    on_sale: dict[str, bool]
+    """instance type → whether one could be rented now; those that it was asked about"""
+
+
+def ask_seller(cloud: str, instance_types: Iterable[str], log: Path) -> SellerSays:
+    """Asks the seller about your account. It is asked from here, not by SkyPilot's server.
+
+    Args:
+        log: the file for SkyPilot's output.
+
+    Raises:
+        CloudError: the seller refuses or does not answer.
+    """
+    with sky_session(log) as sky:
+        try:
+            balance = balance_usd(sky, cloud)
+            asked = ((each, is_on_sale(sky, cloud, each)) for each in instance_types)
+            return SellerSays(balance, {name: has for name, has in asked if has is not None})
+        except Exception as error:
+            raise in_a_sentence(error, log) from error

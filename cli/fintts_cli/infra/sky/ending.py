@@ -68,3 +68,7 @@ def ending_of(infra: str | None) -> Ending:
     """How an instance ends there. Without a cloud, SkyPilot chooses one that its autodown can
     end."""
     return ENDINGS.get((infra or "").partition("/")[0].lower(), AUTODOWN)
+
+
+TRIED: Mapping[str, str] = MappingProxyType({AWS: "to the end, on the emulated AWS"})
+"""How a launch was tried on a cloud, by the tests of this repository; on no other was it."""

@@ -32,7 +32,7 @@ def offers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     sky = SkyPilot(tmp_path_factory.mktemp("skypilot"))
     for path in sorted(ROWS.glob("*.csv")):
         sky.write(path.stem, path.read_text(encoding="utf-8"))
-    asked = [{"gpu": gpu} for gpu in GPUS]
+    asked: list[dict[str, object]] = [{"gpu": gpu} for gpu in GPUS]
     answers = sky.ask({"enable": list(ENABLED), "gpu": "RTX6000-Ada"}, *asked)
     assert not [answer for answer in answers if "missing" in answer or "without" in answer["note"]]
     return [offer for answer in answers for offer in answer["offers"]]
