@@ -27,7 +27,8 @@ from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.schedule import Schedule
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.data.holdout import is_held_out
-from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.data.packing import pack_folder
 from fintts_trainer.data.batches import collate, in_batches
 from fintts_trainer.data.encode import encode_utterances
 from fintts_trainer.data.order import Order

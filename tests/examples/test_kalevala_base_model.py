@@ -15,7 +15,8 @@ from checks import every
 from fintts_cost.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.data.check import check_folder
-from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.data.packing import pack_folder
 from fintts_inputs.data.pairs import split
 from fintts_trainer.data.batches import in_batches
 from fintts_trainer.data.encode import encode_utterances

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fintts_inputs.config import RunConfig
-from fintts_inputs.data.pack import pack_folder
+from fintts_inputs.data.packing import pack_folder
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of

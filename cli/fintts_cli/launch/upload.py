@@ -14,7 +14,7 @@ from fintts_cli.views.units import counted, size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.data.check import check_folder
-from fintts_inputs.data.pack import pack_report
+from fintts_inputs.data.packing import pack_report
 from fintts_inputs.file_refs import digest_of, file_ref
 from fintts_store import layout
 from fintts_store.runs.records import (

@@ -1,25 +1,20 @@
-"""Packs a data set into one content-addressed file: one object to upload, and quick to open.
+"""A packed data set: one content-addressed file, one object to upload, and quick to open.
 
 The file is a safetensors file of plain arrays: codes int32 [codebooks, all frames], and text and
 names as UTF-8 bytes in NFC, each with offsets. Utterances are sorted by name, so the same folder
-gives the same bytes everywhere.
+gives the same bytes everywhere. `packing` writes it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from fintts_inputs.data.check import check_folder
-from fintts_inputs.data.files import CODES, read_codes, read_text, written_name
 from fintts_inputs.errors import DataProblem
-from fintts_store.disk.durable import write_file
 from fintts_store.runs.limits import PACK_HEADER_BYTES
 
 if TYPE_CHECKING:
@@ -28,8 +23,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from fintts_inputs.base_model.shape import ModelShape
-    from fintts_inputs.data.check import DataReport, Utterance
 
 FORMAT = "fintts-pack-1"
 AGAIN = "pack the folder again with: fintts data pack DIR"
@@ -42,108 +35,6 @@ ARRAYS = {
     "name_offsets": "I64",
 }
 """with their types in safetensors' notation"""
-
-
-@dataclass(frozen=True, slots=True)
-class PackedDataset:
-    """A written pack; the path's stem is the SHA-256."""
-
-    path: Path
-    sha256: str
-    size_bytes: int
-    utterances: int
-    frames: int
-    is_as_written: bool = False
-    """whether names and texts are as in the files, not in NFC"""
-
-
-def pack_folder(
-    folder: Path,
-    target_folder: Path,
-    shape: ModelShape | None = None,
-    *,
-    begun_with: str | None = None,
-) -> PackedDataset:
-    """Checks the folder and writes `target_folder/<sha256>.safetensors`.
-
-    Args:
-        begun_with: the SHA-256 of a run's data set. Earlier versions of fintts packed names and
-            texts as written, not in NFC; if that gives this SHA-256, the run continues with such
-            a pack.
-
-    Raises:
-        DataProblem: a file of the folder cannot be used for training.
-        StoreError: the target cannot be written; no partial file remains.
-    """
-    return pack_report(check_folder(folder, shape), target_folder, begun_with=begun_with)
-
-
-def pack_report(
-    report: DataReport, target_folder: Path, *, begun_with: str | None = None
-) -> PackedDataset:
-    """Packs a checked folder, as `pack_folder` does.
-
-    Raises:
-        DataProblem: a file cannot be used for training, or changed since the check.
-        StoreError: the target cannot be written; no partial file remains.
-    """
-    report.refuse_problems()
-    content, sha256 = _packed(report, as_written=False)
-    is_as_written = False
-    if begun_with not in (None, sha256):
-        written, written_sha256 = _packed(report, as_written=True)
-        if is_as_written := written_sha256 == begun_with:
-            content, sha256 = written, written_sha256
-    path = target_folder / f"{sha256}.safetensors"
-    write_file(path, content)
-    count = len(report.utterances)
-    return PackedDataset(path, sha256, len(content), count, report.frames, is_as_written)
-
-
-def _packed(report: DataReport, *, as_written: bool) -> tuple[bytes, str]:
-    """The file's bytes and their SHA-256."""
-    content = save(_arrays(report, as_written=as_written), metadata={"format": FORMAT})
-    return content, hashlib.sha256(content).hexdigest()
-
-
-def _arrays(report: DataReport, *, as_written: bool) -> dict[str, npt.NDArray[np.generic]]:
-    """Reads each file into its slice; refuses one that no longer matches its check."""
-
-    def name_of(utterance: Utterance) -> str:
-        written = written_name(report.folder, utterance.files.codes)[: -len(CODES)]
-        return written if as_written else utterance.name
-
-    utterances = sorted(report.utterances, key=name_of)
-    frame_offsets = _offsets([utterance.frames for utterance in utterances])
-    codes = np.empty((len(report.highest_codes), report.frames), dtype=np.int32)
-    texts: list[bytes] = []
-    for utterance, start, stop in zip(
-        utterances, frame_offsets[:-1], frame_offsets[1:], strict=True
-    ):
-        found, codes_fault = read_codes(utterance.files.codes)
-        transcript = read_text(utterance.files.text)
-        if (
-            codes_fault
-            or transcript.fault
-            or found.shape != (len(codes), stop - start)
-            or (found.max(axis=1) > report.highest_codes).any()
-        ):
-            raise DataProblem(
-                f"{report.folder / utterance.name} changed after it was checked",
-                "start again when nothing writes there any more",
-            )
-        codes[:, start:stop] = found
-        texts.append((transcript.written if as_written else transcript.text).encode())
-    text_bytes, text_offsets = _joined(texts)
-    names, name_offsets = _joined([name_of(utterance).encode() for utterance in utterances])
-    return {
-        "codes": codes,
-        "frame_offsets": frame_offsets,
-        "text": text_bytes,
-        "text_offsets": text_offsets,
-        "names": names,
-        "name_offsets": name_offsets,
-    }
 
 
 @dataclass(frozen=True)
@@ -252,13 +143,3 @@ def _bytes_of(
     """An array of the file as bytes, one row for each row of numbers."""
     first, last = entry["data_offsets"]
     return content[first:last].reshape(*entry["shape"][:-1], -1)
-
-
-def _joined(parts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    joined = np.frombuffer(b"".join(parts), dtype=np.uint8)
-    return joined, _offsets([len(part) for part in parts])
-
-
-def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
-    """The start of each part, then the end of the last."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
@@ -59,6 +60,28 @@ def durable_file(target: Path) -> Generator[Path]:
         _sync(temporary)
         temporary.replace(target)
         sync_directory(target.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class UnnamedFile:
+    """A file that is being written, and whose name is known only when it is complete."""
+
+    path: Path
+
+    def keep_as(self, name: str) -> Path:
+        """Gives the complete file its name in the same folder; returns its path."""
+        target = self.path.with_name(name)
+        _sync(self.path)
+        self.path.replace(target)
+        sync_directory(target.parent)
+        return target
+
+
+@contextmanager
+def unnamed_file(folder: Path) -> Generator[UnnamedFile]:
+    """Yields a file to write in the folder, which is removed at the end unless it got its name."""
+    with explained(folder), _temporary_beside(folder / "unnamed") as temporary:
+        yield UnnamedFile(temporary)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data.check import DataReport, check_folder
 from fintts_inputs.data.codes import parse_codes, usual_codebooks
-from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.data.packing import pack_folder
 from fintts_inputs.errors import DataProblem
 from fintts_trainer.data.encode import encode_utterances
 from fintts_trainer.families.fish import FishBase

@@ -19,7 +19,8 @@ from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data import files
 from fintts_inputs.data.check import DataReport, check_folder
 from fintts_inputs.data.files import Transcript, list_folder, read_codes, read_text
-from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.data.packing import pack_folder
 from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import DataProblem
 from tiny_run import TINY, write_speech

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save, save_file
 
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
-from fintts_inputs.data import pack
+from fintts_inputs.data import packing
 from fintts_inputs.data.check import DataReport, check_folder
-from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.data.packing import pack_folder, pack_report
 from fintts_inputs.data.pairs import find_pairs, split
 from fintts_inputs.errors import DataProblem, FolderMissing
 from fintts_store.errors import StoreFull
+from small_disk import small_disk
 from tiny_run import TINY, write_speech
 
 
@@ -241,24 +244,49 @@ def test_a_folder_that_changes_while_it_is_packed_is_refused(
         CHANGES[change](folder)
         return report
 
-    monkeypatch.setattr(pack, "check_folder", check_and_change)
+    monkeypatch.setattr(packing, "check_folder", check_and_change)
     with pytest.raises(DataProblem, match="u003 changed after it was checked"):
         pack_folder(speech, tmp_path / "packed")
-    assert not (tmp_path / "packed").exists()
+    assert list((tmp_path / "packed").iterdir()) == []
 
 
-@pytest.mark.parametrize("method", ["write_bytes", "replace"])
-def test_a_full_disk_leaves_no_half_pack(
-    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+def test_a_full_disk_leaves_no_half_pack(tmp_path: Path) -> None:
+    np.save(tmp_path / "long.npy", np.zeros((10, 30_000), dtype=np.int64))
+    (tmp_path / "long.lab").write_text("pitkä")
+    with small_disk(tmp_path / "packed", "1m") as packed:
+        with pytest.raises(StoreFull, match="no space is left for"):
+            pack_folder(tmp_path, packed)
+        assert list(packed.iterdir()) == []
+
+
+def test_a_pack_that_cannot_get_its_name_leaves_nothing(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path, *_: object) -> int:
-        path.touch()
+    def fail(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, method, fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(StoreFull, match="no space is left for"):
         pack_folder(speech, tmp_path / "packed")
     assert list((tmp_path / "packed").iterdir()) == []
+
+
+@pytest.mark.parametrize("frames_at_once", [1, 7, 10**6])
+def test_however_many_frames_are_held_at_once_the_bytes_are_the_same(
+    speech: Path, tmp_path: Path, frames_at_once: int
+) -> None:
+    wanted, report = pack_folder(speech, tmp_path / "one"), check_folder(speech, None)
+    found = pack_report(report, tmp_path / "two", frames_at_once=frames_at_once)
+    assert found.sha256 == wanted.sha256
+    assert wanted.path.read_bytes() == safetensors_of(wanted.path)
+
+
+def safetensors_of(path: Path) -> bytes:
+    """The file's arrays as the library saves them."""
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        saved: bytes = save(arrays, metadata=file.metadata())
+    return saved
 
 
 def test_names_keep_their_order_and_their_umlauts(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from checks import every
 from fintts_inputs.data.check import DataReport, check_folder
-from fintts_inputs.data.pack import pack_folder, read_pack
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.data.packing import pack_folder
 from fintts_inputs.data.pairs import find_pairs, split
 from fintts_inputs.data.suspicions import suspicions
 from fintts_inputs.errors import DataProblem
@@ -25,7 +26,7 @@ READS = """
 import json, sys
 from pathlib import Path
 from fintts_inputs.data.pairs import find_pairs, split
-from fintts_inputs.data.pack import pack_folder
+from fintts_inputs.data.packing import pack_folder
 folder, target = map(Path, sys.argv[1:])
 names = list(find_pairs(folder))
 print(ascii([pack_folder(folder, target).sha256, names, split(names, 0.5).held_out]))

@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fintts_inputs.base_model.families import prompts
-from fintts_inputs.data.pack import Pack, pack_folder, read_pack
+from fintts_inputs.data.pack import Pack, read_pack
+from fintts_inputs.data.packing import pack_folder
 from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import DataProblem
 from fintts_store.errors import StoreError

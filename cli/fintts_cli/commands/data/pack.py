@@ -12,7 +12,7 @@ from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import ConfigError
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import size
-from fintts_inputs.data.pack import pack_folder
+from fintts_inputs.data.packing import pack_folder
 from fintts_store.errors import StoreError
 
 
