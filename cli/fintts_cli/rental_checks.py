@@ -9,7 +9,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.keys import AWS, lying_there, not_held_back
 from fintts_cli.infra.sky.server import server_that_asks_the_hub
-from fintts_cli.launch.preconditions import REAP_BY_CRON, unarmed
+from fintts_cli.launch.preconditions import MOVE_KEYS_AWAY, REAP_BY_CRON, unarmed
 from fintts_cost.money import dollars
 from fintts_store.probes import Finding, Verdict
 
@@ -55,7 +55,7 @@ class RentalChecks:
             return Finding(
                 Verdict.WARNING,
                 f"{lies}; SkyPilot copies {', '.join(others)} as well",
-                "move these files away for the time of the launch",
+                MOVE_KEYS_AWAY,
             )
         return Finding(sentence=lies)
 

@@ -9,6 +9,7 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky.aws import AWS
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import require_own_controller
+from fintts_cli.infra.sky.keys import not_held_back
 from fintts_cli.infra.sky.session import require_sky
 from fintts_cli.places import LOCAL, cloud_of
 from fintts_store.opening import backend_of
@@ -67,6 +68,18 @@ def _refuse_endless(settings: Settings) -> None:
             f"SkyPilot rents no spot instance on {cloud} that it could end",
             "--on-demand, or another --infra",
         )
+
+
+def copied_as_well(settings: Settings, home: Path) -> str | None:
+    """The warning about keys of other clouds that SkyPilot copies to the instance all the same."""
+    cloud = cloud_of(settings.infra).strip("*")
+    others = not_held_back(home, {cloud}, is_spot=settings.spot) if cloud else []
+    if not others:
+        return None
+    return f"SkyPilot copies {', '.join(others)} to the instance as well"
+
+
+MOVE_KEYS_AWAY = "move these files away for the time of the launch"
 
 
 def unarmed(infra: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,7 +44,13 @@ from fintts_cli.errors import CloudError
 from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.access import grant_for
-from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_unsafe_launch, unarmed
+from fintts_cli.launch.preconditions import (
+    MOVE_KEYS_AWAY,
+    REAP_BY_CRON,
+    copied_as_well,
+    refuse_unsafe_launch,
+    unarmed,
+)
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import start
@@ -161,9 +168,12 @@ def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> Non
     refuse_unsafe_launch(here, ready.settings, ready.store.url)
     if (grant := grant_for(ready)).warning:
         terminal.warn(grant.warning, grant.hint)
-    danger = unarmed(ready.settings.infra) if here.is_by_sky(ready.settings.infra) else None
-    if danger is not None:
+    if not here.is_by_sky(ready.settings.infra):
+        return
+    if (danger := unarmed(ready.settings.infra)) is not None:
         terminal.warn(danger, REAP_BY_CRON)
+    if (copied := copied_as_well(ready.settings, Path.home())) is not None:
+        terminal.warn(copied, MOVE_KEYS_AWAY)
 
 
 def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
