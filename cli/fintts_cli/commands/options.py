@@ -115,6 +115,10 @@ CheckpointBytes = Annotated[int | None, typer.Option(metavar="N", help="Size of 
 SetupSeconds = Annotated[
     float | None, typer.Option(metavar="S", help="Seconds before the first step.")
 ]
+LaunchPatienceSeconds = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="How long an instance may take to become ready."),
+]
 TeardownSeconds = Annotated[
     float | None, typer.Option(metavar="S", help="Seconds after the last step.")
 ]

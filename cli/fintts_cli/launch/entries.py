@@ -58,6 +58,7 @@ def ledger_entry(launch: Launch) -> Asked:
         spot=launch.settings.spot and not is_local,
         deadline_at=launch.deadline_at,
         reserve_seconds=float(reserve.total_seconds),
+        launch_patience_seconds=0.0 if is_local else launch.settings.launch_patience_seconds,
         teardown_seconds=0.0 if is_local else float(reserve.after_last_word_seconds),
         earlier=launch.so_far.earlier,
         pid=os.getpid(),

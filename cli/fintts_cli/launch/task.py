@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.sky.ending import AUTODOWN, ending_of
+from fintts_cli.infra.sky.launch_patience import PATIENCE
 from fintts_cli.places import LOCAL
 from fintts_cli.wording import iso_second
 from fintts_cost.extras import disk_gb
@@ -39,6 +40,7 @@ def render_task(launch: Launch) -> str:
     else:
         envs["FINTTS_ASKED_AT"] = iso_second(launch.asked_at)
         envs["FINTTS_OVER_AT"] = iso_second(launch.over_at)
+        envs[PATIENCE] = f"{launch.settings.launch_patience_seconds:g}"
         envs |= {"FINTTS_ON_SPOT": "1"} if launch.settings.spot else {}
     ending = AUTODOWN if is_local else ending_of(launch.settings.infra)
     is_spot_pod = launch.settings.spot and ending.arming is not None

@@ -68,6 +68,8 @@ class LaunchConfig(Section):
         Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$")] | None
     ) = None
     """the role from which STS makes the instance's key if this machine's key cannot"""
+    launch_patience_seconds: Annotated[float, Field(ge=60, le=86_400, allow_inf_nan=False)] = 1200.0
+    """how long an instance may take to become ready before it is taken back"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
 

@@ -74,6 +74,7 @@ spot: false
 # s3_endpoint_url: https://host    # for an s3:// store that is not AWS: R2, MinIO, Ceph
 # instance_role_arn: arn:aws:iam::123456789012:role/fintts    # makes the instance's key for a run
 #                             # where your key cannot (SSO, a role); must have access to the store
+# launch_patience_seconds: 1200    # an instance that is not ready by then is taken back
 # budget_usd: 10.00           # USD; fintts refuses a run that is expected to cost more
 # hourly_rate_usd: 1.20       # USD an hour for the instance; default: the cheapest offer
 

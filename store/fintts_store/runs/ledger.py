@@ -68,6 +68,8 @@ class Asked(OfRun):
     """after the deadline, for the last save and the teardown: nothing bills beyond it"""
     teardown_seconds: Reserve = 0.0
     """the longest that an instance outlives the trainer's last record"""
+    launch_patience_seconds: Reserve = 0.0
+    """how long its instance may take to become ready"""
     earlier: Earlier | None = None
     pid: Annotated[int, Field(ge=0, le=limits.COUNT)] | None = None
     """of the launching process; for versions without `asked_by`"""

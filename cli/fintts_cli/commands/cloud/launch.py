@@ -23,6 +23,7 @@ from fintts_cli.commands.options import (
     Infra,
     Json,
     KeepLast,
+    LaunchPatienceSeconds,
     MaxSteps,
     Name,
     NoInput,
@@ -94,6 +95,7 @@ def launch(
     checkpoint_bytes: CheckpointBytes = None,
     setup_seconds: SetupSeconds = None,
     teardown_seconds: TeardownSeconds = None,
+    launch_patience_seconds: LaunchPatienceSeconds = None,
     yes: Yes = False,
     detach: Detach = False,
     dry_run: Annotated[
@@ -136,6 +138,7 @@ def launch(
         "checkpoint_bytes": checkpoint_bytes,
         "setup_seconds": setup_seconds,
         "teardown_seconds": teardown_seconds,
+        "launch_patience_seconds": launch_patience_seconds,
     }
     found = read_sources(terminal, keyed(options), config)
     found = with_base_model(terminal, found, may_download=not dry_run)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.record import gpus_of
-from fintts_cli.infra.sky.session import await_request, take_back
+from fintts_cli.infra.sky.session import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,11 +23,6 @@ ENDING = frozenset({"STOPPED", "AUTOSTOPPING"})
 
 class Cluster:
     """A run's cluster; `sky` is the SDK. Passes on what SkyPilot raises."""
-
-    def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
-        """Returns once the job is in the cluster's queue: from then on the cluster works without
-        this process."""
-        await_request(sky, sky.launch(task, cluster_name=record.cluster))
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """SkyPilot's answer, after asking the cloud; None if there is no such cluster."""

@@ -27,10 +27,12 @@ from fintts_cli.infra import (
 )
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.aws import AWS, never_came
+from fintts_cli.infra.sky.catalog import SkyCatalog
 from fintts_cli.infra.sky.census import remove_sighting, take_census
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.job import ManagedJob
 from fintts_cli.infra.sky.keys import clouds_of, only_keys_of
+from fintts_cli.infra.sky.launch_patience import launch_patiently, patience_in
 from fintts_cli.infra.sky.power_off import end_armed, terminate_when_off
 from fintts_cli.infra.sky.record import (
     RECORD_FILE,
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from fintts_cli.prices.source import OfferSource
+
     Session = Callable[[Path], AbstractContextManager[Any]]
     """opens SkyPilot's SDK; its output goes to that file"""
 
@@ -81,10 +85,6 @@ OF_JOB = re.compile(r"^\([^()]+, pid=\d+\) ", re.MULTILINE)
 
 class Rental(Protocol):
     """How an instance is rented, in SkyPilot's own terms. Passes on what SkyPilot raises."""
-
-    def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
-        """Returns once the instance works without this process."""
-        ...
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """SkyPilot's answer now; None if it knows nothing of that name."""
@@ -103,8 +103,15 @@ class SkyInfra:
     """On-demand instances are clusters, spot instances belong to managed jobs. STATE/sky/RUN/ holds
     the task, SkyPilot's output, and when the instance came and went."""
 
-    def __init__(self, name: str, state_folder: Path, session: Session = sky_session) -> None:
+    def __init__(
+        self,
+        name: str,
+        state_folder: Path,
+        session: Session = sky_session,
+        offers: OfferSource | None = None,
+    ) -> None:
         self._name, self._session = name, session
+        self._offers = offers or SkyCatalog()
         self._root = state_folder / SKY_FOLDER
         self._answers: dict[str, tuple[float, InstanceState]] = {}
 
@@ -180,9 +187,18 @@ class SkyInfra:
                 copy = self._folder(record.run) / WORKDIR
                 shutil.rmtree(copy, ignore_errors=True)
                 task.workdir = str(shutil.copytree(task.workdir, copy))
-            rental_of(record).launch(sky, record, task)
+            if record.job is None:
+                self._launch_cluster(sky, record, task, patience_in(task_yaml))
+            else:
+                ManagedJob().launch(sky, record, task)
             if record.job is None:  # AWS terminates a spot instance that powers itself off anyway
                 terminate_when_off(sky, record.cluster)
+
+    def _launch_cluster(self, sky: Any, record: SkyRecord, task: Any, limit_seconds: float) -> None:
+        def take_back() -> None:
+            _remove(sky, record)
+
+        launch_patiently(sky, task, record.cluster, limit_seconds, take_back, self._offers)
 
     def state(self, run: str) -> InstanceState | None:
         kept = self._answers.get(run)

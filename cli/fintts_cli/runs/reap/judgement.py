@@ -164,7 +164,10 @@ def silence_of(seen: Sighting, facts: RunFacts, now: datetime) -> str | None:
         quiet = now - facts.heard_at
         return f"silent for {_minutes(quiet)}, and billing" if quiet > HEARD_WITHIN else None
     age = now - began
-    patience = max(SETS_UP_WITHIN, SETUP_FACTOR * timedelta(seconds=facts.setup_seconds))
+    asked = asked_of(seen, facts)
+    setup = timedelta(seconds=facts.setup_seconds)
+    ready = timedelta(seconds=asked.launch_patience_seconds if asked else 0.0)
+    patience = max(SETS_UP_WITHIN, SETUP_FACTOR * setup, ready + setup)
     if age <= patience:
         return None
     return f"has said nothing in the {_minutes(age)} since it was rented, and is billing"

@@ -579,3 +579,36 @@ def test_a_damaged_journal_is_named(store: DirectoryStore, clouds: Clouds) -> No
     assert done.exit_code == 4
     assert "torn.json" in done.stderr
     assert clouds.removed == ["fintts-torn"]
+
+
+def test_an_instance_of_which_its_cloud_says_that_nothing_works_on_it_is_removed(
+    clouds: Clouds, store: DirectoryStore
+) -> None:
+    """Even with a fresh heartbeat, which was its last; another's is only named."""
+    asked_for(store)
+    trouble = "Verda says offline: nothing works on it, and it may be billed"
+    clouds.sightings += [
+        replace(seen(), trouble=trouble),
+        replace(seen("theirs", None), trouble=trouble),
+    ]
+    mine, theirs = sorted(instances("--dry-run"), key=lambda one: str(one["run"]))
+    assert (mine["reason"], mine["verdict"]) == (trouble, "orphan")
+    assert (theirs["reason"], theirs["verdict"]) == (trouble, "doubtful")
+    reap("--yes")
+    assert clouds.removed == ["fintts-mine"]
+
+
+@pytest.mark.parametrize(("patience_seconds", "is_kept"), [(1200.0, False), (7200.0, True)])
+def test_an_instance_may_take_as_long_as_its_launch_patience_to_become_ready(
+    patience_seconds: float, is_kept: bool, clouds: Clouds, store: DirectoryStore
+) -> None:
+    """A killed terminal no longer takes it back; after that time `reap` does."""
+    entry = asked_for(store, launch=1)
+    store.delete(layout.status_key("mine"))
+    launch = asked(run="mine", deadline_at=entry.deadline_at)
+    take_launch(store, launch.model_copy(update={"launch_patience_seconds": patience_seconds}))
+    clouds.sightings.append(seen())
+    (shown,) = instances("--dry-run")
+    assert (shown["verdict"] == "kept") == is_kept
+    if not is_kept:
+        assert "has said nothing in the 120 minutes" in shown["reason"]

@@ -1,0 +1,160 @@
+"""An instance that does not become ready is taken back, and the next place is tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky import launch_patience
+from fintts_cli.infra.sky.launch_patience import launch_patiently, patience_in
+from fintts_cli.prices.source import PriceList
+from fintts_cost.prices import PriceRow
+
+
+class Cancelled(Exception):
+    """What SkyPilot raises for a cancelled request."""
+
+
+@dataclass
+class Resources:
+    """SkyPilot's, as far as they are read."""
+
+    accelerators: dict[str, int]
+    max_hourly_cost: float | None = 2.0
+    use_spot: bool = False
+    infra: str | None = None
+    cloud: str | None = None
+    region: str | None = None
+
+    def copy(self, *, cloud: None, region: None, zone: None, infra: str) -> Resources:
+        assert cloud is region is zone is None
+        name, _, place = infra.partition("/")
+        return Resources(
+            self.accelerators, self.max_hourly_cost, self.use_spot, infra, name, place or None
+        )
+
+
+class Task:
+    def __init__(self, *resources: Resources) -> None:
+        self.resources = list(resources)
+
+    def set_resources(self, resources: list[Resources]) -> None:
+        self.resources = resources
+
+
+@dataclass
+class Sky:
+    """Boots in some places and waits for ever in others."""
+
+    boots: set[str]
+    StatusRefreshMode: Any = field(default_factory=lambda: SimpleNamespace(NONE="none"))
+    ClusterStatus: Any = field(default_factory=lambda: SimpleNamespace(UP="UP", INIT="INIT"))
+    asked: list[str] = field(default_factory=list[str])
+    where: str | None = None
+    cancelled: Event = field(default_factory=Event)
+    fails: Exception | None = None
+
+    def launch(self, task: Task, *, cluster_name: str) -> str:
+        self.where = (task.resources[0].infra or "runpod/CA").lower()
+        self.asked.append(self.where)
+        self.cancelled = Event()
+        return self.where
+
+    def stream_and_get(self, request: str) -> None:
+        if self.fails is not None:
+            raise self.fails
+        if request not in self.boots:
+            assert self.cancelled.wait(30)
+            raise Cancelled
+
+    def status(self, names: list[str], *, refresh: str) -> list[Any]:
+        assert (names, refresh) == (["fintts-mine"], "none")
+        cloud, _, region = (self.where or "").partition("/")
+        return [SimpleNamespace(cloud=cloud, region=region, status="INIT")] if self.where else []
+
+    def api_cancel(self, request: str) -> None:
+        assert request == self.where
+        self.cancelled.set()
+
+    def get(self, answer: Any) -> Any:
+        return answer
+
+
+class Offers:
+    def __init__(self, *places: tuple[str, str, str]) -> None:
+        self.places = places
+
+    def prices(self, accelerator: str, cloud: str | None) -> PriceList:
+        rows = [
+            PriceRow(name, "m", accelerator, 1, Decimal(rate), None, "a test", "2026-11-24", region)
+            for name, region, rate in self.places
+            if cloud in (None, name)
+        ]
+        return PriceList(rows, "a test")
+
+
+PLACES = Offers(
+    ("runpod", "CA", "1.39"),
+    ("runpod", "US", "1.49"),
+    ("lambda", "us-east-1", "1.79"),
+    ("aws", "us-east-1", "9.00"),
+    ("verda", "FIN-01", "1.29"),  # which SkyPilot takes only by name
+)
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch_patience, "POLL_SECONDS", 0.001)
+
+
+def launch(sky: Sky, task: Task, taken_back: list[str], limit_seconds: float = 0.0) -> None:
+    def take_back() -> None:
+        assert sky.cancelled.is_set()
+        taken_back.append(sky.where or "")
+        sky.where = None
+
+    launch_patiently(sky, task, "fintts-mine", limit_seconds, take_back, PLACES)
+
+
+def test_an_instance_that_is_not_ready_in_time_is_taken_back_and_the_next_place_tried() -> None:
+    sky, taken_back = Sky(boots={"lambda/us-east-1"}), list[str]()
+    launch(sky, Task(Resources({"A100-80GB": 1})), taken_back)
+    assert sky.asked == ["runpod/ca", "runpod/us", "lambda/us-east-1"]
+    assert taken_back == ["runpod/ca", "runpod/us"]
+
+
+def test_nothing_is_left_when_no_place_makes_an_instance_ready() -> None:
+    sky, taken_back = Sky(boots=set()), list[str]()
+    with pytest.raises(CloudError, match="no instance became ready within 0 minutes") as refused:
+        launch(sky, Task(Resources({"A100-80GB": 1})), taken_back)
+    assert taken_back == ["runpod/ca", "runpod/us", "lambda/us-east-1"]
+    assert "runpod/ca, runpod/us, lambda/us-east-1" in refused.value.message
+    assert "--launch-patience-seconds" in refused.value.hint
+
+
+def test_a_place_that_was_named_stays_the_only_one() -> None:
+    sky, taken_back = Sky(boots={"lambda/us-east-1"}), list[str]()
+    named = Resources({"A100-80GB": 1}, infra="runpod/CA", cloud="RunPod", region="CA")
+    with pytest.raises(CloudError, match="no instance became ready"):
+        launch(sky, Task(named), taken_back)
+    assert sky.asked == ["runpod/ca"]
+
+
+def test_one_that_is_ready_and_one_that_fails_are_not_taken_back() -> None:
+    sky, taken_back = Sky(boots={"runpod/ca"}), list[str]()
+    launch(sky, Task(Resources({"A100-80GB": 1})), taken_back, limit_seconds=60)
+    sky.fails = RuntimeError("set-up failed")
+    with pytest.raises(RuntimeError, match="set-up failed"):
+        launch(sky, Task(Resources({"A100-80GB": 1})), taken_back, limit_seconds=60)
+    assert taken_back == []
+
+
+def test_the_task_names_the_limit() -> None:
+    assert patience_in("envs: {FINTTS_LAUNCH_PATIENCE_SECONDS: '90'}") == 90
+    assert patience_in("run: x") == 1200
