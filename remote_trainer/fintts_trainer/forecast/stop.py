@@ -29,10 +29,10 @@ MOST_REMEMBERED = 200
 MOST_AHEAD = 600
 """checks; a path that goes on beyond them counts as one that reaches max_steps, since what is
 unknown about money counts upwards"""
-TAIL, SURER = 0.075, 0.4
-"""Of the paths, TAIL lie on either side of P10 to P90; after 8 checks, 8 / checks to the power of
-SURER as many. Laws are surer than they should be, the more so the more checks they fit: with these,
-and not with 0.1, the interval holds about 80 % (benchmarks/forecast.py)."""
+TAIL, FEW_SEEN, FEW_AHEAD = 0.085, 8, 30
+"""TAIL is the share of the paths on either side of P10 to P90. Laws are surer than they should be,
+the more so the more checks they fit and the further they reach (`_tail`): so, and not with 0.1, the
+interval holds about 80 % (benchmarks/forecast.py)."""
 
 
 class Cadence(NamedTuple):
@@ -95,8 +95,14 @@ def forecast_stop(
         paths = sign * draw_paths(seen, len(recent), len(recent) + ahead, PATHS, random)
     ends = ends_of(rule, progress, _with_gaps(paths, 1 - is_finite.mean(), random))
     steps = np.where(ends.checks > 0, cadence.steps_of(ends.checks), cadence.max_steps)
-    tail = TAIL * (8 / max(len(recent), 8)) ** SURER
+    tail = _tail(len(recent), ahead)
     return StopSteps(*interval(steps, tail), _improvement(progress, ends.best))
+
+
+def _tail(seen: int, ahead: int) -> float:
+    """The share of the paths below P10, and above P90."""
+    by_reach = min(TAIL * (FEW_AHEAD / ahead) ** 0.25, 0.1)
+    return by_reach * (FEW_SEEN / max(seen, FEW_SEEN)) ** 0.6
 
 
 def _with_gaps(paths: Values, share: float, random: Generator) -> Values:
