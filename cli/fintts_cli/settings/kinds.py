@@ -54,6 +54,14 @@ class Taken(NamedTuple):
 
     kind: Kind
     may_be_null: bool = False
+    words: tuple[str, ...] = ()
+    """what a flag takes beside true and false: `auto`"""
+
+    @property
+    def in_words(self) -> str:
+        """`true or false`, `true, false or auto`"""
+        *most, last = ["true", "false", *self.words]
+        return f"{', '.join(most)} or {last}" if self.words else self.kind.value
 
 
 class Misread(NamedTuple):
@@ -87,7 +95,15 @@ def taken_by(annotation: object) -> Taken:
     """The values that a field of this type takes."""
     types = set(plain_types(annotation))
     kind = next(kind for of_type, kind in TYPES.items() if of_type in types)
-    return Taken(kind, may_be_null=type(None) in types)
+    words = tuple(_literals(annotation)) if kind is Kind.FLAG else ()
+    return Taken(kind, may_be_null=type(None) in types, words=words)
+
+
+def _literals(annotation: object) -> Iterator[str]:
+    """The words that a union takes beside its types."""
+    for part in get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ():
+        if get_origin(part) is Literal:
+            yield from (str(word) for word in get_args(part))
 
 
 def plain_types(annotation: object) -> Iterator[object]:
@@ -118,7 +134,8 @@ def taken_for(taken: Taken, given: Given) -> object:
     if taken.kind in NUMERIC:
         return _number(taken.kind, value, given)
     if taken.kind is Kind.FLAG:
-        return value if isinstance(value, bool) else _misread(taken.kind, value, given)
+        is_taken = isinstance(value, bool) or value in taken.words
+        return value if is_taken else _misread(taken.kind, value, given)
     return _texts(taken.kind, value, given)
 
 

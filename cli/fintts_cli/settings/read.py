@@ -141,7 +141,7 @@ def _as_taken(layer: Layer, keys: Mapping[str, Taken]) -> Layer:
     misread = {key: value for key, value in read.items() if isinstance(value, Misread)}
     if misread:
         sentences = [
-            f"{key} takes {keys[key].kind.value}, but {one.sentence} ({layer[key].origin})"
+            f"{key} takes {keys[key].in_words}, but {one.sentence} ({layer[key].origin})"
             for key, one in misread.items()
         ]
         raise ConfigError("; ".join(sentences), next(iter(misread.values())).hint)

@@ -325,3 +325,17 @@ def test_a_wrong_place_of_a_list_is_said_once(own_folder: Path) -> None:
         read_settings({}, environment={}, folder=own_folder)
     assert caught.value.message.startswith("lora.targets should be 'attention'")
     assert ";" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("auto", "auto"), ("true", True), ("no-such", None), ("maybe", None)]
+)
+def test_compile_takes_a_word_beside_true_and_false(
+    own_folder: Path, written: str, value: object
+) -> None:
+    (own_folder / "fintts.yaml").write_text(f"training: {{compile: {written}}}\n")
+    if value is not None:
+        assert read_settings({}, folder=own_folder).settings.training.compile == value
+        return
+    with pytest.raises(ConfigError, match=r"training.compile takes true, false or auto, but"):
+        read_settings({}, folder=own_folder)
