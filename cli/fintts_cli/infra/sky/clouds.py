@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky.refusals import in_the_seller_s_words
 from fintts_cli.infra.sky.sellers.account import balance_usd, is_on_sale
 from fintts_cli.infra.sky.session import (
     enabled_clouds,
@@ -155,4 +156,4 @@ def ask_seller(cloud: str, instance_types: Iterable[str], log: Path) -> SellerSa
             asked = ((each, is_on_sale(sky, cloud, each)) for each in instance_types)
             return SellerSays(balance, {name: has for name, has in asked if has is not None})
         except Exception as error:
-            raise in_a_sentence(error, log) from error
+            raise in_the_seller_s_words(cloud, error) from error

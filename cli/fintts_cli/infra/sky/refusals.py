@@ -122,7 +122,8 @@ def refusal(error: Exception, said: str) -> CloudError | None:
     """
     if type(error).__name__ != "ResourcesUnavailableError":
         answer = answer_in(str(error))
-        return None if answer is None else CloudError(_told(answer), HINTS[answer.reason])
+        is_told = answer is not None and answer.reason in TOLD
+        return CloudError(_told(answer), HINTS[answer.reason]) if answer and is_told else None
     found = answers_in(said)
     reasons = [reason for reason in Reason if reason in {one.reason for one in found.values()}]
     if not reasons:

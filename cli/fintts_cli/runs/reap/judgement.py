@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from fintts_cli.infra import Holder
 from fintts_cli.runs.deadline import deadline_of_instance, labelled
 from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_store.runs.ledger import Asked
@@ -62,8 +63,11 @@ class RunFacts:
 
 def is_of(seen: Sighting, entry: JournalEntry) -> bool:
     """Whether this entry requested the instance, and not another of the same name: the deadline
-    tells launches apart. One without a label comes from SkyPilot, and so from this machine."""
-    return seen.deadline_at in (None, labelled(entry.deadline_at))
+    tells launches apart. One that SkyPilot lists without a label comes from this machine; one that
+    only its cloud lists may be anybody's."""
+    if seen.deadline_at is None:
+        return seen.holder != Holder.CLOUD
+    return seen.deadline_at == labelled(entry.deadline_at)
 
 
 def launch_of(seen: Sighting, own: JournalEntry | None, facts: RunFacts) -> int | None:

@@ -357,6 +357,7 @@ def test_the_deadline_tells_launches_of_one_name_apart(store: DirectoryStore) ->
     entry = asked_for(store)
     assert is_of(seen(), entry)
     assert is_of(seen(deadline_at=None), entry)  # SkyPilot's, before it has an instance
+    assert not is_of(replace(seen(deadline_at=None), holder=Holder.CLOUD), entry)
     assert not is_of(seen(deadline_at=DEADLINE + timedelta(seconds=1)), entry)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_cli.infra.sky.refusals import HINTS, Reason, answers_in, refusal
+from fintts_cli.infra.sky.refusals import HINTS, Reason, answers_in, in_the_seller_s_words, refusal
 
 ON_AWS = """\
 ⚙︎ Launching on AWS us-east-1 (us-east-1b,us-east-1c).
@@ -128,3 +128,21 @@ def test_an_error_of_the_seller_itself_is_known_by_its_own_words() -> None:
     assert error is not None
     assert "the key is refused" in error.message
     assert error.hint == HINTS[Reason.KEY]
+
+
+def test_a_full_disk_on_the_instance_is_no_lack_of_quota() -> None:
+    assert refusal(RuntimeError("rsync: write failed: Disk quota exceeded"), "") is None
+
+
+def test_a_seller_s_error_is_one_sentence_with_what_to_do() -> None:
+    """Verda's client says `error code: X` first; RunPod's has a message of its own."""
+    error = RuntimeError("error code: unauthorized_request\nmessage: Invalid client id")
+    told = in_the_seller_s_words("Verda", error)
+    assert told.message == (
+        "Verda says: error code: unauthorized_request message: Invalid client id"
+    )
+    assert told.hint == HINTS[Reason.KEY]
+    error.message = "Invalid client id or secret"  # type: ignore[attr-defined]  # as Verda's has
+    assert in_the_seller_s_words("Verda", error).message == (
+        "Verda says: Invalid client id or secret"
+    )
