@@ -40,11 +40,10 @@ def doubtful_place(settings: Settings) -> tuple[str, ...]:
         near = difflib.get_close_matches(wanted.cloud, SKYPILOT_CLOUDS, n=1)
         question = f": did you mean {near[0]}?" if near else ""
         return (f"neither SkyPilot nor the price list knows the cloud {wanted.cloud}{question}",)
-    if rows and (unsold := _unsold(wanted, rows)) is not None:
-        return (unsold,)
     regions = {row.region.lower() if row.region else None for row in rows}
     if not rows or wanted.region is None or not regions.isdisjoint({None, wanted.region}):
-        return ()
+        unsold = _unsold(wanted, rows) if rows else None
+        return () if unsold is None else (unsold,)
     return (
         f"no line of the price list is for the region {wanted.region} of {wanted.cloud}: see that "
         "there is one of that name",

@@ -618,9 +618,10 @@ def test_a_place_that_may_not_exist_is_warned_about(project: Path, infra: str, s
     for done in (cloud("launch", "--dry-run", "--infra", infra), estimated):
         assert done.exit_code == 0, done.output
         assert said in " ".join(done.stderr.split())
-    known = cloud("launch", "--dry-run", "--infra", "aws/US-East-1")
+    known = cloud("launch", "--dry-run", "--infra", "aws/US-East-1", "--gpus", "H100")
     assert "price list" not in known.stderr
-    assert "price list" not in cloud("launch", "--dry-run", "--infra", "lambda/x").stderr
+    sold = cloud("launch", "--dry-run", "--infra", "lambda/x", "--gpus", "A6000")
+    assert "price list" not in sold.stderr
 
 
 def test_the_known_clouds_are_skypilots() -> None:
