@@ -1,8 +1,10 @@
 # Every target that runs something builds .venv first; nothing needs to be prepared.
 PYTHON ?= python3
 BIN := .venv/bin
-# A process for each core; each has an object store of its own, so not too many.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal --durations=10
+# Two processes for each core, since many tests wait for a server that is slow; each process has an
+# object store of its own, so not too many.
+SIDE_BY_SIDE := --numprocesses $(shell expr 2 '*' `nproc`) --maxprocesses 4 --dist worksteal \
+	--durations=10
 
 # Side by side, each with its output in one piece; what fails, fails the whole.
 AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target

@@ -2,14 +2,18 @@
 
     python commit_for_ever.py STORE FOLDER [COUNT]
 
-With the trainer's own uploader. Prints `ready`, and a step when its commit is reported: what is
-printed may not be lost. With COUNT it ends by itself after so many, all of them committed.
+With the trainer's own uploader. For each line on standard input a process of its own begins, forked
+from one that has imported all, which takes as long as all else. Printed are the process's number,
+`ready`, a step when its commit is reported (what is printed may not be lost), and `gone`.
+
+With COUNT there is one process, which ends by itself after so many steps, all of them committed.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import shutil
 import sys
@@ -71,6 +75,23 @@ def main(url: str, folder: Path, count: int | None) -> None:
     uploader.close()
 
 
+def begin_again(url: str, folder: Path) -> None:
+    """One process after another, each until somebody kills it."""
+    for _ in sys.stdin:
+        known, say_known = os.pipe()
+        process = os.fork()
+        if process == 0:
+            os.read(known, 1)
+            main(url, folder, None)
+            os._exit(0)
+        tell(str(process))
+        os.write(say_known, b"x")
+        os.waitpid(process, 0)
+        os.close(known)
+        os.close(say_known)
+        tell("gone")
+
+
 def report(manifest: Manifest) -> None:
     tell(str(manifest.step))
 
@@ -85,4 +106,7 @@ def tell(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    if len(sys.argv) > 3:
+        main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        begin_again(sys.argv[1], Path(sys.argv[2]))

@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,33 +63,50 @@ class Bucket:
         return verify(self.keys(), self.read, RUN)
 
 
-def killed_at_some_moment(address: S3Address, folder: Path) -> int:
-    """The highest step that a process reported before its SIGKILL; 0 if none."""
+@contextmanager
+def parent_of_many(address: S3Address, folder: Path) -> Generator[subprocess.Popen[str]]:
+    """The process from which those are forked that commit and are killed."""
     with subprocess.Popen(
         [sys.executable, str(SCRIPT), address.url, str(folder)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    ) as child:
-        assert child.stdout is not None
-        if MOMENTS.random() > STARTING_SHARE:
-            assert child.stdout.readline() == "ready\n"
-        time.sleep(MOMENTS.uniform(0.0, 0.8))
-        child.kill()
-        reported = [line for line in child.stdout.read().split() if line != "ready"]
-    return max(map(int, reported), default=0)
+    ) as parent:
+        yield parent  # leaving closes its standard input, which ends it
+
+
+def killed_at_some_moment(parent: subprocess.Popen[str]) -> int:
+    """The highest step that a process reported before its SIGKILL; 0 if none."""
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write("one more\n")
+    parent.stdin.flush()
+    process = int(parent.stdout.readline())
+    is_starting = MOMENTS.random() < STARTING_SHARE
+    if not is_starting:
+        assert parent.stdout.readline() == "ready\n"
+    time.sleep(MOMENTS.uniform(0.0, 0.2 if is_starting else 0.8))
+    os.kill(process, signal.SIGKILL)
+    highest = 0
+    for line in parent.stdout:
+        if line == "gone\n":
+            return highest
+        highest = highest if line == "ready\n" else max(highest, int(line))
+    raise AssertionError("the parent has ended")
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
 def test_kills_at_random_moments_lose_nothing(gateway: Radosgw, tmp_path: Path) -> None:
     bucket = Bucket(make_bucket(gateway.url, f"chaos-{secrets.token_hex(4)}"))
     last_reported = 0
-    for _ in range(KILLS):
-        last_reported = max(last_reported, killed_at_some_moment(bucket.address, tmp_path))
-        commits = bucket.verified()
-        if last_reported:
-            assert commits, "something can be restored at all times"
-            assert commits[-1].step >= last_reported, "a reported commit is there"
+    with parent_of_many(bucket.address, tmp_path) as parent:
+        for _ in range(KILLS):
+            last_reported = max(last_reported, killed_at_some_moment(parent))
+            commits = bucket.verified()
+            if last_reported:
+                assert commits, "something can be restored at all times"
+                assert commits[-1].step >= last_reported, "a reported commit is there"
     assert last_reported > KILLS // 4, "the processes had time to work"
 
     subprocess.run(

@@ -55,6 +55,13 @@ def deep_model(base: FishBase) -> DualAR:
     return model.requires_grad_(requires_grad=False)
 
 
+@pytest.fixture
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch starts no processes that compile beside this one, each with an import of torch."""
+    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)
+
+
+@pytest.mark.usefixtures("_in_this_process")
 @pytest.mark.timeout(600)  # a C++ compiler is at work, beside other tests
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_gradients_are_the_same_and_no_depth_or_length_needs_more_graphs(base: FishBase) -> None:
