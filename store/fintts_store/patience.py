@@ -17,6 +17,12 @@ class Patience:
     """for a whole request, plus the time that its bytes need on a slow line"""
     at_first: "Patience | None" = None
     """until the server has answered once; None for the same limits"""
+    first_pause_seconds: float = 0.2
+    """before the second try; each further pause is twice as long"""
+
+    def pause_seconds(self, failures: int) -> float:
+        """How long to wait after so many tries have failed, one or more."""
+        return self.first_pause_seconds * 2.0 ** (failures - 1)
 
 
 PATIENT = Patience(tries=6, connect_seconds=10, silent_seconds=45, total_seconds=120)

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from fault_proxy import FaultProxy, Server, fault_proxy
-from fintts_store.backends.s3 import requests as s3_requests
-from fintts_store.backends.s3 import uploading as s3_uploading
 from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.backend import S3Backend
 from fintts_store.backends.s3.parse_address import parse_address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
@@ -53,12 +52,13 @@ from s3_as_it_is import (
     Static,
     WantsEncryption,
 )
-from s3_servers import make_bucket
+from s3_servers import QUICK, SMALL, make_bucket
 
 MB = 1024 * 1024
-PART_BYTES = 5 * MB
+PART_BYTES = SMALL.part_bytes
 IN_PARTS = PART_BYTES + 1000
-TWICE = Patience(tries=2, connect_seconds=5, silent_seconds=10, total_seconds=20)
+TWICE = replace(QUICK, tries=2, connect_seconds=5, silent_seconds=10, total_seconds=20)
+BUCKETS = S3Backend(SMALL)
 KEY_ID = "arn:aws:kms:eu-north-1:123456789012:key/1234abcd"
 
 
@@ -71,7 +71,7 @@ class Place:
 
     def store(self, patience: Patience = TWICE, **options: Any) -> Store:
         """As it is opened by its address, with options in it."""
-        return open_store(replace(self.address, **options).url, patience)
+        return BUCKETS.open(replace(self.address, **options).url, patience)
 
     @property
     def writes(self) -> int:
@@ -82,13 +82,6 @@ class Place:
 @pytest.fixture(scope="module")
 def bucket(moto_endpoint: str) -> S3Address:
     return make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_requests, "FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(s3_uploading, "SINGLE_PUT_BELOW", PART_BYTES)
-    monkeypatch.setattr(s3_uploading, "PART_BYTES", PART_BYTES)
 
 
 @contextmanager
@@ -139,14 +132,12 @@ WORKS: dict[str, Server] = {
 
 
 @pytest.mark.parametrize("name", WORKS)
-@pytest.mark.usefixtures("quick")
 def test_a_run_lives_in_it(bucket: S3Address, tmp_path: Path, name: str) -> None:
     with placed(bucket, WORKS[name]) as place:
         is_locked = name == "Object Lock"
         live(place.store(), tmp_path, IN_PARTS if is_locked else 1000, single_writer=not is_locked)
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_region_that_is_named_is_asked_for_once(bucket: S3Address) -> None:
     with placed(bucket, WORKS["Garage, newer"]) as place:
         store = place.store()
@@ -158,7 +149,6 @@ def test_a_region_that_is_named_is_asked_for_once(bucket: S3Address) -> None:
         assert reach.sentence, "a request about no bucket, too"
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_server_that_names_ever_other_regions_is_left(bucket: S3Address) -> None:
     with placed(bucket, Fickle()) as place:
         with pytest.raises(StoreDenied, match="is in another region"):
@@ -166,7 +156,6 @@ def test_a_server_that_names_ever_other_regions_is_left(bucket: S3Address) -> No
         assert place.writes < 6
 
 
-@pytest.mark.usefixtures("quick")
 def test_an_endpoint_that_ends_in_the_bucket_s_name_is_the_one_without(
     bucket: S3Address, tmp_path: Path
 ) -> None:
@@ -285,7 +274,6 @@ REFUSING = {
 
 
 @pytest.mark.parametrize("name", REFUSING)
-@pytest.mark.usefixtures("quick")
 def test_it_is_refused_with_its_reason_and_the_mend_mends(
     bucket: S3Address, tmp_path: Path, name: str
 ) -> None:
@@ -303,7 +291,6 @@ def test_it_is_refused_with_its_reason_and_the_mend_mends(
 # --- servers that keep no promise -----------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("quick")
 def test_without_conditional_writes_a_store_has_one_writer_or_is_refused(
     bucket: S3Address, tmp_path: Path
 ) -> None:
@@ -321,7 +308,6 @@ def test_without_conditional_writes_a_store_has_one_writer_or_is_refused(
         live(place.store(), tmp_path)
 
 
-@pytest.mark.usefixtures("quick")
 def test_one_writer_s_word_is_not_another_s(bucket: S3Address) -> None:
     """Who does not say it is refused each time, and takes nothing from the one who has."""
     with placed(bucket, Backblaze()) as place:
@@ -338,7 +324,6 @@ def test_one_writer_s_word_is_not_another_s(bucket: S3Address) -> None:
 # --- what is not S3 -------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_page_with_all_headers_of_an_object_is_none(bucket: S3Address) -> None:
     with placed(bucket, Static()) as place:
         store = place.store()
@@ -355,7 +340,6 @@ def test_a_page_with_all_headers_of_an_object_is_none(bucket: S3Address) -> None
                 attempt()
 
 
-@pytest.mark.usefixtures("quick")
 def test_an_endpoint_with_the_bucket_in_its_host_is_told_of(bucket: S3Address) -> None:
     with placed(bucket, HasTheBucketInItsName()) as place:
         for attempt in (lambda: place.store().list(""), lambda: place.store().folders("")):
@@ -364,7 +348,6 @@ def test_an_endpoint_with_the_bucket_in_its_host_is_told_of(bucket: S3Address) -
             assert "give it without that name" in refused.value.hint
 
 
-@pytest.mark.usefixtures("quick")
 def test_tls_on_a_plain_port(bucket: S3Address, tmp_path: Path) -> None:
     secure = str(bucket.endpoint_url).replace("http://", "https://")
     with pytest.raises(StoreDenied, match="does not speak TLS") as refused:

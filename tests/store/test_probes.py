@@ -16,7 +16,6 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.marker import MARKER, folder_as_it_was
-from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.probes import days_to_abort, judge_clock
 from fintts_store.backends.s3.s3 import S3Store
@@ -35,7 +34,7 @@ from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import Entry
 from memory_store import MemoryStore
 from radosgw import Radosgw
-from s3_servers import make_bucket
+from s3_servers import QUICK, make_bucket
 
 COMMON = ["list", "write", "read back", "conditional write", "delete", "clean up"]
 OF_S3 = ["multipart", "abort multipart", "clock", "lifecycle rule", "versioning"]
@@ -307,8 +306,7 @@ def test_what_a_killed_check_left_is_removed_later_and_nothing_else(tmp_path: Pa
 
 
 @pytest.fixture
-def address(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Address:
-    monkeypatch.setattr(s3_requests, "FIRST_PAUSE_SECONDS", 0.001)
+def address(moto_endpoint: str) -> S3Address:
     return make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
 
 
@@ -319,8 +317,7 @@ def proxy(moto_endpoint: str, address: S3Address) -> Iterator[FaultProxy]:
 
 
 def probe_s3(address: S3Address) -> list[Outcome]:
-    store = S3Store(address)
-    return probe_store(store)
+    return probe_store(S3Store(address, QUICK))
 
 
 def assert_no_trace(address: S3Address) -> None:

@@ -17,7 +17,6 @@ import pytest
 
 from fault_proxy import Fault, fault_proxy
 from fintts_store.backends.s3 import credential_process
-from fintts_store.backends.s3 import requests as s3_requests
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.credentials import grant_for_run
 from fintts_store.backends.s3.s3 import S3Store
@@ -30,7 +29,7 @@ from fintts_store.redaction import (
     without_secrets,
 )
 from fintts_store.visible import one_line, visible, visible_json
-from s3_servers import make_bucket
+from s3_servers import QUICK, make_bucket
 from screen import at_a_terminal
 
 KEY = "AKIAPLANTED00PLANTED"
@@ -160,7 +159,6 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(s3_requests, "FIRST_PAUSE_SECONDS", 0.001)
     return tmp_path
 
 
@@ -171,7 +169,7 @@ def refused(said: str, address: S3Address = NOWHERE, kind: type[StoreError] = St
     """Both ways to a key: the store's, and that of an instance's."""
     now = datetime.now(UTC)
     attempts: list[Callable[[], object]] = [
-        lambda: S3Store(address).get("a"),
+        lambda: S3Store(address, QUICK).get("a"),
         lambda: grant_for_run(address, "mine", [], now + timedelta(hours=1), now),
     ]
     for attempt in attempts:

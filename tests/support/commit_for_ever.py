@@ -19,14 +19,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from fintts_store.backends.s3 import uploading
+from fintts_store.backends.s3.backend import S3Backend
+from fintts_store.backends.s3.parts import Parts
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer, clean_up_orphans
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.restore import restore_newest
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import durable_directory
 from fintts_store.errors import StoreError
-from fintts_store.opening import open_store
+from fintts_store.patience import PATIENT
 from fintts_store.runs.claims import take_claim
 
 RUN = "tiny"
@@ -52,8 +53,7 @@ def content_of(step: int) -> dict[str, bytes]:
 
 
 def main(url: str, folder: Path, count: int | None) -> None:
-    uploading.SINGLE_PUT_BELOW = uploading.PART_BYTES = 5 * MB
-    store = open_store(url)
+    store = S3Backend(Parts(5 * MB, 5 * MB)).open(url, PATIENT)
     claim = take_claim(store, RUN, "child")
     clean_up_orphans(store, RUN, claim)
     newest = restore_newest(store, RUN, folder / "resumed", lambda _name, _error: sys.exit(9))

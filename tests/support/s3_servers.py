@@ -8,17 +8,24 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import boto3
 from moto.server import ThreadedMotoServer
 
 from atomic_moto import make_puts_atomic
 from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.parts import Parts
+from fintts_store.patience import PATIENT
 
 BUCKET = "fintts-test"
 KEY, SECRET = "testing", "only-on-loopback"
 """moto takes any, radosgw this one alone"""
 UP_WITHIN_SECONDS = 120.0
+QUICK = replace(PATIENT, first_pause_seconds=0.001)
+"""as patient, without long pauses"""
+SMALL = Parts(single_put_below=5 * 2**20, part_bytes=5 * 2**20)
+"""the smallest that S3 takes"""
 
 
 def free_ports(count: int) -> list[int]:

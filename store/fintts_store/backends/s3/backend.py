@@ -11,6 +11,7 @@ from fintts_store.backend import Grant
 from fintts_store.backends.s3.address import SCHEME, S3Address
 from fintts_store.backends.s3.configured import configured_endpoint
 from fintts_store.backends.s3.parse_address import parse_address
+from fintts_store.backends.s3.parts import PARTS, Parts
 from fintts_store.errors import StoreDenied
 from fintts_store.patience import Patience
 from fintts_store.reach import Obstacle, obstacle_to
@@ -24,6 +25,9 @@ class S3Backend:
 
     scheme = SCHEME
     environment = ("AWS_*",)
+
+    def __init__(self, parts: Parts = PARTS) -> None:
+        self._parts = parts
 
     def full_address(self, url: str, endpoint_url: str | None) -> str:
         """What is in the address or beside it counts more than what AWS's own settings name."""
@@ -43,7 +47,7 @@ class S3Backend:
     def open(self, url: str, patience: Patience) -> Store:
         from fintts_store.backends.s3.s3 import S3Store
 
-        return S3Store(parse_address(url), patience)
+        return S3Store(parse_address(url), patience, parts=self._parts)
 
     def obstacle(self, url: str) -> Obstacle | None:
         server = parse_address(url).endpoint_url

@@ -7,6 +7,7 @@ PARTS_AHEAD of them lie in memory.
 
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,8 @@ from contextlib import AbstractContextManager, closing
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from fintts_store.backends.s3.requests import pause
 from fintts_store.errors import KeyExists, NothingThere, StoreUnreachable
-from fintts_store.patience import PATIENT
+from fintts_store.patience import PATIENT, Patience
 from fintts_store.store import CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -34,8 +34,16 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 class S3Reading:
     """The bytes of one object from `start` on; all of them are of the same version of it."""
 
-    def __init__(self, key: str, start: int, ask: "Open", tries: int = PATIENT.tries) -> None:
-        self._key, self._start, self._ask, self._tries = key, start, ask, tries
+    def __init__(
+        self,
+        key: str,
+        start: int,
+        ask: "Open",
+        patience: Patience = PATIENT,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        self._key, self._start, self._ask, self._patience = key, start, ask, patience
+        self._part_bytes = part_bytes
         self._size_bytes = 0
         self._tag = ""
 
@@ -61,7 +69,7 @@ class S3Reading:
         if first is None:
             return
         yield first
-        others = range(self._start + PART_BYTES, self._size_bytes, PART_BYTES)
+        others = range(self._start + self._part_bytes, self._size_bytes, self._part_bytes)
         if not others:
             yield from first_part
             return
@@ -82,9 +90,9 @@ class S3Reading:
                 raise StoreUnreachable(f"{self._key} was replaced while it was read") from error
             except StoreUnreachable:
                 failures += 1
-                if failures >= self._tries:
+                if failures >= self._patience.tries:
                     raise
-                pause(failures - 1)
+                time.sleep(self._patience.pause_seconds(failures))
             else:
                 return
 
@@ -117,11 +125,11 @@ class S3Reading:
     def _range(self, first: int, read: int) -> str:
         # The size is not known at first: a server gives what there is of a range, and more than a
         # part it would have read, and perhaps sent, in vain.
-        end = self._end_of(first) if self._tag else first + PART_BYTES
+        end = self._end_of(first) if self._tag else first + self._part_bytes
         return f"bytes={read}-{end - 1}"
 
     def _end_of(self, first: int) -> int:
-        return min(first + PART_BYTES, self._size_bytes)
+        return min(first + self._part_bytes, self._size_bytes)
 
 
 def _place_of(answer: "GetObjectOutputTypeDef") -> tuple[int, int]:

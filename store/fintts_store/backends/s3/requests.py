@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 40
 """More than the parallel requests of any caller"""
-FIRST_PAUSE_SECONDS = 0.2
 
 Answer = TypeVar("Answer")
 
@@ -83,7 +82,11 @@ class S3Requests:
                 if tried >= self._tries(error) or (passes and tries_again_itself):
                     raise
                 if not isinstance(error, KeyNotFound):
-                    pause(tried - 1)
+                    self.pause(tried)
+
+    def pause(self, failures: int) -> None:
+        """Waits before the same request is sent again."""
+        time.sleep(self.patience.pause_seconds(failures))
 
     def has(self, name: str) -> bool:
         """Whether a listing has an object with exactly this name."""
@@ -185,8 +188,3 @@ def _settings(address: S3Address, patience: Patience) -> Config:
         ignore_configured_endpoint_urls=True,
     )
     return made
-
-
-def pause(attempt: int) -> None:
-    """Waits before the same request is sent again."""
-    time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)

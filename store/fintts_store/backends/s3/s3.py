@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.listing import object_pages, uploads
+from fintts_store.backends.s3.parts import PARTS, Parts
 from fintts_store.backends.s3.probes import S3Probes
 from fintts_store.backends.s3.reading import S3Reading
-from fintts_store.backends.s3.requests import S3Requests, pause
+from fintts_store.backends.s3.requests import S3Requests
 from fintts_store.backends.s3.uploading import Upload
 from fintts_store.disk.errors import explained
 from fintts_store.errors import (
@@ -62,11 +63,13 @@ class S3Store:
         address: S3Address,
         patience: Patience = PATIENT,
         variables: Mapping[str, str] | None = None,
+        parts: Parts = PARTS,
     ) -> None:
         """Uses the credentials that boto3 finds, or those in these environment variables."""
         self._address = address
         self._bucket = address.bucket
         self._requests = S3Requests(address, patience, variables)
+        self._parts = parts
         self._etags_are_digests = True
 
     @property
@@ -100,7 +103,7 @@ class S3Store:
         return answer["ResponseMetadata"]["HTTPHeaders"]
 
     def put(self, key: str, source: bytes | Path) -> None:
-        upload = Upload(self._requests, self._name(key), key)
+        upload = Upload(self._requests, self._name(key), key, self._parts)
         if isinstance(source, bytes):
             upload.put(source)
             return
@@ -119,7 +122,7 @@ class S3Store:
                 # Includes the 409 of two simultaneous writers, of which one tries again.
                 if attempt == tries - 1:
                     raise
-                pause(attempt)
+                self._requests.pause(attempt + 1)
             except KeyExists:
                 if attempt and self._holds(key, data):  # an earlier try, whose answer was lost
                     return
@@ -174,7 +177,7 @@ class S3Store:
         return self._reading(key, start).chunks()
 
     def _reading(self, key: str, start: int) -> S3Reading:
-        return S3Reading(key, start, partial(self._open, key), self._requests.patience.tries)
+        return S3Reading(key, start, partial(self._open, key), self._requests.patience)
 
     def list(self, prefix: str) -> Entries:
         found: Entries = []

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from fintts_store.backends.s3.parts import PARTS, Parts
 from fintts_store.backends.s3.requests import S3Requests
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PutObjectOutputTypeDef
 
-MB = 1024 * 1024
-SINGLE_PUT_BELOW = 64 * MB
-PART_BYTES = 16 * MB
 PARTS_AT_ONCE = 4
 MOST_PARTS = 10_000
 
@@ -25,8 +23,8 @@ MOST_PARTS = 10_000
 class Upload:
     """The upload of one object."""
 
-    def __init__(self, requests: S3Requests, name: str, key: str) -> None:
-        self._requests, self._name, self._key = requests, name, key
+    def __init__(self, requests: S3Requests, name: str, key: str, parts: Parts = PARTS) -> None:
+        self._requests, self._name, self._key, self._parts = requests, name, key, parts
         self._bucket = requests.address.bucket
 
     def put(self, data: bytes) -> None:
@@ -39,7 +37,7 @@ class Upload:
     def put_file(self, file: BinaryIO) -> None:
         """Uploads with as many requests as the size needs; a failure leaves no parts behind."""
         size = os.fstat(file.fileno()).st_size
-        if size < SINGLE_PUT_BELOW:
+        if size < self._parts.single_put_below:
             self._requests.ask(partial(self._put, file=file), self._key)
         else:
             self._in_parts(file, size)
@@ -49,7 +47,7 @@ class Upload:
         return client.put_object(Bucket=self._bucket, Key=self._name, Body=file)
 
     def _in_parts(self, file: BinaryIO, size: int) -> None:
-        part_bytes = max(PART_BYTES, -(-size // MOST_PARTS))
+        part_bytes = max(self._parts.part_bytes, -(-size // MOST_PARTS))
         firsts = range(0, size, part_bytes)
         tags: dict[int, str] = {}
         with self._begun() as upload:

@@ -15,8 +15,6 @@ import pytest
 from checks import every
 from fault_proxy import Fault, FaultProxy, Kind, fault_proxy
 from fintts_store.backends.s3 import limits as s3_limits
-from fintts_store.backends.s3 import requests as s3_requests
-from fintts_store.backends.s3 import uploading as s3_uploading
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import (
@@ -29,7 +27,7 @@ from fintts_store.errors import (
 from fintts_store.patience import IMPATIENT, PATIENT, Patience
 from fintts_store.runs import limits
 from fintts_store.store import Entry
-from s3_servers import make_bucket
+from s3_servers import QUICK, SMALL, make_bucket
 
 MB = 1024 * 1024
 ALWAYS = 1000
@@ -45,7 +43,8 @@ class Rig:
     large: Path
 
     def through(self, patience: Patience) -> S3Store:
-        return S3Store(replace(self.address, endpoint_url=self.proxy.url), patience)
+        hurried = replace(patience, first_pause_seconds=QUICK.first_pause_seconds)
+        return S3Store(replace(self.address, endpoint_url=self.proxy.url), hurried, parts=SMALL)
 
     def start_again(self) -> None:
         """Nothing goes wrong, and nothing lies there but a key."""
@@ -64,17 +63,14 @@ class Rig:
 
 
 @pytest.fixture
-def rig(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Rig]:
-    monkeypatch.setattr(s3_requests, "FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(s3_uploading, "SINGLE_PUT_BELOW", 5 * MB)
-    monkeypatch.setattr(s3_uploading, "PART_BYTES", 5 * MB)
+def rig(moto_endpoint: str, tmp_path: Path) -> Iterator[Rig]:
     large = tmp_path / "large"
     large.write_bytes(secrets.token_bytes(6 * MB))
     address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
     with fault_proxy(moto_endpoint) as proxy:
         direct = S3Store(address)
         direct.put("a/b", b"content")
-        through = S3Store(replace(address, endpoint_url=proxy.url))
+        through = S3Store(replace(address, endpoint_url=proxy.url), QUICK, parts=SMALL)
         yield Rig(proxy, address, through, direct, large)
 
 

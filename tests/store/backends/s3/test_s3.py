@@ -13,8 +13,6 @@ import pytest
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store.backends.s3 import reading as s3_reading
-from fintts_store.backends.s3 import requests as s3_requests
-from fintts_store.backends.s3 import uploading as s3_uploading
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.parse_address import parse_address
 from fintts_store.backends.s3.s3 import S3Store
@@ -36,7 +34,7 @@ from fintts_store.errors import (
 from fintts_store.opening import at_endpoint, open_store
 from fintts_store.patience import PATIENT, Patience
 from fintts_store.runs.claims import take_claim
-from s3_servers import make_bucket
+from s3_servers import QUICK, SMALL, make_bucket
 
 RUN = "mine"
 MB = 1024 * 1024
@@ -55,11 +53,11 @@ class Rig:
 
 
 @pytest.fixture
-def rig(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr(s3_requests, "FIRST_PAUSE_SECONDS", 0.001)
+def rig(moto_endpoint: str) -> Iterator[Rig]:
     address = make_bucket(moto_endpoint, f"b{secrets.token_hex(8)}")
     with fault_proxy(moto_endpoint) as proxy:
-        yield Rig(proxy, S3Store(replace(address, endpoint_url=proxy.url)), S3Store(address))
+        through = replace(address, endpoint_url=proxy.url)
+        yield Rig(proxy, S3Store(through, QUICK, parts=SMALL), S3Store(address))
 
 
 def checkpoint(folder: Path) -> tuple[Path, CheckpointFacts]:
@@ -323,11 +321,7 @@ def test_a_conflict_is_asked_again(rig: Rig) -> None:
         rig.store.create("a", b"y")
 
 
-def test_a_large_file_goes_in_parts_and_leaves_none_behind(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(s3_uploading, "SINGLE_PUT_BELOW", 5 * MB)
-    monkeypatch.setattr(s3_uploading, "PART_BYTES", 5 * MB)
+def test_a_large_file_goes_in_parts_and_leaves_none_behind(rig: Rig, tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(secrets.token_bytes(12 * MB))
     rig.store.put("large", path)
