@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from command_line import invoke
 from fintts_cli.app import EXIT_STORE, Fintts, build, exit_code
 from fintts_cli.commands.options import Json
 from fintts_cli.commands.table import CLOUD, DATA, STORE, Entry, load
@@ -69,7 +70,7 @@ def test_help_is_as_it_was_read(
     command: list[str], golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "90")
-    result = CliRunner().invoke(build(), [*command, "--help"], prog_name="fintts")
+    result = invoke([*command, "--help"], prog_name="fintts")
     assert result.exit_code == 0
     golden("cli_help_" + "_".join(["fintts", *command]) + ".txt", result.stdout)
 
@@ -101,7 +102,7 @@ def test_help_loads_no_command() -> None:
         "from typer.testing import CliRunner\n"
         "from fintts_cli.app import build\n"
         "for arguments in (['--help'], ['cloud', '--help']):\n"
-        "    assert CliRunner().invoke(build(), arguments).exit_code == 0\n"
+        "    assert invoke(arguments).exit_code == 0\n"
         "below = [name for name in sys.modules if name.startswith('fintts_cli.commands.')]\n"
         "print(sorted(below))\n"
     )
@@ -110,7 +111,7 @@ def test_help_loads_no_command() -> None:
 
 
 def test_help_lists_the_exit_codes() -> None:
-    text = CliRunner().invoke(build(), ["--help"]).stdout
+    text = invoke(["--help"]).stdout
     for code in ("0", "1", "2", "3", "4", "5", "130"):
         assert f"{code:>5}  " in text
 
@@ -131,7 +132,7 @@ def test_the_version_is_single_sourced() -> None:
 def test_a_usage_error_is_json_where_json_is_wanted(
     arguments: list[str], sentence: str, see: str
 ) -> None:
-    result = CliRunner().invoke(build(), arguments, prog_name="fintts")
+    result = invoke(arguments, prog_name="fintts")
     assert (result.exit_code, result.stdout) == (2, "")
     told = json.loads(result.stderr)
     assert sentence in told["error"]
@@ -284,7 +285,7 @@ def test_help_and_estimate_import_neither_torch_nor_sky_nor_numpy() -> None:
         "for arguments in (['--help'], ['estimate', '--reference-run'],\n"
         f"        ['estimate', '--config', '{KALEVALA}'],\n"
         "        ['estimate', '--samples', '9', '--seconds-per-step', '1']):\n"
-        "    result = CliRunner().invoke(build(), arguments)\n"
+        "    result = invoke(arguments)\n"
         "    assert result.exit_code == 0, result.output\n"
         "heavy = {'torch', 'sky', 'boto3', 'numpy', 'rich', 'transformers'} & set(sys.modules)\n"
         "print(sorted(heavy))\n"

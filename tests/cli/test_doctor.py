@@ -12,12 +12,12 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
+from command_line import invoke
 from fake_sky import FakeSky
 from fintts_cli import doctor
-from fintts_cli.app import build
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra.sky import clouds
 from fintts_cli.infra.sky.sky import SkyInfra
@@ -32,7 +32,7 @@ def project(own_folder: Path) -> Path:
 
 
 def ask(*options: str) -> Result:
-    return CliRunner().invoke(build(), ["doctor", *options])
+    return invoke(["doctor", *options])
 
 
 def findings(*options: str) -> dict[str, dict[str, str]]:
@@ -266,7 +266,7 @@ def test_then_nothing_is_uploaded(rented: Rented) -> None:
 
     rented.sky.sold_out = ResourcesUnavailableError("Task 'x' requires AWS which is not enabled.")
     options = ["--infra", "aws", "--gpus", "H100", "--store", "s3://bucket/p", "--yes"]
-    refused = CliRunner().invoke(build(), ["cloud", "launch", *options])
+    refused = invoke(["cloud", "launch", *options])
     assert refused.exit_code == 4
     assert "error: SkyPilot may not use aws\n\nhint: `sky check aws` says" in refused.stderr
     assert boto3.client("s3").list_objects_v2(Bucket="bucket")["KeyCount"] == 0

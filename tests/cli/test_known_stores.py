@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import hostile_stores
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.known_stores import KnownStores
 from fintts_cli.runs.reap.facts import facts_at
 from fintts_store.backends.directory import DirectoryStore
@@ -20,7 +20,7 @@ from run_samples import record
 
 
 def fintts(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), list(arguments))
+    return invoke(list(arguments))
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.commands import opening
 from fintts_store import opening as stores
 
@@ -121,7 +121,7 @@ def tasks(
 
 
 def fintts(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), arguments)
+    return invoke(arguments)
 
 
 def launch(*more: str) -> Result:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.commands import opening
 
 BAZAAR = '''
@@ -67,7 +67,7 @@ def bazaar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def fintts(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), arguments)
+    return invoke(arguments)
 
 
 def test_its_offers_are_listed() -> None:

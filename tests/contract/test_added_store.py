@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import for_a_run_here
@@ -105,7 +105,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fintts(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), arguments)
+    return invoke(arguments)
 
 
 def test_its_addresses_are_known() -> None:

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import typer.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typer.main import get_command
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import hostile_stores
+from command_line import invoke
 from fake_sky import Cluster, FakeSky, Job, Status
-from fintts_cli.app import build
 from fintts_cli.commands import opening
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Infra, InstancePhase, Span
@@ -50,8 +48,6 @@ from run_samples import START
 EXAMPLES, PARTS = 2000, 4
 """in all, in so many tests, so that they share the processes"""
 MEMORY_BYTES = 300 * 2**20
-APP = build()
-TREE = get_command(APP)
 BAD = hostile_stores.BAD
 JOB = f"fintts-{BAD}-18f"
 COMMANDS = (
@@ -245,7 +241,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patch.setenv("FINTTS_STATE_DIR", str(folder / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.setattr(opening, "infra_in", infra_in)
-        patch.setattr(typer.testing, "_get_command", lambda _app: TREE)  # it takes most time
         patch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)
         saved = folder / "saved"
         saved.mkdir()
@@ -261,7 +256,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def fintts(command: str, store: Path) -> Result:
     place = [str(store)] if command.startswith("store ") else ["--store", str(store)]
-    return CliRunner().invoke(APP, [*command.split(), *place])
+    return invoke([*command.split(), *place])
 
 
 @st.composite

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from checks import every
 from cli_project import wait_for_line
+from command_line import invoke
 from fault_proxy import Fault, fault_proxy
-from fintts_cli.app import build
 from fintts_cli.checkpoints.pull import pull
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
@@ -41,7 +41,7 @@ ADAPTER = "adapter_model.safetensors"
 
 
 def fintts(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), list(arguments))
+    return invoke(list(arguments))
 
 
 def refused(result: Result, said: str, code: int = 5) -> None:

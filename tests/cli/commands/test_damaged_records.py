@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import hostile_stores
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import list_manifests
 from fintts_store.checkpoints.restore import restore
@@ -30,7 +30,7 @@ DAMAGED = [
 
 
 def fintts(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), list(arguments))
+    return invoke(list(arguments))
 
 
 def on(store: Path, *arguments: str) -> Result:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from checks import every
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.prices import snapshot
 
 KALEVALA = Path(__file__).parents[3] / "examples" / "kalevala" / "data"
@@ -28,7 +28,7 @@ TINY_MODEL = {
 
 
 def estimate(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), ["estimate", *arguments])
+    return invoke(["estimate", *arguments])
 
 
 def document(*arguments: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 from peft import PeftModel
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from command_line import invoke
 from fintts_cli import local_trainer
-from fintts_cli.app import build
 from fintts_cli.checkpoints.card import adapter_card, merged_card
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.export_record import Origin
@@ -58,7 +58,7 @@ def store(made: Path, tmp_path: Path) -> DirectoryStore:
 
 
 def export(store: DirectoryStore, *arguments: str) -> Result:
-    return CliRunner().invoke(build(), ["export", *arguments, "--store", store.url])
+    return invoke(["export", *arguments, "--store", store.url])
 
 
 def exported(store: DirectoryStore, *arguments: str) -> dict[str, object]:
@@ -190,18 +190,18 @@ def test_the_trainer_s_packages_are_not_needed_for_peft(
 def test_a_pulled_checkpoint_has_the_same_card(store: DirectoryStore) -> None:
     exported(store, "mine", "--format", "peft", "--to", "out")
     arguments = ["cloud", "pull-checkpoints", "mine", "--best", "--to", "home", "--store"]
-    assert CliRunner().invoke(build(), [*arguments, store.url]).exit_code == 0
+    assert invoke([*arguments, store.url]).exit_code == 0
     pulled = Path("home/checkpoint-100/README.md")
     assert pulled.read_text() == Path("out/README.md").read_text()
     pulled.write_text("my own words")
-    assert CliRunner().invoke(build(), [*arguments, store.url]).exit_code == 0
+    assert invoke([*arguments, store.url]).exit_code == 0
     assert pulled.read_text() == "my own words"
 
 
 def test_a_damaged_run_json_costs_a_pulled_checkpoint_its_card_alone(store: DirectoryStore) -> None:
     store.put(layout.run_json_key("mine"), b"{}")
     arguments = ["cloud", "pull-checkpoints", "mine", "--best", "--to", "home", "--store"]
-    assert CliRunner().invoke(build(), [*arguments, store.url]).exit_code == 0
+    assert invoke([*arguments, store.url]).exit_code == 0
     assert "adapter_model.safetensors" in names(Path("home/checkpoint-100"))
 
 

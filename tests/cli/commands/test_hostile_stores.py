@@ -7,11 +7,11 @@ import resource
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import hostile_stores
+from command_line import invoke
 from fake_sky import Cluster, FakeSky
-from fintts_cli.app import build
 from fintts_cli.commands import opening
 from fintts_cli.infra import Infra
 from fintts_cli.infra.local.local import LocalInfra
@@ -54,7 +54,7 @@ COMMANDS = (
 
 def fintts(command: str, store: Path) -> Result:
     place = [str(store)] if command.startswith("store ") else ["--store", str(store)]
-    return CliRunner().invoke(build(), [*command.split(), *place])
+    return invoke([*command.split(), *place])
 
 
 @pytest.fixture

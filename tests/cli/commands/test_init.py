@@ -8,10 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from cli_project import FINTTS
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import known_keys, read_settings
 from fintts_cli.settings.sources import from_file
@@ -26,7 +25,7 @@ def uncommented(text: str) -> str:
 
 
 def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> None:
-    result = CliRunner().invoke(build(), ["init"])
+    result = invoke(["init"])
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "fintts.yaml\n"
     settings = read_settings({}, environment={}, folder=own_folder).settings
@@ -53,7 +52,7 @@ def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> No
 def test_the_file_asks_for_a_gpu_that_the_place_has(
     own_folder: Path, infra: str, written: str | None, gpus: str, remark: str
 ) -> None:
-    result = CliRunner().invoke(build(), ["init", "--infra", infra])
+    result = invoke(["init", "--infra", infra])
     assert result.exit_code == 0, result.stderr
     settings = read_settings({}, environment={}, folder=own_folder).settings
     assert (settings.infra, settings.gpus) == (written, gpus)
@@ -63,7 +62,7 @@ def test_the_file_asks_for_a_gpu_that_the_place_has(
 
 @pytest.mark.parametrize("infra", ["", "  ", "aws/us east", "x: y # z", "aws/", "/us-east-1"])
 def test_what_names_no_place_is_refused(own_folder: Path, infra: str) -> None:
-    refused = CliRunner().invoke(build(), ["init", "--infra", infra])
+    refused = invoke(["init", "--infra", infra])
     assert refused.exit_code == 2
     assert ("is not a place to train" if infra.strip() else "is empty") in refused.stderr
     assert list(own_folder.iterdir()) == []
@@ -97,12 +96,12 @@ def test_every_key_stands_in_the_file(own_folder: Path) -> None:
 def test_an_existing_file_is_kept_unless_forced(own_folder: Path) -> None:
     path = own_folder / "fintts.yaml"
     path.write_text("mine")
-    refused = CliRunner().invoke(build(), ["init"])
+    refused = invoke(["init"])
     assert refused.exit_code == 2
     assert "fintts.yaml exists already" in refused.stderr
     assert "--force" in refused.stderr
     assert path.read_text() == "mine"
-    assert CliRunner().invoke(build(), ["init", "--force"]).exit_code == 0
+    assert invoke(["init", "--force"]).exit_code == 0
     assert path.read_text() != "mine"
 
 
@@ -112,7 +111,7 @@ def test_folders_are_filled_in_whatever_they_are_called(own_folder: Path, name: 
     outside = own_folder.parent / "model"
     outside.mkdir()
     arguments = ["init", "--data", name, "--base-model", str(outside)]
-    result = CliRunner().invoke(build(), arguments)
+    result = invoke(arguments)
     assert result.exit_code == 0, result.stderr
     settings = read_settings({}, environment={}, folder=own_folder).settings
     assert settings.data == own_folder / name
@@ -120,14 +119,14 @@ def test_folders_are_filled_in_whatever_they_are_called(own_folder: Path, name: 
 
 
 def test_a_folder_that_is_not_there_is_refused(own_folder: Path) -> None:
-    result = CliRunner().invoke(build(), ["init", "--data", "nowhere"])
+    result = invoke(["init", "--data", "nowhere"])
     assert result.exit_code == 2
     assert "there is no data folder nowhere" in result.stderr
     assert not (own_folder / "fintts.yaml").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(own_folder: Path) -> None:
-    result = CliRunner().invoke(build(), ["init", "--config", "nowhere/fintts.yaml"])
+    result = invoke(["init", "--config", "nowhere/fintts.yaml"])
     assert result.exit_code == 2
     assert "nowhere/fintts.yaml cannot be written" in result.stderr
 
@@ -139,7 +138,7 @@ def test_a_full_disk_leaves_no_empty_file(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(durable, "_sync_file", full)
-    refused = CliRunner().invoke(build(), ["init"])
+    refused = invoke(["init"])
     assert refused.exit_code == 2
     assert "no space is left" in refused.stderr
     assert list(own_folder.iterdir()) == []

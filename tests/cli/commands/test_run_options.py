@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.commands import estimate, train
 from fintts_cli.commands.cloud import launch
 from fintts_cli.settings.option_names import KEYS
@@ -44,14 +43,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def estimated(*options: str) -> dict[str, object]:
-    done = CliRunner().invoke(build(), ["estimate", "--json", *options])
+    done = invoke(["estimate", "--json", *options])
     assert done.exit_code == 0, done.stderr
     return dict(json.loads(done.stdout))
 
 
 def launched(*options: str) -> dict[str, object]:
     command = ["cloud", "launch", "--dry-run", "--json", *options]
-    done = CliRunner().invoke(build(), command)
+    done = invoke(command)
     assert done.exit_code == 0, done.stderr
     return dict(json.loads(done.stdout)["estimate"])
 
@@ -80,7 +79,7 @@ def test_no_option_of_a_run_is_forgotten() -> None:
 
 
 def test_train_obeys_what_was_typed(project: Path) -> None:
-    done = CliRunner().invoke(build(), ["train", "--max-steps", "0"])
+    done = invoke(["train", "--max-steps", "0"])
     assert done.exit_code == 2
     assert "training.max_steps" in done.stderr
     assert "--max-steps" in done.stderr or "option" in done.stderr

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import describe
 from fintts_cli.settings.hub_model import HubModel
@@ -43,7 +43,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fintts(*arguments: str) -> Result:
-    done = CliRunner().invoke(build(), list(arguments))
+    done = invoke(list(arguments))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     shows_nothing(done.stdout, done.stderr)
     return done

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from command_line import invoke
 from fault_proxy import fault_proxy
 from fintts_cli.app import build
 from fintts_store import patience
@@ -65,7 +66,7 @@ def test_a_command_that_carries_much_asks_quickly_whether_the_server_is_there(
         asked = [*command, "--store", "s3://bucket/runs", "--s3-endpoint-url", server]
         if command[0] == "store":
             asked.remove("--store")
-        result = CliRunner().invoke(build(), asked)
+        result = invoke(asked)
     assert result.exit_code == 5, result.output
     assert f"s3://bucket at {server} cannot be reached" in result.output
 
@@ -92,7 +93,7 @@ def test_a_server_that_falls_silent_later_holds_no_command(
         url = f"s3://{bucket.bucket}/{bucket.prefix}".rstrip("/")
         asked = [command, *names, "--store", url, "--s3-endpoint-url", proxy.url]
         began = time.monotonic()
-        result = CliRunner().invoke(build(), ["cloud", *asked])
+        result = invoke(["cloud", *asked])
         took = time.monotonic() - began
         server.ended.set()
     assert took < limit_seconds
@@ -111,7 +112,7 @@ def test_what_ps_can_do_without_holds_it_for_some_seconds_only(
         with fault_proxy(moto_endpoint, server) as proxy:
             url = f"s3://{bucket.bucket}/{bucket.prefix}".rstrip("/")
             asked = ["cloud", "ps", "--store", url, "--s3-endpoint-url", proxy.url]
-            result = CliRunner().invoke(build(), asked)
+            result = invoke(asked)
             server.ended.set()
         return result.exit_code, result.stdout, len(proxy.requests)
 

@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from checks import every
+from command_line import invoke
 from fintts_cli.app import build
 from fintts_cli.commands.strict import USAGE_ERROR, StrictCommand
 from fintts_cli.settings.kinds import plain_types
@@ -47,7 +47,7 @@ def typed_parameters(of_types: tuple[type, ...] = ()) -> Iterator[tuple[Any, lis
 
 
 def refused(arguments: list[str]) -> str:
-    result = CliRunner().invoke(build(), arguments)
+    result = invoke(arguments)
     assert result.exit_code == 2, (arguments, result.output, result.exception)
     assert result.stdout == ""
     return result.stderr

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
 from run_samples import record
@@ -21,7 +21,7 @@ def project(own_folder: Path) -> Path:
 
 
 def train(*options: str) -> Result:
-    return CliRunner().invoke(build(), ["train", "--name", "mine", *options])
+    return invoke(["train", "--name", "mine", *options])
 
 
 def _model(project: Path) -> None:

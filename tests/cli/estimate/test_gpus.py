@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from checks import every
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Span
 from fintts_cli.launch.prepare import prepare
@@ -59,7 +59,7 @@ def rented(own_folder: Path) -> Path:
 
 
 def fintts(*words: str) -> Result:
-    return CliRunner().invoke(build(), list(words))
+    return invoke(list(words))
 
 
 def document(*words: str) -> dict[str, Any]:

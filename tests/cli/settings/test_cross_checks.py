@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.errors import UsageProblem
 from fintts_cli.settings.cross_checks import RULES, Facts, refuse_senseless
 from fintts_cli.settings.model import Settings
@@ -140,7 +139,7 @@ ODD = {"FINTTS_VALIDATION__EVERY": "500"}
 )
 def test_every_command_before_the_money_refuses(own_folder: Path, command: str) -> None:
     write_project(own_folder)
-    done = CliRunner().invoke(build(), command.split(), env=SENSELESS)
+    done = invoke(command.split(), env=SENSELESS)
     assert done.exit_code == 2, done.output
     assert "training.warmup_steps is 400 and training.max_steps 400" in done.stderr
     assert "hint: set training.warmup_steps" in done.stderr
@@ -150,6 +149,6 @@ def test_every_command_before_the_money_refuses(own_folder: Path, command: str) 
 @pytest.mark.parametrize("command", ["estimate", "cloud launch --dry-run", "doctor --config"])
 def test_what_is_only_odd_is_a_warning(own_folder: Path, command: str) -> None:
     write_project(own_folder)
-    done = CliRunner().invoke(build(), command.split(), env=ODD)
+    done = invoke(command.split(), env=ODD)
     assert done.exit_code == 0, done.output
     assert "warning: validation.every is 500 and training.max_steps 400" in done.stderr

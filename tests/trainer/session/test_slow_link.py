@@ -20,10 +20,9 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from checks import every
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import list_manifests
@@ -160,7 +159,7 @@ def test_a_cadence_that_the_link_cannot_keep_is_said_and_loses_nothing(
 def assert_told(far: FarRun) -> None:
     """To who asks for it, not only in the log."""
     place = ("--store", far.address.url, "--json")
-    listed = CliRunner().invoke(build(), ["cloud", "ps", *place])
+    listed = invoke(["cloud", "ps", *place])
     assert listed.exit_code == 0, listed.output
     (view,) = json.loads(listed.stdout)
     assert view["message"].startswith(SLOW)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.checkpoints import pull
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.estimate.run import terms_here
@@ -46,7 +46,7 @@ NOW = datetime.now(UTC)
 
 
 def cloud(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), ["cloud", *arguments])
+    return invoke(["cloud", *arguments])
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_name_that_no_run_can_have_is_a_slip_in_the_default_store_too(
     own_folder: Path, command: str
 ) -> None:
     create_run(DirectoryStore(own_folder.parent / "state/store"), record(run="one"))
-    refused = CliRunner().invoke(build(), ["cloud", command, "One"])
+    refused = invoke(["cloud", command, "One"])
     assert refused.exit_code == 2, refused.output
     assert "there is no run One" in refused.stderr
     assert "did you mean one?" in refused.stderr
@@ -588,7 +588,7 @@ def test_an_expected_stop_beyond_the_last_step_is_the_last_step(project: Path) -
     assert shown.exit_code == 0, shown.output
     said = "forecast.stop_step (fintts.yaml:11) is 220, beyond training.max_steps 60"
     assert said in " ".join(shown.stderr.split())
-    estimated = CliRunner().invoke(build(), ["estimate", "--max-steps", "60"])
+    estimated = invoke(["estimate", "--max-steps", "60"])
     assert estimated.exit_code == 0, estimated.output
     assert said in " ".join(estimated.stdout.split())
     typed = cloud("launch", "--dry-run", "--max-steps", "60", "--steps", "61")
@@ -614,7 +614,7 @@ def test_a_local_run_is_not_refused_for_its_expected_stop(project: Path) -> None
     ],
 )
 def test_a_place_that_may_not_exist_is_warned_about(project: Path, infra: str, said: str) -> None:
-    estimated = CliRunner().invoke(build(), ["estimate", "--infra", infra])
+    estimated = invoke(["estimate", "--infra", infra])
     for done in (cloud("launch", "--dry-run", "--infra", infra), estimated):
         assert done.exit_code == 0, done.output
         assert said in " ".join(done.stderr.split())

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import Shell, write_project
+from command_line import invoke
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
-from fintts_cli.app import build
 from fintts_cli.commands import opening
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import NO_SECRETS, Infra
@@ -41,7 +41,7 @@ RUN = "mine"
 
 
 def down(*options: str) -> Result:
-    return CliRunner().invoke(build(), ["cloud", "down", *options])
+    return invoke(["cloud", "down", *options])
 
 
 def ask_for(store: str, run: str = RUN, infra: str = LOCAL, **changes: Any) -> None:
@@ -83,7 +83,7 @@ def test_a_launch_whose_instance_is_taken_down_at_once_does_not_say_that_it_goes
 ) -> None:
     write_project(own_folder)
     monkeypatch.setattr(opening, "infra_in", lambda state, _name: TakenDown(state))
-    found = CliRunner().invoke(build(), ["cloud", "launch", "--name", RUN, "--yes", "--detach"])
+    found = invoke(["cloud", "launch", "--name", RUN, "--yes", "--detach"])
     assert found.exit_code == 4, found.output
     assert f"the instance of run {RUN} is gone already" in found.stderr
     assert "keeps running" not in found.stderr

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from checks import every
 from cli_project import write_project
+from command_line import invoke
 from fintts_cli.app import build
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
@@ -86,7 +87,7 @@ def rented(project: Path) -> Path:
 
 
 def offers(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), ["cloud", "offers", *arguments])
+    return invoke(["cloud", "offers", *arguments])
 
 
 def document(*arguments: str) -> dict[str, Any]:
@@ -364,14 +365,14 @@ def test_a_launch_without_a_rate_takes_the_cheapest_offer_as_its_ceiling(project
     spot = launch("--infra", "gcp", "--spot")
     assert spot["estimate"]["hourly_rate_usd"] == 1.64753
     assert "max_hourly_cost: 1.64753" in spot["task"]
-    shown = CliRunner().invoke(build(), ["cloud", "launch", "--dry-run", "--infra", "runpod"])
+    shown = invoke(["cloud", "launch", "--dry-run", "--infra", "runpod"])
     assert "$1.39 an hour (runpod 1x_A100-80GB_SECURE on-demand, snapshot" in shown.stderr
     assert "as of 2026-11-24)" in shown.stderr
     assert "watches over" not in shown.stderr
     spot_words = ["cloud", "launch", "--dry-run", "--infra", "gcp", "--spot"]
-    assert "watches over a spot run" in CliRunner().invoke(build(), spot_words).stderr
+    assert "watches over a spot run" in invoke(spot_words).stderr
     assert "max_hourly_cost: 3" in launch("--infra", "runpod", "--hourly-rate", "3")["task"]
-    here = CliRunner().invoke(build(), ["cloud", "launch", "--dry-run"])
+    here = invoke(["cloud", "launch", "--dry-run"])
     assert here.exit_code == 0, here.stderr
     assert "$0.00 an hour (this machine)" in here.stderr
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
@@ -24,7 +24,7 @@ VALUES = {100: 4.5, 200: 4.0, 300: 4.2, 400: 4.3, 500: None}
 
 
 def cloud(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), ["cloud", *arguments])
+    return invoke(["cloud", *arguments])
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.commands.cloud.ps import tell_of
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import InstancePhase, InstanceState
@@ -47,10 +46,10 @@ def test_a_healthy_run_of_another_store_is_not_to_be_ended(
 def test_a_store_that_is_not_there_is_said(own_folder: Path) -> None:
     missing, there = own_folder / "nope" / "nope", own_folder / "there"
     there.mkdir()
-    shown = CliRunner().invoke(build(), ["cloud", "ps", "--store", str(missing)])
+    shown = invoke(["cloud", "ps", "--store", str(missing)])
     assert shown.exit_code == 0, shown.output
     said = f"there is no folder {missing}; a launch makes it"
     assert said in " ".join(shown.stderr.split())
     assert not missing.exists()
-    other = CliRunner().invoke(build(), ["cloud", "ps", "--store", str(there)])
+    other = invoke(["cloud", "ps", "--store", str(there)])
     assert "there is no folder" not in other.stderr

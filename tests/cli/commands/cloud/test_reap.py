@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from cli_project import write_project
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.commands.cloud import reap as reap_command
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
@@ -117,7 +117,7 @@ def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> Journ
 
 
 def reap(*options: str) -> Result:
-    return CliRunner().invoke(build(), ["cloud", "reap", *options])
+    return invoke(["cloud", "reap", *options])
 
 
 def instances(*options: str) -> list[dict[str, Any]]:
@@ -327,7 +327,7 @@ def test_stores_that_are_silent_hold_neither_the_removals_nor_each_other(
             open_workplace().journal.write(entry.model_copy(update=silent))
             clouds.sightings.append(seen(run, deadline_at=NOW - HOUR))
         began = time.monotonic()
-        done = CliRunner().invoke(build(), ["cloud", "reap", "--yes"])
+        done = invoke(["cloud", "reap", "--yes"])
         assert time.monotonic() - began < 3 * len(runs), "not one after the other"
     assert len(clouds.removed) == len(runs)
     assert done.stderr.rindex("is gone") < done.stderr.index("did not answer"), done.stderr
@@ -512,7 +512,7 @@ def test_a_person_is_asked_about_the_orphans_and_each_doubtful_one(
     monkeypatch.setattr(Terminal, "may_ask", True)
     asked_for(store, "late", deadline_at=NOW - HOUR)
     clouds.sightings += [seen("late", NOW - HOUR), seen("strange")]
-    done = CliRunner().invoke(build(), ["cloud", "reap"], input=answers)
+    done = invoke(["cloud", "reap"], input=answers)
     assert done.exit_code == code, done.stderr
     assert clouds.removed == removed
 
@@ -522,7 +522,7 @@ def test_yes_is_not_said_to_what_is_doubtful(
 ) -> None:
     monkeypatch.setattr(Terminal, "may_ask", True)
     clouds.sightings.append(seen("strange"))
-    done = CliRunner().invoke(build(), ["cloud", "reap", "--yes"], input="y\n")
+    done = invoke(["cloud", "reap", "--yes"], input="y\n")
     assert (done.exit_code, clouds.removed) == (0, [])
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from fintts_cli.app import build
+from command_line import invoke
 from fintts_cli.estimate.workload import workload_of_files
 from fintts_inputs.data.files import list_folder
 
@@ -21,7 +21,7 @@ KALEVALA = Path(__file__).parents[4] / "examples" / "kalevala" / "data"
 
 
 def data(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), ["data", *arguments])
+    return invoke(["data", *arguments])
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from command_line import invoke
 from fault_proxy import Fault, fault_proxy
-from fintts_cli.app import build
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.s3.s3 import S3Store
@@ -41,7 +41,7 @@ NOBODY = 65534
 
 
 def check(*arguments: str) -> Result:
-    return CliRunner().invoke(build(), ["store", "check", *arguments])
+    return invoke(["store", "check", *arguments])
 
 
 def commit(store: Store, folder: Path, step: int) -> Manifest:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
+from command_line import invoke
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request
-from fintts_cli.app import build
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.sky import job as job_module
@@ -383,11 +382,11 @@ def test_whoever_lists_runs_ends_a_job_that_skypilot_would_bring_back(
     laptop.sky.clusters.append(Cluster(f"{job.job_name}-1", NOON))
     job.become("RUNNING")
     list_runs = ["cloud", "ps", "--json", "--store", store.url]
-    [view] = json.loads(CliRunner().invoke(build(), list_runs).stdout)
+    [view] = json.loads(invoke(list_runs).stdout)
     assert view["instance_is_live"] is True
     assert laptop.sky.calls == ["start", "launch"], "it is at work"
     end_run(store, result(run="mine"))
-    told = CliRunner().invoke(build(), list_runs)
+    told = invoke(list_runs)
     [view] = json.loads(told.stdout)
     assert (view["phase"], view["instance_is_live"]) == ("done", False)
     assert "run mine has ended; its instance is now removed" in told.stderr
