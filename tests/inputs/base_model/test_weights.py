@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fintts_inputs.base_model.csm import weights as csm_weights
-from fintts_inputs.base_model.families import parse_shape, read_shape
+from fintts_inputs.base_model.families import parse_shape, read_config
 from fintts_inputs.base_model.fish import weights as fish_weights
 from fintts_inputs.base_model.sides import shape_of
 from fintts_trainer.families.csm.model import build
@@ -46,8 +46,9 @@ def test_fish_s_are_those_of_the_model(name: str) -> None:
 @pytest.mark.parametrize("name", CSM)
 def test_csm_s_are_those_of_the_model(name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "csm", **CSM[name]}))
-    expected = csm_weights.expected(read_shape(tmp_path))
-    model = build(tmp_path / "config.json")
+    config = read_config(tmp_path)
+    expected = csm_weights.expected(config.shape)
+    model = build(config)
     assert {key: shape_of(sides) for key, sides in expected.items()} == shapes(model.state_dict())
 
 
