@@ -70,5 +70,13 @@ def ending_of(infra: str | None) -> Ending:
     return ENDINGS.get((infra or "").partition("/")[0].lower(), AUTODOWN)
 
 
-TRIED: Mapping[str, str] = MappingProxyType({AWS: "to the end, on the emulated AWS"})
-"""How a launch was tried on a cloud, by the tests of this repository; on no other was it."""
+PROVISIONED = "SkyPilot's provisioner, on an emulated seller"
+TRIED: Mapping[str, str] = MappingProxyType(
+    {
+        AWS: "to the end, on an emulated AWS",
+        "lambda": PROVISIONED,
+        "runpod": PROVISIONED,
+        "verda": PROVISIONED,
+    }
+)
+"""How renting was tried on a cloud, by the tests of this repository; on no other was it."""
