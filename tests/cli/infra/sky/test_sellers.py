@@ -29,7 +29,7 @@ from fintts_cli.infra.sky.record import (
     write_record,
 )
 from fintts_cli.infra.sky.sdk import import_sky
-from fintts_cli.infra.sky.sellers import desk
+from fintts_cli.infra.sky.sellers import Seller, desk, trouble_of
 from fintts_cli.infra.sky.sellers.answers import moment, records, word
 from fintts_cli.infra.sky.sky import SkyInfra
 
@@ -291,3 +291,88 @@ def test_what_a_seller_says_is_input_from_outside() -> None:
     for answer in ({"error": "x"}, [1], None):
         with pytest.raises(CloudError, match="cannot be read"):
             records(answer)
+
+
+class Api:
+    """Answers each request by its path, or by the word that its body has."""
+
+    def __init__(self, answers: dict[str, object]) -> None:
+        self.answers, self.asked = answers, list[str]()
+        api = self
+
+        class Door(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                api.asked.append(f"{self.path} {self.rfile.read(length).decode()}")
+                found = [answer for word, answer in api.answers.items() if word in api.asked[-1]]
+                text = json.dumps(found[0]).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+
+def seller_named(cloud: str) -> Seller:
+    [found] = [one for one in desk.SELLERS if one.cloud == cloud]
+    return found
+
+
+def test_lambda_s_own_list_and_deletion(
+    skypilot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utils = skypilot.provision.lambda_cloud.lambda_utils
+    (tmp_path / "keys").write_text("api_key = k\n")
+    monkeypatch.setattr(utils, "CREDENTIALS_PATH", str(tmp_path / "keys"))
+    states = {"i1": "active", "i2": "unhealthy", "i3": "terminated", "i4": "terminating"}
+    listed = [{"id": key, "name": ON_CLOUD, "status": state} for key, state in states.items()]
+    answers = {"terminate": {"data": {"terminated_instances": []}}, "": {"data": listed}}
+    with Api(answers) as api:
+        monkeypatch.setattr(utils, "API_ENDPOINT", api.url)
+        seller = seller_named("lambda")
+        found = seller.instances(skypilot)
+        assert [one.id for one in found] == ["i1", "i2", "i4"]
+        troubles = [trouble_of(seller, one) for one in found]
+        assert [bool(one) for one in troubles] == [False, True, False]
+        assert "Lambda says unhealthy" in (troubles[1] or "")
+        seller.remove(skypilot, "i2")
+        assert api.asked[-1] == '/instance-operations/terminate {"instance_ids": ["i2"]}'
+
+
+def test_runpod_s_own_list_and_deletion(skypilot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"p1": "RUNNING", "p2": "EXITED", "p3": "TERMINATED"}
+    pods = [{"id": key, "name": ON_CLOUD, "desiredStatus": state} for key, state in states.items()]
+    answers = {
+        "podTerminate": {"data": {"podTerminate": None}},
+        "": {"data": {"myself": {"pods": pods}}},
+    }
+    with Api(answers) as api, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        monkeypatch.setenv("RUNPOD_API_BASE_URL", api.url)
+        monkeypatch.setattr(skypilot.adaptors.runpod.runpod.load_module(), "api_key", "k")
+        seller = seller_named("runpod")
+        found = seller.instances(skypilot)
+        assert [one.id for one in found] == ["p1", "p2"]
+        assert trouble_of(seller, found[0]) is None
+        assert "RunPod says EXITED" in (trouble_of(seller, found[1]) or "")
+        seller.remove(skypilot, "p2")
+        assert 'podTerminate(input: { podId: \\"p2\\" })' in api.asked[-1]

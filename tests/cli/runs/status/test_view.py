@@ -220,6 +220,23 @@ def test_a_rented_instance_with_nothing_left_to_do_only_bills() -> None:
     assert not view_run(record(infra="aws"), status(), result(), unknown, NOW).only_bills
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_an_instance_on_which_nothing_works_is_told_in_its_cloud_s_words_and_billed(
+    *, is_over: bool
+) -> None:
+    trouble = "Verda says offline: nothing works on it, and it may be billed"
+    live = InstanceView(
+        "fintts-x", is_live=True, phase=Phase.TEARING_DOWN, created_at=START, message=trouble
+    )
+    view = view_run(record(infra="verda"), status(), result() if is_over else None, live, NOW)
+    assert (view.phase, view.message) == (Phase.TEARING_DOWN, trouble)
+    later = NOW + 60 * MINUTE
+    over = result() if is_over else None
+    assert view_run(record(infra="verda"), status(), over, live, later).cost_so_far_usd > (
+        view.cost_so_far_usd
+    )
+
+
 def test_a_run_whose_instance_was_taken_away_says_where_it_will_go_on() -> None:
     sought = InstanceView(
         "job", is_live=True, phase=Phase.PROVISIONING, created_at=START, is_recovering=True
