@@ -22,7 +22,7 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 	$(PYTHON) -P -m venv .venv
 	$(BIN)/python -P -m pip install --quiet --upgrade pip
 	$(INSTALL) torch
-	$(INSTALL) --editable '.[trainer,sky,test]'
+	$(INSTALL) --editable '.[trainer,audio,sky,test]'
 	$(BIN)/python -P -m compileall -qq -j 0 .venv/lib 2> /dev/null || true
 	touch $@
 

@@ -120,6 +120,21 @@ class Terminal:
             task = progress.add_task("", total=total_bytes)
             yield lambda size_bytes: progress.advance(task, size_bytes)
 
+    @contextmanager
+    def progress(self, what: str) -> Generator[Callable[[int, int], None]]:
+        """A bar with the time left while the block lasts; call the given function with how much is
+        done, and how much there is. There is none off a terminal."""
+        if not self.is_live:
+            yield lambda _done, _total: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
     def agrees(self, question: str, *, whether: str, hint: str) -> bool:
         """Asks a person; `whether` names what they agree to, for the error if none can answer.
 

@@ -1,7 +1,7 @@
 """The instance's entry: `python -m fintts_trainer run`, then `… conclude --exit-code N`.
 
-On the laptop `fintts export` calls `… merge`, and a run that begins with a LoRA of Fish Speech's
-trainer `… import-lora`.
+On the laptop `fintts export` calls `… merge`, a run that begins with a LoRA of Fish Speech's
+trainer `… import-lora`, and `fintts data encode` `… encode`.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("--base", "--checkpoint", "--to"):
         lora.add_argument(name, type=Path, required=True, metavar="PATH")
     lora.add_argument("--lora", required=True, metavar="JSON", help="the run's lora section")
+    encode = commands.add_parser("encode", help="turn recordings into codes, by a plan")
+    encode.add_argument("--plan", type=Path, required=True, metavar="FILE")
     return parser
 
 
@@ -86,6 +88,8 @@ def _do(options: argparse.Namespace) -> int:
         return _merge(options.base, options.adapter, options.to)
     if options.command == "import-lora":
         return _import_lora(options.base, options.checkpoint, options.lora, options.to)
+    if options.command == "encode":
+        return _encode(options.plan)
     job = Job.from_environment()
     if options.command == "conclude":
         return _conclude(job, options.exit_code) if is_first_machine() else DONE
@@ -181,6 +185,16 @@ def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
 
     config = LoraConfig.model_validate_json(lora)
     return answer(lambda: import_lora(base, checkpoint, config, target))
+
+
+def _encode(plan: Path) -> int:
+    end_with_parent()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    with quick_imports():
+        from fintts_trainer.recordings.encode import answer_plan
+
+    return answer_plan(plan)
 
 
 def _conclude(job: Job, exit_code: int) -> int:

@@ -30,6 +30,7 @@ COMMANDS = [
     [],
     ["init"],
     ["data"],
+    ["data", "encode"],
     ["data", "check"],
     ["data", "pack"],
     ["estimate"],

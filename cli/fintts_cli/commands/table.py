@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": Entry("doctor", "Show what a launch still needs."),
 }
 DATA = {
+    "encode": Entry("data.encode", "Turn recordings into training data."),
     "check": Entry("data.check", "Validate .npy and .lab pairs."),
     "pack": Entry("data.pack", "Pack a data folder into one file."),
 }

@@ -81,8 +81,8 @@ def render_data(view: DataView) -> str:
             f"  Unicode     {counted(report.normalised, 'utterance')} with a name or text that is "
             "not in NFC, and is read in it"
         )
-    lines += _listed("problems", report.problems, every=True)
-    lines += _listed("warnings", report.warnings, every=False)
+    lines += listed("problems", report.problems, every=True)
+    lines += listed("warnings", report.warnings, every=False)
     return "\n".join(lines)
 
 
@@ -95,7 +95,8 @@ def first_warnings(warnings: Sequence[Problem]) -> Iterator[tuple[str, str]]:
         yield f"and {hidden:,} more in the data", "`fintts data check` lists all"
 
 
-def _listed(name: str, problems: tuple[Problem, ...], *, every: bool) -> list[str]:
+def listed(name: str, problems: tuple[Problem, ...], *, every: bool) -> list[str]:
+    """Problems or warnings by file, under their number; the first ones, or every one."""
     if not problems:
         return []
     shown = problems if every else problems[:SHOWN]

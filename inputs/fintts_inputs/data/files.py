@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 CODES, TEXT = ".npy", ".lab"
 SUFFIXES = (CODES, TEXT)
+RECEIPTS = "data.json"
+"""beside pairs that `fintts data encode` wrote"""
 
 LARGEST_CODES_BYTES = 64 * 1024**2
 """ten codebooks of int64 for ten hours"""
 LARGEST_TEXT_BYTES = 64 * 1024
 """an hour of speech"""
 
-_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """control characters, and bytes of a name that are not UTF-8"""
 
 
@@ -90,7 +92,7 @@ def list_folder(folder: Path) -> FolderContent:
         if error.filename is None or Path(error.filename) == folder:
             raise _not_opened(folder, error)
         name = written_name(folder, Path(error.filename))
-        problems.append(Problem(_shown(name), f"cannot be opened: {error.strerror}"))
+        problems.append(Problem(shown_name(name), f"cannot be opened: {error.strerror}"))
 
     for parent, folders, names in os.walk(folder, onerror=unopened):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -98,11 +100,11 @@ def list_folder(folder: Path) -> FolderContent:
         for path in (Path(parent, name) for name in names):
             name = nfc(written_name(folder, path))
             if not name.lower().endswith(SUFFIXES):
-                ignored += not path.name.startswith(".")
+                ignored += not path.name.startswith(".") and name != RECEIPTS
             elif path.name.startswith("."):
-                hidden.append(Problem(_shown(name), "is hidden, and left out"))
+                hidden.append(Problem(shown_name(name), "is hidden, and left out"))
             elif fault := _fault_of(folder, path, name, files):
-                problems.append(Problem(_shown(name), fault))
+                problems.append(Problem(shown_name(name), fault))
             else:
                 files[name] = path
     return FolderContent(dict(sorted(files.items())), tuple(problems), tuple(hidden), ignored)
@@ -118,7 +120,7 @@ def written_name(folder: Path, path: Path) -> str:
     return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "surrogateescape")
 
 
-def _there_twice(one: Path, other: Path) -> str:
+def there_twice(one: Path, other: Path) -> str:
     names = (ascii(os.fsencode(path.name).decode("utf-8")) for path in sorted((one, other)))
     return f"is there twice, in two Unicode forms: {' and '.join(names)}; remove or rename one"
 
@@ -152,33 +154,33 @@ def _odd_folders(folder: Path, parent: Path, names: list[str]) -> list[Problem]:
         **dict.fromkeys(named, "is a folder, not a file"),
         **dict.fromkeys(links, "is a link to a folder; put the folder here"),
     }
-    return [Problem(_shown(written_name(folder, path)), what) for path, what in said.items()]
+    return [Problem(shown_name(written_name(folder, path)), what) for path, what in said.items()]
 
 
 def _fault_of(folder: Path, path: Path, name: str, files: Mapping[str, Path]) -> str:
     """Why a file is not listed; empty if it is."""
-    if fault := _wrong_name(name) or _leads_out(folder, path):
+    if fault := _wrong_name(name) or leads_out(folder, path):
         return fault
-    return _there_twice(files[name], path) if name in files else ""
+    return there_twice(files[name], path) if name in files else ""
 
 
 def _wrong_name(file: str) -> str:
-    if _UNSPEAKABLE.search(file):
+    if UNSPEAKABLE.search(file):
         return "has a name that is not UTF-8 or holds control characters; rename it"
     suffix = file[-len(CODES) :]
     return "" if suffix in SUFFIXES else f"ends in {suffix}; rename it to {suffix.lower()}"
 
 
-def _leads_out(folder: Path, path: Path) -> str:
+def leads_out(folder: Path, path: Path) -> str:
     """The problem of a link to a file outside the data folder; it is not followed."""
     if not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()):
         return ""
     return "is a link out of the data folder; put the file here"
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """The name in a form that is safe for terminals and JSON."""
-    return _UNSPEAKABLE.sub(lambda found: ascii(found[0])[1:-1], name)
+    return UNSPEAKABLE.sub(lambda found: ascii(found[0])[1:-1], name)
 
 
 def read_text(path: Path) -> Transcript:

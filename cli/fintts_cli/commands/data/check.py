@@ -11,7 +11,7 @@ from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.option_names import names_of
 from fintts_cli.terminal import Terminal
-from fintts_cli.views.data import DataView, render_data
+from fintts_cli.views.data import FRAMES_PER_SECOND, DataView, render_data
 from fintts_cli.views.units import counted
 from fintts_cost.errors import ScheduleError
 from fintts_cost.schedule import Schedule
@@ -20,6 +20,7 @@ from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import DataProblem
+from fintts_inputs.recordings.receipts import read_data_file
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
@@ -34,11 +35,14 @@ Folder = Annotated[
 def check(
     folder: Folder = None,
     frames_per_second: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="N", min=0.1, max=10_000, help="Frame rate of the codec, to compute hours."
+            metavar="N",
+            min=0.1,
+            max=10_000,
+            help="Frame rate of the codec; by default that of data.json, or 21.5.",
         ),
-    ] = 21.5,
+    ] = None,
     base_model: BaseModel = None,
     config: Config = None,
     json: Json = False,
@@ -64,7 +68,7 @@ def check(
         )
 
 
-def look_at(found: "ReadSettings", frames_per_second: float, terminal: Terminal) -> DataView:
+def look_at(found: "ReadSettings", frames_per_second: float | None, terminal: Terminal) -> DataView:
     """Checks every file of the configured folder, against the base model if there is one."""
     settings = found.settings
     if settings.data is None:
@@ -78,7 +82,14 @@ def look_at(found: "ReadSettings", frames_per_second: float, terminal: Terminal)
         terminal.warn(problem.message, problem.hint)
         train, held_out = len(names), 0
     schedule = _schedule(found, train, terminal)
-    return DataView(report, train, held_out, schedule, frames_per_second)
+    rate = frames_per_second or frames_per_second_of(settings.data)
+    return DataView(report, train, held_out, schedule, rate)
+
+
+def frames_per_second_of(folder: Path) -> float:
+    """The frame rate of the codec that made the codes, if `fintts data encode` called it."""
+    known = read_data_file(folder)
+    return FRAMES_PER_SECOND if known is None else known.codec.frames_per_second
 
 
 def base_shape(settings: "Settings", terminal: Terminal) -> ModelShape | None:

@@ -1,0 +1,136 @@
+"""`fintts data encode`: recordings and their texts become the pairs that training reads."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fintts_cli.commands.opening import read_sources, with_base_model
+from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+from fintts_cli.commands.targets import refuse_unwritable
+from fintts_cli.encoding import encode as encode_with_trainer
+from fintts_cli.encoding import require_encoder
+from fintts_cli.errors import CheckFailed, ConfigError, UsageProblem
+from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.terminal import Terminal
+from fintts_cli.views.recordings import RecordingsView, render_recordings
+from fintts_cli.views.units import counted
+from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.codec.find import CodecFile, find_codec
+from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.recordings.plan import EncodePlan
+from fintts_inputs.recordings.survey import Survey, limits_of, survey
+
+if TYPE_CHECKING:
+    from fintts_inputs.base_model.shape import ModelShape
+
+CODES_SUFFIX = "-codes"
+
+
+def encode(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of recordings.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Target folder; by default SOURCE-codes."),
+    ] = None,
+    codec: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Codec file or folder; by default beside the base model."
+        ),
+    ] = None,
+    base_model: BaseModel = None,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn recordings into training data.
+
+    Reads WAV, FLAC, MP3 and OGG with their texts: .txt or .lab beside them, LJSpeech's
+    metadata.csv, JSON lines or a Hugging Face audiofolder. Everything odd is named by file. A
+    second call encodes only what is new.
+    """
+    require_encoder()
+    terminal = Terminal(json=json, quiet=quiet)
+    target = to or source.with_name(source.resolve().name + CODES_SUFFIX)
+    _refuse_target(source, target)
+    found = read_sources(terminal, {"base_model": base_model}, config)
+    base = with_base_model(terminal, found, may_download=False).settings.base_model
+    file, model = _open_codec(codec, base)
+    surveyed = _survey(terminal, source, file, model)
+    if not surveyed.utterances:
+        terminal.data(render_recordings(RecordingsView(surveyed, file.shape)))
+        raise CheckFailed(f"{source} holds nothing that can be encoded", "see the problems above")
+    view = _encode(terminal, surveyed, file, target)
+    if json:
+        terminal.document(view.to_json())
+    else:
+        terminal.data(render_recordings(view))
+    if view.problems:
+        raise CheckFailed(
+            f"the recordings have {counted(len(view.problems), 'problem')}: what has none is "
+            "encoded",
+            "correct the files named above, and run the same command again",
+        )
+
+
+def _refuse_target(source: Path, target: Path) -> None:
+    refuse_unwritable(target, "--to")
+    if target.resolve().is_relative_to(source.resolve()):
+        raise UsageProblem(
+            f"{target} is in the folder of the recordings",
+            "name another folder with --to, so that no text is overwritten",
+        )
+
+
+def _open_codec(
+    codec: Path | None, base: "Path | HubModel | None"
+) -> "tuple[CodecFile, ModelShape | None]":
+    """The codec, and the base model that it must fit, if that is here."""
+    if isinstance(base, HubModel):
+        raise ConfigError(
+            f"the base model {base} is not on this machine yet",
+            f"download it and its codec: hf download {base.repository} --local-dir DIR, then give "
+            "--base-model DIR",
+        )
+    if codec is None and base is None:
+        raise ConfigError(
+            "neither a base model nor a codec is given",
+            "set base_model, or name one: --base-model DIR or --codec PATH",
+        )
+    model = None if base is None else read_shape(base)
+    file = find_codec(codec or base or Path())
+    if model is not None:
+        refuse_other_codec(file.shape, model)
+    return file, model
+
+
+def _survey(
+    terminal: Terminal, source: Path, file: CodecFile, model: "ModelShape | None"
+) -> Survey:
+    limits = limits_of(file.shape, None if model is None else model.max_seq_len)
+    with terminal.progress("reading") as show:
+        return survey(source, limits, show)
+
+
+def _encode(terminal: Terminal, surveyed: Survey, file: CodecFile, target: Path) -> RecordingsView:
+    plan = EncodePlan.of(surveyed, file.path, target)
+    total, done = surveyed.seconds, 0.0
+    with TemporaryDirectory(prefix="fintts-") as scratch, terminal.progress("encoding") as show:
+        path = Path(scratch, "plan.json")
+        path.write_text(plan.model_dump_json())
+
+        def tell(seconds: float) -> None:
+            nonlocal done
+            done += seconds
+            show(round(done), round(total))
+
+        try:
+            encoded = encode_with_trainer(path, lambda one: tell(one.done_seconds))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted after {done:.0f} of {total:.0f} s of speech, which are kept: the "
+                "same command goes on"
+            ) from None
+    return RecordingsView(surveyed, file.shape, target, encoded)

@@ -1,0 +1,123 @@
+"""What a folder of recordings holds, as text and as a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.data import listed
+from fintts_cli.views.units import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from fintts_inputs.codec.shape import CodecShape
+    from fintts_inputs.data.files import Problem
+    from fintts_inputs.recordings.plan import Encoded
+    from fintts_inputs.recordings.survey import Survey
+
+BINS = (1, 2, 3, 5, 8, 12, 20)
+"""seconds, at which a bar of the histogram ends"""
+BAR_WIDTH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsView:
+    """A survey, and what became of it; `encoded` is None where nothing was to be encoded."""
+
+    survey: Survey
+    codec: CodecShape
+    to: Path | None = None
+    encoded: Encoded | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Of the survey, and of encoding."""
+        late = () if self.encoded is None else self.encoded.problems
+        return (*self.survey.problems, *late)
+
+    @property
+    def speakers(self) -> dict[str, int]:
+        """Utterances by speaker; one without a name is "" ."""
+        names = sorted(one.speaker for one in self.survey.utterances)
+        return {name: names.count(name) for name in dict.fromkeys(names)}
+
+    def to_json(self) -> dict[str, object]:
+        """The document of --json."""
+        survey, codec = self.survey, self.codec
+        return {
+            "folder": str(survey.folder),
+            "to": None if self.to is None else str(self.to),
+            "utterances": len(survey.utterances),
+            "hours": survey.seconds / 3600,
+            "frames_per_second": codec.frames_per_second,
+            "sample_rate": codec.sample_rate,
+            "codebooks": codec.codebooks,
+            "speakers": self.speakers,
+            "encoded": None if self.encoded is None else self.encoded.model_dump(mode="json"),
+            "problems": [_document(one) for one in self.problems],
+            "warnings": [_document(one) for one in survey.warnings],
+        }
+
+
+def _document(problem: Problem) -> dict[str, str]:
+    return {"file": problem.file, "sentence": problem.sentence}
+
+
+def render_recordings(view: RecordingsView) -> str:
+    """Counts and lengths, then every problem by file, then every warning."""
+    survey, codec = view.survey, view.codec
+    lines = [
+        f"{survey.folder}",
+        f"  recordings  {len(survey.utterances):,} with a text, {survey.seconds / 3600:.2f} hours "
+        "of speech without the silence at the ends",
+        f"  codec       {codec.title}, {codec.codebooks} codebooks, "
+        f"{codec.frames_per_second:.2f} frames a second at {codec.sample_rate:,} Hz",
+    ]
+    if len(view.speakers) > 1:
+        said = ", ".join(f"{name or 'unnamed'} {count:,}" for name, count in view.speakers.items())
+        lines.append(f"  speakers    {said}")
+    lines += [f"  loudness    {sentence}" for sentence in _loudness(view.survey)]
+    lines += _histogram([one.seconds for one in survey.utterances])
+    lines += listed("problems", view.problems, every=True)
+    lines += listed("warnings", survey.warnings, every=True)
+    if view.encoded is not None:
+        lines += ["", *_encoded(view, view.encoded)]
+    return "\n".join(lines)
+
+
+def _loudness(survey: Survey) -> list[str]:
+    found = [one.loudness for one in survey.utterances]
+    if not found:
+        return []
+    return [f"{min(found):.1f} to {max(found):.1f} LUFS, raised or lowered to -23"]
+
+
+def _histogram(seconds: Sequence[float]) -> list[str]:
+    """How many utterances are how long."""
+    if not seconds:
+        return []
+    edges = [0, *BINS, max(BINS[-1] + 1, int(max(seconds)) + 1)]
+    counts = [sum(begin <= one < end for one in seconds) for begin, end in pairwise(edges)]
+    most = max(counts)
+    lines: list[str] = []
+    for (begin, end), count in zip(pairwise(edges), counts, strict=True):
+        if count:
+            bar = "#" * max(1, round(BAR_WIDTH * count / most))
+            lines.append(f"  {begin:>3}-{end:<3} s   {bar} {count:,}")
+    return lines
+
+
+def _encoded(view: RecordingsView, encoded: Encoded) -> list[str]:
+    kept = f", {encoded.kept:,} were there already" if encoded.kept else ""
+    lines = [
+        f"{view.to}: {counted(encoded.new, 'utterance')} encoded{kept}; {encoded.frames:,} frames, "
+        f"{encoded.hours:.2f} hours; codec {encoded.codec_digest[:12]}"
+    ]
+    lines += [
+        f"  {name}: its codes are there, and of it there is no recording any more"
+        for name in encoded.left_over
+    ]
+    return lines

@@ -1,0 +1,107 @@
+"""What the trainer's process is asked to encode, and what it answers, as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from fintts_inputs.data.files import Problem
+
+if TYPE_CHECKING:
+    from fintts_inputs.recordings.survey import Survey
+    from fintts_inputs.recordings.utterance import Utterance
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedUtterance(_Part):
+    """A recording, and what to make of it; see `Utterance`."""
+
+    name: str
+    file: str
+    path: Path
+    text: str
+    speaker: str
+    digest: str
+    begin: int
+    end: int
+    gain: float
+    seconds: float
+    loudness_lufs: float
+
+    @classmethod
+    def of(cls, one: Utterance) -> Self:
+        """As it was found."""
+        return cls(
+            name=one.name,
+            file=one.file,
+            path=one.path,
+            text=one.text,
+            speaker=one.speaker,
+            digest=one.digest,
+            begin=one.begin,
+            end=one.end,
+            gain=one.gain,
+            seconds=one.seconds,
+            loudness_lufs=round(one.loudness, 2),
+        )
+
+
+class EncodePlan(_Part):
+    """All that is to be encoded, and with which codec."""
+
+    codec: Path
+    to: Path
+    utterances: list[PlannedUtterance]
+
+    @classmethod
+    def of(cls, survey: Survey, codec: Path, to: Path) -> Self:
+        """Everything in a folder that has no problem."""
+        planned = [PlannedUtterance.of(one) for one in survey.utterances]
+        return cls(codec=codec, to=to, utterances=planned)
+
+
+class Progress(_Part):
+    """One utterance is done; `is_new` says whether it had to be encoded."""
+
+    done_seconds: float
+    is_new: bool
+
+
+class Encoded(_Part):
+    """All is done.
+
+    Attributes:
+        failed: (file, sentence) of each recording that could not be encoded after all.
+        left_over: names whose codes are in the folder, and of which there is no recording any more.
+    """
+
+    new: int
+    kept: int
+    frames: int
+    hours: float
+    codec_digest: str
+    failed: list[tuple[str, str]]
+    left_over: list[str]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The failures, as others are shown."""
+        return [Problem(file, sentence) for file, sentence in self.failed]
+
+
+class Refused(_Part):
+    """Nothing more is done; what is done stays."""
+
+    error: str
+    hint: str = ""
+
+
+class Answer(_Part):
+    """A line of the process's output."""
+
+    answer: Progress | Encoded | Refused

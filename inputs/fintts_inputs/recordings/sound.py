@@ -1,0 +1,149 @@
+"""Reads a recording, of any rate and number of channels, as one channel; or says why it cannot."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+import soxr
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Samples = npt.NDArray[np.float32]
+
+BLOCK_SECONDS = 10
+FULL_SCALE = 0.999
+CANCELLED_SHARE = 0.05
+"""of the channels' power that is left in their mean, where they are of opposite phase"""
+STREAMED_SIZES = (0, 0xFFFFFFFF)
+"""of a WAV that a program wrote into a pipe, before it knew"""
+
+
+class Unreadable(Exception):
+    """A file is no recording that can be used; the text follows its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A recording in memory.
+
+    Attributes:
+        samples: float32, the mean of the channels, or the first one where they cancel each other.
+        clipped: moments at which a channel stays at full scale for three samples.
+    """
+
+    samples: Samples
+    rate: int
+    channels: int
+    clipped: int
+    cancelled: bool
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / self.rate
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of samples and rate, whatever the file's format."""
+        return hashlib.sha256(f"{self.rate}\n".encode() + self.samples.tobytes()).hexdigest()
+
+
+def read_sound(path: Path, most_seconds: float) -> Sound:
+    """Reads in blocks, so that a recording that is too long costs no memory.
+
+    Raises:
+        Unreadable: it is no recording, is damaged, or is longer than `most_seconds`.
+    """
+    _refuse_no_file(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            return _read(file, most_seconds)
+    except (soundfile.SoundFileError, RuntimeError, OSError, ValueError) as error:
+        raise Unreadable(f"cannot be read as sound: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """libsndfile's own, but for what it says of a file whose content it does not know."""
+    said = str(error).rsplit(": ", 1)[-1].rstrip(".")
+    return "its format is not known" if "regular file" in said else said
+
+
+def _refuse_no_file(path: Path) -> None:
+    """A pipe or device might never end; and libsndfile reads what is left of a cut WAV."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise Unreadable("is not a regular file")
+        if not found.st_size:
+            raise Unreadable("is an empty file")
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from None
+    announced = int.from_bytes(head[4:8], "little")
+    if head[:4] == b"RIFF" and announced not in STREAMED_SIZES:
+        there = found.st_size - 8
+        if announced > there + 1:
+            raise Unreadable(f"is cut off: it has {there:,} of its {announced:,} bytes")
+
+
+def _read(file: soundfile.SoundFile, most_seconds: float) -> Sound:
+    rate, channels = file.samplerate, file.channels
+    if file.seekable() and file.frames / rate > 2 * most_seconds:
+        raise Unreadable(too_long(file.frames / rate, most_seconds))
+    blocks: list[Samples] = []
+    read = 0
+    while len(block := file.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)):
+        blocks.append(np.asarray(block, np.float32))
+        read += len(block)
+        if read / rate > most_seconds:
+            raise Unreadable(too_long(max(read, file.frames) / rate, most_seconds))
+    if not read:
+        raise Unreadable("holds no sound")
+    if file.format in ("FLAC", "WAV") and read < file.frames:
+        raise Unreadable(f"is cut off: it has {read:,} of its {file.frames:,} samples")
+    wide = np.concatenate(blocks)
+    if not np.isfinite(wide).all():
+        raise Unreadable("holds samples that are no numbers")
+    mono, cancelled = _one_channel(wide)
+    return Sound(mono, rate, channels, _clipped(wide), cancelled)
+
+
+def too_long(seconds: float, most: float) -> str:
+    """What to say of a recording that is longer than what may be encoded."""
+    return f"is {seconds:,.1f} s long, and {most:.1f} s are read at most; cut it at pauses"
+
+
+def _one_channel(wide: Samples) -> tuple[Samples, bool]:
+    """(the mean of the channels, False), or (the first one, True) where the mean cancels them."""
+    mean = wide.mean(axis=1)
+    power, left = float(np.square(wide).mean()), float(np.square(mean).mean())
+    cancelled = wide.shape[1] == 2 and left < CANCELLED_SHARE * power and _both_sound(wide)
+    return np.ascontiguousarray(wide[:, 0] if cancelled else mean, np.float32), cancelled
+
+
+def _both_sound(wide: Samples) -> bool:
+    powers = np.square(wide).mean(axis=0)
+    return bool(powers.min() > CANCELLED_SHARE * powers.max())
+
+
+def _clipped(wide: Samples) -> int:
+    full = np.abs(wide) >= FULL_SCALE
+    begins = full[2:] & full[1:-1] & full[:-2]
+    begins[1:] &= ~full[:-3]
+    return int(begins.sum())
+
+
+def at_rate(samples: Samples, rate: int, wanted: int) -> Samples:
+    """The samples at another rate, by soxr at its very high quality; float32."""
+    if rate == wanted:
+        return samples
+    return np.asarray(soxr.resample(samples, rate, wanted, quality="VHQ"), np.float32)

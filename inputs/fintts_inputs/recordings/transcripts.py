@@ -1,0 +1,176 @@
+"""The text of each recording: beside it, or in a list of the whole folder.
+
+Read are .lab and .txt beside the recording, LJSpeech's metadata.csv, JSON lines as NeMo and others
+write them, and the metadata of an audiofolder of Hugging Face's datasets.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from fintts_inputs.data.files import Problem, nfc, read_text
+from fintts_inputs.recordings.files import AUDIO
+from fintts_store.disk.reading import read_limited
+from fintts_store.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from fintts_inputs.recordings.files import Recordings
+
+LARGEST_LIST_BYTES = 256 * 1024**2
+LARGEST_CSV_FIELD = 64 * 1024
+LJSPEECH = "metadata.csv"
+DOCUMENTS = ("readme", "license", "licence", "copying", "notice", "changelog")
+"""texts that are about the recordings"""
+AUDIO_KEYS = ("audio_filepath", "file_name", "audio", "file", "path", "wav")
+TEXT_KEYS = ("text", "transcription", "transcript", "sentence", "normalized_text")
+SPEAKER_KEYS = ("speaker", "speaker_id", "speaker_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a recording says; `place` is the file, and the line in it, where that stands."""
+
+    text: str
+    place: str
+    speaker: str = ""
+
+
+@dataclass(slots=True)
+class Transcripts:
+    """The texts by the names of the recordings, and what was found wrong on the way."""
+
+    by_name: dict[str, Spoken] = field(default_factory=dict[str, Spoken])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+
+def read_transcripts(recordings: Recordings) -> Transcripts:
+    """Reads every text; one beside the recording comes before one in a list."""
+    found = Transcripts()
+    for name, path in recordings.texts.items():
+        shown = recordings.name_of(path)
+        transcript = read_text(path)
+        if transcript.fault:
+            found.problems.append(Problem(shown, transcript.fault))
+        elif name in recordings.audio or PurePosixPath(name).name.lower() not in DOCUMENTS:
+            found.by_name[name] = Spoken(transcript.text, shown)
+    for shown, path in recordings.lists.items():
+        _read_list(recordings, shown, path, found)
+    found.problems += [
+        Problem(spoken.place, f"is the text of {name}, of which there is no recording")
+        for name, spoken in found.by_name.items()
+        if name not in recordings.audio
+    ]
+    return found
+
+
+def _read_list(recordings: Recordings, shown: str, path: Path, found: Transcripts) -> None:
+    try:
+        text = read_limited(path, LARGEST_LIST_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        found.problems.append(Problem(shown, "is not UTF-8; save it as UTF-8"))
+        return
+    except StoreError as error:
+        found.problems.append(Problem(shown, error.message))
+        return
+    lines = _json_lines(text) if path.suffix.lower() == ".jsonl" else _table(text, path.name)
+    for number, row in lines:
+        _take_row(recordings, PurePosixPath(shown), number, row, found)
+
+
+def _take_row(
+    recordings: Recordings, place: PurePosixPath, number: int, row: _Row | str, found: Transcripts
+) -> None:
+    said = f"{place}:{number}"
+    if isinstance(row, str):
+        found.problems.append(Problem(said, row))
+        return
+    name = _name_of(recordings, place.parent, nfc(row.file))
+    text = nfc(row.text).strip()
+    if not text:
+        found.problems.append(Problem(said, f"has no text for {row.file}"))
+        return
+    first = found.by_name.setdefault(name, Spoken(text, said, row.speaker))
+    if first.text != text:
+        found.problems.append(Problem(said, f"differs from what {first.place} says of {name}"))
+    elif row.speaker and not first.speaker:
+        found.by_name[name] = Spoken(first.text, first.place, row.speaker)
+
+
+def _name_of(recordings: Recordings, beside: PurePosixPath, file: str) -> str:
+    """The name of the recording that a list means: beside it, or in LJSpeech's folder wavs."""
+    written = PurePosixPath(file)
+    stem = file[: -len(written.suffix)] if written.suffix.lower() in AUDIO else file
+    places = [str(beside / stem), str(beside / "wavs" / stem)]
+    if written.is_absolute():
+        root = nfc(recordings.folder.resolve().as_posix()) + "/"
+        places = [stem.removeprefix(root)]
+    return next((place for place in places if place in recordings.audio), places[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    file: str
+    text: str
+    speaker: str = ""
+
+
+def _json_lines(text: str) -> Iterator[tuple[int, _Row | str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, _json_row(line)
+
+
+def _json_row(line: str) -> _Row | str:
+    try:
+        content: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return "is not JSON"
+    return _row(content) if isinstance(content, dict) else "is no JSON object"
+
+
+def _table(text: str, name: str) -> Iterator[tuple[int, _Row | str]]:
+    """LJSpeech's table has no header and stands between bars; an audiofolder's has one."""
+    first = text.split("\n", 1)[0]
+    if "|" in first and not any(key in first.split("|") for key in AUDIO_KEYS):
+        yield from _ljspeech(text)
+        return
+    if not any(key in first for key in AUDIO_KEYS):
+        if name == LJSPEECH:
+            yield 1, f"has no column of the recordings: {', '.join(AUDIO_KEYS)}"
+        return
+    delimiter = "|" if "|" in first else "\t" if "\t" in first else ","
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for row in rows:
+            yield rows.line_num, _row(row)
+    except csv.Error as error:
+        yield rows.line_num, f"is no table: {error}"
+
+
+def _ljspeech(text: str) -> Iterator[tuple[int, _Row | str]]:
+    """ID|text|normalised text, without quotes; the last one is the text."""
+    for number, line in enumerate(text.splitlines(), 1):
+        parts = line.split("|")
+        if len(parts) > 1:
+            yield number, _Row(parts[0].strip(), parts[2] if parts[2:] else parts[1])
+        elif line.strip():
+            yield number, "is not ID|text"
+
+
+def _row(content: Mapping[Any, object]) -> _Row | str:
+    file, text = _first(content, AUDIO_KEYS), _first(content, TEXT_KEYS)
+    if not file:
+        return f"names no recording under {', '.join(AUDIO_KEYS)}"
+    return _Row(file, text, _first(content, SPEAKER_KEYS))
+
+
+def _first(content: Mapping[Any, object], keys: tuple[str, ...]) -> str:
+    found = (content.get(key) for key in keys)
+    return next((str(one) for one in found if isinstance(one, str | int) and str(one)), "")

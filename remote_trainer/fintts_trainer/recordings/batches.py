@@ -1,0 +1,35 @@
+"""Which recordings are encoded at once: by their seconds, so that memory is bounded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fintts_inputs.codec.shape import CodecShape
+    from fintts_inputs.recordings.plan import PlannedUtterance
+
+SECONDS_AT_ONCE = 60.0
+"""with S1's codec about 3 GB of activations, 45 MB for each second"""
+
+
+def batches(
+    utterances: Sequence[PlannedUtterance],
+    shape: CodecShape,
+    seconds_at_once: float = SECONDS_AT_ONCE,
+) -> Iterator[list[PlannedUtterance]]:
+    """Utterances of similar length, as many as fit with each padded to the longest.
+
+    The longest come first: if memory does not suffice, that shows at once. One that does not fit
+    alone is a batch of its own.
+    """
+    batch: list[PlannedUtterance] = []
+    frame = 1 / shape.frames_per_second
+    for one in sorted(utterances, key=lambda one: (-one.seconds, one.name)):
+        if batch and (len(batch) + 1) * (batch[0].seconds + frame) > seconds_at_once:
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch

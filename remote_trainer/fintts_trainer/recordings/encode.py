@@ -1,0 +1,159 @@
+"""Encodes the recordings of a plan into a folder of .npy and .lab, as far as that is not done yet.
+
+The laptop runs this in a process of its own, which answers in lines of JSON on stdout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from fintts_inputs.codec.find import find_codec
+from fintts_inputs.data.files import CODES, TEXT
+from fintts_inputs.errors import InputError
+from fintts_inputs.recordings.plan import Answer, Encoded, EncodePlan, Progress, Refused
+from fintts_inputs.recordings.receipts import Receipt, Receipts, codec_record, key_of
+from fintts_inputs.recordings.sound import Unreadable
+from fintts_inputs.recordings.utterance import prepared
+from fintts_store.disk.durable import write_file
+from fintts_store.disk.errors import explained
+from fintts_store.disk.lock import alone_in
+from fintts_store.errors import StoreError
+from fintts_store.store import TEMPORARY_PREFIX
+from fintts_trainer.codecs import open_codec
+from fintts_trainer.recordings.batches import batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fintts_inputs.recordings.plan import PlannedUtterance
+    from fintts_trainer.codecs.base import Codec, Codes, Wave
+
+
+def answer_plan(path: Path) -> int:
+    """Does what the plan in this file says, and tells of it on stdout; returns 0 or 1."""
+
+    def tell(answer: Progress | Encoded | Refused) -> None:
+        sys.stdout.write(Answer(answer=answer).model_dump_json() + "\n")
+        sys.stdout.flush()
+
+    try:
+        plan = EncodePlan.model_validate_json(path.read_bytes())
+        tell(encode_plan(plan, tell))
+    except (InputError, StoreError) as error:
+        tell(Refused(error=error.message, hint=error.hint))
+        return 1
+    return 0
+
+
+def encode_plan(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:
+    """Encodes what is not encoded yet; what is done stays, whatever ends this.
+
+    Raises:
+        CodecProblem, BaseModelProblem: the codec cannot be used.
+        DataProblem: the folder holds the codes of another codec.
+        StoreError: the folder cannot be written.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with alone_in(plan.to):
+        _remove_unfinished(plan.to)
+        return _Encoding(plan, open_codec(find_codec(plan.codec), device), tell).run()
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Files that a killed process was writing; no one else is at work here."""
+    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        with explained(path):
+            path.unlink(missing_ok=True)
+
+
+class _Encoding:
+    def __init__(self, plan: EncodePlan, codec: Codec, tell: Callable[[Progress], None]) -> None:
+        self._plan, self._codec, self._tell = plan, codec, tell
+        self._receipts = Receipts(plan.to, codec_record(codec.shape, codec.digest))
+        self._failed: list[tuple[str, str]] = []
+        self._new = 0
+
+    def run(self) -> Encoded:
+        missing = [one for one in self._plan.utterances if not self._keep(one)]
+        for batch in batches(missing, self._codec.shape):
+            self._encode(batch)
+        failed = {file for file, _ in self._failed}
+        names = [one.name for one in self._plan.utterances if one.file not in failed]
+        data = self._receipts.finish(names)
+        return Encoded(
+            new=self._new,
+            kept=len(names) - self._new,
+            frames=data.frames,
+            hours=data.hours,
+            codec_digest=self._codec.digest,
+            failed=self._failed,
+            left_over=self._receipts.left_over([one.name for one in self._plan.utterances]),
+        )
+
+    def _keep(self, one: PlannedUtterance) -> bool:
+        """Whether its codes are there already; its text and speaker may have changed."""
+        known = self._receipts.of(one.name)
+        if known is None or known.key != key_of(one, self._codec.digest):
+            return False
+        try:
+            content = self._path(one, CODES).read_bytes()
+        except OSError:
+            return False
+        if hashlib.sha256(content).hexdigest() != known.codes_sha256:
+            return False
+        self._write_text(one)
+        if (known.file, known.speaker) != (one.file, one.speaker):
+            changed = {"file": one.file, "speaker": one.speaker}
+            self._receipts.add(known.model_copy(update=changed))
+        self._tell(Progress(done_seconds=one.seconds, is_new=False))
+        return True
+
+    def _encode(self, batch: list[PlannedUtterance]) -> None:
+        waves = [(one, wave) for one in batch if (wave := self._wave(one)) is not None]
+        codes = self._codec.encode([wave for _, wave in waves])
+        for (one, _), its in zip(waves, codes, strict=True):
+            self._write(one, its)
+            self._new += 1
+            self._tell(Progress(done_seconds=one.seconds, is_new=True))
+
+    def _wave(self, one: PlannedUtterance) -> Wave | None:
+        rate = self._codec.shape.sample_rate
+        try:
+            return prepared(one.path, one.digest, one.begin, one.end, one.gain, rate)
+        except Unreadable as error:
+            self._failed.append((one.file, str(error)))
+            return None
+
+    def _write(self, one: PlannedUtterance, codes: Codes) -> None:
+        """Codes, text, and only then the receipt."""
+        stream = io.BytesIO()
+        np.save(stream, codes, allow_pickle=False)
+        content = stream.getvalue()
+        write_file(self._path(one, CODES), content, within=self._plan.to)
+        self._write_text(one)
+        receipt = Receipt(
+            name=one.name,
+            key=key_of(one, self._codec.digest),
+            file=one.file,
+            speaker=one.speaker,
+            seconds=round(one.seconds, 3),
+            loudness_lufs=one.loudness_lufs,
+            frames=codes.shape[1],
+            codes_sha256=hashlib.sha256(content).hexdigest(),
+        )
+        self._receipts.add(receipt)
+
+    def _write_text(self, one: PlannedUtterance) -> None:
+        path, content = self._path(one, TEXT), (one.text + "\n").encode()
+        if not path.is_file() or path.read_bytes() != content:
+            write_file(path, content, within=self._plan.to)
+
+    def _path(self, one: PlannedUtterance, suffix: str) -> Path:
+        return self._plan.to / (one.name + suffix)

@@ -1,0 +1,96 @@
+"""`fintts data encode`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from cli_project import FINTTS, Shell
+from fintts_inputs.codec.find import S1_FILE
+from fintts_inputs.recordings.receipts import JOURNAL
+from parity_fixtures import HERE
+from recordings import speech, text_of, write_corpus, write_recording
+
+FISH, CODEC, OTHER = (
+    HERE / name for name in ("fish_s1_tiny", "codec_for_fish_s1_tiny", "codec_s1_tiny")
+)
+COUNT = 4
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A project with recordings and a base model that has its codec beside it."""
+    project = tmp_path / "project"
+    shutil.copytree(FISH, project / "base")
+    shutil.copytree(CODEC, project / "base", dirs_exist_ok=True)
+    write_corpus(project / "recordings", COUNT, seconds=0.6)
+    (project / "fintts.yaml").write_text("data: recordings-codes\nbase_model: base\n")
+    return Shell(project)
+
+
+def test_what_has_no_problem_becomes_the_data_that_training_reads(shell: Shell) -> None:
+    write_recording(shell.project / "recordings", "z.wav", speech(9), text=None)
+    done = shell("data", "encode", "recordings", "--json")
+    assert done.returncode == 1
+    assert "the recordings have 1 problem: what has none is encoded" in done.stderr
+    found = json.loads(done.stdout)
+    assert [one["file"] for one in found["problems"]] == ["z.wav"]
+    assert (found["utterances"], found["encoded"]["new"]) == (COUNT, COUNT)
+    assert found["to"] == "recordings-codes"
+    checked = shell.document("data", "check")
+    assert checked["utterances"] == COUNT
+    assert checked["problems"] == []
+    assert checked["frames"] == found["encoded"]["frames"]
+    assert checked["frames_per_second"] == pytest.approx(44_100 / 2048)
+
+
+def test_what_is_impossible_is_said_before_anything_is_read(shell: Shell) -> None:
+    project = shell.project
+    (project / "base" / S1_FILE).rename(project / S1_FILE)
+    missing = shell("data", "encode", "recordings")
+    assert missing.returncode == 1
+    assert "base has no codec.pth" in missing.stderr
+    assert "hf download" in missing.stderr
+    other = shell("data", "encode", "recordings", "--codec", str(OTHER))
+    assert other.returncode == 1
+    assert "has 10 codebooks, the base model 4" in other.stderr
+    inside = shell("data", "encode", "recordings", "--to", "recordings/codes")
+    assert inside.returncode == 2
+    assert "is in the folder of the recordings" in inside.stderr
+    nowhere = shell("data", "encode", "elsewhere", "--codec", str(CODEC))
+    assert "elsewhere does not exist" in nowhere.stderr
+    assert "Traceback" not in missing.stderr + other.stderr + inside.stderr + nowhere.stderr
+    assert not (project / "recordings-codes").exists()
+
+
+def test_ctrl_c_keeps_what_is_done(shell: Shell) -> None:
+    for number in range(10, 40):
+        write_recording(
+            shell.project / "recordings", f"b{number}.wav", speech(number), text=text_of(number)
+        )
+    command = [FINTTS, "data", "encode", "recordings", "--to", "codes"]
+    codes = shell.project / "codes"
+    with subprocess.Popen(
+        command, cwd=shell.project, env=shell.environment, stderr=subprocess.PIPE, text=True
+    ) as running:
+        while not receipts(codes) and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert "which are kept: the same command goes on" in said
+    assert "Traceback" not in said
+    assert 0 < len(receipts(codes)) < COUNT + 30
+    assert not (codes / "data.json").exists()
+
+
+def receipts(codes: Path) -> list[str]:
+    """The utterances that are done, before all of them are."""
+    journal = codes / JOURNAL
+    return journal.read_text().split()[1:] if journal.exists() else []
