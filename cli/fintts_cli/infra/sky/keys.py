@@ -8,8 +8,7 @@ folder that has links to all in yours but the keys of other clouds.
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +49,8 @@ OF_STORES = (".cloudflare", ".coreweave", ".vastdata", ".huggingface", ".cache/h
 IDENTITY, KEPT_HERE = "remote_identity", "NO_UPLOAD"
 BY_SETTING = ("aws", "azure", "gcp", "kubernetes", "nebius", "oci", "ssh", "vast")
 """clouds for which SkyPilot's settings take `remote_identity: NO_UPLOAD`"""
+OWN_CLUSTERS = frozenset({"k8s", "kubernetes", "ssh"})
+"""they are reached by the file that KUBECONFIG names"""
 FOUND_AT_START = ("do",)
 """clouds whose key SkyPilot's server looks for when it starts, whoever makes a request later"""
 HOMES = ".sky/fintts"
@@ -81,7 +82,10 @@ def only_keys_of(sky: Any, clouds: Collection[str], *, is_spot: bool) -> Generat
         stack.enter_context(settings.override_skypilot_config(kept))
         if not is_spot and sky.server.common.is_api_server_local():
             home = home_with_keys_of(Path.home(), clouds)
-            stack.enter_context(_requested_from(sky, home))
+            places = {"HOME": str(home)}
+            if OWN_CLUSTERS.isdisjoint(clouds):
+                places["KUBECONFIG"] = str(home / ".kube" / "config")  # there is none
+            stack.enter_context(_requested_with(sky, places))
         yield
 
 
@@ -122,28 +126,28 @@ def _link(source: Path, target: Path, hidden: frozenset[Path], below: Path = Pat
     wanted = {path.name: path for path in source.iterdir() if below / path.name not in hidden}
     for stale in target.iterdir():
         if stale.is_symlink() and stale.name not in wanted:
-            stale.unlink()
+            stale.unlink(missing_ok=True)  # another launch may do the same now
     for name, path in wanted.items():
         here = target / name
         if any(below / name in each.parents for each in hidden) and path.is_dir():
             _make_folder(here)
             _link(path, here, hidden, below / name)
-        elif not os.path.lexists(here):
-            here.symlink_to(path)
+        else:
+            with suppress(FileExistsError):
+                here.symlink_to(path)
 
 
 def _make_folder(path: Path) -> None:
     if path.is_symlink():
-        path.unlink()
+        path.unlink(missing_ok=True)
     path.mkdir(exist_ok=True, mode=0o700)
 
 
 @contextmanager
-def _requested_from(sky: Any, home: Path) -> Generator[None]:
-    """Within this context, SkyPilot's server works on a request with this home folder."""
+def _requested_with(sky: Any, places: Mapping[str, str]) -> Generator[None]:
+    """Within this context, SkyPilot's server works on a request with these variables."""
     payloads = sky.server.requests.payloads
     usual = payloads.request_body_env_vars
-    places = {"HOME": str(home), "KUBECONFIG": str(home / ".kube" / "config")}
     payloads.request_body_env_vars = lambda: usual() | places
     try:
         yield

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,11 @@ def test_the_home_of_a_launch_has_all_else_and_follows_the_real_one(home: Path) 
     assert (folder / "new").read_text() == "new"
     assert not (folder / ".bashrc").is_symlink()
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_launches_at_one_time_make_one_home_for_all_of_them(home: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: home_with_keys_of(home, {"lambda"}), range(32)))
+    assert set(made) == {home / ".sky" / "fintts" / "lambda"}
+    assert (made[0] / ".lambda_cloud").resolve() == home / ".lambda_cloud"
+    assert not (made[0] / ".verda").exists()
