@@ -31,12 +31,13 @@ class EmulatedClouds:
         for path in KEYS:
             (self.aws.home / path).unlink(missing_ok=True)
         if self._is_checked:
-            self.aws.shut_laptop()
             self.check()
 
     def check(self) -> None:
-        """From now on SkyPilot may rent at those whose keys are there."""
+        """From now on SkyPilot may rent at those whose keys are there; its server is off, since one
+        that `fintts` did not start copies more to an instance."""
         self.aws.check("aws", *(seller.name for seller in self.sellers))
+        self.aws.shut_laptop()
         self._is_checked = True
 
     def seller(self, name: str) -> Seller:

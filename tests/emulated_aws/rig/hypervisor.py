@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rig import console, internet, network
+from rig.doors import hub
 from rig.doors.ec2 import Ec2
 from rig.doors.lambda_cloud import Lambda
 from rig.doors.runpod import RunPod
@@ -34,7 +35,7 @@ def main() -> None:
         sellers: list[Seller] = [Verda(), RunPod(), Lambda()]
         console.serve(sellers)
         counters = {seller.host: Counter(seller) for seller in sellers}
-        internet.serve(folder, counters)
+        internet.serve(folder, {hub.HOST: hub.Hub(), **counters})
         doors = [Ec2(folder, regions), *sellers]
         hypervisor = Hypervisor(machine, folder / "instances", doors)
         stack.callback(hypervisor.destroy_all)

@@ -17,7 +17,12 @@ from rig.wanted import Wanted
 BOOT = Path(__file__).with_name("boot.sh")
 CERTIFICATE = "/etc/ssl/emulated.pem"
 """on an instance: of the authority that vouches for the emulated internet"""
-TRUST = {"REQUESTS_CA_BUNDLE": CERTIFICATE, "SSL_CERT_FILE": CERTIFICATE}
+INTERNET = {
+    "REQUESTS_CA_BUNDLE": CERTIFICATE,
+    "SSL_CERT_FILE": CERTIFICATE,
+    "AWS_DATA_PATH": "/opt/aws",
+}
+"""variables of every instance: whom it trusts, and the rules by which boto3 finds AWS's S3"""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def _lay_out(wanted: Wanted, machine: Machine, disk: Path) -> None:
     One that was off may boot again, with a new disk.
     """
     disk.mkdir(parents=True, exist_ok=True)
-    environment = TRUST | dict(wanted.environment)
+    environment = INTERNET | dict(wanted.environment)
     variables = (f"{name}={value}" for name, value in environment.items())
     _write_lines(disk.with_suffix(".keys"), wanted.public_keys)
     _write_lines(disk.with_suffix(".runcmd"), wanted.first_commands)

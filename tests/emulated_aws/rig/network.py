@@ -18,7 +18,13 @@ AWS_PORT = 5000
 AWS_URL = f"http://{GATEWAY}:{AWS_PORT}"
 """of S3, EC2 and all other services, from the enclosure and from an instance"""
 CONSOLE_PORT = 5001
-NAMES = ("api.verda.com", "api.runpod.io", "rest.runpod.io", "cloud.lambdalabs.com")
+NAMES = (
+    "api.verda.com",
+    "api.runpod.io",
+    "rest.runpod.io",
+    "cloud.lambdalabs.com",
+    "huggingface.co",
+)
 """what the emulated internet answers to, over HTTPS; all of them lead to this side of the bridge"""
 METADATA = "169.254.169.254"
 INTERNET = "8.8.8.8"

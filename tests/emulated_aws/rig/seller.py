@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,12 @@ class RentedFacts:
     @property
     def is_billed(self) -> bool:
         return self.ended_at is None
+
+    @property
+    def run(self) -> str:
+        """That it was rented for, as its name tells: fintts-RUN-xDEADLINE-USER-head."""
+        found = re.fullmatch(r"fintts-(.+)-x[0-9a-f]{8}-[0-9a-f]{8}-head", self.name)
+        return found[1] if found else f"none in {self.name}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,10 @@ class Seller:
     def billed(self) -> list[str]:
         """Ids of what has no end yet."""
         return [one.id for one in self.rented() if one.is_billed]
+
+    def of_run(self, run: str) -> list[RentedFacts]:
+        """The oldest first, ended ones included."""
+        return [one for one in self.rented() if one.run == run]
 
     def volumes(self) -> list[dict[str, Any]]:
         """Disks that are things of their own, with their status."""

@@ -70,13 +70,13 @@ def ending_of(infra: str | None) -> Ending:
     return ENDINGS.get((infra or "").partition("/")[0].lower(), AUTODOWN)
 
 
-PROVISIONED = "SkyPilot's provisioner, on an emulated seller"
+TO_THE_END = "to the end, on an emulated seller"
 TRIED: Mapping[str, str] = MappingProxyType(
     {
         AWS: "to the end, on an emulated AWS",
-        "lambda": PROVISIONED,
-        "runpod": PROVISIONED,
-        "verda": PROVISIONED,
+        "lambda": TO_THE_END,
+        "runpod": TO_THE_END,
+        "verda": TO_THE_END,
     }
 )
 """How renting was tried on a cloud, by the tests of this repository; on no other was it."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROLE = "skypilot-v1"
 PUBLIC_KEY = re.compile(r"ssh-(?:rsa|ed25519) \S+")
-ENVIRONMENT = {"AWS_ENDPOINT_URL": network.AWS_URL, "AWS_DATA_PATH": "/opt/aws"}
+ENVIRONMENT = {"AWS_ENDPOINT_URL": network.AWS_URL}
 
 
 class Ec2:

@@ -92,6 +92,8 @@ class Verda:
                 return Answer(200, list(self._keys.values()))
             case ["volumes"]:
                 return Answer(200, [asdict(one) for one in self.volumes.values()])
+            case ["instance-availability", _]:
+                return Answer(200, not self.stock.faults.sold_out)
             case ["balance"]:
                 amount = 0.0 if self.stock.faults.without_balance else 25.0
                 return Answer(200, {"amount": amount, "currency": "usd"})
