@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from fintts_cli.errors import UsageProblem
+from fintts_store.redaction import without_secrets, without_secrets_of
 from fintts_store.streams import trouble_of
 from fintts_store.visible import one_line, visible, visible_json
 
@@ -171,22 +172,30 @@ class Terminal:
 
 def _as_json(content: object, stream: TextIO, indent: int | None = None) -> str:
     """JSON, with its own escapes if the stream cannot show all characters."""
-    text = visible_json(json.dumps(_finite(content), indent=indent, ensure_ascii=False))
+    shown = _shown(content)
+    text = visible_json(json.dumps(shown, indent=indent, ensure_ascii=False))
     try:
         text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
-        return json.dumps(_finite(content), indent=indent)
+        return json.dumps(shown, indent=indent)
     return text
 
 
-def _finite(content: object) -> object:
+def _shown(content: object, name: str = "") -> object:
+    """The content without secrets, and null for a number that JSON does not have.
+
+    Args:
+        name: of the field that holds it.
+    """
+    if isinstance(content, str):
+        return without_secrets_of(name, content)
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, dict):
         items = cast("dict[str, object]", content).items()
-        return {key: _finite(value) for key, value in items}
+        return {without_secrets(key): _shown(value, key) for key, value in items}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in cast("list[object]", content)]
+        return [_shown(value, name) for value in cast("list[object]", content)]
     return content
 
 

@@ -66,6 +66,13 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def without_secrets_of(name: str, text: str) -> str:
+    """The same for the text of a field, whose name may say that it is a secret."""
+    begin = f"{name}="
+    shown = without_secrets(begin + text)
+    return shown.removeprefix(begin) if shown.startswith(begin) else without_secrets(text)
+
+
 def clean_logs() -> None:
     """Redacts secrets in libraries' logs and their tracebacks from now on."""
     logging.setLogRecordFactory(_record)

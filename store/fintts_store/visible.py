@@ -38,7 +38,7 @@ def is_visible(text: str) -> bool:
 
 def visible(text: str) -> str:
     r"""ESC becomes the four characters `\x1b`; newlines and tabs stay."""
-    return _replaced(text, _ESCAPES)
+    return _spelled(without_secrets(text), _ESCAPES)
 
 
 def one_line(text: str) -> str:
@@ -47,12 +47,14 @@ def one_line(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    r"""A JSON document with such characters as JSON escapes; its meaning is unchanged."""
-    return _replaced(text, _JSON_ESCAPES)
+    r"""A JSON document with such characters as JSON escapes; its meaning is unchanged.
+
+    Redacts nothing: in the document's text, that could remove the escape of a quote.
+    """
+    return _spelled(text, _JSON_ESCAPES)
 
 
-def _replaced(text: str, spelling: _Spelling) -> str:
-    text = without_secrets(text)
+def _spelled(text: str, spelling: _Spelling) -> str:
     if _HIDDEN.search(text) is None:
         return text
     # In pieces: each run of hidden characters is an object until its piece is joined.

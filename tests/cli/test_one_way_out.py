@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from fintts_cli.terminal import LiveLine, Terminal
 from fintts_store.visible import visible, visible_json
 from hostile_stores import BIDI, CSI, EVIL, OSC_52
 
+SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYzzzEXAMPLEKEY"
 SOURCES = Path(fintts_cli.__file__).parent
 CONTROL = frozenset(map(chr, [*range(9), *range(11, 32), *range(127, 160)])) | set(
     "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
@@ -95,6 +98,25 @@ def test_a_number_that_json_does_not_have_is_null(capsys: pytest.CaptureFixture[
 def test_the_live_line_cannot_be_forged(capsys: pytest.CaptureFixture[str]) -> None:
     LiveLine(Terminal()).show(f"{EVIL}\rgood: $0.00")
     assert not CONTROL & set(capsys.readouterr().err)
+
+
+def test_a_secret_in_a_document_is_redacted_and_the_document_stays_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {
+        "message": f'refused: {{"Authorization": "Bearer {SECRET}"}} and "more"',
+        "SecretAccessKey": SECRET,
+        "lines": [f"aws_session_token={SECRET}", f'bearer {SECRET}"'],
+        "Ääni": "soi",
+    }
+    for encoding in ("utf-8", "ascii"):
+        monkeypatch.setattr("sys.stdout", TextIOWrapper(BytesIO(), encoding=encoding))
+        Terminal().document(content)
+        sys.stdout.seek(0)
+        found = json.loads(sys.stdout.read())
+        assert SECRET not in json.dumps(found)
+        assert found.keys() == content.keys()
+        assert found["Ääni"] == "soi"
 
 
 @given(st.text())

@@ -28,7 +28,7 @@ from fintts_store.redaction import (
     remember_secrets,
     without_secrets,
 )
-from fintts_store.visible import one_line, visible, visible_json
+from fintts_store.visible import one_line, visible
 from s3_servers import QUICK, make_bucket
 from screen import at_a_terminal
 
@@ -71,7 +71,7 @@ def shows_nothing(*texts: str) -> None:
     ],
 )
 def test_what_opens_something_is_taken_out(text: str) -> None:
-    for clean in (without_secrets(text), visible(text), one_line(text), visible_json(text)):
+    for clean in (without_secrets(text), visible(text), one_line(text)):
         shows_nothing(clean)
         assert "abcdef0123" not in clean
     error = StoreError(text, text)
