@@ -92,6 +92,7 @@ def launch_patiently(
     limit_seconds: float,
     take_back: Callable[[], object],
     offers: OfferSource,
+    note: Callable[[str], object],
 ) -> None:
     """Returns once the job is in the cluster's queue.
 
@@ -99,6 +100,7 @@ def launch_patiently(
         limit_seconds: how long an instance may take to become ready.
         take_back: removes what a request left, once it is cancelled.
         offers: the places to try next.
+        note: called with a sentence for each place that is given up.
 
     Raises:
         CloudError: no instance became ready; nothing is left.
@@ -117,7 +119,7 @@ def launch_patiently(
             watch.end()
         take_back()
         tried.append(watch.place)
-        print(f"fintts: no instance became ready in {watch.place}; it is taken back")  # noqa: T201
+        note(f"no instance became ready in {watch.place}; it is taken back")
         left = _elsewhere(task, tried, offers)
         if not left:
             raise CloudError(

@@ -198,7 +198,11 @@ class SkyInfra:
         def take_back() -> None:
             _remove(sky, record)
 
-        launch_patiently(sky, task, record.cluster, limit_seconds, take_back, self._offers)
+        def note(sentence: str) -> None:
+            with self._log(record.run).open("a", encoding="utf-8") as log:
+                log.write(f"fintts: {sentence}\n")
+
+        launch_patiently(sky, task, record.cluster, limit_seconds, take_back, self._offers, note)
 
     def state(self, run: str) -> InstanceState | None:
         kept = self._answers.get(run)

@@ -114,12 +114,17 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def launch(sky: Sky, task: Task, taken_back: list[str], limit_seconds: float = 0.0) -> None:
+    said: list[str] = []
+
     def take_back() -> None:
         assert sky.cancelled.is_set()
         taken_back.append(sky.where or "")
         sky.where = None
 
-    launch_patiently(sky, task, "fintts-mine", limit_seconds, take_back, PLACES)
+    launch_patiently(sky, task, "fintts-mine", limit_seconds, take_back, PLACES, said.append)
+    assert said == [
+        f"no instance became ready in {where}; it is taken back" for where in taken_back
+    ]
 
 
 def test_an_instance_that_is_not_ready_in_time_is_taken_back_and_the_next_place_tried() -> None:
