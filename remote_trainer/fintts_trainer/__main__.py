@@ -1,7 +1,8 @@
-"""The instance's entry: `python -m fintts_trainer run`, then `… conclude --exit-code N`.
+"""The commands of the trainer.
 
-On the laptop `fintts export` calls `… merge`, a run that begins with a LoRA of Fish Speech's
-trainer `… import-lora`, and `fintts data encode` `… encode`.
+An instance runs `python -m fintts_trainer run`, then `… conclude --exit-code N`. On the laptop,
+`fintts export` runs `… merge`, the launch of a run that starts from a LoRA of Fish Speech's trainer
+runs `… import-lora`, and `fintts data encode` runs `… encode`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ from fintts_store.redaction import clean_logs, without_secrets
 from fintts_store.streams import take_over
 from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
-from fintts_trainer.processes.launcher import Crew, Team, is_first_machine, trainer_command
+from fintts_trainer.processes.launcher import (
+    ProcessGroup,
+    ProcessLayout,
+    is_first_machine,
+    trainer_command,
+)
 from fintts_trainer.processes.parent import end_with_parent
 from fintts_trainer.processes.progress import FOLDER
 from fintts_trainer.session.exit_codes import (
@@ -45,36 +51,36 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 ended well, 1 failed, 5 the store, 75 preempted (another job goes on), 130
-    Ctrl-C.
+    """Runs one command; returns its exit code.
 
-    A process of several that lost another one ends with 76, which only the launcher sees.
+    0 success, 1 failure, 5 the store failed, 75 preempted (another job continues), 130 Ctrl-C. A
+    process that lost another process of its run returns 76, which only the launcher sees.
     """
     options = _parser().parse_args(arguments)
-    clean_logs()  # they go into the store
+    clean_logs()  # the store keeps the logs
     try:
-        # `fintts train` starts it with these blocked, so that its imports are not interrupted.
+        # `fintts train` blocks these, so that they do not interrupt the imports.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         return _do(options)
     except (InputError, TrainerError, CostError, StoreError) as error:
         return _complain(error.message, error.hint, _exit_code(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # our fault: the traceback is kept, a sentence is shown
+    except Exception as error:  # a bug: keep the traceback, show a sentence
         return _complain(*_unforeseen(error), FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fintts_trainer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="train the run that the environment names, and watch over it")
-    commands.add_parser("work", help="one process of the run, which `run` starts")
+    commands.add_parser("run", help="train the run that the environment names")
+    commands.add_parser("work", help="one process of the run; `run` starts it")
     last = commands.add_parser("conclude", help="write result.json if the trainer could not")
     last.add_argument("--exit-code", type=int, required=True, metavar="N")
-    merge = commands.add_parser("merge", help="write a base model with an adapter folded into it")
+    merge = commands.add_parser("merge", help="merge an adapter into a base model")
     for name in ("--base", "--adapter", "--to"):
         merge.add_argument(name, type=Path, required=True, metavar="DIR")
-    lora = commands.add_parser("import-lora", help="turn a .ckpt of Fish Speech into PEFT's files")
+    lora = commands.add_parser("import-lora", help="convert a .ckpt of Fish Speech to PEFT's files")
     for name in ("--base", "--checkpoint", "--to"):
         lora.add_argument(name, type=Path, required=True, metavar="PATH")
     lora.add_argument("--lora", required=True, metavar="JSON", help="the run's lora section")
@@ -95,7 +101,7 @@ def _do(options: argparse.Namespace) -> int:
         return _conclude(job, options.exit_code) if is_first_machine() else DONE
     if options.command == "work" or "RANK" in os.environ:
         return _run(job)
-    return _lead(job, Team.from_environment())
+    return _lead(job, ProcessLayout.from_environment())
 
 
 def _exit_code(error: Exception) -> int:
@@ -107,13 +113,14 @@ def _exit_code(error: Exception) -> int:
 def _unforeseen(error: Exception) -> tuple[str, str]:
     """A sentence about an unexpected error, and where to find its traceback."""
     if type(error).__name__ == "OutOfMemoryError":
-        more = "set training.tokens_per_micro_batch: the same steps in smaller pieces"
+        more = "set training.tokens_per_micro_batch, which splits a step without changing it"
         return "the accelerator's memory is too small for this batch", more
     return f"{type(error).__name__}: {error}", f"please report this, with {_keep(error)}"
 
 
 def _keep(error: Exception) -> str:
-    """Writes the traceback into the store, which stays after the instance; returns its place."""
+    """Writes the traceback into the store, which outlives the instance; returns its URL, or the
+    traceback if the store fails."""
     text = without_secrets("".join(traceback.format_exception(error)))
     run, url = os.environ.get("FINTTS_RUN", ""), os.environ.get("FINTTS_STORE", "")
     try:
@@ -126,21 +133,21 @@ def _keep(error: Exception) -> str:
 
 def _run(job: Job) -> int:
     end_with_parent()
-    faulthandler.register(signal.SIGUSR1)  # its watchdog asks where it is before it ends it
+    faulthandler.register(signal.SIGUSR1)  # the watchdog asks for a traceback before a kill
     # Files from the store must not make this process open connections to Hugging Face.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # It warns of its own defaults for CSM; our checks report what is wrong with a folder.
+    # transformers warns of its own defaults for CSM; our own checks report a bad folder.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from fintts_store.runs.records import StopReason
     from fintts_trainer.session.preemption import Preemption
 
     preemption = Preemption()
-    preemption.watch()  # first: what follows takes seconds to import
+    preemption.install_handlers()  # first: the imports below take seconds
     with quick_imports():
         from fintts_trainer.train import train
 
     result = train(job, preemption)
-    preemption.settle()
+    preemption.ignore_sigterm()
     if os.environ.get("RANK", "0") != "0":
         return DONE  # the first process writes the result, and may still be saving
     if result is None:
@@ -148,43 +155,43 @@ def _run(job: Job) -> int:
     return FAILED if result.stop_reason == StopReason.NAN_LOSS else DONE
 
 
-def _lead(job: Job, team: Team) -> int:
-    """The run on this machine, in as many processes as it is to have, and a watchdog over them."""
+def _lead(job: Job, layout: ProcessLayout) -> int:
+    """Runs this machine's processes of the run under a watchdog; returns the exit code."""
     job.forget_trouble()
-    signal.signal(signal.SIGTERM, _pass_over)
+    signal.signal(signal.SIGTERM, _ignore)
     factor = factor_or_default(_warn, os.environ)
-    crew = Crew(team, trainer_command(), job.workspace / FOLDER, factor)
-    ending = crew.work()
-    # Python takes its handlers away while it ends, and `timeout` signals twice.
+    group = ProcessGroup(layout, trainer_command(), job.workspace / FOLDER, factor)
+    ending = group.run()
+    # Python removes its handlers while it exits, and `timeout` signals twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if ending.trouble is None:
         return ending.exit_code
     job.remember_trouble(ending.trouble)
-    more = "start the run again: it goes on from the newest committed checkpoint, if any"
-    goes_on_elsewhere = crew.hang is not None and job.on_spot
+    more = "start the run again: it resumes from the newest committed checkpoint, if any"
+    goes_on_elsewhere = group.hang is not None and job.on_spot
     return _complain(ending.trouble, more, PREEMPTED if goes_on_elsewhere else ending.exit_code)
 
 
-def _pass_over(_number: int, _frame: FrameType | None) -> None:
-    """Before and after its processes work, a signal has nothing to stop."""
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """A signal before or after the processes run has nothing to stop."""
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with quick_imports():
-        from fintts_trainer.export import answer, merge_folders
+        from fintts_trainer.export import merge_folders, print_outcome
 
-    return answer(lambda: merge_folders(base, adapter, target))
+    return print_outcome(lambda: merge_folders(base, adapter, target))
 
 
 def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with quick_imports():
         from fintts_inputs.config import LoraConfig
-        from fintts_trainer.export import answer, import_lora
+        from fintts_trainer.export import import_lora, print_outcome
 
     config = LoraConfig.model_validate_json(lora)
-    return answer(lambda: import_lora(base, checkpoint, config, target))
+    return print_outcome(lambda: import_lora(base, checkpoint, config, target))
 
 
 def _encode(plan: Path) -> int:
@@ -218,8 +225,8 @@ def _warn(sentence: str) -> None:
 
 
 def end(exit_code: int) -> NoReturn:
-    """Ends this process, and does not wait for an upload that was given up: Python would, until the
-    store has taken it, for boto3 uploads in threads that are joined at the end."""
+    """Ends this process without waiting for an abandoned upload: Python would join boto3's upload
+    threads, until the store has taken everything."""
     if is_uploading():
         sys.stdout.flush()
         sys.stderr.flush()
@@ -228,5 +235,5 @@ def end(exit_code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    take_over()  # training goes on when the reader of its log is gone
+    take_over()  # training continues when the reader of its log is gone
     end(main())

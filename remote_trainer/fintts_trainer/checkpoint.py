@@ -79,14 +79,14 @@ def write_checkpoint(
     config: RunConfig,
     position: dict[str, object],
     *,
-    said: Mapping[str, str],
+    metadata: Mapping[str, str],
 ) -> None:
     """Writes the four files of a checkpoint into an empty folder.
 
     Args:
-        said: what the adapter's own file says of it.
+        metadata: what the adapter's own file says of it.
     """
-    write_adapter(model, folder, said)
+    write_adapter(model, folder, metadata)
     save_file(_optimizer_tensors(model, optimizer), str(folder / OPTIMIZER_FILE))
     content = {
         "loop": state.to_json(),

@@ -1,10 +1,10 @@
-"""The trainer's errors; each says what to do.
+"""The trainer's errors, each with a hint for the user.
 
 TrainerError
 ├── DiskTooSmall         the checkpoints to keep would not fit, or the disk is full
 ├── MemoryTooSmall       not even the smallest micro-batch of a step fits
 ├── CannotCompile        training.compile is set, and torch has no compiler
-├── BadTeam              the environment asks for an impossible set of processes
+├── BadProcessLayout              the environment asks for an impossible set of processes
 ├── PeerLost             another process of the run has ended, so this one cannot continue
 └── NoRun                the store holds no such run
 """
@@ -24,7 +24,7 @@ class TrainerError(Exception):
 
 
 class DiskTooSmall(TrainerError):
-    """Checkpoints of the measured size would fill the disk during the run, or it is full."""
+    """The checkpoints to keep would not fit onto the disk, or the disk is full."""
 
 
 class MemoryTooSmall(TrainerError):
@@ -35,12 +35,12 @@ class CannotCompile(TrainerError):
     """torch lacks what training.compile needs."""
 
 
-class BadTeam(TrainerError):
+class BadProcessLayout(TrainerError):
     """The environment describes an impossible set of processes."""
 
 
 class PeerLost(TrainerError):
-    """Another process of the run has ended; its own message gives the reason."""
+    """Another process of the run has ended; that process reports the reason."""
 
 
 class NoRun(TrainerError):

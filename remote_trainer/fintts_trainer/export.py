@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fintts_inputs.config import LoraConfig
 
 
-def answer(work: Callable[[], int]) -> int:
+def print_outcome(work: Callable[[], int]) -> int:
     """Prints how much was done (`{"done": 458}`), or the error and its hint; returns 0 or 1."""
     try:
         content: dict[str, object] = {"done": work()}

@@ -23,7 +23,7 @@ from fintts_store.runs.runs import read_configurations
 from fintts_trainer.checkpoint import STATE_FILE, copy_from_first, read_checkpoint
 from fintts_trainer.processes.hang_limits import LEAST_SECONDS
 from fintts_trainer.processes.random_state import seed_of, set_random_state
-from fintts_trainer.session.left_behind import forget, left_rows, newest_left
+from fintts_trainer.session.local_checkpoints import local_rows, newest_local, remove_local
 from fintts_trainer.session.session import StoreSession, log
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def resume(training: Training) -> None:
     session, world = training.session, training.world
     random_states: list[RandomState] = []
     limit_seconds = session.job.patience_seconds + LEAST_SECONDS
-    session.progress.begin("fetching the checkpoint to go on from", limit_seconds, "setup")
+    session.progress.begin("fetching the newest checkpoint", limit_seconds, "setup")
     if isinstance(session, StoreSession):
         random_states = _read_newest(training, session)
     training.state = world.from_first(training.state)
@@ -65,12 +65,12 @@ def _read_newest(training: Training, session: StoreSession) -> list[RandomState]
         job.run,
         session.claim,
         target,
-        on_skip=_say_skipped,
+        on_skip=_log_skipped,
         committed_step=session.committed_before,
         patience_seconds=job.patience_seconds,
         on_bytes=session.progress.sign,
     )
-    manifest = _upload_left_behind(session, manifest, target)
+    manifest = _upload_local(session, manifest, target)
     if manifest is None:
         return []
     refuse_another_configuration(session, manifest, target)
@@ -84,28 +84,28 @@ def _read_newest(training: Training, session: StoreSession) -> list[RandomState]
     return random_states
 
 
-def _upload_left_behind(
+def _upload_local(
     session: StoreSession, committed: Manifest | None, target: Path
 ) -> Manifest | None:
     """The newest checkpoint: one that an earlier job could not upload, uploaded now from this disk,
     or else the committed one."""
     job = session.job
     step = 0 if committed is None else committed.step
-    found = newest_left(job.workspace, session.record, session.config.digest(), step)
+    found = newest_local(job.workspace, session.record, session.config.digest(), step)
     if found is None:
         return committed
     folder, facts = found
     log(f"step {facts.step} is on this disk but not in the store; uploading it now")
-    session.metrics.take_up(left_rows(folder))
+    session.metrics.add_rows(local_rows(folder))
     # First the metrics: no job that resumes from the checkpoint repeats these steps.
     insist(session.metrics.flush, job.patience_seconds)
     manifest = insist(lambda: session.committer.commit(folder, facts), job.patience_seconds)
     restore(job.store, manifest, target)
-    forget(job.workspace, manifest.step)
+    remove_local(job.workspace, manifest.step)
     return manifest
 
 
-def _say_skipped(name: CommitName, error: StoreError) -> None:
+def _log_skipped(name: CommitName, error: StoreError) -> None:
     log(f"the checkpoint at step {name.step} is skipped: {error.message}")
 
 
@@ -150,7 +150,7 @@ def refuse_another_prompt(training: Training, manifest: Manifest, folder: Path) 
         raise ConfigurationChanged(
             f"the checkpoint at step {manifest.step} was trained with the prompt {begun}, but the "
             f"run uses {prompt}: an older version of fintts continued it",
-            "begin a new run; `fintts cloud pull-checkpoints --step` fetches earlier checkpoints",
+            "start a new run; `fintts cloud pull-checkpoints --step` fetches earlier checkpoints",
         )
 
 

@@ -25,7 +25,7 @@ from fintts_trainer.families import open_configured
 from fintts_trainer.forecast.forecaster import Forecaster
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
-from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
+from fintts_trainer.machine.device_notes import device_notes, unfused_note
 from fintts_trainer.model.compiled import compile_as_configured
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
@@ -96,9 +96,9 @@ def _build(session: Session, world: World) -> Training:
     session.progress.begin("loading the base model", load_limit(size_bytes), "setup")
     dtype = _base_type(config, world.device)
     model = _adapted(session, base, dtype)
-    left = fuse_adapted_linears(model)
+    unfused = fuse_adapted_linears(model)
     longest = int(feed.dataset.lengths.max())
-    for sentence in (*left_to_peft(left), *slow_ways(world.device, dtype, longest)):
+    for sentence in (*unfused_note(unfused), *device_notes(world.device, dtype, longest)):
         session.log(sentence)
     if config.training.gradient_checkpointing and not recompute_layers(model):
         session.log("training.gradient_checkpointing has no effect: the model has no such layers")
@@ -108,7 +108,7 @@ def _build(session: Session, world: World) -> Training:
         config.training.compile,
         world.device.type,
         session.log,
-        partial(_say_in_status, session),
+        partial(_report, session),
     )
     optimizer = torch.optim.AdamW(
         trainable(model).values(),
@@ -117,7 +117,7 @@ def _build(session: Session, world: World) -> Training:
         eps=EPSILON,
         weight_decay=0.0,
     )
-    _tell_sizes(session, world, base.shape, feed, model)
+    _log_sizes(session, world, base.shape, feed, model)
     return Training(
         session=session,
         world=world,
@@ -156,7 +156,7 @@ def _adapted(session: Session, base: BaseModel, dtype: torch.dtype) -> PeftModel
     return model
 
 
-def _tell_sizes(
+def _log_sizes(
     session: Session, world: World, shape: ModelShape, feed: Feed, model: PeftModel
 ) -> None:
     adapted = sum(p.numel() for p in trainable(model).values())
@@ -187,7 +187,7 @@ def _read_initial_adapter(session: Session, base: BaseModel, model: PeftModel) -
     read_adapter(model, folder)
 
 
-def _say_in_status(session: Session, sentence: str) -> None:
+def _report(session: Session, sentence: str) -> None:
     """Writes to the log, and to the status that `ps` and `watch` show."""
     session.log(sentence)
     session.change_status(message=sentence)
@@ -217,7 +217,7 @@ def _prepare_cpu(session: Session) -> None:
     _leave_a_core()
     if not keep_freed_memory():
         session.log(
-            "steps are slower here: this machine's C library returns freed memory to the system"
+            "this machine's C library returns freed memory to the system, which slows steps down"
         )
 
 
@@ -251,7 +251,7 @@ def _earlier_pace(training: Training) -> Pace:
 
 def _measure_untrained(training: Training) -> None:
     """Measures the validation loss before training, which training must improve."""
-    training.session.progress.begin("looking before training", UNMEASURED_SECONDS, "setup")
+    training.session.progress.begin("validating before training", UNMEASURED_SECONDS, "setup")
     with measured(training.session.pace.checks):
         means = training.evaluate()
     training.state.initial_validation = means

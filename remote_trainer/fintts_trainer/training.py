@@ -77,11 +77,11 @@ class Training:
 
     def evaluate(self) -> dict[str, float]:
         """The means of `Tally` over the held-out utterances; each process computes a share."""
-        batches = self.session.progress.along(self.feed.validation())
+        batches = self.session.progress.with_signs(self.feed.validation())
         mine = evaluate(self.model, batches, self.world.device)
         return Tally.of_sums(self.world.add_up(mine.sums)).means()
 
-    def tell_watchdog(self, what: Literal["training", "validation"]) -> None:
+    def report_to_watchdog(self, what: Literal["training", "validation"]) -> None:
         """Reports a new step or check."""
         limit = step_limit if what == "training" else check_limit
         self.session.progress.at_step(self.state.step, self.schedule.samples_seen(self.state.step))
@@ -113,5 +113,5 @@ class Training:
             state,
             self.config,
             position,
-            said={BASE_DIGEST: self.session.record.base_model.digest, PROMPT: self.prompt.name},
+            metadata={BASE_DIGEST: self.session.record.base_model.digest, PROMPT: self.prompt.name},
         )

@@ -122,7 +122,7 @@ class Run:
     def _has_left(self) -> bool:
         """Whether the trainer has said its last words, before the run was over or at its end."""
         status = self.status
-        return status.phase == Phase.DONE or "goes on from here" in (status.message or "")
+        return status.phase == Phase.DONE or "resumes from here" in (status.message or "")
 
 
 def test_a_run_outlives_its_instances_and_ends_as_if_nothing_had_been(

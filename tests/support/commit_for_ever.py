@@ -69,7 +69,7 @@ def main(url: str, folder: Path, count: int | None) -> None:
             for name, data in content_of(step).items():
                 (target / name).write_bytes(data)
         facts = CheckpointFacts(step, "c", "b", "val/loss", "min", value_of(step))
-        uploader.submit(local, facts, must_leave=lambda: False)
+        uploader.submit(local, facts, must_stop_waiting=lambda: False)
     if not uploader.drain(60):
         sys.exit(8)
     uploader.close()

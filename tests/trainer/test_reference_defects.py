@@ -164,7 +164,7 @@ def test_merge_re_creates_the_base_and_only_warns_when_nothing_changed(
     nothing = add_adapter(base.load(torch.float32), TARGETS, LoraConfig(), base_name="t", seed=1)
     (tmp_path / "nothing").mkdir()
     write_adapter(nothing, tmp_path / "nothing")
-    with pytest.raises(BaseModelProblem, match="changes nothing of the base model"):
+    with pytest.raises(BaseModelProblem, match="does not change the base model"):
         merge_folders(base.folder, tmp_path / "nothing", tmp_path / "merged")
     assert not list((tmp_path / "merged").iterdir())
 

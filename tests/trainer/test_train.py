@@ -289,13 +289,13 @@ def test_an_announced_end_costs_no_step(tmp_path: Path) -> None:
         said = announce_midway(process, cloud, seconds=120)
         assert process.wait(30) == 75, "there is time for SkyPilot to hear it"
     assert re.search(r"the spot instance is being taken away at \d\d:\d\d:\d\d UTC\n", said)
-    last = re.search(r"preempted at step (\d+); all is saved", said)
+    last = re.search(r"preempted at step (\d+); everything is saved", said)
     assert last is not None
     assert 4 <= int(last[1]) < 60
     status = read_status(taken.store, taken.name)
     assert status is not None
     assert status.message is not None
-    assert status.message.endswith(" UTC; the next job goes on from here")
+    assert status.message.endswith(" UTC; the next job resumes from here")
     assert [manifest.step for manifest in list_manifests(taken.store, taken.name)] == [int(last[1])]
     assert read_result(taken.store, taken.name) is None
     resumed = taken.train("second")
@@ -311,7 +311,7 @@ def test_an_announced_end_costs_no_step(tmp_path: Path) -> None:
 def test_who_is_told_late_saves_and_lives_as_long_as_the_instance(tmp_path: Path) -> None:
     run = start_run(tmp_path, ON_SPOT)
     with metadata_server("aws") as cloud, train_on_spot(run, cloud, "first") as process:
-        assert "all is saved" in announce_midway(process, cloud, seconds=20)
+        assert "everything is saved" in announce_midway(process, cloud, seconds=20)
         assert list_manifests(run.store, run.name)
         assert process.stderr is not None
         assert "wait for the instance's end" in process.stderr.readline()
@@ -328,7 +328,7 @@ def test_a_job_that_begins_on_an_instance_that_is_being_taken_away_does_no_step(
         process = train_on_spot(run, cloud, "first")
         _, said = process.communicate()
     assert process.returncode == 75
-    assert "preempted at step 0; all is saved" in said
+    assert "preempted at step 0; everything is saved" in said
     assert steps_told(run) == []
 
 
@@ -463,7 +463,7 @@ def test_a_preemption_is_heard_while_two_uploads_are_behind(
     monkeypatch.setattr(preemption_module, bound, 0.1)
     job = replace(run.job(), store=UnreachableStore(tmp_path / "store"))
     assert train_module.train(job, preemption) is None
-    assert preemption.has_come
+    assert preemption.is_requested
     assert read_result(run.store, run.name) is None
 
 

@@ -1,1 +1,1 @@
-"""A data folder: which files there are, what each one holds, and what is wrong with them."""
+"""The encoded data set, and the batches of each step."""

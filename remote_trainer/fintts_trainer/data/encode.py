@@ -54,8 +54,8 @@ def encode_utterances(base: BaseModel, pack: Pack, indices: Iterable[int]) -> It
         _refuse_length(base, name, example)
         if np.array_equal(_text_ids(example), wordless):
             raise DataProblem(
-                f"the transcript of utterance {name} is nothing to the base model's tokenizer",
-                "write what is said into its .lab file, or leave the utterance out of the folder",
+                f"the transcript of utterance {name} is empty for the base model's tokenizer",
+                "write the spoken words into its .lab file, or remove the utterance",
             )
         yield example
 
@@ -66,9 +66,9 @@ def _text_ids(example: Example) -> npt.NDArray[np.int64]:
 
 def _refuse_codes(base: BaseModel, name: str, codes: npt.NDArray[np.int64]) -> None:
     shape = base.shape
-    hint = "code the audio with the codec that belongs to the base model"
+    hint = "encode the audio with the codec of the base model"
     if sentence := transposed(codes.shape, shape.num_codebooks):
-        raise DataProblem(f"utterance {name} {sentence}", "correct its file, and begin a new run")
+        raise DataProblem(f"utterance {name} {sentence}", "correct its file, and start a new run")
     if codes.shape[0] != shape.num_codebooks:
         raise DataProblem(
             f"utterance {name} has {codes.shape[0]} codebooks, "
@@ -92,5 +92,5 @@ def _refuse_length(base: BaseModel, name: str, example: Example) -> None:
         raise DataProblem(
             f"utterance {name} is {example.length - 1} tokens long, "
             f"but the base model reads {base.shape.max_seq_len} at most",
-            "cut it into shorter utterances, or leave it out of the folder",
+            "split it into shorter utterances, or remove it",
         )

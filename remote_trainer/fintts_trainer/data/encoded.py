@@ -93,7 +93,7 @@ class EncodedDataset:
         part = self._mapping[start:stop]
         self._release(len(part) + FAULT_BYTES)
         if zlib.crc32(part) != crc32:
-            self._give_up(number)
+            self._remove_and_refuse(number)
         tokens = np.zeros((self.rows, length), dtype=np.int64)
         tokens[0] = np.frombuffer(part, TOKEN, length)
         shape = (self.rows - 1, length - text_length)
@@ -120,11 +120,11 @@ class EncodedDataset:
             self._mapped_bytes = 0
             self._mapping.madvise(mmap.MADV_DONTNEED)
 
-    def _give_up(self, number: int) -> None:
+    def _remove_and_refuse(self, number: int) -> None:
         self.path.unlink(missing_ok=True)
         raise DataProblem(
             f"utterance number {number} of the encoded data set {self.path} is damaged",
-            "start the run again: it goes on from its checkpoint, and encodes the data anew",
+            "start the run again: it resumes from its checkpoint, and encodes the data again",
         )
 
 

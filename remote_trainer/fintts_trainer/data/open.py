@@ -32,7 +32,7 @@ def open_encoded(session: Session, base: BaseModel) -> EncodedDataset:
         session.progress.begin("fetching the data", LEAST_SECONDS, "setup")
         pack = read_pack(fetch_dataset(session.job, record, session.progress.sign))
         session.progress.begin("encoding the data", LEAST_SECONDS, "setup")
-        started, everything = time.monotonic(), session.progress.along(range(len(pack)))
+        started, everything = time.monotonic(), session.progress.with_signs(range(len(pack)))
         names = map(pack.name, range(len(pack)))
         examples = encode_utterances(base, pack, everything)
         write_encoded(path, zip(names, examples, strict=True), len(pack))

@@ -1,11 +1,12 @@
-"""What the trainer knows of a base model, whatever its family: utterances, batches, predictions.
+"""The port of a base model family: utterances, batches and predictions.
 
 One network reads text and frames along time and predicts row 0, the next token. In a dual
-autoregressive model a smaller one predicts the codes of that frame on the other rows from the first
-one's hidden state; a plain language model over one stream of codes has row 0 alone. The family
-decides whether row 0 of a frame is a token of its own (Fish Speech) or its first code (CSM), and
-whether the end is one token or a whole frame. To add a family, obey `BaseModelFamily`, put it into
-FAMILIES here and in fintts_inputs.base_model.families, and join the contract test.
+autoregressive model, a smaller network predicts the codes of that frame, on the other rows, from
+the first network's hidden state; a plain language model over one stream of codes has only row 0.
+The family decides whether row 0 of a frame is a separate token (Fish Speech) or the first code
+(CSM), and whether the end is one token or a whole frame. To add a family, implement
+`BaseModelFamily`, add it to FAMILIES here and in fintts_inputs.base_model.families, and add a
+member to the contract test.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from fintts_inputs.prompts import Prompt
 
 IGNORE = -100
-"""Label of a position that carries no loss."""
+"""Label of a position without a loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,11 @@ class Example:
     """One utterance, ready for the model.
 
     Attributes:
-        tokens: int64 [rows, T]; row 0 holds what the first network reads and predicts, the others
-            the codes that the second one predicts, if there is one, and 0 where there is no frame.
-            The last position is the end.
-        text_length: positions before the first frame; they carry no label.
-        end_has_codes: whether the end is a frame, whose codes are labels as well.
+        tokens: int64 [rows, T]; row 0 is what the first network reads and predicts; the other rows
+            are the codes that a second network predicts, and 0 where there is no frame. The last
+            position is the end.
+        text_length: positions before the first frame; they have no label.
+        end_has_codes: whether the end is a frame, whose codes are labels too.
     """
 
     tokens: npt.NDArray[np.int64]
@@ -62,8 +63,8 @@ class Batch:
 
     Attributes:
         inputs: int64 [batch, rows, T].
-        labels: int64 [batch, rows, T]; what follows each input, IGNORE where there is no label: at
-            text, at padding and, in the rows beyond the first, at an end without codes.
+        labels: int64 [batch, rows, T]; the token after each input; IGNORE at text, at padding and,
+            in the rows beyond the first, at an end without codes.
     """
 
     inputs: Tensor
@@ -71,16 +72,16 @@ class Batch:
 
     @property
     def label_count(self) -> int:
-        """Row-0 labels: frames, and one end a sentence."""
+        """Labels of row 0: the frames, and one end per utterance."""
         return int((self.labels[:, 0] != IGNORE).sum())
 
     @property
     def code_count(self) -> int:
-        """Labels of the rows beyond the first, which a second network predicts; or 0."""
+        """Labels of the rows beyond the first; 0 without a second network."""
         return int((self.labels[:, 1:] != IGNORE).sum())
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device; a pinned one is copied while the caller goes on."""
+        """The same batch on another device; a pinned batch is copied asynchronously."""
         return Batch(
             self.inputs.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
         )
@@ -91,10 +92,10 @@ class Batch:
 
 
 class Scores(Protocol):
-    """What a head says of some rows."""
+    """The scores of a head for some rows, computed on request."""
 
     def logits(self) -> Tensor:
-        """[rows, classes]; for a wide head that is a lot of memory."""
+        """[rows, classes]; takes much memory for a wide head."""
         ...
 
     def loss(self, labels: Tensor) -> Tensor:
@@ -103,8 +104,8 @@ class Scores(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PlainScores:
-    """Logits that exist already."""
+class ComputedScores:
+    """Logits that the model has computed already."""
 
     values: Tensor
 
@@ -119,13 +120,13 @@ class PlainScores:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Hidden states before a frozen head, adapted or not: rows Wᵀ + low upᵀ.
+    """Hidden states before a frozen head, with or without a LoRA: rows Wᵀ + low upᵀ.
 
     Attributes:
         rows: [rows, dim].
         weight: W, [classes, dim].
-        low: [rows, rank], the adapter's view of the rows, its scaling included; None without one.
-        up: [classes, rank], the adapter's other half.
+        low: scale · rows Aᵀ, [rows, rank]; None without an adapter.
+        up: B, [classes, rank]; None without an adapter.
     """
 
     rows: Tensor
@@ -134,14 +135,15 @@ class Projection:
     up: Tensor | None = None
 
     def logits(self) -> Tensor:
-        """[rows, classes]; an adapter counts in its own precision."""
+        """[rows, classes]; the adapter's part is computed in the adapter's precision."""
         logits = F.linear(self.rows, self.weight)
         if self.low is None or self.up is None:
             return logits
         return logits + F.linear(self.low, self.up).to(logits.dtype)
 
     def loss(self, labels: Tensor) -> Tensor:
-        """Sum of the cross-entropies against `labels` [rows], in nats; never holds all logits."""
+        """Sum of the cross-entropies against `labels` [rows], in nats, without all logits in
+        memory."""
         return cross_entropy_sum(self.rows, self.weight, labels, self.low, self.up)
 
 
@@ -150,22 +152,23 @@ Head = Literal["token", "code"]
 
 @dataclass(frozen=True, slots=True)
 class HeadLoss:
-    """The cross-entropies of one head."""
+    """The loss of one head over a batch."""
 
     total: Tensor
-    """their sum, in nats"""
+    """sum of the cross-entropies, in nats"""
     count: int
-    """of the labels"""
+    """number of labels"""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What the model says at label positions only, with what was right.
+    """The model's predictions at label positions, with the labels.
 
     Attributes:
-        tokens: of row 0, with token_labels [labels].
-        codes: of the second network, frame by frame, with code_labels [frames, rows beyond the
-            first]; both None without such a network.
+        tokens: scores of row 0.
+        token_labels: [labels].
+        codes: scores of the second network, frame by frame; None without one.
+        code_labels: [frames, rows - 1]; None without a second network.
     """
 
     tokens: Scores
@@ -175,25 +178,25 @@ class Predictions:
 
     def losses(self) -> dict[Head, HeadLoss]:
         """Sums and counts by head."""
-        found: dict[Head, HeadLoss] = {
+        losses: dict[Head, HeadLoss] = {
             "token": HeadLoss(self.tokens.loss(self.token_labels), self.token_labels.numel())
         }
         if self.codes is not None and self.code_labels is not None:
             total = self.codes.loss(self.code_labels.flatten())
-            found["code"] = HeadLoss(total, self.code_labels.numel())
-        return found
+            losses["code"] = HeadLoss(total, self.code_labels.numel())
+        return losses
 
     def logits(self) -> dict[Head, Tensor]:
-        """By head: [labels, tokens] and [frames, rows beyond the first, choices]."""
-        found: dict[Head, Tensor] = {"token": self.tokens.logits()}
+        """By head: [labels, classes] and [frames, rows - 1, classes]."""
+        logits: dict[Head, Tensor] = {"token": self.tokens.logits()}
         if self.codes is not None and self.code_labels is not None:
-            found["code"] = self.codes.logits().view(*self.code_labels.shape, -1)
-        return found
+            logits["code"] = self.codes.logits().view(*self.code_labels.shape, -1)
+        return logits
 
     def codes_in_top(self, k: int) -> int:
-        """How many codes are among the k likeliest of their codebook.
+        """The number of codes among the k likeliest of their codebook.
 
-        Without a second network these are the labels of row 0.
+        Without a second network it counts the labels of row 0.
         """
         logits = self.logits()
         head, labels = logits["token"], self.token_labels
@@ -204,7 +207,7 @@ class Predictions:
 
 
 class BaseModel(Protocol):
-    """A base model's folder, understood but not loaded."""
+    """A base model whose configuration and tokenizer are read, but not its weights."""
 
     @property
     def shape(self) -> ModelShape:
@@ -218,15 +221,15 @@ class BaseModel(Protocol):
 
     @property
     def prompt(self) -> Prompt:
-        """What `encode` puts around a text."""
+        """The prompt that `encode` puts around a text."""
         ...
 
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
-        """The prompt around one utterance; codes are int64 [codebooks, frames]."""
+        """An utterance in its prompt; codes are int64 [codebooks, frames]."""
         ...
 
     def load(self, dtype: torch.dtype) -> nn.Module:
-        """The model with its frozen weights in `dtype`, on the CPU: `Batch` → `Predictions`.
+        """Loads the frozen weights in `dtype` on the CPU; the model maps `Batch` → `Predictions`.
 
         Raises BaseModelProblem: weights are missing, unexpected or misshapen; each is named.
         """
@@ -238,7 +241,7 @@ class BaseModelFamily(Protocol):
 
     @property
     def name(self) -> str:
-        """As `ModelShape.family` has it."""
+        """The value of `ModelShape.family`."""
         ...
 
     def open(self, config: BaseModelConfig, prompt: Prompt | None = None) -> BaseModel:

@@ -1,4 +1,4 @@
-"""A head as the loss reads it: frozen weight and adapter apart, with PEFT's adapter or without."""
+"""Splits a head into frozen weight and PEFT adapter, as the fused loss needs them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def projection(head: nn.Module, rows: Tensor) -> Projection:
-    """What a head without bias, or the embedding that it is tied to, says of `rows` [n, dim].
+    """The projection of `rows` [n, dim] by a head without bias, or by the embedding tied to it.
 
-    PEFT's linear is W + s B A, its embedding W + s (B A)ᵀ: reading `.weight` alone would leave the
-    adapter out.
+    PEFT's linear computes W + s B A and its embedding W + s (B A)ᵀ; `.weight` alone lacks the
+    adapter.
     """
     weight = cast("Tensor", head.weight)
     if not isinstance(head, Linear | Embedding) or head.disable_adapters or head.merged:
         return Projection(rows, weight)
     (name,) = head.active_adapters
     down, up = _halves(head, name)
-    seen = cast("Tensor", head.lora_dropout[name](rows.to(down.dtype)))
-    return Projection(rows, weight, (seen @ down.t()) * head.scaling[name], up)
+    dropped = cast("Tensor", head.lora_dropout[name](rows.to(down.dtype)))
+    return Projection(rows, weight, (dropped @ down.t()) * head.scaling[name], up)
 
 
 def _halves(head: Linear | Embedding, name: str) -> tuple[Tensor, Tensor]:
-    """[rank, dim] and [classes, rank]."""
+    """The adapter's matrices, [rank, dim] and [classes, rank]."""
     if isinstance(head, Embedding):
         return head.lora_embedding_B[name].t(), head.lora_embedding_A[name].t()
     down, up = head.lora_A[name].weight, head.lora_B[name].weight

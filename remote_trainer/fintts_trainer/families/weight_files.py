@@ -1,4 +1,4 @@
-"""Weights as they lie in a folder: model.pth, or safetensors in one file or in several."""
+"""Reads the weights of a folder: model.pth, or safetensors in one or more files."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 StateDict = dict[str, "Tensor"]
 
-WORDS = {
+SAFETENSORS_TYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
     torch.bfloat16: "BF16",
 }
-"""torch's types in safetensors' words, which `EXPONENTS` has"""
+"""torch's types by safetensors' names, which `EXPONENTS` lists"""
 
 
 def read_state_dict(folder: Path) -> StateDict:
-    """All weights of a folder under the names that its files give them; nothing is unpickled.
+    """All weights of a folder by their names in the files; unpickles no objects.
 
     Raises:
         BaseModelProblem: as `read_files` does.
@@ -41,11 +41,11 @@ def read_state_dict(folder: Path) -> StateDict:
 
 
 def read_files(folder: Path) -> dict[str, StateDict]:
-    """The weights by the file that holds them, mapped into memory instead of read.
+    """The weights of each file, mapped into memory.
 
     Raises:
-        BaseModelProblem: a file is missing, damaged, holds more than weights, or is not what the
-            index says of it.
+        BaseModelProblem: a file is missing or damaged, holds more than weights, or does not match
+            the index.
     """
     files = {name: _read(folder / name) for name in weight_files(folder)}
     compare_with_index(folder, files)
@@ -53,10 +53,11 @@ def read_files(folder: Path) -> dict[str, StateDict]:
 
 
 def stored(state: StateDict) -> dict[str, Stored]:
-    """The weights as the header of a file would describe them."""
+    """Type and shape of each weight, as a safetensors header lists them."""
     return {
         name: Stored(
-            WORDS.get(weight.dtype, str(weight.dtype).removeprefix("torch.")), tuple(weight.shape)
+            SAFETENSORS_TYPES.get(weight.dtype, str(weight.dtype).removeprefix("torch.")),
+            tuple(weight.shape),
         )
         for name, weight in state.items()
     }
@@ -89,7 +90,7 @@ def _read(path: Path) -> StateDict:
     ):
         raise BaseModelProblem(
             f"{path} does not hold a flat table of weights",
-            "take the weights as they were released, not quantised and without an optimizer",
+            "use the weights as released, not quantised and without an optimizer",
         )
     return content
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import math
+
 import numpy as np
 
 from fintts_trainer.forecast.regression import Seen, draw_paths
@@ -101,8 +103,8 @@ def forecast_stop(
 
 def _tail(seen: int, ahead: int) -> float:
     """The share of the paths below P10, and above P90."""
-    by_reach = min(TAIL * (FEW_AHEAD / ahead) ** 0.25, 0.1)
-    return by_reach * (FEW_SEEN / max(seen, FEW_SEEN)) ** 0.6
+    by_reach = min(TAIL * math.pow(FEW_AHEAD / ahead, 0.25), 0.1)
+    return by_reach * math.pow(FEW_SEEN / max(seen, FEW_SEEN), 0.6)
 
 
 def _with_gaps(paths: Values, share: float, random: Generator) -> Values:

@@ -1,1 +1,1 @@
-"""The machine that a run trains on: what it has, and what fits onto it."""
+"""The machine that a run trains on: its GPUs, its memory and its disk."""

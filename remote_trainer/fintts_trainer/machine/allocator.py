@@ -1,8 +1,8 @@
-"""Keeps freed memory in the process, so that a step on a CPU need not ask for it again.
+"""Keeps freed memory in the process, which speeds up steps on a CPU.
 
-glibc gives every large block back to the kernel as soon as it is freed, and each page that comes
-anew is cleared first. A training step frees and asks for the same blocks over and over: keeping
-them takes a seventh off a step of a scaled OpenAudio S1-mini (`benchmarks/step.py`, 8 rounds).
+glibc returns every large block to the kernel as soon as it is freed, and the kernel clears each
+page that it hands out. A training step frees and allocates the same blocks over and over; keeping
+them makes a step of a scaled OpenAudio S1-mini a seventh shorter (`benchmarks/step.py`, 8 rounds).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ NEVER_BYTES = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Has malloc serve large blocks from the heap and never shrink it; a GPU has its own way.
+    """Makes malloc serve large blocks from the heap and never shrink it; has no effect on a GPU's
+    memory.
 
-    Returns False where the C library has no such switch, as musl and macOS; all works there too,
-    but slower.
+    Returns False if the C library has no such switch, like musl's and macOS's; steps are only
+    slower then.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

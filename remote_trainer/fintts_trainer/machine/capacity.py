@@ -1,4 +1,5 @@
-"""Whether a run fits: its checkpoints onto the disk, its steps into memory; tried, not guessed."""
+"""Checks by a trial whether the checkpoints of a run fit onto the disk, and its steps into
+memory."""
 
 from __future__ import annotations
 
@@ -25,17 +26,21 @@ if TYPE_CHECKING:
     from fintts_trainer.training import Training
 
 SPARE_CHECKPOINTS = 2
-"""One that is being written and one that is being uploaded, beside those that are kept."""
+"""one being written and one being uploaded, in addition to those kept"""
 
 
 def check_disk(training: Training) -> None:
-    """Saves once for real, to know the size, and compares it with the free space."""
+    """Writes a trial checkpoint, and compares the size of those to keep with the free space.
+
+    Raises:
+        DiskTooSmall: they do not fit.
+    """
     workspace = training.session.job.workspace
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
         with measured(training.session.pace.saves):
             training.write_checkpoint(Path(folder), [random_state()])
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
-    size += moments_to_come(training)
+    size += missing_moments_bytes(training)
     needed = size * (training.config.checkpoints.keep_last + SPARE_CHECKPOINTS)
     free = shutil.disk_usage(workspace).free
     if free < needed:
@@ -49,7 +54,7 @@ def check_disk(training: Training) -> None:
 
 @contextmanager
 def full_disk_explained(workspace: Path) -> Generator[None]:
-    """Raises DiskTooSmall for what cannot be written because this machine's disk is full."""
+    """Turns the block's errors about a full disk into DiskTooSmall."""
     try:
         yield
     except (StoreFull, OSError) as error:
@@ -61,8 +66,8 @@ def full_disk_explained(workspace: Path) -> Generator[None]:
         ) from error
 
 
-def moments_to_come(training: Training) -> int:
-    """Bytes of AdamW's two moments, which it does not have before its first step."""
+def missing_moments_bytes(training: Training) -> int:
+    """Bytes of AdamW's two moments if it has none yet, before its first step; otherwise 0."""
     if training.optimizer.state:
         return 0
     parameters = trainable(training.model).values()
@@ -70,12 +75,12 @@ def moments_to_come(training: Training) -> int:
 
 
 def fit_into_memory(training: Training) -> None:
-    """Cuts the steps into smaller micro-batches where memory asks for it; the steps stay the same.
+    """Limits the micro-batches to what fits into memory; the steps stay the same.
 
-    What was chosen stays while it fits, so that a resumed run adds up in the same order.
+    A limit of an earlier job stays as long as it fits, so a resumed run adds up in the same order.
 
     Raises:
-        MemoryTooSmall: the longest utterance alone does not fit.
+        MemoryTooSmall: even the longest utterance alone does not fit.
     """
     device, world = training.world.device, training.world
     if not can_measure(device):
@@ -87,29 +92,29 @@ def fit_into_memory(training: Training) -> None:
         need = need_of_step(training.model, example, device, compiled=training.is_compiled)
     except torch.OutOfMemoryError:
         raise _too_long(width, None, free_bytes(device)) from None
-    usable = usable_bytes(device, world.processes_here) - moments_to_come(training)
+    usable = usable_bytes(device, world.processes_here) - missing_moments_bytes(training)
     wanted = training.state.memory_tokens or _largest_micro_batch(training, width)
     mine = wanted if need.of(wanted) <= usable else need.most_tokens(usable)
-    tokens = -world.highest(-mine)  # the least that one of them can
+    tokens = -world.highest(-mine)  # the lowest of all processes
     if tokens < width:
         raise _too_long(width, need.of(width), usable)
     if tokens < wanted:
         training.state.memory_tokens = tokens
         training.session.log(
-            f"a micro-batch of {wanted:,} tokens would need {need.of(wanted) / 1e9:.1f} GB of the "
-            f"{usable / 1e9:.1f} GB that are free: the steps, which stay the same, are cut into "
-            f"micro-batches of at most {tokens:,}"
+            f"a micro-batch of {wanted:,} tokens would need {need.of(wanted) / 1e9:.1f} GB, but "
+            f"{usable / 1e9:.1f} GB are free: micro-batches are limited to {tokens:,} tokens, and "
+            "the steps stay the same"
         )
     else:
         training.session.log(
             f"a micro-batch takes up to {need.of(wanted) / 1e9:.2f} GB "
-            f"of the {usable / 1e9:.1f} GB that are free"
+            f"of the {usable / 1e9:.1f} GB free"
         )
     training.feed = replace(training.feed, memory_tokens=training.state.memory_tokens)
 
 
 def _largest_micro_batch(training: Training, width: int) -> int:
-    """Positions of a micro-batch as the configuration cuts the steps, padding included."""
+    """Positions of a micro-batch by the configuration alone, padding included."""
     config, processes = training.config.training, training.world.size
     if config.tokens_per_micro_batch is not None:
         return max(config.tokens_per_micro_batch, width)
@@ -120,8 +125,8 @@ def _largest_micro_batch(training: Training, width: int) -> int:
 def _too_long(width: int, needed: float | None, usable: float) -> MemoryTooSmall:
     needs = "more" if needed is None else f"{needed / 1e9:.1f} GB"
     return MemoryTooSmall(
-        f"a step with the longest utterance alone, of {width:,} tokens, needs {needs}, "
-        f"but {usable / 1e9:.1f} GB of memory are free for it",
+        f"the longest utterance alone, of {width:,} tokens, needs {needs}, "
+        f"but {usable / 1e9:.1f} GB of memory are free",
         "set training.gradient_checkpointing: true, leave out the longest utterances, "
-        "or take a GPU with more memory",
+        "or use a GPU with more memory",
     )

@@ -1,7 +1,7 @@
-"""How much memory a step takes, found by trying it small, and how much there is.
+"""Estimates the memory of a step from two small trials, and measures the free memory.
 
-Forward keeps about as much for each position that it reads, so two small steps tell what a large
-one will take: before it fails, and on whatever device, kernels and options there are.
+Forward keeps about the same memory for each position, so two small steps predict a large one on
+any device, with any kernels and options.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ if TYPE_CHECKING:
     from fintts_trainer.families.base import Example, Predictions
 
 SPARE_SHARE = {"cuda": 0.1, "cpu": 0.5}
-"""Of what is free. torch counts a GPU's memory to the byte, and leaves some gaps; on a CPU the
-resident pages are counted, of which a large step took up to 1.7 times as many as foreseen."""
+"""Share of the free memory that stays unused. torch counts a GPU's memory to the byte, but its
+allocator leaves gaps; on a CPU, a large step took up to 1.7 times the predicted resident pages."""
 
 PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 CLEAR_REFS, RESET_PEAK = PROC / "self" / "clear_refs", "5"
-"""proc(5): has VmHWM begin again from VmRSS"""
+"""proc(5): resets VmHWM to VmRSS"""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """What a micro-batch takes beyond model and optimizer: so much, and so much a position."""
+class MemoryNeed:
+    """The memory of a micro-batch beyond model and optimizer, linear in its positions."""
 
     fixed_bytes: float
     bytes_per_token: float
 
     @classmethod
-    def through(cls, one: tuple[int, int], two: tuple[int, int]) -> Need:
-        """The line through two measured (positions, bytes)."""
+    def through(cls, one: tuple[int, int], two: tuple[int, int]) -> MemoryNeed:
+        """The line through two measurements (positions, bytes)."""
         slope = max(0.0, (two[1] - one[1]) / (two[0] - one[0]))
         return cls(max(0.0, one[1] - slope * one[0]), slope)
 
     def of(self, tokens: int) -> float:
-        """Bytes for a micro-batch of so many positions, padding included."""
+        """Bytes of a micro-batch with this many positions, padding included."""
         return self.fixed_bytes + self.bytes_per_token * tokens
 
-    def most_tokens(self, free: float) -> int:
-        """Positions that fit into so many bytes."""
-        return max(0, int((free - self.fixed_bytes) / max(self.bytes_per_token, 1.0)))
+    def most_tokens(self, free_bytes: float) -> int:
+        """The number of positions that fit into this much memory."""
+        return max(0, int((free_bytes - self.fixed_bytes) / max(self.bytes_per_token, 1.0)))
 
 
 def can_measure(device: torch.device) -> bool:
-    """Whether the system tells what a piece of work takes: on a GPU, and on Linux."""
+    """Whether the system reports peak memory: on a GPU, and on Linux."""
     return device.type == "cuda" or (device.type == "cpu" and os.access(CLEAR_REFS, os.W_OK))
 
 
 class PeakMeter:
-    """The most that is held at a time from now on, beyond what is held now."""
+    """Measures the peak memory from its creation on, beyond the memory in use at that time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -70,20 +70,24 @@ class PeakMeter:
             self._before = _field(PROC / "self" / "status", "VmRSS")
 
     def bytes(self) -> int:
-        """So far."""
+        """The peak so far."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) - self._before
         return _field(PROC / "self" / "status", "VmHWM") - self._before
 
 
 def usable_bytes(device: torch.device, processes: int) -> float:
-    """What each of so many processes of this machine may still take, with some to spare."""
+    """Bytes that each process of this machine may still use; a share stays free.
+
+    Args:
+        processes: on this machine.
+    """
     shared = 1 if device.type == "cuda" else processes
     return free_bytes(device) * (1 - SPARE_SHARE[device.type]) / shared
 
 
 def free_bytes(device: torch.device) -> int:
-    """What is still free of the GPU, or of the machine and its container."""
+    """Free memory of the GPU, or of the machine and its container."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
@@ -94,13 +98,13 @@ def free_bytes(device: torch.device) -> int:
 
 def need_of_step(
     model: nn.Module, longest: Example, device: torch.device, *, compiled: bool = False
-) -> Need:
-    """From forward and backward of the longest utterance, alone and twice; leaves no gradient, and
-    the random numbers where they were.
+) -> MemoryNeed:
+    """Measures forward and backward of the longest utterance, once and twice in a batch; leaves
+    neither gradients nor a changed random state.
 
     Args:
-        compiled: whether layers are compiled when they are first run, which takes memory of its
-            own: they are run once before.
+        compiled: whether layers are compiled on their first call, which takes memory too; they are
+            run once before the measurement.
 
     Raises:
         torch.OutOfMemoryError: not even these fit.
@@ -113,7 +117,7 @@ def need_of_step(
         _try_step(model, [longest], device)
         one = meter.bytes()
         _try_step(model, [longest, longest], device)
-    return Need.through((width, one), (2 * width, meter.bytes()))
+    return MemoryNeed.through((width, one), (2 * width, meter.bytes()))
 
 
 def _try_step(model: nn.Module, examples: list[Example], device: torch.device) -> None:
@@ -123,13 +127,13 @@ def _try_step(model: nn.Module, examples: list[Example], device: torch.device) -
 
 
 def _field(path: Path, name: str) -> int:
-    """Bytes, of a line as `VmRSS:   1024 kB`."""
+    """Bytes, from a line like `VmRSS:   1024 kB`."""
     found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(encoding="utf-8"), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
 
 
 def _free_in_container() -> int | None:
-    """Bytes up to the limit of the control group; None on a machine without one."""
+    """Bytes below the limit of the control group; None without a limit."""
     try:
         limit = int((CGROUP / "memory.max").read_text(encoding="utf-8"))  # "max" without a limit
         used = int((CGROUP / "memory.current").read_text(encoding="utf-8"))

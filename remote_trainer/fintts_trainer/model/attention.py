@@ -1,9 +1,9 @@
-"""Causal attention as the models of transformers ask for it, by the way that is quickest here.
+"""Causal attention for transformers' models, computed in the fastest way on this device.
 
-torch's own is one fused kernel. On a CPU in bfloat16 that kernel computes as slowly as in float32,
-and its backward for the ten positions of a frame takes eight times as long; two matrix products
-around a softmax take half of the time there. They hold the probabilities of every layer until
-backward, which is why long utterances stay with the kernel.
+torch has one fused kernel. On a CPU in bfloat16 it is as slow as in float32, and eight times as
+slow in backward over the ten positions of a frame; two matrix products around a softmax take half
+the time. They keep the probabilities of every layer until backward, so long utterances use the
+fused kernel.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CAUSAL_ATTENTION = "fintts_causal"
-"""What a configuration names as its `attn_implementation`. transformers makes masks for the names
-that it knows only: here nothing is masked but the future, since padding is on the right."""
+"""Value of a configuration's `attn_implementation`. transformers builds masks only for the names
+that it knows; ours masks only the future, since padding is on the right."""
 
 LONGEST_BY_PRODUCTS = 1024
-"""Positions; there the probabilities of one head take 2 MB."""
+"""Positions; at this length the probabilities of one head take 2 MB."""
 
 
 def causal_attention(
@@ -36,20 +36,22 @@ def causal_attention(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attention where each position sees itself and what is before it.
+    """Attention of each position to itself and to earlier positions.
+
+    The signature is that of transformers' `AttentionInterface`.
 
     Args:
-        module: asks; transformers' interface wants it.
+        module: the calling layer.
         query: [batch, heads, T, head_dim].
-        key: [batch, key-value heads, T, head_dim]; heads are a multiple of these.
-        value: as the key.
-        attention_mask: None; whatever else goes to torch's kernel.
-        dropout: of the probabilities; another number than 0 goes to torch's kernel.
+        key: [batch, key-value heads, T, head_dim]; heads are a multiple of key-value heads.
+        value: same shape as key.
+        attention_mask: usually None; a mask selects torch's kernel.
+        dropout: of the probabilities; a value above 0 selects torch's kernel.
         scaling: of the scores; None is 1 / sqrt(head_dim).
         options: for torch's kernel.
 
     Returns:
-        [batch, T, heads, head_dim] in the query's type, and no probabilities.
+        [batch, T, heads, head_dim] in the query's type, and None in place of the probabilities.
     """
     by_products = (
         query.device.type == "cpu"
@@ -69,12 +71,14 @@ def causal_attention(
 def attention_by_products(
     query: Tensor, key: Tensor, value: Tensor, scaling: float | None = None
 ) -> Tensor:
-    """softmax(query keyᵀ · scaling) value over past and present; shapes as `causal_attention` has
-    them, [batch, heads, T, head_dim] the result's."""
+    """Causal softmax(query keyᵀ · scaling) value, by matrix products.
+
+    Arguments as in `causal_attention`; returns [batch, heads, T, head_dim].
+    """
     batch, heads, length, dim = query.shape
     groups = batch * key.shape[1]
     shared = query.shape[1] // key.shape[1]
-    # The heads that share a key stand below one another, as rows of one product.
+    # Heads that share a key are stacked as rows of one product.
     rows = query.reshape(groups, shared * length, dim)
     future = query.new_full((length, length), -math.inf).triu(1).repeat(shared, 1)
     scores = torch.baddbmm(

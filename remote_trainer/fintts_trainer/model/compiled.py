@@ -1,4 +1,4 @@
-"""torch.compile on the transformer layers, one by one."""
+"""Compiles the transformer layers with torch.compile, one by one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-GIVES_UP = ("hit config.", "WON'T CONVERT")
-"""in what torch logs when it has made as many graphs of some code as it is allowed, and when it
-cannot compile some code"""
+NOT_COMPILED = ("hit config.", "WON'T CONVERT")
+"""parts of torch's log messages when a function has reached its limit of graphs, and when it cannot
+be compiled"""
 
 MOST_GRAPHS = 32
-"""of one kind of layer: two stacks, training and validation, one utterance and several"""
+"""per kind of layer: for two stacks, training and validation, one utterance and several"""
 
 
 def compile_as_configured(
@@ -51,22 +51,22 @@ def compile_as_configured(
             raise
         log(f"the layers run without torch.compile: {error.message}")
         return False
-    log("the layers are compiled as they first run, which takes a minute or more")
-    log_what_stays_eager(warn)
+    log("each layer is compiled on its first call, which takes a minute or more")
+    log_eager_layers(warn)
     return True
 
 
 def compile_layers(model: nn.Module, *, is_required: bool = True) -> None:
-    """Has torch compile each layer's forward and backward when it is first run.
+    """Makes torch compile forward and backward of each layer on its first call.
 
-    Layers of one stack share their code, so it is made once for all of them; `dynamic` makes it
-    for every length at once. Names of modules and parameters stay what they are.
+    The layers of one stack share their code, so torch compiles it once; `dynamic` covers all
+    lengths. Names of modules and parameters do not change.
 
     Args:
         is_required: whether code that torch cannot compile raises; it runs eagerly otherwise.
 
     Raises:
-        CannotCompile: torch lacks what it needs for that, as a small trial shows.
+        CannotCompile: a small trial fails; torch lacks a compiler.
     """
     _try(next(model.parameters()).device)
     settings = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
@@ -76,25 +76,25 @@ def compile_layers(model: nn.Module, *, is_required: bool = True) -> None:
             module.compile(dynamic=True)
 
 
-def log_what_stays_eager(log: Callable[[str], None]) -> None:
-    """Calls `log`, once, when torch stops compiling: what needs another graph then runs without
-    compilation, and nothing else says so."""
-    said: list[str] = []
+def log_eager_layers(log: Callable[[str], None]) -> None:
+    """Calls `log` once if torch runs layers without compilation: at its limit of graphs, or for code
+    that it cannot compile."""
+    logged: list[str] = []
 
-    def heed(record: logging.LogRecord) -> bool:
+    def inspect(record: logging.LogRecord) -> bool:
         reason = record.getMessage().partition("\n")[0]
-        if not said and any(sign in reason for sign in GIVES_UP):
-            said.append(reason)
+        if not logged and any(sign in reason for sign in NOT_COMPILED):
+            logged.append(reason)
             log(f"some layers run without torch.compile: {reason}")
         return True
 
-    logging.getLogger("torch._dynamo.convert_frame").addFilter(heed)
+    logging.getLogger("torch._dynamo.convert_frame").addFilter(inspect)
 
 
 def _try(device: torch.device) -> None:
     try:
         torch.compile(_twice)(torch.ones(2, device=device))
-    except Exception as error:  # each backend and each missing tool has errors of its own
+    except Exception as error:  # each backend and each missing tool raises its own errors
         sentence = next(iter(str(error).splitlines()), type(error).__name__)
         raise CannotCompile(
             f"torch cannot compile here: {sentence}",

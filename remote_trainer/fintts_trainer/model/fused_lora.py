@@ -1,9 +1,9 @@
-"""An adapted linear as one node of autograd, in place of PEFT's five; its modules and files stay.
+"""A linear layer with LoRA as one autograd node instead of PEFT's five; PEFT's modules stay.
 
-y = x Wᵀ + s (x Aᵀ) Bᵀ. Kept for backward are x, as it came, and x Aᵀ [rows, rank]; PEFT's own
-forward also keeps each sum. Over a bfloat16 base all products are computed in bfloat16, as under
-autocast, while the adapter, its gradient and its optimizer stay float32; PEFT's own turns x into
-float32, keeps that too, and multiplies at a float32's speed.
+y = x Wᵀ + s (x Aᵀ) Bᵀ, the LoRA of arXiv:2106.09685. Backward needs x in its own type and
+x Aᵀ [rows, rank]; PEFT's forward also keeps each sum. Over a bfloat16 base, all products are
+computed in bfloat16, as under autocast, while the adapter, its gradient and its optimizer stay
+float32. PEFT converts x to float32, keeps that copy too, and multiplies at float32 speed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from torch.autograd.function import once_differentiable
 
 
 def adapted_product(rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
-    """[n, outputs] in the rows' type, which all products are computed in.
+    """x Wᵀ + scale (x Aᵀ) Bᵀ, [n, outputs]; all products are computed in the type of `rows`.
 
     Args:
         rows: x, [n, inputs].
         weight: W, [outputs, inputs], frozen.
         down: A, [rank, inputs].
         up: B, [outputs, rank].
+        scale: alpha / rank.
     """
     # torch's own signature of `apply` is untyped.
     return cast("Tensor", _AdaptedProduct.apply(rows, weight, down, up, scale))  # type: ignore[no-untyped-call]
@@ -48,7 +49,7 @@ class _AdaptedProduct(torch.autograd.Function):
         """Gradients of rows, A and B; the weight is frozen."""
         rows, weight, down, up, low = ctx.saved_tensors
         grad_low = (grad @ up.to(grad.dtype)) * ctx.scale
-        # With the few columns as rows: a CPU takes up to six times as long the other way round.
+        # The small matrix first: a CPU takes up to six times as long for gradᵀ low.
         grad_up = (low.t() @ grad).t() * ctx.scale
         grad_down = grad_low.t() @ rows
         wanted = ctx.needs_input_grad[0]

@@ -1,9 +1,9 @@
-"""Cross-entropy over a wide, frozen head, without ever holding all logits at once.
+"""Cross-entropy over a wide, frozen head, without holding all logits at once.
 
 The head of a text-to-speech model has up to 155,776 classes: the logits of one batch, their
-logarithms and their gradient are most of a step's memory, and moving them most of the head's time.
-Here each chunk of rows goes from hidden states to loss and gradient while it is at hand, as in
-Liger Kernel (arXiv:2410.10989); backward only scales what forward has found.
+logarithms and their gradient take most of a step's memory, and moving them takes most of the
+head's time. Forward therefore computes loss and gradient chunk by chunk, as Liger Kernel does
+(arXiv:2410.10989); backward only scales the stored gradients.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LEAST_ROWS = 256
-"""A chunk of fewer rows waits for the weights, which each chunk reads once."""
+"""Rows of a chunk at least: each chunk reads all weights once, which dominates for fewer rows."""
 
 LEAST_SCORES = 2**22
-"""A narrow head takes more rows, up to what a processor's cache holds: 16 MiB of float32."""
+"""Scores of a chunk at least: a narrow head takes more rows, up to 16 MiB of float32, the size of
+a processor's cache."""
 
 
 def cross_entropy_sum(
@@ -37,11 +38,11 @@ def cross_entropy_sum(
         rows: hidden states [n, dim].
         weight: [classes, dim], frozen.
         labels: int64 [n].
-        low: [n, rank], what an adapter has made of the rows; with `up`, or neither.
-        up: the adapter's other half, [classes, rank].
+        low: [n, rank], scale · rows Aᵀ of an adapter; None without one.
+        up: B of that adapter, [classes, rank]; None without one.
 
     Raises:
-        ValueError: the weight asks for a gradient, which is not worked out here.
+        ValueError: the weight requires a gradient, which this function does not compute.
     """
     if weight.requires_grad:
         raise ValueError("the fused cross-entropy has no gradient for the head's own weight")
@@ -63,12 +64,12 @@ class _CrossEntropySum(torch.autograd.Function):
         up: Tensor | None,
         is_training: bool,
     ) -> Tensor:
-        work = _Work(rows, weight, labels, low, up)
+        chunks = _Chunks(rows, weight, labels, low, up)
         loss = torch.zeros((), dtype=torch.float32, device=rows.device)
-        for start in range(0, len(rows), work.chunk):
-            loss += work.score(slice(start, start + work.chunk), is_training=is_training)
+        for start in range(0, len(rows), chunks.size):
+            loss += chunks.loss(slice(start, start + chunks.size), is_training=is_training)
         if is_training:
-            ctx.save_for_backward(*work.gradients())
+            ctx.save_for_backward(*chunks.gradients())
         return loss
 
     @staticmethod
@@ -82,8 +83,8 @@ class _CrossEntropySum(torch.autograd.Function):
         return rows, None, None, low, up, None
 
 
-class _Work:
-    """The tensors that the chunks read and fill; gradients are those of the sum."""
+class _Chunks:
+    """The tensors that the chunks read and fill; gradients are those of the summed loss."""
 
     def __init__(
         self,
@@ -95,38 +96,40 @@ class _Work:
     ) -> None:
         self.rows, self.weight, self.labels, self.low, self.up = rows, weight, labels, low, up
         classes = len(weight)
-        self.chunk = min(len(rows), max(LEAST_ROWS, LEAST_SCORES // classes))
-        # Filled anew by each chunk: fresh memory costs a CPU as much as the arithmetic.
-        self.scores = rows.new_empty(self.chunk, classes)
-        self.likely = rows.new_empty(self.chunk, classes, dtype=torch.float32)
+        self.size = min(len(rows), max(LEAST_ROWS, LEAST_SCORES // classes))
+        # All chunks share these buffers: fresh memory costs a CPU as much as the arithmetic.
+        self.scores = rows.new_empty(self.size, classes)
+        self.probabilities = rows.new_empty(self.size, classes, dtype=torch.float32)
         self.rows_grad = torch.empty_like(rows)
         self.low_grad = None if low is None else torch.empty_like(low)
         self.up_grad = None if up is None else up.new_zeros(up.shape[::-1])
 
-    def score(self, part: slice, *, is_training: bool) -> Tensor:
-        """The loss of some rows; with training, their share of the gradients too."""
+    def loss(self, part: slice, *, is_training: bool) -> Tensor:
+        """The summed loss of a chunk; if training, also fills in its gradients."""
         rows, labels = self.rows[part], self.labels[part, None]
-        scores, likely = self.scores[: len(rows)], self.likely[: len(rows)]
+        scores, probabilities = self.scores[: len(rows)], self.probabilities[: len(rows)]
         torch.mm(rows, self.weight.t(), out=scores)
         if self.low is not None and self.up is not None:
             scores.addmm_(self.low[part], self.up.t())
-        hit, highest = scores.gather(1, labels).float(), scores.amax(1).float()
-        if scores.dtype == likely.dtype:
-            torch.softmax(scores, 1, out=likely)
+        of_label, highest = scores.gather(1, labels).float(), scores.amax(1).float()
+        if scores.dtype == probabilities.dtype:
+            torch.softmax(scores, 1, out=probabilities)
         else:
-            # Asked for another type, softmax would make a copy of its own, in fresh memory.
-            torch.softmax(likely.copy_(scores), 1, out=likely)
-        # The likeliest class has 1 / classes at least: its logarithm is safe, the label's is not.
-        loss = (highest - likely.amax(1).log() - hit[:, 0]).sum()
+            # softmax with another output type would allocate its own copy.
+            torch.softmax(probabilities.copy_(scores), 1, out=probabilities)
+        # The likeliest class has a probability of 1 / classes or more, so its logarithm is finite;
+        # that of the label may underflow. log p(label) = log p(likeliest) - (highest - of_label).
+        loss = (highest - probabilities.amax(1).log() - of_label[:, 0]).sum()
         if is_training:
-            likely.scatter_add_(1, labels, likely.new_full((1, 1), -1.0).expand_as(labels))
-            self._add_gradients(
-                part, likely if scores.dtype == likely.dtype else scores.copy_(likely)
-            )
+            # the gradient of the scores: softmax - one-hot
+            minus_one = probabilities.new_full((1, 1), -1.0)
+            probabilities.scatter_add_(1, labels, minus_one.expand_as(labels))
+            same_type = scores.dtype == probabilities.dtype
+            self._add_gradients(part, probabilities if same_type else scores.copy_(probabilities))
         return loss
 
     def _add_gradients(self, part: slice, error: Tensor) -> None:
-        """From softmax - one-hot, [rows of the part, classes]."""
+        """From the gradient of the scores, softmax - one-hot, [rows of the chunk, classes]."""
         torch.mm(error, self.weight, out=self.rows_grad[part])
         if self.low is None or self.up is None or self.low_grad is None or self.up_grad is None:
             return
@@ -134,6 +137,6 @@ class _Work:
         self.up_grad.addmm_(self.low[part].t(), error)
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Of rows, low and up."""
+        """The gradients of rows, low and up; None where there is no adapter."""
         up_grad = None if self.up_grad is None else self.up_grad.t()
         return self.rows_grad, self.low_grad, up_grad

@@ -1,4 +1,4 @@
-"""The adapter: PEFT's LoRA on the dual-AR model, in PEFT's own files."""
+"""The adapter: PEFT's LoRA on a base model, in PEFT's own files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fintts_inputs.config import LoraConfig, Target
 
 ALWAYS = ("peft_type", "base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "bias")
-"""Keys of adapter_config.json that are written whatever their value: defaults have changed."""
+"""Keys of adapter_config.json that are always written, since PEFT has changed their defaults."""
 
 
 def add_adapter(
@@ -35,14 +35,15 @@ def add_adapter(
     base_name: str,
     seed: int,
 ) -> PeftModel:
-    """Wraps a loaded model; the adapter starts as a no-op (B = 0), A from the seed.
+    """Adds a LoRA to a loaded model. It changes nothing at first: B = 0, and A is random.
 
-    The adapter is float32 whatever the base is: in bfloat16 1 + 1e-4 rounds to 1, and a step of
-    that size would not move it.
+    The adapter is float32 also on a bfloat16 base: in bfloat16, 1 + 1e-4 rounds to 1, so a step of
+    that size would change nothing.
 
     Args:
         targets: the family's module names for each of the configuration's targets.
-        base_name: of the base model, for adapter_config.json.
+        base_name: the base model's name, for adapter_config.json.
+        seed: for A.
     """
     torch.manual_seed(seed)
     peft_config = PeftLoraConfig(
@@ -52,7 +53,7 @@ def add_adapter(
         target_modules=[name for target in config.targets for name in targets[target]],
     )
     adapted = get_peft_model(model, peft_config)
-    # PEFT takes the name from an attribute of the model, which ours has no use for.
+    # PEFT takes the name from an attribute that our models do not have.
     adapted.peft_config["default"].base_model_name_or_path = base_name
     return adapted
 
@@ -62,17 +63,18 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def write_adapter(model: PeftModel, folder: Path, said: Mapping[str, str] | None = None) -> None:
+def write_adapter(
+    model: PeftModel, folder: Path, metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes adapter_model.safetensors and adapter_config.json.
 
-    `save_embedding_layers=False`: PEFT would add whole embedding matrices to the adapter.
-
     Args:
-        said: goes into the weights' metadata, for a run that begins with this adapter.
+        metadata: goes into the header of the weights, for a run that starts from this adapter.
     """
+    # Otherwise PEFT would add whole embedding matrices to the adapter.
     weights: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
     contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-    save_adapter(contiguous, model.peft_config["default"], folder, said)
+    save_adapter(contiguous, model.peft_config["default"], folder, metadata)
 
 
 def save_adapter(
@@ -81,18 +83,22 @@ def save_adapter(
     folder: Path,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """The two files from weights that are named as PEFT names them."""
-    said = {"format": "pt", **(metadata or {})}
-    (folder / ADAPTER_FILE).write_bytes(_in_fixed_order(save(dict(weights), metadata=said)))
+    """Writes the two files of an adapter.
+
+    Args:
+        weights: by PEFT's names.
+    """
+    header = {"format": "pt", **(metadata or {})}
+    (folder / ADAPTER_FILE).write_bytes(_in_fixed_order(save(dict(weights), metadata=header)))
     text = json.dumps(_portable(config), indent=2, sort_keys=True)
     (folder / ADAPTER_CONFIG).write_text(text, encoding="utf-8")
 
 
 def _portable(config: PeftConfig) -> dict[str, object]:
-    """The configuration without what has PEFT's default value: most versions refuse a file with a
-    key that they do not know yet. `OLDEST_PEFT` knows those that are left."""
+    """The configuration without PEFT's default values: most versions of PEFT refuse a file with a
+    key that they do not know. `OLDEST_PEFT` knows the remaining keys."""
     defaults = type(config)().to_dict()
-    # As PEFT saves it: who opens the adapter wants to use it.
+    # PEFT saves it so: an adapter is opened for use, not for training.
     content = {**config.to_dict(), "inference_mode": True}
     return {
         key: sorted(value) if isinstance(value, set) else value
@@ -102,8 +108,8 @@ def _portable(config: PeftConfig) -> dict[str, object]:
 
 
 def _in_fixed_order(content: bytes) -> bytes:
-    """The same safetensors with its metadata sorted: the library writes several keys in a new order
-    each time, and the same adapter is to be the same bytes."""
+    """The same safetensors with sorted metadata. The library writes the keys in a random order, but
+    the same adapter must give the same bytes."""
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -112,15 +118,15 @@ def _in_fixed_order(content: bytes) -> bytes:
 
 
 def open_adapter(model: nn.Module, folder: Path) -> PeftModel:
-    """The model with an adapter as its own adapter_config.json describes it.
+    """Adds the adapter of a folder, as its adapter_config.json describes it.
 
     Raises:
-        BaseModelProblem: the adapter is damaged, no plain LoRA, or of another base model.
+        BaseModelProblem: the adapter is damaged, not a plain LoRA, or of another base model.
     """
     read_plain_config(folder)
     try:
         config = PeftLoraConfig.from_pretrained(str(folder))
-        # PEFT would warn that our model has no name to compare it with.
+        # PEFT would warn that our model has no name to compare.
         config.base_model_name_or_path = None
         adapted: PeftModel = get_peft_model(model, config)
     except (OSError, TypeError, ValueError) as error:
@@ -145,10 +151,10 @@ def read_adapter(model: PeftModel, folder: Path) -> None:
         raise BaseModelProblem(
             f"the adapter in {folder} does not fit: {len(differing)} weights differ, "
             f"the first is {differing[0]}",
-            "it goes with its own base model and its run's lora section",
+            "use it with its own base model and the lora section of its run",
         )
     try:
         set_peft_model_state_dict(model, weights)
-    except RuntimeError as error:  # torch's first line is a heading; the next one names a weight
+    except RuntimeError as error:  # torch names a weight after a line of heading
         sentence = " ".join(str(error).split("\n\t")[-1].split())
         raise BaseModelProblem(f"the adapter in {folder} does not fit: {sentence}") from None

@@ -1,4 +1,5 @@
-"""Gradient checkpointing: layers forget their activations and work them out again in backward."""
+"""Gradient checkpointing (arXiv:1604.06174): layers drop their activations and compute them again
+in backward."""
 
 from __future__ import annotations
 
@@ -13,16 +14,17 @@ if TYPE_CHECKING:
 
 
 def recompute_layers(model: nn.Module) -> int:
-    """Has each transformer layer in the model keep nothing but its input; it costs a forward.
+    """Makes each transformer layer keep only its input, which costs a second forward pass; returns
+    the number of layers.
 
-    Not the reentrant kind: that one gives no gradient to what a layer holds when the layer's input
-    has none, and so leaves an adapter without embeddings untrained. transformers' own switch would
-    also make the frozen embeddings ask for a gradient. Returns how many layers do so.
+    It uses the non-reentrant variant: the reentrant one gives a layer no gradient if the layer's
+    input has none, so an adapter without embeddings would stay untrained. transformers' own switch
+    would also make the frozen embeddings require a gradient.
     """
     layers = [one for one in model.modules() if isinstance(one, GradientCheckpointingLayer)]
     for layer in layers:
         layer.gradient_checkpointing = True
-        # What transformers' switch sets, under the name that its layers read.
-        again = partial(checkpoint, use_reentrant=False)
-        layer._gradient_checkpointing_func = again  # type: ignore[assignment] # pyright: ignore[reportPrivateUsage]
+        # transformers' switch sets the same attribute, which its layers read.
+        recompute = partial(checkpoint, use_reentrant=False)
+        layer._gradient_checkpointing_func = recompute  # type: ignore[assignment] # pyright: ignore[reportPrivateUsage]
     return len(layers)

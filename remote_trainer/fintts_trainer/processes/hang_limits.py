@@ -23,7 +23,7 @@ UNMEASURED_SECONDS = 1800.0
 """for the first micro-batch of a step or check: compilation, or a slow CPU"""
 SLOWEST_DISK_BYTES_PER_SECOND = 20e6
 """for reading the base model"""
-LAST_WORDS_SECONDS = 600.0
+FINAL_WRITES_SECONDS = 600.0
 """for curves, result and the instance's announced end; store requests have their own limits"""
 
 

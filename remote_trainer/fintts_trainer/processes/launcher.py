@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_store.disk.durable import make_directories
-from fintts_trainer.errors import BadTeam
+from fintts_trainer.errors import BadProcessLayout
 from fintts_trainer.processes.parent import PARENT
 from fintts_trainer.processes.progress import PROGRESS_FILE
 from fintts_trainer.processes.watchdog import Hang, Watchdog
@@ -53,8 +53,15 @@ HUNG_GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """The processes of a run: so many on each of so many machines, and which machine this is."""
+class ProcessLayout:
+    """The number of machines of a run, the number of processes on each, and which machine this is.
+
+    Attributes:
+        processes: on each machine.
+        nodes: machines.
+        node_rank: of this machine, from 0.
+        first_address: of the machine with rank 0.
+    """
 
     processes: int = 1
     nodes: int = 1
@@ -62,29 +69,29 @@ class Team:
     first_address: str = HERE
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Team:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ProcessLayout:
         """Reads SkyPilot's SKYPILOT_NUM_GPUS_PER_NODE, _NUM_NODES, _NODE_RANK and _NODE_IPS.
 
         FINTTS_PROCESSES overrides the number of processes on a machine; without either it is 1.
 
         Raises:
-            BadTeam: the values contradict each other or are out of range.
+            BadProcessLayout: the values contradict each other or are out of range.
         """
         addresses = environment.get("SKYPILOT_NODE_IPS", "").split()
-        team = cls(
+        layout = cls(
             # A machine without GPUs trains too: SkyPilot says 0 there.
             processes=_number(environment, PROCESSES, _number(environment, GPUS, 1) or 1),
             nodes=_number(environment, "SKYPILOT_NUM_NODES", 1),
             node_rank=_number(environment, "SKYPILOT_NODE_RANK", 0),
             first_address=addresses[0] if addresses else HERE,
         )
-        if team.processes < 1 or team.node_rank >= team.nodes:
-            raise BadTeam(
-                f"{team.processes} processes on machine {team.node_rank} of {team.nodes} "
+        if layout.processes < 1 or layout.node_rank >= layout.nodes:
+            raise BadProcessLayout(
+                f"{layout.processes} processes on machine {layout.node_rank} of {layout.nodes} "
                 "cannot be started",
                 f"{PROCESSES} has to be 1 or more",
             )
-        return team
+        return layout
 
     @property
     def size(self) -> int:
@@ -126,12 +133,12 @@ def is_first_machine(environment: Mapping[str, str] = os.environ) -> bool:
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, "").strip()
     if text and not text.isdecimal():
-        raise BadTeam(f"{name} is {text!r}, but has to be a number", f"unset {name}")
+        raise BadProcessLayout(f"{name} is {text!r}, but has to be a number", f"unset {name}")
     return int(text) if text else default
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class GroupExit:
     """How the processes of this machine ended.
 
     Attributes:
@@ -143,58 +150,62 @@ class Ending:
     trouble: str | None = None
 
 
-class Crew:
+class ProcessGroup:
     """The processes on this machine, from their start to their end."""
 
     def __init__(
-        self, team: Team, command: list[str], progress: Path | None = None, factor: float = 1.0
+        self,
+        layout: ProcessLayout,
+        command: list[str],
+        progress: Path | None = None,
+        factor: float = 1.0,
     ) -> None:
         """`progress` is the folder in which each process writes what it does; without one, nothing
         watches for hangs. `factor` multiplies the hang limits."""
-        self._team, self._command, self._progress = team, command, progress
+        self._layout, self._command, self._progress = layout, command, progress
         self._factor = factor
         self._watchdog: Watchdog | None = None
         self.hang: Hang | None = None
-        """why this crew was ended, if it hung"""
+        """the hang that ended this group, if any"""
         self._processes: list[subprocess.Popen[bytes]] = []
         self._codes: dict[int, int] = {}
         """exit codes by local rank, of processes that ended by themselves"""
         self._signal: int | None = None
 
-    def work(self) -> Ending:
-        """Starts the processes, passes signals on, and waits; leaves no process behind.
+    def run(self) -> GroupExit:
+        """Starts the processes, forwards signals, and waits until all have ended.
 
         Raises:
             KeyboardInterrupt: Ctrl-C came twice.
         """
         signals = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, self._notice) for number in signals}
+        before = {number: signal.signal(number, self._on_signal) for number in signals}
         try:
             self._start()
             self._wait(self._is_decided)
             if self.hang is not None:
-                return self._end_the_hung(self.hang)
+                return self._end_hung(self.hang)
             is_well = not any(self._codes.values())
             self._wait(self._all_ended, LEAVE_SECONDS if is_well else EXPLAIN_SECONDS)
-            return ending_of(self._team, self._codes, self._signal)
+            return group_exit(self._layout, self._codes, self._signal)
         finally:
-            self._end_the_rest()
+            self._kill_remaining()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _start(self) -> None:
-        between = self._team.nodes > 1
+        between = self._layout.nodes > 1
         port = os.environ.get("MASTER_PORT", MASTER_PORT) if between else str(free_port())
-        for local_rank in range(self._team.processes):
-            environment = self._team.environment_of(local_rank, port)
-            environment |= {PARENT: str(os.getpid()), **self._told_of_progress(local_rank)}
+        for local_rank in range(self._layout.processes):
+            environment = self._layout.environment_of(local_rank, port)
+            environment |= {PARENT: str(os.getpid()), **self._progress_environment(local_rank)}
             self._processes.append(subprocess.Popen(self._command, env=environment))
         self._watch()
         if self._signal is not None:  # the signal came while the processes were starting
-            self._pass_on()
+            self._forward_signal()
 
-    def _told_of_progress(self, local_rank: int) -> dict[str, str]:
-        """The progress file of this process, without what an earlier start wrote there."""
+    def _progress_environment(self, local_rank: int) -> dict[str, str]:
+        """The environment variable of this process's progress file; removes an older file."""
         if self._progress is None:
             return {}
         make_directories(self._progress)
@@ -204,31 +215,31 @@ class Crew:
 
     def _watch(self) -> None:
         # Only on the first process's machine: the other machines wait for what they cannot see.
-        if self._progress is not None and self._team.has_first:
-            names = map(str, range(self._team.processes))
+        if self._progress is not None and self._layout.has_first:
+            names = map(str, range(self._layout.processes))
             self._watchdog = Watchdog([self._progress / name for name in names], self._factor)
 
-    def _end_the_hung(self, hang: Hang) -> Ending:
-        """Asks as `timeout` does: SIGTERM, SIGCONT for a stopped process, then SIGKILL. SIGUSR1
-        makes each process log where it is."""
+    def _end_hung(self, hang: Hang) -> GroupExit:
+        """Ends the processes as `timeout` does: SIGTERM, SIGCONT for a stopped process, then
+        SIGKILL. SIGUSR1 makes each process log its traceback."""
         for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
             for process in self._processes:
                 process.send_signal(number)
         self._watchdog = None
         self._wait(self._all_ended, HUNG_GRACE_SECONDS)
         if self._codes.get(0) == DONE:  # it was slow, and has reported how the run ended
-            return Ending(DONE)
-        return Ending(FAILED, str(hang))
+            return GroupExit(DONE)
+        return GroupExit(FAILED, str(hang))
 
-    def _notice(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._signal == signal.SIGINT and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._signal = number
-        self._pass_on()
+        self._forward_signal()
 
-    def _pass_on(self) -> None:
-        """Passes Ctrl-C on as SIGTERM: the terminal has sent SIGINT to every process already, and a
-        second one means not even to save."""
+    def _forward_signal(self) -> None:
+        """Forwards Ctrl-C as SIGTERM: the terminal has sent SIGINT to every process already, and a
+        second SIGINT would end it without a save."""
         for process in self._processes:
             process.send_signal(signal.SIGTERM)
 
@@ -243,7 +254,7 @@ class Crew:
         if not is_over and self._watchdog is not None:
             self.hang = self._watchdog.look()
             is_over = self.hang is not None
-        return is_over or any(self._codes.values()) or (self._team.has_first and 0 in self._codes)
+        return is_over or any(self._codes.values()) or (self._layout.has_first and 0 in self._codes)
 
     def _all_ended(self) -> bool:
         for local_rank, process in enumerate(self._processes):
@@ -252,7 +263,7 @@ class Crew:
                 self._codes[local_rank] = code
         return len(self._codes) == len(self._processes)
 
-    def _end_the_rest(self) -> None:
+    def _kill_remaining(self) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.kill()  # it waits for the others, and would never handle a SIGTERM
@@ -260,37 +271,39 @@ class Crew:
                 process.wait(UNKILLABLE_SECONDS)
 
 
-def ending_of(team: Team, codes: Mapping[int, int], noticed: int | None) -> Ending:
+def group_exit(layout: ProcessLayout, codes: Mapping[int, int], forwarded: int | None) -> GroupExit:
     """What the exit codes of this machine's processes mean for the run.
 
     Args:
         codes: by local rank, of processes that ended by themselves.
-        noticed: the signal that was passed on to them, if any.
+        forwarded: the signal that was forwarded to them, if any.
     """
-    left = (DONE, PREEMPTED, *((-signal.SIGTERM,) if noticed is not None else ()))
+    left = (DONE, PREEMPTED, *((-signal.SIGTERM,) if forwarded is not None else ()))
     for local_rank, code in codes.items():
         if code < 0 and code not in left:
-            if team.size == 1:
-                return Ending(SIGNALLED - code)
-            return Ending(FAILED, _killed(team.rank(local_rank), team.size, -code))
+            if layout.size == 1:
+                return GroupExit(SIGNALLED - code)
+            return GroupExit(FAILED, _killed(layout.rank(local_rank), layout.size, -code))
     for local_rank, code in sorted(codes.items()):
         if code not in (*left, PEER_LOST):
-            return Ending(code, None if team.rank(local_rank) == 0 else _failed(team, local_rank))
+            return GroupExit(
+                code, None if layout.rank(local_rank) == 0 else _failed(layout, local_rank)
+            )
     if PEER_LOST in codes.values():
-        return Ending(FAILED, "a process of this run on another machine has ended")
+        return GroupExit(FAILED, "a process of this run on another machine has ended")
     if any(codes.values()):
-        return Ending(INTERRUPTED if noticed == signal.SIGINT else PREEMPTED)
-    return Ending(DONE)
+        return GroupExit(INTERRUPTED if forwarded == signal.SIGINT else PREEMPTED)
+    return GroupExit(DONE)
 
 
 def _killed(rank: int, size: int, number: int) -> str:
     name = signal.Signals(number).name
-    why = ", perhaps for want of memory" if number == signal.SIGKILL else ""
+    why = ", perhaps because the machine's memory was full" if number == signal.SIGKILL else ""
     return f"process {rank} of {size} was ended by {name}{why}"
 
 
-def _failed(team: Team, local_rank: int) -> str:
-    return f"process {team.rank(local_rank)} of {team.size} failed; the log says why"
+def _failed(layout: ProcessLayout, local_rank: int) -> str:
+    return f"process {layout.rank(local_rank)} of {layout.size} failed; the log says why"
 
 
 def free_port() -> int:

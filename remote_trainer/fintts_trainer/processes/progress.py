@@ -30,13 +30,13 @@ COUNT_DIGITS, SIZE_BYTES = 20, 2048
 T = TypeVar("T")
 
 
-class Doing(BaseModel):
-    """What a process does."""
+class Activity(BaseModel):
+    """The current activity of a process."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     what: str
-    """in words: `training`"""
+    """a gerund phrase: `training`"""
     limit_seconds: float
     """longest allowed time without a sign"""
     part: str | None = None
@@ -57,12 +57,12 @@ class Doing(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
-    """What the file holds."""
+class ProgressReport:
+    """The content of the file."""
 
     count: int
-    doing: Doing | None
-    """None before the process reports what it does"""
+    activity: Activity | None
+    """None before the process reports its first activity"""
 
 
 class ProgressFile:
@@ -80,8 +80,8 @@ class ProgressFile:
         path = environment.get(PROGRESS_FILE)
         return cls(None if path is None else Path(path))
 
-    def book_on(self, clock: PhaseClock) -> None:
-        """Reports the seconds of each phase so far, too."""
+    def count_phases_of(self, clock: PhaseClock) -> None:
+        """Adds the seconds of each phase to later reports."""
         self._clock = clock
 
     def at_step(self, step: int, samples_seen: int) -> None:
@@ -92,7 +92,7 @@ class ProgressFile:
         """Reports a new activity and its limit between two signs."""
         if self._file is None:
             return
-        doing = Doing(
+        activity = Activity(
             what=what,
             limit_seconds=limit_seconds,
             part=part,
@@ -102,7 +102,7 @@ class ProgressFile:
             phase_seconds={} if self._clock is None else self._clock.so_far(),
         )
         self._count += 1
-        text = f"{self._count:0{COUNT_DIGITS}d}\n{json.dumps(doing.model_dump())}"
+        text = f"{self._count:0{COUNT_DIGITS}d}\n{json.dumps(activity.model_dump())}"
         os.pwrite(self._file, text.encode().ljust(SIZE_BYTES), 0)
 
     def sign(self, _amount: int = 0) -> None:
@@ -111,20 +111,20 @@ class ProgressFile:
             self._count += 1
             os.pwrite(self._file, b"%0*d" % (COUNT_DIGITS, self._count), 0)
 
-    def along(self, items: Iterable[T]) -> Iterator[T]:
+    def with_signs(self, items: Iterable[T]) -> Iterator[T]:
         """Yields the items, with a sign before each."""
         for item in items:
             self.sign()
             yield item
 
 
-def read_signs(path: Path) -> Signs | None:
+def read_progress(path: Path) -> ProgressReport | None:
     """A process's last report; None before the first."""
     try:
         content = path.read_bytes()[:SIZE_BYTES]
         count, _, rest = content.partition(b"\n")
         if not rest.strip():
             return None
-        return Signs(int(count), Doing.model_validate_json(rest))
+        return ProgressReport(int(count), Activity.model_validate_json(rest))
     except (OSError, ValueError, ValidationError):
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fintts_trainer.processes.hang_limits import START_SECONDS
-from fintts_trainer.processes.progress import Doing, Signs, read_signs
+from fintts_trainer.processes.progress import Activity, ProgressReport, read_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 LONGEST_LOOK_SECONDS = 1.0
 """The most that one look adds to a silence: a machine that slept has not hung."""
 HUNG = "hung at step"
-STARTING = Doing(what="starting", limit_seconds=START_SECONDS)
+STARTING = Activity(what="starting", limit_seconds=START_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
     """A trainer that has given no sign for longer than its activity allows."""
 
-    doing: Doing
+    activity: Activity
     silent_seconds: float
 
     def __str__(self) -> str:
         """A sentence."""
         return (
-            f"{HUNG} {self.doing.step}: {self.doing.what}, "
+            f"{HUNG} {self.activity.step}: {self.activity.what}, "
             f"without a sign of progress for {self.silent_seconds:,.0f} s"
         )
 
@@ -40,15 +40,15 @@ class Hang:
 @dataclass
 class _Watched:
     path: Path
-    signs: Signs | None = None
+    signs: ProgressReport | None = None
     silent_seconds: float = 0.0
 
     @property
-    def doing(self) -> Doing:
-        return (self.signs and self.signs.doing) or STARTING
+    def activity(self) -> Activity:
+        return (self.signs and self.signs.activity) or STARTING
 
     def look(self, elapsed_seconds: float) -> None:
-        signs = read_signs(self.path)
+        signs = read_progress(self.path)
         self.silent_seconds = 0.0 if signs != self.signs else self.silent_seconds + elapsed_seconds
         self.signs = signs
 
@@ -82,7 +82,7 @@ class Watchdog:
         if not all(self._is_over(one) for one in self._watched):
             return None
         first = self._watched[0]
-        return Hang(first.doing, first.silent_seconds)
+        return Hang(first.activity, first.silent_seconds)
 
     def _is_over(self, one: _Watched) -> bool:
-        return one.silent_seconds > self.factor * one.doing.limit_seconds
+        return one.silent_seconds > self.factor * one.activity.limit_seconds

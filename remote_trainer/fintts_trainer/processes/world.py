@@ -42,9 +42,11 @@ class World:
         self.rank: int = accelerator.process_index
         self.size: int = accelerator.num_processes
         self.device = accelerator.device
-        self._talk: dist.ProcessGroup | None = None
+        self._cpu_group: dist.ProcessGroup | None = None
         if self.size > 1:
-            self._talk = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=PATIENCE))
+            self._cpu_group = cast(
+                "dist.ProcessGroup", dist.new_group(backend="gloo", timeout=PATIENCE)
+            )
 
     @classmethod
     def join(cls, workspace: Path) -> World:
@@ -63,9 +65,11 @@ class World:
             )
             world = cls(accelerator)
         except dist.DistError as error:
-            raise PeerLost(f"the processes of this run do not meet: {first_line(error)}") from None
+            raise PeerLost(
+                f"the processes of this run do not connect: {first_line(error)}"
+            ) from None
         if world.size != wanted:  # alone, each would claim the run for itself
-            raise PeerLost(f"of {wanted} processes of this run {world.size} have met")
+            raise PeerLost(f"only {world.size} of {wanted} processes of this run have connected")
         return world
 
     @property
@@ -93,11 +97,11 @@ class World:
         Raises:
             PeerLost: one has ended.
         """
-        if self._talk is None:
+        if self._cpu_group is None:
             return number
         highest = torch.tensor(number)
-        with _told():
-            dist.all_reduce(highest, op=dist.ReduceOp.MAX, group=self._talk)
+        with _peer_errors():
+            dist.all_reduce(highest, op=dist.ReduceOp.MAX, group=self._cpu_group)
         return int(highest)
 
     def from_first(self, value: T) -> T:
@@ -106,11 +110,11 @@ class World:
         Raises:
             PeerLost: one has ended.
         """
-        if self._talk is None:
+        if self._cpu_group is None:
             return value
         box = [value]
-        with _told():
-            dist.broadcast_object_list(box, src=0, group=self._talk)
+        with _peer_errors():
+            dist.broadcast_object_list(box, src=0, group=self._cpu_group)
         return box[0]
 
     def collected(self, value: T) -> list[T]:
@@ -119,11 +123,11 @@ class World:
         Raises:
             PeerLost: one has ended.
         """
-        if self._talk is None:
+        if self._cpu_group is None:
             return [value]
         values = [value] * self.size
-        with _told():
-            dist.all_gather_object(values, value, group=self._talk)
+        with _peer_errors():
+            dist.all_gather_object(values, value, group=self._cpu_group)
         return values
 
     def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
@@ -132,12 +136,12 @@ class World:
         Raises:
             PeerLost: one has ended.
         """
-        if self._talk is None:
+        if self._cpu_group is None:
             return
         for tensor in tensors:
             here = tensor.detach().cpu().contiguous()
-            with _told():
-                dist.broadcast(here, src=0, group=self._talk)
+            with _peer_errors():
+                dist.broadcast(here, src=0, group=self._cpu_group)
             tensor.detach().copy_(here)
 
     def add_up(self, numbers: Sequence[float]) -> list[float]:
@@ -146,11 +150,11 @@ class World:
         Raises:
             PeerLost: one has ended.
         """
-        if self._talk is None:
+        if self._cpu_group is None:
             return list(numbers)
         total = torch.tensor(numbers, dtype=torch.float64)
-        with _told():
-            dist.all_reduce(total, group=self._talk)
+        with _peer_errors():
+            dist.all_reduce(total, group=self._cpu_group)
         return [float(number) for number in total]
 
     def add_up_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
@@ -161,14 +165,14 @@ class World:
         Raises:
             PeerLost: one has ended.
         """
-        if self._talk is None:
+        if self._cpu_group is None:
             return
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        with _told():
+        with _peer_errors():
             dist.all_reduce(flat)
         parts = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
@@ -176,7 +180,7 @@ class World:
 
 
 @contextmanager
-def _told() -> Generator[None]:
+def _peer_errors() -> Generator[None]:
     """Turns torch's errors about the other processes into one sentence."""
     try:
         yield

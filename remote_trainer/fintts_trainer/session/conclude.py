@@ -21,7 +21,7 @@ from fintts_store.runs.runs import (
     readable_status,
     write_status,
 )
-from fintts_trainer.processes.progress import FOLDER, read_signs
+from fintts_trainer.processes.progress import FOLDER, read_progress
 from fintts_trainer.processes.watchdog import HUNG
 from fintts_trainer.session.exit_codes import DONE, PREEMPTED, SIGNALLED, STORE_FAILED
 from fintts_trainer.session.wall_clock import wall_clock_of
@@ -29,10 +29,10 @@ from fintts_trainer.session.wall_clock import wall_clock_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_trainer.processes.progress import Doing
+    from fintts_trainer.processes.progress import Activity
     from fintts_trainer.session.job import Job
 
-NO_LAST_WORD = (DONE, STORE_FAILED, PREEMPTED)
+CODES_WITHOUT_RESULT = (DONE, STORE_FAILED, PREEMPTED)
 TIMED_OUT = (124, 137)
 """coreutils' timeout: ended by TERM, ended by KILL"""
 FRESH = timedelta(minutes=2)
@@ -53,7 +53,7 @@ def conclude(job: Job, exit_code: int) -> Result | None:
         return None
     if exit_code == PREEMPTED:
         _report_hang(job)
-    if exit_code in NO_LAST_WORD:
+    if exit_code in CODES_WITHOUT_RESULT:
         return None
     result = result_from_store(job, *_how_it_ended(job, exit_code, now), now)
     if (result.message or "").startswith(HUNG):
@@ -95,7 +95,7 @@ def _report_hang(job: Job) -> None:
     """Writes into the status why this job ended, for the next one."""
     trouble, status = job.remembered_trouble(), readable_status(job.store, job.run)
     if trouble is not None and status is not None:
-        change = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job goes on from here"}
+        change = {"phase": Phase.STOPPING, "message": f"{trouble}; the next job resumes from here"}
         write_status(job.store, status.model_copy(update=change))
 
 
@@ -112,7 +112,7 @@ def keep_log(job: Job, path: Path) -> None:
 
 def result_from_store(job: Job, reason: StopReason, message: str, ended_at: datetime) -> Result:
     """The result of a run from the store and the watchdog's file alone."""
-    doing = _last_done(job)
+    activity = _last_activity(job)
     return result_by_store(
         job.store,
         job.run,
@@ -120,15 +120,15 @@ def result_from_store(job: Job, reason: StopReason, message: str, ended_at: date
         message,
         ended_at=ended_at,
         launch=job.launch,
-        phase_seconds=None if doing is None else doing.seconds_at(time.time()),
-        samples_seen=0 if doing is None else doing.samples_seen,
+        phase_seconds=None if activity is None else activity.seconds_at(time.time()),
+        samples_seen=0 if activity is None else activity.samples_seen,
     )
 
 
-def _last_done(job: Job) -> Doing | None:
+def _last_activity(job: Job) -> Activity | None:
     """The first process's last report to its watchdog."""
-    signs = read_signs(job.workspace / FOLDER / "0")
-    return None if signs is None else signs.doing
+    signs = read_progress(job.workspace / FOLDER / "0")
+    return None if signs is None else signs.activity
 
 
 def _how_it_ended(job: Job, exit_code: int, now: datetime) -> tuple[StopReason, str]:
@@ -145,8 +145,8 @@ def _how_it_ended(job: Job, exit_code: int, now: datetime) -> tuple[StopReason, 
 
 
 def _hung(told: str | None) -> str:
-    last = f"; its last words: {told}" if told else ""
-    return f"the trainer did not end by itself at the deadline, so it was ended{last}"
+    last = f"; its last message: {told}" if told else ""
+    return f"the trainer did not end by itself at the deadline, so it was killed{last}"
 
 
 def _what_happened(exit_code: int) -> str:

@@ -22,7 +22,7 @@ ASSUMED_UPLOAD_SECONDS = 60.0
 """until an upload is measured"""
 LONGEST_UPLOAD_SECONDS = 300.0
 """One upload that took longer than this does not end a run that much earlier."""
-LAST_WORDS_SECONDS = 15.0
+FINAL_WRITES_SECONDS = 15.0
 """for metrics, curves and the result, once the last checkpoint is committed"""
 SHORT_SHARE = 0.05
 """Each constant is at most this share of the time, if the time is short."""
@@ -81,13 +81,13 @@ class Deadline:
 
     at: datetime
     assumed_upload_seconds: float
-    last_words_seconds: float
+    final_writes_seconds: float
 
     @classmethod
     def from_now(cls, at: datetime, now: datetime) -> Deadline:
         """`now` is the start of the job."""
         share = SHORT_SHARE * max((at - now).total_seconds(), 0.0)
-        return cls(at, min(ASSUMED_UPLOAD_SECONDS, share), min(LAST_WORDS_SECONDS, share))
+        return cls(at, min(ASSUMED_UPLOAD_SECONDS, share), min(FINAL_WRITES_SECONDS, share))
 
     def left_seconds(self, now: datetime) -> float:
         """Seconds until the deadline; below 0 after it."""
@@ -105,7 +105,7 @@ class Deadline:
         """
         upload = self.assumed_upload_seconds if pace.upload is None else pace.upload
         uploads = SLACK * min(upload, LONGEST_UPLOAD_SECONDS) * (1 + uploads_behind)
-        return SLACK * (pace.save or 0.0) + uploads + self.last_words_seconds
+        return SLACK * (pace.save or 0.0) + uploads + self.final_writes_seconds
 
     def seconds_needed(self, pace: Pace, *, has_check: bool, uploads_behind: int = 0) -> float:
         """Seconds that one more step may take, to the end of the trainer if it is the last one.

@@ -1,5 +1,5 @@
-"""A spot run's next job that comes up shortly before the deadline ends at once: its set-up and
-first step would be billed, and bring nothing home."""
+"""Ends the next job of a spot run at once if it starts shortly before the deadline: its set-up
+would be billed, but produce no checkpoint."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from fintts_trainer.session.session import Session
 
 
-def begins_too_late(session: Session) -> bool:
-    """Whether this job goes on with a spot run, but has no ten minutes left for it."""
+def starts_too_late(session: Session) -> bool:
+    """Whether this job continues a spot run with less than ten minutes left."""
     if not isinstance(session, StoreSession) or not session.job.on_spot or session.claim == 1:
         return False
     return session.deadline.left_seconds(session.wall_clock.now()) < float(NO_RECOVERY_SECONDS)
 
 
-def end_unbegun(session: StoreSession) -> Result:
+def end_without_training(session: StoreSession) -> Result:
     """Ends the run with what earlier jobs have committed.
 
     Raises:
         StoreError: the result could not be written.
     """
-    message = "less than ten minutes were left before the deadline, so the next job did not begin"
+    message = "less than ten minutes were left before the deadline, so the next job did not train"
     log(message)
     session.heartbeat.end(Phase.DONE)
     session.uploader.close()

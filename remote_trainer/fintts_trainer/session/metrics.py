@@ -41,7 +41,7 @@ class Metrics:
         """Keeps a row until the next `flush`."""
         self._rows.append(MetricRow(step=step, kind=kind, values=values, at=datetime.now(UTC)))
 
-    def take_up(self, rows: Iterable[MetricRow]) -> None:
+    def add_rows(self, rows: Iterable[MetricRow]) -> None:
         """Adds rows that an earlier job measured and could not write."""
         self._rows.extend(rows)
 

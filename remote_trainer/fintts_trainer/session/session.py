@@ -22,14 +22,18 @@ from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status, StopReason
 from fintts_store.runs.runs import read_run, read_status
 from fintts_store.visible import visible
-from fintts_trainer.processes.hang_limits import LAST_WORDS_SECONDS
+from fintts_trainer.processes.hang_limits import FINAL_WRITES_SECONDS
 from fintts_trainer.session.deadline import Deadline, PaceMeter
 from fintts_trainer.session.heartbeat import Heartbeat
-from fintts_trainer.session.left_behind import forget, local_checkpoint
+from fintts_trainer.session.local_checkpoints import local_checkpoint, remove_local
 from fintts_trainer.session.metrics import Metrics
 from fintts_trainer.session.phase_clock import PhaseClock
 from fintts_trainer.session.preemption import GRACE_SECONDS
-from fintts_trainer.session.spot_notice import LOOK_EVERY_SECONDS, Watch, metadata_services
+from fintts_trainer.session.spot_notice import (
+    LOOK_EVERY_SECONDS,
+    SpotNoticePoller,
+    metadata_services,
+)
 from fintts_trainer.session.wall_clock import WallClock, wall_clock_of
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.errors import StoreError
     from fintts_store.runs.records import RunRecord
-    from fintts_trainer.machine.card import Card
+    from fintts_trainer.machine.local_gpus import LocalGpus
     from fintts_trainer.processes.progress import ProgressFile
     from fintts_trainer.session.job import Job
     from fintts_trainer.session.preemption import Preemption
@@ -76,19 +80,19 @@ class Session:
     def check_uploads(self) -> None:
         """Raises StoreError if checkpoints can no longer be committed."""
 
-    def heed_notices(self, preemption: Preemption) -> None:
-        """On a spot instance: ends the run at the cloud's notice, as a signal does."""
+    def poll_spot_notices(self, preemption: Preemption) -> None:
+        """On a spot instance: a notice of the cloud ends this job, like a signal."""
 
-        def heed(notice: Notice) -> None:
+        def on_notice(notice: Notice) -> None:
             self.change_status(message=str(notice))  # first: leaving replaces it
             preemption.notice = notice
             self.log(str(notice))
 
         if self.job.on_spot:
-            Watch(heed, metadata_services(), LOOK_EVERY_SECONDS).start()
+            SpotNoticePoller(on_notice, metadata_services(), LOOK_EVERY_SECONDS).start()
 
-    def give_up(self, error: BaseException) -> None:
-        """Writes into the store why this run fails."""
+    def report_failure(self, error: BaseException) -> None:
+        """Writes the error into the store."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +126,9 @@ class StoreSession(Session):
 
     def reason_to_end(self, *, has_check: bool) -> StopReason | None:
         """The deadline, or a request."""
-        if (news := self.wall_clock.news()) is not None:
-            self.heartbeat.change(message=news)
-            self.log(news)
+        if (remark := self.wall_clock.new_remark()) is not None:
+            self.heartbeat.change(message=remark)
+            self.log(remark)
         needed = self.deadline.seconds_needed(
             self.pace.pace, has_check=has_check, uploads_behind=self.uploader.behind
         )
@@ -146,9 +150,9 @@ class StoreSession(Session):
         """The folder of a checkpoint that is not committed yet."""
         return local_checkpoint(self.job.workspace, step)
 
-    def give_up(self, error: BaseException) -> None:
-        """Writes into the store why this run fails."""
-        self.progress.begin("telling why it fails", LAST_WORDS_SECONDS)
+    def report_failure(self, error: BaseException) -> None:
+        """Writes the error into the store."""
+        self.progress.begin("reporting the failure", FINAL_WRITES_SECONDS)
         said = getattr(error, "message", None) or without_secrets(repr(error))
         self.heartbeat.change(message=said)
         self.heartbeat.end(Phase.FAILED)
@@ -156,7 +160,7 @@ class StoreSession(Session):
 
 
 def open_session(
-    job: Job, progress: ProgressFile, *, is_first: bool = True, card: Card | None = None
+    job: Job, progress: ProgressFile, *, is_first: bool = True, gpus: LocalGpus | None = None
 ) -> Session:
     """Reads the run's record; the first process also takes the next claim and removes what earlier
     claims left unfinished.
@@ -169,12 +173,12 @@ def open_session(
     record = read_run(job.store, job.run)
     config = config_of(record)
     clock = PhaseClock()
-    progress.book_on(clock)
+    progress.count_phases_of(clock)
     session = Session(job, record, config, clock, PaceMeter(), progress)
-    return _store_session(session, card) if is_first else session
+    return _store_session(session, gpus) if is_first else session
 
 
-def _store_session(session: Session, card: Card | None) -> StoreSession:
+def _store_session(session: Session, gpus: LocalGpus | None) -> StoreSession:
     job, record, config = session.job, session.record, session.config
     wall_clock = wall_clock_of(job, record.created_at)
     started_at = wall_clock.now()
@@ -194,7 +198,7 @@ def _store_session(session: Session, card: Card | None) -> StoreSession:
         deadline_at=deadline_at,
         last_committed_step=committed_before,
         launch=job.launch,
-        gpus=None if card is None else card.describe(rental.gpus for rental in record.rentals),
+        gpus=None if gpus is None else gpus.describe(rental.gpus for rental in record.rentals),
     )
     heartbeat = Heartbeat(job.store, status, log, wall_clock.now)
     metrics = Metrics(job.store, job.run, claim)
@@ -259,9 +263,9 @@ def config_of(record: RunRecord) -> RunConfig:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigurationChanged(
-            f"run.json of {record.run}, by fintts {record.fintts_version}, does not suit this "
-            f"version: {key}: {first['msg']}",
-            "use the version that began the run, or begin a new run",
+            f"fintts {record.fintts_version} wrote run.json of {record.run}, which this version "
+            f"cannot read: {key}: {first['msg']}",
+            "use the version that started the run, or start a new run",
         ) from None
 
 
@@ -276,7 +280,7 @@ def _log_commit(job: Job, heartbeat: Heartbeat, manifest: Manifest, slow: StoreS
     message = None if slow is None else _passing_trouble(slow)
     heartbeat.change(last_committed_step=manifest.step, message=message)
     log(f"step {manifest.step}: checkpoint committed, {manifest.size_bytes / 1e6:.1f} MB")
-    forget(job.workspace, manifest.step)
+    remove_local(job.workspace, manifest.step)
 
 
 def _log_passing_trouble(heartbeat: Heartbeat, error: StoreError) -> None:

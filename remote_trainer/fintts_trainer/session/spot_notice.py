@@ -66,17 +66,17 @@ class MetadataService(Protocol):
         ...
 
 
-class Watch:
+class SpotNoticePoller:
     """Polls every few seconds in a thread of its own until there is a notice."""
 
     def __init__(
         self,
-        heed: Callable[[Notice], None],
+        on_notice: Callable[[Notice], None],
         services: Sequence[MetadataService],
         every_seconds: float,
     ) -> None:
-        """The thread calls `heed` once."""
-        self._heed, self._services = heed, services
+        """The thread calls `on_notice` once."""
+        self._on_notice, self._services = on_notice, services
         self._every_seconds = every_seconds
         self._ended = threading.Event()
         self.thread = threading.Thread(target=self._watch, name="spot notice", daemon=True)
@@ -90,15 +90,15 @@ class Watch:
         self._ended.set()
 
     def _watch(self) -> None:
-        service = self._found()
+        service = self._find_service()
         while service is not None and not self._ended.is_set():
             notice = service.notice(datetime.now(UTC))
             if notice is not None:
-                self._heed(notice)
+                self._on_notice(notice)
                 return
             self._ended.wait(self._every_seconds)
 
-    def _found(self) -> MetadataService | None:
+    def _find_service(self) -> MetadataService | None:
         """The service that answers for its cloud; later failures do not change the choice."""
         for _ in range(ROUNDS):
             for service in self._services:
@@ -124,20 +124,20 @@ class Aws:
     def is_here(self) -> bool:
         """Whether the service gives out a token."""
         wanted = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-        answer = ask(self._address + AWS_TOKEN, wanted, method="PUT")
-        self._token = answer.text.strip() if answer.status == OK else ""
+        response = request(self._address + AWS_TOKEN, wanted, method="PUT")
+        self._token = response.text.strip() if response.status == OK else ""
         return bool(self._token)
 
     def notice(self, now: datetime) -> Notice | None:
-        """The answer is 404 while all is well, then `{"action": "terminate", "time": …}`; stop and
-        hibernate end a run as well."""
-        answer = self._ask()
-        if answer.status == UNAUTHORIZED and self.is_here():  # the token was too old
-            answer = self._ask()
-        return aws_notice(answer)
+        """EC2 answers 404 without a notice, otherwise `{"action": "terminate", "time": …}`; stop
+        and hibernate end a run too."""
+        response = self._request()
+        if response.status == UNAUTHORIZED and self.is_here():  # the token was too old
+            response = self._request()
+        return aws_notice(response)
 
-    def _ask(self) -> Answer:
-        return ask(self._address + AWS_ACTION, {"X-aws-ec2-metadata-token": self._token})
+    def _request(self) -> MetadataResponse:
+        return request(self._address + AWS_ACTION, {"X-aws-ec2-metadata-token": self._token})
 
 
 class Gcp:
@@ -148,15 +148,15 @@ class Gcp:
 
     def is_here(self) -> bool:
         """Whether the service reports preemptions."""
-        return self._ask() in ("FALSE", "TRUE")
+        return self._request() in ("FALSE", "TRUE")
 
     def notice(self, now: datetime) -> Notice | None:
         """The instance has half a minute from the notice, part of which may have passed."""
-        return _half_a_minute_from(now) if self._ask() == "TRUE" else None
+        return _half_a_minute_from(now) if self._request() == "TRUE" else None
 
-    def _ask(self) -> str:
-        answer = ask(self._url, {"Metadata-Flavor": "Google"})
-        return answer.text.strip() if answer.status == OK else ""
+    def _request(self) -> str:
+        response = request(self._url, {"Metadata-Flavor": "Google"})
+        return response.text.strip() if response.status == OK else ""
 
 
 class Azure:
@@ -169,27 +169,27 @@ class Azure:
 
     def is_here(self) -> bool:
         """Whether the service knows the machine's name."""
-        answer = self._ask(AZURE_NAME)
-        self._machine = answer.text.strip() if answer.status == OK else ""
+        response = self._request(AZURE_NAME)
+        self._machine = response.text.strip() if response.status == OK else ""
         return bool(self._machine)
 
     def notice(self, now: datetime) -> Notice | None:
         """The notice of this machine's eviction."""
-        return azure_notice(self._ask(AZURE_EVENTS), self._machine, now)
+        return azure_notice(self._request(AZURE_EVENTS), self._machine, now)
 
-    def _ask(self, path: str) -> Answer:
-        return ask(self._address + path, {"Metadata": "true"})
+    def _request(self, path: str) -> MetadataResponse:
+        return request(self._address + path, {"Metadata": "true"})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A service's answer; status 0: no answer in time."""
+class MetadataResponse:
+    """A service's response; status 0 means no response in time."""
 
     status: int = 0
     text: str = ""
 
 
-def ask(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
+def request(url: str, headers: Mapping[str, str], method: str = "GET") -> MetadataResponse:
     """One request, past every proxy; never raises."""
     try:
         parts = urlsplit(url)
@@ -197,11 +197,13 @@ def ask(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
         try:
             connection.request(method, url.partition(parts.netloc)[2], headers=dict(headers))
             response = connection.getresponse()
-            return Answer(response.status, response.read(MOST_BYTES).decode(errors="replace"))
+            return MetadataResponse(
+                response.status, response.read(MOST_BYTES).decode(errors="replace")
+            )
         finally:
             connection.close()
     except (OSError, HTTPException, ValueError):
-        return Answer()
+        return MetadataResponse()
 
 
 class _Action(BaseModel):
@@ -219,27 +221,27 @@ class _Events(BaseModel):
     events: list[_Event] = Field(default=[], alias="Events")
 
 
-def aws_notice(answer: Answer) -> Notice | None:
-    """What EC2's answer means."""
-    if answer.status != OK:
+def aws_notice(response: MetadataResponse) -> Notice | None:
+    """What EC2's response means."""
+    if response.status != OK:
         return None
     try:
-        told = _Action.model_validate_json(answer.text)
+        action = _Action.model_validate_json(response.text)
     except ValidationError:
         return None
     try:
-        ends_at = datetime.fromisoformat(told.time)
+        ends_at = datetime.fromisoformat(action.time)
     except ValueError:
         return Notice(None)
     return Notice(ends_at if ends_at.tzinfo else ends_at.replace(tzinfo=UTC))
 
 
-def azure_notice(answer: Answer, machine: str, now: datetime) -> Notice | None:
-    """What Azure's answer means for the machine of this name."""
-    if answer.status != OK:
+def azure_notice(response: MetadataResponse, machine: str, now: datetime) -> Notice | None:
+    """What Azure's response means for the machine of this name."""
+    if response.status != OK:
         return None
     try:
-        events = _Events.model_validate_json(answer.text).events
+        events = _Events.model_validate_json(response.text).events
     except ValidationError:
         return None
     for event in events:

@@ -45,7 +45,7 @@ class WallClock:
         self._begin = max(utc_now(), not_before, utc_now() - ahead)
         self._begin_seconds = monotonic()
         self._ahead = ahead
-        self._is_told = False
+        self._is_reported = False
 
     def now(self) -> datetime:
         """Aware, in UTC."""
@@ -59,10 +59,10 @@ class WallClock:
             return _of_jump(difference)
         return _of_store(self._ahead) if self._ahead > LIMIT else None
 
-    def news(self) -> str | None:
+    def new_remark(self) -> str | None:
         """The remark, the first time only."""
-        remark = None if self._is_told else self.remark()
-        self._is_told = self._is_told or remark is not None
+        remark = None if self._is_reported else self.remark()
+        self._is_reported = self._is_reported or remark is not None
         return remark
 
     def _steady(self) -> datetime:
@@ -89,18 +89,18 @@ def _of_jump(jump: timedelta) -> str:
     seconds = f"{abs(jump.total_seconds()):,.0f} s"
     if jump < timedelta():
         return (
-            f"this machine's clock is {seconds} behind the time that has passed; "
-            "the deadline is kept by the time that has passed"
+            f"this machine's clock is {seconds} behind the elapsed time; "
+            "the deadline follows the elapsed time"
         )
     return (
         f"this machine's clock was set forward by {seconds}, or the machine slept that long; "
-        "the deadline is kept by the clock"
+        "the deadline follows the clock"
     )
 
 
 def _of_store(ahead: timedelta) -> str:
     seconds = f"{ahead.total_seconds():,.0f} s"
     return (
-        f"this machine's clock is {seconds} ahead of the store's; the deadline is kept by this "
-        "machine's, so that no more is paid than was planned: the run ends that much sooner"
+        f"this machine's clock is {seconds} ahead of the store's; the deadline follows this "
+        "machine's clock, so the run ends that much sooner and costs no more than planned"
     )

@@ -81,12 +81,12 @@ class Uploader:
         self._thread.start()
 
     def submit(
-        self, directory: Path, facts: CheckpointFacts, must_leave: Callable[[], bool]
+        self, directory: Path, facts: CheckpointFacts, must_stop_waiting: Callable[[], bool]
     ) -> None:
         """Queues a finished folder; blocks only while another one is waiting.
 
         Args:
-            must_leave: ends the wait when it becomes true; the folder is queued anyway.
+            must_stop_waiting: ends the wait when it becomes true; the folder is queued anyway.
 
         Raises:
             Fenced: a newer claim has taken the run over.
@@ -95,7 +95,7 @@ class Uploader:
         """
         with self._changed:
             self._tell_of_waiting()
-            while self._waiting and self._fatal is None and not must_leave():
+            while self._waiting and self._fatal is None and not must_stop_waiting():
                 self._changed.wait(LOOK_UP_SECONDS)
             self._raise_fatal()
             self._waiting.append((directory, facts))

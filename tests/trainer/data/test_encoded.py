@@ -250,7 +250,7 @@ def codes(*rows: int, codebooks: int = 4, value: int = 1) -> dict[str, np.ndarra
         (codes(6, 6, value=-2), "utterance u000 holds the negative code -2"),
         (codes(6, 0), "utterance u001 has no frames"),
         (codes(6, 600), "utterance u001 is .* tokens long, but the base model reads 512 at most"),
-        (text_arrays("sana", ""), "the transcript of utterance u001 is nothing to the base model"),
+        (text_arrays("sana", ""), "the transcript of utterance u001 is empty for the base model"),
         (text_arrays("sana", "\udce4"), "holds a text that is not UTF-8"),
     ],
 )

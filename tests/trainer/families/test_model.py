@@ -105,7 +105,7 @@ def test_a_tokenizer_larger_than_the_model_is_refused(base_folder: Path) -> None
     path = base_folder / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "vocab_size": 300}))
-    with pytest.raises(BaseModelProblem, match="the model knows 300"):
+    with pytest.raises(BaseModelProblem, match="the model has 300"):
         FishFamily().open(read_config(base_folder))
 
 

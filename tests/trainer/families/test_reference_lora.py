@@ -104,7 +104,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
         write_checkpoint(tmp_path / "more.ckpt", pairs() | deeper()), target
     )
     lacking = {name: pair for name, pair in pairs().items() if name != "layers.1.attention.wo"}
-    assert "lacks 1 matrices of the base model, the first is layers.1.attention.wo" in refused(
+    assert "lacks 1 matrices of the base model; the first is layers.1.attention.wo" in refused(
         write_checkpoint(tmp_path / "lacking.ckpt", lacking), target
     )
     wider = pairs() | {"output": (torch.zeros(4, 99), torch.zeros(7, 4))}
@@ -131,9 +131,9 @@ def test_a_file_that_is_no_such_checkpoint_is_one_sentence(tmp_path: Path) -> No
     torch.save({"state_dict": read_state_dict(TINY)}, tmp_path / "full.ckpt")
     assert "holds no LoRA" in refused(tmp_path / "full.ckpt", target)
     torch.save([1, 2], tmp_path / "list.ckpt")
-    assert "holds no table of weights" in refused(tmp_path / "list.ckpt", target)
+    assert "does not hold weights by name" in refused(tmp_path / "list.ckpt", target)
     torch.save({"state_dict": {"model.output.lora_A": torch.zeros(4, 64)}}, tmp_path / "half.ckpt")
-    assert "has half an adapter of output" in refused(tmp_path / "half.ckpt", target)
+    assert "has only one of lora_A and lora_B of output" in refused(tmp_path / "half.ckpt", target)
     whole = write_checkpoint(tmp_path / "whole.ckpt", pairs())
     (tmp_path / "cut.ckpt").write_bytes(whole.read_bytes()[:5000])
     assert "cut.ckpt cannot be read" in refused(tmp_path / "cut.ckpt", target)
@@ -155,8 +155,8 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
     witness = tmp_path / "was_here"
     bad = write_checkpoint(tmp_path / "bad.ckpt", pairs(), hyper_parameters=Dangerous(witness))
     sentence = refused(bad, tmp_path / "adapter")
-    assert "holds more than numbers, and is not opened" in sentence
-    assert "save torch.load(FILE)['state_dict'] alone" in sentence
+    assert "holds objects besides weights" in sentence
+    assert "save only torch.load(FILE)['state_dict']" in sentence
     assert not witness.exists()
     torch.load(bad, weights_only=False)
     assert witness.exists(), "the trap would have sprung"

@@ -265,9 +265,9 @@ def test_what_looks_like_control_stays_text(s2: FishBase, token: str) -> None:
 
 TOKENIZER_DAMAGES: dict[str, tuple[str, str]] = {
     "no json": ("{", "is not JSON"),
-    "a list": ("[]", "is no tokenizer"),
-    "no byte pairs": ('{"added_tokens": []}', "is no tokenizer: model"),
-    "no merges": ('{"added_tokens": [], "model": {"vocab": {"a": 0}}}', "is no tokenizer"),
+    "a list": ("[]", "is not a tokenizer"),
+    "no byte pairs": ('{"added_tokens": []}', "is not a tokenizer: model"),
+    "no merges": ('{"added_tokens": [], "model": {"vocab": {"a": 0}}}', "is not a tokenizer"),
 }
 
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Result
 from fintts_trainer.errors import MemoryTooSmall
-from fintts_trainer.families.base import Batch, Example, PlainScores, Predictions
+from fintts_trainer.families.base import Batch, ComputedScores, Example, Predictions
 from fintts_trainer.machine import capacity, memory
-from fintts_trainer.machine.memory import Need, PeakMeter, free_bytes, need_of_step
+from fintts_trainer.machine.memory import MemoryNeed, PeakMeter, free_bytes, need_of_step
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
 from tiny_run import TinyRun, start_run
@@ -41,7 +41,7 @@ class Hoard(nn.Module):
         kept = torch.ones(batch.inputs[:, 0].numel(), PER_TOKEN // 4)
         sums: Tensor = (kept * self.weight).sum(1, keepdim=True).expand(-1, 2)
         labels = torch.zeros(len(sums), dtype=torch.int64)
-        return Predictions(PlainScores(sums), labels, PlainScores(sums), labels[:, None])
+        return Predictions(ComputedScores(sums), labels, ComputedScores(sums), labels[:, None])
 
 
 def utterance(length: int) -> Example:
@@ -72,8 +72,8 @@ def test_trying_leaves_the_random_numbers_where_they_were() -> None:
 
 
 def test_the_line_goes_through_both_points() -> None:
-    need = Need.through((100, 1_500), (200, 2_500))
-    assert need == Need(fixed_bytes=500.0, bytes_per_token=10.0)
+    need = MemoryNeed.through((100, 1_500), (200, 2_500))
+    assert need == MemoryNeed(fixed_bytes=500.0, bytes_per_token=10.0)
     assert need.of(1_000) == 10_500
     assert need.most_tokens(10_500) == 1_000
     assert need.most_tokens(100) == 0
@@ -106,8 +106,8 @@ def trained(run: TinyRun, workspace: str = "workspace") -> Result:
 
 def as_if_free(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """Memory for so many positions a micro-batch."""
-    monkeypatch.setattr(capacity, "need_of_step", lambda *_, **__: Need(1e9, 1e6))
-    monkeypatch.setattr(capacity, "moments_to_come", lambda _training: 0)
+    monkeypatch.setattr(capacity, "need_of_step", lambda *_, **__: MemoryNeed(1e9, 1e6))
+    monkeypatch.setattr(capacity, "missing_moments_bytes", lambda _training: 0)
     monkeypatch.setattr(capacity, "usable_bytes", lambda *_: 1e9 + 1e6 * tokens)
 
 
@@ -120,7 +120,7 @@ def test_steps_are_cut_to_what_memory_allows_and_stay_the_same(
     as_if_free(monkeypatch, 90)
     trained(tight)
     told = capsys.readouterr().err
-    assert "are cut into micro-batches of at most 90" in told
+    assert "micro-batches are limited to 90 tokens" in told
     assert losses(tight) == pytest.approx(losses(roomy), abs=1e-5)
 
 
@@ -137,7 +137,7 @@ def test_a_resumed_run_keeps_the_cut_while_it_fits(
     trained(run, "second")
     told = capsys.readouterr().err
     assert "resumed at step 1" in told
-    assert "are cut into" not in told
+    assert "are limited to" not in told
     (state,) = tmp_path.glob("run/store/runs/tiny/checkpoints/*8-*/trainer_state.json")
     assert json.loads(state.read_text())["loop"]["memory_tokens"] == 90
 
@@ -161,7 +161,7 @@ def test_what_does_not_fit_at_all_is_said_before_the_first_step(
 def test_an_out_of_memory_while_trying_is_the_same_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object, **__: object) -> Need:
+    def fails(*_: object, **__: object) -> MemoryNeed:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(capacity, "need_of_step", fails)

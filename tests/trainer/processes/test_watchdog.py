@@ -26,8 +26,8 @@ from fintts_trainer.processes.hang_limits import (
     save_limit,
     step_limit,
 )
-from fintts_trainer.processes.launcher import Crew, Ending, Team
-from fintts_trainer.processes.progress import FOLDER, Doing, ProgressFile, read_signs
+from fintts_trainer.processes.launcher import GroupExit, ProcessGroup, ProcessLayout
+from fintts_trainer.processes.progress import FOLDER, Activity, ProgressFile, read_progress
 from fintts_trainer.processes.watchdog import Watchdog
 from fintts_trainer.session.conclude import conclude
 from fintts_trainer.session.phase_clock import PhaseClock
@@ -136,24 +136,24 @@ def test_a_factor_that_is_none_is_said_and_counts_as_one(told: str) -> None:
 def test_half_a_record_is_no_record(tmp_path: Path) -> None:
     told = ProgressFile(tmp_path / "0")
     told.sign()
-    assert read_signs(tmp_path / "0") is None
+    assert read_progress(tmp_path / "0") is None
     told.begin("training", 1.0)
     whole = (tmp_path / "0").read_bytes()
     (tmp_path / "0").write_bytes(whole[:40])
-    assert read_signs(tmp_path / "0") is None
+    assert read_progress(tmp_path / "0") is None
 
 
 def test_the_file_knows_what_the_phases_have_taken(tmp_path: Path) -> None:
     seconds = Clock()
     told, clock = ProgressFile(tmp_path / "0"), PhaseClock(seconds)
-    told.book_on(clock)
+    told.count_phases_of(clock)
     with clock.spend("setup"):
         seconds.seconds = 30.0
         told.begin("loading the base model", 100.0, "setup")
-    signs = read_signs(tmp_path / "0")
+    signs = read_progress(tmp_path / "0")
     assert signs is not None
-    assert signs.doing is not None
-    assert signs.doing.seconds_at(signs.doing.since + 12)["setup"] == pytest.approx(42)
+    assert signs.activity is not None
+    assert signs.activity.seconds_at(signs.activity.since + 12)["setup"] == pytest.approx(42)
 
 
 WORKER = """
@@ -175,10 +175,10 @@ HANGS_IN_ONE = (
 SLOW_CHECK = 'told.begin("validation", 3.0)\nfor _ in range(5): told.sign(); time.sleep(1.0)'
 
 
-def crew(tmp_path: Path, script: str, processes: int = 1) -> Crew:
+def group(tmp_path: Path, script: str, processes: int = 1) -> ProcessGroup:
     path = tmp_path / "worker.py"
     path.write_text(WORKER.format(folder=str(tmp_path)) + script)
-    return Crew(Team(processes), [sys.executable, str(path)], tmp_path / FOLDER)
+    return ProcessGroup(ProcessLayout(processes), [sys.executable, str(path)], tmp_path / FOLDER)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,9 @@ def test_a_crew_that_hangs_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, processes: int, said: str
 ) -> None:
     monkeypatch.setattr("fintts_trainer.processes.launcher.HUNG_GRACE_SECONDS", 0.3)
-    soon = Doing(what="starting", limit_seconds=3.0)
+    soon = Activity(what="starting", limit_seconds=3.0)
     monkeypatch.setattr("fintts_trainer.processes.watchdog.STARTING", soon)
-    ending = crew(tmp_path, script, processes).work()
+    ending = group(tmp_path, script, processes).run()
     assert ending.exit_code == 1
     assert (ending.trouble or "").startswith(said)
     for rank in range(processes):
@@ -205,7 +205,7 @@ def test_a_crew_that_hangs_is_ended(
 
 
 def test_a_slow_check_that_moves_on_is_left_alone(tmp_path: Path) -> None:
-    assert crew(tmp_path, SLOW_CHECK).work() == Ending(0)
+    assert group(tmp_path, SLOW_CHECK).run() == GroupExit(0)
 
 
 def test_what_was_only_slow_may_still_end_by_itself(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_what_was_only_slow_may_still_end_by_itself(tmp_path: Path) -> None:
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
         'told.begin("telling how it ended", 0.5)\ntime.sleep(600)'
     )
-    assert crew(tmp_path, slow).work() == Ending(0)
+    assert group(tmp_path, slow).run() == GroupExit(0)
 
 
 def test_no_trainer_outlives_its_watchdog(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ step = train.take_step
 
 def hang(training, steps):
     if training.state.step == 3:
-        training.tell_watchdog("training")
+        training.report_to_watchdog("training")
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         time.sleep(600)
     return step(training, steps)
@@ -306,7 +306,7 @@ def test_a_spot_run_that_hangs_goes_on_elsewhere(tmp_path: Path) -> None:
     assert said is not None
     assert said.message is not None
     assert said.message.startswith("hung at step 3")
-    assert said.message.endswith("the next job goes on from here")
+    assert said.message.endswith("the next job resumes from here")
 
 
 @pytest.mark.parametrize("claimed", [True, False])

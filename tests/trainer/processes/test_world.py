@@ -203,7 +203,9 @@ def test_the_first_machine_has_the_last_word(
 def test_a_dead_process_ends_the_job_which_can_go_on(tmp_path: Path, victim: int) -> None:
     run = start_run(tmp_path / "run", ENDLESS)
     told = interrupt(run, 2, signal.SIGKILL, victim=victim)
-    reason = f"process {victim} of 2 was ended by SIGKILL, perhaps for want of memory"
+    reason = (
+        f"process {victim} of 2 was ended by SIGKILL, perhaps because the machine's memory was full"
+    )
     assert f"error: {reason}" in told
     assert told.endswith("exit 1")
     assert "Traceback" not in told
@@ -219,7 +221,7 @@ def preempted_and_resumed(folder: Path, sections: Sections, processes: int) -> L
     folder.mkdir()
     run = start_run(folder / "run", sections)
     told = interrupt(run, 2, signal.SIGTERM)
-    assert "all is saved" in told
+    assert "everything is saved" in told
     assert told.endswith("exit 75")
     done = train(run, processes, "second")
     assert done.returncode == 0, done.stderr
@@ -242,7 +244,7 @@ def test_what_the_first_process_hears_of_its_cloud_ends_them_all(tmp_path: Path)
         cloud.announce("2100-01-01T00:00:00Z")
         _, told = launcher.communicate(timeout=90)
     assert launcher.returncode == 75
-    assert "all is saved" in told
+    assert "everything is saved" in told
     assert len(cloud.tokens) == 1, "one process of a machine asks"
 
 

@@ -75,7 +75,7 @@ class Clocks:
     [
         (0.0, 600, None),
         (5.0, 605, None),
-        (-3600.0, 600, "is 3,600 s behind the time that has passed"),
+        (-3600.0, 600, "is 3,600 s behind the elapsed time"),
         (7200.0, 7800, "was set forward by 7,200 s"),
     ],
 )
@@ -86,10 +86,10 @@ def test_a_clock_that_is_set_does_not_move_the_deadline_back_and_is_told_once(
     wall_clock = clocks.wall_clock()
     clocks.pass_by(600, set_by)
     assert wall_clock.now() == NOON + timedelta(seconds=now)
-    news = wall_clock.news()
-    assert (news is None) == (said is None)
-    assert said is None or said in (news or "")
-    assert wall_clock.news() is None
+    new_remark = wall_clock.new_remark()
+    assert (new_remark is None) == (said is None)
+    assert said is None or said in (new_remark or "")
+    assert wall_clock.new_remark() is None
 
 
 def test_a_machine_that_starts_with_yesterdays_clock_gets_no_day_more() -> None:
@@ -101,8 +101,8 @@ def test_a_machine_that_starts_with_yesterdays_clock_gets_no_day_more() -> None:
     ("ahead", "now", "said"),
     [
         (timedelta(seconds=60), NOON, None),
-        (timedelta(hours=1), NOON, "is 3,600 s ahead of the store's; the deadline is kept by this"),
-        (-timedelta(hours=1), NOON + timedelta(hours=1), "is 3,600 s behind the time"),
+        (timedelta(hours=1), NOON, "is 3,600 s ahead of the store's; the deadline follows this"),
+        (-timedelta(hours=1), NOON + timedelta(hours=1), "is 3,600 s behind the elapsed time"),
     ],
 )
 def test_of_the_machine_s_clock_and_the_store_s_the_later_counts(
@@ -112,8 +112,8 @@ def test_of_the_machine_s_clock_and_the_store_s_the_later_counts(
     clock = WallClock(NOON, lambda: clocks.utc, lambda: clocks.seconds, ahead=ahead)
     assert clock.now() == now
     assert (said or "") in (clock.remark() or "")
-    assert (clock.news() is None) == (said is None)
-    assert clock.news() is None, "it is told once"
+    assert (clock.new_remark() is None) == (said is None)
+    assert clock.new_remark() is None, "it is told once"
 
 
 HOUR = timedelta(hours=1)
@@ -171,7 +171,7 @@ def test_a_signal_is_remembered_and_a_second_interrupt_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     preemption, seen = Preemption(), list[int | None]()
     try:
-        preemption.watch()
+        preemption.install_handlers()
         seen.append(preemption.signal)
         os.kill(os.getpid(), signal.SIGINT)
         seen.append(preemption.signal)

@@ -151,7 +151,7 @@ def test_a_cadence_that_the_link_cannot_keep_is_said_and_loses_nothing(
         assert process.wait(timeout=GRACE_SECONDS) == 75, far.log
     assert far.most_here == AT_MOST_HERE
     assert far.log.count(SLOW) == 1
-    last = re.search(r"preempted at step (\d+); all is saved", far.log)
+    last = re.search(r"preempted at step (\d+); everything is saved", far.log)
     assert last is not None, far.log
     assert_whole(far, int(last[1]), behind, tmp_path)
 
@@ -205,7 +205,7 @@ def test_a_grace_that_the_link_outlasts_ends_the_trainer_all_the_same(
     why = f"the last checkpoint could not be committed within {SHORT_GRACE_SECONDS:.0f} s"
     assert (status.phase, status.message) == (Phase.STOPPING, f"{lost}: {why}")
     assert lost in far.log
-    assert "all is saved" not in far.log
+    assert "everything is saved" not in far.log
     assert newest.step < status.step
     assert newest.step == status.last_committed_step
     restore(far.store, newest, tmp_path / "restored")

@@ -19,13 +19,13 @@ from fintts_trainer.session.preemption import GRACE_SECONDS, Preemption
 from fintts_trainer.session.spot_notice import (
     AWS_ADDRESS,
     ROUNDS,
-    Answer,
     Aws,
     Azure,
     Gcp,
+    MetadataResponse,
     MetadataService,
     Notice,
-    Watch,
+    SpotNoticePoller,
     aws_notice,
     azure_notice,
     metadata_services,
@@ -55,9 +55,9 @@ class Heard:
 
 
 @contextmanager
-def watch(*services: MetadataService) -> Generator[tuple[Watch, Heard]]:
+def watch(*services: MetadataService) -> Generator[tuple[SpotNoticePoller, Heard]]:
     heard = Heard()
-    watching = Watch(heard.heed, services, every_seconds=0.02)
+    watching = SpotNoticePoller(heard.heed, services, every_seconds=0.02)
     watching.start()
     yield watching, heard
     watching.end()
@@ -196,7 +196,7 @@ def test_aws_is_found_where_its_own_tools_are_told_that_it_is() -> None:
     ],
 )
 def test_what_aws_says(status: int, text: str, notice: Notice | None) -> None:
-    assert aws_notice(Answer(status, text)) == notice
+    assert aws_notice(MetadataResponse(status, text)) == notice
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_what_aws_says(status: int, text: str, notice: Notice | None) -> None:
 def test_what_azure_says(event: dict[str, object], seconds: float | None) -> None:
     expected = None if seconds is None else Notice(NOON + timedelta(seconds=seconds))
     freeze = {"EventType": "Freeze", "Resources": [MACHINE]}
-    answer = Answer(200, json.dumps({"Events": [freeze, event]}))
+    answer = MetadataResponse(200, json.dumps({"Events": [freeze, event]}))
     assert azure_notice(answer, MACHINE, NOON) == expected
 
 
@@ -223,9 +223,9 @@ def test_what_azure_says(event: dict[str, object], seconds: float | None) -> Non
 )
 def test_the_upload_is_given_what_the_instance_has_left(left: float | None, grace: float) -> None:
     preemption = Preemption()
-    assert (preemption.has_come, preemption.grace_seconds(NOON)) == (False, GRACE_SECONDS)
+    assert (preemption.is_requested, preemption.grace_seconds(NOON)) == (False, GRACE_SECONDS)
     preemption.notice = Notice(None if left is None else NOON + timedelta(seconds=left))
-    assert (preemption.has_come, preemption.grace_seconds(NOON)) == (True, grace)
+    assert (preemption.is_requested, preemption.grace_seconds(NOON)) == (True, grace)
 
 
 @pytest.mark.parametrize(("left", "stay"), [(None, 0), (91, 0), (89, 119), (-10, 20), (-600, 0)])
@@ -234,18 +234,18 @@ def test_who_has_too_little_time_to_be_heard_lives_as_long_as_the_instance(
 ) -> None:
     preemption = Preemption()
     preemption.notice = Notice(None if left is None else NOON + timedelta(seconds=left))
-    assert preemption.seconds_to_stay(NOON) == stay
+    assert preemption.seconds_to_wait(NOON) == stay
 
 
 def test_a_signal_ends_the_stay() -> None:
     preemption = Preemption()
     preemption.notice = Notice(datetime.now(UTC) + timedelta(seconds=10))
     told = list[str]()
-    waiting = threading.Thread(target=preemption.stay, args=(told.append,))
+    waiting = threading.Thread(target=preemption.wait_for_end, args=(told.append,))
     waiting.start()
     waiting.join(0.5)
     assert waiting.is_alive()
-    assert told == ["nothing is left to do but to wait for the instance's end, 40 s at most"]
+    assert told == ["everything is done; waiting for the end of the instance, at most 40 s"]
     preemption.signal = signal.SIGTERM
     waiting.join(5)
     assert not waiting.is_alive()

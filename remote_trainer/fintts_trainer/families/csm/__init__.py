@@ -1,4 +1,4 @@
-"""CSM, Sesame's conversational speech model, as transformers has it."""
+"""CSM, Sesame's conversational speech model, in transformers' format."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ TARGETS: dict[Target, tuple[str, ...]] = {
     "embeddings": ("embed_text_tokens", "embed_audio_tokens", "depth_decoder.model.embed_tokens"),
     "heads": ("lm_head",),
 }
-"""The depth decoder's heads, `codebooks_head`, are left out: they are one parameter of three
-dimensions and no nn.Linear, which `target_modules` of PEFT cannot adapt. (`target_parameters` can,
-at the price of the whole matrix's difference in each forward pass.)"""
+"""The depth decoder's heads, `codebooks_head`, are missing: they are one three-dimensional
+parameter, not an nn.Linear, so PEFT's `target_modules` cannot adapt them. (`target_parameters` can,
+but computes the difference of the whole matrix in each forward pass.)"""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class CsmBase:
         return TARGETS
 
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
-        """The processor's prompt around one utterance."""
+        """An utterance in the processor's prompt; codes are int64 [codebooks, frames]."""
         return encode(self.tokenizer, self.config, text, codes)
 
     def load(self, dtype: torch.dtype) -> CsmDualAR:
-        """The model with its frozen weights in `dtype`, on the CPU.
+        """Loads the frozen weights in `dtype` on the CPU.
 
         Raises:
             BaseModelProblem: weights are missing, unexpected or misshapen.
@@ -72,7 +72,7 @@ class CsmBase:
 
 
 class CsmFamily:
-    """Folders with config.json of model type `csm`, safetensors and tokenizer.json."""
+    """Folders with a config.json of model type `csm`, safetensors and tokenizer.json."""
 
     name = CSM
 
@@ -90,6 +90,6 @@ class CsmFamily:
         if tokenizer.size > own.text_vocab_size:
             raise BaseModelProblem(
                 f"the tokenizer of {folder} has ids up to {tokenizer.size - 1}, "
-                f"but the model knows {own.text_vocab_size}"
+                f"but the model has {own.text_vocab_size} text tokens"
             )
         return CsmBase(config, own, tokenizer, prompt or shape.prompt)

@@ -1,4 +1,4 @@
-"""CSM for training: transformers' backbone and depth decoder, and the embedding between them."""
+"""CSM for training: transformers' backbone and depth decoder, with the embeddings between them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 
 from fintts_inputs.errors import BaseModelProblem
-from fintts_trainer.families.base import IGNORE, Batch, PlainScores, Predictions
+from fintts_trainer.families.base import IGNORE, Batch, ComputedScores, Predictions
 from fintts_trainer.families.heads import projection
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
 if TYPE_CHECKING:
     from fintts_inputs.base_model.families import BaseModelConfig
 
-# What the two stacks do not read. transformers warns of text ids beyond the audio vocabulary.
+# Keys that the two stacks do not read; transformers would warn of text ids beyond the audio
+# vocabulary.
 UNREAD = dict.fromkeys(
     ("pad_token_id", "bos_token_id", "audio_token_id", "audio_eos_token_id", "codec_config")
 )
@@ -26,11 +27,11 @@ OURS = {"attn_implementation": CAUSAL_ATTENTION}
 
 
 class CsmDualAR(nn.Module):
-    """The modules of CsmForConditionalGeneration under its names, without the codec.
+    """The modules of transformers' CsmForConditionalGeneration without the codec.
 
-    So an adapter has the same names in both. The loss is the original's with one difference: the
-    depth decoder is trained on all frames, where the original draws one in sixteen at random to
-    save memory. Its expected gradient is the same, and its noise less.
+    The module names are the same, so an adapter fits both. The loss differs in one point: the depth
+    decoder is trained on all frames, where the original draws one in sixteen at random to save
+    memory. The expected gradient is the same, with less noise.
     """
 
     def __init__(self, config: CsmConfig) -> None:
@@ -44,7 +45,7 @@ class CsmDualAR(nn.Module):
         self.depth_decoder = CsmDepthDecoderForCausalLM(depth)  # type: ignore[no-untyped-call]
 
     def add_tables(self) -> None:
-        """Builds what is computed instead of loaded: in float32, whatever the weights are.
+        """Computes rotary tables and code offsets, which no file holds; always in float32.
 
         Call it once, outside of a meta device and after a change of type.
         """
@@ -56,18 +57,19 @@ class CsmDualAR(nn.Module):
         embeddings.audio_tokens_offsets = nn.Buffer(offsets, persistent=False)
 
     def tie_audio_embeddings(self) -> None:
-        """Makes one parameter of two; each module keeps an adapter of its own."""
+        """Makes both embeddings of audio codes share one parameter; each module keeps its own
+        adapter."""
         shared = self.backbone_model.embed_tokens.embed_audio_tokens.weight
         self.depth_decoder.model.embed_tokens.weight = shared
 
     def forward(self, batch: Batch) -> Predictions:
-        """Teacher-forced logits, computed at label positions alone."""
+        """Predictions at label positions, teacher-forced."""
         labelled = batch.labels[:, 0] != IGNORE
         rows = self._hidden(batch.inputs)[labelled]
         first = batch.labels[:, 0][labelled] - self.text_vocab_size
         others = batch.labels[:, 1:].transpose(1, 2)[labelled]
         code_logits = self._code_logits(rows, first, others)
-        codes = PlainScores(code_logits.flatten(0, 1))
+        codes = ComputedScores(code_logits.flatten(0, 1))
         return Predictions(projection(self.lm_head, rows), first, codes, others)
 
     def _hidden(self, inputs: Tensor) -> Tensor:
@@ -75,11 +77,11 @@ class CsmDualAR(nn.Module):
 
         Right padding needs no mask: with causal attention a valid position never sees it.
         """
-        found = self.backbone_model(inputs_embeds=self._embed(inputs), use_cache=False)
-        return cast("Tensor", found.last_hidden_state)
+        output = self.backbone_model(inputs_embeds=self._embed(inputs), use_cache=False)
+        return cast("Tensor", output.last_hidden_state)
 
     def _embed(self, inputs: Tensor) -> Tensor:
-        """Embedded text, and at frames the sum of the codes' embeddings."""
+        """Embeds text tokens, and each frame as the sum of its codes' embeddings."""
         is_frame = inputs[:, 0] >= self.text_vocab_size
         text = self.embed_text_tokens(inputs[:, 0].masked_fill(is_frame, 0))
         codes = inputs.transpose(1, 2)[is_frame]
@@ -90,13 +92,13 @@ class CsmDualAR(nn.Module):
     def _code_logits(self, rows: Tensor, first: Tensor, others: Tensor) -> Tensor:
         """Hidden states [frames, dim], codes [frames] and [frames, codebooks - 1] → logits.
 
-        The depth decoder reads the hidden state in the place of its first input, then the codes;
-        nothing follows the last.
+        The depth decoder reads the hidden state in place of its first input, then the codes except
+        the last.
         """
-        place = torch.zeros_like(first)
-        read = torch.cat([torch.stack([place, first], dim=1), others[:, :-1]], dim=1)
-        found = self.depth_decoder(input_ids=read, backbone_last_hidden_state=rows, use_cache=False)
-        return cast("Tensor", found.logits)
+        placeholder = torch.zeros_like(first)
+        ids = torch.cat([torch.stack([placeholder, first], dim=1), others[:, :-1]], dim=1)
+        output = self.depth_decoder(input_ids=ids, backbone_last_hidden_state=rows, use_cache=False)
+        return cast("Tensor", output.logits)
 
 
 def build(file: BaseModelConfig) -> CsmDualAR:
@@ -110,7 +112,7 @@ def build(file: BaseModelConfig) -> CsmDualAR:
         config = CsmConfig.from_dict({**content, **UNREAD, **OURS})
         with torch.device("meta"):
             return CsmDualAR(config)
-    # transformers checks in many places, with errors of many kinds.
+    # transformers validates in many places, with different errors.
     except (ValueError, TypeError, KeyError) as error:
         path = file.folder / "config.json"
         raise BaseModelProblem(f"transformers rejects {path}: {error}") from None

@@ -1,6 +1,6 @@
-"""An utterance as transformers' CsmProcessor has it, for a single speaker.
+"""The prompt of transformers' CsmProcessor for a single speaker.
 
-`<|begin_of_text|>[0]TEXT<|end_of_text|>`, the frames, and a frame whose codes all mean the end.
+`<|begin_of_text|>[0]TEXT<|end_of_text|>`, the frames, and a frame of end codes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SPEAKER = "[0]"
 def encode(
     tokenizer: CsmTokenizer, config: CsmConfigFile, text: str, codes: npt.NDArray[np.int64]
 ) -> Example:
-    """Builds the prompt around one utterance; codes are int64 [codebooks, frames].
+    """An utterance in its prompt; codes are int64 [codebooks, frames].
 
     Row 0 holds the ids of the text and, at frames, text_vocab_size + the first code.
     """
-    # Speaker and text are split as one string, as the processor does it.
+    # The processor tokenizes speaker and text as one string.
     words = tokenizer.encode_text(SPEAKER + text)
     text_ids = [tokenizer.begin_id, *words, tokenizer.end_id]
     start, stop = len(text_ids), len(text_ids) + codes.shape[1]

@@ -1,4 +1,4 @@
-"""Text to ids, as CSM's tokenizer.json has it, with its control tokens kept out of the text."""
+"""CSM's tokenizer: text to ids, without matching control tokens in the text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEGIN, END = "<|begin_of_text|>", "<|end_of_text|>"
 
 
 class AddedToken(BaseModel):
-    """One of tokenizer.json's tokens that are found before the text is split."""
+    """A token of tokenizer.json that is matched as a whole."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -28,7 +28,7 @@ class AddedToken(BaseModel):
 
 
 class TokenizerFile(BaseModel):
-    """tokenizer.json: the added tokens are read here, the others by the tokenizers library."""
+    """The part of tokenizer.json that is read here; the tokenizers library reads the rest."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -37,7 +37,7 @@ class TokenizerFile(BaseModel):
 
 @dataclass(frozen=True)
 class CsmTokenizer:
-    """Byte pairs for text, and the ids around it."""
+    """Byte pair encoding of text, and the ids of the control tokens around it."""
 
     text: Tokenizer
     begin_id: int
@@ -50,17 +50,17 @@ class CsmTokenizer:
         """Reads tokenizer.json.
 
         Raises:
-            BaseModelProblem: it is missing or malformed, or lacks a token that the prompt needs.
+            BaseModelProblem: the file is missing or malformed, or lacks a token of the prompt.
         """
         path = folder / "tokenizer.json"
         content = read_text(path)
         try:
             added = TokenizerFile.model_validate_json(content).added_tokens
-            # Without its added tokens it takes `<|end_of_text|>` in a transcript for text.
+            # Without its added tokens it treats `<|end_of_text|>` in a transcript as text.
             plain = Tokenizer.from_str(json.dumps({**json.loads(content), "added_tokens": []}))
         except ValidationError:
-            raise BaseModelProblem(f"{path} is not a tokenizer of Hugging Face's") from None
-        # tokenizers' own errors are bare Exceptions.
+            raise BaseModelProblem(f"{path} is not a Hugging Face tokenizer") from None
+        # The tokenizers library raises bare Exceptions.
         except Exception as error:
             raise BaseModelProblem(f"{path} is not a tokenizer: {error}") from None
         ids = {token.content: token.id for token in added}
@@ -72,7 +72,7 @@ class CsmTokenizer:
         )
 
     def encode_text(self, text: str) -> list[int]:
-        """Ids of the text; what looks like a control token in it stays text."""
+        """Ids of the text; control tokens in it are spelled out as text."""
         return list(self.text.encode(text, add_special_tokens=False).ids)
 
 

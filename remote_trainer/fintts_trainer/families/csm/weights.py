@@ -1,4 +1,4 @@
-"""CSM's safetensors, in one file or in several, into the model: strictly, and never unpickled."""
+"""Loads CSM's safetensors into the model, strictly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_state_dict(folder: Path) -> StateDict:
-    """All weights but the codec's, which training has no use for.
+    """All weights except the codec's, which training does not use.
 
     Raises:
         BaseModelProblem: as `read_files` does, or the weights are pickled.
@@ -35,8 +35,8 @@ def read_state_dict(folder: Path) -> StateDict:
 def load_into(model: CsmDualAR, state: StateDict, shape: ModelShape) -> None:
     """Loads the weights into a model on the meta device.
 
-    Tied, the two embeddings of the audio codes become one parameter; transformers 5 writes both,
-    earlier versions one of them.
+    If the two embeddings of the audio codes are tied, they become one parameter; transformers 5
+    writes both, earlier versions write one.
 
     Raises:
         BaseModelProblem: a weight is missing, unexpected, misshapen or quantised; it is named.
@@ -49,7 +49,7 @@ def load_into(model: CsmDualAR, state: StateDict, shape: ModelShape) -> None:
 
 
 def _with_tied(state: StateDict) -> StateDict:
-    """Either of two tied embeddings stands for both."""
+    """Adds the missing one of two tied embeddings."""
     first, second = state.get(BACKBONE_AUDIO), state.get(DEPTH_AUDIO)
     if first is not None and second is not None and not first.equal(second):
         raise tied_apart()

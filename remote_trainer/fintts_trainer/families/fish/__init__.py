@@ -1,4 +1,4 @@
-"""Fish Speech dual-AR models (1.5, OpenAudio S1-mini, S2) on the blocks of transformers."""
+"""Fish Speech's dual-AR models (1.5, OpenAudio S1-mini, S2), built of transformers' blocks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TARGETS: dict[Target, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class FishBase:
-    """A Fish Speech folder, understood but not loaded."""
+    """A Fish Speech model whose configuration and tokenizer are read, but not its weights."""
 
     folder: Path
     shape: ModelShape
@@ -45,17 +45,17 @@ class FishBase:
 
     @property
     def targets(self) -> dict[Target, tuple[str, ...]]:
-        """A tied head has no module of its own, and changes with the embedding."""
+        """The modules by target; a tied head has no module of its own: it is the embedding."""
         if not self.shape.tied_head:
             return TARGETS
         return {**TARGETS, "heads": ("fast_head",)}
 
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
-        """The prompt around one utterance."""
+        """An utterance in its prompt; codes are int64 [codebooks, frames]."""
         return encode(self.tokenizer, LAYOUTS[self.prompt], text, codes)
 
     def load(self, dtype: torch.dtype) -> DualAR:
-        """The model with its frozen weights in `dtype`, on the CPU.
+        """Loads the frozen weights in `dtype` on the CPU.
 
         Raises:
             BaseModelProblem: weights are missing, unexpected or misshapen.
@@ -68,7 +68,7 @@ class FishBase:
 
 
 class FishFamily:
-    """Folders with config.json, weights and tokenizer as 1.5, S1-mini and S2 were released."""
+    """Folders with config.json, weights and tokenizer, as released for 1.5, S1-mini and S2."""
 
     name = FISH
 
@@ -86,7 +86,7 @@ class FishFamily:
         if tokenizer.size > shape.vocab_size:
             raise BaseModelProblem(
                 f"the tokenizer of {folder} has ids up to {tokenizer.size - 1}, "
-                f"but the model knows {shape.vocab_size}"
+                f"but the model has {shape.vocab_size} tokens"
             )
         chosen = prompt or shape.prompt
         for token in LAYOUTS[chosen].control:

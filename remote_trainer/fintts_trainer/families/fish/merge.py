@@ -1,4 +1,4 @@
-"""An adapter folded into the base model: the base's files again, with other numbers in them."""
+"""Merges an adapter into a Fish Speech model, and writes the base model's files anew."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ class AdaptedLayer(Protocol):
     """PEFT's linear and embedding layers."""
 
     def get_delta_weight(self, adapter: str) -> Tensor:
-        """What the adapter adds to the layer's weight."""
+        """The difference that the adapter makes to the layer's weight, in its shape."""
         ...
 
 
 def merge(base: FishBase, adapter: Path, target: Path) -> int:
-    """Writes the base model's weight files into `target`, each matrix with its adapter's share.
+    """Writes the base model's weight files into `target` with the adapter merged; returns the
+    number of merged matrices.
 
-    Matrix by matrix the sum is made in float32 and written in the type of the base model's file;
-    what has no adapter is written bit for bit. Returns how many matrices were merged.
+    Each sum is computed in float32 and written in the type of the base model's file; weights
+    without an adapter are copied bit for bit.
 
     Raises:
         BaseModelProblem: the adapter does not fit, holds numbers that are not finite, or changes
@@ -54,13 +55,13 @@ def merge(base: FishBase, adapter: Path, target: Path) -> int:
     layers = _layers(open_adapter(base.load(_type_of(state)), adapter))
     changed = 0
     for name, layer in layers.items():
-        merged = _sum(name, ours[name], _share(layer))
+        merged = _sum(name, ours[name], _delta(layer))
         changed += not torch.equal(merged, ours[name])
         ours[name] = merged
     if not changed:
         raise BaseModelProblem(
-            f"the adapter in {adapter} changes nothing of the base model",
-            "export a later step; --format peft exports it as it is",
+            f"the adapter in {adapter} does not change the base model",
+            "export a later step, or use --format peft, which exports the adapter as it is",
         )
     merged_state = to_fish(ours, base.shape, spelling_of(state))
     for name, part in files.items():
@@ -69,7 +70,7 @@ def merge(base: FishBase, adapter: Path, target: Path) -> int:
 
 
 def _layers(adapted: PeftModel) -> dict[str, AdaptedLayer]:
-    """The layers with an adapter by our names of their weights."""
+    """The layers with an adapter, by our names of their weights."""
     return {
         f"{name.removeprefix(PEFT_PREFIX)}.weight": cast("AdaptedLayer", layer)
         for name, layer in adapted.named_modules()
@@ -77,7 +78,7 @@ def _layers(adapted: PeftModel) -> dict[str, AdaptedLayer]:
     }
 
 
-def _share(layer: AdaptedLayer) -> Tensor:
+def _delta(layer: AdaptedLayer) -> Tensor:
     with torch.no_grad():
         return layer.get_delta_weight("default").float()
 
@@ -86,11 +87,12 @@ def _type_of(state: StateDict) -> torch.dtype:
     return next(iter(state.values())).dtype
 
 
-def _sum(name: str, weight: Tensor, share: Tensor) -> Tensor:
-    merged = (weight.float() + share).to(weight.dtype)
+def _sum(name: str, weight: Tensor, delta: Tensor) -> Tensor:
+    merged = (weight.float() + delta).to(weight.dtype)
     if not bool(merged.isfinite().all()):
         raise BaseModelProblem(
-            f"merged, {name} holds numbers that are not finite", "export an earlier step"
+            f"{name} would hold infinite or undefined numbers after the merge",
+            "export an earlier step",
         )
     return merged
 
@@ -108,11 +110,11 @@ def _write(path: Path, weights: StateDict) -> None:
 def _save_safetensors(weights: StateDict, path: Path) -> None:
     try:
         save_file(weights, path, metadata={"format": "pt"})
-    except SafetensorError as error:  # it wraps the operating system's error in a text
+    except SafetensorError as error:  # its text contains the operating system's error
         raise StoreFull(f"{path} cannot be written: {error}", "free some space there") from None
 
 
 def _alone(weight: Tensor) -> Tensor:
-    """A view would be written with all that it is a view of."""
+    """A contiguous tensor with its own memory: torch.save writes a view's whole storage."""
     whole = weight.untyped_storage().nbytes() == weight.nbytes and weight.is_contiguous()
     return weight if whole else weight.clone(memory_format=torch.contiguous_format)

@@ -1,7 +1,8 @@
-"""The dual-AR model: two transformers of Hugging Face's, and the glue between them.
+"""Fish Speech's dual-AR model, built of two Hugging Face transformers.
 
-The slow one reads text and frames along time and predicts the next row-0 token. The fast one
+The slow one reads text and frames along time and predicts the next token of row 0. The fast one
 starts from the slow one's hidden state and predicts the codes of one frame, codebook by codebook.
+Source: fish_speech/models/text2semantic/llama.py of Fish Speech at d3df505, Apache-2.0.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 class RoundedRotary(nn.Module):
     """Rotary angles whose cosine and sine are rounded to bfloat16.
 
-    The released weights were trained and are served with a table in bfloat16: without the
-    rounding the logits differ by 6e-3.
+    The released weights were trained and are served with a table in bfloat16; without rounding,
+    the logits differ by 6e-3.
     """
 
     def __init__(self, head_dim: int, base: float) -> None:
@@ -43,7 +44,7 @@ class RoundedRotary(nn.Module):
 
 
 class DualAR(nn.Module):
-    """Slow and fast stack with their embeddings and heads. Module names are PEFT's targets."""
+    """Slow and fast stack with their embeddings and heads; `TARGETS` lists the module names."""
 
     def __init__(self, shape: ModelShape, semantic_begin_id: int, semantic_end_id: int) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class DualAR(nn.Module):
         self.shape = shape
         self.semantic_begin_id, self.semantic_end_id = semantic_begin_id, semantic_end_id
         self.slow = _stack(slow, shape, vocabulary=shape.vocab_size, length=shape.max_seq_len)
-        # The fast stack starts from the hidden state before the final norm, so the norm moves out.
+        # The fast stack may need the hidden state before the final norm, so the norm moves out.
         self.norm: nn.Module = self.slow.norm
         self.slow.add_module("norm", nn.Identity())
         self.codebook_embeddings = nn.Embedding(size * shape.num_codebooks, slow.dim)
@@ -64,7 +65,7 @@ class DualAR(nn.Module):
         self.fast_head = nn.Linear(fast.dim, size, bias=False)
 
     def add_tables(self) -> None:
-        """Builds what is computed instead of loaded: exact, whatever type the weights have.
+        """Computes rotary tables and code offsets, which no file holds; in float32 and int64.
 
         Call it once, outside of a meta device and after a change of type.
         """
@@ -75,7 +76,7 @@ class DualAR(nn.Module):
         self.codebook_offsets = nn.Buffer(offsets, persistent=False)
 
     def forward(self, batch: Batch) -> Predictions:
-        """Teacher-forced logits, computed at label positions alone."""
+        """Predictions at label positions, teacher-forced."""
         hidden = self._slow_hidden(batch.inputs)
         labelled = batch.labels[:, 0] != IGNORE
         token_labels = batch.labels[:, 0][labelled]
@@ -100,7 +101,7 @@ class DualAR(nn.Module):
         return _last_hidden(self.slow, self._embed(inputs))
 
     def _embed(self, inputs: Tensor) -> Tensor:
-        """Token embeddings, with the sum of the codes' embeddings added at semantic positions."""
+        """Embeds tokens; at semantic positions adds the sum of the codes' embeddings."""
         embedded = self.slow.embed_tokens(inputs[:, 0])
         semantic = self._is_semantic(inputs[:, 0])
         codes = inputs[:, 1:].transpose(1, 2)[semantic] + self.codebook_offsets
@@ -121,7 +122,7 @@ class DualAR(nn.Module):
 
 
 def build(shape: ModelShape, tokenizer: FishTokenizer) -> DualAR:
-    """A model without weights: on the meta device, so that no memory is spent twice."""
+    """A model without weights, on the meta device: it takes no memory until they are assigned."""
     with torch.device("meta"):
         return DualAR(shape, tokenizer.semantic_begin_id, tokenizer.semantic_end_id)
 
@@ -133,7 +134,7 @@ def _last_hidden(stack: nn.Module, embedded: Tensor) -> Tensor:
 def _stack(
     stack: StackShape, shape: ModelShape, *, vocabulary: int, length: int
 ) -> LlamaModel | Qwen3Model:
-    """Qwen3's blocks where query and key are normalised, Llama's where they are not."""
+    """A stack of Qwen3 blocks if query and key are normalised, of Llama blocks otherwise."""
     settings: dict[str, object] = {
         "vocab_size": vocabulary,
         "hidden_size": stack.dim,

@@ -1,7 +1,8 @@
-"""An utterance as the served model reads it: pieces around the text, CODES, `<|im_end|>`.
+"""The prompt with which a model is served: pieces around the text, the codes, `<|im_end|>`.
 
 Sources: Fish Speech at d3df505 (S1) and v1.5.0 (1.5), both Apache-2.0; for S2 the serving code of
-sglang-omni at 3a928b7, Apache-2.0. None of them is served with the system message of its trainer.
+sglang-omni at 3a928b7, Apache-2.0. Fish Speech's trainer adds a system message, which serving does
+not use.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 INTERLEAVE, START, END, VOICE = "<|interleave|>", "<|im_start|>", "<|im_end|>", "<|voice|>"
 CONTROL = frozenset({INTERLEAVE, START, END, VOICE})
 SPEAKER = "<|speaker:0|>"
-"""no control token: it is spelled, as text is"""
+"""not a control token: it is tokenized as text"""
 
 _QUOTES = str.maketrans({"\N{LEFT SINGLE QUOTATION MARK}": "'", "\u2019": "'"})
 _EMOJI = re.compile(
@@ -34,7 +35,8 @@ _EMOJI = re.compile(
 
 
 def cleaned(text: str) -> str:
-    """The text as 1.5's server cleans it: plain apostrophes, no emoji, no repeated commas."""
+    """The text after the cleaning of 1.5's server: plain apostrophes, no emoji, no repeated
+    commas."""
     return re.sub(",{2,}", ",", _EMOJI.sub("", text.strip().translate(_QUOTES)))
 
 
@@ -44,13 +46,13 @@ def _as_it_is(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The pieces of a prompt, each tokenised on its own.
+    """The pieces of a prompt, each tokenized separately.
 
     Attributes:
-        before: the pieces before the text: control tokens, and text that is spelled.
-        mark: is one string with the text.
-        after: the pieces between the text and the codes.
-        clean: what the server does to the text first.
+        before: control tokens and texts before the text.
+        mark: prefix of the text, tokenized as one string with it.
+        after: control tokens and texts between the text and the codes.
+        clean: the server's cleaning of the text.
     """
 
     before: tuple[str, ...]
@@ -60,11 +62,11 @@ class Layout:
 
     @property
     def control(self) -> frozenset[str]:
-        """The control tokens that it needs of a tokenizer."""
+        """The control tokens that the tokenizer must have."""
         return CONTROL.intersection((*self.before, *self.after))
 
     def ids(self, tokenizer: FishTokenizer, text: str) -> list[int]:
-        """Everything before the codes."""
+        """The ids of everything before the codes."""
         words = tokenizer.encode_text(self.mark + self.clean(text))
         before, after = (_spelled(tokenizer, pieces) for pieces in (self.before, self.after))
         return [*before, *words, *after]
@@ -85,7 +87,7 @@ LAYOUTS = {
 def encode(
     tokenizer: FishTokenizer, layout: Layout, text: str, codes: npt.NDArray[np.int64]
 ) -> Example:
-    """Builds the prompt around one utterance; codes are int64 [codebooks, frames]."""
+    """An utterance in its prompt; codes are int64 [codebooks, frames]."""
     text_ids = layout.ids(tokenizer, text)
     start, stop = len(text_ids), len(text_ids) + codes.shape[1]
     tokens = np.zeros((1 + codes.shape[0], stop + 1), dtype=np.int64)

@@ -1,9 +1,9 @@
-"""A LoRA of Fish Speech's own trainer, turned into PEFT's files.
+"""Converts a LoRA of Fish Speech's own trainer into PEFT's files, exactly.
 
-Its trainer (PyTorch Lightning with loralib) leaves a `.ckpt` with `lora_A` [rank, inputs] and
-`lora_B` [outputs, rank] of each matrix: y = W x + (alpha / rank) B A x, as PEFT has it. Query, key
-and value are one matrix there. The rows of W are the rows of B, so that matrix' B is cut and its
-rows permuted as W's are, and its A serves all three: nothing is approximated.
+That trainer (PyTorch Lightning with loralib) writes a `.ckpt` with `lora_A` [rank, inputs] and
+`lora_B` [outputs, rank] of each matrix: y = W x + (alpha / rank) B A x, as in PEFT. Query, key and
+value are one matrix there. The rows of its B correspond to the rows of W, so B is split and
+permuted like W, and the three parts share its A.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Matrix:
     """A matrix that the reference trainer adapts.
 
     Attributes:
-        name: Fish Speech's.
+        name: in Fish Speech.
         ours: our modules with its rows; three for query, key and value.
-        stack: whose heads the rows of query and key are of; None where they are as ours.
+        stack: the stack of a fused query, key and value; None for a matrix that we also have.
     """
 
     target: Target
@@ -61,15 +61,16 @@ class Matrix:
 
 
 def import_reference_lora(base: FishBase, checkpoint: Path, lora: LoraConfig, target: Path) -> int:
-    """Writes the adapter in `checkpoint` into the folder `target`; returns its parameters.
+    """Writes the adapter in `checkpoint` into the folder `target`; returns its number of
+    parameters.
 
     Args:
-        lora: rank and targets must be those of the checkpoint; alpha is not in it, and is taken
-            from here.
+        lora: rank and targets must match the checkpoint; alpha, which is not in the checkpoint,
+            comes from here.
 
     Raises:
-        BaseModelProblem: the file holds no such adapter, or one of other matrices, of another
-            rank or another base model.
+        BaseModelProblem: the file holds no such adapter, or its matrices, rank or base model
+            differ.
     """
     pairs = _pairs(checkpoint)
     matrices = list(_matrices(base.shape))
@@ -102,29 +103,31 @@ def _pairs(checkpoint: Path) -> dict[str, tuple[Tensor, Tensor]]:
     if not names:
         raise BaseModelProblem(
             f"{checkpoint} holds no LoRA: none of its weights is called lora_A or lora_B",
-            "give the .ckpt that Fish Speech's trainer wrote with its LoRA configuration",
+            "use the .ckpt that Fish Speech's trainer wrote with its LoRA configuration",
         )
     for name in sorted(names):
         if name + LORA_A not in state or name + LORA_B not in state:
-            raise BaseModelProblem(f"{checkpoint} has half an adapter of {name}", COPY_AGAIN)
+            raise BaseModelProblem(
+                f"{checkpoint} has only one of lora_A and lora_B of {name}", COPY_AGAIN
+            )
     return {name: (state[name + LORA_A], state[name + LORA_B]) for name in names}
 
 
 def _state_dict(checkpoint: Path) -> Mapping[str, Tensor]:
-    """The weights of a Lightning checkpoint, or of a bare state dict; nothing else is unpickled."""
+    """The weights of a Lightning checkpoint or a bare state dict; unpickles no other objects."""
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise BaseModelProblem(
-            f"{checkpoint} holds more than numbers, and is not opened: that could run code",
-            "where it was trained, save torch.load(FILE)['state_dict'] alone with torch.save",
+            f"{checkpoint} holds objects besides weights, and opening it could run code",
+            "on the machine that trained it, save only torch.load(FILE)['state_dict']",
         ) from None
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BaseModelProblem(f"{checkpoint} cannot be read: {sentence}", COPY_AGAIN) from None
     state: object = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict):
-        raise BaseModelProblem(f"{checkpoint} holds no table of weights", COPY_AGAIN)
+        raise BaseModelProblem(f"{checkpoint} does not hold weights by name", COPY_AGAIN)
     return {
         key: value
         for key, value in state.items()
@@ -133,7 +136,7 @@ def _state_dict(checkpoint: Path) -> Mapping[str, Tensor]:
 
 
 def _matrices(shape: ModelShape) -> Iterator[Matrix]:
-    """Everything that the reference trainer adapts, in our terms."""
+    """Every matrix that the reference trainer can adapt."""
     heads = HEADS[1:] if shape.tied_head else HEADS
     for name, (inputs, outputs) in zip(EMBEDDINGS, shape.ends.embeddings, strict=True):
         yield Matrix("embeddings", name, (_own(ENDS, name),), inputs, outputs)
@@ -150,7 +153,7 @@ def _matrices(shape: ModelShape) -> Iterator[Matrix]:
 
 
 def _plain(target: Target, fish: str, own: str, name: str, sizes: tuple[int, int]) -> Matrix:
-    """A matrix of a layer that is one here, too."""
+    """A matrix of a layer that we also have."""
     inputs, outputs = sizes
     return Matrix(target, fish + name, (own + _own(IN_A_LAYER, name),), inputs, outputs)
 
@@ -164,7 +167,7 @@ def _refuse_unknown(checkpoint: Path, pairs: Mapping[str, object], matrices: lis
     unknown = sorted(pairs.keys() - known)
     if unknown:
         raise BaseModelProblem(
-            f"{checkpoint} adapts {len(unknown)} matrices that this base model does not have, "
+            f"{checkpoint} adapts {len(unknown)} matrices that this base model does not have; "
             f"the first is {unknown[0]}",
             ITS_BASE,
         )
@@ -184,7 +187,7 @@ def _refuse_other_targets(
     missing = sorted(wanted - pairs.keys())
     if missing:
         raise BaseModelProblem(
-            f"{checkpoint} lacks {len(missing)} matrices of the base model, the first is "
+            f"{checkpoint} lacks {len(missing)} matrices of the base model; the first is "
             f"{missing[0]}",
             ITS_BASE,
         )
@@ -196,11 +199,11 @@ def _refuse_misshapen(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor, ra
     if a.dim() == b.dim() == 2 and a.shape[0] == b.shape[1] != rank:
         raise BaseModelProblem(
             f"{checkpoint} has rank {a.shape[0]}, but lora.rank is {rank}",
-            f"set lora.rank to {a.shape[0]}, and lora.alpha to what it was trained with",
+            f"set lora.rank to {a.shape[0]}, and lora.alpha to the value used in training",
         )
     raise BaseModelProblem(
         f"{checkpoint} adapts {matrix.name} by {tuple(b.shape)} × {tuple(a.shape)}, but the base "
-        f"model's matrix is [{matrix.outputs}, {matrix.inputs}]",
+        f"model's matrix has the shape ({matrix.outputs}, {matrix.inputs})",
         ITS_BASE,
     )
 
@@ -209,20 +212,20 @@ def _refuse_infinite(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor) -> 
     if not all(bool(half.isfinite().all()) for half in (a, b)):
         raise BaseModelProblem(
             f"{checkpoint} holds numbers that are not finite in {matrix.name}",
-            "take an earlier checkpoint",
+            "use an earlier checkpoint",
         )
 
 
 def _in_peft(matrix: Matrix, a: Tensor, b: Tensor) -> StateDict:
-    """The pair under PEFT's names, each tensor with memory of its own."""
+    """The pair under PEFT's names; each tensor has its own memory."""
     parts = (b,) if matrix.stack is None else split_fused(b, matrix.stack)
     first, second = (
         ("lora_embedding_A", "lora_embedding_B")
         if matrix.target == "embeddings"
         else ("lora_A.weight", "lora_B.weight")
     )
-    found: StateDict = {}
+    pairs: StateDict = {}
     for name, part in zip(matrix.ours, parts, strict=True):
-        found[f"{PEFT_PREFIX}{name}.{first}"] = a.clone()
-        found[f"{PEFT_PREFIX}{name}.{second}"] = part.clone(memory_format=torch.contiguous_format)
-    return found
+        pairs[f"{PEFT_PREFIX}{name}.{first}"] = a.clone()
+        pairs[f"{PEFT_PREFIX}{name}.{second}"] = part.clone(memory_format=torch.contiguous_format)
+    return pairs

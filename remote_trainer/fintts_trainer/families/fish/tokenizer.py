@@ -1,4 +1,4 @@
-"""Text to ids, as tokenizer.tiktoken of 1.5 and S1-mini and tokenizer.json of S2 have it."""
+"""Fish Speech's tokenizers: tokenizer.tiktoken of 1.5 and S1-mini, tokenizer.json of S2."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-# The split pattern that the models were trained with. `(\?!\S)` looks like a slip for `(?!\S)`;
-# it is part of the model's vocabulary by now, so it stays.
+# The models were trained with this split pattern. `(\?!\S)` looks like a typo for `(?!\S)`, but
+# a fix would change the ids that the models know.
 SPLIT_PATTERN = "|".join(
     [
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
@@ -36,14 +36,14 @@ SPLIT_PATTERN = "|".join(
 
 
 class TextEncoding(Protocol):
-    """Ids of a text, in which nothing is a control token."""
+    """Encodes text without control tokens; tiktoken's `Encoding` is one."""
 
     def encode_ordinary(self, text: str) -> Sequence[int]:
-        """What the text is split into."""
+        """The ids of the text."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text again."""
+        """The inverse of `encode_ordinary`."""
         ...
 
 
@@ -54,12 +54,12 @@ class JsonEncoding:
         self._tokenizer = tokenizer
 
     def encode_ordinary(self, text: str) -> list[int]:
-        """What the text is split into; nothing is put before or behind it."""
+        """The ids of the text, with nothing added before or after."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text again."""
+        """The inverse of `encode_ordinary`."""
         text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=False)
         return text
 
@@ -82,7 +82,7 @@ class Vocabulary(BaseModel):
 
 
 class TokenizerFile(BaseModel):
-    """tokenizer.json as the tokenizers library writes it, as far as it is read here."""
+    """The keys of the tokenizers library's tokenizer.json that are read here."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -97,7 +97,7 @@ class TokenizerFile(BaseModel):
 
 @dataclass(frozen=True)
 class FishTokenizer:
-    """Byte pairs for text, and the ids of the control and semantic tokens."""
+    """Byte pair encoding of text, and the ids of the control and semantic tokens."""
 
     text: TextEncoding
     control: Mapping[str, int]
@@ -114,7 +114,7 @@ class FishTokenizer:
         """Reads tokenizer.tiktoken with special_tokens.json, or else tokenizer.json.
 
         Raises:
-            BaseModelProblem: a file is missing or malformed, or a token that training needs.
+            BaseModelProblem: a file is missing or malformed, or lacks a token that training needs.
         """
         if TIKTOKEN in tokenizer_files(folder):
             return cls._from_tiktoken(folder, codebook_size)
@@ -138,8 +138,8 @@ class FishTokenizer:
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            what = f"{key}: {first['msg']}" if key else "it is no table of keys and values"
-            raise BaseModelProblem(f"{path} is no tokenizer: {what}", AGAIN) from None
+            what = f"{key}: {first['msg']}" if key else "it is not a JSON object"
+            raise BaseModelProblem(f"{path} is not a tokenizer: {what}", AGAIN) from None
         text = JsonEncoding(_without_control(content, path))
         return cls._of(text, ids, path.name, codebook_size, 1 + max(ids.values()))
 
@@ -159,31 +159,31 @@ class FishTokenizer:
         )
 
     def id_of(self, token: str) -> int:
-        """The id of a control token. Raises BaseModelProblem: there is none."""
+        """The id of a control token. Raises BaseModelProblem if the tokenizer lacks it."""
         return _id_of(self.control, self.source, token)
 
     def encode_text(self, text: str) -> list[int]:
-        """Ids of the text; what looks like a control token in it stays text."""
+        """Ids of the text; control tokens in it are spelled out as text."""
         return list(self.text.encode_ordinary(text))
 
 
 def _without_control(content: object, path: Path) -> Tokenizer:
-    """The tokenizer without its added tokens: it would find them in a transcript, too."""
+    """The tokenizer without its added tokens, which it would also match in a transcript."""
     assert isinstance(content, dict)
     try:
         text_only = Tokenizer.from_str(json.dumps({**content, "added_tokens": []}))
-    except Exception as error:  # the library raises no narrower one
-        raise BaseModelProblem(f"{path} is no tokenizer: {error}", AGAIN) from None
+    except Exception as error:  # the library raises bare Exceptions
+        raise BaseModelProblem(f"{path} is not a tokenizer: {error}", AGAIN) from None
     text_only.no_truncation()
     text_only.no_padding()
     return text_only
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:
-    """Byte pairs and the order in which they are merged, which is their id.
+    """Reads a tiktoken file: byte pairs with their merge ranks, which are their ids.
 
     Raises:
-        BaseModelProblem: it is no tiktoken file, or cannot spell every text.
+        BaseModelProblem: it is not a tiktoken file, or lacks a single byte.
     """
     lines = read_text(path).splitlines()
     try:
@@ -201,14 +201,14 @@ def _read_special(path: Path) -> dict[str, int]:
     try:
         return TypeAdapter(dict[str, int]).validate_python(read_json(path))
     except ValidationError:
-        raise BaseModelProblem(f"{path} is not a table of tokens and their ids") from None
+        raise BaseModelProblem(f"{path} does not map tokens to ids") from None
 
 
 def _id_of(special: Mapping[str, int], source: str, token: str) -> int:
     if token not in special:
         raise BaseModelProblem(
             f"{source} has no {token}, which the prompt needs",
-            "take the tokenizer from the same release as config.json",
+            "use the tokenizer from the same release as config.json",
         )
     return special[token]
 

@@ -1,8 +1,8 @@
-"""Fish Speech's state dict to ours and back: the same numbers in another order, nothing lost.
+"""Converts Fish Speech's state dict to ours and back, exactly.
 
-Fish fuses query, key and value into one matrix and rotates interleaved pairs (2i, 2i + 1);
+Fish Speech fuses query, key and value into one matrix and rotates interleaved pairs (2i, 2i + 1);
 transformers keeps three matrices and rotates halves (i, i + head_dim / 2). Permuting the rows of
-query and key, and their norms, turns the one into the other exactly.
+query and key, and of their norms, converts one into the other.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def load_into(model: DualAR, state: StateDict) -> None:
     """Loads Fish's weights into a model on the meta device, strictly.
 
     Raises:
-        BaseModelProblem: a weight is missing, unexpected or of another shape; each is named.
+        BaseModelProblem: a weight is missing, unexpected or misshapen; each is named.
     """
     model.load_state_dict(from_fish(state, model.shape), strict=True, assign=True)
 
 
 def from_fish(state: StateDict, shape: ModelShape) -> StateDict:
-    """Our state dict from Fish's, whichever way it is spelled.
+    """Our state dict from Fish's, in any of its releases' names.
 
     Raises:
         BaseModelProblem: a weight is missing, unexpected, misshapen or quantised; it is named.
@@ -75,14 +75,14 @@ def to_fish(ours: StateDict, shape: ModelShape, spelling: Spelling = PLAIN) -> S
 
 
 def _plain(state: StateDict, shape: ModelShape) -> StateDict:
-    """The same weights under the names of model.pth, each of them there, and no other."""
+    """The same weights under the names of model.pth; refuses missing and unexpected ones."""
     refuse_misfit(stored(state), shape)
     spelling = spelling_of(state)
     return {spelling.plain(name): weight for name, weight in state.items()}
 
 
 def split_fused(rows: Tensor, stack: StackShape) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of Fish's fused matrix, [query + key + value, …] → each alone, rotated as ours are."""
+    """Splits Fish's fused rows [query + key + value, …], and permutes query and key like ours."""
     kv = stack.kv_heads * stack.head_dim
     q, k, v = torch.split(rows, [stack.heads * stack.head_dim, kv, kv])
     return _to_halves(q, stack.head_dim), _to_halves(k, stack.head_dim), v

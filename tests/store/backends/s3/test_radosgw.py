@@ -95,7 +95,7 @@ def test_without_permission_to_delete_training_goes_on_and_all_checkpoints_stay(
     told: list[StoreError] = []
     uploader = Uploader(committer, lambda: None, committed.append, told.append)
     for step in (1, 2, 3):
-        uploader.submit(*checkpoint(tmp_path, step), must_leave=lambda: False)
+        uploader.submit(*checkpoint(tmp_path, step), must_stop_waiting=lambda: False)
         assert uploader.drain(30)
     uploader.close()
     assert [manifest.step for manifest in list_manifests(store, RUN)] == [1, 2, 3]

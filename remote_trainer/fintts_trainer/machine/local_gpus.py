@@ -1,4 +1,4 @@
-"""Which GPU this machine has: the bill counts with it, where a run could get one of several."""
+"""The GPUs of this machine, for the bill of a run that allows several kinds."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """The GPUs of this machine, which are all alike."""
+class LocalGpus:
+    """The GPUs of this machine, all of one kind."""
 
     name: str
-    """as the driver has it: `NVIDIA A100-SXM4-80GB`"""
+    """the driver's name: `NVIDIA A100-SXM4-80GB`"""
     memory_gib: float
     count: int
 
     def describe(self, asked: Iterable[str]) -> str:
-        """As `--gpus` has it, in the name under which it was asked for: `A100-80GB:1`."""
+        """In the format of `--gpus`, by the name that the launch used: `A100-80GB:1`."""
         names = [gpus.partition(":")[0] for gpus in asked]
         return f"{as_asked(self.name, self.memory_gib, names)}:{self.count}"
 
 
-def card_here(world: World) -> Card | None:
-    """None where the run trains on a CPU."""
+def local_gpus(world: World) -> LocalGpus | None:
+    """The GPUs that the run trains on; None on a CPU."""
     if world.device.type != "cuda":
         return None
-    found = torch.cuda.get_device_properties(world.device)
-    return Card(found.name, found.total_memory / 2**30, world.processes_here)
+    properties = torch.cuda.get_device_properties(world.device)
+    return LocalGpus(properties.name, properties.total_memory / 2**30, world.processes_here)

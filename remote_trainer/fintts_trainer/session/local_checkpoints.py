@@ -1,8 +1,8 @@
-"""Checkpoints that a failed job left on this disk because it could not upload them.
+"""Checkpoints on this disk that are not in the store yet.
 
-Beside each local checkpoint lie a file that describes it, and a file with the rows of metrics that
-the store did not have at that time. The run's next job in this workspace uploads the newest local
-checkpoint, if it is newer than the store's.
+Each has a file that describes it, and a file with the rows of metrics that the store lacked at that
+time. If a job fails before the upload, the run's next job in this workspace uploads the newest
+local checkpoint, if it is newer than the store's.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import RunRecord
 
 
-class Left(Record):
-    """checkpoint-<step>.json beside the folder of the same name."""
+class LocalCheckpoint(Record):
+    """checkpoint-<step>.json, which describes the folder checkpoint-<step>."""
 
     run: RunName
     created_at: Moment
@@ -59,7 +59,7 @@ def local_checkpoint(workspace: Path, step: int) -> Path:
     return workspace / "checkpoints" / f"checkpoint-{step}"
 
 
-def remember(
+def describe_local(
     workspace: Path, record: RunRecord, facts: CheckpointFacts, rows: Iterable[MetricRow]
 ) -> None:
     """Records what this step's folder holds; call it once the folder is complete.
@@ -70,7 +70,7 @@ def remember(
     Raises:
         StoreError: the disk cannot be written.
     """
-    left = Left(
+    left = LocalCheckpoint(
         run=record.run,
         created_at=record.created_at,
         step=facts.step,
@@ -85,7 +85,7 @@ def remember(
     write_file(_note(folder), left.dump().encode())  # last: it marks the checkpoint as complete
 
 
-def forget(workspace: Path, step: int) -> None:
+def remove_local(workspace: Path, step: int) -> None:
     """Removes the local checkpoint of a step, once it is in the store or will be made again."""
     folder = local_checkpoint(workspace, step)
     _note(folder).unlink(missing_ok=True)  # first: a folder without it does not count
@@ -93,13 +93,13 @@ def forget(workspace: Path, step: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def newest_left(
+def newest_local(
     workspace: Path, record: RunRecord, config_digest: str, above_step: int
 ) -> tuple[Path, CheckpointFacts] | None:
     """The newest checkpoint of this run and configuration beyond a step."""
     fitting = [
         (folder, left)
-        for folder, left in _all_left(workspace)
+        for folder, left in _all_local(workspace)
         if (left.run, left.created_at) == (record.run, record.created_at)
         and (left.config_digest, left.base_model_digest)
         == (config_digest, record.base_model.digest)
@@ -109,7 +109,7 @@ def newest_left(
     return None if newest is None else (newest[0], newest[1].facts)
 
 
-def left_rows(folder: Path) -> list[MetricRow]:
+def local_rows(folder: Path) -> list[MetricRow]:
     """The rows of metrics beside a local checkpoint; unreadable ones are skipped."""
     try:
         lines = read_limited(_rows(folder), METRICS_BYTES).splitlines()
@@ -122,12 +122,12 @@ def left_rows(folder: Path) -> list[MetricRow]:
     return rows
 
 
-def _all_left(workspace: Path) -> Iterator[tuple[Path, Left]]:
+def _all_local(workspace: Path) -> Iterator[tuple[Path, LocalCheckpoint]]:
     with explained(workspace):
         notes = sorted((workspace / "checkpoints").glob("checkpoint-*.json"))
     for note in notes:
         try:
-            left = Left.load(read_limited(note), str(note))
+            left = LocalCheckpoint.load(read_limited(note), str(note))
         except (FileNotFoundError, InvalidRecord):
             continue
         folder = local_checkpoint(workspace, left.step)

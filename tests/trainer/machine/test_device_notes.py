@@ -1,4 +1,4 @@
-"""A speed-up that is asked for and not in force is said."""
+"""The log notes each optimization that does not apply."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 from adapters import adapted
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.machine.slow_ways import left_to_peft, slow_ways
+from fintts_trainer.machine.device_notes import device_notes, unfused_note
 from fintts_trainer.model.attention import LONGEST_BY_PRODUCTS
-from fintts_trainer.model.compiled import log_what_stays_eager
+from fintts_trainer.model.compiled import log_eager_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.recompute import recompute_layers
 
@@ -24,7 +24,7 @@ def _times(one: Tensor, number: int) -> Tensor:
 
 def test_torch_gives_up_compiling_and_it_is_said_once() -> None:
     said: list[str] = []
-    log_what_stays_eager(said.append)
+    log_eager_layers(said.append)
     torch._dynamo.reset()
     with torch._dynamo.config.patch(recompile_limit=2):
         compiled = torch.compile(_times, backend="eager", dynamic=False)
@@ -46,17 +46,17 @@ def test_matrices_that_are_left_to_peft_are_counted(base: FishBase, dropout: flo
     layers = base.shape.slow.layers + base.shape.fast.layers
     left = fuse_adapted_linears(model)
     assert left == (4 * layers if dropout else 0)
-    assert [f"{4 * layers} adapted matrices" in one for one in left_to_peft(left)] == (
+    assert [f"{4 * layers} adapted matrices" in one for one in unfused_note(left)] == (
         [True] if dropout else []
     )
     assert recompute_layers(model) == layers
 
 
 def test_long_utterances_in_bfloat16_on_a_cpu_are_said() -> None:
-    (said,) = slow_ways(CPU, torch.bfloat16, LONGEST_BY_PRODUCTS + 1)
+    (said,) = device_notes(CPU, torch.bfloat16, LONGEST_BY_PRODUCTS + 1)
     assert "the longest has 1,025" in said
-    assert not list(slow_ways(CPU, torch.bfloat16, LONGEST_BY_PRODUCTS))
-    assert not list(slow_ways(CPU, torch.float32, LONGEST_BY_PRODUCTS + 1))
+    assert not list(device_notes(CPU, torch.bfloat16, LONGEST_BY_PRODUCTS))
+    assert not list(device_notes(CPU, torch.float32, LONGEST_BY_PRODUCTS + 1))
 
 
 @pytest.mark.parametrize("has_its_own", [True, False])
@@ -64,5 +64,5 @@ def test_a_gpu_that_emulates_bfloat16_is_said(
     monkeypatch: pytest.MonkeyPatch, has_its_own: bool
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: has_its_own)
-    said = list(slow_ways(torch.device("cuda"), torch.bfloat16, 9))
+    said = list(device_notes(torch.device("cuda"), torch.bfloat16, 9))
     assert bool(said) == (not has_its_own)

@@ -9,12 +9,12 @@ import pytest
 
 from fintts_store.checkpoints.commit import CheckpointFacts
 from fintts_store.runs.records import RunRecord
-from fintts_trainer.session.left_behind import (
-    forget,
-    left_rows,
+from fintts_trainer.session.local_checkpoints import (
+    describe_local,
     local_checkpoint,
-    newest_left,
-    remember,
+    local_rows,
+    newest_local,
+    remove_local,
 )
 from run_samples import DIGEST, metrics, record
 
@@ -30,12 +30,12 @@ def leave(workspace: Path, step: int, of: RunRecord = MINE, **changes: str) -> C
     folder = local_checkpoint(workspace, step)
     folder.mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(b"x")
-    remember(workspace, of, facts, ROWS)
+    describe_local(workspace, of, facts, ROWS)
     return facts
 
 
 def newest(workspace: Path, above_step: int = 0) -> tuple[Path, CheckpointFacts] | None:
-    return newest_left(workspace, MINE, CONFIG, above_step)
+    return newest_local(workspace, MINE, CONFIG, above_step)
 
 
 def test_the_newest_beyond_what_the_store_has_is_taken_up(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_what_is_half_there_is_nothing(tmp_path: Path) -> None:
     for file in local_checkpoint(tmp_path, 20).iterdir():
         file.unlink()
     local_checkpoint(tmp_path, 20).rmdir()
-    forget(tmp_path, 30)
+    remove_local(tmp_path, 30)
     assert newest(tmp_path) is None
     assert not list((tmp_path / "checkpoints").glob("checkpoint-30*"))
-    forget(tmp_path, 30)
+    remove_local(tmp_path, 30)
 
 
 def test_a_note_that_was_copied_is_no_other_step_s(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_a_note_that_was_copied_is_no_other_step_s(tmp_path: Path) -> None:
 def test_the_rows_of_metrics_beside_it_are_read_but_for_a_torn_one(tmp_path: Path) -> None:
     leave(tmp_path, 10)
     folder = local_checkpoint(tmp_path, 10)
-    assert left_rows(folder) == ROWS
+    assert local_rows(folder) == ROWS
     with folder.with_suffix(".jsonl").open("a") as file:
         file.write('{"step"')
-    assert left_rows(folder) == ROWS
-    assert left_rows(local_checkpoint(tmp_path, 11)) == []
+    assert local_rows(folder) == ROWS
+    assert local_rows(local_checkpoint(tmp_path, 11)) == []
