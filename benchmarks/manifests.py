@@ -30,7 +30,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from fintts_store import layout
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints import commit
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile
 from fintts_store.checkpoints.retention import best_of
 from fintts_store.parallel import SMALL_AT_ONCE, in_parallel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.retrying import insist
 from fintts_store.runs.end_run import end_run, kept_steps

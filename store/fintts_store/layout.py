@@ -1,34 +1,35 @@
-"""The keys of a store: what lies where, and how a commit's key is read back.
+"""The keys of a store, and the inverse: what a key names.
 
     datasets/<sha256>.safetensors             packed data, written once
     base_models/<digest>/<file>               a base model's folder, written once
-    adapters/<digest>/<file>                  an adapter that runs begin with, written once
-    runs/<run>/run.json                  512 KiB  what was asked; never changed
+    adapters/<digest>/<file>                  an initial adapter of runs, written once
+    runs/<run>/run.json                  512 KiB  what was requested; never changed
     runs/<run>/revisions/<number>.json   512 KiB  a changed configuration; the highest counts
     runs/<run>/status.json               512 KiB  heartbeat; overwritten
     runs/<run>/stop.json                 512 KiB  the request to stop
     runs/<run>/metrics/<claim>-<part>.jsonl  4 MiB  append-only parts; all of them 32 MiB
-    runs/<run>/tensorboard/<claim>/<file>     event files, brought home at the end
-    runs/<run>/claims/<claim>            512 KiB  who may write the run
-    runs/<run>/ledger/<launch>/asked.json  512 KiB  who asked for an instance, on which terms; it
-                                              takes the number, before anything is rented
+    runs/<run>/tensorboard/<claim>/<file>     event files, uploaded at the end
+    runs/<run>/claims/<claim>            512 KiB  the right to write the run
+    runs/<run>/ledger/<launch>/asked.json  512 KiB  who requested an instance, on which terms;
+                                              takes the launch number before anything is rented
     runs/<run>/ledger/<launch>/<kind>-<moment>-<id>.json  512 KiB  when it was seen up, or gone
     runs/<run>/checkpoints/<claim>-<step>-<id>/<file>
     runs/<run>/commits/<claim>-<step>-<id>.json  512 KiB  the manifest: it is the commit
-    runs/<run>/commits/<claim>-<step>-<id>.pin    keeps that checkpoint from being removed
-    runs/<run>/result.json               512 KiB  how it ended; written last, once
-    runs/<run>/logs/<moment>.txt           4 MiB  what an instance said; written at its end
-    runs/<run>/traceback.txt                  of a fault of the program itself; overwritten
-    runs/<run>/trial.txt                      of an instance's key; removed before it is rented
-    probes/<moment>-<id>/…                    of `fintts store check`, for as long as it runs
-    promise.json                         512 KiB  whether of several writers one succeeds, as tried
+    runs/<run>/commits/<claim>-<step>-<id>.pin    protects that checkpoint from rotation
+    runs/<run>/result.json               512 KiB  how the run ended; written last, once
+    runs/<run>/logs/<moment>.txt           4 MiB  the log of an instance; written at its end
+    runs/<run>/traceback.txt                  of a bug in the program; overwritten
+    runs/<run>/trial.txt                      tests an instance's key; removed before the launch
+    probes/<moment>-<id>/…                    of `fintts store check`, while it runs
+    promise.json                         512 KiB  the tested result: whether one of several
+                                              concurrent writers succeeds
 
-The sizes are the most that is read into memory (`runs/limits.py`, with the limits of numbers, dates
-and texts): a larger record is damaged, of a larger log the end is shown. Checkpoints and inputs are
-as large as their manifest or run.json says. Every record says which run it is of, and is damaged
-where it lies under another.
+The sizes limit what is read into memory (`runs/limits.py` also limits numbers, dates and texts): a
+larger record counts as damaged, and only the end of a larger log is shown. The manifest or run.json
+states the sizes of checkpoints and inputs. Every record names its run, and counts as damaged under
+another one.
 
-Numbers are padded with zeros, so that keys sort as their numbers do.
+Numbers are padded with zeros, so that keys sort like their numbers.
 """
 
 import re
@@ -39,7 +40,7 @@ from fintts_store.errors import InvalidKey, InvalidRunName
 
 DATASETS, BASE_MODELS, ADAPTERS = "datasets/", "base_models/", "adapters/"
 INPUTS = (DATASETS, BASE_MODELS, ADAPTERS)
-"""where what runs read lies"""
+"""prefixes of the inputs of runs"""
 RUNS = "runs/"
 PROBES = "probes/"
 PROMISE = "promise.json"
@@ -53,7 +54,7 @@ _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
 
 def is_run_name(text: str) -> bool:
-    """Whether a run may be called so."""
+    """Whether this is a valid name of a run."""
     return _RUN.fullmatch(text) is not None
 
 
@@ -68,49 +69,49 @@ def check_run_name(run: str) -> str:
 
 
 def dataset_key(sha256: str) -> str:
-    """Where a packed data set lies."""
+    """The key of a packed data set."""
     return f"{DATASETS}{sha256}.safetensors"
 
 
 def base_model_prefix(digest: str) -> str:
-    """Where the files of a base model lie."""
+    """The prefix of a base model's files."""
     return f"{BASE_MODELS}{digest}/"
 
 
 def adapter_prefix(digest: str) -> str:
-    """Where the files of an adapter lie that runs begin with."""
+    """The prefix of an initial adapter's files."""
     return f"{ADAPTERS}{digest}/"
 
 
 def input_place(key: str) -> str:
-    """The data set itself, or the folder of the base model or adapter that a key belongs to."""
+    """The key itself for a data set, or the prefix of the base model or adapter of a key."""
     kind, _, rest = key.partition("/")
     folder, slash, _ = rest.partition("/")
     return f"{kind}/{folder}/" if slash else key
 
 
 def run_prefix(run: str) -> str:
-    """Where everything of a run lies."""
+    """The prefix of everything about a run."""
     return f"{RUNS}{check_run_name(run)}/"
 
 
 def trial_key(run: str) -> str:
-    """What the key of an instance is tried with."""
+    """The file that tests the key of an instance."""
     return f"{run_prefix(run)}trial.txt"
 
 
 def run_json_key(run: str) -> str:
-    """What was asked."""
+    """The record of what was requested."""
     return f"{run_prefix(run)}run.json"
 
 
 def revisions_prefix(run: str) -> str:
-    """All changes of the configuration."""
+    """The prefix of all changes of the configuration."""
     return f"{run_prefix(run)}revisions/"
 
 
 def revision_key(run: str, number: int) -> str:
-    """One change of the configuration; the first is 1."""
+    """A change of the configuration; the first has number 1."""
     return f"{revisions_prefix(run)}{number:06d}.json"
 
 
@@ -121,7 +122,7 @@ def revision_of(run: str, key: str) -> int | None:
 
 
 def run_of(key: str) -> str | None:
-    """The run below which a key lies; None if it lies below none."""
+    """The run of a key; None for a key outside of runs."""
     name = key.removeprefix(RUNS).partition("/")[0]
     return name if key.startswith(RUNS) and _RUN.fullmatch(name) else None
 
@@ -132,7 +133,7 @@ def status_key(run: str) -> str:
 
 
 def result_key(run: str) -> str:
-    """How it ended."""
+    """The record of how the run ended."""
     return f"{run_prefix(run)}result.json"
 
 
@@ -142,55 +143,60 @@ def stop_request_key(run: str) -> str:
 
 
 def traceback_key(run: str) -> str:
-    """Where a fault of the program is kept for a report."""
+    """The traceback of a bug, for a report."""
     return f"{run_prefix(run)}traceback.txt"
 
 
 def logs_prefix(run: str) -> str:
-    """What each instance said, in the order of their ends."""
+    """The prefix of the instances' logs, in the order of their ends."""
     return f"{run_prefix(run)}logs/"
 
 
 def log_key(run: str, ended_at: datetime) -> str:
-    """What one instance said."""
+    """The log of one instance."""
     return f"{logs_prefix(run)}{_moment(ended_at)}.txt"
 
 
 def ledger_prefix(run: str) -> str:
-    """What every launch of the run cost."""
+    """The prefix of the ledger, which holds the costs of all launches."""
     return f"{run_prefix(run)}ledger/"
 
 
 def launch_prefix(run: str, launch: int) -> str:
-    """Everything about one launch; the first is 1."""
+    """The prefix of a launch in the ledger; the first has number 1."""
     return f"{ledger_prefix(run)}{launch:06d}/"
 
 
 def asked_key(run: str, launch: int) -> str:
-    """Who asked for the instance."""
+    """The record of the request for an instance."""
     return f"{launch_prefix(run, launch)}asked.json"
 
 
 def sighting_key(run: str, launch: int, kind: str, at: datetime, writer: str) -> str:
-    """When one laptop saw the instance up, or gone; `writer` has eight of 0 to 9 and a to f."""
+    """The record of a laptop that saw the instance up, or gone.
+
+    Args:
+        kind: `up` or `gone`.
+        writer: eight hexadecimal digits of the laptop's id.
+    """
     return f"{launch_prefix(run, launch)}{kind}-{_moment(at)}-{writer}.json"
 
 
 def launch_of(run: str, key: str) -> int | None:
-    """The launch that a file of the ledger is about; None for a foreign file."""
+    """The launch number of a file in the ledger; None for a foreign file."""
     name = key.removeprefix(ledger_prefix(run))
     match = _ASKED.fullmatch(name) or _SEEN.fullmatch(name)
     return int(match[1]) if match else None
 
 
 def seen_up_at(run: str, key: str) -> datetime | None:
-    """When an instance was seen up, as the name of the file says; None of any other file."""
+    """The moment in the name of an `up` file; None for any other file."""
     match = _SEEN.fullmatch(key.removeprefix(ledger_prefix(run)))
     if match is None or match[2] != "up":
         return None
     try:
         return datetime.strptime(match[3], _MOMENT).replace(tzinfo=UTC)
-    except ValueError:  # there is no such day
+    except ValueError:  # not a date, such as 31 February
         return None
 
 
@@ -199,7 +205,7 @@ def _moment(at: datetime) -> str:
 
 
 def metrics_prefix(run: str) -> str:
-    """All parts of the metrics."""
+    """The prefix of all parts of the metrics."""
     return f"{run_prefix(run)}metrics/"
 
 
@@ -209,12 +215,12 @@ def metrics_key(run: str, claim: int, part: int) -> str:
 
 
 def tensorboard_prefix(run: str, claim: int) -> str:
-    """TensorBoard's event files of one job."""
+    """The prefix of TensorBoard's event files of one job."""
     return f"{run_prefix(run)}tensorboard/{claim:06d}/"
 
 
 def claims_prefix(run: str) -> str:
-    """All claims."""
+    """The prefix of all claims."""
     return f"{run_prefix(run)}claims/"
 
 
@@ -224,12 +230,12 @@ def claim_key(run: str, claim: int) -> str:
 
 
 def commits_prefix(run: str) -> str:
-    """All manifests."""
+    """The prefix of all manifests and pins."""
     return f"{run_prefix(run)}commits/"
 
 
 def checkpoints_prefix(run: str) -> str:
-    """The files of all checkpoints."""
+    """The prefix of the files of all checkpoints."""
     return f"{run_prefix(run)}checkpoints/"
 
 
@@ -243,12 +249,12 @@ class CommitName:
 
     @property
     def text(self) -> str:
-        """As it stands in keys."""
+        """The form in keys."""
         return f"{self.claim:06d}-{self.step:09d}-{self.id}"
 
 
 def checkpoint_prefix(run: str, name: CommitName) -> str:
-    """Where the files of one checkpoint lie."""
+    """The prefix of the files of one checkpoint."""
     return f"{checkpoints_prefix(run)}{name.text}/"
 
 
@@ -258,7 +264,7 @@ def commit_key(run: str, name: CommitName) -> str:
 
 
 def pin_key(run: str, name: CommitName) -> str:
-    """What keeps one checkpoint from being removed."""
+    """The file that protects one checkpoint from rotation."""
     return f"{commits_prefix(run)}{name.text}{PIN}"
 
 
@@ -272,7 +278,7 @@ def claim_of(run: str, key: str) -> int | None:
 
 
 def parse_commit_name(text: str) -> CommitName:
-    """The inverse of `CommitName.text` with `.json` behind it. Raises InvalidKey."""
+    """The inverse of `CommitName.text`, with `.json` appended. Raises InvalidKey."""
     match = _COMMIT.fullmatch(text)
     if match is None:
         raise InvalidKey(f"{text!r} is not a commit's name")

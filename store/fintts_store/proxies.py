@@ -1,28 +1,27 @@
-"""The proxies that the environment names, looked at before a library asks one.
+"""Checks the proxies in the environment before a library uses one.
 
-What is wrong with one is said by the name of its variable: libraries quote the value, in which a
-password may stand anywhere.
+Our errors name only the variable: libraries quote its value, which may contain a password.
 """
 
 import os
 from urllib.parse import urlsplit
 
 NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-"""in capitals; all programs read them in small letters, too"""
+"""programs also read them in lower case"""
 TO_WRITE = (
-    "write http://HOST:PORT, with USER:PASSWORD@ before HOST if it wants them (a / of the password "
-    "is %2F, an @ %40), or unset it"
+    "set it to http://HOST:PORT, with USER:PASSWORD@ before HOST if the proxy needs them (write a "
+    "/ in the password as %2F, an @ as %40), or unset it"
 )
 
 
 def malformed_proxy() -> str:
-    """The variable whose value is not the URL of a proxy; empty where there is none."""
+    """The first variable with an invalid URL; empty if there is none."""
     given = sorted(name for name in os.environ if name.upper() in NAMES)
     return next((name for name in given if not is_url(os.environ[name])), "")
 
 
 def is_url(text: str) -> bool:
-    """Whether it names a host, and a port that is one; an empty text names none, and is none."""
+    """Whether the text is empty, or names a host and, if any, a valid port."""
     if not text:
         return True
     try:

@@ -9,10 +9,10 @@ from fintts_store.errors import StoreError
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
-def insist(action: Callable[[], Answer], limit_seconds: float) -> Answer:
+def insist(action: Callable[[], T], limit_seconds: float) -> T:
     """Calls the action until it succeeds, up to a time limit; it must be safe to repeat.
 
     Raises:

@@ -1,7 +1,7 @@
-"""The standard streams of a process whose work must go on when its output is no longer read.
+"""Standard streams whose failure does not stop the process.
 
-A reader may be gone (`| head`), the disk behind a stream full, the terminal closed, or its
-characters few: none of that reaches the writer.
+The reader may end (`| head`), the disk may fill, the terminal may close, or it may lack characters:
+the writer gets no exception.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 ERRORS = "fintts_store.plain"
-"""the name of what encodes a character that a stream does not have"""
+"""the name of the codec error handler for characters that a stream lacks"""
 PLAIN = {
     **{"─": "-", "–": "-", "·": "-", "│": "|", "├": "+", "└": "+", "┤": "+", "×": "x"},
     **{"→": "->", "…": "...", "²": "2"},
     **dict(zip("▁▂▃▄▅▆▇█", "_.-=+*%#", strict=True)),
 }
-"""what stands for the characters of our own layout; for any other one a question mark does"""
+"""replacements for the characters of our own layout; any other becomes a question mark"""
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -37,7 +37,7 @@ codecs.register_error(ERRORS, _plain)
 
 
 class Outlet:
-    """A text stream that writes at once, or remembers in `trouble` why it no longer can."""
+    """A text stream without a buffer; after a failed write it keeps the error in `trouble`."""
 
     errors = ERRORS
     closed = False
@@ -48,7 +48,7 @@ class Outlet:
         self.trouble = trouble
 
     def write(self, text: str) -> int:
-        """Never raises OSError: what can no longer be written is dropped."""
+        """Writes the text, or drops it after an error; never raises OSError."""
         rest = memoryview(text.encode(self.encoding, self.errors))
         while rest and self.trouble is None:
             rest = rest[self._put(rest) :]
@@ -64,26 +64,26 @@ class Outlet:
         return 0
 
     def flush(self) -> None:
-        """There is nothing to flush."""
+        """Does nothing: there is no buffer."""
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
         return os.isatty(self._descriptor)
 
     def fileno(self) -> int:
-        """The descriptor, for what writes there itself."""
+        """The descriptor, for callers that write to it directly."""
         return self._descriptor
 
     def writable(self) -> bool:
-        """As a stream says it."""
+        """Always True."""
         return True
 
 
 def take_over() -> None:
-    """From here on stdin, stdout and stderr are there, and writing to the latter two cannot fail.
+    """Replaces stdout and stderr by streams that never raise, and opens closed standard streams.
 
-    A descriptor that was closed becomes /dev/null: else the next file that is opened would get its
-    number, and what is said would be written into it.
+    A closed descriptor becomes /dev/null: otherwise the next opened file would get its number, and
+    output would be written into that file.
     """
     was_open = [_is_open(number) for number in range(3)]
     for number in range(3):
@@ -96,8 +96,8 @@ def take_over() -> None:
 
 
 def trouble_of(stream: object) -> OSError | None:
-    """Why nothing can be written there any more; None of one that is well, and of any other
-    stream than ours."""
+    """The error that stopped writing to the stream; None if there is none, or for a stream that is
+    not an `Outlet`."""
     return stream.trouble if isinstance(stream, Outlet) else None
 
 

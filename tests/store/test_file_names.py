@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord
 from fintts_store.file_names import CHECKPOINT, is_weights_name, odd_in_base_model

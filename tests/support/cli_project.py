@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fintts_store.checkpoints.commit import list_commits
+from fintts_store.checkpoints.listing import list_commits
 from fintts_store.store import Store
 from tiny_run import TINY, write_speech
 

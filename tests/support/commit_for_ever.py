@@ -21,8 +21,9 @@ from pathlib import Path
 
 from fintts_store.backends.s3.backend import S3Backend
 from fintts_store.backends.s3.parts import Parts
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, clean_up_orphans
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.orphans import clean_up_orphans
 from fintts_store.checkpoints.restore import restore_newest
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import durable_directory

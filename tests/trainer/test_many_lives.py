@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import many_lives
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.retention import newest_of
 from fintts_store.layout import checkpoint_prefix
 from fintts_store.runs.metrics import read_metrics

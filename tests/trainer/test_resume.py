@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 
 from fintts_inputs.errors import ConfigurationChanged
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Revision, StopReason

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
 from fintts_store.layout import checkpoint_prefix, commit_key, status_key, tensorboard_prefix
 from fintts_store.runs.claims import highest_claim, take_claim

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.checkpoints.unreadable import UnreadableCheckpoints
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_inputs.base_model.files import README
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import of_another_base_model
 from fintts_store.checkpoints.restore import discard_partial, is_whole, restore
 from fintts_store.checkpoints.retention import best_of, newest_of

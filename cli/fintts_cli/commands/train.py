@@ -41,7 +41,7 @@ from fintts_cli.views.data import first_warnings
 from fintts_cli.wording import iso_second
 from fintts_cli.workplace import Workplace
 from fintts_inputs.hang_factor import factor_in
-from fintts_store.checkpoints.commit import list_commits
+from fintts_store.checkpoints.listing import list_commits
 from fintts_store.promise import require_promise
 from fintts_store.runs.runs import read_result, read_run
 

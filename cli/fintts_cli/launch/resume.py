@@ -12,7 +12,7 @@ from fintts_cli.runs.instances.at_work import Whose
 from fintts_cli.runs.instances.requester import fate_of_asker
 from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_inputs.config import RunConfig
-from fintts_store.checkpoints.commit import list_commits, read_manifest
+from fintts_store.checkpoints.listing import list_commits, read_manifest
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import read_ledger, write_sighting

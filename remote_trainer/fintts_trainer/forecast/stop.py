@@ -6,9 +6,8 @@ each of them, from the progress that the run has really made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 

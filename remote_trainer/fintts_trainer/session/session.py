@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from fintts_inputs.config import RunConfig
 from fintts_inputs.errors import ConfigurationChanged
-from fintts_store.checkpoints.commit import Committer, clean_up_orphans
+from fintts_store.checkpoints.commit import Committer
+from fintts_store.checkpoints.orphans import clean_up_orphans
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained

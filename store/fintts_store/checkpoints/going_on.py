@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fintts_store import layout
-from fintts_store.checkpoints.commit import read_manifest
+from fintts_store.checkpoints.listing import read_manifest
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.restore import restore_newest
 from fintts_store.errors import (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fintts_store import layout
-from fintts_store.checkpoints.commit import list_commits, read_manifest
+from fintts_store.checkpoints.listing import list_commits, read_manifest
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile, largest_first
 from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.durable import EarlyWriteBack, discard, resumable_directory

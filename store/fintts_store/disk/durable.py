@@ -1,7 +1,7 @@
-"""Writes to a disk so that a power cut leaves the old or the new file, and never a part.
+"""Writes files so that a power cut leaves the old or the new file, never a part.
 
-The order is: temporary name in the same folder, bytes, length, fsync, rename, fsync of the folder.
-Every function raises a StoreError that names the path that could not be written.
+The order is: temporary name in the same folder, bytes, length check, fsync, rename, fsync of the
+folder. Every function raises a StoreError that names the path that could not be written.
 """
 
 import errno
@@ -33,7 +33,7 @@ def write_file(path: Path, data: bytes, *, within: Path | None = None) -> None:
 
 
 def copy_file(source: Path, path: Path, *, within: Path | None = None) -> None:
-    """Copies the file `source` to `path`, as `write_file` writes."""
+    """Copies the file `source` to `path`, as durably as `write_file`."""
     with explained(path), _temporary_beside(path, within) as temporary:
         shutil.copyfile(source, temporary)
         _sync_file(temporary, source.stat().st_size)
@@ -42,7 +42,7 @@ def copy_file(source: Path, path: Path, *, within: Path | None = None) -> None:
 
 
 def create_file(path: Path, data: bytes, *, within: Path | None = None) -> None:
-    """Writes a new file; raises FileExistsError if there is one, which stays unchanged."""
+    """Writes a new file; raises FileExistsError if the file exists, and leaves it unchanged."""
     with explained(path), _temporary_beside(path, within) as temporary:
         _fill(temporary, data)
         # Not O_EXCL: the name appears with all of its bytes, and only once.
@@ -88,8 +88,8 @@ def unnamed_file(folder: Path) -> Generator[UnnamedFile]:
 def durable_directory(target: Path) -> Generator[Path]:
     """Yields an empty folder that becomes `target` when the block ends without an error.
 
-    It replaces what was at `target`. After an error `target` is unchanged, and the temporary
-    folder is gone.
+    It replaces an existing `target`. After an error, `target` is unchanged, and the temporary
+    folder is removed.
     """
     temporary = _temporary_name(target)
     try:
@@ -101,9 +101,9 @@ def durable_directory(target: Path) -> Generator[Path]:
 
 @contextmanager
 def resumable_directory(target: Path, partial: Path) -> Generator[Path]:
-    """Yields the folder `partial`, with what an earlier attempt left there; it becomes `target`.
+    """Yields the folder `partial` with the files of an earlier attempt; it becomes `target`.
 
-    After an error it stays, for another attempt or for `discard`; `target` is unchanged.
+    After an error, `partial` stays for another attempt or for `discard`; `target` is unchanged.
     """
     with explained(target):
         make_directories(partial.parent)
@@ -116,7 +116,7 @@ def resumable_directory(target: Path, partial: Path) -> Generator[Path]:
 
 
 def discard(partial: Path) -> None:
-    """Removes what `resumable_directory` left."""
+    """Removes the partial folder of `resumable_directory`."""
     shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -179,7 +179,7 @@ def _sync_file(path: Path, size_bytes: int) -> None:
     if written_bytes != size_bytes:
         raise StoreUnreachable(
             f"{path} has {written_bytes} bytes after {size_bytes} were written",
-            "see whether that disk is sound, and that nothing else writes there",
+            "check that disk, and that no other program writes there",
         )
     _sync(path)
 
@@ -191,8 +191,8 @@ def _sync(path: Path) -> None:
         if error.errno not in NOT_KNOWN_HERE:
             raise
         raise StoreDenied(
-            f"the file system of {path.parent} cannot say when a file is safe: it lacks fsync() "
-            f"({error.strerror})",
+            f"the file system of {path.parent} cannot confirm that a file is on the disk: it lacks "
+            f"fsync() ({error.strerror})",
             ANOTHER_DIRECTORY,
         ) from error
 

@@ -19,7 +19,7 @@ _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NOT_KNOWN_HERE = frozenset(
     {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOTTY}
 )
-"""what a file system answers to a call that it does not have"""
+"""a file system's errors for a call that it does not support"""
 ANOTHER_DIRECTORY = "choose another directory"
 _WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
 
@@ -28,7 +28,7 @@ _WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
 def explained(path: Path) -> Generator[None]:
     """Raises a StoreError for each OSError about `path`.
 
-    FileNotFoundError and FileExistsError pass unchanged: what they mean, the caller knows.
+    FileNotFoundError and FileExistsError pass unchanged, for the caller to interpret.
     """
     try:
         yield
@@ -40,7 +40,7 @@ def explained(path: Path) -> Generator[None]:
 
 @contextmanager
 def chosen_by(option: str) -> Generator[None]:
-    """Has hints that advise another directory name the option that chose this one."""
+    """Adds the option that chose the directory to hints that advise another one."""
     try:
         yield
     except StoreError as error:
@@ -71,5 +71,5 @@ def _explain(error: OSError, path: Path) -> StoreError:
     if error.errno == errno.ENAMETOOLONG:
         return InvalidKey(f"the name {path} is too long", "choose a shorter directory or name")
     return StoreUnreachable(
-        f"{path} cannot be reached: {reason}", "see whether that disk is connected and sound"
+        f"{path} cannot be reached: {reason}", "check that the disk is connected and works"
     )

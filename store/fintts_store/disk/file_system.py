@@ -1,4 +1,4 @@
-"""Which file system a folder lies on."""
+"""The type of the file system that holds a folder."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,8 +8,7 @@ _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
 
 def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
-    """`ext4`, `cifs` and the like, of a folder that need not be there; empty where the system does
-    not tell."""
+    """The type, such as `ext4` or `cifs`; empty if unknown. The folder need not exist."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
         place = folder.resolve()

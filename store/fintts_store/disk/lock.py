@@ -1,4 +1,4 @@
-"""One at a time in a folder, among those who ask here; the second one waits."""
+"""An exclusive lock on a folder; other processes wait."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ def _wait_quietly() -> None:
 def alone_in(folder: Path, on_wait: Callable[[], None] = _wait_quietly) -> Generator[None]:
     """Makes the folder, and locks it while the block lasts.
 
-    `on_wait` is called once if another process holds the lock. The lock is the folder's own, so it
-    needs no file, and it ends with the process. File systems without locks do without.
+    The lock is on the folder itself, so it needs no file and ends with the process. On a file
+    system without locks, the block runs unlocked.
+
+    Args:
+        on_wait: called once if another process holds the lock.
 
     Raises:
         StoreError: the folder cannot be made.

@@ -1,7 +1,7 @@
-"""A file's final name, which it gets only if nothing else has it.
+"""Gives a file its final name, but never replaces another file.
 
-A hard link does that; where the file system has none (FAT, exFAT, SMB), a rename that replaces
-nothing does, which Linux has and Python does not.
+A hard link does that; on a file system without hard links (FAT, exFAT, SMB), Linux's renameat2
+does, which Python lacks.
 """
 
 import ctypes
@@ -13,16 +13,16 @@ from fintts_store.disk.errors import NOT_KNOWN_HERE
 from fintts_store.errors import StoreDenied
 
 _NO_LINKS = NOT_KNOWN_HERE | {errno.EPERM, errno.EMLINK}
-"""what link() answers where there are no hard links: EPERM by its manual"""
+"""errors of link() on a file system without hard links: EPERM by its manual"""
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
 
 def give_new_name(temporary: Path, path: Path) -> None:
-    """Names the file `temporary` also, or instead, `path`.
+    """Makes the file `temporary` available as `path`; the old name may stay.
 
     Raises:
-        FileExistsError: something has that name.
-        StoreDenied: the file system cannot do it, so that only one of several writers succeeds.
+        FileExistsError: `path` exists.
+        StoreDenied: the file system cannot guarantee that only one of several writers succeeds.
     """
     try:
         os.link(temporary, path)

@@ -1,4 +1,4 @@
-"""Reads files of this machine that others may have written: plain files alone, and not too much."""
+"""Reads local files that others may have written: regular files only, up to a size limit."""
 
 import os
 import stat
@@ -12,10 +12,10 @@ from fintts_store.store import CHUNK_BYTES, read_all
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Opens a file to be read.
+    """Opens a regular file for reading.
 
     Raises:
-        InvalidRecord: it is a pipe, a device or a folder: reading might never end.
+        InvalidRecord: it is a pipe, a device or a folder, where reading might never end.
         OSError: it cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -26,10 +26,10 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def read_limited(path: Path, limit_bytes: int = RECORD_BYTES) -> bytes:
-    """All of a small file.
+    """The whole content of a small file.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: the file does not exist.
         InvalidRecord: it is too large, or not a plain file.
         StoreError: it cannot be read.
     """
@@ -39,8 +39,8 @@ def read_limited(path: Path, limit_bytes: int = RECORD_BYTES) -> bytes:
 
 
 def read_end(path: Path, limit_bytes: int, since: int = 0) -> bytes:
-    """What a log holds from the position `since` on: of more than the limit the end, and nothing
-    where there is no such file.
+    """The content of a log from the position `since` on: at most the last `limit_bytes`; empty if
+    there is no such file.
 
     Raises:
         InvalidRecord: it is not a plain file.

@@ -64,7 +64,7 @@ def take_claim(store: Store, run: str, holder: str, launch: int | None = None) -
         # A listing alone is not enough: it may lack an existing claim.
         claim = max(claim, highest_claim(store, run)) + 1
         if claim > CLAIMS:
-            raise StoreError(f"run {run} has no claims left", "begin a new run with --name")
+            raise StoreError(f"run {run} has no claims left", "start a new run with --name")
         try:
             store.create(layout.claim_key(run, claim), json.dumps(content).encode())
         except KeyExists:
@@ -72,7 +72,7 @@ def take_claim(store: Store, run: str, holder: str, launch: int | None = None) -
         return claim
     raise StoreUnreachable(
         f"run {run} is repeatedly claimed by other instances",
-        "see how many instances were started for it: fintts cloud ps",
+        "`fintts cloud ps` shows its instances",
     )
 
 
@@ -87,12 +87,12 @@ def refuse_taken_over(store: Store, run: str, claim: int) -> None:
     if highest > claim:
         raise Fenced(
             f"run {run} was taken over: claim {highest} is above this one's, {claim}",
-            "the newer instance goes on; this one's last checkpoint stays on its disk",
+            "the newer instance continues; this one's last checkpoint stays on its disk",
         )
     if highest < claim:
         raise StoreUnreachable(
             f"{store.url} does not list claim {claim} of run {run}, which this instance holds",
-            "it is asked again; `fintts store check` shows what is there",
+            "fintts tries again; `fintts store check` shows what the store holds",
         )
 
 
@@ -107,5 +107,5 @@ def refuse_lost_claim(store: Store, run: str, claim: int) -> None:
     except KeyNotFound as error:
         raise StoreUnreachable(
             f"{store.url} has lost claim {claim} of run {run}, which this instance holds",
-            "it is asked again; see what deletes files there",
+            "fintts tries again; find out what deletes files there",
         ) from error

@@ -171,23 +171,23 @@ def take_launch(store: Store, asked: Asked) -> int:
     try:
         store.create(key, asked.dump().encode())
     except KeyExists:
-        other = _who_has_it(store, key, asked)
+        other = _holder(store, key, asked)
         if other != asked:  # otherwise an earlier try succeeded, and its answer was lost
-            raise LaunchTaken(_told(other, asked.run), _HINT) from None
+            raise LaunchTaken(_taken_by(other, asked.run), _HINT) from None
     return asked.launch
 
 
-_HINT = "`fintts cloud ps` shows what it does; --name starts another run"
+_HINT = "`fintts cloud ps` shows its state; --name starts another run"
 
 
-def _who_has_it(store: Store, key: str, asked: Asked) -> Asked | None:
+def _holder(store: Store, key: str, asked: Asked) -> Asked | None:
     try:
         return _load(store, key, Asked, asked.run, asked.launch)
     except (InvalidRecord, KeyNotFound):
         return None
 
 
-def _told(other: Asked | None, run: str) -> str:
+def _taken_by(other: Asked | None, run: str) -> str:
     if other is None:
         return f"another laptop has just launched run {run}"
     when = f"{other.requested_at.astimezone(UTC):%H:%M:%S} UTC"

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from fintts_store import layout
-from fintts_store.checkpoints.commit import read_manifest
+from fintts_store.checkpoints.listing import read_manifest
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile
 from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreUnreachable
 from fintts_store.parallel import in_parallel

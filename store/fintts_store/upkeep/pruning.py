@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fintts_store import layout
-from fintts_store.checkpoints.commit import (
+from fintts_store.checkpoints.listing import (
     backed_by_claims,
-    clear_orphan,
     commits_among,
     list_commits,
     list_manifests,
     read_manifest,
 )
 from fintts_store.checkpoints.manifest import Manifest
+from fintts_store.checkpoints.orphans import clear_orphan
 from fintts_store.checkpoints.removal import list_pins, pins_among, remove_checkpoint
 from fintts_store.checkpoints.retention import Kept, Rule, plan_retention
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord, KeyExists, KeyNotFound

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fintts_store import layout
-from fintts_store.checkpoints.commit import (
+from fintts_store.checkpoints.listing import (
     backed_by_claims,
     commits_among,
     of_untaken_claim,

@@ -14,7 +14,7 @@ from typer.testing import Result
 import hostile_stores
 from command_line import invoke
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord
 from fintts_store.fetch import fetch

@@ -23,7 +23,7 @@ from fintts_inputs.base_model.families import prompts
 from fintts_inputs.base_model.licence import Licence
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import list_commits
+from fintts_store.checkpoints.listing import list_commits
 from fintts_store.disk.digest import sha256_of
 from fintts_store.runs.runs import read_run
 from fintts_trainer.families import open_base

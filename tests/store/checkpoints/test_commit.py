@@ -14,12 +14,9 @@ import pytest
 import commit_for_ever
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import (
-    CheckpointFacts,
-    Committer,
-    clean_up_orphans,
-    list_manifests,
-)
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
+from fintts_store.checkpoints.orphans import clean_up_orphans
 from fintts_store.checkpoints.restore import is_whole, restore, restore_newest
 from fintts_store.errors import (
     CheckpointCorrupt,

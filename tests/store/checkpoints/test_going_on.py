@@ -10,8 +10,9 @@ import pytest
 
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.going_on import restore_to_go_on
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import (
     CheckpointCorrupt,

@@ -136,7 +136,7 @@ def test_what_nobody_will_take_up_again_is_discarded(tmp_path: Path) -> None:
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.restore import restore
 

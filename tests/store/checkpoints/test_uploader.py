@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fintts_store.checkpoints import uploader
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.errors import (

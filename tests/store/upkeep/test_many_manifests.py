@@ -14,7 +14,8 @@ from fault_proxy import FaultProxy, fault_proxy
 from fintts_store import layout
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_commits
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_commits
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile
 from fintts_store.checkpoints.restore import restore_newest
 from fintts_store.runs.claims import take_claim

@@ -13,7 +13,8 @@ import pytest
 from fault_proxy import fault_proxy
 from fintts_store import layout
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.removal import list_pins, remove_checkpoint
 from fintts_store.checkpoints.restore import is_whole, restore

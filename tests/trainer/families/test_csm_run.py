@@ -12,7 +12,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.layout import checkpoint_prefix
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.errors import Fenced, StoreDenied, StoreUnreachable
 from fintts_store.layout import checkpoints_prefix, commits_prefix
 from fintts_store.runs.claims import take_claim

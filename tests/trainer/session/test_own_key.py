@@ -14,7 +14,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.credentials import run_policy
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.runs import read_result, read_run
 from policies import allows, what_is_asked

@@ -19,7 +19,7 @@ from fintts_cost.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import parse_shape
 from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import InputError
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.removal import list_pins
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.patience import IMPATIENT

@@ -14,7 +14,8 @@ from command_line import invoke
 from fintts_cli.terminal import Terminal
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.runs import create_run
 from run_samples import DIGEST, record

@@ -37,12 +37,9 @@ from fintts_store.backends.s3.credentials import (
 )
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.backends.s3.sts import LONGEST_POLICY
-from fintts_store.checkpoints.commit import (
-    CheckpointFacts,
-    Committer,
-    clean_up_orphans,
-    list_manifests,
-)
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
+from fintts_store.checkpoints.orphans import clean_up_orphans
 from fintts_store.checkpoints.restore import restore
 from fintts_store.errors import KeyExpired, KeyNotFound, PermissionMissing, StoreDenied
 from fintts_store.runs.claims import take_claim

@@ -13,7 +13,8 @@ import pytest
 
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.errors import StoreDenied, StoreError

@@ -16,12 +16,9 @@ from fintts_store.backends.s3 import reading as s3_reading
 from fintts_store.backends.s3.address import S3Address
 from fintts_store.backends.s3.parse_address import parse_address
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.checkpoints.commit import (
-    CheckpointFacts,
-    Committer,
-    clean_up_orphans,
-    list_manifests,
-)
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
+from fintts_store.checkpoints.orphans import clean_up_orphans
 from fintts_store.checkpoints.restore import partial_name, restore
 from fintts_store.errors import (
     CheckpointCorrupt,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.checkpoints.commit import CheckpointFacts, Committer, list_manifests
+from fintts_store.checkpoints.commit import CheckpointFacts, Committer
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.errors import KeyExists, StoreUnsound
 from fintts_store.layout import PROBES
