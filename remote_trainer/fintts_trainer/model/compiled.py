@@ -77,7 +77,7 @@ def compile_layers(model: nn.Module, *, is_required: bool = True) -> None:
 
 
 def log_eager_layers(log: Callable[[str], None]) -> None:
-    """Calls `log` once if torch runs layers without compilation: at its limit of graphs, or for code
+    """Calls `log` once if torch runs layers uncompiled: at its limit of graphs, or for code
     that it cannot compile."""
     logged: list[str] = []
 
