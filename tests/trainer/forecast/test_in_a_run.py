@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fintts_store.checkpoints.commit import list_manifests
+from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.records import Status
 from fintts_store.runs.runs import read_status, withdraw_result
