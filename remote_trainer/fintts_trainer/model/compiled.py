@@ -77,8 +77,8 @@ def compile_layers(model: nn.Module, *, is_required: bool = True) -> None:
 
 
 def log_eager_layers(log: Callable[[str], None]) -> None:
-    """Calls `log` once if torch runs layers uncompiled: at its limit of graphs, or for code
-    that it cannot compile."""
+    """Calls `log` once if torch runs layers uncompiled: at its limit of graphs, or for code that it
+    cannot compile."""
     logged: list[str] = []
 
     def inspect(record: logging.LogRecord) -> bool:
