@@ -15,6 +15,7 @@ from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import ManagedJob, live_jobs
 from fintts_cli.infra.sky.record import SkyRecord, deadline_in, place, run_of
+from fintts_cli.infra.sky.requests import pending_launches
 from fintts_cli.infra.sky.sellers.desk import (
     SELLERS,
     is_named,
@@ -24,12 +25,7 @@ from fintts_cli.infra.sky.sellers.desk import (
     sellers_of,
     sightings_of,
 )
-from fintts_cli.infra.sky.session import (
-    enabled_clouds,
-    in_a_sentence,
-    is_out_of_reach,
-    pending_launches,
-)
+from fintts_cli.infra.sky.session import enabled_clouds, in_a_sentence, is_out_of_reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,13 +17,13 @@ from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.cluster import remove_cluster
 from fintts_cli.infra.sky.record import PREFIX, gpus_of, place, run_of_job
+from fintts_cli.infra.sky.requests import take_back
 from fintts_cli.infra.sky.session import (
     await_request,
     first_sentence,
     in_a_sentence,
     require_offer,
     sky_session,
-    take_back,
 )
 from fintts_cli.infra.sky.spot_price import priced
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fintts_cli.infra.sky.key_path import HOMES
 from fintts_cli.infra.sky.session import enabled_clouds
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ OWN_CLUSTERS = frozenset({"k8s", "kubernetes", "ssh"})
 """they are reached by the file that KUBECONFIG names"""
 FOUND_AT_START = ("do",)
 """clouds whose key SkyPilot's server looks for when it starts, whoever makes a request later"""
-HOMES = ".sky/fintts"
-"""Below the home folder, beside SkyPilot's own records: they name the SSH key by this path."""
 
 
 def clouds_of(sky: Any, infra: str) -> frozenset[str]:
@@ -109,7 +108,8 @@ def not_held_back(home: Path, clouds: Collection[str], *, is_spot: bool) -> list
 def home_with_keys_of(home: Path, clouds: Collection[str]) -> Path:
     """A folder with links to all that is in the home folder, but the keys of other clouds.
 
-    It stays, since SkyPilot remembers paths in it, and is brought up to date at each launch.
+    It stays, since SkyPilot remembers paths in it (`key_path`), and is brought up to date at each
+    launch.
     """
     for name in (".sky", ".ssh"):  # SkyPilot would make them in the folder of links
         (home / name).mkdir(exist_ok=True, mode=0o700)

@@ -13,14 +13,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
-from fintts_cli.infra.labels import deadline_named_in
+from fintts_cli.infra.sky.key_path import use_ordinary_key_paths
 from fintts_cli.infra.sky.sdk import import_sky
 from fintts_store.disk.durable import make_directories
 from fintts_store.proxies import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from datetime import datetime
     from pathlib import Path
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -35,14 +34,9 @@ OUT_OF_REACH = frozenset(
     }
 )
 """SkyPilot's errors when its server is out of reach"""
-LAUNCH = re.compile(r"(^|\.)launch$")
-"""the names of instance requests on SkyPilot's server: sky.launch, sky.jobs.launch"""
 SERVER = "SKYPILOT_API_SERVER_ENDPOINT"
 HUB_OFFLINE = "HF_HUB_OFFLINE"
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-HIDDEN = "null"
-"""what SkyPilot's server shows in place of a request's content to any user but the one who made
-it"""
 
 
 def require_sky() -> None:
@@ -73,7 +67,19 @@ def sky_session(log: Path) -> Generator[Any]:
         redirect_stderr(file),
         _without_hub(),
     ):
-        yield _imported(log)
+        sky = _imported(log)
+        with _ordinary_key_paths(sky):
+            yield sky
+
+
+@contextmanager
+def _ordinary_key_paths(sky: Any) -> Generator[None]:
+    """For the clusters of earlier launches, and of one in this context."""
+    use_ordinary_key_paths(sky)
+    try:
+        yield
+    finally:
+        use_ordinary_key_paths(sky)
 
 
 @contextmanager
@@ -138,44 +144,6 @@ def require_offer(sky: Any, task: Any) -> None:
     plan = sky.Dag()
     plan.add(task)
     sky.get(sky.optimize(plan))
-
-
-def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> list[Any]:
-    """The instance requests, from anyone, that SkyPilot's server has accepted but not finished.
-
-    Args:
-        cluster: the cluster requested; None for any, and for a managed job.
-        of: a text in the request, such as the job's name.
-    """
-    pending: list[Any] = sky.api_status(cluster_name=cluster)
-    return [one for one in pending if LAUNCH.search(one.name) and of in one.request_body]
-
-
-def own_launches(
-    sky: Any, cluster: str | None = None, *, of: str = "", deadline_at: datetime | None = None
-) -> list[Any]:
-    """The requests that may belong to this launch: several laptops may share a server, and use the
-    same name for the run's cluster.
-
-    Args:
-        deadline_at: the deadline of this launch, which its request names; None if unknown.
-    """
-    shown = [one for one in pending_launches(sky, cluster, of=of) if one.request_body != HIDDEN]
-    named = [(one, deadline_named_in(one.request_body)) for one in shown]
-    return [one for one, theirs in named if None in (theirs, deadline_at) or theirs == deadline_at]
-
-
-def take_back(
-    sky: Any, cluster: str | None = None, *, of: str = "", deadline_at: datetime | None = None
-) -> None:
-    """Cancels this launch's pending requests, as `own_launches` selects them.
-
-    A killed terminal leaves its request behind, which may create an instance after a check found
-    nothing.
-    """
-    found = own_launches(sky, cluster, of=of, deadline_at=deadline_at)
-    if found:
-        sky.get(sky.api_cancel([request.request_id for request in found]))
 
 
 def in_a_sentence(error: Exception, log: Path) -> CliError:

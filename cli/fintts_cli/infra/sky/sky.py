@@ -44,12 +44,12 @@ from fintts_cli.infra.sky.record import (
     write_record,
 )
 from fintts_cli.infra.sky.refusals import refusal
+from fintts_cli.infra.sky.requests import own_launches
 from fintts_cli.infra.sky.sellers import trouble_of
 from fintts_cli.infra.sky.sellers.desk import remove_left, still_listed
 from fintts_cli.infra.sky.session import (
     ANSI,
     in_a_sentence,
-    own_launches,
     refuse_unknown_cloud,
     require_offer,
     sky_session,
