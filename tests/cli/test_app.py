@@ -103,7 +103,7 @@ def test_help_loads_no_command() -> None:
         "from typer.testing import CliRunner\n"
         "from fintts_cli.app import build\n"
         "for arguments in (['--help'], ['cloud', '--help']):\n"
-        "    assert invoke(arguments).exit_code == 0\n"
+        "    assert CliRunner().invoke(build(), arguments).exit_code == 0\n"
         "below = [name for name in sys.modules if name.startswith('fintts_cli.commands.')]\n"
         "print(sorted(below))\n"
     )
@@ -286,7 +286,7 @@ def test_help_and_estimate_import_neither_torch_nor_sky_nor_numpy() -> None:
         "for arguments in (['--help'], ['estimate', '--reference-run'],\n"
         f"        ['estimate', '--config', '{KALEVALA}'],\n"
         "        ['estimate', '--samples', '9', '--seconds-per-step', '1']):\n"
-        "    result = invoke(arguments)\n"
+        "    result = CliRunner().invoke(build(), arguments)\n"
         "    assert result.exit_code == 0, result.output\n"
         "heavy = {'torch', 'sky', 'boto3', 'numpy', 'rich', 'transformers'} & set(sys.modules)\n"
         "print(sorted(heavy))\n"

@@ -119,7 +119,7 @@ def _encode(terminal: Terminal, surveyed: Survey, file: CodecFile, target: Path)
     total, done = surveyed.seconds, 0.0
     with TemporaryDirectory(prefix="fintts-") as scratch, terminal.progress("encoding") as show:
         path = Path(scratch, "plan.json")
-        path.write_text(plan.model_dump_json())
+        path.write_text(plan.model_dump_json(), encoding="utf-8")
 
         def tell(seconds: float) -> None:
             nonlocal done
