@@ -28,14 +28,15 @@ from fintts_store.checkpoints.restore import restore_newest
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import durable_directory
 from fintts_store.errors import StoreError
+from fintts_store.opening import open_store
 from fintts_store.patience import PATIENT
 from fintts_store.runs.claims import take_claim
+from fintts_store.store import Store
 
 RUN = "tiny"
 KEEP_LAST = 3
 MB = 1024 * 1024
 SMALL_BYTES, LARGE_BYTES = 20_000, 6 * MB
-"""The large one goes to S3 in parts"""
 
 
 def value_of(step: int) -> float:
@@ -53,8 +54,14 @@ def content_of(step: int) -> dict[str, bytes]:
     }
 
 
+def store_of(url: str) -> Store:
+    """In S3, the large file goes in parts."""
+    is_s3 = url.startswith("s3://")
+    return S3Backend(Parts(5 * MB, 5 * MB)).open(url, PATIENT) if is_s3 else open_store(url)
+
+
 def main(url: str, folder: Path, count: int | None) -> None:
-    store = S3Backend(Parts(5 * MB, 5 * MB)).open(url, PATIENT)
+    store = store_of(url)
     claim = take_claim(store, RUN, "child")
     clean_up_orphans(store, RUN, claim)
     newest = restore_newest(store, RUN, folder / "resumed", lambda _name, _error: sys.exit(9))

@@ -88,7 +88,11 @@ WRONG: list[tuple[str | bytes, str, str]] = [
         "training.max_steps takes a whole number, but is empty",
         "a value",
     ),
-    ("training: {compile: ' '}\n", "training.compile takes true, false or auto, but is empty", "a value"),
+    (
+        "training: {compile: ' '}\n",
+        "training.compile takes true, false or auto, but is empty",
+        "a value",
+    ),
     ("lora: {targets: ''}\n", "lora.targets takes a list, but is empty", "a value"),
     ("lora: {targets: 'attention,mlp'}\n", "is `attention,mlp`, a text", "[attention, mlp]"),
     ("lora: {targets: attention mlp}\n", "is `attention mlp`, a text", "[attention, mlp]"),

@@ -271,7 +271,7 @@ def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path) -> None:
     last = 0
     for _ in range(15):
         with subprocess.Popen(
-            [sys.executable, str(script), str(root), str(tmp_path)],
+            [sys.executable, str(script), str(root), str(tmp_path), str(10**6)],
             stdout=subprocess.PIPE,
             text=True,
         ) as child:
