@@ -9,7 +9,7 @@ from fintts_cli.settings.given import OPTION
 from fintts_cost.errors import CostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from fintts_cli.settings.read import ReadSettings
 
@@ -47,7 +47,7 @@ def names_of(found: ReadSettings) -> dict[str, str]:
 
 
 @contextmanager
-def naming_origins(found: ReadSettings) -> Iterator[None]:
+def naming_origins(found: ReadSettings) -> Generator[None]:
     """Errors in the numbers of a run name the place where a number was set."""
     try:
         yield

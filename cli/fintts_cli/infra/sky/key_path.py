@@ -34,7 +34,7 @@ def use_ordinary_key_paths(sky: Any) -> None:
         return
     with suppress(Exception):  # SkyPilot may fail in any way, and says so where it is asked next
         found = dict(_with_path_of_links(sky, home))
-        launching = {request.cluster_name for request in pending_launches(sky)} if found else set()
+        launching = [request.cluster_name for request in pending_launches(sky)] if found else []
         for name, text in found.items():
             if name not in launching:
                 sky.global_user_state.set_cluster_yaml(name, text)
