@@ -70,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as made:
         (Path(made) / "pairs").mkdir()
         write_pairs(Path(made) / "pairs", options.pairs, options.codebooks)
-        child = [sys.executable, __file__, "--pack", made]
+        child = [sys.executable, "-P", __file__, "--pack", made]
         answer = subprocess.run(child, check=True, capture_output=True, text=True).stdout
     found = json.loads(answer)
     if options.json:

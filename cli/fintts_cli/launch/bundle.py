@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
+LAPTOP_ROOMS = ("fintts_inputs/recordings", "fintts_trainer/recordings")
+"""folders in these packages that only a laptop needs: recordings are encoded before a launch"""
 INSTANCE_FILES = ("requirements.in", "requirements.txt", "check_requirements.py")
 
 
@@ -60,7 +62,7 @@ def _sources() -> Iterator[tuple[str, bytes]]:
         folder = _folder_of(package)
         for path in folder.rglob("*"):
             name = path.relative_to(folder.parent)
-            if path.is_file() and not _is_left_over(name):
+            if path.is_file() and not _stays_here(name):
                 yield name.as_posix(), path.read_bytes()
     for file in INSTANCE_FILES:
         yield file, files("fintts_templates").joinpath("instance", file).read_bytes()
@@ -75,9 +77,10 @@ def _folder_of(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _is_left_over(name: Path) -> bool:
-    """Whether the file is left over from an interpreter or an editor."""
-    return any(part == "__pycache__" or part.startswith(".") for part in name.parts)
+def _stays_here(name: Path) -> bool:
+    """Whether only a laptop needs the file, or an interpreter or an editor left it."""
+    is_left_over = any(part == "__pycache__" or part.startswith(".") for part in name.parts)
+    return is_left_over or any(name.is_relative_to(room) for room in LAPTOP_ROOMS)
 
 
 def _digest(sources: dict[str, bytes]) -> str:
