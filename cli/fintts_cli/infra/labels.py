@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PREFIX = "fintts-"
+"""of an instance's name"""
 RUN_LABEL = "fintts-run"
 DEADLINE_LABEL = "fintts-deadline"
 FORMAT = "%Y-%m-%dt%H-%M-%Sz"

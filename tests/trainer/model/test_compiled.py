@@ -68,7 +68,9 @@ def test_gradients_are_the_same_and_no_depth_or_length_needs_more_graphs(base: F
     plain, compiled = (adapted(deep_model(base), INNER) for _ in range(2))
     assert fuse_adapted_linears(compiled) == 0
     names = list(compiled.state_dict())
+    torch._dynamo.reset()
     compile_layers(compiled)
+    counters.clear()  # of other tests, and of the trial
     assert list(compiled.state_dict()) == names, "a checkpoint's names"
     generator, graphs = np.random.default_rng(1), list[int]()
     for lengths in ((9, 4), (7, 8, 5), (30, 2), (21, 21, 3, 4)):

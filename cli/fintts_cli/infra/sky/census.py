@@ -14,8 +14,8 @@ from fintts_cli.infra.sky.aws import AWS, list_labelled, terminate
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import ManagedJob, live_jobs
+from fintts_cli.infra.sky.pending import pending_launches
 from fintts_cli.infra.sky.record import SkyRecord, deadline_in, place, run_of
-from fintts_cli.infra.sky.requests import pending_launches
 from fintts_cli.infra.sky.sellers.desk import (
     SELLERS,
     is_named,

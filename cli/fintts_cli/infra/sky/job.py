@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
-from fintts_cli.infra.labels import deadline_of
+from fintts_cli.infra.labels import PREFIX, deadline_of
 from fintts_cli.infra.sky.cluster import remove_cluster
-from fintts_cli.infra.sky.record import PREFIX, gpus_of, place, run_of_job
+from fintts_cli.infra.sky.record import gpus_of, place, run_of_job
 from fintts_cli.infra.sky.requests import take_back
 from fintts_cli.infra.sky.session import (
     await_request,

@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fintts_cli.infra.sky.record import PREFIX
-from fintts_cli.infra.sky.requests import pending_launches
+from fintts_cli.infra.labels import PREFIX
+from fintts_cli.infra.sky.pending import pending_launches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,6 +8,7 @@ from string import hexdigits
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
+from fintts_cli.infra.labels import PREFIX
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD_FILE = "instance.json"
-PREFIX = "fintts-"
 HEAD = "-head"
 """SkyPilot's ending of the name of a cluster's only instance"""
 ENDING = re.compile(r"-x([0-9a-f]{8})$")
