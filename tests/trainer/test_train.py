@@ -314,7 +314,7 @@ def test_who_is_told_late_saves_and_lives_as_long_as_the_instance(tmp_path: Path
         assert "everything is saved" in announce_midway(process, cloud, seconds=20)
         assert list_manifests(run.store, run.name)
         assert process.stderr is not None
-        assert "wait for the instance's end" in process.stderr.readline()
+        assert "waiting for the end of the instance" in process.stderr.readline()
         process.terminate()
         assert process.wait(30) == 75
 
