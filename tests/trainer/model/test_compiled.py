@@ -37,9 +37,8 @@ def gradients(model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {name: one.clone() for name, one in found.items() if one is not None}
 
 
-GRAPHS = 4
-"""For each of the two stacks: one for its first layer, whose input takes no gradient, and one for
-all others."""
+GRAPHS = 3
+"""The slow stack's first layer, whose input takes no gradient; its others; and the fast stack's."""
 
 
 def deep_model(base: FishBase) -> DualAR:
