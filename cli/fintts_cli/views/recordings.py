@@ -117,7 +117,7 @@ def _encoded(view: RecordingsView, encoded: Encoded) -> list[str]:
         f"{encoded.hours:.2f} hours; codec {encoded.codec_digest[:12]}"
     ]
     lines += [
-        f"  {name}: its codes are there, and of it there is no recording any more"
+        f"  {name}: {view.to} has old codes of it; training uses them unless you remove them"
         for name in encoded.left_over
     ]
     return lines

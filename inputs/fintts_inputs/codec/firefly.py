@@ -69,9 +69,16 @@ def firefly_sizes(sides: Sides, config: CodecConfigFile) -> FireflySizes:
     """Reads the sizes; whether every weight fits them is checked when they are loaded.
 
     Raises:
-        CodecProblem: a weight that tells a size is missing, or contradicts codec_config.json.
+        CodecProblem: a weight that tells a size is missing, or contradicts codec_config.json, or
+            the windows of the spectrogram are shorter than its transform.
     """
     levels, spectrum = config.quantizer.levels, config.spec_transform
+    if spectrum.win_length != spectrum.n_fft:
+        raise CodecProblem(
+            f"the codec's windows have {spectrum.win_length:,} samples, but only n_fft "
+            f"({spectrum.n_fft:,}) is supported",
+            "set spec_transform.win_length to n_fft in codec_config.json, if that is the codec's",
+        )
     numbers = sides.of(f"{GROUPS}0.project_in.weight", 2)[0]
     if numbers != len(levels):
         raise CodecProblem(

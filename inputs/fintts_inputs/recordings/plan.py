@@ -77,7 +77,7 @@ class Encoded(_Part):
 
     Attributes:
         failed: (file, sentence) of each recording that could not be encoded after all.
-        left_over: names whose codes are in the folder, and of which there is no recording any more.
+        left_over: names of pairs in the folder that no recording of the plan stands behind.
     """
 
     new: int

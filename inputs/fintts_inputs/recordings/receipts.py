@@ -162,10 +162,6 @@ class Receipts:
             self._journal.unlink()
         return data
 
-    def left_over(self, names: list[str]) -> list[str]:
-        """Utterances that were encoded once, and are not among these."""
-        return sorted(self._found.keys() - set(names))
-
     def _refuse_other(self, digest: str) -> None:
         if digest != self._codec.digest:
             raise DataProblem(

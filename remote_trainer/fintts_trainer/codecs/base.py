@@ -64,7 +64,8 @@ class Codec(Protocol):
 def exact() -> Generator[None]:
     """No gradients, and float32 as it is: TF32, which cuDNN's convolutions use by default, gives
     other codes."""
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+    exactly = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with torch.inference_mode(), exactly:
         yield
 
 

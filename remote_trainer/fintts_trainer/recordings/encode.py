@@ -15,7 +15,8 @@ import torch
 
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.data.files import CODES, TEXT
-from fintts_inputs.errors import InputError
+from fintts_inputs.data.pairs import find_pairs
+from fintts_inputs.errors import CodecProblem, InputError
 from fintts_inputs.recordings.plan import Answer, Encoded, EncodePlan, Progress, Refused
 from fintts_inputs.recordings.receipts import Receipt, Receipts, codec_record, key_of
 from fintts_inputs.recordings.sound import Unreadable
@@ -56,14 +57,21 @@ def encode_plan(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:
     """Encodes what is not encoded yet; what is done stays, whatever ends this.
 
     Raises:
-        CodecProblem, BaseModelProblem: the codec cannot be used.
+        CodecProblem, BaseModelProblem: the codec cannot be used, or the GPU's memory is too small.
         DataProblem: the folder holds the codes of another codec.
         StoreError: the folder cannot be written.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with alone_in(plan.to):
         _remove_unfinished(plan.to)
-        return _Encoding(plan, open_codec(find_codec(plan.codec), device), tell).run()
+        try:
+            return _Encoding(plan, open_codec(find_codec(plan.codec), device), tell).run()
+        except torch.OutOfMemoryError:
+            raise CodecProblem(
+                "the GPU's memory is too small to encode these recordings",
+                "end other programs that use the GPU, cut long recordings at pauses, or set "
+                "CUDA_VISIBLE_DEVICES= to encode on the CPU",
+            ) from None
 
 
 def _remove_unfinished(folder: Path) -> None:
@@ -94,7 +102,7 @@ class _Encoding:
             hours=data.hours,
             codec_digest=self._codec.digest,
             failed=self._failed,
-            left_over=self._receipts.left_over([one.name for one in self._plan.utterances]),
+            left_over=sorted(find_pairs(self._plan.to).keys() - set(names)),
         )
 
     def _keep(self, one: PlannedUtterance) -> bool:

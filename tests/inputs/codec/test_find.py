@@ -89,6 +89,15 @@ def test_an_impossible_number_in_the_configuration_is_named(
         find_codec(base)
 
 
+def test_windows_shorter_than_the_transform_are_refused(tmp_path: Path) -> None:
+    shutil.copy(FIREFLY / S1_FILE, tmp_path)
+    config = {"spec_transform": {"n_fft": 2048, "win_length": 1024}}
+    (tmp_path / "codec_config.json").write_text(json.dumps(config))
+    with pytest.raises(CodecProblem, match="have 1,024 samples") as caught:
+        find_codec(tmp_path)
+    assert "spec_transform.win_length" in caught.value.hint
+
+
 def test_another_codec_than_the_models_is_refused() -> None:
     model = read_shape(FISH)
     with pytest.raises(CodecProblem, match=r"has 10 codebooks, the base model 4"):

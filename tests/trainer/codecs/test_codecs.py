@@ -13,7 +13,7 @@ from transformers import CsmForConditionalGeneration
 from fintts_inputs.codec.find import S1_FILE, find_codec
 from fintts_inputs.errors import BaseModelProblem, CodecProblem
 from fintts_trainer.codecs import open_codec
-from fintts_trainer.codecs.base import Codec
+from fintts_trainer.codecs.base import Codec, exact
 from fintts_trainer.codecs.s1.codec import S1Codec
 from fintts_trainer.codecs.s1.transformer import rotations
 from parity_fixtures import HERE
@@ -43,6 +43,12 @@ def waves_for(codec: Codec) -> list[Samples]:
     rate, hop = codec.shape.sample_rate, codec.shape.frame_samples
     whole = voice(1, rate)[: 5 * hop]
     return [voice(0.61, rate, 90), voice(1.037, rate, 150), whole, voice(0.2, rate, 200)]
+
+
+def test_a_codec_computes_with_cudnn_and_without_tf32() -> None:
+    with exact():
+        assert torch.backends.cudnn.enabled
+        assert not torch.backends.cudnn.allow_tf32
 
 
 def test_codes_do_not_depend_on_the_batch(codec: Codec) -> None:

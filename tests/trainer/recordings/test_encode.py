@@ -20,7 +20,8 @@ from checks import every
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.files import RECEIPTS
-from fintts_inputs.errors import DataProblem
+from fintts_inputs.data.pairs import find_pairs
+from fintts_inputs.errors import CodecProblem, DataProblem
 from fintts_inputs.recordings.plan import Encoded, EncodePlan, Progress
 from fintts_inputs.recordings.receipts import JOURNAL, read_data_file
 from fintts_inputs.recordings.sound import read_sound
@@ -29,6 +30,7 @@ from fintts_inputs.recordings.utterance import prepared
 from fintts_store.errors import StoreError
 from fintts_store.store import TEMPORARY_PREFIX
 from fintts_trainer.codecs import open_codec
+from fintts_trainer.codecs.s1.codec import S1Codec
 from fintts_trainer.recordings.batches import batches
 from fintts_trainer.recordings.encode import encode_plan
 from parity_fixtures import HERE
@@ -144,6 +146,34 @@ def test_a_recording_that_went_is_named_and_its_codes_stay(
     data = read_data_file(to)
     assert data is not None
     assert "a003" not in {one.name for one in data.utterances}
+    assert encode(mine, to).left_over == ["a003"], "as long as training would use it"
+
+
+def test_the_old_codes_of_a_recording_that_failed_are_named(
+    source: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    mine, to = tmp_path / "mine", tmp_path / "codes"
+    shutil.copytree(source, mine)
+    shutil.copytree(undisturbed, to)
+    write_recording(mine, "a000.wav", speech(30, 0.5), text=text_of(0))
+    plan = plan_of(mine, to)
+    write_recording(mine, "a000.wav", speech(31, 0.5), text=text_of(0))
+    found = encode_plan(plan, lambda _progress: None)
+    assert [file for file, _ in found.failed] == ["a000.wav"]
+    assert found.left_over == ["a000"]
+    assert "a000" in find_pairs(to)
+
+
+def test_a_gpu_that_is_too_small_says_what_helps(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(S1Codec, "encode", run_out)
+    with pytest.raises(CodecProblem, match="the GPU's memory is too small") as caught:
+        encode(source, tmp_path / "codes")
+    assert "CUDA_VISIBLE_DEVICES=" in caught.value.hint
 
 
 def test_the_codes_of_another_codec_are_not_mixed_in(source: Path, undisturbed: Path) -> None:
