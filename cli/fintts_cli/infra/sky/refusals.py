@@ -28,6 +28,10 @@ class Reason(StrEnum):
 
 
 CODES = {
+    Reason.TOO_OFTEN: (
+        r"too_many_requests|Too many requests|rate.limited"
+        r"|(?:rate|request) ?limit ?exceeded"  # GCP, AWS, Nebius
+    ),
     Reason.KEY: (
         r"AuthFailure|InvalidClientTokenId"  # AWS
         r"|invalid_grant|UNAUTHENTICATED"  # GCP, Nebius
@@ -65,9 +69,9 @@ CODES = {
         r"|could not find an offer that satisfies|no_such_ask"  # Vast
         r"|NotEnoughResources|Resource exhausted"  # Nebius
     ),
-    Reason.TOO_OFTEN: r"too_many_requests|Too many requests|rate.limited|RateLimitExceeded",
 }
-"""in the order in which a line is looked through: a quota may be said with a lack of capacity"""
+"""in the order in which a line is looked through: a quota may be said with a lack of capacity, and
+a limit of requests with a quota"""
 PATTERNS = {reason: re.compile(codes, re.IGNORECASE) for reason, codes in CODES.items()}
 HINTS = {
     Reason.KEY: "make a new key in the cloud's console, and write it where `sky check` says",
