@@ -39,11 +39,16 @@ OWN_MACHINES = frozenset({"kubernetes", "ssh", "slurm"})
 """called clouds by SkyPilot, but not billed"""
 
 
-def take_census(sky: Any, log: Path) -> Census:
+def take_census(sky: Any, log: Path, records: Sequence[SkyRecord] = ()) -> Census:
     """Asks SkyPilot's server for its clusters and jobs, and each cloud whose list we can read.
 
     If the server is out of reach, the census holds one sentence saying so, and nothing else is
     asked.
+
+    Args:
+        sky: SkyPilot's SDK.
+        log: the file for its output.
+        records: what this machine launched, which SkyPilot may list under shortened names.
     """
     unanswered: list[str] = []
     try:
@@ -63,12 +68,13 @@ def take_census(sky: Any, log: Path) -> Census:
             unanswered.append(f"{whom} could not be asked what lives: {sentence}")
             return []
 
-    known = [*ask("SkyPilot", _clusters), *ask("SkyPilot's list of jobs", live_jobs)]
+    jobs = partial(live_jobs, records=records)
+    known = [*ask("SkyPilot", _clusters), *ask("SkyPilot's list of jobs", jobs)]
     in_aws = ask("AWS", list_labelled) if AWS in clouds else []
     strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
     sellers = sellers_of(sky, clouds)
     for seller in sellers:
-        listed = ask(seller.title, partial(sightings_of, seller=seller))
+        listed = ask(seller.title, partial(sightings_of, seller=seller, records=records))
         known, unknown = _with_the_seller_s_word(sky, seller, known, listed)
         strangers += unknown
     unread = sorted(clouds - OWN_MACHINES - {AWS, *(seller.cloud for seller in sellers)})

@@ -16,7 +16,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
 from fintts_cli.infra.labels import PREFIX, deadline_of
 from fintts_cli.infra.sky.cluster import remove_cluster
-from fintts_cli.infra.sky.record import gpus_of, place, run_of_job
+from fintts_cli.infra.sky.record import gpus_of, place, run_of_job, short_job
 from fintts_cli.infra.sky.requests import take_back
 from fintts_cli.infra.sky.session import (
     await_request,
@@ -164,11 +164,15 @@ def jobs_named(sky: Any, name: str) -> list[Any] | None:
     return list(jobs)
 
 
-def live_jobs(sky: Any) -> list[Sighting]:
-    """Our jobs that are not over, and those that are over but still have an instance."""
+def live_jobs(sky: Any, records: Sequence[SkyRecord] = ()) -> list[Sighting]:
+    """Our jobs that are not over, and those that are over but still have an instance.
+
+    `records` are this machine's: without its controller, a job is known by its clusters' names
+    alone, which SkyPilot shortens.
+    """
     jobs = jobs_named(sky, PREFIX)
     if jobs is None:
-        return _left_by_jobs(sky)
+        return _left_by_jobs(sky, records)
     ours = [(run, job) for job in jobs if (run := run_of_job(job.job_name)) is not None]
     report = _report(sky) if ours else []
     return [
@@ -179,8 +183,9 @@ def live_jobs(sky: Any) -> list[Sighting]:
     ]
 
 
-def _left_by_jobs(sky: Any) -> list[Sighting]:
+def _left_by_jobs(sky: Any, records: Sequence[SkyRecord]) -> list[Sighting]:
     """Instances of jobs that lost their controller because consolidation mode was turned off."""
+    runs = {short_job(sky, one.job): one.run for one in records if one.job is not None}
     return [
         Sighting(
             run=run,
@@ -192,7 +197,8 @@ def _left_by_jobs(sky: Any) -> list[Sighting]:
         )
         for cluster in _report(sky)
         if cluster["status"] is not None
-        and (run := run_of_job(cluster["name"].rpartition("-")[0])) is not None
+        and (job := _job_in(cluster["name"]))
+        and (run := runs.get(job) or run_of_job(job)) is not None
     ]
 
 
@@ -249,7 +255,8 @@ def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
 def _clusters_of_job(sky: Any, job: str) -> list[dict[str, Any]]:
     """The same for a job that SkyPilot no longer lists, so that the end of the cluster names is
     unknown."""
-    ours = [one for one in _report(sky) if one["name"].rpartition("-")[0] == job]
+    short = short_job(sky, job)
+    ours = [one for one in _report(sky) if _job_in(one["name"]) == short]
     return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
 
 
@@ -267,6 +274,11 @@ def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
         return seen, InstancePhase.RUNNING
     ended_at = spans[-1].ended if spans else None
     return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
+
+
+def _job_in(cluster: str) -> str:
+    """The job's name, as shortened as in its cluster's."""
+    return cluster.rpartition("-")[0]
 
 
 def _cluster_of(sky: Any, job: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from string import hexdigits
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_cli.infra.labels import PREFIX
@@ -26,6 +26,11 @@ HEAD = "-head"
 """SkyPilot's ending of the name of a cluster's only instance"""
 ENDING = re.compile(r"-x([0-9a-f]{8})$")
 """the end of a cluster's name: its deadline in seconds since the epoch"""
+OTHERS = re.compile(r"[^a-z0-9-]")
+"""what a run's name cannot hold"""
+RUN_CHARACTERS = 40
+JOB_CHARACTERS = 25
+"""SkyPilot's limit for a job's name in the names of its clusters"""
 JOB_ENDING = re.compile(r"-[0-9a-f]{11}-[0-9]+$")
 """what a managed job adds to the name of its clusters: the moment of its launch, and its number"""
 
@@ -88,6 +93,13 @@ def run_of_instance(cluster: str) -> str | None:
     return run_of(JOB_ENDING.sub("", cluster))
 
 
+def unreadable_run(cluster: str) -> str:
+    """A valid run name made from a name with our prefix that tells none: its instance is billed,
+    whoever it belongs to."""
+    plain = OTHERS.sub("-", cluster.removeprefix(PREFIX).lower())
+    return plain[:RUN_CHARACTERS] or "unknown"
+
+
 def deadline_in(cluster: str) -> datetime | None:
     """The deadline in a cluster's name, to the second; None if it has none."""
     found = ENDING.search(cluster)
@@ -103,6 +115,13 @@ def run_of_job(job: str) -> str | None:
     """The run in a managed job's name; None if the name is not one of ours."""
     name, _, moment = job.rpartition("-")
     return _run_in(name) if moment and set(moment) <= set(hexdigits) else None
+
+
+def short_job(sky: Any, job: str) -> str:
+    """A managed job's name in the names of its clusters: SkyPilot shortens long ones."""
+    names = sky.utils.common_utils
+    short: str = names.make_cluster_name_on_cloud(job, JOB_CHARACTERS, add_user_hash=False)
+    return short
 
 
 def place(cloud: str | None, region: str | None) -> str:

@@ -264,9 +264,7 @@ class SkyInfra:
         return as_state(seen, phase if is_kept else InstancePhase.TEARING_DOWN)
 
     def instances(self) -> list[InstanceState]:
-        folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
-        runs = [folder.name for folder in folders if (folder / RECORD_FILE).is_file()]
-        states = [state for run in runs if (state := self.state(run))]
+        states = [state for folder in self._folders() if (state := self.state(folder.name))]
         return sorted(states, key=lambda state: state.created_at)
 
     def logs(self, run: str, *, follow: bool) -> Iterator[str]:
@@ -359,9 +357,21 @@ class SkyInfra:
         log = self._root / SKY_LOG
         try:
             with self._session(log) as sky:
-                return take_census(sky, log)
+                return take_census(sky, log, self._records())
         except (CloudError, StoreError) as error:  # there may be more than this machine knows
             return Census((), (error.message,))
+
+    def _records(self) -> list[SkyRecord]:
+        """This machine's records that can be read."""
+        found: list[SkyRecord] = []
+        for folder in self._folders():
+            with suppress(InvalidRecord):
+                found += [one for one in [read_record(folder)] if one is not None]
+        return found
+
+    def _folders(self) -> list[Path]:
+        folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
+        return [folder for folder in folders if (folder / RECORD_FILE).is_file()]
 
     def remove(self, sighting: Sighting) -> None:
         log = self._root / SKY_LOG

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fake_sky import Cluster, FakeSky
+from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase
 from fintts_cli.infra.labels import labels_of
@@ -22,6 +22,7 @@ from fintts_cli.infra.sky.record import (
     SkyRecord,
     cluster_of,
     deadline_in,
+    job_of,
     read_record,
     run_of,
     run_of_instance,
@@ -29,7 +30,7 @@ from fintts_cli.infra.sky.record import (
     write_record,
 )
 from fintts_cli.infra.sky.sdk import import_sky
-from fintts_cli.infra.sky.sellers import Seller, desk, trouble_of
+from fintts_cli.infra.sky.sellers import Listed, Seller, desk, trouble_of
 from fintts_cli.infra.sky.sellers.answers import moment, records, word
 from fintts_cli.infra.sky.sky import SkyInfra
 
@@ -244,6 +245,65 @@ def test_the_census_has_what_only_the_seller_knows_with_the_deadline_of_its_name
     assert seen.deadline_at == NOON
     assert seen.created_at == datetime(2026, 11, 24, 9, tzinfo=UTC)
     assert "Verda says offline" in (seen.trouble or "")
+
+
+LONG_RUN = "a-voice-of-33-characters-and-more"
+
+
+def record_launch(state: Path, run: str, cluster: str, job: str | None = None) -> SkyRecord:
+    """What this machine writes down of a launch that SkyPilot then forgets."""
+    (folder := state / "sky" / run).mkdir(parents=True)
+    record = SkyRecord(
+        run=run, cluster=cluster, job=job, requested_at=NOON, deadline_at=NOON, was_seen=True
+    )
+    write_record(folder, record)
+    return record
+
+
+def test_a_name_that_skypilot_shortened_is_known_by_this_machine_s_record(
+    sky: FakeSky, skypilot: Any, verda: Verda, infra: SkyInfra, tmp_path: Path
+) -> None:
+    """The names of jobs are cut to 25 characters in the names of their clusters."""
+    names = sky.utils.common_utils = skypilot.utils.common_utils
+    job = job_of("kalevala-2", NOON)
+    record_launch(tmp_path / "state", "kalevala-2", job, job)
+    shown = skypilot.jobs.utils.generate_managed_job_cluster_name(job, 3)
+    assert not shown.startswith(job)
+    verda.boot(f"{names.make_cluster_name_on_cloud(shown, 120)}-head")
+    (seen,) = infra.census().sightings
+    assert (seen.run, seen.deadline_at, seen.where) == ("kalevala-2", NOON, "i1")
+
+
+def test_so_is_the_cluster_of_a_job_whose_controller_is_gone(
+    sky: FakeSky, skypilot: Any, infra: SkyInfra, tmp_path: Path
+) -> None:
+    sky.utils.common_utils = skypilot.utils.common_utils
+    sky.no_controller = ClusterNotUpError("No in-progress managed jobs.")
+    job = job_of("kalevala-2", NOON)
+    record_launch(tmp_path / "state", "kalevala-2", job, job)
+    shown = skypilot.jobs.utils.generate_managed_job_cluster_name(job, 3)
+    sky.managed_jobs.append(Job(3, shown.removesuffix("-3"), Status("RUNNING")))
+    sky.clusters.append(Cluster(shown, NOON.timestamp(), labels=labels_of("kalevala-2", NOON)))
+    assert [one.run for one in infra.census().sightings] == ["kalevala-2"]
+    assert infra.down("kalevala-2").was_there
+    assert f"down {shown}" in sky.calls
+
+
+def test_a_cluster_s_shortened_name_is_known_too_and_without_a_record_it_is_still_listed(
+    sky: FakeSky, skypilot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = sky.utils.common_utils = skypilot.utils.common_utils
+    seller, cluster = seller_named("lambda"), cluster_of(LONG_RUN, NOON)
+    name = names.make_cluster_name_on_cloud(cluster, seller.longest_name) + "-head"
+    assert not name.startswith(cluster)
+    listed = [Listed("i1", name, "active"), Listed("i2", f"fintts-{'x' * 50}-head", "active")]
+    monkeypatch.setattr(type(seller), "instances", lambda *_: listed)
+    record = record_launch(tmp_path, LONG_RUN, cluster)
+    ours, other = desk.sightings_of(sky, seller, [record])
+    assert (ours.run, ours.deadline_at) == (LONG_RUN, NOON)
+    assert (other.run, other.where, other.deadline_at) == ("x" * 40, "i2", None)
+    unread, _ = desk.sightings_of(sky, seller)
+    assert unread.where == "i1"
 
 
 def test_what_skypilot_knows_is_not_listed_twice_and_has_the_seller_s_trouble(

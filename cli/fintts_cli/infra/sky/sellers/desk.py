@@ -7,12 +7,20 @@ import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from datetime import UTC, datetime
+from itertools import chain
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, Sighting
-from fintts_cli.infra.sky.record import HEAD, deadline_in, run_of_instance
+from fintts_cli.infra.labels import PREFIX
+from fintts_cli.infra.sky.record import (
+    HEAD,
+    deadline_in,
+    run_of_instance,
+    short_job,
+    unreadable_run,
+)
 from fintts_cli.infra.sky.refusals import in_the_seller_s_words
 from fintts_cli.infra.sky.sellers import Listed, Seller, trouble_of
 from fintts_cli.infra.sky.sellers.lambda_cloud import Lambda
@@ -31,8 +39,6 @@ ANSWERS_WITHIN_SECONDS = 90.0
 """Some clients wait for ever, others ask again for a minute when they ask too often."""
 GONE_WITHIN_SECONDS = 600.0
 POLL_SECONDS = 2.0
-JOB_CHARACTERS = 25
-"""SkyPilot's limit for a job's name in the names of its clusters"""
 NAME_ENDING = re.compile(rf"(-[0-9a-f]{{8}})?{HEAD}$")
 """what SkyPilot adds to a cluster's name: the user, and the place in the cluster"""
 
@@ -87,10 +93,8 @@ def is_named(sky: Any, seller: Seller, name: str, cluster: str) -> bool:
 
 
 def is_of_job(sky: Any, name: str, job: str) -> bool:
-    """Whether it is the name of an instance of the managed job: SkyPilot shortens long ones."""
-    names = sky.utils.common_utils
-    short: str = names.make_cluster_name_on_cloud(job, JOB_CHARACTERS, add_user_hash=False)
-    return name.startswith(f"{short}-")
+    """Whether it is the name of an instance of the managed job."""
+    return name.startswith(f"{short_job(sky, job)}-")
 
 
 def remove_left(sky: Any, record: SkyRecord) -> bool:
@@ -125,25 +129,42 @@ def _of_id(listed: Iterable[Listed], instance_id: str) -> Listed | None:
     return next((one for one in listed if one.id == instance_id), None)
 
 
-def sightings_of(sky: Any, seller: Seller) -> list[Sighting]:
-    """Our instances among the seller's, as their names tell."""
-    now = datetime.now(UTC)
-    named = [(one, NAME_ENDING.sub("", one.name)) for one in listed_by(sky, seller)]
-    return [
-        Sighting(
-            run=run,
-            holder=Holder.CLOUD,
-            where=one.id,
-            infra=seller.cloud,
-            created_at=one.created_at or now,
-            instance_since=one.created_at,
-            deadline_at=deadline_in(cluster),
-            trouble=trouble_of(seller, one),
-            name=one.name,
-        )
-        for one, cluster in named
-        if cluster != one.name and (run := run_of_instance(cluster)) is not None
-    ]
+def sightings_of(sky: Any, seller: Seller, records: Sequence[SkyRecord] = ()) -> list[Sighting]:
+    """Our instances among the seller's.
+
+    SkyPilot shortens long names, so the records of this machine say whose instance it is; only that
+    of another machine's launch is told by its name.
+    """
+    ours = [one for one in listed_by(sky, seller) if _is_ours(one.name)]
+    return [_sighting(seller, one, _record_of(sky, seller, one.name, records)) for one in ours]
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(PREFIX) and name.endswith(HEAD)
+
+
+def _record_of(
+    sky: Any, seller: Seller, name: str, records: Sequence[SkyRecord]
+) -> SkyRecord | None:
+    named = (one for one in records if is_named(sky, seller, name, one.cluster))
+    of_jobs = (one for one in records if one.job is not None and is_of_job(sky, name, one.job))
+    return next(chain(named, of_jobs), None)
+
+
+def _sighting(seller: Seller, one: Listed, record: SkyRecord | None) -> Sighting:
+    cluster = NAME_ENDING.sub("", one.name)
+    deadline_at = record.deadline_at if record else None
+    return Sighting(
+        run=record.run if record else run_of_instance(cluster) or unreadable_run(cluster),
+        holder=Holder.CLOUD,
+        where=one.id,
+        infra=seller.cloud,
+        created_at=one.created_at or datetime.now(UTC),
+        instance_since=one.created_at,
+        deadline_at=deadline_at or deadline_in(cluster),
+        trouble=trouble_of(seller, one),
+        name=one.name,
+    )
 
 
 def _in_time(seller: Seller, ask: Callable[[], Answer]) -> Answer:
