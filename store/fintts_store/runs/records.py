@@ -30,6 +30,7 @@ from fintts_store.runs.fields import (
     below,
 )
 from fintts_store.runs.record import OfRun, Record
+from fintts_store.runs.replan import Replan
 
 
 class Phase(StrEnum):
@@ -225,6 +226,8 @@ class Status(OfRun):
     deadline_at: Moment
     stop_forecast: StopForecast | None = None
     """None before a few checks, without early stopping, and from earlier versions"""
+    replan: Replan | None = None
+    """None before some steps are measured, and from earlier versions"""
     last_committed_step: Step | None = None
     resume_point: Name | None = None
     """id of the checkpoint that the current claim resumed from"""
