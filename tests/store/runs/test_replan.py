@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from fintts_store.errors import InvalidRecord
-from fintts_store.runs.records import Status
-from fintts_store.runs.replan import Replan
+from fintts_store.runs.records import Replan, Status
 from run_samples import START, status
 
 SECONDS = {"low": 800.0, "likely": 900.0, "high": 1100.0}
