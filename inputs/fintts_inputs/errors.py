@@ -5,6 +5,7 @@ InputError
 ├── DataProblem          the data set is unpaired, empty, misshapen or out of range
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
 ├── CodecProblem         there is no codec, it is not the base model's, or a wave does not fit it
+├── SpeechProblem        the text to speak, or the voice to imitate, cannot be used
 ├── ConfigurationChanged the configuration differs from that of the run to resume
 └── BadFactor            FINTTS_HANG_FACTOR is not a factor
 """
@@ -37,6 +38,10 @@ class BaseModelProblem(InputError):
 
 class CodecProblem(InputError):
     """There is no codec, it is not the base model's, or what it is given does not fit it."""
+
+
+class SpeechProblem(InputError):
+    """The text to speak or the reference recording cannot be used with this model."""
 
 
 class ConfigurationChanged(InputError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ from fintts_inputs.base_model.adapter import check_initial_adapter
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.config import LoraConfig, Target
-from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.errors import BaseModelProblem, SpeechProblem
+from fintts_inputs.speech.plan import SamplingOptions
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
 from fintts_trainer.data.batches import collate
@@ -32,6 +34,7 @@ from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable, write_adapter
 from fintts_trainer.session.preemption import Preemption
+from fintts_trainer.synthesis.request import Reference, Speech, SpeechRequest
 from fintts_trainer.train import train
 from plain_lm import PLAIN_FAMILY, PlainFamily, write_plain_lm
 from tiny_csm import write_tiny_csm
@@ -42,6 +45,7 @@ Damage = Callable[[StateDict], object]
 TARGETS: tuple[Target, ...] = ("attention", "mlp", "embeddings", "heads")
 TEXTS = ("Vaka vanha Väinämöinen", "itse", "laati laulun, 12 säettä", "ja lauloi")
 FRAMES = (7, 12, 4, 9)
+GREEDY = SamplingOptions(temperature=0, repetition_penalty=1)
 
 
 @dataclass(frozen=True)
@@ -420,6 +424,95 @@ def test_the_laptop_accepts_the_folder_and_an_adapter_for_it(
     lora = LoraConfig(targets=TARGETS)
     write_adapter(_adapted(base, lora), tmp_path)
     check_initial_adapter(tmp_path, base.shape, lora)
+
+
+def _asked(base: BaseModel, **changes: Any) -> SpeechRequest:
+    """A greedy request, whose codec has fewer codes than the model."""
+    shape = base.shape
+    sizes = (shape.codebook_size - 3,) * shape.num_codebooks
+    request = SpeechRequest(TEXTS[0], sizes, 12, SamplingOptions(temperature=0))
+    return replace(request, **changes)
+
+
+def _speak(base: BaseModel, model: torch.nn.Module, **changes: Any) -> Speech:
+    return base.synthesise(model.eval(), _asked(base, **changes), lambda _count: None)
+
+
+def test_generated_codes_are_those_of_the_codec(base: BaseModel) -> None:
+    told: list[int] = []
+    request = _asked(base, sampling=SamplingOptions(temperature=1.0, top_p=1.0))
+    found = base.synthesise(base.load(torch.float32).eval(), request, told.append)
+    frames = found.codes.shape[1]
+    assert found.codes.shape[0] == base.shape.num_codebooks
+    assert 0 < frames <= request.most_frames
+    assert found.ended or frames == request.most_frames
+    assert told == list(range(1, frames + 1))
+    assert 0 <= found.codes.min() <= found.codes.max() < request.codebook_sizes[0]
+    assert 0 <= found.disallowed <= frames + 1
+
+
+def test_generation_step_by_step_chooses_as_the_model_predicts_at_once(base: BaseModel) -> None:
+    model = base.load(torch.float32).eval()
+    codes = _speak(base, model, sampling=GREEDY).codes
+    size = base.shape.codebook_size - 3
+    every_code = np.tile(np.arange(size), (base.shape.num_codebooks, 1))
+    speech = _predict(model, [base.encode("a", every_code)]).token_labels[:-1]
+    found = _predict(model, [base.encode(TEXTS[0], codes)])
+    frames = codes.shape[1]
+    scores = found.logits()["token"][:frames, speech]
+    assert torch.equal(speech[scores.argmax(-1)], found.token_labels[:frames])
+    if found.code_labels is not None:
+        # With Fish Speech the first code is the token's, and not the second network's.
+        own = found.code_labels.shape[1] - (base.shape.num_codebooks - 1)
+        best = found.logits()["code"][:frames, own:, :size].argmax(-1)
+        assert torch.equal(best, found.code_labels[:frames, own:])
+
+
+def test_speech_depends_on_its_seed_alone(base: BaseModel) -> None:
+    model = base.load(torch.float32)
+    drawn = SamplingOptions(temperature=1.0, top_p=1.0)
+    before = torch.get_rng_state()
+    first, again, other = (
+        _speak(base, model, sampling=drawn, seed=seed).codes for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_adapter_is_heard(base: BaseModel) -> None:
+    model = _adapted(base)
+    plain_codes = _speak(base, base.load(torch.float32)).codes
+    np.testing.assert_array_equal(_speak(base, model).codes, plain_codes)
+    _randomise(model)
+    assert not np.array_equal(_speak(base, model).codes, plain_codes)
+
+
+def test_a_reference_is_heard_or_refused(base: BaseModel) -> None:
+    model = base.load(torch.float32)
+    codes = _codes(base)[2] % (base.shape.codebook_size - 3)
+    one, other = (Reference(text, codes) for text in (TEXTS[1], TEXTS[2]))
+    if base.shape.second is None:
+        with pytest.raises(SpeechProblem, match="references"):
+            _speak(base, model, references=(one,))
+        return
+    spoken = [_speak(base, model, references=given).codes for given in ((), (one,), (one, other))]
+    assert not np.array_equal(spoken[0], spoken[1])
+    assert not np.array_equal(spoken[1], spoken[2])
+
+
+def test_repetition_is_penalised(base: BaseModel) -> None:
+    model = base.load(torch.float32)
+    heavy = SamplingOptions(temperature=0, repetition_penalty=5)
+    assert not np.array_equal(
+        _speak(base, model, sampling=heavy).codes, _speak(base, model, sampling=GREEDY).codes
+    )
+
+
+def test_a_text_that_is_too_long_to_speak_is_refused(base: BaseModel) -> None:
+    model = base.load(torch.float32)
+    with pytest.raises(SpeechProblem, match="do not fit"):
+        _speak(base, model, text="a" * base.shape.max_seq_len)
 
 
 def test_a_run_trains_without_a_second_network(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ what somebody writes who adds a family: `PLAIN_FAMILY` for the laptop, `PlainFam
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +27,20 @@ from fintts_inputs.base_model.reading import Size, read_json, validated
 from fintts_inputs.base_model.shape import Ends, ModelShape, StackShape
 from fintts_inputs.base_model.sides import Side, Sides, StackKeys, llama_stack, sides_of
 from fintts_inputs.config import Target
-from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.errors import BaseModelProblem, SpeechProblem
 from fintts_inputs.prompts import Prompt
 from fintts_trainer.families.base import IGNORE, Batch, Example, Predictions
 from fintts_trainer.families.csm.tokenizer import CsmTokenizer
 from fintts_trainer.families.heads import projection
 from fintts_trainer.families.weight_files import read_state_dict, stored
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
+from fintts_trainer.synthesis.cache import KeyValueCache
+from fintts_trainer.synthesis.frames import Choices, generate, plain, require_room
+from fintts_trainer.synthesis.request import Sampling, Speech, SpeechRequest
 from tiny_csm import TEXT_SIZE, write_tokenizer
 
 CODES = 64
+SERVED = Sampling(temperature=0.8)
 PROMPT = Prompt("plain", "<|begin_of_text|>TEXT<|end_of_text|>", most_tokens=2)
 KEYS = StackKeys("layers", "dim", "heads", "kv_heads", "head_dim", "intermediate")
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -143,6 +148,24 @@ class PlainModel(nn.Module):
         return Predictions(projection(self.lm_head, hidden[labelled]), labels[labelled])
 
 
+class PlainFrames:
+    """A `FrameModel`: one token a frame, and one for the end."""
+
+    def __init__(
+        self, model: PlainModel, shape: ModelShape, size: int, cache: KeyValueCache
+    ) -> None:
+        self.model, self.cache = model, cache
+        self.first, self.end = shape.vocab_size - shape.codebook_size - 1, shape.vocab_size - 1
+        self.codes = torch.arange(self.first, self.first + size)
+
+    def next_column(self, columns: Tensor, choices: Choices) -> Tensor | None:
+        read = self.model.model(input_ids=columns, past_key_values=self.cache)
+        scores = projection(self.model.lm_head, read.last_hidden_state[0, -1:]).logits()[0]
+        end = self.codes.new_tensor([] if choices.is_first else [self.end])
+        token = choices.draw(0, scores, torch.cat([self.codes, end]))
+        return None if int(token) == self.end else token[None]
+
+
 @dataclass(frozen=True)
 class PlainBase:
     folder: Path
@@ -164,6 +187,19 @@ class PlainBase:
         before = [tokenizer.begin_id, *tokenizer.encode_text(text), tokenizer.end_id]
         tokens = np.array([[*before, *(first + codes[0]), self.shape.vocab_size - 1]])
         return Example(tokens, text_length=len(before), end_has_codes=False)
+
+    def synthesise(
+        self, model: nn.Module, request: SpeechRequest, on_frame: Callable[[int], None]
+    ) -> Speech:
+        if request.references:
+            raise SpeechProblem("this model takes no references")
+        own, (size,) = cast("PlainModel", plain(model)), request.codebook_sizes
+        none = np.zeros((1, 0), dtype=np.int64)
+        columns = torch.from_numpy(self.encode(request.text, none).tokens[:, :-1])
+        room = require_room(columns.shape[1], request, self.shape.max_seq_len)
+        frames = PlainFrames(own, self.shape, size, KeyValueCache(room))
+        made = generate(frames, columns, request, SERVED.changed(request.sampling), on_frame)
+        return Speech(made.columns.numpy() - frames.first, made.ended, made.disallowed)
 
     def load(self, dtype: torch.dtype) -> PlainModel:
         state = read_state_dict(self.folder)

@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from fintts_trainer.model.fused_loss import cross_entropy_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
+    from fintts_trainer.synthesis.request import Speech, SpeechRequest
 
 IGNORE = -100
 """Label of a position without a loss."""
@@ -226,6 +227,19 @@ class BaseModel(Protocol):
 
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
         """An utterance in its prompt; codes are int64 [codebooks, frames]."""
+        ...
+
+    def synthesise(
+        self, model: nn.Module, request: SpeechRequest, on_frame: Callable[[int], None]
+    ) -> Speech:
+        """Generates the codes of a text.
+
+        Args:
+            model: as `load` gives it, with or without an adapter on it, not in training mode.
+            on_frame: gets the number of frames after each.
+
+        Raises SpeechProblem: the text is too long, or the model takes no references.
+        """
         ...
 
     def load(self, dtype: torch.dtype) -> nn.Module:

@@ -23,10 +23,13 @@ from transformers import (
 from checks import every
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import LoraConfig
+from fintts_inputs.speech.plan import SamplingOptions
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.csm import CsmBase, CsmFamily
+from fintts_trainer.families.csm.prompt import encode_request
 from fintts_trainer.model.lora import add_adapter, trainable, write_adapter
-from tiny_csm import tiny_csm, write_tiny_csm
+from fintts_trainer.synthesis.request import Reference, SpeechRequest
+from tiny_csm import CHOICES, CODEBOOKS, CODES, tiny_csm, write_tiny_csm
 
 TEXTS = ("Vaka vanha Väinämöinen", "Itse laati laulun, 12 säettä!")
 SECONDS = (0.7, 1.1)
@@ -138,3 +141,32 @@ def test_an_adapter_of_ours_opens_on_transformers_model(pair: Pair, tmp_path: Pa
     assert_same_losses(pair, model.eval(), theirs.eval())
     with pytest.raises(AssertionError):
         assert_same_losses(pair, model, pair.theirs)
+
+
+@pytest.mark.parametrize("has_reference", [False, True], ids=["alone", "with a reference"])
+def test_generated_frames_are_those_of_transformers(pair: Pair, has_reference: bool) -> None:
+    base, theirs = pair.base, pair.theirs
+    references = (Reference(TEXTS[1], pair.codes[1]),) if has_reference else ()
+    request = SpeechRequest(
+        TEXTS[0],
+        (CODES,) * CODEBOOKS,
+        20,
+        SamplingOptions(temperature=0),
+        references=references,
+    )
+    prompt = encode_request(base.tokenizer, base.config, TEXTS[0], references)
+    model = base.load(torch.float32).eval()
+    found = base.synthesise(model, request, lambda _count: None)
+    barred = list(range(CODES, CHOICES))
+    with torch.no_grad():
+        made = theirs.generate(
+            inputs_embeds=model._embed(torch.from_numpy(prompt)[None]),
+            attention_mask=torch.ones(1, prompt.shape[1], dtype=torch.long),
+            max_new_tokens=20,
+            do_sample=False,
+            suppress_tokens=barred,
+            depth_decoder_do_sample=False,
+            depth_decoder_suppress_tokens=barred,
+        )
+    np.testing.assert_array_equal(found.codes, made[0].T.numpy()[:, : found.codes.shape[1]])
+    assert found.codes.shape[1] >= 19

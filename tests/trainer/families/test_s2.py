@@ -134,7 +134,7 @@ def test_the_fast_stack_reads_the_hidden_state_after_the_norm(s2: FishBase) -> N
     model.fast.register_forward_pre_hook(note, with_kwargs=True)
     answers(model, batch)
     with torch.no_grad():
-        hidden = model._slow_hidden(batch.inputs)
+        hidden = model.slow_hidden(batch.inputs)
     semantic = model._is_semantic(batch.labels[:, 0])
     torch.testing.assert_close(seen[0], model.norm(hidden)[semantic], atol=1e-6, rtol=0)
     assert (seen[0] - hidden[semantic]).abs().max() > 1e-2

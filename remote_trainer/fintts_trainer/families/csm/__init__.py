@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING
 from fintts_inputs.base_model.csm.config import CSM, CsmConfigFile
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.csm.model import CsmDualAR, build
-from fintts_trainer.families.csm.prompt import encode
+from fintts_trainer.families.csm.prompt import encode, encode_request
+from fintts_trainer.families.csm.speech import speak
 from fintts_trainer.families.csm.tokenizer import CsmTokenizer
 from fintts_trainer.families.csm.weights import load_into, read_state_dict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import numpy.typing as npt
     import torch
+    from torch import nn
 
     from fintts_inputs.base_model.families import BaseModelConfig
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
     from fintts_trainer.families.base import Example
+    from fintts_trainer.synthesis.request import Speech, SpeechRequest
 
 TARGETS: dict[Target, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -57,6 +62,17 @@ class CsmBase:
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
         """An utterance in the processor's prompt; codes are int64 [codebooks, frames]."""
         return encode(self.tokenizer, self.config, text, codes)
+
+    def synthesise(
+        self, model: nn.Module, request: SpeechRequest, on_frame: Callable[[int], None]
+    ) -> Speech:
+        """Generates the codes of a text with this model's weights, and the adapter on them.
+
+        Raises:
+            SpeechProblem: text and speech exceed the model's positions.
+        """
+        prompt = encode_request(self.tokenizer, self.config, request.text, request.references)
+        return speak(model, self.config, prompt, request, on_frame)
 
     def load(self, dtype: torch.dtype) -> CsmDualAR:
         """Loads the frozen weights in `dtype` on the CPU.

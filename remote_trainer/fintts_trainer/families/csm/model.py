@@ -16,6 +16,8 @@ from fintts_trainer.families.heads import projection
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
 if TYPE_CHECKING:
+    from transformers import Cache
+
     from fintts_inputs.base_model.families import BaseModelConfig
 
 # Keys that the two stacks do not read; transformers would warn of text ids beyond the audio
@@ -65,20 +67,41 @@ class CsmDualAR(nn.Module):
     def forward(self, batch: Batch) -> Predictions:
         """Predictions at label positions, teacher-forced."""
         labelled = batch.labels[:, 0] != IGNORE
-        rows = self._hidden(batch.inputs)[labelled]
+        rows = self.hidden(batch.inputs)[labelled]
         first = batch.labels[:, 0][labelled] - self.text_vocab_size
         others = batch.labels[:, 1:].transpose(1, 2)[labelled]
         code_logits = self._code_logits(rows, first, others)
         codes = ComputedScores(code_logits.flatten(0, 1))
         return Predictions(projection(self.lm_head, rows), first, codes, others)
 
-    def _hidden(self, inputs: Tensor) -> Tensor:
+    def hidden(self, inputs: Tensor, cache: Cache | None = None) -> Tensor:
         """[batch, codebooks, T] → [batch, T, dim], after the final norm.
 
         Right padding needs no mask: with causal attention a valid position never sees it.
+
+        Args:
+            cache: the earlier positions; the new ones are added to it.
         """
-        output = self.backbone_model(inputs_embeds=self._embed(inputs), use_cache=False)
+        output = self.backbone_model(
+            inputs_embeds=self._embed(inputs), use_cache=False, past_key_values=cache
+        )
         return cast("Tensor", output.last_hidden_state)
+
+    def next_code_scores(self, ids: Tensor, cache: Cache, rows: Tensor | None = None) -> Tensor:
+        """The depth decoder's scores [frames, classes] of the code after the last of `ids`.
+
+        Args:
+            ids: [frames, n] of new inputs; the first one of a frame is a placeholder.
+            rows: hidden states [frames, dim] in place of that placeholder.
+        """
+        output = self.depth_decoder(
+            input_ids=ids,
+            backbone_last_hidden_state=rows,
+            use_cache=False,
+            past_key_values=cache,
+            logits_to_keep=1,
+        )
+        return cast("Tensor", output.logits[:, -1])
 
     def _embed(self, inputs: Tensor) -> Tensor:
         """Embeds text tokens, and each frame as the sum of its codes' embeddings."""

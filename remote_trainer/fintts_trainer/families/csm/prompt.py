@@ -12,10 +12,13 @@ import numpy as np
 from fintts_trainer.families.base import Example
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from fintts_inputs.base_model.csm.config import CsmConfigFile
     from fintts_trainer.families.csm.tokenizer import CsmTokenizer
+    from fintts_trainer.synthesis.request import Reference
 
 SPEAKER = "[0]"
 
@@ -37,3 +40,16 @@ def encode(
     tokens[:, stop] = config.codebook_eos_token_id
     tokens[0, start:] += config.text_vocab_size
     return Example(tokens, text_length=start, end_has_codes=True)
+
+
+def encode_request(
+    tokenizer: CsmTokenizer, config: CsmConfigFile, text: str, references: Sequence[Reference]
+) -> npt.NDArray[np.int64]:
+    """Everything before the frames to generate: int64 [codebooks, T].
+
+    Each reference is a turn of the same speaker with its frames and their end.
+    """
+    none = np.zeros((config.num_codebooks, 0), dtype=np.int64)
+    own = encode(tokenizer, config, text, none)
+    turns = [encode(tokenizer, config, one.text, one.codes).tokens for one in references]
+    return np.concatenate([*turns, own.tokens[:, : own.text_length]], axis=1)

@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING
 from fintts_inputs.base_model.fish.config import FISH
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.families.fish.model import DualAR, build
-from fintts_trainer.families.fish.prompt import LAYOUTS, encode
+from fintts_trainer.families.fish.prompt import LAYOUTS, encode, encode_request
+from fintts_trainer.families.fish.speech import speak
 from fintts_trainer.families.fish.tokenizer import FishTokenizer
 from fintts_trainer.families.fish.weights import load_into
 from fintts_trainer.families.weight_files import read_state_dict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
     import torch
+    from torch import nn
 
     from fintts_inputs.base_model.families import BaseModelConfig
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import Target
     from fintts_inputs.prompts import Prompt
     from fintts_trainer.families.base import Example
+    from fintts_trainer.synthesis.request import Speech, SpeechRequest
 
 TARGETS: dict[Target, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -53,6 +57,20 @@ class FishBase:
     def encode(self, text: str, codes: npt.NDArray[np.int64]) -> Example:
         """An utterance in its prompt; codes are int64 [codebooks, frames]."""
         return encode(self.tokenizer, LAYOUTS[self.prompt], text, codes)
+
+    def synthesise(
+        self, model: nn.Module, request: SpeechRequest, on_frame: Callable[[int], None]
+    ) -> Speech:
+        """Generates the codes of a text with this model's weights, and the adapter on them.
+
+        Raises:
+            SpeechProblem: text and speech exceed the model's positions, or it takes no references.
+        """
+        rows = 1 + self.shape.num_codebooks
+        prompt = encode_request(
+            self.tokenizer, LAYOUTS[self.prompt], request.text, request.references, rows
+        )
+        return speak(model, self.tokenizer, self.prompt, prompt, request, on_frame)
 
     def load(self, dtype: torch.dtype) -> DualAR:
         """Loads the frozen weights in `dtype` on the CPU.

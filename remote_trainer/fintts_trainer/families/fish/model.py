@@ -19,7 +19,10 @@ from fintts_trainer.families.heads import projection
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
 if TYPE_CHECKING:
+    from transformers import Cache
+
     from fintts_inputs.base_model.shape import ModelShape, StackShape
+    from fintts_trainer.families.base import Projection
     from fintts_trainer.families.fish.tokenizer import FishTokenizer
 
 
@@ -77,7 +80,7 @@ class DualAR(nn.Module):
 
     def forward(self, batch: Batch) -> Predictions:
         """Predictions at label positions, teacher-forced."""
-        hidden = self._slow_hidden(batch.inputs)
+        hidden = self.slow_hidden(batch.inputs)
         labelled = batch.labels[:, 0] != IGNORE
         token_labels = batch.labels[:, 0][labelled]
         rows = hidden[labelled]
@@ -85,20 +88,36 @@ class DualAR(nn.Module):
         has_codes = self._is_semantic(token_labels)
         code_labels = batch.labels[:, 1:].transpose(1, 2)[labelled][has_codes]
         fast_rows = (normed if self.shape.norm_fast_input else rows)[has_codes]
-        head = self.slow.embed_tokens if self.lm_head is None else self.lm_head
         return Predictions(
-            projection(head, normed),
+            self.token_scores(normed),
             token_labels,
             projection(self.fast_head, self._fast_hidden(fast_rows, code_labels).flatten(0, 1)),
             code_labels,
         )
 
-    def _slow_hidden(self, inputs: Tensor) -> Tensor:
+    def slow_hidden(self, inputs: Tensor, cache: Cache | None = None) -> Tensor:
         """[batch, 1 + codebooks, T] → [batch, T, dim], before the final norm.
 
         Right padding needs no mask: with causal attention a valid position never sees it.
+
+        Args:
+            cache: the earlier positions; the new ones are added to it.
         """
-        return _last_hidden(self.slow, self._embed(inputs))
+        return _last_hidden(self.slow, self._embed(inputs), cache)
+
+    def token_scores(self, normed: Tensor) -> Projection:
+        """The scores of row 0, from hidden states [rows, dim] after the final norm."""
+        head = self.slow.embed_tokens if self.lm_head is None else self.lm_head
+        return projection(head, normed)
+
+    def first_fast_inputs(self, rows: Tensor, first: Tensor) -> Tensor:
+        """Inputs [frames, 2, dim] of the fast stack, from the slow one's rows and first codes."""
+        return torch.stack([self.fast_project_in(rows), self.fast.embed_tokens(first)], dim=1)
+
+    def fast_scores(self, inputs: Tensor, cache: Cache) -> Tensor:
+        """The scores [frames, classes] of the code after the last of `inputs` [frames, n, dim]."""
+        hidden = _last_hidden(self.fast, inputs, cache)[:, -1]
+        return projection(self.fast_head, hidden).logits()
 
     def _embed(self, inputs: Tensor) -> Tensor:
         """Embeds tokens; at semantic positions adds the sum of the codes' embeddings."""
@@ -127,8 +146,9 @@ def build(shape: ModelShape, tokenizer: FishTokenizer) -> DualAR:
         return DualAR(shape, tokenizer.semantic_begin_id, tokenizer.semantic_end_id)
 
 
-def _last_hidden(stack: nn.Module, embedded: Tensor) -> Tensor:
-    return cast("Tensor", stack(inputs_embeds=embedded, use_cache=False).last_hidden_state)
+def _last_hidden(stack: nn.Module, embedded: Tensor, cache: Cache | None = None) -> Tensor:
+    output = stack(inputs_embeds=embedded, use_cache=False, past_key_values=cache)
+    return cast("Tensor", output.last_hidden_state)
 
 
 def _stack(

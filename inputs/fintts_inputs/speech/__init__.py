@@ -1,0 +1,1 @@
+"""What is spoken: the text, the voices, and what comes of it."""

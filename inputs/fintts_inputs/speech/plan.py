@@ -1,0 +1,99 @@
+"""What the trainer's process is asked to speak, and what it answers, as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fintts_inputs.recordings.plan import Refused
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SamplingOptions(_Part):
+    """How choices are drawn; None leaves a number to the base model's family."""
+
+    temperature: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
+    """0 always takes the likeliest"""
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)] | None = None
+
+
+class ReferenceRecording(_Part):
+    """A recording of the voice to imitate, and its text."""
+
+    path: Path
+    text: str
+
+
+class Voice(_Part):
+    """One way to speak the text.
+
+    Attributes:
+        name: for the answer.
+        adapter: folder of the adapter; None speaks with the base model alone.
+        prompt: the name of the prompt that the adapter was trained with; None from a run that
+            recorded none.
+        to: the WAV file to write.
+    """
+
+    name: str
+    adapter: Path | None
+    prompt: str | None
+    to: Path
+
+
+class SpeechPlan(_Part):
+    """A text, and the voices to speak it with."""
+
+    base: Path
+    codec: Path
+    text: str
+    reference: ReferenceRecording | None
+    voices: list[Voice]
+    max_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    sampling: SamplingOptions
+    as_fish: bool
+
+
+class Frames(_Part):
+    """So many frames of a voice are there."""
+
+    voice: str
+    done: int
+    most: int
+
+
+class Spoken(_Part):
+    """One voice's file is written.
+
+    Attributes:
+        ended: whether the model chose to end; otherwise the speech was cut.
+        disallowed: frames at which the likeliest choice was not speech.
+        generating_seconds: without loading and decoding.
+    """
+
+    voice: str
+    path: Path
+    seconds: float
+    frames: int
+    ended: bool
+    disallowed: int
+    generating_seconds: float
+
+
+class SpeechDone(_Part):
+    """All voices have spoken."""
+
+    device: str
+
+
+class SpeechAnswer(_Part):
+    """A line of the process's output."""
+
+    answer: Frames | Spoken | SpeechDone | Refused

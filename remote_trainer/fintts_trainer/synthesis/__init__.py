@@ -1,0 +1,1 @@
+"""Generates speech codes from text, frame by frame, with the models of every family."""
