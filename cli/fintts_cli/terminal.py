@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import signal
 import sys
@@ -20,12 +21,13 @@ import typer
 from fintts_cli.errors import UsageProblem
 from fintts_store.redaction import without_secrets, without_secrets_of
 from fintts_store.streams import trouble_of
-from fintts_store.visible import one_line, visible, visible_json
+from fintts_store.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import TextIO
 
+CANNOT_MOVE_ITS_CURSOR = ("", "dumb", "unknown")
 EXIT_UNREAD = 128 + signal.SIGPIPE
 """the exit status that a shell reports for a program whose reader closed the pipe"""
 
@@ -89,13 +91,14 @@ class Terminal:
 
     @property
     def is_live(self) -> bool:
-        """Whether a line on stderr can be overwritten."""
-        return not self.quiet and sys.stderr.isatty()
+        """Whether stderr is a terminal that can move its cursor, and --quiet does not forbid it."""
+        can_move = os.environ.get("TERM", "").lower() not in CANNOT_MOVE_ITS_CURSOR
+        return not self.quiet and can_move and sys.stderr.isatty()
 
     @property
-    def live_width(self) -> int | None:
-        """The width of an overwritten line in characters; None if there is none."""
-        return shutil.get_terminal_size().columns - 1 if self.is_live else None
+    def data_width(self) -> int | None:
+        """The columns for data on stdout; None off a terminal, where lines may have any length."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     @contextmanager
     def transfer(self, total_bytes: int) -> Generator[Callable[[int], None]]:
@@ -197,41 +200,3 @@ def _shown(content: object, name: str = "") -> object:
     if isinstance(content, list | tuple):
         return [_shown(value, name) for value in cast("list[object]", content)]
     return content
-
-
-class LiveLine:
-    """One line on stderr that is overwritten on a terminal; elsewhere one line per change."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-        self._shown = ""
-        self._remark: str | None = None
-
-    def show(self, text: str, *, mark: object = None) -> None:
-        """Shows the text; off a terminal only when `mark` (or, without one, the text) is new."""
-        if self._terminal.quiet:
-            return
-        if self._terminal.is_live:
-            sys.stderr.write(f"\r\x1b[2K{one_line(text)[: self._terminal.live_width]}")
-            sys.stderr.flush()
-            self._shown = text
-            return
-        key = text if mark is None else repr(mark)
-        if key != self._shown:
-            self._shown = key
-            self._terminal.say(text)
-
-    def remark(self, text: str | None) -> None:
-        """On a terminal, prints a new remark as a permanent line above the overwritten one.
-        Elsewhere does nothing, since every line stays."""
-        if text and text != self._remark and self._terminal.is_live:
-            sys.stderr.write(f"\r\x1b[2K{visible(text)}\n")
-            sys.stderr.flush()
-        self._remark = text
-
-    def close(self) -> None:
-        """Leaves the last text in place and moves to the next line."""
-        if self._terminal.is_live and self._shown:
-            sys.stderr.write("\n")
-            sys.stderr.flush()
-        self._shown = ""

@@ -26,6 +26,7 @@ from fintts_trainer.forecast.forecaster import Forecaster
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.device_notes import device_notes, unfused_note
+from fintts_trainer.machine.gpu_meter import GpuMeter, start_measuring
 from fintts_trainer.model.compiled import compile_as_configured
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
@@ -131,10 +132,20 @@ def _build(session: Session, world: World) -> Training:
         shape=base.shape,
         prompt=base.prompt,
         step_clock=StepClock(world.device),
+        gpu_meter=_gpu_meter_of(world.device),
         is_compiled=is_compiled,
         step_seconds=deque(maxlen=STEPS_FOR_MEDIAN),
         peak_flops=_peak_of(session, world, dtype),
     )
+
+
+def _gpu_meter_of(device: torch.device) -> GpuMeter:
+    """What measures how busy the device is; on a CPU it never has a sample."""
+    if device.type != "cuda":
+        return GpuMeter()
+    from fintts_trainer.machine.nvml import sampler_of  # a CPU has no driver
+
+    return start_measuring(sampler_of(str(torch.cuda.get_device_properties(device).uuid)))
 
 
 def _forecaster(training: Training) -> Forecaster:

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from fintts_store.checkpoints.commit import CheckpointFacts
 from fintts_store.disk.durable import durable_directory
-from fintts_store.runs.records import Phase, Result, StopReason
+from fintts_store.runs.records import Phase, Result, StopReason, Work
 from fintts_store.runs.runs import read_result
 from fintts_trainer.data.prefetch import prefetched
 from fintts_trainer.finish import finish
@@ -198,6 +198,7 @@ def work_of(training: Training, data: StepData, seconds: float) -> dict[str, flo
         "padding_share": data.padding_share,
         "mfu": flops / seconds / training.peak_flops,
         "memory_peak_bytes": memory_peak_bytes(training.world.device),
+        **training.gpu_meter.values(),
         **parts_of(training.step_clock),
     }
 
@@ -228,6 +229,7 @@ def log_step(training: Training, values: dict[str, float], seconds: float) -> No
             seconds_per_step=training.eta.seconds_per_step,
             eta_seconds=training.eta.eta_seconds(training.schedule, state.step),
             stop_forecast=training.stop_forecast(),
+            work=Work.model_validate(values),
         )
     row = {**values, **parts_of(training.step_clock), "seconds": seconds}
     training.session.add_metrics(state.step, "train", row)
@@ -270,6 +272,7 @@ def log_check(training: Training, means: dict[str, float], train_loss: float, va
         validation_value=value,
         best_step=progress.best_step,
         best_value=progress.best_value,
+        checks_without_improvement=progress.checks_without_improvement,
         stop_forecast=training.stop_forecast(),
     )
     heads = ", ".join(f"{head} {means[f'{head}_loss']:.4f}" for head in training.shape.choices)

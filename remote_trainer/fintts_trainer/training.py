@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fintts_trainer.checkpoint import LoopState
     from fintts_trainer.data.feed import Feed
     from fintts_trainer.forecast.forecaster import Forecaster
+    from fintts_trainer.machine.gpu_meter import GpuMeter
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.processes.world import World
     from fintts_trainer.session.session import Session
@@ -51,6 +52,7 @@ class Training:
     step_clock: StepClock
     peak_flops: float
     """peak FLOP/s of the devices, measured at the start of the run"""
+    gpu_meter: GpuMeter
     is_compiled: bool
     """whether torch compiles the layers when they first run"""
     step_seconds: deque[float]

@@ -20,7 +20,7 @@ ERRORS = "fintts_store.plain"
 """the name of the codec error handler for characters that a stream lacks"""
 PLAIN = {
     **{"─": "-", "–": "-", "·": "-", "│": "|", "├": "+", "└": "+", "┤": "+", "×": "x"},
-    **{"→": "->", "…": "...", "²": "2"},
+    **{"→": "->", "…": "...", "²": "2", "━": "=", "╍": "~", "⠶": "*"},
     **dict(zip("▁▂▃▄▅▆▇█", "_.-=+*%#", strict=True)),
 }
 """replacements for the characters of our own layout; any other becomes a question mark"""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.terminal import LiveLine, Terminal
+from fintts_cli.terminal import Terminal
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run, write_status
 from run_samples import record, status
@@ -99,9 +99,12 @@ TROUBLE = (
 )
 
 
-def test_what_a_run_has_to_say_stays_above_the_live_line(own_folder: Path) -> None:
-    """However narrow the terminal is, and once however often the line is written over."""
-    store = DirectoryStore(own_folder / "store")
+ON_ITS_SCREEN, BACK = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def watched(folder: Path, **environment: str) -> tuple[int, bytes]:
+    """`watch` on a terminal of 24 lines and 60 columns, until the run was drawn and Ctrl-C."""
+    store = DirectoryStore(folder / "store")
     create_run(store, record())
     now = datetime.now(UTC)
     write_status(store, status(started_at=now, updated_at=now, message=TROUBLE))
@@ -110,12 +113,13 @@ def test_what_a_run_has_to_say_stays_above_the_live_line(own_folder: Path) -> No
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.alarm(LIMIT_SECONDS)
         os.environ.pop("COLUMNS", None)
+        os.environ.update(environment)
         termios.tcsetwinsize(0, (24, 60))
         program = "from fintts_cli.__main__ import main; main()"
         watch = ("cloud", "watch", "--store", str(store.root))
         os.execv(sys.executable, [sys.executable, "-c", program, *watch])
     shown = b""
-    while shown.count(b"step 1000/3000") < 2:
+    while b"kalevala-1" not in shown:
         shown += os.read(screen, 4096)
     os.kill(pid, signal.SIGINT)
     try:
@@ -125,14 +129,23 @@ def test_what_a_run_has_to_say_stays_above_the_live_line(own_folder: Path) -> No
         pass
     _, ended = os.waitpid(pid, 0)
     os.close(screen)
-    assert os.waitstatus_to_exitcode(ended) == 130
-    assert shown.decode().count(f"{TROUBLE}\r\n") == shown.decode().count(TROUBLE) == 1
+    return os.waitstatus_to_exitcode(ended), shown
 
 
-def test_off_a_terminal_every_line_stays_and_says_it_itself(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    line = LiveLine(Terminal())
-    line.remark(TROUBLE)
-    line.show(f"step 1 · {TROUBLE}")
-    assert capfd.readouterr().err == f"step 1 · {TROUBLE}\n"
+def test_watch_takes_the_screen_and_gives_it_back_with_the_last_picture(own_folder: Path) -> None:
+    """And Ctrl-C is no error."""
+    code, shown = watched(own_folder, TERM="xterm-256color")
+    assert code == 0, shown.decode()
+    assert shown.count(ON_ITS_SCREEN) == shown.count(BACK) == 1
+    drawn, left = shown[shown.index(ON_ITS_SCREEN) :].split(BACK)
+    for picture in (drawn, left):
+        assert b"1,000/3,000" in picture
+        assert b"checkpoints are made faster than the store takes them" in picture
+    assert b"run kalevala-1 keeps running" in left
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(own_folder: Path) -> None:
+    code, shown = watched(own_folder, TERM="dumb", NO_COLOR="1")
+    assert code == 0, shown.decode()
+    assert b"\x1b" not in shown
+    assert TROUBLE.encode() in shown

@@ -13,10 +13,17 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 LEVELS = len(BLOCKS) - 1
 
 
-def plot(points: Sequence[tuple[int, float]], *, width: int = 64, height: int = 8) -> list[str]:
+def plot(
+    points: Sequence[tuple[int, float]],
+    *,
+    width: int = 64,
+    height: int = 8,
+    stretched: bool = False,
+) -> list[str]:
     """Columns of blocks, with the highest and lowest value at the side.
 
     Args:
+        stretched: whether fewer points than columns take several columns each.
         points: (step, value), sorted by step; values that are not finite, or huge, are left out.
             Points that fall into one column are averaged.
     """
@@ -24,6 +31,8 @@ def plot(points: Sequence[tuple[int, float]], *, width: int = 64, height: int = 
     if len(finite) < 2:
         return []
     columns = _columns(finite, width)
+    if stretched:
+        columns = [columns[place * len(columns) // width] for place in range(width)]
     low, high = min(columns), max(columns)
     span = (high - low) or 1.0
     # The lowest value keeps one eighth of a block, so that no column looks empty.

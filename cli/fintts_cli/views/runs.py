@@ -1,7 +1,8 @@
-"""Runs as text: the table of `ps` and the single line of `watch`."""
+"""Runs as text: the table of `ps`, and the line that `watch` writes off a terminal."""
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.stop_reason import SHORT
@@ -10,7 +11,7 @@ from fintts_cli.views.units import at_most, duration, moment, table, value
 from fintts_cost.money import NOTHING, dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from fintts_cli.runs.status.view import RunView
@@ -28,17 +29,41 @@ COLUMNS = (
     "WHERE",
 )
 
-DISPENSABLE = ("deadline", "end", "to go", "best", "run", "phase", "loss")
-"""Parts of the live line, in the order in which a narrow terminal drops them."""
+DISPENSABLE_COLUMNS = (*("ETA", "BEST", "WHERE", "LOSS", "DEADLINE", "$ TO GO", "STEP", "PHASE"),)
+"""in the order in which a narrow terminal drops them"""
 
 
-def render_runs(views: Sequence[RunView], now: datetime) -> str:
-    """One line per run, newest first; remarks about single runs follow the table."""
+def render_runs(views: Sequence[RunView], now: datetime, width: int | None = None) -> str:
+    """One line per run, newest first; remarks about single runs follow the table.
+
+    Args:
+        width: columns of the terminal, for which the least important columns are dropped.
+    """
     if not views:
         return "no runs yet"
-    lines = [table(COLUMNS, [_row(view, now) for view in views], left=2)]
+    rows = [COLUMNS, *(_row(view, now) for view in views)]
+    shown, dropped = _fitting(rows, width)
+    lines = [table(shown[0], shown[1:], left=2)]
     notes = [f"{view.run}: {note}" for view in views for note in _notes(view)]
+    if dropped:
+        notes.append(f"not shown here: {', '.join(dropped)}; a wider terminal shows all, as --json")
+    if width is not None:
+        notes = [line for note in notes for line in wrap(note, max(width, 1))]
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _fitting(
+    rows: Sequence[tuple[str, ...]], width: int | None
+) -> tuple[list[list[str]], list[str]]:
+    """The rows without the columns that do not fit, and the names of these."""
+    kept = list(range(len(COLUMNS)))
+    for name in DISPENSABLE_COLUMNS:
+        widths = [max(len(row[place]) for row in rows) for place in kept]
+        if width is None or sum(widths) + 2 * (len(kept) - 1) <= width:
+            break
+        kept.remove(COLUMNS.index(name))
+    dropped = [name for place, name in enumerate(COLUMNS) if place not in kept]
+    return [[row[place] for place in kept] for row in rows], dropped
 
 
 def _notes(view: RunView) -> Iterator[str]:
@@ -51,7 +76,7 @@ def _notes(view: RunView) -> Iterator[str]:
 def _row(view: RunView, now: datetime) -> tuple[str, ...]:
     return (
         view.run,
-        _phase(view),
+        phase_in_words(view),
         f"{view.step}/{view.max_steps}",
         value(view.loss),
         _best(view),
@@ -68,7 +93,7 @@ def so_far(view: RunView) -> str:
     return at_most(view.cost_so_far_usd, is_at_most=view.cost_is_at_most)
 
 
-def _phase(view: RunView) -> str:
+def phase_in_words(view: RunView) -> str:
     """`done (stopped early)`: the phase, and why the run stopped."""
     if view.stop_reason is None or str(view.stop_reason) == str(view.phase):
         return str(view.phase)
@@ -79,30 +104,19 @@ def _best(view: RunView) -> str:
     return NOTHING if view.best_step is None else f"{value(view.best_value)} @ {view.best_step}"
 
 
-def render_live_line(view: RunView, now: datetime, *, width: int | None = None) -> str:
-    """step 120/3000 · loss 4.2100 · best 4.1000 @ 100 · ETA 3 min 05 s · $0.12 so far · …
-
-    If the numbers exceed `width` characters, the least important parts are dropped first; a remark
-    never fits and needs its own line.
-    """
-    parts = {
-        "run": view.run,
-        "phase": _phase(view),
-        "step": f"step {view.step}/{view.max_steps}",
-        "loss": "" if view.loss is None else f"loss {value(view.loss)}",
-        "best": "" if view.best_step is None else f"best {_best(view)}",
-        "eta": "" if not view.eta_seconds else f"ETA {duration(view.eta_seconds)}",
-        "cost": f"{so_far(view)} so far",
-        "to go": "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
-        "end": "" if view.stop_forecast is None else end_in_short(view.stop_forecast),
-        "deadline": "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
-    }
-    for dispensable in DISPENSABLE:
-        if width is None or len(_joined(parts.values())) <= width:
-            break
-        parts.pop(dispensable)
-    return _joined([*parts.values(), (view.message or "") if width is None else ""])
-
-
-def _joined(parts: Iterable[str]) -> str:
+def render_live_line(view: RunView, now: datetime) -> str:
+    """step 120/3000 · loss 4.2100 · best 4.1000 @ 100 · ETA 3 min 05 s · $0.12 so far · …"""
+    parts = (
+        view.run,
+        phase_in_words(view),
+        f"step {view.step}/{view.max_steps}",
+        "" if view.loss is None else f"loss {value(view.loss)}",
+        "" if view.best_step is None else f"best {_best(view)}",
+        "" if not view.eta_seconds else f"ETA {duration(view.eta_seconds)}",
+        f"{so_far(view)} so far",
+        "" if not view.cost_to_finish_usd else f"{dollars(view.cost_to_finish_usd)} to go",
+        "" if view.stop_forecast is None else end_in_short(view.stop_forecast),
+        "" if view.has_ended else f"deadline {moment(view.deadline_at, now)}",
+        view.message or "",
+    )
     return " · ".join(part for part in parts if part)

@@ -19,13 +19,21 @@ def end_in_short(found: PricedForecast) -> str:
 
 def end_in_a_line(found: PricedForecast) -> str:
     """ends at step 1900–3000, most likely 2400, for $0.20–$0.60 more"""
-    told, costs = found.forecast, found.to_go_usd
-    line = f"ends at step {_span(str(told.low_step), str(told.high_step))}"
-    if told.low_step != told.high_step:
-        line += f", most likely {told.likely_step}"
-    if costs is None:
-        return line
-    return f"{line}, for {_span(dollars(costs.low), dollars(costs.high))} more"
+    cost = cost_in_words(found)
+    return f"ends at {step_in_words(found)}" + (f", for {cost}" if cost else "")
+
+
+def step_in_words(found: PricedForecast) -> str:
+    """step 1900–3000, most likely 2400"""
+    told = found.forecast
+    steps = f"step {_span(str(told.low_step), str(told.high_step))}"
+    return steps if told.low_step == told.high_step else f"{steps}, most likely {told.likely_step}"
+
+
+def cost_in_words(found: PricedForecast) -> str:
+    """$0.20–$0.60 more; empty until the pace is measured."""
+    costs = found.to_go_usd
+    return "" if costs is None else f"{_span(dollars(costs.low), dollars(costs.high))} more"
 
 
 def forecast_lines(found: PricedForecast, max_steps: int) -> list[str]:

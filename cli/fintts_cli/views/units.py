@@ -48,6 +48,12 @@ def value(number: float | None) -> str:
     return f"{number:.4f}" if abs(number) < 1e9 else f"{number:.4g}"
 
 
+def share(part: float) -> str:
+    """41 %; 0.4 % below one"""
+    percent = 100 * part
+    return f"{percent:.1f} %" if 0 < percent < 1 else f"{percent:,.0f} %"
+
+
 def moment(when: datetime | None, now: datetime) -> str:
     """10:00 UTC, as in logs and on instances, with the date if it is not today."""
     if when is None:

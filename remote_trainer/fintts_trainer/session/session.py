@@ -112,7 +112,8 @@ class StoreSession(Session):
     uploader: Uploader
 
     def log(self, sentence: str) -> None:
-        """Logs a line."""
+        """Logs a line, and shows it in status.json."""
+        self.heartbeat.change(said=f"{datetime.now(UTC):%H:%M:%S} UTC {sentence}")
         log(sentence)
 
     def change_status(self, **fields: object) -> None:

@@ -94,6 +94,8 @@ Launch = Annotated[int, Field(ge=1, le=limits.LAUNCHES)]
 Count = Annotated[int, Field(ge=0, le=limits.COUNT)]
 SizeBytes = Annotated[int, Field(ge=0, le=limits.FILE_BYTES)]
 Seconds = Annotated[float, Field(ge=0, le=limits.SECONDS, allow_inf_nan=False)]
+Quantity = Annotated[float, Field(ge=0, le=limits.VALUE, allow_inf_nan=False)]
+"""Any other measured quantity"""
 Value = Annotated[float | None, AfterValidator(_known)]
 """A loss, or another monitored value; None if it is missing or not a number"""
 HourlyRate = Annotated[Decimal, Field(ge=0, le=limits.HOURLY_RATE_USD), AfterValidator(_few_digits)]

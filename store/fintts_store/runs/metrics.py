@@ -24,11 +24,15 @@ class Metrics:
     """parts that are too large, or exceed the limit of all parts together"""
 
 
-def read_metrics(store: Store, run: str) -> Metrics:
+def read_metrics(store: Store, run: str, known: dict[str, bytes] | None = None) -> Metrics:
     """All readable rows; a damaged row or part does not affect the others.
 
     If a later claim resumed from an earlier step, the rows of the claim before it beyond that step
     are left out: those steps did not lead to the adapter.
+
+    Args:
+        known: parts from an earlier reading, by key, which are not read again, since a part never
+            changes; new ones are added.
 
     Raises:
         StoreError: the store cannot be read.
@@ -39,8 +43,9 @@ def read_metrics(store: Store, run: str) -> Metrics:
     read = _newest_within_limits(parts)
     found.left_out_parts = len(parts) - len(read)
     rows: list[MetricRow] = []
+    texts = {} if known is None else known
     for _, entries in groupby(read, key=lambda entry: entry.key.removeprefix(prefix)[:6]):
-        later = [row for entry in entries for row in _rows(store, entry.key, found)]
+        later = [row for entry in entries for row in _rows(store, entry.key, found, texts)]
         began = {kind: min(r.step for r in later if r.kind == kind) for kind in _kinds(later)}
         rows = [r for r in rows if r.kind not in began or r.step < began[r.kind]] + later
         rows = rows[-limits.METRICS_ROWS :]
@@ -60,14 +65,15 @@ def _newest_within_limits(parts: Sequence[Entry]) -> list[Entry]:
     return chosen[::-1]
 
 
-def _rows(store: Store, key: str, found: Metrics) -> Iterator[MetricRow]:
+def _rows(store: Store, key: str, found: Metrics, known: dict[str, bytes]) -> Iterator[MetricRow]:
     try:
-        text = store.get(key, limits.METRICS_PART_BYTES)
+        text = known.get(key) or store.get(key, limits.METRICS_PART_BYTES)
     except InvalidRecord:
         found.left_out_parts += 1
         return
     except KeyNotFound:
         return
+    known[key] = text
     for line in text.splitlines()[-limits.METRICS_ROWS :]:
         try:
             yield MetricRow.load(line, key)

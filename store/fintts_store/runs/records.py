@@ -21,6 +21,7 @@ from fintts_store.runs.fields import (
     Moment,
     Name,
     PlainName,
+    Quantity,
     Seconds,
     SizeBytes,
     SmallJson,
@@ -241,6 +242,20 @@ class Replan(Record):
     """validation checks of the whole run that end before the deadline, including those made"""
 
 
+class Work(Record):
+    """How fast the trainer works at its newest step, and how much of the device it uses."""
+
+    tokens_per_second: Quantity | None = None
+    mfu: Quantity | None = None
+    """model FLOPs utilisation, as a share of this device's measured peak"""
+    memory_peak_bytes: Quantity | None = None
+    """of the trainer: on the GPU, or of its process on a CPU"""
+    gpu_memory_bytes: Quantity | None = None
+    """the whole memory of the GPU"""
+    gpu_utilisation: Quantity | None = None
+    """the share of time in which the GPU worked, sampled by NVML"""
+
+
 class Status(OfRun):
     """status.json: the heartbeat."""
 
@@ -252,6 +267,8 @@ class Status(OfRun):
     validation_value: Value = None
     best_step: Step | None = None
     best_value: Value = None
+    checks_without_improvement: Count | None = None
+    """in a row, as early stopping counts them"""
     seconds_per_step: Seconds | None = None
     eta_seconds: Seconds | None = None
     started_at: Moment
@@ -265,6 +282,10 @@ class Status(OfRun):
     resume_point: Name | None = None
     """id of the checkpoint that the current claim resumed from"""
     message: Message | None = None
+    said: Message | None = None
+    """the newest line of the log"""
+    work: Work | None = None
+    """None before the first step, and from earlier versions"""
     launch: Launch | None = None
     """number of the instance's launch; None without a launch"""
     gpus: Name | None = None

@@ -14,7 +14,7 @@ from fintts_cli.runs.status.report import RunReport, build_report, kept_of
 from fintts_cli.runs.status.view import view_run
 from fintts_cli.views.curve import plot
 from fintts_cli.views.report import render_report
-from fintts_cli.views.runs import render_live_line, render_runs
+from fintts_cli.views.runs import COLUMNS, render_live_line, render_runs
 from fintts_cli.views.units import counted, duration, size
 from fintts_cost.money import dollars
 from run_samples import MINUTE, START, manifest, metrics, record, result, status
@@ -112,6 +112,27 @@ def test_the_table_of_runs(golden: Callable[[str, str], None]) -> None:
     golden("cli_ps.txt", render_runs(views, NOW) + "\n")
 
 
+@pytest.mark.parametrize("width", [80, 50, 20])
+def test_the_table_of_runs_fits_and_names_what_it_drops(width: int) -> None:
+    live = InstanceView("pid 8", is_live=True, created_at=START)
+    trouble = record(run="other-2", created_at=START)
+    views = [
+        view_run(
+            trouble, status(updated_at=NOW, message="the store is slow " * 9), None, live, NOW
+        ),
+        view_run(record(), status(updated_at=NOW), None, live, NOW),
+    ]
+    text = render_runs(views, NOW, width)
+    assert max(map(len, text.splitlines())) <= width
+    words = " ".join(text.split())
+    assert "not shown here: " in words
+    shown, dropped = words.split("not shown here: ")
+    assert [name for name in COLUMNS if name not in dropped.split(";")[0].split(", ")] == [
+        name for name in COLUMNS if f"{name} " in shown.split("kalevala-1")[0].split("other-2")[0]
+    ]
+    assert "$ SO FAR" in shown
+
+
 def test_no_runs_are_said_in_words() -> None:
     assert render_runs([], NOW) == "no runs yet"
 
@@ -124,32 +145,6 @@ def test_the_live_line_says_what_the_contract_names() -> None:
         "kalevala-1 · training · step 1000/3000 · loss 4.2500 · best 4.4000 @ 900 · "
         "ETA 15 min 00 s · $0.20 so far · $0.30 to go · deadline 10:00 UTC"
     )
-
-
-@pytest.mark.parametrize(
-    ("width", "line"),
-    [
-        (
-            85,
-            "kalevala-1 · training · step 1000/3000 · loss 4.2500 · ETA 15 min 00 s · $0.20 so far",
-        ),
-        (62, "step 1000/3000 · loss 4.2500 · ETA 15 min 00 s · $0.20 so far"),
-        (10, "step 1000/3000 · ETA 15 min 00 s · $0.20 so far"),
-    ],
-)
-def test_a_narrow_live_line_still_says_time_and_money(width: int, line: str) -> None:
-    live = InstanceView("pid 8", is_live=True, created_at=START)
-    now = START + 10 * MINUTE
-    view = view_run(record(), status(), None, live, now)
-    assert render_live_line(view, now, width=width) == line
-
-
-def test_what_a_run_has_to_say_is_in_a_line_that_is_not_written_over() -> None:
-    live = InstanceView("pid 8", is_live=True, created_at=START)
-    now = START + 10 * MINUTE
-    view = view_run(record(), status(message="the store is slow"), None, live, now)
-    assert render_live_line(view, now).endswith("deadline 10:00 UTC · the store is slow")
-    assert render_live_line(view, now, width=200).endswith("deadline 10:00 UTC")
 
 
 def test_a_curve_falls_from_left_to_right() -> None:

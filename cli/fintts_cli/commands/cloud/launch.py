@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.cloud.watch import follow_live, refuse_bad_ending
+from fintts_cli.commands.following import follow_live, refuse_bad_ending
 from fintts_cli.commands.opening import open_state, open_workplace, read_sources, with_base_model
 from fintts_cli.commands.options import (
     BatchSize,

@@ -69,7 +69,7 @@ def ps(
     if json:
         terminal.document([view.to_json() for view in views])
     else:
-        terminal.data(render_runs(views, datetime.now(UTC)))
+        terminal.data(render_runs(views, datetime.now(UTC), terminal.data_width))
 
 
 def tell_of(terminal: Terminal, here: Workplace, state: "InstanceState") -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.cloud.watch import follow_live
+from fintts_cli.commands.following import follow_live
 from fintts_cli.commands.named_run import find_runs, pick_run
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store

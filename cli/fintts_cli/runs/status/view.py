@@ -43,6 +43,9 @@ class RunView:
     """What `ps`, `watch` and `report` say about a run at one moment. Times are aware and UTC."""
 
     run: str
+    record: RunRecord
+    heartbeat: Status | None
+    """of the newest launch, or of an earlier one that says where the run stands"""
     phase: Phase
     step: int
     max_steps: int
@@ -191,6 +194,8 @@ def view_run(
     last = result or status
     return RunView(
         run=record.run,
+        record=record,
+        heartbeat=status,
         phase=phase,
         step=last.step if last else 0,
         max_steps=_max_steps(record, status),
