@@ -39,6 +39,8 @@ from fintts_cost.money import Price, dollars
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
+from fintts_inputs.notify.post import Event, NotDelivered, Notice, post
+from fintts_inputs.notify.urls import shown
 from fintts_store.errors import StoreError
 from fintts_store.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict, probe_store
 
@@ -69,11 +71,13 @@ class Doctor:
         open_here: gives this machine; what keeps it from being opened is a finding like others.
         found: the settings of the launch.
         now: aware and UTC.
+        tries_notify: whether to send a notification to each URL.
     """
 
     open_here: Callable[[], Workplace]
     found: ReadSettings
     now: datetime
+    tries_notify: bool = False
 
     def examine(self) -> Iterator[Outcome]:
         """Each finding as soon as it is known; plans a launch if nothing else failed. Uploads and
@@ -106,6 +110,7 @@ class Doctor:
             ("state", _state),
             ("disk", self._disk),
             *(rented if self._is_by_sky() else here if self._is_here() else []),
+            *([("notify", self._notify)] if self.tries_notify else []),
         ]
 
     def _is_here(self) -> bool:
@@ -201,6 +206,21 @@ class Doctor:
         except CliError as error:
             return Finding(Verdict.NOT_PROBED, error.message)
         return seller_finding(self._cloud, ask_seller(self._cloud, types, self.open_here().sky_log))
+
+    def _notify(self) -> Finding:
+        """Sends a notification from this machine, which reaches what an instance reaches, unless
+        only your network does."""
+        urls = [url.get_secret_value() for url in self.found.settings.notify]
+        if not urls:
+            raise ConfigError("notify is not set", "set it, or FINTTS_NOTIFY, to a URL")
+        name = self.found.settings.name or "fintts"
+        notice = Notice(Event.TEST, name, "this is a test: `fintts doctor --notify`", self.now)
+        for url in urls:
+            try:
+                post(url, notice)
+            except NotDelivered as error:
+                raise CheckFailed(f"{shown(url)} {error}", "check the URL in `notify`") from None
+        return Finding(sentence=f"{counted(len(urls), 'notification')} sent")
 
     def _keys(self) -> Finding:
         return self._rental().keys()

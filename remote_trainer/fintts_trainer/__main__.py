@@ -205,9 +205,18 @@ def _encode(plan: Path) -> int:
 
 
 def _conclude(job: Job, exit_code: int) -> int:
-    from fintts_trainer.session.conclude import conclude, keep_log
+    from fintts_trainer.session.conclude import (
+        conclude,
+        keep_log,
+        notify_end,
+        notify_store_failed,
+    )
 
-    conclude(job, exit_code)
+    if exit_code == STORE_FAILED:
+        notify_store_failed(job)  # first: the store may not answer
+    result = conclude(job, exit_code)
+    if result is not None:
+        notify_end(job, result)
     log = os.environ.get("FINTTS_LOG")
     if log is not None:
         keep_log(job, Path(log))

@@ -13,6 +13,7 @@ from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_trainer.processes.hang_limits import FINAL_WRITES_SECONDS, upload_limit
 from fintts_trainer.reasons import PREEMPTED
 from fintts_trainer.session.metrics import upload_tensorboard
+from fintts_trainer.session.notifier import AT_END_SECONDS, BEFORE_EXIT_SECONDS
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.session import log
 
@@ -56,6 +57,8 @@ def finish(
     session.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
     result = insist(lambda: write_result(training, session, StopReason(reason)), GRACE_SECONDS)
     log(f"ended at step {result.step}: {result.stop_reason}")
+    session.notices.ended(result)
+    session.notices.close(BEFORE_EXIT_SECONDS if leaves_early else AT_END_SECONDS)
     return result
 
 
@@ -73,6 +76,9 @@ def end_preempted(
     session.uploader.close(timeout_seconds=0)
     if lost is None:  # otherwise the next job repeats these steps, and reports them
         upload_last_curves(session)
+    if preemption.notice is None:  # otherwise the notice was sent when it came
+        session.notify_taken_away(lost or f"interrupted at step {step}; everything is saved")
+    session.notices.close(BEFORE_EXIT_SECONDS)
     preemption.wait_for_end(session.log)
 
 

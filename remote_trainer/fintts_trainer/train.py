@@ -231,8 +231,19 @@ def log_step(training: Training, values: dict[str, float], seconds: float) -> No
             stop_forecast=training.stop_forecast(),
             work=Work.model_validate(values),
         )
+        notify_step(training)
     row = {**values, **parts_of(training.step_clock), "seconds": seconds}
     training.session.add_metrics(state.step, "train", row)
+
+
+def notify_step(training: Training) -> None:
+    """Sends the notifications that are due after a step."""
+    session, state, schedule = training.session, training.state, training.schedule
+    if isinstance(session, StoreSession):
+        eta_seconds = training.eta.eta_seconds(schedule, state.step)
+        session.notices.after_step(
+            state.step, schedule.max_steps, eta_seconds, session.wall_clock.now()
+        )
 
 
 def validate(training: Training) -> float:
@@ -275,6 +286,9 @@ def log_check(training: Training, means: dict[str, float], train_loss: float, va
         checks_without_improvement=progress.checks_without_improvement,
         stop_forecast=training.stop_forecast(),
     )
+    if isinstance(session, StoreSession) and progress.best_step == step:
+        monitor = training.config.early_stopping.monitor
+        session.notices.new_best(step, monitor, value, session.wall_clock.now())
     heads = ", ".join(f"{head} {means[f'{head}_loss']:.4f}" for head in training.shape.choices)
     session.log(
         f"step {step}: validation loss {means['loss']:.4f} ({heads}), "

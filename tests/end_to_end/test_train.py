@@ -14,6 +14,7 @@ import pytest
 from cli_project import FINTTS, Shell, wait_for_line, write_project
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import read_result
+from notify_server import notify_server
 
 pytestmark = pytest.mark.end_to_end
 
@@ -76,16 +77,18 @@ def test_a_training_outlives_its_reader_and_python_s_own_settings(tmp_path: Path
 def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
     shell = Shell(write_project(tmp_path / "project"))
     train = [FINTTS, "train", "--name", "mine", "--max-steps", "6"]
-    process = subprocess.Popen(
-        ["bash", "-c", "trap '' HUP; exec \"$@\"", "nohup", *train],
-        cwd=shell.project,
-        env=shell.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for_line(process, "its curves")
-    process.send_signal(signal.SIGHUP)
-    _, said = process.communicate(timeout=120)
+    with notify_server() as server:
+        process = subprocess.Popen(
+            ["bash", "-c", "trap '' HUP; exec \"$@\"", "nohup", *train],
+            cwd=shell.project,
+            env=shell.environment | {"FINTTS_NOTIFY": server.url},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_line(process, "its curves")
+        process.send_signal(signal.SIGHUP)
+        _, said = process.communicate(timeout=120)
+    assert server.events[-1] == "ended"
     assert process.returncode == 0, said
     assert "completed all 6 steps" in said
 

@@ -40,6 +40,10 @@ def doctor(
     spot: Spot = None,
     budget: Budget = None,
     hourly_rate: HourlyRate = None,
+    notify: Annotated[
+        bool,
+        typer.Option("--notify", help="Also send a test notification to each URL of `notify`."),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,7 +66,7 @@ def doctor(
     found = read_sources(terminal, options, None)
     if not show_settings:
         found = with_base_model(terminal, found, may_download=False)
-        _examine(terminal, Doctor(open_workplace, found, datetime.now(UTC)))
+        _examine(terminal, Doctor(open_workplace, found, datetime.now(UTC), tries_notify=notify))
         return
     if json:
         terminal.document(settings_document(found))

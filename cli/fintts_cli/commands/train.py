@@ -111,6 +111,7 @@ def train(
             "FINTTS_RUN": run,
             "FINTTS_WORKSPACE": str(workspace),
             "FINTTS_DEADLINE_AT": iso_second(deadline_at),
+            **found.settings.secrets,
         }
     )
     _conclude(terminal, runs, run, code)

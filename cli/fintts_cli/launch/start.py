@@ -71,7 +71,7 @@ def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal
     if grant.is_for_the_run:
         url = launch.store.url
         backend_of(url).try_grant(url, launch.run, inputs.keys, grant)
-    secrets = grant.variables
+    secrets = {**grant.variables, **launch.settings.secrets}
     if launch.resumes is not None:
         resume.refuse_other_inputs(launch.resumes, inputs)
         _go_on(launch, launch.resumes, secrets, infra, journal)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.places import canonical_infra
@@ -15,6 +15,7 @@ from fintts_cli.settings.hub_model import SCHEME, HubModel, not_here, parse
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
 from fintts_cost.errors import EstimateError
 from fintts_inputs.config import RunConfig, Section, TrainingSections
+from fintts_inputs.notify.urls import MOST_URLS, as_secret, checked_url
 
 Dollars = Annotated[Decimal, Field(ge=0, le=MAX_BUDGET_USD, allow_inf_nan=False)]
 
@@ -49,6 +50,17 @@ def _base_model(value: object) -> object:
     return parse(value) if isinstance(value, str) and value.startswith(SCHEME) else value
 
 
+def _urls(value: object) -> object:
+    """Accepts one URL, or several separated by spaces, as in a variable."""
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _all_checked(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for url in urls:
+        checked_url(url.get_secret_value())
+    return urls
+
+
 class LaunchConfig(Section):
     """Where a run goes and what it may cost; this stays on the laptop."""
 
@@ -70,6 +82,13 @@ class LaunchConfig(Section):
     """the role from which STS makes the instance's key if this machine's key cannot"""
     launch_patience_seconds: Annotated[float, Field(ge=60, le=86_400, allow_inf_nan=False)] = 1200.0
     """how long an instance may take to become ready before it is taken back"""
+    notify: Annotated[
+        tuple[SecretStr, ...],
+        BeforeValidator(_urls),
+        AfterValidator(_all_checked),
+        Field(max_length=MOST_URLS),
+    ] = ()
+    """URLs to which the instance posts what happens to the run; each is a secret"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
 
@@ -78,6 +97,11 @@ class LaunchConfig(Section):
         """The GPU named first, for questions that do not depend on the choice or take one at a
         time."""
         return split_gpus(self.gpus)[0]
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What a run gets as secret variables because of these settings."""
+        return as_secret(url.get_secret_value() for url in self.notify)
 
 
 class ForecastConfig(Section):

@@ -23,6 +23,7 @@ from fintts_cli.settings.yaml_slips import cut
 from fintts_inputs.config import (
     Section,
 )
+from fintts_inputs.notify.urls import keep_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ def known_keys() -> Mapping[str, Taken]:
                 keys[f"{name}.{inner}"] = taken_by(cast("object", inner_info.annotation))
         else:
             keys[name] = taken_by(cast("object", section))
-    return keys | {"gpus": Taken(Kind.TEXTS)}
+    return keys | {"gpus": Taken(Kind.TEXTS), "notify": Taken(Kind.TEXTS)}
 
 
 def read_settings(
@@ -108,9 +109,19 @@ def read_settings(
     ]
     merged: Layer = {}
     for layer in layers:
+        keep_secret(_urls_in(layer))  # before anything in it is refused with its text
         merged |= layer
     origins = {key: given.origin for key, given in merged.items()}
     return ReadSettings(_validated(_as_taken(merged, keys)), warnings, project_file, origins)
+
+
+def _urls_in(layer: Layer) -> list[str]:
+    """The URLs to keep secret, in any form that a source may give them."""
+    given = layer.get("notify")
+    if given is None:
+        return []
+    parts = given.value if isinstance(given.value, list) else [given.value, given.written]
+    return [url for part in cast("list[object]", parts) for url in str(part).split()]
 
 
 def _user_file() -> Path | None:

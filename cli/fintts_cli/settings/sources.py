@@ -35,6 +35,7 @@ OTHER_VARIABLES = frozenset(
         "PARITY_FIXTURES",
         "PROCESSES",
         "RUN",
+        "SECRET_NOTIFY",
         "STATE_DIR",
         "WORKSPACE",
     )

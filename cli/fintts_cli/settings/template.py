@@ -75,6 +75,9 @@ spot: false
 # instance_role_arn: arn:aws:iam::123456789012:role/fintts    # makes the instance's key for a run
 #                             # where your key cannot (SSO, a role); must have access to the store
 # launch_patience_seconds: 1200    # an instance that is not ready by then is taken back
+# notify: https://hooks.example.com/T0/B1    # one URL or a list: what happens to the run is
+#                             # posted there as JSON; a URL is a secret, so use FINTTS_NOTIFY if
+#                             # others read this file
 # budget_usd: 10.00           # USD; fintts refuses a run that is expected to cost more
 # hourly_rate_usd: 1.20       # USD an hour for the instance; default: the cheapest offer
 

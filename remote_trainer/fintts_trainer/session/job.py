@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fintts_inputs.notify.urls import urls_in
 from fintts_store.checkpoints.going_on import PATIENCE_SECONDS
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.lock import alone_in
@@ -42,11 +43,13 @@ class Job:
     asked_at: datetime | None = None
     """when this rented instance was asked for, by a clock that was the store's; None on the
     machine whose own clock the deadline goes by"""
+    notify: tuple[str, ...] = field(default=(), repr=False)
+    """the URLs that get notifications, each a secret"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Job:
-        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT, _ASKED_AT, _ON_SPOT and
-        _LAUNCH.
+        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT, _ASKED_AT, _ON_SPOT, _LAUNCH
+        and _SECRET_NOTIFY.
 
         Raises:
             NoRun: the environment does not name the run.
@@ -65,6 +68,7 @@ class Job:
             on_spot=bool(environment.get("FINTTS_ON_SPOT")),
             launch=_number(environment.get("FINTTS_LAUNCH", "")),
             asked_at=_moment(environment.get("FINTTS_ASKED_AT")),
+            notify=urls_in(environment),
         )
 
     def remember_claim(self, claim: int) -> None:

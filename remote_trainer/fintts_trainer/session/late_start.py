@@ -10,6 +10,7 @@ from fintts_store.retrying import insist
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_trainer.session.conclude import result_from_store
+from fintts_trainer.session.notifier import AT_END_SECONDS
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.session import StoreSession, log
 
@@ -36,4 +37,6 @@ def end_without_training(session: StoreSession) -> Result:
     session.uploader.close()
     result = result_from_store(session.job, StopReason.DEADLINE, message, session.wall_clock.now())
     insist(lambda: end_run(session.job.store, result), GRACE_SECONDS)
+    session.notices.ended(result)
+    session.notices.close(AT_END_SECONDS)
     return result

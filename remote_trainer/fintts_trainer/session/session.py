@@ -28,6 +28,8 @@ from fintts_trainer.session.deadline import Deadline, PaceMeter
 from fintts_trainer.session.heartbeat import Heartbeat
 from fintts_trainer.session.local_checkpoints import local_checkpoint, remove_local
 from fintts_trainer.session.metrics import Metrics
+from fintts_trainer.session.notices import Notices
+from fintts_trainer.session.notifier import BEFORE_EXIT_SECONDS, Notifier
 from fintts_trainer.session.phase_clock import PhaseClock
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.spot_notice import (
@@ -81,12 +83,16 @@ class Session:
     def check_uploads(self) -> None:
         """Raises StoreError if checkpoints can no longer be committed."""
 
+    def notify_taken_away(self, sentence: str) -> None:
+        """Sends a notification that the instance is being taken away."""
+
     def poll_spot_notices(self, preemption: Preemption) -> None:
         """On a spot instance: a notice of the cloud ends this job, like a signal."""
 
         def on_notice(notice: Notice) -> None:
             self.change_status(message=str(notice))  # first: leaving replaces it
             preemption.notice = notice
+            self.notify_taken_away(str(notice))
             self.log(str(notice))
 
         if self.job.on_spot:
@@ -110,6 +116,7 @@ class StoreSession(Session):
     metrics: Metrics
     committer: Committer
     uploader: Uploader
+    notices: Notices
 
     def log(self, sentence: str) -> None:
         """Logs a line, and shows it in status.json."""
@@ -143,6 +150,10 @@ class StoreSession(Session):
         behind = max(self.uploader.behind - 1, 0)
         return max(GRACE_SECONDS, self.deadline.seconds_to_commit(self.pace.pace, behind))
 
+    def notify_taken_away(self, sentence: str) -> None:
+        """Sends a notification that the instance is being taken away."""
+        self.notices.taken_away(sentence, self.wall_clock.now())
+
     def check_uploads(self) -> None:
         """Raises StoreError if checkpoints can no longer be committed."""
         self.heartbeat.check()
@@ -159,6 +170,7 @@ class StoreSession(Session):
         self.heartbeat.change(message=said)
         self.heartbeat.end(Phase.FAILED)
         self.uploader.close()
+        self.notices.close(BEFORE_EXIT_SECONDS)  # `conclude` sends that the run has failed
 
 
 def open_session(
@@ -241,7 +253,18 @@ def _store_session(session: Session, gpus: LocalGpus | None) -> StoreSession:
         metrics=metrics,
         committer=committer,
         uploader=uploader,
+        notices=_notices(job, status, committed_before, deadline_at),
     )
+
+
+def _notices(job: Job, status: Status, committed: int | None, deadline_at: datetime) -> Notices:
+    """The run's notifications, of which the first is that it has started."""
+    notices = Notices(
+        Notifier(job.notify, log), job.run, job.asked_at or status.started_at, deadline_at
+    )
+    notices.know_cost(job.store, job.launch, status.gpus)
+    notices.launched(status.gpus, committed, status.started_at)
+    return notices
 
 
 def _committed_before(job: Job) -> int | None:
