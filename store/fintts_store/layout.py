@@ -214,9 +214,14 @@ def metrics_key(run: str, claim: int, part: int) -> str:
     return f"{metrics_prefix(run)}{claim:06d}-{part:06d}.jsonl"
 
 
+def all_tensorboard_prefix(run: str) -> str:
+    """The prefix of all of TensorBoard's event files."""
+    return f"{run_prefix(run)}tensorboard/"
+
+
 def tensorboard_prefix(run: str, claim: int) -> str:
     """The prefix of TensorBoard's event files of one job."""
-    return f"{run_prefix(run)}tensorboard/{claim:06d}/"
+    return f"{all_tensorboard_prefix(run)}{claim:06d}/"
 
 
 def claims_prefix(run: str) -> str:

@@ -41,6 +41,7 @@ COMMANDS = [
     ["cloud", "offers"],
     ["cloud", "launch"],
     ["cloud", "ps"],
+    ["cloud", "tensorboard"],
     ["cloud", "watch"],
     ["cloud", "logs"],
     ["cloud", "stop"],
