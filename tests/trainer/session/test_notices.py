@@ -157,7 +157,7 @@ def test_a_url_that_hangs_delays_neither_the_run_nor_the_others(notices: int, sa
     heard: list[str] = []
     with notify_server("hangs") as hung, notify_server() as well:
         bad = Notifier([hung.url], heard.append)
-        Notifier([hung.url, well.url], [].append).send(NOTICE)
+        Notifier([hung.url, well.url], list[str]().append).send(NOTICE)
         for _ in range(notices):
             bad.send(NOTICE)
         assert well.has_taken.wait(30)
