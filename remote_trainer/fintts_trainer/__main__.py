@@ -2,7 +2,7 @@
 
 An instance runs `python -m fintts_trainer run`, then `… conclude --exit-code N`. On the laptop,
 `fintts export` runs `… merge`, the launch of a run that starts from a LoRA of Fish Speech's trainer
-runs `… import-lora`, and `fintts data encode` runs `… encode`.
+runs `… import-lora`, `fintts data encode` runs `… encode`, and `fintts speak` runs `… speak`.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     lora.add_argument("--lora", required=True, metavar="JSON", help="the run's lora section")
     encode = commands.add_parser("encode", help="turn recordings into codes, by a plan")
     encode.add_argument("--plan", type=Path, required=True, metavar="FILE")
+    speak = commands.add_parser("speak", help="speak a text, by a plan")
+    speak.add_argument("--plan", type=Path, required=True, metavar="FILE")
     return parser
 
 
@@ -94,8 +96,8 @@ def _do(options: argparse.Namespace) -> int:
         return _merge(options.base, options.adapter, options.to)
     if options.command == "import-lora":
         return _import_lora(options.base, options.checkpoint, options.lora, options.to)
-    if options.command == "encode":
-        return _encode(options.plan)
+    if options.command in ("encode", "speak"):
+        return _answer(options.command, options.plan)
     job = Job.from_environment()
     if options.command == "conclude":
         return _conclude(job, options.exit_code) if is_first_machine() else DONE
@@ -194,13 +196,15 @@ def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
     return print_outcome(lambda: import_lora(base, checkpoint, config, target))
 
 
-def _encode(plan: Path) -> int:
+def _answer(command: str, plan: Path) -> int:
     end_with_parent()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with quick_imports():
-        from fintts_trainer.recordings.encode import answer_plan
-
+        if command == "encode":
+            from fintts_trainer.recordings.encode import answer_plan
+        else:
+            from fintts_trainer.synthesis.speak import answer_plan
     return answer_plan(plan)
 
 

@@ -35,6 +35,7 @@ COMMANDS = [
     ["data", "pack"],
     ["estimate"],
     ["train"],
+    ["speak"],
     ["export"],
     ["doctor"],
     ["cloud"],

@@ -35,7 +35,7 @@ from fintts_trainer.families.heads import projection
 from fintts_trainer.families.weight_files import read_state_dict, stored
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
 from fintts_trainer.synthesis.cache import KeyValueCache
-from fintts_trainer.synthesis.frames import Choices, generate, plain, require_room
+from fintts_trainer.synthesis.frames import Choices, generate, plain, with_room
 from fintts_trainer.synthesis.request import Sampling, Speech, SpeechRequest
 from tiny_csm import TEXT_SIZE, write_tokenizer
 
@@ -196,8 +196,9 @@ class PlainBase:
         own, (size,) = cast("PlainModel", plain(model)), request.codebook_sizes
         none = np.zeros((1, 0), dtype=np.int64)
         columns = torch.from_numpy(self.encode(request.text, none).tokens[:, :-1])
-        room = require_room(columns.shape[1], request, self.shape.max_seq_len)
-        frames = PlainFrames(own, self.shape, size, KeyValueCache(room))
+        request = with_room(columns.shape[1], request, self.shape.max_seq_len)
+        cache = KeyValueCache(columns.shape[1] + request.most_frames)
+        frames = PlainFrames(own, self.shape, size, cache)
         made = generate(frames, columns, request, SERVED.changed(request.sampling), on_frame)
         return Speech(made.columns.numpy() - frames.first, made.ended, made.disallowed)
 

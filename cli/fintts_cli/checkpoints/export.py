@@ -10,21 +10,19 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fintts_cli.checkpoints import export_record
+from fintts_cli.checkpoints.adapter_of_run import model_files, refuse_another, restore_adapter
 from fintts_cli.checkpoints.card import adapter_card, merged_card
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.export_record import ExportRecord, Origin
-from fintts_cli.errors import CheckFailed, UsageProblem
+from fintts_cli.errors import CheckFailed
 from fintts_cli.local_trainer import merge
 from fintts_cli.views.units import size
-from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_inputs.base_model.families import parse_shape, read_shape
 from fintts_inputs.base_model.files import CONFIG, DOCUMENTS, README
 from fintts_inputs.base_model.fish.config import FISH
 from fintts_inputs.base_model.licence import read_licence
 from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import BaseModelProblem
-from fintts_inputs.links import refuse_links_out
-from fintts_store.checkpoints.restore import restore
 from fintts_store.disk.durable import durable_directory, make_directories
 from fintts_store.disk.errors import explained
 from fintts_store.errors import InvalidRecord, KeyNotFound, StoreFull
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import FileRef, RunRecord
     from fintts_store.store import Store
 
-ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_FILE)
 BASE_README = f"base_model_{README}"
 """the base model's own card, which the export's card replaces"""
 
@@ -139,8 +136,7 @@ class Export:
                 shutil.copyfile(base_model / file.name, folder / file.name)
 
     def _restore_adapter(self, folder: Path) -> None:
-        files = tuple(file for file in self.manifest.files if file.name in ADAPTER_FILES)
-        restore(self.store, self.manifest.model_copy(update={"files": files}), folder)
+        restore_adapter(self.store, self.manifest, folder)
 
     @contextmanager
     def _base_model(self, beside: Path) -> Generator[Path]:
@@ -149,7 +145,7 @@ class Export:
         if self.format is Format.FISH:
             _refuse_small_disk(beside, copies * sum(f.size_bytes for f in self._model_files()))
         if self.base is not None:
-            self._refuse_another(self.base)
+            refuse_another(self.base, self.record, "leave --base out to take it from the store")
             yield self.base
             return
         with TemporaryDirectory(dir=beside, prefix=TEMPORARY_PREFIX) as temporary:
@@ -181,22 +177,8 @@ class Export:
                 "name a copy with --base DIR",
             ) from None
 
-    def _refuse_another(self, folder: Path) -> None:
-        refuse_links_out(folder, [*(file.name for file in self._model_files()), *DOCUMENTS])
-        names = export_record.differing(folder, self._model_files())
-        if names:
-            verb = "differs" if len(names) == 1 else "differ"
-            raise UsageProblem(
-                f"{folder} is not the base model of run {self.record.run}: "
-                f"{', '.join(names)} {verb}",
-                f"name the folder of {self.record.base_model.name}, or leave --base out to take it "
-                "from the store",
-            )
-
     def _model_files(self) -> tuple[FileRef, ...]:
-        """The files that make the base model, without its documentation."""
-        files = self.record.base_model.files
-        return tuple(file for file in files if file.name not in DOCUMENTS)
+        return model_files(self.record)
 
 
 def _copy_documents(base_model: Path, folder: Path) -> None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "init": Entry("init", "Write a commented fintts.yaml."),
     "estimate": Entry("estimate", "Estimate time and cost of the run."),
     "train": Entry("train", "Train on this machine."),
+    "speak": Entry("speak", "Speak a text, so that you hear a run's result."),
     "export": Entry("export", "Export the best checkpoint of a run."),
     "doctor": Entry("doctor", "Show what a launch still needs."),
 }

@@ -122,6 +122,22 @@ def base_digest_of(folder: Path) -> str | None:
     return _said_by(folder).get(BASE_DIGEST)
 
 
+def prompt_of_adapter(folder: Path, known: Sequence[Prompt]) -> Prompt | None:
+    """The prompt that an adapter was trained with; None if fintts did not train it.
+
+    Args:
+        known: of the base model's family.
+
+    Raises:
+        BaseModelProblem: the file is missing or damaged.
+        ConfigurationChanged: it names a prompt that this version does not know.
+    """
+    said = _said_by(folder)
+    if not said.keys() & {BASE_DIGEST, PROMPT}:
+        return None
+    return prompt_begun_with(said.get(PROMPT), known)
+
+
 def of_other_prompt(folder: Path, prompt: Prompt, known: Sequence[Prompt]) -> str | None:
     """A note where fintts trained the adapter with another prompt than that of the run.
 
@@ -133,11 +149,8 @@ def of_other_prompt(folder: Path, prompt: Prompt, known: Sequence[Prompt]) -> st
         BaseModelProblem: the file is missing or damaged.
         ConfigurationChanged: it names a prompt that this version does not know.
     """
-    said = _said_by(folder)
-    if not said.keys() & {BASE_DIGEST, PROMPT}:
-        return None
-    begun = prompt_begun_with(said.get(PROMPT), known)
-    if begun == prompt:
+    begun = prompt_of_adapter(folder, known)
+    if begun in (None, prompt):
         return None
     return (
         f"the initial adapter was trained with the prompt {begun}, and the run trains with {prompt}"

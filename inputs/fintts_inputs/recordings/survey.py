@@ -127,15 +127,18 @@ def _look_at(
     if spoken is None and name not in recordings.texts:
         found.append(Problem(shown, "has no text: add a .txt or .lab of its name"))
     try:
-        utterance = _measured(name, shown, path, spoken, limits)
+        utterance = measured(name, shown, path, spoken, limits)
     except Unreadable as error:
         return [*found, Problem(shown, str(error))]
     return found if spoken is None else [utterance]
 
 
-def _measured(
-    name: str, shown: str, path: Path, spoken: Spoken | None, limits: Limits
-) -> Utterance:
+def measured(name: str, shown: str, path: Path, spoken: Spoken | None, limits: Limits) -> Utterance:
+    """One recording, with its speech found and its loudness measured.
+
+    Raises:
+        Unreadable: it cannot be read, is silent, too long or too short.
+    """
     sound = read_sound(path, limits.most_seconds + SILENCE_SECONDS)
     begin, end = speech_in(sound.samples, sound.rate)
     if not end:

@@ -36,14 +36,16 @@ class Voice(_Part):
     Attributes:
         name: for the answer.
         adapter: folder of the adapter; None speaks with the base model alone.
-        prompt: the name of the prompt that the adapter was trained with; None from a run that
-            recorded none.
-        to: the WAV file to write.
+        prompt: name of the prompt that it was trained with; None is the one that the base model is
+            served with.
+        recording: codes of a recording of the text, which are decoded instead of generated.
+        to: the WAV file to write; none of that name exists.
     """
 
     name: str
-    adapter: Path | None
-    prompt: str | None
+    adapter: Path | None = None
+    prompt: str | None = None
+    recording: Path | None = None
     to: Path
 
 
@@ -55,8 +57,8 @@ class SpeechPlan(_Part):
     text: str
     reference: ReferenceRecording | None
     voices: list[Voice]
-    max_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    max_seconds: float
+    seed: int
     sampling: SamplingOptions
     as_fish: bool
 
@@ -89,8 +91,6 @@ class Spoken(_Part):
 
 class SpeechDone(_Part):
     """All voices have spoken."""
-
-    device: str
 
 
 class SpeechAnswer(_Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -115,17 +115,17 @@ def plain(model: nn.Module) -> nn.Module:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
-def require_room(prompt_length: int, request: SpeechRequest, most: int) -> int:
-    """Positions that prompt and speech need together.
+def with_room(prompt_length: int, request: SpeechRequest, positions: int) -> SpeechRequest:
+    """The same request, with no more frames than the model has positions for.
 
     Raises:
-        SpeechProblem: the model has not so many.
+        SpeechProblem: the prompt leaves no position.
     """
-    needed = prompt_length + request.most_frames
-    if needed > most:
+    left = positions - prompt_length
+    if left < 1:
         raise SpeechProblem(
-            f"the text takes {prompt_length:,} of the model's {most:,} positions, so "
-            f"{request.most_frames:,} frames do not fit after it",
-            "speak a shorter text, use a shorter reference, or lower --max-seconds",
+            f"the text is too long: with what is around it, it takes {prompt_length:,} of the "
+            f"model's {positions:,} positions, and each frame of speech takes one more",
+            "speak it in parts, or with a shorter reference",
         )
-    return needed
+    return replace(request, most_frames=min(request.most_frames, left))

@@ -69,7 +69,7 @@ class CsmBase:
         """Generates the codes of a text with this model's weights, and the adapter on them.
 
         Raises:
-            SpeechProblem: text and speech exceed the model's positions.
+            SpeechProblem: the text is too long, or the request is about Fish Speech.
         """
         prompt = encode_request(self.tokenizer, self.config, request.text, request.references)
         return speak(model, self.config, prompt, request, on_frame)

@@ -12,7 +12,7 @@ import torch
 
 from fintts_inputs.errors import SpeechProblem
 from fintts_trainer.synthesis.cache import KeyValueCache
-from fintts_trainer.synthesis.frames import generate, plain, require_room
+from fintts_trainer.synthesis.frames import generate, plain, with_room
 from fintts_trainer.synthesis.request import Sampling, Speech
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def speak(
         columns: everything before the frames, int64 [codebooks, T].
 
     Raises:
-        SpeechProblem: the model has too few positions, or the request is about Fish Speech.
+        SpeechProblem: the text is too long, or the request is about Fish Speech.
     """
     if request.as_fish:
         raise SpeechProblem(
@@ -80,7 +80,8 @@ def speak(
             "speak without --as-fish",
         )
     own = cast("CsmDualAR", plain(model))
-    room = require_room(columns.shape[1], request, config.max_position_embeddings)
+    request = with_room(columns.shape[1], request, config.max_position_embeddings)
+    room = columns.shape[1] + request.most_frames
     frames = CsmFrames(own, config.codebook_eos_token_id, request.codebook_sizes, room)
     start = torch.from_numpy(columns).to(own.lm_head.weight.device)
     sampling = SERVED.changed(request.sampling)

@@ -64,7 +64,7 @@ class FishBase:
         """Generates the codes of a text with this model's weights, and the adapter on them.
 
         Raises:
-            SpeechProblem: text and speech exceed the model's positions, or it takes no references.
+            SpeechProblem: the text is too long, or the model takes no references.
         """
         rows = 1 + self.shape.num_codebooks
         prompt = encode_request(

@@ -8,7 +8,7 @@ import torch
 
 from fintts_inputs.base_model.fish.prompts import FISH_1_5
 from fintts_trainer.synthesis.cache import KeyValueCache
-from fintts_trainer.synthesis.frames import generate, plain, require_room
+from fintts_trainer.synthesis.frames import generate, plain, with_room
 from fintts_trainer.synthesis.recent import as_fish_1_5, as_fish_s1, own_row
 from fintts_trainer.synthesis.request import Sampling, Speech
 
@@ -86,10 +86,11 @@ def speak(
         columns: everything before the codes, int64 [1 + codebooks, T].
 
     Raises:
-        SpeechProblem: the model has too few positions.
+        SpeechProblem: the text is too long.
     """
     own = cast("DualAR", plain(model))
-    room = require_room(columns.shape[1], request, own.shape.max_seq_len)
+    request = with_room(columns.shape[1], request, own.shape.max_seq_len)
+    room = columns.shape[1] + request.most_frames
     frames = FishFrames(own, tokenizer.end_id, request.codebook_sizes, room)
     is_1_5 = prompt == FISH_1_5
     recent = own_row

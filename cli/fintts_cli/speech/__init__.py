@@ -1,0 +1,1 @@
+"""Who speaks a text: the base model, a run's checkpoints, an exported folder."""

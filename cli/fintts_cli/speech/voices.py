@@ -1,0 +1,195 @@
+"""The voices that a run, an exported folder or the base model alone can speak with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fintts_cli.checkpoints.adapter_of_run import refuse_another, restore_adapter
+from fintts_cli.checkpoints.pull import Choice, find_checkpoints
+from fintts_cli.errors import UsageProblem
+from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, base_digest_of, prompt_of_adapter
+from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.files import CONFIG
+from fintts_inputs.base_model.open import open_base_model
+from fintts_inputs.data.files import nfc
+from fintts_inputs.data.pairs import find_pairs
+from fintts_inputs.errors import InputError
+from fintts_inputs.prompts import prompt_begun_with
+from fintts_store.checkpoints.retention import best_of, newest_of
+from fintts_store.runs.runs import read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fintts_cli.terminal import Terminal
+    from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.store import Store
+
+BASE, BEST, LAST, ORIGINAL = "base", "best", "last", "original"
+ITS_BASE = "give its folder with --base-model"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One way to speak, before it has a file to write to.
+
+    Attributes:
+        name: for people and in JSON.
+        title: for a file name.
+        step: of the checkpoint; None if there is none.
+    """
+
+    name: str
+    title: str
+    step: int | None = None
+    adapter: Path | None = None
+    prompt: str | None = None
+    recording: Path | None = None
+
+
+BASE_ALONE = Source(BASE, BASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user chose: one checkpoint, or all there is to compare."""
+
+    choice: Choice
+    compare: bool
+
+
+def of_run(
+    store: Store, run: str, wanted: Wanted, base: Path, scratch: Path, terminal: Terminal
+) -> list[Source]:
+    """The chosen checkpoints of a run, whose adapters are fetched into `scratch`.
+
+    Raises:
+        CheckFailed: the run has no checkpoint.
+        UsageProblem: there is no such checkpoint, or `base` is another base model.
+        StoreError: a checkpoint could not be read.
+    """
+    manifests, _ = find_checkpoints(store, run, terminal, wanted.choice.step)
+    chosen = _compared(manifests) if wanted.compare else _one(manifests, wanted.choice)
+    record = read_run(store, run)
+    refuse_another(base, record, ITS_BASE)
+    prompt = prompt_begun_with(record.prompt, read_shape(base).prompts).name
+    sources: list[Source] = []
+    for name, manifest in chosen:
+        folder = scratch / f"{manifest.step}-{manifest.claim}"
+        if not folder.exists():
+            restore_adapter(store, manifest, folder)
+        title = f"{run}-{manifest.step}"
+        sources.append(Source(name, title, manifest.step, folder, prompt))
+    return [BASE_ALONE, *sources] if wanted.compare else sources
+
+
+def _compared(manifests: list[Manifest]) -> list[tuple[str, Manifest]]:
+    """The best and the last; only one of them if they are the same."""
+    found = {BEST: best_of(manifests), LAST: newest_of(manifests)}
+    if found[BEST] == found[LAST]:
+        del found[LAST]
+    return [(name, manifest) for name, manifest in found.items() if manifest is not None]
+
+
+def _one(manifests: list[Manifest], choice: Choice) -> list[tuple[str, Manifest]]:
+    """The chosen one; by default the best, or the last if none is the best yet."""
+    if choice.is_all:
+        choice = Choice(best=True) if best_of(manifests) else Choice(last=True)
+    (manifest,) = choice.of(manifests)
+    name = BEST if choice.best else LAST if choice.last else f"step {manifest.step}"
+    return [(name, manifest)]
+
+
+def is_folder(run: str) -> bool:
+    """Whether the user means a folder, and not a run of that name."""
+    path = Path(run)
+    return os.sep in run or (path / ADAPTER_CONFIG).is_file() or (path / CONFIG).is_file()
+
+
+def is_merged(folder: Path) -> bool:
+    """Whether a folder holds a whole model.
+
+    Raises:
+        UsageProblem: it holds neither a model nor an adapter.
+    """
+    if (folder / ADAPTER_CONFIG).is_file():
+        return False
+    if (folder / CONFIG).is_file():
+        return True
+    raise UsageProblem(
+        f"{folder} holds no adapter and no model",
+        "name a run, or a folder that `fintts export` or `fintts cloud pull-checkpoints` wrote",
+    )
+
+
+def of_adapter(folder: Path, base: Path, terminal: Terminal) -> Source:
+    """The adapter in a folder, on a base model.
+
+    Raises:
+        BaseModelProblem: a file of either is missing or damaged.
+    """
+    model = open_base_model(base)
+    trained_on = base_digest_of(folder)
+    if trained_on is not None and trained_on != model.digest:
+        terminal.warn(
+            f"{folder} was not trained on the files in {base}",
+            "what you hear may be noise; name its base model with --base-model",
+        )
+    prompt = prompt_of_adapter(folder, model.shape.prompts)
+    name = folder.resolve().name
+    return Source(name, name, adapter=folder, prompt=None if prompt is None else prompt.name)
+
+
+def original_of(text: str, data: Path | None) -> Source | None:
+    """The codes of a recording of this very text among the data, if there is one."""
+    if data is None:
+        return None
+    try:
+        pairs = find_pairs(data)
+    except InputError:
+        return None
+    for files in pairs.values():
+        try:
+            said = files.text.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if nfc(said).strip() == text:
+            return Source(ORIGINAL, ORIGINAL, recording=files.codes)
+    return None
+
+
+def with_files(sources: Iterable[Source], output: Path | None, seed: int) -> list[Path]:
+    """A new file for each source.
+
+    Args:
+        output: the file for one source; for several, their names are added to its own.
+
+    Raises:
+        UsageProblem: a file of that name exists.
+    """
+    found = list(sources)
+    if output is None:
+        return [_free(Path(f"{one.title}-seed-{seed}.wav")) for one in found]
+    if len(found) == 1:
+        return [_refuse_existing(output)]
+    return [
+        _refuse_existing(output.with_name(f"{output.stem}-{one.name}{output.suffix}"))
+        for one in found
+    ]
+
+
+def _refuse_existing(path: Path) -> Path:
+    if path.exists() or path.is_symlink():
+        raise UsageProblem(f"{path} exists already", "name another file with --output")
+    return path
+
+
+def _free(path: Path) -> Path:
+    number, found = 1, path
+    while found.exists() or found.is_symlink():
+        number += 1
+        found = path.with_stem(f"{path.stem}-{number}")
+    return found

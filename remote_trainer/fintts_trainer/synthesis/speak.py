@@ -1,0 +1,208 @@
+"""Speaks the text of a plan with each of its voices, into WAV files.
+
+The laptop runs this in a process of its own, which answers in lines of JSON on stdout.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+import wave
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from fintts_inputs.base_model.families import read_config
+from fintts_inputs.codec.find import find_codec
+from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.data.codes import parse_codes
+from fintts_inputs.errors import InputError, SpeechProblem
+from fintts_inputs.prompts import prompt_begun_with
+from fintts_inputs.recordings.plan import Refused
+from fintts_inputs.speech.plan import Frames, SpeechAnswer, SpeechDone, SpeechPlan, Spoken
+from fintts_store.disk.durable import create_file
+from fintts_store.errors import StoreError
+from fintts_trainer.codecs import open_codec
+from fintts_trainer.families import open_configured
+from fintts_trainer.model.lora import open_adapter
+from fintts_trainer.synthesis.request import Reference, Speech, SpeechRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from torch import nn
+
+    from fintts_inputs.base_model.families import BaseModelConfig
+    from fintts_inputs.speech.plan import ReferenceRecording, Voice
+    from fintts_trainer.codecs.base import Codec, Codes
+    from fintts_trainer.codecs.base import Wave as Samples
+
+PCM_PEAK = 32767
+
+
+def answer_plan(path: Path) -> int:
+    """Does what the plan in this file says, and tells of it on stdout; returns 0 or 1."""
+
+    def tell(answer: Frames | Spoken | SpeechDone | Refused) -> None:
+        sys.stdout.write(SpeechAnswer(answer=answer).model_dump_json() + "\n")
+        sys.stdout.flush()
+
+    try:
+        speak_plan(SpeechPlan.model_validate_json(path.read_bytes()), tell)
+        tell(SpeechDone())
+    except (InputError, StoreError) as error:
+        tell(Refused(error=error.message, hint=error.hint))
+        return 1
+    return 0
+
+
+def speak_plan(plan: SpeechPlan, tell: Callable[[Frames | Spoken], None]) -> None:
+    """Speaks with each voice in turn; a file that is written stays, whatever ends this.
+
+    Raises:
+        BaseModelProblem, CodecProblem: a model, an adapter or the codec cannot be used.
+        SpeechProblem: the text is too long, the reference cannot be read, or the GPU's memory is
+            too small.
+        StoreError: a file cannot be written.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        _Speaker(plan, device, tell).speak_all()
+    except torch.OutOfMemoryError:
+        raise SpeechProblem(
+            "the GPU's memory is too small for the base model and its codec",
+            "end other programs that use the GPU, or set CUDA_VISIBLE_DEVICES= to use the CPU",
+        ) from None
+
+
+class _Speaker:
+    def __init__(
+        self, plan: SpeechPlan, device: torch.device, tell: Callable[[Frames | Spoken], None]
+    ) -> None:
+        self._plan, self._tell = plan, tell
+        self._config: BaseModelConfig = read_config(plan.base)
+        self._codec = open_codec(find_codec(plan.codec), device)
+        refuse_other_codec(self._codec.shape, self._config.shape)
+        references = () if plan.reference is None else (encoded(plan.reference, self._codec),)
+        shape = self._codec.shape
+        self._request = SpeechRequest(
+            text=plan.text,
+            codebook_sizes=shape.codebook_sizes,
+            most_frames=min(
+                max(1, round(plan.max_seconds * shape.frames_per_second)),
+                shape.most_frames or sys.maxsize,
+            ),
+            sampling=plan.sampling,
+            seed=plan.seed,
+            references=references,
+            as_fish=plan.as_fish,
+        )
+        base = open_configured(self._config)
+        generates = any(voice.recording is None for voice in plan.voices)
+        self._model = base.load(torch.float32).to(device).eval() if generates else None
+
+    def speak_all(self) -> None:
+        for voice in self._plan.voices:
+            begun = time.monotonic()
+            speech = self._speech_of(voice)
+            seconds = time.monotonic() - begun
+            wave_form = self._codec.decode(speech.codes)
+            rate = self._codec.shape.sample_rate
+            _write_new(voice.to, wav_of(wave_form, rate))
+            self._tell(
+                Spoken(
+                    voice=voice.name,
+                    path=voice.to,
+                    seconds=len(wave_form) / rate,
+                    frames=speech.codes.shape[1],
+                    ended=speech.ended,
+                    disallowed=speech.disallowed,
+                    generating_seconds=seconds,
+                )
+            )
+
+    def _speech_of(self, voice: Voice) -> Speech:
+        if voice.recording is not None:
+            return Speech(_recorded(voice.recording), ended=True, disallowed=0)
+        known, name = self._config.shape.prompts, voice.prompt
+        prompt = None if name is None else prompt_begun_with(name, known)
+        base = open_configured(self._config, prompt)
+        most = self._request.most_frames
+
+        def tell(done: int) -> None:
+            self._tell(Frames(voice=voice.name, done=done, most=most))
+
+        assert self._model is not None
+        with adapted(self._model, voice.adapter) as model:
+            return base.synthesise(model, self._request, tell)
+
+
+def _recorded(path: Path) -> Codes:
+    try:
+        codes, fault = parse_codes(path.read_bytes())
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}"
+        codes = None
+    if fault or codes is None:
+        raise SpeechProblem(f"{path} {fault}", "`fintts data check` names all such files")
+    return codes
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    try:
+        create_file(path, content)
+    except FileExistsError:
+        raise SpeechProblem(f"{path} exists already", "name another file") from None
+
+
+@contextmanager
+def adapted(model: nn.Module, adapter: Path | None) -> Generator[nn.Module]:
+    """The model with an adapter on it while the block lasts; without one, the model itself."""
+    if adapter is None:
+        yield model
+        return
+    found = open_adapter(model, adapter).eval()
+    try:
+        yield found
+    finally:
+        found.unload()
+
+
+def encoded(recording: ReferenceRecording, codec: Codec) -> Reference:
+    """A recording as codes, cut and raised as `fintts data encode` does it.
+
+    Raises:
+        SpeechProblem: it cannot be read, or is too long or too short.
+    """
+    # These need the packages that read sound, which nothing else here does.
+    from fintts_inputs.recordings.sound import Unreadable
+    from fintts_inputs.recordings.survey import limits_of, measured
+    from fintts_inputs.recordings.utterance import prepared
+
+    path, shape = recording.path, codec.shape
+    try:
+        found = measured("reference", path.name, path, None, limits_of(shape, None))
+        samples = prepared(
+            path, found.digest, found.begin, found.end, found.gain, shape.sample_rate
+        )
+    except Unreadable as error:
+        raise SpeechProblem(
+            f"the reference {path} {error}", "give a WAV or FLAC file of a few seconds of speech"
+        ) from None
+    return Reference(recording.text, codec.encode([samples])[0])
+
+
+def wav_of(samples: Samples, rate: int) -> bytes:
+    """A WAV file of one channel with 16 bits a sample."""
+    pcm = np.round(np.clip(samples, -1.0, 1.0) * PCM_PEAK).astype("<i2")
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm.tobytes())
+    return stream.getvalue()

@@ -1,0 +1,193 @@
+"""`fintts speak`, as a user types it."""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from typer.testing import Result
+
+from cli_project import Shell
+from command_line import invoke
+from fintts_cli.checkpoints.pull import Choice
+from fintts_cli.errors import UsageProblem
+from fintts_cli.speech.speaker import speak as speak_with_trainer
+from fintts_cli.speech.voices import (
+    BASE_ALONE,
+    Source,
+    Wanted,
+    of_adapter,
+    of_run,
+    original_of,
+    with_files,
+)
+from fintts_cli.terminal import Terminal
+from fintts_inputs.codec.find import S1_FILE
+from fintts_inputs.speech.plan import Frames, SamplingOptions, SpeechPlan, Voice
+from fintts_store.backends.directory import DirectoryStore
+from fintts_trainer.families import open_base
+from fintts_trainer.families.fish import FishBase
+from parity_fixtures import HERE
+from tiny_export import write_random_adapter, write_run
+from tiny_run import TINY
+
+CODEC, OTHER = HERE / "codec_for_fish_s1_tiny", HERE / "codec_s1_tiny"
+TEXT = "Hyvää huomenta"
+SETTINGS = "base_model: base\ndata: speech\nstore: ../store\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a run of two checkpoints, its base model with a codec, and the data."""
+    folder = tmp_path_factory.mktemp("speak")
+    project = folder / "project"
+    shutil.copytree(TINY, project / "base")
+    shutil.copytree(CODEC, project / "base", dirs_exist_ok=True)
+    write_run(DirectoryStore(folder / "store"), project / "base", folder)
+    (project / "speech").mkdir()
+    np.save(project / "speech" / "a.npy", np.ones((4, 5), np.int16))
+    (project / "speech" / "a.lab").write_text(f"{TEXT}\n")
+    (project / "fintts.yaml").write_text(SETTINGS)
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The project's folder, which is the working directory; only to be read."""
+    monkeypatch.chdir(made / "project")
+    monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "state"))
+    return made / "project"
+
+
+def speak(*arguments: str) -> Result:
+    return invoke(["speak", *arguments])
+
+
+def test_everything_there_is_to_compare_is_spoken(made: Path, tmp_path: Path) -> None:
+    shell = Shell(made / "project")
+    options = ("--compare", "--max-seconds", "0.3", "-o", str(tmp_path / "hei.wav"))
+    found = shell.document("speak", TEXT, "mine", *options)
+    assert (found["run"], found["text"], found["seed"]) == ("mine", TEXT, 0)
+    steps = {one["voice"]: one["step"] for one in found["spoken"]}
+    assert steps == {"base": None, "best": 100, "last": 200, "original": None}
+    for one in found["spoken"]:
+        assert one["path"] == str(tmp_path / f"hei-{one['voice']}.wav")
+        with wave.open(one["path"]) as file:
+            assert file.getnframes() == one["frames"] * 2048
+            assert file.getnframes() / file.getframerate() == pytest.approx(
+                one["seconds"], abs=1e-3
+            )
+    assert found["spoken"][3]["frames"] == 5
+
+
+def test_ctrl_c_ends_the_speaker_too(made: Path, tmp_path: Path) -> None:
+    heard: list[Frames] = []
+
+    def press(frames: Frames) -> None:
+        heard.append(frames)
+        raise KeyboardInterrupt
+
+    base, to = made / "project" / "base", tmp_path / "long.wav"
+    plan = SpeechPlan(
+        base=base,
+        codec=base,
+        text=TEXT,
+        reference=None,
+        voices=[Voice(name="base", to=to)],
+        max_seconds=10,
+        seed=0,
+        sampling=SamplingOptions(),
+        as_fish=False,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        speak_with_trainer(plan, press, lambda _one: None)
+    assert [(one.voice, one.done) for one in heard] == [("base", 1)]
+    assert not to.exists()
+    assert psutil.Process().children() == []
+
+
+def test_what_is_impossible_is_said_before_anything_is_loaded(project: Path) -> None:
+    cases = {
+        ("",): (2, "TEXT is empty"),
+        (" \n",): (2, "TEXT is empty"),
+        (TEXT, "--base", "--best"): (2, "exclude each other"),
+        (TEXT, "--last", "--step", "3"): (2, "exclude each other"),
+        (TEXT, "mine", "--step", "150"): (2, "there is no checkpoint of step 150"),
+        (TEXT, "nine"): (2, "there is no run nine"),
+        (TEXT, "./nowhere"): (2, "holds no adapter and no model"),
+        (TEXT, "--base", "-o", "a.mp3"): (2, "does not end in .wav"),
+        (TEXT, "--base", "-o", "base/input.wav"): (2, "exists already"),
+        (TEXT, "--base", "--codec", str(OTHER)): (1, "10 codebooks, the base model 4"),
+        (TEXT, "--base", "--reference-text", "a"): (2, "needs --reference"),
+        (TEXT, "--base", "--reference", "no.wav"): (2, "there is no file no.wav"),
+        (TEXT, "--base", "--reference", "base/input.wav"): (2, "there is no text of"),
+        (TEXT, "mine", "--base-model", str(HERE / "fish_v15_tiny")): (2, "is not the base model"),
+        (TEXT, "mine", "-o", "../store/a.wav"): (2, "is in the store"),
+        (TEXT, "--base", "--temperature", "nan"): (2, ""),
+    }
+    for arguments, (code, said) in cases.items():
+        refused = speak(*arguments)
+        assert refused.exit_code == code, (arguments, refused.stderr)
+        assert said in refused.stderr.replace("\n", " "), arguments
+        assert "Traceback" not in refused.stderr
+    assert not list(project.glob("*.wav"))
+
+
+def test_a_missing_codec_is_named_with_the_way_to_get_it(project: Path) -> None:
+    refused = speak(TEXT, "--base", "--base-model", str(TINY))
+    assert refused.exit_code == 1
+    assert f"has no {S1_FILE}" in refused.stderr
+    assert "hf download" in refused.stderr
+
+
+def test_the_best_is_spoken_unless_another_is_named(made: Path, tmp_path: Path) -> None:
+    store, base = DirectoryStore(made / "store"), made / "project" / "base"
+
+    def steps(choice: Choice) -> list[tuple[str, int | None]]:
+        scratch = tmp_path / str(choice)
+        found = of_run(store, "mine", Wanted(choice, False), base, scratch, Terminal())
+        assert all(one.prompt == "fish-joined" for one in found)
+        return [(one.name, one.step) for one in found]
+
+    assert steps(Choice()) == [("best", 100)]
+    assert steps(Choice(last=True)) == [("last", 200)]
+    assert steps(Choice(step=200)) == [("step 200", 200)]
+
+
+def test_an_adapter_of_another_base_model_is_warned_about(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = open_base(TINY)
+    assert isinstance(base, FishBase)
+    folder = write_random_adapter(base, tmp_path / "mine-100-peft")
+    found = of_adapter(folder, made / "project" / "base", Terminal())
+    assert (found.name, found.adapter, found.prompt) == ("mine-100-peft", folder, None)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_recording_of_a_text_is_found_among_the_data(made: Path) -> None:
+    data = made / "project" / "speech"
+    found = original_of(TEXT, data)
+    assert found is not None
+    assert found.recording == data / "a.npy"
+    assert original_of("Hyvää yötä", data) is None
+    assert original_of(TEXT, None) is None
+    assert original_of(TEXT, made / "nowhere") is None
+
+
+def test_no_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = [Source("best", "mine-100")]
+    assert with_files(one, None, 0) == [Path("mine-100-seed-0.wav")]
+    Path("mine-100-seed-0.wav").touch()
+    assert with_files(one, None, 0) == [Path("mine-100-seed-0-2.wav")]
+    several = [BASE_ALONE, *one]
+    assert with_files(several, Path("hei.wav"), 0) == [Path("hei-base.wav"), Path("hei-best.wav")]
+    Path("hei-best.wav").symlink_to("nowhere")
+    with pytest.raises(UsageProblem, match=r"hei-best\.wav exists already"):
+        with_files(several, Path("hei.wav"), 0)
+    assert with_files(one, Path("new.wav"), 0) == [Path("new.wav")]
