@@ -1,7 +1,8 @@
-"""The accelerators that a run can use, with memory and dense bfloat16 speed.
+"""The accelerators that a run can use, with their memory and speed.
 
-Names are those of SkyPilot's catalogs. Speeds are from the makers' data sheets, without sparsity,
-in TFLOP/s with float32 accumulation.
+Names are those of SkyPilot's catalogs; `H100` is the PCIe card, the slower of those that clouds
+rent under that name. Speeds are from the makers' data sheets: dense bfloat16 without sparsity, in
+TFLOP/s with float32 accumulation, and the bandwidth of the memory.
 """
 
 from __future__ import annotations
@@ -21,37 +22,44 @@ class Accelerator:
     """nominal size, in 10^9 bytes"""
     bf16_tflops: float
     """dense peak of the data sheet"""
+    bandwidth_gb: float
+    """of the memory, in 10^9 bytes a second"""
 
     @property
     def memory_bytes(self) -> int:
         """The nominal size."""
         return round(self.memory_gb * 10**9)
 
+    @property
+    def bytes_per_flop(self) -> float:
+        """Bytes that memory delivers in the time of a FLOP at the peak."""
+        return self.bandwidth_gb / (self.bf16_tflops * 1000)
+
 
 _TABLE = (
-    Accelerator("A10", 24, 125),
-    Accelerator("A10G", 24, 70),
-    Accelerator("A40", 48, 150),
-    Accelerator("A100", 40, 312),
-    Accelerator("A100-80GB", 80, 312),
-    Accelerator("A100-80GB-SXM", 80, 312),
-    Accelerator("A6000", 48, 155),
-    Accelerator("B200", 180, 2250),
-    Accelerator("GH200", 96, 989),
-    Accelerator("H100", 80, 989),
-    Accelerator("H100-MEGA", 80, 989),
-    Accelerator("H100-NVL", 94, 835),
-    Accelerator("H100-SXM", 80, 989),
-    Accelerator("H200", 141, 989),
-    Accelerator("H200-SXM", 141, 989),
-    Accelerator("L4", 24, 121),
-    Accelerator("L40", 48, 181),
-    Accelerator("L40S", 48, 362),
-    Accelerator("RTX3090", 24, 71),
-    Accelerator("RTX4090", 24, 165),
-    Accelerator("RTX5090", 32, 209),
-    Accelerator("RTX6000-Ada", 48, 364),
-    Accelerator("RTXA6000", 48, 155),
+    Accelerator("A10", 24, 125, 600),
+    Accelerator("A10G", 24, 70, 600),
+    Accelerator("A40", 48, 150, 696),
+    Accelerator("A100", 40, 312, 1555),
+    Accelerator("A100-80GB", 80, 312, 2039),
+    Accelerator("A100-80GB-SXM", 80, 312, 2039),
+    Accelerator("A6000", 48, 155, 768),
+    Accelerator("B200", 180, 2250, 8000),
+    Accelerator("GH200", 96, 989, 4000),
+    Accelerator("H100", 80, 756, 2000),
+    Accelerator("H100-MEGA", 80, 989, 3350),
+    Accelerator("H100-NVL", 94, 835, 3900),
+    Accelerator("H100-SXM", 80, 989, 3350),
+    Accelerator("H200", 141, 989, 4800),
+    Accelerator("H200-SXM", 141, 989, 4800),
+    Accelerator("L4", 24, 121, 300),
+    Accelerator("L40", 48, 181, 864),
+    Accelerator("L40S", 48, 362, 864),
+    Accelerator("RTX3090", 24, 71, 936),
+    Accelerator("RTX4090", 24, 165, 1008),
+    Accelerator("RTX5090", 32, 209, 1792),
+    Accelerator("RTX6000-Ada", 48, 364, 960),
+    Accelerator("RTXA6000", 48, 155, 768),
 )
 ACCELERATORS = {accelerator.name: accelerator for accelerator in _TABLE}
 _BY_FOLDED_NAME = {name.upper(): accelerator for name, accelerator in ACCELERATORS.items()}

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from fintts_cost.outlook import outlook_of
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cost.estimate import Estimate
     from fintts_cost.money import Price
+    from fintts_cost.outlook import Outlook
 
 
 class Candidate(NamedTuple):
@@ -23,6 +26,8 @@ class Candidate(NamedTuple):
     """the step where the deadline ends the run; None if the run finishes before it"""
     most_hourly_usd: Decimal | None = None
     """the maximum cost of an hour, if the cloud bills the market price"""
+    spot: bool = False
+    """whether the instance may be taken away"""
 
     @property
     def price(self) -> Price:
@@ -38,6 +43,16 @@ class Candidate(NamedTuple):
     def cost_usd(self) -> Decimal:
         """The cost of the expected run, not rounded."""
         return self.estimate.cost_usd
+
+    @property
+    def outlook(self) -> Outlook:
+        """What the run may take and cost, with what preemptions add."""
+        return outlook_of(self.estimate, spot=self.spot)
+
+    @property
+    def expected_usd(self) -> float:
+        """The likely cost with what preemptions add, by which offers are compared."""
+        return self.outlook.usd.likely
 
     @property
     def ceiling_usd(self) -> Decimal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fintts_cost.bill import Bill, Durations
 from fintts_cost.checkpoint_storage import keep_last_loses_best, plan_storage
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from fintts_cost.money import Price
 
 MAX_KEEP_LAST = 100_000
+
+PaceKind = Literal["given", "measured", "forecast"]
+"""Where the time of a step comes from: you, runs that were measured, or the GPU's data sheet."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,15 @@ class EstimateInput:
     setup_seconds: Amount = 0
     teardown_seconds: Amount = 0
     seconds_per_step_source: str = "option"
+    fast_seconds_per_step: Amount | None = None
+    """at the fast end of a forecast; None if the pace is known"""
+    fast_seconds_per_validation: Amount | None = None
     slow_seconds_per_step: Amount | None = None
-    """at the slow end of a forecast; None if the pace was given or measured"""
+    """at the slow end"""
     slow_seconds_per_validation: Amount | None = None
-    """likewise"""
+    pace_kind: PaceKind = "given"
+    tokens_per_step: float | None = None
+    """positions of a full step without padding; None if unknown"""
     monitor: str = "val/loss"
     memory: MemoryModel | None = None
     measured_peak: MeasuredPeak | None = None
@@ -155,15 +163,24 @@ class EstimateInput:
         return self.stop_step if rule is None else min(rule, self.stop_step)
 
     @property
+    def at_fast_end(self) -> EstimateInput:
+        """The same run at the fast end of its forecast; unchanged if the pace is known."""
+        return self._at(self.fast_seconds_per_step, self.fast_seconds_per_validation)
+
+    @property
     def at_slow_end(self) -> EstimateInput:
         """The same run at the slow end of its forecast; unchanged if the pace is known."""
-        if self.slow_seconds_per_step is None:
+        return self._at(self.slow_seconds_per_step, self.slow_seconds_per_validation)
+
+    def _at(self, step: Amount | None, check: Amount | None) -> EstimateInput:
+        if step is None:
             return self
-        check = self.slow_seconds_per_validation
         return replace(
             self,
-            seconds_per_step=self.slow_seconds_per_step,
+            seconds_per_step=step,
             seconds_per_validation=self.seconds_per_validation if check is None else check,
+            fast_seconds_per_step=None,
+            fast_seconds_per_validation=None,
             slow_seconds_per_step=None,
             slow_seconds_per_validation=None,
         )

@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
 FLOPS_PER_FROZEN_PARAMETER = 4
 FLOPS_PER_TRAINED_PARAMETER = 6
-EXPECTED_MFU = 0.40
-"""Model FLOPs utilisation of a well-fed A100: an assumption until a step is measured."""
-SLOW_MFU = 0.01
-"""The slow end of a forecast. The reference run reached 0.8 % of its A100; a deadline with half
-as much time again still allows that."""
+PAPER_MFU = 0.40
+"""Model FLOPs utilisation of a well-fed A100"""
 WARMUP_STEPS = 10
 """The first steps compile, allocate and fill caches; nanochat skips as many."""
 
@@ -54,7 +51,7 @@ def attention_flops(*, layers: int, width: int, length: int) -> int:
     return 6 * layers * width * length**2
 
 
-def seconds_per_step(flops: float, accelerator: Accelerator, mfu: float = EXPECTED_MFU) -> float:
+def seconds_per_step(flops: float, accelerator: Accelerator, mfu: float = PAPER_MFU) -> float:
     """The theoretical forecast: 13.0 TFLOP take 0.104 s on an A100 at 40 %.
 
     Raises:
@@ -63,7 +60,7 @@ def seconds_per_step(flops: float, accelerator: Accelerator, mfu: float = EXPECT
     if not 0 < mfu <= 1:
         raise EstimateError(
             f"the utilisation must be above 0 and at most 1, but is {mfu}",
-            f"{EXPECTED_MFU} is usual",
+            f"{PAPER_MFU} is usual",
         )
     return flops / (accelerator.bf16_tflops * 1e12 * mfu)
 

@@ -18,7 +18,6 @@ from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cost.errors import OverBudget
-from fintts_cost.forecast import SLOW_MFU
 from fintts_cost.money import (
     CENT,
     SECONDS_PER_HOUR,
@@ -202,7 +201,7 @@ def plan_resumption(
 
 
 def _by_cost(choices: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(choices, key=lambda choice: choice.estimate.cost_usd)
+    return sorted(choices, key=lambda choice: choice.expected_usd)
 
 
 def _planned(
@@ -312,7 +311,7 @@ def _slow_end(choice: Candidate) -> str | None:
     seconds = choice.estimate.given.slow_seconds_per_step
     if seconds is None:
         return None
-    return f"the slow end of the forecast ({float(seconds):,.4g} s a step, {SLOW_MFU:.0%} MFU)"
+    return f"the slow end of the forecast ({float(seconds):,.2g} s a step)"
 
 
 def _cut_sentence(choice: Candidate, plan: LaunchPlan) -> str | None:

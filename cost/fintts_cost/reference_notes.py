@@ -5,19 +5,22 @@ from __future__ import annotations
 from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.estimate import estimate
-from fintts_cost.forecast import EXPECTED_MFU, seconds_per_step
+from fintts_cost.forecast import PAPER_MFU, seconds_per_step
 from fintts_cost.money import SECONDS_PER_HOUR
 from fintts_cost.reference_run import (
     MB,
     REFERENCE_CHECKPOINT_BYTES,
+    REFERENCE_END,
     REFERENCE_HEADS,
     REFERENCE_LATE_LOSSES,
     REFERENCE_LOSSES,
     REFERENCE_PATIENCE,
     REFERENCE_RUN,
+    REFERENCE_START,
     REFERENCE_STEP_SECONDS,
     reference_flops_per_step,
 )
+from fintts_cost.reference_tables import timeline
 
 
 def reference_notes() -> tuple[str, ...]:
@@ -25,6 +28,7 @@ def reference_notes() -> tuple[str, ...]:
     return (
         _cost(),
         _stop(),
+        _clock(),
         f"The reference run watched {REFERENCE_RUN.monitor}, which cannot see overfitting; "
         "fintts watches val/loss unless told otherwise.",
         _peak(),
@@ -62,6 +66,14 @@ def _stop() -> str:
     )
 
 
+def _clock() -> str:
+    last = timeline()[-1]
+    return (
+        f"The account has step {last.step:,} at {REFERENCE_END:%H:%M}; {REFERENCE_START:%H:%M} and "
+        f"its own seconds give {last.clock:%H:%M}."
+    )
+
+
 def _peak() -> str:
     storage = estimate(REFERENCE_RUN).storage
     return (
@@ -76,7 +88,7 @@ def _step() -> str:
     on_paper = seconds_per_step(flops, ACCELERATORS["A100-80GB"])
     return (
         f"One step: {parts} = {sum(REFERENCE_STEP_SECONDS.values())} s. On paper, "
-        f"{flops / 1e12:.1f} TFLOP at {EXPECTED_MFU:.0%} of an A100 take {on_paper:.3f} s."
+        f"{flops / 1e12:.1f} TFLOP at {PAPER_MFU:.0%} of an A100 take {on_paper:.3f} s."
     )
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ REFERENCE_RUN = EstimateInput(
     steps=2800,
     seconds_per_step=Decimal("5.4"),
     seconds_per_step_source="measured on the run",
+    pace_kind="measured",
     validation_every=100,
     seconds_per_validation=30,
     checkpoint_every=100,
@@ -81,6 +83,12 @@ REFERENCE_LOSSES: dict[int, float] = {
     2800: 13.0,
 }
 """Training loss by step, the sum of both heads."""
+
+REFERENCE_START = datetime(2025, 12, 1, 13, 4, tzinfo=UTC)
+REFERENCE_END = datetime(2025, 12, 1, 17, 28, tzinfo=UTC)
+"""the clock at step 0 and at the last step, in the user's account; their time zone is unknown"""
+REFERENCE_GPU_SHARES = {"training": 1.0, "validation": 0.8}
+"""how busy the GPU was"""
 
 REFERENCE_LATE_LOSSES: dict[int, float] = {
     2300: 13.25,

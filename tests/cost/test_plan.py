@@ -100,13 +100,13 @@ def test_a_deadline_from_a_forecast_lets_the_reference_run_come_to_its_end(
     plan = plan_launch([on(forecast())], budget, RENTED)
     measured = made(max_steps=3000, seconds_per_step=5.4, setup_seconds=600).given
     assert cut_at_step(measured, plan.run_seconds) is None
-    assert "the slow end of the forecast (4.16 s a step, 1% MFU)" in plan.deadline_sentence
+    assert "the slow end of the forecast (4.2 s a step)" in plan.deadline_sentence
 
 
 def test_a_budget_that_may_not_last_at_the_slow_end_says_so() -> None:
     plan = plan_launch([on(forecast())], Decimal("1.20"), RENTED)
     (warning,) = plan.warnings
-    assert "at the slow end of the forecast (4.16 s a step, 1% MFU)" in warning
+    assert "at the slow end of the forecast (4.2 s a step)" in warning
     assert "ends the run at about step 625" in warning  # (3600 - 310 - 87 - 600) / 4.16
 
 

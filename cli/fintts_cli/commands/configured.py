@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.errors import UsageProblem
-from fintts_cli.estimate.gpus import choices_of
+from fintts_cli.estimate.forecast import reserve_of
+from fintts_cli.estimate.gpus import choices_of, with_ceilings
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.shown import Shown
 from fintts_cli.places import LOCAL
@@ -14,13 +16,20 @@ from fintts_cli.prices.places import doubtful_place
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.option_names import KEYS, keyed, naming_origins
+from fintts_cost.errors import OverBudget
+from fintts_cost.plan import plan_launch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
     from fintts_cli.terminal import Terminal
     from fintts_cli.workplace import Workplace
+    from fintts_cost.candidate import Candidate
+    from fintts_cost.plan import LaunchPlan
 
 
 def configured_run(
@@ -38,8 +47,7 @@ def configured_run(
     found = with_base_model(terminal, found, may_download=False)
     samples = changes["samples"]
     inputs = RunInputs.of(found.settings, samples=samples if isinstance(samples, int) else None)
-    if measure:
-        _measure(terminal, here, found.settings, inputs)
+    _measure(terminal, here, found.settings, inputs, again=measure)
     with naming_origins(found):
         each = choices_of(here, found, Snapshot, inputs)
     cheapest = each.cheapest
@@ -53,16 +61,35 @@ def configured_run(
     first, *dearer = each.candidates
     notes = (*cheapest.notes, *each.missing)
     budget = found.settings.budget_usd
-    return Shown(first, title, notes, budget, tuple(dearer), cheapest.extras)
+    now = datetime.now(UTC)
+    plan = _plan(each.candidates, found, Snapshot)
+    return Shown(first, title, notes, budget, tuple(dearer), cheapest.extras, plan, now)
 
 
-def _measure(terminal: Terminal, here: Workplace, settings: Settings, inputs: RunInputs) -> None:
-    """Times a few steps here, unless the time of a step is set."""
-    from fintts_cli.estimate.dry_run import measure_pace  # numpy alone takes 0.1 s
+def _plan(
+    candidates: Sequence[Candidate], found: ReadSettings, open_source: Callable[[], OfferSource]
+) -> LaunchPlan | None:
+    """What a launch would plan now; None if it would be refused."""
+    if found.settings.infra == LOCAL and found.settings.budget_usd is None:
+        return None  # it ends when you want it to
+    try:
+        choices = with_ceilings(candidates, found, open_source)
+        return plan_launch(choices, found.settings.budget_usd, reserve_of(found.settings))
+    except OverBudget:
+        return None
 
-    if settings.infra != LOCAL:
+
+def _measure(
+    terminal: Terminal, here: Workplace, settings: Settings, inputs: RunInputs, *, again: bool
+) -> None:
+    """Times a few steps of a run on this machine if nobody has measured them, or on demand."""
+    if settings.infra == LOCAL:
+        from fintts_cli.estimate.dry_run import can_measure, is_pace_missing, measure_pace
+
+        if again or (can_measure(settings, inputs) and is_pace_missing(here, settings, inputs)):
+            measure_pace(here.state, settings, inputs, terminal.say)
+    elif again:
         raise UsageProblem(
             "--measure times steps on this machine, but the run goes elsewhere",
             "add --infra local, or leave --measure out",
         )
-    measure_pace(here.state, settings, inputs, terminal.say)

@@ -32,7 +32,7 @@ from fintts_cli.commands.options import (
 from fintts_cli.estimate.shown import Shown
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.choices import choices_table
-from fintts_cli.views.estimate import estimate_text
+from fintts_cli.views.estimate.text import estimate_text
 from fintts_cost.over_budget import refuse_over_budget
 from fintts_cost.prices import old_list
 
@@ -60,7 +60,10 @@ def estimate(
     ] = False,
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="First time a few training steps on this machine."),
+        typer.Option("--measure", help="Time a few training steps on this machine again."),
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how each figure comes about.")
     ] = False,
     gpus: Gpus = None,
     infra: Infra = None,
@@ -73,8 +76,8 @@ def estimate(
 ) -> None:
     """Estimate time and cost of the run.
 
-    Works offline and rents nothing. Figures that you do not give as options come from fintts.yaml,
-    from earlier runs, or from a forecast; each names its source.
+    Works offline and rents nothing. The time of a step comes from you, from your earlier runs, or
+    from the GPU's data sheet; then it is a range. The last line is what you need to decide.
     """
     terminal = Terminal(json=json, quiet=quiet)
     changes: dict[str, object] = {
@@ -110,22 +113,27 @@ def estimate(
         from fintts_cli.commands.configured import configured_run
 
         shown = configured_run(terminal, changes, others, config, measure=measure)
-    _show(terminal, shown)
+    _show(terminal, shown, explain=explain or reference_run)
     _warn_of_old_prices(terminal, shown)
     _refuse_over_budget(shown)
 
 
-def _show(terminal: Terminal, shown: Shown) -> None:
+def _show(terminal: Terminal, shown: Shown, *, explain: bool) -> None:
     if terminal.json:
         terminal.document(shown.document())
         return
 
     text = estimate_text(
-        shown.estimate,
+        shown.candidate,
         title=shown.title,
         notes=shown.notes,
+        budget_usd=shown.budget_usd,
         extras=shown.extras,
         choices=choices_table((shown.candidate, *shown.others), shown.budget_usd),
+        plan=shown.plan,
+        now=shown.now,
+        is_reference=shown.is_reference,
+        explain=explain,
     )
     terminal.data(text)
 

@@ -23,7 +23,7 @@ def reference_run_as_changed(changes: dict[str, object], budget_usd: Decimal | N
         options = ", ".join(_option(name, value) for name, value in given.items())
         return Shown(made, f"The reference run, with {options}", (), budget_usd)
     title = "The reference run, as it was measured"
-    return Shown(made, title, reference_notes(), budget_usd)
+    return Shown(made, title, reference_notes(), budget_usd, is_reference=True)
 
 
 def _option(name: str, value: object) -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed, ConfigError
-from fintts_cli.estimate.measured_pace import measured_pace
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
+from fintts_cli.estimate.run import pace_before
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import upload
 from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
@@ -51,8 +51,13 @@ def is_pace_missing(here: Workplace, settings: Settings, inputs: RunInputs) -> b
     return (
         settings.infra == LOCAL
         and settings.forecast.seconds_per_step is None
-        and measured_pace(here, settings, inputs.model_sizes) is None
+        and pace_before(here, settings, inputs) is None
     )
+
+
+def can_measure(settings: Settings, inputs: RunInputs) -> bool:
+    """Whether data and base model are here, so that steps can be timed."""
+    return settings.data is not None and inputs.model_sizes is not None
 
 
 def measure_pace(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fintts_cost.interval import Interval
 
 TYPICAL_TEXT_TOKENS = 100.0
 
@@ -23,6 +27,11 @@ class Workload:
     frames: float
     """mean of an utterance"""
 
+    @property
+    def tokens(self) -> float:
+        """Positions of an utterance, which pass through all networks of the model."""
+        return self.text_tokens + self.frames
+
     @classmethod
     def of_samples(cls, samples: int, fraction: float) -> Workload:
         """A workload of so many utterances of a typical length."""
@@ -31,12 +40,12 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPace:
-    """What an earlier run with the same model, batch and accelerator took."""
+    """What earlier runs of this kind took, scaled to this one's work and GPU."""
 
     source: str
-    """the run that measured it, as the estimate names it"""
-    seconds_per_step: float
+    """the runs, as the estimate names them"""
+    seconds_per_step: Interval
     seconds_per_validation: float | None
-    """None if the run made no check"""
+    """None if no run made a check"""
     setup_seconds: float | None
-    """None if an interruption hides it"""
+    """None if interruptions hide it"""

@@ -6,23 +6,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
+from fintts_cli.estimate.work import samples_per_step, seconds_on, work_of_step
+from fintts_cli.places import LOCAL, SETUP_SECONDS, TEARDOWN_SECONDS
 from fintts_cli.settings.given import OPTION
 from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
 from fintts_cost.estimate import EstimateInput
-from fintts_cost.forecast import EXPECTED_MFU, SLOW_MFU, seconds_per_step
+from fintts_cost.interval import Interval
 from fintts_cost.loss_levels import Head
 from fintts_cost.memory import MemoryModel
 from fintts_cost.reserve import Reserve
+from fintts_cost.throughput import efficiency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fintts_cli.estimate.figures import MeasuredPace, Workload
     from fintts_cli.settings.model import Settings
+    from fintts_cost.estimate import PaceKind
     from fintts_cost.money import Price
     from fintts_inputs.base_model.shape import ModelShape
-from fintts_cli.places import LOCAL, SETUP_SECONDS, TEARDOWN_SECONDS
 
 STOP_STEP = "forecast.stop_step"
 FORWARD_SHARE = 0.5
@@ -36,17 +39,15 @@ arXiv:2205.05198)"""
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number and its source."""
+    """A number as a range, and its source."""
 
-    value: float
+    value: Interval
     source: str
-    slow_times: float | None = None
-    """factor to the slow end of a forecast; None if the number is known"""
+    kind: PaceKind
 
-    @property
-    def slow(self) -> float | None:
-        """The value at the slow end of a forecast."""
-        return None if self.slow_times is None else self.value * self.slow_times
+    def times(self, factor: float) -> Figure:
+        """A figure that follows from this one."""
+        return Figure(self.value.times(factor), self.source, self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,8 @@ class KnownFigures:
 
     @property
     def samples_per_step(self) -> int:
-        """Tokens in all micro-batches of a step."""
-        training = self.settings.training
-        return training.batch_size * training.gradient_accumulation
+        """Utterances in all micro-batches of a step."""
+        return samples_per_step(self.settings.training)
 
 
 def estimate_input(known: KnownFigures) -> EstimateInput:
@@ -82,8 +82,8 @@ def estimate_input(known: KnownFigures) -> EstimateInput:
     """
     settings = known.settings
     early_stopping = settings.early_stopping
-    step = step_seconds(known)
-    check = _validation_seconds(known, step)
+    step = pace_of_steps(known)
+    check = _validation_seconds(known, step).value
     accelerator, _ = parse_gpus(settings.first_gpus)
     return EstimateInput(
         samples=known.workload.samples,
@@ -91,12 +91,16 @@ def estimate_input(known: KnownFigures) -> EstimateInput:
         gradient_accumulation=settings.training.gradient_accumulation,
         max_steps=settings.training.max_steps,
         steps=stop_step(settings, known.origins),
-        seconds_per_step=step.value,
+        seconds_per_step=step.value.likely,
         seconds_per_step_source=step.source,
-        slow_seconds_per_step=step.slow,
+        pace_kind=step.kind,
+        fast_seconds_per_step=None if step.value.is_exact else step.value.low,
+        fast_seconds_per_validation=None if step.value.is_exact else check.low,
+        slow_seconds_per_step=None if step.value.is_exact else step.value.high,
+        slow_seconds_per_validation=None if step.value.is_exact else check.high,
+        tokens_per_step=known.samples_per_step * known.workload.tokens,
         validation_every=settings.validation.every,
-        seconds_per_validation=check.value,
-        slow_seconds_per_validation=check.slow,
+        seconds_per_validation=check.likely,
         checkpoint_every=settings.checkpoints.every,
         checkpoint_bytes=_checkpoint_bytes(known),
         keep_last=settings.checkpoints.keep_last,
@@ -134,31 +138,42 @@ def stop_note(settings: Settings, origins: Mapping[str, str]) -> tuple[str, ...]
     )
 
 
-def step_seconds(known: KnownFigures) -> Figure:
-    """Seconds of one step: as set, else as measured, else from its FLOPs.
+def pace_of_steps(known: KnownFigures) -> Figure:
+    """Seconds of one step: as set, else as measured, else from its work.
 
     Raises:
         ConfigError: the time is neither set nor known.
     """
-    given, workload = known.settings.forecast.seconds_per_step, known.workload
+    given = known.settings.forecast.seconds_per_step
     if given is not None:
-        return Figure(given, known.origins.get("forecast.seconds_per_step", OPTION))
+        origin = known.origins.get("forecast.seconds_per_step", OPTION)
+        return Figure(Interval.exactly(given), origin, "given")
     if known.measured is not None:
-        return Figure(known.measured.seconds_per_step, known.measured.source)
+        return Figure(known.measured.seconds_per_step, known.measured.source, "measured")
     if known.is_local:
         raise ConfigError(
             "the time of a step on this machine has not been measured",
-            "`fintts estimate --measure` trains a few steps to find out; or give "
-            "--seconds-per-step S",
+            "once data and base_model are set, `fintts estimate` trains a few steps to find out",
         )
     if known.shape is None:
         raise _unknown_speed("the time of a step cannot be forecast without a base model")
-    gpus = known.settings.first_gpus
-    accelerator, count = parse_gpus(gpus)
-    flops = known.shape.training_flops(workload.text_tokens, workload.frames)
-    seconds = seconds_per_step(known.samples_per_step * flops, accelerator) / count
-    source = f"forecast at {EXPECTED_MFU * 100:.0f} % MFU of {gpus}"
-    return Figure(seconds, source, EXPECTED_MFU / SLOW_MFU)
+    return _forecast(known, known.shape)
+
+
+def _forecast(known: KnownFigures, shape: ModelShape) -> Figure:
+    """From the GPU's data sheet and the work of a step."""
+    settings, gpus = known.settings, known.settings.first_gpus
+    accelerator, _ = parse_gpus(gpus)
+    parts = _memory(known, shape).micro_batches(
+        settings.training.batch_size, accelerator.memory_bytes
+    )
+    work = work_of_step(shape, settings.lora, settings.training, known.workload, parts or 1)
+    low, likely, high = efficiency(accelerator)
+    source = (
+        f"forecast at {likely:.0%} of the peak of {gpus} ({high:.0%} to {low:.1%}), or "
+        f"{work.launches:,} launches"
+    )
+    return Figure(seconds_on(work, gpus), source, "forecast")
 
 
 def _unknown_speed(sentence: str) -> ConfigError:
@@ -172,11 +187,11 @@ def _validation_seconds(known: KnownFigures, step: Figure) -> Figure:
     """A check is a forward pass over the held-out utterances: half the work of training on them."""
     given, measured = known.settings.forecast.seconds_per_validation, known.measured
     if given is not None:
-        return Figure(given, "option")
+        return Figure(Interval.exactly(given), "option", "given")
     if measured is not None and measured.seconds_per_validation is not None:
-        return Figure(measured.seconds_per_validation, measured.source)
-    share = FORWARD_SHARE * known.workload.held_out / known.samples_per_step
-    return Figure(share * step.value, step.source, step.slow_times)
+        scale = measured.seconds_per_validation / step.value.likely
+        return step.times(scale)
+    return step.times(FORWARD_SHARE * known.workload.held_out / known.samples_per_step)
 
 
 def _setup_seconds(known: KnownFigures) -> float:

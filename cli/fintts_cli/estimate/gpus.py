@@ -178,5 +178,5 @@ def choices_of(
         raise none_offered(asked, missing)
     small = without_room(asked, ((each.gpus, each.estimate) for each in runs))
     fitting = (each for each in runs if each.gpus not in small)
-    by_cost = sorted(fitting, key=lambda each: each.estimate.cost_usd)
+    by_cost = sorted(fitting, key=lambda each: each.candidate.expected_usd)
     return Choices(tuple(by_cost), left_out(asked, missing, small))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError, ConfigError
 from fintts_cli.estimate.gpus import left_out, none_offered, with_each, without_room
-from fintts_cli.estimate.measured_pace import measured_pace
-from fintts_cli.estimate.run import estimate_run
+from fintts_cli.estimate.run import estimate_run, pace_before
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.settings.gpus import split_gpus
@@ -20,7 +18,8 @@ from fintts_cost.over_budget import refuse_over_budget
 from fintts_cost.prices import cheapest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from decimal import Decimal
 
     from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.prices.market import Market
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from fintts_cli.workplace import Workplace
     from fintts_cost.estimate import Estimate
     from fintts_cost.money import Price
+    from fintts_cost.outlook import Outlook
     from fintts_cost.prices import Offer
 
 
@@ -57,14 +57,21 @@ class PricedOffer(NamedTuple):
         return None if self.candidate is None else self.candidate.estimate
 
     @property
+    def outlook(self) -> Outlook | None:
+        """The range of the run's time and cost, with what preemptions add."""
+        return None if self.candidate is None else self.candidate.outlook
+
+    @property
     def cost_usd(self) -> Decimal | None:
         """Cost of the expected run, not rounded."""
         return None if self.candidate is None else self.candidate.cost_usd
 
     @property
-    def order(self) -> tuple[Decimal, Decimal]:
-        """Sorts the cheapest run first; without a known run, the lowest rate."""
-        return self.cost_usd or Decimal(0), self.offer.hourly_rate_usd
+    def order(self) -> tuple[float, Decimal]:
+        """Sorts the run with the lowest expected cost first; without a known run, the lowest
+        rate."""
+        usd = 0.0 if self.candidate is None else self.candidate.expected_usd
+        return usd, self.offer.hourly_rate_usd
 
 
 class RunOffers(NamedTuple):
@@ -135,26 +142,38 @@ def run_on_offers(
         ConfigError: there is a budget, but the run's cost cannot be computed.
         CostError, InputError, StoreError: as of `fintts estimate`.
     """
-    best, budget_usd = cheapest(market.offers), found.settings.budget_usd
+    budget_usd = found.settings.budget_usd
     paced, note = _with_pace(here, found, configured, inputs, is_compared=is_compared)
-    made, missing = _estimate(here, paced, (best or market.offers[0]).price, inputs)
+    by_rate = cheapest(market.offers) or market.offers[0]
+    made, missing = _estimate(here, paced, by_rate.price, inputs)
     if made is None and budget_usd is not None:
         raise ConfigError(missing, "without --budget you see the offers by their hourly rate")
-    priced = [_priced(offer, made, budget_usd) for offer in market.offers]
+    priced = sorted(
+        (_priced(offer, made, budget_usd) for offer in market.offers), key=lambda each: each.order
+    )
+    best = _best(priced)
     return RunOffers(
         gpus=found.settings.gpus,
-        offers=tuple(sorted(priced, key=lambda each: each.order)),
-        cheapest=best,
-        estimate=made,
+        offers=tuple(priced),
+        cheapest=None if best is None else best.offer,
+        estimate=made if best is None else best.estimate,
         budget_usd=budget_usd,
         notes=tuple(text for text in (market.note, note if made else missing) if text),
     )
 
 
+def _best(priced: Iterable[PricedOffer]) -> PricedOffer | None:
+    """The first that may be chosen, one without doubts if there is one."""
+    choice = [each for each in priced if each.offer.may_be_chosen]
+    without_doubt = (each for each in choice if not each.offer.doubts)
+    return next(without_doubt, next(iter(choice), None))
+
+
 def _priced(offer: Offer, made: Estimate | None, budget_usd: Decimal | None) -> PricedOffer:
     if made is None:
         return PricedOffer(offer, None, over_budget=False)
-    candidate = Candidate(f"{offer.accelerator}:{offer.gpus}", made).at(offer.price)
+    gpus = f"{offer.accelerator}:{offer.gpus}"
+    candidate = Candidate(gpus, made, spot=offer.spot).at(offer.price)
     is_over = budget_usd is not None and candidate.cost_usd > budget_usd
     return PricedOffer(offer, candidate, over_budget=is_over)
 
@@ -206,7 +225,7 @@ def _with_pace(
         return replace(found, settings=settings), ""
     unset = settings.forecast.model_copy(update={"seconds_per_step": None})
     without = settings.model_copy(update={"forecast": unset})
-    if is_compared or measured_pace(here, without, inputs.model_sizes) is not None:
+    if is_compared or pace_before(here, without, inputs) is not None:
         return replace(found, settings=without), ""
     origin = found.origins["forecast.seconds_per_step"]
     note = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from fintts_cli.estimate.figures import MeasuredPace
+from fintts_cost.interval import Interval
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
@@ -34,6 +35,9 @@ TRAINING_KEYS = (
     "compile",
 )
 """settings of `training` that affect the pace"""
+DRY_DOUBT = 1.25
+"""how far off a few steps may be, either way, since other work slows this machine down: an
+assumption"""
 
 
 class DryPace(Record):
@@ -59,7 +63,9 @@ def find_dry_pace(
         pace = DryPace.load(read_limited(path), str(path))
     except (OSError, StoreError):
         return None
-    return MeasuredPace(pace.source, pace.seconds_per_step, None, pace.setup_seconds)
+    likely = pace.seconds_per_step
+    around = Interval(likely / DRY_DOUBT, likely, likely * DRY_DOUBT)
+    return MeasuredPace(pace.source, around, None, pace.setup_seconds)
 
 
 def remember_dry_pace(

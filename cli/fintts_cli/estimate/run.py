@@ -101,13 +101,13 @@ def estimate_run(
         origins=found.origins,
         workload=workload,
         shape=shape,
-        measured=_measured(here, settings, inputs),
+        measured=pace_before(here, settings, inputs),
         price=price,
     )
     notes = (*_notes(inputs), *stop_note(settings, found.origins))
     made = estimate(estimate_input(known))
     facts = _facts(settings, workload, shape)
-    candidate = Candidate(settings.gpus, made)
+    candidate = Candidate(settings.gpus, made, spot=settings.spot and settings.infra != LOCAL)
     return RunEstimate(candidate, workload, notes, _extras(here, settings, price, made), facts)
 
 
@@ -189,14 +189,22 @@ def _check_schedule(settings: Settings, workload: Workload) -> None:
     )
 
 
-def _measured(here: Workplace, settings: Settings, inputs: RunInputs) -> MeasuredPace | None:
-    """The pace of earlier runs; looked for only if none is set."""
-    if settings.forecast.seconds_per_step is not None:
+def pace_before(here: Workplace, settings: Settings, inputs: RunInputs) -> MeasuredPace | None:
+    """The pace of earlier runs; looked for only if none is set and the base model is here, since no
+    run can have had it otherwise.
+
+    Raises:
+        ConfigError, InputError: data or base model cannot be read.
+        StoreError: earlier runs cannot be read.
+    """
+    sizes = inputs.model_sizes
+    if settings.forecast.seconds_per_step is not None or sizes is None:
         return None
     # What reads the records of runs takes as long to load as a whole estimate.
-    from fintts_cli.estimate.measured_pace import measured_pace
+    from fintts_cli.estimate.measured_pace import Wanted, measured_pace
 
-    return measured_pace(here, settings, inputs.model_sizes)
+    wanted = Wanted(settings, inputs.shape(is_needed=False), inputs.workload)
+    return measured_pace(here, wanted, sizes)
 
 
 def _notes(inputs: RunInputs) -> tuple[str, ...]:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cost.document import document
+from fintts_cost.interval import Interval
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
 
     from fintts_cost.candidate import Candidate
     from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
+    from fintts_cost.plan import LaunchPlan
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Shown:
     """the run on the other GPUs of the list"""
     extras: Extras | None = None
     """what it costs beside the GPU"""
+    plan: LaunchPlan | None = None
+    """of a launch now; None if the budget does not allow one"""
+    now: datetime | None = None
+    is_reference: bool = False
+    """whether this is the measured run, unchanged"""
 
     @property
     def estimate(self) -> Estimate:
@@ -37,18 +45,54 @@ class Shown:
         """The document of --json."""
         mine, *others = [_choice(each) for each in (self.candidate, *self.others)]
         extras = {} if self.extras is None else self.extras.to_json(self.estimate)
-        return {**mine, **extras, "notes": list(self.notes), "choices": [mine, *others]}
+        return {
+            **mine,
+            **extras,
+            "budget": self._budget(),
+            "notes": list(self.notes),
+            "choices": [mine, *others],
+        }
+
+    def _budget(self) -> dict[str, object] | None:
+        """What the budget leaves, and when it ends the run at the latest."""
+        if self.budget_usd is None:
+            return None
+        usd, likely = float(self.budget_usd), self.candidate.outlook.usd.likely
+        seconds = None if self.plan is None else float(self.plan.run_seconds)
+        return {
+            "usd": usd,
+            "share": likely / usd if usd else None,
+            "fits": likely <= usd,
+            "deadline_seconds": seconds,
+        }
 
 
 def _choice(candidate: Candidate) -> dict[str, object]:
-    """The run on one GPU; `at_most` is a run of all steps at the slow end of its forecast."""
+    """The run on one GPU. `expected` is its range, with what preemptions add; `at_most` is a run of
+    all steps at the slow end of its forecast."""
     given = candidate.estimate.given
-    most = given.at_slow_end.bill(given.max_steps)
+    most, outlook = given.at_slow_end.bill(given.max_steps), candidate.outlook
+    fast, slow = given.at_fast_end.seconds_per_step, given.at_slow_end.seconds_per_step
+    step = Interval(float(fast), float(given.seconds_per_step), float(slow))
+    tokens = given.tokens_per_step
     return {
         **document(candidate.estimate),
         "gpus": candidate.gpus,
         "cloud": candidate.price.cloud,
         "micro_batches": given.micro_batches,
+        "pace": {
+            "kind": given.pace_kind,
+            "source": given.seconds_per_step_source,
+            "seconds_per_step": step.to_json(),
+            "seconds_per_token": step.times(1 / tokens).to_json() if tokens else None,
+        },
+        "spot": candidate.spot,
+        "expected": {
+            "total_seconds": outlook.seconds.to_json(),
+            "billed_seconds": outlook.billed_seconds.to_json(),
+            "cost_usd": outlook.usd.to_json(),
+            "preemptions": outlook.preemptions.to_json(),
+        },
         "at_most": {
             "total_seconds": float(most.total_seconds),
             "cost_usd": float(most.cost_usd_to_cent),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import table
-from fintts_cost.money import NOTHING, SECONDS_PER_HOUR, dollars
+from fintts_cli.views.units import rough_dollars, significant, table
+from fintts_cost.money import NOTHING, SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ("GPU", "where", "a batch", "$/h", "hours", "cost")
 LEFT = 3
 MEANING = (
-    "hours, cost: of the expected run – of all steps at the forecast's slow end",
+    "hours, cost: likely – at most, with what preemptions add on spot",
     "a batch: whole, or in how many parts, as computed from sizes alone",
 )
 
@@ -41,17 +41,16 @@ def choices_table(candidates: Sequence[Candidate], budget_usd: Decimal | None) -
 
 
 def _row(each: Candidate, budget_usd: Decimal | None) -> tuple[str, ...]:
-    expected, given = each.estimate.expected, each.estimate.given
-    most = given.at_slow_end.bill(given.max_steps)
+    given, outlook = each.estimate.given, each.outlook
+    hours, usd = outlook.seconds.times(1 / SECONDS_PER_HOUR), outlook.usd
     is_over = budget_usd is not None and each.cost_usd > budget_usd
-    hours = [bill.total_seconds / SECONDS_PER_HOUR for bill in (expected, most)]
     return (
         each.gpus,
         each.price.cloud or NOTHING,
         _parts(given.micro_batches),
         f"{each.hourly_rate_usd:.2f}",
-        f"{hours[0]:.2f} – {hours[1]:5.2f}",
-        f"{'! ' if is_over else ''}{dollars(expected.cost_usd)} – {dollars(most.cost_usd):>6}",
+        f"{significant(hours.likely)} – {significant(hours.high):>4}",
+        f"{'! ' if is_over else ''}{rough_dollars(usd.likely)} – {rough_dollars(usd.high):>5}",
     )
 
 

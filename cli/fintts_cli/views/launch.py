@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import duration, moment, table
+from fintts_cli.views.units import duration, moment, step_seconds, table
 from fintts_cli.wording import iso
 from fintts_cost.extras import NOT_COUNTED
 from fintts_cost.money import dollars, hourly
@@ -54,7 +54,7 @@ def _deadline(plan: LaunchPlan, now: datetime) -> str:
 def _bill(choice: Candidate, choices: Sequence[Candidate]) -> list[str]:
     """Rate, pace and the three scenarios, for each GPU by name if there are several."""
     made, price = choice.estimate, choice.price
-    step = f"{made.given.seconds_per_step:g} s a step ({made.given.seconds_per_step_source})"
+    step = f"{step_seconds(made.given)} a step ({made.given.seconds_per_step_source})"
     as_of = f", as of {price.as_of}" if price.as_of else ""
     name = f"{choice.gpus}: " if len(choices) > 1 else ""
     rows = [

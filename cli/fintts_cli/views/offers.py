@@ -9,7 +9,9 @@ The document:
     notes              sentences about prices and pace
     offers             cheapest run first: {cloud, region, zone, seller, instance_type,
                        accelerator, count, spot, hourly_rate_usd, price: {source, as_of}, cost_usd,
-                       seconds_per_step, total_seconds, over_budget, doubts, cheapest}; region is
+                       seconds_per_step, total_seconds, expected, over_budget, doubts, cheapest};
+                       `expected` has {low, likely, high} of total_seconds, cost_usd and
+                       preemptions, with what these add, or is null; region is
                        null if the price is the same in all of them; `cheapest` marks the
                        cheapest offer that can be taken, one without doubts if possible
 """
@@ -19,15 +21,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.offers import how_cheap
-from fintts_cli.views.units import duration, table
-from fintts_cost.money import CENT, dollars, hourly
+from fintts_cli.views.units import duration, rough_dollars, rough_duration, step_seconds, table
+from fintts_cost.money import CENT, NOTHING, dollars, hourly
 from fintts_cost.prices import NEVER_CHOSEN, Doubt
+from fintts_cost.spot import PREEMPTIONS_PER_HOUR, PREEMPTIONS_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fintts_cli.estimate.offers import PricedOffer, RunOffers
     from fintts_cost.estimate import Estimate
+    from fintts_cost.interval import Interval
+    from fintts_cost.outlook import Outlook
     from fintts_cost.prices import Offer
 
 GPU = "GPU"
@@ -69,7 +74,7 @@ def render_offers(run: RunOffers) -> str:
 
 
 def _row(priced: PricedOffer) -> tuple[str, ...]:
-    offer, seconds = priced.offer, priced.total_seconds
+    offer, outlook = priced.offer, priced.outlook
     remarks = [*map(str, offer.doubts), *([OVER_BUDGET] if priced.over_budget else [])]
     return (
         offer.cloud if offer.seller is None else f"{offer.cloud} ({offer.seller})",
@@ -78,9 +83,25 @@ def _row(priced: PricedOffer) -> tuple[str, ...]:
         how(offer),
         ", ".join(remarks),
         f"{offer.hourly_rate_usd:.2f}",
-        duration(None if seconds is None else float(seconds)),
-        dollars(priced.cost_usd),
+        NOTHING if outlook is None else _time(outlook.seconds),
+        NOTHING if outlook is None else _cost(priced, outlook.usd),
     )
+
+
+def _time(seconds: Interval) -> str:
+    if seconds.is_exact:
+        return duration(seconds.likely)
+    return _range(rough_duration(seconds.likely), rough_duration(seconds.high))
+
+
+def _cost(priced: PricedOffer, usd: Interval) -> str:
+    if usd.is_exact:
+        return dollars(priced.cost_usd)
+    return _range(rough_dollars(usd.likely), rough_dollars(usd.high))
+
+
+def _range(likely: str, most: str) -> str:
+    return likely if likely == most else f"{likely} – {most}"
 
 
 def how(offer: Offer) -> str:
@@ -113,12 +134,13 @@ def _pace(run: RunOffers) -> Iterator[str]:
         where = f" on {gpus}" if len(estimates) > 1 else ""
         yield f"time and cost{where}: {_spent(estimate)}"
     if any(priced.offer.spot for priced in run.offers):
-        yield "the steps that a spot run repeats after a preemption are not counted"
+        low, likely, high = (f"{rate:.2g}" for rate in PREEMPTIONS_PER_HOUR.times(100))
+        yield f"spot: preempted in {likely} % of the hours ({low} to {high}), {PREEMPTIONS_SOURCE}"
 
 
 def _spent(estimate: Estimate) -> str:
     given, expected = estimate.given, estimate.expected
-    each = f"{float(given.seconds_per_step):g} s a step ({given.seconds_per_step_source})"
+    each = f"{step_seconds(given)} a step ({given.seconds_per_step_source})"
     spent = expected.durations
     around = f"{duration(float(spent.setup_seconds))} of set-up"
     after = f"{duration(float(spent.teardown_seconds))} of teardown"
@@ -147,6 +169,14 @@ def _pace_document(made: Estimate | None) -> dict[str, object] | None:
     return {"value": float(given.seconds_per_step), "source": given.seconds_per_step_source}
 
 
+def _expected(outlook: Outlook) -> dict[str, object]:
+    return {
+        "total_seconds": outlook.seconds.to_json(),
+        "cost_usd": outlook.usd.to_json(),
+        "preemptions": outlook.preemptions.to_json(),
+    }
+
+
 def _offer_document(priced: PricedOffer, *, cheapest: bool) -> dict[str, object]:
     offer, cost, seconds = priced.offer, priced.cost_usd, priced.total_seconds
     return {
@@ -163,6 +193,7 @@ def _offer_document(priced: PricedOffer, *, cheapest: bool) -> dict[str, object]
         "seconds_per_step": _pace_document(priced.estimate),
         "total_seconds": None if seconds is None else float(seconds),
         "cost_usd": None if cost is None else float(cost.quantize(CENT)),
+        "expected": None if priced.outlook is None else _expected(priced.outlook),
         "over_budget": priced.over_budget,
         "doubts": [str(doubt) for doubt in offer.doubts],
         "cheapest": cheapest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from decimal import Decimal
+
+    from fintts_cost.estimate import EstimateInput
 
 
 def counted(count: int, one: str) -> str:
@@ -79,3 +82,41 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
 def at_most(amount: Decimal, *, is_at_most: bool) -> str:
     """$3.60, or at most $3.60."""
     return f"at most {dollars(amount)}" if is_at_most and amount > 0 else dollars(amount)
+
+
+def rough_dollars(usd: float) -> str:
+    """$2.30, $5, $0.023, $130: two significant digits, as a forecast deserves."""
+    if usd <= 0:
+        return "$0"
+    digits = 1 - math.floor(math.log10(usd))
+    rounded = round(usd, digits)
+    if rounded >= 10 or (rounded >= 1 and rounded == int(rounded)):
+        return f"${rounded:,.0f}"
+    return f"${rounded:.{max(digits, 2)}f}"
+
+
+def rough_duration(seconds: float) -> str:
+    """45 s, 26 min, 4.4 h, 120 h: two significant digits"""
+    if round(seconds) < 60:
+        return f"{seconds:.2g} s"
+    if round(seconds / 60) < 60:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 9.95 else f"{float(f'{hours:.2g}'):,.0f} h"
+
+
+def step_seconds(given: EstimateInput) -> str:
+    """0.5 s, or 0.16 s (0.10 to 5.4 s) for a pace that is not known."""
+    if given.fast_seconds_per_step is None:
+        return f"{float(given.seconds_per_step):g} s"
+    ends = given.at_fast_end.seconds_per_step, given.at_slow_end.seconds_per_step
+    low, likely, high = (significant(float(s)) for s in (ends[0], given.seconds_per_step, ends[1]))
+    return f"{likely} s ({low} to {high} s)"
+
+
+def significant(value: float) -> str:
+    """0.16, 5.4, 24, 130: two significant digits, never an exponent."""
+    if value == 0:
+        return "0"
+    digits = 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, digits):,.{max(digits, 0)}f}"

@@ -252,7 +252,7 @@ def test_a_person_with_ten_dollars_can_decide_on_s1_mini(own_folder: Path) -> No
     assert "GH200:1" not in {each["gpus"] for each in choices}
     assert every(each["micro_batches"] == 1 for each in choices)
     assert every(each["at_most"]["cost_usd"] > each["cost_usd"] for each in choices)
-    text = fintts(*words, "--budget", "0.5").stdout
+    text = fintts(*words, "--budget", "0.5", "--explain").stdout
     header, *rows = [line.strip() for line in text.split("cheapest run first")[1].splitlines()[1:]]
     assert header.split() == ["GPU", "where", "a", "batch", "$/h", "hours", "cost"]
     shown = rows[: rows.index("")]
@@ -285,7 +285,7 @@ def test_offers_for_several_gpus_are_one_list_by_the_cost_of_the_run(rented: Pat
     assert costs == sorted(costs)
     times = {offer["accelerator"]: offer["total_seconds"] for offer in content["offers"]}
     assert times.keys() == {"A100-80GB", "H100"}
-    assert times["H100"] < times["A100-80GB"]
+    assert times["H100"] == times["A100-80GB"]  # both wait for the launches of so small a model
     (cheapest,) = [offer for offer in content["offers"] if offer["cheapest"]]
     assert cheapest["total_seconds"] == content["total_seconds"]
     table = fintts("cloud", "offers", "--gpus", ANYWHERE, "--on-demand").stdout
@@ -302,8 +302,7 @@ def test_a_pace_that_was_declared_for_one_place_is_not_taken_for_several(own_fol
     write_project(own_folder)
     content = document("cloud", "offers", "--gpus", ANYWHERE, "--on-demand")
     paces = {offer["accelerator"]: offer["seconds_per_step"] for offer in content["offers"]}
-    assert paces["H100"]["value"] < paces["A100-80GB"]["value"]
-    assert every("MFU" in pace["source"] for pace in paces.values())
+    assert every("of the peak of" in pace["source"] for pace in paces.values())
 
 
 def two_gpus() -> RunRecord:

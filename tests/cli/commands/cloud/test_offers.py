@@ -267,7 +267,7 @@ def test_a_run_that_measured_the_other_gpu_is_believed(rented: Path) -> None:
     end_run(store, result(run="earlier"))
     run = offers_for(found)
     assert run.estimate is not None
-    assert run.estimate.given.seconds_per_step_source == "run earlier"
+    assert run.estimate.given.seconds_per_step_source == "run earlier, scaled to this work"
     assert not [note for note in run.notes if "unscaled" in note]
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from fintts_cli.views.estimate import estimate_text
+from fintts_cli.views.estimate.text import estimate_text
 from fintts_cost.accelerators import find
+from fintts_cost.candidate import Candidate
 from fintts_cost.estimate import EstimateInput, estimate
 from fintts_cost.loss_levels import Head
 from fintts_cost.memory import MemoryModel
 from fintts_cost.money import Price
+from fintts_cost.plan import plan_launch
 from fintts_cost.reference_notes import reference_notes
 from fintts_cost.reference_run import REFERENCE_MEMORY, REFERENCE_RUN
+from fintts_cost.reserve import Reserve
 
 Golden = Callable[[str, str], None]
 
@@ -38,17 +43,21 @@ SMALL_RUN = EstimateInput(
 
 
 def text_of(run: EstimateInput, **fields: object) -> str:
-    return estimate_text(estimate(replace(run, **fields)), title="A run")  # type: ignore[arg-type]  # the fields of one test each
+    return explained(replace(run, **fields))  # type: ignore[arg-type]  # the fields of one test each
+
+
+def explained(run: EstimateInput, *, title: str = "A run", **changes: Any) -> str:
+    return estimate_text(Candidate("A100:1", estimate(run)), title=title, explain=True, **changes)
 
 
 def test_the_reference_run(golden: Golden) -> None:
     title = "The reference run: 2,000 samples on one A100-80GB"
-    text = estimate_text(estimate(REFERENCE_RUN), title=title, notes=reference_notes())
+    text = explained(REFERENCE_RUN, title=title, notes=reference_notes(), is_reference=True)
     golden("estimate_reference_run.txt", text + "\n")
 
 
 def test_a_small_run(golden: Golden) -> None:
-    text = estimate_text(estimate(SMALL_RUN), title="kalevala: 115 samples on one A10G")
+    text = explained(SMALL_RUN, title="kalevala: 115 samples on one A10G")
     golden("estimate_small_run.txt", text + "\n")
 
 
@@ -66,7 +75,7 @@ def test_a_small_run(golden: Golden) -> None:
 )
 def test_it_fits_the_terminal_and_leaves_nothing_hanging(run: EstimateInput, columns: int) -> None:
     lines = text_of(run).splitlines()
-    assert len(lines) < 110
+    assert len(lines) < 120
     for line in lines:
         assert len(line) <= columns, line
         assert line == line.rstrip()
@@ -136,9 +145,9 @@ def test_the_rate_is_shown_as_it_is() -> None:
     assert "$1,000.00 an hour" in text_of(SMALL_RUN, price=Price(Decimal(1000)))
 
 
-def test_notes_come_last_and_are_wrapped() -> None:
-    text = estimate_text(estimate(SMALL_RUN), title="A run", notes=["word " * 40])
-    notes = text.split("── Notes")[1].splitlines()[1:]
+def test_notes_come_before_the_headline_and_are_wrapped() -> None:
+    text = explained(SMALL_RUN, notes=["word " * 40])
+    notes = text.split("── Notes")[1].split("\n\n")[0].splitlines()[1:]
     assert notes[0].startswith("  · word")
     assert len(notes) == 3
     assert "Notes" not in text_of(SMALL_RUN)
@@ -154,3 +163,68 @@ def test_a_small_model_s_memory_is_in_megabytes() -> None:
     text = text_of(SMALL_RUN, memory=tiny)
     assert "+ 2.4 MB of weights, adapter, gradients and optimizer = 8.4 MB" in text
     assert "0.0 GB" not in text
+
+
+FORECAST = replace(
+    REFERENCE_RUN,
+    seconds_per_step=0.5,
+    fast_seconds_per_step=0.2,
+    slow_seconds_per_step=5.0,
+    seconds_per_step_source="forecast of a test",
+    pace_kind="forecast",
+    tokens_per_step=3200.0,
+    steps=None,
+)
+NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
+
+
+def summary(candidate: Candidate, budget_usd: Decimal | None = None) -> list[str]:
+    plan = None
+    if budget_usd is None or candidate.cost_usd <= budget_usd:
+        plan = plan_launch([candidate], budget_usd, Reserve.on_demand())
+    text = estimate_text(candidate, title="A run", budget_usd=budget_usd, plan=plan, now=NOON)
+    return text.splitlines()
+
+
+def headline_of(lines: list[str]) -> str:
+    return " ".join(lines[len(lines) - lines[::-1].index("") :])
+
+
+def test_a_summary_fits_a_screen_and_ends_with_what_decides() -> None:
+    lines = summary(Candidate("A100:1", estimate(FORECAST)), Decimal(10))
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 78
+    # 0.2, 0.5 and 5 s × 3,000 at $1.20 an hour, with 30 checks of 30 s.
+    assert headline_of(lines) == (
+        "$0.50 to $5.30, most likely $0.80 (40 min); never more than your $10; ends by 18:52 UTC "
+        "at the latest"
+    )
+    text = " ".join(" ".join(lines).split())
+    assert "0.50 s (0.20 to 5.0 s; 160 µs a token): no run of yours has measured it;" in text
+    assert "budget fits, 8% of $10" in text
+
+
+def test_a_budget_bounds_the_high_end() -> None:
+    candidate = Candidate("A100:1", estimate(FORECAST))
+    assert "$0.50 to $3, most" in headline_of(summary(candidate, Decimal(3)))
+    over = headline_of(summary(candidate, Decimal("0.5")))
+    assert "$0.50 to $5.30" in over
+    assert over.endswith("over your $0.50")
+
+
+def test_a_bill_for_a_pace_that_is_known_has_all_digits() -> None:
+    lines = summary(Candidate("A100:1", estimate(REFERENCE_RUN)))
+    assert headline_of(lines).startswith("$5.32 and 4 h 26 min, if it stops at step 2,800; $5.70")
+
+
+def test_preemptions_are_said_and_added() -> None:
+    on_spot = Candidate("A100:1", estimate(replace(FORECAST, setup_seconds=600)), spot=True)
+    text = " ".join(" ".join(summary(on_spot)).split())
+    assert "preemptions expected" in text
+    assert "an assumption" in text
+    assert on_spot.expected_usd > float(on_spot.cost_usd)
+
+
+def test_a_run_on_a_machine_of_ones_own_is_told_in_hours() -> None:
+    free = Candidate("", estimate(replace(FORECAST, price=Price(Decimal(0), "this machine"))))
+    assert headline_of(summary(free)).startswith("25 min to 4.4 h, most likely 40 min; no GPU")

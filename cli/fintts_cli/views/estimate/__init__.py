@@ -1,0 +1,1 @@
+"""An estimate as text: the summary, every section of the explanation, and the headline."""

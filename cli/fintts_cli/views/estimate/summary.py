@@ -1,0 +1,115 @@
+"""An estimate on one screen: what the headline follows from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.estimate.headline import short
+from fintts_cli.views.estimate.layout import amount, hanging, number
+from fintts_cli.views.units import counted, rough_dollars, rough_duration, significant
+from fintts_cost.extras import NOT_COUNTED
+from fintts_cost.money import dollars
+from fintts_cost.spot import PREEMPTIONS_SOURCE, interval_remark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from decimal import Decimal
+
+    from fintts_cost.bill import Durations
+    from fintts_cost.candidate import Candidate
+    from fintts_cost.estimate import Estimate, EstimateInput
+    from fintts_cost.extras import Extras
+
+KINDS = {
+    "given": "",
+    "measured": "measured by ",
+    "forecast": "no run of yours has measured it; ",
+}
+
+
+def summary_lines(
+    candidate: Candidate, *, budget_usd: Decimal | None, extras: Extras | None
+) -> Iterator[str]:
+    """Steps, pace, price and budget, a line or two each."""
+    made = candidate.estimate
+    yield from hanging("steps      ", _steps(made))
+    yield from hanging("a step     ", pace(made.given))
+    yield from hanging("time       ", _time(made.expected.durations))
+    yield from hanging("price      ", _price(candidate))
+    if made.earliest.stop_step < made.expected.stop_step:
+        earliest = f"{rough_dollars(float(made.earliest.cost_usd))} at step"
+        step = f"{made.earliest.stop_step:,}"
+        yield from hanging("may stop   ", f"early stopping can end it for {earliest} {step}")
+    if candidate.spot:
+        yield from hanging("spot       ", preemptions(candidate))
+    if extras is not None and extras.items:
+        yield from hanging("beside it  ", _extras(extras))
+    if budget_usd is not None:
+        yield from hanging("budget     ", _budget(candidate, budget_usd))
+
+
+def _steps(made: Estimate) -> str:
+    schedule, stop = made.schedule, made.expected.stop_step
+    epochs = number(schedule.epochs(stop))
+    checks = counted(schedule.validation_checks(stop), "check")
+    return (
+        f"{stop:,} of {schedule.samples_per_step:,} samples, {epochs} epochs of "
+        f"{schedule.samples:,}; {checks}, {made.storage.written:,} checkpoints"
+    )
+
+
+def pace(given: EstimateInput) -> str:
+    """`0.16 s (0.10 to 5.4 s; 50 µs a token): …`"""
+    likely = float(given.seconds_per_step)
+    if given.fast_seconds_per_step is None:
+        return f"{likely:g} s, from: {given.seconds_per_step_source}"
+    low, high = given.at_fast_end.seconds_per_step, given.at_slow_end.seconds_per_step
+    token = ""
+    if given.tokens_per_step:
+        token = f"; {significant(likely / given.tokens_per_step * 1e6)} µs a token"
+    around = f"{significant(float(low))} to {significant(float(high))} s{token}"
+    source = f"{KINDS[given.pace_kind]}{given.seconds_per_step_source}"
+    return f"{significant(likely)} s ({around}): {source}"
+
+
+def _time(spent: Durations) -> str:
+    parts = {
+        "set-up": spent.setup_seconds,
+        "training": spent.training_seconds,
+        "checks": spent.validation_seconds,
+        "saves": spent.checkpoint_seconds,
+        "teardown": spent.teardown_seconds,
+    }
+    listed = ", ".join(f"{name} {rough_duration(float(s))}" for name, s in parts.items() if s)
+    return f"about {rough_duration(float(spent.total_seconds))}: {listed}"
+
+
+def _price(candidate: Candidate) -> str:
+    price = candidate.price
+    as_of = f", as of {price.as_of}" if price.as_of else ""
+    return f"${amount(price.hourly_rate_usd)} an hour, from: {price.source}{as_of}"
+
+
+def preemptions(candidate: Candidate) -> str:
+    """How often the instance is expected to be taken away, and what that adds."""
+    outlook = candidate.outlook
+    added = outlook.usd.likely - float(candidate.cost_usd)
+    low, likely, high = map(significant, outlook.preemptions)
+    told = (
+        f"{likely} preemptions expected ({low} to {high}; {PREEMPTIONS_SOURCE}), which add "
+        f"{rough_dollars(added)}"
+    )
+    remark = interval_remark(candidate.estimate.given)
+    return told if remark is None else f"{told}; {remark}"
+
+
+def _extras(extras: Extras) -> str:
+    items = ", ".join(f"{each.name} {dollars(each.usd)}" for each in extras.items)
+    return f"about {dollars(extras.usd)} ({items}); not counted: {', '.join(NOT_COUNTED)}"
+
+
+def _budget(candidate: Candidate, budget_usd: Decimal) -> str:
+    if budget_usd == 0 or candidate.hourly_rate_usd == 0:
+        return f"{short(budget_usd)}; no GPU is billed"
+    share = candidate.outlook.usd.likely / float(budget_usd)
+    return f"{'fits' if share <= 1 else 'does not fit'}, {share:.0%} of {short(budget_usd)}"
