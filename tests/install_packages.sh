@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs what tests run for real, where it is missing: Ceph's object gateway, FAT by FUSE, a
-# compiler, and what makes a link slow.
+# compiler, what makes a link slow, and a browser without a window.
 set -eu
-packages="radosgw ceph-mon ceph-osd ceph-common openssl g++ iproute2 dosfstools fusefat fuse3"
-for program in radosgw ceph-mon ceph-osd ceph radosgw-admin monmaptool openssl g++ ip tc mkfs.vfat fusefat fusermount3; do
+packages="radosgw ceph-mon ceph-osd ceph-common openssl g++ iproute2 dosfstools fusefat fuse3 chromium-headless-shell"
+for program in radosgw ceph-mon ceph-osd ceph radosgw-admin monmaptool openssl g++ ip tc mkfs.vfat fusefat fusermount3 chromium-headless-shell; do
   if ! command -v "$program" > /dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
       echo "not installed: $program; tests that need it are skipped or fail (Debian: $packages)" >&2

@@ -52,6 +52,7 @@ COMMANDS = [
     ["cloud", "unpin"],
     ["cloud", "prune"],
     ["cloud", "report"],
+    ["cloud", "compare"],
     ["cloud", "reap"],
     ["store"],
     ["store", "check"],

@@ -72,7 +72,7 @@ def find_checkpoints(
     damaged = UnreadableCheckpoints()
     found = list_manifests(store, run, on_unreadable=damaged.note)
     manifests = newest_of_each_step(_of_this_base_model(store, run, found, damaged))
-    damaged.warn(terminal)
+    damaged.warn(terminal.warn)
     if not manifests:
         damaged.refuse()
         raise _no_checkpoint(store, run)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fintts_cli.terminal import Terminal
+    from collections.abc import Callable
+
     from fintts_store.errors import StoreError
     from fintts_store.layout import CommitName
 
@@ -20,10 +21,10 @@ class UnreadableCheckpoints:
         """The callback for `list_manifests`."""
         self._found.append((name, error))
 
-    def warn(self, terminal: Terminal) -> None:
+    def warn(self, warn: Callable[[str], None]) -> None:
         """Warns about each."""
         for name, error in self._found:
-            terminal.warn(f"skipping the checkpoint of step {name.step}: {error.message}")
+            warn(f"skipping the checkpoint of step {name.step}: {error.message}")
 
     def refuse(self, step: int | None = None) -> None:
         """Raises the error of this step's checkpoint, or of any; returns if none is damaged."""

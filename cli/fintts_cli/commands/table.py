@@ -53,6 +53,7 @@ CLOUD = {
     "unpin": Entry("cloud.pin", "Unpin a checkpoint."),
     "prune": Entry("cloud.prune", "Remove old checkpoints."),
     "report": Entry("cloud.report", "Compare estimate and actual."),
+    "compare": Entry("cloud.compare", "Compare several runs."),
     "tensorboard": Entry("cloud.tensorboard", "Open a run's curves in TensorBoard."),
     "reap": Entry("cloud.reap", "Remove instances that no run needs."),
 }

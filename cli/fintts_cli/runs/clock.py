@@ -33,8 +33,9 @@ def refuse_wrong_clock(store: Store, infra: str | None, tell: Callable[[str], No
     tell(f"{skew}: times that other machines wrote seem to be off by as much")
 
 
-def warn_of_wrong_clock(store: Store, warn: Callable[[str, str], None]) -> None:
-    """Warns if the clock is wrong; for commands that show runs."""
+def warn_of_wrong_clock(store: Store, warn: Callable[[str, str], None]) -> str | None:
+    """Warns if the clock is wrong; for commands that show runs. Returns the difference in words."""
     skew = skew_of(store)
     if skew is not None:
         warn(f"{skew}: the times and costs below may be off by as much", SET_IT)
+    return skew

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from statistics import median
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from fintts_cli.runs.status.checks import points_of
 from fintts_cli.views.curve import plot
+from fintts_cli.views.report_words import (
+    clock,
+    device_lines,
+    epoch_of,
+    evidence,
+    monitored,
+    plan_lines,
+    price_line,
+    reason_of,
+    rule_line,
+    sample_lines,
+    saved_line,
+    signed,
+)
 from fintts_cli.views.stop_forecast import forecast_lines
 from fintts_cli.views.units import at_most, duration, size, table, value
 from fintts_cost.money import NOTHING, dollars, hourly
-from fintts_store.runs.limits import VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from fintts_cli.runs.bill.billing import Billed
-    from fintts_cli.runs.status.report import PhaseDifference, RunReport
+    from fintts_cli.runs.report.phases import PhaseDifference
+    from fintts_cli.runs.report.report import RunReport
+    from fintts_cli.runs.report.stopping import RuledCheck
     from fintts_store.runs.records import MetricRow
 
 SHOWN_CHECKS = 20
-STEP_PARTS = ("data", "forward", "loss", "backward", "exchange", "optimizer")
-BESIDE_THE_STEP = "logging"
-NEEDED = ("seconds", "tokens_per_second", "padding_share", "mfu", "memory_peak_bytes")
-NAMED = (*NEEDED, *(f"{part}_seconds" for part in (*STEP_PARTS, BESIDE_THE_STEP)))
 
 
 def render_report(report: RunReport) -> str:
@@ -32,11 +39,15 @@ def render_report(report: RunReport) -> str:
     sections = [
         _head(report),
         _phases(report),
+        _reasons(report),
         _money(report),
         _forecast(report),
         _launches(report),
+        _timeline(report),
         _step(report),
         _curve(report),
+        _heads(report),
+        _rule(report),
         _checks(report),
         _checkpoints(report),
     ]
@@ -47,7 +58,7 @@ def _head(report: RunReport) -> list[str]:
     view = report.view
     lines = [f"Run {view.run} on {view.infra}: {view.ending}"]
     if view.best_step is not None:
-        monitor = report.result.monitor if report.result else "value"
+        monitor = report.result.monitor if report.result else report.stopping.config.monitor
         lines.append(f"  best {monitor} {value(view.best_value)} at step {view.best_step}")
     if report.result is not None:
         result = report.result
@@ -60,37 +71,48 @@ def _head(report: RunReport) -> list[str]:
 
 
 def _phases(report: RunReport) -> list[str]:
-    expected = report.estimated_stop_step
-    header = "Time, estimated and actual"
-    if expected is not None:
-        header += f" (estimated to step {expected}, ended at {report.view.step})"
-    rows = [_phase_row(phase) for phase in report.phases]
-    known = [p.estimated_seconds for p in report.phases if p.estimated_seconds is not None]
-    total = sum(known) if known else None
-    rows.append(
-        (
-            "billed",
-            duration(total),
-            duration(report.view.billed_seconds),
-            _signed(None if total is None else report.view.billed_seconds - total),
-        )
-    )
-    return [header, _indented(table(("", "ESTIMATE", "ACTUAL", "DIFFERENCE"), rows))]
+    header = "Time and money, planned and actual"
+    if report.estimated_stop_step is not None:
+        header += f" (estimated to step {report.estimated_stop_step}, ended at {report.view.step})"
+    times = ["", "ESTIMATE", "RE-PLAN", "ACTUAL", "DIFFERENCE"]
+    columns = [*times, "$ ESTIMATE", "$ RE-PLAN", "$ ACTUAL"]
+    rows = [*map(_phase_row, report.phases), _total_row(report)]
+    if report.replan is None:
+        columns, *rows = [[*row[:2], *row[3:6], row[7]] for row in (columns, *rows)]
+    return [header, _indented(table(columns, rows)), *(f"  {line}" for line in plan_lines(report))]
 
 
-def _phase_row(phase: PhaseDifference) -> tuple[str, ...]:
-    return (
+def _phase_row(phase: PhaseDifference) -> list[str]:
+    return [
         phase.phase,
         duration(phase.estimated_seconds),
+        NOTHING,
         duration(phase.actual_seconds),
-        _signed(phase.difference_seconds),
-    )
+        signed(phase.difference_seconds),
+        dollars(phase.estimated_usd),
+        NOTHING,
+        dollars(phase.actual_usd),
+    ]
 
 
-def _signed(seconds: float | None) -> str:
-    if seconds is None:
-        return NOTHING
-    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds))}"
+def _total_row(report: RunReport) -> list[str]:
+    planned, replan = report.estimated_seconds, report.replan
+    return [
+        "billed",
+        duration(planned),
+        NOTHING if replan is None else duration(replan.seconds.likely),
+        duration(report.view.billed_seconds),
+        signed(report.difference_seconds),
+        dollars(report.estimated_cost_usd),
+        NOTHING if replan is None else dollars(Decimal(str(replan.usd.likely))),
+        dollars(report.cost_usd),
+    ]
+
+
+def _reasons(report: RunReport) -> list[str]:
+    known = [(phase.phase, reason) for phase in report.phases if (reason := reason_of(phase))]
+    lines = [f"  {name}: {reason}" for name, reason in known]
+    return ["What makes the difference", *lines] if lines else []
 
 
 def _money(report: RunReport) -> list[str]:
@@ -98,10 +120,11 @@ def _money(report: RunReport) -> list[str]:
     lines = [
         f"Cost {cost}, estimated {dollars(report.estimated_cost_usd)}",
         f"  {report.view.billed_seconds:,.0f} s billed at {hourly(report.hourly_rate_usd)}"
-        f" (price from {report.price_source})",
+        f" ({price_line(report)})",
     ]
     if report.budget_usd is not None:
         lines.append(f"  budget {dollars(report.budget_usd)}")
+    lines += [f"  {line}" for line in (*sample_lines(report), saved_line(report)) if line]
     return lines
 
 
@@ -121,10 +144,10 @@ def _launches(report: RunReport) -> list[str]:
             span.who,
             span.gpus or NOTHING,
             hourly(span.hourly_rate_usd),
-            _when(span.began),
-            _when(span.up_at),
-            _when(span.ended),
-            _evidence(span),
+            _when(clock(span.began)),
+            _when(clock(span.up_at)),
+            _when(clock(span.ended)),
+            evidence(span),
             duration(span.seconds),
             at_most(span.usd, is_at_most=span.is_at_most),
         )
@@ -139,54 +162,87 @@ def _launches(report: RunReport) -> list[str]:
     return lines
 
 
-def _when(moment: datetime | None) -> str:
-    return NOTHING if moment is None else f"{moment.astimezone(UTC):%m-%d %H:%M:%S}"
+def _when(text: str) -> str:
+    """Without the zone, which the heading has."""
+    return text.removesuffix(" UTC")
 
 
-def _evidence(span: Billed) -> str:
-    return NOTHING if span.evidence is None else str(span.evidence)
+def _timeline(report: RunReport) -> list[str]:
+    rows = [
+        (
+            _when(clock(event.at)),
+            event.what,
+            NOTHING if event.step is None else f"{event.step:,}",
+            epoch_of(report, event.step),
+            value(event.loss),
+        )
+        for event in report.events
+    ]
+    header = ("AT", "EVENT", "STEP", "EPOCH", "LOSS")
+    return ["Timeline, times in UTC", _indented(table(header, rows, left=2))] if rows else []
 
 
 def _step(report: RunReport) -> list[str]:
-    """Median times of a step, so that warm-up steps and steps during a save do not distort them."""
-    rows = [row.values for row in report.metrics if row.kind == "train"]
-    medians = {name: median(found) for name in NAMED if (found := _finite(rows, name))}
-    if not all(name in medians for name in NEEDED) or medians["seconds"] <= 0:
+    step = report.step
+    if step is None:
         return []
-    whole = medians["seconds"]
-    parts = [
-        (part, medians[f"{part}_seconds"]) for part in STEP_PARTS if f"{part}_seconds" in medians
-    ]
-    rest = ("the rest", whole - sum(seconds for _, seconds in parts))
-    logging = medians.get(f"{BESIDE_THE_STEP}_seconds")
-    beside = [] if logging is None else [(f"{BESIDE_THE_STEP}, beside it", logging)]
-    shown = [
-        (part, f"{seconds * 1000:,.1f} ms", f"{seconds / whole:.1%}")
-        for part, seconds in (*parts, rest, ("step", whole), *beside)
+    times = {**step.parts, "step": step.seconds}
+    if step.logging_seconds is not None:
+        times["logging, beside it"] = step.logging_seconds
+    rows = [
+        (part, f"{seconds * 1000:,.1f} ms", f"{seconds / step.seconds:.1%}")
+        for part, seconds in times.items()
     ]
     return [
         "One step, measured (medians)",
-        _indented(table(("", "TIME", "SHARE"), shown)),
-        f"  {medians['tokens_per_second']:,.0f} tokens/s, of which none is padding; "
-        f"{medians['padding_share']:.1%} of what the model reads is",
-        f"  {medians['mfu']:.1%} of the rate at which this device multiplies matrices;"
-        f" memory peak {size(round(medians['memory_peak_bytes']))}",
+        _indented(table(("", "TIME", "SHARE"), rows)),
+        *(f"  {line}" for line in device_lines(step)),
     ]
 
 
-def _finite(rows: Sequence[Mapping[str, float]], name: str) -> list[float]:
-    return [row[name] for row in rows if name in row and abs(row[name]) <= VALUE]
-
-
 def _curve(report: RunReport) -> list[str]:
-    rows = [row for row in report.metrics if row.kind == "train" and "loss" in row.values]
-    drawn = plot([(row.step, row.values["loss"]) for row in rows])
+    drawn = plot(points_of(report.metrics, "train", "loss"))
     if not drawn:
         return []
     lines = ["Training loss (nats)", *(f"  {line}" for line in drawn)]
     if report.uniform_guess is not None:
         lines.append(f"  a uniform guess over all tokens and codes: {value(report.uniform_guess)}")
     return lines
+
+
+def _heads(report: RunReport) -> list[str]:
+    rows = [
+        (head.name, *map(value, (head.uniform_guess, head.before, head.best, head.last)))
+        for head in report.heads
+    ]
+    header = ("HEAD", "UNIFORM GUESS", "BEFORE", "AT THE BEST", "LAST")
+    return ["Validation loss by head (nats)", _indented(table(header, rows))] if rows else []
+
+
+def _rule(report: RunReport) -> list[str]:
+    """The checks around the stop, as the rule counts them."""
+    stopping = report.stopping
+    if not stopping.checks or not stopping.config.enabled:
+        return []
+    shown = stopping.checks[-2 * stopping.config.patience :]
+    rows = [_rule_row(check, stopping.config.patience) for check in shown]
+    header = ("STEP", "VALUE", "BEST SO FAR", "WITHOUT ONE", "")
+    return [
+        "Early stopping",
+        f"  {rule_line(report)}",
+        _indented(table(header, rows, left=0)),
+    ]
+
+
+def _rule_row(check: RuledCheck, patience: int) -> tuple[str, ...]:
+    count = check.without_improvement
+    return (
+        f"{check.step:,}",
+        monitored(check.value),
+        value(check.best_value),
+        f"{count} of {patience}" if count else "0",
+        "stop" if check.stops else "",
+    )
 
 
 def _checks(report: RunReport) -> list[str]:

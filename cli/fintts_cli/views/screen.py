@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
-from fintts_cli.runs.status.curve import monitor_of
+from fintts_cli.runs.status.checks import monitor_of
 from fintts_cli.runs.status.view import AT_WORK
 from fintts_cli.views.curve import plot
 from fintts_cli.views.page import NARROW, Page
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from fintts_cli.runs.status.curve import Points
+    from fintts_cli.runs.status.checks import Points
     from fintts_cli.runs.status.view import RunView
 
 LEAST_CURVE, MOST_CURVE = 4, 14

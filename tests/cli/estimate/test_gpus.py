@@ -23,7 +23,8 @@ from fintts_cli.infra import Span
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.runs.bill.rates import Rates
 from fintts_cli.runs.instances.view import InstanceView
-from fintts_cli.runs.status.report import build_report, kept_of
+from fintts_cli.runs.report.kept import kept_of
+from fintts_cli.runs.report.report import build_report
 from fintts_cli.runs.status.view import view_run
 from fintts_cli.settings.gpus import named_gpus, split_gpus
 from fintts_cli.settings.read import read_settings
@@ -368,13 +369,13 @@ def test_the_report_compares_with_the_estimate_of_what_it_got() -> None:
     )
     run = two_gpus()
     report = build_report(
-        run, view_run(run, status(), result(), gone, NOON), result(), [], kept_of(run, [])
+        view_run(run, status(), result(), gone, NOON), result(), [], kept_of(run, []), NOON
     )
     assert report.estimated_cost_usd == Decimal("0.4")
     assert (report.hourly_rate_usd, report.price_source) == (Decimal("2.40"), "another list")
     first = replace(gone, gpus="A100-80GB:1")
     view = view_run(run, status(), result(), first, NOON)
-    assert build_report(run, view, result(), [], kept_of(run, [])).estimated_cost_usd == Decimal(
+    assert build_report(view, result(), [], kept_of(run, []), NOON).estimated_cost_usd == Decimal(
         "0.5"
     )
 

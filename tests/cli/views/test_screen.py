@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console, Group
 
 from fintts_cli.runs.instances.view import InstanceView
-from fintts_cli.runs.status.curve import points_of
+from fintts_cli.runs.status.checks import points_of
 from fintts_cli.runs.status.view import view_run
 from fintts_cli.views.page import Page
 from fintts_cli.views.screen import Watched, screen_lines

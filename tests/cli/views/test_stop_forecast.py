@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fintts_cli.runs.instances.view import InstanceView
-from fintts_cli.runs.status.report import build_report, kept_of
+from fintts_cli.runs.report.kept import kept_of
+from fintts_cli.runs.report.report import build_report
 from fintts_cli.runs.status.stop_forecast import PricedForecast
 from fintts_cli.runs.status.view import RunView, view_run
 from fintts_cli.views.report import render_report
@@ -64,7 +65,7 @@ def test_the_report_says_whether_it_is_worth_going_on() -> None:
         "most likely 15 min 00 s and $0.30",
         "  until then the best value should improve by 0.0600: by 0.2000 for each further dollar",
     ]
-    made = build_report(record(), view(), None, (), kept_of(record(), []))
+    made = build_report(view(), None, (), kept_of(record(), []), NOW)
     assert "\n\nEnd of the run, forecast from 9 checks\n" in render_report(made)
 
 

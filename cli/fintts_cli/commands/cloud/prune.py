@@ -16,7 +16,7 @@ from fintts_cli.commands.options import (
     Store,
     Yes,
 )
-from fintts_cli.runs.status.report import rule_of
+from fintts_cli.runs.report.kept import rule_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.prune import document_of, render_plan
 from fintts_store.checkpoints.retention import Rule

@@ -1,0 +1,1 @@
+"""A run's report: what it was expected to take and cost, and what it did."""

@@ -1,0 +1,1 @@
+"""Reports as pages: one self-contained file each, drawn by hand-made SVG."""

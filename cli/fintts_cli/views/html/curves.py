@@ -1,0 +1,130 @@
+"""The charts of one run's report, and of several runs that are compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fintts_cli.runs.status.checks import VALUE_OF, monitor_of, points_of
+from fintts_cli.views.html.chart import Chart, Level, Line, Mark, chart
+from fintts_cli.views.stop_forecast import step_in_words
+from fintts_cli.views.units import value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fintts_cli.runs.report.report import RunReport
+    from fintts_cli.runs.status.checks import Points
+
+LONGEST_AHEAD = 2
+"""times the steps done: a plot that is mostly empty shows less"""
+ACCURACY = "top5_accuracy"
+RUN_KINDS = 8
+"""colours of compared runs"""
+
+
+def charts_of(report: RunReport) -> list[Chart]:
+    """Losses, then each head, then the accuracy."""
+    found = [_losses(report), *_heads(report), _accuracy(report)]
+    return [one for one in found if one is not None]
+
+
+def compared(reports: Sequence[RunReport]) -> list[Chart]:
+    """The monitored value of all runs by step; runs that monitor another value apart."""
+    monitors = dict.fromkeys(monitor_of(report.record) for report in reports)
+    found = [
+        chart(
+            f"{monitor} by step",
+            [
+                Line(report.view.run, f"run-{place % RUN_KINDS}", _monitored(report))
+                for place, report in enumerate(reports)
+                if monitor_of(report.record) == monitor
+            ],
+        )
+        for monitor in monitors
+    ]
+    return [one for one in found if one is not None]
+
+
+def _monitored(report: RunReport) -> Points:
+    return points_of(report.metrics, "validation", VALUE_OF[monitor_of(report.record)])
+
+
+def _losses(report: RunReport) -> Chart | None:
+    config = report.stopping.config
+    is_loss = config.monitor != "val/top5_accuracy"
+    return chart(
+        "Loss (nats)",
+        [
+            Line("training", "train", points_of(report.metrics, "train", "loss")),
+            Line("validation", "validation", points_of(report.metrics, "validation", "loss")),
+        ],
+        last_step=_last_step(report),
+        dots=[*_best(report)] if is_loss else (),
+        bands=_bands(report),
+        levels=[] if report.uniform_guess is None else [_guess(report.uniform_guess)],
+    )
+
+
+def _last_step(report: RunReport) -> float:
+    view = report.view
+    ahead = view.max_steps
+    if view.stop_forecast is not None:
+        ahead = view.stop_forecast.forecast.high_step
+    return float(min(ahead, LONGEST_AHEAD * max(view.step, 1)))
+
+
+def _best(report: RunReport) -> Iterator[tuple[str, str, int, float]]:
+    view = report.view
+    if view.best_step is not None and view.best_value is not None:
+        text = f"best: {value(view.best_value)} at step {view.best_step:,}"
+        yield "best", text, view.best_step, view.best_value
+
+
+def _bands(report: RunReport) -> Iterator[Mark]:
+    """The rule's window, the forecast of the end, the steps that were saved, the checkpoints."""
+    view, stopping = report.view, report.stopping
+    if stopping.config.enabled and stopping.checks:
+        last = stopping.checks[-1]
+        if last.without_improvement:
+            first = stopping.checks[-last.without_improvement - 1 :][0].step
+            text = f"{last.without_improvement} of {stopping.config.patience} without a new best"
+            yield Mark("patience", text, first, last.step)
+    if view.stop_forecast is not None:
+        told = view.stop_forecast.forecast
+        text = f"ends at {step_in_words(view.stop_forecast)}"
+        yield Mark("forecast", text, told.low_step, told.high_step)
+        yield Mark("likely", f"most likely at {told.likely_step:,}", told.likely_step)
+    if report.saved is not None:
+        yield Mark("saved", f"saved: {report.saved.steps:,} steps", view.step, view.max_steps)
+    for kept in report.kept.keep:
+        step = kept.manifest.step
+        yield Mark("checkpoint", f"checkpoint of step {step:,}", step)
+
+
+def _guess(loss: float) -> Level:
+    return Level(f"uniform guess {loss:.3f}", loss)
+
+
+def _heads(report: RunReport) -> Iterator[Chart | None]:
+    if len(report.heads) < 2:
+        return
+    for head in report.heads[:-1]:
+        key = f"{head.name}_loss"
+        yield chart(
+            f"Loss of the {head.name} head (nats)",
+            [
+                Line("training", "train", points_of(report.metrics, "train", key)),
+                Line("validation", "validation", points_of(report.metrics, "validation", key)),
+            ],
+            levels=[] if head.uniform_guess is None else [_guess(head.uniform_guess)],
+        )
+
+
+def _accuracy(report: RunReport) -> Chart | None:
+    is_monitored = report.stopping.config.monitor == "val/top5_accuracy"
+    points = points_of(report.metrics, "validation", ACCURACY)
+    return chart(
+        "Top-5 accuracy",
+        [Line("validation", "validation", points)],
+        dots=[*_best(report)] if is_monitored else (),
+    )

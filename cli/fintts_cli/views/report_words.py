@@ -1,0 +1,169 @@
+"""The words of a run's report, which its text and its page share."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from fintts_cli.views.units import counted, duration, share, size, value
+from fintts_cost.money import NOTHING, dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from fintts_cli.runs.bill.billing import Billed
+    from fintts_cli.runs.report.phases import PhaseDifference
+    from fintts_cli.runs.report.report import RunReport
+    from fintts_cli.runs.report.step import StepShares
+    from fintts_cli.runs.report.stored import Range
+
+NOUNS = {"training": "step", "validation": "check"}
+BEYOND_THE_TRAINER = {
+    "setup": "from the request to the first step",
+    "teardown": "from the last step until the instance was gone",
+    "checkpoint": "training waits only while a checkpoint goes to the disk",
+}
+SAME_PACE = 0.01
+"""a smaller difference of the pace is none"""
+
+
+def reason_of(phase: PhaseDifference) -> str:
+    """Why a phase took longer or shorter than estimated; empty if that is not known."""
+    noun = NOUNS.get(phase.phase)
+    if phase.difference_seconds is None:
+        return ""
+    if noun is None:
+        assumed = "; the estimate assumes none" if phase.estimated_seconds == 0 else ""
+        return f"{signed(phase.difference_seconds)} {BEYOND_THE_TRAINER[phase.phase]}{assumed}"
+    return "; ".join(_by_count_and_pace(phase, noun))
+
+
+def _by_count_and_pace(phase: PhaseDifference, noun: str) -> Iterator[str]:
+    planned, actual = phase.estimated_times, phase.actual_times
+    if planned is None or actual is None:
+        return
+    more = actual.pieces - planned.pieces
+    if more:
+        which = "more" if more > 0 else "fewer"
+        yield f"{signed(phase.by_count_seconds)} by {counted(abs(more), noun)} {which}"
+    was, became = planned.seconds_each, actual.seconds_each
+    if was and abs(became / was - 1) >= SAME_PACE:
+        yield f"{signed(phase.by_pace_seconds)} by {became:.3g} s a {noun} instead of {was:.3g} s"
+    elif not more:
+        yield f"{signed(phase.difference_seconds)}, nearly as estimated"
+
+
+def signed(seconds: float | None) -> str:
+    """+12.0 s, -3 min 05 s"""
+    if seconds is None:
+        return NOTHING
+    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds))}"
+
+
+def plan_lines(report: RunReport) -> list[str]:
+    """The ranges of the estimate and of the re-plan, one line each; none where there are none."""
+    lines: list[str] = []
+    if report.estimated_cost_range is not None:
+        line = f"the estimate: {_usd(report.estimated_cost_range)}"
+        if report.estimated_seconds_range is not None:
+            line += f", {_time(report.estimated_seconds_range)}"
+        lines.append(line)
+    if report.replan is not None:
+        plan = report.replan
+        lines.append(
+            f"re-planned at step {plan.step:,} ({clock(plan.at)}), for all "
+            f"{report.view.max_steps:,} steps: {_usd(plan.usd)}, {_time(plan.seconds)}; "
+            f"{counted(plan.checks_that_fit, 'check')} before the deadline"
+        )
+    return lines
+
+
+def _usd(span: Range) -> str:
+    low, likely, high = (dollars(Decimal(str(each))) for each in span)
+    return low if low == high else f"{low} to {high}, most likely {likely}"
+
+
+def _time(span: Range) -> str:
+    low, high = duration(span.low), duration(span.high)
+    return low if low == high else f"{low} to {high}"
+
+
+def device_lines(step: StepShares) -> list[str]:
+    """How fast a step works, and how much of the device it uses."""
+    peak = size(round(step.memory_peak_bytes))
+    memory = f"{peak} of {size(round(step.gpu_memory_bytes))}" if step.gpu_memory_bytes else peak
+    lines = [
+        f"{step.tokens_per_second:,.0f} tokens/s, of which none is padding; "
+        f"{step.padding_share:.1%} of what the model reads is",
+        f"{step.mfu:.1%} of the rate at which this device multiplies matrices; memory peak "
+        f"{memory}",
+    ]
+    if step.gpu_utilisation is not None:
+        lines.append(f"the GPU is busy {share(step.gpu_utilisation)} of the time")
+    return lines
+
+
+def saved_line(report: RunReport) -> str:
+    """What stopping early saved; empty if it did not."""
+    saved = report.saved
+    if saved is None:
+        return ""
+    return (
+        f"stopping early saved {counted(saved.steps, 'step')}: {duration(saved.seconds)} and "
+        f"{dollars(saved.usd)}"
+    )
+
+
+def sample_lines(report: RunReport) -> list[str]:
+    """The cost of a sample."""
+    unique, seen = report.cost_per_unique_sample_usd, report.cost_per_sample_seen_usd
+    lines: list[str] = []
+    if unique is not None:
+        utterances = report.record.dataset.utterances
+        lines.append(f"{dollars(unique)} for each of {counted(utterances, 'utterance')}")
+    if seen is not None and report.samples_seen is not None:
+        lines.append(f"{dollars(seen)} for each of {counted(report.samples_seen, 'sample')} seen")
+    return lines
+
+
+def price_line(report: RunReport) -> str:
+    """$1.20 an hour from the price list, as of a date."""
+    as_of = f", as of {report.price_as_of}" if report.price_as_of else ""
+    return f"price from {report.price_source}{as_of}"
+
+
+def rule_line(report: RunReport) -> str:
+    """The early-stopping rule."""
+    config = report.stopping.config
+    if not config.enabled:
+        return "early stopping is off"
+    least = f" by more than {config.min_delta:g}" if config.min_delta else ""
+    return (
+        f"{config.monitor}, {config.mode}; the run stops after "
+        f"{counted(config.patience, 'check')} in a row without a new best{least}"
+    )
+
+
+def epoch_of(report: RunReport, step: int | None) -> str:
+    """Passes over the data at a step."""
+    each = report.record.estimate.get("steps_per_epoch")
+    if step is None or not isinstance(each, int) or each <= 0:
+        return NOTHING
+    return f"{step / each:.1f}"
+
+
+def clock(moment: datetime | None) -> str:
+    """11-23 09:20:00 UTC, or – if unknown."""
+    return NOTHING if moment is None else f"{moment.astimezone(UTC):%m-%d %H:%M:%S} UTC"
+
+
+def evidence(span: Billed) -> str:
+    """How the end of an instance is known."""
+    return NOTHING if span.evidence is None else str(span.evidence)
+
+
+def monitored(number: float | None) -> str:
+    """A value of a check; one that was not finite is named."""
+    return "not finite" if number is None else value(number)
