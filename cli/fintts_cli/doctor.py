@@ -236,7 +236,7 @@ class Doctor:
     @property
     def _cloud(self) -> str | None:
         """The cloud that the settings name; None if SkyPilot chooses."""
-        return cloud_of(self.found.settings.infra).strip("*") or None
+        return cloud_of(self.found.settings.infra) or None
 
     def _quota(self) -> Finding:
         """Checks the account's quota; a cloud that does not tell its quota passes."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 LOCAL = "local"
-OWN_CLUSTERS = ("k8s", "kubernetes", "slurm", "ssh")
+OWN_CLUSTERS = frozenset({"k8s", "kubernetes", "slurm", "ssh"})
+"""called clouds by SkyPilot, but not billed"""
+ANY = "*"
+"""SkyPilot's word for any cloud or region"""
 SLASHES = 2
 _PLACE = re.compile(r"(\*|[A-Za-z0-9-]+)(/[^\s/]+)*")
 
@@ -25,8 +28,15 @@ def canonical_infra(text: str) -> str:
 
 
 def cloud_of(place: str | None) -> str:
-    """The first part of a place, in lower case; empty if there is none."""
-    return (place or "").partition("/")[0].lower()
+    """The cloud of a place, in lower case; empty if there is none, or any."""
+    cloud = (place or "").partition("/")[0].lower()
+    return "" if cloud == ANY else cloud
+
+
+def clouds_named(place: str | None) -> tuple[str, ...]:
+    """The same as a list of one; empty if SkyPilot chooses."""
+    cloud = cloud_of(place)
+    return (cloud,) if cloud else ()
 
 
 SETUP_SECONDS = {True: 20.0, False: 600.0}

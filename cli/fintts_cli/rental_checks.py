@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.ending import ending_of
-from fintts_cli.infra.sky.keys import AWS, lying_there, not_held_back
-from fintts_cli.infra.sky.server import server_that_asks_the_hub
-from fintts_cli.launch.preconditions import MOVE_KEYS_AWAY, REAP_BY_CRON, unarmed
+from fintts_cli.infra.sky.aws import AWS
+from fintts_cli.infra.sky.ending import RUNPOD, ending_of
+from fintts_cli.infra.sky.keys import lying_there
+from fintts_cli.infra.sky.server import refuse_copied_keys
+from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_endless, unarmed
+from fintts_cli.places import cloud_of, clouds_named
 from fintts_cost.money import dollars
 from fintts_store.probes import Finding, Verdict
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra.sky.clouds import SellerSays
 
-POWER = "whoever controls that machine can rent and end instances with it at your expense"
+POWER = "anyone who controls that machine can rent and end instances with it at your expense"
 BY_ROLE = "no key of a cloud: an instance on AWS has the role skypilot-v1, which may use EC2 and S3"
+OWN_KEY = "the pod has a key of its own, which opens that pod alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +40,28 @@ class RentalChecks:
     home: Path
 
     def keys(self) -> Finding:
-        """Names the key files that will lie on the instance, and their power."""
+        """Names the key files that will lie on the instance, and their power.
+
+        Raises CloudError: SkyPilot's server would copy others as well.
+        """
+        refuse_copied_keys(self.home, clouds_named(self.infra))
         own = lying_there(self.home, self.clouds)
-        lies = f"on the instance: {', '.join(own)}; {POWER}" if own else BY_ROLE
-        if not own and list(self.clouds) != [AWS]:
-            lies = "no key of a cloud lies on the instance"
-        others = not_held_back(self.home, self.clouds, is_spot=self.is_spot)
-        if (server := server_that_asks_the_hub()) is not None:
-            return Finding(
-                Verdict.WARNING,
-                f"{lies}; SkyPilot's server (process {server}) was started by another program and "
-                "copies your Hugging Face token to every instance",
-                "`sky api stop`: the next `fintts` command starts one that does not",
-            )
-        if others:
-            return Finding(
-                Verdict.WARNING,
-                f"{lies}; SkyPilot copies {', '.join(others)} as well",
-                MOVE_KEYS_AWAY,
-            )
-        return Finding(sentence=lies)
+        if own:
+            which = ", ".join(own) if cloud_of(self.infra) else f"one of {', '.join(own)}"
+            return Finding(sentence=f"on the instance: {which}; {POWER}")
+        if list(self.clouds) == [AWS]:
+            return Finding(sentence=BY_ROLE)
+        none = "no key of a cloud lies on the instance"
+        has_own = list(self.clouds) == [RUNPOD]
+        return Finding(sentence=f"{none}: {OWN_KEY}" if has_own else none)
 
     def ending(self) -> Finding:
-        """Says what ends the instance, and what if this machine is shut."""
-        ending = ending_of(self.infra)
-        if self.is_spot and not ending.has_managed_jobs:
-            raise CloudError(
-                f"SkyPilot rents no spot instance on {self.infra} that it could end",
-                "--on-demand, or another --infra",
-            )
-        said = f"{ending.by}, also with this machine shut"
+        """Says what ends the instance, and what if this machine is shut.
+
+        Raises CloudError: nothing would end it.
+        """
+        refuse_endless(self.infra, is_spot=self.is_spot)
+        said = f"{ending_of(self.infra).by}, also with this machine shut"
         danger = unarmed(self.infra)
         if danger is None:
             return Finding(sentence=said)

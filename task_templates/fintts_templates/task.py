@@ -30,11 +30,22 @@ class Rental(NamedTuple):
 
 
 class Arming(StrEnum):
-    """Which script arms the end of the instance at the beginning of set-up, where SkyPilot's
-    autodown does not."""
+    """What arms the end of the instance at the beginning of set-up, where SkyPilot's autodown
+    cannot."""
 
-    SKYLET = "arm_skylet.sh"
-    POD = "arm_pod.sh"
+    SKYLET = "skylet"
+    POD = "pod"
+    IF_POD = "if_pod"
+    """a pod arms its end, and the autodown ends any other instance"""
+
+
+SCRIPTS = {
+    Arming.SKYLET: "arm_skylet.sh",
+    Arming.POD: "arm_pod.sh",
+    Arming.IF_POD: "arm_pod.sh",
+}
+IS_POD = '[ -n "${RUNPOD_POD_ID:-}" ] || grep -qs RUNPOD_POD_ID /etc/profile.d/container_env_var.sh'
+"""SkyPilot's sessions lack the variables of the pod; SkyPilot keeps them in this file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class TaskValues:
     `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot. `image` is
     its `image_id`: a container (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages
     it has is not installed again. Of several `rentals` SkyPilot takes the first that is to be had;
-    none leaves the machine as it is. Without `arming`, SkyPilot's autodown ends the instance.
+    none leaves the machine as it is.
     `files` are the local files that must lie on the instance, by their paths there.
     """
 
@@ -61,6 +72,11 @@ class TaskValues:
     arming: Arming | None = None
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def has_autostop(self) -> bool:
+        """Whether SkyPilot's autodown ends the instance."""
+        return self.arming in (None, Arming.IF_POD)
 
 
 def render(task: TaskValues) -> str:
@@ -80,7 +96,10 @@ def render(task: TaskValues) -> str:
 def _arms(task: TaskValues) -> str:
     if task.arming is None:
         return ""
-    return f"set -e\nidle_minutes={task.idle_minutes}\n{_text(task.arming)}"
+    script = _text(SCRIPTS[task.arming])
+    if task.arming == Arming.IF_POD:
+        script = f"if {IS_POD}; then\n{script}fi\n"
+    return f"set -e\nidle_minutes={task.idle_minutes}\n{script}"
 
 
 def _text(name: str) -> str:

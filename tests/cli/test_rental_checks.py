@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.clouds import SellerSays
-from fintts_cli.infra.sky.server import server_that_asks_the_hub
+from fintts_cli.infra.sky.server import OUR_PLUGINS, PLUGINS
 from fintts_cli.rental_checks import RentalChecks, seller_finding
 from fintts_store.probes import Verdict
 
@@ -32,24 +33,18 @@ def checks(home: Path, infra: str | None, *clouds: str, is_spot: bool = False) -
     return RentalChecks(infra, clouds, is_spot, home)
 
 
-def test_the_key_on_the_instance_is_named_with_its_power_and_so_is_what_cannot_be_held_back(
-    home: Path,
-) -> None:
-    found = checks(home, "runpod", "runpod").keys()
-    assert found.sentence.startswith("on the instance: ~/.runpod; whoever controls that machine")
-    assert "at your expense; SkyPilot copies ~/.config/doctl as well" in found.sentence
-    assert found.verdict == Verdict.WARNING
-    (home / ".config/doctl/config.yaml").unlink()
-    (home / ".config/doctl").rmdir()
-    assert checks(home, "runpod", "runpod").keys().verdict == Verdict.OK
-    on_spot = checks(home, "aws", "aws", is_spot=True).keys()
-    assert "SkyPilot copies ~/.runpod, ~/.verda as well" in on_spot.sentence
+def test_the_key_on_the_instance_is_named_with_its_power(home: Path) -> None:
+    verda = checks(home, "verda", "verda").keys().sentence
+    assert verda.startswith("on the instance: ~/.verda; anyone who controls that machine")
+    assert verda.endswith("at your expense")
+    assert "a key of its own" in checks(home, "runpod", "runpod").keys().sentence
     assert checks(home, "lambda", "lambda").keys().sentence.startswith("no key of a cloud lies")
+    assert "role skypilot-v1" in checks(home, "aws", "aws").keys().sentence
 
 
 def test_where_skypilot_chooses_the_keys_of_all_it_may_choose_are_named(home: Path) -> None:
-    found = checks(home, None, "runpod", "verda", "aws").keys()
-    assert found.sentence.startswith("on the instance: ~/.runpod, ~/.verda; ")
+    found = checks(home, None, "do", "runpod", "verda", "aws").keys()
+    assert found.sentence.startswith("on the instance: one of ~/.config/doctl, ~/.verda; ")
 
 
 def test_the_end_is_named_for_each_kind_of_cloud(home: Path) -> None:
@@ -63,6 +58,9 @@ def test_the_end_is_named_for_each_kind_of_cloud(home: Path) -> None:
     assert "reap" in verda.hint
     with pytest.raises(CloudError, match="no spot instance on verda"):
         checks(home, "verda", "verda", is_spot=True).ending()
+    (home / ".verda/config.json").unlink()
+    with pytest.raises(CloudError, match=r"your key from ~/\.verda/config\.json"):
+        checks(home, "verda", "verda").ending()
 
 
 @pytest.mark.parametrize(
@@ -100,13 +98,19 @@ def server(**environment: str) -> Iterator[int]:
             process.kill()
 
 
-def test_a_server_that_could_copy_a_hugging_face_token_is_found(home: Path) -> None:
-    with server() as pid:
-        assert server_that_asks_the_hub() == pid
-        found = checks(home, "runpod", "runpod").keys()
-        assert f"SkyPilot's server (process {pid}) was started by another program" in found.sentence
-        assert found.hint.startswith("`sky api stop`")
-    with server(HF_HUB_OFFLINE="1", HF_TOKEN="planted") as pid:
-        assert server_that_asks_the_hub() == pid
-    with server(HF_HUB_OFFLINE="1"), server(HOME="/home/of/another"):
-        assert server_that_asks_the_hub() is None
+def test_a_server_that_would_copy_your_keys_is_refused(home: Path) -> None:
+    with server() as pid, pytest.raises(CloudError) as refused:
+        checks(home, "verda", "verda").keys()
+    assert (
+        f"SkyPilot's server (process {pid}) was started by another program" in refused.value.message
+    )
+    assert "would copy ~/.config/doctl, ~/.runpod to the instance" in refused.value.message
+    assert "`sky api stop`" in refused.value.hint
+    shutil.rmtree(home / ".runpod")
+    with server(HF_TOKEN="x"), pytest.raises(CloudError, match="doctl, a Hugging Face token to"):
+        checks(home, "verda", "verda").keys()
+    with server(), server(HOME="/home/of/another"):
+        shutil.rmtree(home / ".config")
+        assert checks(home, "verda", "verda").keys().verdict == Verdict.OK
+    with server(**{PLUGINS: str(home / OUR_PLUGINS)}, HF_TOKEN="x"):
+        assert checks(home, "lambda", "lambda").keys().verdict == Verdict.OK

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.infra.sky.ending import ENDINGS, TRIED, ending_of
-from fintts_cli.infra.sky.keys import AWS, KEY_FILES
+from fintts_cli.infra.sky.ending import ENDINGS, ending_of
+from fintts_cli.infra.sky.keys import KEY_FILES
 from fintts_cli.prices.snapshot import read_snapshot
 from fintts_cost.prices import NEVER_CHOSEN, WITHOUT_SPOT, Doubt, Offer, offers_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "renting.md"
 HEADER = ("cloud", "one A100-80GB an hour", "spot", "ends by itself by", "key on it", "tried")
+TO_THE_END = "to the end, on an emulated seller"
+TRIED = {
+    "aws": "to the end, on an emulated AWS",
+    "lambda": TO_THE_END,
+    "runpod": TO_THE_END,
+    "verda": TO_THE_END,
+}
+"""how tests/emulated_aws and tests/emulated_clouds tried it"""
 START, END = "<!-- clouds: checked by tests/docs/test_renting_table.py -->\n", "<!-- end -->\n"
 
 
@@ -47,7 +55,9 @@ def spot(cloud: str) -> str:
 
 
 def key(cloud: str) -> str:
-    return "none" if cloud == AWS else " or ".join(f"`~/{path}`" for path in KEY_FILES[cloud])
+    if not ending_of(cloud).needs_account_key:
+        return "none"
+    return " or ".join(f"`~/{path}`" for path in KEY_FILES[cloud])
 
 
 def row(cloud: str) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ TASKS = {
         arming=Arming.SKYLET,
         files={"~/.verda/config.json": "~/.verda/config.json"},
     ),
+    "anywhere": replace(TASK, infra=None, arming=Arming.IF_POD),
     "by_pod": replace(TASK, infra="runpod", arming=Arming.POD, use_spot=True, idle_minutes=12),
 }
 READ_BY_SKY = """
@@ -114,7 +115,7 @@ def test_skypilot_tears_down_without_waiting_for_anybody(
         resources = as_sky_reads[name]["resources"]
         assert isinstance(resources, dict)
         autostop = {"idle_minutes": 1, "down": True, "wait_for": "jobs"}
-        assert resources.get("autostop") == (autostop if task.arming is None else None)
+        assert resources.get("autostop") == (autostop if task.has_autostop else None)
         assert resources["labels"] == {"fintts-run": "kalevala-1"}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.forecast import KnownFigures, estimate_input, reserve_of, stop_note
-from fintts_cli.places import LOCAL
+from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.market import cheapest_offer
 from fintts_cli.settings.cross_checks import Facts
 from fintts_cli.views.units import counted
@@ -134,8 +134,7 @@ def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -
     """The store that the costs assume: AWS S3 if none is set, since instances need to reach it."""
     is_rented = settings.infra != LOCAL
     is_in_s3 = is_rented if settings.store is None else _cloud_of_store(here, settings) == AWS
-    named = (settings.infra or "").partition("/")[0].lower()
-    cloud = named if named not in ("", "*") else price.cloud
+    cloud = cloud_of(settings.infra) or price.cloud
     return extras_of(
         made,
         is_rented=is_rented,

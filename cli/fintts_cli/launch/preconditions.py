@@ -9,9 +9,9 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky.aws import AWS
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import require_own_controller
-from fintts_cli.infra.sky.keys import not_held_back
+from fintts_cli.infra.sky.server import refuse_copied_keys
 from fintts_cli.infra.sky.session import require_sky
-from fintts_cli.places import LOCAL, cloud_of
+from fintts_cli.places import LOCAL, cloud_of, clouds_named
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> N
     Raises:
         UsageProblem: only this machine can reach the store.
         CloudError: SkyPilot is not installed, the instance could not end itself, SkyPilot rents no
-            spot instance there, or would rent a second instance to watch over the first.
+            spot instance there, would copy more of your keys than the instance needs, or would
+            rent a second instance to watch over the first.
     """
     _refuse_unreachable(store_url)
     require_sky()
-    _refuse_endless(settings)
+    refuse_endless(settings.infra, is_spot=settings.spot)
+    refuse_copied_keys(Path.home(), clouds_named(settings.infra))
     if settings.spot:
         require_own_controller(sky_log)
 
@@ -55,31 +57,20 @@ def _refuse_unreachable(store_url: str) -> None:
         raise UsageProblem(obstacle.message, obstacle.hint)
 
 
-def _refuse_endless(settings: Settings) -> None:
-    ending, cloud = ending_of(settings.infra), cloud_of(settings.infra)
+def refuse_endless(infra: str | None, *, is_spot: bool) -> None:
+    """Raises CloudError if nothing would end an instance there."""
+    ending, cloud = ending_of(infra), cloud_of(infra)
     for path in ending.files.values():
         if not Path(path).expanduser().is_file():
             raise CloudError(
                 f"an instance on {cloud} ends itself with your key from {path}, which is not there",
                 f"write the key into that file; `sky check {cloud}` shows its form",
             )
-    if settings.spot and not ending.has_managed_jobs:
+    if is_spot and not ending.has_managed_jobs:
         raise CloudError(
             f"SkyPilot rents no spot instance on {cloud} that it could end",
             "--on-demand, or another --infra",
         )
-
-
-def copied_as_well(settings: Settings, home: Path) -> str | None:
-    """The warning about keys of other clouds that SkyPilot copies to the instance all the same."""
-    cloud = cloud_of(settings.infra).strip("*")
-    others = not_held_back(home, {cloud}, is_spot=settings.spot) if cloud else []
-    if not others:
-        return None
-    return f"SkyPilot copies {', '.join(others)} to the instance as well"
-
-
-MOVE_KEYS_AWAY = "move these files away for the time of the launch"
 
 
 def unarmed(infra: str | None) -> str | None:

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_cli.settings.model import Settings
+from fintts_cli.places import ANY
 from fintts_cli.prices.source import CatalogMissing, OfferSource
-
-ANY = "*"
-"""SkyPilot's word for any cloud or region"""
 
 
 class Wanted(NamedTuple):

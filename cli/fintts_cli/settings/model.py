@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.places import canonical_infra
+from fintts_cli.places import canonical_infra, cloud_of
 from fintts_cli.settings.gpus import canonical_gpus, split_gpus
 from fintts_cli.settings.hub_model import SCHEME, HubModel, not_here, parse
 from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
@@ -33,7 +33,7 @@ def _rate(value: Decimal) -> Decimal:
 
 def _infra(value: str) -> str:
     place = canonical_infra(value)
-    if place.partition("/")[0].lower() == "any":
+    if cloud_of(place) == "any":
         raise ValueError("any is not the name of a cloud: leaving infra out means any cloud")
     return place
 

@@ -9,7 +9,7 @@ import pytest
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky import session
 from fintts_cli.launch import preconditions
-from fintts_cli.launch.preconditions import copied_as_well, refuse_unsafe_rental, unarmed
+from fintts_cli.launch.preconditions import refuse_unsafe_rental, unarmed
 from fintts_cli.settings.model import Settings
 
 BUCKET = "s3://bucket/prefix"
@@ -78,15 +78,3 @@ def test_a_spot_run_needs_somebody_to_watch_over_it(monkeypatch: pytest.MonkeyPa
 def test_where_no_end_can_be_armed_that_is_said(infra: str | None, where: str | None) -> None:
     danger = unarmed(infra)
     assert danger is None if where is None else where in (danger or "")
-
-
-def test_keys_that_skypilot_copies_all_the_same_are_named_before_a_launch(tmp_path: Path) -> None:
-    (tmp_path / ".runpod").mkdir()
-    (tmp_path / ".config" / "doctl").mkdir(parents=True)
-    on_demand, spot = Settings(infra="aws"), Settings(infra="aws", spot=True)
-    copied = "SkyPilot copies ~/.config/doctl to the instance as well"
-    assert copied_as_well(on_demand, tmp_path) == copied
-    assert copied_as_well(spot, tmp_path) == copied.replace("doctl", "doctl, ~/.runpod")
-    assert copied_as_well(Settings(infra="runpod", spot=True), tmp_path) == copied
-    assert copied_as_well(on_demand, tmp_path / "elsewhere") is None
-    assert copied_as_well(Settings(infra=None), tmp_path) is None

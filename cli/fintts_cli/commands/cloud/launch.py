@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,9 +45,7 @@ from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.access import grant_for
 from fintts_cli.launch.preconditions import (
-    MOVE_KEYS_AWAY,
     REAP_BY_CRON,
-    copied_as_well,
     refuse_unsafe_launch,
     unarmed,
 )
@@ -175,8 +172,6 @@ def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> Non
         return
     if (danger := unarmed(ready.settings.infra)) is not None:
         terminal.warn(danger, REAP_BY_CRON)
-    if (copied := copied_as_well(ready.settings, Path.home())) is not None:
-        terminal.warn(copied, MOVE_KEYS_AWAY)
 
 
 def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:

@@ -19,6 +19,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from fintts_cli.infra.sky.sdk import import_sky
+from fintts_cli.places import OWN_CLUSTERS
 from fintts_cli.prices.source import CatalogMissing, PriceList
 from fintts_cost.gpu_names import family
 from fintts_cost.prices import PriceRow, amount
@@ -32,8 +33,6 @@ LONGEST_REASON = 100
 PRICE_DIGITS = 6
 """SkyPilot adds host and GPU prices as floats: 1.1 + 2.2 must not become 3.3000000000000003."""
 NOTHING_ENABLED = "SkyPilot has no cloud enabled; `sky check` looks for some"
-WITHOUT_CATALOG = frozenset({"kubernetes", "ssh", "slurm"})
-"""The user's own machines, which have no price."""
 TOTAL_MEMORY = frozenset({"vast"})
 """Clouds whose catalog states the memory of all GPUs together."""
 MIB_IN_GIB = 1024
@@ -120,7 +119,7 @@ class SkyCatalog:
 
     def _chosen(self, cloud: str | None) -> list[str]:
         enabled = _enabled() if self._clouds is None else list(self._clouds)
-        chosen = [name for name in enabled if name not in WITHOUT_CATALOG and cloud in (None, name)]
+        chosen = [name for name in enabled if name not in OWN_CLUSTERS and cloud in (None, name)]
         if not chosen:
             raise CatalogMissing(f"SkyPilot may not use {cloud}" if cloud else NOTHING_ENABLED)
         return chosen

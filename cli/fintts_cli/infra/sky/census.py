@@ -14,8 +14,8 @@ from fintts_cli.infra.sky.aws import AWS, list_labelled, terminate
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.ending import ending_of
 from fintts_cli.infra.sky.job import ManagedJob, live_jobs
-from fintts_cli.infra.sky.pending import pending_launches
 from fintts_cli.infra.sky.record import SkyRecord, deadline_in, place, run_of
+from fintts_cli.infra.sky.requests import pending_launches
 from fintts_cli.infra.sky.sellers.desk import (
     SELLERS,
     is_named,
@@ -26,6 +26,7 @@ from fintts_cli.infra.sky.sellers.desk import (
     sightings_of,
 )
 from fintts_cli.infra.sky.session import enabled_clouds, in_a_sentence, is_out_of_reach
+from fintts_cli.places import OWN_CLUSTERS, cloud_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from fintts_cli.infra.sky.sellers import Seller
 
     Lister = Callable[[Any], list[Sighting]]
-
-OWN_MACHINES = frozenset({"kubernetes", "ssh", "slurm"})
-"""called clouds by SkyPilot, but not billed"""
 
 
 def take_census(sky: Any, log: Path, records: Sequence[SkyRecord] = ()) -> Census:
@@ -77,7 +75,7 @@ def take_census(sky: Any, log: Path, records: Sequence[SkyRecord] = ()) -> Censu
         listed = ask(seller.title, partial(sightings_of, seller=seller, records=records))
         known, unknown = _with_the_seller_s_word(sky, seller, known, listed)
         strangers += unknown
-    unread = sorted(clouds - OWN_MACHINES - {AWS, *(seller.cloud for seller in sellers)})
+    unread = sorted(clouds - OWN_CLUSTERS - {AWS, *(seller.cloud for seller in sellers)})
     remarks = [f"on {cloud}, fintts sees only what SkyPilot knows of" for cloud in unread]
     return Census((*known, *strangers), tuple(unanswered), tuple(remarks))
 
@@ -94,14 +92,14 @@ def remove_sighting(sky: Any, sighting: Sighting) -> None:
         job=sighting.where if is_job else None,
         requested_at=sighting.created_at,
         deadline_at=sighting.deadline_at,
-        cloud=sighting.infra.partition("/")[0] or None,
+        cloud=cloud_of(sighting.infra) or None,
     )
     last = (ManagedJob() if is_job else Cluster()).remove(sky, record)
     remove_left(sky, last)
 
 
 def _remove_from_the_cloud(sky: Any, sighting: Sighting) -> None:
-    cloud = sighting.infra.partition("/")[0]
+    cloud = cloud_of(sighting.infra)
     if cloud == AWS:
         terminate(sky, sighting)
         return

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.labels import deadline_of
-from fintts_cli.infra.sky.key_path import use_ordinary_key_paths
 from fintts_cli.infra.sky.record import gpus_of
 from fintts_cli.infra.sky.requests import take_back
 
@@ -98,7 +97,6 @@ def _gpus(cluster: Any) -> str | None:
 
 def remove_cluster(sky: Any, name: str) -> None:
     """Returns once it is gone; a cluster that SkyPilot does not know counts as gone."""
-    use_ordinary_key_paths(sky)
     try:
         sky.get(sky.down(name))
     except sky.exceptions.ClusterDoesNotExist:

@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra.sky.aws import AWS
+from fintts_cli.places import cloud_of
 from fintts_templates import Arming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RUNPOD = "runpod"
 VERDA_KEY, HYPERBOLIC_KEY = "~/.verda/config.json", "~/.hyperbolic/api_key"
 
 
@@ -22,26 +24,26 @@ class Ending:
     by: str
     """what ends it, in words"""
     arming: Arming | None = None
-    """the script that arms the end at the beginning of set-up; None if SkyPilot's autodown in the
-    task does"""
+    """what arms the end at the beginning of set-up; None if SkyPilot's autodown in the task
+    does"""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """keys that must lie on the instance and that SkyPilot puts elsewhere: path there → path
     here"""
     needs_account_key: bool = True
-    """whether the instance ends itself with the account's key for its cloud, which therefore lies
-    on it"""
+    """whether the instance ends itself with your key for its cloud, which therefore lies on it"""
     has_managed_jobs: bool = True
     """whether SkyPilot's managed jobs run there: they insist on its own autodown"""
 
     @property
     def has_autostop(self) -> bool:
         """Whether the task carries SkyPilot's autodown."""
-        return self.arming is None
+        return self.arming in (None, Arming.IF_POD)
 
 
 AUTODOWN = Ending("SkyPilot's autodown")
 BY_ROLE = Ending("SkyPilot's autodown and a timed power-off", needs_account_key=False)
 BY_OWN_KEY = Ending("the pod's own key", Arming.POD, needs_account_key=False)
+WHEREVER = Ending("SkyPilot's autodown, or the pod's own key on RunPod", Arming.IF_POD)
 
 
 def _by_skylet(*keys: str) -> Ending:
@@ -53,7 +55,7 @@ def _by_skylet(*keys: str) -> Ending:
 ENDINGS: Mapping[str, Ending] = MappingProxyType(
     {
         AWS: BY_ROLE,
-        "runpod": BY_OWN_KEY,
+        RUNPOD: BY_OWN_KEY,
         # SkyPilot copies these two keys to the laptop's path of them, not to the instance's.
         "verda": _by_skylet(VERDA_KEY),
         "hyperbolic": _by_skylet(HYPERBOLIC_KEY),
@@ -65,18 +67,7 @@ ENDINGS: Mapping[str, Ending] = MappingProxyType(
 
 
 def ending_of(infra: str | None) -> Ending:
-    """How an instance ends there. Without a cloud, SkyPilot chooses one that its autodown can
+    """How an instance ends there. Without a cloud, SkyPilot chooses one that its autodown could
     end."""
-    return ENDINGS.get((infra or "").partition("/")[0].lower(), AUTODOWN)
-
-
-TO_THE_END = "to the end, on an emulated seller"
-TRIED: Mapping[str, str] = MappingProxyType(
-    {
-        AWS: "to the end, on an emulated AWS",
-        "lambda": TO_THE_END,
-        "runpod": TO_THE_END,
-        "verda": TO_THE_END,
-    }
-)
-"""How renting was tried on a cloud, by the tests of this repository; on no other was it."""
+    cloud = cloud_of(infra)
+    return ENDINGS.get(cloud, AUTODOWN) if cloud else WHEREVER

@@ -1,18 +1,31 @@
-"""The pending requests for instances that belong to one launch, and taking them back."""
+"""The requests for instances that SkyPilot's server has accepted and not finished."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.labels import deadline_named_in
-from fintts_cli.infra.sky.pending import pending_launches
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+LAUNCH = re.compile(r"(^|\.)launch$")
+"""the names of instance requests on SkyPilot's server: sky.launch, sky.jobs.launch"""
 HIDDEN = "null"
 """what SkyPilot's server shows in place of a request's content to any user but the one who made
 it"""
+
+
+def pending_launches(sky: Any, cluster: str | None = None, *, of: str = "") -> list[Any]:
+    """The instance requests, from anyone, that SkyPilot's server has accepted but not finished.
+
+    Args:
+        cluster: the cluster requested; None for any, and for a managed job.
+        of: a text in the request, such as the job's name.
+    """
+    pending: list[Any] = sky.api_status(cluster_name=cluster)
+    return [one for one in pending if LAUNCH.search(one.name) and of in one.request_body]
 
 
 def own_launches(

@@ -13,8 +13,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
-from fintts_cli.infra.sky.key_path import use_ordinary_key_paths
 from fintts_cli.infra.sky.sdk import import_sky
+from fintts_cli.infra.sky.server import with_plugin
+from fintts_cli.places import cloud_of
 from fintts_store.disk.durable import make_directories
 from fintts_store.proxies import is_url
 
@@ -35,8 +36,6 @@ OUT_OF_REACH = frozenset(
 )
 """SkyPilot's errors when its server is out of reach"""
 SERVER = "SKYPILOT_API_SERVER_ENDPOINT"
-HUB_OFFLINE = "HF_HUB_OFFLINE"
-HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def require_sky() -> None:
@@ -65,38 +64,9 @@ def sky_session(log: Path) -> Generator[Any]:
         log.open("a", encoding="utf-8") as file,
         redirect_stdout(file),
         redirect_stderr(file),
-        _without_hub(),
+        with_plugin(),
     ):
-        sky = _imported(log)
-        with _ordinary_key_paths(sky):
-            yield sky
-
-
-@contextmanager
-def _ordinary_key_paths(sky: Any) -> Generator[None]:
-    """For the clusters of earlier launches, and of one in this context."""
-    use_ordinary_key_paths(sky)
-    try:
-        yield
-    finally:
-        use_ordinary_key_paths(sky)
-
-
-@contextmanager
-def _without_hub() -> Generator[None]:
-    """Within this context, a server that SkyPilot starts inherits no Hugging Face token and does
-    not ask the hub: it copies the token to every instance once the hub knows it."""
-    before = {name: os.environ.get(name) for name in (HUB_OFFLINE, *HUB_TOKENS)}
-    for name in HUB_TOKENS:
-        os.environ.pop(name, None)
-    os.environ[HUB_OFFLINE] = "1"
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        yield _imported(log)
 
 
 def _imported(log: Path) -> Any:
@@ -128,6 +98,12 @@ def enabled_clouds(sky: Any) -> set[str]:
     """The clouds that SkyPilot's last check found usable, as in `--infra`."""
     # Some of the SDK is missing from the package's own namespace.
     return {str(cloud).lower() for cloud in sky.get(sky.client.sdk.enabled_clouds())}
+
+
+def clouds_of(sky: Any, infra: str) -> frozenset[str]:
+    """The cloud of the infra; all that SkyPilot may use if it chooses."""
+    cloud = cloud_of(infra)
+    return frozenset({cloud} if cloud else enabled_clouds(sky))
 
 
 def refuse_unknown_cloud(sky: Any, cloud: str) -> None:

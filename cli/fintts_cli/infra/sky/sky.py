@@ -31,7 +31,7 @@ from fintts_cli.infra.sky.catalog import SkyCatalog
 from fintts_cli.infra.sky.census import remove_sighting, take_census
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.job import ManagedJob
-from fintts_cli.infra.sky.keys import clouds_of, only_keys_of
+from fintts_cli.infra.sky.keys import held_back_by_setting
 from fintts_cli.infra.sky.launch_patience import launch_patiently, patience_in
 from fintts_cli.infra.sky.power_off import end_armed, terminate_when_off
 from fintts_cli.infra.sky.record import (
@@ -49,12 +49,14 @@ from fintts_cli.infra.sky.sellers import trouble_of
 from fintts_cli.infra.sky.sellers.desk import remove_left, still_listed
 from fintts_cli.infra.sky.session import (
     ANSI,
+    clouds_of,
     in_a_sentence,
     refuse_unknown_cloud,
     require_offer,
     sky_session,
 )
 from fintts_cli.infra.this_machine import fate_here, note_process
+from fintts_cli.places import cloud_of
 from fintts_cli.state_folder import SKY_FOLDER, SKY_LOG
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_end
@@ -122,7 +124,7 @@ class SkyInfra:
     def check(self, task_yaml: str) -> None:
         log = self._root / SKY_LOG
         with self._session(log) as sky:
-            refuse_unknown_cloud(sky, self._name.partition("/")[0].lower().strip("*"))
+            refuse_unknown_cloud(sky, cloud_of(self._name))
             try:
                 task = sky.Task.from_yaml_str(task_yaml)
                 task.workdir = None  # the workdir does not exist yet
@@ -145,7 +147,7 @@ class SkyInfra:
             job=job,
             requested_at=now,
             deadline_at=deadline_at,
-            cloud=self._name.partition("/")[0].lower() or None,
+            cloud=cloud_of(self._name) or None,
             asked_by=note_process(os.getpid()),
         )
         write_file(self._folder(run) / TASK_FILE, task_yaml.encode())
@@ -167,7 +169,7 @@ class SkyInfra:
     def _note_whether_it_came(self, record: SkyRecord) -> None:
         """Records that no instance ever came. Only AWS can tell this about one that is gone;
         otherwise it is billed."""
-        if self._name.partition("/")[0].lower() != AWS or record.deadline_at is None:
+        if cloud_of(self._name) != AWS or record.deadline_at is None:
             return
         folder = self._folder(record.run)
         with suppress(Exception), self._sky(record.run) as sky:  # either may fail in any way
@@ -179,8 +181,7 @@ class SkyInfra:
         with self._sky(record.run) as sky, ExitStack() as stack:
             task = sky.Task.from_yaml_str(task_yaml)
             stack.enter_context(end_armed(sky, task_yaml))
-            clouds, is_spot = clouds_of(sky, self._name), record.job is not None
-            stack.enter_context(only_keys_of(sky, clouds, is_spot=is_spot))
+            stack.enter_context(held_back_by_setting(sky, clouds_of(sky, self._name)))
             if secrets:
                 task.update_secrets(dict(secrets))
             if record.job is not None:  # later instances get it from here, too

@@ -1,25 +1,27 @@
 """Which keys SkyPilot would copy to an instance, by its own functions, with planted ones.
 
-Each program stands for SkyPilot's server: it takes a request as the server does, and lists the
-files that `write_cluster_config` would mount.
+The program stands for SkyPilot's server: it loads the plugin and takes requests as the server does,
+and lists the files that SkyPilot would mount.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
+import yaml
 
-from fintts_cli.infra.sky.keys import BY_SETTING, KEY_FILES, home_with_keys_of, not_held_back
+from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky.keys import KEY_FILES, held_back_by_plugin
+from fintts_cli.infra.sky.server import PLUGIN, PLUGINS, with_plugin
 
 PLANTED = {
     ".aws/credentials": "[default]\naws_access_key_id = A\naws_secret_access_key = B\n"
@@ -52,43 +54,68 @@ PLANTED = {
     ".config/other/settings": "kept",
     ".bashrc": "kept",
 }
-NOT_HELD_BACK = {".config/doctl/config.yaml"}
-"""SkyPilot's server looks for DigitalOcean's key when it starts, whoever asks it later"""
-TAKEN = """
-import contextlib, json, os, sys
+CATALOGS = Path(__file__).parent / "catalogs"
+OFFERS = {
+    "lambda": ("gpu_1x_a6000", "us-east-1"),
+    "runpod": ("1x_A100-80GB_SECURE", "CA"),
+    "verda": ("1H200.141S.44V", "FIN-02"),
+}
+"""a GPU in the catalog of each, and its region"""
+ASKED = """
+import json, sys
 from pathlib import Path
-from fintts_cli.infra.sky.keys import only_keys_of
+import yaml
+from fintts_cli.infra.sky.keys import held_back_by_setting
 from fintts_cli.infra.sky.session import sky_session
 
-def mounts(sky):
-    from sky import check, skypilot_config
+offers, log = json.loads(sys.argv[1]), Path(sys.argv[2])
+
+def written(sky, cluster, cloud):
+    from sky.backends import backend_utils
+    kind, region = offers[cloud]
+    resources = sky.Resources(infra=f"{cloud}/{region}", instance_type=kind)
+    [found] = resources.cloud.regions_with_offering(kind, None, False, region, None)
+    made = backend_utils.write_cluster_config(
+        resources, 1, f"{cloud}-ray.yml.j2", cluster, Path("wheel"), "hash", found,
+        zones=found.zones, dryrun=True,
+    )
+    mounted = yaml.safe_load(Path(made["ray"]).read_text())["file_mounts"]
+    return list(mounted.values())
+
+def as_server(sky, clouds, work):
+    sky.utils.annotations.is_on_api_server = False  # as each function of the SDK does
+    with held_back_by_setting(sky, clouds):
+        body = sky.server.requests.payloads.RequestBody()
+    from sky.server.requests import executor
+    sky.utils.annotations.is_on_api_server = True
+    with executor.override_request_env_and_config(body, "a-request", "sky.launch"):
+        return work()
+
+def own(sky, cloud):
+    from sky import skypilot_config
     from sky.utils import registry
+    from fintts_cli.infra.sky.key_plugin import own_key
     kept = [
-        cloud for name, cloud in registry.CLOUD_REGISTRY.items()
+        each for name, each in registry.CLOUD_REGISTRY.items()
         if skypilot_config.get_effective_workspace_region_config(
             cloud=name.lower(), region=None, keys=("remote_identity",), default_value=None
         ) == "NO_UPLOAD"
     ]
-    return check.get_cloud_credential_file_mounts(kept)
+    return list(own_key(registry.CLOUD_REGISTRY[cloud], kept).values())
 
-def requested(sky, clouds, is_spot):
-    sky.utils.annotations.is_on_api_server = False  # as each function of the SDK does
-    with only_keys_of(sky, clouds, is_spot=is_spot):
-        return sky.server.requests.payloads.RequestBody()
-
-asked = json.loads(sys.argv[1])
-said = {}
-if "plain" in asked:
-    import sky
-    said["plain"] = mounts(sky)
-else:
-    with sky_session(Path(sys.argv[2])) as sky:
-        bodies = {name: requested(sky, *how) for name, how in asked.items()}
-        from sky.server.requests import executor
-        sky.utils.annotations.is_on_api_server = True
-        for name, body in bodies.items():
-            with executor.override_request_env_and_config(body, "a-request", "sky.launch"):
-                said[name] = mounts(sky)
+with sky_session(log) as sky:
+    from sky import check
+    from sky.server import plugins
+    usual = check.get_cloud_credential_file_mounts
+    context = plugins.ExtensionContext(context=plugins.PluginContext.EXECUTOR)
+    plugins.load_plugins(context)
+    said = {f"on {cloud}": as_server(sky, [cloud], lambda: written(sky, "fintts-v1", cloud))
+            for cloud in offers}
+    said["another"] = written(sky, "v1", "lambda")
+    clouds = [name for name in sky.utils.registry.CLOUD_REGISTRY]
+    for name in clouds:
+        said[name] = as_server(sky, [name], lambda: own(sky, name))
+    said["plain"] = list(usual(None).values())
 print(json.dumps(said))
 """
 
@@ -125,8 +152,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ask(home: Path, hub: str, asked: dict[str, Any]) -> dict[str, set[str]]:
-    """What SkyPilot mounts, below the home folder, for each request."""
+@pytest.fixture(scope="module")
+def copied(home: Path, hub: str) -> dict[str, set[str]]:
+    """What SkyPilot copies, below the home folder, by where it copies it."""
+    for cloud in OFFERS:
+        catalog = home / ".sky" / "catalogs" / "v8" / cloud / "vms.csv"
+        catalog.parent.mkdir(parents=True)
+        shutil.copy(CATALOGS / f"{cloud}.csv", catalog)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     own = {
         "HOME": str(home),
@@ -137,111 +169,93 @@ def ask(home: Path, hub: str, asked: dict[str, Any]) -> dict[str, set[str]]:
         "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
     }
     kept.pop("HF_HUB_OFFLINE", None)
-    program = [sys.executable, "-c", TAKEN, json.dumps(asked), str(home / "log")]
+    program = [sys.executable, "-c", ASKED, json.dumps(OFFERS), str(home / "log")]
     done = subprocess.run(program, env=kept | own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    said: dict[str, dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
-    return {
-        name: {below(home, path) for path in mounted.values()} for name, mounted in said.items()
-    }
+    said: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return {name: set(below(home, paths)) for name, paths in said.items()}
 
 
-def below(home: Path, path: str) -> str:
-    return str(Path(path.replace("~", str(home), 1)).resolve().relative_to(home))
-
-
-@pytest.fixture(scope="module")
-def plain(home: Path, hub: str) -> set[str]:
-    """What SkyPilot mounts when nobody stops it."""
-    return ask(home, hub, {"plain": True})["plain"]
-
-
-@pytest.fixture(scope="module")
-def taken(home: Path, hub: str) -> dict[str, set[str]]:
-    clouds = ("aws", "gcp", "lambda", "nebius", "runpod", "vast", "verda")
-    asked = {cloud: ([cloud], False) for cloud in clouds}
-    return ask(home, hub, {**asked, "two": (["lambda", "runpod"], False), "spot": (["aws"], True)})
+def below(home: Path, paths: list[str]) -> Iterator[str]:
+    """Without what SkyPilot itself makes."""
+    for path in paths:
+        there = Path(path.replace("~", str(home), 1)).resolve()
+        if there.is_relative_to(home) and not there.is_relative_to(home / ".sky"):
+            yield str(there.relative_to(home))
 
 
 def is_key_of(path: str, cloud: str) -> bool:
     return any(path == each or path.startswith(f"{each}/") for each in KEY_FILES[cloud])
 
 
-def test_skypilot_itself_copies_the_keys_of_all_clouds_and_the_hubs_token(plain: set[str]) -> None:
+def test_skypilot_itself_copies_the_keys_of_all_clouds_and_the_hubs_token(
+    copied: dict[str, set[str]],
+) -> None:
     """If this fails, SkyPilot has changed, and with it what has to be held back."""
+    plain = copied["plain"]
     clouds = {cloud for cloud in KEY_FILES if any(is_key_of(path, cloud) for path in plain)}
     assert clouds >= {"aws", "gcp", "lambda", "nebius", "runpod", "vast", "verda", "shadeform"}
     assert ".cache/huggingface/token" in plain
 
 
-def test_each_file_that_skypilot_copies_is_known_as_some_clouds_key(plain: set[str]) -> None:
-    unknown = [
-        path
-        for path in plain
-        if not any(is_key_of(path, cloud) for cloud in KEY_FILES)
-        and not path.startswith(".sky/generated/kubeconfigs/")  # SkyPilot's copy of KUBECONFIG
-    ]
-    assert unknown == [".cache/huggingface/token"]
+def test_each_file_that_skypilot_copies_is_known_as_some_clouds_key(
+    copied: dict[str, set[str]],
+) -> None:
+    known = [path for path in copied["plain"] for cloud in KEY_FILES if is_key_of(path, cloud)]
+    assert copied["plain"] - set(known) == {".cache/huggingface/token"}
 
 
-@pytest.mark.parametrize("cloud", ["gcp", "lambda", "nebius", "runpod", "vast", "verda"])
+@pytest.mark.parametrize("cloud", ["lambda", "verda"])
 def test_an_instance_gets_the_key_of_its_own_cloud_alone(
-    taken: dict[str, set[str]], cloud: str
+    copied: dict[str, set[str]], cloud: str
 ) -> None:
-    own = {path for path in taken[cloud] if is_key_of(path, cloud)}
-    assert own
-    assert taken[cloud] - own == NOT_HELD_BACK
+    assert copied[f"on {cloud}"]
+    assert all(is_key_of(path, cloud) for path in copied[f"on {cloud}"])
 
 
-def test_an_instance_on_aws_gets_no_key_of_a_cloud_that_rents_gpus(
-    taken: dict[str, set[str]],
+def test_a_pod_gets_no_key_of_a_cloud(copied: dict[str, set[str]]) -> None:
+    assert copied["on runpod"] == set()
+
+
+def test_a_cluster_of_another_program_gets_what_skypilot_gives_it(
+    copied: dict[str, set[str]],
 ) -> None:
-    assert taken["aws"] == NOT_HELD_BACK
+    assert {".lambda_cloud/lambda_keys", ".verda/config.json"} <= copied["another"]
 
 
-def test_where_skypilot_chooses_the_keys_of_what_it_may_choose_go_along(
-    taken: dict[str, set[str]],
+def test_on_each_cloud_the_plugin_leaves_its_own_key_alone(copied: dict[str, set[str]]) -> None:
+    clouds = {cloud for cloud in copied if cloud in KEY_FILES}
+    assert clouds >= set(OFFERS)
+    for cloud in clouds:
+        assert {path for path in copied[cloud] if not is_key_of(path, cloud)} == set()
+    for cloud in ("gcp", "nebius", "vast", "do", "azure"):
+        assert copied[cloud]
+    assert copied["aws"] == copied["runpod"] == set()
+
+
+def test_what_only_the_plugin_holds_back_is_named(home: Path) -> None:
+    named = held_back_by_plugin(home, ["lambda"])
+    assert {"~/.runpod", "~/.verda", "~/.config/doctl", "~/.cache/huggingface/token"} <= set(named)
+    assert not {"~/.lambda_cloud", "~/.aws", "~/.config/gcloud"}.intersection(named)
+    assert "~/.runpod" in held_back_by_plugin(home, ["runpod"])
+    assert held_back_by_plugin(home / "elsewhere", ["lambda"]) == []
+
+
+def test_your_own_plugins_are_loaded_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = {".lambda_cloud/lambda_keys", ".runpod/config.toml"}
-    assert taken["two"] == both | NOT_HELD_BACK
-
-
-def test_a_spot_instance_gets_only_what_no_setting_keeps_here_and_that_is_named(
-    taken: dict[str, set[str]], home: Path
-) -> None:
-    assert [path for path in taken["spot"] if "huggingface" in path] == []
-    held = [cloud for cloud in BY_SETTING if cloud in KEY_FILES]
-    assert not [path for path in taken["spot"] for cloud in held if is_key_of(path, cloud)]
-    named = [path.removeprefix("~/") for path in not_held_back(home, {"aws"}, is_spot=True)]
-    assert ".runpod" in named
-    assert taken["spot"]
-    assert [path for path in taken["spot"] if not path.startswith(tuple(named))] == []
-
-
-def test_what_cannot_be_held_back_is_named(home: Path) -> None:
-    assert not_held_back(home, {"aws"}, is_spot=False) == ["~/.config/doctl"]
-    assert not_held_back(home, {"do"}, is_spot=False) == []
-
-
-def test_the_home_of_a_launch_has_all_else_and_follows_the_real_one(home: Path) -> None:
-    folder = home_with_keys_of(home, {"vast"})
-    assert (folder / ".bashrc").read_text() == "kept"
-    assert (folder / ".config" / "other" / "settings").read_text() == "kept"
-    assert (folder / ".config" / "vastai" / "vast_api_key").exists()
-    assert not (folder / ".runpod").exists()
-    assert not (folder / ".config" / "gcloud").exists()
-    assert (folder / ".sky").resolve() == home / ".sky"
-    (home / "new").write_text("new")
-    (home / ".bashrc").rename(home / ".bashrc-old")
-    assert home_with_keys_of(home, {"vast"}) == folder
-    assert (folder / "new").read_text() == "new"
-    assert not (folder / ".bashrc").is_symlink()
-    assert folder.stat().st_mode & 0o077 == 0
-
-
-def test_launches_at_one_time_make_one_home_for_all_of_them(home: Path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: home_with_keys_of(home, {"lambda"}), range(32)))
-    assert set(made) == {home / ".sky" / "fintts" / "lambda"}
-    assert (made[0] / ".lambda_cloud").resolve() == home / ".lambda_cloud"
-    assert not (made[0] / ".verda").exists()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(PLUGINS, raising=False)
+    theirs = tmp_path / ".sky" / "plugins.yaml"
+    theirs.parent.mkdir()
+    theirs.write_text("plugins:\n- class: mine.Plugin\n  parameters: {a: 1}\n")
+    with with_plugin(), with_plugin():  # a session within a session
+        file = Path(os.environ[PLUGINS])
+    assert yaml.safe_load(file.read_text())["plugins"] == [
+        {"class": "mine.Plugin", "parameters": {"a": 1}},
+        {"class": PLUGIN},
+    ]
+    assert PLUGINS not in os.environ
+    theirs.write_text("plugins: [1]")
+    with pytest.raises(CloudError, match="is no list of plugins"), with_plugin():
+        pass

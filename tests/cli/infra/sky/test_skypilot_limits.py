@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fintts_cli.infra.sky.ending import ENDINGS
-from fintts_cli.infra.sky.keys import BY_SETTING, IDENTITY, KEPT_HERE, KEY_FILES
+from fintts_cli.infra.sky.keys import BY_SETTING, IDENTITY, KEY_FILES, NO_UPLOAD
 from fintts_cli.infra.sky.sdk import import_sky
 from fintts_cli.prices.places import SKYPILOT_CLOUDS
 from fintts_cost.prices import WITHOUT_AUTODOWN, WITHOUT_SPOT
@@ -55,11 +55,11 @@ def test_each_cloud_of_skypilot_s_has_a_place_for_its_key(sky: Any) -> None:
 def test_skypilot_takes_the_setting_that_keeps_a_key_here_for_just_these_clouds(
     sky: Any, cloud: str
 ) -> None:
-    setting = {cloud: {IDENTITY: KEPT_HERE}}
+    setting = {cloud: {IDENTITY: NO_UPLOAD}}
     config = sky.skypilot_config
     try:
         with config.override_skypilot_config(setting):
-            taken = config.get_nested((cloud, IDENTITY), None) == KEPT_HERE
+            taken = config.get_nested((cloud, IDENTITY), None) == NO_UPLOAD
     except sky.exceptions.InvalidSkyPilotConfigError:
         taken = False
     assert taken is (cloud in BY_SETTING)
