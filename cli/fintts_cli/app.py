@@ -13,8 +13,8 @@ import typer
 from fintts_cli.commands.strict import USAGE_ERROR
 from fintts_cli.commands.table import CloudCommands, CommandTable, DataCommands, StoreCommands
 from fintts_cli.errors import CliError
-from fintts_cli.runs.reap.timed_call import is_overdue
 from fintts_cli.terminal import EXIT_UNREAD, Terminal
+from fintts_cli.timed_call import is_overdue
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
 from fintts_inputs.errors import BadFactor, FolderMissing, InputError

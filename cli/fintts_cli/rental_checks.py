@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from fintts_cli.infra.sky.clouds import SellerSays
+    from fintts_cli.infra.sky.sellers.account import Account
 
 POWER = "anyone who controls that machine can rent and end instances with it at your expense"
 BY_ROLE = "no key of a cloud: an instance on AWS has the role skypilot-v1, which may use EC2 and S3"
@@ -68,7 +68,7 @@ class RentalChecks:
         return Finding(sentence=f"{said}; but {danger}", hint=REAP_BY_CRON)
 
 
-def seller_finding(cloud: str, says: SellerSays) -> Finding:
+def seller_finding(cloud: str, says: Account) -> Finding:
     """What is left on the account, and which instances could be rented now."""
     balance = says.balance_usd
     if balance is None and not says.on_sale:

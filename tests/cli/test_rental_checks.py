@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.clouds import SellerSays
+from fintts_cli.infra.sky.sellers.account import Account
 from fintts_cli.infra.sky.server import OUR_PLUGINS, PLUGINS
 from fintts_cli.rental_checks import RentalChecks, seller_finding
 from fintts_store.probes import Verdict
@@ -76,7 +76,7 @@ def test_the_end_is_named_for_each_kind_of_cloud(home: Path) -> None:
 def test_the_seller_s_own_word_decides_whether_a_launch_would_fail(
     balance: Decimal | None, on_sale: dict[str, bool], verdict: Verdict, sentence: str
 ) -> None:
-    found = seller_finding("verda", SellerSays(balance, on_sale))
+    found = seller_finding("verda", Account(balance, on_sale))
     assert found.verdict == verdict
     assert sentence in found.sentence
     assert bool(found.hint) == (verdict in (Verdict.FAILED, Verdict.WARNING))

@@ -7,26 +7,21 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.infra.labels import deadline_of
-from fintts_cli.infra.sky.aws import AWS, list_labelled, terminate
-from fintts_cli.infra.sky.cluster import Cluster
+from fintts_cli.infra.sky.aws import AWS, list_labelled
 from fintts_cli.infra.sky.ending import ending_of
-from fintts_cli.infra.sky.job import ManagedJob, live_jobs
+from fintts_cli.infra.sky.job import live_jobs
 from fintts_cli.infra.sky.record import SkyRecord, deadline_in, place, run_of
 from fintts_cli.infra.sky.requests import pending_launches
 from fintts_cli.infra.sky.sellers.desk import (
-    SELLERS,
     is_named,
     is_of_job,
-    remove_left,
-    remove_listed,
     sellers_of,
     sightings_of,
 )
 from fintts_cli.infra.sky.session import enabled_clouds, in_a_sentence, is_out_of_reach
-from fintts_cli.places import OWN_CLUSTERS, cloud_of
+from fintts_cli.places import OWN_CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,35 +73,6 @@ def take_census(sky: Any, log: Path, records: Sequence[SkyRecord] = ()) -> Censu
     unread = sorted(clouds - OWN_CLUSTERS - {AWS, *(seller.cloud for seller in sellers)})
     remarks = [f"on {cloud}, fintts sees only what SkyPilot knows of" for cloud in unread]
     return Census((*known, *strangers), tuple(unanswered), tuple(remarks))
-
-
-def remove_sighting(sky: Any, sighting: Sighting) -> None:
-    """Returns once it is gone; passes on what SkyPilot or the cloud raises."""
-    if sighting.holder == Holder.CLOUD:
-        _remove_from_the_cloud(sky, sighting)
-        return
-    is_job = sighting.holder == Holder.MANAGED_JOB
-    record = SkyRecord(
-        run=sighting.run,
-        cluster=sighting.where,
-        job=sighting.where if is_job else None,
-        requested_at=sighting.created_at,
-        deadline_at=sighting.deadline_at,
-        cloud=cloud_of(sighting.infra) or None,
-    )
-    last = (ManagedJob() if is_job else Cluster()).remove(sky, record)
-    remove_left(sky, last)
-
-
-def _remove_from_the_cloud(sky: Any, sighting: Sighting) -> None:
-    cloud = cloud_of(sighting.infra)
-    if cloud == AWS:
-        terminate(sky, sighting)
-        return
-    seller = next((one for one in SELLERS if one.cloud == cloud), None)
-    if seller is None:
-        raise CloudError(f"fintts cannot ask {cloud} to remove it")
-    remove_listed(sky, seller, sighting.where)
 
 
 def _with_the_seller_s_word(

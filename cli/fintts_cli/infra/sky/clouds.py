@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.refusals import in_the_seller_s_words
-from fintts_cli.infra.sky.sellers.account import balance_usd, is_on_sale
+from fintts_cli.infra.sky.sellers.account import Account, account_at
 from fintts_cli.infra.sky.session import (
     enabled_clouds,
     in_a_sentence,
@@ -20,7 +19,6 @@ from fintts_cli.infra.sky.session import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from decimal import Decimal
     from pathlib import Path
 
 
@@ -132,28 +130,14 @@ def _is_allowed(sky: Any, infra: str, instance_type: str, *, spot: bool) -> bool
     return bool(wanted.cloud.check_quota_available(wanted))
 
 
-class SellerSays(NamedTuple):
-    """What the seller itself says of your account, as far as it is asked."""
-
-    balance_usd: Decimal | None
-    """what is left to spend; None if nobody asks"""
-    on_sale: dict[str, bool]
-    """instance type → whether one could be rented now; those that it was asked about"""
-
-
-def ask_seller(cloud: str, instance_types: Iterable[str], log: Path) -> SellerSays:
-    """Asks the seller about your account. It is asked from here, not by SkyPilot's server.
+def ask_seller(cloud: str, types: Iterable[str], log: Path) -> Account:
+    """What the seller says of your account, and of instances of these types.
 
     Args:
         log: the file for SkyPilot's output.
 
     Raises:
-        CloudError: the seller refuses or does not answer.
+        CloudError: the seller refuses, does not answer in time, or answers nonsense.
     """
     with sky_session(log) as sky:
-        try:
-            balance = balance_usd(sky, cloud)
-            asked = ((each, is_on_sale(sky, cloud, each)) for each in instance_types)
-            return SellerSays(balance, {name: has for name, has in asked if has is not None})
-        except Exception as error:
-            raise in_the_seller_s_words(cloud, error) from error
+        return account_at(sky, cloud, types)

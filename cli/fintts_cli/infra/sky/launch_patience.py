@@ -11,8 +11,6 @@ from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.record import place
 from fintts_cli.infra.sky.session import await_request
@@ -25,17 +23,7 @@ if TYPE_CHECKING:
     from fintts_cli.prices.source import OfferSource
     from fintts_cost.prices import Offer
 
-PATIENCE = "FINTTS_LAUNCH_PATIENCE_SECONDS"
-"""the variable of the task that holds the limit, in seconds"""
-DEFAULT_SECONDS = 1200.0
 POLL_SECONDS = 10.0
-
-
-def patience_in(task_yaml: str) -> float:
-    """The limit that the task names, in seconds."""
-    task: dict[str, Any] = yaml.safe_load(task_yaml)
-    envs: dict[str, str] = task.get("envs") or {}
-    return float(envs.get(PATIENCE, DEFAULT_SECONDS))
 
 
 class Watch:

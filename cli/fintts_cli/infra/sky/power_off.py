@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from fintts_cli.infra.sky.aws import AWS, end_with_shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
+
+    from fintts_cli.infra.sky.asked_task import AskedTask
 
 USER_DATA = (AWS, "post_provision_runcmd")
 """SkyPilot's setting for commands that cloud-init runs; no other cloud in SkyPilot has it"""
@@ -56,15 +56,14 @@ def _whole_minutes(time: timedelta) -> int:
 
 
 @contextmanager
-def end_armed(sky: Any, task_yaml: str) -> Generator[None]:
+def end_armed(sky: Any, asked: AskedTask) -> Generator[None]:
     """Within this context, each instance requested on AWS powers itself off at the end of its
     time."""
-    task: dict[str, Any] = yaml.safe_load(task_yaml)
-    moment = over_at(task.get("envs") or {})
+    moment = over_at(asked.envs)
     if moment is None:
         yield
         return
-    least = LEAST_SPOT_MINUTES if task["resources"]["use_spot"] else 1
+    least = LEAST_SPOT_MINUTES if asked.is_spot else 1
     settings = sky.skypilot_config
     theirs: list[object] = settings.get_nested(USER_DATA, None) or []
     cloud, name = USER_DATA

@@ -9,11 +9,9 @@ import os
 import re
 import shutil
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import (
@@ -25,15 +23,12 @@ from fintts_cli.infra import (
     Removed,
     Sighting,
 )
-from fintts_cli.infra.labels import deadline_of
+from fintts_cli.infra.sky.asked_task import read_task
 from fintts_cli.infra.sky.aws import AWS, never_came
 from fintts_cli.infra.sky.catalog import SkyCatalog
-from fintts_cli.infra.sky.census import remove_sighting, take_census
+from fintts_cli.infra.sky.census import take_census
 from fintts_cli.infra.sky.cluster import Cluster
-from fintts_cli.infra.sky.job import ManagedJob
-from fintts_cli.infra.sky.keys import held_back_by_setting
-from fintts_cli.infra.sky.launch_patience import launch_patiently, patience_in
-from fintts_cli.infra.sky.power_off import end_armed, terminate_when_off
+from fintts_cli.infra.sky.launching import WORKDIR, request
 from fintts_cli.infra.sky.record import (
     RECORD_FILE,
     SkyRecord,
@@ -44,12 +39,13 @@ from fintts_cli.infra.sky.record import (
     write_record,
 )
 from fintts_cli.infra.sky.refusals import refusal
+from fintts_cli.infra.sky.removal import remove, remove_sighting
+from fintts_cli.infra.sky.rental import rental_of
 from fintts_cli.infra.sky.requests import own_launches
 from fintts_cli.infra.sky.sellers import trouble_of
-from fintts_cli.infra.sky.sellers.desk import remove_left, still_listed
+from fintts_cli.infra.sky.sellers.desk import still_listed
 from fintts_cli.infra.sky.session import (
     ANSI,
-    clouds_of,
     in_a_sentence,
     refuse_unknown_cloud,
     require_offer,
@@ -66,7 +62,7 @@ from fintts_store.runs.limits import LOG_BYTES
 from fintts_store.runs.noted_process import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -75,7 +71,7 @@ if TYPE_CHECKING:
     Session = Callable[[Path], AbstractContextManager[Any]]
     """opens SkyPilot's SDK; its output goes to that file"""
 
-TASK_FILE, WORKDIR = "task.yaml", "workdir"
+TASK_FILE = "task.yaml"
 APPEARS_WITHIN = timedelta(minutes=10)
 """SkyPilot lists a cluster a few seconds after the request; this is how long a request that may
 still be in progress is trusted to produce one."""
@@ -83,22 +79,6 @@ FRESH_SECONDS = 10.0
 """Asking SkyPilot and the cloud takes seconds: an answer is reused for this long."""
 OF_JOB = re.compile(r"^\([^()]+, pid=\d+\) ", re.MULTILINE)
 """SkyPilot's prefix before each line of a job"""
-
-
-class Rental(Protocol):
-    """How an instance is rented, in SkyPilot's own terms. Passes on what SkyPilot raises."""
-
-    def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
-        """SkyPilot's answer now; None if it knows nothing of that name."""
-        ...
-
-    def tail(self, sky: Any, record: SkyRecord, *, follow: bool) -> Iterable[str | None]:
-        """The lines of the job; None when there is none for a while."""
-        ...
-
-    def remove(self, sky: Any, record: SkyRecord) -> SkyRecord:
-        """Returns the final record, once the cloud reports the instance gone."""
-        ...
 
 
 class SkyInfra:
@@ -139,14 +119,14 @@ class SkyInfra:
                 f"run {run} has a live instance, the cluster {state.where}",
                 f"`fintts cloud stop {run}` ends it, or choose another --name",
             )
-        now, deadline_at = datetime.now(UTC), _deadline_in(task_yaml)
-        job = job_of(run, now) if _is_spot(task_yaml) else None
+        now, asked = datetime.now(UTC), read_task(task_yaml)
+        job = job_of(run, now) if asked.is_spot else None
         record = SkyRecord(
             run=run,
-            cluster=job or cluster_of(run, deadline_at),
+            cluster=job or cluster_of(run, asked.deadline_at),
             job=job,
             requested_at=now,
-            deadline_at=deadline_at,
+            deadline_at=asked.deadline_at,
             cloud=cloud_of(self._name) or None,
             asked_by=note_process(os.getpid()),
         )
@@ -155,7 +135,9 @@ class SkyInfra:
         self._answers.pop(run, None)  # the answer was about an earlier instance
         said_before = _size(self._log(run))
         try:
-            self._launch(record, task_yaml, secrets)
+            with self._sky(run) as sky:
+                folder, infra = self._folder(run), self._name
+                request(sky, record, asked, secrets, folder, infra, self._offers)
         except BaseException as error:
             said = _said(self._log(run), said_before)
             self.down(run)
@@ -176,34 +158,6 @@ class SkyInfra:
             last = read_record(folder)
             if last is not None and never_came(sky, record.run, record.deadline_at):
                 write_record(folder, last.model_copy(update={"never_came": True}))
-
-    def _launch(self, record: SkyRecord, task_yaml: str, secrets: Mapping[str, str]) -> None:
-        with self._sky(record.run) as sky, ExitStack() as stack:
-            task = sky.Task.from_yaml_str(task_yaml)
-            stack.enter_context(end_armed(sky, task_yaml))
-            stack.enter_context(held_back_by_setting(sky, clouds_of(sky, self._name)))
-            if secrets:
-                task.update_secrets(dict(secrets))
-            if record.job is not None:  # later instances get it from here, too
-                copy = self._folder(record.run) / WORKDIR
-                shutil.rmtree(copy, ignore_errors=True)
-                task.workdir = str(shutil.copytree(task.workdir, copy))
-            if record.job is None:
-                self._launch_cluster(sky, record, task, patience_in(task_yaml))
-            else:
-                ManagedJob().launch(sky, record, task)
-            if record.job is None:  # AWS terminates a spot instance that powers itself off anyway
-                terminate_when_off(sky, record.cluster)
-
-    def _launch_cluster(self, sky: Any, record: SkyRecord, task: Any, limit_seconds: float) -> None:
-        def take_back() -> None:
-            _remove(sky, record)
-
-        def note(sentence: str) -> None:
-            with self._log(record.run).open("a", encoding="utf-8") as log:
-                log.write(f"fintts: {sentence}\n")
-
-        launch_patiently(sky, task, record.cluster, limit_seconds, take_back, self._offers, note)
 
     def state(self, run: str) -> InstanceState | None:
         kept = self._answers.get(run)
@@ -298,7 +252,7 @@ class SkyInfra:
             return Removed(was_there=False)
         with self._sky(run) as sky:
             try:
-                last = _remove(sky, record)
+                last = remove(sky, record)
             except Exception as error:
                 raise CloudError(
                     f"the cluster {record.cluster} could not be removed, and may be billing: "
@@ -351,7 +305,7 @@ class SkyInfra:
     def _last_deadline(self, run: str) -> datetime | None:
         """The deadline of this machine's last launch of the run, as far as its task can be read."""
         with suppress(Exception):  # may be any kind of error: the record next to it is damaged, too
-            return _deadline_in((self._folder(run) / TASK_FILE).read_text(encoding="utf-8"))
+            return read_task((self._folder(run) / TASK_FILE).read_text("utf-8")).deadline_at
         return None
 
     def census(self) -> Census:
@@ -420,19 +374,6 @@ class SkyInfra:
         return self._folder(run) / SKY_LOG
 
 
-def _remove(sky: Any, record: SkyRecord) -> SkyRecord:
-    """Removes it through SkyPilot, and then what the seller still lists. SkyPilot fails over states
-    that it does not know: then the seller alone removes it."""
-    try:
-        last = rental_of(record).remove(sky, record)
-    except Exception:
-        if not remove_left(sky, record):
-            raise
-        return record
-    remove_left(sky, last)
-    return last
-
-
 def _may_come(sky: Any, record: SkyRecord) -> bool:
     """Whether an instance may still come although SkyPilot knows none: a request is being made, or
     SkyPilot's server has not finished it."""
@@ -456,16 +397,3 @@ def _size(log: Path) -> int:
 def _said(log: Path, since: int) -> str:
     """This launch's part of the log, which grows with every launch and every tail of a run."""
     return ANSI.sub("", read_end(log, LOG_BYTES, since).decode(errors="replace"))
-
-
-def _deadline_in(task_yaml: str) -> datetime | None:
-    return deadline_of(yaml.safe_load(task_yaml)["resources"].get("labels"))
-
-
-def _is_spot(task_yaml: str) -> bool:
-    return bool(yaml.safe_load(task_yaml)["resources"]["use_spot"])
-
-
-def rental_of(record: SkyRecord) -> Rental:
-    """The kind of rental behind the record."""
-    return Cluster() if record.job is None else ManagedJob()

@@ -27,8 +27,8 @@ from fintts_cli.runs.reap.judgement import (
     judge,
     silence_of,
 )
-from fintts_cli.runs.reap.timed_call import TimedCall
 from fintts_cli.runs.status.listing import judge_now
+from fintts_cli.timed_call import TimedCall
 from fintts_cost.forecast import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.patience import IMPATIENT

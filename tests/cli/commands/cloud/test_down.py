@@ -17,6 +17,7 @@ from typer.testing import Result
 from cli_project import Shell, write_project
 from command_line import invoke
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
+from fintts_cli import timed_call
 from fintts_cli.commands import opening
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import NO_SECRETS, Infra
@@ -27,7 +28,6 @@ from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.journal import JournalEntry
-from fintts_cli.runs.reap import timed_call
 from fintts_cli.workplace import Workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.ledger import take_launch

@@ -15,13 +15,13 @@ from typer.testing import Result
 
 from cli_project import write_project
 from command_line import invoke
+from fintts_cli import timed_call
 from fintts_cli.commands.cloud import reap as reap_command
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.runs.journal import JournalEntry
 from fintts_cli.runs.reap import search as reap_module
-from fintts_cli.runs.reap import timed_call
 from fintts_cli.runs.reap.facts import read_facts
 from fintts_cli.runs.reap.judgement import (
     ENDS_WITHIN,

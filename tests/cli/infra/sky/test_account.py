@@ -16,7 +16,8 @@ import pytest
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.sdk import import_sky
-from fintts_cli.infra.sky.sellers.account import balance_usd, is_on_sale
+from fintts_cli.infra.sky.sellers import desk
+from fintts_cli.infra.sky.sellers.account import account_at
 
 CATALOG = {
     "data": {
@@ -36,6 +37,7 @@ class Door:
             "/instance-availability/1H100.80S.32V": False,
             "/instance-types": CATALOG,
         }
+        self.is_silent, self.go_on = False, threading.Event()
         door = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -44,6 +46,8 @@ class Door:
                 self._say(token | {"token_type": "Bearer", "expires_in": 3600})
 
             def do_GET(self) -> None:
+                if door.is_silent:
+                    door.go_on.wait(30)
                 self._say(door.answers[self.path])
 
             def _say(self, answer: object) -> None:
@@ -85,26 +89,41 @@ def sky(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_verda_says_what_is_left_and_what_it_has(sky: Any, door: Door) -> None:
-    assert balance_usd(sky, "verda") == Decimal("12.5")
-    assert is_on_sale(sky, "verda", "1A100.22V") is True
-    assert is_on_sale(sky, "verda", "1H100.80S.32V") is False
+    asked = account_at(sky, "verda", ["1A100.22V", "1H100.80S.32V"])
+    assert asked == (Decimal("12.5"), {"1A100.22V": True, "1H100.80S.32V": False})
     for none in (0, -3.2):
         door.answers["/balance"] = {"amount": none}
-        assert balance_usd(sky, "verda") == 0
+        assert account_at(sky, "verda", []).balance_usd == 0
 
 
 @pytest.mark.parametrize("said", [{"amount": "much"}, {"amount": None}, [], "x", {"amount": {}}])
 def test_an_answer_that_is_no_amount_is_called_that(sky: Any, door: Door, said: object) -> None:
     door.answers["/balance"] = said
-    with pytest.raises(CloudError, match="verda gave no amount for the balance"):
-        balance_usd(sky, "verda")
+    with pytest.raises(CloudError, match="Verda gave no amount for the balance"):
+        account_at(sky, "verda", [])
 
 
 def test_lambda_says_in_how_many_regions_it_has_one_and_nothing_of_money(sky: Any) -> None:
-    assert balance_usd(sky, "lambda") is None
-    assert is_on_sale(sky, "lambda", "gpu_1x_a6000") is True
-    assert is_on_sale(sky, "lambda", "gpu_1x_h100_pcie") is False
-    assert is_on_sale(sky, "lambda", "gpu_of_nobody") is False
+    asked = account_at(sky, "lambda", ["gpu_1x_a6000", "gpu_1x_h100_pcie", "gpu_of_nobody"])
+    assert asked.balance_usd is None
+    assert list(asked.on_sale.values()) == [True, False, False]
+
+
+def test_a_seller_that_does_not_answer_is_waited_for_with_a_limit(
+    sky: Any, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "ANSWERS_WITHIN_SECONDS", 0.2)
+    door.is_silent = True
+    with pytest.raises(CloudError, match="Verda did not answer within 0 s"):
+        account_at(sky, "verda", [])
+    door.go_on.set()
+
+
+def test_no_seller_is_asked_for_a_server_elsewhere(
+    sky: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sky.server.common, "is_api_server_local", lambda: False)
+    assert account_at(sky, "verda", ["1A100.22V"]) == (None, {})
 
 
 def test_runpod_and_vast_say_what_is_left_in_their_own_words() -> None:
@@ -117,9 +136,11 @@ def test_runpod_and_vast_say_what_is_left_in_their_own_words() -> None:
     graphql = SimpleNamespace(run_graphql_query=run_graphql_query)
     runpod = SimpleNamespace(runpod=SimpleNamespace(api=SimpleNamespace(graphql=graphql)))
     vast = SimpleNamespace(vast=lambda: SimpleNamespace(show_user=lambda: {"credit": 3.5}))
-    sky = SimpleNamespace(adaptors=SimpleNamespace(runpod=runpod, vast=vast))
-    assert balance_usd(sky, "runpod") == Decimal("7.25")
+    common = SimpleNamespace(is_api_server_local=lambda: True)
+    sky = SimpleNamespace(
+        adaptors=SimpleNamespace(runpod=runpod, vast=vast), server=SimpleNamespace(common=common)
+    )
+    assert account_at(sky, "runpod", ["1x_A100-80GB_SECURE"]) == (Decimal("7.25"), {})
     assert asked == ["query { myself { clientBalance } }"]
-    assert balance_usd(sky, "vast") == Decimal("3.5")
-    assert is_on_sale(sky, "runpod", "1x_A100-80GB_SECURE") is None
-    assert balance_usd(sky, "gcp") is None
+    assert account_at(sky, "vast", []).balance_usd == Decimal("3.5")
+    assert account_at(sky, "gcp", []) == (None, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import inf
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky import launch_patience
-from fintts_cli.infra.sky.launch_patience import launch_patiently, patience_in
+from fintts_cli.infra.sky.asked_task import read_task
+from fintts_cli.infra.sky.launch_patience import launch_patiently
 from fintts_cli.prices.source import PriceList
 from fintts_cost.prices import PriceRow
 
@@ -161,5 +163,7 @@ def test_one_that_is_ready_and_one_that_fails_are_not_taken_back() -> None:
 
 
 def test_the_task_names_the_limit() -> None:
-    assert patience_in("envs: {FINTTS_LAUNCH_PATIENCE_SECONDS: '90'}") == 90
-    assert patience_in("run: x") == 1200
+    on_demand = "resources: {use_spot: false}"
+    limited = f"{on_demand}\nenvs: {{FINTTS_LAUNCH_PATIENCE_SECONDS: '90'}}"
+    assert read_task(limited).patience_seconds == 90
+    assert read_task(on_demand).patience_seconds == inf

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from decimal import Decimal
 
 LONGEST_WORD = 40
 """characters of a seller's status that are shown"""
@@ -63,6 +64,18 @@ class Seller(Protocol):
 
     def remove(self, sky: Any, instance_id: str) -> None:
         """Asks for its deletion, in whatever state it is."""
+        ...
+
+    def balance_usd(self, sky: Any) -> Decimal | None:
+        """What is left to spend on the account, 0 or more; None if SkyPilot's client cannot ask.
+
+        Raises CloudError: the answer is no amount.
+        """
+        ...
+
+    def is_on_sale(self, sky: Any, instance_type: str) -> bool | None:
+        """Whether an instance of this type could be rented now; None if SkyPilot's client cannot
+        ask."""
         ...
 
 

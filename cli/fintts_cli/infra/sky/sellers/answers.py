@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from fintts_cli.errors import CloudError
+from fintts_cost.prices import amount
 from fintts_store.visible import one_line
 
 if TYPE_CHECKING:
@@ -42,3 +44,21 @@ def moment(value: object) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return None
+
+
+def field(answer: object, name: str) -> object:
+    """A field of an answer; None if there is none."""
+    return cast("dict[str, object]", answer).get(name) if isinstance(answer, dict) else None
+
+
+def left_usd(title: str, said: object) -> Decimal:
+    """A balance; a debt counts as 0.
+
+    Raises CloudError: it is no amount.
+    """
+    if isinstance(said, int | float) and said <= 0:
+        return Decimal(0)
+    found = amount(said) if isinstance(said, str | int | float) else None
+    if found is None:
+        raise CloudError(f"{title} gave no amount for the balance of your account")
+    return found

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as Late
 from datetime import UTC, datetime
 from itertools import chain
-from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fintts_cli.errors import CloudError
@@ -28,6 +25,7 @@ from fintts_cli.infra.sky.sellers.runpod import RunPod
 from fintts_cli.infra.sky.sellers.vast import Vast
 from fintts_cli.infra.sky.sellers.verda import Verda
 from fintts_cli.infra.sky.session import enabled_clouds
+from fintts_cli.timed_call import TimedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
 SELLERS: tuple[Seller, ...] = (Verda(), RunPod(), Lambda(), Vast())
 ANSWERS_WITHIN_SECONDS = 90.0
-"""Some clients wait for ever, others ask again for a minute when they ask too often."""
+"""Some clients wait for ever, and others retry for a minute when they asked too often."""
 GONE_WITHIN_SECONDS = 600.0
 POLL_SECONDS = 2.0
 NAME_ENDING = re.compile(rf"(-[0-9a-f]{{8}})?{HEAD}$")
@@ -72,7 +70,7 @@ def listed_by(sky: Any, seller: Seller) -> Sequence[Listed]:
 
     Raises CloudError: no answer came in time; whatever the seller's client raises.
     """
-    return _in_time(seller, lambda: seller.instances(sky))
+    return in_time(seller, lambda: seller.instances(sky))
 
 
 def still_listed(sky: Any, record: SkyRecord) -> list[Found]:
@@ -115,7 +113,7 @@ def remove_listed(
 
     Raises CloudError: it refuses, or lists it on; whatever the seller's client raises.
     """
-    _in_time(seller, lambda: seller.remove(sky, instance_id))
+    in_time(seller, lambda: seller.remove(sky, instance_id))
     give_up_at = time.monotonic() + within_seconds
     while (one := _of_id(listed_by(sky, seller), instance_id)) is not None:
         if time.monotonic() >= give_up_at:
@@ -167,20 +165,16 @@ def _sighting(seller: Seller, one: Listed, record: SkyRecord | None) -> Sighting
     )
 
 
-def _in_time(seller: Seller, ask: Callable[[], Answer]) -> Answer:
-    """Asks in a thread, which an exit does not wait for."""
-    future: Future[Answer] = Future()
+def in_time(seller: Seller, ask: Callable[[], Answer]) -> Answer:
+    """What the seller answers.
 
-    def answer() -> None:
+    Raises CloudError: it refuses, in its words, or does not answer in time.
+    """
+
+    def answer() -> Answer:
         try:
-            future.set_result(ask())
+            return ask()
         except Exception as error:  # a client raises any kind
-            future.set_exception(in_the_seller_s_words(seller.title, error))
+            raise in_the_seller_s_words(seller.title, error) from error
 
-    Thread(target=answer, daemon=True).start()
-    try:
-        return future.result(ANSWERS_WITHIN_SECONDS)
-    except Late:
-        raise CloudError(
-            f"{seller.title} did not answer within {ANSWERS_WITHIN_SECONDS:.0f} s"
-        ) from None
+    return TimedCall(seller.title, answer, ANSWERS_WITHIN_SECONDS, CloudError).result()

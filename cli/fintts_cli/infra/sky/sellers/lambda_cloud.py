@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.sky.sellers import Listed
-from fintts_cli.infra.sky.sellers.answers import records, word
+from fintts_cli.infra.sky.sellers.answers import field, records, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
 GONE = frozenset({"terminated", "preempted"})
 
@@ -31,3 +32,11 @@ class Lambda:
     def remove(self, sky: Any, instance_id: str) -> None:
         client = sky.provision.lambda_cloud.lambda_utils.LambdaCloudClient()
         client.remove_instances([instance_id])
+
+    def balance_usd(self, sky: Any) -> Decimal | None:
+        return None
+
+    def is_on_sale(self, sky: Any, instance_type: str) -> bool | None:
+        client = sky.provision.lambda_cloud.lambda_utils.LambdaCloudClient()
+        offered = field(client.list_catalog(), instance_type)
+        return bool(field(offered, "regions_with_capacity_available"))

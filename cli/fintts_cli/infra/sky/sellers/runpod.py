@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.sky.sellers import Listed
-from fintts_cli.infra.sky.sellers.answers import word
+from fintts_cli.infra.sky.sellers.answers import field, left_usd, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
 GONE = "TERMINATED"
+BALANCE = "query { myself { clientBalance } }"
 
 
 class RunPod:
@@ -29,3 +31,11 @@ class RunPod:
 
     def remove(self, sky: Any, instance_id: str) -> None:
         sky.provision.runpod.utils.remove(instance_id)
+
+    def balance_usd(self, sky: Any) -> Decimal | None:
+        answer = sky.adaptors.runpod.runpod.api.graphql.run_graphql_query(BALANCE)
+        said = field(field(field(answer, "data"), "myself"), "clientBalance")
+        return left_usd(self.title, said)
+
+    def is_on_sale(self, sky: Any, instance_type: str) -> bool | None:
+        return None

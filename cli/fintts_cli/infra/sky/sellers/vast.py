@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.sky.sellers import Listed
-from fintts_cli.infra.sky.sellers.answers import moment, word
+from fintts_cli.infra.sky.sellers.answers import field, left_usd, moment, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
 
 class Vast:
@@ -33,3 +34,9 @@ class Vast:
 
     def remove(self, sky: Any, instance_id: str) -> None:
         sky.provision.vast.utils.remove(instance_id)
+
+    def balance_usd(self, sky: Any) -> Decimal | None:
+        return left_usd(self.title, field(sky.adaptors.vast.vast().show_user(), "credit"))
+
+    def is_on_sale(self, sky: Any, instance_type: str) -> bool | None:
+        return None

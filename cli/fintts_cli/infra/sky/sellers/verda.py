@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.sky.sellers import Listed
-from fintts_cli.infra.sky.sellers.answers import moment, records, word
+from fintts_cli.infra.sky.sellers.answers import field, left_usd, moment, records, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
 GONE = frozenset({"discontinued", "deleted"})
 TIMEOUT_SECONDS = 40
@@ -24,7 +25,7 @@ class Verda:
 
     def instances(self, sky: Any) -> Sequence[Listed]:
         # SkyPilot's own type for an instance leaves out when it was created.
-        answer = sky.adaptors.verda._HTTPClient().get("/instances", timeout=TIMEOUT_SECONDS)
+        answer = _ask(sky, "/instances")
         found = (
             Listed(
                 id=word(one, "id"),
@@ -32,10 +33,20 @@ class Verda:
                 status=word(one, "status"),
                 created_at=moment(one.get("created_at")),
             )
-            for one in records(answer.json())
+            for one in records(answer)
         )
         return [one for one in found if one.status not in GONE]
 
     def remove(self, sky: Any, instance_id: str) -> None:
         """Without `volume_ids`, the disk goes with it."""
         sky.adaptors.verda.VerdaClient().instance_action(instance_id, "delete")
+
+    def balance_usd(self, sky: Any) -> Decimal | None:
+        return left_usd(self.title, field(_ask(sky, "/balance"), "amount"))
+
+    def is_on_sale(self, sky: Any, instance_type: str) -> bool | None:
+        return _ask(sky, f"/instance-availability/{instance_type}") is True
+
+
+def _ask(sky: Any, path: str) -> object:
+    return sky.adaptors.verda._HTTPClient().get(path, timeout=TIMEOUT_SECONDS).json()

@@ -1,4 +1,4 @@
-"""A question to a store that may never answer: a thread asks it, and the wait has a limit."""
+"""A question to a server that may never answer: a thread asks it, and the wait has a limit."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ class TimedCall(Generic[Result]):
         whom: str,
         ask: Callable[[], Result],
         limit_seconds: float | None = None,
+        late: Callable[[str, str], Exception] = StoreUnreachable,
     ) -> None:
-        """`whom` names the one asked in the user's terms, such as a store's address."""
-        self._whom = whom
+        """`whom` names the one asked in the user's terms, such as a store's address; `late` makes
+        the error, from a sentence and a hint."""
+        self._whom, self._late = whom, late
         self._limit_seconds = limit_seconds or ANSWERS_WITHIN_SECONDS
         self._ends_at = time.monotonic() + self._limit_seconds
         self._future: Future[Result] = Future()
@@ -42,14 +44,14 @@ class TimedCall(Generic[Result]):
         """Waits for the answer and raises what the call raised.
 
         Raises:
-            StoreUnreachable: no answer came within the limit.
+            StoreUnreachable, or what `late` makes: no answer came within the limit.
         """
         try:
             return self._future.result(max(self._ends_at - time.monotonic(), 0.0))
         except TimeoutError:
             if self._future.done():  # the call's own TimeoutError
                 raise
-            raise StoreUnreachable(
+            raise self._late(
                 f"{self._whom} did not answer within {self._limit_seconds:.0f} s",
                 "look at the network and the address, and run the command again",
             ) from None
