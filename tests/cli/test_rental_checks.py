@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky.plugins import OUR_PLUGINS, PLUGINS
 from fintts_cli.infra.sky.sellers.account import Account
-from fintts_cli.infra.sky.server import OUR_PLUGINS, PLUGINS
 from fintts_cli.rental_checks import RentalChecks, seller_finding
 from fintts_store.probes import Verdict
 

@@ -1,7 +1,7 @@
 """A plugin for SkyPilot's server: an instance of a run gets the key of its own cloud alone.
 
 SkyPilot 0.14.1 copies the keys of every cloud to every instance, enabled or not, and a Hugging Face
-token (`sky/check.py: get_cloud_credential_file_mounts`). `server.with_plugin` makes a server that
+token (`sky/check.py: get_cloud_credential_file_mounts`). `plugins.with_plugins` makes a server that
 `fintts` starts load this module. It changes nothing for clusters of other programs.
 """
 

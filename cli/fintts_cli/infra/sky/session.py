@@ -8,13 +8,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
+from fintts_cli.infra.sky.plugins import with_plugins
 from fintts_cli.infra.sky.sdk import import_sky
-from fintts_cli.infra.sky.server import with_plugin
 from fintts_cli.places import cloud_of
 from fintts_store.disk.durable import make_directories
 from fintts_store.proxies import is_url
@@ -64,9 +64,19 @@ def sky_session(log: Path) -> Generator[Any]:
         log.open("a", encoding="utf-8") as file,
         redirect_stdout(file),
         redirect_stderr(file),
-        with_plugin(),
+        _with_plugins(),
     ):
         yield _imported(log)
+
+
+@contextmanager
+def _with_plugins() -> Generator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(with_plugins())
+        except ValueError as error:
+            raise CloudError(str(error), "correct or remove it") from error
+        yield
 
 
 def _imported(log: Path) -> Any:

@@ -11,6 +11,7 @@ import shutil
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
@@ -28,7 +29,10 @@ from fintts_cli.infra.sky.aws import AWS, never_came
 from fintts_cli.infra.sky.catalog import SkyCatalog
 from fintts_cli.infra.sky.census import take_census
 from fintts_cli.infra.sky.cluster import Cluster
-from fintts_cli.infra.sky.launching import WORKDIR, request
+from fintts_cli.infra.sky.job import ManagedJob
+from fintts_cli.infra.sky.launch_patience import launch_patiently
+from fintts_cli.infra.sky.launching import WORKDIR, ready_to_launch
+from fintts_cli.infra.sky.power_off import terminate_when_off
 from fintts_cli.infra.sky.record import (
     RECORD_FILE,
     SkyRecord,
@@ -39,8 +43,7 @@ from fintts_cli.infra.sky.record import (
     write_record,
 )
 from fintts_cli.infra.sky.refusals import refusal
-from fintts_cli.infra.sky.removal import remove, remove_sighting
-from fintts_cli.infra.sky.rental import rental_of
+from fintts_cli.infra.sky.rental import remove, remove_sighting, rental_of
 from fintts_cli.infra.sky.requests import own_launches
 from fintts_cli.infra.sky.sellers import trouble_of
 from fintts_cli.infra.sky.sellers.desk import still_listed
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from fintts_cli.infra.sky.asked_task import AskedTask
     from fintts_cli.prices.source import OfferSource
 
     Session = Callable[[Path], AbstractContextManager[Any]]
@@ -135,9 +139,7 @@ class SkyInfra:
         self._answers.pop(run, None)  # the answer was about an earlier instance
         said_before = _size(self._log(run))
         try:
-            with self._sky(run) as sky:
-                folder, infra = self._folder(run), self._name
-                request(sky, record, asked, secrets, folder, infra, self._offers)
+            self._launch(record, asked, secrets)
         except BaseException as error:
             said = _said(self._log(run), said_before)
             self.down(run)
@@ -158,6 +160,21 @@ class SkyInfra:
             last = read_record(folder)
             if last is not None and never_came(sky, record.run, record.deadline_at):
                 write_record(folder, last.model_copy(update={"never_came": True}))
+
+    def _launch(self, record: SkyRecord, asked: AskedTask, secrets: Mapping[str, str]) -> None:
+        """Returns once the run no longer needs this process."""
+        folder, log = self._folder(record.run), self._log(record.run)
+        with (
+            self._sky(record.run) as sky,
+            ready_to_launch(sky, asked, secrets, folder, self._name) as task,
+        ):
+            if record.job is not None:
+                ManagedJob().launch(sky, record, task)
+                return
+            take_back, note = partial(remove, sky, record), partial(_note, log)
+            limit = asked.patience_seconds
+            launch_patiently(sky, task, record.cluster, limit, take_back, self._offers, note)
+            terminate_when_off(sky, record.cluster)  # AWS terminates a spot instance by itself
 
     def state(self, run: str) -> InstanceState | None:
         kept = self._answers.get(run)
@@ -388,6 +405,11 @@ def _may_come(sky: Any, record: SkyRecord) -> bool:
     if record.job is not None:
         return bool(own_launches(sky, of=record.job))
     return bool(own_launches(sky, record.cluster, deadline_at=record.deadline_at))
+
+
+def _note(log: Path, sentence: str) -> None:
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"fintts: {sentence}\n")
 
 
 def _size(log: Path) -> int:

@@ -19,9 +19,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.keys import KEY_FILES, held_back_by_plugin
-from fintts_cli.infra.sky.server import PLUGIN, PLUGINS, with_plugin
+from fintts_cli.infra.sky.plugins import CLASSES, PLUGINS, with_plugins
 
 PLANTED = {
     ".aws/credentials": "[default]\naws_access_key_id = A\naws_secret_access_key = B\n"
@@ -249,13 +248,13 @@ def test_your_own_plugins_are_loaded_as_well(
     theirs = tmp_path / ".sky" / "plugins.yaml"
     theirs.parent.mkdir()
     theirs.write_text("plugins:\n- class: mine.Plugin\n  parameters: {a: 1}\n")
-    with with_plugin(), with_plugin():  # a session within a session
+    with with_plugins(), with_plugins():  # a session within a session
         file = Path(os.environ[PLUGINS])
     assert yaml.safe_load(file.read_text())["plugins"] == [
         {"class": "mine.Plugin", "parameters": {"a": 1}},
-        {"class": PLUGIN},
+        *({"class": name} for name in CLASSES),
     ]
     assert PLUGINS not in os.environ
     theirs.write_text("plugins: [1]")
-    with pytest.raises(CloudError, match="is no list of plugins"), with_plugin():
+    with pytest.raises(ValueError, match="is no list of plugins"), with_plugins():
         pass
