@@ -119,6 +119,15 @@ def answers_in(said: str) -> dict[str, Answer]:
     return found
 
 
+def is_refused_everywhere(said: str) -> bool:
+    """Whether each place that SkyPilot tried refused the instance, so that none ever came. Who asks
+    too often may have got one before."""
+    tried = {f"{match[1]}/{match[2]}".lower() for match in PLACE.finditer(said)}
+    found = answers_in(said)
+    refused = {place for place, one in found.items() if one.reason != Reason.TOO_OFTEN}
+    return bool(tried) and tried == refused
+
+
 def refusal(error: Exception, said: str) -> CloudError | None:
     """Every place that was tried, and its reason; None if no reason is known.
 

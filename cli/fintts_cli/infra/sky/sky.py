@@ -42,11 +42,11 @@ from fintts_cli.infra.sky.record import (
     read_record,
     write_record,
 )
-from fintts_cli.infra.sky.refusals import refusal
+from fintts_cli.infra.sky.refusals import is_refused_everywhere, refusal
 from fintts_cli.infra.sky.rental import remove, remove_sighting, rental_of
 from fintts_cli.infra.sky.requests import own_launches
 from fintts_cli.infra.sky.sellers import trouble_of
-from fintts_cli.infra.sky.sellers.desk import still_listed
+from fintts_cli.infra.sky.sellers.desk import SELLERS, still_listed
 from fintts_cli.infra.sky.session import (
     ANSI,
     in_a_sentence,
@@ -143,22 +143,23 @@ class SkyInfra:
         except BaseException as error:
             said = _said(self._log(run), said_before)
             self.down(run)
-            self._note_whether_it_came(record)
+            self._note_whether_it_came(record, is_refused=is_refused_everywhere(said))
             if isinstance(error, Exception):
                 raise refusal(error, said) or in_a_sentence(error, self._log(run)) from error
             raise
         self._answers.pop(run, None)
         write_record(self._folder(run), record.model_copy(update={"was_seen": True}))
 
-    def _note_whether_it_came(self, record: SkyRecord) -> None:
-        """Records that no instance ever came. Only AWS can tell this about one that is gone;
-        otherwise it is billed."""
-        if cloud_of(self._name) != AWS or record.deadline_at is None:
-            return
-        folder = self._folder(record.run)
+    def _note_whether_it_came(self, record: SkyRecord, *, is_refused: bool) -> None:
+        """Records that no instance ever came. AWS can tell this about one that is gone. Of a
+        seller without zones it is known if each place refused; otherwise one is billed."""
+        folder, cloud = self._folder(record.run), cloud_of(self._name)
         with suppress(Exception), self._sky(record.run) as sky:  # either may fail in any way
+            is_none = is_refused and cloud in {seller.cloud for seller in SELLERS}
+            if cloud == AWS and record.deadline_at is not None:
+                is_none = never_came(sky, record.run, record.deadline_at)
             last = read_record(folder)
-            if last is not None and never_came(sky, record.run, record.deadline_at):
+            if last is not None and is_none:
                 write_record(folder, last.model_copy(update={"never_came": True}))
 
     def _launch(self, record: SkyRecord, asked: AskedTask, secrets: Mapping[str, str]) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_cli.infra.sky.refusals import HINTS, Reason, answers_in, in_the_seller_s_words, refusal
+from fintts_cli.infra.sky.refusals import (
+    HINTS,
+    Reason,
+    answers_in,
+    in_the_seller_s_words,
+    is_refused_everywhere,
+    refusal,
+)
 
 ON_AWS = """\
 ⚙︎ Launching on AWS us-east-1 (us-east-1b,us-east-1c).
@@ -136,6 +143,14 @@ def test_an_error_of_the_seller_itself_is_known_by_its_own_words() -> None:
     assert error is not None
     assert "the key is refused" in error.message
     assert error.hint == HINTS[Reason.KEY]
+
+
+def test_only_a_refusal_at_every_place_means_that_nothing_came() -> None:
+    sold_out = "Launching on RunPod CA.\nThere are no longer any instances available\n"
+    assert is_refused_everywhere(sold_out)
+    assert not is_refused_everywhere(f"{sold_out}Launching on RunPod US.\nTimed out\n")
+    assert not is_refused_everywhere("Launching on RunPod CA.\nToo many requests\n")
+    assert not is_refused_everywhere("")
 
 
 def test_a_full_disk_on_the_instance_is_no_lack_of_quota() -> None:
