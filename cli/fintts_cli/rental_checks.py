@@ -62,7 +62,7 @@ class RentalChecks:
         """
         refuse_endless(self.infra, is_spot=self.is_spot)
         said = f"{ending_of(self.infra).by}, also with this machine shut"
-        danger = unarmed(self.infra)
+        danger = unarmed(self.infra, is_spot=self.is_spot)
         if danger is None:
             return Finding(sentence=said)
         return Finding(sentence=f"{said}; but {danger}", hint=REAP_BY_CRON)

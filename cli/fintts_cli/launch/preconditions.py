@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky.aws import AWS
-from fintts_cli.infra.sky.ending import ending_of
+from fintts_cli.infra.sky.ending import RUNPOD, ending_of
 from fintts_cli.infra.sky.job import require_own_controller
 from fintts_cli.infra.sky.server import refuse_copied_keys
 from fintts_cli.infra.sky.session import require_sky
@@ -73,10 +73,11 @@ def refuse_endless(infra: str | None, *, is_spot: bool) -> None:
         )
 
 
-def unarmed(infra: str | None) -> str | None:
-    """The warning for an instance that cannot power itself off; None if it can."""
+def unarmed(infra: str | None, *, is_spot: bool) -> str | None:
+    """The warning for an instance that nothing ends if its launch is cut off; None if it powers
+    itself off, or if its seller holds the deadline."""
     cloud = cloud_of(infra)
-    if cloud == AWS:
+    if cloud == AWS or (cloud == RUNPOD and not is_spot):
         return None
     where = f"on {cloud}" if cloud else "on other clouds than AWS"
     return (

@@ -73,8 +73,12 @@ def test_a_spot_run_needs_somebody_to_watch_over_it(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("infra", "where"),
-    [("aws", None), ("AWS/us-east-1", None), ("gcp/europe", "on gcp"), (None, "other clouds")],
+    [
+        *(("aws", None), ("AWS/us-east-1", None), ("runpod", None)),
+        *(("gcp/europe", "on gcp"), (None, "other clouds")),
+    ],
 )
 def test_where_no_end_can_be_armed_that_is_said(infra: str | None, where: str | None) -> None:
-    danger = unarmed(infra)
+    danger = unarmed(infra, is_spot=False)
     assert danger is None if where is None else where in (danger or "")
+    assert "on runpod" in (unarmed("runpod", is_spot=True) or "")

@@ -170,7 +170,8 @@ def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> Non
         terminal.warn(grant.warning, grant.hint)
     if not here.is_by_sky(ready.settings.infra):
         return
-    if (danger := unarmed(ready.settings.infra)) is not None:
+    settings = ready.settings
+    if (danger := unarmed(settings.infra, is_spot=settings.spot)) is not None:
         terminal.warn(danger, REAP_BY_CRON)
 
 

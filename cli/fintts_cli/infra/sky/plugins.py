@@ -22,7 +22,7 @@ OUR_PLUGINS = ".sky/fintts/plugins.yaml"
 """below the home folder"""
 CLASSES = (
     "fintts_cli.infra.sky.key_plugin.OwnKeyAlone",
-    "fintts_cli.infra.sky.pod_plugin.OutbidPods",
+    "fintts_cli.infra.sky.pod_plugin.Pods",
 )
 
 

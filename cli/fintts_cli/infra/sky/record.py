@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RECORD_FILE = "instance.json"
 HEAD = "-head"
 """SkyPilot's ending of the name of a cluster's only instance"""
+NAME_ENDING = re.compile(rf"(-[0-9a-f]{{8}})?{HEAD}$")
+"""what SkyPilot adds to a cluster's name: the user, and the place in the cluster"""
 ENDING = re.compile(r"-x([0-9a-f]{8})$")
 """the end of a cluster's name: its deadline in seconds since the epoch"""
 OTHERS = re.compile(r"[^a-z0-9-]")

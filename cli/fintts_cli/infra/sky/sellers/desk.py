@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
 from itertools import chain
@@ -13,6 +12,7 @@ from fintts_cli.infra import Holder, Sighting
 from fintts_cli.infra.labels import PREFIX
 from fintts_cli.infra.sky.record import (
     HEAD,
+    NAME_ENDING,
     deadline_in,
     run_of_instance,
     short_job,
@@ -37,8 +37,6 @@ ANSWERS_WITHIN_SECONDS = 90.0
 """Some clients wait for ever, and others retry for a minute when they asked too often."""
 GONE_WITHIN_SECONDS = 600.0
 POLL_SECONDS = 2.0
-NAME_ENDING = re.compile(rf"(-[0-9a-f]{{8}})?{HEAD}$")
-"""what SkyPilot adds to a cluster's name: the user, and the place in the cluster"""
 
 Answer = TypeVar("Answer")
 
