@@ -323,7 +323,8 @@ class SkyInfra:
     def _last_deadline(self, run: str) -> datetime | None:
         """The deadline of this machine's last launch of the run, as far as its task can be read."""
         with suppress(Exception):  # may be any kind of error: the record next to it is damaged, too
-            return read_task((self._folder(run) / TASK_FILE).read_text("utf-8")).deadline_at
+            text = (self._folder(run) / TASK_FILE).read_text(encoding="utf-8")
+            return read_task(text).deadline_at
         return None
 
     def census(self) -> Census:
