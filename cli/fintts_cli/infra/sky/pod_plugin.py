@@ -4,8 +4,9 @@ RunPod takes the moment when it removes a pod with the order, and SkyPilot 0.14.
 demand. A pod of a launch that was cut off before its end was armed then ends all the same.
 
 RunPod calls such a pod EXITED, goes on billing its disk, and lists it. SkyPilot 0.14.1 does not
-know the word and can say nothing of the pod (`sky/provision/runpod/instance.py: query_instances`),
-so its controller waits before it replaces the pod. A pod that is PAUSED it removes and replaces.
+know the word (`sky/provision/runpod/instance.py: query_instances`) and takes it for an error of its
+own: it waits longer before each replacement, and gives up after ten. A pod that is PAUSED it
+replaces at once.
 """
 
 from __future__ import annotations
