@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
+from fintts_cli.runs.report.replan import replanned
+from fintts_cli.runs.report.stored import estimated_usd, rental_of
 from fintts_cli.runs.status.checks import monitor_of
 from fintts_cli.runs.status.view import AT_WORK
 from fintts_cli.views.curve import plot
 from fintts_cli.views.page import NARROW, Page
 from fintts_cli.views.runs import phase_in_words, so_far
-from fintts_cli.views.stop_forecast import cost_in_words, step_in_words
+from fintts_cli.views.stop_forecast import cost_in_words, improvement_in_words, step_in_words
 from fintts_cli.views.units import duration, moment, share, size, value
 from fintts_cost.money import dollars
 from fintts_store.runs.records import Phase
@@ -197,6 +200,7 @@ def _outlook(view: RunView, page: Page) -> Iterator[Section]:
     if view.stop_forecast is not None:
         parts = [step_in_words(view.stop_forecast), cost_in_words(view.stop_forecast)]
         yield Section(5, [page.labelled("ends at", [part for part in parts if part])])
+        yield Section(10, [page.labelled("worth", improvement_in_words(view.stop_forecast))])
 
 
 def _patience(view: RunView) -> Iterator[str]:
@@ -213,6 +217,8 @@ def _money(view: RunView, now: datetime, page: Page) -> Iterator[Section]:
     if budget is not None and page.width < NARROW:
         parts.append(f"budget {dollars(budget)}")
     yield Section(3, [page.labelled("cost", parts)])
+    if planned := list(_planned(view)):
+        yield Section(10, [page.labelled("planned", planned)])
     if budget and page.width >= NARROW:
         spent = float(view.cost_so_far_usd / budget)
         to_go = 0.0 if view.has_ended else float((view.cost_to_finish_usd or 0) / budget)
@@ -221,6 +227,17 @@ def _money(view: RunView, now: datetime, page: Page) -> Iterator[Section]:
     if not view.has_ended:
         ends = [moment(view.deadline_at, now), f"in {_until(view.deadline_at, now)}"]
         yield Section(7, [page.labelled("deadline", ends)])
+
+
+def _planned(view: RunView) -> Iterator[str]:
+    """What the whole run should cost, before it began and as its instance sees it."""
+    estimate = estimated_usd(rental_of(view.record, view.gpus))
+    if estimate is not None:
+        yield f"estimated {dollars(estimate)}"
+    plan = replanned(view)
+    if plan is not None:
+        low, likely, high = (dollars(Decimal(str(usd))) for usd in plan.usd)
+        yield f"re-planned {likely} ({low}–{high}) to step {view.max_steps:,}"
 
 
 def _until(then: datetime, now: datetime) -> str:

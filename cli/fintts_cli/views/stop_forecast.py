@@ -36,6 +36,14 @@ def cost_in_words(found: PricedForecast) -> str:
     return "" if costs is None else f"{_span(dollars(costs.low), dollars(costs.high))} more"
 
 
+def improvement_in_words(found: PricedForecast) -> list[str]:
+    """What going on is worth: the best value 0.0600 better by then, 0.2000 for each further $"""
+    better = f"best value {_amount(found.forecast.improvement)} better by then"
+    if found.improvement_per_usd is None:
+        return [better]
+    return [better, f"{_amount(found.improvement_per_usd)} for each further $"]
+
+
 def forecast_lines(found: PricedForecast, max_steps: int) -> list[str]:
     """The report's section."""
     told, costs = found.forecast, found.to_go_usd

@@ -19,6 +19,7 @@ from fintts_cli.views.page import Page
 from fintts_cli.views.screen import Watched, screen_lines
 from fintts_store.runs.records import Phase, StopForecast, Work
 from hostile_stores import EVIL
+from report_samples import REPLAN
 from run_samples import MINUTE, START, metrics, record, result, status
 
 NOW = START + 10 * MINUTE
@@ -39,7 +40,7 @@ def watched(heartbeat: dict[str, Any] | None = None, **changes: Any) -> Watched:
     """A run in full training, with what the heartbeat says changed."""
     told = {
         "updated_at": NOW - timedelta(seconds=2), "stop_forecast": FORECAST, "work": WORK,
-        "said": SAID, "checks_without_improvement": 1, **(heartbeat or {}),
+        "said": SAID, "checks_without_improvement": 1, "replan": REPLAN, **(heartbeat or {}),
     }  # fmt: skip
     kept = record(
         budget_usd=Decimal("2.00"),
@@ -127,7 +128,15 @@ def test_whatever_a_store_says_the_screen_stays_whole(width: int, height: int) -
 
 
 def test_an_earlier_version_s_heartbeat_leaves_out_what_it_does_not_say() -> None:
-    silent = {"stop_forecast": None, "work": None, "said": None, "checks_without_improvement": None}
+    silent = {
+        "replan": None,
+        "stop_forecast": None,
+        "work": None,
+        "said": None,
+        "checks_without_improvement": None,
+    }
     text = drawn(watched(silent), Page(80, 24))
     assert "best      4.4000 at step 900\n" in text
-    assert not [word for word in ("patience", "ends at", "work  ") if word in text]
+    assert not [
+        word for word in ("patience", "ends at", "work  ", "re-planned", "worth") if word in text
+    ]

@@ -160,6 +160,11 @@ def test_a_curve_falls_from_left_to_right() -> None:
     assert "step 99" in lines[3]
 
 
+def test_a_stretched_curve_joins_its_points() -> None:
+    lines = plot([(0, 8.0), (50, 0.0), (100, 4.0)], width=9, height=2, stretched=True)
+    assert lines[:2] == ["8.0000 ┤█▄▁     ▁", "0.0000 ┤███▅▁▃▅▇█"]
+
+
 def test_a_curve_leaves_out_what_is_no_number() -> None:
     assert plot([(1, float("nan")), (2, 1.0)]) == []
     assert plot([]) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.report import stored
@@ -13,11 +12,12 @@ from fintts_cli.runs.report.replan import Replanned, replanned
 from fintts_cli.runs.report.step import StepShares, step_shares
 from fintts_cli.runs.report.stopping import Saved, Stopping, saved_by, stopping_of
 from fintts_cli.runs.report.timeline import Event, OnInstance, events_of, instances_of_run
-from fintts_store.runs.limits import SECONDS, USD
+from fintts_store.runs.limits import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from fintts_cli.runs.bill.billing import Billed
     from fintts_cli.runs.status.view import RunView
@@ -171,18 +171,17 @@ def build_report(
         warnings: what is wrong with the records.
     """
     record = view.record
-    got = next((each for each in record.rentals if each.gpus == view.gpus), record.rentals[0])
+    got = stored.rental_of(record, view.gpus)
     rate = got.price.hourly_rate_usd
     phases = differences(got.estimate, rate, view, result, metrics)
     stopping = stopping_of(record, metrics)
-    cost = stored.number(got.estimate.get("cost_usd"), most=USD)
     return RunReport(
         view=view,
         now=now,
         result=result,
         phases=phases,
         cost_usd=view.cost_so_far_usd,
-        estimated_cost_usd=None if cost is None else Decimal(str(cost)),
+        estimated_cost_usd=stored.estimated_usd(got),
         estimated_cost_range=stored.span(got.estimate, "expected", "cost_usd"),
         estimated_seconds_range=stored.span(
             got.estimate, "expected", "billed_seconds", most=SECONDS

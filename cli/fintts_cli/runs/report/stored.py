@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_store.runs.limits import COUNT, SECONDS, USD
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic import JsonValue
+
+    from fintts_store.runs.records import RentalRef, RunRecord
 
 
 class Range(NamedTuple):
@@ -50,3 +53,14 @@ def span(content: Mapping[str, JsonValue], *path: str, most: float = USD) -> Ran
     ends = [number(dict(content), *path, end, most=most) for end in Range._fields]
     known = [end for end in ends if end is not None]
     return Range(*known) if len(known) == len(ends) and known == sorted(known) else None
+
+
+def rental_of(record: RunRecord, gpus: str) -> RentalRef:
+    """What was planned for the GPU that the run got; for the first one if that is unknown."""
+    return next((each for each in record.rentals if each.gpus == gpus), record.rentals[0])
+
+
+def estimated_usd(rental: RentalRef) -> Decimal | None:
+    """The estimated cost of the whole run."""
+    cost = number(rental.estimate.get("cost_usd"), most=USD)
+    return None if cost is None else Decimal(str(cost))
