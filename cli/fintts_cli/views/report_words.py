@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -129,9 +129,21 @@ def sample_lines(report: RunReport) -> list[str]:
 
 
 def price_line(report: RunReport) -> str:
-    """$1.20 an hour from the price list, as of a date."""
-    as_of = f", as of {report.price_as_of}" if report.price_as_of else ""
-    return f"price from {report.price_source}{as_of}"
+    """price from SkyPilot's catalog, as of 2026-10-01, 53 days before the launch"""
+    if not report.price_as_of:
+        return f"price from {report.price_source}"
+    line = f"price from {report.price_source}, as of {report.price_as_of}"
+    days = _age_days(report.price_as_of, report.record.created_at)
+    return line if days is None else f"{line}, {counted(days, 'day')} before the launch"
+
+
+def _age_days(as_of: str, launched: datetime) -> int | None:
+    """None for a date that cannot be read, or a list from that day."""
+    try:
+        days = (launched.date() - date.fromisoformat(as_of)).days
+    except ValueError:
+        return None
+    return days if days > 0 else None
 
 
 def rule_line(report: RunReport) -> str:

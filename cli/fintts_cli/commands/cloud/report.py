@@ -61,8 +61,11 @@ def report(
     name = pick_run(runs, run)
     skew = warn_of_wrong_clock(runs, terminal.warn)
 
+    parts: dict[str, bytes] = {}
+
     def read(warn: "Callable[[str, str], None]" = terminal.warn) -> "RunReport":
-        return read_report(runs, name, instances_of(here), datetime.now(UTC), warn, skew=skew)
+        instance_of, now = instances_of(here), datetime.now(UTC)
+        return read_report(runs, name, instance_of, now, warn, skew=skew, parts=parts)
 
     made = read()
     if html is not None:

@@ -38,18 +38,20 @@ def read_report(
     warn: Callable[[str, str], None],
     *,
     skew: str | None = None,
+    parts: dict[str, bytes] | None = None,
 ) -> RunReport:
     """The run's report; `warn` takes what is damaged, and the report has it too.
 
     Args:
         skew: how far this machine's clock is from the store's, in words; None if they agree.
+        parts: of the metrics, from an earlier reading; new ones are added.
 
     Raises:
         StoreError: the run does not exist, or cannot be read.
     """
     record, unreadable = read_run(runs, run), UnreadableCheckpoints()
     manifests = list_manifests(runs, run, on_unreadable=unreadable.note)
-    metrics = read_metrics(runs, run)
+    metrics = read_metrics(runs, run, parts)
     view = look_at(runs, run, instance_of, now)
     noted: list[str] = []
 
