@@ -1,4 +1,4 @@
-"""The trainer's encoder as a child process, which tells how far it is."""
+"""Runs the trainer's encoder as a child process that reports its progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def require_readers() -> None:
     """Raises UsageProblem if the packages that read recordings are not installed."""
     if any(find_spec(package) is None for package in READERS):
         raise UsageProblem(
-            "the packages that read recordings are not installed here",
+            "the packages for reading recordings are not installed",
             "pip install 'fintts[trainer,audio]'",
         )
 
@@ -33,11 +33,11 @@ def require_encoder() -> None:
 
 
 def encode(plan: Path, tell: Callable[[Progress], None]) -> Encoded:
-    """Lets the trainer do what the plan in this file says.
+    """Runs the trainer's encoder on the plan in this file.
 
     Raises:
-        CheckFailed: it cannot; what was encoded by then stays.
-        KeyboardInterrupt: Ctrl-C; what was encoded by then stays.
+        CheckFailed: the encoder failed; the utterances that it finished are kept.
+        KeyboardInterrupt: Ctrl-C; the utterances that it finished are kept.
     """
     done: list[Encoded] = []
 
@@ -54,6 +54,6 @@ def encode(plan: Path, tell: Callable[[Progress], None]) -> Encoded:
     if not done:
         raise CheckFailed(
             f"the encoder ended with exit code {code}",
-            "what was encoded by then stays: the same command goes on from there",
+            "its output above says why; the same command continues where it stopped",
         )
     return done[0]

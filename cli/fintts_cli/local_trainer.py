@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
@@ -43,15 +43,14 @@ def require_trainer() -> None:
     """Raises UsageProblem if the trainer's packages are not installed."""
     if any(find_spec(package) is None for package in ("torch", "peft", "accelerate")):
         raise UsageProblem(
-            "the trainer's packages are not installed here", "pip install 'fintts[trainer]'"
+            "the trainer's packages are not installed", "pip install 'fintts[trainer]'"
         )
 
 
 def run_trainer(environment: Mapping[str, str]) -> int:
     """Runs `python -m fintts_trainer run` with this terminal's output; returns its exit code.
 
-    The trainer gets its own process group: otherwise Ctrl-C would reach it twice, from the terminal
-    and from here, and it takes a second one as an order not to save.
+    A signal reaches the trainer once: it takes a second Ctrl-C as an order not to save.
     """
     children: list[subprocess.Popen[bytes]] = []
     early: list[signal.Signals] = []
@@ -65,7 +64,7 @@ def run_trainer(environment: Mapping[str, str]) -> int:
     heard = [number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, forward) for number in heard}
     try:
-        child = _start(environment)
+        child = start_trainer("run", environment=environment)
         children.append(child)
         for number in early:
             child.send_signal(number)
@@ -83,13 +82,9 @@ def run_trainer_quietly(environment: Mapping[str, str], log: Path) -> int:
     Raises:
         StoreError: the log cannot be written.
     """
-    with explained(log), log.open("wb") as said:
-        child = subprocess.Popen(
-            [*TRAINER, "run"],
-            env=os.environ | environment,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            process_group=0,
+    with explained(log), log.open("wb") as output:
+        child = start_trainer(
+            "run", environment=environment, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             return child.wait()
@@ -99,14 +94,24 @@ def run_trainer_quietly(environment: Mapping[str, str], log: Path) -> int:
                 child.wait()
 
 
-def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Starts the trainer with signals blocked; it gets them once it can handle them. A Python that
-    is interrupted during its imports ends with a traceback."""
+def start_trainer(
+    *arguments: str | Path,
+    environment: Mapping[str, str],
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Starts the trainer in its own process group, with signals blocked until it can handle them.
+
+    Otherwise Ctrl-C would reach it twice, from the terminal and from here, and a Python that is
+    interrupted during its imports ends with a traceback.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED.values())
     try:
         return subprocess.Popen(
-            [*TRAINER, "run"],
+            [*TRAINER, *map(str, arguments)],
             env=os.environ | environment,
+            stdout=stdout,
+            stderr=stderr,
             process_group=0,
         )
     finally:
@@ -146,7 +151,7 @@ def _ask(command: str, *arguments: str | Path) -> None:
     except ValidationError:
         raise CheckFailed(
             f"the trainer's {command} failed with exit code {done.returncode}",
-            "what went wrong stands above",
+            "its output above says why",
         ) from None
     if answer.error is not None:
         raise CheckFailed(answer.error, answer.hint)

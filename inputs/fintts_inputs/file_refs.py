@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from fintts_store.disk.digest import sha256_of
 from fintts_store.runs.records import FileRef
 
 if TYPE_CHECKING:
@@ -14,13 +15,11 @@ if TYPE_CHECKING:
 
 def file_ref(path: Path) -> FileRef:
     """Reads the whole file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileRef(name=path.name, size_bytes=path.stat().st_size, sha256=digest)
+    return FileRef(name=path.name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def digest_of(files: Iterable[FileRef]) -> str:
-    """SHA-256 of the names and contents of several files."""
+    """One SHA-256 over the names and contents of the files."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name} {file.sha256}\n".encode())

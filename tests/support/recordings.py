@@ -61,7 +61,7 @@ PLANTED = {
     "p02.wav": "is very quiet",
     "p03.wav": "is at 8,000 Hz, most are at 44,100 Hz",
     "p04.wav": "has two channels of opposite phase",
-    "p05.wav": "is 191.0 s long, and 190.0 s are read at most",
+    "p05.wav": "is 191.0 s long, but the limit is 190.0 s",
     "p06.wav": "is too short for its text",
     "p07.wav": "is the same recording as a007.wav",
     "p08.lab": "is in Cyrillic letters, most texts in Latin",
@@ -71,7 +71,7 @@ PLANTED = {
     "p12.wav": "is an empty file",
     "p13.mp3": "cannot be read as sound",
     "p14.wav": "has no text",
-    "p15.lab": "of which there is no recording",
+    "p15.lab": "which has no recording",
 }
 
 

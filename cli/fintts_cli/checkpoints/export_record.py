@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.errors import UsageProblem
+from fintts_inputs.file_refs import file_ref
 from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.errors import explained
 from fintts_store.disk.reading import read_limited
@@ -98,11 +99,6 @@ def differing(folder: Path, files: tuple[FileRef, ...]) -> list[str]:
 def is_whole(folder: Path, files: tuple[FileRef, ...]) -> bool:
     """Whether the folder holds all files, byte for byte."""
     return not differing(folder, files)
-
-
-def file_ref(path: Path) -> FileRef:
-    """A file as it is now."""
-    return FileRef(name=path.name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def _is_same(path: Path, file: FileRef) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from fintts_cost.schedule import Schedule
     from fintts_inputs.data.check import DataReport
-    from fintts_inputs.data.files import Problem
+    from fintts_inputs.folder import Problem
 
 SHOWN = 20
 SHOWN_FIRST = 3

@@ -1,4 +1,4 @@
-"""What a folder of recordings holds, as text and as a document."""
+"""A folder of recordings, and what was encoded of it, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.views.data import listed
 from fintts_cli.views.units import counted
+from fintts_inputs.recordings.receipts import count_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from fintts_inputs.codec.shape import CodecShape
-    from fintts_inputs.data.files import Problem
+    from fintts_inputs.folder import Problem
     from fintts_inputs.recordings.plan import Encoded
     from fintts_inputs.recordings.survey import Survey
 
 BINS = (1, 2, 3, 5, 8, 12, 20)
-"""seconds, at which a bar of the histogram ends"""
+"""where the bars of the histogram end, in seconds"""
 BAR_WIDTH = 30
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingsView:
-    """A survey, and what became of it; `encoded` is None where nothing was to be encoded."""
+    """A survey and the encoded data; `encoded` is None if there was nothing to encode."""
 
     survey: Survey
     codec: CodecShape
@@ -34,15 +35,14 @@ class RecordingsView:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Of the survey, and of encoding."""
+        """The problems that the survey and the encoder found."""
         late = () if self.encoded is None else self.encoded.problems
         return (*self.survey.problems, *late)
 
     @property
     def speakers(self) -> dict[str, int]:
-        """Utterances by speaker; one without a name is "" ."""
-        names = sorted(one.speaker for one in self.survey.utterances)
-        return {name: names.count(name) for name in dict.fromkeys(names)}
+        """Utterances by speaker; "" for one without a name."""
+        return count_by_name(one.speaker for one in self.survey.utterances)
 
     def to_json(self) -> dict[str, object]:
         """The document of --json."""
@@ -67,12 +67,12 @@ def _document(problem: Problem) -> dict[str, str]:
 
 
 def render_recordings(view: RecordingsView) -> str:
-    """Counts and lengths, then every problem by file, then every warning."""
+    """Counts and lengths, then every problem and every warning, by file."""
     survey, codec = view.survey, view.codec
     lines = [
         f"{survey.folder}",
-        f"  recordings  {len(survey.utterances):,} with a text, {survey.seconds / 3600:.2f} hours "
-        "of speech without the silence at the ends",
+        f"  recordings  {len(survey.utterances):,} with text, {survey.seconds / 3600:.2f} hours of "
+        "speech without the silence at the ends",
         f"  codec       {codec.title}, {codec.codebooks} codebooks, "
         f"{codec.frames_per_second:.2f} frames a second at {codec.sample_rate:,} Hz",
     ]
@@ -96,7 +96,7 @@ def _loudness(survey: Survey) -> list[str]:
 
 
 def _histogram(seconds: Sequence[float]) -> list[str]:
-    """How many utterances are how long."""
+    """Utterances by length."""
     if not seconds:
         return []
     edges = [0, *BINS, max(BINS[-1] + 1, int(max(seconds)) + 1)]
@@ -111,13 +111,13 @@ def _histogram(seconds: Sequence[float]) -> list[str]:
 
 
 def _encoded(view: RecordingsView, encoded: Encoded) -> list[str]:
-    kept = f", {encoded.kept:,} were there already" if encoded.kept else ""
+    kept = f", {encoded.kept:,} were encoded before" if encoded.kept else ""
     lines = [
         f"{view.to}: {counted(encoded.new, 'utterance')} encoded{kept}; {encoded.frames:,} frames, "
         f"{encoded.hours:.2f} hours; codec {encoded.codec_digest[:12]}"
     ]
     lines += [
-        f"  {name}: {view.to} has old codes of it; training uses them unless you remove them"
+        f"  {name}: {view.to} has old codes of it, which training uses unless you remove them"
         for name in encoded.left_over
     ]
     return lines

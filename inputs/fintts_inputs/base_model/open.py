@@ -57,7 +57,7 @@ class BaseModelFolder:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the names and contents of all files."""
+        """One SHA-256 over the names and contents of all files."""
         return digest_of(self.file_refs)
 
     @cached_property

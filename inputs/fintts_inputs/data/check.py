@@ -10,17 +10,16 @@ from fintts_inputs.data.codes import transposed, usual_codebooks
 from fintts_inputs.data.files import (
     CODES,
     TEXT,
-    Problem,
     Transcript,
     counted,
     list_folder,
     read_codes,
     read_text,
-    written_name,
 )
 from fintts_inputs.data.pairs import PairFiles, pairs_among, partner_of
 from fintts_inputs.data.suspicions import suspicions
 from fintts_inputs.errors import DataProblem
+from fintts_inputs.folder import Problem, written_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,26 +1,19 @@
-"""Lists the files of a data folder, and reads each one or says why it cannot be read.
-
-Names and texts are UTF-8 in NFC, whatever the locale, file system or editor: the same folder is the
-same data set everywhere.
-"""
+"""Lists the files of a data folder, and reads each one or says why it cannot be read."""
 
 from __future__ import annotations
 
 import codecs
 import io
-import os
-import re
 import stat
-import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_inputs.data.codes import parse_codes
-from fintts_inputs.errors import DataProblem, FolderMissing
+from fintts_inputs.folder import Problem, Wanted, list_files, nfc, problem_of, there_twice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -35,16 +28,7 @@ LARGEST_CODES_BYTES = 64 * 1024**2
 LARGEST_TEXT_BYTES = 64 * 1024
 """an hour of speech"""
 
-UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""control characters, and bytes of a name that are not UTF-8"""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A problem of one file; `file` is relative to the folder."""
-
-    file: str
-    sentence: str
+WANTED = Wanted(SUFFIXES, "the data folder", "set data to a folder of .npy and .lab")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,106 +65,24 @@ def list_folder(folder: Path) -> FolderContent:
         FolderMissing: the folder does not exist.
         DataProblem: the folder cannot be opened.
     """
-    _refuse_no_folder(folder)
+    found = list_files(folder, WANTED)
+    problems = list(found.problems)
     files: dict[str, Path] = {}
-    problems: list[Problem] = []
-    hidden: list[Problem] = []
-    ignored = 0
-
-    def unopened(error: OSError) -> None:
-        # An interrupted listing (a disk fault, an ended process in /proc) names no folder.
-        if error.filename is None or Path(error.filename) == folder:
-            raise _not_opened(folder, error)
-        name = written_name(folder, Path(error.filename))
-        problems.append(Problem(shown_name(name), f"cannot be opened: {error.strerror}"))
-
-    for parent, folders, names in os.walk(folder, onerror=unopened):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        problems += _odd_folders(folder, Path(parent), folders)
-        for path in (Path(parent, name) for name in names):
-            name = nfc(written_name(folder, path))
-            if not name.lower().endswith(SUFFIXES):
-                ignored += not path.name.startswith(".") and name != RECEIPTS
-            elif path.name.startswith("."):
-                hidden.append(Problem(shown_name(name), "is hidden, and left out"))
-            elif fault := _fault_of(folder, path, name, files):
-                problems.append(Problem(shown_name(name), fault))
-            else:
-                files[name] = path
-    return FolderContent(dict(sorted(files.items())), tuple(problems), tuple(hidden), ignored)
+    for name, path in found.files:
+        if fault := _fault_of(path, name, files):
+            problems.append(problem_of(folder, path, fault))
+        else:
+            files[name] = path
+    ignored = sum(name != RECEIPTS for name in found.others)
+    return FolderContent(files, tuple(problems), found.hidden, ignored)
 
 
-def nfc(text: str) -> str:
-    """A text or name in NFC, where an ä is one character."""
-    return unicodedata.normalize("NFC", text)
-
-
-def written_name(folder: Path, path: Path) -> str:
-    """The relative name from the file system's bytes, decoded as UTF-8 in every locale."""
-    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "surrogateescape")
-
-
-def there_twice(one: Path, other: Path) -> str:
-    names = (ascii(os.fsencode(path.name).decode("utf-8")) for path in sorted((one, other)))
-    return f"is there twice, in two Unicode forms: {' and '.join(names)}; remove or rename one"
-
-
-def _refuse_no_folder(folder: Path) -> None:
-    try:
-        mode = folder.stat().st_mode
-    except FileNotFoundError:
-        what = "does not exist"
-    except OSError as error:
-        raise _not_opened(folder, error) from None
-    else:
-        what = "" if stat.S_ISDIR(mode) else "is not a folder"
-    if what:
-        raise FolderMissing(
-            f"the data folder {folder} {what}", "set data to a folder of .npy and .lab"
-        )
-
-
-def _not_opened(folder: Path, error: OSError) -> DataProblem:
-    return DataProblem(
-        f"the data folder {folder} cannot be opened: {error.strerror}",
-        "set data to a folder of .npy and .lab that you may read",
-    )
-
-
-def _odd_folders(folder: Path, parent: Path, names: list[str]) -> list[Problem]:
-    links = [parent / name for name in names if (parent / name).is_symlink()]
-    named = [parent / name for name in names if name.endswith(SUFFIXES)]
-    said = {
-        **dict.fromkeys(named, "is a folder, not a file"),
-        **dict.fromkeys(links, "is a link to a folder; put the folder here"),
-    }
-    return [Problem(shown_name(written_name(folder, path)), what) for path, what in said.items()]
-
-
-def _fault_of(folder: Path, path: Path, name: str, files: Mapping[str, Path]) -> str:
+def _fault_of(path: Path, name: str, files: Mapping[str, Path]) -> str:
     """Why a file is not listed; empty if it is."""
-    if fault := _wrong_name(name) or leads_out(folder, path):
-        return fault
+    suffix = name[-len(CODES) :]
+    if suffix not in SUFFIXES:
+        return f"ends in {suffix}; rename it to {suffix.lower()}"
     return there_twice(files[name], path) if name in files else ""
-
-
-def _wrong_name(file: str) -> str:
-    if UNSPEAKABLE.search(file):
-        return "has a name that is not UTF-8 or holds control characters; rename it"
-    suffix = file[-len(CODES) :]
-    return "" if suffix in SUFFIXES else f"ends in {suffix}; rename it to {suffix.lower()}"
-
-
-def leads_out(folder: Path, path: Path) -> str:
-    """The problem of a link to a file outside the data folder; it is not followed."""
-    if not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()):
-        return ""
-    return "is a link out of the data folder; put the file here"
-
-
-def shown_name(name: str) -> str:
-    """The name in a form that is safe for terminals and JSON."""
-    return UNSPEAKABLE.sub(lambda found: ascii(found[0])[1:-1], name)
 
 
 def read_text(path: Path) -> Transcript:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from fintts_inputs.data.check import check_folder
-from fintts_inputs.data.files import CODES, read_codes, read_text, written_name
+from fintts_inputs.data.files import CODES, read_codes, read_text
 from fintts_inputs.data.pack import ARRAYS, FORMAT
 from fintts_inputs.errors import DataProblem
+from fintts_inputs.folder import written_name
 from fintts_store.disk.durable import unnamed_file
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 ITEM_BYTES = {"I64": 8, "I32": 4, "U8": 1}
 FRAMES_AT_ONCE = 65_536
-HASH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _write(report: DataReport, path: Path, frames_at_once: int, *, as_written: b
                 at = layout.starts["codes"] + 4 * (row * report.frames + first)
                 _put(file, numbers.tobytes(), at)
         file.seek(0)
-        return _sha256(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _blocks(
@@ -179,7 +179,7 @@ def _text(report: DataReport, utterance: Utterance, *, as_written: bool) -> byte
 def _changed(report: DataReport, utterance: Utterance) -> DataProblem:
     return DataProblem(
         f"{report.folder / utterance.name} changed after it was checked",
-        "start again when nothing writes there any more",
+        "try again once nothing writes to the folder",
     )
 
 
@@ -219,13 +219,6 @@ def _put(file: BinaryIO, data: bytes, at: int) -> None:
     while rest:
         written = os.pwrite(file.fileno(), rest, at)
         rest, at = rest[written:], at + written
-
-
-def _sha256(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(HASH_BYTES):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _joined(parts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

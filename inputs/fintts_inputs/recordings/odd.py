@@ -7,7 +7,7 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from fintts_inputs.data.files import Problem
+from fintts_inputs.folder import Problem
 from fintts_inputs.recordings.wording import script_of, usual_script
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from fintts_inputs.data.files import Problem
+from fintts_inputs.folder import Problem
 
 if TYPE_CHECKING:
     from fintts_inputs.recordings.survey import Survey

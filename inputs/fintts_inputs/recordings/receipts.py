@@ -1,12 +1,14 @@
-"""What was encoded into a folder: data.json, and beside it a journal while the work goes on.
+"""Records what was encoded into a folder: in a journal during the work, in data.json at the end.
 
-A receipt is written after the codes and the text that it is of, so whatever ends the process, each
-receipt speaks of whole files. At the end data.json takes all receipts, and the journal is removed.
+A receipt is written after its utterance's codes and text, so every receipt stands for complete
+files, even if the process is killed. At the end data.json takes all receipts and the journal is
+removed.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +20,7 @@ from fintts_store.disk.errors import explained
 from fintts_store.disk.reading import read_limited
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from fintts_inputs.codec.shape import CodecShape
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 JOURNAL = ".encoding.jsonl"
 LARGEST_BYTES = 1024**3
 RECIPE = 1
-"""of how a recording is prepared; another one gives other codes"""
+"""the version of how a recording is prepared; another one gives other codes"""
 
 
 class _Part(BaseModel):
@@ -44,12 +47,12 @@ class CodecRecord(_Part):
 
     @property
     def frames_per_second(self) -> float:
-        """Of the codes."""
+        """Frame rate of the codes."""
         return self.sample_rate / self.frame_samples
 
 
 class Receipt(_Part):
-    """An utterance that is encoded: its name, what it was made from, and what came out."""
+    """An encoded utterance: its name, its source and its codes."""
 
     name: str
     key: str
@@ -78,8 +81,13 @@ class Begun(_Part):
     codec_digest: str
 
 
+def count_by_name(names: Iterable[str]) -> dict[str, int]:
+    """How often each name occurs, sorted by name."""
+    return dict(sorted(Counter(names).items()))
+
+
 def codec_record(shape: CodecShape, digest: str) -> CodecRecord:
-    """A codec as data.json has it."""
+    """The codec, as data.json describes it."""
     return CodecRecord(
         title=shape.title,
         digest=digest,
@@ -90,13 +98,13 @@ def codec_record(shape: CodecShape, digest: str) -> CodecRecord:
 
 
 def key_of(one: PlannedUtterance, codec_digest: str) -> str:
-    """SHA-256 of all that the codes depend on."""
+    """SHA-256 of everything that the codes depend on."""
     parts = (RECIPE, codec_digest, one.digest, one.begin, one.end, one.gain)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def read_data_file(folder: Path) -> DataFile | None:
-    """FOLDER/data.json; None where there is none.
+    """FOLDER/data.json; None if there is none.
 
     Raises:
         DataProblem: it is damaged.
@@ -108,7 +116,7 @@ def read_data_file(folder: Path) -> DataFile | None:
         return DataFile.model_validate_json(read_limited(path, LARGEST_BYTES))
     except ValidationError:
         raise DataProblem(
-            f"{path} is not what `fintts data encode` writes", "remove it, and encode again"
+            f"{path} was not written by `fintts data encode`", "remove it, and encode again"
         ) from None
 
 
@@ -116,10 +124,10 @@ class Receipts:
     """The receipts of a folder that one process writes to."""
 
     def __init__(self, folder: Path, codec: CodecRecord) -> None:
-        """Reads those that are there.
+        """Reads the existing ones.
 
         Raises:
-            DataProblem: the folder holds the codes of another codec, or a damaged data.json.
+            DataProblem: the folder has codes of another codec, or data.json is damaged.
             StoreError: the journal cannot be written.
         """
         self._folder, self._codec = folder, codec
@@ -136,25 +144,24 @@ class Receipts:
         return self._found.get(name)
 
     def add(self, receipt: Receipt) -> None:
-        """Writes a receipt. Raises StoreError where the disk is full."""
+        """Writes a receipt. Raises StoreError if the disk is full."""
         self._found[receipt.name] = receipt
         with explained(self._journal), self._journal.open("ab") as file:
-            # A line of its own also after one that a killed process left unfinished.
+            # The first line break ends a line that a killed process left unfinished.
             file.write(b"\n" + receipt.model_dump_json().encode() + b"\n")
 
     def finish(self, names: list[str]) -> DataFile:
-        """Writes data.json of these utterances, and removes the journal.
+        """Writes data.json for these utterances, and removes the journal.
 
-        The content depends on the recordings alone, not on how often the work was interrupted.
+        The content does not depend on how often the work was interrupted.
         """
         receipts = [self._found[name] for name in sorted(names)]
         frames = sum(receipt.frames for receipt in receipts)
-        speakers = sorted(receipt.speaker for receipt in receipts)
         data = DataFile(
             codec=self._codec,
             hours=round(frames / self._codec.frames_per_second / 3600, 6),
             frames=frames,
-            speakers={speaker: speakers.count(speaker) for speaker in dict.fromkeys(speakers)},
+            speakers=count_by_name(receipt.speaker for receipt in receipts),
             utterances=receipts,
         )
         write_file(self._folder / RECEIPTS, (data.model_dump_json(indent=1) + "\n").encode())
@@ -165,9 +172,9 @@ class Receipts:
     def _refuse_other(self, digest: str) -> None:
         if digest != self._codec.digest:
             raise DataProblem(
-                f"{self._folder} holds the codes of another codec ({digest[:12]}, this one is "
-                f"{self._codec.digest[:12]})",
-                "give another folder with --to, or remove that one",
+                f"{self._folder} has codes of another codec: {digest[:12]} instead of "
+                f"{self._codec.digest[:12]}",
+                "choose another folder with --to, or remove this one",
             )
 
     def _read_journal(self) -> None:
@@ -180,11 +187,11 @@ class Receipts:
             self._refuse_other(Begun.model_validate_json(first).codec_digest)
         except ValidationError:
             raise DataProblem(
-                f"{self._journal} is damaged", "remove it: its utterances are encoded again"
+                f"{self._journal} is damaged", "remove it; its utterances are then encoded again"
             ) from None
         for line in filter(None, lines):
             try:
                 receipt = Receipt.model_validate_json(line)
             except ValidationError:
-                continue  # unfinished: its utterance is encoded again
+                continue  # unfinished, so its utterance is encoded again
             self._found[receipt.name] = receipt

@@ -1,4 +1,4 @@
-"""Reads a recording, of any rate and number of channels, as one channel; or says why it cannot."""
+"""Reads a recording of any rate and number of channels as one channel."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 BLOCK_SECONDS = 10
 FULL_SCALE = 0.999
 CANCELLED_SHARE = 0.05
-"""of the channels' power that is left in their mean, where they are of opposite phase"""
+"""Channels cancel each other if their mean keeps less than this share of their power."""
+SILENCE_SECONDS = 60.0
+"""A recording may be this much longer than the longest speech."""
 STREAMED_SIZES = (0, 0xFFFFFFFF)
-"""of a WAV that a program wrote into a pipe, before it knew"""
+"""the size in a WAV that a program wrote into a pipe, before it knew the size"""
 
 
 class Unreadable(Exception):
-    """A file is no recording that can be used; the text follows its name."""
+    """A file cannot be used as a recording; the sentence goes on from its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Sound:
 
     Attributes:
         samples: float32, the mean of the channels, or the first one where they cancel each other.
-        clipped: moments at which a channel stays at full scale for three samples.
+        clipped: how often a channel stays at full scale for three samples.
     """
 
     samples: Samples
@@ -47,37 +49,42 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The length."""
         return len(self.samples) / self.rate
 
     @property
     def digest(self) -> str:
-        """SHA-256 of samples and rate, whatever the file's format."""
+        """SHA-256 of samples and rate; does not depend on the file's format."""
         return hashlib.sha256(f"{self.rate}\n".encode() + self.samples.tobytes()).hexdigest()
 
 
-def read_sound(path: Path, most_seconds: float) -> Sound:
+def read_sound(path: Path, most_seconds: float, silence_seconds: float = SILENCE_SECONDS) -> Sound:
     """Reads in blocks, so that a recording that is too long costs no memory.
 
+    Args:
+        most_seconds: the limit of the speech, as errors name it.
+        silence_seconds: how much longer than that the recording may be.
+
     Raises:
-        Unreadable: it is no recording, is damaged, or is longer than `most_seconds`.
+        Unreadable: it is not a recording, is damaged or too long.
     """
     _refuse_no_file(path)
     try:
         with soundfile.SoundFile(path) as file:
-            return _read(file, most_seconds)
+            return _read(file, most_seconds, silence_seconds)
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError) as error:
         raise Unreadable(f"cannot be read as sound: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
-    """libsndfile's own, but for what it says of a file whose content it does not know."""
+    """libsndfile's reason, except for a format that it does not recognise."""
     said = str(error).rsplit(": ", 1)[-1].rstrip(".")
-    return "its format is not known" if "regular file" in said else said
+    return "unknown format" if "regular file" in said else said
 
 
 def _refuse_no_file(path: Path) -> None:
-    """A pipe or device might never end; and libsndfile reads what is left of a cut WAV."""
+    """Refuses pipes and devices, which might never end, and truncated WAVs, which libsndfile reads
+    without an error."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -95,31 +102,32 @@ def _refuse_no_file(path: Path) -> None:
             raise Unreadable(f"is cut off: it has {there:,} of its {announced:,} bytes")
 
 
-def _read(file: soundfile.SoundFile, most_seconds: float) -> Sound:
+def _read(file: soundfile.SoundFile, most_seconds: float, silence_seconds: float) -> Sound:
     rate, channels = file.samplerate, file.channels
-    if file.seekable() and file.frames / rate > 2 * most_seconds:
+    most_read = most_seconds + silence_seconds
+    if file.seekable() and file.frames / rate > 2 * most_read:
         raise Unreadable(too_long(file.frames / rate, most_seconds))
     blocks: list[Samples] = []
     read = 0
     while len(block := file.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)):
         blocks.append(np.asarray(block, np.float32))
         read += len(block)
-        if read / rate > most_seconds:
+        if read / rate > most_read:
             raise Unreadable(too_long(max(read, file.frames) / rate, most_seconds))
     if not read:
-        raise Unreadable("holds no sound")
+        raise Unreadable("has no samples")
     if file.format in ("FLAC", "WAV") and read < file.frames:
         raise Unreadable(f"is cut off: it has {read:,} of its {file.frames:,} samples")
     wide = np.concatenate(blocks)
     if not np.isfinite(wide).all():
-        raise Unreadable("holds samples that are no numbers")
+        raise Unreadable("has samples that are not finite")
     mono, cancelled = _one_channel(wide)
     return Sound(mono, rate, channels, _clipped(wide), cancelled)
 
 
 def too_long(seconds: float, most: float) -> str:
-    """What to say of a recording that is longer than what may be encoded."""
-    return f"is {seconds:,.1f} s long, and {most:.1f} s are read at most; cut it at pauses"
+    """The problem of a recording that is longer than one utterance may be."""
+    return f"is {seconds:,.1f} s long, but the limit is {most:.1f} s; cut it at pauses"
 
 
 def _one_channel(wide: Samples) -> tuple[Samples, bool]:
@@ -143,7 +151,7 @@ def _clipped(wide: Samples) -> int:
 
 
 def at_rate(samples: Samples, rate: int, wanted: int) -> Samples:
-    """The samples at another rate, by soxr at its very high quality; float32."""
+    """Resamples to another rate with soxr at very high quality; float32."""
     if rate == wanted:
         return samples
     return np.asarray(soxr.resample(samples, rate, wanted, quality="VHQ"), np.float32)

@@ -1,7 +1,7 @@
-"""Looks at every recording of a folder once: what will be encoded, and everything that is odd.
+"""Reads every recording of a folder once, to find what can be encoded and what looks wrong.
 
-A problem keeps a recording from being encoded; a warning does not. Both name their file, and
-nothing is left out without one.
+A recording with a problem is not encoded; one with a warning is. Both name their file, and no
+recording is left out without one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fintts_inputs.data.files import Problem
-from fintts_inputs.errors import DataProblem
-from fintts_inputs.recordings.files import AUDIO, list_recordings
+from fintts_inputs.folder import Problem
 from fintts_inputs.recordings.level import (
     LOUDNESS_LUFS,
     MARGIN_SECONDS,
@@ -31,22 +29,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.codec.shape import CodecShape
     from fintts_inputs.recordings.files import Recordings
 
 LONGEST_SECONDS = 600.0
-"""that is read where neither codec nor base model has a limit"""
-SILENCE_SECONDS = 60.0
-"""that a recording may be longer than its speech"""
+"""the limit where neither codec nor base model has one"""
 QUIET_LUFS = -45.0
 LOUDER_DB = 0.5
-"""a difference in loudness that is said"""
+"""smaller differences in loudness are not worth a warning"""
 NOTHING = Spoken("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a folder of recordings holds."""
+    """The contents of a folder of recordings."""
 
     folder: Path
     utterances: tuple[Utterance, ...]
@@ -55,22 +52,27 @@ class Survey:
 
     @property
     def seconds(self) -> float:
-        """Of speech that will be encoded, without the silence at the ends."""
+        """The speech to encode, without the silence at the ends."""
         return sum(utterance.seconds for utterance in self.utterances)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one utterance may be, by codec and base model."""
+    """The limits of one utterance, set by codec and base model."""
 
     rate: int
     least_seconds: float
     most_seconds: float
 
 
-def limits_of(codec: CodecShape, most_frames: int | None) -> Limits:
-    """By the codec, and by the frames that the base model reads."""
-    known = [count for count in (codec.most_frames, most_frames) if count is not None]
+def limits_of(codec: CodecShape, model: ModelShape | None) -> Limits:
+    """The shorter of what the codec and the base model can read.
+
+    The model reads frames, text and prompt as one sequence, so this counts the frames that fit
+    beside the prompt. `fintts data check` warns where the text may leave room for fewer.
+    """
+    model_frames = None if model is None else model.max_seq_len - model.prompt.most_tokens
+    known = [count for count in (codec.most_frames, model_frames) if count is not None]
     longest = [count / codec.frames_per_second for count in known]
     return Limits(
         rate=codec.sample_rate,
@@ -79,25 +81,15 @@ def limits_of(codec: CodecShape, most_frames: int | None) -> Limits:
     )
 
 
-def survey(folder: Path, limits: Limits, looked_at: Callable[[int, int], None]) -> Survey:
+def survey(recordings: Recordings, limits: Limits, on_read: Callable[[int, int], None]) -> Survey:
     """Reads every recording and every text.
 
     Args:
-        looked_at: is called with the number of recordings so far, and that of all.
-
-    Raises:
-        FolderMissing: there is no such folder.
-        DataProblem: it cannot be opened, or holds no recording.
+        on_read: called with the number of recordings read so far and in all.
     """
-    recordings = list_recordings(folder)
-    if not recordings.audio and not recordings.problems:
-        raise DataProblem(
-            f"{folder} holds no recordings",
-            f"give a folder of {', '.join(AUDIO)} with their texts as .txt or .lab",
-        )
     transcripts = read_transcripts(recordings)
     problems = [*recordings.problems, *transcripts.problems]
-    warnings: list[Problem] = []
+    warnings: list[Problem] = [*recordings.hidden]
     utterances: list[Utterance] = []
     for number, (name, path) in enumerate(recordings.audio.items(), 1):
         spoken = transcripts.by_name.get(name)
@@ -107,10 +99,10 @@ def survey(folder: Path, limits: Limits, looked_at: Callable[[int, int], None]) 
             if isinstance(one, Utterance):
                 utterances.append(one)
                 warnings += odd_alone(one)
-        looked_at(number, len(recordings.audio))
+        on_read(number, len(recordings.audio))
     warnings += odd_in_corpus(utterances, limits.rate)
     return Survey(
-        folder,
+        recordings.folder,
         tuple(utterances),
         tuple(sorted(problems, key=lambda one: one.file)),
         tuple(sorted(warnings, key=lambda one: one.file)),
@@ -120,12 +112,12 @@ def survey(folder: Path, limits: Limits, looked_at: Callable[[int, int], None]) 
 def _look_at(
     recordings: Recordings, name: str, path: Path, spoken: Spoken | None, limits: Limits
 ) -> list[Problem | Utterance]:
-    """The utterance, or why there is none; a recording without a text is read all the same, so that
-    all that is wrong with it is said at once."""
+    """The utterance, or its problems. A recording without a text is still read, so that all of its
+    problems are reported at once."""
     shown = recordings.name_of(path)
     found: list[Problem | Utterance] = []
     if spoken is None and name not in recordings.texts:
-        found.append(Problem(shown, "has no text: add a .txt or .lab of its name"))
+        found.append(Problem(shown, "has no text: add a .txt or .lab with the same name"))
     try:
         utterance = measured(name, shown, path, spoken, limits)
     except Unreadable as error:
@@ -139,7 +131,7 @@ def measured(name: str, shown: str, path: Path, spoken: Spoken | None, limits: L
     Raises:
         Unreadable: it cannot be read, is silent, too long or too short.
     """
-    sound = read_sound(path, limits.most_seconds + SILENCE_SECONDS)
+    sound = read_sound(path, limits.most_seconds)
     begin, end = speech_in(sound.samples, sound.rate)
     if not end:
         raise Unreadable("is silent")
@@ -173,7 +165,7 @@ def measured(name: str, shown: str, path: Path, spoken: Spoken | None, limits: L
 
 
 def odd_alone(utterance: Utterance) -> Iterator[Problem]:
-    """What is odd about one recording, whatever the others are."""
+    """What looks wrong in a recording by itself."""
     for sentence in odd_sound(utterance):
         yield Problem(utterance.file, sentence)
     for sentence in odd_wording(utterance.text):
@@ -181,18 +173,18 @@ def odd_alone(utterance: Utterance) -> Iterator[Problem]:
 
 
 def odd_sound(utterance: Utterance) -> Iterator[str]:
-    """What is odd about its sound."""
+    """What looks wrong in the sound."""
     if utterance.clipped:
         times = "once" if utterance.clipped == 1 else f"{utterance.clipped:,} times"
         yield f"is clipped {times}: record it again at a lower level"
     if utterance.cancelled:
-        yield "has two channels of opposite phase; the first one is used"
+        yield "has two channels of opposite phase; only the first one is used"
     elif utterance.channels > 2:
-        yield f"has {utterance.channels} channels, whose mean is used"
+        yield f"has {utterance.channels} channels; their mean is used"
     if utterance.loudness < QUIET_LUFS:
-        yield f"is very quiet, {utterance.loudness:.0f} LUFS: its noise is raised with it"
+        yield f"is very quiet, {utterance.loudness:.0f} LUFS: raising it also raises its noise"
     if utterance.loudness_after < LOUDNESS_LUFS - LOUDER_DB:
         yield (
-            f"has peaks that allow {utterance.loudness_after:.1f} LUFS only, "
-            f"not {LOUDNESS_LUFS:.0f}"
+            f"has peaks that limit it to {utterance.loudness_after:.1f} LUFS "
+            f"instead of {LOUDNESS_LUFS:.0f}"
         )

@@ -1,7 +1,7 @@
 """The text of each recording: beside it, or in a list of the whole folder.
 
-Read are .lab and .txt beside the recording, LJSpeech's metadata.csv, JSON lines as NeMo and others
-write them, and the metadata of an audiofolder of Hugging Face's datasets.
+Supported are .lab and .txt beside the recording, LJSpeech's metadata.csv, JSON lines as NeMo and
+others write them, and the metadata of a Hugging Face audiofolder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from fintts_inputs.data.files import Problem, nfc, read_text
+from fintts_inputs.data.files import read_text
+from fintts_inputs.folder import Problem, nfc
 from fintts_inputs.recordings.files import AUDIO
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
     from fintts_inputs.recordings.files import Recordings
 
 LARGEST_LIST_BYTES = 256 * 1024**2
-LARGEST_CSV_FIELD = 64 * 1024
 LJSPEECH = "metadata.csv"
 DOCUMENTS = ("readme", "license", "licence", "copying", "notice", "changelog")
-"""texts that are about the recordings"""
+"""texts about the recordings, not of one"""
 AUDIO_KEYS = ("audio_filepath", "file_name", "audio", "file", "path", "wav")
 TEXT_KEYS = ("text", "transcription", "transcript", "sentence", "normalized_text")
 SPEAKER_KEYS = ("speaker", "speaker_id", "speaker_name")
@@ -35,7 +35,7 @@ SPEAKER_KEYS = ("speaker", "speaker_id", "speaker_name")
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What a recording says; `place` is the file, and the line in it, where that stands."""
+    """The text of a recording; `place` is its file, with the line in a list."""
 
     text: str
     place: str
@@ -44,14 +44,14 @@ class Spoken:
 
 @dataclass(slots=True)
 class Transcripts:
-    """The texts by the names of the recordings, and what was found wrong on the way."""
+    """The texts by the names of the recordings, and the problems found."""
 
     by_name: dict[str, Spoken] = field(default_factory=dict[str, Spoken])
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
 def read_transcripts(recordings: Recordings) -> Transcripts:
-    """Reads every text; one beside the recording comes before one in a list."""
+    """Reads every text; one beside the recording takes precedence over one in a list."""
     found = Transcripts()
     for name, path in recordings.texts.items():
         shown = recordings.name_of(path)
@@ -63,7 +63,7 @@ def read_transcripts(recordings: Recordings) -> Transcripts:
     for shown, path in recordings.lists.items():
         _read_list(recordings, shown, path, found)
     found.problems += [
-        Problem(spoken.place, f"is the text of {name}, of which there is no recording")
+        Problem(spoken.place, f"is the text of {name}, which has no recording")
         for name, spoken in found.by_name.items()
         if name not in recordings.audio
     ]
@@ -104,7 +104,7 @@ def _take_row(
 
 
 def _name_of(recordings: Recordings, beside: PurePosixPath, file: str) -> str:
-    """The name of the recording that a list means: beside it, or in LJSpeech's folder wavs."""
+    """The name of the recording that a list names: beside the list, or in LJSpeech's `wavs`."""
     written = PurePosixPath(file)
     stem = file[: -len(written.suffix)] if written.suffix.lower() in AUDIO else file
     places = [str(beside / stem), str(beside / "wavs" / stem)]
@@ -122,7 +122,7 @@ class _Row:
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, _Row | str]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_lines_of(text), 1):
         if line.strip():
             yield number, _json_row(line)
 
@@ -132,31 +132,39 @@ def _json_row(line: str) -> _Row | str:
         content: object = json.loads(line)
     except (ValueError, RecursionError):
         return "is not JSON"
-    return _row(content) if isinstance(content, dict) else "is no JSON object"
+    return _row(content) if isinstance(content, dict) else "is not a JSON object"
 
 
 def _table(text: str, name: str) -> Iterator[tuple[int, _Row | str]]:
-    """LJSpeech's table has no header and stands between bars; an audiofolder's has one."""
-    first = text.split("\n", 1)[0]
-    if "|" in first and not any(key in first.split("|") for key in AUDIO_KEYS):
-        yield from _ljspeech(text)
-        return
-    if not any(key in first for key in AUDIO_KEYS):
-        if name == LJSPEECH:
-            yield 1, f"has no column of the recordings: {', '.join(AUDIO_KEYS)}"
-        return
+    """LJSpeech's table has no header and is separated by bars; an audiofolder's has a header."""
+    first = _lines_of(text)[0]
     delimiter = "|" if "|" in first else "\t" if "\t" in first else ","
+    if not _names_recordings(first, delimiter):
+        if delimiter == "|":
+            yield from _ljspeech(text)
+        elif name == LJSPEECH:
+            yield 1, f"has no column named {', '.join(AUDIO_KEYS[:-1])} or {AUDIO_KEYS[-1]}"
+        return
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for row in rows:
             yield rows.line_num, _row(row)
     except csv.Error as error:
-        yield rows.line_num, f"is no table: {error}"
+        yield rows.line_num, f"is not a table: {error}"
+
+
+def _names_recordings(header: str, delimiter: str) -> bool:
+    """Whether a first line has a column of recordings."""
+    try:
+        columns = next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error:
+        return False
+    return any(key in columns for key in AUDIO_KEYS)
 
 
 def _ljspeech(text: str) -> Iterator[tuple[int, _Row | str]]:
-    """ID|text|normalised text, without quotes; the last one is the text."""
-    for number, line in enumerate(text.splitlines(), 1):
+    """ID|text|normalised text, without quotes; the last field is the text."""
+    for number, line in enumerate(_lines_of(text), 1):
         parts = line.split("|")
         if len(parts) > 1:
             yield number, _Row(parts[0].strip(), parts[2] if parts[2:] else parts[1])
@@ -164,10 +172,15 @@ def _ljspeech(text: str) -> Iterator[tuple[int, _Row | str]]:
             yield number, "is not ID|text"
 
 
+def _lines_of(text: str) -> list[str]:
+    """The lines between line feeds: a text may hold U+2028 and other separators of its own."""
+    return text.replace("\r\n", "\n").split("\n")
+
+
 def _row(content: Mapping[Any, object]) -> _Row | str:
     file, text = _first(content, AUDIO_KEYS), _first(content, TEXT_KEYS)
     if not file:
-        return f"names no recording under {', '.join(AUDIO_KEYS)}"
+        return f"names no recording: none of {', '.join(AUDIO_KEYS)} is set"
     return _Row(file, text, _first(content, SPEAKER_KEYS))
 
 

@@ -1,4 +1,4 @@
-"""Layers that Fish Speech's two codecs share, under the names that their files give the weights."""
+"""Layers that Fish Speech's two codecs share; attributes have the names in the weight files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class CausalConv(nn.Module):
-    """A convolution that sees nothing that comes later: [B, in, T] → [B, out, ceil(T / stride)]."""
+    """A convolution that does not look ahead: [B, in, T] → [B, out, ceil(T / stride)]."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1,
@@ -24,7 +24,7 @@ class CausalConv(nn.Module):
         self.before = (kernel - 1) * dilation + 1 - stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zeros on the left, and on the right as many as make the last window whole."""
+        """Pads with zeros on the left, and on the right up to a whole last window."""
         return cast("Tensor", self.conv(F.pad(x, (self.before, -x.shape[-1] % self.stride))))
 
 
@@ -37,7 +37,7 @@ class CausalTransposedConv(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """What reaches beyond the last frame is cut off."""
+        """Cuts off what extends beyond the last frame."""
         return cast("Tensor", self.conv(x)[..., : x.shape[-1] * self.stride])
 
 
@@ -63,7 +63,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 def down_stages(dim: int, strides: tuple[int, ...]) -> nn.Sequential:
-    """Each stage makes frames `stride` times rarer."""
+    """Each stage divides the number of frames by its stride."""
     return nn.Sequential(
         *(nn.Sequential(CausalConv(dim, dim, s, stride=s), ConvNeXtBlock(dim)) for s in strides)
     )

@@ -6,20 +6,25 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-import torch
 from transformers import MimiConfig, MimiModel
 
-from fintts_inputs.base_model.tensors import misfit
 from fintts_inputs.errors import CodecProblem
-from fintts_trainer.codecs.base import exact, refuse_length, refuse_misshapen
-from fintts_trainer.codecs.weights import digest_of
-from fintts_trainer.families.weight_files import read_state_dict, stored
+from fintts_trainer.codecs.base import (
+    exact,
+    on_device,
+    refuse_length,
+    refuse_misshapen,
+    refuse_too_high,
+    wave_of,
+)
+from fintts_trainer.codecs.weights import digest_of, fitting
+from fintts_trainer.families.weight_files import read_state_dict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import torch
     from torch import Tensor, nn
     from transformers.models.mimi.modeling_mimi import MimiDecoderOutput, MimiEncoderOutput
 
@@ -53,9 +58,9 @@ class MimiCodec:
 
     def _encode(self, wave: Wave) -> Codes:
         with exact():
-            samples = torch.from_numpy(np.ascontiguousarray(wave)).to(self.device)
+            samples = on_device(wave, self.device)[None]
             found = self.network.encode(
-                samples[None, None], num_quantizers=self.shape.codebooks, return_dict=True
+                samples, num_quantizers=self.shape.codebooks, return_dict=True
             )
             codes = cast("Tensor", cast("MimiEncoderOutput", found).audio_codes)
         return codes[0].cpu().numpy()
@@ -64,22 +69,17 @@ class MimiCodec:
         """int64 [codebooks, frames] → float32 [samples].
 
         Raises:
-            CodecProblem: the codes are of another shape, or there is none of such a number.
+            CodecProblem: the codes have another shape, or the codec has no such codes.
         """
         refuse_misshapen(self.shape, codes)
-        size = self.shape.codebook_sizes[0]
-        if codes.max() >= size:
-            raise CodecProblem(f"the codes hold {codes.max()}, and the codec's end at {size - 1}")
+        refuse_too_high(self.shape, codes)
         with exact():
-            found = self.network.decode(
-                torch.from_numpy(codes)[None].to(self.device), return_dict=True
-            )
-            wave = cast("Tensor", cast("MimiDecoderOutput", found).audio_values)
-        return wave[0, 0].cpu().numpy()
+            found = self.network.decode(on_device(codes, self.device), return_dict=True)
+            return wave_of(cast("Tensor", cast("MimiDecoderOutput", found).audio_values))
 
 
 def open_mimi(folder: Path, sizes: MimiSizes, device: torch.device) -> MimiCodec:
-    """Reads the weights of the Mimi in a folder of CSM's, or of its own.
+    """Reads the weights of Mimi from CSM's folder, or from its own.
 
     Raises:
         BaseModelProblem: a file is damaged.
@@ -96,13 +96,7 @@ def open_mimi(folder: Path, sizes: MimiSizes, device: torch.device) -> MimiCodec
     # transformers checks in many places, with errors of many kinds.
     except (ValueError, TypeError, KeyError) as error:
         raise CodecProblem(f"transformers refuses the codec of {folder}: {error}") from None
-    wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    if problem := misfit(stored(state), wanted):
-        raise CodecProblem(
-            f"the codec's weights do not fit its configuration: {problem}",
-            "take config.json and the weights from the same release",
-        )
-    network.load_state_dict({name: weight.float() for name, weight in state.items()})
+    network.load_state_dict(fitting(state, network))
     network.requires_grad_(requires_grad=False)
     network.train(mode=False)
     cast("nn.Module", network).to(device)

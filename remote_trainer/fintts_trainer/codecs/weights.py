@@ -1,9 +1,9 @@
-"""The weights of a codec: read without executing anything, in float32, with weight norm folded."""
+"""Reads the weights of a codec without executing code, in float32, with weight norm folded."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -13,7 +13,7 @@ from fintts_inputs.errors import CodecProblem
 from fintts_trainer.families.weight_files import read_pickled, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -21,21 +21,24 @@ if TYPE_CHECKING:
     from fintts_trainer.families.weight_files import StateDict
 
 
-def read_codec_state(path: Path) -> StateDict:
-    """The tensors of a file of torch.save, mapped into memory, under the codec's own names.
+Network = TypeVar("Network", bound="nn.Module")
 
-    Boolean masks are left out.
+
+def read_codec_state(path: Path) -> StateDict:
+    """The tensors of a torch.save file, mapped into memory, under the codec's own names.
+
+    Leaves out boolean masks.
 
     Raises:
-        BaseModelProblem: the file is damaged, or holds more than weights.
+        BaseModelProblem: the file is damaged, or has more than weights in it.
     """
     state = read_pickled(path)
     named = {own: state[name] for name, own in own_names(state).items()}
     return {name: weight for name, weight in named.items() if weight.dtype != torch.bool}
 
 
-def load_into(network: nn.Module, state: StateDict) -> None:
-    """Loads weights into a network on the meta device, strictly.
+def load_network(make: Callable[[], Network], state: StateDict) -> Network:
+    """Makes a network with these weights, for inference.
 
     Args:
         state: as read; the tables in it are not weights, and are left out.
@@ -43,24 +46,33 @@ def load_into(network: nn.Module, state: StateDict) -> None:
     Raises:
         CodecProblem: a weight is missing, unexpected, or of another shape; each is named.
     """
-    weights = {n: w for n, w in state.items() if not n.endswith(TABLES)}
-    folded = fold_weight_norm(weights)
+    with torch.device("meta"):
+        network = make()
+    weights = fold_weight_norm({n: w for n, w in state.items() if not n.endswith(TABLES)})
+    network.load_state_dict(fitting(weights, network), strict=True, assign=True)
+    return network.requires_grad_(requires_grad=False).eval()
+
+
+def fitting(state: StateDict, network: nn.Module) -> StateDict:
+    """The weights in float32.
+
+    Raises:
+        CodecProblem: one is missing, unexpected, of another shape, or not finite.
+    """
     wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    problem = misfit(stored(folded), wanted)
-    if problem is not None:
+    if problem := misfit(stored(state), wanted):
         raise CodecProblem(
             f"the codec's weights do not fit together: {problem}",
-            "take the codec's file as it was released with the base model",
+            "use the codec's files as released with the base model",
         )
-    whole = {name: weight.float() for name, weight in folded.items()}
-    if any(not bool(weight.isfinite().all()) for weight in whole.values()):
-        raise CodecProblem("the codec's weights are not all numbers", "download the codec again")
-    network.load_state_dict(whole, strict=True, assign=True)
-    network.requires_grad_(requires_grad=False).eval()
+    exact = {name: weight.float() for name, weight in state.items()}
+    if not all(bool(weight.isfinite().all()) for weight in exact.values()):
+        raise CodecProblem("some of the codec's weights are not finite", "download it again")
+    return exact
 
 
 def fold_weight_norm(state: StateDict) -> StateDict:
-    """Magnitudes and directions → weights, in float32; what is folded already stays.
+    """Magnitudes and directions → weights, in float32; leaves folded weights as they are.
 
     Salimans and Kingma, Weight Normalization (2016): the norm is over all dimensions but the first,
     which is the input channel of a transposed convolution.
@@ -77,7 +89,7 @@ def fold_weight_norm(state: StateDict) -> StateDict:
 
 
 def digest_of(state: Mapping[str, Tensor], settings: str) -> str:
-    """SHA-256 of the weights and of what no weight tells."""
+    """SHA-256 of the weights and of the settings that they do not show."""
     digest = hashlib.sha256(settings.encode())
     for name, weight in sorted(state.items()):
         digest.update(f"\n{name} {weight.dtype} {tuple(weight.shape)}\n".encode())

@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_inputs.environment import PARENT
 from fintts_store.disk.durable import make_directories
 from fintts_trainer.errors import BadProcessLayout
-from fintts_trainer.processes.parent import PARENT
 from fintts_trainer.processes.progress import PROGRESS_FILE
 from fintts_trainer.processes.watchdog import Hang, Watchdog
 from fintts_trainer.session.exit_codes import (

@@ -1,4 +1,4 @@
-"""Ends a process when its parent ends: nothing else watches it."""
+"""Ends a process when its parent ends, since nothing else watches it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 
-PARENT = "FINTTS_PARENT"
-"""environment variable with the watchdog's process id"""
+from fintts_inputs.environment import PARENT
+
 _PR_SET_PDEATHSIG = 1
 
 

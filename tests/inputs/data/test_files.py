@@ -27,7 +27,7 @@ from tiny_run import TINY, write_speech
 
 CODES = np.ones((4, 6), dtype=np.int16)
 BROKEN = "is not a whole .npy file of numbers"
-UNSPEAKABLE = "has a name that is not UTF-8 or holds control characters; rename it"
+UNSPEAKABLE = "has a name that is not UTF-8 or has control characters; rename it"
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_pipes_sockets_and_devices_are_not_opened(
         listener.bind("u006.npy")
     names = ["u003.npy", "u004.lab", "u005.lab", "u006.npy"]
     away = {
-        "u005.lab": "is a link out of the data folder; put the file here",
+        "u005.lab": "is a link out of the folder; put the file here",
         "u005.npy": "there is no u005.lab beside it",
     }
     assert said(check_folder(speech)) == dict.fromkeys(names, "is not a regular file") | away
@@ -250,7 +250,7 @@ def test_hidden_pairs_are_left_out_and_told(speech: Path) -> None:
     report = check_folder(speech)
     assert report.problems == ()
     assert [(w.file, w.sentence) for w in report.warnings] == [
-        ("._u000.npy", "is hidden, and left out")
+        ("._u000.npy", "is hidden, so it is not used")
     ]
     assert report.ignored == 1
 
@@ -318,7 +318,7 @@ def test_a_link_out_of_the_folder_is_named_and_not_followed(tmp_path: Path) -> N
     listing = list_folder(folder)
     assert tuple(listing.files) == ("c.lab", "d.lab")
     assert {problem.file for problem in listing.problems} == {"a.lab", "b.lab", "e.lab"}
-    assert every("out of the data folder" in problem.sentence for problem in listing.problems)
+    assert every("out of the folder" in problem.sentence for problem in listing.problems)
 
 
 def test_a_listing_that_breaks_off_is_a_problem_of_the_folder(

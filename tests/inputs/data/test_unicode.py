@@ -106,10 +106,10 @@ def test_two_names_that_are_one_are_refused_by_name(tmp_path: Path) -> None:
         "é.npy": r"'e\u0301.npy' and '\xe9.npy'",
     }
     assert said(report) == {
-        file: f"is there twice, in two Unicode forms: {both}; remove or rename one"
+        file: f"exists in two Unicode forms: {both}; remove or rename one"
         for file, both in forms.items()
     }
-    with pytest.raises(DataProblem, match=r"k.vely\.npy: is there twice"):
+    with pytest.raises(DataProblem, match=r"k.vely\.npy: exists in two Unicode forms"):
         pack_folder(folder, tmp_path / "packed")
 
 

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.codec.find import find_codec
 from fintts_inputs.errors import DataProblem, FolderMissing
-from fintts_inputs.recordings.survey import Survey, survey
+from fintts_inputs.recordings.files import list_recordings
+from fintts_inputs.recordings.survey import Survey, limits_of, survey
+from parity_fixtures import HERE
 from recordings import LIMITS, PLANTED, plant, speech, text_of, write_corpus, write_recording
+from tiny_run import TINY
 
 NAUGHT = {"p05.wav", "p11.wav", "p12.wav", "p13.mp3", "p14.wav", "p15.lab"}
 """what cannot be encoded"""
 
 
 def look(folder: Path) -> Survey:
-    return survey(folder, LIMITS, lambda _done, _total: None)
+    return survey(list_recordings(folder), LIMITS, lambda _done, _total: None)
 
 
 def said(found: Survey) -> list[tuple[str, str]]:
@@ -89,8 +94,8 @@ def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "out.wav").symlink_to("/etc/hostname")
     sentences = dict(said(look(tmp_path)))
-    assert sentences["a.m4a"] == "is M4A, which is not read; convert it to FLAC"
-    assert "write it out as an audiofolder" in sentences["b.parquet"]
+    assert sentences["a.m4a"] == "is M4A, which is not supported; convert to FLAC"
+    assert "export it as an audiofolder" in sentences["b.parquet"]
     assert "hidden" in sentences[".c.wav"]
     assert "link out of" in sentences["out.wav"]
 
@@ -101,7 +106,7 @@ def test_two_formats_of_one_recording_are_named(tmp_path: Path) -> None:
     found = look(tmp_path)
     assert len(found.utterances) == 1
     assert [one.sentence for one in found.problems] == [
-        "has the name of a.flac; remove or rename one"
+        "has the same name as a.flac; remove or rename one"
     ]
 
 
@@ -109,5 +114,19 @@ def test_no_folder_and_no_recordings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FolderMissing, match="does not exist"):
         look(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(DataProblem, match="holds no recordings"):
+    with pytest.raises(DataProblem, match="has no recordings"):
         look(tmp_path)
+
+
+def test_an_utterance_leaves_the_base_model_room_for_its_prompt() -> None:
+    codec, model = find_codec(HERE / "codec_for_fish_s1_tiny").shape, read_shape(TINY)
+    frames = limits_of(codec, model).most_seconds * codec.frames_per_second
+    assert frames + model.prompt.most_tokens == pytest.approx(model.max_seq_len)
+
+
+def test_hidden_recordings_are_a_warning(tmp_path: Path) -> None:
+    write_corpus(tmp_path, 1)
+    (tmp_path / "._a000.wav").write_bytes(b"of a Macintosh")
+    found = look(tmp_path)
+    assert found.problems == ()
+    assert said(found) == [("._a000.wav", "is hidden, so it is not used")]

@@ -79,7 +79,7 @@ def test_a_text_without_a_recording_is_named(folder: Path) -> None:
         (folder / name).write_text("sanoja")
     said = problems(read(folder))
     assert [place for place, _ in said] == ["c.lab", "d.txt"]
-    assert said[0][1] == "is the text of c, of which there is no recording"
+    assert said[0][1] == "is the text of c, which has no recording"
 
 
 def test_two_places_that_disagree_are_named(folder: Path) -> None:
@@ -119,3 +119,29 @@ def test_odd_wording_is_named(text: str, part: str) -> None:
 @pytest.mark.parametrize("text", ["Tulen. Ja menen.", "HUOMENTA PÄIVÄÄ", "Jo. Ei. No niin.", "ei"])
 def test_ordinary_wording_is_not(text: str) -> None:
     assert list(odd_wording(text)) == []
+
+
+SEPARATORS = "yksi\u2028kaksi\x85kolme\x0cneljä"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("all.jsonl", json.dumps({"path": "a.wav", "text": SEPARATORS}, ensure_ascii=False)),
+        ("metadata.csv", f"a|{SEPARATORS}"),
+        ("metadata.csv", f"file_name,text\na.wav,{SEPARATORS}"),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_only_line_feeds_end_a_line(folder: Path, name: str, text: str, newline: str) -> None:
+    content = text.replace("\n", newline) + newline
+    (folder / name).write_bytes(content.encode())
+    found = read(folder)
+    assert (texts(found), problems(found)) == ({"a": SEPARATORS}, [])
+
+
+def test_a_column_that_only_contains_a_known_name_is_no_header(folder: Path) -> None:
+    (folder / "metadata.csv").write_text("profile_names,text\na.wav,yksi\n")
+    found = read(folder)
+    assert texts(found) == {}
+    assert problems(found)[0][1].startswith("has no column named audio_filepath, ")

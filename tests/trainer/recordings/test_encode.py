@@ -22,6 +22,7 @@ from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.files import RECEIPTS
 from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import CodecProblem, DataProblem
+from fintts_inputs.recordings.files import list_recordings
 from fintts_inputs.recordings.plan import Encoded, EncodePlan, Progress
 from fintts_inputs.recordings.receipts import JOURNAL, read_data_file
 from fintts_inputs.recordings.sound import read_sound
@@ -44,7 +45,9 @@ COUNT = 5
 def plan_of(source: Path, to: Path, codec: Path = CODEC) -> EncodePlan:
     file = find_codec(codec)
     limits = limits_of(file.shape, None)
-    return EncodePlan.of(survey(source, limits, lambda _done, _total: None), file.path, to)
+    return EncodePlan.of(
+        survey(list_recordings(source), limits, lambda _done, _total: None), file.path, to
+    )
 
 
 def encode(source: Path, to: Path, codec: Path = CODEC) -> Encoded:

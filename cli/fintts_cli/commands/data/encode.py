@@ -1,4 +1,4 @@
-"""`fintts data encode`: recordings and their texts become the pairs that training reads."""
+"""`fintts data encode`: turns recordings and their texts into pairs for training."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from fintts_cli.views.units import counted
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.codec.find import CodecFile, find_codec
 from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.recordings.files import Recordings, list_recordings
 from fintts_inputs.recordings.plan import EncodePlan
 from fintts_inputs.recordings.survey import Survey, limits_of, survey
 
@@ -48,30 +49,35 @@ def encode(
     """Turn recordings into training data.
 
     Reads WAV, FLAC, MP3 and OGG with their texts: .txt or .lab beside them, LJSpeech's
-    metadata.csv, JSON lines or a Hugging Face audiofolder. Everything odd is named by file. A
+    metadata.csv, JSON lines or a Hugging Face audiofolder. Lists every problem with its file. A
     second call encodes only what is new.
     """
     require_encoder()
     terminal = Terminal(json=json, quiet=quiet)
     target = to or source.with_name(source.resolve().name + CODES_SUFFIX)
     _refuse_target(source, target)
+    recordings = list_recordings(source)
     found = read_sources(terminal, {"base_model": base_model}, config)
     base = with_base_model(terminal, found, may_download=False).settings.base_model
     file, model = _open_codec(codec, base)
-    surveyed = _survey(terminal, source, file, model)
-    if not surveyed.utterances:
-        terminal.data(render_recordings(RecordingsView(surveyed, file.shape)))
-        raise CheckFailed(f"{source} holds nothing that can be encoded", "see the problems above")
-    view = _encode(terminal, surveyed, file, target)
+    surveyed = _survey(terminal, recordings, file, model)
+    view = RecordingsView(surveyed, file.shape)
+    if surveyed.utterances:
+        view = _encode(terminal, surveyed, file, target)
     if json:
         terminal.document(view.to_json())
     else:
         terminal.data(render_recordings(view))
+    _refuse_problems(source, view)
+
+
+def _refuse_problems(source: Path, view: RecordingsView) -> None:
+    if view.encoded is None:
+        raise CheckFailed(f"{source} has nothing to encode", "fix the problems listed above")
     if view.problems:
         raise CheckFailed(
-            f"the recordings have {counted(len(view.problems), 'problem')}: what has none is "
-            "encoded",
-            "correct the files named above, and run the same command again",
+            f"the recordings have {counted(len(view.problems), 'problem')}; the others are encoded",
+            "fix the files listed above, and run the same command again",
         )
 
 
@@ -79,16 +85,16 @@ def _refuse_target(source: Path, target: Path) -> None:
     refuse_unwritable(target, "--to")
     if target.resolve().is_relative_to(source.resolve()):
         raise UsageProblem(
-            f"{target} is in the folder of the recordings",
-            "name another folder with --to, so that no text is overwritten",
+            f"{target} is inside the folder of the recordings",
+            "choose a folder outside it with --to, so that no text is overwritten",
         )
 
 
 def _open_codec(
     codec: Path | None, base: "Path | HubModel | None"
 ) -> "tuple[CodecFile, ModelShape | None]":
-    """The codec, and the base model that it must fit, if that is here."""
-    if isinstance(base, HubModel):
+    """The codec, and the base model that it must fit if that is on this machine."""
+    if codec is None and isinstance(base, HubModel):
         raise ConfigError(
             f"the base model {base} is not on this machine yet",
             f"download it and its codec: hf download {base.repository} --local-dir DIR, then give "
@@ -96,22 +102,23 @@ def _open_codec(
         )
     if codec is None and base is None:
         raise ConfigError(
-            "neither a base model nor a codec is given",
-            "set base_model, or name one: --base-model DIR or --codec PATH",
+            "no base model and no codec is set",
+            "set base_model in fintts.yaml, or add --base-model DIR or --codec PATH",
         )
-    model = None if base is None else read_shape(base)
-    file = find_codec(codec or base or Path())
+    model = read_shape(base) if isinstance(base, Path) else None
+    place = codec or base
+    assert isinstance(place, Path)
+    file = find_codec(place)
     if model is not None:
         refuse_other_codec(file.shape, model)
     return file, model
 
 
 def _survey(
-    terminal: Terminal, source: Path, file: CodecFile, model: "ModelShape | None"
+    terminal: Terminal, recordings: Recordings, file: CodecFile, model: "ModelShape | None"
 ) -> Survey:
-    limits = limits_of(file.shape, None if model is None else model.max_seq_len)
     with terminal.progress("reading") as show:
-        return survey(source, limits, show)
+        return survey(recordings, limits_of(file.shape, model), show)
 
 
 def _encode(terminal: Terminal, surveyed: Survey, file: CodecFile, target: Path) -> RecordingsView:
@@ -130,7 +137,7 @@ def _encode(terminal: Terminal, surveyed: Survey, file: CodecFile, target: Path)
             encoded = encode_with_trainer(path, lambda one: tell(one.done_seconds))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"interrupted after {done:.0f} of {total:.0f} s of speech, which are kept: the "
-                "same command goes on"
+                f"interrupted after {done:.0f} of {total:.0f} s of speech, which are kept; the "
+                "same command continues from there"
             ) from None
     return RecordingsView(surveyed, file.shape, target, encoded)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
-from fintts_inputs.errors import CodecProblem
-from fintts_trainer.codecs.base import exact, refuse_length, refuse_misshapen
+from fintts_trainer.codecs.base import (
+    exact,
+    on_device,
+    refuse_length,
+    refuse_misshapen,
+    refuse_too_high,
+    wave_of,
+)
 from fintts_trainer.codecs.firefly.mel import log_mel, mel_filters
 from fintts_trainer.codecs.firefly.network import FireflyNetwork
-from fintts_trainer.codecs.weights import digest_of, load_into, read_codec_state
+from fintts_trainer.codecs.weights import digest_of, load_network, read_codec_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import torch
     from torch import Tensor
 
     from fintts_inputs.codec.firefly import FireflySizes
@@ -47,8 +51,7 @@ class FireflyCodec:
     def encode(self, waves: Sequence[Wave]) -> list[Codes]:
         """Utterances → int64 [groups, samples // frame_samples] of each.
 
-        A last frame that is not full is left out, as in the data that the base model was trained
-        on.
+        Leaves out a last frame that is not full, as in the data that trained the base model.
 
         Raises:
             CodecProblem: an utterance is shorter than a frame.
@@ -58,28 +61,21 @@ class FireflyCodec:
         return [self.all_codes(wave)[:, : len(wave) // self.sizes.frame_samples] for wave in waves]
 
     def all_codes(self, wave: Wave) -> Codes:
-        """The same of one utterance, with a last frame that is not full."""
+        """The same for one utterance, including a last frame that is not full."""
         with exact():
-            samples = torch.from_numpy(np.ascontiguousarray(wave)).to(self.device)
-            mel = log_mel(samples, self.sizes, self.filters)
+            mel = log_mel(on_device(wave, self.device)[0], self.sizes, self.filters)
             return self.network.encode(mel[None])[0].cpu().numpy()
 
     def decode(self, codes: Codes) -> Wave:
         """int64 [groups, frames] → float32 [samples].
 
         Raises:
-            CodecProblem: the codes are of another shape, or there is none of such a number.
+            CodecProblem: the codes have another shape, or the codec has no such codes.
         """
         refuse_misshapen(self.shape, codes)
-        size = self.shape.codebook_sizes[0]
-        if codes.max() >= size:
-            raise CodecProblem(
-                f"the codes hold {codes.max()}, and the codec's end at {size - 1}",
-                "take the codes of the codec that belongs to the base model",
-            )
+        refuse_too_high(self.shape, codes)
         with exact():
-            wave = self.network.decode(torch.from_numpy(codes)[None].to(self.device))
-        return wave[0, 0].cpu().numpy()
+            return wave_of(self.network.decode(on_device(codes, self.device)))
 
 
 def open_firefly(path: Path, sizes: FireflySizes, device: torch.device) -> FireflyCodec:
@@ -90,8 +86,6 @@ def open_firefly(path: Path, sizes: FireflySizes, device: torch.device) -> Firef
         CodecProblem: its weights do not fit together.
     """
     state = read_codec_state(path)
-    with torch.device("meta"):
-        network = FireflyNetwork(sizes)
-    load_into(network, state)
+    network = load_network(lambda: FireflyNetwork(sizes), state)
     filters = mel_filters(sizes).to(device)
     return FireflyCodec(network.to(device), sizes, filters, device, digest_of(state, repr(sizes)))

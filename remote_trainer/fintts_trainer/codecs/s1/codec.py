@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fintts_trainer.codecs.base import exact, refuse_length, refuse_misshapen
+from fintts_trainer.codecs.base import (
+    exact,
+    on_device,
+    refuse_length,
+    refuse_misshapen,
+    wave_of,
+)
 from fintts_trainer.codecs.s1.network import S1Network
 from fintts_trainer.codecs.s1.transformer import WindowTransformer, rotations
-from fintts_trainer.codecs.weights import digest_of, load_into, read_codec_state
+from fintts_trainer.codecs.weights import digest_of, load_network, read_codec_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +44,7 @@ class S1Codec:
         return self.sizes.shape
 
     def encode(self, waves: Sequence[Wave]) -> list[Codes]:
-        """Utterances → int64 [codebooks, frames] of each; the last frame is filled with zeros.
+        """Utterances → int64 [codebooks, frames] of each; zeros fill the last frame.
 
         Raises:
             CodecProblem: an utterance is too long or empty.
@@ -60,13 +66,12 @@ class S1Codec:
         """int64 [codebooks, frames] → float32 [samples]; codes that are too high are clamped.
 
         Raises:
-            CodecProblem: the codes are of another shape, negative, or too many.
+            CodecProblem: the codes have another shape, are negative, or too many.
         """
         refuse_misshapen(self.shape, codes)
         refuse_length(self.shape, codes.shape[1] * self.sizes.frame_samples)
         with exact():
-            wave = self.network.decode(torch.from_numpy(codes)[None].to(self.device))
-        return wave[0, 0].cpu().numpy()
+            return wave_of(self.network.decode(on_device(codes, self.device)))
 
 
 def open_s1(path: Path, sizes: S1Sizes, device: torch.device) -> S1Codec:
@@ -77,15 +82,13 @@ def open_s1(path: Path, sizes: S1Sizes, device: torch.device) -> S1Codec:
         CodecProblem: its weights do not fit together.
     """
     state = read_codec_state(path)
-    with torch.device("meta"):
-        network = S1Network(sizes)
-    load_into(network, state)
+    network = load_network(lambda: S1Network(sizes), state)
     add_tables(network, state)
     return S1Codec(network.to(device), sizes, device, digest_of(state, repr(sizes)))
 
 
 def add_tables(network: S1Network, state: StateDict) -> None:
-    """Gives each transformer its table of rotations: the file's own, or a computed one."""
+    """Gives each transformer its table of rotations: from the file, or computed."""
     for name, module in network.named_modules():
         if isinstance(module, WindowTransformer):
             stored = state.get(f"{name}.freqs_cis")

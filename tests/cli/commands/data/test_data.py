@@ -194,7 +194,7 @@ def test_hidden_pairs_are_warned_about(folder: Path) -> None:
     (folder / "._a.npy").write_bytes(b"")
     result = data("check", "speech")
     assert result.exit_code == 0
-    assert "._a.npy: is hidden, and left out" in result.stdout
+    assert "._a.npy: is hidden, so it is not used" in result.stdout
 
 
 def test_every_problem_is_listed_and_the_first_warnings(folder: Path) -> None:

@@ -38,7 +38,7 @@ def test_what_has_no_problem_becomes_the_data_that_training_reads(shell: Shell) 
     write_recording(shell.project / "recordings", "z.wav", speech(9), text=None)
     done = shell("data", "encode", "recordings", "--json")
     assert done.returncode == 1
-    assert "the recordings have 1 problem: what has none is encoded" in done.stderr
+    assert "the recordings have 1 problem; the others are encoded" in done.stderr
     found = json.loads(done.stdout)
     assert [one["file"] for one in found["problems"]] == ["z.wav"]
     assert (found["utterances"], found["encoded"]["new"]) == (COUNT, COUNT)
@@ -62,11 +62,30 @@ def test_what_is_impossible_is_said_before_anything_is_read(shell: Shell) -> Non
     assert "has 10 codebooks, the base model 4" in other.stderr
     inside = shell("data", "encode", "recordings", "--to", "recordings/codes")
     assert inside.returncode == 2
-    assert "is in the folder of the recordings" in inside.stderr
-    nowhere = shell("data", "encode", "elsewhere", "--codec", str(CODEC))
-    assert "elsewhere does not exist" in nowhere.stderr
+    assert "is inside the folder of the recordings" in inside.stderr
+    nowhere = shell("data", "encode", "elsewhere", "--base-model", "nothing")
+    assert "elsewhere does not exist" in nowhere.stderr, "before the model, which is not there"
     assert "Traceback" not in missing.stderr + other.stderr + inside.stderr + nowhere.stderr
     assert not (project / "recordings-codes").exists()
+
+
+def test_with_nothing_to_encode_json_is_a_document(shell: Shell) -> None:
+    for path in (shell.project / "recordings").glob("*.lab"):
+        path.unlink()
+    done = shell("data", "encode", "recordings", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert (found["utterances"], found["encoded"]) == (0, None)
+    assert len(found["problems"]) == COUNT
+
+
+def test_a_codec_suffices_where_the_model_is_not_downloaded(shell: Shell) -> None:
+    (shell.project / "fintts.yaml").write_text("base_model: fishaudio/fish-speech-1.5\n")
+    done = shell("data", "encode", "recordings", "--codec", str(CODEC), "--json")
+    assert (done.returncode, json.loads(done.stdout)["encoded"]["new"]) == (0, COUNT), done.stderr
+    without = shell("data", "encode", "recordings")
+    assert without.returncode == 2
+    assert "is not on this machine yet" in without.stderr
 
 
 def test_ctrl_c_keeps_what_is_done(shell: Shell) -> None:
@@ -84,7 +103,7 @@ def test_ctrl_c_keeps_what_is_done(shell: Shell) -> None:
         running.send_signal(signal.SIGINT)
         _, said = running.communicate()
     assert running.returncode == 130
-    assert "which are kept: the same command goes on" in said
+    assert "which are kept; the same command continues from there" in said
     assert "Traceback" not in said
     assert 0 < len(receipts(codes)) < COUNT + 30
     assert not (codes / "data.json").exists()
