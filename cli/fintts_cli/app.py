@@ -212,7 +212,7 @@ def _refuse_lost_folder() -> None:
     try:
         os.getcwd()  # noqa: PTH109 - pathlib is slow to load
     except OSError as error:
-        sentence = f"cannot use the current folder: {error.strerror}"
+        sentence = f"the current folder cannot be used: {error.strerror}"
         _report(
             sentence,
             "cd to a folder that exists",

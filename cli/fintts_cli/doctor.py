@@ -90,7 +90,9 @@ class Doctor:
         if is_sound:
             yield Outcome("launch", _answer(self._launch))
         else:
-            yield Outcome("launch", Finding(Verdict.NOT_PROBED, "fix the failed checks first"))
+            yield Outcome(
+                "launch", Finding(Verdict.NOT_PROBED, "fix the failed checks above first")
+            )
 
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
@@ -294,7 +296,7 @@ def _forgiven(outcome: Outcome) -> Outcome:
     """Turns a failed probe of two writers into a warning, if the user is the only writer."""
     if outcome.name != CONDITIONAL_WRITE or outcome.finding.verdict != Verdict.FAILED:
         return outcome
-    hint = "single_writer is set, so a launch goes ahead: make sure that only you write there"
+    hint = "single_writer is set, so a launch goes ahead: make sure that nobody else writes there"
     return Outcome(outcome.name, Finding(Verdict.WARNING, outcome.finding.sentence, hint))
 
 
@@ -329,7 +331,7 @@ def _gpu() -> Finding:
     asked = [str(program), "--query-gpu=name,memory.total", "--format=csv,noheader"]
     listed = subprocess.run(asked, capture_output=True, text=True, check=False) if program else None
     if listed is None or listed.returncode != 0 or not listed.stdout.strip():
-        return Finding(Verdict.WARNING, "no GPU here: this machine's CPU trains, many times slower")
+        return Finding(Verdict.WARNING, "no GPU: training runs on the CPU, many times slower")
     return Finding(sentence="; ".join(listed.stdout.strip().splitlines()))
 
 

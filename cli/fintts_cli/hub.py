@@ -140,8 +140,8 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
         return work()
     except errors.GatedRepoError:
         raise ConfigError(
-            f"you have to accept the licence of {model.repository} before you can download it",
-            f"accept it at {page}, then run `hf auth login` or set HF_TOKEN, on this machine only",
+            f"accept the licence of {model.repository} before you download it",
+            f"open {page}, then run `hf auth login` or set HF_TOKEN; this machine alone needs it",
         ) from None
     except errors.RevisionNotFoundError:
         raise ConfigError(
@@ -149,7 +149,7 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
         ) from None
     except errors.RepositoryNotFoundError:
         raise ConfigError(
-            f"there is no folder {model.repository} here, and no such model on Hugging Face",
+            f"{model.repository} is neither a folder here nor a model on Hugging Face",
             "correct base_model; for a private model, run `hf auth login` or set HF_TOKEN",
         ) from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
@@ -164,7 +164,7 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
         ) from None
     except (httpx.InvalidURL, ValueError) as error:
         raise ConfigError(
-            f"Hugging Face cannot be asked for {model}: {first_line(error)}",
+            f"Hugging Face cannot be reached for {model}: {first_line(error)}",
             "check that base_model, HF_ENDPOINT, HTTPS_PROXY and HTTP_PROXY are well formed",
         ) from None
     except OSError as error:
@@ -183,7 +183,7 @@ def _check_token() -> None:
     if fault:
         raise ConfigError(
             f"the token in {name} {fault}",
-            "`hf auth login` writes a new one; https://huggingface.co/settings/tokens shows yours",
+            "run `hf auth login`; https://huggingface.co/settings/tokens lists your tokens",
         )
 
 

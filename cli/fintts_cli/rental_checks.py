@@ -72,14 +72,17 @@ def seller_finding(cloud: str, says: Account) -> Finding:
     """What is left on the account, and which instances could be rented now."""
     balance = says.balance_usd
     if balance is None and not says.on_sale:
-        return Finding(Verdict.NOT_PROBED, f"{cloud} tells nothing of it through SkyPilot's client")
+        return Finding(
+            Verdict.NOT_PROBED,
+            f"SkyPilot's client for {cloud} reports neither balance nor availability",
+        )
     left = [] if balance is None else [f"{dollars(balance)} left on {cloud}"]
     sold_out = [name for name, has in says.on_sale.items() if not has]
-    has = [f"{name} to be had now" for name, has in says.on_sale.items() if has]
+    has = [f"{name} available now" for name, has in says.on_sale.items() if has]
     said = "; ".join([*left, *has, *(f"{name} sold out" for name in sold_out)])
     if balance == 0:
-        return Finding(Verdict.FAILED, said, "pay something in there, or take another --infra")
+        return Finding(Verdict.FAILED, said, "add funds to that account, or choose another --infra")
     if sold_out:
-        hint = "try later, or another --infra; `fintts cloud offers` lists them"
+        hint = "try later, or choose another --infra; `fintts cloud offers` lists them"
         return Finding(Verdict.WARNING if has else Verdict.FAILED, said, hint)
     return Finding(sentence=said)

@@ -18,7 +18,7 @@ STORE = "store"
 SKY_FOLDER, SKY_LOG = "sky", "sky.log"
 """where SkyPilot's output is kept"""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-ANOTHER = f"set {VARIABLE} to a folder that you may write to"
+ANOTHER = f"set {VARIABLE} to a folder that you can write to"
 
 
 def state_directory() -> Path:
@@ -47,7 +47,7 @@ def state_directory() -> Path:
 
 def _homeless() -> ConfigError:
     return ConfigError(
-        "your home folder is not known: HOME is not set, and this machine has no user with the "
+        "your home folder is unknown: HOME is not set, and this machine has no user with the "
         f"number {os.getuid()}",
         f"set HOME, or {ANOTHER}",
     )
@@ -69,13 +69,15 @@ def open_state() -> list[str]:
         return []
     found = folder.stat()
     if found.st_uid != os.getuid():
-        return [f"{folder} belongs to another user, who can read and change its contents"]
+        return [f"{folder} belongs to another user, who can read and change it"]
     if not found.st_mode & OTHERS:
         return []
     if found.st_mode & stat.S_ISVTX or folder in _never_closed():
-        return [f"{folder} is open to other users of this machine; let {VARIABLE} name another"]
+        return [
+            f"{folder} is open to other users of this machine; set {VARIABLE} to another folder"
+        ]
     _close(folder)
-    return [f"{folder} was open to other users of this machine, and is closed now"]
+    return [f"{folder} was open to other users of this machine; it is private now"]
 
 
 def _try(folder: Path) -> None:

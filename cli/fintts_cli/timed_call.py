@@ -53,7 +53,7 @@ class TimedCall(Generic[Result]):
                 raise
             raise self._late(
                 f"{self._whom} did not answer within {self._limit_seconds:.0f} s",
-                "look at the network and the address, and run the command again",
+                "check the network and the address, then run the command again",
             ) from None
 
     def _ask(self, ask: Callable[[], Result]) -> None:

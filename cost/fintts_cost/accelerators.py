@@ -82,12 +82,12 @@ def find(name: str) -> Accelerator:
     if folded in WITHOUT_BFLOAT16:
         raise UnknownAccelerator(
             f"{folded} does not compute in bfloat16, which the frozen base model needs",
-            f"take one of {', '.join(ACCELERATORS)}",
+            f"use one of {', '.join(ACCELERATORS)}",
         )
     if folded in WITHOUT_CUDA:
         raise UnknownAccelerator(
             f"{folded} has no CUDA, for which the trainer's PyTorch is built",
-            f"take one of {', '.join(ACCELERATORS)}",
+            f"use one of {', '.join(ACCELERATORS)}",
         )
     raise UnknownAccelerator(f"there is no accelerator named {name!r}", _hint(folded))
 

@@ -94,7 +94,7 @@ class LoraConfig(Section):
     @model_validator(mode="after")
     def _each_target_once(self) -> LoraConfig:
         if len(set(self.targets)) != len(self.targets):
-            raise ValueError("each target may be named once")
+            raise ValueError("name each target once")
         return self
 
 

@@ -32,8 +32,8 @@ def factor_in(environment: Mapping[str, str] = os.environ) -> float:
     if LEAST <= told <= MOST:
         return told
     raise BadFactor(
-        f"{FACTOR} is {text!r}, but has to be a number from {LEAST:g} to {MOST:g}",
-        f"unset {FACTOR}, or set it to 10 on a machine that is very slow",
+        f"{FACTOR} is {text!r}, but must be a number from {LEAST:g} to {MOST:g}",
+        f"unset {FACTOR}, or set it to 10 on a very slow machine",
     )
 
 

@@ -13,7 +13,7 @@ from fintts_inputs.errors import ConfigurationChanged
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SAME_VERSION = "use the version that began the run, or begin a new run"
+SAME_VERSION = "use the version that started the run, or start a new run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ def prompt_begun_with(recorded: str | None, known: Sequence[Prompt]) -> Prompt:
         if prompt.name == recorded:
             return prompt
     raise ConfigurationChanged(
-        f"this version of fintts has no prompt {recorded!r} for the base model", SAME_VERSION
+        f"this version of fintts does not know the prompt {recorded!r} for this base model",
+        SAME_VERSION,
     )
 
 
@@ -59,6 +60,6 @@ def of_another_prompt(begun: Prompt, served: Prompt) -> str | None:
     if begun == served:
         return None
     return (
-        f"the run goes on with the prompt {begun} that it began with; the base model is served "
-        f"with {served}, which a new run gets"
+        f"the run keeps its prompt, {begun}; the base model is served with {served}, which new "
+        "runs use"
     )

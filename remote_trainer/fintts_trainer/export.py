@@ -59,7 +59,7 @@ def import_lora(base_folder: Path, checkpoint: Path, lora: LoraConfig, target: P
     base = open_base(base_folder)
     if not isinstance(base, FishBase):
         raise BaseModelProblem(
-            f"{checkpoint} is a checkpoint of Fish Speech's trainer, but {base_folder} holds a "
+            f"{checkpoint} is a checkpoint of Fish Speech's trainer, but {base_folder} has a "
             f"model of the family {base.shape.family}",
             ITS_BASE,
         )

@@ -14,7 +14,7 @@ from fintts_store.visible import is_visible
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|[^/]*://|(?i:s3|gs|https?|file)//")
 """Two letters at least: `C:` is a drive. A colon that was left out makes no folder."""
 _OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-HOW = "give s3://BUCKET/PREFIX or a folder; a folder with such a name is ./NAME"
+HOW = "give s3://BUCKET/PREFIX or a folder; write a folder of that name as ./NAME"
 
 
 def has_scheme(text: str) -> bool:
@@ -33,8 +33,8 @@ def refuse_odd(text: str) -> None:
         raise StoreDenied("the store's address is empty", HOW)
     if not is_plain(text):
         raise StoreDenied(
-            f"the store's address {text!r} has a space around it, or a character that is not shown",
-            "type it again; a line break often comes from the file that it was read from",
+            f"the store's address {text!r} has a space around it or an invisible character",
+            "type it again; a line break may come from the file that it was read from",
         )
 
 
@@ -47,8 +47,8 @@ def folder_of(text: str) -> str:
     refuse_odd(text)
     if _OF_WINDOWS.match(text):
         raise StoreDenied(
-            f"{text} is a path of Windows, and this machine has no such folder",
-            f"in WSL the drive C: is /mnt/c; a folder with such a name is ./{text}",
+            f"{text} is a Windows path, and this machine has no such folder",
+            f"in WSL the drive C: is /mnt/c; write a folder of that name as ./{text}",
         )
     if text.startswith("~"):
         text = _below_home(text)
@@ -65,8 +65,8 @@ def _below_home(text: str) -> str:
     except RuntimeError:
         user = text.partition("/")[0]
         raise StoreDenied(
-            f"this machine knows no home folder {user}, of which {text} would be a part",
-            f"give the whole path; a folder of that name is ./{user}",
+            f"{text} is not on this machine: it has no home folder {user}",
+            f"give the whole path; write a folder of that name as ./{user}",
         ) from None
 
 

@@ -19,7 +19,7 @@ class KeyCount:
         self._count += keys
         if self._count > limits.KEYS:
             raise StoreDenied(
-                f"{self._where} lists more than {limits.KEYS:,} keys, too many for one store",
-                "give the store a folder or prefix of its own; `fintts cloud prune` removes what "
-                "no run needs",
+                f"{self._where} has more than {limits.KEYS:,} keys, too many for one store",
+                "use a separate folder or prefix for the store; `fintts cloud prune` removes "
+                "old checkpoints",
             )

@@ -35,7 +35,9 @@ def fetch(
         for chunk in store.stream(key):
             left_bytes -= len(chunk)
             if left_bytes < 0:
-                raise _damaged(store, key, f"it has more than the {size_bytes:,} bytes of run.json")
+                raise _damaged(
+                    store, key, f"it is larger than the {size_bytes:,} bytes in run.json"
+                )
             digest.update(chunk)
             file.write(chunk)
             on_bytes(len(chunk))
@@ -46,5 +48,5 @@ def fetch(
 def _damaged(store: Store, key: str, why: str) -> CheckpointCorrupt:
     return CheckpointCorrupt(
         f"{key} in {store.url} is damaged: {why}",
-        "delete it there and launch again, so that it is uploaded again",
+        "delete it there and launch again, so that fintts uploads it again",
     )

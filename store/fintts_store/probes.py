@@ -199,7 +199,7 @@ def _common_probes(folder: ProbeFolder) -> list[Probe]:
     def reads() -> Finding:
         if store.get(folder.sample) == sample:
             return Finding()
-        return Finding(Verdict.FAILED, "other bytes came back than were written")
+        return Finding(Verdict.FAILED, "the bytes read differ from those written")
 
     return [
         Probe("list", lists),
@@ -212,11 +212,11 @@ def _common_probes(folder: ProbeFolder) -> list[Probe]:
 def _race_all(folder: ProbeFolder) -> Finding:
     for race in run_races(folder.store, folder.races):
         if not race.has_one_winner:
-            kept = ", and what another wrote is kept" if race.kept not in race.winners else ""
+            kept = ", and another writer's data is kept" if race.kept not in race.winners else ""
             return Finding(
                 Verdict.FAILED,
                 f"{len(race.winners)} of {WRITERS} writers won a race{kept}",
-                "two instances could both believe that a run is theirs: use another store",
+                "two instances could both take over one run; use another store",
             )
     return Finding(sentence=f"{RACES} races of {WRITERS} writers, one winner each")
 
@@ -248,7 +248,7 @@ def _delete_probe(folder: ProbeFolder) -> Probe:
         folder.store.delete(folder.sample)
         with suppress(KeyNotFound):
             folder.store.get(folder.sample)
-            return Finding(Verdict.FAILED, "what was deleted can still be read")
+            return Finding(Verdict.FAILED, "a deleted file can still be read")
         return Finding()
 
     return Probe("delete", deletes, after="write")
@@ -261,7 +261,7 @@ def sweep(folder: ProbeFolder) -> Finding:
         for key in folder.keys:
             store.delete(key)
     except StoreError as error:
-        left = f"what was written for the probes stays in {folder.prefix}"
+        left = f"the files of the probes stay in {folder.prefix}"
         return Finding(Verdict.FAILED, f"{left}: {error.message}", error.hint)
     try:
         for prefix in (folder.prefix, *_left_by_others(store)):
@@ -270,10 +270,10 @@ def sweep(folder: ProbeFolder) -> Finding:
                 store.delete(entry.key)
         stays = store.list(folder.prefix)
     except StoreError as error:
-        doubt = f"whether anything stays in {PROBES} cannot be seen"
+        doubt = f"it is unknown whether files stay in {PROBES}"
         return Finding(Verdict.WARNING, f"{doubt}: {error.message}", error.hint)
     if stays:
-        return Finding(Verdict.FAILED, f"what was written for the probes stays in {folder.prefix}")
+        return Finding(Verdict.FAILED, f"the files of the probes stay in {folder.prefix}")
     return Finding()
 
 

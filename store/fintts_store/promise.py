@@ -22,8 +22,8 @@ from fintts_store.store import Store
 VERSION = 1
 OPTION = "--single-writer"
 WAY_OUT = (
-    f"use another store; {OPTION} uses it all the same, if nobody else writes to it and no run of "
-    "yours has two instances"
+    f"use another store, or {OPTION} if nobody else writes to this one and none of your runs has "
+    "two instances"
 )
 
 
@@ -73,8 +73,8 @@ def require_promise(store: Store, *, single_writer: bool) -> None:
     store.put(PROMISE, found.dump().encode())
     if not found.is_exclusive:
         raise StoreUnsound(
-            f"{store.url} does not keep its promise: of {WRITERS} writers that created one key at "
-            "once not exactly one succeeded, so two instances could overwrite each other's run",
+            f"{store.url} cannot tell two writers apart: when {WRITERS} created one key at once, "
+            "not exactly one succeeded, so two instances could overwrite each other's run",
             WAY_OUT,
         )
 

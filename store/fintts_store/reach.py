@@ -25,14 +25,14 @@ def obstacle_to(server_url: str) -> Obstacle | None:
     """Why a rented instance cannot reach this server; None if it may be able to."""
     if _is_loopback(urlsplit(server_url).hostname or ""):
         return Obstacle(
-            f"a rented instance cannot reach {server_url}, which is this machine alone",
-            "give the store's address as others reach it",
+            f"a rented instance cannot reach {server_url}, which is only on this machine",
+            "give an address that other machines can reach",
         )
     if _is_private(server_url) and is_proxied(server_url):
         return Obstacle(
             f"this machine reaches {server_url} through a proxy, which a rented instance does not "
             "have",
-            "name the server in NO_PROXY if an instance reaches it without, or take another store",
+            "add the server to NO_PROXY if an instance can reach it directly, or use another store",
         )
     return None
 

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 GONE = "…"
-AT_EDGE = "has a space or a line break at its beginning or end"
-CONTROL = "has a control character in it"
+AT_EDGE = "has a space or a line break at its start or end"
+CONTROL = "has a control character"
 SHORTEST = 8
 """characters of a secret: anything shorter would remove ordinary words from sentences"""
 _SECRET_NAME = re.compile(
@@ -117,9 +117,9 @@ def fault_of_secret(secret: object) -> str:
     if secret != secret.strip():
         return AT_EDGE
     if any(character.isspace() for character in secret):
-        return "has a space or a line break in it"
+        return "has a space or a line break"
     if not secret.isascii():
-        return "has a character in it that is not ASCII"
+        return "has a character that is not ASCII"
     return "" if secret.isprintable() else CONTROL
 
 

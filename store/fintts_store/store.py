@@ -146,8 +146,8 @@ def read_all(chunks: Iterator[bytes], limit_bytes: int, source: str) -> bytes:
 def too_large(source: str, limit_bytes: int) -> InvalidRecord:
     """The error for a file larger than its limit."""
     return InvalidRecord(
-        f"{source} has more than the {limit_bytes:,} bytes that such a file can have",
-        "it was damaged, or is not a file of fintts: look at it, and remove it",
+        f"{source} has more than {limit_bytes:,} bytes, the limit for such files",
+        "it was damaged, or is not from fintts; inspect it, and remove it",
     )
 
 
@@ -156,7 +156,7 @@ def check_key(key: str) -> str:
     reserved = any(part.startswith(TEMPORARY_PREFIX) for part in key.split("/"))
     if reserved or not is_relative_name(key):
         raise InvalidKey(
-            f"the store takes no key named {key!r}",
+            f"the store accepts no key named {key!r}",
             f"use a relative name without '..', backslashes and '{TEMPORARY_PREFIX}'",
         )
     return key

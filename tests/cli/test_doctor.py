@@ -137,7 +137,7 @@ def test_settings_that_make_little_sense_together_are_named(project: Path) -> No
         settings.write("spot: true\n")
     launch = findings()["launch"]
     assert launch["verdict"] == "warning"
-    assert "spot is true and infra local" in launch["sentence"]
+    assert "spot is true and infra is local" in launch["sentence"]
 
 
 def test_a_full_disk_is_found(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def test_before_the_download_nothing_is_fetched_for_a_look(public: Hub, tmp_path
 def test_a_gated_model_says_where_to_accept_its_licence(gated: Hub, tmp_path: Path) -> None:
     done = shell(tmp_path, gated.url, HF_TOKEN="")("train")
     assert done.returncode == 2
-    assert f"you have to accept the licence of {OWNER_MODEL}" in done.stderr
+    assert f"accept the licence of {OWNER_MODEL}" in done.stderr
     assert f"https://huggingface.co/{OWNER_MODEL}" in done.stderr
     assert "HF_TOKEN" in done.stderr
     assert "Traceback" not in done.stderr
@@ -117,7 +117,7 @@ def test_the_token_stays_on_this_machine(gated: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("base_model", "sentence", "hint"),
     [
-        ("speech/other", "there is no folder speech/other here, and no such model", "base_model"),
+        ("speech/other", "speech/other is neither a folder here nor a model", "base_model"),
         (f"{OWNER_MODEL}@old", f"{OWNER_MODEL} has no revision old", "/commits"),
         ("hf://tiny", "write a Hugging Face model as hf://OWNER/NAME", "fintts init"),
     ],

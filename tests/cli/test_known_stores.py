@@ -25,7 +25,7 @@ def fintts(*arguments: str) -> Result:
 
 @pytest.fixture
 def gone(own_folder: Path, tmp_path: Path) -> Path:
-    """The address of a store that this machine has seen, and that is not there now."""
+    """The address of a store that this machine has seen, and that is missing now."""
     write_project(own_folder)
     (tmp_path / "state").mkdir()
     store = DirectoryStore(own_folder / "store")
@@ -50,7 +50,7 @@ def test_a_command_says_that_it_is_gone_and_makes_nothing(
         gone.mkdir()
     refused = fintts(*command)
     assert refused.exit_code == 5, refused.output
-    assert f"the store in {gone} was there, and is not there now" in refused.output
+    assert f"the store in {gone} was there before, but is missing now" in refused.output
     assert "mount its disk again" in refused.output
     assert not gone.exists() or not list(gone.iterdir())
 
@@ -78,7 +78,7 @@ def test_reap_takes_no_run_of_it_for_one_that_is_deleted(gone: Path, tmp_path: P
     known = KnownStores(tmp_path / "state/stores")
     facts = facts_at(known.open, str(gone), "mine")
     assert facts.silence is not None
-    assert "is not there now" in facts.silence
+    assert "is missing now" in facts.silence
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 9999, "\0", '{"address": "/x", "marker": "y"}'])
@@ -101,6 +101,6 @@ def test_what_was_made_here_is_known_at_once(tmp_path: Path) -> None:
     store.put("a", b"x")
     known.note(store)
     shutil.rmtree(tmp_path / "store")
-    with pytest.raises(StoreUnreachable, match="is not there now"):
+    with pytest.raises(StoreUnreachable, match="is missing now"):
         known.open(str(tmp_path / "store")).put("a", b"y")
     assert not (tmp_path / "store").exists()

@@ -56,7 +56,7 @@ def test_the_end_is_named_for_each_kind_of_cloud(home: Path) -> None:
     verda = checks(home, "verda", "verda").ending()
     assert verda.sentence.startswith("SkyPilot's skylet, armed at the beginning of set-up, also")
     assert "reap" in verda.hint
-    with pytest.raises(CloudError, match="no spot instance on verda"):
+    with pytest.raises(CloudError, match="cannot end spot instances on verda"):
         checks(home, "verda", "verda", is_spot=True).ending()
     (home / ".verda/config.json").unlink()
     with pytest.raises(CloudError, match=r"your key from ~/\.verda/config\.json"):
@@ -66,10 +66,10 @@ def test_the_end_is_named_for_each_kind_of_cloud(home: Path) -> None:
 @pytest.mark.parametrize(
     ("balance", "on_sale", "verdict", "sentence"),
     [
-        (None, {}, Verdict.NOT_PROBED, "verda tells nothing"),
-        (Decimal("12.5"), {"1A100.22V": True}, Verdict.OK, "$12.50 left on verda; 1A100.22V to be"),
+        (None, {}, Verdict.NOT_PROBED, "SkyPilot's client for verda"),
+        (Decimal("12.5"), {"1A100.22V": True}, Verdict.OK, "$12.50 left on verda; 1A100.22V"),
         (Decimal(0), {"1A100.22V": True}, Verdict.FAILED, "$0.00 left on verda"),
-        (Decimal(9), {"a": True, "b": False}, Verdict.WARNING, "a to be had now; b sold out"),
+        (Decimal(9), {"a": True, "b": False}, Verdict.WARNING, "a available now; b sold out"),
         (None, {"b": False}, Verdict.FAILED, "b sold out"),
     ],
 )

@@ -40,7 +40,7 @@ def test_an_open_folder_is_closed_and_named(state: Path) -> None:
         file.touch(mode=0o644)
     state.chmod(0o755)
     (said,) = open_state()
-    assert said == f"{state} was open to other users of this machine, and is closed now"
+    assert said == f"{state} was open to other users of this machine; it is private now"
     assert [mode(state), mode(state / "journal")] == [0o700, 0o700]
     assert mode(state / "journal" / "a.json") == 0o600
     assert mode(state / "store" / "runs" / "b") == 0o644, "behind a folder that is closed"
@@ -116,7 +116,7 @@ READ_ONLY_HOME = "export HOME=/mnt; mount -t tmpfs -o ro tmpfs /mnt;"
 def test_without_a_home_nothing_is_uploaded(shell: Shell, command: tuple[str, ...]) -> None:
     done = within(shell, UNKNOWN_USER, *command)
     assert done.returncode == 2, done.stderr
-    assert "your home folder is not known: HOME is not set" in done.stderr
+    assert "your home folder is unknown: HOME is not set" in done.stderr
     assert "FINTTS_STATE_DIR" in done.stderr
     assert not (shell.project / "store").exists()
     assert not (shell.project / "~").exists()
@@ -152,6 +152,6 @@ def test_the_current_folder_was_removed(shell: Shell) -> None:
     for command in (LAUNCH, ("estimate",), ("cloud", "ps", "--json")):
         done = within(shell, "mkdir gone; cd gone; rmdir ../gone; export HOME=/tmp; exec", *command)
         assert done.returncode == 2, done.stderr
-        assert "cannot use the current folder: No such file or directory" in (
+        assert "the current folder cannot be used: No such file or directory" in (
             done.stdout + done.stderr
         )

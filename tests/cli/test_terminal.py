@@ -94,9 +94,7 @@ def test_a_transfer_has_a_bar_on_a_terminal_and_none_elsewhere(
     assert capfd.readouterr().err == ""
 
 
-TROUBLE = (
-    "checkpoints are made faster than the store takes them, and training waits for it; spare it"
-)
+TROUBLE = "training waits because checkpoints are made faster than the store accepts them; spare it"
 
 
 ON_ITS_SCREEN, BACK = b"\x1b[?1049h", b"\x1b[?1049l"

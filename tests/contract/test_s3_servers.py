@@ -223,7 +223,7 @@ REFUSING = {
     "a key of KMS that is off": Refusing(
         KeyOfKmsIsClosed(400, "KMS.DisabledException", "arn:aws:kms:…:key/1 is disabled."),
         *(StoreDenied, "400 KMS.DisabledException: arn:aws:kms:…:key/1 is disabled"),
-        *("that encrypts the bucket is enabled", EMPTIED),
+        *("of the bucket is enabled", EMPTIED),
     ),
     "the cap of B2": Refusing(
         Full(403, "AccessDenied", "Cannot upload files, storage cap exceeded. See the Caps & "
@@ -244,7 +244,7 @@ REFUSING = {
         Full(507, "", ""), StoreFull, "answered with 507", "free some space", EMPTIED, 1
     ),
     "nginx": Refusing(
-        Nginx(10), StoreDenied, "does not take requests that large",
+        Nginx(10), StoreDenied, "does not accept such large requests",
         "client_max_body_size 64m", LARGER, 1,
     ),
     "a region that is not named": Refusing(
@@ -259,16 +259,16 @@ REFUSING = {
         lambda place: place.store(request_payer="requester"),
     ),
     "a company's proxy": Refusing(
-        Firewall(), StoreDenied, "it sent 403 and no document of S3: Blocked by policy 17",
+        Firewall(), StoreDenied, "it sent 403 without a document of S3: Blocked by policy 17",
         "no login page or proxy answers", with_server(ObjectLock()), 1,
     ),
     "nginx on a TLS port": Refusing(
         NGINX_WANTS_TLS, StoreDenied, "The plain HTTP request was sent to HTTPS port",
-        "it wants TLS: give its endpoint as https://127.0.0.1", with_server(ObjectLock()), 1,
+        "it expects TLS: write its endpoint as https://127.0.0.1", with_server(ObjectLock()), 1,
     ),
     "MinIO on a TLS port": Refusing(
         GO_WANTS_TLS, StoreDenied, "Client sent an HTTP request to an HTTPS server",
-        "it wants TLS: give its endpoint as https://127.0.0.1", with_server(ObjectLock()), 1,
+        "it expects TLS: write its endpoint as https://127.0.0.1", with_server(ObjectLock()), 1,
     ),
 }  # fmt: skip
 
@@ -336,16 +336,16 @@ def test_a_page_with_all_headers_of_an_object_is_none(bucket: S3Address) -> None
             lambda: store.delete("a"),
             lambda: store.unfinished(""),
         ):
-            with pytest.raises(StoreUnreachable, match="does not answer as S3 does"):
+            with pytest.raises(StoreUnreachable, match="does not answer like S3"):
                 attempt()
 
 
 def test_an_endpoint_with_the_bucket_in_its_host_is_told_of(bucket: S3Address) -> None:
     with placed(bucket, HasTheBucketInItsName()) as place:
         for attempt in (lambda: place.store().list(""), lambda: place.store().folders("")):
-            with pytest.raises(StoreDenied, match="treats a listing of the bucket as") as refused:
+            with pytest.raises(StoreDenied, match="treats the listing of the bucket as") as refused:
                 attempt()
-            assert "give it without that name" in refused.value.hint
+            assert "write it as" in refused.value.hint
 
 
 def test_tls_on_a_plain_port(bucket: S3Address, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_names_are_found_in_any_case() -> None:
         ("H1000", "no accelerator named 'H1000'", "did you mean H100"),
         ("zzz", "no accelerator named 'zzz'", "known are A10"),
         ("", "no accelerator named ''", "known are A10"),
-        ("v100", "V100 does not compute in bfloat16", "take one of A10"),
+        ("v100", "V100 does not compute in bfloat16", "use one of A10"),
     ],
 )
 def test_an_unknown_accelerator(name: str, message: str, hint: str) -> None:

@@ -83,7 +83,7 @@ def test_it_is_not_launched_twice(at_work: AtWork) -> None:
     words = ("cloud", "launch", "--name", at_work.run, "--yes", "--detach")
     second = at_work.laptop.fintts(*words, **ENDLESS)
     assert second.returncode == 2, second.stderr
-    assert "is running already" in second.stderr
+    assert "is already running" in second.stderr
 
 
 def test_planted_secrets_are_nowhere_but_where_they_must_be(at_work: AtWork) -> None:

@@ -70,4 +70,4 @@ def test_another_region_or_another_gpu_is_taken_where_one_is_sold_out(
     assert report["cost_usd"] == pytest.approx(cost, abs=0.01)
     again = laptop.fintts(*LAUNCH)
     assert again.returncode == 2
-    assert "has ended already" in again.stderr
+    assert "has already ended" in again.stderr

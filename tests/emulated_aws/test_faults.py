@@ -67,7 +67,7 @@ def launch_twice(
     assert sorted(each.returncode == 0 for each in launching) == [False, True], said
     [refused] = [text for each, text in zip(launching, said, strict=True) if each.returncode]
     # As the other has taken its number, or has written run.json already.
-    taken = (f"has launched run {run} already", f"another launch has just started a run {run}")
+    taken = (f"already launched run {run}", f"another launch just started run {run}")
     assert any(sentence in refused for sentence in taken), refused
     laptop.await_commit(run)
     [instance] = laptop.instances(run)

@@ -139,7 +139,7 @@ def test_an_adapter_that_does_not_fit_is_refused_before_anything_is_uploaded(
     bad.mkdir()
     assert "there is no adapter in" in refused()
     bad.write_text("no checkpoint")
-    assert "is not a complete checkpoint from torch.save" in refused()
+    assert "is not a complete torch.save file" in refused()
     bad.unlink()
 
     shutil.copytree(adapter, bad)

@@ -79,7 +79,7 @@ def test_from_estimate_to_report(tmp_path: Path) -> None:
     assert "stopped early at step" in down.stderr
     ended = shell("cloud", "launch", "--name", "whole", "--yes")
     assert ended.returncode == 2
-    assert "has ended already: it stopped early at step" in ended.stderr
+    assert "has already ended: it stopped early at step" in ended.stderr
 
 
 def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
     assert members(shell, "patient") != []
     refused = shell("cloud", "launch", "--name", "patient", "--yes")
     assert refused.returncode == 2
-    assert "running already" in refused.stderr
+    assert "already running" in refused.stderr
 
     stopped = shell("cloud", "stop")
     assert stopped.returncode == 0, stopped.stderr

@@ -123,7 +123,7 @@ def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:
     assert estimate["seconds_per_step"]["source"].startswith("fintts.yaml:")
     third = shell("train", "--name", "mine")
     assert third.returncode == 2
-    assert "has ended already" in third.stderr
+    assert "has already ended" in third.stderr
     assert "--force with a higher early_stopping.patience resumes it" in third.stderr
 
     longer = {"FINTTS_EARLY_STOPPING__ENABLED": "false"}

@@ -102,7 +102,7 @@ def test_a_manifest_that_somebody_wrote_is_damaged_and_hides_no_other(tmp_path: 
     found = list_manifests(store, "mine", on_unreadable=lambda _, error: odd.append(error.message))
     assert [one.step for one in found] == [100]
     assert len(odd) == 1
-    assert "'torch.py' is not the name of a file of a checkpoint" in odd[0]
+    assert "'torch.py' is not the name of a checkpoint file" in odd[0]
     assert read_run(store, "mine").run == "mine"
 
 

@@ -107,7 +107,7 @@ class NothingKept(MemoryStore):
         (NothingKept, "0 of 8 writers won"),
         (AnyoneWins, "8 of 8 writers won"),
         (NobodyWins, "0 of 8 writers won"),
-        (LastWins, "1 of 8 writers won a race, and what another wrote is kept"),
+        (LastWins, "1 of 8 writers won a race, and another writer's data is kept"),
     ],
 )
 def test_a_store_that_does_not_keep_to_the_condition_is_found(
@@ -182,7 +182,7 @@ def test_broken_promises_are_found() -> None:
     outcomes = probe_store(Clinging())
     assert answer(outcomes, "delete").verdict is FAILED
     assert answer(outcomes, "clean up").verdict is FAILED
-    assert "stays in probes/" in answer(outcomes, "clean up").sentence
+    assert "stay in probes/" in answer(outcomes, "clean up").sentence
 
 
 class Down(MemoryStore):
@@ -192,7 +192,7 @@ class Down(MemoryStore):
 
     def put(self, key: str, source: bytes | Path) -> None:
         if not self.writes_left:
-            raise StoreUnreachable("it is down", "see whether it is up")
+            raise StoreUnreachable("it is down", "check that it is up")
         self.writes_left -= 1
         super().put(key, source)
 
@@ -288,7 +288,7 @@ def test_ctrl_c_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_says_what_could_not_be_removed() -> None:
-    with pytest.raises(KeyboardInterrupt, match="stays in probes/"):
+    with pytest.raises(KeyboardInterrupt, match="stay in probes/"):
         probe_store(InterruptedAndClinging())
 
 
@@ -423,14 +423,14 @@ def test_a_rule_that_may_not_be_seen_is_no_failure(address: S3Address, proxy: Fa
 def assert_old_versions_are_told_of(address: S3Address) -> None:
     """Until a rule deletes them, which is not yet one that aborts uploads."""
     client = boto3.client("s3", endpoint_url=address.endpoint_url)
-    assert answer(probe_s3(address), "versioning").sentence == "off: what is deleted is gone"
+    assert answer(probe_s3(address), "versioning").sentence == "off: deleted files are gone"
     on = {"Status": "Enabled"}
     client.put_bucket_versioning(Bucket=address.bucket, VersioningConfiguration=on)  # type: ignore[arg-type]  # as JSON has it
     found = probe_s3(address)
     assert answer(found, "versioning").verdict is WARNING
-    assert "go on being billed" in answer(found, "versioning").sentence
+    assert "are still billed" in answer(found, "versioning").sentence
     for probe, sentence in (
-        ("lifecycle rule", "go on being billed"),
+        ("lifecycle rule", "are still billed"),
         ("versioning", "old versions are deleted after 2 days"),
     ):
         rules = rules_in(answer(found, probe).hint)
@@ -444,7 +444,7 @@ def test_a_bucket_that_keeps_old_versions_is_told_of(address: S3Address, proxy: 
     assert_old_versions_are_told_of(address)
     proxy.faults.append(Fault("answer", "GET", "?versioning", 1000, 403, "AccessDenied"))
     found = answer(probe_s3(replace(address, endpoint_url=proxy.url)), "versioning")
-    assert (found.verdict, found.sentence) == (OK, "it is nothing that this key may see")
+    assert (found.verdict, found.sentence) == (OK, "this key may not read it")
 
 
 def test_the_real_server_s_old_versions_are_told_of(gateway: Radosgw) -> None:
@@ -461,10 +461,10 @@ NO_RULES = b"<LifecycleConfiguration/>"
     ("body", "said"),
     [
         (SWIFT_S_LIFECYCLE, "it sent a document <ListBucketResult>"),
-        (b"", "it sent nothing at all"),
+        (b"", "it sent an empty answer"),
         (b"<html>sign in</html>", "it sent a document <html>"),
-        (b"<LifecycleConfiguration><Rule><Expiration><Days>x</Days>", "it cannot be seen"),
-        (NO_RULES, "none aborts uploads that were cut off"),
+        (b"<LifecycleConfiguration><Rule><Expiration><Days>x</Days>", "unknown"),
+        (NO_RULES, "none aborts interrupted uploads"),
     ],
 )
 def test_a_lifecycle_that_is_none_is_a_warning(
@@ -497,7 +497,7 @@ def test_a_key_that_opens_more_than_this_bucket_is_told_of(
     assert "s3:GetObject" in found.hint
     proxy.faults.append(Buckets("answer", "GET", "/", 1000, 403, "AccessDenied"))
     found = answer(probe_s3(replace(address, endpoint_url=proxy.url)), "no more rights")
-    assert (found.verdict, found.sentence) == (OK, "the key sees no other bucket")
+    assert (found.verdict, found.sentence) == (OK, "the key has access to no other bucket")
 
 
 ABORTS = {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
@@ -524,9 +524,9 @@ def test_only_a_rule_for_this_prefix_counts(rule: object, days: int | None) -> N
     ("ahead_seconds", "verdict", "said"),
     [
         (1.5, OK, "agrees"),
-        (-30.0, OK, "30 s behind ours"),
-        (61.0, WARNING, "61 s ahead of ours"),
-        (-600.0, WARNING, "600 s behind ours"),
+        (-30.0, OK, "30 s behind this machine's"),
+        (61.0, WARNING, "61 s ahead of this machine's"),
+        (-600.0, WARNING, "600 s behind this machine's"),
     ],
 )
 def test_clocks_are_compared(ahead_seconds: float, verdict: Verdict, said: str) -> None:

@@ -47,7 +47,7 @@ class Named(CountingStore):
 def test_a_store_that_lets_several_win_is_refused_each_time() -> None:
     store = Careless()
     for _ in range(2):
-        with pytest.raises(StoreUnsound, match="does not keep its promise") as refused:
+        with pytest.raises(StoreUnsound, match="cannot tell two writers apart") as refused:
             require_promise(store, single_writer=False)
         assert "--single-writer" in refused.value.hint
     found = read_promise(store)

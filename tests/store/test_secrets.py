@@ -85,7 +85,7 @@ def test_what_opens_something_is_taken_out(text: str) -> None:
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
         "s3://bucket/exp?endpoint_url=http%3A%2F%2F127.0.0.1%3A9000&region=auto",
         "https://host:9000/a/b, and me@example.org",
-        "the token in HF_TOKEN has a character in it that is not ASCII",
+        "the token in HF_TOKEN has a character that is not ASCII",
         '{"store": "s3://bucket/exp", "deadline_at": "2026-11-29T20:00:00Z"}',
         "runs/mine/commits/000001-000000900-0123abcd.json is damaged",
     ],
@@ -134,7 +134,7 @@ def test_what_libraries_log_has_none(caplog: pytest.LogCaptureFixture) -> None:
 
 MALFORMED = {
     "a space or a line break at its": ["{}\n", "{}\r\n", " {}", "\t{}", "{} ", "  "],
-    "a space or a line break in it": ["{0}\n{0}", "{0} {0}"],
+    "a space or a line break": ["{0}\n{0}", "{0} {0}"],
     "not ASCII": ["{}ä", "\u201c{}\u201d", "{}\u200b"],
     "a control character": ["{}\x01", "\x1b{}"],
 }
@@ -241,9 +241,13 @@ WHOLE = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}
         ),
         ("", f"{WHOLE}aws_session_token = {TOKEN} {TOKEN}\n", "aws_session_token of the AWS prof"),
         ("", f"[default]\naws_access_key_id = {KEY}\n", "aws_secret_access_key"),
-        ("", f"aws_secret_access_key = {SECRET}\n{WHOLE}", "credentials is not a settings file"),
-        (f"aws_secret_access_key = {SECRET}", WHOLE, "config is not a settings file of AWS"),
-        (f"{{'key': '{SECRET}'}}", "", "config is not a settings file of AWS"),
+        (
+            "",
+            f"aws_secret_access_key = {SECRET}\n{WHOLE}",
+            "credentials is not an AWS settings file",
+        ),
+        (f"aws_secret_access_key = {SECRET}", WHOLE, "config is not an AWS settings file"),
+        (f"{{'key': '{SECRET}'}}", "", "config is not an AWS settings file"),
         (
             f"[default]\nsso_session = none\nsso_account_id = 1\nsso_role_name = {SECRET}\n",
             "",
@@ -271,7 +275,7 @@ def test_settings_that_are_none_are_a_sentence(
         ({"AWS_REGION": "us-east-1\n"}, "^AWS_REGION has a space or a line break at its"),
         ({"AWS_PROFILE": "default\n"}, "^AWS_PROFILE has a space or a line break at its"),
         ({"AWS_DEFAULT_PROFILE": "a\x01b"}, "^AWS_DEFAULT_PROFILE has a control character"),
-        ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, "AWS's settings .*tomorrow"),
+        ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, "the AWS settings .*tomorrow"),
         ({"HTTP_PROXY": f"http://me:{SECRET}@["}, "HTTP_PROXY is not the URL of a proxy"),
         ({"https_proxy": f"http://me:{SECRET}"}, "https_proxy is not the URL of a proxy"),
         ({"HTTPS_PROXY": f"me:{SECRET}"}, "HTTPS_PROXY is not the URL of a proxy"),
@@ -302,8 +306,8 @@ def test_a_proxy_that_does_not_answer_is_named_by_its_variable(
     with pytest.raises(StoreUnreachable) as caught:
         S3Store(behind).get("a")
     assert caught.value.message == (
-        "s3://bucket at http://store.example cannot be reached: the proxy that "
-        f"{name} names does not answer"
+        f"s3://bucket at http://store.example cannot be reached: the proxy in {name} does not "
+        "answer"
     )
     assert f"correct {name} to the http://HOST:PORT" in caught.value.hint
     assert "add store.example to NO_PROXY" in caught.value.hint
@@ -316,9 +320,7 @@ def test_a_file_of_certificates_that_is_none_is_named(
     if content is not None:
         (aws / "bundle.pem").write_text(content)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(aws / "bundle.pem"))
-    with pytest.raises(
-        StoreDenied, match=r"bundle\.pem is not a file of certificates, and AWS_CA_BUNDLE"
-    ):
+    with pytest.raises(StoreDenied, match=r"bundle\.pem is not a certificate file; AWS_CA_BUNDLE"):
         S3Store(S3Address("bucket", endpoint_url="https://127.0.0.1:9")).get("a")
 
 
@@ -330,23 +332,26 @@ PRINTED = {"Version": 1, "AccessKeyId": KEY, "SecretAccessKey": SECRET, "Session
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (f"print({SECRET!r})", "printed something that is no JSON"),
-        (f"print({json.dumps(PRINTED)[:-40]!r})", "printed something that is no JSON"),
+        (f"print({SECRET!r})", "printed something other than JSON"),
+        (f"print({json.dumps(PRINTED)[:-40]!r})", "printed something other than JSON"),
         ("pass", "printed nothing"),
-        (f"print([{SECRET!r}])", "no JSON"),
-        (f"print('[\"' + {SECRET!r} + '\"]')", "printed no JSON object"),
+        (f"print([{SECRET!r}])", "something other than JSON"),
+        (f"print('[\"' + {SECRET!r} + '\"]')", "did not print a JSON object"),
         (f"import sys; sys.exit({SECRET!r})", "failed with exit code 1"),
-        (f"import sys; sys.stdout.buffer.write(b'\\xff' + {SECRET!r}.encode())", "no JSON"),
-        (f"print({json.dumps(PRINTED | {'Version': TOKEN})!r})", "another Version than 1"),
+        (
+            f"import sys; sys.stdout.buffer.write(b'\\xff' + {SECRET!r}.encode())",
+            "something other than JSON",
+        ),
+        (f"print({json.dumps(PRINTED | {'Version': TOKEN})!r})", "a Version other than 1"),
         (
             f"print({json.dumps({'Version': 1, 'AccessKeyId': KEY})!r})",
             "printed no SecretAccessKey",
         ),
         (f"print({json.dumps(PRINTED | {'SecretAccessKey': [SECRET]})!r})", "no SecretAccessKey"),
         (f"print({json.dumps(PRINTED | {'SessionToken': TOKEN + chr(10)})!r})", "the SessionToken"),
-        (f"print({json.dumps(PRINTED | {'Expiration': 'soon'})!r})", "AWS's settings of this"),
+        (f"print({json.dumps(PRINTED | {'Expiration': 'soon'})!r})", "the AWS settings of this"),
         (f"print({json.dumps(PRINTED | {'Expiration': '2001-01-01T00:00:00Z'})!r})", "expired"),
-        ("import time; time.sleep(1000)", "has not answered within"),
+        ("import time; time.sleep(1000)", "did not answer within"),
     ],
 )
 def test_a_program_that_prints_no_key_is_a_sentence(
@@ -379,7 +384,7 @@ def test_what_a_slow_program_began_ends_with_it(
     program.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! > {started}\nwait\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     profiles(f"[default]\ncredential_process = {program}\n")
-    refused("has not answered within")
+    refused("did not answer within")
     child = Path(f"/proc/{started.read_text().strip()}/stat")
     until = time.monotonic() + 10  # the kernel ends a killed process a moment later
     while is_at_work(child) and time.monotonic() < until:
@@ -446,7 +451,7 @@ print({json.dumps(PRINTED | {"Expiration": "ENDS"})!r}.replace("ENDS", ends))
     ("command", "said"),
     [
         ("/no/such/program", "program. cannot be run"),
-        (f"'/no/such {SECRET}", "AWS's settings"),
+        (f"'/no/such {SECRET}", "the AWS settings"),
         ("", "is empty"),
     ],
 )

@@ -84,7 +84,7 @@ class MemoryStore:
     @staticmethod
     def _read(source: Path) -> bytes:
         if not source.is_file():
-            raise StoreError(f"there is no file {source} to store")
+            raise StoreError(f"{source} cannot be stored because it does not exist")
         return source.read_bytes()
 
 

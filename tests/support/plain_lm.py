@@ -219,7 +219,7 @@ class PlainFamily:
     def open(self, config: BaseModelConfig, prompt: Prompt | None = None) -> PlainBase:
         folder, shape = config.folder, config.shape
         if shape.family != self.name:
-            raise BaseModelProblem(f"{folder} holds a model of family {shape.family}")
+            raise BaseModelProblem(f"{folder} has a model of family {shape.family}")
         return PlainBase(folder, shape, CsmTokenizer.read(folder), prompt or shape.prompt)
 
 

@@ -20,7 +20,7 @@ ADAPTER = f"A LoRA adapter for text to speech; opens with PEFT {OLDEST_PEFT} or 
 MERGED = "A base model for text to speech with a LoRA adapter merged into its weights."
 
 OPEN_MERGED = (
-    "Fish Speech loads this folder in place of the base model's. The codec is not trained: take "
+    "Fish Speech loads this folder in place of the base model's. The codec is not trained: use "
     "the one that came with the base model."
 )
 

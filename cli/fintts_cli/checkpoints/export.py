@@ -174,7 +174,7 @@ class Export:
         except KeyNotFound as error:
             raise CheckFailed(
                 f"the store no longer has the base model of run {self.record.run}: {error.message}",
-                "name a copy with --base DIR",
+                "give a copy with --base DIR",
             ) from None
 
     def _model_files(self) -> tuple[FileRef, ...]:
@@ -192,5 +192,5 @@ def _refuse_small_disk(folder: Path, needed_bytes: int) -> None:
     if free_bytes < needed_bytes:
         raise StoreFull(
             f"{folder} has {size(free_bytes)} free, but the merge needs up to {size(needed_bytes)}",
-            "free some space there, or name a folder on another disk with --to",
+            "free some space there, or choose a folder on another disk with --to",
         )

@@ -87,7 +87,7 @@ def find(target: Path, origin: Origin) -> ExportRecord | None:
         return found
     raise UsageProblem(
         f"{target} exists and is not this export of run {origin.run}, step {origin.step}",
-        "name another folder with --to, or move this one away",
+        "choose another folder with --to, or move this one away",
     )
 
 

@@ -142,7 +142,7 @@ class Choice:
             return _one(
                 [found] if found else [],
                 "no checkpoint has a monitored value yet, so none is the best",
-                "take the newest with --last",
+                "use --last for the newest",
             )
         if self.last:
             newest = newest_of(manifests)
@@ -249,7 +249,7 @@ def _restore(
     except StoreError as error:
         return error
     except KeyboardInterrupt:
-        again = "what you have so far stays; run the same command to continue"
+        again = "finished files are kept; run the same command to continue"
         raise KeyboardInterrupt(again) from None
     return None
 
@@ -286,7 +286,7 @@ def _is_there(manifest: Manifest, path: Path) -> bool:
     if path.is_symlink():
         raise UsageProblem(
             f"{path} is a link, and fintts does not write through links",
-            f"name another folder with {OPTION}, or move this link away",
+            f"choose another folder with {OPTION}, or move this link away",
         )
     if not path.exists():
         return False
@@ -294,5 +294,5 @@ def _is_there(manifest: Manifest, path: Path) -> bool:
         return True
     raise UsageProblem(
         f"{path} exists and is not this run's checkpoint of step {manifest.step}",
-        f"name another folder with {OPTION}, or move this one away",
+        f"choose another folder with {OPTION}, or move this one away",
     )

@@ -90,6 +90,6 @@ def _measure(
             measure_pace(here.state, settings, inputs, terminal.say)
     elif again:
         raise UsageProblem(
-            "--measure times steps on this machine, but the run goes elsewhere",
+            "--measure times steps on this machine, but the run is on another one",
             "add --infra local, or leave --measure out",
         )

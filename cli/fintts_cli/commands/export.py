@@ -78,7 +78,7 @@ def _show(terminal: Terminal, exported: "Exported") -> None:
     record = exported.record
     state = "exists already, verified" if exported.was_there else size(record.size_bytes)
     terminal.say(f"{record.origin.run}, step {record.origin.step}: {exported.path} ({state})")
-    terminal.say(f"licence: {record.licence}; the README.md in that folder says what it means")
+    terminal.say(f"licence: {record.licence}; see the README.md in that folder")
     if terminal.json:
         terminal.document(exported.to_json())
     else:

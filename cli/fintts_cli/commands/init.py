@@ -85,7 +85,7 @@ def _infra(terminal: Terminal, given: str | None) -> str | None:
         chosen = canonical_infra(ANY if given is None else given)
     except ValueError:
         raise UsageProblem(
-            f"--infra is {given!r}, which is not a place to train",
+            f"--infra is {given!r}, which is not a valid place",
             "give local, any, or a cloud as CLOUD[/REGION[/ZONE]], such as aws/us-east-1",
         ) from None
     return None if chosen in (ANY, "*") else chosen
@@ -95,7 +95,7 @@ def _refuse_existing(config: Path, *, force: bool) -> None:
     """Checks the file's place, before the user is asked anything."""
     if not config.absolute().parent.is_dir():
         raise ConfigError(
-            f"{config} cannot be written: its folder does not exist", "create it first"
+            f"{config} cannot be written because its folder does not exist", "create it first"
         )
     refuse_unwritable(config.absolute().parent, "--config")
     if config.exists() and not force:
@@ -126,8 +126,8 @@ def _prepare_estimate(terminal: Terminal, here: Workplace, config: Path) -> None
         measure_pace(here.state, found.settings, inputs, terminal.say)
     except (CliError, InputError, StoreError) as error:
         terminal.warn(
-            f"the speed of this machine is not measured yet: {error.message}",
-            "`fintts estimate --measure` does it later",
+            f"the speed of this machine could not be measured: {error.message}",
+            "try again later with `fintts estimate --measure`",
         )
 
 
@@ -148,6 +148,8 @@ def _place(folder: Path | None, config: Path, what: str, *, default: str) -> str
     if what == BASE_MODEL and not folder.exists() and looks_like_id(str(folder)):
         return str(folder)  # downloaded when it is needed
     if not folder.is_dir():
-        raise ConfigError(f"there is no {what} folder {folder}", "give the path of a folder")
+        raise ConfigError(
+            f"the {what} folder {folder} does not exist", "give the path of an existing folder"
+        )
     place, home = folder.absolute(), config.absolute().parent
     return str(place.relative_to(home) if place.is_relative_to(home) else place)

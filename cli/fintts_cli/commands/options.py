@@ -26,13 +26,13 @@ Config = Annotated[
     ),
 ]
 BaseModel = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Base model whose codebooks the codes must fit.")
+    Path | None, typer.Option(metavar="DIR", help="Base model to check the codes against.")
 ]
 Gpus = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[:N][,…]|any|24GB+",
-        help="GPU, such as A100-80GB; any that fits the run; any with 24 GB or more. From "
+        help="GPU, such as A100-80GB; any that fits the run; any with at least 24 GB. Of "
         "several, the cheapest for this run.",
     ),
 ]
@@ -52,7 +52,7 @@ SingleWriter = Annotated[
     bool | None,
     typer.Option(
         "--single-writer",
-        help="Allow a store that cannot keep two writers apart; you alone write to it.",
+        help="Accept a store that cannot detect a second writer; only you write to it.",
         show_default=False,
     ),
 ]
@@ -64,7 +64,9 @@ Budget = Annotated[
 HourlyRate = Annotated[
     Decimal | None,
     typer.Option(
-        metavar="USD", parser=_dollars, help="Price of an hour; by default the cheapest offer's."
+        metavar="USD",
+        parser=_dollars,
+        help="Price of an hour; by default that of the cheapest offer.",
     ),
 ]
 Name = Annotated[
@@ -80,7 +82,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only data, warnings and errors.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail instead.")]
 Run = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="By default the newest run.", show_default=False)
+    str | None, typer.Argument(metavar="RUN", help="Default: the newest run.", show_default=False)
 ]
 
 # The run itself. `estimate`, `launch` and `train` take the same options, so that you can launch

@@ -21,8 +21,8 @@ def refuse_unwritable(folder: Path, option: str) -> None:
             return
     except FileNotFoundError:
         raise UsageProblem(
-            f"nothing can be written to {folder}: {above} takes no new files",
-            f"name another place with {option}",
+            f"{folder} cannot be created: {above} accepts no new files",
+            f"choose another folder with {option}",
         ) from None
     except OSError:
         return
@@ -34,6 +34,6 @@ def refuse_in_store(folder: Path, store_url: str, option: str) -> None:
         return
     if folder.resolve().is_relative_to(Path(store_url).resolve()):
         raise UsageProblem(
-            f"{folder} is in the store {store_url}, which holds nothing but runs",
-            f"name a folder outside it with {option}",
+            f"{folder} is inside the store {store_url}, which is for runs only",
+            f"choose a folder outside it with {option}",
         )

@@ -34,7 +34,7 @@ def workload_of_files(folder: Path, files: Mapping[str, Path], fraction: float) 
     pairs = pairs_among(files)
     if not pairs:
         raise DataProblem(
-            f"{folder} holds no pairs of .npy and .lab files",
+            f"{folder} has no pairs of .npy and .lab files",
             f"`fintts data check {folder}` shows what it holds",
         )
     seen = _some(list(pairs.values()))

@@ -37,7 +37,7 @@ def check_adapter(config: RunConfig, shape: ModelShape) -> None:
         raise UsageProblem(f"initial_adapter: there is no {path}", AS_PEFT)
     elif not zipfile.is_zipfile(path):
         raise UsageProblem(
-            f"initial_adapter: {path} is not a complete checkpoint from torch.save",
+            f"initial_adapter: {path} is not a complete torch.save file",
             "copy it again from where it was trained, or " + AS_PEFT,
         )
     else:

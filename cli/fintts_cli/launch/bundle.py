@@ -43,7 +43,7 @@ def write_bundle(target: Path) -> Bundle:
     try:
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
-            raise UsageProblem(f"{target} is not empty", "the bundle needs a folder of its own")
+            raise UsageProblem(f"{target} is not empty", "the bundle needs an empty folder")
         for name, data in sources.items():
             path = target / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def write_bundle(target: Path) -> Bundle:
     except OSError as error:
         raise UsageProblem(
             f"the bundle cannot be written to {target}: {error.strerror}",
-            "free some space there, or name another folder in FINTTS_STATE_DIR",
+            "free some space there, or set FINTTS_STATE_DIR to another disk",
         ) from error
     return Bundle(target, _digest(sources))
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
 SPOT_IS_WATCHED = (
-    "SkyPilot's server, on this machine unless you have one elsewhere, watches over a spot run:"
-    " while it sleeps no instance is replaced that was taken away, and one whose run has ended"
-    " stays for 11 minutes"
+    "a spot run needs SkyPilot's server, which is on this machine unless you have one "
+    "elsewhere: while it sleeps, a lost instance is not replaced, and an instance whose run has "
+    "ended stays for 11 minutes"
 )
 
 

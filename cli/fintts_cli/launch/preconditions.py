@@ -63,13 +63,14 @@ def refuse_endless(infra: str | None, *, is_spot: bool) -> None:
     for path in ending.files.values():
         if not Path(path).expanduser().is_file():
             raise CloudError(
-                f"an instance on {cloud} ends itself with your key from {path}, which is not there",
-                f"write the key into that file; `sky check {cloud}` shows its form",
+                f"an instance on {cloud} ends itself with your key from {path}, which does not "
+                "exist",
+                f"write the key into that file; `sky check {cloud}` shows its format",
             )
     if is_spot and not ending.has_managed_jobs:
         raise CloudError(
-            f"SkyPilot rents no spot instance on {cloud} that it could end",
-            "--on-demand, or another --infra",
+            f"SkyPilot cannot end spot instances on {cloud}, so none is rented",
+            "use --on-demand, or choose another --infra",
         )
 
 
@@ -81,8 +82,8 @@ def unarmed(infra: str | None, *, is_spot: bool) -> str | None:
         return None
     where = f"on {cloud}" if cloud else "on other clouds than AWS"
     return (
-        f"{where} an instance keeps running if its launch is cut off, for example because you shut "
-        "this machine in the half minute before its end is armed"
+        f"{where} an instance keeps running if its launch is interrupted, for example if you "
+        "shut this machine down in the half minute before the instance can end itself"
     )
 
 

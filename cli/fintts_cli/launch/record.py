@@ -82,8 +82,8 @@ def revise(
         create_revision(store, revision)
     except KeyExists:
         raise UsageProblem(
-            f"another launch has just changed the configuration of run {record.run}",
-            "run the same command again: it compares with the new configuration",
+            f"another launch just changed the configuration of run {record.run}",
+            "run the same command again to compare with the new configuration",
         ) from None
     return revision.number
 
@@ -130,7 +130,7 @@ def begin(
         create_run(store, record)
     except KeyExists:
         raise UsageProblem(
-            f"another launch has just started a run {name}",
+            f"another launch just started run {name}",
             f"`fintts cloud watch {name}` shows it; give a new {ANOTHER_NAME}",
         ) from None
     return record

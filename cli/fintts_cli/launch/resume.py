@@ -86,7 +86,7 @@ def _refuse_ended(result: Result) -> NoReturn:
     lifted_by = LIFTED_BY.get(result.stop_reason)
     longer = "" if lifted_by is None else f"--force with {lifted_by} resumes it; or "
     raise UsageProblem(
-        f"run {result.run} has ended already: it {how_it_stopped(result.stop_reason, result.step)}",
+        f"run {result.run} has already ended: it {how_it_stopped(result.stop_reason, result.step)}",
         f"{longer}give a new {ANOTHER_NAME}",
     )
 
@@ -108,7 +108,7 @@ def refuse_live(view: RunView) -> None:
         _refuse_anothers(view.run, at_work)
     if at_work.is_anothers or at_work.is_heard or view.instance_is_live:
         raise UsageProblem(
-            f"run {view.run} is running already",
+            f"run {view.run} is already running",
             f"`fintts cloud watch {view.run}` shows it; give a new {ANOTHER_NAME}",
         )
     if at_work.whose == Whose.MINE and view.instance_is_live is None:
@@ -139,7 +139,7 @@ def _refuse_anothers(run: str, at_work: AtWork) -> NoReturn:
     unheard = f"{at_work.until}; {there}; or give a new {ANOTHER_NAME}"
     heard = f"`fintts cloud watch {run}` shows it; give a new {ANOTHER_NAME}"
     raise UsageProblem(
-        f"run {run} is running already: {at_work.sentence}",
+        f"run {run} is already running: {at_work.sentence}",
         heard if at_work.is_heard else unheard,
     )
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 
 AS_WRITTEN = (
-    "the run goes on with names and texts in the Unicode form of the files, as it was begun; a new "
-    "run gets them in NFC"
+    "the run keeps names and texts in the Unicode form of the files, as it started; a new run "
+    "gets them in NFC"
 )
 
 

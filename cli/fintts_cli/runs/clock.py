@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fintts_store.store import Store
 
-SET_IT = "set the clock that is wrong: `timedatectl set-ntp true` does on most machines"
+SET_IT = "correct the wrong clock, on most machines with `timedatectl set-ntp true`"
 
 
 def refuse_wrong_clock(store: Store, infra: str | None, tell: Callable[[str], None]) -> None:
@@ -29,13 +29,15 @@ def refuse_wrong_clock(store: Store, infra: str | None, tell: Callable[[str], No
     if skew is None:
         return
     if infra != LOCAL:
-        raise UsageProblem(f"{skew}, so its deadline and bill would be wrong by as much", SET_IT)
-    tell(f"{skew}: times that other machines wrote seem to be off by as much")
+        raise UsageProblem(
+            f"{skew}, so the deadline and the bill would be wrong by that much", SET_IT
+        )
+    tell(f"{skew}: times from other machines appear to be off by that much")
 
 
 def warn_of_wrong_clock(store: Store, warn: Callable[[str, str], None]) -> str | None:
     """Warns if the clock is wrong; for commands that show runs. Returns the difference in words."""
     skew = skew_of(store)
     if skew is not None:
-        warn(f"{skew}: the times and costs below may be off by as much", SET_IT)
+        warn(f"{skew}: the times and costs below may be off by that much", SET_IT)
     return skew

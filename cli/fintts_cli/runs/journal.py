@@ -101,7 +101,7 @@ class Journal:
         if entry.run != path.stem:
             raise InvalidRecord(
                 f"{path} holds the record of run {entry.run}",
-                "the file was moved or edited: delete it, then look for the instance with "
+                "the file was moved or edited; delete it, then look for the instance with "
                 "`fintts cloud reap`",
             )
         return entry

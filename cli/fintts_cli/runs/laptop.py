@@ -32,9 +32,7 @@ def this_laptop(state: Path, *, make: bool = False) -> Laptop:
     """
     host = _plain(socket.gethostname())
     found = _id_in(state) if make else _read(state / FILE)
-    return Laptop(
-        id=found or UNKNOWN_LAPTOP.id, host=host or "a laptop without a name", user=_user()
-    )
+    return Laptop(id=found or UNKNOWN_LAPTOP.id, host=host or "an unnamed laptop", user=_user())
 
 
 def _user() -> str:

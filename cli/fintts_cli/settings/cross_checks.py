@@ -111,45 +111,45 @@ RULES: tuple[Rule, ...] = (
         "a long warm-up that outlasts the run",
         True,
         lambda f: f.settings.training.warmup_steps >= max(f.max_steps, TRIAL_STEPS + 1),
-        "training.warmup_steps is {t.warmup_steps:,} and training.max_steps {t.max_steps:,}: the "
-        "run would end before its learning rate is reached",
+        "training.warmup_steps is {t.warmup_steps:,} and training.max_steps "
+        "{t.max_steps:,}: the run would end before it reaches its learning rate",
         "set training.warmup_steps to a small part of training.max_steps, or to 0",
     ),
     Rule(
         "a trial that is all warm-up",
         False,
         lambda f: f.max_steps <= f.settings.training.warmup_steps <= TRIAL_STEPS,
-        "training.warmup_steps is {t.warmup_steps:,} and training.max_steps {t.max_steps:,}: the "
-        "learning rate does not come beyond {f.reached_rate:.2g}",
+        "training.warmup_steps is {t.warmup_steps:,} and training.max_steps "
+        "{t.max_steps:,}: the learning rate stays below {f.reached_rate:.2g}",
         "set training.warmup_steps to less than training.max_steps, or to 0",
     ),
     Rule(
         "nothing moves",
         True,
         lambda f: f.most_move < LEAST_MOVE,
-        "training.learning_rate is {t.learning_rate:g}: in {t.max_steps:,} steps no number of the "
-        "adapter can move by more than about {f.most_move:.2g}, which trains nothing",
-        "LoRA takes learning rates of 0.00001 to 0.001",
+        "training.learning_rate is {t.learning_rate:g}: in {t.max_steps:,} steps no weight of the "
+        "adapter can move by more than about {f.most_move:.2g}, so it learns nothing",
+        "usual for LoRA are 0.00001 to 0.001",
     ),
     Rule(
         "an absurd learning rate",
         True,
         lambda f: f.settings.training.learning_rate >= ABSURD_RATE,
         "training.learning_rate is {t.learning_rate:g}: the first steps would destroy the adapter",
-        "LoRA takes learning rates of 0.00001 to 0.001",
+        "usual for LoRA are 0.00001 to 0.001",
     ),
     Rule(
         "a high learning rate",
         False,
         lambda f: HIGH_RATE <= f.settings.training.learning_rate < ABSURD_RATE,
-        "training.learning_rate is {t.learning_rate:g}, a hundred times what LoRA takes",
-        "LoRA takes learning rates of 0.00001 to 0.001",
+        "training.learning_rate is {t.learning_rate:g}, a hundred times what is usual for LoRA",
+        "usual for LoRA are 0.00001 to 0.001",
     ),
     Rule(
         "clipped to nothing",
         True,
         lambda f: f.settings.training.max_grad_norm < TINY_NORM,
-        "training.max_grad_norm is {t.max_grad_norm:g}: gradients so small train nothing",
+        "training.max_grad_norm is {t.max_grad_norm:g}: such small gradients train nothing",
         "1.0 is usual",
     ),
     Rule(
@@ -160,16 +160,16 @@ RULES: tuple[Rule, ...] = (
             and f.settings.early_stopping.min_delta
             >= LARGEST_GAIN[f.settings.early_stopping.monitor]
         ),
-        "early_stopping.min_delta is {e.min_delta:g}, and {e.monitor} never improves by so much: "
-        "the run would stop as soon as its patience allows",
+        "early_stopping.min_delta is {e.min_delta:g}, and {e.monitor} never improves that "
+        "much, so the run would stop as soon as its patience allows",
         "0 counts every improvement; 0.01 is a large one",
     ),
     Rule(
         "no check",
         False,
         lambda f: not f.has_checks,
-        "validation.every is {v.every:,} and training.max_steps {t.max_steps:,}: there is no "
-        "validation check, so there is no best checkpoint and no early stopping",
+        "validation.every is {v.every:,} and training.max_steps {t.max_steps:,}: the run "
+        "would have no validation check, so no best checkpoint and no early stopping",
         "set validation.every to at most training.max_steps",
     ),
     Rule(
@@ -198,23 +198,23 @@ RULES: tuple[Rule, ...] = (
         "one checkpoint, at the end",
         False,
         lambda f: f.settings.checkpoints.every > f.max_steps,
-        "checkpoints.every is {c.every:,} and training.max_steps {t.max_steps:,}: there is no "
-        "checkpoint before the end to go on from",
-        "set checkpoints.every to a part of training.max_steps",
+        "checkpoints.every is {c.every:,} and training.max_steps {t.max_steps:,}: there "
+        "would be no checkpoint to resume from before the end",
+        "set checkpoints.every to a fraction of training.max_steps",
     ),
     Rule(
         "the best is rotated away",
         False,
         lambda f: f.settings.early_stopping.enabled and f.has_checks and f.loses_best,
-        "checkpoints.keep_best is false, and the last {c.keep_last:,} do not reach back to the "
-        "best when early_stopping.patience is used up",
+        "checkpoints.keep_best is false, and the last {c.keep_last:,} no longer include the "
+        "best one when early stopping ends the run",
         "set checkpoints.keep_best to true, or raise checkpoints.keep_last",
     ),
     Rule(
         "more held out than trained on",
         False,
         lambda f: f.settings.validation.fraction > HALF,
-        "validation.fraction is {v.fraction:g}: more is held out than trained on",
+        "validation.fraction is {v.fraction:g}: more utterances are held out than trained on",
         "0.1 is usual",
     ),
     Rule(
@@ -225,53 +225,52 @@ RULES: tuple[Rule, ...] = (
             and not (f.settings.early_stopping.enabled and f.earliest_stop < f.max_steps)
         ),
         "training.max_steps is {t.max_steps:,}: each of {f.samples:,} utterances is read "
-        "{f.epochs:,.0f} times, and nothing ends the run before",
+        "{f.epochs:,.0f} times, and nothing ends the run earlier",
         "lower training.max_steps, or let early_stopping end the run",
     ),
     Rule(
         "a dropout that leaves nothing",
         False,
         lambda f: f.settings.lora.dropout >= HIGH_DROPOUT,
-        "lora.dropout is {l.dropout:g}: hardly anything gets through to the adapter",
+        "lora.dropout is {l.dropout:g}: hardly any signal reaches the adapter",
         "0 to 0.1 is usual",
     ),
     Rule(
         "a huge scale",
         False,
         lambda f: f.scale > HIGH_SCALE,
-        "lora.alpha is {l.alpha:,} and lora.rank {l.rank:,}: the adapter counts "
-        "{f.scale:,.0f} times",
-        "an alpha of one or two times the rank is usual",
+        "lora.alpha is {l.alpha:,} and lora.rank {l.rank:,}: the adapter's output "
+        "is scaled by {f.scale:,.0f}",
+        "usual is an alpha of one or two times the rank",
     ),
     Rule(
         "a rank above the model's width",
         False,
         lambda f: f.width is not None and f.settings.lora.rank > f.width,
-        "lora.rank is {l.rank:,}, and a matrix that it adapts has a width of {f.width}: a larger "
-        "rank only costs",
+        "lora.rank is {l.rank:,}, but an adapted matrix is only {f.width} wide: a larger "
+        "rank has no benefit",
         "8 to 64 is usual",
     ),
     Rule(
         "spot on this machine",
         False,
         lambda f: f.settings.infra == LOCAL and f.settings.spot,
-        "spot is true and infra local: nothing is rented, so spot does nothing",
-        "leave spot out, or name a cloud as infra",
+        "spot is true and infra is local: nothing is rented, so spot has no effect",
+        "leave spot out, or set infra to a cloud",
     ),
     Rule(
         "an image on this machine",
         False,
         lambda f: f.settings.infra == LOCAL and f.settings.image is not None,
-        "image is set and infra local: nothing is rented, so image does nothing",
-        "leave image out, or name a cloud as infra",
+        "image is set and infra is local: nothing is rented, so image has no effect",
+        "leave image out, or set infra to a cloud",
     ),
     Rule(
         "a budget where nothing costs",
         False,
         lambda f: f.settings.budget_usd is not None and f.settings.hourly_rate_usd == Decimal(0),
-        "budget_usd is {s.budget_usd} and hourly_rate_usd 0: a budget that nothing is counted "
-        "against limits nothing",
-        "leave hourly_rate_usd out: the cheapest offer counts then",
+        "budget_usd is {s.budget_usd} and hourly_rate_usd 0: without costs, a budget has no effect",
+        "leave hourly_rate_usd out to use the cheapest offer",
     ),
 )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from fintts_cost.accelerators import ACCELERATORS, Accelerator, find
+from fintts_cost.errors import UnknownAccelerator
 
 MAX_GPUS = 64
 ANY = "any"
+_MEMORY = re.compile(r"\d{1,6}(?:\.\d{1,3})?GB", re.IGNORECASE)
 _AT_LEAST = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)GB\+", re.IGNORECASE)
 
 
@@ -38,7 +40,7 @@ def canonical_gpus(text: str) -> str:
     """The SkyPilot spelling: h100 → H100:1; a list keeps its order, without duplicates."""
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise ValueError("a GPU's name is missing beside a comma")
+        raise ValueError("a GPU name is missing next to a comma")
     return ",".join(dict.fromkeys(_canonical(part) for part in parts))
 
 
@@ -69,6 +71,10 @@ def _meant_by(part: str) -> tuple[str, ...]:
 
 def _canonical(part: str) -> str:
     name, count = _counted(part)
+    if _MEMORY.fullmatch(name):
+        raise UnknownAccelerator(
+            f"there is no accelerator named {name!r}", f"did you mean {name}+?"
+        )
     if _least_gb(name) is None:
         return f"{find(name).name}:{count}"
     if not _meant_by(part):

@@ -51,8 +51,8 @@ def not_here(model: HubModel) -> ConfigError:
     """The error for a model that must already be on this machine."""
     return ConfigError(
         f"the base model {model} is not on this machine yet",
-        "`fintts cloud launch` and `fintts train` download it; for an estimate its description is "
-        f"enough: hf download {model.repository} {CONFIG}",
+        "`fintts cloud launch` and `fintts train` download it; an estimate only needs its "
+        f"description: hf download {model.repository} {CONFIG}",
     )
 
 

@@ -71,15 +71,15 @@ class Misread(NamedTuple):
     hint: str
 
 
-EMPTY = Misread("is empty", "give it a value, or leave it out")
+EMPTY = Misread("is empty", "set a value, or leave it out")
 ADVICE: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
     ((Kind.FLAG,), r"(?i)yes|y|on|1", "write true"),
     ((Kind.FLAG,), r"(?i)no|n|off|0", "write false"),
     (NUMERIC, r"(?i)yes|no|y|n|on|off|true|false", "write the number itself"),
-    (NUMERIC, r"[0-9]+(:[0-9]+)+", "write one number without colons: fintts does not count by 60"),
+    (NUMERIC, r"[0-9]+(:[0-9]+)+", "write one number without colons"),
     (NUMERIC, r"[0-9]{4}-[0-9]+-[0-9]+.*", "write a number: this looks like a date"),
     (NUMERIC, r"[0-9.]{100,}", f"a number has at most {MAX_CHARACTERS} digits"),
-    (NUMERIC, r"[-+]?[0-9]+,[0-9]{1,2}", "write a point, not a comma"),
+    (NUMERIC, r"[-+]?[0-9]+,[0-9]{1,2}", "use a decimal point, not a comma"),
     (NUMERIC, r"[-+]?[0-9][0-9_, ']*[0-9](\.[0-9]+)?", "write the digits alone: 16384, not 16_384"),
     (NUMERIC, r".*%", "write 0.05 for 5%"),
     (NUMERIC, r"[$€].*|.*[$€]|.*(?i:usd|eur)", "write the number alone, in US dollars"),
@@ -132,19 +132,19 @@ def taken_for(taken: Taken, given: Given) -> object:
         is_said = taken.may_be_null and given.written  # the words null and ~, not nothing at all
         return None if is_said else Misread("has no value", "write one, or remove the line")
     if taken.kind in NUMERIC:
-        return _number(taken.kind, value, given)
+        return _number(taken, value, given)
     if taken.kind is Kind.FLAG:
         is_taken = isinstance(value, bool) or value in taken.words
-        return value if is_taken else _misread(taken.kind, value, given)
-    return _texts(taken.kind, value, given)
+        return value if is_taken else _misread(taken, value, given)
+    return _texts(taken, value, given)
 
 
-def _number(kind: Kind, value: object, given: Given) -> object:
+def _number(taken: Taken, value: object, given: Given) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return _misread(kind, value, given)
+        return _misread(taken, value, given)
     if not math.isfinite(value):
         return Misread(f"is {short(_shown(given))}, which is not finite", "write a finite number")
-    if kind is Kind.WHOLE:
+    if taken.kind is Kind.WHOLE:
         if value != int(value):
             return Misread(
                 f"is {short(_shown(given))}, which has a fraction", "write a whole number"
@@ -153,20 +153,20 @@ def _number(kind: Kind, value: object, given: Given) -> object:
     return value
 
 
-def _texts(kind: Kind, value: object, given: Given) -> object:
+def _texts(taken: Taken, value: object, given: Given) -> object:
     """A text, a path, or a list of texts; none may be empty."""
     if isinstance(value, Path):
         value = str(value)
     is_list = isinstance(value, list | tuple)
-    takes_list = kind in (Kind.LIST, Kind.TEXTS)
-    if is_list != takes_list and not (kind is Kind.TEXTS and isinstance(value, str)):
-        return _misread(kind, value, given)
+    takes_list = taken.kind in (Kind.LIST, Kind.TEXTS)
+    if is_list != takes_list and not (taken.kind is Kind.TEXTS and isinstance(value, str)):
+        return _misread(taken, value, given)
     parts = list(cast("list[object]", value)) if is_list else [value]
     if not parts:
         return Misread("is an empty list", "write at least one word, or leave it out")
     for part in parts:
         if not isinstance(part, str):
-            return _misread(kind, part, given._replace(written=str(part)) if is_list else given)
+            return _misread(taken, part, given._replace(written=str(part)) if is_list else given)
         if (misread := _bad_text(part, given.written or part, is_list=is_list)) is not None:
             return misread
     return value
@@ -174,24 +174,25 @@ def _texts(kind: Kind, value: object, given: Given) -> object:
 
 def _bad_text(text: str, written: str, *, is_list: bool) -> Misread | None:
     if not text.strip():
-        return EMPTY._replace(sentence="is empty in one of its places") if is_list else EMPTY
+        return EMPTY._replace(sentence="has an empty item") if is_list else EMPTY
     if UNSEEN.search(text):
         return Misread("has a control character or a line break", "write it on one line")
     if BROKEN.search(text):
-        return Misread("has a character that is not UTF-8", "write it, and name files, in UTF-8")
+        return Misread("has a character that is not UTF-8", "use UTF-8 for values and file names")
     if TEMPLATE.search(text):
-        hint = "write the value itself; fintts fills in neither templates nor variables"
-        return Misread(f"is {short(written)}, a template that nothing has filled in", hint)
+        hint = "write the value itself; fintts expands no templates or variables"
+        return Misread(f"is {short(written)}, an unexpanded template", hint)
     return None
 
 
-def _misread(kind: Kind, value: object, given: Given) -> Misread:
+def _misread(taken: Taken, value: object, given: Given) -> Misread:
     shown = _shown(given)
     said = f"is {short(shown)}, {_named(value)}" if shown else f"is {_named(value)}"
-    return Misread(said, _advice(kind, shown, value))
+    return Misread(said, _advice(taken, shown, value))
 
 
-def _advice(kind: Kind, shown: str, value: object) -> str:
+def _advice(taken: Taken, shown: str, value: object) -> str:
+    kind = taken.kind
     for kinds, spelling, advice in ADVICE:
         if kind in kinds and re.fullmatch(spelling, shown.strip()):
             return advice
@@ -200,7 +201,7 @@ def _advice(kind: Kind, shown: str, value: object) -> str:
     if kind is Kind.LIST and isinstance(value, str):
         words = re.split(r"[,;\s]+", shown.strip())
         return f"write a list: [{cut(', '.join(words))}]"
-    return f"write {kind.value}"
+    return f"write {taken.in_words}"
 
 
 def _shown(given: Given) -> str:

@@ -34,7 +34,7 @@ def _rate(value: Decimal) -> Decimal:
 def _infra(value: str) -> str:
     place = canonical_infra(value)
     if cloud_of(place) == "any":
-        raise ValueError("any is not the name of a cloud: leaving infra out means any cloud")
+        raise ValueError("any is not the name of a cloud; leave infra out for any cloud")
     return place
 
 

@@ -82,8 +82,8 @@ def find_project_file(start: Path) -> Path | None:
     found = next((path for path in candidates if path.is_file()), None)
     if found is not None and found.parent != start and not _is_ours(found):
         raise ConfigError(
-            f"{found} is not read, since it or its folder belongs to another user",
-            f"--config {found} reads it; `fintts init` writes one here",
+            f"{found} is ignored because it or its folder belongs to another user",
+            f"use --config {found} to read it; `fintts init` writes one here",
         )
     return found
 

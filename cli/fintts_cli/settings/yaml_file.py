@@ -63,14 +63,14 @@ class YamlFile:
             return {}
         if not isinstance(node, yaml.MappingNode):
             self._refuse_glued(text, node)
-            self._refuse(node, f"{_what(node)} stands here instead of `key: value` lines", EXAMPLE)
+            self._refuse(node, f"there is {_what(node)} instead of `key: value` lines", EXAMPLE)
         found: dict[str, Entry] = {}
         for entry in self._walk(node, text):
             if (before := found.get(entry.key)) is not None:
                 raise ConfigError(
-                    f"{self.path.name}:{entry.line} gives {cut(entry.key)} again, after line "
+                    f"{self.path.name}:{entry.line} sets {cut(entry.key)} again, after line "
                     f"{before.line}",
-                    "leave one of the two",
+                    "keep one of the two",
                 )
             found[entry.key] = entry
         return {key: entry for key, entry in found.items() if key not in self.sections}
@@ -96,7 +96,7 @@ class YamlFile:
             if not isinstance(value, yaml.MappingNode):
                 self._refuse_glued(text, value)
                 self._refuse(
-                    key_node, f"{key} is a section: its keys stand indented below it", EXAMPLE
+                    key_node, f"{key} is a section; put its keys below it, indented", EXAMPLE
                 )
             yield from self._walk(value, text, f"{key}.")
 
@@ -110,16 +110,16 @@ class YamlFile:
         if isinstance(node, yaml.MappingNode):
             self._refuse(node, *TEMPLATE)
         if not isinstance(node, yaml.ScalarNode):
-            self._refuse(node, "a list stands where a key is expected", EXAMPLE)
+            self._refuse(node, "there is a list where a key is expected", EXAMPLE)
         name = str(node.value)
         if (slip := glued_line(name, 1, self._names)) is not None:
             self._refuse(node, slip.sentence, slip.hint)
         if _is_plain(node) and name == "<<":
-            hint = "write the keys out"
-            self._refuse(node, "<< is not a name in YAML: it merges another section", hint)
+            hint = "write the keys instead"
+            self._refuse(node, "<< merges another section, which fintts does not read", hint)
         if _is_plain(node) and not isinstance(scalar(name), str):
             hint = f"fintts refuses unknown keys; if you mean this one, write {name!r} in quotes"
-            self._refuse(node, f"{short(name)} is not a name in YAML", hint)
+            self._refuse(node, f"{short(name)} is not a valid key in YAML", hint)
         return name
 
     def _refuse_feature(self, event: yaml.Event, depth: int, documents: int) -> None:
@@ -127,19 +127,19 @@ class YamlFile:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             self._refuse(
                 event,
-                "an anchor (&) or an alias (*) stands here, which fintts does not read",
-                "write the value out, or put the text in quotes",
+                "there is an anchor (&) or an alias (*), which fintts does not read",
+                "write the value itself, or put the text in quotes",
             )
         if (tag := getattr(event, "tag", None)) is not None:
             self._refuse(
                 event,
-                f"a tag (!) stands here, which fintts does not read: {short(tag)}",
-                "leave it out, or put a text that begins with ! in quotes",
+                f"there is a tag (!), which fintts does not read: {short(tag)}",
+                "remove it, or put text that begins with ! in quotes",
             )
         if depth > YAML_DEPTH:
             self._refuse(event, f"is nested more than {YAML_DEPTH} deep", EXAMPLE)
         if documents > 1:
-            self._refuse(event, "a second document begins here", "remove the line `---`")
+            self._refuse(event, "a second document starts here", "remove the line `---`")
 
     def _refuse_glued(self, text: str, value: yaml.Node) -> None:
         slip = glued_line(text, value.end_mark.line + 1, self._names)

@@ -24,39 +24,39 @@ class Slip(NamedTuple):
 
 TAB = "found character '\\t'"
 SENTENCES: tuple[tuple[str, str, str], ...] = (
-    (TAB, "a tab stands where YAML takes spaces alone", "indent by two spaces"),
+    (TAB, "there is a tab where YAML allows only spaces", "indent by two spaces"),
     (
         "that cannot start any token",
-        "a value begins with a character that YAML keeps for itself",
+        "a value starts with a character that YAML reserves",
         "put the value in quotes",
     ),
     (
         "mapping values are not allowed here",
-        "a second colon stands in the line, or the line is indented too far",
-        "put a value with a colon in quotes; the keys of a section stand below each other",
+        "the line has a second colon, or is indented too far",
+        "put a value with a colon in quotes, and align the keys of a section",
     ),
-    ("could not find expected ':'", "a line has no colon", "a line is `key: value`"),
+    ("could not find expected ':'", "a line has no colon", "write each line as `key: value`"),
     ("end of stream", "a quote or bracket is never closed", "close it"),
     ("expected ',' or", "a bracket is never closed, or a comma is missing", "write [a, b]"),
     (
         "expected <block end>",
         "the indentation changes within a section",
-        "the keys of a section stand below each other, indented by two spaces",
+        "align the keys of a section, indented by two spaces",
     ),
 )
 """part of PyYAML's message → its meaning, and the fix"""
-OTHERWISE = "a key is followed by a colon and a space, and sections are indented by two spaces"
+OTHERWISE = "write a colon and a space after each key, and indent sections by two spaces"
 
 GLUED = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*):(?P<rest>[^\s:/][^#]*)")
 EQUALS = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*)\s*=\s*(?P<rest>[^\s#][^#]*)")
 PUNCTUATION = (
     (GLUED, "has no space after the colon"),
-    (EQUALS, "has an equals sign, where YAML takes a colon and a space"),
+    (EQUALS, "has an equals sign where YAML needs a colon and a space"),
 )
 BRACES = re.compile(r"\{\{|\{%")
 TEMPLATE = (
-    "a template (`{{ }}`) stands here that nothing has filled in",
-    "fintts fills in no templates: write the value",
+    "there is an unexpanded template (`{{ }}`)",
+    "write the value itself; fintts expands no templates",
 )
 
 

@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"{path} cannot be read: the byte 0x{content[error.start]:02x} in line {line} is no "
+            f"{path} cannot be read: byte 0x{content[error.start]:02x} in line {line} is not "
             "UTF-8 (in Latin-1 it would be a letter)",
             UTF_8,
         ) from None
@@ -55,13 +55,13 @@ def _read(path: Path) -> bytes:
         return read_limited(path, SETTINGS_BYTES)
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no configuration file {path}",
+            f"the configuration file {path} does not exist",
             "`fintts init` writes one; --config names another",
         ) from None
     except StoreError as error:
-        raise ConfigError(error.message, "--config names a text file in UTF-8") from None
+        raise ConfigError(error.message, "give --config a text file in UTF-8") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"{path} cannot be read: {reason}", "--config names a text file in UTF-8"
+            f"{path} cannot be read: {reason}", "give --config a text file in UTF-8"
         ) from None

@@ -17,7 +17,7 @@ COLUMNS = ("GPU", "where", "a batch", "$/h", "hours", "cost")
 LEFT = 3
 MEANING = (
     "hours, cost: likely – at most, with what preemptions add on spot",
-    "a batch: whole, or in how many parts, as computed from sizes alone",
+    "a batch: whole, or the number of micro-batches, from sizes alone",
 )
 
 

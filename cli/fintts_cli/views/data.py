@@ -78,8 +78,8 @@ def render_data(view: DataView) -> str:
         lines.append(f"  ignored     {counted(report.ignored, 'file')}, neither .npy nor .lab")
     if report.normalised:
         lines.append(
-            f"  Unicode     {counted(report.normalised, 'utterance')} with a name or text that is "
-            "not in NFC, and is read in it"
+            f"  Unicode     {counted(report.normalised, 'utterance')} whose name or text is "
+            "converted to NFC"
         )
     lines += listed("problems", report.problems, every=True)
     lines += listed("warnings", report.warnings, every=False)

@@ -43,15 +43,15 @@ EVERYWHERE = "any"
 OVER_BUDGET = "over budget"
 
 MEANING = {
-    Doubt.NO_DISCOUNT: "spot costs as much as on-demand in the list",
-    Doubt.BELOW_OWN_SPOT: "the list has the GPU cheaper on demand than as spot",
-    Doubt.OUTLIER: "far from other sellers' prices, or from the same machine's price elsewhere",
-    Doubt.SUSPECT: "the price was checked, and seems wrong",
+    Doubt.NO_DISCOUNT: "spot costs as much as on-demand",
+    Doubt.BELOW_OWN_SPOT: "the GPU is cheaper on demand than as spot",
+    Doubt.OUTLIER: "far from other sellers' prices, or this seller's prices elsewhere",
+    Doubt.SUSPECT: "the price was checked and appears to be wrong",
     Doubt.OLD: "from an older price list",
-    Doubt.NO_AUTODOWN: "SkyPilot takes it only if --infra names the cloud",
+    Doubt.NO_AUTODOWN: "SkyPilot uses it only if --infra names the cloud",
     Doubt.NO_SPOT_JOBS: "SkyPilot's managed jobs, which a spot run needs, do not run there",
-    Doubt.OTHER_CPU: "the machine has an Arm processor; the trainer's packages are for x86-64",
-    Doubt.OTHER_NAME: "SkyPilot's catalog lists it under another GPU's name and does not find it",
+    Doubt.OTHER_CPU: "the machine has an Arm processor, but the trainer's packages are for x86-64",
+    Doubt.OTHER_NAME: "SkyPilot's catalog lists it under another GPU's name",
     Doubt.NOT_RENTABLE: "SkyPilot does not rent there",
 }
 

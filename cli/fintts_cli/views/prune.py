@@ -40,9 +40,9 @@ def render_plan(plan: PrunePlan) -> str:
     if rows:
         lines.append(table(("", "WHY", "STEP", "SIZE"), rows, left=2))
     if plan.is_empty:
-        return "\n".join([*lines, "nothing is to be removed"])
+        return "\n".join([*lines, "nothing to remove"])
     going = counted(len(plan.remove) + len(plan.orphans), "folder")
-    return "\n".join([*lines, f"{going} of {size(plan.removed_bytes)} to be removed"])
+    return "\n".join([*lines, f"{going} of {size(plan.removed_bytes)} to remove"])
 
 
 def document_of(plan: PrunePlan, gone: Collection[CommitName]) -> dict[str, object]:

@@ -113,8 +113,8 @@ class StoreCheck:
             return
         wrong = sum(not fault.is_harmless for fault in self.faults)
         parts = [counted(len(self.failed), "probe") + " failed"] if self.failed else []
-        parts += [counted(wrong, "fault") + " found in what it holds"] if wrong else []
-        raise StoreUnsound(f"{self.url}: {', '.join(parts)}", "the lines above say what and where")
+        parts += [counted(wrong, "fault") + " found in its contents"] if wrong else []
+        raise StoreUnsound(f"{self.url}: {', '.join(parts)}", "see the lines above")
 
 
 def _input(one: Input) -> dict[str, object]:

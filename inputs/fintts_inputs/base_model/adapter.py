@@ -41,7 +41,7 @@ VALUES = {
     "lora_alpha": "a number above 0",
 }
 """What the keys that are compared with a run must be"""
-AS_PEFT = "give a folder as `fintts cloud pull-checkpoints` or `fintts export` writes it"
+AS_PEFT = "give a folder from `fintts cloud pull-checkpoints` or `fintts export`"
 
 
 class AdapterConfigFile(BaseModel):
@@ -71,12 +71,12 @@ def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> 
         raise BaseModelProblem(
             f"the adapter in {folder} does not fit: of lora.targets ({', '.join(lora.targets)}) "
             f"on this base model, {problem}",
-            "set lora.targets to what it was trained with, and base_model to its base model",
+            "set lora.targets to its own targets, and base_model to its base model",
         )
     for name in not_finite(path):
         raise BaseModelProblem(
-            f"the adapter in {folder} holds numbers that are not finite in {name}",
-            "take an earlier checkpoint",
+            f"the adapter in {folder} has values that are not finite in {name}",
+            "use an earlier checkpoint",
         )
 
 
@@ -107,7 +107,7 @@ def _wrong_key(detail: ErrorDetails) -> str:
     """What is wrong with a key, in words."""
     key = ".".join(map(str, detail["loc"]))
     if key not in VALUES:
-        return "it holds no JSON object"
+        return "it is not a JSON object"
     if detail["type"] == "missing":
         return f"it has no {key}"
     return f"{key} is {detail['input']!r}, but must be {VALUES[key]}"
@@ -153,7 +153,7 @@ def of_other_prompt(folder: Path, prompt: Prompt, known: Sequence[Prompt]) -> st
     if begun in (None, prompt):
         return None
     return (
-        f"the initial adapter was trained with the prompt {begun}, and the run trains with {prompt}"
+        f"the initial adapter was trained with the prompt {begun}, but the run trains with {prompt}"
     )
 
 
@@ -171,5 +171,5 @@ def _refuse_other(folder: Path, key: str, found: float, wanted: float) -> None:
     if found != wanted:
         raise BaseModelProblem(
             f"the adapter in {folder} has {key} {found:g}, but lora.{key} is {wanted:g}",
-            f"set lora.{key} to {found:g}: an adapter goes on as it was begun",
+            f"set lora.{key} to {found:g}; an adapter keeps its own",
         )

@@ -49,26 +49,26 @@ NEUTRAL = {
 
 OFF = {
     "fan_in_fan_out": "the base model's matrices are transposed",
-    "bias": "biases are trained beside A and B",
+    "bias": "biases are trained as well",
     "lora_bias": "B has a bias",
-    "use_rslora": "rsLoRA: B A counts alpha / √rank times",
-    "use_dora": "DoRA: A and B give a direction, whose length is trained apart",
+    "use_rslora": "rsLoRA: B A is scaled by alpha / √rank",
+    "use_dora": "DoRA: A and B give a direction, and its length is trained separately",
     "use_qalora": "QALoRA: A reads means of several inputs",
     "use_bdlora": "BD-LoRA: A or B is a block-diagonal matrix",
-    "rank_pattern": "some matrices have a rank of their own",
-    "alpha_pattern": "some matrices have an alpha of their own",
-    "modules_to_save": "whole modules are trained beside A and B",
-    "trainable_token_indices": "rows of the embeddings are trained beside A and B",
+    "rank_pattern": "some matrices have another rank",
+    "alpha_pattern": "some matrices have another alpha",
+    "modules_to_save": "whole modules are trained as well",
+    "trainable_token_indices": "rows of the embeddings are trained as well",
     "target_parameters": "parameters that belong to no module are adapted",
-    "layer_replication": "the base model has some of its layers several times",
-    "megatron_config": "the matrices are parted among GPUs by Megatron",
+    "layer_replication": "the base model repeats some of its layers",
+    "megatron_config": "Megatron splits the matrices among GPUs",
     "velora_config": "VeLoRA: A learns from compressed inputs",
-    "alora_invocation_tokens": "aLoRA: A and B count from certain tokens on",
+    "alora_invocation_tokens": "aLoRA: A and B are active only after certain tokens",
     "arrow_config": "Arrow: several adapters take turns, token by token",
-    "monteclora_config": "MonteCLoRA: A is drawn at random anew in each pass",
+    "monteclora_config": "MonteCLoRA: A is sampled in each pass",
     "kasa_config": "KaSA: the base model has lost its smallest singular values",
-    "ensure_weight_tying": "adapters of tied modules are one",
-    "enable_lora": "of PEFT 0.2: parts of a fused matrix are adapted",
+    "ensure_weight_tying": "tied modules share one adapter",
+    "enable_lora": "in PEFT 0.2: only parts of a fused matrix are adapted",
 }
 """Key → what it means where it is on. Off is null, false, empty, and of bias `none`."""
 
@@ -113,9 +113,9 @@ def refuse_other_meaning(folder: Path, content: Mapping[str, object]) -> None:
             )
         if key not in {**OFF, **NEUTRAL, **COMPARED}:
             raise BaseModelProblem(
-                f"adapter_config.json in {folder} has a key that this version of fintts does not "
-                f"know: {key!r:.60}, which may change what the adapter means",
-                f"if the key has its default value there, take it out of the file; else {PLAIN}",
+                f"adapter_config.json in {folder} has a key unknown to this version of fintts: "
+                f"{key!r:.60}, which may change what the adapter means",
+                f"if the key has its default value, remove it from the file; otherwise {PLAIN}",
             )
     _refuse_other_start(folder, content.get("init_lora_weights", True))
 
@@ -127,12 +127,13 @@ def _refuse_other_start(folder: Path, value: object) -> None:
     method = next((name for of, name in OTHER_STARTS.items() if start.startswith(of)), None)
     if method is None:
         raise BaseModelProblem(
-            f"the adapter in {folder} began in a way that this version of fintts does not know: "
+            f"the adapter in {folder} has an initialisation unknown to this version of fintts: "
             f"init_lora_weights is {value!r:.60}",
             PLAIN,
         )
     raise BaseModelProblem(
-        f"the adapter in {folder} began as {method} (init_lora_weights: {value!r:.60}): it goes "
-        "with a base model whose weights were changed, and not with the one that was released",
+        f"the adapter in {folder} was initialised with {method} (init_lora_weights: "
+        f"{value!r:.60}): it belongs to a base model with changed weights, not to the released "
+        "one",
         PLAIN if method == "LoftQ" else CONVERT,
     )

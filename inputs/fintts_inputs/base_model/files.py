@@ -143,12 +143,12 @@ def _inside(folder: Path, name: str) -> str:
     """The name, if it is one of a file in the folder itself, and of weights."""
     if "/" in name or "\\" in name or name in ("", ".", ".."):
         raise BaseModelProblem(
-            f"{folder} names weights outside of the folder: {name!r}",
-            "take the base model from where it was released",
+            f"{folder} names weights outside the folder: {name!r}",
+            "download the released base model",
         )
     if name != PICKLED and not is_weights_name(name):
         raise BaseModelProblem(
-            f"{folder} names weights that no file of weights can be: {name!r}",
-            "take the base model from where it was released, as .safetensors",
+            f"{folder} names an invalid weight file: {name!r}",
+            "download the released base model, as .safetensors",
         )
     return name

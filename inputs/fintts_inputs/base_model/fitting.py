@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from fintts_inputs.base_model.shape import ModelShape
 
-SAME_RELEASE = "take config.json and the weights from the same release, without an adapter in them"
-AS_RELEASED = "take the weights as they were released, not quantised"
+SAME_RELEASE = "use config.json and weights from the same release, without a merged adapter"
+AS_RELEASED = "use the released weights, not quantised"
 
 
 def refuse_misfit(found: Mapping[str, Stored], shape: ModelShape) -> None:

@@ -71,7 +71,7 @@ def refuse_pickled(folder: Path) -> None:
     if any(not name.endswith(".safetensors") for name in names):
         raise BaseModelProblem(
             f"the base model folder {folder} has no {SAFETENSORS}, only {', '.join(names)}",
-            "give a CSM folder of transformers' with its weights as safetensors",
+            "give a CSM folder for transformers, with weights as safetensors",
         )
 
 
@@ -91,5 +91,5 @@ def compare_with_index(folder: Path, files: Mapping[str, Iterable[str]]) -> None
     there = {(key, name) for name, part in files.items() for key in part}
     if said != there:
         key, name = min(said ^ there)
-        what = "lacks" if (key, name) in said else f"is not said by {index.name} to hold"
+        what = "lacks" if (key, name) in said else f"should not have, by {index.name},"
         raise BaseModelProblem(f"{folder / name} {what} {key}", AGAIN)

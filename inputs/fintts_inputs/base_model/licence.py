@@ -51,12 +51,12 @@ class Licence:
         """What the reader of a model card has to know."""
         if not self.is_known:
             return (
-                "Nothing in the base model's folder says under which licence its weights are: "
-                "check it where you got them before you pass this on."
+                "The base model's folder does not state a licence. Check it at the source of "
+                "the weights before you share this."
             )
         return (
-            f"The base model's weights are under {self.title} ({self.source}), and what is derived "
-            "from them, as this is, may be used under no freer terms."
+            f"The base model's weights are licensed under {self.title} ({self.source}). This is "
+            "derived from them, so the same restrictions apply to it."
         )
 
 

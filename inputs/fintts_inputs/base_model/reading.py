@@ -32,7 +32,7 @@ def refuse_no_base_model(folder: Path) -> None:
     """Raises FolderMissing where there is no such folder."""
     if not folder.is_dir():
         raise FolderMissing(
-            f"there is no base model folder {folder}",
+            f"the base model folder {folder} does not exist",
             "set base_model to the folder that holds config.json, the weights and the tokenizer",
         )
 
@@ -91,7 +91,7 @@ def validated(schema: type[Schema], content: object, source: str) -> Schema:
             said = first["msg"].removeprefix("Value error, ")
             raise BaseModelProblem(f"{source}: {said}") from None
         key = ".".join(str(part) for part in first["loc"])
-        what = f"{key}: {first['msg']}" if key else "it is no table of keys and values"
+        what = f"{key}: {first['msg']}" if key else "it is not an object with keys"
         if key and first["type"] != "missing":
             what += f", not {json.dumps(first['input']):.40}"
         raise BaseModelProblem(f"{source}: {what}", AGAIN) from None
@@ -103,7 +103,7 @@ def refuse_infinite(content: object, source: str) -> None:
     while left:
         key, value = left.pop()
         if isinstance(value, float) and not math.isfinite(value):
-            raise BaseModelProblem(f"{source}: {key} is {value}, and not a number", AGAIN)
+            raise BaseModelProblem(f"{source}: {key} is {value}, not a number", AGAIN)
         if isinstance(value, dict):
             left += [(f"{key}.{name}".lstrip("."), one) for name, one in value.items()]
         elif isinstance(value, list):

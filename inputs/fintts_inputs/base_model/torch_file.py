@@ -29,7 +29,7 @@ MOST_SIDES, MOST_NUMBERS = 16, 2**62
 """of a tensor"""
 
 PROGRAM = "data.pkl"
-AS_TABLE = "take the weights as they were released, not quantised and without an optimizer"
+AS_TABLE = "use the released weights, not quantised and without an optimizer"
 AS_SAFETENSORS = f"{AS_TABLE}; safetensors cannot hold code"
 
 STORAGES = {
@@ -118,7 +118,7 @@ def _opened(path: Path) -> tuple[dict[str, zipfile.ZipInfo], bytes]:
                 return entries, archive.read(entries[PROGRAM])
     except ZIP_ERRORS:
         size = None
-    problem = "is no whole file of weights as torch.save writes it"
+    problem = "is not a complete torch.save file of weights"
     if size is not None:
         problem = f"has a {PROGRAM} of {size:,} bytes, too long for a table of weights"
     raise BaseModelProblem(f"{path} {problem}", AGAIN)
@@ -130,11 +130,11 @@ def _stored(view: View, entries: dict[str, zipfile.ZipInfo]) -> Stored:
     word, width = STORAGES[storage.kind.name]
     entry = entries.get(f"data/{storage.key}")
     if entry is None or not entry.file_size == entry.compress_size == storage.numbers * width:
-        raise NotATable(f"the numbers of its storage {storage.key!r:.40} are not all there")
+        raise NotATable(f"its storage {storage.key!r:.40} is truncated")
     steps = zip(view.shape, view.strides, strict=True)
     last = view.offset + sum((size - 1) * stride for size, stride in steps)
     if prod(view.shape) and last >= storage.numbers:
-        raise NotATable(f"a tensor reaches beyond its storage {storage.key!r:.40}")
+        raise NotATable(f"a tensor extends beyond its storage {storage.key!r:.40}")
     return Stored(word, view.shape)
 
 
@@ -174,10 +174,10 @@ class _Reader:
         except (ValueError, LookupError):  # it ends too early, or takes what is not there
             raise NotATable(f"its {PROGRAM} is damaged") from None
         if not isinstance(found, dict):
-            raise NotATable("it is no table")
+            raise NotATable("it is not a table")
         for name, view in found.items():
             if not isinstance(view, View):
-                raise NotATable(f"{name!r:.60} is no tensor")
+                raise NotATable(f"{name!r:.60} is not a tensor")
         return found
 
     def _step(self, opcode: str, argument: object) -> None:
@@ -190,7 +190,7 @@ class _Reader:
         elif opcode in self._actions:
             self._actions[opcode](argument)
         else:
-            raise NotATable(f"its {PROGRAM} uses {opcode}, which no table of tensors needs")
+            raise NotATable(f"its {PROGRAM} uses {opcode}, which a table of tensors does not need")
 
     def _push(self, value: object) -> None:
         self._stack.append(value)
@@ -209,10 +209,10 @@ class _Reader:
     def _set(self, items: list[object]) -> None:
         table = self._stack[-1]
         if not isinstance(table, dict):
-            raise NotATable("it is no table")
+            raise NotATable("it is not a table")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str):
-                raise NotATable("not all of its keys are names")
+                raise NotATable("some of its keys are not names")
             table[key] = value
 
 
@@ -227,7 +227,7 @@ def _storage(found: object) -> Storage:
         case ("storage", Global(name) as kind, str(key), str(), int(numbers)) if name in STORAGES:
             return Storage(kind, key, numbers)
         case _:
-            raise NotATable("it refers to something else than a storage")
+            raise NotATable("it refers to something other than a storage")
 
 
 def _result(arguments: object, of: object) -> object:
@@ -240,12 +240,12 @@ def _result(arguments: object, of: object) -> object:
         case Global(name), (Storage() as storage, offset, shape, strides, *_) if name == TENSOR:
             return _view(storage, _sizes((offset,))[0], _sizes(shape), _sizes(strides))
         case _:
-            raise NotATable("it builds something else than tensors")
+            raise NotATable("it builds something other than tensors")
 
 
 def _view(storage: Storage, offset: int, shape: Shape, strides: Shape) -> View:
     if len(shape) != len(strides):
-        raise NotATable("a tensor has a side without a stride")
+        raise NotATable("a tensor has a dimension without a stride")
     return View(storage, offset, shape, strides)
 
 
@@ -254,4 +254,4 @@ def _sizes(found: object) -> Shape:
         sizes = [one for one in found if isinstance(one, int) and 0 <= one <= MOST_NUMBERS]
         if len(sizes) == len(found):
             return tuple(sizes)
-    raise NotATable("a tensor has no such shape as a tensor can have")
+    raise NotATable("a tensor has an impossible shape")

@@ -79,9 +79,9 @@ def _no_codec(place: Path) -> CodecProblem:
         return CodecProblem(f"there is no codec at {place}", "give codec.pth, or its folder")
     return CodecProblem(
         f"{place} has no {' or '.join(FILES)}",
-        "download the codec from the page of the base model, for S1-mini with "
-        f"`hf download fishaudio/openaudio-s1-mini {S1_FILE} --local-dir {place}`, or give "
-        "another place with --codec",
+        "download the codec from the base model's page, for S1-mini with `hf download "
+        f"fishaudio/openaudio-s1-mini {S1_FILE} --local-dir {place}`, or use --codec for one "
+        "elsewhere",
     )
 
 
@@ -95,7 +95,7 @@ def _pickled(path: Path) -> CodecFile:
         return CodecFile(path, firefly_sizes(sides, config))
     raise CodecProblem(
         f"{path} is neither OpenAudio S1's codec nor Fish Speech 1.5's",
-        "take the codec's file as it was released with the base model",
+        "use the codec's file as released with the base model",
     )
 
 

@@ -77,13 +77,13 @@ def firefly_sizes(sides: Sides, config: CodecConfigFile) -> FireflySizes:
         raise CodecProblem(
             f"the codec's windows have {spectrum.win_length:,} samples, but only n_fft "
             f"({spectrum.n_fft:,}) is supported",
-            "set spec_transform.win_length to n_fft in codec_config.json, if that is the codec's",
+            "set spec_transform.win_length to n_fft in codec_config.json, if the codec allows it",
         )
     numbers = sides.of(f"{GROUPS}0.project_in.weight", 2)[0]
     if numbers != len(levels):
         raise CodecProblem(
-            f"the codec's codes are of {numbers} numbers, not of {len(levels)}",
-            "say how many values each may take: quantizer.levels in codec_config.json",
+            f"each code of the codec has {numbers} numbers, but quantizer.levels has {len(levels)}",
+            "set quantizer.levels in codec_config.json to the number of values of each",
         )
     stem = sides.of("backbone.downsample_layers.0.0.conv.weight", 3)
     stages = sides.count("backbone.stages.", ".0.gamma")

@@ -66,5 +66,5 @@ def refuse_other_codec(codec: CodecShape, model: ModelShape) -> None:
         return
     raise CodecProblem(
         f"the codec ({codec.title}) has {what[0]:,} {what[1]}, the base model {what[2]:,}",
-        "take the codec and the base model from the same release",
+        "use a codec and a base model from the same release",
     )

@@ -50,7 +50,7 @@ class Sides:
         if len(shape) != dimensions or 0 in shape:
             raise CodecProblem(
                 f"the codec has no {name} of {dimensions} dimensions",
-                "take the codec's file as it was released with the base model",
+                "use the codec's file as released with the base model",
             )
         return shape
 

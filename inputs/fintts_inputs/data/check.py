@@ -71,7 +71,7 @@ class DataReport:
             more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
             raise DataProblem(
                 f"{self.folder} has {counted(len(self.problems), 'problem')}: {named}{more}",
-                f"see all of them with: fintts data check {self.folder}",
+                f"list all of them with: fintts data check {self.folder}",
             )
 
 
@@ -85,7 +85,7 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
     listing = list_folder(folder)
     if not listing.files and not listing.problems:
         raise DataProblem(
-            f"{folder} holds no .npy and .lab files",
+            f"{folder} has no .npy or .lab files",
             "give the folder of the codec's .npy files and their .lab transcripts",
         )
     problems = [*listing.problems]
@@ -130,7 +130,7 @@ class _Pair:
 
 
 def _unpaired(file: str) -> Problem:
-    return Problem(file, f"there is no {PurePosixPath(partner_of(file)).name} beside it")
+    return Problem(file, f"has no {PurePosixPath(partner_of(file)).name} beside it")
 
 
 def _open_pair(name: str, files: PairFiles, shape: ModelShape | None) -> _Pair:
@@ -154,9 +154,12 @@ def _open_pair(name: str, files: PairFiles, shape: ModelShape | None) -> _Pair:
 def _misfits(codes: npt.NDArray[np.int64], shape: ModelShape) -> Iterator[str]:
     codebooks, frames = codes.shape
     if codes.max() >= shape.codebook_size:
-        yield f"holds the code {codes.max()}, the codebooks end at {shape.codebook_size - 1}"
+        yield (
+            f"has the code {codes.max()}, but the last one of the base model is "
+            f"{shape.codebook_size - 1}"
+        )
     if codebooks == shape.num_codebooks and frames >= shape.max_seq_len:
-        yield f"has {frames} frames, the base model reads {shape.max_seq_len} tokens at most"
+        yield f"has {frames} frames, but the base model reads at most {shape.max_seq_len} tokens"
 
 
 def _misshapen(pairs: Sequence[_Pair], shape: ModelShape | None) -> dict[str, Problem]:
@@ -179,7 +182,7 @@ def _misshapen(pairs: Sequence[_Pair], shape: ModelShape | None) -> dict[str, Pr
 
 def _wrong_size(size: tuple[int, int], wanted: int, whose: str) -> str:
     if size == (wanted, wanted):
-        return f"is a square, {wanted} by {wanted}, and transposed like the others, as it seems"
+        return f"is a square, {wanted} by {wanted}, and probably transposed like the others"
     return transposed(size, wanted) or f"has {size[0]} codebooks, {whose} {wanted}"
 
 
@@ -188,7 +191,7 @@ def _perhaps_transposed(pairs: Sequence[_Pair]) -> Iterator[Problem]:
     if all(pair.codebooks == pair.frames for pair in pairs):
         for pair in pairs:
             sentence = (
-                f"is a square, {pair.codebooks} by {pair.frames}: see that it is not transposed"
+                f"is a square, {pair.codebooks} by {pair.frames}: check that it is not transposed"
             )
             yield Problem(pair.name + CODES, sentence)
 
@@ -205,7 +208,7 @@ def _suspicious(pairs: Sequence[_Pair]) -> Iterator[Problem]:
 def _marked(pairs: Sequence[_Pair]) -> Iterator[Problem]:
     for pair in pairs:
         if pair.transcript.has_mark:
-            yield Problem(pair.name + TEXT, "begins with a byte order mark, which is left out")
+            yield Problem(pair.name + TEXT, "begins with a byte order mark, which is ignored")
 
 
 def _said_twice(pairs: Sequence[_Pair]) -> Iterator[Problem]:
@@ -216,7 +219,7 @@ def _said_twice(pairs: Sequence[_Pair]) -> Iterator[Problem]:
         if (first := texts.setdefault(pair.transcript.text, pair.name)) != pair.name:
             yield Problem(pair.name + TEXT, f"says the same as {first}{TEXT}")
         if (other := names.setdefault(pair.name.lower(), pair.name)) != pair.name:
-            yield Problem(pair.name + CODES, f"differs from {other}{CODES} in case alone")
+            yield Problem(pair.name + CODES, f"differs from {other}{CODES} only in case")
 
 
 def _perhaps_too_long(pairs: Sequence[_Pair], shape: ModelShape | None) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-NO_NUMBERS = "is not a whole .npy file of numbers"
+NO_NUMBERS = "is not a complete .npy file of numbers"
 MOST_CODEBOOKS = 64
 """of any codec; known codecs have up to 32"""
 
@@ -51,16 +51,16 @@ def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[np
 
 def _wrong_header(shape: tuple[int, ...], dtype: np.dtype[np.generic], there_bytes: int) -> str:
     if dtype.hasobject:
-        return "holds Python objects, which are never opened; save the codes as integers"
+        return "contains Python objects, which are not loaded; save the codes as integers"
     if dtype.kind not in "iu":
         return f"holds {dtype} instead of integers"
     if any(size < 0 for size in shape):
         return NO_NUMBERS
     announced_bytes = math.prod(shape) * dtype.itemsize
     if announced_bytes > there_bytes:
-        return f"is cut off: it has {there_bytes:,} of the {announced_bytes:,} bytes of its codes"
+        return f"is truncated: it has {there_bytes:,} of the {announced_bytes:,} bytes of its codes"
     if announced_bytes < there_bytes:
-        return "goes on after its array"
+        return "has data after its array"
     if len(shape) != 2:
         return f"has {len(shape)} dimensions instead of two, [codebooks, frames]"
     return f"is empty: {list(shape)}" if 0 in shape else ""
@@ -70,10 +70,10 @@ def _wrong_codes(codes: npt.NDArray[np.generic]) -> str:
     import numpy as np
 
     if bool(codes.min() < 0):
-        return f"holds the negative code {codes.min()}"
+        return f"has the negative code {codes.min()}"
     # Without a base model there is no other bound, and a pack stores int32.
     beyond = bool(codes.max() > np.iinfo(np.int32).max)
-    return f"holds the code {codes.max()}, which no codebook has" if beyond else ""
+    return f"holds the code {codes.max()}, which is too large for any codebook" if beyond else ""
 
 
 def transposed(shape: tuple[int, ...], codebooks: int) -> str:
@@ -82,8 +82,8 @@ def transposed(shape: tuple[int, ...], codebooks: int) -> str:
     if first == codebooks or second != codebooks:
         return ""
     return (
-        f"is transposed: it is [{first} frames, {second} codebooks], and must be "
-        "[codebooks, frames]; save its transpose, codes.T"
+        f"is transposed: it is [{first} frames, {second} codebooks], but must be [codebooks, "
+        "frames]; save codes.T instead"
     )
 
 

@@ -95,7 +95,7 @@ def read_text(path: Path) -> Transcript:
     except UnicodeDecodeError as error:
         return Transcript(fault=_undecodable(content, error))
     if "\0" in text:
-        return Transcript(fault="holds NUL characters, as UTF-16 does; save it as UTF-8")
+        return Transcript(fault="has NUL characters, as in UTF-16; save it as UTF-8")
     if not any(character.isprintable() and not character.isspace() for character in text):
         return Transcript(fault="is empty")
     return Transcript(nfc(text), text, has_mark=content.startswith(codecs.BOM_UTF8))
@@ -122,7 +122,9 @@ def _read(path: Path, largest_bytes: int) -> tuple[bytes, str]:
         if not stat.S_ISREG(found.st_mode):
             return b"", "is not a regular file"
         if found.st_size > largest_bytes:
-            return b"", f"is too large: {found.st_size:,} bytes, at most {largest_bytes:,} are read"
+            return b"", (
+                f"is too large: {found.st_size:,} bytes, and the limit is {largest_bytes:,}"
+            )
         return path.read_bytes(), ""
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"

@@ -52,7 +52,7 @@ class _Strings:
         try:
             return self.joined[start:stop].tobytes().decode()
         except UnicodeDecodeError:
-            raise DataProblem("the packed data set holds a text that is not UTF-8", AGAIN) from None
+            raise DataProblem("the packed data set has a text that is not UTF-8", AGAIN) from None
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def read_pack(path: Path) -> Pack:
     if missing:
         raise DataProblem(f"{path} is not a packed data set: it has no {', '.join(missing)}", AGAIN)
     if [len(header[name]["shape"]) for name in ARRAYS] != [2, 1, 1, 1, 1, 1]:
-        raise DataProblem(f"{path} is not a packed data set: its arrays are misshapen", AGAIN)
+        raise DataProblem(f"{path} is not a packed data set: an array has a wrong shape", AGAIN)
     arrays = {name: _bytes_of(content[start:], header[name]) for name in ARRAYS}
     pack = Pack(
         _Strings(arrays["names"], arrays["name_offsets"].view(np.int64)),

@@ -62,7 +62,7 @@ DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u
 ODD_CATEGORIES = {
     "Cc": "a control character",
     "Co": "a character for private use",
-    "Cn": "which is no character",
+    "Cn": "which is not a character",
     "Zl": "a line separator",
     "Zp": "a line separator",
 }
@@ -89,7 +89,7 @@ def suspicions(text: str) -> list[str]:
             f"looks like UTF-8 that was read as {encoding}: {shown(text)} may be {shown(meant)}"
         ]
     if _is_json(text):
-        return ["begins with a JSON document, not with words"]
+        return ["begins with JSON, not with words"]
     return [
         *_bent(text),
         *_holed_words(text),
@@ -119,14 +119,14 @@ def _bent(text: str) -> Iterator[str]:
     if found := _BENT.search(text):
         yield f"holds {shown(found[0])}, which looks like UTF-8 that was read as cp1252"
     if found := _ESCAPED.search(text):
-        yield f"holds {found[0]}, which stands for another character"
+        yield f"holds {found[0]}, which may stand for another character"
 
 
 def _holed_words(text: str) -> Iterator[str]:
     """The first word with a question mark in place of a letter: `k?vely`."""
     for word in text.split():
         if any(_is_hole(found[1] or "", found[2]) for found in _QUESTION_MARK.finditer(word)):
-            yield f"holds the word {shown(word)}, whose question mark may be a lost letter"
+            yield f"holds the word {shown(word)}, whose question mark may replace a lost letter"
             return
 
 
@@ -140,7 +140,7 @@ def _is_hole(before: str, after: str) -> bool:
 
 def _tags(text: str) -> Iterator[str]:
     if found := _CONTROL.search(text):
-        yield f"holds {shown(found[0])}, which is written like a model's control token"
+        yield f"holds {shown(found[0])}, which looks like a control token of a model"
     if found := _MARKUP.search(text):
         yield f"holds {shown(found[0])}, which is markup"
 
@@ -199,7 +199,7 @@ def _oddness(before: str, character: str) -> str:
         return ""
     category = unicodedata.category(character)
     if character == LOST:
-        return "which stands for a character that was lost"
+        return "which replaces a lost character"
     if category.startswith("M") and unicodedata.category(before) in ("Cc", "Zs", "Zl", "Zp"):
         return "an accent without a letter"
     if ord(character) in LIGATURES:
@@ -213,10 +213,10 @@ def _invisibility(before: str, character: str) -> str:
     if character == BOM:
         return "a byte order mark within the text"
     if character in DIRECTIONS:
-        return "which turns the direction of the text"
+        return "which changes the direction of the text"
     if character in JOINERS and "LATIN" not in unicodedata.name(before, ""):
         return ""
-    return "which is not to be seen"
+    return "which is invisible"
 
 
 def _full_width(text: str) -> Iterator[str]:
@@ -241,7 +241,7 @@ def _script(letter: str) -> str:
 
 def _wordless(text: str) -> Iterator[str]:
     if not any(character.isalnum() for character in text):
-        yield "holds no letter and no digit"
+        yield "has neither a letter nor a digit"
 
 
 def shown(text: str) -> str:

@@ -40,13 +40,13 @@ def _rates(utterances: Sequence[Utterance], codec_rate: int) -> Iterator[Problem
     usual = max(sorted(counts), key=counts.__getitem__, default=codec_rate)
     for utterance in utterances:
         if utterance.rate != usual:
-            said = f"is at {utterance.rate:,} Hz, most are at {usual:,} Hz"
+            said = f"is at {utterance.rate:,} Hz, but most are at {usual:,} Hz"
         elif utterance.rate < LOW_RATE * codec_rate:
             said = f"is at {utterance.rate:,} Hz"
         else:
             continue
         if utterance.rate < LOW_RATE * codec_rate:
-            said += f": the codec works at {codec_rate:,} Hz, and its highs are missing"
+            said += f": the codec needs {codec_rate:,} Hz, so high frequencies are missing"
         yield Problem(utterance.file, said)
 
 
@@ -60,7 +60,7 @@ def _paces(utterances: Sequence[Utterance]) -> Iterator[Problem]:
         which = "short" if pace > most else "long"
         yield Problem(
             utterance.file,
-            f"is too {which} for its text: {pace:.1f} characters a second, others have "
+            f"is too {which} for its text: {pace:.1f} characters a second, but others have "
             f"{least:.1f} to {most:.1f}",
         )
 
@@ -82,7 +82,7 @@ def _scripts(utterances: Sequence[Utterance]) -> Iterator[Problem]:
         if script and script != usual:
             yield Problem(
                 utterance.text_place,
-                f"is in {script.title()} letters, most texts in {usual.title()}",
+                f"is in {script.title()} letters, but most texts in {usual.title()}",
             )
 
 
@@ -96,4 +96,4 @@ def _twice(utterances: Sequence[Utterance]) -> Iterator[Problem]:
         if (first := texts.setdefault(one.text.casefold(), one)) is not one:
             yield Problem(one.text_place, f"says the same as {first.text_place}")
         if (first := names.setdefault(one.name.casefold(), one)) is not one:
-            yield Problem(one.file, f"differs from {first.file} in case alone")
+            yield Problem(one.file, f"differs from {first.file} only in case")

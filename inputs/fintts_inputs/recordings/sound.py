@@ -99,7 +99,7 @@ def _refuse_no_file(path: Path) -> None:
     if head[:4] == b"RIFF" and announced not in STREAMED_SIZES:
         there = found.st_size - 8
         if announced > there + 1:
-            raise Unreadable(f"is cut off: it has {there:,} of its {announced:,} bytes")
+            raise Unreadable(f"is truncated: it has {there:,} of its {announced:,} bytes")
 
 
 def _read(file: soundfile.SoundFile, most_seconds: float, silence_seconds: float) -> Sound:
@@ -117,7 +117,7 @@ def _read(file: soundfile.SoundFile, most_seconds: float, silence_seconds: float
     if not read:
         raise Unreadable("has no samples")
     if file.format in ("FLAC", "WAV") and read < file.frames:
-        raise Unreadable(f"is cut off: it has {read:,} of its {file.frames:,} samples")
+        raise Unreadable(f"is truncated: it has {read:,} of its {file.frames:,} samples")
     wide = np.concatenate(blocks)
     if not np.isfinite(wide).all():
         raise Unreadable("has samples that are not finite")

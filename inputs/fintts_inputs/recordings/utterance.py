@@ -71,5 +71,5 @@ def prepared(path: Path, digest: str, begin: int, end: int, gain: float, rate: i
     """
     sound = read_sound(path, math.inf)
     if sound.digest != digest:
-        raise Unreadable("was changed since it was looked at; start again")
+        raise Unreadable("has changed since it was checked; run the command again")
     return at_rate(sound.samples[begin:end] * np.float32(gain), sound.rate, rate)

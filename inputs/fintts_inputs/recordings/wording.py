@@ -24,9 +24,9 @@ def odd_wording(text: str) -> Iterator[str]:
     """What looks wrong in a text, each as words that follow the name of its file."""
     yield from suspicions(text)
     if found := _DIGITS.search(text):
-        yield f"holds the digits {shown(found[0])}; write them as they are spoken"
+        yield f"has the digits {shown(found[0])}; write them out as spoken"
     if short := _abbreviation(text):
-        yield f"holds {shown(short)}, which may be an abbreviation; write it as it is spoken"
+        yield f"holds {shown(short)}, which may be an abbreviation; write it out as spoken"
 
 
 def _abbreviation(text: str) -> str:

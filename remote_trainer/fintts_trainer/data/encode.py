@@ -78,11 +78,11 @@ def _refuse_codes(base: BaseModel, name: str, codes: npt.NDArray[np.int64]) -> N
     if not codes.size:
         raise DataProblem(f"utterance {name} has no frames", hint)
     if codes.min() < 0:
-        raise DataProblem(f"utterance {name} holds the negative code {codes.min()}", hint)
+        raise DataProblem(f"utterance {name} has the negative code {codes.min()}", hint)
     if codes.max() >= shape.codebook_size:
         raise DataProblem(
-            f"utterance {name} holds the code {codes.max()}, "
-            f"but the base model's codebooks end at {shape.codebook_size - 1}",
+            f"utterance {name} has the code {codes.max()}, but the last one of the base model is "
+            f"{shape.codebook_size - 1}",
             hint,
         )
 
@@ -90,7 +90,7 @@ def _refuse_codes(base: BaseModel, name: str, codes: npt.NDArray[np.int64]) -> N
 def _refuse_length(base: BaseModel, name: str, example: Example) -> None:
     if example.length - 1 > base.shape.max_seq_len:
         raise DataProblem(
-            f"utterance {name} is {example.length - 1} tokens long, "
-            f"but the base model reads {base.shape.max_seq_len} at most",
+            f"utterance {name} is {example.length - 1} tokens long, but the base model reads at "
+            f"most {base.shape.max_seq_len}",
             "split it into shorter utterances, or remove it",
         )

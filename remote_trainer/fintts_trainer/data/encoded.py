@@ -159,7 +159,7 @@ def read_encoded(path: Path) -> EncodedDataset:
     except (OSError, ValueError) as error:
         raise DataProblem(f"{path} is not an encoded data set: {error}") from None
     if zlib.crc32(index.tobytes()) != header.index_crc32:
-        raise DataProblem(f"{path} is not a whole encoded data set: its index is damaged")
+        raise DataProblem(f"{path} is not a complete encoded data set: its index is damaged")
     lengths, text_lengths = (index[key].astype(np.int64) for key in ("length", "text_length"))
     sizes = _size_bytes(header.rows, lengths, text_lengths)
     offsets = np.zeros(len(index) + 1, dtype=np.int64)
@@ -167,8 +167,8 @@ def read_encoded(path: Path) -> EncodedDataset:
     offsets += HEADER_BYTES + index.nbytes
     if offsets[-1] != len(mapping):
         raise DataProblem(
-            f"{path} is not a whole encoded data set: it has {len(mapping):,} bytes "
-            f"instead of {offsets[-1]:,}"
+            f"{path} is not a complete encoded data set: it has {len(mapping):,} bytes instead "
+            f"of {offsets[-1]:,}"
         )
     return EncodedDataset(
         path=path,
@@ -202,7 +202,7 @@ def write_encoded(path: Path, examples: Iterable[tuple[str, Example]], count: in
         OverflowError: a token or code exceeds the file's types.
     """
     if not count:
-        raise DataProblem("the data set holds no utterance", "add some, and pack the folder again")
+        raise DataProblem("the data set has no utterances", "add some, and pack the folder again")
     index = np.zeros(count, dtype=INDEX)
     rows, end_has_codes = 0, False
     with durable_file(path) as temporary, temporary.open("wb") as file:

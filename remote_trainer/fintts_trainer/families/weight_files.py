@@ -90,7 +90,7 @@ def _read(path: Path) -> StateDict:
     ):
         raise BaseModelProblem(
             f"{path} does not hold a flat table of weights",
-            "use the weights as released, not quantised and without an optimizer",
+            "use the released weights, not quantised and without an optimizer",
         )
     return content
 

@@ -62,7 +62,7 @@ def full_disk_explained(workspace: Path) -> Generator[None]:
             raise
         raise DiskTooSmall(
             f"the disk of {workspace} is full: {error}",
-            "ask for a larger disk; the run goes on from its newest committed checkpoint, if any",
+            "ask for a larger disk; the run resumes from its newest committed checkpoint, if any",
         ) from error
 
 

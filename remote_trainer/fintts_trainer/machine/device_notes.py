@@ -23,7 +23,7 @@ def device_notes(device: torch.device, dtype: torch.dtype, longest: int) -> Iter
     if device.type == "cpu" and longest > LONGEST_BY_PRODUCTS:
         yield (
             f"utterances of more than {LONGEST_BY_PRODUCTS:,} tokens (the longest has "
-            f"{longest:,}) use slow attention: the fast one for bfloat16 on a CPU would take too "
+            f"{longest:,}) use slow attention: the fast one for bfloat16 on a CPU would need too "
             "much memory"
         )
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

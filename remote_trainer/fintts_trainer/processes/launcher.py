@@ -89,7 +89,7 @@ class ProcessLayout:
             raise BadProcessLayout(
                 f"{layout.processes} processes on machine {layout.node_rank} of {layout.nodes} "
                 "cannot be started",
-                f"{PROCESSES} has to be 1 or more",
+                f"{PROCESSES} must be 1 or more",
             )
         return layout
 
@@ -133,7 +133,7 @@ def is_first_machine(environment: Mapping[str, str] = os.environ) -> bool:
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, "").strip()
     if text and not text.isdecimal():
-        raise BadProcessLayout(f"{name} is {text!r}, but has to be a number", f"unset {name}")
+        raise BadProcessLayout(f"{name} is {text!r}, but must be a number", f"unset {name}")
     return int(text) if text else default
 
 

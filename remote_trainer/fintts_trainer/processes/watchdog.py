@@ -32,8 +32,8 @@ class Hang:
     def __str__(self) -> str:
         """A sentence."""
         return (
-            f"{HUNG} {self.activity.step}: {self.activity.what}, "
-            f"without a sign of progress for {self.silent_seconds:,.0f} s"
+            f"{HUNG} {self.activity.step}: {self.activity.what}, with no progress for "
+            f"{self.silent_seconds:,.0f} s"
         )
 
 

@@ -105,7 +105,10 @@ class DirectoryStore:
             return
         with explained(source):
             if not source.is_file():
-                raise StoreError(f"there is no file {source} to store", "see whether it was moved")
+                raise StoreError(
+                    f"{source} cannot be stored because it does not exist",
+                    "check whether it was moved",
+                )
         self._write(path, partial(copy_file, source, path, within=self._root))
 
     def create(self, key: str, data: bytes) -> None:
@@ -113,7 +116,7 @@ class DirectoryStore:
         try:
             self._write(path, partial(create_file, path, data, within=self._root))
         except FileExistsError as error:
-            raise KeyExists(f"{key} is in {self.url} already") from error
+            raise KeyExists(f"{key} already exists in {self.url}") from error
 
     def get(self, key: str, limit_bytes: int = RECORD_BYTES) -> bytes:
         with closing(self.stream(key)) as chunks:
@@ -171,7 +174,7 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         if key == MARKER:
             raise InvalidKey(
-                f"the store takes no key named {key}", "that is the name of its marker"
+                f"the store accepts no key named {key}", "the store uses that name for its marker"
             )
         return self._root / check_key(key)
 
@@ -189,7 +192,7 @@ class DirectoryStore:
                 raise
             return
         raise StoreUnreachable(
-            f"{path.parent} disappears while it is written to", "see what else removes it"
+            f"{path.parent} disappears during a write", "find out what else removes it"
         )
 
     def _not_found(self, key: str) -> KeyNotFound:
@@ -294,6 +297,6 @@ def _folder(url: str) -> str:
     refuse_odd(url)
     if has_scheme(url):
         is_file = url.lower().startswith("file:")
-        hint = "give the folder's path alone, without file://" if is_file else HOW
-        raise StoreDenied(f"no store is known at an address like {url}", hint)
+        hint = "give the path without file://" if is_file else HOW
+        raise StoreDenied(f"{url} is not the address of a supported store", hint)
     return folder_of(url)

@@ -72,8 +72,8 @@ class Marker:
     def _gone(self) -> StoreUnreachable:
         first = "mount its disk again, or give the folder its name back"
         return StoreUnreachable(
-            f"the store in {self._root} was there, and is not there now",
-            f"{first}; {self._hint}" if self._hint else f"{first}: what waits is written then",
+            f"the store in {self._root} was there before, but is missing now",
+            f"{first}; {self._hint}" if self._hint else f"{first}; pending writes then continue",
         )
 
 

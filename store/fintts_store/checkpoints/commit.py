@@ -131,8 +131,8 @@ class Committer:
         wrong = [f.name for f in files if found.get(prefix + f.name) != f.size_bytes]
         if wrong:
             raise StoreUnreachable(
-                f"{', '.join(wrong)} did not arrive whole in {self._store.url}",
-                "it is uploaded again",
+                f"{', '.join(wrong)} did not arrive completely in {self._store.url}",
+                "fintts uploads it again",
             )
 
     def _put_manifest(self, manifest: Manifest) -> Manifest:
@@ -158,20 +158,20 @@ def _describe(directory: Path) -> tuple[ManifestFile, ...]:
             return _describe_all(directory, sorted(directory.iterdir()))
     except FileNotFoundError as error:
         raise CheckpointCorrupt(
-            f"the checkpoint in {directory} is not there any more: {error.filename}",
-            "see what else removes files there",
+            f"the checkpoint in {directory} is gone: {error.filename}",
+            "find out what else removes files there",
         ) from error
 
 
 def _describe_all(directory: Path, paths: list[Path]) -> tuple[ManifestFile, ...]:
     odd = [path.name for path in paths if not stat.S_ISREG(path.lstat().st_mode)]
     if odd or not paths:
-        what = f"{', '.join(odd)}, which is no plain file" if odd else "no file"
+        what = f"{', '.join(odd)}, which is not a regular file" if odd else "no file"
         raise CheckpointCorrupt(f"the checkpoint in {directory} holds {what}")
     if unknown := odd_in_checkpoint(path.name for path in paths):
         raise CheckpointCorrupt(
             f"the checkpoint in {directory} holds {', '.join(map(repr, unknown))}",
-            f"a checkpoint has no other files than {', '.join(sorted(CHECKPOINT))}",
+            f"a checkpoint has only the files {', '.join(sorted(CHECKPOINT))}",
         )
     sizes = {path: path.stat().st_size for path in paths}
     digests: dict[Path, str] = {}

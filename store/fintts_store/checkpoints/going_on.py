@@ -26,7 +26,7 @@ from fintts_store.store import Store
 
 PATIENCE_SECONDS = 120.0
 """How long to wait for a disk to be mounted or a server to return; then the run ends"""
-A_NEW_RUN = "to begin again at step 0, give the run a new --name"
+A_NEW_RUN = "to start again at step 0, use a new --name"
 
 
 def restore_to_go_on(
@@ -76,7 +76,7 @@ def _refuse_all_damaged(run: str, damaged: list[CommitName]) -> None:
     if damaged:
         steps = ", ".join(str(name.step) for name in sorted(damaged))
         raise CheckpointCorrupt(
-            f"run {run} has checkpoints, and none of them can be restored: step {steps}",
+            f"run {run} has checkpoints, but none of them can be restored: step {steps}",
             f"`fintts store check` shows what is wrong; {A_NEW_RUN}",
         )
 
@@ -92,15 +92,15 @@ def _look_again(store: Store, run: str, claim: int, committed_step: int | None) 
     for folder in store.folders(layout.checkpoints_prefix(run)):
         if _is_committed(store, run, folder, claim):
             raise StoreUnreachable(
-                f"{store.url} lists no commit of run {run}, and holds the checkpoint {folder}",
-                "start the run again when the store is sound; `fintts store check` shows what is "
+                f"{store.url} lists no commit of run {run}, but has the checkpoint {folder}",
+                "repair the store, then start the run again; `fintts store check` shows what is "
                 "wrong",
             )
     if committed_step is not None:
         raise StoreUnreachable(
-            f"run {run} had committed step {committed_step}, and {store.url} shows no checkpoint "
+            f"run {run} had committed step {committed_step}, but {store.url} has no checkpoint "
             "of it",
-            f"start the run again when the store is sound; if you deleted them, {A_NEW_RUN}",
+            f"repair the store, then start the run again; if you deleted them, {A_NEW_RUN}",
         )
 
 

@@ -86,9 +86,9 @@ def backed_by_claims(store: Store, run: str, names: Sequence[CommitName]) -> lis
 def of_untaken_claim(store: Store, run: str, name: CommitName) -> InvalidRecord:
     """The error for a commit whose claim was never taken."""
     return InvalidRecord(
-        f"{store.url}/{layout.commit_key(run, name)} is of claim {name.claim}, which no instance "
-        "has taken",
-        "it was put there by hand: delete it",
+        f"{store.url}/{layout.commit_key(run, name)} belongs to claim {name.claim}, which no "
+        "instance has taken",
+        "it was put there by hand; delete it",
     )
 
 

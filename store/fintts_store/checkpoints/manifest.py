@@ -34,7 +34,7 @@ class ManifestFile(Record):
 def _of_a_checkpoint(files: tuple[ManifestFile, ...]) -> tuple[ManifestFile, ...]:
     odd = odd_in_checkpoint(file.name for file in files)
     if odd:
-        raise ValueError(f"{odd[0]!r} is not the name of a file of a checkpoint")
+        raise ValueError(f"{odd[0]!r} is not the name of a checkpoint file")
     if len({file.name for file in files}) != len(files):
         raise ValueError("a file is named twice")
     return files
@@ -86,7 +86,7 @@ def of_another_base_model(manifest: Manifest) -> InvalidRecord:
     return InvalidRecord(
         f"the manifest of step {manifest.step} names another base model than run.json of run "
         f"{manifest.run}",
-        "it was tampered with, or put there by hand: remove it, or go back to an older one",
+        "it was changed or put there by hand; remove it, or use an older one",
     )
 
 
@@ -114,15 +114,16 @@ def load_commit(text: bytes, source: str) -> Manifest | None:
     kind = _Kind.load(text, source)
     if kind.version > VERSION:
         raise NewerRecord(
-            f"{source} has version {kind.version}, this program knows {VERSION}", "update fintts"
+            f"{source} has version {kind.version}, but this program supports {VERSION}",
+            "update fintts",
         )
     if kind.tombstone:
         return None
     manifest = Manifest.load(text, source)
     if b'"self_sha256"' in text and not _is_as_written(text):
         raise InvalidRecord(
-            f"{source} is not what was written: its own SHA-256 differs",
-            "it was damaged, or changed by hand: delete it, or go back to an older checkpoint",
+            f"{source} was changed: its own SHA-256 differs",
+            "it was damaged or changed by hand; delete it, or use an older checkpoint",
         )
     return manifest
 

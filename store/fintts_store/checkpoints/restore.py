@@ -93,8 +93,8 @@ def _is_gone(store: Store, manifest: Manifest, error: StoreError) -> bool:
 def _refuse_if_rotated_away(store: Store, manifest: Manifest) -> None:
     if not _is_committed(store, manifest):
         raise RotatedAway(
-            f"step {manifest.step} was rotated away while it was fetched",
-            "run the same command again: it takes what is there then; the best one stays",
+            f"step {manifest.step} was rotated away during the download",
+            "run the same command again to get its successor; the best one is always kept",
         )
 
 
@@ -217,9 +217,9 @@ def _refuse_wrong_sizes(store: Store, manifest: Manifest) -> None:
         size_bytes = listed.get(file.name, file.size_bytes)
         if size_bytes != file.size_bytes:
             raise CheckpointCorrupt(
-                f"{file.name} of step {manifest.step} has {size_bytes:,} bytes, and its manifest "
+                f"{file.name} of step {manifest.step} has {size_bytes:,} bytes, but its manifest "
                 f"says {file.size_bytes:,}",
-                "an older checkpoint is used where there is one",
+                "an older checkpoint is used if there is one",
             )
 
 
@@ -258,8 +258,8 @@ def _fetch(
     if not is_right and not stop.is_set():
         path.unlink()  # an earlier attempt's part may be wrong: the next attempt starts over
         raise CheckpointCorrupt(
-            f"{file.name} of step {manifest.step} differs from what its manifest says",
-            "an older checkpoint is used where there is one",
+            f"{file.name} of step {manifest.step} does not match its manifest",
+            "an older checkpoint is used if there is one",
         )
 
 

@@ -106,8 +106,8 @@ class Uploader:
             self.slow = None
         elif self.slow is None:
             self.slow = StoreSlow(
-                "checkpoints are made faster than the store takes them, and training waits for it",
-                "a higher checkpoints.every, or a faster store, saves that time",
+                "training waits because checkpoints are made faster than the store accepts them",
+                "raise checkpoints.every or use a faster store to save that time",
             )
             self._on_trouble(self.slow)
 

@@ -178,8 +178,8 @@ def _sync_file(path: Path, size_bytes: int) -> None:
     written_bytes = path.stat().st_size
     if written_bytes != size_bytes:
         raise StoreUnreachable(
-            f"{path} has {written_bytes} bytes after {size_bytes} were written",
-            "check that disk, and that no other program writes there",
+            f"{path} has {written_bytes} bytes although {size_bytes} were written",
+            "check the disk, and that no other program writes there",
         )
     _sync(path)
 

@@ -66,7 +66,7 @@ def _explain(error: OSError, path: Path) -> StoreError:
     if error.errno in _WRONG_KIND:
         return StoreDenied(
             f"{path} cannot be used: {reason}",
-            f"a file and a directory are in each other's place: {ANOTHER_DIRECTORY}",
+            f"there is a file instead of a directory, or the reverse: {ANOTHER_DIRECTORY}",
         )
     if error.errno == errno.ENAMETOOLONG:
         return InvalidKey(f"the name {path} is too long", "choose a shorter directory or name")

@@ -22,7 +22,7 @@ def open_plain(path: Path) -> BinaryIO:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    raise InvalidRecord(f"{path} is not a plain file", "look at it, and remove it")
+    raise InvalidRecord(f"{path} is not a regular file", "inspect it, and remove it")
 
 
 def read_limited(path: Path, limit_bytes: int = RECORD_BYTES) -> bytes:

@@ -86,13 +86,13 @@ def refuse_taken_over(store: Store, run: str, claim: int) -> None:
     highest = highest_claim(store, run)
     if highest > claim:
         raise Fenced(
-            f"run {run} was taken over: claim {highest} is above this one's, {claim}",
+            f"run {run} was taken over: claim {highest} is newer than claim {claim}",
             "the newer instance continues; this one's last checkpoint stays on its disk",
         )
     if highest < claim:
         raise StoreUnreachable(
             f"{store.url} does not list claim {claim} of run {run}, which this instance holds",
-            "fintts tries again; `fintts store check` shows what the store holds",
+            "fintts tries again; `fintts store check` shows the contents of the store",
         )
 
 

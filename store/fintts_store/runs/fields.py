@@ -35,7 +35,7 @@ def below(folder: str, ending: str = "") -> AfterValidator:
         except InvalidKey as error:
             raise ValueError(error.message) from None
         if not place.startswith(folder) or not place.endswith(ending):
-            raise ValueError(f"{place!r} is no place in {folder}")
+            raise ValueError(f"{place!r} is not in {folder}")
         return place
 
     return AfterValidator(check)

@@ -189,9 +189,9 @@ def _holder(store: Store, key: str, asked: Asked) -> Asked | None:
 
 def _taken_by(other: Asked | None, run: str) -> str:
     if other is None:
-        return f"another laptop has just launched run {run}"
+        return f"another laptop just launched run {run}"
     when = f"{other.requested_at.astimezone(UTC):%H:%M:%S} UTC"
-    return f"{other.asker.host} has launched run {run} already, at {when}"
+    return f"{other.asker.host} already launched run {run} at {when}"
 
 
 def withdraw_launch(store: Store, run: str, launch: int) -> None:
@@ -283,7 +283,7 @@ def _by_launch(
 
 def _strange(store: Store, key: str, why: str) -> InvalidRecord:
     return InvalidRecord(
-        f"{store.url}/{key} is not read: {why}", "it was put there by hand: remove it"
+        f"{store.url}/{key} is ignored: {why}", "it was put there by hand; remove it"
     )
 
 
@@ -300,7 +300,7 @@ def _load(store: Store, key: str, kind: type[LedgerRecord], run: str, number: in
     record = read_record(store, kind, run, key)
     if record.launch != number:
         raise InvalidRecord(
-            f"{store.url}/{key} says that it is about launch {record.launch}",
+            f"{store.url}/{key} is the record of launch {record.launch}",
             "it was moved or changed by hand",
         )
     return record

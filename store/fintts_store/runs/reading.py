@@ -25,7 +25,7 @@ def read_record(
     if record.run != run:
         raise InvalidRecord(
             f"{source} belongs to run {record.run}, not to {run}",
-            "it was moved or edited by hand: restore it, or remove it",
+            "it was moved or edited by hand; restore or remove it",
         )
     return record
 

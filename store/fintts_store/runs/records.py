@@ -204,7 +204,7 @@ class StopForecast(Record):
         if steps != sorted(steps) or known != sorted(known):
             raise ValueError("low, likely and high are not in order")
         if len(known) not in (0, len(times)):
-            raise ValueError("low, likely and high are known in part")
+            raise ValueError("only some of low, likely and high are set")
         return self
 
 

@@ -73,8 +73,8 @@ def _read_revision(store: Store, run: str, number: int) -> Revision:
     revision = read_record(store, Revision, run, key)
     if revision.number != number:
         raise InvalidRecord(
-            f"{store.url}/{key} says that it is revision {revision.number}",
-            "it was moved or changed by hand: remove it",
+            f"{store.url}/{key} is the record of revision {revision.number}",
+            "it was moved or changed by hand; remove it",
         )
     return revision
 

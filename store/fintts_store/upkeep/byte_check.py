@@ -19,8 +19,8 @@ from fintts_store.upkeep.inputs import MISSING, UPLOADED_AGAIN, Input, InputFile
 from fintts_store.upkeep.survey import damage
 
 ATTEMPTS = 2
-DIFFERS = "it differs from what run.json says"
-DELETE_FIRST = f"delete it: then {UPLOADED_AGAIN}"
+DIFFERS = "it differs from run.json"
+DELETE_FIRST = f"delete it; then {UPLOADED_AGAIN}"
 
 
 def read_checkpoint(
@@ -38,7 +38,7 @@ def read_checkpoint(
 
     def check(file: ManifestFile, stop: threading.Event) -> None:
         if not _is_as_written(store, prefix + file.name, file.sha256, on_bytes, stop):
-            raise CheckpointCorrupt(f"{file.name} differs from what its manifest says")
+            raise CheckpointCorrupt(f"{file.name} does not match its manifest")
 
     try:
         in_parallel(check, manifest.files)

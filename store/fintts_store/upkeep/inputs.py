@@ -20,7 +20,7 @@ MOST_NAMES = 3
 
 MISSING = "it is missing"
 UPLOADED_AGAIN = "a launch with the same files uploads it again"
-MAY_GO = "they may be deleted, unless a launch is under way"
+MAY_GO = "you can delete them unless a launch is under way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _lacks(one: Input, there: Mapping[str, int]) -> dict[str, str]:
         if size_bytes is None:
             wrong[file.key] = MISSING
         elif size_bytes != file.size_bytes:
-            wrong[file.key] = f"it has {size_bytes:,} bytes and not {file.size_bytes:,}"
+            wrong[file.key] = f"it has {size_bytes:,} bytes instead of {file.size_bytes:,}"
     if wrong and len(wrong) == len(one.files) and set(wrong.values()) == {MISSING}:
         return {one.place: MISSING}
     return wrong

@@ -79,14 +79,14 @@ def pin(store: Store, run: str, step: int) -> Manifest:
     except KeyNotFound:
         store.delete(key)
         raise KeyNotFound(
-            f"the checkpoint of step {step} of run {run} was rotated away just now",
+            f"the checkpoint of step {step} of run {run} was just rotated away",
             "pin a newer one",
         ) from None
     if sentence := missing_now(store, manifest):
         store.delete(key)
         raise CheckpointCorrupt(
             f"the checkpoint of step {step} of run {run} is damaged: {sentence}",
-            "`fintts store check` names those that are whole",
+            "`fintts store check` lists the complete ones",
         )
     return manifest
 

@@ -29,7 +29,7 @@ from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind
 from fintts_store.upkeep.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
 
-UNTAKEN_CLAIM = "no instance can have taken this claim, so it does not count; delete it"
+UNTAKEN_CLAIM = "no instance can have taken this claim, so it is ignored; delete it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def survey_store(store: Store) -> StoreSurvey:
             strange.append(Fault(Kind.RECORD, f"{layout.RUNS}{run}/", error.message))
     inputs, of_inputs = _look_at_inputs(store, there, list(runs.values()))
     unfinished = [
-        Fault(Kind.UNFINISHED, key, "an upload was begun and has not ended", layout.run_of(key))
+        Fault(Kind.UNFINISHED, key, "an upload was started but not completed", layout.run_of(key))
         for key in store.unfinished("")
         if not key.startswith(layout.PROBES) and not _may_go_on(key, runs)
     ]
@@ -268,7 +268,7 @@ def missing_of(manifest: Manifest, there: dict[str, int]) -> str:
         if file.name not in there:
             return f"{file.name} is missing"
         if there[file.name] != file.size_bytes:
-            return f"{file.name} has {there[file.name]:,} bytes and not {file.size_bytes:,}"
+            return f"{file.name} has {there[file.name]:,} bytes instead of {file.size_bytes:,}"
     return ""
 
 

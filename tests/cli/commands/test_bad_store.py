@@ -116,7 +116,7 @@ by_name = pytest.mark.parametrize("command", READERS, ids=lambda command: " ".jo
 @by_name
 def test_a_bucket_that_is_not_there(moto_endpoint: str, command: list[str]) -> None:
     options = ("--store", "s3://nowhere-to-be-found/a", "--s3-endpoint-url", moto_endpoint)
-    refused(fintts(*command, *options), "there is no bucket s3://nowhere-to-be-found")
+    refused(fintts(*command, *options), "the bucket s3://nowhere-to-be-found does not exist")
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_a_bucket_that_is_not_there(moto_endpoint: str, command: list[str]) -> N
         ("s3://Big_Bucket/a", "names no bucket"),
         ("s3://bucket/../a", "'..'"),
         ("s3://", "names no bucket"),
-        ("gs://bucket", "no store is known"),
-        ("s3:/bucket/a", "no store is known"),
-        ("s3:bucket", "no store is known"),
+        ("gs://bucket", "not the address of a supported store"),
+        ("s3:/bucket/a", "not the address of a supported store"),
+        ("s3:bucket", "not the address of a supported store"),
     ],
 )
 @by_name
@@ -246,7 +246,7 @@ def of_checkpoints(checked: Result) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (flip_hash, "differs from what its manifest says"),
+        (flip_hash, "does not match its manifest"),
         (shrink, "its manifest says"),
         (point_out, "is not the name of a file in a folder"),
         (lambda content: content.update(run="other"), "another checkpoint"),
@@ -346,7 +346,7 @@ def test_a_pull_into_the_store_is_refused(tmp_path: Path) -> None:
         pulled = filled.run("cloud", "pull-checkpoints", RUN, "--to", str(tmp_path / target))
         assert pulled.exit_code == 2
         assert "is in the store" in pulled.stderr
-        assert "name a folder outside it with --to" in pulled.stderr
+        assert "choose a folder outside it with --to" in pulled.stderr
     assert sorted((tmp_path / "store").rglob("*")) == before
 
 
@@ -362,7 +362,7 @@ def test_a_place_that_takes_no_files_is_a_sentence(tmp_path: Path) -> None:
     for done in every_way:
         assert done.exit_code == 2, done.output
         assert "/proc takes no new files" in done.stderr
-        assert "name another place with --" in done.stderr
+        assert "choose another folder with --" in done.stderr
 
 
 def test_a_record_that_is_a_folder_is_damaged(tmp_path: Path) -> None:

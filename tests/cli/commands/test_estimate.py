@@ -215,7 +215,7 @@ def test_faster_accelerators_make_shorter_steps(own_folder: Path, base_model: Pa
         (["--steps", "3001"], "beyond training.max_steps (", ""),
         (["--gpus", "A100-90GB"], "A100-90GB", "A100-80GB"),
         (["--gpus", "A100-80GB:0"], "number of GPUs", ""),
-        (["--config", "nowhere.yaml"], "no configuration file", "fintts init"),
+        (["--config", "nowhere.yaml"], "the configuration file", "fintts init"),
         (["--budget", "0"], "budget_usd", ""),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_data_folder_that_is_empty_or_missing_is_named(own_folder: Path) -> No
     (own_folder / "fintts.yaml").write_text("data: empty\n")
     result = estimate("--seconds-per-step", "1", "--hourly-rate", "1")
     assert result.exit_code == 1
-    assert "holds no pairs" in result.stderr
+    assert "has no pairs" in result.stderr
     (own_folder / "fintts.yaml").write_text("data: missing\n")
     result = estimate("--seconds-per-step", "1", "--hourly-rate", "1")
     assert result.exit_code == 2

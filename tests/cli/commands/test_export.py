@@ -238,7 +238,7 @@ def test_fish_has_the_base_model_s_files_with_other_weights(
 
 def test_an_unknown_licence_is_said(store: DirectoryStore) -> None:
     assert exported(store, "other", "--format", "peft", "--to", "out")["licence"] == "unknown"
-    assert "check it where you got them" in Path("out/README.md").read_text()
+    assert "Check it at the source" in Path("out/README.md").read_text()
 
 
 def test_the_base_model_may_come_from_a_folder_of_several_files(

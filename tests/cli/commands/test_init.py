@@ -39,7 +39,7 @@ def test_the_written_file_is_valid_and_says_the_defaults(own_folder: Path) -> No
     [
         ("any", None, "A100-80GB:1", ""),
         ("*", None, "A100-80GB:1", ""),
-        ("local", "local", "A100-80GB:1", "not measured yet"),
+        ("local", "local", "A100-80GB:1", "could not be measured"),
         ("gcp", "gcp", "A100-80GB:1", ""),
         ("azure/westus3", "azure/westus3", "A100-80GB:1", ""),
         ("aws", "aws", "A10G:1", "aws rents out no single A100-80GB, so gpus is A10G:1"),
@@ -64,7 +64,7 @@ def test_the_file_asks_for_a_gpu_that_the_place_has(
 def test_what_names_no_place_is_refused(own_folder: Path, infra: str) -> None:
     refused = invoke(["init", "--infra", infra])
     assert refused.exit_code == 2
-    assert ("is not a place to train" if infra.strip() else "is empty") in refused.stderr
+    assert ("is not a valid place" if infra.strip() else "is empty") in refused.stderr
     assert list(own_folder.iterdir()) == []
 
 

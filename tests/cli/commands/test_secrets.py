@@ -72,7 +72,7 @@ def test_each_command_names_a_malformed_token(
     assert done.exit_code == 5, done.stderr
     said = done.stdout if command[0] == "store" else done.stderr
     assert not as_json or json.loads(said if command[0] == "store" else said.splitlines()[-1])
-    assert "AWS_SESSION_TOKEN has a space or a line break at its beginning or end" in said
+    assert "AWS_SESSION_TOKEN has a space or a line break at its start or end" in said
 
 
 def test_doctor_names_it_too(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +92,8 @@ def test_doctor_names_it_too(own_folder: Path, monkeypatch: pytest.MonkeyPatch) 
         ({}, ("--s3-endpoint-url", "http://[::1"), "is not the URL of a server"),
         ({}, ("--s3-endpoint-url", "ftp://x"), "is not the URL of a server"),
         ({}, ("--s3-endpoint-url", "http://h:99999"), "is not the URL of a server"),
-        ({}, ("--s3-endpoint-url", f"http://me:{SECRET}@h"), "holds credentials"),
-        ({}, ("--store", f"s3://me:{SECRET}@bucket"), "holds credentials"),
+        ({}, ("--s3-endpoint-url", f"http://me:{SECRET}@h"), "contains credentials"),
+        ({}, ("--store", f"s3://me:{SECRET}@bucket"), "contains credentials"),
         ({"AWS_ENDPOINT_URL": f"http://me:{SECRET}@h"}, (), "AWS_ENDPOINT_URL"),
         ({"AWS_PROFILE": ""}, AT[2:], "AWS_PROFILE is empty"),
         ({"AWS_PROFILE": "nobody"}, (), "there is no AWS profile nobody"),
@@ -204,7 +204,7 @@ def test_a_malformed_token_is_named(
     monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
     (tmp_path / "token").write_text(f"{HUB}ä\n")
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
-    refused("token has a character in it that is not ASCII")
+    refused("token has a character that is not ASCII")
 
 
 def test_train_says_it_before_anything_is_written(
@@ -217,4 +217,4 @@ def test_train_says_it_before_anything_is_written(
     monkeypatch.setenv("HF_TOKEN", f"{HUB}ä")
     done = fintts("train")
     assert done.exit_code == 2
-    assert "the token in HF_TOKEN has a character in it that is not ASCII" in done.stderr
+    assert "the token in HF_TOKEN has a character that is not ASCII" in done.stderr

@@ -94,4 +94,4 @@ def test_a_whole_number_has_no_fraction(own_folder: Path) -> None:
 def test_an_empty_argument_is_not_the_current_folder(own_folder: Path) -> None:
     (own_folder / "a.npy").write_bytes(b"")
     said = refused(["data", "check", ""])
-    assert "error: DIR is empty; give it a value, or leave it out" in said
+    assert "error: DIR is empty; set a value, or leave it out" in said

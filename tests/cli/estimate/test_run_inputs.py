@@ -57,7 +57,7 @@ def test_a_base_model_that_is_not_here_is_refused_only_if_it_is_needed(
     inputs = RunInputs.of(settings)
     assert inputs.shape(is_needed=False) is None
     assert inputs.model_sizes is None
-    with pytest.raises(FolderMissing, match="there is no base model folder"):
+    with pytest.raises(FolderMissing, match="the base model folder"):
         inputs.shape(is_needed=True)
 
 

@@ -179,7 +179,7 @@ def test_the_sentence_shows_tensor_shapes_and_key(copied: Callable[[str], Path])
     configure(folder, {"num_codebooks": 5})
     said = refused(folder)
     assert "codebook_embeddings.weight has shape (256, 64), not (320, 64)" in said.message
-    assert said.hint.startswith("correct num_codebooks in config.json, or take config.json and")
+    assert said.hint.startswith("correct num_codebooks in config.json, or use config.json and")
 
 
 @pytest.mark.parametrize("name", ["s1", "s2", "csm"])
@@ -316,7 +316,7 @@ def rewrite(path: Path, change: Callable[[str, bytes], bytes | None]) -> None:
 PROGRAMS = {
     "empty": b"",
     "no end": b"\x80\x02}",
-    "no table": b"\x80\x02N.",
+    "not a table": b"\x80\x02N.",
     "a tuple of nothing": b"\x80\x02t.",
     "a call of nothing": b"\x80\x02R.",
     "a slot that is empty": b"\x80\x02h\x07.",
@@ -346,14 +346,14 @@ def test_numbers_that_are_not_all_there_are_missed(
 ) -> None:
     folder = copied("s1")
     rewrite(folder / PICKLED, lambda entry, was: content if entry.endswith("data/3") else was)
-    assert "its storage '3' are not all there" in refused(folder).message
+    assert "its storage '3' is truncated" in refused(folder).message
 
 
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path: Path) -> None:
     path, was, more = tmp_path / PICKLED, b"K\x03\x85", b"K\x04\x85"
     torch.save({"a": torch.zeros(3)}, path)
     rewrite(path, lambda _, content: content.replace(was, more))
-    with pytest.raises(BaseModelProblem, match="a tensor reaches beyond its storage '0'"):
+    with pytest.raises(BaseModelProblem, match="a tensor extends beyond its storage '0'"):
         read_torch_file(path)
 
 
@@ -370,5 +370,5 @@ def test_what_is_no_table_of_tensors_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BaseModelProblem, match="not hold a flat table"):
             read_torch_file(path)
     torch.save({"a": weight}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(BaseModelProblem, match="no whole file of weights"):
+    with pytest.raises(BaseModelProblem, match=r"not a complete torch\.save file"):
         read_torch_file(path)

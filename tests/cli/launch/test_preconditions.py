@@ -20,7 +20,7 @@ LOG = Path("sky.log")
     "endpoint", ["http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000"]
 )
 def test_a_store_on_this_machine_is_out_of_an_instance_s_reach(endpoint: str) -> None:
-    with pytest.raises(UsageProblem, match="is this machine alone"):
+    with pytest.raises(UsageProblem, match="is only on this machine"):
         refuse_unsafe_rental(LOG, Settings(infra="aws"), f"{BUCKET}?endpoint_url={endpoint}")
 
 
@@ -44,7 +44,7 @@ def test_nothing_is_rented_that_would_not_end(
     (tmp_path / key).parent.mkdir()
     (tmp_path / key).write_text("{}")
     refuse_unsafe_rental(LOG, Settings(infra=infra), BUCKET)
-    with pytest.raises(CloudError, match="SkyPilot rents no spot instance on"):
+    with pytest.raises(CloudError, match="SkyPilot cannot end spot instances on"):
         refuse_unsafe_rental(LOG, Settings(infra=infra, spot=True), BUCKET)
 
 

@@ -101,7 +101,7 @@ def test_what_has_other_bytes_is_mended_once_it_is_deleted(
     assert found.faults == ()
     (fault,) = read_inputs(store, found.inputs)
     assert (fault.place, fault.run) == (model, "one")
-    assert "delete it: then a launch with the same files uploads it again" in fault.sentence
+    assert "delete it; then a launch with the same files uploads it again" in fault.sentence
     launch(store, tmp_path, "two")
     assert read_inputs(store, survey_store(store).inputs), "its size alone is compared"
     store.delete(model)

@@ -141,16 +141,16 @@ def test_a_place_is_what_was_meant(own_folder: Path, typed: str, meant: str) -> 
 
 
 def test_any_is_no_cloud(own_folder: Path) -> None:
-    with pytest.raises(ConfigError, match="leaving infra out means any cloud"):
+    with pytest.raises(ConfigError, match="leave infra out for any cloud"):
         read(own_folder, environment={"FINTTS_INFRA": "any"})
 
 
 @pytest.mark.parametrize(
     ("text", "said", "hint"),
     [
-        ("name: A b\n", "name should be 1 to 40 of the letters a to z, digits", "name the run"),
-        (f"name: {'a' * 41}\n", "name should be 1 to 40 of the letters", "name the run"),
-        ("budget_usd: 0\n", "budget_usd should be greater than 0", "the run may cost"),
+        ("name: A b\n", "name should be 1 to 40 of the characters a to z, 0 to 9", "use a name"),
+        (f"name: {'a' * 41}\n", "name should be 1 to 40 of the characters", "use a name"),
+        ("budget_usd: 0\n", "budget_usd should be greater than 0", "an amount in dollars"),
         ("instance_role_arn: mine\n", "should be the ARN of a role", "arn:aws:iam::ACCOUNT"),
     ],
 )
@@ -174,7 +174,7 @@ def test_what_is_no_place_is_refused_before_it_is_priced(own_folder: Path, typed
 def test_an_empty_file_and_an_empty_section_are_defaults(own_folder: Path) -> None:
     found = read(own_folder, "")
     assert found.settings == Settings()
-    assert "sets nothing: every setting is its default" in found.warnings[0]
+    assert "sets nothing, so every setting has its default" in found.warnings[0]
     assert read(own_folder, "forecast:\ntraining:\n  # nothing\n").settings == Settings()
 
 
@@ -202,9 +202,10 @@ def test_a_malformed_address_is_no_folder(own_folder: Path, source: str) -> None
         ("nonsense: {}\n", "fintts.yaml:1: unknown key nonsense", "fintts init"),
         ("spot: true\non: 1\n", "fintts.yaml:2: unknown key on", ""),
         ("gpus: A100-80GBB\n", "gpus", "A100-80GB"),
+        ("gpus: 24GB:2\n", "no accelerator named '24GB'", "did you mean 24GB+?"),
         ("gpus: A100-80GB:0\n", "the number of GPUs is 1 to 64", ""),
         ("gpus: A100-80GB:many\n", "the number of GPUs is 1 to 64", ""),
-        ("gpus: 'A100-80GB,'\n", "a GPU's name is missing beside a comma", ""),
+        ("gpus: 'A100-80GB,'\n", "a GPU name is missing next to a comma", ""),
         ("name: Not OK\n", "name should be 1 to 40 of", ""),
         (
             "early_stopping: {patience: 0}\n",
@@ -216,7 +217,7 @@ def test_a_malformed_address_is_no_folder(own_folder: Path, source: str) -> None
         ("training: {warmup_steps: 1000000000000}\n", "less than or equal to 1000000000", ""),
         ("budget_usd: -1\n", "budget_usd should be greater than or equal to 0", ""),
         ("budget_usd: 0\n", "budget_usd should be greater than 0", ""),
-        ("lora: {targets: [mlp, mlp]}\n", "lora: each target may be named once", ""),
+        ("lora: {targets: [mlp, mlp]}\n", "lora: name each target once", ""),
         ("lora: {targets: [mlp, head]}\n", "lora.targets should be 'attention'", ""),
         ("validation: {fraction: 1.0}\n", "validation.fraction should be less than 1", ""),
     ],
@@ -273,7 +274,7 @@ def test_an_empty_state_folder_is_refused(
         ("FINTTS_BUDGET_USD", "1_0.5", "`1_0.5`, a text"),
         ("FINTTS_BUDGET_USD", "null", "`null`, a text"),
         ("FINTTS_SPOT", "1", "`1`, a number"),
-        ("FINTTS_LORA__TARGETS", "mlp,,heads", "is empty in one of its places"),
+        ("FINTTS_LORA__TARGETS", "mlp,,heads", "has an empty item"),
         ("FINTTS_STORE", "a\nb", "a control character or a line break"),
         ("FINTTS_DATA", "\udce4", "not UTF-8"),
     ],
@@ -299,7 +300,9 @@ def test_numbers_and_truth_come_from_a_variable(own_folder: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(own_folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no configuration file .*missing\.yaml") as caught:
+    with pytest.raises(
+        ConfigError, match=r"the configuration file .*missing\.yaml does not exist"
+    ) as caught:
         read_settings({}, config=Path("missing.yaml"), environment={}, folder=own_folder)
     assert "fintts init" in caught.value.hint
 
@@ -337,5 +340,7 @@ def test_compile_takes_a_word_beside_true_and_false(
     if value is not None:
         assert read_settings({}, folder=own_folder).settings.training.compile == value
         return
-    with pytest.raises(ConfigError, match=r"training.compile takes true, false or auto, but"):
+    sentence = r"training.compile takes true, false or auto, but"
+    with pytest.raises(ConfigError, match=sentence) as caught:
         read_settings({}, folder=own_folder)
+    assert caught.value.hint == "write true, false or auto"

@@ -32,8 +32,11 @@ def truncate(path: Path) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights missing": (lambda f: (f / "model.pth").unlink(), "has no model.pth"),
-    "weights empty": (lambda f: (f / "model.pth").write_bytes(b""), "no whole file of weights"),
-    "weights truncated": (lambda f: truncate(f / "model.pth"), "no whole file of weights"),
+    "weights empty": (
+        lambda f: (f / "model.pth").write_bytes(b""),
+        "not a complete torch.save file",
+    ),
+    "weights truncated": (lambda f: truncate(f / "model.pth"), "not a complete torch.save file"),
     "another model's": (
         lambda f: change_config(f, vocab_size=10_000_000),
         "do not fit its config.json",
@@ -53,7 +56,7 @@ S2_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "shard outside": (
         lambda f: (f / INDEX).write_text('{"weight_map": {"a": "../b"}}'),
-        "outside of the folder",
+        "outside the folder",
     ),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "has no tokenizer"),
     "tokenizer a list": (lambda f: (f / "tokenizer.json").write_text("[]"), "not a tokenizer"),

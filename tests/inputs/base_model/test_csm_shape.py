@@ -81,10 +81,10 @@ def _attention(stack: StackShape, length: int) -> int:
         ({"hidden_size": 0}, "hidden_size"),
         ({"attention_bias": True}, "biases in attention or MLP are not supported"),
         ({"depth_decoder_config": {"mlp_bias": True}}, "biases in attention or MLP"),
-        ({"num_codebooks": 8}, "num_codebooks is 8, but its depth decoder was made for 32"),
-        ({"hidden_size": 1024}, "hidden_size is 1024, but its depth decoder was made for 2048"),
+        ({"num_codebooks": 8}, "num_codebooks is 8, but its depth decoder has 32"),
+        ({"hidden_size": 1024}, "hidden_size is 1024, but its depth decoder has 2048"),
         ({"vocab_size": 2048}, "vocab_size is 2048, but"),
-        ({"codec_config": {"codebook_size": 4096}}, "codebook_size does not fit into vocab_size"),
+        ({"codec_config": {"codebook_size": 4096}}, "codebook_size does not fit in vocab_size"),
         ({"num_key_value_heads": 5}, "32 heads of 64 cannot share 5"),
         ({"codebook_eos_token_id": 2051}, "codebook_eos_token_id does not fit"),
         ({"depth_decoder_config": {"max_position_embeddings": 31}}, "too few for a frame"),
@@ -118,5 +118,5 @@ def test_codes_that_mean_the_end_or_padding_are_no_data(folder: Path, tmp_path: 
     assert [utterance.name for utterance in report.utterances] == ["good"]
     assert {problem.file: problem.sentence for problem in report.problems} == {
         "few.npy": "has 3 codebooks, the base model 4",
-        "pad.npy": "holds the code 64, the codebooks end at 63",
+        "pad.npy": "has the code 64, but the last one of the base model is 63",
     }

@@ -39,7 +39,7 @@ def test_what_the_folder_says_counts(
 ) -> None:
     licence = licence_of(documents, TINY_SHAPE)
     assert (licence.identifier, licence.title) == (identifier, title)
-    assert ("check it" in licence.sentence) == (identifier == "unknown")
+    assert ("Check it" in licence.sentence) == (identifier == "unknown")
 
 
 def test_the_released_shapes_are_known_where_it_says_nothing() -> None:

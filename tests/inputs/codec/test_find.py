@@ -73,7 +73,9 @@ def test_a_link_out_of_the_folder_is_not_followed(base: Path) -> None:
 
 def test_a_codec_that_was_cut_off_is_named(base: Path) -> None:
     os.truncate(base / S1_FILE, 300_000)
-    with pytest.raises(BaseModelProblem, match=r"codec\.pth is no whole file of weights"):
+    with pytest.raises(
+        BaseModelProblem, match=r"codec\.pth is not a complete torch\.save file of weights"
+    ):
         find_codec(base)
 
 

@@ -21,13 +21,13 @@ from fintts_trainer.families.fish import FishBase
 from tiny_run import TINY
 
 SHAPE = read_shape(TINY)
-SQUARE = "is a square, 4 by 4, and transposed like the others, as it seems"
+SQUARE = "is a square, 4 by 4, and probably transposed like the others"
 
 
 def turned(frames: int) -> str:
     return (
-        f"is transposed: it is [{frames} frames, 4 codebooks], and must be [codebooks, frames]; "
-        "save its transpose, codes.T"
+        f"is transposed: it is [{frames} frames, 4 codebooks], but must be [codebooks, frames]; "
+        "save codes.T instead"
     )
 
 
@@ -81,7 +81,7 @@ def test_squares_alone_are_told(tmp_path: Path) -> None:
     report = check_folder(write(tmp_path / "speech", (4, 4), (4, 4)), SHAPE)
     assert report.problems == ()
     assert [(one.file, one.sentence) for one in report.warnings] == [
-        (f"u{n}.npy", "is a square, 4 by 4: see that it is not transposed") for n in range(2)
+        (f"u{n}.npy", "is a square, 4 by 4: check that it is not transposed") for n in range(2)
     ]
 
 
@@ -118,10 +118,13 @@ HEADER = "{'descr': '<i4', 'fortran_order': False, 'shape': (4, 1000000000000), 
 HUGE = b"\x93NUMPY\x01\x00v\x00" + HEADER.ljust(117).encode() + b"\n"
 WHOLE = npy(np.arange(24, dtype=np.int32).reshape(4, 6))
 FAULTS = {
-    "objects": (npy(np.array([[Witness()]]), pickle=True), "holds Python objects, which are never"),
+    "objects": (
+        npy(np.array([[Witness()]]), pickle=True),
+        "contains Python objects, which are not",
+    ),
     "a field of objects": (
         npy(np.zeros((4, 6), dtype=[("a", "O")]), pickle=True),
-        "holds Python objects, which are never opened",
+        "contains Python objects, which are not loaded",
     ),
     "floats": (npy(np.ones((4, 6), dtype=np.float16)), "holds float16 instead of integers"),
     "truth": (npy(np.ones((4, 6), dtype=bool)), "holds bool instead of integers"),
@@ -132,15 +135,15 @@ FAULTS = {
     "no codebooks": (npy(np.zeros((0, 6), dtype=np.int32)), "is empty: [0, 6]"),
     "a batch": (npy(np.zeros((1, 4, 6), dtype=np.int32)), "has 3 dimensions instead of two"),
     "one number": (npy(np.array(3, dtype=np.int32)), "has 0 dimensions instead of two"),
-    "cut in its codes": (WHOLE[:-1], "is cut off: it has 95 of the 96 bytes of its codes"),
-    "cut after its header": (WHOLE[:-96], "is cut off: it has 0 of the 96 bytes"),
-    "cut in its header": (WHOLE[:40], "is not a whole .npy file of numbers"),
-    "cut in its mark": (WHOLE[:4], "is not a whole .npy file of numbers"),
-    "nothing": (b"", "is not a whole .npy file of numbers"),
-    "more than its codes": (WHOLE + b"\0", "goes on after its array"),
+    "cut in its codes": (WHOLE[:-1], "is truncated: it has 95 of the 96 bytes of its codes"),
+    "cut after its header": (WHOLE[:-96], "is truncated: it has 0 of the 96 bytes"),
+    "cut in its header": (WHOLE[:40], "is not a complete .npy file of numbers"),
+    "cut in its mark": (WHOLE[:4], "is not a complete .npy file of numbers"),
+    "nothing": (b"", "is not a complete .npy file of numbers"),
+    "more than its codes": (WHOLE + b"\0", "has data after its array"),
     "more than memory holds": (
         HUGE,
-        "is cut off: it has 0 of the 16,000,000,000,000 bytes of its codes",
+        "is truncated: it has 0 of the 16,000,000,000,000 bytes of its codes",
     ),
 }
 

@@ -26,7 +26,7 @@ from fintts_inputs.errors import DataProblem
 from tiny_run import TINY, write_speech
 
 CODES = np.ones((4, 6), dtype=np.int16)
-BROKEN = "is not a whole .npy file of numbers"
+BROKEN = "is not a complete .npy file of numbers"
 UNSPEAKABLE = "has a name that is not UTF-8 or has control characters; rename it"
 
 
@@ -71,10 +71,10 @@ def test_whatever_numpy_says_of_a_damaged_file_it_is_named(speech: Path, content
         (CODES.astype("timedelta64[s]"), "holds timedelta64[s] instead of integers"),
         (np.full((4, 6), np.nan), "holds float64 instead of integers"),
         (CODES.astype(bool), "holds bool instead of integers"),
-        (np.full((4, 6), 2**31), "holds the code 2147483648, which no codebook has"),
+        (np.full((4, 6), 2**31), "holds the code 2147483648, which is too large for any codebook"),
         (
             np.full((4, 6), 2**63, dtype=np.uint64),
-            "holds the code 9223372036854775808, which no codebook has",
+            "holds the code 9223372036854775808, which is too large for any codebook",
         ),
     ],
 )
@@ -104,7 +104,7 @@ def test_the_largest_code_that_a_pack_holds_comes_back(speech: Path, tmp_path: P
 def test_two_arrays_in_one_file_are_named(speech: Path) -> None:
     path = speech / "u003.npy"
     path.write_bytes(path.read_bytes() * 2)
-    assert said(check_folder(speech)) == {"u003.npy": "goes on after its array"}
+    assert said(check_folder(speech)) == {"u003.npy": "has data after its array"}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_two_arrays_in_one_file_are_named(speech: Path) -> None:
         ("päivä".encode("utf-16-le"), "is not UTF-8: its byte 3 is 0xE4; save it as UTF-8"),
         ("päivä".encode("utf-16"), "is UTF-16, not UTF-8; save it as UTF-8"),
         ("päivä".encode("latin-1"), "is not UTF-8: its byte 2 is 0xE4; save it as UTF-8"),
-        ("a day".encode("utf-16-le"), "holds NUL characters, as UTF-16 does; save it as UTF-8"),
+        ("a day".encode("utf-16-le"), "has NUL characters, as in UTF-16; save it as UTF-8"),
     ],
 )
 def test_a_text_that_says_nothing_is_named(speech: Path, content: bytes, sentence: str) -> None:
@@ -135,8 +135,8 @@ def test_too_large_a_file_is_not_read(speech: Path, monkeypatch: pytest.MonkeyPa
     with (speech / "u004.lab").open("r+b") as file:
         file.truncate(10 * 1024**4)
     assert said(check_folder(speech)) == {
-        "u003.npy": "is too large: 10,995,116,277,760 bytes, at most 67,108,864 are read",
-        "u004.lab": "is too large: 10,995,116,277,760 bytes, at most 65,536 are read",
+        "u003.npy": "is too large: 10,995,116,277,760 bytes, and the limit is 67,108,864",
+        "u004.lab": "is too large: 10,995,116,277,760 bytes, and the limit is 65,536",
     }
     bytes_each = (speech / "u000.npy").stat().st_size
     monkeypatch.setattr(files, "LARGEST_CODES_BYTES", bytes_each)
@@ -159,7 +159,7 @@ def test_pipes_sockets_and_devices_are_not_opened(
     names = ["u003.npy", "u004.lab", "u005.lab", "u006.npy"]
     away = {
         "u005.lab": "is a link out of the folder; put the file here",
-        "u005.npy": "there is no u005.lab beside it",
+        "u005.npy": "has no u005.lab beside it",
     }
     assert said(check_folder(speech)) == dict.fromkeys(names, "is not a regular file") | away
 
@@ -219,7 +219,7 @@ def test_suffixes_in_another_case_are_named(speech: Path) -> None:
     (speech / "u004.lab").rename(speech / "u004.LAB")
     assert said(check_folder(speech)) == {
         "u003.NPY": "ends in .NPY; rename it to .npy",
-        "u003.lab": "there is no u003.npy beside it",
+        "u003.lab": "has no u003.npy beside it",
         "u004.Npy": "ends in .Npy; rename it to .npy",
         "u004.LAB": "ends in .LAB; rename it to .lab",
     }
@@ -262,7 +262,7 @@ def test_files_of_nested_folders_have_their_path_as_name(tmp_path: Path) -> None
         (folder / f"{name}.lab").write_text("x")
     assert tuple(list_folder(folder).files) == ("a/b/two.lab", "a/one.lab", "top.lab")
     assert said(check_folder(folder)) == {
-        f"{name}.lab": f"there is no {name.rsplit('/', 1)[-1]}.npy beside it"
+        f"{name}.lab": f"has no {name.rsplit('/', 1)[-1]}.npy beside it"
         for name in ("top", "a/one", "a/b/two")
     }
 

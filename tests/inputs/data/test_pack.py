@@ -97,25 +97,25 @@ def break_otherwise(npy: Path, lab: Path, fault: str) -> str:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("no lab", "there is no u003.lab beside it"),
-        ("no npy", "there is no u003.npy beside it"),
+        ("no lab", "has no u003.lab beside it"),
+        ("no npy", "has no u003.npy beside it"),
         ("empty lab", "is empty"),
         ("latin-1", "is not UTF-8: its byte 2 is 0xE4; save it as UTF-8"),
-        ("truncated", "is cut off: it has 38 of the 48 bytes of its codes"),
-        ("empty npy", "is not a whole .npy file of numbers"),
+        ("truncated", "is truncated: it has 38 of the 48 bytes of its codes"),
+        ("empty npy", "is not a complete .npy file of numbers"),
         (
             "pickled",
-            "holds Python objects, which are never opened; save the codes as integers",
+            "contains Python objects, which are not loaded; save the codes as integers",
         ),
         ("archive", "is an archive, not a .npy file"),
         ("floats", "holds float32 instead of integers"),
         ("one dimension", "has 1 dimensions instead of two, [codebooks, frames]"),
         ("no frames", "is empty: [4, 0]"),
-        ("negative", "holds the negative code -1"),
+        ("negative", "has the negative code -1"),
         ("codebooks", "has 3 codebooks, the base model 4"),
         ("more codebooks", "has 5 codebooks, the base model 4"),
-        ("range", "holds the code 64, the codebooks end at 63"),
-        ("too long", "has 512 frames, the base model reads 512 tokens at most"),
+        ("range", "has the code 64, but the last one of the base model is 63"),
+        ("too long", "has 512 frames, but the base model reads at most 512 tokens"),
     ],
 )
 def test_every_fault_is_named_by_file(
@@ -165,7 +165,7 @@ def test_what_may_be_meant_so_is_a_warning(speech: Path, shape: ModelShape) -> N
     assert report.problems == ()
     sentences = {warning.file: warning.sentence for warning in report.warnings}
     assert sentences["u005.lab"] == "says the same as u004.lab"
-    assert "in case alone" in sentences["u006.npy"]
+    assert "only in case" in sentences["u006.npy"]
 
 
 @pytest.mark.parametrize("what", ["missing", "file", "empty", "other files"])
@@ -322,7 +322,7 @@ def test_a_pack_whose_parts_do_not_fit_is_refused(
     arrays = load_file(packed.path)
     assert (arrays["codes"].shape[1], arrays["names"].size) == (27, 12)
     save_file({**arrays, name: values}, tmp_path / "other.safetensors")
-    with pytest.raises(DataProblem, match="is not a packed data set: it") as refused:
+    with pytest.raises(DataProblem, match=r"is not a packed data set: (it|an array)") as refused:
         read_pack(tmp_path / "other.safetensors")
     assert refused.value.hint
 

@@ -88,12 +88,12 @@ def test_what_is_no_recording_says_why(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.wav"
     os.mkfifo(pipe)
     cases = {
-        cut: "is cut off: it has 19,992 of its 88,236 bytes",
-        half: "is cut off|cannot be read",
+        cut: "is truncated: it has 19,992 of its 88,236 bytes",
+        half: "is truncated|cannot be read",
         nan: "not finite",
         zero: "is an empty file",
         text: "cannot be read as sound",
-        header: "is cut off|cannot be read",
+        header: "is truncated|cannot be read",
         pipe: "not a regular file",
         tmp_path / "none.wav": "cannot be read",
         whole: r"is 1\.0 s long, but the limit is 0\.4 s",
@@ -167,5 +167,5 @@ def test_a_recording_that_was_changed_is_not_taken_for_the_other(tmp_path: Path)
     wave = prepared(path, digest, 1000, 45_100, 2.0, 22_050)
     assert wave.shape == (22_050,)
     write_recording(tmp_path, "a.wav", speech(2))
-    with pytest.raises(Unreadable, match="was changed"):
+    with pytest.raises(Unreadable, match="has changed"):
         prepared(path, digest, 1000, 45_100, 2.0, 22_050)

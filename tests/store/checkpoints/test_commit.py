@@ -177,9 +177,7 @@ def test_a_flipped_bit_falls_back_to_the_older_one_and_says_so(tmp_path: Path) -
     manifest = restore_newest(store, RUN, target, lambda m, e: said.append((m.step, e.message)))
     assert manifest is not None
     assert manifest.step == 100
-    assert said == [
-        (200, "adapter_model.safetensors of step 200 differs from what its manifest says")
-    ]
+    assert said == [(200, "adapter_model.safetensors of step 200 does not match its manifest")]
     assert sorted(path.name for path in target.iterdir()) == [
         "adapter_model.safetensors",
         "trainer_state.json",
@@ -230,7 +228,7 @@ class LosingStore(MemoryStore):
 def test_an_upload_that_did_not_arrive_whole_is_not_committed(tmp_path: Path) -> None:
     store = LosingStore()
     take_claim(store, RUN, "me")
-    with pytest.raises(StoreUnreachable, match="did not arrive whole"):
+    with pytest.raises(StoreUnreachable, match="did not arrive completely"):
         committer(store, 1).commit(checkpoint(tmp_path, 100), facts(100))
     assert steps(store) == []
 

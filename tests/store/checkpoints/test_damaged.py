@@ -292,7 +292,7 @@ def test_a_fenced_claim_rotates_nothing_away(store: MemoryStore, tmp_path: Path)
 
 def test_a_checkpoint_that_vanished_is_one_sentence(store: MemoryStore, tmp_path: Path) -> None:
     facts = CheckpointFacts(100, "c", "b", "val/loss", "min", None)
-    with pytest.raises(CheckpointCorrupt, match="is not there any more"):
+    with pytest.raises(CheckpointCorrupt, match="is gone"):
         committer(store).commit(tmp_path / "nothing", facts)
 
 

@@ -34,7 +34,7 @@ def test_of_many_laptops_exactly_one_gets_the_launch_and_the_others_learn_which(
     winner = answers.index(None)
     assert [one for one in answers if one is None] == [None]
     others = {one for one in answers if one is not None}
-    assert others == {f"laptop-{winner} has launched run {RUN} already, at 09:00:00 UTC"}
+    assert others == {f"laptop-{winner} already launched run {RUN} at 09:00:00 UTC"}
 
 
 def test_a_request_whose_answer_was_lost_is_not_taken_for_somebody_elses() -> None:
@@ -48,7 +48,7 @@ def test_a_request_whose_answer_was_lost_is_not_taken_for_somebody_elses() -> No
 def test_a_launch_whose_request_cannot_be_read_is_another_laptops() -> None:
     store = MemoryStore()
     store.create(layout.asked_key(RUN, 1), b"{")
-    with pytest.raises(LaunchTaken, match=f"^another laptop has just launched run {RUN}$"):
+    with pytest.raises(LaunchTaken, match=f"^another laptop just launched run {RUN}$"):
         take_launch(store, asked())
 
 
@@ -162,7 +162,7 @@ def test_a_number_that_no_laptop_can_have_taken_hides_no_launch() -> None:
     store.put(layout.asked_key(RUN, 999_999), asked(999_999).dump().encode())
     ledger = read_ledger(store, RUN)
     assert ledger.next_number == 2
-    assert "999999/asked.json is not read" in ledger.damaged[0].message
+    assert "999999/asked.json is ignored" in ledger.damaged[0].message
 
 
 def test_more_sightings_than_anybody_can_have_seen_are_not_read() -> None:

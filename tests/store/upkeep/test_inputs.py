@@ -133,7 +133,7 @@ def test_what_is_missing_or_cut_short_keeps_the_run_from_training(store: MemoryS
     assert told(found.faults) == [
         (adapter, f"it is missing: {keeps}"),
         (model + "config.json", f"it is missing: {keeps}"),
-        (model + "model.pth", f"it has 7 bytes and not 700: {keeps}"),
+        (model + "model.pth", f"it has 7 bytes instead of 700: {keeps}"),
         (one.dataset.key, f"it is missing: {keeps}"),
     ]
     assert {(fault.kind, fault.run) for fault in found.faults} == {(Kind.INPUT, "one")}
@@ -188,7 +188,7 @@ def test_what_no_run_names_is_named_with_its_bytes(store: MemoryStore) -> None:
     upload(store, left, b"old speech")
     store.put("base_models/by-hand/notes/mine.txt", b"1234")
     found = survey_store(store)
-    may_go = "bytes that no run names; they may be deleted, unless a launch is under way"
+    may_go = "bytes that no run names; you can delete them unless a launch is under way"
     assert left.initial_adapter is not None
     assert told(found.faults) == [
         (left.initial_adapter.prefix, f"72 {may_go}"),
@@ -328,8 +328,7 @@ def test_another_content_of_equal_size_is_seen_by_reading_alone() -> None:
     (fault,) = read_inputs(store, found.inputs)
     assert (fault.kind, fault.place, fault.run) == (Kind.INPUT, key, None)
     assert fault.sentence == (
-        "it differs from what run.json says: runs one and two cannot train on; "
-        f"delete it: then {MEND}"
+        f"it differs from run.json: runs one and two cannot train on; delete it; then {MEND}"
     )
     assert store.streams[key] == byte_check.ATTEMPTS, "it may have been wrong on the way alone"
 

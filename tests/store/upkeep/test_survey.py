@@ -84,7 +84,7 @@ def test_what_cannot_be_restored_is_named(store: MemoryStore, tmp_path: Path) ->
     assert {fault.kind for fault in found.faults} == {Kind.DAMAGED}
     sentences = {fault.step: fault.sentence for fault in found.faults}
     assert sentences[100] == "adapter_model.safetensors is missing"
-    assert sentences[200] == "adapter_model.safetensors has 999 bytes and not 1,000"
+    assert sentences[200] == "adapter_model.safetensors has 999 bytes instead of 1,000"
     assert "cannot be read" in sentences[300]
     assert "names another base model than run.json" in sentences[400]
     assert found.faults[0].place == layout.checkpoint_prefix(RUN, missing.name)
@@ -237,7 +237,7 @@ def test_one_flipped_bit_is_found_by_reading_alone(store: MemoryStore, tmp_path:
     fault = read_checkpoint(store, manifest)
     assert fault is not None
     assert (fault.kind, fault.step) == (Kind.DAMAGED, 100)
-    assert fault.sentence == "adapter_model.safetensors differs from what its manifest says"
+    assert fault.sentence == "adapter_model.safetensors does not match its manifest"
 
 
 def test_what_is_rotated_away_while_it_is_read_is_no_fault(

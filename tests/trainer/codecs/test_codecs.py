@@ -204,7 +204,7 @@ def test_the_digest_is_that_of_weights_and_settings(tmp_path: Path, csm: Path) -
 
 def test_a_codec_that_would_run_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / S1_FILE).write_bytes(b"\x80\x04c__builtin__\neval\n.")
-    with pytest.raises(BaseModelProblem, match="no whole file of weights"):
+    with pytest.raises(BaseModelProblem, match=r"not a complete torch\.save file"):
         find_codec(tmp_path)
     torch.save({"weights": torch.nn.Linear(1, 1)}, tmp_path / S1_FILE)
     with pytest.raises(BaseModelProblem, match="which is not executed"):

@@ -247,11 +247,11 @@ def codes(*rows: int, codebooks: int = 4, value: int = 1) -> dict[str, np.ndarra
     [
         (codes(6, 6, codebooks=3), "utterance u000 has 3 codebooks, but the base model has 4"),
         (codes(6, 6, value=64), "utterance u000 holds the code 64, .* end at 63"),
-        (codes(6, 6, value=-2), "utterance u000 holds the negative code -2"),
+        (codes(6, 6, value=-2), "utterance u000 has the negative code -2"),
         (codes(6, 0), "utterance u001 has no frames"),
         (codes(6, 600), "utterance u001 is .* tokens long, but the base model reads 512 at most"),
         (text_arrays("sana", ""), "the transcript of utterance u001 is empty for the base model"),
-        (text_arrays("sana", "\udce4"), "holds a text that is not UTF-8"),
+        (text_arrays("sana", "\udce4"), "has a text that is not UTF-8"),
     ],
 )
 def test_an_utterance_that_does_not_fit_is_named_with_a_mend(
@@ -276,5 +276,5 @@ def test_special_tokens_in_a_transcript_stay_text(base: FishBase, tmp_path: Path
 
 
 def test_a_pack_without_utterances_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataProblem, match="holds no utterance"):
+    with pytest.raises(DataProblem, match="has no utterances"):
         write_encoded(tmp_path / "x", [], 0)

@@ -191,7 +191,7 @@ def test_a_model_without_a_token_of_its_prompt_is_refused(tmp_path: Path) -> Non
 def test_a_prompt_that_the_model_has_not_is_refused(
     recorded: str, known: tuple[Prompt, ...]
 ) -> None:
-    with pytest.raises(ConfigurationChanged, match="has no prompt") as refused:
+    with pytest.raises(ConfigurationChanged, match="does not know the prompt") as refused:
         prompt_begun_with(recorded, known)
     assert refused.value.hint
 

@@ -129,7 +129,7 @@ def deeper() -> Pairs:
 def test_a_file_that_is_no_such_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     target = tmp_path / "adapter"
     torch.save({"state_dict": read_state_dict(TINY)}, tmp_path / "full.ckpt")
-    assert "holds no LoRA" in refused(tmp_path / "full.ckpt", target)
+    assert "has no LoRA" in refused(tmp_path / "full.ckpt", target)
     torch.save([1, 2], tmp_path / "list.ckpt")
     assert "does not hold weights by name" in refused(tmp_path / "list.ckpt", target)
     torch.save({"state_dict": {"model.output.lora_A": torch.zeros(4, 64)}}, tmp_path / "half.ckpt")
@@ -155,7 +155,7 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
     witness = tmp_path / "was_here"
     bad = write_checkpoint(tmp_path / "bad.ckpt", pairs(), hyper_parameters=Dangerous(witness))
     sentence = refused(bad, tmp_path / "adapter")
-    assert "holds objects besides weights" in sentence
+    assert "contains objects other than weights" in sentence
     assert "save only torch.load(FILE)['state_dict']" in sentence
     assert not witness.exists()
     torch.load(bad, weights_only=False)

@@ -173,15 +173,15 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "shard of html": (lambda f: (f / SHARDS[0]).write_text("<html>"), "cannot be read"),
     "shard outside": (
         lambda f: _change_index(f, lambda where: where.update({NORM: "../x.safetensors"})),
-        r"outside of the folder: '\.\./x\.safetensors'",
+        r"outside the folder: '\.\./x\.safetensors'",
     ),
     "shard by absolute path": (
         lambda f: _change_index(f, lambda where: where.update({NORM: "/etc/passwd"})),
-        "outside of the folder: '/etc/passwd'",
+        "outside the folder: '/etc/passwd'",
     ),
     "index without a weight": (
         lambda f: _change_index(f, lambda where: where.pop(NORM)),
-        f"is not said by {INDEX} to hold {NORM}",
+        f"should not have, by {INDEX}, {NORM}",
     ),
     "index with one too many": (
         lambda f: _change_index(f, lambda where: where.update({"more": SHARDS[0]})),

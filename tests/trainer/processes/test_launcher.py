@@ -43,7 +43,7 @@ def test_the_team_is_as_skypilot_says(environment: dict[str, str], layout: Proce
     ("environment", "sentence"),
     [
         ({"FINTTS_PROCESSES": "0"}, "0 processes on machine 0 of 1 cannot be started"),
-        ({"FINTTS_PROCESSES": "two"}, "FINTTS_PROCESSES is 'two', but has to be a number"),
+        ({"FINTTS_PROCESSES": "two"}, "FINTTS_PROCESSES is 'two', but must be a number"),
         ({"SKYPILOT_NODE_RANK": "-1"}, "SKYPILOT_NODE_RANK is '-1'"),
         ({"SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_RANK": "2"}, "machine 2 of 2"),
     ],

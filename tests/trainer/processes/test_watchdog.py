@@ -64,9 +64,7 @@ def test_silence_longer_than_the_limit_is_a_hang_and_a_sign_ends_the_silence(
     assert watch(watchdog, clock, 19) == []
     told.sign()
     assert watch(watchdog, clock, 21) == []
-    assert watch(watchdog, clock, 1) == [
-        "hung at step 7: training, without a sign of progress for 21 s"
-    ]
+    assert watch(watchdog, clock, 1) == ["hung at step 7: training, with no progress for 21 s"]
 
 
 def test_a_process_that_never_said_anything_hangs_after_the_time_of_a_start(

@@ -181,7 +181,7 @@ def test_a_gpu_that_is_too_small_says_what_helps(
 
 def test_the_codes_of_another_codec_are_not_mixed_in(source: Path, undisturbed: Path) -> None:
     before = content(undisturbed)
-    with pytest.raises(DataProblem, match="holds the codes of another codec"):
+    with pytest.raises(DataProblem, match="has codes of another codec"):
         encode(source, undisturbed, OTHER)
     assert content(undisturbed) == before
 
@@ -190,7 +190,7 @@ def test_a_journal_of_another_codec_is_not_mixed_in(source: Path, tmp_path: Path
     to = tmp_path / "codes"
     to.mkdir()
     (to / JOURNAL).write_text(json.dumps({"codec_digest": "0" * 64}) + "\n")
-    with pytest.raises(DataProblem, match="holds the codes of another codec"):
+    with pytest.raises(DataProblem, match="has codes of another codec"):
         encode(source, to)
 
 

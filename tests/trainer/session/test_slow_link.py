@@ -43,7 +43,7 @@ OFTEN: dict[str, dict[str, Any]] = {
     "early_stopping": {"enabled": False},
     "checkpoints": {"every": 1, "keep_last": 1000, "keep_best": False},
 }
-SLOW = "checkpoints are made faster than the store takes them, and training waits for it"
+SLOW = "training waits because checkpoints are made faster than the store accepts them"
 AT_MOST_HERE = 3
 """on its way, the one behind it, and the one that training waits with"""
 SHORT_GRACE_SECONDS = 2.0
@@ -164,7 +164,7 @@ def assert_told(far: FarRun) -> None:
     (view,) = json.loads(listed.stdout)
     assert view["message"].startswith(SLOW)
     assert view["message"].endswith(
-        "a higher checkpoints.every, or a faster store, saves that time"
+        "raise checkpoints.every or use a faster store to save that time"
     )
 
 

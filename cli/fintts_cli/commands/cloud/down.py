@@ -70,9 +70,9 @@ def _newest(here: Workplace, runs: "RunStore") -> str:
         return TimedCall(runs.url, lambda: pick_run(runs, None)).result()
     except StoreUnreachable as error:
         known = ", ".join(launched_here(here))
-        maybe = f"; launched from here, and perhaps still there: {known}" if known else ""
+        maybe = f"; launched from here, and maybe still running: {known}" if known else ""
         raise StoreUnreachable(
-            f"{error.message}, so the newest run is not known",
+            f"{error.message}, so the newest run is unknown",
             f"`fintts cloud down RUN` needs no store{maybe}",
         ) from error
 
@@ -89,7 +89,7 @@ def _end(terminal: Terminal, here: Workplace, runs: "RunStore", run: str) -> "Re
     except (StoreError, UsageProblem) as error:
         if isinstance(error, UsageProblem) and removed.was_there and _is_being_launched(here, run):
             raise CheckFailed(
-                f"the instance is gone, and the launch of run {run} is still under way",
+                f"the instance is gone, but the launch of run {run} is still under way",
                 f"run `fintts cloud down {run}` again once it has ended",
             ) from error
         raise _after(removed, run, error) from error

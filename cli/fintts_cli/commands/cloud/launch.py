@@ -218,7 +218,7 @@ def _refuse_gone(here: Workplace, ready: "Launch") -> None:
         is_lost, why = view.is_lost, view.message
     if is_lost:
         raise CloudError(
-            f"the instance of run {ready.run} is gone already: {why}",
+            f"the instance of run {ready.run} is already gone: {why}",
             f"launch it again with --name {ready.run}",
         )
 

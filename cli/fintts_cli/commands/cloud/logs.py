@@ -40,4 +40,4 @@ def logs(
                 terminal.data(part)
             terminal.end_if_unread()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"run {run} goes on") from None
+        raise KeyboardInterrupt(f"run {run} continues") from None

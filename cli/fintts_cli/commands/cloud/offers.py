@@ -44,7 +44,7 @@ def offers(
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()
     if infra == LOCAL:
-        raise UsageProblem("this machine is not for rent", "name a cloud, or leave it out")
+        raise UsageProblem("this machine cannot be rented", "name a cloud, or leave it out")
     place: dict[str, object] = {"store": store, "s3_endpoint_url": s3_endpoint_url}
     options = place | {"gpus": gpus, "infra": infra, "spot": spot, "budget_usd": budget}
     found = read_sources(terminal, options, config)

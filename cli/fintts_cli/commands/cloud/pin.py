@@ -48,7 +48,7 @@ def pin(
             sentence, steps, "the run has checkpoints of steps", "the run has no checkpoint yet"
         )
     pruning.pin(runs, run, step)
-    _tell(terminal, runs, run, f"step {step} of run {run} stays until you unpin it")
+    _tell(terminal, runs, run, f"step {step} of run {run} is kept until you unpin it")
 
 
 def unpin(

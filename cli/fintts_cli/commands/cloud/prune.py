@@ -58,7 +58,7 @@ def prune(
     rule = rule_of(read_run(runs, run))
     plan = pruning.plan_prune(runs, run, Rule(keep_last or rule.keep_last, rule.keep_best))
     for fault in plan.damaged:
-        terminal.warn(f"{fault.place}: {fault.sentence}; it stays as it is")
+        terminal.warn(f"{fault.place}: {fault.sentence}; it is kept")
     _show(terminal, plan, may_ask=not yes and not dry_run)
     gone = pruning.prune(runs, plan) if _agreed(terminal, plan, dry_run=dry_run, yes=yes) else []
     if json:

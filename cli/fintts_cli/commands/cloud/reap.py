@@ -84,7 +84,7 @@ def _choose(terminal: Terminal, found: "Findings", *, yes: bool) -> "list[Judged
         for one in doubtful:
             terminal.warn(
                 f"{one.sighting.holder} {one.sighting.where} stays: {one.reason}",
-                "run `fintts cloud reap` on a terminal to be asked about it",
+                "run `fintts cloud reap` in a terminal to decide",
             )
         return orphans
     named = [one for one in doubtful if terminal.confirm(f"Remove {one.sighting.where} as well?")]
@@ -124,10 +124,10 @@ def _refuse_what_is_left(
     if failed:
         raise CloudError(
             f"{counted(len(failed), 'instance')} could not be removed, and may be billing",
-            "the warnings above say why; run it again, or check the cloud's console",
+            "see the warnings above; run it again, or check the cloud's console",
         )
     if found.unanswered:
-        raise CloudError("; ".join(found.unanswered), "there may be more instances: run it again")
+        raise CloudError("; ".join(found.unanswered), "there may be more instances; run it again")
     left = [one for one in after if one.verdict == Judgement.ORPHAN and not one.is_removed]
     if left and not dry_run:
         raise CheckFailed(f"{counted(len(left), 'orphan')} not removed, and still billing")

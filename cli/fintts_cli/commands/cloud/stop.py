@@ -49,8 +49,8 @@ def stop(
         view = follow_live(terminal, here, runs, run, limit_seconds=ENDS_WITHIN_SECONDS)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"run {run} got your request and will stop; `fintts cloud watch {run}` shows it, "
-            f"`fintts cloud down {run}` does not wait"
+            f"run {run} will stop after it has saved; `fintts cloud watch {run}` shows it, "
+            f"`fintts cloud down {run}` ends it now"
         ) from None
     view = _ended(here, runs, view)
     if json:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="DIR", help="By default the configured folder.")
+    Path | None, typer.Argument(metavar="DIR", help="Default: the configured folder.")
 ]
 
 
@@ -72,7 +72,7 @@ def look_at(found: "ReadSettings", frames_per_second: float | None, terminal: Te
     """Checks every file of the configured folder, against the base model if there is one."""
     settings = found.settings
     if settings.data is None:
-        raise ConfigError("no data folder is given", "name one: `fintts data check DIR`")
+        raise ConfigError("no data folder is given", "give one: `fintts data check DIR`")
     report = check_folder(settings.data, base_shape(settings, terminal))
     names = [utterance.name for utterance in report.utterances]
     try:
@@ -96,18 +96,18 @@ def base_shape(settings: "Settings", terminal: Terminal) -> ModelShape | None:
     """The base model's shape, to compare the codes with; None if the model is not here yet."""
     folder = settings.base_model
     if folder is None:
-        terminal.say("no base model is set, so the codes are not compared with its codebooks")
+        terminal.say("no base model is set, so the codes are not checked against its codebooks")
         return None
     if isinstance(folder, HubModel):
         terminal.warn(
-            f"the base model {folder} is not on this machine yet, so the codes are not compared "
-            "with its codebooks"
+            f"the base model {folder} is not on this machine yet, so the codes are not checked "
+            "against its codebooks"
         )
         return None
     if not folder.exists():
         terminal.warn(
-            f"there is no base model folder {folder}, so the codes are not compared with its "
-            "codebooks"
+            f"the base model folder {folder} does not exist, so the codes are not checked "
+            "against its codebooks"
         )
         return None
     return read_shape(folder)

@@ -33,11 +33,11 @@ def pack(
     found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
     settings = with_base_model(terminal, found, may_download=False).settings
     if settings.data is None:
-        raise ConfigError("no data folder is given", "name one: `fintts data pack DIR`")
+        raise ConfigError("no data folder is given", "give one: `fintts data pack DIR`")
     try:
         packed = pack_folder(settings.data, to, base_shape(settings, terminal))
     except StoreError as error:
-        raise ConfigError(error.message, "name another folder with --to") from None
+        raise ConfigError(error.message, "choose another folder with --to") from None
     if json:
         content = {
             "path": str(packed.path),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Place = Annotated[
     str | None,
-    typer.Argument(metavar="DIR|s3://BUCKET/PREFIX", help="By default the configured store."),
+    typer.Argument(metavar="DIR|s3://BUCKET/PREFIX", help="Default: the configured store."),
 ]
 
 

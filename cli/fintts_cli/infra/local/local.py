@@ -222,7 +222,7 @@ class LocalInfra:
         ):
             raise CloudError(
                 f"the instance of run {run} does not end: process {instance.agent_pid}",
-                f"look at it with: ps -f --pid {instance.agent_pid} --ppid {instance.agent_pid}",
+                f"inspect it with: ps -f --pid {instance.agent_pid} --ppid {instance.agent_pid}",
             )
         self._found_dead(instance)
         return True
@@ -250,13 +250,11 @@ class LocalInfra:
         """Raises CloudError: the instance may be alive, but its processes cannot be reached from
         here."""
         run, folder = instance.run, self._folder(instance.run)
-        where = (
-            f"{instance.host} started it" if instance.host else "its record does not name a machine"
-        )
+        where = f"{instance.host} started it" if instance.host else "its record names no machine"
         raise CloudError(
-            f"this machine cannot see whether the instance of run {run} is alive: {where}",
-            f"`fintts cloud down {run}` there ends it, and `fintts cloud stop {run}` reaches its "
-            f"trainer from here; where nothing of it runs any more, remove {folder}",
+            f"this machine cannot tell whether the instance of run {run} is running: {where}",
+            f"`fintts cloud down {run}` there ends it, and `fintts cloud stop {run}` stops it "
+            f"from here; if it is no longer running, remove {folder}",
         )
 
     def _folder(self, run: str) -> Path:
@@ -299,7 +297,7 @@ class LocalInfra:
             has_died = instance is not None and _fate_of(instance) == Fate.ENDED
             if not accepted or has_died or time.monotonic() > deadline:
                 text = read_end(folder / LOG_FILE, LOG_BYTES).decode(errors="replace").strip()
-                reason = text.splitlines()[-1] if text else "it wrote nothing"
+                reason = text.splitlines()[-1] if text else "it printed nothing"
                 raise CloudError(
                     f"the local instance could not be started: {reason}", f"see {folder / LOG_FILE}"
                 )

@@ -70,7 +70,7 @@ class AtWork:
     def sentence(self) -> str:
         """A sentence that says who is at work."""
         if self.launch is None:
-            return "its trainer is working, and no launch from this laptop started it"
+            return "its trainer is running, and this laptop did not launch it"
         since = "" if self.requested_at is None else f" at {_clock(self.requested_at)}"
         return f"{self.host} launched it{since} (launch {self.launch})"
 

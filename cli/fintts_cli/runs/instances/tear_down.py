@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.view import RunView
     from fintts_store.store import Store
 
-TORN_DOWN = "torn down from a terminal; all work after the last checkpoint is lost"
+TORN_DOWN = "torn down from a terminal; the work after the last checkpoint is lost"
 
 
 def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: datetime) -> Result:
@@ -62,7 +62,8 @@ def _read_end(store: Store, run: str) -> Result | None:
 def unknown_end(run: str, error: StoreError) -> InvalidRecord:
     """Says that the record of the run's end is damaged."""
     return InvalidRecord(
-        f"how run {run} ended is not known: its record is damaged: {error.message}", error.hint
+        f"it is unknown how run {run} ended, because its record is damaged: {error.message}",
+        error.hint,
     )
 
 
@@ -97,7 +98,7 @@ def refuse_anothers(infra: Infra, run: str, at_work: AtWork) -> NoReturn:
         )
     until = f"; {at_work.until}" if at_work.until else ""
     raise CloudError(
-        f"this machine cannot see whether run {run} has an instance: {at_work.sentence}",
+        f"this machine cannot tell whether run {run} has an instance: {at_work.sentence}",
         f"`fintts cloud down {run}` there ends it{until}",
     )
 

@@ -127,9 +127,9 @@ def _without_a_reason(
 ) -> tuple[Judgement, str] | None:
     """The verdict on an instance without knowing what its run does."""
     if own is not None and own.gone_at is not None:
-        return Judgement.ORPHAN, "was removed from here, but is still running"
+        return Judgement.ORPHAN, "was removed from this machine, but is still running"
     if seen.is_cut_off:
-        cut = "its launch was cut off, and no process continues it"
+        cut = "its launch was interrupted, and no process continues it"
         return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), cut
     if seen.trouble is not None:
         return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), seen.trouble
@@ -153,7 +153,7 @@ def _by_its_run(
     if silence is not None:
         return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), silence
     if facts.is_there:
-        return Judgement.KEPT, "at work" if own is not None else "at work, launched elsewhere"
+        return Judgement.KEPT, "at work" if own is not None else "running, launched elsewhere"
     if own is not None:
         return Judgement.ORPHAN, f"its run is no longer in {facts.store}"
     return Judgement.DOUBTFUL, f"launched elsewhere; {facts.store} has no run of this name"
@@ -174,7 +174,7 @@ def silence_of(seen: Sighting, facts: RunFacts, now: datetime) -> str | None:
     patience = max(SETS_UP_WITHIN, SETUP_FACTOR * setup, ready + setup)
     if age <= patience:
         return None
-    return f"has said nothing in the {_minutes(age)} since it was rented, and is billing"
+    return f"has sent no heartbeat in the {_minutes(age)} since it was rented, and is billing"
 
 
 def _minutes(span: timedelta) -> str:

@@ -162,7 +162,7 @@ def _answer(url: str, call: TimedCall[RunFacts]) -> RunFacts:
     except StoreError as error:
         return RunFacts(url, silence=error.message)
     except Exception as error:  # a server may answer anything
-        return RunFacts(url, silence=f"{url} gives no sound answer: {error!r}")
+        return RunFacts(url, silence=f"{url} does not answer correctly: {error!r}")
 
 
 def _with_fresh_heartbeat(first: RunFacts, later: RunFacts, now: datetime) -> RunFacts:

@@ -105,13 +105,13 @@ class CsmConfigFile(CsmStackFile):
         )
         for name, own, its in pairs:
             if own != its:
-                raise ValueError(f"{name} is {own}, but its depth decoder was made for {its}")
+                raise ValueError(f"{name} is {own}, but its depth decoder has {its}")
         for name, most in (
             ("the codec's codebook_size", self.codec_config.codebook_size),
             ("codebook_eos_token_id", self.codebook_eos_token_id + 1),
         ):
             if most > self.vocab_size:
-                raise ValueError(f"{name} does not fit into vocab_size {self.vocab_size}")
+                raise ValueError(f"{name} does not fit in vocab_size {self.vocab_size}")
         if depth.max_position_embeddings < self.num_codebooks:
             raise ValueError("the depth decoder's max_position_embeddings are too few for a frame")
         return self

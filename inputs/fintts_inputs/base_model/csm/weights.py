@@ -52,7 +52,7 @@ def tied_apart() -> BaseModelProblem:
     """What to say where the two that are tied are stored both, and differ."""
     return BaseModelProblem(
         f"config.json ties {BACKBONE_AUDIO} and {DEPTH_AUDIO}, but they differ",
-        "set tie_codebooks_embeddings to false there if the two were trained apart",
+        "set tie_codebooks_embeddings to false there if they were trained separately",
     )
 
 

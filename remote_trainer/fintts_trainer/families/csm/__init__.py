@@ -100,7 +100,7 @@ class CsmFamily:
         """
         folder, shape = config.folder, config.shape
         if shape.family != CSM:
-            raise BaseModelProblem(f"{folder} holds a model of family {shape.family}, not {CSM}")
+            raise BaseModelProblem(f"{folder} has a model of family {shape.family}, not {CSM}")
         own = CsmConfigFile.model_validate(config.content)
         tokenizer = CsmTokenizer.read(folder)
         if tokenizer.size > own.text_vocab_size:

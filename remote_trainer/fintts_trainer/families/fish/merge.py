@@ -91,7 +91,7 @@ def _sum(name: str, weight: Tensor, delta: Tensor) -> Tensor:
     merged = (weight.float() + delta).to(weight.dtype)
     if not bool(merged.isfinite().all()):
         raise BaseModelProblem(
-            f"{name} would hold infinite or undefined numbers after the merge",
+            f"{name} would have values that are not finite after the merge",
             "export an earlier step",
         )
     return merged

@@ -102,7 +102,7 @@ def _pairs(checkpoint: Path) -> dict[str, tuple[Tensor, Tensor]]:
     names = {key.removesuffix(LORA_A).removesuffix(LORA_B) for key in state}
     if not names:
         raise BaseModelProblem(
-            f"{checkpoint} holds no LoRA: none of its weights is called lora_A or lora_B",
+            f"{checkpoint} has no LoRA: none of its weights is named lora_A or lora_B",
             "use the .ckpt that Fish Speech's trainer wrote with its LoRA configuration",
         )
     for name in sorted(names):
@@ -119,7 +119,7 @@ def _state_dict(checkpoint: Path) -> Mapping[str, Tensor]:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise BaseModelProblem(
-            f"{checkpoint} holds objects besides weights, and opening it could run code",
+            f"{checkpoint} contains objects other than weights, and opening it could run code",
             "on the machine that trained it, save only torch.load(FILE)['state_dict']",
         ) from None
     except (OSError, RuntimeError, ValueError, EOFError) as error:
@@ -211,7 +211,7 @@ def _refuse_misshapen(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor, ra
 def _refuse_infinite(checkpoint: Path, matrix: Matrix, a: Tensor, b: Tensor) -> None:
     if not all(bool(half.isfinite().all()) for half in (a, b)):
         raise BaseModelProblem(
-            f"{checkpoint} holds numbers that are not finite in {matrix.name}",
+            f"{checkpoint} has values that are not finite in {matrix.name}",
             "use an earlier checkpoint",
         )
 

@@ -69,7 +69,7 @@ class NotInItsWords(NoAnswer):
 
     def __init__(self, operation: str, status: int, body: bytes) -> None:
         self.operation, self.status, self.text = operation, status, _readable(body)
-        super().__init__(f"{status} and no document of S3: {self.text}")
+        super().__init__(f"{status} without a document of S3: {self.text}")
 
 
 class OtherRegion(NoAnswer):
@@ -111,7 +111,7 @@ def _check_kind(headers: Mapping[str, str]) -> None:
 def _check_refusal(operation: str, status: int, body: bytes) -> None:
     """One that is not in S3's words; a server's error passes, and an empty one may be S3's."""
     if status == 404:
-        raise NoAnswer("404, and not in S3's words")
+        raise NoAnswer("404 without a document of S3")
     if 400 <= status < 500 and status not in PASSING_STATUSES and body.strip():
         raise NotInItsWords(operation, status, body)
 
@@ -132,7 +132,7 @@ def _redirect(status: int, headers: Mapping[str, str], body: object) -> NoAnswer
 
 def _check_status(operation: str, status: int) -> None:
     if status < 300 and status not in STATUSES.get(operation, (200,)):
-        raise NoAnswer(f"{status}, which S3 never answers")
+        raise NoAnswer(f"{status}, which S3 never sends")
 
 
 def _check_length(headers: Mapping[str, str], body: bytes) -> None:
@@ -151,7 +151,7 @@ def _check_document(operation: str, body: bytes) -> None:
     if root not in expected:
         raise NoAnswer(_instead(body))
     if not _is_whole(root, body):
-        raise NoAnswer("a document that breaks off")
+        raise NoAnswer("a truncated document")
 
 
 def root_of(body: bytes) -> bytes:
@@ -171,7 +171,7 @@ def _instead(body: bytes) -> str:
     found = root_of(body)
     if found:
         return f"a document <{found.decode()}>"
-    return "something that is no XML" if body.strip() else "nothing at all"
+    return "something other than XML" if body.strip() else "an empty answer"
 
 
 def _check_content(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:

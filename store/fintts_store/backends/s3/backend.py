@@ -72,8 +72,9 @@ def _refuse_another(url: str, named: S3Address, endpoint_url: str | None) -> Non
         return
     if named.place != _joined(url.partition("?")[0], endpoint_url).place:
         raise StoreDenied(
-            f"the store {named.url} is to be on {endpoint_url}, and names another server itself",
-            "leave out s3_endpoint_url (--s3-endpoint-url), or the one in the address",
+            f"the store {named.url} is configured for {endpoint_url}, but its address names "
+            "another server",
+            "remove s3_endpoint_url (--s3-endpoint-url), or the server in the address",
         )
 
 

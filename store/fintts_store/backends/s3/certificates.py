@@ -35,8 +35,8 @@ def refuse_no_certificates(session: "Session") -> None:
         ssl.create_default_context(cafile=bundle)
     except (OSError, ValueError):  # no such file, or none of certificates
         raise StoreDenied(
-            f"{bundle} is not a file of certificates, and AWS_CA_BUNDLE, ca_bundle of the AWS "
-            "profile or REQUESTS_CA_BUNDLE names it",
+            f"{bundle} is not a certificate file; AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle "
+            "of the AWS profile names it",
             "correct it, or unset it to trust the usual authorities",
         ) from None
 
@@ -48,10 +48,11 @@ def refuse_own_authority(session: "Session", endpoint_url: str) -> None:
     if bundle is None or not endpoint_url.startswith("https://") or is_trusted(endpoint_url):
         return
     raise StoreDenied(
-        f"this machine trusts {endpoint_url} by {bundle}, which no rented instance has",
-        "give the server a certificate of a public authority; if it has one, and a proxy of this "
-        "network shows its own instead, unset AWS_CA_BUNDLE, ca_bundle in ~/.aws/config and "
-        "REQUESTS_CA_BUNDLE, and launch from another network",
+        f"this machine trusts {endpoint_url} because of {bundle}, which a rented instance does "
+        "not have",
+        "give the server a certificate of a public authority; if it has one, but a proxy of "
+        "this network replaces it, unset AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE and ca_bundle in "
+        "~/.aws/config, and launch from another network",
     )
 
 

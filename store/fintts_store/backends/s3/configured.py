@@ -31,7 +31,7 @@ def configured_endpoint() -> str | None:
     except StoreDenied as error:
         raise StoreDenied(
             f"{error.message} (from {', '.join(VARIABLES)} or endpoint_url of the AWS profile)",
-            f"{error.hint}; --s3-endpoint-url names another server",
+            f"{error.hint}; or set another server with --s3-endpoint-url",
         ) from None
 
 

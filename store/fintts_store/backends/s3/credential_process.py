@@ -66,7 +66,7 @@ class Process:
         try:
             exit_code, printed = _run(self._command)
         except subprocess.TimeoutExpired:
-            said = f"{what} has not answered within {LIMIT_SECONDS:.0f} s"
+            said = f"{what} did not answer within {LIMIT_SECONDS:.0f} s"
             raise StoreDenied(said, TO_SEE) from None
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
@@ -133,17 +133,17 @@ def _check(what: str, printed: bytes) -> None:
     try:
         document: object = json.loads(printed)
     except (ValueError, RecursionError):
-        text = "nothing" if not printed.strip() else "something that is no JSON"
+        text = "nothing" if not printed.strip() else "something other than JSON"
         raise StoreDenied(f"{what} printed {text}", TO_SEE) from None
     if not isinstance(document, dict):
-        raise StoreDenied(f"{what} printed no JSON object", TO_SEE)
+        raise StoreDenied(f"{what} did not print a JSON object", TO_SEE)
     found = cast("dict[str, object]", document)
     remember_secrets(*(str(value) for name, value in found.items() if name in (*NAMES, TOKEN)))
     missing = [name for name in NAMES if not isinstance(found.get(name), str)]
     if missing:
         raise StoreDenied(f"{what} printed no {' and no '.join(missing)}", TO_SEE)
     if found.get("Version") != 1:
-        raise StoreDenied(f"{what} printed another Version than 1", TO_SEE)
+        raise StoreDenied(f"{what} printed a Version other than 1", TO_SEE)
     given = {name: found[name] for name in (*NAMES, TOKEN) if found.get(name) is not None}
     for name, value in given.items():
         fault = fault_of_secret(value)

@@ -50,12 +50,11 @@ ALIAS = "-s3alias"
 DIGEST_CHARACTERS = 16
 """of an input's digest in a policy, which has room for no more"""
 TO_NAME = (
-    "set instance_role_arn to a role that your key may assume and that opens the store, or use the "
-    "key of an IAM user: then an instance gets a key for its run alone"
+    "set instance_role_arn to a role that your key may assume and that has access to the store, "
+    "or use the key of an IAM user; instances then get a key for their run only"
 )
 SHOWN = (
-    "; SkyPilot's server shows what it passes on to every local user of this machine "
-    "(/api/status?all_status=true)"
+    "; SkyPilot's server shows it to every local user of this machine (/api/status?all_status=true)"
 )
 
 
@@ -127,10 +126,10 @@ def lifetime(deadline_at: datetime, now: datetime) -> timedelta:
     needed = deadline_at + AFTER_DEADLINE - now
     if needed > LONGEST:
         raise StoreDenied(
-            f"the run may go on for {(deadline_at - now) / HOUR:.1f} h, and the key that an "
-            f"instance gets lasts {LONGEST / HOUR:.0f} h at most, of which "
-            f"{AFTER_DEADLINE / MINUTE:.0f} minutes are for the end",
-            "a lower --budget brings the deadline nearer; the same command goes on from there",
+            f"the run may last {(deadline_at - now) / HOUR:.1f} h, but an instance's key lasts "
+            f"at most {LONGEST / HOUR:.0f} h, of which {AFTER_DEADLINE / MINUTE:.0f} minutes are "
+            "reserved for the end",
+            "lower --budget to get an earlier deadline; the same command then resumes the run",
         )
     return max(needed, SHORTEST)
 
@@ -169,7 +168,7 @@ def grant_for_run(
     except (PermissionMissing, TooLong) as error:
         if TOKEN in own:
             return _temporary(as_it_is, own_ends_at, now + needed, error)
-        warning = f"{error.message}: your own is passed on{SHOWN}"
+        warning = f"{error.message}, so the instance gets your own{SHOWN}"
         return Grant(as_it_is, warning=warning, hint=error.hint)
     if made is None:
         return _temporary(as_it_is, own_ends_at, now + needed)
@@ -213,9 +212,8 @@ def _made(
     alone, and where there is none this is None."""
     if wanted.address.bucket.endswith(ALIAS):
         raise PermissionMissing(
-            f"no key for one run can be made for {wanted.address.where}, the alias of an access "
-            "point",
-            "name the bucket itself: then an instance gets a key for its run alone",
+            f"STS cannot make a key for {wanted.address.where}, the alias of an access point",
+            "use the name of the bucket; instances then get a key for their run only",
         )
     role = Role(role_arn, session) if role_arn else None
     if not is_temporary:
@@ -248,7 +246,7 @@ def _of_another_server(address: S3Address, as_it_is: dict[str, str]) -> Grant:
     reach = S3Store(address).probes.reach()
     if reach.verdict != Verdict.WARNING:
         return Grant(as_it_is)
-    warning = f"an instance gets your key, and {reach.sentence}{SHOWN}"
+    warning = f"an instance gets your own key, and {reach.sentence}{SHOWN}"
     return Grant(as_it_is, warning=warning, hint=reach.hint)
 
 
@@ -267,9 +265,9 @@ def _temporary(
     why = f"{refused.message}: " if refused else ""
     if ends_at is not None and ends_at < until:
         raise StoreDenied(
-            f"{why}your own key ends at {ends_at:%Y-%m-%d %H:%M} UTC, and the run may need it "
+            f"{why}your own key ends at {ends_at:%Y-%m-%d %H:%M} UTC, but the run may need it "
             f"until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-            f"sign in again, or give a lower --budget; or {hint}",
+            f"sign in again, or lower --budget; or {hint}",
         )
     when = "at an unknown time" if ends_at is None else f"{ends_at:%Y-%m-%d %H:%M} UTC"
     sentence = f"{why}an instance gets your own key, which is temporary and ends {when}{SHOWN}"

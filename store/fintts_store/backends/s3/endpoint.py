@@ -9,7 +9,7 @@ from fintts_store.redaction import without_secrets
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 CREDENTIALS = (
-    "leave them out, for an address is shown and kept: set AWS_ACCESS_KEY_ID and "
+    "remove them, since addresses are shown and stored; set AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 )
 _CHARACTERS = re.compile(r"[A-Za-z0-9:/.\[\]_~-]+")
@@ -27,7 +27,7 @@ def canonical_endpoint(text: str) -> str:
         StoreDenied: it is no such URL, or holds more than that.
     """
     if "@" in text:
-        raise StoreDenied(f"the endpoint {without_secrets(text)} holds credentials", CREDENTIALS)
+        raise StoreDenied(f"the endpoint {without_secrets(text)} contains credentials", CREDENTIALS)
     parts, port = _split(text)
     host = _host(parts, text)
     standard = port is None or port == DEFAULT_PORTS[parts.scheme]
@@ -71,5 +71,5 @@ def _path(parts: SplitResult, text: str) -> str:
 def _refusal(text: str) -> StoreDenied:
     return StoreDenied(
         f"the endpoint {text!r} is not the URL of a server",
-        "give it as https://HOST or http://HOST:PORT",
+        "write it as https://HOST or http://HOST:PORT",
     )

@@ -44,10 +44,10 @@ FORBIDDEN, EXPIRED = "AccessDenied", "ExpiredToken"
 TOKEN = "AWS_SESSION_TOKEN"
 """a temporary key in the environment never changes; a profile's key may be renewed"""
 AGAIN = (
-    "start the run again with a new key: it goes on from the newest committed checkpoint, if any"
+    "start the run again with a new key; it resumes from the newest committed checkpoint, if any"
 )
 DENIED = {
-    "NoSuchBucket": ("there is no bucket {where}", "create it, or correct its name"),
+    "NoSuchBucket": ("the bucket {where} does not exist", "create it, or correct its name"),
     FORBIDDEN: ("{where} refuses {operation}{because}", ""),
     "InvalidAccessKeyId": (
         "{where} does not know the access key",
@@ -55,7 +55,7 @@ DENIED = {
     ),
     "SignatureDoesNotMatch": (
         "{where} does not accept the secret key",
-        "see that AWS_SECRET_ACCESS_KEY belongs to AWS_ACCESS_KEY_ID",
+        "check that AWS_SECRET_ACCESS_KEY belongs to AWS_ACCESS_KEY_ID",
     ),
     EXPIRED: (
         "the credentials for {where} have expired",
@@ -63,16 +63,17 @@ DENIED = {
     ),
     "RequestTimeTooSkewed": (
         "the clock of this machine differs too much from that of {where}",
-        "set it right, for example with `timedatectl set-ntp true`",
+        "correct it, for example with `timedatectl set-ntp true`",
     ),
     "EntityTooLarge": (
-        "{where} does not take requests that large ({operation})",
-        "raise the limit of the server, or of the proxy in front of it: a request has up to 64 MB "
-        "(nginx: `client_max_body_size 64m;`)",
+        "{where} does not accept such large requests ({operation})",
+        "raise the limit of the server, or of the proxy in front of it, to 64 MB (nginx: "
+        "`client_max_body_size 64m;`)",
     ),
     UNSUPPORTED: (
-        "{where} does not know {operation} as runs need it{because}",
-        "use a server with conditional writes and uploads in parts: `fintts store check` tries it",
+        "{where} does not support {operation} as runs need it{because}",
+        "use a server with conditional writes and multipart uploads; `fintts store check` tests "
+        "for them",
     ),
     OTHER_REGION: ("the bucket {where} is in another region{because}", ""),
 }
@@ -104,7 +105,7 @@ CERTAIN = {
     *("NoSuchUpload", "EntityTooLarge", WRONG_REGION),
 }
 """Errors that a second try would repeat"""
-OF_KMS = "see that the KMS key that encrypts the bucket is enabled, and that your key may use it"
+OF_KMS = "check that the KMS key of the bucket is enabled, and that your key may use it"
 AWS_URL = "https://s3.amazonaws.com"
 PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 """OpenSSL's names for an answer that is not TLS"""
@@ -140,10 +141,10 @@ def _another_s_answer(error: NotInItsWords, address: S3Address) -> StoreDenied:
     """An answer from a proxy, or from a server asked without TLS."""
     if error.status == TOO_LARGE:
         return _refusal("EntityTooLarge", error.operation, address, "")
-    hint = "see that the address is right, and that no login page or proxy answers in its place"
+    hint = "check the address, and that no login page or proxy answers instead"
     if "https" in error.text.lower():
-        hint = f"it wants TLS: give its endpoint as {_other_scheme(address)}"
-    return StoreDenied(f"{address.where} does not answer as S3 does: it sent {error}", hint)
+        hint = f"it expects TLS: write its endpoint as {_other_scheme(address)}"
+    return StoreDenied(f"{address.where} does not answer like S3: it sent {error}", hint)
 
 
 def _other_scheme(address: S3Address) -> str:
@@ -154,8 +155,8 @@ def _other_scheme(address: S3Address) -> str:
 def no_answer(address: S3Address, what: str) -> StoreUnreachable:
     """The error for an answer that says nothing about the store."""
     return StoreUnreachable(
-        f"{address.where} does not answer as S3 does: it sent {what}",
-        "see that the address is right, and that no login page or proxy answers in its place",
+        f"{address.where} does not answer like S3: it sent {what}",
+        "check the address, and that no login page or proxy answers instead",
     )
 
 
@@ -205,7 +206,7 @@ def _explain_answer(error: ClientError, address: S3Address, key: str) -> StoreEr
     if status >= SERVER_ERRORS or status == CONFLICT or code in PASSING:
         return StoreUnreachable(
             f"{address.where} answered {operation} with {status} {code}",
-            "it may be overloaded or restarting: try again later",
+            "it may be overloaded or restarting; try again later",
         )
     hint = OF_KMS if code.startswith("KMS.") else ""
     return StoreDenied(f"{address.where}: {_told(operation, code, status, said)}", hint)
@@ -221,15 +222,17 @@ def _of_a_key(code: str, operation: str, address: S3Address, key: str) -> StoreE
     """The error about a key, as opposed to the store."""
     if code == NO_OBJECT and operation.startswith("List"):
         return StoreDenied(
-            f"{address.where} treats a listing of the bucket as an object",
-            "its endpoint names a bucket already: give it without that name, as https://HOST",
+            f"{address.where} treats the listing of the bucket as an object",
+            "its endpoint already includes a bucket; write it as https://HOST",
         )
     if code in NOT_FOUND:
         return KeyNotFound(f"{address.url} has no {key}")
     if code in EXISTS:
-        return KeyExists(f"{key} is in {address.url} already")
+        return KeyExists(f"{key} already exists in {address.url}")
     if code in PAST_THE_END:
-        return NothingThere(f"{key} in {address.url} ends before it", "fetch it from its beginning")
+        return NothingThere(
+            f"{key} in {address.url} ends before that byte", "fetch it from the beginning"
+        )
     return None
 
 
@@ -276,9 +279,9 @@ def _of_proxy(address: S3Address) -> StoreError:
     url = address.endpoint_url or AWS_URL
     name = proxy_variable(url) or "the system's settings"
     return StoreUnreachable(
-        f"{address.where} cannot be reached: the proxy that {name} names does not answer",
+        f"{address.where} cannot be reached: the proxy in {name} does not answer",
         f"correct {name} to the http://HOST:PORT of a working proxy (SOCKS is not supported), or "
-        f"add {urlsplit(url).hostname} to NO_PROXY to reach it without one",
+        f"add {urlsplit(url).hostname} to NO_PROXY to bypass the proxy",
     )
 
 
@@ -286,21 +289,21 @@ def _of_tls(said: str, address: S3Address) -> StoreError:
     if any(text in said for text in PLAIN):
         return StoreDenied(
             f"{address.where} does not speak TLS: {said}",
-            f"if it is to be asked without, give its endpoint as {_other_scheme(address)}",
+            f"if it does not use TLS, write its endpoint as {_other_scheme(address)}",
         )
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return StoreDenied(
             f"the certificate of {address.where} is not trusted: {said}",
-            "set AWS_CA_BUNDLE to the file with the certificate of its authority",
+            "set AWS_CA_BUNDLE to a file with its authority's certificate",
         )
     return StoreUnreachable(
         f"no TLS connection to {address.where}: {said}",
-        "see that the endpoint is right, and that no proxy answers in its place",
+        "check the endpoint, and that no proxy answers instead",
     )
 
 
 def _see_whether(address: S3Address) -> str:
     """What to check if no answer came; a server that requires TLS hangs up."""
     if (address.endpoint_url or "").startswith("http://"):
-        return f"see whether it is up, and whether it wants TLS ({_other_scheme(address)})"
-    return "see whether it is up"
+        return f"check that it is up, and whether it expects TLS ({_other_scheme(address)})"
+    return "check that it is up"

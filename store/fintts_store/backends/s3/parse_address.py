@@ -21,10 +21,10 @@ from fintts_store.errors import StoreDenied
 from fintts_store.redaction import without_secrets
 from fintts_store.store import is_relative_name
 
-EXAMPLE = "an address is s3://BUCKET/PREFIX, with ?endpoint_url=URL behind it if it is not AWS"
+EXAMPLE = "write s3://BUCKET/PREFIX, followed by ?endpoint_url=URL if the server is not AWS"
 RULE = (
-    "3 to 63 characters of a-z, 0-9, '-' and '.', with a letter or a digit at both ends and never "
-    "two dots together"
+    "3 to 63 characters of a-z, 0-9, '-' and '.', with a letter or a digit at both ends and no "
+    "two dots in a row"
 )
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
@@ -93,20 +93,20 @@ def _check_place(text: str, bucket: str, folder: str) -> None:
     """A folder is empty, or the prefix behind a slash."""
     prefix = folder.removeprefix("/")
     if "@" in bucket or (":" in bucket and "@" in prefix):  # a secret may have a slash in it
-        raise StoreDenied(f"the address {without_secrets(text)} holds credentials", CREDENTIALS)
+        raise StoreDenied(f"the address {without_secrets(text)} contains credentials", CREDENTIALS)
     if not text.startswith(BEGINNING):
         raise StoreDenied(f"{text} names no bucket", EXAMPLE)
     if "#" in text:
         raise StoreDenied(
-            f"the address {text} has a '#' in it, which ends an address for other programs",
-            "take a prefix without it",
+            f"the address {text} has a '#', which ends an address in other programs",
+            "choose a prefix without it",
         )
     _check_kind(text, bucket)
     if not _is_bucket(bucket):
         raise StoreDenied(f"{text} names no bucket{_why_none(bucket)}", EXAMPLE)
     _check_spelling(text, prefix)
     if folder and not is_relative_name(prefix):
-        raise StoreDenied(f"the prefix of {text} has a part that is empty, '.' or '..'", EXAMPLE)
+        raise StoreDenied(f"the prefix of {text} has an empty part, '.' or '..'", EXAMPLE)
 
 
 def _check_kind(text: str, bucket: str) -> None:
@@ -114,13 +114,13 @@ def _check_kind(text: str, bucket: str) -> None:
     if bucket.startswith("arn:"):
         raise StoreDenied(
             f"{text} names a bucket by an ARN",
-            "give the bucket's name; for an access point its alias, which ends in -s3alias "
-            "(`aws s3control get-access-point` says it): s3://ALIAS/PREFIX",
+            "write the bucket's name, or an access point's alias, which ends in -s3alias (see "
+            "`aws s3control get-access-point`): s3://ALIAS/PREFIX",
         )
     if _DIRECTORY_BUCKET.search(bucket):
         raise StoreDenied(
-            f"s3://{bucket} is a directory bucket (S3 Express One Zone), which cannot list keys as "
-            "runs need it",
+            f"s3://{bucket} is a directory bucket (S3 Express One Zone), which cannot list keys "
+            "as runs need",
             "use a general purpose bucket in the same region",
         )
 
@@ -133,37 +133,39 @@ def _why_none(bucket: str) -> str:
     if not bucket:
         return ""
     if bucket != bucket.lower():
-        return f": {bucket} has upper case in it, as no bucket's name has"
+        return f": {bucket} has upper-case letters, which bucket names cannot have"
     if ":" in bucket or _IPV4.fullmatch(bucket):
-        return f": {bucket} is a server's address"
-    return f": {bucket} breaks the rule for their names, which is {RULE}"
+        return f": {bucket} is the address of a server"
+    return f": {bucket} is not a valid bucket name: {RULE}"
 
 
 def _check_spelling(text: str, prefix: str) -> None:
     """What looks like another prefix, or is read as another one elsewhere."""
     if "\\" in prefix or not prefix.isprintable():
         raise StoreDenied(
-            f"the prefix of {text} has a backslash in it, or a character that is not what it seems",
+            f"the prefix of {text} has a backslash or a misleading character",
             EXAMPLE,
         )
     if "%" in prefix:
         raise StoreDenied(
-            f"the prefix of {text} has a '%' in it, which other programs decode and this one does "
-            "not",
-            "write the prefix as the bucket shows it, or take one without it",
+            f"the prefix of {text} has a '%', which other programs decode but fintts does not",
+            "write the prefix as the bucket shows it, or choose one without it",
         )
     if option := _OPTION_BEHIND.search(prefix):
         raise StoreDenied(
-            f"the prefix of {text} has {option[0]} in it, which looks like an option",
-            "the first option stands behind a '?', the others behind '&'",
+            f"the prefix of {text} has {option[0]}, which looks like an option",
+            "write a '?' before the first option, and '&' before the others",
         )
     if not unicodedata.is_normalized("NFC", prefix):
         raise StoreDenied(
-            f"the prefix of {text} has letters in two parts (Unicode's NFD): they only look alike",
-            "type it again, or take a prefix of a to z",
+            f"the prefix of {text} has letters in Unicode NFD, which other programs store "
+            "differently",
+            "type it again, or choose a prefix of a to z",
         )
     if any(part != part.strip() for part in prefix.split("/")):
-        raise StoreDenied(f"the prefix of {text} has a space at the edge of a part", EXAMPLE)
+        raise StoreDenied(
+            f"the prefix of {text} has a part that starts or ends with a space", EXAMPLE
+        )
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
@@ -179,7 +181,7 @@ def _options(text: str, query: str) -> dict[str, str]:
     try:
         pairs = _pairs(query)
     except ValueError:
-        raise StoreDenied(f"what stands behind the '?' of {text} cannot be read", known) from None
+        raise StoreDenied(f"the part after the '?' of {text} cannot be read", known) from None
     options = dict(pairs)
     unknown = sorted(options.keys() - set(_OPTIONS))
     if unknown:
@@ -197,8 +199,8 @@ def _check_options(text: str, options: dict[str, str]) -> None:
     for name, choices in _CHOICES.items():
         if name in options and options[name] not in choices:
             known = " or ".join(choices)
-            raise StoreDenied(f"{text} asks for {name} {options[name]}", f"it is {known}")
+            raise StoreDenied(f"{text} sets {name} to {options[name]}", f"it is {known}")
     if "sse_kms_key_id" in options and not options.get("sse", "").startswith("aws:kms"):
-        raise StoreDenied(f"{text} names a KMS key without sse", "add &sse=aws:kms to it")
+        raise StoreDenied(f"{text} has a KMS key without sse", "add &sse=aws:kms to it")
     if not _REGION.fullmatch(options.get("region", "auto")):
         raise StoreDenied(f"{text} has an invalid region", "such as eu-central-1")

@@ -60,7 +60,7 @@ class S3Probes:
             digest.update(chunk)
         if digest.digest() == hashlib.sha256(b"".join(parts)).digest():
             return Finding(sentence=f"{len(parts)} parts")
-        return Finding(Verdict.FAILED, "an upload in parts came back as other bytes")
+        return Finding(Verdict.FAILED, "a multipart upload came back as other bytes")
 
     def _begin(self, name: str) -> str:
         began = self._requests.ask(
@@ -102,9 +102,9 @@ class S3Probes:
         if folder.aborted not in seen:  # MinIO lists only the uploads of one complete key
             return Finding(
                 Verdict.WARNING,
-                "the server does not list uploads by their prefix, so runs cannot clear away those "
-                "that were cut off",
-                "let a lifecycle rule do it, or the server itself",
+                "the server does not list uploads by prefix, so runs cannot remove interrupted "
+                "ones",
+                "let a lifecycle rule or the server do it",
             )
         if folder.aborted in store.unfinished(folder.prefix):
             return Finding(Verdict.FAILED, "an upload that was aborted is still listed")
@@ -120,20 +120,20 @@ class S3Probes:
         midway = asked + (datetime.now(UTC) - asked) / 2
         told = _moment(response["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         if told is None:
-            return Finding(Verdict.WARNING, "the server does not tell its time")
+            return Finding(Verdict.WARNING, "the server does not send its time")
         return judge_clock((told - midway).total_seconds())
 
     def _lifecycle(self) -> Finding:
         try:
             rules = self._rules()
         except StoreError as error:  # a run does not need this permission
-            return Finding(Verdict.WARNING, f"it cannot be seen: {error.message}")
+            return Finding(Verdict.WARNING, f"unknown: {error.message}")
         days = [d for rule in rules if (d := days_to_abort(rule, self._address.prefix)) is not None]
         if days:
             return Finding(sentence=f"aborts uploads that are {min(days)} days old")
         return Finding(
             Verdict.WARNING,
-            "none aborts uploads that were cut off; what they hold is billed until then",
+            "none aborts interrupted uploads, whose parts are billed",
             self._rule_hint(OPEN_UPLOADS),
         )
 
@@ -147,17 +147,17 @@ class S3Probes:
             is_on = "Status" in found
             rules = self._rules() if is_on else []
         except PermissionMissing:  # a run does not need this permission
-            return Finding(sentence="it is nothing that this key may see")
+            return Finding(sentence="this key may not read it")
         except StoreError as error:
-            return Finding(Verdict.WARNING, f"it cannot be seen: {error.message}")
+            return Finding(Verdict.WARNING, f"unknown: {error.message}")
         if not is_on:
-            return Finding(sentence="off: what is deleted is gone")
+            return Finding(sentence="off: deleted files are gone")
         days = [d for rule in rules if (d := days_to_forget(rule, self._address.prefix))]
         if days:
             return Finding(sentence=f"old versions are deleted after {min(days)} days")
         return Finding(
             Verdict.WARNING,
-            "the bucket keeps old versions: checkpoints that were rotated away go on being billed",
+            "the bucket keeps old versions, so rotated checkpoints are still billed",
             self._rule_hint(OLD_VERSIONS),
         )
 
@@ -179,12 +179,12 @@ class S3Probes:
             buckets = []
         others = [bucket for bucket in buckets if bucket.get("Name") != self._bucket]
         if not others:
-            return Finding(sentence="the key sees no other bucket")
+            return Finding(sentence="the key has access to no other bucket")
         more = f"{len(others):,} more bucket{'s' if len(others) > 1 else ''}"
         return Finding(
             Verdict.WARNING,
-            f"the key sees {more}: it may do more than a run needs",
-            f"for instances, make one that has what follows alone: {NEEDED}",
+            f"the key has access to {more}, more than a run needs",
+            f"make a key for instances that only has {NEEDED}",
         )
 
     def _rule_hint(self, action: dict[str, dict[str, int]]) -> str:
@@ -194,8 +194,8 @@ class S3Probes:
         rule = {"ID": f"fintts-{next(iter(action))}", "Status": "Enabled"}
         rules = {"Rules": [{**rule, "Filter": {"Prefix": prefix}, **action}]}
         return (
-            "to add one, with the bucket's other rules, if there are any, in the same list: "
-            f"aws {f'--endpoint-url {endpoint} ' if endpoint else ''}s3api "
+            "add one, with any other rules of the bucket in the same list: aws "
+            f"{f'--endpoint-url {endpoint} ' if endpoint else ''}s3api "
             f"put-bucket-lifecycle-configuration --bucket {self._bucket} "
             f"--lifecycle-configuration '{json.dumps(rules)}'"
         )
@@ -212,12 +212,12 @@ def _moment(told: str) -> datetime | None:
 def judge_clock(ahead_seconds: float) -> Finding:
     """The finding for a server clock that is so many seconds ahead of ours."""
     if abs(ahead_seconds) <= CLOCKS_AGREE_SECONDS:
-        return Finding(sentence="the server's agrees with ours")
+        return Finding(sentence="the server's agrees with this machine's")
     way = "ahead of" if ahead_seconds > 0 else "behind"
-    sentence = f"the server's is {abs(ahead_seconds):.0f} s {way} ours"
+    sentence = f"the server's is {abs(ahead_seconds):.0f} s {way} this machine's"
     if abs(ahead_seconds) < CLOCKS_DIFFER_SECONDS:
         return Finding(sentence=sentence)
-    hint = "set this machine's right, for example with `timedatectl set-ntp true`"
+    hint = "correct this machine's clock, for example with `timedatectl set-ntp true`"
     return Finding(Verdict.WARNING, sentence, hint)
 
 

@@ -87,7 +87,7 @@ class S3Reading:
                     failures = 0 if len(piece) == CHUNK_BYTES else failures
                     yield piece
             except KeyExists as error:
-                raise StoreUnreachable(f"{self._key} was replaced while it was read") from error
+                raise StoreUnreachable(f"{self._key} was replaced during the read") from error
             except StoreUnreachable:
                 failures += 1
                 if failures >= self._patience.tries:
@@ -108,19 +108,19 @@ class S3Reading:
                     answer["Body"].close()
                     return
             if left > 0:
-                raise StoreUnreachable(f"{self._key} broke off {left:,} bytes before its end")
+                raise StoreUnreachable(f"{self._key} ended {left:,} bytes early")
 
     def _recognize(self, answer: "GetObjectOutputTypeDef", read: int) -> None:
         """Takes an answer only for the bytes that were asked for, of the object that was begun."""
         begins, size = _place_of(answer)
         if begins != read:
             answer["Body"].close()
-            raise StoreUnreachable(f"{self._key} came from byte {begins:,} on, and not {read:,}")
+            raise StoreUnreachable(f"{self._key} came from byte {begins:,} instead of {read:,}")
         if not self._tag:
             self._tag, self._size_bytes = answer["ETag"], size
         elif answer["ETag"] != self._tag:
             answer["Body"].close()
-            raise KeyExists(f"{self._key} is another object now")
+            raise KeyExists(f"{self._key} is now another object")
 
     def _range(self, first: int, read: int) -> str:
         # The size is not known at first: a server gives what there is of a range, and more than a

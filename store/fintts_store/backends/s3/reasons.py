@@ -64,8 +64,8 @@ def hint_for_forbidden(address: S3Address, operation: str, said: str) -> str:
     if "kms:" in said:
         named = address.url if address.sse else replace(address, sse="aws:kms").url
         return (
-            "allow your key kms:GenerateDataKey and kms:Decrypt on that KMS key; if it is the key "
-            f"of an instance that is refused, let the address ask for them, too: {named}"
+            "allow your key kms:GenerateDataKey and kms:Decrypt on that KMS key; if an "
+            f"instance's key is refused, add it to the address: {named}"
         )
     if re.search("requester.?pay", said, re.I):
         return _to_pay(address)
@@ -80,17 +80,17 @@ def hint_for_forbidden(address: S3Address, operation: str, said: str) -> str:
 def _to_encrypt(address: S3Address) -> str:
     encrypting = replace(address, sse="aws:kms").url
     return (
-        f"if a policy wants an encryption header, name it in the address: {encrypting} "
-        "(or sse=AES256; &sse_kms_key_id=ID for a key of your own)"
+        f"if a policy requires an encryption header, add it to the address: {encrypting} (or "
+        "sse=AES256; &sse_kms_key_id=ID for a key of your own)"
     )
 
 
 def _to_pay(address: S3Address) -> str:
     paying = replace(address, request_payer="requester").url
-    return f"name it in the address, and your account pays: {paying}"
+    return f"add it to the address, and your account pays: {paying}"
 
 
 def hint_for_region(address: S3Address) -> str:
     """What to do where a server does not say which region it wants."""
     named = replace(address, region="REGION").url
-    return f"name its region in the address, {named}, or set AWS_DEFAULT_REGION"
+    return f"add its region to the address, {named}, or set AWS_DEFAULT_REGION"

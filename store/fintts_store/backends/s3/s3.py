@@ -109,7 +109,10 @@ class S3Store:
             return
         with explained(source):
             if not source.is_file():
-                raise StoreError(f"there is no file {source} to store", "see whether it was moved")
+                raise StoreError(
+                    f"{source} cannot be stored because it does not exist",
+                    "check whether it was moved",
+                )
         with explained(source), source.open("rb") as file:
             upload.put_file(file)
 
@@ -147,7 +150,7 @@ class S3Store:
                 WAY_OUT,
             ) from why
         if self._requests.has(name):
-            raise KeyExists(f"{key} is in {self.url} already")
+            raise KeyExists(f"{key} already exists in {self.url}")
         Upload(self._requests, name, key).put(data)
 
     def _holds(self, key: str, data: bytes) -> bool:

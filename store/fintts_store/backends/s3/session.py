@@ -22,7 +22,7 @@ TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 """a region is part of the header that signs a request"""
 PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
-TO_SET = "set it again; a line break often comes from the file that it was read from"
+TO_SET = "set it again; a line break may come from the file that it was read from"
 PARTS = {
     "access_key": "aws_access_key_id",
     "secret_key": "aws_secret_access_key",
@@ -96,13 +96,13 @@ def explained_settings() -> Generator[None]:
     except known.ConfigParseError as error:
         path = cast("dict[str, object]", error.kwargs)["path"]
         raise StoreDenied(
-            f"{path} is not a settings file of AWS",
-            "it consists of [sections] with NAME = VALUE below them: see `aws configure`",
+            f"{path} is not an AWS settings file",
+            "write [sections] with NAME = VALUE below them; see `aws configure`",
         ) from None
     except (known.BotoCoreError, *UNUSABLE) as error:
         raise StoreDenied(
-            f"AWS's settings of this machine cannot be used: {_said(error)}",
-            "see `aws configure list`, ~/.aws/config and the variables whose names begin with AWS_",
+            f"the AWS settings of this machine cannot be used: {_said(error)}",
+            "see `aws configure list`, ~/.aws/config and the variables that start with AWS_",
         ) from error
 
 
@@ -160,8 +160,8 @@ def _check_key(session: Session) -> None:
         empty = [name for name in (KEY, SECRET) if os.environ.get(name) == ""]
         if empty:
             raise StoreDenied(
-                f"{' and '.join(empty)} {'are' if len(empty) > 1 else 'is'} empty, and there is no "
-                "other key for AWS",
+                f"{' and '.join(empty)} {'are' if len(empty) > 1 else 'is'} empty, and there is "
+                "no other AWS key",
                 "set both, or AWS_PROFILE",
             )
         return

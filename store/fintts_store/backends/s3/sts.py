@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST_NAME = 32
 LONGEST_POLICY = 2048
 """characters, of a session policy"""
-TO_ALLOW = "allow it sts:GetFederationToken (on *): then an instance gets a key for its run alone"
+TO_ALLOW = "allow it sts:GetFederationToken (on *); instances then get a key for their run only"
 TO_ASSUME = "allow your key sts:AssumeRole on it, and name your key in the role's trust policy"
 REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
 UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException"})
@@ -49,8 +49,8 @@ class Wanted:
         if len(self.policy) > LONGEST_POLICY:
             raise StoreDenied(
                 f"the store's prefix is too long: the key's policy has {len(self.policy):,} "
-                f"characters of {LONGEST_POLICY:,}",
-                "give --store a shorter prefix",
+                f"characters, at most {LONGEST_POLICY:,}",
+                "use a shorter prefix in --store",
             )
 
 
@@ -141,7 +141,7 @@ def explained(address: S3Address, role_arn: str = "") -> Generator[None]:
     except (BotoCoreError, ResponseParserError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise StoreUnreachable(
-            f"a key for an instance of {address.where} cannot be made: {said}",
+            f"STS cannot make a key for {address.where}: {said}",
             "see `aws sts get-caller-identity`",
         ) from error
 
@@ -152,20 +152,21 @@ def _refusal(error: ClientError, role_arn: str) -> StoreDenied:
     if any(words in message for words in WRONG_TIME):
         return StoreDenied(
             "the clock of this machine differs too much from that of AWS",
-            "set it right, for example with `timedatectl set-ntp true`",
+            "correct it, for example with `timedatectl set-ntp true`",
         )
     if code in REFUSED and role_arn:
         return PermissionMissing(f"your key may not assume {role_arn}", TO_ASSUME)
     if code in REFUSED:
-        return PermissionMissing("your key may not make one for an instance", TO_ALLOW)
+        return PermissionMissing("your key may not make keys for instances", TO_ALLOW)
     if code in UNKNOWN:
         return StoreDenied("AWS does not know the access key", "see `aws sts get-caller-identity`")
     if code in EXPIRED:
-        return StoreDenied("your key for AWS has expired", "sign in again (`aws sso login`)")
+        return StoreDenied("your AWS key has expired", "sign in again (`aws sso login`)")
     if role_arn and DURATION in message:
         return TooLong(
-            f"{role_arn} makes no key that lasts as long as the run may",
-            "a lower --budget brings the deadline nearer, or raise the role's maximum session "
-            "duration; a role assumed by a temporary key (SSO, another role) lasts an hour at most",
+            f"{role_arn} cannot make a key that lasts as long as the run may",
+            "lower --budget to get an earlier deadline, or raise the role's maximum session "
+            "duration; a role assumed by a temporary key (SSO, another role) lasts an hour at "
+            "most",
         )
     return StoreDenied(f"STS answered {error.operation_name} with {code}: {message}")

@@ -35,7 +35,7 @@ def try_key(
             _read(store, key)
     except StoreDenied as error:
         raise StoreDenied(
-            f"the key that an instance would get is not sufficient: {error.message}", error.hint
+            f"the instance's key is not sufficient: {error.message}", error.hint
         ) from error
 
 

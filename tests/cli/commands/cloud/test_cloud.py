@@ -345,7 +345,7 @@ def test_what_came_in_place_of_a_rotated_checkpoint_is_pulled(
     assert steps(pulled) == [200, 300, 400]
     lasts = [c["step"] for c in json.loads(pulled.stdout)["checkpoints"] if c["last"]]
     assert lasts == [400]
-    assert "step 100 was rotated away while it was fetched" in pulled.stderr
+    assert "step 100 was rotated away during the download" in pulled.stderr
     assert pulled.stderr.count("step 200: home/checkpoint-200") == 1
     folders = sorted(path.name for path in (project / "home").iterdir())
     assert folders == ["checkpoint-200", "checkpoint-300", "checkpoint-400"]
@@ -358,7 +358,7 @@ def test_a_run_that_rotates_faster_than_anybody_can_fetch_is_not_followed_for_ev
     pulled = cloud("pull-checkpoints", "--last", "--to", "home", "--json")
     assert pulled.exit_code == 5
     assert "step 500 was rotated away" in pulled.stderr
-    assert "the best one stays" in pulled.stderr
+    assert "the best one is always kept" in pulled.stderr
     [last] = json.loads(pulled.stdout)["checkpoints"]
     assert (last["step"], last["verified"]) == (500, False)
     assert list((project / "home").iterdir()) == []
@@ -496,7 +496,7 @@ def test_an_image_is_for_rented_instances(
         (["--yes", "--infra", "aws"], 2, "a rented instance cannot reach the folder", "s3://"),
         (["--yes", "--gpus", "A100-80"], 2, "A100-80", "A100-80GB"),
         (["--yes", "--name", "Not-OK"], 2, "name should be 1 to 40 of", ""),
-        (["--yes", "--config", "nowhere.yaml"], 2, "no configuration file", "fintts init"),
+        (["--yes", "--config", "nowhere.yaml"], 2, "the configuration file", "fintts init"),
     ],
 )
 def test_a_launch_that_is_refused_leaves_nothing(
@@ -516,8 +516,8 @@ def test_a_launch_that_is_refused_leaves_nothing(
     [
         ("no data", 2, "does not exist"),
         ("half a pair", 1, "has 1 problem"),
-        ("empty data", 1, "holds no .npy and .lab files"),
-        ("no base model", 2, "there is no base model folder"),
+        ("empty data", 1, "has no .npy or .lab files"),
+        ("no base model", 2, "the base model folder"),
         ("no weights", 1, "has no model.pth"),
         ("no configuration", 2, "data and base_model are not set"),
         ("unknown key", 2, "unknown key training.batchsize"),

@@ -66,7 +66,7 @@ def test_a_run_that_is_still_being_launched_is_said_to_be(
     ask_for(str(own_folder / "store"), asked_by=note_process(os.getppid()))
     found = down(RUN)
     assert found.exit_code == 1, found.output
-    assert f"the instance is gone, and the launch of run {RUN} is still under way" in found.stderr
+    assert f"the instance is gone, but the launch of run {RUN} is still under way" in found.stderr
     assert not lives(at_work)
 
 
@@ -152,8 +152,8 @@ def test_without_a_name_no_instance_is_taken_for_the_newest_run_s(
         ended = down("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
     assert lives(at_work)
     assert ended.exit_code == 5
-    assert "so the newest run is not known" in ended.stderr
-    assert f"launched from here, and perhaps still there: {RUN}" in ended.stderr
+    assert "so the newest run is unknown" in ended.stderr
+    assert f"launched from here, and maybe still running: {RUN}" in ended.stderr
 
 
 @pytest.mark.parametrize("broken", ["store: gs://nowhere", "store: [", "stroe: here"])

@@ -311,7 +311,7 @@ def test_without_a_run_there_are_prices_and_a_sentence(own_folder: Path) -> None
     [
         (["--gpus", "H1000"], 2, "no accelerator named 'H1000'", "H100"),
         (["--gpus", "A100-80G"], 2, "no accelerator named", "did you mean A100-80GB"),
-        (["--infra", "local"], 2, "this machine is not for rent", "cloud"),
+        (["--infra", "local"], 2, "this machine cannot be rented", "cloud"),
         (["--budget", "1"], 2, "time and cost are not known", "without --budget"),
         (["--budget", "0"], 2, "budget_usd", ""),
         (["--gpus", "RTX3090"], 4, "the list has no prices of RTX3090", "RTX4090"),
@@ -368,9 +368,9 @@ def test_a_launch_without_a_rate_takes_the_cheapest_offer_as_its_ceiling(project
     shown = invoke(["cloud", "launch", "--dry-run", "--infra", "runpod"])
     assert "$1.39 an hour (runpod 1x_A100-80GB_SECURE on-demand, snapshot" in shown.stderr
     assert "as of 2026-11-24)" in shown.stderr
-    assert "watches over" not in shown.stderr
+    assert "a spot run needs" not in shown.stderr
     spot_words = ["cloud", "launch", "--dry-run", "--infra", "gcp", "--spot"]
-    assert "watches over a spot run" in invoke(spot_words).stderr
+    assert "a spot run needs SkyPilot's server" in invoke(spot_words).stderr
     assert "max_hourly_cost: 3" in launch("--infra", "runpod", "--hourly-rate", "3")["task"]
     here = invoke(["cloud", "launch", "--dry-run"])
     assert here.exit_code == 0, here.stderr

@@ -186,7 +186,7 @@ SILENT = RunFacts("s3://b", silence="s3://b does not answer")
             "the state of its run is unknown: s3://b does not answer",
         ),
         (True, SILENT, True, Judgement.ORPHAN, "past its deadline"),
-        (False, AT_WORK, False, Judgement.KEPT, "at work, launched elsewhere"),
+        (False, AT_WORK, False, Judgement.KEPT, "running, launched elsewhere"),
         (False, AT_WORK, True, Judgement.ORPHAN, "past its deadline"),
         (
             False,
@@ -222,11 +222,16 @@ SECOND = timedelta(seconds=1)
         (2 * HOUR, NOW - QUARTER, 0, None),
         (2 * HOUR, NOW - QUARTER - SECOND, 0, "silent for 15 minutes, and billing"),
         (timedelta(minutes=20), None, 0, None),
-        (timedelta(minutes=21), None, 0, "has said nothing in the 21 minutes since it was rented"),
+        (
+            timedelta(minutes=21),
+            None,
+            0,
+            "has sent no heartbeat in the 21 minutes since it was rented",
+        ),
         (timedelta(minutes=44), None, 900, None),
-        (timedelta(minutes=46), None, 900, "has said nothing in the 46 minutes since it was"),
+        (timedelta(minutes=46), None, 900, "has sent no heartbeat in the 46 minutes since it was"),
         # An earlier instance's heartbeat is none of this one's.
-        (timedelta(minutes=21), NOW - HOUR, 0, "has said nothing in the 21 minutes since it"),
+        (timedelta(minutes=21), NOW - HOUR, 0, "has sent no heartbeat in the 21 minutes since it"),
         (timedelta(minutes=19), NOW - HOUR, 0, None),
         (None, None, 0, None),  # a job that waits for an instance
     ],
@@ -262,7 +267,7 @@ def test_a_silent_one_of_this_laptop_is_removed_by_cron(
     done = reap("--yes", "--quiet")
     assert clouds.removed == ["fintts-mine"]
     assert "orphan: silent for 60 minutes, and billing" in done.stdout
-    assert "doubtful: has said nothing in the 120 minutes" in done.stdout
+    assert "doubtful: has sent no heartbeat in the 120 minutes" in done.stdout
 
 
 def test_a_heartbeat_that_moves_is_no_silence_whatever_the_clocks_say(
@@ -612,4 +617,4 @@ def test_an_instance_may_take_as_long_as_its_launch_patience_to_become_ready(
     (shown,) = instances("--dry-run")
     assert (shown["verdict"] == "kept") == is_kept
     if not is_kept:
-        assert "has said nothing in the 120 minutes" in shown["reason"]
+        assert "has sent no heartbeat in the 120 minutes" in shown["reason"]

@@ -104,7 +104,7 @@ def test_every_finding_is_one_line(
     store.put(f"adapters/{DIGEST}/adapter_config.json", b"{}")
     refused = check("store", "--read-data")
     assert refused.exit_code == 5
-    assert "3 faults found in what it holds" in refused.stderr
+    assert "3 faults found in its contents" in refused.stderr
     assert "Traceback" not in refused.stderr
     golden("store_check.txt", refused.stdout.replace(str(store.root), "/somewhere/store"))
     document = json.loads(check("store", "--read-data", "--json").stdout)
@@ -165,7 +165,7 @@ def test_a_store_that_is_a_file_is_one_sentence(own_folder: Path) -> None:
     (own_folder / "file").write_text("")
     refused = check("file/below")
     assert refused.exit_code == 5
-    assert "a file and a directory are in each other's place" in refused.stdout
+    assert "there is a file instead of a directory" in refused.stdout
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(moto_endpoint: str) -> None:
     assert refused.exit_code == 5
     document = json.loads(refused.stdout)
     assert document["runs"] is None
-    assert document["probes"][0]["sentence"].startswith("there is no bucket s3://nowhere")
+    assert document["probes"][0]["sentence"].startswith("the bucket s3://nowhere does not exist")
     assert {probe["verdict"] for probe in document["probes"][1:]} == {"not probed"}
 
 

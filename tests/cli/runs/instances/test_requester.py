@@ -155,7 +155,7 @@ def test_an_instance_of_another_machine_is_not_cleared(
     state = infra.state("mine")
     assert state is not None
     assert state.phase == InstancePhase.RUNNING
-    with pytest.raises(CloudError, match="this machine cannot see whether"):
+    with pytest.raises(CloudError, match="this machine cannot tell whether"):
         infra.down("mine")
     with pytest.raises(CloudError, match="has a live instance"):
         infra.launch("mine", "")
@@ -240,6 +240,6 @@ def test_an_instance_here_that_cannot_be_ended_keeps_no_cloud_from_being_asked(
 
     asked: list[str] = []
     infras: tuple[Infra, ...] = (LocalInfra(tmp_path), Cloud("aws", tmp_path))
-    with pytest.raises(CloudError, match="this machine cannot see whether"):
+    with pytest.raises(CloudError, match="this machine cannot tell whether"):
         remove_instance("mine", None, Journal(tmp_path / "journal"), infras, NOW)
     assert asked == ["mine"]

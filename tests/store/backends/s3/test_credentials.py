@@ -181,7 +181,7 @@ def test_a_key_lasts_for_the_run_and_its_end(hours: float) -> None:
 
 
 def test_a_run_that_outlives_every_key_is_told_so_before() -> None:
-    with pytest.raises(StoreDenied, match=r"may go on for 35\.8 h.* 36 h at most, .* 15 minutes"):
+    with pytest.raises(StoreDenied, match=r"may last 35\.8 h.* at most 36 h, .* 15 minutes"):
         lifetime(NOON + timedelta(hours=35.8), NOON)
 
 
@@ -286,7 +286,7 @@ def test_a_role_helps_a_user_who_may_not_make_a_key(
             "ValidationError",
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by "
             "role chaining",
-            f"{ROLE} makes no key that lasts as long as the run may",
+            f"{ROLE} cannot make a key that lasts as long as the run may",
         ),
     ],
 )
@@ -340,7 +340,7 @@ def test_who_may_not_make_a_key_passes_on_his_own_and_is_told(
     _refuse(monkeypatch, "AccessDenied", "not authorized")
     grant = ask()
     assert grant.variables["AWS_SECRET_ACCESS_KEY"] == "only-on-loopback"
-    assert "may not make one for an instance: your own is passed on" in grant.warning
+    assert "may not make keys for instances, so the instance gets your own" in grant.warning
     assert "every local user of this machine" in grant.warning
     assert "sts:GetFederationToken" in grant.hint
 
@@ -349,8 +349,8 @@ def test_an_access_point_s_alias_has_no_key_for_a_run_alone(sts: list[dict[str, 
     """IAM does not know aliases (AWS's user guide, "Access point aliases"): a policy that named one
     would open nothing, and the instance would find that out."""
     grant = ask(address=S3Address("voices-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias"))
-    assert "the alias of an access point: your own is passed on" in grant.warning
-    assert "name the bucket itself" in grant.hint
+    assert "the alias of an access point, so the instance gets your own" in grant.warning
+    assert "use the name of the bucket" in grant.hint
     assert sts == []
 
 
@@ -386,7 +386,7 @@ def test_elsewhere_the_key_of_this_machine_is_passed_on(moto_endpoint: str) -> N
     boto3.client("s3", endpoint_url=moto_endpoint).create_bucket(Bucket="another-one")
     grant = ask(hours=1000, address=address)
     assert grant.variables["AWS_SECRET_ACCESS_KEY"] == "only-on-loopback"
-    assert "an instance gets your key, and the key sees" in grant.warning
+    assert "an instance gets your own key, and the key has access to" in grant.warning
 
 
 @pytest.fixture
@@ -447,7 +447,7 @@ def test_a_key_that_ends_midway_is_told_from_one_that_may_be_renewed(
         with pytest.raises(StoreDenied, match="have expired") as refused:
             store.put("runs/mine/status.json", b"x")
     assert isinstance(refused.value, KeyExpired) == is_fixed
-    assert ("goes on from the newest" in refused.value.hint) == is_fixed
+    assert ("resumes from the newest" in refused.value.hint) == is_fixed
 
 
 def test_a_refused_object_that_is_not_listed_is_missing(moto_endpoint: str) -> None:

@@ -26,7 +26,7 @@ def store(swift_endpoint: str) -> S3Store:
 
 
 def test_it_is_refused_before_a_run_goes_there(store: S3Store) -> None:
-    with pytest.raises(StoreUnsound, match="does not keep its promise") as refused:
+    with pytest.raises(StoreUnsound, match="cannot tell two writers apart") as refused:
         require_promise(store, single_writer=False)
     assert OPTION in refused.value.hint
     found = read_promise(store)

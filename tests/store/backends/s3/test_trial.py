@@ -57,7 +57,7 @@ def test_a_key_that_does_leaves_nothing_behind(proxy: FaultProxy) -> None:
         (
             ClosedToAnotherKey("PUT", "/runs/mine/", "kms:GenerateDataKey"),
             "no session policy allows the kms:GenerateDataKey action",
-            r"let the address ask for them, too: s3://tried/teams\?sse=aws%3Akms",
+            r"add it to the address: s3://tried/teams\?sse=aws%3Akms",
         ),
         (
             ClosedToAnotherKey("GET", "/runs/mine/trial", "kms:Decrypt"),
@@ -85,7 +85,7 @@ def test_what_another_key_may_not_do_is_said_before_an_instance_finds_it_out(
     proxy: FaultProxy, closed: ClosedToAnotherKey, said: str, hint: str
 ) -> None:
     proxy.server = closed
-    with pytest.raises(StoreDenied, match=r"^the key that an instance would get") as caught:
+    with pytest.raises(StoreDenied, match=r"^the instance's key is not sufficient") as caught:
         attempt()
     assert said in caught.value.message
     assert "tried" in caught.value.message
