@@ -1,10 +1,10 @@
-"""Whether a budget holds: runs with everything that can go wrong, through the product's own rules.
+"""Tests budgets on simulated runs in which anything can go wrong, with the product's own rules.
 
     python benchmarks/budget.py [--runs N] [--seed S] [--reserve SHARE] [--json]
 
-Hung and deaf trainers, stalled stores, a slow last word, slow and hung set-up, laptops that sleep,
+Hung and unresponsive trainers, stalled stores, a slow end, slow and hung set-up, sleeping laptops,
 spot instances that are taken away, market prices, launches from several laptops, GPUs at several
-rates, checks of 30 to 600 s. `--reserve 0` shows what the reserve is there for.
+rates, checks of 30 to 600 s. `--reserve 0` shows why the reserve is needed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def summary(found: list[Outcome]) -> dict[str, object]:
 
 
 def exit_code(found: dict[str, object]) -> int:
-    """1 where a run went over its budget, or its bill says less than the cloud's; else 0."""
+    """1 if a run exceeded its budget, or a bill is lower than the cloud's; else 0."""
     return 1 if found["over_budget"] or found["believed_below_billed"] else 0
 
 
@@ -61,7 +61,7 @@ def _share(text: str) -> Decimal:
 
 
 def main() -> None:
-    """Prints how many runs went over their budget, and how many bills say less than the cloud's;
+    """Prints how many runs exceeded their budget, and how many bills are below the cloud's;
     exit code 1 if any did."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=_count, default=10_000)

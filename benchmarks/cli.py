@@ -2,8 +2,8 @@
 
     python benchmarks/cli.py [--rounds N] [--json]
 
-The commands run in turn, so that a busy moment of the machine hits each of them alike. The median
-is what counts; the limit for fintts' own commands is 0.3 s.
+The commands run in turn, so that other load affects all of them equally. The result is the median;
+the limit for fintts' own commands is 0.3 s.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 LIMIT_SECONDS = 0.3
 CONFIGURED = Path(__file__).parents[1] / "examples" / "kalevala" / "fintts.yaml"
 WITHOUT_RATE = ("--samples", "2000", "--seconds-per-step", "5.4")
-"""The price is looked up in the list that comes along."""
+"""Looks the price up in the included list."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Timing:
 
 
 def commands() -> dict[str, list[str]]:
-    """What is timed; `sky` only where it is installed."""
+    """The commands to time; `sky` only if it is installed."""
     programs = Path(sys.executable).parent
     fintts = str(programs / "fintts")
     timed = {
@@ -60,13 +60,13 @@ def run_once(command: list[str], folder: Path) -> float:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The user's own, without the settings and the files that would change what is timed."""
+    """The user's environment, without settings and files that would change the timing."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FINTTS_")}
     return kept | {"XDG_CONFIG_HOME": str(folder), "FINTTS_STATE_DIR": str(folder / "state")}
 
 
 def measure(rounds: int) -> list[Timing]:
-    """Times each command once a round, after one round that warms the file cache."""
+    """Times each command once per round, after a round that warms the file cache."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         timed = commands()
@@ -85,7 +85,7 @@ def measure(rounds: int) -> list[Timing]:
 
 
 def print_table(timings: list[Timing]) -> None:
-    """One line a command, in seconds."""
+    """One line per command, in seconds."""
     print(f"{'command':<34}{'median':>8}{'fastest':>9}{'slowest':>9}{'ratio':>8}")
     for timing in timings:
         print(
@@ -96,7 +96,7 @@ def print_table(timings: list[Timing]) -> None:
 
 
 def main() -> None:
-    """Measures, prints, and exits with 1 when fintts is over its limit."""
+    """Measures, prints, and exits with 1 if fintts exceeds its limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")

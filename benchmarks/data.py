@@ -1,11 +1,10 @@
-"""The data path: encoding, opening, the order of an epoch, and batches, for many utterances.
+"""Measures the data path for many utterances: encoding, opening, the order of an epoch, batches.
 
     python benchmarks/data.py [--utterances N] [--steps N] [--folder DIR] [--json]
 
-Encodes N short utterances, made up here, with the tokenizer of examples/kalevala, into one
-file, and reads that in a process of its own, so that what encoding has left in memory does not
-count. Exits with 1 when the file does not open and begin within 5 s, or when
-memory grows while it is read.
+Encodes N short generated utterances with the tokenizer of examples/kalevala into one file, and
+reads it in another process, so that memory left over from encoding does not count. Exits with 1 if
+it takes more than 5 s to open the file and get the first batch, or if memory grows during reading.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ BASE = Path(__file__).parents[1] / "examples" / "kalevala" / "base_model"
 LIMIT_SECONDS = 5.0
 """from opening the file to the first batch"""
 LIMIT_GROWTH_BYTES = 2 * RELEASE_BYTES
-"""over all the steps that are read; half of it are mapped pages before they are given back"""
+"""over all steps; half of it is mapped pages before they are released"""
 HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
 class Written:
-    """What encoding took."""
+    """The measurements of encoding."""
 
     utterances: int
     file_bytes: int
@@ -60,7 +59,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Read:
-    """What reading took; memory is what the process holds, mapped pages included."""
+    """The measurements of reading; memory includes mapped pages."""
 
     open_seconds: float
     split_seconds: float
@@ -77,12 +76,12 @@ class Read:
 
     @property
     def start_seconds(self) -> float:
-        """From nothing to the first batch."""
+        """From opening the file to the first batch."""
         return self.open_seconds + self.split_seconds + self.first_batch_seconds
 
 
 def resident_bytes() -> int:
-    """Memory that this process holds now."""
+    """The resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -100,7 +99,7 @@ def speech(base: FishBase, count: int) -> Iterator[tuple[str, Example]]:
 
 
 def write(path: Path, count: int) -> Written:
-    """Encodes `count` utterances; the tokenizer's share is timed on some of them beforehand."""
+    """Encodes `count` utterances; times the tokenizer on some of them first."""
     base = FishFamily().open(read_config(BASE))
     sample = min(count, 20_000)
     start = time.perf_counter()
@@ -121,7 +120,7 @@ def write(path: Path, count: int) -> Written:
 
 
 def feed_of(dataset: EncodedDataset, *, bucketing: bool) -> Feed:
-    """What a run sets up once the file is there, with the default configuration."""
+    """The feed of a run with the default configuration."""
     config = TrainingConfig(bucketing=bucketing)
     training, held_out = dataset.split(HELD_OUT)
     schedule = Schedule(len(training), config.batch_size)
@@ -130,7 +129,7 @@ def feed_of(dataset: EncodedDataset, *, bucketing: bool) -> Feed:
 
 
 def read(path: Path, steps: int) -> Read:
-    """Opens the file and reads so many steps, as fast as they come."""
+    """Opens the file and reads that many steps as fast as possible."""
     start = time.perf_counter()
     dataset = read_encoded(path)
     opened = time.perf_counter()
@@ -168,21 +167,21 @@ def read(path: Path, steps: int) -> Read:
 
 
 def read_apart(path: Path, steps: int) -> Read:
-    """`read` in a process of its own."""
+    """Runs `read` in another process."""
     command = [sys.executable, "-P", __file__, "--read", str(path), "--steps", str(steps)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Read(**json.loads(done.stdout))
 
 
 def faults(found: Read) -> list[str]:
-    """What is over its limit."""
+    """The limits that were exceeded."""
     slow = found.start_seconds > LIMIT_SECONDS
     grown = found.resident_growth_bytes > LIMIT_GROWTH_BYTES
     return ["start"] * slow + ["memory"] * grown
 
 
 def print_table(written: Written, found: Read) -> None:
-    """One line a figure."""
+    """One line per figure."""
     lines = {
         "utterances": f"{written.utterances:,}",
         "file": f"{written.file_bytes / 1e6:,.1f} MB",
@@ -207,7 +206,7 @@ def print_table(written: Written, found: Read) -> None:
 
 
 def main() -> None:
-    """Measures, prints, and exits with 1 when something is over its limit."""
+    """Measures, prints, and exits with 1 if a limit was exceeded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--utterances", type=int, default=1_000_000)
     parser.add_argument("--steps", type=int, default=20_000)

@@ -1,21 +1,21 @@
-"""How well the stop of a run is forecast from its first checks.
+"""Measures how well the end of a run is forecast from its first checks.
 
     python benchmarks/forecast.py [--curves FILE] [--seed N] [--simulated N] [--json]
 
 With FILE, a JSON list of {"id", "values", "every", "max_steps", "patience", "min_delta", "mode"},
-it forecasts each of these curves: "values" has one monitored value a check, "every" the steps
+it forecasts each of these curves: "values" has one monitored value per check, "every" the steps
 between two checks. It prints the steps at which each run ends as {"id", "checks", "p10", "p50",
-"p90"}, known after 3, 5, 8, 12, 20 and 30 checks, as long as the run had not ended by then.
+"p90"}, forecast after 3, 5, 8, 12, 20 and 30 checks, as long as the run had not ended by then.
 
 Without FILE, it measures the forecast on simulated curves (tests/support/simulated_curves.py) of
 30, 60 and 100 checks and on the runs in benchmarks/curves/, whose ends are known:
 
-- "holds": how often the run ended within P10 to P90; 80 % of the time, it should.
+- "holds": how often the run ended within P10 to P90; the target is 80 %.
 - "width": P90 − P10, as a share of the step at which the run ended; the median over the curves.
-- "error": how far P50 is from that step, as a share of it; the mean, since the median is 0 for
-  whoever says max_steps, where half of the runs get that far.
+- "error": how far P50 is from that step, as a share of it; the mean, since a forecast that
+  always says max_steps has a median of 0 if half of the runs get that far.
 
-Beside it stand three simpler forecasts: that each run gets to max_steps; paths that carry on a
+It compares three simpler forecasts: that each run reaches max_steps; paths that continue a
 damped local trend (Holt) with its own one-step errors; and paths of past differences, drawn at
 random and shrunk with 1 / checks.
 """
@@ -53,7 +53,7 @@ AFTER = (3, 5, 8, 12, 20, 30)
 LENGTHS = (30, 60, 100)
 EVERY = 100
 DESIGN_SEEDS = range(10)
-"""the forecast was designed on these; others are for measuring it"""
+"""The forecast was designed on these seeds; use others to measure it."""
 RECORDED = ROOT / "benchmarks" / "curves"
 
 
@@ -70,8 +70,7 @@ class Case:
 
     @classmethod
     def of(cls, given: dict[str, Any], group: str = "") -> Case:
-        """One element of FILE. Raises KeyError, TypeError or ValueError if it is not as it should
-        be."""
+        """One element of FILE. Raises KeyError, TypeError or ValueError if malformed."""
         rule = EarlyStopping(
             mode=_mode(given.get("mode", "min")),
             patience=int(given.get("patience", 5)),
@@ -84,7 +83,7 @@ class Case:
         return cls(str(given["id"]), values, every, max_steps, rule, group)
 
     def progress(self, checks: int) -> Progress | None:
-        """The rule's state after so many checks; None if the run had ended before or then."""
+        """The rule's state after that many checks; None if the run had ended by then."""
         progress = self.rule.start()
         if checks > len(self.values) or checks * self.every >= self.max_steps:
             return None
@@ -109,7 +108,7 @@ class Case:
         return list(self.values[:checks])
 
     def cadence(self, checks: int) -> Cadence:
-        """Where the run is after so many checks."""
+        """The run's position after that many checks."""
         return Cadence(checks * self.every, self.every, self.max_steps)
 
 
@@ -123,12 +122,12 @@ Forecast = Callable[[Case, Progress, int], StopSteps | None]
 
 
 def ours(case: Case, progress: Progress, checks: int) -> StopSteps | None:
-    """The product's own."""
+    """The product's forecast."""
     return forecast_stop(case.rule, progress, case.seen(checks), case.cadence(checks))
 
 
 def always_max_steps(case: Case, progress: Progress, checks: int) -> StopSteps | None:
-    """Without any look at the curve."""
+    """Ignores the curve: the run ends at max_steps."""
     return StopSteps(case.max_steps, case.max_steps, case.max_steps, 0.0)
 
 
@@ -202,7 +201,7 @@ FORECASTS: dict[str, Forecast] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One forecast beside what happened."""
+    """One forecast and the actual end."""
 
     forecast: str
     group: str
@@ -222,7 +221,7 @@ class Outcome:
 
 
 def outcomes_of(cases: Iterable[Case], forecasts: dict[str, Forecast]) -> list[Outcome]:
-    """Every forecast of every case, as long as its run had not ended."""
+    """Every forecast of every case, while its run had not ended."""
     found: list[Outcome] = []
     for case in cases:
         for checks in AFTER:
@@ -265,7 +264,7 @@ def recorded() -> list[Case]:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Figures of some outcomes."""
+    """The figures of a group of outcomes."""
     return {
         "curves": len(outcomes),
         "holds": mean(each.holds for each in outcomes),
@@ -327,7 +326,7 @@ def _cell(group: dict[str, float] | None) -> str:
 
 
 def forecast_file(path: Path) -> list[dict[str, Any]]:
-    """The answer for FILE."""
+    """The forecasts for FILE."""
     answer: list[dict[str, Any]] = []
     for case in [Case.of(each) for each in json.loads(path.read_text(encoding="utf-8"))]:
         for checks in AFTER:

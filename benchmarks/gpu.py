@@ -1,20 +1,20 @@
-"""The full shape of OpenAudio S1-mini on the device that is here: time, memory, and its adapter.
+"""Trains the full shape of OpenAudio S1-mini on this device: time, memory, and its adapter.
 
     python benchmarks/gpu.py [--batch N] [--steps N] [--recompute] [--json]
 
 860 million random bfloat16 weights (28 + 4 layers, dim 1,024, 155,776 tokens, 10 codebooks of
 4,096) with the reference run's adapter: rank 8 on attention, MLP, embeddings and heads, float32. A
 step is a batch of utterances of 300 frames and 100 text tokens through forward, loss, backward,
-clipping and AdamW, after one that warms up. On a GPU take 8 utterances, which is the default there;
-on a CPU one, for which a step takes half a minute.
+clipping and AdamW, after a warm-up step. The default is 8 utterances on a GPU and one on a CPU,
+where a step takes half a minute.
 
-- "beyond the weights" is the most that was held while stepping: adapter, gradients, moments,
+- "beyond the weights" is the peak memory during a step: adapter, gradients, moments,
   activations. On a GPU it is torch's own count; on Linux the process's resident memory.
 - MFU is `ModelShape.training_flops` a second over the best matrix product of the same type.
 - Then the adapter is merged into the base model's own files, as `fintts export --format fish` does;
   the merged folder is opened strictly, and its logits are compared with those of base and adapter.
-  A merged bfloat16 weight is rounded to 8 bits, so that they agree to about 2⁻⁸ of their size; the
-  adapter's effect beside it shows that this is the adapter, and not nothing.
+  Merged bfloat16 weights are rounded to 8 bits, so they agree to about 2⁻⁸ of their size; the
+  effect of the adapter itself is shown for comparison.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ CONTROL = ("<|interleave|>", "<|speaker:0|>", "<|im_end|>")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was measured."""
+    """The measurements."""
 
     device: str
     batch: int
@@ -83,7 +83,7 @@ class Found:
 
 
 def write_base(folder: Path) -> FishBase:
-    """A folder as S1-mini was released, with random weights and the bytes as its tokenizer."""
+    """A folder like the released S1-mini, with random weights and a tokenizer of single bytes."""
     config = json.loads(CONFIG.read_text())
     (folder / "config.json").write_text(json.dumps(config))
     ranks = [f"{base64.b64encode(bytes([byte])).decode()} {byte}" for byte in range(256)]
@@ -211,7 +211,7 @@ def logits(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def main() -> int:
-    """Prints what was found; 1 where a tensor of the adapter did not move."""
+    """Prints the measurements; 1 if a tensor of the adapter did not change."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--batch", type=int, default=BATCH[kind], metavar="N", help="utterances")

@@ -1,13 +1,13 @@
-"""How long 10,000 checkpoints take `fintts store check` and `fintts cloud pull-checkpoints --best`.
+"""Times `fintts store check` and `fintts cloud pull-checkpoints --best` with 10,000 checkpoints.
 
     python benchmarks/manifests.py [--count N] [--at-once N[,N]] [--json]
 
-One server on loopback (Ceph's radosgw, in memory; `make servers` installs it) and one run with so
-many checkpoints of a few bytes each. What both commands spend their time on is one small request a
-manifest, and `--at-once` compares how many are on their way at a time. The largest resident size
-says whether memory stays flat.
+One server on loopback (Ceph's radosgw, in memory; `make servers` installs it) and one run with that
+many checkpoints of a few bytes each. Both commands spend their time on one small request per
+manifest; `--at-once` compares how many are sent at a time. The peak resident size shows whether
+memory stays flat.
 
-Exits with 1 when the product's own number at once takes longer than AIM_SECONDS.
+Exits with 1 if the product's own setting takes longer than AIM_SECONDS.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ FILE = ManifestFile(
 
 @dataclass(frozen=True)
 class Line:
-    """One command's part that grows with the manifests."""
+    """The part of one command that grows with the number of manifests."""
 
     command: str
     at_once: int
@@ -64,7 +64,7 @@ class Line:
 
 
 def fill(store: Store, count: int) -> None:
-    """Commits so many checkpoints, without the requests that a commit makes beside."""
+    """Writes that many checkpoints, without the other requests of a commit."""
 
     def write(step: int, _stop: threading.Event) -> None:
         one = Manifest(
@@ -124,7 +124,7 @@ def measure(count: int, at_once: list[int]) -> list[Line]:
 
 
 def main() -> None:
-    """Measures, prints, and exits with 1 when the aim is missed."""
+    """Measures, prints, and exits with 1 if the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--at-once", default=f"4,{SMALL_AT_ONCE}")

@@ -1,9 +1,9 @@
-"""How much memory it takes to pack a folder into one file.
+"""Measures the memory that packing a folder into one file takes.
 
     python benchmarks/pack.py [--pairs N] [--codebooks N] [--folder DIR] [--json]
 
-Writes N pairs of random codes (100 to 300 frames) and short texts, then packs them in a process of
-its own. "Grown" is the process's peak resident memory less that before the check.
+Writes N pairs of random codes (100 to 300 frames) and short texts, then packs them in another
+process. "Grown" is the process's peak resident memory less that before the check.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def peak_bytes() -> int:
 
 
 def packed(folder: Path, target: Path) -> dict[str, float]:
-    """Packs the folder; what that took."""
+    """Packs the folder; returns the measurements."""
     before, start = peak_bytes(), time.process_time()
     pack = pack_folder(folder, target)
     return {
@@ -56,11 +56,11 @@ def packed(folder: Path, target: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Writes the pairs and packs them in a child, whose memory they have not touched."""
+    """Writes the pairs and packs them in a child process, whose memory starts fresh."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--codebooks", type=int, default=10)
-    parser.add_argument("--folder", type=Path, help="where the pairs are written for a while")
+    parser.add_argument("--folder", type=Path, help="temporary folder for the pairs")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--pack", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,18 +1,18 @@
-"""How long a checkpoint keeps training waiting, at the reference run's cadence and size.
+"""Measures how long training waits for a checkpoint of the reference run's size and cadence.
 
     python benchmarks/save.py [--saves N] [--step-seconds S] [--folder DIR] [--json]
 
 The adapter is that of the reference run (rank 8 on all of OpenAudio S1-mini: 8.6 million parameters
-in float32, with AdamW's two moments 103 MB), on a base model whose memory is never touched. Each
-save is the trainer's own `save`, into a directory store, with the uploader at work behind it; the
-steps between two saves are left out. Take a --folder on the disk that is to be measured.
+in float32, with AdamW's two moments 103 MB), on a base model whose memory is never used. Each
+save is the trainer's own `save`, into a directory store, while the uploader works; the steps
+between two saves are left out. Choose a --folder on the disk to measure.
 
-- "stall" is the wall time inside of `save`: what a step waits for. The rest is beside the steps.
+- "stall" is the wall time inside `save`, for which a step waits. The rest is parallel to the steps.
 - Its parts are timed again one by one, with the functions that `save` calls: the adapter and the
   moments into files, and fsync with the renaming.
 - "behind" is how long the uploader then takes to hash, copy and commit.
 
-Exits with 1 when the stall of the middle save is more than 1 % of CADENCE steps.
+Exits with 1 if the stall of the middle save is more than 1 % of CADENCE steps.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ if TYPE_CHECKING:
 SHAPE = Path(__file__).with_name("s1_mini")
 RUN, CADENCE, LIMIT = "saves", 100, 0.01
 PAUSE_SECONDS = 1.0
-"""before each save, in place of the steps: nothing of the last save is under way any more"""
+"""the pause before each save, so that the previous one has finished"""
 UTTERANCES = 2000
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What one save took, in seconds."""
+    """The seconds of one save."""
 
     stall: float
     adapter: float
@@ -137,7 +137,7 @@ def training_in(folder: Path) -> Training:
 
 
 def train_on_noise(training: Training) -> None:
-    """Moves every weight and every moment, so that no two checkpoints are alike."""
+    """Changes every weight and moment, so that no two checkpoints are equal."""
     for parameter in trainable(training.model).values():
         parameter.grad = torch.randn_like(parameter)
     training.optimizer.step()
@@ -199,7 +199,7 @@ def print_table(saves: list[Saved], step_seconds: float) -> None:
 
 
 def main() -> None:
-    """Measures, prints, and exits with 1 when training waits for more than the limit."""
+    """Measures, prints, and exits with 1 if training waits longer than the limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--saves", type=int, default=9)
     parser.add_argument("--step-seconds", type=float, default=0.5, help="of a training step")

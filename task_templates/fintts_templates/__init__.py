@@ -1,4 +1,4 @@
-"""The SkyPilot task, rendered purely: values in, YAML text out."""
+"""Renders the SkyPilot task as YAML, without side effects."""
 
 from fintts_templates.task import Arming, Rental, TaskValues, render
 

@@ -1,5 +1,5 @@
-# A pod has a key that ends this pod alone. A guard outside of SkyPilot's reach uses it as soon as
-# neither set-up nor job is left for the idle minutes, or when everything must be over.
+# A pod has a key that can end only this pod. A guard that SkyPilot does not control ends the pod with
+# it once neither set-up nor job has run for the idle minutes, or when the time is up.
 guard='
 step=10 quiet=0
 while [ "$left" -gt 0 ] && [ "$quiet" -lt "$idle" ]; do
@@ -16,15 +16,15 @@ while :; do
     [ "${answer#*\"errors\"}" = "$answer" ] && exit
   sleep "$step"
 done'
-# SkyPilot's sessions lack the variables of the pod; SkyPilot keeps them in this file.
+# SkyPilot's sessions lack the pod's variables, but SkyPilot keeps them in this file.
 kept=/etc/profile.d/container_env_var.sh
 [ -n "${RUNPOD_POD_ID:-}" ] || [ ! -r "$kept" ] || . <(grep -E '^(declare -x|export) RUNPOD_' "$kept")
 if [ -z "${RUNPOD_POD_ID:-}" ] || [ -z "${RUNPOD_API_KEY:-}" ]; then
-  echo "nothing would end this pod: it has no key of its own (RUNPOD_POD_ID, RUNPOD_API_KEY)" >&2
+  echo "this pod could not end itself: RUNPOD_POD_ID or RUNPOD_API_KEY is missing" >&2
   exit 1
 fi
 rm -f "$PWD/../fintts-job"
-# A clock that is behind makes no end later: the instance was asked for before this.
+# A clock that is behind must not delay the end: the request for the instance came before this.
 now=$(date +%s); asked=$(date -d "${FINTTS_ASKED_AT:-@0}" +%s)
 export RUNPOD_POD_ID RUNPOD_API_KEY
 ( left=$(( $(date -d "$FINTTS_OVER_AT" +%s) - (now > asked ? now : asked) )) \

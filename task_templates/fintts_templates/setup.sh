@@ -1,8 +1,8 @@
 set -e
-# Finds or makes a Python that has the trainer's packages, and leaves its path to the run script.
-# No module is taken from the folder that this happens in; an old Python passes over it.
+# Finds or makes a Python with the trainer's packages, and writes its path for the run script.
+# Never import modules from the current folder; an old Python ignores this.
 export PYTHONSAFEPATH=1
-# SkyPilot puts uv here.
+# SkyPilot installs uv here.
 export PATH="$PATH:$HOME/.local/bin"
 set_up() {
   set -e
@@ -23,8 +23,8 @@ set_up() {
   printf '%s\n' "$python" > ../fintts-python
 }
 export -f set_up
-# What hangs in here ends after an hour, or at the deadline: until then the instance is billed.
-# A clock that is behind makes no deadline later: the instance was asked for before this.
+# Ends a hanging set-up after an hour, or at the deadline, since the instance is billed meanwhile.
+# A clock that is behind must not delay the deadline: the request for the instance came before this.
 now=$(date +%s); asked=$(date -d "${FINTTS_ASKED_AT:-@0}" +%s)
 left=$(( $(date -d "$FINTTS_DEADLINE_AT" +%s) - (now > asked ? now : asked) ))
 left=$(( left > 3600 ? 3600 : left > 1 ? left : 1 ))

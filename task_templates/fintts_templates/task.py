@@ -1,4 +1,4 @@
-"""What a task says, and its text: the same set-up and run scripts wherever it is executed."""
+"""The values of a task, and its text: the same set-up and run scripts wherever it runs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ if TYPE_CHECKING:
 
 
 class Rental(NamedTuple):
-    """A GPU to ask for, and the rate that the budget was computed with: no dearer offer may take
-    the task over."""
+    """A GPU to ask for, and the highest rate for it, which the budget assumes."""
 
     accelerators: str
     max_hourly_cost_usd: Decimal
 
     @property
     def max_hourly_cost(self) -> float:
-        """As YAML has numbers."""
+        """The rate as a YAML number."""
         return float(self.max_hourly_cost_usd)
 
 
 class Arming(StrEnum):
-    """What arms the end of the instance at the beginning of set-up, where SkyPilot's autodown
+    """What arms the end of the instance at the start of set-up, where SkyPilot's autodown
     cannot."""
 
     SKYLET = "skylet"
@@ -50,13 +49,16 @@ IS_POD = '[ -n "${RUNPOD_POD_ID:-}" ] || grep -qs RUNPOD_POD_ID /etc/profile.d/c
 
 @dataclass(frozen=True, slots=True)
 class TaskValues:
-    """What differs from task to task; no value may be a secret, since the text is shown and kept.
+    """The values of one task. None may be a secret, since the text is shown and stored.
 
-    `infra` is SkyPilot's own term (`aws/us-east-1`); None leaves the choice to SkyPilot. `image` is
-    its `image_id`: a container (`docker:NAME:TAG`) or a cloud's own; what of the trainer's packages
-    it has is not installed again. Of several `rentals` SkyPilot takes the first that is to be had;
-    none leaves the machine as it is.
-    `files` are the local files that must lie on the instance, by their paths there.
+    Attributes:
+        infra: in SkyPilot's notation, such as `aws/us-east-1`; None lets SkyPilot choose.
+        rentals: SkyPilot uses the first one that is available; without any, the task runs on the
+            machine as it is.
+        image: SkyPilot's `image_id`: a container (`docker:NAME:TAG`) or a cloud's own image. The
+            trainer's packages that it has are not installed again.
+        arming: None leaves the end of the instance to SkyPilot's autodown alone.
+        files: local files to copy to the instance, by their paths there.
     """
 
     run: str
@@ -80,7 +82,7 @@ class TaskValues:
 
 
 def render(task: TaskValues) -> str:
-    """The text of the task: YAML that SkyPilot and the local infra read alike."""
+    """The text of the task: YAML for SkyPilot and for the local infra."""
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -107,6 +109,6 @@ def _text(name: str) -> str:
 
 
 def _quoted(value: object, *, sort_keys: bool) -> str:
-    r"""JSON in printable ASCII, which is YAML, too: \U holds what JSON would split into two \u."""
+    r"""JSON in printable ASCII, which is also YAML; \U replaces pairs of \u, which YAML lacks."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=sort_keys)
     return re.sub(r"[^ -~]", lambda match: f"\\U{ord(match[0]):08x}", text)

@@ -159,7 +159,7 @@ def test_a_pod_whose_job_never_ends_ends_when_everything_must_be_over(
 def test_a_pod_without_a_key_of_its_own_is_not_set_up(workdir: Path, pods: Pods) -> None:
     done = arm(Arming.POD, workdir, "echo set up", envs={"RUNPOD_POD_ID": "pod7"})
     assert done.returncode == 1
-    assert "nothing would end this pod" in done.stderr
+    assert "this pod could not end itself" in done.stderr
     assert "set up" not in done.stdout
 
 
@@ -180,5 +180,5 @@ def test_a_skylet_gets_the_autodown_that_skypilot_withholds(workdir: Path) -> No
     (library / "autostop_lib.py").write_text("def set_autostop(): pass\n")
     done = arm(Arming.SKYLET, workdir, "echo set up", envs={})
     assert done.returncode == 1
-    assert "nothing would end this instance" in done.stderr
+    assert "this instance could not end itself" in done.stderr
     assert "set up" not in done.stdout

@@ -1,6 +1,6 @@
-"""Says which pinned packages this interpreter lacks, with exit code 0 when it lacks none.
+"""Lists the pinned packages that this interpreter lacks; exit code 0 if it lacks none.
 
-The first thing to run on an instance, on whatever Python is there: nothing newer than 3.8 in it.
+This runs first on an instance, with any Python, so it uses nothing newer than Python 3.8.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def installed_version(name: str) -> str | None:
 
 
 def problems(pins: dict[str, str]) -> list[str]:
-    """What is missing here, one line each."""
+    """One line for each package that is missing or has another version."""
     found = {name: installed_version(name) for name in pins}
     lines = [
         f"{name} {pinned} is pinned, but {found[name] or 'none'} is installed"
