@@ -44,7 +44,7 @@ from radosgw import missing_programs, radosgw
 from s3_servers import BUCKET, KEY, SECRET, make_bucket
 
 if TYPE_CHECKING:
-    from fintts_store.backends.s3.address import S3Address
+    from fintts_store.backends.s3.addresses.address import S3Address
 
 AIMS = {"up": 0.84, "down": 0.50}
 """shares of boto3's time, which four files at a time took in a trial"""

@@ -30,7 +30,7 @@ from s3_servers import BUCKET, KEY, SECRET
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fintts_store.backends.s3.address import S3Address
+    from fintts_store.backends.s3.addresses.address import S3Address
     from fintts_store.checkpoints.manifest import Manifest
 
 RUN, REGION = "measured", "us-east-1"

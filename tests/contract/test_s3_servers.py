@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from fault_proxy import FaultProxy, Server, fault_proxy
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.addresses.parse import parse_address
 from fintts_store.backends.s3.backend import S3Backend
-from fintts_store.backends.s3.parse_address import parse_address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.going_on import restore_to_go_on

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli_project import Shell, wait_for_commit, write_project
-from fintts_store.backends.s3.parse_address import parse_address
+from fintts_store.backends.s3.addresses.parse import parse_address
 from fintts_store.backends.s3.s3 import S3Store
 from s3_servers import make_bucket
 

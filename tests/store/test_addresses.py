@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.configured import configured_endpoint
-from fintts_store.backends.s3.endpoint import canonical_endpoint
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.addresses.configured import configured_endpoint
+from fintts_store.backends.s3.addresses.endpoint import canonical_endpoint
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import StoreDenied, StoreError
 from fintts_store.opening import at_endpoint, is_same_place, open_store
@@ -72,7 +72,7 @@ def test_a_folder_behind_a_link_is_the_same_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "an empty part"),
+        ("", "is empty"),
         (" ", "a space around it"),
         (" s3://bucket", "a space around it"),
         ("s3://bucket/exp ", "a space around it"),

@@ -16,7 +16,7 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.backends.marker import MARKER, folder_as_it_was
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.probes import days_to_abort, judge_clock
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import KeyExists, PermissionMissing, StoreDenied, StoreUnreachable

@@ -17,9 +17,9 @@ from urllib.parse import quote
 import pytest
 
 from fault_proxy import Fault, fault_proxy
-from fintts_store.backends.s3 import credential_process
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.credentials import grant_for_run
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.credentials import credential_process
+from fintts_store.backends.s3.credentials.grant import grant_for_run
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import StoreDenied, StoreError, StoreUnreachable
 from fintts_store.opening import at_endpoint, open_store
@@ -410,7 +410,7 @@ def test_a_program_may_ask_for_a_code_at_the_terminal(aws: Path) -> None:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     config.write_text(f"[default]\ncredential_process = {program}\n")
     ask = (
-        "from fintts_store.backends.s3.session import open_session\n"
+        "from fintts_store.backends.s3.credentials.session import open_session\n"
         "print(open_session().get_credentials().method, input('and? '))\n"
     )
     environment = {**os.environ, "AWS_CONFIG_FILE": str(config)}

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from fintts_store.backends.s3.backend import S3Backend
-from fintts_store.backends.s3.parts import Parts
+from fintts_store.backends.s3.transfer.parts import Parts
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.checkpoints.orphans import clean_up_orphans

@@ -14,8 +14,8 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from atomic_moto import make_puts_atomic
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.parts import Parts
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.transfer.parts import Parts
 from fintts_store.patience import PATIENT
 
 BUCKET = "fintts-test"

@@ -23,7 +23,7 @@ from fault_proxy import Fault, fault_proxy
 from fintts_cli.checkpoints.pull import pull
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.manifest import Manifest
@@ -345,7 +345,7 @@ def test_a_pull_into_the_store_is_refused(tmp_path: Path) -> None:
     for target in ("store", "store/runs", "store/new"):
         pulled = filled.run("cloud", "pull-checkpoints", RUN, "--to", str(tmp_path / target))
         assert pulled.exit_code == 2
-        assert "is in the store" in pulled.stderr
+        assert "is inside the store" in pulled.stderr
         assert "choose a folder outside it with --to" in pulled.stderr
     assert sorted((tmp_path / "store").rglob("*")) == before
 
@@ -361,7 +361,7 @@ def test_a_place_that_takes_no_files_is_a_sentence(tmp_path: Path) -> None:
     )
     for done in every_way:
         assert done.exit_code == 2, done.output
-        assert "/proc takes no new files" in done.stderr
+        assert "/proc accepts no new files" in done.stderr
         assert "choose another folder with --" in done.stderr
 
 

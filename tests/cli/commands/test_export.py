@@ -105,7 +105,7 @@ def test_no_export_lies_in_the_store(store: DirectoryStore) -> None:
     before = names(store.root)
     refused = export(store, "--format", "peft", "--to", str(store.root / "mine"))
     assert refused.exit_code == 2
-    assert "is in the store" in refused.stderr
+    assert "is inside the store" in refused.stderr
     assert names(store.root) == before
 
 

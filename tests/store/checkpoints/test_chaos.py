@@ -21,7 +21,7 @@ import boto3
 import pytest
 
 from commit_for_ever import KEEP_LAST, RUN, content_of, value_of
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 from radosgw import Radosgw
 from s3_servers import make_bucket
 from store_verifier import Commit, orphans, verify

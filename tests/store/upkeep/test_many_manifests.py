@@ -12,7 +12,7 @@ from moto.s3.models import s3_backends
 
 from fault_proxy import FaultProxy, fault_proxy
 from fintts_store import layout
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.listing import list_commits

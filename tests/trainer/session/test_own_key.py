@@ -11,8 +11,8 @@ from subprocess import Popen
 from typing import Any
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.credentials import run_policy
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.credentials.grant import run_policy
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore

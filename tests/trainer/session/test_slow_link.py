@@ -23,7 +23,7 @@ import pytest
 
 from checks import every
 from command_line import invoke
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore

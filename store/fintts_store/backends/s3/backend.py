@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from fintts_store.backend import Grant
-from fintts_store.backends.s3.address import SCHEME, S3Address
-from fintts_store.backends.s3.configured import configured_endpoint
-from fintts_store.backends.s3.parse_address import parse_address
-from fintts_store.backends.s3.parts import PARTS, Parts
+from fintts_store.backends.s3.addresses.address import SCHEME, S3Address
+from fintts_store.backends.s3.addresses.configured import configured_endpoint
+from fintts_store.backends.s3.addresses.parse import parse_address
+from fintts_store.backends.s3.transfer.parts import PARTS, Parts
 from fintts_store.errors import StoreDenied
 from fintts_store.patience import Patience
 from fintts_store.reach import Obstacle, obstacle_to
@@ -56,12 +56,12 @@ class S3Backend:
     def grant(
         self, url: str, run: str, reads: Sequence[str], deadline_at: datetime, role: str
     ) -> Grant:
-        from fintts_store.backends.s3.credentials import grant_for_run
+        from fintts_store.backends.s3.credentials.grant import grant_for_run
 
         return grant_for_run(parse_address(url), run, reads, deadline_at, datetime.now(UTC), role)
 
     def try_grant(self, url: str, run: str, reads: Sequence[str], grant: Grant) -> None:
-        from fintts_store.backends.s3.trial import try_key
+        from fintts_store.backends.s3.credentials.trial import try_key
 
         try_key(parse_address(url), run, reads, grant.variables)
 

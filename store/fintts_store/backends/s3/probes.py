@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from fintts_store.backends.s3.reasons import NEEDED
-from fintts_store.backends.s3.requests import S3Requests
+from fintts_store.backends.s3.http.reasons import NEEDED
+from fintts_store.backends.s3.http.requests import S3Requests
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
 from fintts_store.probes import Finding, Probe, ProbeFolder, Verdict
 

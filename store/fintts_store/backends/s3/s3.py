@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.http.requests import S3Requests
 from fintts_store.backends.s3.listing import object_pages, uploads
-from fintts_store.backends.s3.parts import PARTS, Parts
 from fintts_store.backends.s3.probes import S3Probes
-from fintts_store.backends.s3.reading import S3Reading
-from fintts_store.backends.s3.requests import S3Requests
-from fintts_store.backends.s3.uploading import Upload
+from fintts_store.backends.s3.transfer.parts import PARTS, Parts
+from fintts_store.backends.s3.transfer.reading import S3Reading
+from fintts_store.backends.s3.transfer.uploading import Upload
 from fintts_store.disk.errors import explained
 from fintts_store.errors import (
     InvalidRecord,

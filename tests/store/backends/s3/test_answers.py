@@ -14,8 +14,8 @@ import pytest
 
 from checks import every
 from fault_proxy import Fault, FaultProxy, Kind, fault_proxy
-from fintts_store.backends.s3 import limits as s3_limits
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.http import limits as s3_limits
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import (
     KeyNotFound,

@@ -25,18 +25,18 @@ from checks import every
 from fault_proxy import Fault, fault_proxy
 from fintts_store import layout
 from fintts_store.backend import Grant
-from fintts_store.backends.s3 import credentials as s3_credentials
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.certificates import is_trusted
-from fintts_store.backends.s3.credentials import (
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.credentials import grant as s3_credentials
+from fintts_store.backends.s3.credentials.grant import (
     LONGEST,
     fitting_policy,
     grant_for_run,
     lifetime,
     run_policy,
 )
+from fintts_store.backends.s3.credentials.sts import LONGEST_POLICY
+from fintts_store.backends.s3.http.certificates import is_trusted
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.backends.s3.sts import LONGEST_POLICY
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.orphans import clean_up_orphans

@@ -11,7 +11,7 @@ import boto3
 import botocore.auth
 import pytest
 
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.listing import list_manifests

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.response import StreamingBody
 
-from fintts_store.backends.s3.reading import PART_BYTES, PARTS_AHEAD, S3Reading
+from fintts_store.backends.s3.transfer.reading import PART_BYTES, PARTS_AHEAD, S3Reading
 from fintts_store.store import CHUNK_BYTES
 
 PARTS = 8

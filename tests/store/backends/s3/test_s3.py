@@ -12,10 +12,10 @@ import boto3
 import pytest
 
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from fintts_store.backends.s3 import reading as s3_reading
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.parse_address import parse_address
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.addresses.parse import parse_address
 from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.backends.s3.transfer import reading as s3_reading
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.orphans import clean_up_orphans

@@ -10,9 +10,9 @@ import pytest
 
 from as_aws import write_rules
 from fault_proxy import FaultProxy, fault_proxy
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.credentials.trial import try_key
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.backends.s3.trial import try_key
 from fintts_store.errors import StoreDenied
 from s3_as_it_is import ClosedToAnotherKey
 from s3_servers import make_bucket

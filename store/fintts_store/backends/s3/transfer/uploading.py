@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from fintts_store.backends.s3.parts import PARTS, Parts
-from fintts_store.backends.s3.requests import S3Requests
+from fintts_store.backends.s3.http.requests import S3Requests
+from fintts_store.backends.s3.transfer.parts import PARTS, Parts
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
 

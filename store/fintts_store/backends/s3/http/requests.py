@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.config import Config
 
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.answers import check_answers
-from fintts_store.backends.s3.certificates import refuse_no_certificates
-from fintts_store.backends.s3.errors import deserves_a_second_try, explained_by_s3, region_wanted
-from fintts_store.backends.s3.headers import complete_requests
-from fintts_store.backends.s3.limits import limit
-from fintts_store.backends.s3.session import explained_settings, open_session
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.credentials.session import explained_settings, open_session
+from fintts_store.backends.s3.http.answers import check_answers
+from fintts_store.backends.s3.http.certificates import refuse_no_certificates
+from fintts_store.backends.s3.http.errors import (
+    deserves_a_second_try,
+    explained_by_s3,
+    region_wanted,
+)
+from fintts_store.backends.s3.http.headers import complete_requests
+from fintts_store.backends.s3.http.limits import limit
 from fintts_store.errors import KeyNotFound, StoreError, StoreUnreachable
 from fintts_store.patience import PATIENT, Patience
 

@@ -7,7 +7,7 @@ all have a say in what that key may do. None of them can be read for certain; a 
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import StoreDenied, StoreError
 from fintts_store.layout import trial_key

@@ -12,12 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from fintts_store.backend import Grant
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.certificates import refuse_own_authority
-from fintts_store.backends.s3.errors import TOKEN
-from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.backends.s3.session import open_session
-from fintts_store.backends.s3.sts import (
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.credentials.session import open_session
+from fintts_store.backends.s3.credentials.sts import (
     LONGEST_POLICY,
     Role,
     TooLong,
@@ -27,6 +24,9 @@ from fintts_store.backends.s3.sts import (
     federated,
     role_of_profile,
 )
+from fintts_store.backends.s3.http.certificates import refuse_own_authority
+from fintts_store.backends.s3.http.errors import TOKEN
+from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import PermissionMissing, StoreDenied
 from fintts_store.layout import run_prefix
 from fintts_store.probes import Verdict

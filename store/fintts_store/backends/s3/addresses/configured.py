@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
-from fintts_store.backends.s3.endpoint import canonical_endpoint
+from fintts_store.backends.s3.addresses.endpoint import canonical_endpoint
 from fintts_store.errors import StoreDenied
 
 VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -54,7 +54,7 @@ def _named() -> str | None:
     from botocore.configprovider import ConfiguredEndpointProvider
     from botocore.session import Session
 
-    from fintts_store.backends.s3.session import explained_settings
+    from fintts_store.backends.s3.credentials.session import explained_settings
 
     with explained_settings():
         session: Any = cast("Any", Session())

@@ -9,14 +9,14 @@ from typing import cast, get_args
 from urllib.parse import parse_qsl
 
 from fintts_store.addresses import refuse_odd
-from fintts_store.backends.s3.address import (
+from fintts_store.backends.s3.addresses.address import (
     BEGINNING,
     Addressing,
     Encryption,
     S3Address,
     usual_addressing,
 )
-from fintts_store.backends.s3.endpoint import CREDENTIALS, canonical_endpoint
+from fintts_store.backends.s3.addresses.endpoint import CREDENTIALS, canonical_endpoint
 from fintts_store.errors import StoreDenied
 from fintts_store.redaction import without_secrets
 from fintts_store.store import is_relative_name

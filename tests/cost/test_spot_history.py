@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from fintts_cost.market import PriceChange, mean_rate
+from fintts_cost.spot_history import PriceChange, mean_rate
 from run_samples import START
 
 HOUR = timedelta(hours=1)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.session import explained_settings
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.credentials.session import explained_settings
 from fintts_store.errors import PermissionMissing, StoreDenied, StoreUnreachable
 
 if TYPE_CHECKING:

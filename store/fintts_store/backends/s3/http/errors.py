@@ -10,9 +10,9 @@ from botocore import parsers
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from fintts_store.backends.s3.address import S3Address
-from fintts_store.backends.s3.answers import NoAnswer, NotInItsWords, OtherRegion
-from fintts_store.backends.s3.reasons import (
+from fintts_store.backends.s3.addresses.address import S3Address
+from fintts_store.backends.s3.http.answers import NoAnswer, NotInItsWords, OtherRegion
+from fintts_store.backends.s3.http.reasons import (
     WRONG_REGION,
     Told,
     hint_for_forbidden,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 
 Told = Mapping[str, object]
 """The elements of the document that an error is: Code, Message, for some of them Region"""

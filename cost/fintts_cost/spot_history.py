@@ -1,4 +1,4 @@
-"""The average market price of an hour, from a price history. Pure."""
+"""The average spot price between two moments, from a price history."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PriceChange(NamedTuple):
 
 
 def mean_rate(changes: Iterable[PriceChange], began: datetime, ended: datetime) -> Decimal | None:
-    """The average price of an hour between two moments, in the dearest zone.
+    """The average price of an hour between two moments, in the most expensive zone.
 
     None if no zone's history reaches back to the first moment: the price is then unknown.
     """

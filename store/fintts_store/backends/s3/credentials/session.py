@@ -11,7 +11,7 @@ from typing import Any, cast
 from boto3.session import Session
 from botocore import exceptions as known
 
-from fintts_store.backends.s3.credential_process import limit_processes
+from fintts_store.backends.s3.credentials.credential_process import limit_processes
 from fintts_store.errors import StoreDenied
 from fintts_store.proxies import TO_WRITE, malformed_proxy
 from fintts_store.redaction import fault_of_name, fault_of_secret, remember_secrets

@@ -10,7 +10,7 @@ import hashlib
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any
 
-from fintts_store.backends.s3.address import S3Address
+from fintts_store.backends.s3.addresses.address import S3Address
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -1,0 +1,1 @@
+"""Addresses of S3 stores: parsing, endpoints, and what AWS's settings add."""

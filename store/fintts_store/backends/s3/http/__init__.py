@@ -1,0 +1,1 @@
+"""Requests to S3: limits, checked answers, and errors in sentences."""

@@ -1,0 +1,1 @@
+"""Transfers of objects: uploads and downloads in parts."""
