@@ -33,7 +33,7 @@ from fintts_cli.views.speech import SpeechView, render_spoken, warnings_of
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.codec.shape import refuse_other_codec
-from fintts_inputs.data.files import nfc
+from fintts_inputs.folder import nfc
 from fintts_inputs.speech.plan import ReferenceRecording, SamplingOptions, SpeechPlan, Voice
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, base_digest_of, pro
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import CONFIG
 from fintts_inputs.base_model.open import open_base_model
-from fintts_inputs.data.files import nfc
 from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import InputError
+from fintts_inputs.folder import nfc
 from fintts_inputs.prompts import prompt_begun_with
 from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.runs.runs import read_run
