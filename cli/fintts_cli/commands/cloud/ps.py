@@ -95,11 +95,12 @@ def _afterwards(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]"
         for view in views:
             write_news(runs, view)
 
-    asked = [
-        TimedCall(runs.url, write, AFTERWARDS_SECONDS),
-        TimedCall(runs.url, lambda: warn_of_wrong_clock(runs, terminal.warn), AFTERWARDS_SECONDS),
-    ]
-    for question in asked:
+    def compare_clocks() -> None:
+        warn_of_wrong_clock(runs, terminal.warn)
+
+    for question in [
+        TimedCall(runs.url, call, AFTERWARDS_SECONDS) for call in (write, compare_clocks)
+    ]:
         with suppress(StoreUnreachable):
             question.result()
 

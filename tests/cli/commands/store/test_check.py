@@ -236,7 +236,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(moto_endpoint: str) -> None:
     assert refused.exit_code == 5
     document = json.loads(refused.stdout)
     assert document["runs"] is None
-    assert document["probes"][0]["sentence"].startswith("the bucket s3://nowhere does not exist")
+    assert document["probes"][0]["sentence"].startswith("the bucket s3://nowhere-to-be-found at ")
     assert {probe["verdict"] for probe in document["probes"][1:]} == {"not probed"}
 
 
