@@ -81,6 +81,7 @@ def test_the_table_of_clouds_says_what_the_code_does(request: pytest.FixtureRequ
     assert table == expected()
 
 
-def test_the_table_has_each_cloud_where_an_end_is_armed_in_another_way() -> None:
-    assert set(ENDINGS) <= {line.split(" | ")[0][2:] for line in expected().splitlines()}
-    assert set(TRIED) <= set(KEY_FILES)
+def test_the_table_has_each_cloud_that_was_tried_or_ends_in_its_own_way() -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").partition(START)[2].partition(END)[0]
+    shown = {line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()}
+    assert TRIED.keys() | ENDINGS.keys() <= shown
