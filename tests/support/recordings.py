@@ -35,7 +35,8 @@ def write_recording(
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     chosen = subtype if path.suffix in (".wav", ".flac", ".aiff") else None
-    soundfile.write(path, samples, rate, subtype=chosen)
+    container, chosen = ("OGG", "OPUS") if path.suffix == ".opus" else (None, chosen)
+    soundfile.write(path, samples, rate, subtype=chosen, format=container)
     if text is not None:
         path.with_suffix(".lab").write_text(text)
     return path
