@@ -25,6 +25,17 @@ START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DIGEST = "a" * 64
 DATA = b"nine byte"
+STOP_FORECAST: dict[str, Any] = {
+    "checks": 9,
+    "low_step": 1900,
+    "likely_step": 2400,
+    "high_step": 3000,
+    "low_seconds": 600.0,
+    "likely_seconds": 900.0,
+    "high_seconds": 1500.0,
+    "improvement": 0.06,
+}
+"""the fields of a `StopForecast`"""
 DATA_SHA256 = hashlib.sha256(DATA).hexdigest()
 
 

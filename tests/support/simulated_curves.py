@@ -20,6 +20,8 @@ Law = Callable[[Values, Generator], Values]
 NOISE = (0.002, 0.01, 0.03)
 """standard deviation of a check, as a share of the whole drop"""
 OUTLIER_SHARE, OUTLIER_FACTOR = 0.03, 3.0
+FALLING = [5.0, 4.0, 3.5, 3.2, 3.05, 2.96, 2.9, 2.87]
+"""without noise"""
 
 
 @dataclass(frozen=True)

@@ -16,18 +16,9 @@ from fintts_cli.views.report import render_report
 from fintts_cli.views.runs import render_live_line, render_runs
 from fintts_cli.views.stop_forecast import end_in_a_line, forecast_lines
 from fintts_store.runs.records import StopForecast
-from run_samples import MINUTE, START, record, status
+from run_samples import MINUTE, START, STOP_FORECAST, record, status
 
-FORECAST: dict[str, Any] = {
-    "checks": 9,
-    "low_step": 1900,
-    "likely_step": 2400,
-    "high_step": 2900,
-    "low_seconds": 600.0,
-    "likely_seconds": 900.0,
-    "high_seconds": 1500.0,
-    "improvement": 0.06,
-}
+FORECAST: dict[str, Any] = STOP_FORECAST | {"high_step": 2900}
 NOW = START + 10 * MINUTE
 
 

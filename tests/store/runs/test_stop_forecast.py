@@ -9,18 +9,8 @@ import pytest
 
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.records import Status, StopForecast
-from run_samples import status
+from run_samples import STOP_FORECAST, status
 
-FORECAST: dict[str, Any] = {
-    "checks": 9,
-    "low_step": 1900,
-    "likely_step": 2400,
-    "high_step": 3000,
-    "low_seconds": 600.0,
-    "likely_seconds": 900.0,
-    "high_seconds": 1500.0,
-    "improvement": 0.06,
-}
 NO_SECONDS = {"low_seconds": None, "likely_seconds": None, "high_seconds": None}
 
 
@@ -30,7 +20,7 @@ def text_with(forecast: object) -> str:
 
 @pytest.mark.parametrize("changes", [{}, NO_SECONDS, {"low_step": 3000, "likely_step": 3000}])
 def test_a_forecast_survives_the_round_trip(changes: dict[str, Any]) -> None:
-    forecast = StopForecast(**{**FORECAST, **changes})
+    forecast = StopForecast(**{**STOP_FORECAST, **changes})
     written = status(stop_forecast=forecast).dump()
     assert Status.load(written).stop_forecast == forecast
 
@@ -63,7 +53,7 @@ def test_a_heartbeat_of_an_earlier_version_has_none() -> None:
 )
 def test_what_no_trainer_writes_is_damaged(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidRecord, match="stop_forecast"):
-        Status.load(text_with({**FORECAST, **changes}))
+        Status.load(text_with({**STOP_FORECAST, **changes}))
 
 
 @pytest.mark.parametrize("forecast", [7, "soon", [], {}])

@@ -8,10 +8,10 @@ from fintts_cost.schedule import Schedule
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.forecast.forecaster import Forecaster
 from fintts_trainer.forecast.stop import MOST_REMEMBERED
+from simulated_curves import FALLING
 
 RULE = EarlyStopping()
 SCHEDULE = Schedule(samples=800, max_steps=3000, validation_every=100)
-FALLING = [5.0, 4.0, 3.5, 3.2, 3.05, 2.96, 2.9, 2.87]
 
 
 class Clock:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from fintts_cost.early_stopping import EarlyStopping, Progress
 from fintts_trainer.forecast.stop import Cadence, StopSteps, forecast_stop
-from simulated_curves import FAMILIES, simulate_many
+from simulated_curves import FALLING, FAMILIES, simulate_many
 
 RULE = EarlyStopping()
-FALLING = [5.0, 4.0, 3.5, 3.2, 3.05, 2.96, 2.9, 2.87]
 
 
 def progress_after(rule: EarlyStopping, values: list[float]) -> Progress:

@@ -10,18 +10,9 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.stop_forecast import PricedForecast
 from fintts_cli.runs.status.view import RunView, view_run
 from fintts_store.runs.records import Phase, StopForecast
-from run_samples import MINUTE, START, record, result, status
+from run_samples import MINUTE, START, STOP_FORECAST, record, result, status
 
-FORECAST = StopForecast(
-    checks=9,
-    low_step=1900,
-    likely_step=2400,
-    high_step=3000,
-    low_seconds=600.0,
-    likely_seconds=900.0,
-    high_seconds=1500.0,
-    improvement=0.06,
-)
+FORECAST = StopForecast(**STOP_FORECAST)
 NOW = START + 10 * MINUTE
 LIVE = InstanceView("pid 8", is_live=True, created_at=START)
 
