@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import Popen as AnyPopen
@@ -23,7 +23,7 @@ from fintts_store.errors import StoreError, StoreSlow, StoreUnreachable
 from fintts_store.layout import checkpoint_prefix, commit_key, status_key, tensorboard_prefix
 from fintts_store.runs.claims import highest_claim, take_claim
 from fintts_store.runs.metrics import read_metrics
-from fintts_store.runs.records import Phase, StopReason
+from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import (
     read_result,
     read_status,
@@ -43,6 +43,8 @@ from run_samples import status
 from small_disk import fill, small_disk
 from tiny_run import TinyRun, start_run
 
+pytestmark = pytest.mark.long
+
 Popen = AnyPopen[str]
 
 QUICK: dict[str, dict[str, Any]] = {
@@ -58,15 +60,36 @@ def bytes_of_newest(run: TinyRun) -> dict[str, bytes]:
     return {file.name: run.store.get(prefix + file.name) for file in manifest.files}
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run of its twelve steps, and what its process printed."""
+
+    run: TinyRun
+    log: str
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    run = start_run(tmp_path_factory.mktemp("quick"), QUICK)
+    trained = run.train()
+    assert trained.returncode == 0, trained.stderr
+    return Ended(run, trained.stderr)
+
+
+def train_here(run: TinyRun, workspace: str = "workspace") -> Result:
+    """Trains to the end in this process, which has imported torch already."""
+    result = train_module.train(run.job(workspace), Preemption())
+    assert result is not None
+    return result
+
+
 def losses(run: TinyRun) -> list[tuple[str, int, float]]:
     rows = read_metrics(run.store, run.name).rows
     return [(row.kind, row.step, row.values["loss"]) for row in rows]
 
 
-def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
-    run = start_run(tmp_path, QUICK)
-    trained = run.train()
-    assert trained.returncode == 0, trained.stderr
+def test_a_run_ends_at_max_steps_and_says_everything(quick: Ended) -> None:
+    run = quick.run
     result = read_result(run.store, run.name)
     assert result is not None
     assert result.stop_reason == StopReason.MAX_STEPS
@@ -95,16 +118,14 @@ def test_a_run_ends_at_max_steps_and_says_everything(tmp_path: Path) -> None:
         assert row["logging_seconds"] > 0
         assert "exchange_seconds" not in row, "one process has nobody to exchange gradients with"
         assert row["memory_peak_bytes"] > 10**8
-    assert "before training: validation loss" in trained.stderr
+    assert "before training: validation loss" in quick.log
     assert run.store.list(tensorboard_prefix(run.name, 1))
-    assert run.train("another").returncode == 0, "an instance that comes up late has nothing to do"
+    assert train_here(run, "another") == result, "an instance that comes up late has nothing to do"
     assert read_result(run.store, run.name) == result
 
 
-def test_a_checkpoint_has_its_four_files_and_all_of_the_state(tmp_path: Path) -> None:
-    run = start_run(tmp_path, QUICK)
-    assert run.train().returncode == 0
-    files = bytes_of_newest(run)
+def test_a_checkpoint_has_its_four_files_and_all_of_the_state(quick: Ended) -> None:
+    files = bytes_of_newest(quick.run)
     assert sorted(files) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -133,10 +154,9 @@ def train_until(run: TinyRun, sentence: str, workspace: str, act: Callable[[Pope
     return process
 
 
-def test_the_size_that_is_foreseen_is_the_size_that_comes(tmp_path: Path) -> None:
-    trained = start_run(tmp_path, QUICK).train()
-    foreseen = re.search(r"a checkpoint takes ([0-9.]+) MB", trained.stderr)
-    committed = re.search(r"step 12: checkpoint committed, ([0-9.]+) MB", trained.stderr)
+def test_the_size_that_is_foreseen_is_the_size_that_comes(quick: Ended) -> None:
+    foreseen = re.search(r"a checkpoint takes ([0-9.]+) MB", quick.log)
+    committed = re.search(r"step 12: checkpoint committed, ([0-9.]+) MB", quick.log)
     assert foreseen is not None
     assert committed is not None
     assert float(foreseen[1]) == pytest.approx(float(committed[1]), rel=0.2)
@@ -149,16 +169,17 @@ def killed_after(run: TinyRun, committed_step: int) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> None:
+def test_killed_and_resumed_is_straight_through_bit_for_bit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sections = {**QUICK, "training": {**QUICK["training"], "max_steps": 24}}
     straight = start_run(tmp_path / "straight", sections)
-    assert straight.train().returncode == 0
+    train_here(straight)
     broken = start_run(tmp_path / "broken", sections)
     killed_after(broken, committed_step=8)
     newest = list_manifests(broken.store, broken.name)[-1]
-    resumed = broken.train("second")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resumed at step" in resumed.stderr
+    train_here(broken, "second")
+    assert "resumed at step" in capsys.readouterr().err
     status = read_status(broken.store, broken.name)
     assert status is not None
     assert status.resume_point == newest.id
@@ -178,7 +199,7 @@ def test_killed_and_resumed_is_straight_through_bit_for_bit(tmp_path: Path) -> N
 
 def test_a_checkpoint_of_another_base_model_is_not_gone_on_from(tmp_path: Path) -> None:
     run = start_run(tmp_path, {**QUICK, "training": {"max_steps": 4}})
-    assert run.train().returncode == 0
+    train_here(run)
     (newest,) = list_manifests(run.store, run.name)
     key = commit_key(run.name, newest.name)
     changed = newest.model_copy(update={"base_model_digest": "1" * 64}).dump().encode()
@@ -281,9 +302,9 @@ def steps_told(run: TinyRun) -> list[int]:
     return sorted(row["step"] for row in rows if row["kind"] == "train")
 
 
-def test_an_announced_end_costs_no_step(tmp_path: Path) -> None:
+def test_an_announced_end_costs_no_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     straight = start_run(tmp_path / "straight", ON_SPOT)
-    assert straight.train().returncode == 0
+    train_here(straight)
     taken = start_run(tmp_path / "taken", ON_SPOT)
     with metadata_server("aws") as cloud, train_on_spot(taken, cloud, "first") as process:
         said = announce_midway(process, cloud, seconds=120)
@@ -298,9 +319,8 @@ def test_an_announced_end_costs_no_step(tmp_path: Path) -> None:
     assert status.message.endswith(" UTC; the next job resumes from here")
     assert [manifest.step for manifest in list_manifests(taken.store, taken.name)] == [int(last[1])]
     assert read_result(taken.store, taken.name) is None
-    resumed = taken.train("second")
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"resumed at step {last[1]}" in resumed.stderr
+    train_here(taken, "second")
+    assert f"resumed at step {last[1]}" in capsys.readouterr().err
     assert steps_told(taken) == list(range(1, 61)), "no step is done twice, and none is missing"
     assert losses(taken) == losses(straight)
     mine, theirs = bytes_of_newest(taken), bytes_of_newest(straight)
@@ -342,9 +362,8 @@ def test_early_stopping_ends_the_run_by_the_rule(tmp_path: Path) -> None:
             checkpoints={"every": 5, "keep_last": 2},
         ),
     )
-    assert run.train().returncode == 0
-    result = read_result(run.store, run.name)
-    assert result is not None
+    result = train_here(run)
+    assert result == read_result(run.store, run.name)
     assert result.stop_reason == StopReason.EARLY_STOPPING
     assert result.best_step is not None
     assert result.step == result.best_step + 2 * 5
@@ -363,9 +382,7 @@ def test_a_best_step_between_two_checkpoints_is_kept_too(tmp_path: Path, min_del
             checkpoints={"every": 10, "keep_last": 1},
         ),
     )
-    assert run.train().returncode == 0
-    result = read_result(run.store, run.name)
-    assert result is not None
+    result = train_here(run)
     assert result.best_step in (4, 8, 12), "validated, and not at a checkpoint's step"
     values = {m.step: m.value for m in list_manifests(run.store, run.name)}
     assert set(values) == {result.best_step, 12}
@@ -489,10 +506,8 @@ def test_the_last_word_is_said_again_when_the_store_did_not_take_it(tmp_path: Pa
 
 
 def test_the_deadline_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
-    run = start_run(tmp_path, ENDLESS, deadline=timedelta(seconds=60))
-    assert run.train().returncode == 0
-    result = read_result(run.store, run.name)
-    assert result is not None
+    run = start_run(tmp_path, ENDLESS, deadline=timedelta(seconds=20))
+    result = train_here(run)
     assert result.stop_reason == StopReason.DEADLINE
     assert result.kept_steps == (result.step,)
     assert result.step > 0
@@ -502,7 +517,7 @@ def test_a_rented_machine_whose_clock_is_behind_keeps_the_deadline_of_the_store_
     tmp_path: Path,
 ) -> None:
     hour = timedelta(hours=1)
-    run = start_run(tmp_path, ENDLESS, deadline=hour + timedelta(seconds=30))
+    run = start_run(tmp_path, ENDLESS, deadline=hour + timedelta(seconds=10))
     asked_at = datetime.now(UTC)
     job = replace(run.job(), store=OtherClock(run.store.root, hour), asked_at=asked_at)
     result = train_module.train(job, Preemption())
@@ -598,13 +613,11 @@ def test_an_unknown_run_is_the_store_s_error(tmp_path: Path) -> None:
     assert "Traceback" not in trained.stderr
 
 
-@pytest.mark.parametrize("code", [1, 137])
-def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path, code: int) -> None:
+def test_conclude_speaks_for_a_trainer_that_could_not(tmp_path: Path) -> None:
     run = start_run(tmp_path, QUICK)
     killed_after(run, committed_step=4)
     environment = run.environment("first")
-    command = run.command("conclude", "--exit-code", str(code))
-    subprocess.run(command, env=environment, check=True)
+    subprocess.run(run.command("conclude", "--exit-code", "137"), env=environment, check=True)
     result = read_result(run.store, run.name)
     assert result is not None
     assert result.stop_reason == StopReason.FAILED
@@ -671,11 +684,10 @@ def test_conclude_is_silent_when_the_run_ended_well_or_goes_on(tmp_path: Path, c
     assert read_result(run.store, run.name) is None
 
 
-def test_micro_batches_give_the_same_run_within_rounding(tmp_path: Path) -> None:
-    whole = start_run(tmp_path / "whole", QUICK)
+def test_micro_batches_give_the_same_run_within_rounding(quick: Ended, tmp_path: Path) -> None:
     cut = {**QUICK["training"], "batch_size": 2, "gradient_accumulation": 4}
     pieces = start_run(tmp_path / "pieces", {**QUICK, "training": cut})
-    assert whole.train().returncode == pieces.train().returncode == 0
-    for mine, theirs in zip(losses(whole), losses(pieces), strict=True):
+    train_here(pieces)
+    for mine, theirs in zip(losses(quick.run), losses(pieces), strict=True):
         assert mine[:2] == theirs[:2]
         assert mine[2] == pytest.approx(theirs[2], abs=2e-3)

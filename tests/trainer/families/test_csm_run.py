@@ -16,8 +16,9 @@ from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.layout import checkpoint_prefix
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
-from fintts_store.runs.runs import read_result
 from fintts_trainer.families import open_base
+from fintts_trainer.session.preemption import Preemption
+from fintts_trainer.train import train
 from tiny_csm import write_tiny_csm
 from tiny_run import TinyRun, start_run
 
@@ -57,11 +58,11 @@ def kill_after_first_checkpoint(run: TinyRun) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def test_it_trains_saves_and_resumes_bit_for_bit(base: Path, tmp_path: Path) -> None:
+def test_it_trains_saves_and_resumes_bit_for_bit(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     straight = start_run(tmp_path / "straight", QUICK, base=base)
-    trained = straight.train()
-    assert trained.returncode == 0, trained.stderr
-    result = read_result(straight.store, straight.name)
+    result = train(straight.job(), Preemption())
     assert result is not None
     assert (result.stop_reason, result.step) == (StopReason.MAX_STEPS, 8)
     assert result.best_value is not None
@@ -70,9 +71,8 @@ def test_it_trains_saves_and_resumes_bit_for_bit(base: Path, tmp_path: Path) -> 
 
     broken = start_run(tmp_path / "broken", QUICK, base=base)
     kill_after_first_checkpoint(broken)
-    resumed = broken.train("second")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resumed at step" in resumed.stderr
+    assert train(broken.job("second"), Preemption()) is not None
+    assert "resumed at step" in capsys.readouterr().err
     mine, theirs = newest(broken, tmp_path / "mine"), newest(straight, tmp_path / "theirs")
     name = "adapter_model.safetensors"
     assert (mine / name).read_bytes() == (theirs / name).read_bytes()
