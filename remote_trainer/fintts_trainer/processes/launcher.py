@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from fintts_inputs.environment import PARENT
 from fintts_store.disk.durable import make_directories
 from fintts_trainer.errors import BadProcessLayout
+from fintts_trainer.processes.hang_limits import START_SECONDS
 from fintts_trainer.processes.progress import PROGRESS_FILE
 from fintts_trainer.processes.watchdog import Hang, Watchdog
 from fintts_trainer.session.exit_codes import (
@@ -42,14 +43,25 @@ MASTER_PORT = "29500"
 """between machines, which reach all of each other's ports, unless MASTER_PORT is set; a single
 machine takes any free port"""
 POLL_SECONDS = 0.1
-EXPLAIN_SECONDS = 10.0
-"""how long the others have to end by themselves after one has failed"""
 LEAVE_SECONDS = 30.0
-"""the same after the first process has succeeded: all work is done then"""
+"""how long the others have to end after the first process has succeeded: all work is done then"""
 UNKILLABLE_SECONDS = 10.0
 """after that, a process that hangs in a driver, out of reach of signals, is left to the teardown"""
-HUNG_GRACE_SECONDS = 60.0
-"""how long hung processes have to save and end after SIGTERM"""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long the processes of a run may take, in seconds.
+
+    Attributes:
+        start: until a process reports what it does.
+        explain: for the others to end by themselves after one has failed.
+        hung_grace: for hung processes to save and end after SIGTERM.
+    """
+
+    start: float = START_SECONDS
+    explain: float = 10.0
+    hung_grace: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +171,12 @@ class ProcessGroup:
         command: list[str],
         progress: Path | None = None,
         factor: float = 1.0,
+        limits: TimeLimits = TimeLimits(),
     ) -> None:
         """`progress` is the folder in which each process writes what it does; without one, nothing
         watches for hangs. `factor` multiplies the hang limits."""
         self._layout, self._command, self._progress = layout, command, progress
-        self._factor = factor
+        self._factor, self._limits = factor, limits
         self._watchdog: Watchdog | None = None
         self.hang: Hang | None = None
         """the hang that ended this group, if any"""
@@ -186,7 +199,7 @@ class ProcessGroup:
             if self.hang is not None:
                 return self._end_hung(self.hang)
             is_well = not any(self._codes.values())
-            self._wait(self._all_ended, LEAVE_SECONDS if is_well else EXPLAIN_SECONDS)
+            self._wait(self._all_ended, LEAVE_SECONDS if is_well else self._limits.explain)
             return group_exit(self._layout, self._codes, self._signal)
         finally:
             self._kill_remaining()
@@ -216,8 +229,8 @@ class ProcessGroup:
     def _watch(self) -> None:
         # Only on the first process's machine: the other machines wait for what they cannot see.
         if self._progress is not None and self._layout.has_first:
-            names = map(str, range(self._layout.processes))
-            self._watchdog = Watchdog([self._progress / name for name in names], self._factor)
+            paths = [self._progress / str(rank) for rank in range(self._layout.processes)]
+            self._watchdog = Watchdog(paths, self._factor, start_seconds=self._limits.start)
 
     def _end_hung(self, hang: Hang) -> GroupExit:
         """Ends the processes as `timeout` does: SIGTERM, SIGCONT for a stopped process, then
@@ -226,7 +239,7 @@ class ProcessGroup:
             for process in self._processes:
                 process.send_signal(number)
         self._watchdog = None
-        self._wait(self._all_ended, HUNG_GRACE_SECONDS)
+        self._wait(self._all_ended, self._limits.hung_grace)
         if self._codes.get(0) == DONE:  # it was slow, and has reported how the run ended
             return GroupExit(DONE)
         return GroupExit(FAILED, str(hang))

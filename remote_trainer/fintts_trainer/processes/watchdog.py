@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 LONGEST_LOOK_SECONDS = 1.0
 """The most that one look adds to a silence: a machine that slept has not hung."""
 HUNG = "hung at step"
-STARTING = Activity(what="starting", limit_seconds=START_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,13 @@ class Hang:
 @dataclass
 class _Watched:
     path: Path
+    starting: Activity
     signs: ProgressReport | None = None
     silent_seconds: float = 0.0
 
     @property
     def activity(self) -> Activity:
-        return (self.signs and self.signs.activity) or STARTING
+        return (self.signs and self.signs.activity) or self.starting
 
     def look(self, elapsed_seconds: float) -> None:
         signs = read_progress(self.path)
@@ -64,12 +64,15 @@ class Watchdog:
     paths: Sequence[Path]
     factor: float = 1.0
     """multiplies the limits"""
+    start_seconds: float = START_SECONDS
+    """the limit of a process that has not yet reported what it does"""
     monotonic: Callable[[], float] = time.monotonic
     _watched: list[_Watched] = field(init=False)
     _looked: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._watched = [_Watched(path) for path in self.paths]
+        starting = Activity(what="starting", limit_seconds=self.start_seconds)
+        self._watched = [_Watched(path, starting) for path in self.paths]
         self._looked = self.monotonic()
 
     def look(self) -> Hang | None:

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from fintts_trainer.errors import BadProcessLayout
-from fintts_trainer.processes.launcher import GroupExit, ProcessGroup, ProcessLayout, group_exit
+from fintts_trainer.processes.launcher import (
+    GroupExit,
+    ProcessGroup,
+    ProcessLayout,
+    TimeLimits,
+    group_exit,
+)
 
 KILL, TERM = -signal.SIGKILL, -signal.SIGTERM
 PAIR = ProcessLayout(processes=2)
@@ -90,22 +96,19 @@ def test_the_end_of_the_run_is_that_of_the_process_that_is_the_reason(
     assert group_exit(PAIR, codes, forwarded) == ending
 
 
-def group(tmp_path: Path, script: str) -> ProcessGroup:
+def group(tmp_path: Path, script: str, **limits: float) -> ProcessGroup:
     """Two processes that know their rank, and leave their process ids."""
     path = tmp_path / "worker.py"
     path.write_text(
         "import os, signal, sys, time\nfrom pathlib import Path\nrank = int(os.environ['RANK'])\n"
         f"Path({str(tmp_path)!r}, f'pid-{{rank}}').write_text(str(os.getpid()))\n{script}\n"
     )
-    return ProcessGroup(PAIR, [sys.executable, str(path)])
+    return ProcessGroup(PAIR, [sys.executable, str(path)], limits=TimeLimits(**limits))
 
 
-def test_one_that_hangs_when_another_has_failed_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fintts_trainer.processes.launcher.EXPLAIN_SECONDS", 0.3)
+def test_one_that_hangs_when_another_has_failed_is_ended(tmp_path: Path) -> None:
     hangs = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600) if rank == 0 else 0"
-    working = group(tmp_path, f"{hangs}\nsys.exit(1)")
+    working = group(tmp_path, f"{hangs}\nsys.exit(1)", explain=0.3)
     assert working.run() == GroupExit(1, "process 1 of 2 failed; the log says why")
     assert not Path(f"/proc/{(tmp_path / 'pid-0').read_text()}").exists()
 

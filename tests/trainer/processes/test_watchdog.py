@@ -26,8 +26,8 @@ from fintts_trainer.processes.hang_limits import (
     save_limit,
     step_limit,
 )
-from fintts_trainer.processes.launcher import GroupExit, ProcessGroup, ProcessLayout
-from fintts_trainer.processes.progress import FOLDER, Activity, ProgressFile, read_progress
+from fintts_trainer.processes.launcher import GroupExit, ProcessGroup, ProcessLayout, TimeLimits
+from fintts_trainer.processes.progress import FOLDER, ProgressFile, read_progress
 from fintts_trainer.processes.watchdog import Watchdog
 from fintts_trainer.session.conclude import conclude
 from fintts_trainer.session.phase_clock import PhaseClock
@@ -173,29 +173,31 @@ HANGS_IN_ONE = (
 SLOW_CHECK = 'told.begin("validation", 3.0)\nfor _ in range(5): told.sign(); time.sleep(1.0)'
 
 
-def group(tmp_path: Path, script: str, processes: int = 1) -> ProcessGroup:
+def group(tmp_path: Path, script: str, processes: int = 1, **limits: float) -> ProcessGroup:
     path = tmp_path / "worker.py"
     path.write_text(WORKER.format(folder=str(tmp_path)) + script)
-    return ProcessGroup(ProcessLayout(processes), [sys.executable, str(path)], tmp_path / FOLDER)
+    return ProcessGroup(
+        ProcessLayout(processes),
+        [sys.executable, str(path)],
+        tmp_path / FOLDER,
+        limits=TimeLimits(**limits),
+    )
 
 
 @pytest.mark.parametrize(
-    ("script", "processes", "said"),
+    ("script", "processes", "start_seconds", "said"),
     [
-        (STOPS, 1, "hung at step 3: training"),
-        (HANGS, 1, "hung at step 3: training"),
-        ("time.sleep(600)", 1, "hung at step 0: starting"),
-        (HANGS_IN_ONE, 2, "hung at step 0: training"),
+        (STOPS, 1, 60.0, "hung at step 3: training"),
+        (HANGS, 1, 60.0, "hung at step 3: training"),
+        ("time.sleep(600)", 1, 3.0, "hung at step 0: starting"),
+        (HANGS_IN_ONE, 2, 60.0, "hung at step 0: training"),
     ],
     ids=["stopped", "deaf", "before it says anything", "one of two"],
 )
 def test_a_crew_that_hangs_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, processes: int, said: str
+    tmp_path: Path, script: str, processes: int, start_seconds: float, said: str
 ) -> None:
-    monkeypatch.setattr("fintts_trainer.processes.launcher.HUNG_GRACE_SECONDS", 0.3)
-    soon = Activity(what="starting", limit_seconds=3.0)
-    monkeypatch.setattr("fintts_trainer.processes.watchdog.STARTING", soon)
-    ending = group(tmp_path, script, processes).run()
+    ending = group(tmp_path, script, processes, start=start_seconds, hung_grace=0.3).run()
     assert ending.exit_code == 1
     assert (ending.trouble or "").startswith(said)
     for rank in range(processes):
@@ -240,9 +242,11 @@ QUICK: dict[str, dict[str, object]] = {
 }
 LEAD = """
 import sys
+from functools import partial
 from fintts_trainer import __main__ as program
-from fintts_trainer.processes import launcher
-launcher.HUNG_GRACE_SECONDS = 1.0
+from fintts_trainer.processes.launcher import ProcessGroup, TimeLimits
+# Its start is no hang, however slow the machine is.
+program.ProcessGroup = partial(ProcessGroup, limits=TimeLimits(start=20_000, hung_grace=1.0))
 program.trainer_command = lambda: [sys.executable, {worker!r}]
 sys.exit(program.main(["run"]))
 """
