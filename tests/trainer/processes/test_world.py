@@ -22,10 +22,14 @@ from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import read_result
+from fintts_trainer import train as train_module
 from fintts_trainer.processes.launcher import free_port
+from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.session.spot_notice import AWS_ADDRESS
 from metadata_server import metadata_server
 from tiny_run import TinyRun, start_run
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 STEPS = 12
 Sections: TypeAlias = dict[str, dict[str, object]]
@@ -54,6 +58,11 @@ def train(
         text=True,
         check=False,
     )
+
+
+def train_here(run: TinyRun, workspace: str = "workspace") -> None:
+    """In one process, which is this one: it has imported torch already."""
+    assert train_module.train(run.job(workspace), Preemption()) is not None
 
 
 def environment(run: TinyRun, processes: int, workspace: str = "workspace") -> dict[str, str]:
@@ -91,7 +100,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     """The run of one process."""
     folder = tmp_path_factory.mktemp("alone")
     run = start_run(folder / "run", SECTIONS)
-    assert train(run, 1).returncode == 0
+    train_here(run)
     return learnt(run, folder)
 
 
@@ -147,7 +156,7 @@ def test_two_machines_learn_what_one_process_learns(alone: Learnt, tmp_path: Pat
 def test_there_may_be_more_processes_than_samples(tmp_path: Path) -> None:
     few = {**SECTIONS, "training": {**SECTIONS["training"], "batch_size": 1, "max_steps": 4}}
     one, two = start_run(tmp_path / "one", few), start_run(tmp_path / "two", few)
-    assert train(one, 1).returncode == 0
+    train_here(one)
     done = train(two, 2)
     assert done.returncode == 0, done.stderr
     (tmp_path / "1").mkdir()
@@ -216,17 +225,14 @@ def test_a_dead_process_ends_the_job_which_can_go_on(tmp_path: Path, victim: int
     assert result.step == max(result.kept_steps) > 0
 
 
-def preempted_and_resumed(folder: Path, sections: Sections, processes: int) -> Learnt:
-    """What a run of two processes came to that went on in so many."""
+def preempted(folder: Path, sections: Sections) -> TinyRun:
+    """A run of two processes that left it while it trained."""
     folder.mkdir()
     run = start_run(folder / "run", sections)
     told = interrupt(run, 2, signal.SIGTERM)
     assert "everything is saved" in told
     assert told.endswith("exit 75")
-    done = train(run, processes, "second")
-    assert done.returncode == 0, done.stderr
-    assert "resumed at step" in done.stderr
-    return learnt(run, folder)
+    return run
 
 
 def test_what_the_first_process_hears_of_its_cloud_ends_them_all(tmp_path: Path) -> None:
@@ -248,23 +254,29 @@ def test_what_the_first_process_hears_of_its_cloud_ends_them_all(tmp_path: Path)
     assert len(cloud.tokens) == 1, "one process of a machine asks"
 
 
-def straight(folder: Path, sections: Sections, processes: int) -> Learnt:
-    """What a run came to that nobody interrupted."""
-    folder.mkdir()
-    run = start_run(folder / "run", sections)
-    assert train(run, processes).returncode == 0
-    return learnt(run, folder)
-
-
-def test_a_run_of_two_processes_goes_on_in_one(tmp_path: Path) -> None:
-    resumed = preempted_and_resumed(tmp_path / "resumed", LONGER, processes=1)
-    resumed.is_close_to(straight(tmp_path / "straight", LONGER, processes=1))
+def test_a_run_of_two_processes_goes_on_in_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = preempted(tmp_path / "resumed", LONGER)
+    train_here(run, "second")
+    assert "resumed at step" in capsys.readouterr().err
+    (tmp_path / "straight").mkdir()
+    straight = start_run(tmp_path / "straight" / "run", LONGER)
+    train_here(straight)
+    learnt(run, tmp_path / "resumed").is_close_to(learnt(straight, tmp_path / "straight"))
 
 
 def test_with_as_many_processes_it_is_the_same_run_bit_for_bit(tmp_path: Path) -> None:
     """Dropout included: each process goes on with its own random numbers."""
-    resumed = preempted_and_resumed(tmp_path / "resumed", DROPPING, processes=2)
-    other = straight(tmp_path / "straight", DROPPING, processes=2)
+    run = preempted(tmp_path / "resumed", DROPPING)
+    done = train(run, 2, "second")
+    assert done.returncode == 0, done.stderr
+    assert "resumed at step" in done.stderr
+    resumed = learnt(run, tmp_path / "resumed")
+    (tmp_path / "straight").mkdir()
+    straight = start_run(tmp_path / "straight" / "run", DROPPING)
+    assert train(straight, 2).returncode == 0
+    other = learnt(straight, tmp_path / "straight")
     assert resumed.losses == other.losses
     for name, weight in resumed.adapter.items():
         np.testing.assert_array_equal(weight, other.adapter[name], err_msg=name)
