@@ -18,6 +18,8 @@ from hub_server import COMMIT, OWNER_MODEL, Hub, hub
 from tiny_run import TINY
 
 SECRET = "hf_plantedPlantedPlanted"
+SHORT = {"FINTTS_TRAINING__MAX_STEPS": "3"}
+"""of a run that is there for its base model"""
 NEEDED = {"config.json", "model.pth", "special_tokens.json", "tokenizer.tiktoken"}
 
 
@@ -61,7 +63,7 @@ def test_a_run_downloads_its_base_model_once_and_says_which_commit(
     public: Hub, tmp_path: Path
 ) -> None:
     here = shell(tmp_path, public.url)
-    done = here("train", "--name", "from-hub", "--json")
+    done = here("train", "--name", "from-hub", "--json", **SHORT)
     assert done.returncode == 0, done.stderr
     assert f"{OWNER_MODEL} at commit {COMMIT[:12]}" in done.stderr
     assert set(public.fetched) == {*NEEDED, "README.md"}
@@ -105,7 +107,7 @@ def test_a_gated_model_says_where_to_accept_its_licence(gated: Hub, tmp_path: Pa
 
 def test_the_token_stays_on_this_machine(gated: Hub, tmp_path: Path) -> None:
     here = shell(tmp_path, gated.url, HF_TOKEN=SECRET)
-    done = here("cloud", "launch", "--yes", "--name", "gated")
+    done = here("cloud", "launch", "--yes", "--name", "gated", **SHORT)
     assert done.returncode == 0, done.stderr
     places = [here.project, here.state]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
@@ -143,15 +145,16 @@ def test_without_a_network_a_downloaded_model_does(public: Hub, tmp_path: Path) 
     assert refused.returncode == 2
     assert "HF_HUB_OFFLINE" in refused.stderr
     online = Shell(tmp_path / "project", HF_ENDPOINT=public.url, HF_HOME=str(tmp_path / "hf"))
-    assert online("train", "--name", "one").returncode == 0
-    done = offline("train", "--name", "two")
+    assert online("train", "--name", "one", **SHORT).returncode == 0
+    done = offline("train", "--name", "two", **SHORT)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_wins_over_an_id(public: Hub, tmp_path: Path) -> None:
     here = shell(tmp_path, public.url)
     shutil.copytree(public.folder, here.project / OWNER_MODEL)
-    assert here("train").returncode == 0
+    done = here("train", **SHORT)
+    assert done.returncode == 0, done.stderr
     assert public.asked == []
 
 
