@@ -29,10 +29,11 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 demo: install
 	examples/kalevala/demo.sh
 
+# pyright takes one core for minutes; the unit tests have the other one.
 test:
 	$(AT_ONCE) install packages
-	$(AT_ONCE) mypy pyright image style imports
-	$(MAKE) unit
+	$(AT_ONCE) mypy image style imports
+	$(AT_ONCE) pyright unit
 	$(MAKE) test-cloud
 
 check: install

@@ -35,10 +35,16 @@ settings.load_profile("untimed")
 gc.disable()
 
 GOLDEN = Path(__file__).parent / "golden"
+LONG = ("long", "end_to_end")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that in the end no process works alone."""
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, LONG)))
 
 
 def pytest_collection_finish() -> None:

@@ -288,6 +288,7 @@ def refuse(said: Said) -> None:
     assert not hostile_stores.CONTROL.search(said.text), said
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("odd", EXAMPLES)
 def test_whatever_is_typed_set_or_written_gets_a_sentence(project: Path, odd: str) -> None:

@@ -294,6 +294,7 @@ MAY_HIDE_ALL = ("known store", "marker")
 """they say whether the folder is the store at all"""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_record_takes_a_command_away(place: Place, part: int) -> None:
@@ -326,6 +327,7 @@ def take_one(place: Place, data: st.DataObject, command: str) -> None:
     assert grown_kib * 1024 < MEMORY_BYTES
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_nothing_of_gigabytes_is_read(place: Place, command: str) -> None:

@@ -96,6 +96,7 @@ def killed_at_some_moment(parent: subprocess.Popen[str]) -> int:
     raise AssertionError("the parent has ended")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 10 * KILLS)
 def test_kills_at_random_moments_lose_nothing(gateway: Radosgw, tmp_path: Path) -> None:
     bucket = Bucket(make_bucket(gateway.url, f"chaos-{secrets.token_hex(4)}"))

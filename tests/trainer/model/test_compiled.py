@@ -61,7 +61,8 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_in_this_process")
-@pytest.mark.timeout(600)  # a C++ compiler is at work, beside other tests
+@pytest.mark.long
+@pytest.mark.timeout(900)  # a C++ compiler is at work, beside other tests
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_gradients_are_the_same_and_no_depth_or_length_needs_more_graphs(base: FishBase) -> None:
     plain, compiled = (adapted(deep_model(base), INNER) for _ in range(2))
