@@ -52,7 +52,9 @@ class AtWork:
     since: float
 
 
-@pytest.fixture(scope="module", params=["on-demand", "spot"])
+@pytest.fixture(
+    scope="module", params=["on-demand", pytest.param("spot", marks=pytest.mark.by_hand)]
+)
 def at_work(
     request: pytest.FixtureRequest,
     emulated_aws: EmulatedAws,

@@ -45,6 +45,7 @@ def test_what_is_not_to_be_had_is_one_sentence(emulated_aws: EmulatedAws, laptop
             assert_refused(why, "ask the cloud for quota")
 
 
+@pytest.mark.by_hand  # a spot run takes another GPU in test_spot.py
 def test_another_region_or_another_gpu_is_taken_where_one_is_sold_out(
     emulated_aws: EmulatedAws, laptop: Laptop, timeline: Timeline
 ) -> None:
