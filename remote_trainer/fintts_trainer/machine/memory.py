@@ -86,13 +86,13 @@ def usable_bytes(device: torch.device, processes: int) -> float:
     return free_bytes(device) * (1 - SPARE_SHARE[device.type]) / shared
 
 
-def free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device, cgroup: Path = CGROUP) -> int:
     """Free memory of the GPU, or of the machine and its container."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
     available = _field(PROC / "meminfo", "MemAvailable")
-    in_container = _free_in_container()
+    in_container = _free_in_container(cgroup)
     return available if in_container is None else min(available, in_container)
 
 
@@ -132,12 +132,12 @@ def _field(path: Path, name: str) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def _free_in_container() -> int | None:
+def _free_in_container(cgroup: Path) -> int | None:
     """Bytes below the limit of the control group; None without a limit."""
     try:
-        limit = int((CGROUP / "memory.max").read_text(encoding="utf-8"))  # "max" without a limit
-        used = int((CGROUP / "memory.current").read_text(encoding="utf-8"))
-        stat = (CGROUP / "memory.stat").read_text(encoding="utf-8")
+        limit = int((cgroup / "memory.max").read_text(encoding="utf-8"))  # "max" without a limit
+        used = int((cgroup / "memory.current").read_text(encoding="utf-8"))
+        stat = (cgroup / "memory.stat").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
     cached = re.search(r"^inactive_file (\d+)", stat, re.MULTILINE)

@@ -15,7 +15,7 @@ from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Result
 from fintts_trainer.errors import MemoryTooSmall
 from fintts_trainer.families.base import Batch, ComputedScores, Example, Predictions
-from fintts_trainer.machine import capacity, memory
+from fintts_trainer.machine import capacity
 from fintts_trainer.machine.memory import MemoryNeed, PeakMeter, free_bytes, need_of_step
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
@@ -81,15 +81,13 @@ def test_the_line_goes_through_both_points() -> None:
 
 @pytest.mark.parametrize(("limit", "free"), [("max", None), ("5000000000", 3_500_000_000)])
 def test_a_container_has_no_more_than_its_limit(
-    limit: str, free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: str, free: int | None, tmp_path: Path
 ) -> None:
     (tmp_path / "memory.max").write_text(f"{limit}\n")
     (tmp_path / "memory.current").write_text("2000000000\n")
     (tmp_path / "memory.stat").write_text("anon 7\ninactive_file 500000000\nfile 9\n")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path / "none")
-    machine = free_bytes(CPU)
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    found = free_bytes(CPU)
+    machine = free_bytes(CPU, tmp_path / "none")
+    found = free_bytes(CPU, tmp_path)
     assert found == free if free is not None else found == pytest.approx(machine, rel=0.2)
 
 
