@@ -86,7 +86,7 @@ def test_ctrl_c_leaves_the_run_alone_and_stop_saves_it(shell: Shell) -> None:
     launch = shell.start("cloud", "launch", "--name", "patient", "--yes")
     wait_for_line(launch, " · training · ")
     launch.send_signal(signal.SIGINT)
-    _, rest = launch.communicate(timeout=20)
+    _, rest = launch.communicate()
     assert launch.returncode == 130
     assert "run patient keeps running; `fintts cloud watch patient` shows it again" in rest
     assert members(shell, "patient") != []
@@ -117,7 +117,7 @@ def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) 
     wait_for_commit(DirectoryStore(shell.project / "store"), "lost")
     for pid in members(shell, "lost"):
         os.kill(pid, signal.SIGKILL)
-    _, rest = watch.communicate(timeout=30)
+    _, rest = watch.communicate()
     assert watch.returncode == 1
     assert "without a result" in rest
     assert "fintts cloud logs lost" in rest
@@ -129,7 +129,7 @@ def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) 
     resumed = shell.start("cloud", "launch", "--name", "lost", "--yes")
     assert "resumes from its newest checkpoint" in wait_for_line(resumed, " · training · ")
     assert shell("cloud", "stop", "lost").returncode == 0
-    _, rest = resumed.communicate(timeout=30)
+    _, rest = resumed.communicate()
     assert resumed.returncode == 0, rest
     report = shell.document("cloud", "report")
     assert (report["stop_reason"], report["claims"]) == ("requested", 2)
@@ -168,7 +168,7 @@ def test_down_ends_it_now_and_keeps_what_was_committed(shell: Shell) -> None:
     assert down.returncode == 0, down.stderr
     assert json.loads(down.stdout)["stop_reason"] == "requested"
     assert members(shell, "cut") == []
-    watch.communicate(timeout=30)
+    watch.communicate()
     assert watch.returncode == 0
     assert LocalInfra(shell.state).instances()[0].is_live is False
     assert shell.document("cloud", "pull-checkpoints")["checkpoints"] != []

@@ -58,7 +58,7 @@ def test_a_run_that_was_torn_down_goes_on_from_the_bucket(tmp_path: Path, store:
     watch = here.start("cloud", "watch", "again")
     wait_for_commit(store, "again")
     assert here("cloud", "down", "again").returncode == 0
-    watch.communicate(timeout=60)
+    watch.communicate()
     assert here("cloud", "launch", "--name", "again", "--yes", "-d", "-q").returncode == 0
     assert here("cloud", "stop", "again").returncode == 0
     assert "resumed at step" in here("cloud", "logs", "again").stdout

@@ -38,7 +38,7 @@ def test_an_interruption_before_the_first_checkpoint_promises_nothing(
     wait_for_line(first, "its curves")
     time.sleep(after_seconds)
     first.send_signal(signal.SIGINT)
-    _, rest = first.communicate(timeout=60)
+    _, rest = first.communicate()
     assert first.returncode == 130
     assert "and has no checkpoint yet: `fintts train --name mine` tries again" in rest
     assert "Traceback" not in rest
@@ -87,7 +87,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
         )
         wait_for_line(process, "its curves")
         process.send_signal(signal.SIGHUP)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate()
     assert server.events[-1] == "ended"
     assert process.returncode == 0, said
     assert "completed all 6 steps" in said
@@ -98,7 +98,7 @@ def test_ctrl_c_saves_and_the_same_name_goes_on(tmp_path: Path) -> None:
     first = shell.start("train", "--name", "mine")
     wait_for_line(first, "committed")
     first.send_signal(signal.SIGINT)
-    _, rest = first.communicate(timeout=60)
+    _, rest = first.communicate()
     assert first.returncode == 130
     assert "run mine was interrupted and is saved: `fintts train --name mine` resumes" in rest
 

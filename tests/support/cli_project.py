@@ -103,7 +103,7 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"no line with {text!r} in: {''.join(read)}")
 
 
-def wait_for_commit(store: Store, run: str, limit_seconds: float = 60.0) -> None:
+def wait_for_commit(store: Store, run: str, limit_seconds: float = 300.0) -> None:
     """Waits until a first checkpoint is committed: from then on the run can go on from it."""
     deadline = time.monotonic() + limit_seconds
     while not list_commits(store, run):

@@ -22,7 +22,7 @@ from fintts_trainer.__main__ import main
 if TYPE_CHECKING:
     from fintts_trainer.training import Training
 
-LONGEST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 300.0
 A_STEP_SECONDS = 0.05
 """a step of the tiny model with its save; the kill comes within it, or a little after"""
 

@@ -95,7 +95,7 @@ def start(
 
 def finish(process: subprocess.Popen[str]) -> str:
     """Waits for the script; returns what it printed."""
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate()
     return output
 
 

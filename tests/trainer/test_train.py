@@ -308,7 +308,7 @@ def test_an_announced_end_costs_no_step(tmp_path: Path, capsys: pytest.CaptureFi
     taken = start_run(tmp_path / "taken", ON_SPOT)
     with metadata_server("aws") as cloud, train_on_spot(taken, cloud, "first") as process:
         said = announce_midway(process, cloud, seconds=120)
-        assert process.wait(30) == 75, "there is time for SkyPilot to hear it"
+        assert process.wait() == 75, "there is time for SkyPilot to hear it"
     assert re.search(r"the spot instance is being taken away at \d\d:\d\d:\d\d UTC\n", said)
     last = re.search(r"preempted at step (\d+); everything is saved", said)
     assert last is not None
@@ -336,7 +336,7 @@ def test_who_is_told_late_saves_and_lives_as_long_as_the_instance(tmp_path: Path
         assert process.stderr is not None
         assert "waiting for the end of the instance" in process.stderr.readline()
         process.terminate()
-        assert process.wait(30) == 75
+        assert process.wait() == 75
 
 
 def test_a_job_that_begins_on_an_instance_that_is_being_taken_away_does_no_step(
@@ -402,7 +402,7 @@ def test_a_request_to_stop_is_heard(tmp_path: Path) -> None:
     assert result.step >= 4
 
 
-def until_a_step_is_done(run: TinyRun, limit_seconds: float = 120.0) -> None:
+def until_a_step_is_done(run: TinyRun, limit_seconds: float = 300.0) -> None:
     """As the newest trainer's heartbeat has it."""
     deadline = time.monotonic() + limit_seconds
 

@@ -405,7 +405,7 @@ def test_of_two_who_pull_to_one_place_the_second_waits(filled: Filled, tmp_path:
         )
         wait_for_line(second, "waiting for another pull into")
         assert list(target.iterdir()) == []
-    second.communicate(timeout=60)
+    second.communicate()
     assert second.returncode == 0
     for manifest in filled.manifests:
         assert is_whole(manifest, target / f"checkpoint-{manifest.step}")

@@ -135,4 +135,4 @@ def test_a_signal_reaches_all_of_them(tmp_path: Path) -> None:
             assert launcher.poll() is None
             time.sleep(0.01)
     launcher.send_signal(signal.SIGTERM)
-    assert launcher.wait(timeout=30) == 75
+    assert launcher.wait() == 75

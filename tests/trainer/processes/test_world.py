@@ -174,7 +174,7 @@ def interrupt(run: TinyRun, processes: int, number: int, *, victim: int | None =
         )
     wait_for_commit(run.store, run.name)
     os.kill(launcher.pid if victim is None else pid_of(launcher.pid, victim), number)
-    launcher.wait(timeout=60)
+    launcher.wait()
     return f"{log.read_text()}\nexit {launcher.returncode}"
 
 
@@ -248,7 +248,7 @@ def test_what_the_first_process_hears_of_its_cloud_ends_them_all(tmp_path: Path)
     ):
         wait_for_commit(run.store, run.name)
         cloud.announce("2100-01-01T00:00:00Z")
-        _, told = launcher.communicate(timeout=90)
+        _, told = launcher.communicate()
     assert launcher.returncode == 75
     assert "everything is saved" in told
     assert len(cloud.tokens) == 1, "one process of a machine asks"
