@@ -19,7 +19,7 @@ from fintts_trainer.families.weight_files import read_state_dict
 from reference_checkpoint import random_pairs, write_checkpoint
 from tiny_run import TINY
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
 SHORT = {"FINTTS_TRAINING__MAX_STEPS": "6"}
 
