@@ -56,6 +56,8 @@ COMMANDS = (
     "cloud watch bad",
     "cloud report bad",
     "cloud report bad --json",
+    "cloud report bad --html report.html",
+    "cloud compare bad good",
     "cloud logs bad",
     "cloud stop bad",
     "cloud down bad",

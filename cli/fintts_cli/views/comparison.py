@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.checks import monitor_of
+from fintts_cli.views.fitting import fitting_table
 from fintts_cli.views.runs import phase_in_words, so_far
 from fintts_cli.views.settings_rows import settings_of
 from fintts_cli.views.units import duration, share, table, value
@@ -20,10 +21,22 @@ COLUMNS = (
     *("A SAMPLE SEEN", "GPU", "S/STEP", "TOKENS/S", "MFU"),
 )
 
+DISPENSABLE = (
+    *("TOKENS/S", "MFU", "A SAMPLE SEEN", "MONITOR", "S/STEP", "ESTIMATED", "GPU", "AT STEP"),
+    *("ENDED", "BILLED", "STEPS"),
+)
+"""in the order in which a narrow terminal drops them"""
 
-def render_comparison(reports: Sequence[RunReport]) -> str:
-    """A table of results, and one of the settings that differ."""
-    lines = [table(COLUMNS, comparison_rows(reports), left=2)]
+
+def render_comparison(reports: Sequence[RunReport], width: int | None = None) -> str:
+    """A table of results, and one of the settings that differ.
+
+    Args:
+        width: columns of the terminal, for which the least important columns are dropped.
+    """
+    rows = comparison_rows(reports)
+    text, dropped = fitting_table(COLUMNS, rows, DISPENSABLE, width, left=2)
+    lines = [text, *([""] if dropped else []), *dropped]
     differing = differing_settings(reports)
     if differing:
         header = ("SETTING", *(report.view.run for report in reports))

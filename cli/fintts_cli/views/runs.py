@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.stop_reason import SHORT
+from fintts_cli.views.fitting import fitting_table, wrapped
 from fintts_cli.views.stop_forecast import end_in_a_line, end_in_short
-from fintts_cli.views.units import at_most, duration, moment, table, value
+from fintts_cli.views.units import at_most, duration, moment, value
 from fintts_cost.money import NOTHING, dollars
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ COLUMNS = (
     "WHERE",
 )
 
-DISPENSABLE_COLUMNS = (*("ETA", "BEST", "WHERE", "LOSS", "DEADLINE", "$ TO GO", "STEP", "PHASE"),)
+DISPENSABLE = ("ETA", "BEST", "WHERE", "LOSS", "DEADLINE", "$ TO GO", "STEP", "PHASE")
 """in the order in which a narrow terminal drops them"""
 
 
@@ -41,29 +41,11 @@ def render_runs(views: Sequence[RunView], now: datetime, width: int | None = Non
     """
     if not views:
         return "no runs yet"
-    rows = [COLUMNS, *(_row(view, now) for view in views)]
-    shown, dropped = _fitting(rows, width)
-    lines = [table(shown[0], shown[1:], left=2)]
+    rows = [_row(view, now) for view in views]
+    text, dropped = fitting_table(COLUMNS, rows, DISPENSABLE, width, left=2)
     notes = [f"{view.run}: {note}" for view in views for note in _notes(view)]
-    if dropped:
-        notes.append(f"not shown here: {', '.join(dropped)}; a wider terminal shows all, as --json")
-    if width is not None:
-        notes = [line for note in notes for line in wrap(note, max(width, 1))]
-    return "\n".join([*lines, *([""] if notes else []), *notes])
-
-
-def _fitting(
-    rows: Sequence[tuple[str, ...]], width: int | None
-) -> tuple[list[list[str]], list[str]]:
-    """The rows without the columns that do not fit, and the names of these."""
-    kept = list(range(len(COLUMNS)))
-    for name in DISPENSABLE_COLUMNS:
-        widths = [max(len(row[place]) for row in rows) for place in kept]
-        if width is None or sum(widths) + 2 * (len(kept) - 1) <= width:
-            break
-        kept.remove(COLUMNS.index(name))
-    dropped = [name for place, name in enumerate(COLUMNS) if place not in kept]
-    return [[row[place] for place in kept] for row in rows], dropped
+    below = [*wrapped(notes, width), *dropped]
+    return "\n".join([text, *([""] if below else []), *below])
 
 
 def _notes(view: RunView) -> Iterator[str]:

@@ -13,6 +13,7 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import RunReport, build_report
 from fintts_cli.runs.status.view import view_run
+from fintts_cli.views.comparison import render_comparison
 from fintts_cli.views.curve import plot
 from fintts_cli.views.report import render_report
 from fintts_cli.views.runs import COLUMNS, render_live_line, render_runs
@@ -132,6 +133,16 @@ def test_the_table_of_runs_fits_and_names_what_it_drops(width: int) -> None:
         name for name in COLUMNS if f"{name} " in shown.split("kalevala-1")[0].split("other-2")[0]
     ]
     assert "$ SO FAR" in shown
+
+
+@pytest.mark.parametrize("width", [100, 80, 60])
+def test_compared_runs_fit_and_name_what_they_drop(width: int) -> None:
+    text = render_comparison([report(), report()], width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "not shown here: " in text
+    assert "COST" in text.splitlines()[0]
+    assert "BEST" in text.splitlines()[0]
+    assert "not shown here" not in render_comparison([report(), report()])
 
 
 def test_no_runs_are_said_in_words() -> None:

@@ -54,4 +54,4 @@ def compare(
     if json:
         terminal.document([report.to_json() for report in reports])
     elif html is None:
-        terminal.data(render_comparison(reports))
+        terminal.data(render_comparison(reports, terminal.data_width))
