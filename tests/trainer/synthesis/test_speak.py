@@ -29,6 +29,7 @@ from fintts_trainer.synthesis.speak import speak_plan
 from parity_fixtures import HERE
 from recordings import speech, write_recording
 from small_disk import small_disk
+from tiny_csm import write_tiny_csm
 from tiny_export import write_random_adapter
 from tiny_run import TINY
 
@@ -141,6 +142,19 @@ def test_a_file_that_exists_is_kept(tmp_path: Path) -> None:
     with pytest.raises(SpeechProblem, match="exists already"):
         spoken(plan(tmp_path))
     assert (tmp_path / "base.wav").read_text() == "mine"
+
+
+def test_csm_speaks_through_the_codec_within_it(tmp_path: Path) -> None:
+    csm = write_tiny_csm(tmp_path / "csm")
+    path = write_recording(tmp_path, "me.wav", speech(1, 0.8, 24_000), 24_000, text=None)
+    given = ReferenceRecording(path=path, text="Hyvää päivää!")
+    for name, reference in (("alone", None), ("with", given)):
+        voice = Voice(name=name, to=tmp_path / f"{name}.wav")
+        (one,) = spoken(plan(tmp_path, voice, base=csm, codec=csm, reference=reference))
+        assert 0 < one.frames <= round(0.5 * 12.5)
+        with wave.open(str(voice.to)) as file:
+            assert (file.getframerate(), file.getnframes()) == (24_000, one.frames * 1920)
+    assert (tmp_path / "alone.wav").read_bytes() != (tmp_path / "with.wav").read_bytes()
 
 
 def test_a_full_disk_leaves_what_is_spoken(tmp_path: Path) -> None:
