@@ -51,6 +51,7 @@ COMMANDS = [
     ["cloud", "pin"],
     ["cloud", "unpin"],
     ["cloud", "prune"],
+    ["cloud", "listen"],
     ["cloud", "report"],
     ["cloud", "compare"],
     ["cloud", "reap"],

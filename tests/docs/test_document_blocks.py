@@ -30,6 +30,7 @@ NOT_RUN = {
     ("README.md", "make demo"): "the demo has a test below, and this is what `make test` runs",
     ("docs/data-and-models.md", "fintts data encode"): "needs a codec; a test of its own runs it",
     ("docs/data-and-models.md", "fintts speak"): "needs a codec; a test of its own runs it",
+    ("docs/data-and-models.md", "fintts cloud listen"): "needs a codec; a test of its own runs it",
     ("docs/renting.md", "fintts cloud reap"): "asks the clouds",
     ("docs/spot.md", "printf"): "changes the user's SkyPilot",
     ("docs/development.md", "make check"): "runs the tests",

@@ -13,9 +13,9 @@ from fintts_cli.commands.opening import open_workplace, read_sources, with_base_
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.encoding import require_readers
-from fintts_cli.errors import ConfigError, UsageProblem
+from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import require_trainer
-from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.speech.models import base_folder, codec_of
 from fintts_cli.speech.speaker import speak as speak_with_trainer
 from fintts_cli.speech.voices import (
     BASE_ALONE,
@@ -30,11 +30,8 @@ from fintts_cli.speech.voices import (
 )
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.speech import SpeechView, render_spoken, warnings_of
-from fintts_inputs.base_model.families import read_shape
-from fintts_inputs.codec.find import find_codec
-from fintts_inputs.codec.shape import refuse_other_codec
 from fintts_inputs.folder import nfc
-from fintts_inputs.speech.plan import ReferenceRecording, SamplingOptions, SpeechPlan, Voice
+from fintts_inputs.speech.plan import ReferenceRecording, SamplingOptions, SpeechPlan
 
 if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings
@@ -143,16 +140,15 @@ def speak(
         files = with_files(sources, output, seed)
         plan = SpeechPlan(
             base=speakers.model,
-            codec=_codec(codec, speakers.model, found),
-            text=spoken_text,
+            codec=codec_of(codec, speakers.model, found.settings.base_model),
             reference=recording,
-            voices=[_voice(one, to) for one, to in zip(sources, files, strict=True)],
+            voices=[one.voice(spoken_text, to) for one, to in zip(sources, files, strict=True)],
             max_seconds=max_seconds,
             seed=seed,
             sampling=sampling,
             as_fish=as_fish,
         )
-        view = SpeechView(speakers.run, plan, sources, _speak(terminal, plan, sources))
+        view = SpeechView(speakers.run, spoken_text, seed, sources, _speak(terminal, plan, sources))
     if json:
         terminal.document(view.to_json())
     else:
@@ -230,14 +226,14 @@ def _speakers(
     base: bool,
 ) -> Speakers:
     if base:
-        return Speakers(_base_folder(found), [BASE_ALONE])
+        return Speakers(base_folder(found.settings), [BASE_ALONE])
     if run is not None and is_folder(run):
         if wanted.choice.is_all:
             return _of_folder(terminal, found, Path(run), compare=wanted.compare)
         raise UsageProblem(f"{run} is one folder", "leave --best, --last and --step out")
     store = open_workplace().store_of(found.settings, run)
     name = pick_run(store, run)
-    model = _base_folder(found)
+    model = base_folder(found.settings)
     refuse_in_store(Path.cwd() if output is None else output, store.url, "--output")
     return Speakers(model, of_run(store, name, wanted, model, scratch, terminal), name)
 
@@ -248,43 +244,9 @@ def _of_folder(
     if is_merged(folder):
         name = folder.resolve().name
         return Speakers(folder, [Source(name, name)])
-    model = _base_folder(found)
+    model = base_folder(found.settings)
     one = of_adapter(folder, model, terminal)
     return Speakers(model, [BASE_ALONE, one] if compare else [one])
-
-
-def _base_folder(found: "ReadSettings") -> Path:
-    model = found.settings.base_model
-    if isinstance(model, HubModel):
-        raise ConfigError(
-            f"the base model {model} is not on this machine yet",
-            f"download it with its codec: hf download {model.repository} --local-dir DIR, then "
-            "give --base-model DIR",
-        )
-    if model is None:
-        raise ConfigError("no base model is given", "set base_model, or give --base-model DIR")
-    return model
-
-
-def _codec(codec: Path | None, model: Path, found: "ReadSettings") -> Path:
-    """The codec's file or folder; that of a merged model lies beside its base model."""
-    place = codec or model
-    own = found.settings.base_model
-    if codec is None and isinstance(own, Path) and own != model:
-        place = own
-    file = find_codec(place)
-    refuse_other_codec(file.shape, read_shape(model))
-    return file.path
-
-
-def _voice(source: Source, to: Path) -> Voice:
-    return Voice(
-        name=source.name,
-        adapter=source.adapter,
-        prompt=source.prompt,
-        recording=source.recording,
-        to=to.absolute(),
-    )
 
 
 def _speak(terminal: Terminal, plan: SpeechPlan, sources: "list[Source]") -> "list[Spoken]":

@@ -52,6 +52,7 @@ CLOUD = {
     "pin": Entry("cloud.pin", "Pin a checkpoint."),
     "unpin": Entry("cloud.pin", "Unpin a checkpoint."),
     "prune": Entry("cloud.prune", "Remove old checkpoints."),
+    "listen": Entry("cloud.listen", "Hear a run step by step."),
     "report": Entry("cloud.report", "Compare estimate and actual."),
     "compare": Entry("cloud.compare", "Compare several runs."),
     "tensorboard": Entry("cloud.tensorboard", "Open a run's curves in TensorBoard."),

@@ -14,10 +14,11 @@ from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, base_digest_of, pro
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import CONFIG
 from fintts_inputs.base_model.open import open_base_model
+from fintts_inputs.data.files import read_text
 from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import InputError
-from fintts_inputs.folder import nfc
 from fintts_inputs.prompts import prompt_begun_with
+from fintts_inputs.speech.plan import Voice
 from fintts_store.checkpoints.retention import best_of, newest_of
 from fintts_store.runs.runs import read_run
 
@@ -49,6 +50,17 @@ class Source:
     prompt: str | None = None
     recording: Path | None = None
 
+    def voice(self, text: str, to: Path) -> Voice:
+        """This source saying a text into a new file."""
+        return Voice(
+            name=self.name,
+            text=text,
+            adapter=self.adapter,
+            prompt=self.prompt,
+            recording=self.recording,
+            to=to.absolute(),
+        )
+
 
 BASE_ALONE = Source(BASE, BASE)
 
@@ -73,17 +85,33 @@ def of_run(
     """
     manifests, _ = find_checkpoints(store, run, terminal, wanted.choice.step)
     chosen = _compared(manifests) if wanted.compare else _one(manifests, wanted.choice)
+    prompt = prompt_of_run(store, run, base)
+    sources = [fetched(store, name, manifest, scratch, prompt) for name, manifest in chosen]
+    return [BASE_ALONE, *sources] if wanted.compare else sources
+
+
+def prompt_of_run(store: Store, run: str, base: Path) -> str:
+    """The name of the prompt that a run was trained with.
+
+    Raises:
+        UsageProblem: `base` is another base model.
+        ConfigurationChanged: this version does not know the prompt.
+    """
     record = read_run(store, run)
     refuse_another(base, record, ITS_BASE)
-    prompt = prompt_begun_with(record.prompt, read_shape(base).prompts).name
-    sources: list[Source] = []
-    for name, manifest in chosen:
-        folder = scratch / f"{manifest.step}-{manifest.claim}"
-        if not folder.exists():
-            restore_adapter(store, manifest, folder)
-        title = f"{run}-{manifest.step}"
-        sources.append(Source(name, title, manifest.step, folder, prompt))
-    return [BASE_ALONE, *sources] if wanted.compare else sources
+    return prompt_begun_with(record.prompt, read_shape(base).prompts).name
+
+
+def fetched(store: Store, name: str, manifest: Manifest, scratch: Path, prompt: str) -> Source:
+    """A checkpoint, whose adapter is fetched into `scratch`.
+
+    Raises:
+        StoreError: it could not be read.
+    """
+    folder = scratch / f"{manifest.step}-{manifest.claim}"
+    if not folder.exists():
+        restore_adapter(store, manifest, folder)
+    return Source(name, f"{manifest.run}-{manifest.step}", manifest.step, folder, prompt)
 
 
 def _compared(manifests: list[Manifest]) -> list[tuple[str, Manifest]]:
@@ -152,11 +180,7 @@ def original_of(text: str, data: Path | None) -> Source | None:
     except InputError:
         return None
     for files in pairs.values():
-        try:
-            said = files.text.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if nfc(said).strip() == text:
+        if read_text(files.text).text == text:
             return Source(ORIGINAL, ORIGINAL, recording=files.codes)
     return None
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.speech.voices import Source
-    from fintts_inputs.speech.plan import SpeechPlan, Spoken
+    from fintts_inputs.speech.plan import Spoken
 
 MANY_DISALLOWED = 0.1
 """share of the frames, above which the user is told"""
@@ -22,7 +22,8 @@ class SpeechView:
     """The files, in the order in which they were written."""
 
     run: str | None
-    plan: SpeechPlan
+    text: str
+    seed: int
     sources: Sequence[Source]
     spoken: Sequence[Spoken]
 
@@ -30,8 +31,8 @@ class SpeechView:
         """The document of `fintts speak --json`."""
         return {
             "run": self.run,
-            "text": self.plan.text,
-            "seed": self.plan.seed,
+            "text": self.text,
+            "seed": self.seed,
             "spoken": [
                 {
                     "voice": one.voice,

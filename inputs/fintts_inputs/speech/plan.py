@@ -31,10 +31,11 @@ class ReferenceRecording(_Part):
 
 
 class Voice(_Part):
-    """One way to speak the text.
+    """One voice that says one text, into one file.
 
     Attributes:
         name: for the answer.
+        text: what to say.
         adapter: folder of the adapter; None speaks with the base model alone.
         prompt: name of the prompt that it was trained with; None is the one that the base model is
             served with.
@@ -43,6 +44,7 @@ class Voice(_Part):
     """
 
     name: str
+    text: str
     adapter: Path | None = None
     prompt: str | None = None
     recording: Path | None = None
@@ -50,11 +52,10 @@ class Voice(_Part):
 
 
 class SpeechPlan(_Part):
-    """A text, and the voices to speak it with."""
+    """What to speak, with one base model and its codec."""
 
     base: Path
     codec: Path
-    text: str
     reference: ReferenceRecording | None
     voices: list[Voice]
     max_seconds: float

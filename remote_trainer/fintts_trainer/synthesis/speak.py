@@ -1,4 +1,4 @@
-"""Speaks the text of a plan with each of its voices, into WAV files.
+"""Speaks what a plan says, each of its voices into a WAV file.
 
 The laptop runs this in a process of its own, which answers in lines of JSON on stdout.
 """
@@ -10,6 +10,7 @@ import sys
 import time
 import wave
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,7 +91,7 @@ class _Speaker:
         references = () if plan.reference is None else (encoded(plan.reference, self._codec),)
         shape = self._codec.shape
         self._request = SpeechRequest(
-            text=plan.text,
+            text="",
             codebook_sizes=shape.codebook_sizes,
             most_frames=min(
                 max(1, round(plan.max_seconds * shape.frames_per_second)),
@@ -138,7 +139,7 @@ class _Speaker:
 
         assert self._model is not None
         with adapted(self._model, voice.adapter) as model:
-            return base.synthesise(model, self._request, tell)
+            return base.synthesise(model, replace(self._request, text=voice.text), tell)
 
 
 def _recorded(path: Path) -> Codes:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import wave
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 from typer.testing import Result
@@ -32,26 +30,18 @@ from fintts_store.backends.directory import DirectoryStore
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase
 from parity_fixtures import HERE
-from tiny_export import write_random_adapter, write_run
+from speaking_project import TEXT, write_speaking_project
+from tiny_export import write_random_adapter
 from tiny_run import TINY
 
-CODEC, OTHER = HERE / "codec_for_fish_s1_tiny", HERE / "codec_s1_tiny"
-TEXT = "Hyvää huomenta"
-SETTINGS = "base_model: base\ndata: speech\nstore: ../store\n"
+OTHER = HERE / "codec_s1_tiny"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a run of two checkpoints, its base model with a codec, and the data."""
+    """A folder with the project and its store."""
     folder = tmp_path_factory.mktemp("speak")
-    project = folder / "project"
-    shutil.copytree(TINY, project / "base")
-    shutil.copytree(CODEC, project / "base", dirs_exist_ok=True)
-    write_run(DirectoryStore(folder / "store"), project / "base", folder)
-    (project / "speech").mkdir()
-    np.save(project / "speech" / "a.npy", np.ones((4, 5), np.int16))
-    (project / "speech" / "a.lab").write_text(f"{TEXT}\n")
-    (project / "fintts.yaml").write_text(SETTINGS)
+    write_speaking_project(folder)
     return folder
 
 
@@ -70,8 +60,8 @@ def speak(*arguments: str) -> Result:
 def test_everything_there_is_to_compare_is_spoken(made: Path, tmp_path: Path) -> None:
     shell = Shell(made / "project")
     options = ("--compare", "--max-seconds", "0.3", "-o", str(tmp_path / "hei.wav"))
-    found = shell.document("speak", TEXT, "mine", *options)
-    assert (found["run"], found["text"], found["seed"]) == ("mine", TEXT, 0)
+    found = shell.document("speak", f"{TEXT} 3", "mine", *options)
+    assert (found["run"], found["text"], found["seed"]) == ("mine", f"{TEXT} 3", 0)
     steps = {one["voice"]: one["step"] for one in found["spoken"]}
     assert steps == {"base": None, "best": 100, "last": 200, "original": None}
     for one in found["spoken"]:
@@ -95,9 +85,8 @@ def test_ctrl_c_ends_the_speaker_too(made: Path, tmp_path: Path) -> None:
     plan = SpeechPlan(
         base=base,
         codec=base,
-        text=TEXT,
         reference=None,
-        voices=[Voice(name="base", to=to)],
+        voices=[Voice(name="base", text=TEXT, to=to)],
         max_seconds=10,
         seed=0,
         sampling=SamplingOptions(),
@@ -171,9 +160,9 @@ def test_an_adapter_of_another_base_model_is_warned_about(
 
 def test_the_recording_of_a_text_is_found_among_the_data(made: Path) -> None:
     data = made / "project" / "speech"
-    found = original_of(TEXT, data)
+    found = original_of(f"{TEXT} 3", data)
     assert found is not None
-    assert found.recording == data / "a.npy"
+    assert found.recording == data / "3.npy"
     assert original_of("Hyvää yötä", data) is None
     assert original_of(TEXT, None) is None
     assert original_of(TEXT, made / "nowhere") is None

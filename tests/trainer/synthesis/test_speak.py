@@ -41,12 +41,13 @@ ENDLESS = "Missä kirja on?"
 
 
 def plan(folder: Path, *voices: Voice, **changes: object) -> SpeechPlan:
+    text = str(changes.pop("text", "Talo palaa!"))
+    given = voices or (Voice(name="base", text="", to=folder / "base.wav"),)
     values: dict[str, object] = {
         "base": TINY,
         "codec": CODEC,
-        "text": "Talo palaa!",
         "reference": None,
-        "voices": list(voices) or [Voice(name="base", to=folder / "base.wav")],
+        "voices": [one.model_copy(update={"text": one.text or text}) for one in given],
         "max_seconds": 0.5,
         "seed": 1,
         "sampling": SamplingOptions(),
@@ -82,7 +83,7 @@ def test_each_voice_speaks_as_it_does_alone(tmp_path: Path) -> None:
     base = FishFamily().open(read_config(TINY))
     adapter = write_random_adapter(base, tmp_path / "adapter", seed=3)
     names = {"base": None, "mine": adapter, "again": None}
-    voices = [Voice(name=n, adapter=a, to=tmp_path / f"{n}.wav") for n, a in names.items()]
+    voices = [Voice(name=n, text="", adapter=a, to=tmp_path / f"{n}.wav") for n, a in names.items()]
     told = spoken(plan(tmp_path, *voices))
     assert [one.voice for one in told] == list(names)
     base_wave, mine, again = (samples(voice.to) for voice in voices)
@@ -101,7 +102,7 @@ def test_speech_without_an_end_is_cut_at_the_limit(tmp_path: Path) -> None:
 def test_a_recording_among_the_voices_is_decoded(tmp_path: Path) -> None:
     codes = load_file(CODEC / "expected.safetensors")
     np.save(tmp_path / "codes.npy", codes["codes"].numpy())
-    voice = Voice(name="original", recording=tmp_path / "codes.npy", to=tmp_path / "o.wav")
+    voice = Voice(name="original", text="", recording=tmp_path / "codes.npy", to=tmp_path / "o.wav")
     spoken(plan(tmp_path, voice))
     wanted = codes["decoded"][0].numpy()
     np.testing.assert_allclose(samples(voice.to) / 32767, wanted, atol=2e-4)
@@ -111,7 +112,7 @@ def test_a_reference_is_heard(tmp_path: Path) -> None:
     path = write_recording(tmp_path, "me.wav", speech(1, 0.8), text=None)
     given = ReferenceRecording(path=path, text="Hyvää päivää!")
     spoken(plan(tmp_path))
-    other = Voice(name="other", to=tmp_path / "other.wav")
+    other = Voice(name="other", text="", to=tmp_path / "other.wav")
     spoken(plan(tmp_path, other, reference=given))
     assert not np.array_equal(samples(tmp_path / "base.wav"), samples(other.to))
 
@@ -149,7 +150,7 @@ def test_csm_speaks_through_the_codec_within_it(tmp_path: Path) -> None:
     path = write_recording(tmp_path, "me.wav", speech(1, 0.8, 24_000), 24_000, text=None)
     given = ReferenceRecording(path=path, text="Hyvää päivää!")
     for name, reference in (("alone", None), ("with", given)):
-        voice = Voice(name=name, to=tmp_path / f"{name}.wav")
+        voice = Voice(name=name, text="", to=tmp_path / f"{name}.wav")
         (one,) = spoken(plan(tmp_path, voice, base=csm, codec=csm, reference=reference))
         assert 0 < one.frames <= round(0.5 * 12.5)
         with wave.open(str(voice.to)) as file:
@@ -159,7 +160,9 @@ def test_csm_speaks_through_the_codec_within_it(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_what_is_spoken(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "64k") as disk:
-        voices = [Voice(name=name, to=disk / f"{name}.wav") for name in ("first", "second")]
+        voices = [
+            Voice(name=name, text="", to=disk / f"{name}.wav") for name in ("first", "second")
+        ]
         with pytest.raises(StoreError, match="no space is left for"):
             spoken(plan(tmp_path, *voices, text=ENDLESS, sampling=GREEDY))
         assert [path.name for path in disk.iterdir()] == ["first.wav"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.runs.report.report import RunReport
+    from fintts_cli.views.html.listening_page import ListeningPage
 
 PACKAGE = "fintts_cli.views.html"
 
@@ -42,9 +43,14 @@ def compared_page(reports: Sequence[RunReport]) -> str:
     return _page("compare.html.j2", ComparedPage.of(reports), title, reports[0].now, None)
 
 
+def listening_page(page: ListeningPage, written: datetime) -> str:
+    """The samples of a run, with players."""
+    return _page("listening.html.j2", page, f"{page.run}: samples", written, None)
+
+
 def _page(
     template: str,
-    page: ReportPage | ComparedPage,
+    page: ReportPage | ComparedPage | ListeningPage,
     title: str,
     written: datetime,
     refresh_seconds: int | None,
