@@ -115,7 +115,7 @@ def test_what_is_impossible_is_said_before_anything_is_loaded(project: Path) -> 
         (TEXT, "--base", "--reference", "no.wav"): (2, "there is no file no.wav"),
         (TEXT, "--base", "--reference", "base/input.wav"): (2, "there is no text of"),
         (TEXT, "mine", "--base-model", str(HERE / "fish_v15_tiny")): (2, "is not the base model"),
-        (TEXT, "mine", "-o", "../store/a.wav"): (2, "is in the store"),
+        (TEXT, "mine", "-o", "../store/a.wav"): (2, "is inside the store"),
         (TEXT, "--base", "--temperature", "nan"): (2, ""),
     }
     for arguments, (code, said) in cases.items():

@@ -77,7 +77,7 @@ def test_what_is_impossible_is_said(made: Path, monkeypatch: pytest.MonkeyPatch)
     cases = {
         ("nine",): (2, "there is no run nine"),
         ("mine", "--text", " "): (2, "--text is empty"),
-        ("mine", "--to", "../store/a"): (2, "is in the store"),
+        ("mine", "--to", "../store/a"): (2, "is inside the store"),
         ("mine", "--held-out", "0"): (2, ""),
         ("mine", "--to", "base"): (2, "something other than samples"),
         ("mine", "--codec", "speech"): (1, "has no codec.pth"),
