@@ -1,1 +1,1 @@
-"""What a run is made from: configuration, data, base model, adapter. It needs no torch."""
+"""The inputs of a run: configuration, data, base model and adapter. Needs no torch."""

@@ -1,4 +1,5 @@
-"""What a run is: data, base model, adapter, training; frozen, and strict about unknown keys."""
+"""The configuration of a run: data, base model, adapter, training. Frozen, and strict about unknown
+keys."""
 
 from __future__ import annotations
 
@@ -33,17 +34,17 @@ FORCIBLE = frozenset(
         "checkpoints.keep_best",
     }
 )
-"""What a run may change under way, with --force: what was trained so far means the same with it.
-Not the adapter's shape and scale, nor what says which samples a step reads and which are held out,
-nor what makes losses before and after incomparable (precision, the monitored value)."""
+"""The fields that --force can change. They do not affect the meaning of what was trained so far.
+The others are the adapter's shape and scale, whatever decides which samples a step reads or are
+held out, and what makes losses incomparable (precision, the monitored value)."""
 
 
 PLACES = {"data", "base_model", "initial_adapter"}
-"""The inputs: run.json says by digest what they are, so where they lie does not count."""
+"""The inputs. run.json has their digests, so their places do not matter."""
 
 
 class Change(NamedTuple):
-    """A field in which two configurations differ."""
+    """A field that differs between two configurations."""
 
     key: str
     before: object
@@ -54,12 +55,12 @@ class Change(NamedTuple):
 
     @property
     def is_forcible(self) -> bool:
-        """Whether --force lets a run go on with it."""
+        """Whether --force allows it."""
         return self.key in FORCIBLE
 
 
 def _a_number(value: object) -> object:
-    """True would count as 1, and a text as what it spells."""
+    """Otherwise true would be read as 1, and text as the number it spells."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"a number is needed, not {str(value).lower()}")
     return value
@@ -73,7 +74,7 @@ Flag = Annotated[bool, Strict()]
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, and a misspelt key is an error."""
+    """A section of the configuration: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -104,10 +105,10 @@ class TrainingConfig(Section):
     batch_size: Count = 8
     gradient_accumulation: Count = 1
     tokens_per_micro_batch: Count | None = None
-    """None: a micro-batch is batch_size samples. Else the samples of a step are cut into
-    micro-batches of at most so many tokens, padding included; the step stays the same."""
+    """None: a micro-batch is batch_size samples. Otherwise the samples of a step are divided into
+    micro-batches of at most that many tokens, including padding; the step stays the same."""
     bucketing: Flag = True
-    """A step reads samples of like length, so that less is padding. Each epoch still reads every
+    """A step reads samples of similar length, which reduces padding. Each epoch still reads every
     sample once, and its steps come in random order."""
     max_steps: Count = 3000
     learning_rate: PositiveFloat = 1e-4
@@ -117,17 +118,17 @@ class TrainingConfig(Section):
     precision: Precision = "auto"
     """`auto` is bf16 for the frozen base on a GPU and fp32 on a CPU; the adapter is always fp32."""
     gradient_checkpointing: Flag = False
-    """Layers work their activations out again in backward: on a scaled S1-mini (benchmarks/step.py)
-    a twelfth of what forward keeps, for a tenth more time. The result is the same."""
+    """Layers recompute their activations in backward: on a scaled S1-mini (benchmarks/step.py) a
+    twelfth of the memory for a tenth more time. The result is the same."""
     compile: Flag | Literal["auto"] = "auto"
     """torch.compile on each layer: a minute or more before the first step, then 3 % less time and
-    13 % less memory on a scaled S1-mini on a CPU (benchmarks/step.py). On a GPU it was not
-    measured. `auto` compiles on a GPU if torch can, and not on a CPU. The result is the same within
+    13 % less memory on a scaled S1-mini on a CPU (benchmarks/step.py). It was not measured on a
+    GPU. `auto` compiles on a GPU if torch can, and not on a CPU. The result is the same within
     rounding."""
 
 
 class ValidationConfig(Section):
-    """Which utterances are held out, and how often they are looked at."""
+    """Which utterances are held out, and how often the run validates."""
 
     every: Count = 100
     """steps"""
@@ -135,7 +136,7 @@ class ValidationConfig(Section):
 
 
 class EarlyStoppingConfig(Section):
-    """When a run that no longer improves ends; the rule is fintts_cost.early_stopping's."""
+    """Ends a run that no longer improves, by the rule in fintts_cost.early_stopping."""
 
     enabled: Flag = True
     monitor: Monitor = "val/loss"
@@ -153,7 +154,7 @@ class EarlyStoppingConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """How often a checkpoint is committed, and which ones stay."""
+    """How often a checkpoint is committed, and which ones are kept."""
 
     every: Count = 100
     """steps"""
@@ -162,7 +163,7 @@ class CheckpointConfig(Section):
 
 
 class TrainingSections(Section):
-    """How a run trains, whatever it trains on."""
+    """The settings of training, without the inputs."""
 
     lora: LoraConfig = Field(default_factory=LoraConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
@@ -172,21 +173,21 @@ class TrainingSections(Section):
 
 
 class RunConfig(TrainingSections):
-    """One run, from configuration to adapter: all that its result depends on."""
+    """Everything that the result of a run depends on."""
 
     data: Path
     base_model: Path
     initial_adapter: Path | None = None
-    """an adapter to begin with instead of none; where it lies on the laptop"""
+    """the path of the adapter to start from, on the laptop"""
 
     def digest(self) -> str:
-        """SHA-256 of what the result depends on: the places of the inputs do not count."""
+        """SHA-256 of everything that the result depends on, without the places of the inputs."""
         content = self._comparable()
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: RunConfig) -> list[Change]:
-        """Each field that differs; places do not count."""
+        """Each field that differs, without places."""
         mine, theirs = _flat(self._comparable()), _flat(other._comparable())
         return [
             Change(key, mine[key], theirs[key]) for key in sorted(mine) if mine[key] != theirs[key]

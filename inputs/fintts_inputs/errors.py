@@ -33,11 +33,11 @@ class DataProblem(InputError):
 
 
 class BaseModelProblem(InputError):
-    """The base model fails the strict checks of reading."""
+    """The base model is damaged, incomplete or not supported."""
 
 
 class CodecProblem(InputError):
-    """There is no codec, it is not the base model's, or what it is given does not fit it."""
+    """There is no codec, it does not belong to the base model, or its input does not fit."""
 
 
 class SpeechProblem(InputError):

@@ -1,6 +1,6 @@
-"""FINTTS_HANG_FACTOR: what a trainer's limits of silence are multiplied by on a slow machine.
+"""FINTTS_HANG_FACTOR: multiplies the limits after which a silent trainer counts as hung.
 
-The laptop refuses nonsense before anything is spent; an instance warns and continues with 1.
+The laptop refuses an invalid factor before anything is spent; an instance warns and uses 1.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 FACTOR = "FINTTS_HANG_FACTOR"
 LEAST, MOST = 0.01, 100.0
-"""With the most of them a hang is noticed after eight hours, and the deadline ends most runs."""
+"""With the largest factor, a hang is noticed after eight hours, when the deadline ends most
+runs."""
 
 
 def factor_in(environment: Mapping[str, str] = os.environ) -> float:
-    """What the environment says; 1 where it says nothing.
+    """The factor in the environment; 1 if it is not set.
 
     Raises:
-        BadFactor: it is no number from LEAST to MOST.
+        BadFactor: it is not a number from LEAST to MOST.
     """
     text = environment.get(FACTOR, "").strip()
     try:
@@ -38,7 +39,8 @@ def factor_in(environment: Mapping[str, str] = os.environ) -> float:
 
 
 def factor_or_default(warn: Callable[[str], None], environment: Mapping[str, str]) -> float:
-    """The same where a run has begun: nonsense is said, and does not end it."""
+    """The same for a run that has started: an invalid factor causes a warning instead of an
+    error."""
     try:
         return factor_in(environment)
     except BadFactor as error:

@@ -1,8 +1,8 @@
-"""Links in a folder of a base model or an adapter: one that leads elsewhere is refused.
+"""Refuses links out of the folder of a base model or an adapter.
 
-What lies in such a folder is uploaded and exported, and a link would take a private file along.
-The cache of Hugging Face is the exception: its snapshots consist of links into `../../blobs/`,
-where the same model's files lie.
+The contents of such a folder are uploaded and exported, and a link could include a private file.
+Hugging Face's cache is an exception: its snapshots are links into `../../blobs/`, which has the
+same model's files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def refuse_links_out(folder: Path, names: Iterable[str]) -> None:
 
 
 def _homes(folder: Path) -> list[Path]:
-    """Where the files of a folder may lie."""
+    """The folders that may contain the files of a folder."""
     model = folder.parent.parent
     if folder.parent.name != SNAPSHOTS:
         return [folder]

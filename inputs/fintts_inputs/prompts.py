@@ -1,6 +1,6 @@
-"""The prompts that base models are served with: a run is trained with one, and records its name.
+"""Prompts: a run trains with one that its base model is served with, and records its name.
 
-A run keeps the prompt that it began with: an adapter trained on two would fit neither.
+A run keeps its first prompt, since an adapter trained with two would fit neither.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SAME_VERSION = "use the version that started the run, or start a new run"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is around an utterance's text, and which pieces of it are tokenised as one string.
+    """The text around an utterance, and how it is divided for the tokenizer.
 
     Attributes:
-        name: as run.json, checkpoints and adapters record it.
+        name: the name in run.json, checkpoints and adapters.
         layout: for people, one line.
         most_tokens: upper limit of the tokens beside those of the text and the frames.
     """
@@ -38,8 +38,9 @@ def prompt_begun_with(recorded: str | None, known: Sequence[Prompt]) -> Prompt:
     """The prompt of a run, a checkpoint or an adapter.
 
     Args:
-        recorded: its name there; None from a version of fintts with one prompt a family.
-        known: the prompts of the base model's family, that version's first.
+        recorded: its name there; None in records of earlier versions, which had one prompt per
+            family.
+        known: the prompts of the base model's family, first the one of earlier versions.
 
     Raises:
         ConfigurationChanged: this version knows no such prompt for the base model.
@@ -56,7 +57,7 @@ def prompt_begun_with(recorded: str | None, known: Sequence[Prompt]) -> Prompt:
 
 
 def of_another_prompt(begun: Prompt, served: Prompt) -> str | None:
-    """A note where a run keeps another prompt than a new run would get."""
+    """A note if a run keeps another prompt than a new run would get."""
     if begun == served:
         return None
     return (

@@ -1,4 +1,4 @@
-"""Big libraries, imported in less time."""
+"""Imports large libraries faster."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quick_imports() -> Generator[None]:
-    """Within it no garbage is looked for, and what was made there is left alone from then on.
+    """Disables the garbage collector, and excludes the objects made so far from later collections.
 
-    The modules of torch, transformers and PEFT make hundreds of thousands of objects that stay:
-    Python's collector would go through them over and over while they come, and once more when the
-    process ends. To be used once in a process: what is garbage by then stays as well.
+    The modules of torch, transformers and PEFT create hundreds of thousands of permanent objects,
+    which Python's collector would scan repeatedly during the import, and once more at exit. Use
+    this once per process, since garbage from before is kept as well.
     """
     was_enabled = gc.isenabled()
     gc.disable()

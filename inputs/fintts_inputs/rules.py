@@ -1,4 +1,4 @@
-"""The rules of a run, as its configuration sets them."""
+"""The schedule and the early stopping of a configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def schedule_of(config: RunConfig, samples: int) -> Schedule:
-    """Epochs, checks and checkpoints of a run over so many training utterances."""
+    """Epochs, checks and checkpoints of a run over that many training utterances."""
     return Schedule(
         samples=samples,
         batch_size=config.training.batch_size,

@@ -1,1 +1,1 @@
-"""A base model as files: which there are, what shape they have, whether they fit."""
+"""The files of a base model: which ones there are, their shapes, and whether they fit together."""

@@ -1,6 +1,6 @@
-"""An adapter to begin with, in PEFT's files: whether it goes with the base model and the run.
+"""Checks whether an initial adapter in PEFT's files fits the base model and the run.
 
-Seen without torch, so that the laptop finds what an instance would refuse.
+This needs no torch, so the laptop finds what an instance would refuse.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 ADAPTER_CONFIG, ADAPTER_FILE = "adapter_config.json", "adapter_model.safetensors"
 BASE_DIGEST = "base_model_digest"
-"""the key, in the weights' own metadata, of the base model that they were trained on"""
+"""key of the base model's digest in the metadata of the weights"""
 PROMPT = "prompt"
-"""and that of the prompt"""
+"""key of the prompt there"""
 OLDEST_PEFT = "0.6.2"
-"""The oldest PEFT that opened an adapter of ours on its base model, and answered the same."""
+"""The oldest PEFT that opens our adapters and computes the same outputs."""
 VALUES = {
     "peft_type": "'LORA': no other kind of adapter can be trained further",
     "r": "a whole number of at least 1",
     "lora_alpha": "a number above 0",
 }
-"""What the keys that are compared with a run must be"""
+"""the valid values of the keys that are compared with a run"""
 AS_PEFT = "give a folder from `fintts cloud pull-checkpoints` or `fintts export`"
 
 
 class AdapterConfigFile(BaseModel):
-    """adapter_config.json of PEFT, as far as it is compared with a run."""
+    """The part of PEFT's adapter_config.json that is compared with a run."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
@@ -55,8 +55,8 @@ class AdapterConfigFile(BaseModel):
 
 
 def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> None:
-    """Whether a run with this `lora` section can begin with the adapter: what its matrices mean,
-    their names, shapes and types, and that all of their numbers are finite.
+    """Checks that a run with this `lora` section can start from the adapter: the meaning, names,
+    shapes and types of its matrices, and that all values are finite.
 
     Raises:
         BaseModelProblem: a file is missing, damaged or a link out of the folder; it is not plain
@@ -81,7 +81,7 @@ def check_initial_adapter(folder: Path, shape: ModelShape, lora: LoraConfig) -> 
 
 
 def read_plain_config(folder: Path) -> AdapterConfigFile:
-    """adapter_config.json of a plain LoRA.
+    """Reads the adapter_config.json of a plain LoRA.
 
     Raises:
         BaseModelProblem: it is missing, damaged or a link out of the folder, or the adapter is
@@ -104,7 +104,7 @@ def read_plain_config(folder: Path) -> AdapterConfigFile:
 
 
 def _wrong_key(detail: ErrorDetails) -> str:
-    """What is wrong with a key, in words."""
+    """The problem of a key, as a sentence."""
     key = ".".join(map(str, detail["loc"]))
     if key not in VALUES:
         return "it is not a JSON object"
@@ -114,7 +114,7 @@ def _wrong_key(detail: ErrorDetails) -> str:
 
 
 def base_digest_of(folder: Path) -> str | None:
-    """The base model that the adapter was trained on; None where its file does not say.
+    """The digest of the adapter's base model; None if its file does not contain it.
 
     Raises:
         BaseModelProblem: the file is missing or damaged.
@@ -123,7 +123,7 @@ def base_digest_of(folder: Path) -> str | None:
 
 
 def prompt_of_adapter(folder: Path, known: Sequence[Prompt]) -> Prompt | None:
-    """The prompt that an adapter was trained with; None if fintts did not train it.
+    """The prompt that the adapter was trained with; None if fintts did not train it.
 
     Args:
         known: of the base model's family.
@@ -139,7 +139,7 @@ def prompt_of_adapter(folder: Path, known: Sequence[Prompt]) -> Prompt | None:
 
 
 def of_other_prompt(folder: Path, prompt: Prompt, known: Sequence[Prompt]) -> str | None:
-    """A note where fintts trained the adapter with another prompt than that of the run.
+    """A note if fintts trained the adapter with another prompt than the run's.
 
     Args:
         prompt: of the run.

@@ -1,9 +1,10 @@
-"""Every key of PEFT's adapter_config.json, and whether a run can begin with an adapter that has it.
+"""Every key of PEFT's adapter_config.json, and whether a run can start from an adapter that sets
+it.
 
-PEFT has many ways to train an adapter, and saves them all as the same two matrices A and B. Here
-they mean W + (alpha / rank) B A on the base model as it was released, so each key is known to leave
-that as it is, or is compared with the run, or is refused unless it is off. The list is closed: a
-key that is not in it has an unknown effect on A and B. Read in the source of PEFT 0.2 to 0.21.
+PEFT has many ways to train an adapter, and saves all of them as two matrices A and B. Here these
+mean W + (alpha / rank) B A on the released base model, so each key is either irrelevant to that, or
+compared with the run, or refused unless it is off. Keys that are not listed are refused, because
+their effect is unknown. The list is from the source of PEFT 0.2 to 0.21.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ COMPARED = {
     "lora_alpha": "is the run's lora.alpha",
     "init_lora_weights": "is one of STARTS",
 }
-"""Key → what it must be."""
+"""Key → its required value."""
 
 NEUTRAL = {
     "task_type": "which of PEFT's wrappers is around the model",
@@ -45,7 +46,7 @@ NEUTRAL = {
     "runtime_config": "PEFT itself ignores it in a file",
     "merge_weights": "of PEFT 0.2: whether evaluation adds A and B to the base model for a while",
 }
-"""Key → why no value of it changes what A and B mean."""
+"""Key → why its value does not change the meaning of A and B."""
 
 OFF = {
     "fan_in_fan_out": "the base model's matrices are transposed",
@@ -70,7 +71,7 @@ OFF = {
     "ensure_weight_tying": "tied modules share one adapter",
     "enable_lora": "in PEFT 0.2: only parts of a fused matrix are adapted",
 }
-"""Key → what it means where it is on. Off is null, false, empty, and of bias `none`."""
+"""Key → its meaning when it is on. Off means null, false, empty, or `none` for bias."""
 
 STARTS = {
     "true": "B is 0",
@@ -80,7 +81,7 @@ STARTS = {
     "eva": "B is 0; ranks that it gave away are in rank_pattern",
     "mica": "A is 0",
 }
-"""Value of init_lora_weights → how A and B began; the base model stayed as it was."""
+"""Value of init_lora_weights → the initial A and B; the base model is unchanged."""
 
 OTHER_STARTS = {
     "pissa": "PiSSA",
@@ -89,8 +90,7 @@ OTHER_STARTS = {
     "lora_ga": "LoRA-GA",
     "loftq": "LoftQ",
 }
-"""Beginning of a value → the method that took something out of the base model's weights, which A
-and B put back."""
+"""Prefix of a value → the method, which moved a part of the base model's weights into A and B."""
 
 PLAIN = "give an adapter that was trained as plain LoRA"
 CONVERT = (
@@ -100,7 +100,7 @@ CONVERT = (
 
 
 def refuse_other_meaning(folder: Path, content: Mapping[str, object]) -> None:
-    """Raises BaseModelProblem where an adapter is not plain LoRA on the base model as released.
+    """Raises BaseModelProblem unless an adapter is plain LoRA on the released base model.
 
     Args:
         folder: the adapter's, for people.

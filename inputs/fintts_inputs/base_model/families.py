@@ -31,10 +31,10 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (FISH_FAMILY, C
 
 @dataclass(frozen=True, slots=True)
 class BaseModelConfig:
-    """config.json of a base model, read and checked once.
+    """The config.json of a base model, read and checked once.
 
     Attributes:
-        content: the parsed file, for a family whose modules need more than the shape.
+        content: the parsed file, for families that need more than the shape.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class ModelKind(BaseModel):
 
 
 def prompts() -> dict[str, Prompt]:
-    """Every prompt that this version knows, by its name."""
+    """Every prompt that this version knows, by name."""
     return {prompt.name: prompt for family in FAMILIES.values() for prompt in family.prompts}
 
 

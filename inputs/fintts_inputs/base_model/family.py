@@ -1,7 +1,7 @@
-"""What the files of a family of base models mean, without torch.
+"""The port of a base model family, as far as its files are concerned; needs no torch.
 
-To add one, write a folder beside `fish` and `csm` with a `Family`, and a line in families.py; the
-code that trains it obeys `BaseModelFamily` of fintts_trainer.families.
+To add one, write a folder beside `fish` and `csm` with a `Family`, and a line in families.py. The
+code that trains it implements `BaseModelFamily` in fintts_trainer.families.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Modules(NamedTuple):
-    """The modules that an adapter is on; embeddings and heads in the order of `Ends`."""
+    """The modules that an adapter can change; embeddings and heads in the order of `Ends`."""
 
     slow: str
     embeddings: tuple[str, ...]
@@ -33,20 +33,21 @@ def _same_key(key: str, _shape: ModelShape) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Base models whose folders are read in the same way.
+    """Base models whose folders have the same format.
 
     Attributes:
-        name: as `ModelShape.family` has it.
+        name: the value of `ModelShape.family`.
         titles: the models, for people.
-        readers: `model_type` of config.json → reads such a file, given its name for errors.
-        prompts: that a run on such a model may have begun with; first that of runs which recorded
-            none.
+        readers: `model_type` of config.json → a function that reads such a file, given its name for
+            errors.
+        prompts: the prompts of runs on such models; first the one of runs without a recorded
+            prompt.
         modules: what an adapter may change.
-        expected: the weights that a shape describes, by their names in this release; the release is
-            known by the names that its files hold.
+        expected: the weights that a shape describes, under their names in this release, which the
+            names in the files identify.
         deciding_keys: the keys of config.json that decide whether a weight exists, given its name
             and those in the files.
-        key_in_file: what this model's config.json calls a key of `Side.keys`.
+        key_in_file: the name of a `Side.keys` key in this model's config.json.
         left_out: prefix of weights that training does not read, such as a codec's.
         may_be_pickled: whether model.pth will do in place of safetensors.
     """

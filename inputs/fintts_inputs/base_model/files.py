@@ -1,4 +1,4 @@
-"""Which files of a folder are the base model: configuration, weights, tokenizer and licence."""
+"""Finds the files of a base model in its folder: configuration, weights, tokenizer and licence."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 PICKLED, SAFETENSORS, INDEX = "model.pth", "model.safetensors", "model.safetensors.index.json"
 WEIGHTS = (SAFETENSORS, INDEX, PICKLED)
-"""The first one that is there counts: what cannot hold code comes first."""
+"""The first existing one counts. Formats that cannot contain code come first."""
 
 TIKTOKEN, SPECIAL_TOKENS, TOKENIZER = "tokenizer.tiktoken", "special_tokens.json", "tokenizer.json"
 TOKENIZERS = ((TIKTOKEN, SPECIAL_TOKENS), (TOKENIZER,))
 
 README = "README.md"
 DOCUMENTS = (README, "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
-"""They say under which licence the weights are, so they travel with them where there are any."""
+"""They state the licence of the weights, so they are copied with them."""
 
 
 class ConfigOfWeights(BaseModel):
-    """The key of config.json by which transformers finds weights under another name."""
+    """The key of config.json for weights under another name."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -44,7 +44,7 @@ class IndexFile(BaseModel):
 
 
 def find_weights(folder: Path) -> str:
-    """The name of the weights' file, or of the index of several.
+    """The name of the weights' file, or of the index if there are several files.
 
     Raises:
         BaseModelProblem: there is none.
@@ -64,7 +64,7 @@ def read_index(path: Path) -> dict[str, str]:
     """Weight → file of the same folder.
 
     Raises:
-        BaseModelProblem: it is no such table, or names a file outside of the folder.
+        BaseModelProblem: it is not such a table, or names a file outside the folder.
     """
     try:
         where = IndexFile.model_validate(read_json(path)).weight_map
@@ -76,7 +76,7 @@ def read_index(path: Path) -> dict[str, str]:
 
 
 def weight_files(folder: Path) -> tuple[str, ...]:
-    """The files that hold the weights, without the index of several.
+    """The files with the weights, without the index.
 
     Raises:
         BaseModelProblem: there are no weights, or one of several files is missing.
@@ -95,7 +95,7 @@ def weight_files(folder: Path) -> tuple[str, ...]:
 
 
 def tokenizer_files(folder: Path) -> tuple[str, ...]:
-    """The files that make up the tokenizer; Fish Speech's own come before Hugging Face's.
+    """The files of the tokenizer. Fish Speech's format takes precedence over Hugging Face's.
 
     Raises:
         BaseModelProblem: no tokenizer is complete.
@@ -112,7 +112,7 @@ def tokenizer_files(folder: Path) -> tuple[str, ...]:
 
 
 def base_model_files(folder: Path) -> tuple[str, ...]:
-    """All files that the trainer reads, and the licence where there is one.
+    """All files that the trainer reads, and the licence if there is one.
 
     Raises:
         FolderMissing: there is no such folder.
@@ -140,7 +140,7 @@ def _named_weights(folder: Path) -> str | None:
 
 
 def _inside(folder: Path, name: str) -> str:
-    """The name, if it is one of a file in the folder itself, and of weights."""
+    """The name, if it belongs to a weights file directly in the folder."""
     if "/" in name or "\\" in name or name in ("", ".", ".."):
         raise BaseModelProblem(
             f"{folder} names weights outside the folder: {name!r}",

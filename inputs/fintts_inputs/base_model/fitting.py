@@ -1,7 +1,7 @@
-"""Whether a base model's weights are those that its config.json describes, known by their shapes.
+"""Checks that a base model's weights are those that its config.json describes, by their shapes.
 
-The laptop asks by what the headers of the files say, before anything is uploaded; the trainer asks
-again by the tensors that it has loaded.
+The laptop uses the headers of the files, before anything is uploaded; the trainer uses the loaded
+tensors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AS_RELEASED = "use the released weights, not quantised"
 
 
 def refuse_misfit(found: Mapping[str, Stored], shape: ModelShape) -> None:
-    """Compares names, shapes and types with what config.json says; a codec's are left out.
+    """Compares names, shapes and types with config.json, without those of a codec.
 
     Raises:
         BaseModelProblem: they differ; the hint names the key of config.json that explains it.
@@ -59,8 +59,8 @@ def _suspects(
 ) -> Iterator[str]:
     """The keys of config.json that would explain a difference, once for each difference.
 
-    A key that also gives the length of a side that fits explains none in another side, unless
-    there is no other key that does.
+    A key that also determines a dimension that fits explains no other dimension, unless no other
+    key does.
     """
     family = family_of(shape)
     for name in found.keys() ^ wanted.keys():

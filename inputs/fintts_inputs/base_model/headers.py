@@ -1,4 +1,4 @@
-"""What the weights' files of a base model say of themselves, without torch."""
+"""Reads the headers of a base model's weights files, without torch."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def refuse_other_weights(folder: Path, shape: ModelShape) -> None:
-    """Looks at the headers of all files of weights, and compares them with config.json.
+    """Compares the headers of all weights files with config.json.
 
     Raises:
-        BaseModelProblem: a file is missing, damaged, or not what the index says of it, or the
-            weights do not fit config.json.
+        BaseModelProblem: a file is missing, damaged or differs from the index, or the weights do
+            not fit config.json.
     """
     if not family_of(shape).may_be_pickled:
         refuse_pickled(folder)
@@ -46,7 +46,7 @@ def refuse_other_weights(folder: Path, shape: ModelShape) -> None:
 
 
 def _refuse_tied_apart(folder: Path, files: Mapping[str, Iterable[str]]) -> None:
-    """Of two tensors that are tied and both stored, the bytes are read: no shape tells."""
+    """Compares the bytes of two tied tensors that are both stored, since their shapes are equal."""
     both = [
         contents(folder / file)[name][1]
         for file, part in files.items()
@@ -62,7 +62,7 @@ def _stored(path: Path) -> dict[str, Stored]:
 
 
 def refuse_pickled(folder: Path) -> None:
-    """CSM comes as safetensors; Fish Speech's model.pth is none.
+    """Refuses pickled weights, since CSM's are safetensors.
 
     Raises:
         BaseModelProblem: the weights of the folder are not safetensors.
@@ -76,13 +76,13 @@ def refuse_pickled(folder: Path) -> None:
 
 
 def compare_with_index(folder: Path, files: Mapping[str, Iterable[str]]) -> None:
-    """Compares what several files hold with the index; one file has none.
+    """Compares the contents of several files with the index; a single file has none.
 
     Args:
         files: name of a file → names of the weights in it.
 
     Raises:
-        BaseModelProblem: a weight is not in the one file that the index names.
+        BaseModelProblem: a weight is not in the file that the index names.
     """
     index = folder / find_weights(folder)
     if index.name in files:

@@ -1,4 +1,4 @@
-"""What a base model's weights may be used for, and so all that is derived from them."""
+"""The licence of a base model's weights, which also covers everything derived from them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _KEY = re.compile(r"^(license|license_name|license_link):[ \t]*(.+?)[ \t]*$", re
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """A licence, and who says so.
+    """A licence, and where it is stated.
 
     Attributes:
-        identifier: as Hugging Face's model cards have it: `cc-by-nc-sa-4.0`, `other`, `unknown`.
-        name: what it calls itself, where the identifier says only `other`.
+        identifier: as in Hugging Face's model cards: `cc-by-nc-sa-4.0`, `other`, `unknown`.
+        name: its own name, if the identifier is `other`.
         link: where it can be read.
-        source: what it was taken from, as part of a sentence.
+        source: where it was found, as part of a sentence.
     """
 
     identifier: str
@@ -38,17 +38,17 @@ class Licence:
 
     @property
     def is_known(self) -> bool:
-        """Whether anything says what is allowed."""
+        """Whether a licence was found."""
         return self.identifier != UNKNOWN
 
     @property
     def title(self) -> str:
-        """What a person calls it."""
+        """The name for people."""
         return self.name or self.identifier
 
     @property
     def sentence(self) -> str:
-        """What the reader of a model card has to know."""
+        """The text for a model card."""
         if not self.is_known:
             return (
                 "The base model's folder does not state a licence. Check it at the source of "
@@ -97,10 +97,10 @@ def read_licence(folder: Path, shape: ModelShape) -> Licence:
 
 
 def licence_of(documents: Mapping[str, str], shape: ModelShape) -> Licence:
-    """From the model card, else from a licence file, else from what is known of the shape.
+    """From the model card, else from a licence file, else from the known release of this shape.
 
     Args:
-        documents: the texts of the base model's README and licence files, by their names.
+        documents: the texts of README and licence files, by name.
     """
     card = _from_card(documents.get(README, ""))
     if card is not None:
@@ -114,7 +114,7 @@ def licence_of(documents: Mapping[str, str], shape: ModelShape) -> Licence:
 
 
 def _from_card(text: str) -> Licence | None:
-    """The keys at the head of a model card; None where it names no licence."""
+    """The keys in the front matter of a model card; None if it names no licence."""
     card = _CARD.match(text.replace("\r\n", "\n"))
     keys = {key: value.strip("\"'") for key, value in _KEY.findall(card[1])} if card else {}
     if not keys.get("license") or keys["license"] == UNKNOWN:

@@ -1,4 +1,4 @@
-"""Which matrices of a base model an adapter changes, by the names of the modules that it is on."""
+"""The matrices of a base model that an adapter changes, by the names of their modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fintts_inputs.config import LoraConfig, Target
 
 PEFT_PREFIX = "base_model.model."
-"""what PEFT puts before a module's name"""
+"""PEFT's prefix of module names"""
 
 IN_A_LAYER: dict[Target, tuple[str, ...]] = {
     "attention": tuple(f"self_attn.{name}_proj" for name in "qkvo"),
@@ -32,7 +32,7 @@ class Matrix(NamedTuple):
 
 
 def matrices(shape: ModelShape, target: Target) -> Iterator[Matrix]:
-    """What this target stands for in a base model."""
+    """The modules that this target means in a base model."""
     modules, ends = family_of(shape).modules, shape.ends
     if target == "embeddings":
         yield from _matrices(modules.embeddings, ends.embeddings)
@@ -45,7 +45,7 @@ def matrices(shape: ModelShape, target: Target) -> Iterator[Matrix]:
 
 
 def adapter_tensors(shape: ModelShape, lora: LoraConfig) -> dict[str, Shape]:
-    """Name → shape of what PEFT saves of an adapter for this base model."""
+    """Name → shape of the tensors that PEFT saves for an adapter on this base model."""
     found: dict[str, Shape] = {}
     for target in lora.targets:
         a, b = (

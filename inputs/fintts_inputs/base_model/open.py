@@ -1,4 +1,4 @@
-"""Opens a base model's folder: what lies there, checked once, as far as that needs no torch.
+"""Opens and checks a base model's folder, as far as that needs no torch.
 
 This finds a truncated download in milliseconds, before an instance bills.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BaseModelFolder:
-    """A folder that was checked, which its users need not check again.
+    """A checked folder.
 
     Attributes:
         files: the names of all files that the trainer reads, and of the licence.
@@ -62,7 +62,7 @@ class BaseModelFolder:
 
     @cached_property
     def licence(self) -> Licence:
-        """What the folder says of its licence.
+        """The licence that the folder states.
 
         Raises:
             InvalidRecord: a document is too large to be one.
@@ -71,12 +71,12 @@ class BaseModelFolder:
 
 
 def open_base_model(path: Path) -> BaseModelFolder:
-    """Looks at every file that the trainer reads.
+    """Checks every file that the trainer reads.
 
     Raises:
         FolderMissing: there is no such folder.
-        BaseModelProblem: a file is missing, truncated, or of another kind, or the weights are not
-            those that config.json describes.
+        BaseModelProblem: a file is missing, truncated or of the wrong kind, or the weights do not
+            fit config.json.
     """
     files, shape = base_model_files(path), read_shape(path)
     refuse_other_weights(path, shape)

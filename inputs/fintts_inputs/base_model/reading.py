@@ -1,4 +1,5 @@
-"""Reads the text and JSON files of a base model's folder, and the numbers in its config.json."""
+"""Reads the text and JSON files of a base model's folder, and validates the numbers in
+config.json."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def refuse_no_base_model(folder: Path) -> None:
-    """Raises FolderMissing where there is no such folder."""
+    """Raises FolderMissing if there is no such folder."""
     if not folder.is_dir():
         raise FolderMissing(
             f"the base model folder {folder} does not exist",
@@ -38,10 +39,10 @@ def refuse_no_base_model(folder: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """A text file of a base model's folder.
+    """Reads a text file of a base model's folder.
 
     Raises:
-        BaseModelProblem: it is not there, or cannot be read.
+        BaseModelProblem: it does not exist, or cannot be read.
     """
     try:
         return read_limited(path, TOKENIZER_BYTES).decode("utf-8")
@@ -57,10 +58,10 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> object:
-    """A JSON file of a base model's folder.
+    """Reads a JSON file of a base model's folder.
 
     Raises:
-        BaseModelProblem: it is not there, cannot be read, or is not JSON.
+        BaseModelProblem: it does not exist, cannot be read, or is not JSON.
     """
     return parse_json(read_text(path), str(path))
 
@@ -78,7 +79,7 @@ def parse_json(text: str | bytes, source: str) -> object:
 
 
 def validated(schema: type[Schema], content: object, source: str) -> Schema:
-    """The content as this schema.
+    """Validates the content with this schema.
 
     Raises:
         BaseModelProblem: it does not fit; the message names the first key at fault.
@@ -98,7 +99,7 @@ def validated(schema: type[Schema], content: object, source: str) -> Schema:
 
 
 def refuse_infinite(content: object, source: str) -> None:
-    """Raises BaseModelProblem for NaN and Infinity, which Python's reader of JSON accepts."""
+    """Raises BaseModelProblem for NaN and Infinity, which Python's JSON parser accepts."""
     left: list[tuple[str, object]] = [("", content)]
     while left:
         key, value = left.pop()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fintts_inputs.prompts import Prompt
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 4
-"""Forward 2, gradient of the activations 2; a frozen weight needs no gradient of its own."""
+"""forward 2, gradient of the activations 2; a frozen weight needs no gradient"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class StackShape:
 
     @property
     def linears(self) -> dict[Target, list[tuple[int, int]]]:
-        """(inputs, outputs) of the linears of one layer."""
+        """(inputs, outputs) of the linear modules of one layer."""
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
         return {
             "attention": [(self.dim, q), (self.dim, kv), (self.dim, kv), (q, self.dim)],
@@ -42,24 +42,24 @@ class StackShape:
 
     @property
     def linear_parameters(self) -> int:
-        """Parameters of all layers' linears: what the FLOPs are counted from."""
+        """Parameters of all layers' linear modules, from which the FLOPs are computed."""
         each = sum(i * o for shapes in self.linears.values() for i, o in shapes)
         return self.layers * each
 
     @property
     def parameters(self) -> int:
-        """All parameters of the layers and of the norm behind the last one."""
+        """All parameters of the layers and of the final norm."""
         norms = 2 * self.dim + (2 * self.head_dim if self.qk_norm else 0)
         return self.linear_parameters + self.layers * norms + self.dim
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What is around the two stacks.
+    """The embeddings and heads around the two stacks.
 
     Attributes:
-        embeddings: (inputs, outputs) of what an adapter on the embeddings changes.
-        heads: the same of the heads; one that is tied, or is no module, is not among them.
+        embeddings: (inputs, outputs) of the embeddings that an adapter can change.
+        heads: the same of the heads, without tied ones and those that are not modules.
         parameters: of all embeddings, heads and projections; what is tied is counted once.
         weights_per_label: that a label on row 0 costs, beyond the slow stack.
         weights_per_frame: that all codes of a frame cost, beyond the fast stack.
@@ -74,32 +74,32 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """A text-to-speech model: a slow stack over time, and most often a fast one over codebooks."""
+    """A text-to-speech model: a slow stack over time, and usually a fast one over codebooks."""
 
     family: str
     """the name of the `Family` that reads the folder"""
     prompt: Prompt
-    """the one that the model is served with"""
+    """the prompt that the model is served with"""
     prompts: tuple[Prompt, ...]
-    """of the family; the first one is that of runs which recorded none"""
+    """the family's prompts; first the one of runs without a recorded prompt"""
     vocab_size: int
-    """what row 0 is chosen from; with CSM that is the first codebook"""
+    """the size of row 0's vocabulary, in CSM the first codebook's"""
     codebook_size: int
-    """the codes that may occur in the data"""
+    """the number of codes that the data may contain"""
     code_choices: int
-    """what a code is chosen from: with CSM a few more, for the end and for padding"""
+    """the number of classes of a code; CSM adds a few for end and padding"""
     num_codebooks: int
     end_has_codes: bool
-    """whether the end is a frame, whose codes are predicted too"""
+    """whether the end is a frame with predicted codes"""
     slow: StackShape
     second: StackShape | None
-    """the fast stack; None in a plain language model, whose one stream of codes is row 0"""
+    """the fast stack; None for a plain language model, whose codes are in row 0"""
     ends: Ends
     max_seq_len: int
     # What Fish Speech's models differ in. CSM's blocks take theirs from its own config.json.
     tied_head: bool = False
     tied_codes: bool = False
-    """with CSM: the backbone and the depth decoder embed codes by one parameter"""
+    """CSM: whether backbone and depth decoder share the embedding of codes"""
     scaled_embeddings: bool = False
     norm_fast_input: bool = False
     rope_base: float = 10_000
@@ -107,41 +107,41 @@ class ModelShape:
 
     @property
     def fast(self) -> StackShape:
-        """The fast stack, for code of a family that always has one."""
+        """The fast stack, for families that always have one."""
         if self.second is None:
             raise ValueError(f"a model of family {self.family} has no second network")
         return self.second
 
     @property
     def stacks(self) -> tuple[StackShape, ...]:
-        """The slow one, and the fast one where there is one."""
+        """The slow stack, and the fast one if there is one."""
         return (self.slow,) if self.second is None else (self.slow, self.second)
 
     @property
     def choices(self) -> dict[str, int]:
-        """How many classes each head chooses from."""
+        """The number of classes of each head."""
         codes = {} if self.second is None else {"code": self.code_choices}
         return {"token": self.vocab_size, **codes}
 
     @property
     def parameters(self) -> int:
-        """All frozen parameters, without a codec; what is tied is counted once."""
+        """All frozen parameters, without a codec; tied ones count once."""
         return sum(stack.parameters for stack in self.stacks) + self.ends.parameters
 
     def lora_parameters(self, rank: int, targets: Iterable[Target]) -> int:
         """Parameters of an adapter: rank × (inputs + outputs) for each adapted matrix.
 
-        Query, key and value are adapted apart, as PEFT's users have them: 8,595,456 for
-        OpenAudio S1-mini at rank 8, where the reference trainer's fused matrix gives 8,071,168.
+        Query, key and value are adapted separately, as usual with PEFT: 8,595,456 for OpenAudio
+        S1-mini at rank 8, where the reference trainer's fused matrix gives 8,071,168.
         """
         chosen = set(targets)
         shapes = [shape for target in chosen for shape in self._adapted(target)]
         return rank * sum(inputs + outputs for inputs, outputs in shapes)
 
     def fused_lora_parameters(self, rank: int, targets: Iterable[Target]) -> int:
-        """The same adapter in Fish Speech's trainer, where query, key and value are one matrix.
+        """The same adapter in Fish Speech's trainer.
 
-        It has one A where there are three here.
+        There, query, key and value are one matrix, with one A instead of three.
         """
         stacks = self.stacks if "attention" in set(targets) else ()
         spared = sum(2 * stack.dim * stack.layers for stack in stacks)

@@ -1,4 +1,4 @@
-"""The shape of a tensor as config.json has it: how long each side is, and which keys say so."""
+"""The shape of a tensor with the keys of config.json that determine each dimension."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Side(NamedTuple):
 
     size: int
     keys: tuple[str, ...]
-    """of config.json, in the family's words"""
+    """the keys of config.json, in the family's spelling"""
 
 
 Sides = tuple[Side, ...]
@@ -26,7 +26,7 @@ def shape_of(sides: Sides) -> Shape:
 
 
 class StackKeys(NamedTuple):
-    """What a family's config.json calls the sizes of one stack."""
+    """The keys for the sizes of one stack in a family's config.json."""
 
     layers: str
     dim: str
@@ -37,20 +37,20 @@ class StackKeys(NamedTuple):
 
 
 class StackSides(NamedTuple):
-    """The sides that the matrices of a layer are made of."""
+    """The dimensions of a layer's matrices."""
 
     dim: Side
     queries: Side
     keys: Side
-    """of the keys, and of the values"""
+    """of keys and values"""
     fused: Side
-    """queries, keys and values one after the other"""
+    """queries, keys and values concatenated"""
     head: Side
     intermediate: Side
 
 
 def sides_of(stack: StackShape, keys: StackKeys) -> StackSides:
-    """The sides of a stack's matrices."""
+    """The dimensions of a stack's matrices."""
     queries, shared = stack.heads * stack.head_dim, stack.kv_heads * stack.head_dim
     return StackSides(
         dim=Side(stack.dim, (keys.dim,)),
@@ -63,8 +63,8 @@ def sides_of(stack: StackShape, keys: StackKeys) -> StackSides:
 
 
 def llama_stack(prefix: str, stack: StackShape, keys: StackKeys) -> dict[str, Sides]:
-    """The weights of a stack of Llama blocks and of the norm behind it, named as `transformers`
-    names them below `prefix`."""
+    """The weights of a stack of Llama blocks and its final norm, with transformers' names below
+    `prefix`."""
     side = sides_of(stack, keys)
     in_a_layer: dict[str, Sides] = {
         "self_attn.q_proj": (side.queries, side.dim),

@@ -1,4 +1,4 @@
-"""The tensors of a file by what its header says, and whether they are those that are wanted."""
+"""Reads the headers of tensor files, and compares them with the expected tensors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ EXPONENTS: dict[str, np.unsignedinteger] = {
     "F16": np.uint16(0x7C00),
     "BF16": np.uint16(0x7F80),
 }
-"""The types that weights may have, in safetensors' words, each with the bits of its exponent: they
-are all set in what is infinite or no number, and numpy itself knows no bfloat16."""
+"""The types that weights may have, in safetensors' notation, with the exponent bits of each: all of
+them are set in infinities and NaN. numpy has no bfloat16."""
 
 NUMBERS_AT_ONCE = 2**22
 NAMED = 3
@@ -35,15 +35,15 @@ class Stored(NamedTuple):
     """A tensor in a file."""
 
     dtype: str
-    """safetensors' word: F32, BF16, I8 …"""
+    """safetensors' notation: F32, BF16, I8 …"""
     shape: Shape
 
 
 def read_header(path: Path, again: str) -> dict[str, Stored]:
-    """What a safetensors file holds; no weight is read.
+    """The tensors of a safetensors file; reads no weights.
 
     Args:
-        again: what to do about a file that is damaged.
+        again: the hint for a damaged file.
 
     Raises:
         BaseModelProblem: it is missing, or not a complete safetensors file.
@@ -64,8 +64,8 @@ def read_header(path: Path, again: str) -> dict[str, Stored]:
 
 
 def misfit(found: Mapping[str, Stored], wanted: Mapping[str, Shape]) -> str | None:
-    """What is wrong with the tensors; None where names and shapes are those that are wanted, and
-    all are weights."""
+    """The first difference from the expected tensors; None if names and shapes are equal and all
+    are weights."""
     if found.keys() != wanted.keys():
         return " and ".join(_differing(found.keys(), wanted.keys()))
     for name, (dtype, shape) in sorted(found.items()):
@@ -84,7 +84,7 @@ def _differing(found: Set[str], wanted: Set[str]) -> Iterator[str]:
 
 
 def contents(path: Path) -> dict[str, tuple[str, npt.NDArray[np.uint8]]]:
-    """Name → type and bytes of each tensor, mapped into memory; of a file whose header was read."""
+    """Name → type and bytes of each tensor, mapped into memory."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
@@ -98,10 +98,10 @@ def contents(path: Path) -> dict[str, tuple[str, npt.NDArray[np.uint8]]]:
 
 
 def not_finite(path: Path) -> Iterator[str]:
-    """The names of the tensors that hold what is infinite or no number.
+    """The names of the tensors with values that are not finite.
 
     Args:
-        path: a file whose header was read, with tensors of the types in `EXPONENTS` alone.
+        path: a file whose header was checked, with only the types in `EXPONENTS`.
     """
     for name, (dtype, content) in contents(path).items():
         exponent = EXPONENTS[dtype]

@@ -1,9 +1,9 @@
-"""What a file of torch.save says of its tensors: nothing is unpickled, and no weight is read.
+"""Lists the tensors of a torch.save file without unpickling it or reading weights.
 
-Such a file is a zip. Its `data.pkl` is a program for Python's unpickler, which builds a table of
-names and tensors; the numbers of each storage are an entry of their own. Here that program is
-only read, by the opcodes and the names that a table of tensors needs and no others: all that torch
-itself takes with `weights_only` of such a table, and nothing that could be called.
+Such a file is a zip. Its `data.pkl` is a program for Python's unpickler that builds a table of
+names and tensors; each storage is a separate entry. This module interprets that program without
+running it. It accepts only the opcodes and names that a table of tensors needs, which are those
+that torch accepts for one with `weights_only`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_PROGRAM_BYTES = 2**22
-"""of data.pkl; S1-mini's has about 40 thousand"""
+"""limit of data.pkl; S1-mini's has about 40 thousand"""
 
 MOST_SIDES, MOST_NUMBERS = 16, 2**62
 """of a tensor"""
@@ -44,7 +44,7 @@ STORAGES = {
     "torch ByteStorage": ("U8", 1),
     "torch BoolStorage": ("BOOL", 1),
 }
-"""Name in the program → safetensors' word for the type, and the bytes of a number."""
+"""Name in the program → safetensors' notation of the type, and the bytes of one value."""
 
 TABLE = "collections OrderedDict"
 TENSOR, PARAMETER = "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"
@@ -64,13 +64,13 @@ ZIP_ERRORS = (
 
 
 class Global(NamedTuple):
-    """A name of the closed list, which the program would import."""
+    """An accepted name that the program would import."""
 
     name: str
 
 
 class Storage(NamedTuple):
-    """Where numbers lie in the file."""
+    """Where a storage is in the file."""
 
     kind: Global
     key: str
@@ -78,7 +78,7 @@ class Storage(NamedTuple):
 
 
 class View(NamedTuple):
-    """A tensor: which numbers of a storage."""
+    """A tensor: a view of a storage."""
 
     storage: Storage
     offset: int
@@ -87,15 +87,15 @@ class View(NamedTuple):
 
 
 class NotATable(Exception):
-    """The program does something else than to build a table of tensors; the text says what."""
+    """The program does something other than building a table of tensors; the message says what."""
 
 
 def read_torch_file(path: Path) -> dict[str, Stored]:
-    """What each tensor of the file is.
+    """Lists the tensors of a file.
 
     Raises:
-        BaseModelProblem: it is no whole file of torch.save, holds anything but a flat table of
-            tensors, or asks for code.
+        BaseModelProblem: it is not a complete torch.save file, contains anything but a flat table
+            of tensors, or imports code.
     """
     entries, program = _opened(path)
     try:
@@ -125,7 +125,7 @@ def _opened(path: Path) -> tuple[dict[str, zipfile.ZipInfo], bytes]:
 
 
 def _stored(view: View, entries: dict[str, zipfile.ZipInfo]) -> Stored:
-    """The tensor, if all of its numbers are in the file."""
+    """The tensor, if its whole storage is in the file."""
     storage = view.storage
     word, width = STORAGES[storage.kind.name]
     entry = entries.get(f"data/{storage.key}")
@@ -139,7 +139,7 @@ def _stored(view: View, entries: dict[str, zipfile.ZipInfo]) -> Stored:
 
 
 class _Reader:
-    """The stack and the memory of an unpickler that can build tables of tensors alone."""
+    """The stack and the memo of an unpickler that can only build tables of tensors."""
 
     def __init__(self) -> None:
         self._stack: list[object] = []
@@ -199,7 +199,7 @@ class _Reader:
         self._memo[slot] = self._stack[-1]
 
     def _cut(self, at: int) -> list[object]:
-        """Takes what lies from there on off the stack."""
+        """Pops everything from that position."""
         if at < 0:
             raise IndexError(at)
         taken = self._stack[at:]
@@ -231,7 +231,7 @@ def _storage(found: object) -> Storage:
 
 
 def _result(arguments: object, of: object) -> object:
-    """What a call would give; of the closed list alone, and nothing is called."""
+    """The result of a call, for accepted names only; nothing is called."""
     match of, arguments:
         case Global(name), () if name == TABLE:
             return {}

@@ -1,1 +1,1 @@
-"""What the files of a codec say of it, without torch."""
+"""Reads the files of codecs without torch."""

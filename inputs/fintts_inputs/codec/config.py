@@ -1,7 +1,7 @@
-"""codec_config.json beside a codec's file: the numbers that no shape tells.
+"""codec_config.json beside a codec's file: the numbers that shapes do not reveal.
 
-The released codecs come without it, and have the numbers that are the defaults here. A codec of
-other sizes says them in this file, in the words of the reference implementation's configuration.
+The released codecs come without this file, and the defaults here are their numbers. A codec of
+other sizes needs it; the keys are those of the reference implementation's configuration.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class AttentionPart(_Part):
     rope_base: RopeBase = 10_000
     norm_eps: NormEps = 1e-5
     block_size: Size | None = None
-    """positions; None: as the file's table has, or as many as were released"""
+    """positions; None means those of the file's table, or of the release"""
 
 
 class WindowPart(_Part):
-    """A transformer that sees a window of frames."""
+    """A transformer over a window of frames."""
 
     window_size: Size = 128
     config: AttentionPart = AttentionPart()
@@ -61,7 +61,7 @@ class SpectrumPart(_Part):
 
 
 class CodecConfigFile(_Part):
-    """What the file may say; with the numbers of the released codecs."""
+    """The keys of the file, with the numbers of the released codecs as defaults."""
 
     sample_rate: Rate = 44_100
     transformer_general_config: AttentionPart = AttentionPart()
@@ -70,10 +70,10 @@ class CodecConfigFile(_Part):
 
 
 def read_codec_config(folder: Path) -> CodecConfigFile:
-    """FOLDER/codec_config.json, or the released numbers where there is none.
+    """Reads FOLDER/codec_config.json; the released numbers if there is none.
 
     Raises:
-        BaseModelProblem: the file is damaged, or holds an impossible number.
+        BaseModelProblem: the file is damaged, or a number is impossible.
     """
     path = folder / CODEC_CONFIG
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Finds the codec that lies beside a base model, and reads which one it is."""
+"""Finds the codec in a base model's folder, and identifies it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILES = (S1_FILE, FIREFLY_FILE)
 
 @dataclass(frozen=True, slots=True)
 class MimiSizes:
-    """A Mimi as transformers describes it; `prefix` is that of its weights' names."""
+    """A Mimi in transformers' format; `prefix` is that of its weights' names."""
 
     config: dict[str, object]
     prefix: str
@@ -40,10 +40,10 @@ class MimiSizes:
 
 @dataclass(frozen=True, slots=True)
 class CodecFile:
-    """A codec whose file was looked at, but not loaded.
+    """A codec whose header was read, but not its weights.
 
     Attributes:
-        path: the file of torch.save; or, of Mimi, the folder of its weights.
+        path: the torch.save file; for Mimi, the folder of its weights.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class CodecFile:
 
     @property
     def shape(self) -> CodecShape:
-        """What the data and the base model must agree with."""
+        """The numbers that the data and the base model must match."""
         return self.sizes.shape
 
 
@@ -59,8 +59,8 @@ def find_codec(place: Path) -> CodecFile:
     """The codec in a base model's folder, or in a file or folder of its own.
 
     Raises:
-        CodecProblem: there is none, or it is of no kind that is known.
-        BaseModelProblem: its file is damaged, or holds more than weights.
+        CodecProblem: there is none, or its kind is unknown.
+        BaseModelProblem: its file is damaged, or contains more than weights.
     """
     if place.is_file():
         return _pickled(place)
@@ -100,7 +100,7 @@ def _pickled(path: Path) -> CodecFile:
 
 
 def _mimi_in(folder: Path) -> CodecFile | None:
-    """The Mimi within CSM, or one in a folder of its own; None where there is neither."""
+    """The Mimi in CSM's folder or in a separate one; None if there is neither."""
     if not (folder / CONFIG).is_file():
         return None
     refuse_links_out(folder, (CONFIG,))

@@ -22,7 +22,7 @@ class FireflySizes:
 
     Attributes:
         depths: blocks of each stage of the backbone, whose channels are `dims`.
-        levels: values that each number of a code may take.
+        levels: how many values each number of a code can have.
         head_channels: before the first upsampling, and after each.
         stacks: kernels of the residual stacks after each upsampling.
     """
@@ -49,7 +49,7 @@ class FireflySizes:
 
     @property
     def shape(self) -> CodecShape:
-        """What the data and the base model must agree with."""
+        """The numbers that the data and the base model must match."""
         return CodecShape(
             title="Fish Speech 1.5's",
             sample_rate=self.sample_rate,
@@ -61,16 +61,16 @@ class FireflySizes:
 
 
 def is_firefly(sides: Sides) -> bool:
-    """Whether a file with such weights is this codec's."""
+    """Whether the weights are those of this codec."""
     return sides.has(f"{GROUPS}0.project_in.weight")
 
 
 def firefly_sizes(sides: Sides, config: CodecConfigFile) -> FireflySizes:
-    """Reads the sizes; whether every weight fits them is checked when they are loaded.
+    """Reads the sizes; loading checks whether every weight fits them.
 
     Raises:
-        CodecProblem: a weight that tells a size is missing, or contradicts codec_config.json, or
-            the windows of the spectrogram are shorter than its transform.
+        CodecProblem: a weight is missing or contradicts codec_config.json, or win_length differs
+            from n_fft.
     """
     levels, spectrum = config.quantizer.levels, config.spec_transform
     if spectrum.win_length != spectrum.n_fft:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from fintts_inputs.codec.tables import Sides
 
 ENCODER_WINDOW = 512
-"""frames that the encoder's transformer sees; fixed in the reference's code"""
+"""window of the encoder's transformer in frames; fixed in the reference's code"""
 ENCODER_POSITIONS, FRAME_POSITIONS = 16_384, 4_096
-"""of the released tables: in the encoder, and at the rate of frames"""
+"""positions of the released tables: in the encoder, and per frame"""
 
 SEMANTIC = "quantizer.semantic_quantizer.quantizers."
 RESIDUAL = "quantizer.quantizer.quantizers."
@@ -23,7 +23,7 @@ RESIDUAL = "quantizer.quantizer.quantizers."
 
 @dataclass(frozen=True, slots=True)
 class TransformerSizes:
-    """A stack of transformer layers that see `window` positions back."""
+    """A stack of transformer layers with attention over `window` positions."""
 
     layers: int
     dim: int
@@ -68,7 +68,7 @@ class S1Sizes:
 
     @property
     def most_frames(self) -> int | None:
-        """As many as every transformer has positions for."""
+        """The fewest positions of any transformer."""
         limits = [stack.positions for stack in (self.pre, self.post) if stack is not None]
         if self.encoder_transformer is not None:
             limits.append(self.encoder_transformer.positions // prod(self.down))
@@ -76,7 +76,7 @@ class S1Sizes:
 
     @property
     def shape(self) -> CodecShape:
-        """What the data and the base model must agree with."""
+        """The numbers that the data and the base model must match."""
         return CodecShape(
             title="OpenAudio S1's",
             sample_rate=self.sample_rate,
@@ -87,15 +87,15 @@ class S1Sizes:
 
 
 def is_s1(sides: Sides) -> bool:
-    """Whether a file with such weights is this codec's."""
+    """Whether the weights are those of this codec."""
     return sides.has(f"{SEMANTIC}0.codebook.weight")
 
 
 def s1_sizes(sides: Sides, config: CodecConfigFile) -> S1Sizes:
-    """Reads the sizes; whether every weight fits them is checked when they are loaded.
+    """Reads the sizes; loading checks whether every weight fits them.
 
     Raises:
-        CodecProblem: a weight that tells a size is missing.
+        CodecProblem: a weight is missing.
     """
     blocks = sides.count("encoder.block.", ".block.4.conv.weight", first=1)
     strided = [sides.of(f"encoder.block.{n}.block.4.conv.weight", 3) for n in range(1, blocks + 1)]
@@ -140,7 +140,7 @@ def _module(sides: Sides, name: str, part: WindowPart) -> TransformerSizes | Non
 def _stack(
     sides: Sides, prefix: str, part: AttentionPart, window: int, positions: int
 ) -> TransformerSizes | None:
-    """The sizes of a transformer; None where there are no layers of it."""
+    """The sizes of a transformer; None if it has no layers."""
     layers = sides.count(f"{prefix}layers.", ".attention.wqkv.weight")
     if not layers:
         return None

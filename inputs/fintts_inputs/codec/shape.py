@@ -1,4 +1,4 @@
-"""What every codec says of itself: how it cuts a wave into frames, and a frame into codes."""
+"""The numbers of a codec: how it divides a wave into frames, and a frame into codes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class CodecShape:
     """The numbers that the data and the base model must agree with.
 
     Attributes:
-        title: the codec, for people.
+        title: the codec's name for people.
         sample_rate: of its waves, in Hz.
-        frame_samples: samples of the wave that one frame stands for.
+        frame_samples: samples of the wave per frame.
         codebook_sizes: codes of each row, first row first.
-        most_frames: of one utterance; None where there is no limit.
+        most_frames: of one utterance; None if there is no limit.
         least_samples: of one utterance.
     """
 
@@ -43,15 +43,15 @@ class CodecShape:
 
     @property
     def most_samples(self) -> int | None:
-        """Of one utterance; None where there is no limit."""
+        """Of one utterance; None if there is no limit."""
         return None if self.most_frames is None else self.most_frames * self.frame_samples
 
 
 def refuse_other_codec(codec: CodecShape, model: ModelShape) -> None:
     """Compares the codec's codebooks with those that the base model predicts.
 
-    A model may have room for more codes than there are, up to the next power of two: Fish Speech
-    1.5 has 1,024 places for the 1,000 codes of its codec.
+    A model may have more places than its codec has codes, up to the next power of two: Fish Speech
+    1.5 has 1,024 places for 1,000 codes.
 
     Raises:
         CodecProblem: they differ.

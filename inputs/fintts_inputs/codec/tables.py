@@ -1,4 +1,4 @@
-"""The tensors of a codec's file by their names, with weight norm folded away."""
+"""The tensors of a codec's file by name, with weight norm folded."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DIRECTION_TO_MAGNITUDE = {
 """Two spellings of weight norm: weight = magnitude × direction / ‖direction‖."""
 
 TABLES = (".freqs_cis", ".causal_mask")
-"""Computed, and stored beside the weights all the same; not every file has them."""
+"""Tables that can be computed; some files store them with the weights."""
 
 
 def own_names(names: Iterable[str]) -> dict[str, str]:
     """Name in the file → name without the prefix of a training run's checkpoint.
 
-    Where any name has the prefix, those without it belong to what the codec was trained against.
+    If any name has the prefix, those without it belong to the discriminators.
     """
     found = list(names)
     if any(name.startswith(PREFIX) for name in found):
@@ -34,7 +34,7 @@ def own_names(names: Iterable[str]) -> dict[str, str]:
 
 
 class Sides:
-    """The shapes of a codec's weights, asked by name."""
+    """The shapes of a codec's weights by name."""
 
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self._shapes: dict[str, Shape] = {}
@@ -45,7 +45,7 @@ class Sides:
             self._shapes[name] = shape
 
     def of(self, name: str, dimensions: int) -> Shape:
-        """The shape of a weight. Raises CodecProblem where there is none of so many dimensions."""
+        """The shape of a weight. Raises CodecProblem if there is none with that many dimensions."""
         shape = self._shapes.get(name, ())
         if len(shape) != dimensions or 0 in shape:
             raise CodecProblem(
@@ -59,7 +59,7 @@ class Sides:
         return name in self._shapes
 
     def count(self, prefix: str, suffix: str, first: int = 0) -> int:
-        """How many of PREFIX0SUFFIX, PREFIX1SUFFIX, … there are in a row, from `first` on."""
+        """The number of consecutive names PREFIX0SUFFIX, PREFIX1SUFFIX, … from `first` on."""
         number = first
         while self.has(f"{prefix}{number}{suffix}"):
             number += 1

@@ -57,7 +57,7 @@ class DataReport:
 
     @property
     def frames(self) -> int:
-        """All frames of the sound pairs."""
+        """All frames of the valid pairs."""
         return sum(utterance.frames for utterance in self.utterances)
 
     def hours(self, frames_per_second: float) -> float:

@@ -1,1 +1,1 @@
-"""Recordings of speech with their text: what lies in a folder, and what is odd about it."""
+"""Recordings of speech with their text: lists, reads and checks them."""

@@ -1,4 +1,4 @@
-"""How loud a recording is, and where in it the speech begins and ends."""
+"""Measures the loudness of a recording, and finds where its speech starts and ends."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from fintts_inputs.recordings.sound import Samples
 
 LOUDNESS_LUFS = -23.0
-"""of what is encoded: EBU R 128's"""
+"""the loudness to normalise to, as in EBU R 128"""
 BLOCK_SECONDS = 0.4
-"""that the loudness of ITU-R BS.1770-4 is measured in"""
+"""block size of ITU-R BS.1770-4"""
 
 WINDOW_SECONDS = 0.02
 MARGIN_SECONDS = 0.1
-"""that is left before the speech and after it"""
+"""kept before and after the speech"""
 BELOW_SPEECH_DB = 40.0
 SILENT_DB = -70.0
 HIGHEST_PEAK = 0.99
 
 
 def loudness_of(samples: Samples, rate: int) -> float:
-    """Integrated loudness in LUFS; −inf for silence. What is shorter than a block is one block."""
+    """Integrated loudness in LUFS; −inf for silence. A recording shorter than a block counts as
+    one."""
     seconds = len(samples) / rate
     block = min(BLOCK_SECONDS, seconds)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -35,16 +36,16 @@ def loudness_of(samples: Samples, rate: int) -> float:
 
 
 def gain_to(loudness: float, peak: float) -> float:
-    """The factor that brings a recording to LOUDNESS_LUFS, or as far as its peak allows."""
+    """The factor that brings a recording to LOUDNESS_LUFS, or as close as its peak allows."""
     wanted = 10 ** ((LOUDNESS_LUFS - loudness) / 20)
     return float(min(wanted, HIGHEST_PEAK / peak))
 
 
 def speech_in(samples: Samples, rate: int) -> tuple[int, int]:
-    """The first sample that is kept and the first that is not; (0, 0) where all is silent.
+    """The range of samples to keep; (0, 0) if all is silent.
 
-    Kept is what lies between the first and the last window of 20 ms that is within 40 dB of the
-    louder windows, and a tenth of a second on either side.
+    It starts a tenth of a second before the first window of 20 ms within 40 dB of the louder
+    windows, and ends as long after the last one.
     """
     step = max(1, round(WINDOW_SECONDS * rate))
     padded = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)

@@ -1,4 +1,4 @@
-"""What is odd about a recording among the others of its corpus."""
+"""Finds recordings that differ from the others of their corpus."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from fintts_inputs.recordings.utterance import Utterance
 
 FEWEST = 8
-"""utterances that have a usual pace"""
+"""the fewest utterances for which a usual pace is computed"""
 FAR = 4.0
-"""standard deviations of the logarithm of the pace, by the median deviation"""
+"""in standard deviations of the logarithm of the pace, estimated from the median deviation"""
 LEAST_DEVIATION = 0.12
 TO_SIGMA = 1.4826
 NO_PACE = (1.0, 40.0)
-"""characters a second that no one speaks at: for a corpus that is too small to have a pace"""
+"""limits in characters per second, for a corpus too small to have a usual pace"""
 LOW_RATE = 0.75
-"""of the codec's: below it the highs are missing"""
+"""share of the codec's rate, below which high frequencies are missing"""
 
 
 def odd_in_corpus(utterances: Sequence[Utterance], codec_rate: int) -> Iterator[Problem]:
-    """Every recording that differs from the others, each named."""
+    """Warnings for recordings that differ from the others."""
     yield from _rates(utterances, codec_rate)
     yield from _paces(utterances)
     yield from _scripts(utterances)

@@ -1,4 +1,4 @@
-"""What the trainer's process is asked to encode, and what it answers, as JSON."""
+"""The plan for the trainer's encoder, and its answers, as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Part(BaseModel):
 
 
 class PlannedUtterance(_Part):
-    """A recording, and what to make of it; see `Utterance`."""
+    """A recording and how to prepare it; see `Utterance`."""
 
     name: str
     file: str
@@ -35,7 +35,7 @@ class PlannedUtterance(_Part):
 
     @classmethod
     def of(cls, one: Utterance) -> Self:
-        """As it was found."""
+        """From a surveyed utterance."""
         return cls(
             name=one.name,
             file=one.file,
@@ -52,7 +52,7 @@ class PlannedUtterance(_Part):
 
 
 class EncodePlan(_Part):
-    """All that is to be encoded, and with which codec."""
+    """What to encode, and with which codec."""
 
     codec: Path
     to: Path
@@ -60,24 +60,24 @@ class EncodePlan(_Part):
 
     @classmethod
     def of(cls, survey: Survey, codec: Path, to: Path) -> Self:
-        """Everything in a folder that has no problem."""
+        """All utterances of a survey."""
         planned = [PlannedUtterance.of(one) for one in survey.utterances]
         return cls(codec=codec, to=to, utterances=planned)
 
 
 class Progress(_Part):
-    """One utterance is done; `is_new` says whether it had to be encoded."""
+    """One utterance is done; `is_new` if it was not encoded before."""
 
     done_seconds: float
     is_new: bool
 
 
 class Encoded(_Part):
-    """All is done.
+    """Everything is done.
 
     Attributes:
-        failed: (file, sentence) of each recording that could not be encoded after all.
-        left_over: names of pairs in the folder that no recording of the plan stands behind.
+        failed: (file, sentence) of each recording that could not be encoded.
+        left_over: names of pairs in the folder that belong to no recording of the plan.
     """
 
     new: int
@@ -90,12 +90,12 @@ class Encoded(_Part):
 
     @property
     def problems(self) -> list[Problem]:
-        """The failures, as others are shown."""
+        """The failures as problems."""
         return [Problem(file, sentence) for file, sentence in self.failed]
 
 
 class Refused(_Part):
-    """Nothing more is done; what is done stays."""
+    """Encoding stopped; finished utterances are kept."""
 
     error: str
     hint: str = ""

@@ -1,4 +1,4 @@
-"""One recording with its text: how it is to be cut and raised before it is encoded."""
+"""One recording with its text, and how to cut and amplify it before encoding."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A recording that was read once.
+    """A recording that was read and measured.
 
     Attributes:
         name: relative path without suffix, in NFC; its codes get this name.
         file: the relative path, as it may be shown.
-        text_place: the file of the text, and the line in it where there are several.
+        text_place: the file of the text, with the line in a list.
         digest: SHA-256 of the samples of the whole recording.
-        begin: the first sample of the speech; `end` is the one after the last.
+        begin: the first sample of the speech; `end` is one past the last.
         loudness: of the speech, in LUFS.
-        gain: the factor that it is raised by.
+        gain: the factor to amplify by.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Utterance:
 
     @property
     def seconds(self) -> float:
-        """Of speech, without the silence at the ends."""
+        """Length of the speech, without the silence at the ends."""
         return (self.end - self.begin) / self.rate
 
     @property
     def loudness_after(self) -> float:
-        """In LUFS, once it is raised."""
+        """In LUFS, after the gain."""
         return self.loudness + 20 * math.log10(self.gain)
 
     @property
@@ -64,10 +64,10 @@ class Utterance:
 
 
 def prepared(path: Path, digest: str, begin: int, end: int, gain: float, rate: int) -> Samples:
-    """The speech of a recording, cut, raised, and at the codec's rate.
+    """The speech of a recording, cut, amplified and resampled.
 
     Raises:
-        Unreadable: it cannot be read, or is another one than when it was looked at.
+        Unreadable: it cannot be read, or has changed since the survey.
     """
     sound = read_sound(path, math.inf)
     if sound.digest != digest:

@@ -1,5 +1,4 @@
-"""What is odd about a text as speech: digits and abbreviations, and a script that is not the
-corpus's."""
+"""Finds text that is unusual for speech: digits, abbreviations, and other scripts."""
 
 from __future__ import annotations
 
@@ -17,11 +16,11 @@ _DIGITS = re.compile(r"\d[\d.,:/]*")
 _VOWEL = re.compile("[aeiouyåäöæøõüéèаеиоуыэюяё]", re.I)
 _CAPITALS = re.compile(r"\b[^\W\d_]{2,5}\b")
 _SHORTENED = re.compile(r"\b[^\W\d_]{1,4}\.(?=\s+[^\W\d_])")
-"""a short word with a full stop within the sentence: `esim. näin`"""
+"""a short word with a full stop inside a sentence: `esim. näin`"""
 
 
 def odd_wording(text: str) -> Iterator[str]:
-    """What looks wrong in a text, each as words that follow the name of its file."""
+    """The warnings about a text; each continues a sentence that starts with its file."""
     yield from suspicions(text)
     if found := _DIGITS.search(text):
         yield f"has the digits {shown(found[0])}; write them out as spoken"
@@ -30,7 +29,7 @@ def odd_wording(text: str) -> Iterator[str]:
 
 
 def _abbreviation(text: str) -> str:
-    """The first one: short words before a full stop that ends no sentence, and capitals."""
+    """The first short word before a full stop inside a sentence, or word in capitals."""
     for found in _SHORTENED.finditer(text):
         goes_on = text[found.end() :].lstrip()[:1].islower()
         if goes_on or not _VOWEL.search(found[0]):
@@ -42,7 +41,7 @@ def _abbreviation(text: str) -> str:
 
 
 def script_of(text: str) -> str:
-    """The script of most letters, in Unicode's words; empty without any."""
+    """The script of most letters, by its name in Unicode; empty if there are none."""
     scripts = Counter(
         unicodedata.name(letter, "").split(" ")[0] for letter in text if letter.isalpha()
     )
@@ -50,6 +49,6 @@ def script_of(text: str) -> str:
 
 
 def usual_script(texts: Iterable[str]) -> str:
-    """The script that most texts are in."""
+    """The script of most texts."""
     counts = Counter(filter(None, map(script_of, texts)))
     return max(sorted(counts), key=counts.__getitem__, default="")

@@ -1,1 +1,1 @@
-"""Recordings become codes."""
+"""Encodes recordings."""

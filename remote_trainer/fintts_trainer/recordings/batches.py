@@ -1,4 +1,4 @@
-"""Which recordings are encoded at once: by their seconds, so that memory is bounded."""
+"""Groups recordings into batches by their seconds, so that memory is bounded."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def batches(
     shape: CodecShape,
     seconds_at_once: float = SECONDS_AT_ONCE,
 ) -> Iterator[list[PlannedUtterance]]:
-    """Utterances of similar length, as many as fit with each padded to the longest.
+    """Yields batches of similar length, as large as fit with padding to the longest.
 
-    The longest come first: if memory does not suffice, that shows at once. One that does not fit
-    alone is a batch of its own.
+    The longest come first, so that a lack of memory shows at once. An utterance that does not fit
+    is a batch of its own.
     """
     batch: list[PlannedUtterance] = []
     frame = 1 / shape.frames_per_second

@@ -1,6 +1,6 @@
-"""Encodes the recordings of a plan into a folder of .npy and .lab, as far as that is not done yet.
+"""Encodes the recordings of a plan into a folder of .npy and .lab, skipping those done before.
 
-The laptop runs this in a process of its own, which answers in lines of JSON on stdout.
+The laptop runs this as a child process that answers in lines of JSON on stdout.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def answer_plan(path: Path) -> int:
-    """Does what the plan in this file says, and tells of it on stdout; returns 0 or 1."""
+    """Follows the plan in this file and reports on stdout; returns 0 or 1."""
 
     def tell(answer: Progress | Encoded | Refused) -> None:
         sys.stdout.write(Answer(answer=answer).model_dump_json() + "\n")
@@ -54,7 +54,7 @@ def answer_plan(path: Path) -> int:
 
 
 def encode_plan(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:
-    """Encodes what is not encoded yet; what is done stays, whatever ends this.
+    """Encodes what is not encoded yet; finished utterances are kept after any interruption.
 
     Raises:
         CodecProblem, BaseModelProblem: the codec cannot be used, or the GPU's memory is too small.
@@ -75,7 +75,7 @@ def encode_plan(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Files that a killed process was writing; no one else is at work here."""
+    """Removes files that a killed process was writing; the lock excludes other processes."""
     for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         with explained(path):
             path.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ class _Encoding:
         )
 
     def _keep(self, one: PlannedUtterance) -> bool:
-        """Whether its codes are there already; its text and speaker may have changed."""
+        """Whether its codes exist already; updates its text and speaker."""
         known = self._receipts.of(one.name)
         if known is None or known.key != key_of(one, self._codec.digest):
             return False
@@ -140,7 +140,7 @@ class _Encoding:
             return None
 
     def _write(self, one: PlannedUtterance, codes: Codes) -> None:
-        """Codes, text, and only then the receipt."""
+        """Writes codes and text, then the receipt."""
         stream = io.BytesIO()
         np.save(stream, codes, allow_pickle=False)
         content = stream.getvalue()

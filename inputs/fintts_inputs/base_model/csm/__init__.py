@@ -1,4 +1,4 @@
-"""CSM, Sesame's conversational speech model, as transformers has it."""
+"""CSM, Sesame's conversational speech model, in the format of transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""config.json of a CSM folder, as transformers writes it: what it says, and what must agree in it.
+"""The config.json of a CSM folder, and the values in it that must agree.
 
 Names and defaults are those of transformers' CsmConfig, which the laptop does not import.
 """
@@ -19,7 +19,7 @@ CSM_PROMPT = Prompt("csm", "<|begin_of_text|>[0]TEXT<|end_of_text|>", most_token
 
 
 class CsmCodecFile(BaseModel):
-    """The codec that made the codes: Mimi, unless it is said."""
+    """The codec that made the codes; Mimi by default."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
@@ -43,7 +43,7 @@ class CsmStackFile(BaseModel):
 
     @property
     def has_biases(self) -> bool:
-        """Whether attention or MLP have a bias."""
+        """Whether attention or MLP has a bias."""
         return self.attention_bias or self.mlp_bias
 
     @property
@@ -75,11 +75,11 @@ class CsmDepthFile(CsmStackFile):
 
 
 class CsmConfigFile(CsmStackFile):
-    """The backbone along time, and what it shares with the depth decoder."""
+    """The backbone along time, and the keys that it shares with the depth decoder."""
 
     num_codebooks: int = Field(default=32, ge=2)
     vocab_size: Size = 2051
-    """codes of a codebook with those that mean the end and padding"""
+    """size of a codebook, including the codes for end and padding"""
     text_vocab_size: Size = 128256
     hidden_size: Size = 2048
     num_hidden_layers: Layers = 16
@@ -91,7 +91,7 @@ class CsmConfigFile(CsmStackFile):
     depth_decoder_config: CsmDepthFile = CsmDepthFile()
     codec_config: CsmCodecFile = CsmCodecFile()
     transformers_weights: str | None = None
-    """the file of the weights, where it is not model.safetensors"""
+    """the file with the weights, if it is not model.safetensors"""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

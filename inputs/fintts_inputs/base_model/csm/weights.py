@@ -1,4 +1,4 @@
-"""The weights of CSM by the names that transformers gives them, without the codec's."""
+"""The weights of CSM under their names in transformers, without those of the codec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODEC = "codec_model."
 BACKBONE_AUDIO = "backbone_model.embed_tokens.embed_audio_tokens.weight"
 DEPTH_AUDIO = "depth_decoder.model.embed_tokens.weight"
 TIED = (BACKBONE_AUDIO, DEPTH_AUDIO)
-"""One parameter where config.json ties them; a release may hold either of them, or both."""
+"""One parameter if config.json ties them; a release may have either of them, or both."""
 
 SLOW, FAST = "backbone_model.", "depth_decoder.model."
 SLOW_KEYS = StackKeys(
@@ -31,7 +31,7 @@ FAST_KEYS = StackKeys(*(f"depth_decoder_config.{key}" for key in SLOW_KEYS))
 
 
 def expected(shape: ModelShape) -> dict[str, Sides]:
-    """Each weight that config.json describes; of two that are tied, both."""
+    """Each weight that config.json describes, including both of two tied ones."""
     return {
         **_ends(shape),
         **llama_stack(SLOW, shape.slow, SLOW_KEYS),
@@ -40,7 +40,7 @@ def expected(shape: ModelShape) -> dict[str, Sides]:
 
 
 def expected_once(names: Collection[str], shape: ModelShape) -> dict[str, Sides]:
-    """The expected weights; of two that are tied, those that these names hold."""
+    """The expected weights; of two tied ones, only those in `names`."""
     wanted = expected(shape)
     absent = [name for name in TIED if name not in names]
     if shape.tied_codes and len(absent) == 1:
@@ -49,7 +49,7 @@ def expected_once(names: Collection[str], shape: ModelShape) -> dict[str, Sides]
 
 
 def tied_apart() -> BaseModelProblem:
-    """What to say where the two that are tied are stored both, and differ."""
+    """The error for two tied weights that are both stored and differ."""
     return BaseModelProblem(
         f"config.json ties {BACKBONE_AUDIO} and {DEPTH_AUDIO}, but they differ",
         "set tie_codebooks_embeddings to false there if they were trained separately",
@@ -57,7 +57,7 @@ def tied_apart() -> BaseModelProblem:
 
 
 def deciding_keys(name: str) -> tuple[str, ...]:
-    """The keys of config.json that say whether there is a weight of this name."""
+    """The keys of config.json that decide whether a weight of this name exists."""
     if name in TIED:
         return ("tie_codebooks_embeddings",)
     for stack, keys in ((SLOW, SLOW_KEYS), (FAST, FAST_KEYS)):
@@ -69,7 +69,7 @@ def deciding_keys(name: str) -> tuple[str, ...]:
 def deciding_keys_in_file(
     name: str, _names: Collection[str], _shape: ModelShape
 ) -> tuple[str, ...]:
-    """The same; this release has one spelling alone."""
+    """The key itself, since this release has only one spelling."""
     return deciding_keys(name)
 
 

@@ -1,4 +1,4 @@
-"""config.json of a `dual_ar` model as Fish Speech writes it: 1.5 and OpenAudio S1-mini."""
+"""The config.json of Fish Speech's `dual_ar` models: 1.5 and OpenAudio S1-mini."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FISH_MODEL_TYPE = "dual_ar"
 
 
 class FishStackFile(BaseModel):
-    """One stack; keys that it does not know are ignored, as Fish Speech does."""
+    """One stack. Ignores unknown keys, as Fish Speech does."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
@@ -47,7 +47,7 @@ class FishStackFile(BaseModel):
 
 
 class FishConfigFile(FishStackFile):
-    """The slow stack, and what differs in the fast one."""
+    """The slow stack, and where the fast one differs."""
 
     codebook_size: Size
     num_codebooks: Size
@@ -77,7 +77,7 @@ def read_fish(content: object, source: str) -> ModelShape:
 
 
 def fish_shape(config: FishConfigFile, served: Prompt, source: str) -> ModelShape:
-    """The shape that a configuration in these words describes."""
+    """The shape that a configuration with these keys describes."""
     _refuse_biases(config, source)
     slow, fast = _slow_stack(config), _fast_stack(config)
     return ModelShape(
@@ -134,7 +134,7 @@ def _slow_stack(config: FishConfigFile) -> StackShape:
 
 
 def _fast_stack(config: FishConfigFile) -> StackShape:
-    """What the file does not say of the fast stack is as in the slow one."""
+    """Keys of the fast stack that are missing have the values of the slow one."""
     slow = _slow_stack(config)
     qk_norm = config.fast_attention_qk_norm
     return StackShape(

@@ -27,4 +27,4 @@ FISH_S2 = Prompt(
     most_tokens=34,
 )
 PROMPTS = (FISH_JOINED, FISH_S1, FISH_1_5, FISH_S2)
-"""The first one is that of runs which recorded none."""
+"""The first one is that of runs without a recorded prompt."""

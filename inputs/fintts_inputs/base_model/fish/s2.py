@@ -1,4 +1,4 @@
-"""config.json of Fish Audio S2, which keeps its two stacks apart, in the words of S1-mini's."""
+"""The config.json of Fish Audio S2, which has its two stacks in separate sections."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class S2ConfigFile(BaseModel):
         return self
 
     def as_dual_ar(self) -> dict[str, object]:
-        """The same in the keys of a `dual_ar` model's config.json."""
+        """The same with the keys of a `dual_ar` model's config.json."""
         slow, fast = self.text_config, self.audio_decoder_config
         return {
             **slow.model_dump(exclude={"use_moe"}),

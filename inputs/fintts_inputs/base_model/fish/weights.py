@@ -1,4 +1,4 @@
-"""The weights of Fish Speech's models by the names that its releases give them."""
+"""The weights of Fish Speech's models under their names in each release."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ OPTIONAL = {
     "fast_project_in.weight": ("dim", "fast_dim"),
     "fast_project_in.bias": ("dim", "fast_dim"),
 }
-"""Weight at the ends → the keys that say whether there is one."""
+"""Embedding or head → the keys that decide whether it exists."""
 
 S2_KEYS = {
     "n_fast_layer": "audio_decoder_config.n_layer",
@@ -64,14 +64,14 @@ S2_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """What a release puts before the names of the weights."""
+    """The prefix that a release adds to the names of the weights."""
 
     slow: str = ""
     fast: str = FAST
     codebook_embeddings: str = ""
 
     def of(self, key: str) -> str:
-        """The name in this release of what model.pth of 1.5 and S1-mini calls `key`."""
+        """The name in this release of the weight that 1.5 and S1-mini call `key`."""
         if key.startswith(FAST):
             return self.fast + key.removeprefix(FAST)
         if key.startswith(CODEBOOK_EMBEDDINGS):
@@ -79,7 +79,7 @@ class Spelling:
         return self.slow + key
 
     def plain(self, name: str) -> str:
-        """What model.pth of 1.5 and S1-mini calls what is `name` in this release."""
+        """The name in 1.5 and S1-mini of the weight that this release calls `name`."""
         if name.startswith(self.codebook_embeddings + CODEBOOK_EMBEDDINGS):
             return name.removeprefix(self.codebook_embeddings)
         if name.startswith(self.fast):
@@ -92,7 +92,7 @@ S2 = Spelling("text_model.model.", "audio_decoder.", "audio_decoder.")
 
 
 def spelling_of(names: Iterable[str]) -> Spelling:
-    """How the release with these weights spells them."""
+    """The spelling of the release with these weights."""
     return S2 if any(name.startswith((S2.slow, S2.fast)) for name in names) else PLAIN
 
 
@@ -105,7 +105,7 @@ def layers_of(shape: ModelShape) -> Iterator[tuple[str, str, StackShape]]:
 
 
 def expected(shape: ModelShape) -> dict[str, Sides]:
-    """Each weight that config.json describes, by its name in model.pth of 1.5 and S1-mini."""
+    """Each weight that config.json describes, under its name in 1.5 and S1-mini."""
     found = _ends(shape)
     in_slow, in_fast = _in_a_layer(shape.slow, SLOW_KEYS), _in_a_layer(shape.fast, FAST_KEYS)
     for prefix, _, stack in layers_of(shape):
@@ -115,7 +115,7 @@ def expected(shape: ModelShape) -> dict[str, Sides]:
 
 
 def deciding_keys(name: str) -> tuple[str, ...]:
-    """The keys of config.json that say whether there is a weight of this (plain) name."""
+    """The keys of config.json that decide whether a weight of this (plain) name exists."""
     fast, plain = name.startswith(FAST), name.removeprefix(FAST)
     if name.endswith(tuple(ROTATED_NORMS)):
         return (FAST * fast + "attention_qk_norm",)
@@ -125,19 +125,19 @@ def deciding_keys(name: str) -> tuple[str, ...]:
 
 
 def spelled(names: Iterable[str], shape: ModelShape) -> dict[str, Sides]:
-    """The expected weights by the names of the release that has these names."""
+    """The expected weights, under the names of the release with these weights."""
     spelling = spelling_of(names)
     return {spelling.of(key): sides for key, sides in expected(shape).items()}
 
 
 def deciding_keys_in_file(name: str, names: Iterable[str], shape: ModelShape) -> tuple[str, ...]:
-    """The keys of this model's config.json that say whether there is a weight of this name."""
+    """The keys of this model's config.json that decide whether a weight of this name exists."""
     keys = deciding_keys(spelling_of(names).plain(name))
     return tuple(key_in_file(key, shape) for key in keys)
 
 
 def key_in_file(key: str, shape: ModelShape) -> str:
-    """What this model's config.json calls `key` of S1-mini's; S2's is nested."""
+    """The name of S1-mini's `key` in this model's config.json; S2's is nested."""
     if shape.prompt != FISH_S2:
         return key
     nested = f"audio_decoder_config.{key.removeprefix(FAST)}"
