@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a probe found; a StoreError instead means that it failed."""
+    """The finding of a probe; a StoreError means that it failed."""
 
     verdict: Verdict = Verdict.OK
     sentence: str = ""

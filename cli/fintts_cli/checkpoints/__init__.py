@@ -1,1 +1,1 @@
-"""Checkpoints as a user gets them: pulled, exported, with a card."""
+"""Checkpoints for the user: downloads, exports and model cards."""

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
     Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-    """Takes the number of bytes to come, and gives a function to call for those that came"""
+    """Takes the total number of bytes; the context gives a function to call with the bytes of each
+    piece"""
 
 
 OPTION = "--to"
 LOOKS = 3
-"""tries at a run that removes checkpoints faster than they are fetched"""
+"""tries if a run removes checkpoints faster than they are downloaded"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def find_checkpoints(
 def _of_this_base_model(
     store: Store, run: str, manifests: Sequence[Manifest], damaged: UnreadableCheckpoints
 ) -> list[Manifest]:
-    """Leaves out checkpoints of another base model: opened with this one, they would be noise."""
+    """Leaves out checkpoints of another base model, which would produce noise with this one."""
     try:
         digest = read_run(store, run).base_model.digest
     except (InvalidRecord, KeyNotFound):  # then nobody can tell

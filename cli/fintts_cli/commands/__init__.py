@@ -1,1 +1,1 @@
-"""`fintts`: a file for each command, which parses, calls and prints. `table.py` names them all."""
+"""`fintts`: one file per command, which parses, calls and prints. `table.py` lists all of them."""

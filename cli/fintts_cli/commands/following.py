@@ -48,14 +48,14 @@ class Display(Protocol):
 
 
 class LineDisplay:
-    """A line for each event."""
+    """Prints a line for each event."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._shown: object = None
 
     def opened(self) -> AbstractContextManager[None]:
-        """Lines need no opening."""
+        """Does nothing: lines need no opening."""
         return nullcontext()
 
     def show(self, view: RunView) -> None:

@@ -1,4 +1,4 @@
-"""Finds the run that you name, and the store that holds it."""
+"""Finds the run that the user named, and its store."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def open_workplace() -> Workplace:
-    """This machine, as FINTTS_STATE_DIR and the user's home describe it; nothing is written.
+    """Opens this machine as FINTTS_STATE_DIR and the user's home describe it; writes nothing.
 
     Raises:
-        ConfigError: the folder of what it remembers is not known.
+        ConfigError: the state folder is unknown.
     """
     state = state_folder.state_directory()
     journal, stores = Journal(state / "journal"), KnownStores(state / "stores")
@@ -50,7 +50,7 @@ INFRAS: dict[str, Callable[[Path], Infra]] = {LOCAL: _this_machine}
 
 @cache
 def infra_in(state: Path, name: str) -> Infra:
-    """One for each process: it remembers for some seconds what a cloud has answered."""
+    """One instance per process, which caches a cloud's answers for some seconds."""
     own = INFRAS.get(cloud_of(name))
     if own is not None:
         return own(state)
@@ -60,14 +60,14 @@ def infra_in(state: Path, name: str) -> Infra:
 
 
 def _sky_catalog() -> OfferSource:
-    """SkyPilot's prices, where it is installed and may use a cloud."""
+    """SkyPilot's prices, if it is installed and has a cloud enabled."""
     from fintts_cli.infra.sky.catalog import SkyCatalog
 
     return SkyCatalog()
 
 
 SOURCES: tuple[Callable[[], OfferSource], ...] = (_sky_catalog, Snapshot)
-"""the first one that has prices is believed; the last one comes with the program"""
+"""the first one with prices is used; the last one is included in the program"""
 
 
 def offers() -> OfferSource:

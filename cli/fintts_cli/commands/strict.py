@@ -1,4 +1,4 @@
-"""The class of every command: it checks all typed values by one rule before any parser reads them.
+"""The class of all commands, which checks every typed value before a parser reads it.
 
 Python's int accepts `1_0` and `１０`, its float `nan`, and an empty path means the current folder,
 which `--to "$UNSET"` never means.
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from fintts_cli.settings.kinds import Misread
 
 USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
-"""Of all errors in what was typed; Typer gives a public name to this one kind alone."""
+"""the base of all usage errors; Typer has a public name only for this one"""
 
 
 class StrictCommand(TyperCommand):
     """A command whose options and arguments are never empty, and whose numbers are numbers."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # click's Context is private to Typer
-        """Checks every text that was typed, then has it taken.
+        """Checks every typed text, then lets Typer parse it.
 
         Raises:
-            USAGE_ERROR: one is empty, or no number where there has to be one.
+            USAGE_ERROR: a value is empty, or not a number where one is required.
         """
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         hints = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
@@ -43,7 +43,7 @@ class StrictCommand(TyperCommand):
 
 
 def misread_text(text: str, annotation: object) -> Misread | None:
-    """What is wrong with a text that was typed for a parameter of such a type."""
+    """The problem of a text that was typed for a parameter of this type."""
     from fintts_cli.settings.given import Given
     from fintts_cli.settings.kinds import TYPES, Kind, Misread, Taken, plain_types, taken_for
 

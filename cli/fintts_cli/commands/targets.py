@@ -1,4 +1,4 @@
-"""Places that an option names for a command to write to, checked before anything is read."""
+"""Checks the folders that a command writes to, before it reads anything."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fintts_store.store import TEMPORARY_PREFIX
 
 
 def refuse_unwritable(folder: Path, option: str) -> None:
-    """Refuses a folder on a file system that takes no new files, such as /proc.
+    """Refuses a folder on a file system that accepts no new files, such as /proc.
 
-    What else is in the way has a sentence of its own where it is written.
+    Other obstacles have their own errors when the command writes.
     """
     above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:

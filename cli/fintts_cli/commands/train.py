@@ -152,7 +152,7 @@ def _prepare(
 
 
 def _conclude(terminal: Terminal, runs: "RunStore", run: str, code: int) -> None:
-    """Says how the run ended and what to type next; raises if it did not end well."""
+    """Prints how the run ended and what to type next; raises if it failed."""
     result = read_result(runs, run)
     is_saved = bool(list_commits(runs, run))
     command = f"`fintts train --name {run}`"

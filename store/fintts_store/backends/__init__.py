@@ -1,1 +1,1 @@
-"""Where the bytes lie: a directory, or a bucket in S3."""
+"""The backends of a store: a directory, or a bucket in S3."""

@@ -56,8 +56,8 @@ class DirectoryStore:
     """
 
     def __init__(self, root: Path, marker: str | None = None, hint: str = "") -> None:
-        """`marker`: of the store that was in this folder before; `hint`: what to do if that store
-        is gone for good."""
+        """`marker`: the marker of the store that was in this folder before; `hint`: what to do if
+        that store is gone for good."""
         self._root, self._known = root.absolute(), (marker, hint)
         self._marker = Marker(self._root, marker, hint)
 

@@ -97,7 +97,7 @@ def folder_as_it_was(folder: Path) -> Generator[None]:
     store's marker.
 
     Raises:
-        StoreError: it may not even be seen whether it is there.
+        StoreError: it is not even visible whether it exists.
     """
     with explained(folder):
         made = [path for path in (folder, *folder.parents) if not path.exists()]

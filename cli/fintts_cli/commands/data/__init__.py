@@ -1,1 +1,1 @@
-"""`fintts data`: a file for each command."""
+"""`fintts data`: one file per command."""

@@ -1,1 +1,1 @@
-"""`fintts store`: a file for each command."""
+"""`fintts store`: one file per command."""

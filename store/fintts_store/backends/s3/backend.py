@@ -1,6 +1,6 @@
 """S3 as a kind of store: buckets of AWS, and of servers that speak its protocol.
 
-boto3 takes a third of a second to import, so what needs it is imported where it is used.
+boto3 takes a third of a second to import, so modules that need it are imported on use.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ENDPOINT = "endpoint_url"
 
 
 class S3Backend:
-    """See Backend for what its methods do."""
+    """Backend documents the methods."""
 
     scheme = SCHEME
     environment = ("AWS_*",)
@@ -30,7 +30,7 @@ class S3Backend:
         self._parts = parts
 
     def full_address(self, url: str, endpoint_url: str | None) -> str:
-        """What is in the address or beside it counts more than what AWS's own settings name."""
+        """The address and its options take precedence over AWS's own settings."""
         named = parse_address(url)
         if f"{ENDPOINT}=" in url:
             _refuse_another(url, named, endpoint_url)
@@ -67,7 +67,7 @@ class S3Backend:
 
 
 def _refuse_another(url: str, named: S3Address, endpoint_url: str | None) -> None:
-    """Raises StoreDenied where the address and what is set beside it name different servers."""
+    """Raises StoreDenied if the address and the separate setting name different servers."""
     if endpoint_url is None:
         return
     if named.place != _joined(url.partition("?")[0], endpoint_url).place:

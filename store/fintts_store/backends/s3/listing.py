@@ -1,4 +1,4 @@
-"""Lists what lies in a bucket, page by page; each page is asked for again until it is whole."""
+"""Lists a bucket page by page, and requests each page again until it is complete."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ def _list_objects(client: "S3Client", asked: dict[str, Any]) -> "ListObjectsV2Ou
 
 
 def uploads(requests: S3Requests, prefix: str) -> "Iterator[MultipartUploadTypeDef]":
-    """Every upload in parts that is neither complete nor aborted."""
+    """Every multipart upload that is neither complete nor aborted."""
     asked: dict[str, Any] = {"Bucket": requests.address.bucket, "Prefix": prefix}
     here, seen, count = asked, {""}, KeyCount(requests.address.where)
     while True:

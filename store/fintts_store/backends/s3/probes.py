@@ -210,7 +210,7 @@ def _moment(told: str) -> datetime | None:
 
 
 def judge_clock(ahead_seconds: float) -> Finding:
-    """The finding for a server clock that is so many seconds ahead of ours."""
+    """The finding for a server clock that is this many seconds ahead of ours."""
     if abs(ahead_seconds) <= CLOCKS_AGREE_SECONDS:
         return Finding(sentence="the server's agrees with this machine's")
     way = "ahead of" if ahead_seconds > 0 else "behind"

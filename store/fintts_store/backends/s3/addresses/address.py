@@ -1,7 +1,7 @@
-"""Where an S3 store lies: bucket and prefix, and for servers beside AWS how to reach them.
+"""The place of an S3 store: bucket and prefix, and how to reach a server other than AWS.
 
-All of it is in one text, `s3://BUCKET/PREFIX?endpoint_url=…`, so that a run's journal, its task
-and its instance mean the same place. It holds no key and no secret.
+One text, `s3://BUCKET/PREFIX?endpoint_url=…`, has all of it, so that a run's journal, task and
+instance mean the same place. It contains no key or secret.
 """
 
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ class S3Address:
     bucket: str
     prefix: str = ""
     endpoint_url: str | None = None
-    """of a server that is not AWS"""
+    """the URL of a server other than AWS"""
     addressing: Addressing = "auto"
-    """whether the bucket is part of the path or of the host's name"""
+    """whether the bucket is part of the path or of the host name"""
     region: str | None = None
     sse: Encryption | None = None
-    """for a policy that refuses what is written without an encryption header"""
+    """for policies that refuse writes without an encryption header"""
     sse_kms_key_id: str | None = None
     request_payer: str | None = None
-    """`requester`, where the bucket's owner lets those pay who use it"""
+    """`requester`, if the bucket's owner lets its users pay"""
 
     @property
     def url(self) -> str:
-        """The text that `parse_address` takes."""
+        """The text, as `parse_address` takes it."""
         usual = usual_addressing(self.endpoint_url)
         given = {
             "endpoint_url": self.endpoint_url,
@@ -49,16 +49,16 @@ class S3Address:
 
     @property
     def place(self) -> str:
-        """The same for all who mean this place, however they reach it."""
+        """Equal for all addresses of this place, however they reach it."""
         return f"{self.endpoint_url or 'AWS'} {self.bucket}/{self.prefix}"
 
     @property
     def where(self) -> str:
-        """For a sentence."""
+        """The place, for use in a sentence."""
         at = f" at {self.endpoint_url}" if self.endpoint_url else ""
         return f"s3://{self.bucket}{at}"
 
 
 def usual_addressing(endpoint_url: str | None) -> Addressing:
-    """Few servers of one's own have a name for each bucket."""
+    """The default: few self-hosted servers have a host name for each bucket."""
     return "path" if endpoint_url else "auto"

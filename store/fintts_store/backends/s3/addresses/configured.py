@@ -1,7 +1,7 @@
-"""The server of S3 that AWS's own settings name, as boto3 finds it.
+"""Finds the S3 server that AWS's own settings name, like boto3.
 
 AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, and `endpoint_url` of the profile or of its `services`. It
-becomes part of a store's address, since an instance and its task know nothing of these settings.
+becomes part of a store's address, since an instance does not have these settings.
 """
 
 import os
@@ -20,10 +20,10 @@ KEYS = (b"endpoint_url", b"services")
 
 
 def configured_endpoint() -> str | None:
-    """The canonical URL of that server; None where nothing names one.
+    """The canonical URL of that server; None if none is set.
 
     Raises:
-        StoreDenied: it is no URL, or the settings cannot be read.
+        StoreDenied: it is not a URL, or the settings cannot be read.
     """
     found = _named() if _may_be_named() else None
     try:
@@ -36,7 +36,7 @@ def configured_endpoint() -> str | None:
 
 
 def _may_be_named() -> bool:
-    """Whether boto3, whose import takes time, has to be asked."""
+    """Whether boto3, which takes long to import, is needed to find out."""
     if any(os.environ.get(name) for name in VARIABLES):
         return True
     return any(key in _content(name) for name in FILES for key in KEYS)

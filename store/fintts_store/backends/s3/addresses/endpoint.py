@@ -1,4 +1,4 @@
-"""The URL of an S3 server, in the one way in which it is written."""
+"""The canonical form of an S3 server's URL."""
 
 import ipaddress
 import re
@@ -16,15 +16,15 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9:/.\[\]_~-]+")
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
-"""a host whose last part is one is an IPv4 address, or none at all"""
+"""a host whose last part is a number must be an IPv4 address"""
 
 
 def canonical_endpoint(text: str) -> str:
-    """`http[s]://HOST[:PORT][/PATH]`: in lower case, without the port that the scheme has anyway,
-    and without a slash at its end.
+    """`http[s]://HOST[:PORT][/PATH]` in lower case, without the scheme's default port and a
+    trailing slash.
 
     Raises:
-        StoreDenied: it is no such URL, or holds more than that.
+        StoreDenied: it is not such a URL, or contains more than that.
     """
     if "@" in text:
         raise StoreDenied(f"the endpoint {without_secrets(text)} contains credentials", CREDENTIALS)

@@ -1,6 +1,6 @@
-"""Reads the address of an S3 store.
+"""Parses the address of an S3 store.
 
-Each place has one text: what would be read in two ways, or left out, is refused.
+Each place has one text, so anything ambiguous or without effect is refused.
 """
 
 import re
@@ -32,7 +32,7 @@ _REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _AWS = re.compile(
     r"https://s3(?:[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]+))?\.amazonaws\.com(?:\.cn)?"
 )
-"""AWS's own servers for all buckets, which boto3 finds by the region"""
+"""AWS's own servers, which boto3 finds by region"""
 _DIRECTORY_BUCKET = re.compile("--(x-s3|xa-s3)$")
 _OPTIONS = ("endpoint_url", "addressing", "region", "sse", "sse_kms_key_id", "request_payer")
 _OPTION_BEHIND = re.compile(rf"[&;,]({'|'.join(_OPTIONS)})=")
@@ -44,10 +44,10 @@ _CHOICES = {
 
 
 def parse_address(text: str) -> S3Address:
-    """From `s3://BUCKET/PREFIX`, with `?endpoint_url=URL` and the like behind it.
+    """Parses `s3://BUCKET/PREFIX`, with options such as `?endpoint_url=URL`.
 
     Raises:
-        StoreDenied: it is no such address, or something in it would be left out.
+        StoreDenied: it is not such an address, or a part of it would have no effect.
     """
     refuse_odd(text)
     place, _, query = text.removeprefix(BEGINNING).partition("?")
@@ -70,7 +70,8 @@ def parse_address(text: str) -> S3Address:
 
 
 def _without_bucket(endpoint_url: str | None, bucket: str) -> str | None:
-    """Cloudflare's dashboard shows the endpoint of R2 with the bucket's name at its end."""
+    """Removes the bucket's name from the end of an endpoint, where Cloudflare's dashboard shows
+    it."""
     if endpoint_url is None:
         return None
     url = canonical_endpoint(endpoint_url)
@@ -79,7 +80,7 @@ def _without_bucket(endpoint_url: str | None, bucket: str) -> str | None:
 
 
 def _server(endpoint_url: str | None, region: str | None) -> tuple[str | None, str | None]:
-    """Endpoint and region; one of AWS's own endpoints says no more than its region does."""
+    """Endpoint and region; one of AWS's own endpoints is replaced by its region."""
     if endpoint_url is None:
         return None, region
     url = canonical_endpoint(endpoint_url)
@@ -90,7 +91,7 @@ def _server(endpoint_url: str | None, region: str | None) -> tuple[str | None, s
 
 
 def _check_place(text: str, bucket: str, folder: str) -> None:
-    """A folder is empty, or the prefix behind a slash."""
+    """Refuses an empty part, and other parts that are not names."""
     prefix = folder.removeprefix("/")
     if "@" in bucket or (":" in bucket and "@" in prefix):  # a secret may have a slash in it
         raise StoreDenied(f"the address {without_secrets(text)} contains credentials", CREDENTIALS)
@@ -110,7 +111,7 @@ def _check_place(text: str, bucket: str, folder: str) -> None:
 
 
 def _check_kind(text: str, bucket: str) -> None:
-    """Whether what is named is a bucket of the kind that runs need."""
+    """Refuses ARNs, and kinds of buckets that runs cannot use."""
     if bucket.startswith("arn:"):
         raise StoreDenied(
             f"{text} names a bucket by an ARN",
@@ -140,7 +141,7 @@ def _why_none(bucket: str) -> str:
 
 
 def _check_spelling(text: str, prefix: str) -> None:
-    """What looks like another prefix, or is read as another one elsewhere."""
+    """Refuses a prefix that looks like another one, or that other programs read differently."""
     if "\\" in prefix or not prefix.isprintable():
         raise StoreDenied(
             f"the prefix of {text} has a backslash or a misleading character",
@@ -169,14 +170,14 @@ def _check_spelling(text: str, prefix: str) -> None:
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
-    """Raises ValueError for what is no NAME=VALUE&NAME=VALUE."""
+    """Raises ValueError for anything but NAME=VALUE&NAME=VALUE."""
     if not query:
         return []
     return parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
 
 
 def _options(text: str, query: str) -> dict[str, str]:
-    """What stands behind the `?`, each once."""
+    """The options after the `?`, each once."""
     known = f"known are {', '.join(_OPTIONS)}, each once, joined by &"
     try:
         pairs = _pairs(query)

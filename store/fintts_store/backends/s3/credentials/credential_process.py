@@ -1,6 +1,6 @@
-"""The program of a profile that prints a key: run with a limit, and its answer looked at.
+"""Runs the program of a profile that prints a key, with a time limit, and checks its output.
 
-What it prints may be a key, whole or in part, so nothing of it is ever shown.
+The output may contain a key, so it is never shown.
 """
 
 import json
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 LIMIT_SECONDS = 60.0
-"""long enough for a person who is asked for a code"""
+"""long enough for a person to enter a code"""
 NAMES = ("AccessKeyId", "SecretAccessKey")
 TOKEN = "SessionToken"
 TO_SEE = "run the credential_process of your AWS profile yourself to see what it prints"
 
 
 def limit_processes(session: "Session") -> None:
-    """Every credential_process of the session, also of a profile that another one names as its
-    source, goes through `Process`."""
+    """Runs every credential_process of the session through `Process`, including those of source
+    profiles."""
     from botocore.credentials import ProcessProvider
 
     # boto3 has no setting for it; a test with a program that never ends sees whether it works.
@@ -46,7 +46,7 @@ def limit_processes(session: "Session") -> None:
 
 
 class Process:
-    """What botocore takes for a `subprocess.Popen`."""
+    """Replaces `subprocess.Popen` for botocore."""
 
     returncode = 0
 
@@ -54,7 +54,7 @@ class Process:
         self._command = command
 
     def communicate(self) -> tuple[bytes, bytes]:
-        """A document with a key in it.
+        """The document with the key.
 
         Raises:
             StoreDenied: the program cannot be run, does not end, fails, or prints something else.
@@ -80,8 +80,8 @@ class Process:
 
 
 def _run(command: list[str]) -> tuple[int, bytes]:
-    """Exit code and standard output. A program that has to be ended ends with all that it began,
-    which a group of its own tells from the rest of the machine."""
+    """Exit code and standard output. A program that takes too long is killed with its whole process
+    group."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
     ) as program:
@@ -97,8 +97,8 @@ def _run(command: list[str]) -> tuple[int, bytes]:
 
 @contextmanager
 def _at_the_terminal(group: int) -> Generator[None]:
-    """Lets the group read what is typed, such as a code, while the block lasts: a terminal stops
-    every process that tries from another group than the one in front."""
+    """Lets the group read from the terminal, such as a code, during the block: a terminal stops
+    processes outside the foreground group that try to."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:  # there is none
@@ -118,7 +118,7 @@ def _at_the_terminal(group: int) -> Generator[None]:
 
 
 def _put_in_front(terminal: int, group: int) -> None:
-    """What the group tried too early, it tries again."""
+    """Continues a group that was stopped because it read too early."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
         os.tcsetpgrp(terminal, group)

@@ -1,9 +1,8 @@
-"""What a rented instance reaches an S3 store with.
+"""The key with which a rented instance accesses an S3 store.
 
-On AWS that is a key of its own, made by STS for one run: it opens the run's prefix and what the
-run reads, and ends soon after the deadline. For a key that is temporary itself (SSO, a role), STS
-makes one by a role alone. Where there is no such role, and on other servers, the key of this
-machine is passed on, and a sentence says so.
+On AWS, STS makes a key for one run: it gives access to the run's prefix and inputs, and expires
+soon after the deadline. With a temporary key (SSO, a role), STS needs a role for that. Without such
+a role, and on other servers, the instance gets this machine's key, and a warning says so.
 """
 
 import json
@@ -40,15 +39,15 @@ LONGEST = 36 * HOUR
 SHORTEST = 15 * MINUTE
 """GetFederationToken takes no other durations"""
 AFTER_DEADLINE = 15 * MINUTE
-"""From the deadline on a trainer has 2 minutes to save, and 2 more before it is killed; its last
-word and log have 5. The rest is for clocks that differ."""
+"""After the deadline, a trainer has 2 minutes to save, and is killed after 2 more; result and log
+have 5. The rest allows for clocks that differ."""
 WRITING = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 ASKED = ("run.json", "revisions/*", "ledger/*", "stop.json")
-"""below the run: what people ask for. A trainer reads it, and writes everything else there."""
+"""keys of a run that only laptops write; a trainer reads them, and writes everything else"""
 ALIAS = "-s3alias"
-"""at the end of what an access point is called in place of a bucket; IAM does not know it"""
+"""suffix of an access point's alias, which IAM does not know"""
 DIGEST_CHARACTERS = 16
-"""of an input's digest in a policy, which has room for no more"""
+"""digits of an input's digest in a policy, which has room for no more"""
 TO_NAME = (
     "set instance_role_arn to a role that your key may assume and that has access to the store, "
     "or use the key of an IAM user; instances then get a key for their run only"
@@ -66,16 +65,16 @@ def run_policy(
     *,
     may_use_kms: bool = True,
 ) -> dict[str, Any]:
-    """What an instance may do, in IAM's language: read its run and its inputs, and write what a
-    trainer writes. What was asked (run.json, revisions, the ledger, a request to stop) it can only
-    read, so a stolen key changes neither the run's configuration nor what it may cost.
+    """The IAM policy of an instance: it may read its run and inputs, and write what a trainer
+    writes. It can only read what laptops write (run.json, revisions, the ledger, a stop request),
+    so a stolen key changes neither the run's configuration nor its maximum cost.
 
-    Uploads that were cut off are listed by bucket: IAM knows no prefix there, so the names of
-    others' unfinished uploads can be seen. Nothing else of theirs can.
+    Interrupted uploads are listed per bucket, since IAM has no prefix there. So the names of
+    others' unfinished uploads are visible, but nothing else.
 
     Args:
         reads: keys of the store, or prefixes that end with `/`.
-        may_use_kms: a bucket may encrypt every write with a key of KMS.
+        may_use_kms: allows KMS keys, with which a bucket may encrypt every write.
     """
     bucket = f"arn:{partition}:s3:::{address.bucket}"
     folder = _literal(address.prefix + run_prefix(run))
@@ -96,7 +95,7 @@ def run_policy(
 
 
 def _shortened(key: str) -> str:
-    """An input's kind, and the beginning of its digest: no other begins so."""
+    """An input's kind and the start of its digest, which no other input shares."""
     kind, _, digest = key.partition("/")
     return f"{kind}/{digest[:DIGEST_CHARACTERS].removesuffix('/')}"
 
@@ -109,19 +108,19 @@ def _allow(action: str | Sequence[str], resource: str | Sequence[str]) -> dict[s
 _BY_WAY_OF_S3 = _allow(("kms:GenerateDataKey", "kms:Decrypt"), "*") | {
     "Condition": {"StringLike": {"kms:ViaService": "s3.*"}}
 }
-"""To use keys of KMS that the key of this machine may use"""
+"""Statement for the KMS keys that this machine's key may use"""
 
 
 def _literal(name: str) -> str:
-    """IAM's wildcards and variables lose their meaning."""
+    """Escapes IAM's wildcards and variables."""
     return "".join(f"${{{letter}}}" if letter in "*?$" else letter for letter in name)
 
 
 def lifetime(deadline_at: datetime, now: datetime) -> timedelta:
-    """For how long a run needs its key.
+    """How long a run needs its key.
 
     Raises:
-        StoreDenied: longer than STS makes any.
+        StoreDenied: longer than STS allows.
     """
     needed = deadline_at + AFTER_DEADLINE - now
     if needed > LONGEST:
@@ -142,14 +141,15 @@ def grant_for_run(
     now: datetime,
     role_arn: str = "",
 ) -> Grant:
-    """The key that the instance of a run gets; times are aware.
+    """Makes the key that the instance of a run gets; times are aware.
 
     Args:
-        role_arn: that makes one where the key of this machine cannot; empty for the profile's own.
+        role_arn: the role that makes one if this machine's key cannot; empty for the profile's own
+            role.
 
     Raises:
-        StoreDenied: this machine has no key, a wrong one, or one that ends before the run may; or
-            the run may take longer than any lasts.
+        StoreDenied: this machine has no key, a wrong one, or one that expires before the run may
+            end; or the run may take longer than any key lasts.
         StoreUnreachable: STS does not answer.
     """
     with explained(address):
@@ -192,8 +192,8 @@ def _policy_text(session: "Session", address: S3Address, run: str, reads: Sequen
 def fitting_policy(
     address: S3Address, run: str, reads: Sequence[str], partition: str = "aws"
 ) -> str:
-    """`run_policy` as STS takes it; where a long prefix leaves no room, without the right to use
-    keys of KMS, unless the address asks for one."""
+    """`run_policy` for STS. If a long prefix leaves no room, it omits the right to use KMS keys,
+    unless the address needs one."""
 
     def text(*, may_use_kms: bool) -> str:
         policy = run_policy(address, run, reads, partition, may_use_kms=may_use_kms)
@@ -208,8 +208,8 @@ def fitting_policy(
 def _made(
     session: "Session", wanted: Wanted, role_arn: str, *, is_temporary: bool
 ) -> dict[str, Any] | None:
-    """A key of a user makes one by itself, or by the role that is named; a temporary one by a role
-    alone, and where there is none this is None."""
+    """A user's key makes one itself, or with the given role; a temporary key only with a role. None
+    if there is no role."""
     if wanted.address.bucket.endswith(ALIAS):
         raise PermissionMissing(
             f"STS cannot make a key for {wanted.address.where}, the alias of an access point",
@@ -228,7 +228,7 @@ def _made(
 
 
 def _own_key(session: "Session", address: S3Address) -> tuple[dict[str, str], datetime | None]:
-    """This machine's key, and when it ends if that is known."""
+    """This machine's key, and when it expires if that is known."""
     with explained(address):
         found: Any = cast("Any", session).get_credentials()
         if found is not None:
@@ -256,10 +256,10 @@ def _temporary(
     until: datetime,
     refused: StoreDenied | None = None,
 ) -> Grant:
-    """A key that is temporary itself, where no role makes another.
+    """Grants this machine's temporary key, since no role makes another.
 
     Args:
-        refused: why the role does not.
+        refused: why the role cannot.
     """
     hint = refused.hint if refused else TO_NAME
     why = f"{refused.message}: " if refused else ""
@@ -279,6 +279,6 @@ def _session(profile_name: str | None = None) -> "Session":
 
 
 def _variables(key: str, secret: str, token: str | None) -> dict[str, str]:
-    """As boto3 reads them from an environment."""
+    """The variables that boto3 reads from an environment."""
     named = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     return named if token is None else named | {TOKEN: token}

@@ -58,7 +58,7 @@ def open_session(
         variables: the key and region, instead of this process's environment.
 
     Raises:
-        StoreDenied: AWS's settings of this machine, or its key, are not what they must be.
+        StoreDenied: this machine's AWS settings or its key are malformed.
         BotoCoreError, ClientError: the source of the key does not answer.
     """
 

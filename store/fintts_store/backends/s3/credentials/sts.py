@@ -1,6 +1,6 @@
-"""Asks AWS's STS for the key of an instance: by the key of an IAM user, or by a role.
+"""Asks AWS's STS for the key of an instance, with the key of an IAM user or with a role.
 
-A policy comes with each request, so that the key may do no more than a run needs.
+Each request has a policy, so that the key can do no more than a run needs.
 """
 
 from collections.abc import Callable, Generator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 32
 LONGEST_POLICY = 2048
-"""characters, of a session policy"""
+"""characters of a session policy"""
 TO_ALLOW = "allow it sts:GetFederationToken (on *); instances then get a key for their run only"
 TO_ASSUME = "allow your key sts:AssumeRole on it, and name your key in the role's trust policy"
 REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
@@ -56,7 +56,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role, and whose key assumes it."""
+    """A role, and the session whose key assumes it."""
 
     arn: str
     session: "Session"

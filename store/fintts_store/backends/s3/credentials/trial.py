@@ -1,7 +1,7 @@
-"""Tries the key of an instance before one is rented.
+"""Tests the key of an instance before one is rented.
 
-A session policy, the policy of the bucket, its encryption by a key of KMS and a role's own policy
-all have a say in what that key may do. None of them can be read for certain; a request can be made.
+The session policy, the bucket's policy, its KMS encryption and the role's own policy decide
+together what the key may do. Not all of them can be read, but requests can be tried.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ CONTENT = b"written and read by fintts with the key of an instance, before one i
 def try_key(
     address: S3Address, run: str, reads: Sequence[str], variables: Mapping[str, str]
 ) -> None:
-    """Does once what a trainer does: reads its inputs, and writes, reads, lists and removes.
+    """Does what a trainer does: reads its inputs, and writes, reads, lists and removes a file.
 
     Args:
-        reads: keys of the store that are there, or prefixes that end with `/`.
-        variables: the key, as an instance has it in its environment.
+        reads: existing keys of the store, or prefixes that end with `/`.
+        variables: the key, as in an instance's environment.
 
     Raises:
-        StoreDenied: the key does not do; what refused it is said.
+        StoreDenied: the key is not sufficient; the message says for what.
         StoreUnreachable: the store does not answer.
     """
     store = S3Store(address, variables=variables)
@@ -51,7 +51,7 @@ def _write(store: S3Store, key: str) -> None:
 
 
 def _read(store: S3Store, key: str) -> None:
-    """The beginning of every file: a key of KMS is asked for each."""
+    """Reads the start of every file, since each needs its KMS key."""
     for entry in store.list(key):
         with closing(store.stream(entry.key)) as chunks:
             next(chunks, b"")

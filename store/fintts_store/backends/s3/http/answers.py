@@ -1,8 +1,8 @@
-"""What an answer of S3 must have in it; everything else did not come from the store.
+"""Checks the answers of S3; anything malformed did not come from the store.
 
-A login page of a hotel's network, a page that breaks off after its headers and a proxy's own error
-are all HTTP answers. boto3 takes most of them for an empty one: a listing without keys, an object
-that was stored. Every answer to every request passes through here.
+A hotel's login page, a page that ends after its headers, and a proxy's error are all HTTP answers.
+boto3 reads most of them as success: a listing without keys, or a stored object. This module checks
+every answer.
 """
 
 import re
@@ -22,7 +22,7 @@ ROOTS = {
     "GetBucketVersioning": (b"VersioningConfiguration", b"GetBucketVersioningResponse"),
     "ListBuckets": (b"ListAllMyBucketsResult",),
 }
-"""The root of the document that an operation is answered with; moto has a name of its own"""
+"""The root element of each operation's answer; moto's differ"""
 MARKS = {
     "ListObjectsV2": ("Name", "KeyCount", "IsTruncated"),
     "ListMultipartUploads": ("Bucket",),
@@ -32,22 +32,22 @@ MARKS = {
     "PutObject": ("ETag",),
     "GetObject": ("ETag", "ContentLength"),
 }
-"""What boto3 must have found in an answer"""
+"""The fields that an answer must have"""
 PARTS = {
     ("ListObjectsV2", "Contents"): ("Key", "Size"),
     ("ListObjectsV2", "CommonPrefixes"): ("Prefix",),
     ("ListMultipartUploads", "Uploads"): ("Key", "UploadId"),
 }
-"""What each element of a list must have"""
+"""The fields that each element of a list must have"""
 NEXT = {
     "ListObjectsV2": "NextContinuationToken",
     "ListMultipartUploads": "NextKeyMarker",
 }
-"""Where the next page begins, if there is one"""
+"""The field with the start of the next page"""
 STATUSES = {"GetObject": (200, 206), "DeleteObject": (204,), "AbortMultipartUpload": (204,)}
-"""of success, where it is not 200 alone"""
+"""status codes of success other than 200"""
 BODILESS = ("HeadBucket", "HeadObject")
-"""are answered without a document, errors too"""
+"""operations whose answers have no document, not even errors"""
 PASSING_STATUSES = (408, 425, 429)
 LONGEST_TEXT = 100
 _TITLE, _TAG = re.compile(rb"<title>(.*?)</title>", re.I | re.S), re.compile(rb"<[^>]*>")
@@ -57,14 +57,14 @@ _FIRST_ELEMENT = re.compile(
 
 
 class NoAnswer(Exception):
-    """What came is not an answer of S3; the text says what it is."""
+    """The answer is not S3's; the message says what it is."""
 
 
 class NotInItsWords(NoAnswer):
-    """A refusal without S3's document: of a proxy, or of a server's front end.
+    """A refusal without S3's document, from a proxy or a server's front end.
 
     Attributes:
-        text: what a person would read of it, in one line.
+        text: its readable text, in one line.
     """
 
     def __init__(self, operation: str, status: int, body: bytes) -> None:
@@ -73,17 +73,17 @@ class NotInItsWords(NoAnswer):
 
 
 class OtherRegion(NoAnswer):
-    """The server says that the bucket is in another region, and does not say in which."""
+    """The bucket is in another region, but the server does not say in which."""
 
 
 def check_answers(client: "S3Client") -> None:
-    """From now on, every call of this client raises NoAnswer for what is none."""
+    """Makes every call of this client raise NoAnswer for anything that is not S3's answer."""
     client.meta.events.register_last("before-parse.s3", _check_form)
     client.meta.events.register_first("after-call.s3", _check_content)
 
 
 def _check_form(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
-    """Before boto3 reads it."""
+    """Checks the answer before boto3 parses it."""
     operation: str = operation_model.name
     status: int = response_dict["status_code"]
     headers: Mapping[str, str] = response_dict["headers"]
@@ -103,13 +103,13 @@ def _check_form(operation_model: Any, response_dict: dict[str, Any], **_: Any) -
 
 
 def _check_kind(headers: Mapping[str, str]) -> None:
-    """A page may have all the headers that an object has."""
+    """Refuses a page that has the headers of an object."""
     if headers.get("content-type", "").startswith("text/html"):
         raise NoAnswer("a page of HTML")
 
 
 def _check_refusal(operation: str, status: int, body: bytes) -> None:
-    """One that is not in S3's words; a server's error passes, and an empty one may be S3's."""
+    """Refuses an error without S3's document. Server errors pass, and an empty one may be S3's."""
     if status == 404:
         raise NoAnswer("404 without a document of S3")
     if 400 <= status < 500 and status not in PASSING_STATUSES and body.strip():
@@ -117,14 +117,15 @@ def _check_refusal(operation: str, status: int, body: bytes) -> None:
 
 
 def _readable(body: bytes) -> str:
-    """The title of a page, or the beginning of a text."""
+    """The title of a page, or the start of a text."""
     title = _TITLE.search(body)
     text = _TAG.sub(b" ", title[1] if title else body).decode(errors="replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_TEXT]
 
 
 def _redirect(status: int, headers: Mapping[str, str], body: object) -> NoAnswer:
-    """Without the bucket's region boto3 would ask the same server again and again."""
+    """Refuses a redirect without the bucket's region, for which boto3 would ask the same server
+    repeatedly."""
     if isinstance(body, bytes) and b"<Code>PermanentRedirect</Code>" in body:
         return OtherRegion(f"{status}, PermanentRedirect")
     return NoAnswer(f"{status}, a redirect to {headers.get('location', 'nowhere')}")
@@ -175,7 +176,7 @@ def _instead(body: bytes) -> str:
 
 
 def _check_content(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-    """After boto3 has read it."""
+    """Checks the answer after boto3 has parsed it."""
     operation: str = model.name
     if http_response.status_code >= 300 or "Error" in parsed:
         return

@@ -1,4 +1,4 @@
-"""Which authorities a server's certificate is trusted by: this machine's, and every other's."""
+"""Compares the authorities that this machine trusts with those that every machine trusts."""
 
 import os
 import ssl
@@ -20,13 +20,13 @@ LIMIT_SECONDS = 10
 
 
 def own_authorities(session: "Session") -> str | None:
-    """The file of certificates that this machine trusts in place of the public authorities."""
+    """The certificate file that this machine trusts instead of the public authorities."""
     named: str | None = cast("Any", session)._session.get_config_variable("ca_bundle")
     return named or os.environ.get("REQUESTS_CA_BUNDLE") or None
 
 
 def refuse_no_certificates(session: "Session") -> None:
-    """Raises StoreDenied where the file of trusted certificates is none."""
+    """Raises StoreDenied if the file of trusted certificates is not one."""
     bundle = own_authorities(session)
     if bundle is None:
         return
@@ -42,8 +42,8 @@ def refuse_no_certificates(session: "Session") -> None:
 
 
 def refuse_own_authority(session: "Session", endpoint_url: str) -> None:
-    """Raises StoreDenied for a server that this machine trusts by a file of its own, and no rented
-    instance would. A company's file often has the public authorities in it, too."""
+    """Raises StoreDenied for a server that this machine trusts only because of its own file. A
+    company's file often includes the public authorities, too."""
     bundle = own_authorities(session)
     if bundle is None or not endpoint_url.startswith("https://") or is_trusted(endpoint_url):
         return
@@ -57,10 +57,10 @@ def refuse_own_authority(session: "Session", endpoint_url: str) -> None:
 
 
 def is_trusted(endpoint_url: str, authorities: str | bool = True) -> bool:
-    """Whether a server can be asked by whom trusts these authorities alone.
+    """Whether a client that trusts only these authorities can connect to a server.
 
     Args:
-        authorities: a file of certificates; True for the public ones, as boto3 brings them.
+        authorities: a certificate file; True for the public ones included in boto3.
     """
 
     session: Any = cast("Any", URLLib3Session)(

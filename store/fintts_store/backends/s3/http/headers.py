@@ -1,8 +1,8 @@
-"""What requests say beside what they ask for: a digest of what they send, the encryption that a
-policy wants, who pays.
+"""Adds headers to requests: a digest of the content, the encryption that a policy requires, and who
+pays.
 
-A bucket whose Object Lock has a default retention takes nothing without a digest. MD5 is the one
-that every server knows, and what it has received is compared with it.
+A bucket with Object Lock and a default retention accepts nothing without a digest. Every server
+supports MD5, and compares it with the received content.
 """
 
 import base64
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def complete_requests(client: "S3Client", address: S3Address) -> None:
-    """From now on, every call of this client says what it can say of it."""
+    """Adds the headers to every call of this client."""
     said = {
         "ServerSideEncryption": address.sse,
         "SSEKMSKeyId": address.sse_kms_key_id,
@@ -34,7 +34,7 @@ def complete_requests(client: "S3Client", address: S3Address) -> None:
 
 
 def _md5(body: bytes | BufferedReader) -> str:
-    """As the header has it; a file is where it was afterwards."""
+    """The digest in the header's format; keeps a file's position."""
     if isinstance(body, bytes):
         digest = hashlib.md5(body, usedforsecurity=False)
     else:

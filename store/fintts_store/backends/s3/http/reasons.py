@@ -1,7 +1,7 @@
-"""Why a server refused a request, and what to do about it.
+"""Finds out why a server refused a request, and what to do about it.
 
-Codes are few and say little: a full bucket, a policy that wants encryption and a missing right are
-all AccessDenied. What tells them apart is the server's message.
+There are few codes: a full bucket, a policy that requires encryption and a missing permission are
+all AccessDenied. Only the server's message tells them apart.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import replace
 from fintts_store.backends.s3.addresses.address import S3Address
 
 Told = Mapping[str, object]
-"""The elements of the document that an error is: Code, Message, for some of them Region"""
+"""the elements of an error's document: Code, Message, and sometimes Region"""
 NEEDED = (
     "s3:GetObject, PutObject, DeleteObject and AbortMultipartUpload on the prefix, and "
     "s3:ListBucket and ListBucketMultipartUploads on the bucket"
@@ -19,9 +19,9 @@ NEEDED = (
 """The permissions that a run needs, and no more"""
 WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload")
 LONGEST_REASON = 300
-"""characters of a server's message: the longest of AWS names a user, an action and a resource"""
+"""characters of a server's message; AWS's longest names a user, an action and a resource"""
 FULL_CODES = ("QuotaExceeded", "StorageFull", "InsufficientCapacity", "InsufficientStorage")
-"""at the end of a code: MinIO's begin with XMinio"""
+"""suffixes of a code; MinIO's codes start with XMinio"""
 FULL_STATUS = 507
 _FULL = re.compile(
     r"\b(quota|cap|storage limit)\b.*\b(exceed|reach)"
@@ -29,28 +29,28 @@ _FULL = re.compile(
     re.I | re.S,
 )
 _REGION = re.compile(r"expect(?:ing|ed):? '(?:\d{8}/)?([a-z0-9-]+)(?:/s3/aws4_request)?'")
-"""AWS's words, and Garage's: `expected: '20260101/garage/s3/aws4_request'`"""
+"""the wording of AWS, and of Garage: `expected: '20260101/garage/s3/aws4_request'`"""
 _REGION_NAME = re.compile("[a-z0-9-]{1,63}")
 WRONG_REGION = "AuthorizationHeaderMalformed"
 _SAYS_NOTHING = re.compile(r"(unknown|forbidden|access ?denied|no message)?[.!]?", re.I)
 
 
 def reason(told: Told) -> str:
-    """The server's own words in one line; empty where they say no more than the code does."""
+    """The server's message in one line; empty if it says no more than the code."""
     message = str(told.get("Message") or "")
     line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
     return "" if _SAYS_NOTHING.fullmatch(line) else line[:LONGEST_REASON].rstrip(".")
 
 
 def is_full(operation: str, code: str, status: int, said: str) -> bool:
-    """Whether a write was refused since nothing more fits in, or may be stored."""
+    """Whether a write was refused because the store is full, or its quota is used up."""
     if operation not in WRITES:
         return False
     return status == FULL_STATUS or code.endswith(FULL_CODES) or _FULL.search(said) is not None
 
 
 def region_named_in(told: Told) -> str:
-    """The region that a server wants a request to be signed for; empty where it names none."""
+    """The region for which the server wants requests to be signed; empty if it names none."""
     if told.get("Code") != WRONG_REGION:
         return ""
     named = str(told.get("Region") or "")
@@ -91,6 +91,6 @@ def _to_pay(address: S3Address) -> str:
 
 
 def hint_for_region(address: S3Address) -> str:
-    """What to do where a server does not say which region it wants."""
+    """What to do if a server does not name its region."""
     named = replace(address, region="REGION").url
     return f"add its region to the address, {named}, or set AWS_DEFAULT_REGION"

@@ -1,8 +1,8 @@
-"""Reads one object of S3: a large one in several parts at a time, each taken up where it broke.
+"""Reads one object of S3; a large one in parallel parts, each resumed after a broken connection.
 
-A connection to S3 carries some tens of MB a second, whatever the line could; several add up. The
-parts are handed over in their order, so that a reader may hash and append what comes, and at most
-PARTS_AHEAD of them lie in memory.
+One connection to S3 carries some tens of MB per second, however fast the network is; several add
+up. The parts arrive in order, so that a reader can hash and append them, and at most PARTS_AHEAD of
+them are in memory.
 """
 
 import re
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
     Open = Callable[[str, str], AbstractContextManager[GetObjectOutputTypeDef]]
-    """Given a range (`bytes=0-99`, or nothing for all) and the tag that the object must have (or
-    nothing), asks for it; what goes wrong while the answer is read is a StoreError."""
+    """Requests a range (`bytes=0-99`, empty for all) of the object with this tag (empty for any).
+    Errors during reading are StoreErrors."""
 
 PART_BYTES = 16 * 1024 * 1024
 PARTS_AHEAD = 3
@@ -32,7 +32,7 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class S3Reading:
-    """The bytes of one object from `start` on; all of them are of the same version of it."""
+    """The bytes of one object from `start` on, all from the same version."""
 
     def __init__(
         self,
@@ -49,19 +49,19 @@ class S3Reading:
 
     @property
     def tag(self) -> str:
-        """The ETag of what was read; empty before the first byte."""
+        """The object's ETag; empty before the first byte."""
         return self._tag
 
     def chunks(self) -> Generator[bytes]:
         """In order, at most CHUNK_BYTES each.
 
         Raises:
-            StoreUnreachable: the connection broke as often as it is tried without bringing a whole
-                chunk, or the object was replaced meanwhile.
-            StoreError: the store refuses to give it.
+            StoreUnreachable: every try broke before a whole chunk arrived, or the object was
+                replaced meanwhile.
+            StoreError: the store refuses.
         """
         first_part = self._part(self._start)
-        # With the first bytes comes the object's size, which says whether there are more parts.
+        # The first answer has the object's size, which shows whether there are more parts.
         try:
             first = next(first_part, None)
         except NothingThere:  # it is empty, or no longer than `start`
@@ -97,7 +97,7 @@ class S3Reading:
                 return
 
     def _attempt(self, first: int, read: int) -> Iterator[bytes]:
-        """What is left of a part of which everything before `read` has come."""
+        """The rest of a part, from the byte `read` on."""
         with self._ask(self._range(first, read), self._tag) as answer:
             self._recognize(answer, read)
             left = self._end_of(first) - read
@@ -111,7 +111,7 @@ class S3Reading:
                 raise StoreUnreachable(f"{self._key} ended {left:,} bytes early")
 
     def _recognize(self, answer: "GetObjectOutputTypeDef", read: int) -> None:
-        """Takes an answer only for the bytes that were asked for, of the object that was begun."""
+        """Accepts an answer only for the requested bytes of the same object."""
         begins, size = _place_of(answer)
         if begins != read:
             answer["Body"].close()
@@ -123,8 +123,8 @@ class S3Reading:
             raise KeyExists(f"{self._key} is now another object")
 
     def _range(self, first: int, read: int) -> str:
-        # The size is not known at first: a server gives what there is of a range, and more than a
-        # part it would have read, and perhaps sent, in vain.
+        # The size is unknown at first. A server sends as much of a range as exists; asking for more
+        # than a part could make it read and send bytes in vain.
         end = self._end_of(first) if self._tag else first + self._part_bytes
         return f"bytes={read}-{end - 1}"
 
@@ -141,7 +141,7 @@ def _place_of(answer: "GetObjectOutputTypeDef") -> tuple[int, int]:
 
 
 class _PartsAhead:
-    """Parts of an object that threads read while those before them are being used."""
+    """Parts of an object that threads read ahead."""
 
     def __init__(self, read: Callable[[int], Iterator[bytes]], firsts: range) -> None:
         self._read, self._waiting = read, deque(firsts)
@@ -152,7 +152,7 @@ class _PartsAhead:
             self._begin_one()
 
     def chunks(self) -> Iterator[bytes]:
-        """All of them in order; raises what a thread met."""
+        """All parts in order; raises a thread's error."""
         while self._begun:
             part = self._begun.popleft()
             while (item := part.get()) is not None:
@@ -162,7 +162,7 @@ class _PartsAhead:
             self._begin_one()
 
     def close(self) -> None:
-        """Lets the threads end, those in the middle of a part after the chunk in hand."""
+        """Ends the threads after their current chunk."""
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
