@@ -117,14 +117,15 @@ def metadata_services(environment: Mapping[str, str] = os.environ) -> tuple[Meta
 class Aws:
     """EC2's service, version 2 of its protocol: a PUT gives the token that requests carry."""
 
-    def __init__(self, address: str = ADDRESS) -> None:
-        self._address = address.rstrip("/")
+    def __init__(self, address: str = ADDRESS, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._address, self._timeout_seconds = address.rstrip("/"), timeout_seconds
         self._token = ""
 
     def is_here(self) -> bool:
         """Whether the service gives out a token."""
         wanted = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-        response = request(self._address + AWS_TOKEN, wanted, method="PUT")
+        address = self._address + AWS_TOKEN
+        response = request(address, wanted, self._timeout_seconds, method="PUT")
         self._token = response.text.strip() if response.status == OK else ""
         return bool(self._token)
 
@@ -137,14 +138,15 @@ class Aws:
         return aws_notice(response)
 
     def _request(self) -> MetadataResponse:
-        return request(self._address + AWS_ACTION, {"X-aws-ec2-metadata-token": self._token})
+        headers = {"X-aws-ec2-metadata-token": self._token}
+        return request(self._address + AWS_ACTION, headers, self._timeout_seconds)
 
 
 class Gcp:
     """Compute Engine's service."""
 
-    def __init__(self, address: str = ADDRESS) -> None:
-        self._url = address.rstrip("/") + GCP_PREEMPTED
+    def __init__(self, address: str = ADDRESS, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._url, self._timeout_seconds = address.rstrip("/") + GCP_PREEMPTED, timeout_seconds
 
     def is_here(self) -> bool:
         """Whether the service reports preemptions."""
@@ -155,7 +157,7 @@ class Gcp:
         return _half_a_minute_from(now) if self._request() == "TRUE" else None
 
     def _request(self) -> str:
-        response = request(self._url, {"Metadata-Flavor": "Google"})
+        response = request(self._url, {"Metadata-Flavor": "Google"}, self._timeout_seconds)
         return response.text.strip() if response.status == OK else ""
 
 
@@ -163,8 +165,8 @@ class Azure:
     """Azure's service. It also lists neighbours' events, and the first request for events may take
     two minutes, so another request finds out whether the service is there."""
 
-    def __init__(self, address: str = ADDRESS) -> None:
-        self._address = address.rstrip("/")
+    def __init__(self, address: str = ADDRESS, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._address, self._timeout_seconds = address.rstrip("/"), timeout_seconds
         self._machine = ""
 
     def is_here(self) -> bool:
@@ -178,7 +180,7 @@ class Azure:
         return azure_notice(self._request(AZURE_EVENTS), self._machine, now)
 
     def _request(self, path: str) -> MetadataResponse:
-        return request(self._address + path, {"Metadata": "true"})
+        return request(self._address + path, {"Metadata": "true"}, self._timeout_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +191,13 @@ class MetadataResponse:
     text: str = ""
 
 
-def request(url: str, headers: Mapping[str, str], method: str = "GET") -> MetadataResponse:
+def request(
+    url: str, headers: Mapping[str, str], timeout_seconds: float, method: str = "GET"
+) -> MetadataResponse:
     """One request, past every proxy; never raises."""
     try:
         parts = urlsplit(url)
-        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_seconds)
         try:
             connection.request(method, url.partition(parts.netloc)[2], headers=dict(headers))
             response = connection.getresponse()

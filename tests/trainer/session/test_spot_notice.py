@@ -14,7 +14,6 @@ from typing import Literal
 
 import pytest
 
-from fintts_trainer.session import spot_notice
 from fintts_trainer.session.preemption import GRACE_SECONDS, Preemption
 from fintts_trainer.session.spot_notice import (
     AWS_ADDRESS,
@@ -39,6 +38,8 @@ AT: dict[str, str] = {
     "gcp": "",
 }
 CLOUDS: tuple[Cloud, ...] = ("aws", "azure", "gcp")
+SHORT_SECONDS = 0.3
+"""to wait for an answer that does not come"""
 SERVICES: dict[str, type[Aws] | type[Azure] | type[Gcp]] = {"aws": Aws, "azure": Azure, "gcp": Gcp}
 
 
@@ -65,8 +66,8 @@ def watch(*services: MetadataService) -> Generator[tuple[SpotNoticePoller, Heard
     assert not watching.thread.is_alive()
 
 
-def of_all(url: str) -> tuple[MetadataService, ...]:
-    return Aws(url), Azure(url), Gcp(url)
+def of_all(url: str, timeout_seconds: float = 2.0) -> tuple[MetadataService, ...]:
+    return tuple(service(url, timeout_seconds) for service in SERVICES.values())
 
 
 def wait_for_questions(server: MetadataServer, count: int) -> None:
@@ -106,10 +107,15 @@ def test_no_cloud_is_taken_for_another(cloud: Cloud) -> None:
 @pytest.mark.parametrize("cloud", CLOUDS)
 @pytest.mark.parametrize("trouble", ["hangs", "fails", "raves"])
 def test_a_service_that_falters_is_asked_on(
-    cloud: Cloud, trouble: Literal["hangs", "fails", "raves"], monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, trouble: Literal["hangs", "fails", "raves"]
 ) -> None:
-    monkeypatch.setattr(spot_notice, "TIMEOUT_SECONDS", 0.1)
-    with metadata_server(cloud) as server, watch(*of_all(server.url)) as (watching, heard):
+    with (
+        metadata_server(cloud) as server,
+        watch(*of_all(server.url, SHORT_SECONDS)) as (
+            watching,
+            heard,
+        ),
+    ):
         wait_for_questions(server, 10)
         server.trouble = trouble
         server.announce(AT[cloud])
@@ -122,14 +128,11 @@ def test_a_service_that_falters_is_asked_on(
 
 @pytest.mark.parametrize("trouble", ["hangs", "fails"])
 def test_where_no_cloud_answers_none_is_asked_on(
-    trouble: Literal["hangs", "fails"],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    trouble: Literal["hangs", "fails"], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(spot_notice, "TIMEOUT_SECONDS", 0.1)
     with metadata_server("aws") as server:
         server.trouble = trouble
-        with watch(*of_all(server.url)) as (watching, heard):
+        with watch(*of_all(server.url, SHORT_SECONDS)) as (watching, heard):
             watching.thread.join(10)
             assert not watching.thread.is_alive()
         assert len(server.asked) == 3 * ROUNDS
