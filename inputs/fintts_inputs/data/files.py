@@ -108,9 +108,11 @@ def _undecodable(content: bytes, error: UnicodeDecodeError) -> str:
     return f"is not UTF-8: its byte {place} is 0x{byte:02X}; save it as UTF-8"
 
 
-def read_codes(path: Path) -> tuple[npt.NDArray[np.int64], str]:
+def read_codes(
+    path: Path, largest_bytes: int = LARGEST_CODES_BYTES
+) -> tuple[npt.NDArray[np.int64], str]:
     """(int64 [codebooks, frames], what is wrong)."""
-    content, fault = _read(path, LARGEST_CODES_BYTES)
+    content, fault = _read(path, largest_bytes)
     codes, parse_fault = parse_codes(content)
     return codes, fault or parse_fault
 

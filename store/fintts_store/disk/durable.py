@@ -212,15 +212,15 @@ class EarlyWriteBack:
     wait for nearly all of them, with nothing else to do.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, every_bytes: int = WRITE_BACK_BYTES) -> None:
+        self._file, self._every_bytes = file, every_bytes
         self._begun = self._written = file.tell()
 
     def write(self, data: bytes) -> None:
         """Raises what the file's own `write` raises."""
         self._file.write(data)
         self._written += len(data)
-        if self._written - self._begun >= WRITE_BACK_BYTES:
+        if self._written - self._begun >= self._every_bytes:
             self._begin()
 
     def _begin(self) -> None:

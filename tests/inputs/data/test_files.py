@@ -16,7 +16,6 @@ import pytest
 from checks import every
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
-from fintts_inputs.data import files
 from fintts_inputs.data.check import DataReport, check_folder
 from fintts_inputs.data.files import Transcript, list_folder, read_codes, read_text
 from fintts_inputs.data.pack import read_pack
@@ -129,7 +128,7 @@ def test_what_an_editor_of_windows_adds_is_no_speech(tmp_path: Path) -> None:
     assert read_text(tmp_path / "a.lab") == Transcript(said, said, has_mark=True)
 
 
-def test_too_large_a_file_is_not_read(speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_a_file_is_not_read(speech: Path) -> None:
     with (speech / "u003.npy").open("r+b") as file:
         file.truncate(10 * 1024**4)
     with (speech / "u004.lab").open("r+b") as file:
@@ -139,10 +138,8 @@ def test_too_large_a_file_is_not_read(speech: Path, monkeypatch: pytest.MonkeyPa
         "u004.lab": "is too large: 10,995,116,277,760 bytes, and the limit is 65,536",
     }
     bytes_each = (speech / "u000.npy").stat().st_size
-    monkeypatch.setattr(files, "LARGEST_CODES_BYTES", bytes_each)
-    assert read_codes(speech / "u000.npy")[1] == ""
-    monkeypatch.setattr(files, "LARGEST_CODES_BYTES", bytes_each - 1)
-    assert "is too large" in read_codes(speech / "u000.npy")[1]
+    assert read_codes(speech / "u000.npy", bytes_each)[1] == ""
+    assert "is too large" in read_codes(speech / "u000.npy", bytes_each - 1)[1]
 
 
 def test_pipes_sockets_and_devices_are_not_opened(

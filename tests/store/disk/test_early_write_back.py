@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fintts_store.disk import durable
 from fintts_store.disk.durable import EarlyWriteBack
 
 CHUNK = b"0123456789" * 100
@@ -18,7 +17,6 @@ CHUNK = b"0123456789" * 100
 def test_all_but_the_last_bytes_are_on_their_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable, "WRITE_BACK_BYTES", 3 * len(CHUNK))
     begun: list[tuple[int, int]] = []
     advise = os.posix_fadvise
 
@@ -31,7 +29,7 @@ def test_all_but_the_last_bytes_are_on_their_way(
     path = tmp_path / "file"
     path.write_bytes(b"before")
     with path.open("ab") as file:
-        disk = EarlyWriteBack(file)
+        disk = EarlyWriteBack(file, 3 * len(CHUNK))
         for _ in range(7):
             disk.write(CHUNK)
     step = 3 * len(CHUNK)
@@ -42,12 +40,10 @@ def test_all_but_the_last_bytes_are_on_their_way(
 def test_a_file_system_that_takes_no_advice_takes_the_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable, "WRITE_BACK_BYTES", 1)
-
     def refuse(*_: int) -> None:
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr(os, "posix_fadvise", refuse)
     with (tmp_path / "file").open("wb") as file:
-        EarlyWriteBack(file).write(CHUNK)
+        EarlyWriteBack(file, 1).write(CHUNK)
     assert (tmp_path / "file").read_bytes() == CHUNK
