@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.checks import points_of
+from fintts_cli.views import report_tables
 from fintts_cli.views.curve import plot
 from fintts_cli.views.report_words import (
-    clock,
     device_lines,
-    epoch_of,
-    evidence,
-    monitored,
     plan_lines,
     price_line,
     reason_of,
     rule_line,
     sample_lines,
     saved_line,
-    signed,
 )
 from fintts_cli.views.stop_forecast import forecast_lines
-from fintts_cli.views.units import at_most, duration, size, table, value
+from fintts_cli.views.units import at_most, table, value
 from fintts_cost.money import NOTHING, dollars, hourly
 
 if TYPE_CHECKING:
-    from fintts_cli.runs.report.phases import PhaseDifference
     from fintts_cli.runs.report.report import RunReport
-    from fintts_cli.runs.report.stopping import RuledCheck
+    from fintts_cli.views.grid import Grid
     from fintts_store.runs.records import MetricRow
 
 SHOWN_CHECKS = 20
@@ -74,39 +68,8 @@ def _phases(report: RunReport) -> list[str]:
     header = "Time and money, planned and actual"
     if report.estimated_stop_step is not None:
         header += f" (estimated to step {report.estimated_stop_step}, ended at {report.view.step})"
-    times = ["", "ESTIMATE", "RE-PLAN", "ACTUAL", "DIFFERENCE"]
-    columns = [*times, "$ ESTIMATE", "$ RE-PLAN", "$ ACTUAL"]
-    rows = [*map(_phase_row, report.phases), _total_row(report)]
-    if report.replan is None:
-        columns, *rows = [[*row[:2], *row[3:6], row[7]] for row in (columns, *rows)]
-    return [header, _indented(table(columns, rows)), *(f"  {line}" for line in plan_lines(report))]
-
-
-def _phase_row(phase: PhaseDifference) -> list[str]:
-    return [
-        phase.phase,
-        duration(phase.estimated_seconds),
-        NOTHING,
-        duration(phase.actual_seconds),
-        signed(phase.difference_seconds),
-        dollars(phase.estimated_usd),
-        NOTHING,
-        dollars(phase.actual_usd),
-    ]
-
-
-def _total_row(report: RunReport) -> list[str]:
-    planned, replan = report.estimated_seconds, report.replan
-    return [
-        "billed",
-        duration(planned),
-        NOTHING if replan is None else duration(replan.seconds.likely),
-        duration(report.view.billed_seconds),
-        signed(report.difference_seconds),
-        dollars(report.estimated_cost_usd),
-        NOTHING if replan is None else dollars(Decimal(str(replan.usd.likely))),
-        dollars(report.cost_usd),
-    ]
+    plans = [f"  {line}" for line in plan_lines(report)]
+    return [header, report_tables.phases(report).render(), *plans]
 
 
 def _reasons(report: RunReport) -> list[str]:
@@ -134,52 +97,15 @@ def _forecast(report: RunReport) -> list[str]:
 
 
 def _launches(report: RunReport) -> list[str]:
-    """Which laptop requested which instance, and how its end is known."""
-    spans = report.launches
-    if not spans:
-        return []
-    rows = [
-        (
-            str(span.launch),
-            span.who,
-            span.gpus or NOTHING,
-            hourly(span.hourly_rate_usd),
-            _when(clock(span.began)),
-            _when(clock(span.up_at)),
-            _when(clock(span.ended)),
-            evidence(span),
-            duration(span.seconds),
-            at_most(span.usd, is_at_most=span.is_at_most),
-        )
-        for span in spans
-    ]
-    header = ("", "WHO", "GPU", "RATE", "ASKED", "UP", "GONE", "KNOWN FROM", "BILLED", "COST")
-    lines = ["Launches, times in UTC", _indented(table(header, rows, left=4))]
-    before = report.view.bill.earlier
-    if before is not None:
-        cost = at_most(before.usd, is_at_most=before.is_at_most)
-        lines.append(f"  before the ledger: {duration(before.seconds)}, {cost}")
-    return lines
-
-
-def _when(text: str) -> str:
-    """Without the zone, which the heading has."""
-    return text.removesuffix(" UTC")
+    return _titled("Launches, times in UTC", report_tables.launches(report))
 
 
 def _timeline(report: RunReport) -> list[str]:
-    rows = [
-        (
-            _when(clock(event.at)),
-            event.what,
-            NOTHING if event.step is None else f"{event.step:,}",
-            epoch_of(report, event.step),
-            value(event.loss),
-        )
-        for event in report.events
-    ]
-    header = ("AT", "EVENT", "STEP", "EPOCH", "LOSS")
-    return ["Timeline, times in UTC", _indented(table(header, rows, left=2))] if rows else []
+    return _titled("Timeline, times in UTC", report_tables.events(report))
+
+
+def _titled(title: str, grid: Grid | None) -> list[str]:
+    return [] if grid is None else [title, grid.render()]
 
 
 def _step(report: RunReport) -> list[str]:
@@ -211,38 +137,12 @@ def _curve(report: RunReport) -> list[str]:
 
 
 def _heads(report: RunReport) -> list[str]:
-    rows = [
-        (head.name, *map(value, (head.uniform_guess, head.before, head.best, head.last)))
-        for head in report.heads
-    ]
-    header = ("HEAD", "UNIFORM GUESS", "BEFORE", "AT THE BEST", "LAST")
-    return ["Validation loss by head (nats)", _indented(table(header, rows))] if rows else []
+    return _titled("Validation loss by head (nats)", report_tables.heads(report))
 
 
 def _rule(report: RunReport) -> list[str]:
-    """The checks around the stop, as the rule counts them."""
-    stopping = report.stopping
-    if not stopping.checks or not stopping.config.enabled:
-        return []
-    shown = stopping.checks[-2 * stopping.config.patience :]
-    rows = [_rule_row(check, stopping.config.patience) for check in shown]
-    header = ("STEP", "VALUE", "BEST SO FAR", "WITHOUT ONE", "")
-    return [
-        "Early stopping",
-        f"  {rule_line(report)}",
-        _indented(table(header, rows, left=0)),
-    ]
-
-
-def _rule_row(check: RuledCheck, patience: int) -> tuple[str, ...]:
-    count = check.without_improvement
-    return (
-        f"{check.step:,}",
-        monitored(check.value),
-        value(check.best_value),
-        f"{count} of {patience}" if count else "0",
-        "stop" if check.stops else "",
-    )
+    title = f"Early stopping\n  {rule_line(report)}"
+    return _titled(title, report_tables.rule(report))
 
 
 def _checks(report: RunReport) -> list[str]:
@@ -271,18 +171,8 @@ def _check_row(row: MetricRow, best_step: int | None) -> tuple[str, ...]:
 
 
 def _checkpoints(report: RunReport) -> list[str]:
-    if not report.kept.keep:
-        return ["Checkpoints: none"]
-    rows = [
-        (
-            str(kept.manifest.step),
-            size(kept.manifest.size_bytes),
-            value(kept.manifest.value),
-            ", ".join(kept.reasons),
-        )
-        for kept in report.kept.keep
-    ]
-    return ["Checkpoints kept", _indented(table(("STEP", "SIZE", "VALUE", "WHY"), rows, left=0))]
+    found = _titled("Checkpoints kept", report_tables.checkpoints(report))
+    return found or ["Checkpoints: none"]
 
 
 def _indented(text: str) -> str:

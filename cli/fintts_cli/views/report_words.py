@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import counted, duration, share, size, value
-from fintts_cost.money import NOTHING, dollars
+from fintts_cli.views.units import clock, counted, duration, share, signed, size
+from fintts_cost.money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from fintts_cli.runs.bill.billing import Billed
     from fintts_cli.runs.report.phases import PhaseDifference
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.runs.report.step import StepShares
@@ -55,13 +54,6 @@ def _by_count_and_pace(phase: PhaseDifference, noun: str) -> Iterator[str]:
         yield f"{signed(phase.difference_seconds)}, nearly as estimated"
 
 
-def signed(seconds: float | None) -> str:
-    """+12.0 s, -3 min 05 s"""
-    if seconds is None:
-        return NOTHING
-    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds))}"
-
-
 def plan_lines(report: RunReport) -> list[str]:
     """The ranges of the estimate and of the re-plan, one line each; none where there are none."""
     lines: list[str] = []
@@ -73,7 +65,7 @@ def plan_lines(report: RunReport) -> list[str]:
     if report.replan is not None:
         plan = report.replan
         lines.append(
-            f"re-planned at step {plan.step:,} ({clock(plan.at)}), for all "
+            f"re-planned at step {plan.step:,} ({clock(plan.at)} UTC), for all "
             f"{report.view.max_steps:,} steps: {_usd(plan.usd)}, {_time(plan.seconds)}; "
             f"{counted(plan.checks_that_fit, 'check')} before the deadline"
         )
@@ -156,26 +148,3 @@ def rule_line(report: RunReport) -> str:
         f"{config.monitor}, {config.mode}; the run stops after "
         f"{counted(config.patience, 'check')} in a row without a new best{least}"
     )
-
-
-def epoch_of(report: RunReport, step: int | None) -> str:
-    """Passes over the data at a step."""
-    each = report.record.estimate.get("steps_per_epoch")
-    if step is None or not isinstance(each, int) or each <= 0:
-        return NOTHING
-    return f"{step / each:.1f}"
-
-
-def clock(moment: datetime | None) -> str:
-    """11-23 09:20:00 UTC, or – if unknown."""
-    return NOTHING if moment is None else f"{moment.astimezone(UTC):%m-%d %H:%M:%S} UTC"
-
-
-def evidence(span: Billed) -> str:
-    """How the end of an instance is known."""
-    return NOTHING if span.evidence is None else str(span.evidence)
-
-
-def monitored(number: float | None) -> str:
-    """A value of a check; one that was not finite is named."""
-    return "not finite" if number is None else value(number)

@@ -65,6 +65,18 @@ def moment(when: datetime | None, now: datetime) -> str:
     return f"{there:%H:%M} UTC" if there.date() == today else f"{there:%Y-%m-%d %H:%M} UTC"
 
 
+def clock(moment: datetime | None) -> str:
+    """11-23 09:20:00, in UTC; – if unknown."""
+    return NOTHING if moment is None else f"{moment.astimezone(UTC):%m-%d %H:%M:%S}"
+
+
+def signed(seconds: float | None) -> str:
+    """+12.0 s, -3 min 05 s"""
+    if seconds is None:
+        return NOTHING
+    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds))}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Columns two spaces apart; the first `left` are aligned left, the others right."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]

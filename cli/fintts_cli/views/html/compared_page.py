@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from fintts_cli.views.comparison import COLUMNS, comparison_rows, differing_settings
+from fintts_cli.views.grid import Grid
 from fintts_cli.views.html.curves import compared
-from fintts_cli.views.html.tables import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.views.html.chart import Chart
-
-TEXT = frozenset({0, 1, COLUMNS.index("GPU")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,6 @@ class ComparedPage:
                 for sentence in report.warnings
             ],
             charts=compared(reports),
-            results=Grid([name.lower() for name in COLUMNS], comparison_rows(reports), TEXT),
+            results=Grid([name.lower() for name in COLUMNS], comparison_rows(reports), text=2),
             differences=Grid(("setting", *names), differing_settings(reports)),
         )

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from fintts_cli.views.html.compared_page import ComparedPage
 from fintts_cli.views.html.report_page import ReportPage
-from fintts_cli.views.report_words import clock
+from fintts_cli.views.units import clock
 from fintts_cost import __version__
 from fintts_store.visible import visible
 
@@ -66,7 +66,7 @@ def _page(
             script=Markup(script),
             script_digest=_digest(script),
             refresh=refresh_seconds,
-            written=clock(written),
+            written=f"{clock(written)} UTC",
             version=__version__,
         )
     )
