@@ -9,7 +9,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cli.runs.bill.billing import RESERVE, Bill, bill_of
+from fintts_cli.runs.bill.billing import Bill, bill_of
+from fintts_cli.runs.bill.terms import RESERVE
 from fintts_store.runs.ledger import Asked, Gone, Launch, Ledger, Up
 from fintts_store.runs.records import Result, Status
 from ledger_samples import asked, gone, up

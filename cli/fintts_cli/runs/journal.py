@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from fintts_cli.runs.bill.rates import Rates
+from fintts_cli.runs.bill.terms import Rates
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord

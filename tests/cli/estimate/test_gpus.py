@@ -21,7 +21,7 @@ from command_line import invoke
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Span
 from fintts_cli.launch.prepare import prepare
-from fintts_cli.runs.bill.rates import Rates
+from fintts_cli.runs.bill.terms import Rates
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import build_report

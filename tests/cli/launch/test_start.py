@@ -36,7 +36,7 @@ from fintts_cli.launch.launch import Launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.start import start, take_number
 from fintts_cli.launch.task import render_task
-from fintts_cli.runs.bill.billing import BillingTerms
+from fintts_cli.runs.bill.terms import BillingTerms
 from fintts_cli.runs.instances.requested import instance_of, instances_of
 from fintts_cli.runs.instances.sightings import gone
 from fintts_cli.runs.instances.tear_down import tear_down, what_goes_on

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.places import LOCAL, TEARDOWN_SECONDS
-from fintts_cli.runs.bill.billing import Bill, BillingTerms, Period, Witness, billed_period
-from fintts_cli.runs.bill.rates import Rates
+from fintts_cli.runs.bill.billing import Bill, billed_period
+from fintts_cli.runs.bill.periods import Period
+from fintts_cli.runs.bill.terms import BillingTerms, Rates
+from fintts_cli.runs.bill.witness import Witness
 from fintts_store.runs.ledger import Earlier
 from fintts_store.runs.records import Phase
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.bill.billing import BillingTerms, ends, is_about, terms_of
+from fintts_cli.runs.bill.terms import BillingTerms, terms_of
+from fintts_cli.runs.bill.witness import ends, is_about
 from fintts_store.runs.ledger import Evidence
 from fintts_store.runs.records import Phase
 
@@ -102,7 +103,9 @@ def judge(
     heard = _heartbeat_of(claim, status)
     if newest is not None:
         terms = terms_of(newest, ledger, record, status)
-        own = heard if heard and is_about(heard, newest, terms, is_newest=True) else None
+        own = (
+            heard if heard and is_about(heard, newest, terms.requested_at, is_newest=True) else None
+        )
         if own is not None or not is_over(newest, terms, own, result, now):
             return _judged(newest, terms, own, result, me, now)
     if heard is not None and result is None and _is_fresh(heard, now) and heard.phase in BUSY:
@@ -145,7 +148,7 @@ def is_over(
     Args:
         heard: the heartbeat of the launch's own trainer.
     """
-    if result is not None and ends(result, launch, terms, is_newest=True):
+    if result is not None and ends(result, launch, terms.requested_at, is_newest=True):
         return True
     if heard is not None and _is_fresh(heard, now) and heard.phase in BUSY:
         gone = max((each.at for each in launch.gones), default=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from fintts_cli.infra import InstancePhase
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.bill.billing import RESERVE
+from fintts_cli.runs.bill.terms import RESERVE
 from fintts_cli.runs.instances import remove
 from fintts_cli.runs.instances.requester import fate_of_asker
 from fintts_cli.runs.instances.sightings import gone, sightings_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_cli.infra import Infra, InstanceState, Removed
-    from fintts_cli.runs.bill.rates import Rates
+    from fintts_cli.runs.bill.terms import Rates
     from fintts_cli.runs.journal import JournalEntry
     from fintts_cli.workplace import Workplace
     from fintts_store.runs.laptop import Laptop

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.infra import Span
-    from fintts_cli.runs.bill.rates import Rates
+    from fintts_cli.runs.bill.terms import Rates
     from fintts_store.runs.laptop import Laptop
     from fintts_store.runs.ledger import Gone, Up
     from fintts_store.runs.records import Phase

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.bill.billing import Bill, bill_of, ends, is_about, terms_of
-from fintts_cli.runs.bill.rates import Rates
+from fintts_cli.runs.bill.billing import Bill, bill_of
+from fintts_cli.runs.bill.terms import Rates, terms_of
 from fintts_cli.runs.bill.without_ledger import bill_without_ledger
+from fintts_cli.runs.bill.witness import ends, is_about
 from fintts_cli.runs.deadline import deadline_of_run
 from fintts_cli.runs.instances.at_work import FRESH_WITHIN, NOBODY, AtWork
 from fintts_cli.runs.instances.sightings import news_of, with_sightings
@@ -269,11 +270,11 @@ def _of_the_newest(
         phase = Phase.SETUP if newest.ups else Phase.PROVISIONING
         is_live = False if is_gone and not at_work.is_anothers else None
         instance = InstanceView(is_live=is_live, phase=phase, me=instance.me)
-    if status is not None and not is_about(status, newest, terms, is_newest=True):
+    if status is not None and not is_about(status, newest, terms.requested_at, is_newest=True):
         # A `fintts train` continues after the newest launch.
         is_later = status.launch is None and status.updated_at >= terms.requested_at
         status = status if is_later else _of_an_earlier_instance(status)
-    if result is not None and not ends(result, newest, terms, is_newest=True):
+    if result is not None and not ends(result, newest, terms.requested_at, is_newest=True):
         result = None
     return status, result, replace(instance, created_at=terms.requested_at)
 
