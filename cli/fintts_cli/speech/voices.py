@@ -58,7 +58,7 @@ class Source:
             adapter=self.adapter,
             prompt=self.prompt,
             recording=self.recording,
-            to=to.absolute(),
+            to=to,
         )
 
 

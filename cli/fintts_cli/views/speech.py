@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fintts_inputs.speech.plan import Spoken
 
 MANY_DISALLOWED = 0.1
-"""share of the frames, above which the user is told"""
+"""share of the choices of a frame or the end, above which the user is told"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,12 @@ def warnings_of(one: Spoken) -> list[tuple[str, str]]:
                 "allow more with --max-seconds; speech that never ends is often noise",
             )
         )
-    if one.disallowed > MANY_DISALLOWED * one.frames:
+    choices = one.frames + one.ended
+    if one.disallowed > MANY_DISALLOWED * choices:
         found.append(
             (
                 f"{one.voice} preferred something other than speech at {one.disallowed:,} of "
-                f"{counted(one.frames, 'frame')}",
+                f"{counted(choices, 'choice')}",
                 "it has not learned to speak, or the adapter and the base model do not fit",
             )
         )

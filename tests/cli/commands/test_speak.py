@@ -24,8 +24,9 @@ from fintts_cli.speech.voices import (
     with_files,
 )
 from fintts_cli.terminal import Terminal
+from fintts_cli.views.speech import render_spoken, warnings_of
 from fintts_inputs.codec.find import S1_FILE
-from fintts_inputs.speech.plan import Frames, SamplingOptions, SpeechPlan, Voice
+from fintts_inputs.speech.plan import Frames, SamplingOptions, SpeechPlan, Spoken, Voice
 from fintts_store.backends.directory import DirectoryStore
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase
@@ -166,6 +167,26 @@ def test_the_recording_of_a_text_is_found_among_the_data(made: Path) -> None:
     assert original_of("Hyvää yötä", data) is None
     assert original_of(TEXT, None) is None
     assert original_of(TEXT, made / "nowhere") is None
+
+
+def test_what_is_odd_about_speech_is_said() -> None:
+    fine = Spoken(
+        voice="best",
+        path=Path("a.wav"),
+        seconds=1.0,
+        frames=19,
+        ended=True,
+        disallowed=2,
+        generating_seconds=2.0,
+    )
+    assert warnings_of(fine) == []
+    odd = fine.model_copy(update={"ended": False, "disallowed": 3})
+    said = " ".join(sentence for sentence, _ in warnings_of(odd))
+    assert "did not end by itself: a.wav was cut after 1.0 s" in said
+    assert "other than speech at 3 of 19 choices" in said
+    assert render_spoken(Source("best", "mine-100", 100), fine) == (
+        "best, step 100: a.wav (1.0 s), 9.5 frames a second"
+    )
 
 
 def test_no_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
