@@ -12,23 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.errors import CheckFailed, CliError, CloudError, ConfigError
-from fintts_cli.estimate.gpus import none_offered, offers_by_gpu
+from fintts_cli.errors import CheckFailed, CliError, ConfigError
 from fintts_cli.estimate.run import estimate_run
 from fintts_cli.estimate.run_inputs import RunInputs
-from fintts_cli.infra.sky.clouds import (
-    ask_seller,
-    check_clouds,
-    describe_installation,
-    other_version,
-    usable_clouds,
-    without_quota,
-)
 from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.task import render_task
-from fintts_cli.places import LOCAL, cloud_of
-from fintts_cli.rental_checks import RentalChecks, seller_finding
+from fintts_cli.places import LOCAL
+from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.option_names import naming_origins
 from fintts_cli.state_folder import open_state, state_directory
@@ -57,8 +48,6 @@ if TYPE_CHECKING:
 TRAINER_MODULES = ("torch", "transformers", "peft", "accelerate", "tiktoken", "tokenizers")
 LONGEST_NAME = len("base model")
 """of the names of the checks"""
-PLACES_ASKED = 8
-"""how many places to ask for their quota, cheapest first"""
 FREE = Price(Decimal(0), "none")
 """for the figures of an estimate other than money"""
 
@@ -96,14 +85,7 @@ class Doctor:
 
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
-        rented = [
-            ("SkyPilot", _skypilot),
-            ("clouds", self._clouds),
-            ("quota", self._quota),
-            ("seller", self._seller),
-            ("keys", self._keys),
-            ("ending", self._ending),
-        ]
+        rented = RentalChecks(self.open_here, self.found, Path.home())
         return [
             ("fintts", _fintts),
             ("data", self._data),
@@ -111,7 +93,7 @@ class Doctor:
             ("store", self._store),
             ("state", _state),
             ("disk", self._disk),
-            *(rented if self._is_by_sky() else here if self._is_here() else []),
+            *(rented.probes() if self._is_by_sky() else here if self._is_here() else []),
             *([("notify", self._notify)] if self.tries_notify else []),
         ]
 
@@ -188,27 +170,6 @@ class Doctor:
             run = estimate_run(self.open_here(), self.found, FREE, opened)
         return inputs + run.estimate.storage.bytes_at_peak
 
-    def _clouds(self) -> Finding:
-
-        cloud = self._cloud
-        clouds = check_clouds(cloud, self.open_here().sky_log)
-        if not clouds:
-            raise CloudError(
-                f"SkyPilot may not use {cloud or 'any cloud'}",
-                f"`sky check {cloud or ''}".rstrip() + "` says what is missing",
-            )
-        return Finding(sentence=", ".join(clouds))
-
-    def _seller(self) -> Finding:
-        """What the seller says of your account, and of the GPU, if SkyPilot can ask it."""
-        if self._cloud is None:
-            return Finding(Verdict.NOT_PROBED, "SkyPilot chooses the cloud: name one with --infra")
-        try:
-            types = dict.fromkeys(instance_type for _, instance_type in self._places())
-        except CliError as error:
-            return Finding(Verdict.NOT_PROBED, error.message)
-        return seller_finding(self._cloud, ask_seller(self._cloud, types, self.open_here().sky_log))
-
     def _notify(self) -> Finding:
         """Sends a notification from this machine, which reaches what an instance reaches, unless
         only your network does."""
@@ -223,47 +184,6 @@ class Doctor:
             except NotDelivered as error:
                 raise CheckFailed(f"{shown(url)} {error}", "check the URL in `notify`") from None
         return Finding(sentence=f"{counted(len(urls), 'notification')} sent")
-
-    def _keys(self) -> Finding:
-        return self._rental().keys()
-
-    def _ending(self) -> Finding:
-        return self._rental().ending()
-
-    def _rental(self) -> RentalChecks:
-        settings, cloud = self.found.settings, self._cloud
-        clouds = [cloud] if cloud else usable_clouds(self.open_here().sky_log)
-        return RentalChecks(settings.infra, clouds, settings.spot, Path.home())
-
-    @property
-    def _cloud(self) -> str | None:
-        """The cloud that the settings name; None if SkyPilot chooses."""
-        return cloud_of(self.found.settings.infra) or None
-
-    def _quota(self) -> Finding:
-        """Checks the account's quota; a cloud that does not tell its quota passes."""
-
-        settings = self.found.settings
-        try:
-            asked = self._places()
-            none = without_quota(asked, self.open_here().sky_log, spot=settings.spot)
-        except CliError as error:
-            return Finding(Verdict.NOT_PROBED, error.message)
-        if not none:
-            return Finding(sentence=f"{counted(len(asked), 'place')} asked")
-        wanted = settings.gpus.replace(",", " or ")
-        said = f"this account has no quota for {wanted} in {', '.join(none)}"
-        hint = "ask the cloud for quota, which may take days, or choose another --infra"
-        return Finding(Verdict.FAILED if len(none) == len(asked) else Verdict.WARNING, said, hint)
-
-    def _places(self) -> list[tuple[str, str]]:
-        """Where the run may go, cheapest first: infra and instance type."""
-        found, missing = offers_by_gpu(self.found, self.open_here().offers())
-        if not found:
-            raise none_offered(self.found.settings.gpus, missing)
-        offers = [offer for offer in found if offer.may_be_chosen and offer.region]
-        places = [(f"{one.cloud}/{one.region}", one.instance_type) for one in offers]
-        return list(dict.fromkeys(places))[:PLACES_ASKED]
 
     def _launch(self) -> Finding:
         """Checks all that `fintts cloud launch` checks before it asks you."""
@@ -333,14 +253,6 @@ def _gpu() -> Finding:
     if listed is None or listed.returncode != 0 or not listed.stdout.strip():
         return Finding(Verdict.WARNING, "no GPU: training runs on the CPU, many times slower")
     return Finding(sentence="; ".join(listed.stdout.strip().splitlines()))
-
-
-def _skypilot() -> Finding:
-
-    said, tried = describe_installation(), other_version()
-    if tried is not None:
-        return Finding(Verdict.WARNING, f"{said}, not {tried}", f"pip install skypilot=={tried}")
-    return Finding(sentence=said)
 
 
 def _folder_bytes(folder: Path) -> int:

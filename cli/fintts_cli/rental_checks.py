@@ -1,71 +1,172 @@
-"""Checks of a rented instance for `fintts doctor`: what lies on it, and what ends it."""
+"""Checks of a rented instance for `fintts doctor`: SkyPilot, the seller, its keys and its end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fintts_cli.errors import CliError, CloudError
+from fintts_cli.estimate.gpus import none_offered, offers_by_gpu
 from fintts_cli.infra.sky.aws import AWS
+from fintts_cli.infra.sky.clouds import (
+    ask_seller,
+    check_clouds,
+    describe_installation,
+    other_version,
+    usable_clouds,
+    without_quota,
+)
 from fintts_cli.infra.sky.ending import RUNPOD, ending_of
 from fintts_cli.infra.sky.keys import lying_there
 from fintts_cli.infra.sky.server import refuse_copied_keys
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_endless, unarmed
 from fintts_cli.places import cloud_of, clouds_named
+from fintts_cli.views.units import counted
 from fintts_cost.money import dollars
 from fintts_store.probes import Finding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from fintts_cli.infra.sky.sellers.account import Account
+    from fintts_cli.settings.model import Settings
+    from fintts_cli.settings.read import ReadSettings
+    from fintts_cli.workplace import Workplace
 
+PLACES_ASKED = 8
+"""how many places to ask for their quota, cheapest first"""
 POWER = "anyone who controls that machine can rent and end instances with it at your expense"
 BY_ROLE = "no key of a cloud: an instance on AWS has the role skypilot-v1, which may use EC2 and S3"
 OWN_KEY = "the pod has a key of its own, which opens that pod alone"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RentalChecks:
-    """What a launch with these settings leaves on the instance, and what ends it.
+    """Checks a launch on a rented instance.
 
     Args:
-        infra: as in `--infra`; None if SkyPilot chooses.
-        clouds: the cloud of the infra, else all that SkyPilot may use.
+        open_here: gives this machine; what keeps it from being opened is a finding like others.
+        found: the settings of the launch.
+        home: the home folder, where the keys lie.
     """
 
-    infra: str | None
-    clouds: Sequence[str]
-    is_spot: bool
+    open_here: Callable[[], Workplace]
+    found: ReadSettings
     home: Path
 
-    def keys(self) -> Finding:
-        """Names the key files that will lie on the instance, and their power.
+    def probes(self) -> list[tuple[str, Callable[[], Finding]]]:
+        """Each check with its name."""
+        return [
+            ("SkyPilot", _skypilot),
+            ("clouds", self._clouds),
+            ("quota", self._quota),
+            ("seller", self._seller),
+            ("keys", self._keys),
+            ("ending", self._ending),
+        ]
 
-        Raises CloudError: SkyPilot's server would copy others as well.
-        """
-        refuse_copied_keys(self.home, clouds_named(self.infra))
-        own = lying_there(self.home, self.clouds)
-        if own:
-            which = ", ".join(own) if cloud_of(self.infra) else f"one of {', '.join(own)}"
-            return Finding(sentence=f"on the instance: {which}; {POWER}")
-        if list(self.clouds) == [AWS]:
-            return Finding(sentence=BY_ROLE)
-        none = "no key of a cloud lies on the instance"
-        has_own = list(self.clouds) == [RUNPOD]
-        return Finding(sentence=f"{none}: {OWN_KEY}" if has_own else none)
+    @property
+    def _settings(self) -> Settings:
+        return self.found.settings
 
-    def ending(self) -> Finding:
-        """Says what ends the instance, and what if this machine is shut.
+    @property
+    def _cloud(self) -> str | None:
+        """The cloud that the settings name; None if SkyPilot chooses."""
+        return cloud_of(self._settings.infra) or None
 
-        Raises CloudError: nothing would end it.
-        """
-        refuse_endless(self.infra, is_spot=self.is_spot)
-        said = f"{ending_of(self.infra).by}, also with this machine shut"
-        danger = unarmed(self.infra, is_spot=self.is_spot)
-        if danger is None:
-            return Finding(sentence=said)
-        return Finding(sentence=f"{said}; but {danger}", hint=REAP_BY_CRON)
+    @cached_property
+    def _log(self) -> Path:
+        return self.open_here().sky_log
+
+    @cached_property
+    def _places(self) -> list[tuple[str, str]]:
+        """Where the run may go, cheapest first: infra and instance type."""
+        found, missing = offers_by_gpu(self.found, self.open_here().offers())
+        if not found:
+            raise none_offered(self._settings.gpus, missing)
+        offers = [offer for offer in found if offer.may_be_chosen and offer.region]
+        places = [(f"{one.cloud}/{one.region}", one.instance_type) for one in offers]
+        return list(dict.fromkeys(places))[:PLACES_ASKED]
+
+    def _clouds(self) -> Finding:
+        cloud = self._cloud
+        clouds = check_clouds(cloud, self._log)
+        if not clouds:
+            raise CloudError(
+                f"SkyPilot may not use {cloud or 'any cloud'}",
+                f"`sky check {cloud or ''}".rstrip() + "` says what is missing",
+            )
+        return Finding(sentence=", ".join(clouds))
+
+    def _quota(self) -> Finding:
+        """Checks the account's quota; a cloud that does not tell its quota passes."""
+        try:
+            asked = self._places
+            none = without_quota(asked, self._log, spot=self._settings.spot)
+        except CliError as error:
+            return Finding(Verdict.NOT_PROBED, error.message)
+        if not none:
+            return Finding(sentence=f"{counted(len(asked), 'place')} asked")
+        wanted = self._settings.gpus.replace(",", " or ")
+        said = f"this account has no quota for {wanted} in {', '.join(none)}"
+        hint = "ask the cloud for quota, which may take days, or choose another --infra"
+        return Finding(Verdict.FAILED if len(none) == len(asked) else Verdict.WARNING, said, hint)
+
+    def _seller(self) -> Finding:
+        """What the seller says of your account, and of the GPU, if SkyPilot can ask it."""
+        if self._cloud is None:
+            return Finding(Verdict.NOT_PROBED, "SkyPilot chooses the cloud: name one with --infra")
+        try:
+            types = dict.fromkeys(instance_type for _, instance_type in self._places)
+        except CliError as error:
+            return Finding(Verdict.NOT_PROBED, error.message)
+        return seller_finding(self._cloud, ask_seller(self._cloud, types, self._log))
+
+    def _keys(self) -> Finding:
+        clouds = [self._cloud] if self._cloud else usable_clouds(self._log)
+        return keys_finding(self._settings.infra, clouds, self.home)
+
+    def _ending(self) -> Finding:
+        return ending_finding(self._settings.infra, is_spot=self._settings.spot)
+
+
+def _skypilot() -> Finding:
+    said, tried = describe_installation(), other_version()
+    if tried is not None:
+        return Finding(Verdict.WARNING, f"{said}, not {tried}", f"pip install skypilot=={tried}")
+    return Finding(sentence=said)
+
+
+def keys_finding(infra: str | None, clouds: Sequence[str], home: Path) -> Finding:
+    """Names the key files that will lie on the instance, and their power.
+
+    Args:
+        clouds: the cloud of the infra, else all that SkyPilot may use.
+
+    Raises CloudError: SkyPilot's server would copy others as well.
+    """
+    refuse_copied_keys(home, clouds_named(infra))
+    own = lying_there(home, clouds)
+    if own:
+        which = ", ".join(own) if cloud_of(infra) else f"one of {', '.join(own)}"
+        return Finding(sentence=f"on the instance: {which}; {POWER}")
+    none = "no key of a cloud lies on the instance"
+    return Finding(sentence={AWS: BY_ROLE, RUNPOD: f"{none}: {OWN_KEY}"}.get(cloud_of(infra), none))
+
+
+def ending_finding(infra: str | None, *, is_spot: bool) -> Finding:
+    """Says what ends the instance, and what if this machine is shut.
+
+    Raises CloudError: nothing would end it.
+    """
+    refuse_endless(infra, is_spot=is_spot)
+    said = f"{ending_of(infra).by}, also with this machine shut"
+    danger = unarmed(infra, is_spot=is_spot)
+    if danger is None:
+        return Finding(sentence=said)
+    return Finding(sentence=f"{said}; but {danger}", hint=REAP_BY_CRON)
 
 
 def seller_finding(cloud: str, says: Account) -> Finding:

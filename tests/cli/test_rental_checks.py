@@ -16,8 +16,8 @@ import pytest
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.plugins import OUR_PLUGINS, PLUGINS
 from fintts_cli.infra.sky.sellers.account import Account
-from fintts_cli.rental_checks import RentalChecks, seller_finding
-from fintts_store.probes import Verdict
+from fintts_cli.rental_checks import ending_finding, keys_finding, seller_finding
+from fintts_store.probes import Finding, Verdict
 
 
 @pytest.fixture
@@ -29,38 +29,38 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def checks(home: Path, infra: str | None, *clouds: str, is_spot: bool = False) -> RentalChecks:
-    return RentalChecks(infra, clouds, is_spot, home)
+def keys(home: Path, infra: str | None, *clouds: str) -> Finding:
+    return keys_finding(infra, clouds, home)
 
 
 def test_the_key_on_the_instance_is_named_with_its_power(home: Path) -> None:
-    verda = checks(home, "verda", "verda").keys().sentence
+    verda = keys(home, "verda", "verda").sentence
     assert verda.startswith("on the instance: ~/.verda; anyone who controls that machine")
     assert verda.endswith("at your expense")
-    assert "a key of its own" in checks(home, "runpod", "runpod").keys().sentence
-    assert checks(home, "lambda", "lambda").keys().sentence.startswith("no key of a cloud lies")
-    assert "role skypilot-v1" in checks(home, "aws", "aws").keys().sentence
+    assert "a key of its own" in keys(home, "runpod", "runpod").sentence
+    assert keys(home, "lambda", "lambda").sentence.startswith("no key of a cloud lies")
+    assert "role skypilot-v1" in keys(home, "aws", "aws").sentence
 
 
 def test_where_skypilot_chooses_the_keys_of_all_it_may_choose_are_named(home: Path) -> None:
-    found = checks(home, None, "do", "runpod", "verda", "aws").keys()
+    found = keys(home, None, "do", "runpod", "verda", "aws")
     assert found.sentence.startswith("on the instance: one of ~/.config/doctl, ~/.verda; ")
 
 
 def test_the_end_is_named_for_each_kind_of_cloud(home: Path) -> None:
-    aws = checks(home, "aws/us-east-1", "aws").ending()
+    aws = ending_finding("aws/us-east-1", is_spot=False)
     assert (aws.sentence, aws.hint) == (
         "SkyPilot's autodown and a timed power-off, also with this machine shut",
         "",
     )
-    verda = checks(home, "verda", "verda").ending()
+    verda = ending_finding("verda", is_spot=False)
     assert verda.sentence.startswith("SkyPilot's skylet, armed at the beginning of set-up, also")
     assert "reap" in verda.hint
     with pytest.raises(CloudError, match="cannot end spot instances on verda"):
-        checks(home, "verda", "verda", is_spot=True).ending()
+        ending_finding("verda", is_spot=True)
     (home / ".verda/config.json").unlink()
     with pytest.raises(CloudError, match=r"your key from ~/\.verda/config\.json"):
-        checks(home, "verda", "verda").ending()
+        ending_finding("verda", is_spot=False)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def server(**environment: str) -> Iterator[int]:
 
 def test_a_server_that_would_copy_your_keys_is_refused(home: Path) -> None:
     with server() as pid, pytest.raises(CloudError) as refused:
-        checks(home, "verda", "verda").keys()
+        keys(home, "verda", "verda")
     assert (
         f"SkyPilot's server (process {pid}) was started by another program" in refused.value.message
     )
@@ -108,9 +108,9 @@ def test_a_server_that_would_copy_your_keys_is_refused(home: Path) -> None:
     assert "`sky api stop`" in refused.value.hint
     shutil.rmtree(home / ".runpod")
     with server(HF_TOKEN="x"), pytest.raises(CloudError, match="doctl, a Hugging Face token to"):
-        checks(home, "verda", "verda").keys()
+        keys(home, "verda", "verda")
     with server(), server(HOME="/home/of/another"):
         shutil.rmtree(home / ".config")
-        assert checks(home, "verda", "verda").keys().verdict == Verdict.OK
+        assert keys(home, "verda", "verda").verdict == Verdict.OK
     with server(**{PLUGINS: str(home / OUR_PLUGINS)}, HF_TOKEN="x"):
-        assert checks(home, "lambda", "lambda").keys().verdict == Verdict.OK
+        assert keys(home, "lambda", "lambda").verdict == Verdict.OK
