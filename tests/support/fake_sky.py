@@ -148,6 +148,7 @@ class FakeSky:
     queues: dict[str, list[int] | None] = field(default_factory=dict[str, list[int] | None])
     """the jobs of a cluster; None: it does not answer"""
     Resources: Any = None
+    down_fails_with: Exception | None = None
     calls: list[str] = field(default_factory=list[str])
     tasks: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
 
@@ -268,8 +269,10 @@ class FakeSky:
                 job.become("CANCELLED", "DONE")
                 self._end(f"{job.job_name}-{job.job_id}")
 
-    def down(self, name: str) -> None:
-        self.calls.append(f"down {name}")
+    def down(self, name: str, *, purge: bool = False) -> None:
+        self.calls.append(f"{'purge' if purge else 'down'} {name}")
+        if self.down_fails_with is not None and not purge:
+            raise self.down_fails_with
         if not self._end(name):
             raise ClusterDoesNotExist(name)
 

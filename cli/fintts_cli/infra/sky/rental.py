@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fintts_cli.errors import CloudError
@@ -10,7 +11,7 @@ from fintts_cli.infra.sky.aws import AWS, terminate
 from fintts_cli.infra.sky.cluster import Cluster
 from fintts_cli.infra.sky.job import ManagedJob
 from fintts_cli.infra.sky.record import SkyRecord
-from fintts_cli.infra.sky.sellers.desk import SELLERS, remove_left, remove_listed
+from fintts_cli.infra.sky.sellers.desk import SELLERS, is_asked, remove_left, remove_listed
 from fintts_cli.places import cloud_of
 
 if TYPE_CHECKING:
@@ -44,16 +45,25 @@ def remove(sky: Any, record: SkyRecord) -> SkyRecord:
     """Removes an instance through SkyPilot, and then what its seller still lists. Returns the final
     record once it is gone; passes on what SkyPilot or the seller raises.
 
-    SkyPilot fails over states that it does not know: then the seller alone removes it.
+    SkyPilot fails over states that it does not know, and on Lambda over a cluster that never got an
+    instance. Then the seller alone removes what it lists, and its word counts.
     """
     try:
         last = rental_of(record).remove(sky, record)
     except Exception:
-        if not remove_left(sky, record):
+        if not remove_left(sky, record) and not is_asked(sky, record):
             raise
+        _forget(sky, record)
         return record
     remove_left(sky, last)
     return last
+
+
+def _forget(sky: Any, record: SkyRecord) -> None:
+    """Takes a cluster that its seller does not list out of SkyPilot's records."""
+    if record.job is None:
+        with suppress(Exception):  # the instance is gone all the same
+            sky.get(sky.down(record.cluster, purge=True))
 
 
 def remove_sighting(sky: Any, sighting: Sighting) -> None:

@@ -185,6 +185,25 @@ def test_what_skypilot_has_forgotten_is_billed_until_its_seller_says_gone(
     assert not gone.is_live
 
 
+def test_where_skypilot_fails_the_seller_s_word_counts(
+    sky: FakeSky, verda: Verda, infra: SkyInfra, asked: Path
+) -> None:
+    sky.clusters.append(Cluster(CLUSTER, 0.0))
+    sky.down_fails_with = RuntimeError("Failed to terminate instances []")
+    verda.fails_with = (429, {"code": "too_many_requests", "message": "Too many requests"})
+    with pytest.raises(CloudError, match="could not be removed, and may be billing"):
+        infra.down("mine")
+    verda.fails_with = None
+    assert infra.down("mine").was_there
+    assert sky.calls[-1] == f"purge {CLUSTER}"
+    record = read_record(asked)
+    assert record is not None
+    assert record.is_gone
+    write_record(asked, record.model_copy(update={"is_gone": False, "cloud": "gcp"}))
+    with pytest.raises(CloudError, match="could not be removed, and may be billing"):
+        infra.down("mine")
+
+
 def test_without_the_seller_s_word_nothing_is_gone(
     verda: Verda, infra: SkyInfra, asked: Path
 ) -> None:

@@ -82,6 +82,11 @@ def still_listed(sky: Any, record: SkyRecord) -> list[Found]:
     ]
 
 
+def is_asked(sky: Any, record: SkyRecord) -> bool:
+    """Whether the one cloud that can have the instance is a seller that answers here."""
+    return record.cloud is not None and bool(sellers_of(sky, [record.cloud]))
+
+
 def is_named(sky: Any, seller: Seller, name: str, cluster: str) -> bool:
     """Whether SkyPilot gives an instance of the cluster this name there."""
     on_cloud: str = sky.utils.common_utils.make_cluster_name_on_cloud(cluster, seller.longest_name)
