@@ -61,7 +61,8 @@ def test_a_launch_that_is_turned_away_leaves_nothing(laptop: Laptop, seller: Sel
     with seller.with_faults(throttled=MORE_THAN_ANY_CLIENT_RETRIES):
         refused = laptop.fintts("cloud", "launch", "--name", "refused", "--yes")
     assert refused.returncode == 4, refused.stderr
-    assert "asked too often" in refused.stderr, refused.stderr
+    words = ("asked too often", "Too many requests", "did not answer")
+    assert any(each in refused.stderr for each in words), refused.stderr
     assert "Traceback" not in refused.stderr
     assert seller.billed() == []
     assert laptop.document("cloud", "reap", "--yes")["instances"] == []
@@ -76,6 +77,7 @@ def test_doctor_says_what_is_wrong_in_the_seller_s_words(
         poor = laptop.fintts("doctor")
     with rentable_clouds.with_wrong_keys():
         wrong = laptop.fintts("doctor")
+    assert laptop.fintts("doctor").returncode == 0, "SkyPilot has to look again"
     assert (poor.returncode, wrong.returncode) == (1, 1), poor.stdout + wrong.stdout
     empty = "sold out" if seller.name == "lambda" else f"$0.00 left on {seller.name}"
     assert empty in poor.stdout

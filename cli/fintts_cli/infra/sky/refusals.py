@@ -82,6 +82,9 @@ HINTS = {
     Reason.CAPACITY: "try again later; you can name several --gpus, or another --infra",
     Reason.TOO_OFTEN: "wait a minute, and try again",
 }
+OF_PLACES = frozenset({"ResourcesUnavailableError", "StopFailoverError"})
+"""SkyPilot's errors after it tried places; the second if it also failed to remove what was never
+there, as on Lambda"""
 TOLD = frozenset({Reason.KEY, Reason.BALANCE})
 """These do not differ from place to place, and are told in the cloud's own words."""
 
@@ -133,7 +136,7 @@ def refusal(error: Exception, said: str) -> CloudError | None:
 
     One place may have refused before another accepted: any other error is judged by its own words.
     """
-    if type(error).__name__ != "ResourcesUnavailableError":
+    if type(error).__name__ not in OF_PLACES:
         answer = answer_in(str(error))
         is_told = answer is not None and answer.reason in TOLD
         return CloudError(_told(answer), HINTS[answer.reason]) if answer and is_told else None

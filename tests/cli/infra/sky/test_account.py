@@ -32,10 +32,12 @@ class Door:
 
     def __init__(self) -> None:
         self.answers: dict[str, object] = {
+            "/instances": [],
             "/balance": {"amount": 12.5, "currency": "usd"},
             "/instance-availability/1A100.22V": True,
             "/instance-availability/1H100.80S.32V": False,
-            "/instance-types": CATALOG,
+            "/lambda/instances": {"data": []},
+            "/lambda/instance-types": CATALOG,
         }
         self.is_silent, self.go_on = False, threading.Event()
         door = self
@@ -84,7 +86,7 @@ def sky(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = import_sky()
-    monkeypatch.setattr(found.provision.lambda_cloud.lambda_utils, "API_ENDPOINT", url)
+    monkeypatch.setattr(found.provision.lambda_cloud.lambda_utils, "API_ENDPOINT", f"{url}/lambda")
     return found
 
 
@@ -136,9 +138,12 @@ def test_runpod_and_vast_say_what_is_left_in_their_own_words() -> None:
     graphql = SimpleNamespace(run_graphql_query=run_graphql_query)
     runpod = SimpleNamespace(runpod=SimpleNamespace(api=SimpleNamespace(graphql=graphql)))
     vast = SimpleNamespace(vast=lambda: SimpleNamespace(show_user=lambda: {"credit": 3.5}))
+    nothing = SimpleNamespace(utils=SimpleNamespace(list_instances=dict))
     common = SimpleNamespace(is_api_server_local=lambda: True)
     sky = SimpleNamespace(
-        adaptors=SimpleNamespace(runpod=runpod, vast=vast), server=SimpleNamespace(common=common)
+        adaptors=SimpleNamespace(runpod=runpod, vast=vast),
+        provision=SimpleNamespace(runpod=nothing, vast=nothing),
+        server=SimpleNamespace(common=common),
     )
     assert account_at(sky, "runpod", ["1x_A100-80GB_SECURE"]) == (Decimal("7.25"), {})
     assert asked == ["query { myself { clientBalance } }"]

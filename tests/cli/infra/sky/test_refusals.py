@@ -145,6 +145,16 @@ def test_an_error_of_the_seller_itself_is_known_by_its_own_words() -> None:
     assert error.hint == HINTS[Reason.KEY]
 
 
+def test_places_that_refused_are_named_also_where_skypilot_fails_to_clean_up() -> None:
+    class StopFailoverError(Exception):
+        """SkyPilot's own, by that name."""
+
+    said = "Launching on Lambda us-east-1.\nLambdaCloudError: global/account-inactive: pay\n"
+    error = refusal(StopFailoverError(), said)
+    assert error is not None
+    assert "not enough balance in lambda/us-east-1" in error.message
+
+
 def test_only_a_refusal_at_every_place_means_that_nothing_came() -> None:
     sold_out = "Launching on RunPod CA.\nThere are no longer any instances available\n"
     assert is_refused_everywhere(sold_out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fintts_cli.infra.sky.sellers.desk import in_time, sellers_of
+from fintts_cli.infra.sky.sellers.desk import in_time, listed_by, sellers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,7 @@ def account_at(sky: Any, cloud: str, types: Iterable[str]) -> Account:
     Raises CloudError: the seller refuses, does not answer in time, or answers nonsense.
     """
     for seller in sellers_of(sky, [cloud]):
+        listed_by(sky, seller)  # no seller answers this without a valid key
         asked = {each: in_time(seller, partial(seller.is_on_sale, sky, each)) for each in types}
         on_sale = {name: has for name, has in asked.items() if has is not None}
         return Account(in_time(seller, partial(seller.balance_usd, sky)), on_sale)
