@@ -96,8 +96,8 @@ def run_of_instance(cluster: str) -> str | None:
 
 
 def unreadable_run(cluster: str) -> str:
-    """A valid run name made from a name with our prefix that tells none: its instance is billed,
-    whoever it belongs to."""
+    """A valid run name made from a name with our prefix that names none: its instance is billed,
+    no matter whose it is."""
     plain = OTHERS.sub("-", cluster.removeprefix(PREFIX).lower())
     return plain[:RUN_CHARACTERS] or "unknown"
 
