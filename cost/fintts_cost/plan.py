@@ -99,14 +99,15 @@ class LaunchPlan:
     @property
     def is_limited_by_budget(self) -> bool:
         """Whether a larger budget would move the deadline."""
-        return self.run_seconds < _generous_seconds(self.choices)
+        return self.run_seconds < _generous_seconds(self.choices, self.budget_usd is not None)
 
     @property
     def deadline_sentence(self) -> str:
         """A sentence on where the deadline comes from."""
         slow_ends = [end for end in map(_slow_end, self.choices) if end]
         case = " at ".join(["the worst case", *slow_ends[:1]])
-        generous = f"half as long again as {case}, and ten minutes"
+        times = "half as long again as" if self.budget_usd is None else "three times"
+        generous = f"{times} {case}, and ten minutes"
         if self.budget_usd is None:
             return f"{generous}; --budget sets another"
         if not self.is_limited_by_budget:
@@ -220,14 +221,14 @@ def _planned(
 
 def _run_seconds(choices: Sequence[Candidate], money: Decimal | None, reserve: Reserve) -> Decimal:
     """Seconds from the request of the instance to the deadline, on any of the GPUs."""
-    generous = _generous_seconds(choices)
+    generous = _generous_seconds(choices, money is not None)
     bought = None if money is None else affordable_seconds(money, _dearest_usd(choices))
     return generous if bought is None else min(bought - reserve.total_seconds, generous)
 
 
-def _generous_seconds(choices: Sequence[Candidate]) -> Decimal:
+def _generous_seconds(choices: Sequence[Candidate], has_budget: bool) -> Decimal:
     """The most that a healthy run needs on any of the GPUs, and a margin."""
-    return max(generous_seconds(each.estimate.given) for each in choices)
+    return max(generous_seconds(each.estimate.given, has_budget=has_budget) for each in choices)
 
 
 def _dearest_usd(choices: Sequence[Candidate]) -> Decimal:

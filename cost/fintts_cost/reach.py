@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from fintts_cost.estimate import Estimate, EstimateInput
 
-SPARE_SHARE = Decimal("1.5")
+SPARE_SHARE, SHARE_WITH_BUDGET = Decimal("1.5"), Decimal(3)
 SPARE_SECONDS = Decimal(600)
-"""Without a budget, a run gets 1.5 times its worst case and ten minutes."""
+"""A run gets 1.5 times its worst case and ten minutes. With a budget it gets three times, if the
+budget buys as much: you have agreed to spend it, and a run that is slower than forecast can end."""
 LAST_SAVE_SECONDS = Decimal(87)
 """The trainer's reserve before its deadline until it has measured an upload: 1.2 × 60 s, and 15 s
 for the result."""
@@ -25,11 +26,11 @@ LONGEST_SECONDS = Decimal(3650 * 24 * SECONDS_PER_HOUR)
 """Ten years: the latest deadline."""
 
 
-def generous_seconds(given: EstimateInput) -> Decimal:
+def generous_seconds(given: EstimateInput, *, has_budget: bool = False) -> Decimal:
     """The most that a healthy run needs, and a margin."""
-    slow = given.at_slow_end
+    slow, share = given.at_slow_end, SHARE_WITH_BUDGET if has_budget else SPARE_SHARE
     worst = slow.durations(slow.max_steps).total_seconds
-    return min(worst * SPARE_SHARE + SPARE_SECONDS, LONGEST_SECONDS)
+    return min(worst * share + SPARE_SECONDS, LONGEST_SECONDS)
 
 
 def usable_seconds(run_seconds: Decimal) -> Decimal:

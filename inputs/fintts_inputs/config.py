@@ -32,6 +32,8 @@ FORCIBLE = frozenset(
         "checkpoints.every",
         "checkpoints.keep_last",
         "checkpoints.keep_best",
+        "replan.min_checks",
+        "replan.on_overrun",
     }
 )
 """The fields that --force can change. They do not affect the meaning of what was trained so far.
@@ -162,6 +164,15 @@ class CheckpointConfig(Section):
     keep_best: Flag = True
 
 
+class ReplanConfig(Section):
+    """What a run does that finds, after 20 measured steps, that its deadline comes too soon."""
+
+    min_checks: Count = 3
+    """validation checks: a run that ends with fewer is of no use"""
+    on_overrun: Literal["continue", "stop"] = "continue"
+    """`stop` ends it at once, with its checkpoint; either way it says so"""
+
+
 class TrainingSections(Section):
     """The settings of training, without the inputs."""
 
@@ -170,6 +181,7 @@ class TrainingSections(Section):
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     early_stopping: EarlyStoppingConfig = Field(default_factory=EarlyStoppingConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    replan: ReplanConfig = Field(default_factory=ReplanConfig)
 
 
 class RunConfig(TrainingSections):
@@ -181,8 +193,10 @@ class RunConfig(TrainingSections):
     """the path of the adapter to start from, on the laptop"""
 
     def digest(self) -> str:
-        """SHA-256 of everything that the result depends on, without the places of the inputs."""
+        """SHA-256 of everything that the result depends on, without the places of the inputs and
+        without `replan`, which only decides when to give up."""
         content = self._comparable()
+        del content["replan"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

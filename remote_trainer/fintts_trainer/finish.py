@@ -115,7 +115,9 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
     before = state.initial_validation
     job = session.job
     kept = kept_steps(list_manifests(job.store, job.run, on_unreadable=skip_damaged))
-    message = session.wall_clock.remark() if reason == StopReason.DEADLINE else None
+    message = None
+    if reason == StopReason.DEADLINE:
+        message = training.overrun or session.wall_clock.remark()
     if reason == StopReason.NAN_LOSS:
         last = (
             f"the checkpoint at step {max(kept)} is the last good one" if kept else "none is kept"

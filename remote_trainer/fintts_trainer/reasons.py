@@ -45,6 +45,8 @@ def own_reason_to_end(training: Training, preemption: Preemption) -> Reason | No
         return StopReason.EARLY_STOPPING
     if state.step >= training.schedule.max_steps:
         return StopReason.MAX_STEPS
+    if training.gives_up:
+        return StopReason.DEADLINE
     return external_reason(training, preemption)
 
 

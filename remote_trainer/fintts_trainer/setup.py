@@ -23,6 +23,7 @@ from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.data.open import open_encoded, open_feed
 from fintts_trainer.families import open_configured
 from fintts_trainer.forecast.forecaster import Forecaster
+from fintts_trainer.forecast.replanner import replanner_of
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.device_notes import device_notes, unfused_note
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from fintts_inputs.config import LoraConfig, RunConfig
     from fintts_trainer.data.feed import Feed
     from fintts_trainer.families.base import BaseModel
+    from fintts_trainer.forecast.replanner import Replanner
     from fintts_trainer.processes.world import World
     from fintts_trainer.session.session import Session
 
@@ -78,6 +80,8 @@ def set_up(session: Session, world: World) -> Training:
         if training.state.initial_validation is None:
             _measure_untrained(training)
         world.accelerator.init_trackers("tensorboard")
+        if isinstance(session, StoreSession):
+            training.replanner = _replanner(training)
         if isinstance(session, StoreSession) and session.config.early_stopping.enabled:
             training.forecaster = _forecaster(training)
             training.forecast_stop()  # a resumed run knows its earlier checks
@@ -151,6 +155,12 @@ def _gpu_meter_of(device: torch.device) -> GpuMeter:
 def _forecaster(training: Training) -> Forecaster:
     seed = training.config.training.seed
     return Forecaster(training.rule, training.schedule, seed, training.session.log)
+
+
+def _replanner(training: Training) -> Replanner:
+    config, log = training.config, training.session.log
+    seed, fewest = config.training.seed, config.replan.min_checks
+    return replanner_of(training.feed, training.schedule, seed, fewest, log)
 
 
 def _adapted(session: Session, base: BaseModel, dtype: torch.dtype) -> PeftModel:

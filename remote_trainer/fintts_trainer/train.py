@@ -219,6 +219,7 @@ def log_step(training: Training, values: dict[str, float], seconds: float) -> No
     training.eta = training.eta.after_step(seconds)
     training.session.pace.steps.append(seconds)
     training.step_seconds.append(seconds)
+    training.note_step(int(values["tokens"]), seconds)
     with training.step_clock.part("logging"):
         training.world.accelerator.log(
             {f"train/{name}": value for name, value in values.items()}, state.step

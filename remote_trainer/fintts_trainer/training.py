@@ -9,6 +9,7 @@ from fintts_inputs.base_model.adapter import BASE_DIGEST, PROMPT
 from fintts_trainer.checkpoint import write_checkpoint
 from fintts_trainer.evaluate import Tally, evaluate
 from fintts_trainer.processes.hang_limits import check_limit, step_limit
+from fintts_trainer.session.session import StoreSession
 
 if TYPE_CHECKING:
     from collections import deque
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fintts_trainer.checkpoint import LoopState
     from fintts_trainer.data.feed import Feed
     from fintts_trainer.forecast.forecaster import Forecaster
+    from fintts_trainer.forecast.replanner import Replanner
     from fintts_trainer.machine.gpu_meter import GpuMeter
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.processes.world import World
@@ -59,6 +61,10 @@ class Training:
     """of the last steps of this process, for its watchdog"""
     forecaster: Forecaster | None = None
     """of the process that writes to the store, if the run may stop early"""
+    replanner: Replanner | None = None
+    """likewise of the process that writes to the store"""
+    overrun: str | None = None
+    """why the deadline comes too soon for a useful run, once that is known"""
 
     def forecast_stop(self) -> None:
         """Forecasts from the checks so far when early stopping will end the run."""
@@ -71,6 +77,33 @@ class Training:
         if self.forecaster is None:
             return None
         return self.forecaster.told(self.eta, self.state.step)
+
+    def note_step(self, tokens: int, seconds: float) -> None:
+        """Adds a measured step; plans the rest of the run once that can be done."""
+        session, planner = self.session, self.replanner
+        if planner is None or not isinstance(session, StoreSession):
+            return
+        planner.after_step(tokens, seconds)
+        measured = list(session.pace.checks), list(session.pace.saves)
+        if not planner.is_due(*measured):
+            return
+        planner.plan(
+            self.state.step,
+            checks=measured[0],
+            saves=measured[1],
+            now=session.wall_clock.now(),
+            usable_seconds=session.usable_seconds(),
+        )
+        session.change_status(replan=planner.newest)
+        if self.overrun is None and planner.overrun is not None:
+            self.overrun = planner.overrun
+            session.change_status(message=self.overrun)
+            session.log(self.overrun)
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the run ends because its deadline comes too soon."""
+        return self.overrun is not None and self.config.replan.on_overrun == "stop"
 
     @property
     def config(self) -> RunConfig:

@@ -86,10 +86,13 @@ def test_a_budget_buys_time_from_the_request_and_pays_for_the_reserve() -> None:
 
 def test_a_larger_budget_does_not_let_a_hung_run_bill_for_ever() -> None:
     worst = 3600 + 120
-    for budget in (None, Decimal(1000)):
+    for budget, times, said in (
+        (None, Decimal("1.5"), "half as long again as"),
+        (Decimal(1000), 3, "three times"),
+    ):
         plan = plan_launch([on(made())], budget, RENTED)
-        assert plan.run_seconds == Decimal("1.5") * worst + 600
-        assert "half as long again as the worst case, and ten minutes" in plan.deadline_sentence
+        assert plan.run_seconds == times * worst + 600
+        assert f"{said} the worst case, and ten minutes" in plan.deadline_sentence
     assert "--budget sets another" in plan_launch([on(made())], None, RENTED).deadline_sentence
 
 

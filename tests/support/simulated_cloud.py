@@ -15,7 +15,7 @@ from random import Random
 
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.schedule import Schedule
-from fintts_trainer.session.deadline import Deadline, PaceMeter
+from fintts_trainer.session.deadline import OVERTIME_SECONDS, Deadline, PaceMeter
 
 KILL_AFTER = 120.0
 """after SIGTERM, for who ignores it"""
@@ -208,7 +208,9 @@ class _Trainer:
     def begin(self, ready: float, saved_step: int) -> None:
         """Once the model is loaded."""
         self.now, self.step, self.saved_step = ready, saved_step, saved_step
-        self.deadline = Deadline.from_now(self.deadline_at, self.moment(ready))
+        self.deadline = Deadline.from_now(
+            self.deadline_at, self.moment(ready), overtime_seconds=OVERTIME_SECONDS
+        )
 
     def run_until(self, cut: float) -> str | None:
         """Why it ended by itself, with its last checkpoint saved; None when it was cut then."""

@@ -62,6 +62,11 @@ checkpoints:
   keep_last: 5
   keep_best: true             # in addition to the last ones
 
+# After 20 measured steps the run forecasts whether its deadline comes too soon, and says so.
+replan:
+  min_checks: 3               # validation checks: a run that ends with fewer is of no use
+  on_overrun: continue        # continue | stop, which keeps the checkpoint
+
 # Where the run goes and what it may cost. This part stays on your machine.
 gpus: {gpus:<24}# NAME[:N], any or 24GB+; from several, the cheapest for the run
 {infra}

@@ -24,6 +24,9 @@ LONGEST_UPLOAD_SECONDS = 300.0
 """One upload that took longer than this does not end a run that much earlier."""
 FINAL_WRITES_SECONDS = 15.0
 """for metrics, curves and the result, once the last checkpoint is committed"""
+OVERTIME_SECONDS = 60.0
+"""The last save of a rented instance may take so long after the deadline: half of the time between
+SIGTERM and SIGKILL, for which the budget keeps money (`fintts_cost.reserve`)."""
 SHORT_SHARE = 0.05
 """Each constant is at most this share of the time, if the time is short."""
 STEPS_REMEMBERED, OTHERS_REMEMBERED = 10, 3
@@ -82,12 +85,15 @@ class Deadline:
     at: datetime
     assumed_upload_seconds: float
     final_writes_seconds: float
+    overtime_seconds: float = 0.0
+    """after `at`, for a last save of known length"""
 
     @classmethod
-    def from_now(cls, at: datetime, now: datetime) -> Deadline:
+    def from_now(cls, at: datetime, now: datetime, *, overtime_seconds: float = 0.0) -> Deadline:
         """`now` is the start of the job."""
         share = SHORT_SHARE * max((at - now).total_seconds(), 0.0)
-        return cls(at, min(ASSUMED_UPLOAD_SECONDS, share), min(FINAL_WRITES_SECONDS, share))
+        reserve = min(ASSUMED_UPLOAD_SECONDS, share), min(FINAL_WRITES_SECONDS, share)
+        return cls(at, *reserve, overtime_seconds)
 
     def left_seconds(self, now: datetime) -> float:
         """Seconds until the deadline; below 0 after it."""
@@ -107,6 +113,12 @@ class Deadline:
         uploads = SLACK * min(upload, LONGEST_UPLOAD_SECONDS) * (1 + uploads_behind)
         return SLACK * (pace.save or 0.0) + uploads + self.final_writes_seconds
 
+    def seconds_to_keep(self, pace: Pace, uploads_behind: int = 0) -> float:
+        """Seconds before the deadline at which the last save must begin: less once an upload is
+        measured, since what the plan kept for an unknown one is then free."""
+        commit = self.seconds_to_commit(pace, uploads_behind)
+        return commit if pace.upload is None else max(commit - self.overtime_seconds, 0.0)
+
     def seconds_needed(self, pace: Pace, *, has_check: bool, uploads_behind: int = 0) -> float:
         """Seconds that one more step may take, to the end of the trainer if it is the last one.
 
@@ -116,4 +128,4 @@ class Deadline:
         """
         check = pace.check if has_check else None
         step = SLACK * ((pace.step or 0.0) + (check or 0.0))
-        return step + self.seconds_to_commit(pace, uploads_behind)
+        return step + self.seconds_to_keep(pace, uploads_behind)

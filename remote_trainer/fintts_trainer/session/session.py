@@ -24,7 +24,7 @@ from fintts_store.runs.records import Phase, Status, StopReason
 from fintts_store.runs.runs import read_run, read_status
 from fintts_store.visible import visible
 from fintts_trainer.processes.hang_limits import FINAL_WRITES_SECONDS
-from fintts_trainer.session.deadline import Deadline, PaceMeter
+from fintts_trainer.session.deadline import OVERTIME_SECONDS, Deadline, PaceMeter
 from fintts_trainer.session.heartbeat import Heartbeat
 from fintts_trainer.session.local_checkpoints import local_checkpoint, remove_local
 from fintts_trainer.session.metrics import Metrics
@@ -145,6 +145,11 @@ class StoreSession(Session):
             return StopReason.DEADLINE
         return StopReason.REQUESTED if self.heartbeat.stop_requested else None
 
+    def usable_seconds(self) -> float:
+        """Seconds until the last save must begin; below 0 after that."""
+        left = self.deadline.left_seconds(self.wall_clock.now())
+        return left - self.deadline.seconds_to_keep(self.pace.pace)
+
     def drain_seconds(self) -> float:
         """Seconds for the last uploads if the instance stays."""
         behind = max(self.uploader.behind - 1, 0)
@@ -246,7 +251,11 @@ def _store_session(session: Session, gpus: LocalGpus | None) -> StoreSession:
         progress=session.progress,
         claim=claim,
         committed_before=committed_before,
-        deadline=Deadline.from_now(deadline_at, started_at),
+        deadline=Deadline.from_now(
+            deadline_at,
+            started_at,
+            overtime_seconds=0.0 if job.asked_at is None else OVERTIME_SECONDS,
+        ),
         wall_clock=wall_clock,
         started_at=started_at,
         heartbeat=heartbeat,

@@ -1,0 +1,145 @@
+"""The re-plan of a run: made once some steps are measured, and again once checks and saves are.
+
+Money stays on the laptop: the instance compares the time that the run needs with its deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fintts_cost.forecast import WARMUP_STEPS
+from fintts_store.runs.records import Replan, SecondsRange
+from fintts_trainer.data.order import Order
+from fintts_trainer.forecast.replan import Ahead, Measured, Rest, forecast_rest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from fintts_cost.schedule import Schedule
+    from fintts_trainer.data.feed import Feed
+    from fintts_trainer.forecast.arrays import Values
+
+MEASURED_STEPS = 20
+"""past the warm-up"""
+MOST_AHEAD = 20_000
+"""steps whose data are looked at; later ones count as their mean"""
+
+
+@dataclass
+class Replanner:
+    """Measures the first steps of this process, and plans the rest of the run from them."""
+
+    schedule: Schedule
+    tokens_of_step: Callable[[int], int]
+    """of the step after so many finished ones"""
+    seed: int
+    min_checks: int
+    """a run with fewer of its validation checks is of no use"""
+    log: Callable[[str], None]
+    tokens: list[float] = field(default_factory=list[float])
+    seconds: list[float] = field(default_factory=list[float])
+    newest: Replan | None = None
+    is_final: bool = False
+    """whether checks and saves were measured when it was made"""
+
+    def after_step(self, tokens: int, seconds: float) -> None:
+        """Adds a step; after the newest of them no more are needed."""
+        if len(self.seconds) < WARMUP_STEPS + MEASURED_STEPS:
+            self.tokens.append(float(tokens))
+            self.seconds.append(seconds)
+
+    def is_due(self, checks: Sequence[float], saves: Sequence[float]) -> bool:
+        """Whether to plan now."""
+        if len(self.seconds) < WARMUP_STEPS + MEASURED_STEPS or self.is_final:
+            return False
+        return self.newest is None or bool(checks and saves)
+
+    def plan(
+        self,
+        step: int,
+        *,
+        checks: Sequence[float],
+        saves: Sequence[float],
+        now: datetime,
+        usable_seconds: float,
+    ) -> Replan | None:
+        """Plans after this step; None if it cannot, which never harms the run.
+
+        Args:
+            checks: seconds of the validation checks so far.
+            saves: seconds of the saves so far.
+            usable_seconds: until the deadline, without the last save.
+        """
+        self.is_final = bool(checks and saves) or step >= self.schedule.max_steps
+        try:
+            rest = forecast_rest(self._measured(checks, saves), self._ahead(step), self.seed)
+            self.newest = self._replan(step, rest, now, usable_seconds)
+        except Exception as error:  # the run matters, a forecast does not
+            self.is_final = True
+            self.log(f"no forecast of the run's time after step {step}: {error!r}")
+        return self.newest
+
+    def _measured(self, checks: Sequence[float], saves: Sequence[float]) -> Measured:
+        return Measured(
+            np.array(self.tokens[WARMUP_STEPS:]),
+            np.array(self.seconds[WARMUP_STEPS:]),
+            np.array(checks, dtype=np.float64),
+            np.array(saves, dtype=np.float64),
+        )
+
+    def _ahead(self, step: int) -> Ahead:
+        last = self.schedule.max_steps
+        known = [float(self.tokens_of_step(n)) for n in range(step, min(last, step + MOST_AHEAD))]
+        tokens = np.full(last - step, np.mean(known) if known else 0.0)
+        tokens[: len(known)] = known
+        numbers = np.arange(step + 1, last + 1)
+        return Ahead(
+            tokens,
+            (numbers % self.schedule.validation_every == 0).astype(np.float64),
+            ((numbers % self.schedule.checkpoint_every == 0) | (numbers == last)).astype(float),
+        )
+
+    def _replan(self, step: int, rest: Rest, now: datetime, usable_seconds: float) -> Replan:
+        return Replan(
+            step=step,
+            measured_at=now,
+            seconds_per_token=SecondsRange(**rest.seconds_per_token._asdict()),
+            seconds_left=SecondsRange(**rest.seconds_left._asdict()),
+            checks_that_fit=self._checks_that_fit(step, rest.likely_seconds, usable_seconds),
+        )
+
+    def _checks_that_fit(self, step: int, likely: Values, usable_seconds: float) -> int:
+        """Of the whole run, with those that are made."""
+        steps = int(np.searchsorted(likely, usable_seconds, side="right"))
+        return self.schedule.validation_checks(step + steps)
+
+    @property
+    def overrun(self) -> str | None:
+        """A sentence if too few checks fit before the deadline for a useful run."""
+        most = self.schedule.validation_checks(self.schedule.max_steps)
+        wanted = min(self.min_checks, most)
+        if self.newest is None or self.newest.checks_that_fit >= wanted:
+            return None
+        pace = self.newest.seconds_left.likely / 60
+        return (
+            f"only {self.newest.checks_that_fit} of the run's {most} validation checks fit before "
+            f"the deadline, fewer than the {wanted} of a useful run: all its steps would take "
+            f"about {pace:.0f} minutes more"
+        )
+
+
+def replanner_of(
+    feed: Feed, schedule: Schedule, seed: int, min_checks: int, log: Callable[[str], None]
+) -> Replanner:
+    """A planner that looks at the data in an order of its own: the feed's is another thread's."""
+    lengths = feed.dataset.lengths[feed.training]
+    order = Order(schedule, seed, lengths if feed.config.bucketing else None)
+
+    def tokens_of_step(step: int) -> int:
+        return int(lengths[order.samples_of_step(step)].sum())
+
+    return Replanner(schedule, tokens_of_step, seed, min_checks, log)
