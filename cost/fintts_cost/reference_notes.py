@@ -68,9 +68,13 @@ def _stop() -> str:
 
 def _clock() -> str:
     last = timeline()[-1]
+    began, ended, counted = (
+        moment.time().isoformat("minutes")
+        for moment in (REFERENCE_START, REFERENCE_END, last.clock)
+    )
     return (
-        f"The account has step {last.step:,} at {REFERENCE_END:%H:%M}; {REFERENCE_START:%H:%M} and "
-        f"its own seconds give {last.clock:%H:%M}."
+        f"The account has step {last.step:,} at {ended}; {began} and its own seconds give "
+        f"{counted}."
     )
 
 

@@ -9,6 +9,7 @@ from fintts_cli.commands.opening import open_workplace, read_sources, with_base_
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.forecast import reserve_of
 from fintts_cli.estimate.gpus import choices_of, with_ceilings
+from fintts_cli.estimate.missing_pace import can_measure, is_pace_missing
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.shown import Shown
 from fintts_cli.places import LOCAL
@@ -84,9 +85,9 @@ def _measure(
 ) -> None:
     """Times a few steps of a run on this machine if nobody has measured them, or on demand."""
     if settings.infra == LOCAL:
-        from fintts_cli.estimate.dry_run import can_measure, is_pace_missing, measure_pace
-
         if again or (can_measure(settings, inputs) and is_pace_missing(here, settings, inputs)):
+            from fintts_cli.estimate.dry_run import measure_pace  # it loads what a launch needs
+
             measure_pace(here.state, settings, inputs, terminal.say)
     elif again:
         raise UsageProblem(

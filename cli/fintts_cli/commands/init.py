@@ -9,8 +9,9 @@ from fintts_cli.commands.opening import open_workplace, read_sources, with_base_
 from fintts_cli.commands.options import NoInput, Quiet
 from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import CliError, ConfigError, UsageProblem
-from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+from fintts_cli.estimate.dry_run import measure_pace
 from fintts_cli.estimate.first_gpus import first_gpus
+from fintts_cli.estimate.missing_pace import is_pace_missing
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.hub import cached, describe
 from fintts_cli.places import canonical_infra

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
-from fintts_cli.estimate.run import pace_before
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import upload
 from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
     from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.settings.model import Settings
-    from fintts_cli.workplace import Workplace
     from fintts_inputs.config import RunConfig
 
 RUN = "dry-run"
@@ -44,20 +42,6 @@ LIMIT = timedelta(minutes=5)
 FEWEST_UTTERANCES = 64
 STEPS_WORTH = 4
 """steps that get utterances of their own"""
-
-
-def is_pace_missing(here: Workplace, settings: Settings, inputs: RunInputs) -> bool:
-    """Whether the run trains on this machine and the time of a step here is not known."""
-    return (
-        settings.infra == LOCAL
-        and settings.forecast.seconds_per_step is None
-        and pace_before(here, settings, inputs) is None
-    )
-
-
-def can_measure(settings: Settings, inputs: RunInputs) -> bool:
-    """Whether data and base model are here, so that steps can be timed."""
-    return settings.data is not None and inputs.model_sizes is not None
 
 
 def measure_pace(

@@ -41,7 +41,8 @@ from fintts_cli.commands.options import (
     Yes,
 )
 from fintts_cli.errors import CloudError
-from fintts_cli.estimate.dry_run import is_pace_missing, measure_pace
+from fintts_cli.estimate.dry_run import measure_pace
+from fintts_cli.estimate.missing_pace import is_pace_missing
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.access import grant_for
 from fintts_cli.launch.preconditions import (

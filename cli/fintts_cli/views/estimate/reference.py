@@ -25,7 +25,7 @@ def reference_sections() -> list[tuple[str, list[str]]]:
 def _timeline() -> Iterator[str]:
     rows = [
         (
-            f"{each.clock:%H:%M}",
+            each.clock.time().isoformat("minutes"),
             f"{each.step:,}",
             number(each.epoch),
             f"{each.loss:.3f}",
