@@ -85,10 +85,15 @@ def end_preempted(
 def upload_last_curves(session: StoreSession) -> None:
     """Uploads the last steps' measurements in one try: a preemption does not wait."""
     try:
-        session.metrics.flush()
-        upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
+        _upload_curves(session)
     except StoreError as error:
         log(f"the curves of the last steps are not uploaded: {error.message}")
+
+
+def _upload_curves(session: StoreSession) -> None:
+    job = session.job
+    session.metrics.flush()
+    upload_tensorboard(job.store, job.run, session.claim, job.workspace)
 
 
 def write_result(training: Training, session: StoreSession, reason: StopReason) -> Result:
@@ -97,8 +102,7 @@ def write_result(training: Training, session: StoreSession, reason: StopReason) 
     Raises:
         StoreError: a file is not in the store yet.
     """
-    session.metrics.flush()
-    upload_tensorboard(session.job.store, session.job.run, session.claim, session.job.workspace)
+    _upload_curves(session)
     result = result_of(training, session, reason)
     end_run(session.job.store, result)
     return result
@@ -127,8 +131,8 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
             "start a new run with a lower training.learning_rate"
         )
     return Result(
-        run=session.job.run,
-        launch=session.job.launch,
+        run=job.run,
+        launch=job.launch,
         stop_reason=reason,
         step=state.step,
         best_step=state.early_stopping.best_step,

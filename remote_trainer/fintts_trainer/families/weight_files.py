@@ -16,6 +16,7 @@ from fintts_inputs.base_model.tensors import Stored
 from fintts_inputs.errors import BaseModelProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -37,7 +38,12 @@ def read_state_dict(folder: Path) -> StateDict:
     Raises:
         BaseModelProblem: as `read_files` does.
     """
-    return {key: weight for part in read_files(folder).values() for key, weight in part.items()}
+    return joined(read_files(folder))
+
+
+def joined(files: Mapping[str, StateDict]) -> StateDict:
+    """All weights of several files."""
+    return {key: weight for part in files.values() for key, weight in part.items()}
 
 
 def read_files(folder: Path) -> dict[str, StateDict]:

@@ -7,7 +7,6 @@ grid, so that only c, a and r are left, which is a linear regression.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,9 +34,6 @@ SECOND_FALL_WIDTHS = (0.7, 2.0)
 FAR = 100.0
 """where a straight line would reach 0; only its direction counts"""
 
-CACHED = 8
-"""lengths of a run: a trainer needs one"""
-
 
 class Laws(NamedTuple):
     """Every pair of a fall and something later."""
@@ -53,7 +49,6 @@ class Laws(NamedTuple):
     nothing comes later"""
 
 
-@lru_cache(CACHED)
 def all_laws(checks: int, unit: float) -> tuple[Laws, ...]:
     """The laws over the whole run.
 

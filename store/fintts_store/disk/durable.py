@@ -79,9 +79,16 @@ class UnnamedFile:
 
 @contextmanager
 def unnamed_file(folder: Path) -> Generator[UnnamedFile]:
-    """Yields a file to write in the folder, which is removed at the end unless it got its name."""
-    with explained(folder), _temporary_beside(folder / "unnamed") as temporary:
-        yield UnnamedFile(temporary)
+    """Yields a file to write in the folder. Unless it gets its name, it is removed at the end, with
+    the folders that were made for it."""
+    missing = list(takewhile(lambda each: not each.exists(), (folder, *folder.parents)))
+    try:
+        with explained(folder), _temporary_beside(folder / "unnamed") as temporary:
+            yield UnnamedFile(temporary)
+    finally:
+        for each in missing:
+            with suppress(OSError):  # it has files in it, or was never made
+                each.rmdir()
 
 
 @contextmanager

@@ -24,5 +24,5 @@ def test_of_a_log_the_end_is_read(tmp_path: Path, limit: int, since: int, end: b
 def test_a_log_that_is_not_there_says_nothing_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert read_end(tmp_path / "none", 10) == b""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InvalidRecord, match="not a plain file"):
+    with pytest.raises(InvalidRecord, match="not a regular file"):
         read_end(tmp_path / "pipe", 10)

@@ -92,10 +92,10 @@ def test_a_file_outside_of_the_folder_is_not_opened(folder: Path, outside: str) 
     moved = {key: outside for key in content["weight_map"]}
     (folder / INDEX).write_text(json.dumps({"weight_map": moved}))
     (folder / "part-0.safetensors").rename(folder.parent / "part-0.safetensors")
-    with pytest.raises(BaseModelProblem, match="outside of the folder"):
+    with pytest.raises(BaseModelProblem, match="outside the folder"):
         load(folder)
     configure(folder, transformers_weights=outside)
-    with pytest.raises(BaseModelProblem, match="outside of the folder"):
+    with pytest.raises(BaseModelProblem, match="outside the folder"):
         load(folder)
 
 

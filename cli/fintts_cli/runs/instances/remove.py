@@ -37,14 +37,14 @@ def remove_instance(
     entry, damage = _read(journal, run)
     if entry and store_url is not None and not is_same_place(entry.store, store_url):
         return Removed(was_there=False)
-    removed = _all_down(run, infras, bool(damage), entry)
+    removed = _remove_everywhere(run, infras, bool(damage), entry)
     with suppress(StoreError):  # on a full disk here the end stays unrecorded
         journal.change(run, gone_at=now)
     remarks = [*damage, *(remark for one in removed for remark in one.remarks)]
     return Removed(any(one.was_there for one in removed), tuple(remarks))
 
 
-def _all_down(
+def _remove_everywhere(
     run: str, infras: Sequence[Infra], is_damaged: bool, entry: JournalEntry | None
 ) -> list[Removed]:
     """Asks every infra, even after one fails; raises the first failure at the end."""

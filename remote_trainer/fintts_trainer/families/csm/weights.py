@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fintts_inputs.base_model.csm.weights import BACKBONE_AUDIO, CODEC, DEPTH_AUDIO, tied_apart
 from fintts_inputs.base_model.fitting import refuse_misfit
 from fintts_inputs.base_model.headers import refuse_pickled
-from fintts_trainer.families.weight_files import read_files, stored
+from fintts_trainer.families import weight_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +24,8 @@ def read_state_dict(folder: Path) -> StateDict:
         BaseModelProblem: as `read_files` does, or the weights are pickled.
     """
     refuse_pickled(folder)
-    return {
-        name: weight
-        for part in read_files(folder).values()
-        for name, weight in part.items()
-        if not name.startswith(CODEC)
-    }
+    state = weight_files.read_state_dict(folder)
+    return {name: weight for name, weight in state.items() if not name.startswith(CODEC)}
 
 
 def load_into(model: CsmDualAR, state: StateDict, shape: ModelShape) -> None:
@@ -41,7 +37,7 @@ def load_into(model: CsmDualAR, state: StateDict, shape: ModelShape) -> None:
     Raises:
         BaseModelProblem: a weight is missing, unexpected, misshapen or quantised; it is named.
     """
-    refuse_misfit(stored(state), shape)
+    refuse_misfit(weight_files.stored(state), shape)
     complete = _with_tied(state) if shape.tied_codes else state
     model.load_state_dict(complete, strict=True, assign=True)
     if shape.tied_codes:

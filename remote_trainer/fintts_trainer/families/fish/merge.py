@@ -16,7 +16,7 @@ from fintts_inputs.errors import BaseModelProblem
 from fintts_store.disk.errors import explained
 from fintts_store.errors import StoreFull
 from fintts_trainer.families.fish.weights import from_fish, to_fish
-from fintts_trainer.families.weight_files import read_files
+from fintts_trainer.families.weight_files import joined, read_files
 from fintts_trainer.model.lora import open_adapter
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def merge(base: FishBase, adapter: Path, target: Path) -> int:
         StoreError: the files cannot be written.
     """
     files = read_files(base.folder)
-    state = {key: weight for part in files.values() for key, weight in part.items()}
+    state = joined(files)
     ours = from_fish(state, base.shape)
     layers = _layers(open_adapter(base.load(_type_of(state)), adapter))
     changed = 0

@@ -85,7 +85,7 @@ def test_a_launch_whose_instance_is_taken_down_at_once_does_not_say_that_it_goes
     monkeypatch.setattr(opening, "infra_in", lambda state, _name: TakenDown(state))
     found = invoke(["cloud", "launch", "--name", RUN, "--yes", "--detach"])
     assert found.exit_code == 4, found.output
-    assert f"the instance of run {RUN} is gone already" in found.stderr
+    assert f"the instance of run {RUN} is already gone" in found.stderr
     assert "keeps running" not in found.stderr
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from botocore.response import StreamingBody
 
-from fintts_store.backends.s3.transfer.reading import PART_BYTES, PARTS_AHEAD, S3Reading
+from fintts_store.backends.s3.transfer.parts import PARTS as SIZES
+from fintts_store.backends.s3.transfer.reading import PARTS_AHEAD, S3Reading
 from fintts_store.store import CHUNK_BYTES
 
 PARTS = 8
@@ -27,7 +28,7 @@ class SlowObject:
     @contextmanager
     def ask(self, wanted: str, _tag: str) -> Generator[Any]:
         first = int(wanted.removeprefix("bytes=").split("-")[0] or 0) if wanted else 0
-        size = PARTS * PART_BYTES
+        size = PARTS * SIZES.part_bytes
         yield {
             "ETag": "one",
             "ContentLength": size - first,
@@ -36,7 +37,7 @@ class SlowObject:
         }
 
     def iter_chunks(self, _size: int) -> Iterator[bytes]:
-        for _ in range(PART_BYTES // CHUNK_BYTES):
+        for _ in range(SIZES.part_bytes // CHUNK_BYTES):
             with self._line:
                 time.sleep(0.01)
                 self.chunks += 1
@@ -91,7 +92,7 @@ def test_who_stops_reading_ends_what_is_read_ahead() -> None:
     while names := reading_threads():
         assert time.monotonic() < deadline, names
         time.sleep(0.01)
-    in_parts = PART_BYTES // CHUNK_BYTES
+    in_parts = SIZES.part_bytes // CHUNK_BYTES
     assert slow.chunks < PARTS_AHEAD * in_parts, "the parts were not read to their ends"
 
 
@@ -100,11 +101,11 @@ def test_no_more_lies_in_memory_than_a_few_parts() -> None:
     chunks = S3Reading("a", 0, slow.ask).chunks()
     next(chunks)
     next(chunks)
-    in_parts = PART_BYTES // CHUNK_BYTES
+    in_parts = SIZES.part_bytes // CHUNK_BYTES
     deadline = time.monotonic() + 20
     while slow.chunks < 2 + PARTS_AHEAD * in_parts:
         assert time.monotonic() < deadline, slow.chunks
         time.sleep(0.01)
     time.sleep(0.2)
     assert slow.chunks == 2 + PARTS_AHEAD * in_parts, "nobody has taken any of them"
-    assert sum(map(len, chunks)) == PARTS * PART_BYTES - 2 * CHUNK_BYTES
+    assert sum(map(len, chunks)) == PARTS * SIZES.part_bytes - 2 * CHUNK_BYTES

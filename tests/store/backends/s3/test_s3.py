@@ -15,7 +15,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.addresses.parse import parse_address
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.backends.s3.transfer import reading as s3_reading
+from fintts_store.backends.s3.transfer.parts import PARTS
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.orphans import clean_up_orphans
@@ -278,7 +278,7 @@ def test_an_object_that_is_shorter_than_what_has_come_is_damaged(rig: Rig, tmp_p
 
 def large_object(rig: Rig) -> bytes:
     """Three parts and a bit."""
-    data = secrets.token_bytes(3 * s3_reading.PART_BYTES + 1000)
+    data = secrets.token_bytes(3 * PARTS.part_bytes + 1000)
     rig.direct.put("a", data)
     return data
 
@@ -287,7 +287,7 @@ def test_a_large_object_is_read_in_parts_whose_order_holds(rig: Rig) -> None:
     data = large_object(rig)
     assert rig.store.get("a", len(data)) == data
     assert len([one for one in rig.proxy.requests if one.startswith("GET")]) == 4
-    for start in (1, s3_reading.PART_BYTES, 2 * s3_reading.PART_BYTES + 5, len(data) - 1):
+    for start in (1, PARTS.part_bytes, 2 * PARTS.part_bytes + 5, len(data) - 1):
         assert b"".join(rig.store.stream("a", start)) == data[start:]
 
 

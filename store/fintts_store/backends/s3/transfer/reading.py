@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, closing
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from fintts_store.backends.s3.transfer.parts import PARTS
 from fintts_store.errors import KeyExists, NothingThere, StoreUnreachable
 from fintts_store.patience import PATIENT, Patience
 from fintts_store.store import CHUNK_BYTES
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     """Requests a range (`bytes=0-99`, empty for all) of the object with this tag (empty for any).
     Errors during reading are StoreErrors."""
 
-PART_BYTES = 16 * 1024 * 1024
 PARTS_AHEAD = 3
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -40,7 +40,7 @@ class S3Reading:
         start: int,
         ask: "Open",
         patience: Patience = PATIENT,
-        part_bytes: int = PART_BYTES,
+        part_bytes: int = PARTS.part_bytes,
     ) -> None:
         self._key, self._start, self._ask, self._patience = key, start, ask, patience
         self._part_bytes = part_bytes
