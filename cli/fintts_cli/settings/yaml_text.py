@@ -27,7 +27,7 @@ def read_text(path: Path) -> str:
     """The file's text, without a byte order mark of UTF-8.
 
     Raises:
-        ConfigError: the file is missing, too large, not a plain file, or not text in UTF-8.
+        ConfigError: the file is missing, too large, not a regular file, or not text in UTF-8.
     """
     content = _read(path)
     for mark, encoding in OTHER_MARKS.items():

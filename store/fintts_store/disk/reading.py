@@ -30,7 +30,7 @@ def read_limited(path: Path, limit_bytes: int = RECORD_BYTES) -> bytes:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        InvalidRecord: it is too large, or not a plain file.
+        InvalidRecord: it is too large, or not a regular file.
         StoreError: it cannot be read.
     """
     with explained(path), open_plain(path) as file:
@@ -43,7 +43,7 @@ def read_end(path: Path, limit_bytes: int, since: int = 0) -> bytes:
     there is no such file.
 
     Raises:
-        InvalidRecord: it is not a plain file.
+        InvalidRecord: it is not a regular file.
         StoreError: it cannot be read.
     """
     if not path.exists():
