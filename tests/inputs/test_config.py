@@ -101,3 +101,13 @@ def test_a_run_of_a_version_that_compiled_nothing_by_itself_goes_on_without_forc
     recorded["training"]["compile"] = True
     chosen = RunConfig.model_validate(recorded)
     assert [str(change) for change in run.differences(chosen)] == ["training.compile: False → True"]
+
+
+def test_when_to_give_up_is_no_part_of_the_digest_and_may_change() -> None:
+    """Checkpoints of versions without `replan` keep their digest."""
+    base = {"data": "d", "base_model": "m"}
+    before = RunConfig.model_validate(base)
+    after = RunConfig.model_validate({**base, "replan": {"on_overrun": "stop"}})
+    assert before.digest() == after.digest()
+    (change,) = before.differences(after)
+    assert (change.key, change.is_forcible) == ("replan.on_overrun", True)
