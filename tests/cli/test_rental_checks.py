@@ -106,6 +106,12 @@ def test_a_server_that_would_copy_your_keys_is_refused(home: Path) -> None:
     )
     assert "would copy ~/.config/doctl, ~/.runpod to the instance" in refused.value.message
     assert "`sky api stop`" in refused.value.hint
+    settings = home / ".sky" / "config.yaml"
+    settings.parent.mkdir()
+    settings.write_text("api_server: {endpoint: https://sky.example.org}")
+    with server():
+        assert keys(home, "verda", "verda").verdict == Verdict.OK, "its owner decides"
+    settings.write_text("jobs: {}")
     shutil.rmtree(home / ".runpod")
     with server(HF_TOKEN="x"), pytest.raises(CloudError, match="doctl, a Hugging Face token to"):
         keys(home, "verda", "verda")

@@ -7,9 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import yaml
+
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.keys import held_back_by_plugin
 from fintts_cli.infra.sky.plugins import OUR_PLUGINS, PLUGINS
+from fintts_cli.infra.sky.session import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,7 +36,7 @@ def refuse_copied_keys(home: Path, clouds: Collection[str]) -> None:
     Args:
         clouds: the cloud of the instance; none if SkyPilot chooses.
     """
-    server = foreign_server()
+    server = None if _is_elsewhere(home) else foreign_server()
     if server is None:
         return
     copied = held_back_by_plugin(home, clouds)
@@ -45,6 +48,17 @@ def refuse_copied_keys(home: Path, clouds: Collection[str]) -> None:
             f"would copy {', '.join(copied)} to the instance",
             "run `sky api stop`: the next `fintts` command starts a server that does not",
         )
+
+
+def _is_elsewhere(home: Path) -> bool:
+    """Whether you use a server on another machine, whose owner decides what is copied."""
+    if os.environ.get(SERVER):
+        return True
+    try:
+        settings = yaml.safe_load((home / ".sky" / "config.yaml").read_text(encoding="utf-8"))
+        return bool(settings["api_server"]["endpoint"])
+    except (OSError, UnicodeError, yaml.YAMLError, LookupError, TypeError):
+        return False
 
 
 def foreign_server() -> Server | None:
