@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from checks import every
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report import stored
 from fintts_cli.runs.report.read import read_report
@@ -95,7 +96,7 @@ def test_a_heartbeat_from_the_future_is_no_negative_time() -> None:
     told = status(updated_at=NOW + timedelta(hours=3), launch=1)
     view = view_run(record(), told, None, InstanceView(), NOW, ledger(None))
     [instance] = instances_of_run(view, [], NOW)
-    assert all(one.began < one.ended for one in instance.stretches)
+    assert every(one.began < one.ended for one in instance.stretches)
 
 
 def test_a_part_of_the_metrics_is_read_once(tmp_path: Path) -> None:
