@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
 from fintts_cli.errors import UsageProblem
 from fintts_cli.estimate.forecast import reserve_of
-from fintts_cli.estimate.gpus import choices_of, with_ceilings
+from fintts_cli.estimate.gpus import choices_of, other_kind, with_ceilings
 from fintts_cli.estimate.missing_pace import can_measure, is_pace_missing
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.shown import Shown
@@ -64,7 +64,10 @@ def configured_run(
     budget = found.settings.budget_usd
     now = datetime.now(UTC)
     plan = _plan(each.candidates, found, Snapshot)
-    return Shown(first, title, notes, budget, tuple(dearer), cheapest.extras, plan, now)
+    other = other_kind(first, found, Snapshot)
+    return Shown(
+        first, title, notes, budget, tuple(dearer), cheapest.extras, plan, now, other_kind=other
+    )
 
 
 def _plan(

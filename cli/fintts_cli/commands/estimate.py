@@ -131,6 +131,7 @@ def _show(terminal: Terminal, shown: Shown, *, explain: bool) -> None:
         extras=shown.extras,
         choices=choices_table((shown.candidate, *shown.others), shown.budget_usd),
         plan=shown.plan,
+        other_kind=shown.other_kind,
         now=shown.now,
         is_reference=shown.is_reference,
         explain=explain,

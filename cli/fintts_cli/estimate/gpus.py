@@ -76,6 +76,22 @@ def with_ceilings(
     )
 
 
+def other_kind(
+    candidate: Candidate, found: ReadSettings, open_source: Callable[[], OfferSource]
+) -> Candidate | None:
+    """The same run on spot instead of on demand, or the reverse; None without such an offer."""
+    settings = found.settings
+    if settings.infra == LOCAL or settings.hourly_rate_usd is not None:
+        return None
+    changed = {"spot": not candidate.spot, "gpus": candidate.gpus}
+    other = replace(found, settings=settings.model_copy(update=changed))
+    try:
+        price = price_of(other, open_source)
+    except CloudError:
+        return None
+    return candidate.at(price)._replace(spot=not candidate.spot)
+
+
 def with_each(found: ReadSettings, names: Sequence[str]) -> tuple[ReadSettings, ...]:
     """The settings once for each of these GPUs."""
     settings = [found.settings.model_copy(update={"gpus": name}) for name in names]

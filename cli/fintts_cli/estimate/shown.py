@@ -33,6 +33,8 @@ class Shown:
     plan: LaunchPlan | None = None
     """of a launch now; None if the budget does not allow one"""
     now: datetime | None = None
+    other_kind: Candidate | None = None
+    """the same run on spot instead of on demand, or the reverse"""
     is_reference: bool = False
     """whether this is the measured run, unchanged"""
 
@@ -49,6 +51,7 @@ class Shown:
             **mine,
             **extras,
             "budget": self._budget(),
+            "other_kind": None if self.other_kind is None else _expected(self.other_kind),
             "notes": list(self.notes),
             "choices": [mine, *others],
         }
@@ -67,11 +70,24 @@ class Shown:
         }
 
 
+def _expected(candidate: Candidate) -> dict[str, object]:
+    outlook = candidate.outlook
+    return {
+        "spot": candidate.spot,
+        "expected": {
+            "total_seconds": outlook.seconds.to_json(),
+            "billed_seconds": outlook.billed_seconds.to_json(),
+            "cost_usd": outlook.usd.to_json(),
+            "preemptions": outlook.preemptions.to_json(),
+        },
+    }
+
+
 def _choice(candidate: Candidate) -> dict[str, object]:
     """The run on one GPU. `expected` is its range, with what preemptions add; `at_most` is a run of
     all steps at the slow end of its forecast."""
     given = candidate.estimate.given
-    most, outlook = given.at_slow_end.bill(given.max_steps), candidate.outlook
+    most = given.at_slow_end.bill(given.max_steps)
     fast, slow = given.at_fast_end.seconds_per_step, given.at_slow_end.seconds_per_step
     step = Interval(float(fast), float(given.seconds_per_step), float(slow))
     tokens = given.tokens_per_step
@@ -86,13 +102,7 @@ def _choice(candidate: Candidate) -> dict[str, object]:
             "seconds_per_step": step.to_json(),
             "seconds_per_token": step.times(1 / tokens).to_json() if tokens else None,
         },
-        "spot": candidate.spot,
-        "expected": {
-            "total_seconds": outlook.seconds.to_json(),
-            "billed_seconds": outlook.billed_seconds.to_json(),
-            "cost_usd": outlook.usd.to_json(),
-            "preemptions": outlook.preemptions.to_json(),
-        },
+        **_expected(candidate),
         "at_most": {
             "total_seconds": float(most.total_seconds),
             "cost_usd": float(most.cost_usd_to_cent),

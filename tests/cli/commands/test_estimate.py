@@ -402,3 +402,14 @@ def test_a_run_on_this_machine_has_nothing_beside(own_folder: Path) -> None:
     words = ["--samples", "9", "--seconds-per-step", "1", "--hourly-rate", "1", "--infra", "local"]
     assert document(*words)["extras"]["items"] == []
     assert "beside it" not in estimate(*words).stdout
+
+
+def test_spot_and_on_demand_are_compared_by_expected_cost() -> None:
+    words = ["--samples", "2000", "--seconds-per-step", "1", "--infra", "gcp"]
+    content = document(*words)
+    other = content["other_kind"]
+    assert (content["spot"], other["spot"]) == (False, True)
+    assert other["expected"]["preemptions"]["likely"] > 0
+    assert other["expected"]["cost_usd"]["likely"] < content["expected"]["cost_usd"]["likely"]
+    assert "on spot: " in estimate(*words).stdout
+    assert document(*words, "--hourly-rate", "1")["other_kind"] is None

@@ -28,7 +28,11 @@ KINDS = {
 
 
 def summary_lines(
-    candidate: Candidate, *, budget_usd: Decimal | None, extras: Extras | None
+    candidate: Candidate,
+    other_kind: Candidate | None = None,
+    *,
+    budget_usd: Decimal | None,
+    extras: Extras | None,
 ) -> Iterator[str]:
     """Steps, pace, price and budget, a line or two each."""
     made = candidate.estimate
@@ -42,6 +46,8 @@ def summary_lines(
         yield from hanging("may stop   ", f"early stopping can end it for {earliest} {step}")
     if candidate.spot:
         yield from hanging("spot       ", preemptions(candidate))
+    if other_kind is not None:
+        yield from hanging("or         ", _other(other_kind, candidate))
     if extras is not None and extras.items:
         yield from hanging("beside it  ", _extras(extras))
     if budget_usd is not None:
@@ -101,6 +107,15 @@ def preemptions(candidate: Candidate) -> str:
     )
     remark = interval_remark(candidate.estimate.given)
     return told if remark is None else f"{told}; {remark}"
+
+
+def _other(other: Candidate, candidate: Candidate) -> str:
+    """`on spot: $0.90 expected ($0.40 to $6), in 1.2 h`; the dearer one says so."""
+    low, likely, high = map(rough_dollars, other.outlook.usd)
+    dearer = " (dearer)" if other.expected_usd > candidate.expected_usd else " (cheaper)"
+    kind = "on spot" if other.spot else "on demand"
+    hours = rough_duration(other.outlook.seconds.likely)
+    return f"{kind}: {likely} expected, {low} to {high}, in {hours}{dearer}"
 
 
 def _extras(extras: Extras) -> str:

@@ -54,6 +54,7 @@ def estimate_text(
     extras: Extras | None = None,
     choices: Sequence[str] = (),
     plan: LaunchPlan | None = None,
+    other_kind: Candidate | None = None,
     now: datetime | None = None,
     is_reference: bool = False,
     explain: bool = False,
@@ -66,11 +67,12 @@ def estimate_text(
         extras: the run's costs besides its GPU.
         choices: the lines of the table of GPUs, if there are several.
         plan: of a launch now.
+        other_kind: the same run on spot instead of on demand, or the reverse.
         is_reference: whether this is the measured run, which has tables of its own.
         explain: all sections instead of the summary.
     """
     last = headline(candidate, budget_usd=budget_usd, plan=plan, now=now)
-    body = summary_lines(candidate, budget_usd=budget_usd, extras=extras)
+    body = summary_lines(candidate, other_kind, budget_usd=budget_usd, extras=extras)
     if not explain:
         told = [line for note in notes for line in bullet(note)]
         listed = ["", *indented(_short(choices))] if choices else []
