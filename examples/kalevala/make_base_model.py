@@ -158,7 +158,7 @@ def write_tokenizer(texts: Iterable[str], folder: Path) -> None:
 
 
 def read_examples(base: FishBase, data: Path) -> tuple[list[Example], list[Example]]:
-    """Training and validation split; a verse is on one side, whoever speaks it."""
+    """Training and validation split; a verse is on one side with all of its voices."""
     with tempfile.TemporaryDirectory() as folder:
         pack = read_pack(pack_folder(data, Path(folder), base.shape).path)
     # runo03-0001a-f3 → runo03-0001: the couplet decides, not the voice or the half.

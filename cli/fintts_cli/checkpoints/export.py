@@ -107,7 +107,7 @@ class Export:
         try:
             content = parse_json(self.store.get(key, DOCUMENT_BYTES), key)
         except (KeyNotFound, InvalidRecord, BaseModelProblem):
-            return  # whoever reads the whole model says what is wrong with it
+            return  # the check of the whole model reports what is wrong
         family = parse_shape(content, key).family
         if family != FISH:
             raise CheckFailed(

@@ -88,7 +88,7 @@ def _of_this_base_model(
     """Leaves out checkpoints of another base model, which would produce noise with this one."""
     try:
         digest = read_run(store, run).base_model.digest
-    except (InvalidRecord, KeyNotFound):  # then nobody can tell
+    except (InvalidRecord, KeyNotFound):  # then it cannot be compared
         return list(manifests)
     for manifest in manifests:
         if manifest.base_model_digest != digest:

@@ -116,7 +116,7 @@ by_name = pytest.mark.parametrize("command", READERS, ids=lambda command: " ".jo
 @by_name
 def test_a_bucket_that_is_not_there(moto_endpoint: str, command: list[str]) -> None:
     options = ("--store", "s3://nowhere-to-be-found/a", "--s3-endpoint-url", moto_endpoint)
-    refused(fintts(*command, *options), "the bucket s3://nowhere-to-be-found does not exist")
+    refused(fintts(*command, *options), "the bucket s3://nowhere-to-be-found at ")
 
 
 @pytest.mark.parametrize(

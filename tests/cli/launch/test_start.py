@@ -267,7 +267,7 @@ def test_a_slow_machine_is_told_so_and_nonsense_is_refused_before_money_is_spent
     monkeypatch.setenv("FINTTS_HANG_FACTOR", "10")
     assert yaml.safe_load(render_task(ready()))["envs"]["FINTTS_HANG_FACTOR"] == "10"
     monkeypatch.setenv("FINTTS_HANG_FACTOR", "1e9")
-    with pytest.raises(BadFactor, match=r"has to be a number from 0\.01 to 100"):
+    with pytest.raises(BadFactor, match=r"must be a number from 0\.01 to 100"):
         ready()
     monkeypatch.delenv("FINTTS_HANG_FACTOR")
     assert "FINTTS_HANG_FACTOR" not in yaml.safe_load(render_task(ready()))["envs"]
@@ -491,7 +491,7 @@ def test_a_run_keeps_the_prompt_that_it_began_with(store: DirectoryStore) -> Non
     assert read_run(store, "mine").prompt is None
     later = begun.model_copy(update={"prompt": "fish-s9"})
     store.put(run_json_key("mine"), later.dump().encode())
-    with pytest.raises(ConfigurationChanged, match="no prompt 'fish-s9'"):
+    with pytest.raises(ConfigurationChanged, match="does not know the prompt 'fish-s9'"):
         ready()
 
 

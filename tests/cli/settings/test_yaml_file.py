@@ -122,7 +122,7 @@ WRONG: list[tuple[str | bytes, str, str]] = [
     ("lora:\n  targets: attention\n", "targets takes a list, but is `attention`", "[attention]"),
     ("lora: {targets: []}\n", "is an empty list", ""),
     ("gpus: [5]\n", "gpus takes a text or a list, but is `5`, a number", '"5"'),
-    ("data: ''\n", "data takes a path, but is empty (fintts.yaml:1)", "remove it"),
+    ("data: ''\n", "data takes a path, but is empty (fintts.yaml:1)", "leave it out"),
     ("store: ' '\n", "store takes a text, but is empty", ""),
     ("gpus: ['']\n", "has an empty item", ""),
     ('data: "a\\0b"\n', "a control character or a line break", "one line"),

@@ -419,7 +419,7 @@ def test_a_server_of_an_authority_of_ones_own_is_refused_for_an_instance(
     for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, str(certificate))
-    with pytest.raises(StoreDenied, match=rf"trusts {url} by .*mine.pem") as caught:
+    with pytest.raises(StoreDenied, match=rf"trusts {url} because of .*mine.pem") as caught:
         ask(address=S3Address("voices", endpoint_url=url))
     assert variable in caught.value.hint
     address = make_bucket(moto_endpoint, f"without-tls-{variable[:3].lower()}")

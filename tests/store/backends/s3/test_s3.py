@@ -113,7 +113,7 @@ def test_an_endpoint_becomes_part_of_the_address() -> None:
         ("s3://bucket/a/../b", "has an empty part"),
         ("s3://bucket/a//b", "has an empty part"),
         ("s3://bucket?colour=red", "^unknown option colour in s3://bucket"),
-        ("s3://bucket?addressing=sideways", "addressing sideways"),
+        ("s3://bucket?addressing=sideways", "sets addressing to sideways"),
         ("s3://bucket?endpoint_url=localhost:9000", "is not the URL"),
         ("s3://bucket?endpoint_url=https://me:hidden@host", "contains credentials"),
         ("s3://bucket?endpoint_url=https%3A%2F%2Fme%3Ahidden%40host", "contains credentials"),
@@ -190,7 +190,7 @@ def test_an_error_is_one_sentence_with_its_mend(
 def test_a_bucket_that_is_not_there(moto_endpoint: str) -> None:
     store = S3Store(S3Address("nowhere-to-be-found", endpoint_url=moto_endpoint, addressing="path"))
     for attempt in (lambda: store.put("a", b"x"), lambda: store.list(""), lambda: store.get("a")):
-        with pytest.raises(StoreDenied, match="the bucket s3://nowhere-to-be-found does not exist"):
+        with pytest.raises(StoreDenied, match="the bucket s3://nowhere-to-be-found at "):
             attempt()
 
 
