@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
-LAPTOP_ROOMS = ("fintts_inputs/recordings", "fintts_trainer/recordings")
-"""folders in these packages that only a laptop needs: recordings are encoded before a launch"""
+LAPTOP_ONLY = (
+    "fintts_inputs/recordings",
+    "fintts_trainer/recordings",
+    "fintts_trainer/synthesis/speak.py",
+)
+"""Parts of these packages that only a laptop needs: recordings are encoded before a launch, and
+`fintts speak` runs here."""
 INSTANCE_FILES = ("requirements.in", "requirements.txt", "check_requirements.py")
 
 
@@ -80,7 +85,7 @@ def _folder_of(package: str) -> Path:
 def _stays_here(name: Path) -> bool:
     """Whether only a laptop needs the file, or an interpreter or an editor left it."""
     is_left_over = any(part == "__pycache__" or part.startswith(".") for part in name.parts)
-    return is_left_over or any(name.is_relative_to(room) for room in LAPTOP_ROOMS)
+    return is_left_over or any(name.is_relative_to(room) for room in LAPTOP_ONLY)
 
 
 def _digest(sources: dict[str, bytes]) -> str:
