@@ -196,7 +196,7 @@ def test_a_summary_fits_a_screen_and_ends_with_what_decides() -> None:
     assert max(map(len, lines)) <= 78
     # 0.2, 0.5 and 5 s × 3,000 at $1.20 an hour, with 30 checks of 30 s.
     assert headline_of(lines) == (
-        "$0.50 to $5.30, most likely $0.80 (40 min); never more than your $10; ends by 18:52 UTC "
+        "$0.50 to $5.30, most likely $0.80 (40 min); never more than your $10; ends by 20:20 UTC "
         "at the latest"
     )
     text = " ".join(" ".join(lines).split())
