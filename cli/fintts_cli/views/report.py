@@ -67,7 +67,9 @@ def _head(report: RunReport) -> list[str]:
 def _phases(report: RunReport) -> list[str]:
     header = "Time and money, planned and actual"
     if report.estimated_stop_step is not None:
-        header += f" (estimated to step {report.estimated_stop_step}, ended at {report.view.step})"
+        where = "ended" if report.view.has_ended else "now"
+        planned = report.estimated_stop_step
+        header += f" (estimated to step {planned}, {where} at {report.view.step})"
     plans = [f"  {line}" for line in plan_lines(report)]
     return [header, report_tables.phases(report).render(), *plans]
 

@@ -60,6 +60,12 @@ def test_plan_replan_and_actual_stand_beside_each_other() -> None:
     assert "stopping early saved 1,600 steps: 12 min 51 s and $0.26" in text
 
 
+def test_a_run_at_work_is_compared_without_a_difference_of_the_sums() -> None:
+    text = render_report(at_work())
+    assert "(estimated to step 3000, now at 1000)" in text
+    assert at_work().difference_seconds is None
+
+
 def test_without_a_replan_no_column_is_for_it() -> None:
     report = one_check()
     assert report.replan is None
