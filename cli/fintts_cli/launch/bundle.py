@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
 LAPTOP_ONLY = (
     "fintts_inputs/recordings",
+    "fintts_inputs/speech",
     "fintts_trainer/recordings",
     "fintts_trainer/synthesis/speak.py",
 )
