@@ -121,7 +121,7 @@ def test_folders_are_filled_in_whatever_they_are_called(own_folder: Path, name: 
 def test_a_folder_that_is_not_there_is_refused(own_folder: Path) -> None:
     result = invoke(["init", "--data", "nowhere"])
     assert result.exit_code == 2
-    assert "there is no data folder nowhere" in result.stderr
+    assert "the data folder nowhere does not exist" in result.stderr
     assert not (own_folder / "fintts.yaml").exists()
 
 

@@ -153,7 +153,7 @@ def _by_its_run(
     if silence is not None:
         return (Judgement.ORPHAN if own is not None else Judgement.DOUBTFUL), silence
     if facts.is_there:
-        return Judgement.KEPT, "at work" if own is not None else "running, launched elsewhere"
+        return Judgement.KEPT, "at work" if own is not None else "at work, launched elsewhere"
     if own is not None:
         return Judgement.ORPHAN, f"its run is no longer in {facts.store}"
     return Judgement.DOUBTFUL, f"launched elsewhere; {facts.store} has no run of this name"

@@ -186,7 +186,7 @@ SILENT = RunFacts("s3://b", silence="s3://b does not answer")
             "the state of its run is unknown: s3://b does not answer",
         ),
         (True, SILENT, True, Judgement.ORPHAN, "past its deadline"),
-        (False, AT_WORK, False, Judgement.KEPT, "running, launched elsewhere"),
+        (False, AT_WORK, False, Judgement.KEPT, "at work, launched elsewhere"),
         (False, AT_WORK, True, Judgement.ORPHAN, "past its deadline"),
         (
             False,
