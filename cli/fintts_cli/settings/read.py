@@ -34,16 +34,15 @@ if TYPE_CHECKING:
 from fintts_cli.settings.model import Settings
 
 SHAPES = {
-    "name": "should be 1 to 40 of the letters a to z, digits and hyphens",
+    "name": "should be 1 to 40 of the characters a to z, 0 to 9 and -",
     "instance_role_arn": "should be the ARN of a role",
 }
 """Key with a pattern → the pattern in words"""
 KEY_HINTS = {
-    "name": "name the run such as kalevala-2, or leave the name out and fintts makes one",
-    "budget_usd": "give the dollars that the run may cost, such as 7.50; left out, there is no "
-    "limit",
-    "infra": "give local, or a cloud as CLOUD[/REGION[/ZONE]], such as aws/us-east-1; left out, "
-    "SkyPilot chooses",
+    "name": "use a name such as kalevala-2, or leave it out to get one",
+    "budget_usd": "give an amount in dollars, such as 7.50, or leave it out for no limit",
+    "infra": "give local, or CLOUD[/REGION[/ZONE]] such as aws/us-east-1, or leave it out to "
+    "let SkyPilot choose",
     "instance_role_arn": "write it as arn:aws:iam::ACCOUNT:role/NAME",
 }
 """Key → what to write"""
@@ -100,7 +99,7 @@ def read_settings(
     from_variables, warnings = from_environment(environment, keys, folder)
     in_project = from_file(project_file, keys) if project_file else {}
     if project_file and not in_project:
-        warnings.append(f"{project_file} sets nothing: every setting is its default")
+        warnings.append(f"{project_file} sets nothing, so every setting has its default")
     layers = [
         from_file(user_file, keys) if user_file else {},
         in_project,
@@ -177,7 +176,7 @@ def _invalid(error: ValidationError, layer: Layer) -> ConfigError:
     details = [each for each in error.errors() if not _follows(each, error.errors())]
     hints = [hint for detail in details if (hint := _cause_hint(detail))]
     of_keys = [KEY_HINTS[key] for each in details if (key := _dotted(each, layer)) in KEY_HINTS]
-    hint = next(iter(hints + of_keys), "`fintts init` writes a file that says what each key takes")
+    hint = next(iter(hints + of_keys), "`fintts init` writes a file that explains every key")
     return ConfigError("; ".join(_sentence(detail, layer) for detail in details), hint)
 
 
