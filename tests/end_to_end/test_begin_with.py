@@ -136,7 +136,7 @@ def test_an_adapter_that_does_not_fit_is_refused_before_anything_is_uploaded(
     )
     shutil.copytree(adapter, bad)
     spoil(bad, init_lora_weights="pissa")
-    assert "began as PiSSA" in refused()
+    assert "was initialised with PiSSA" in refused()
     shutil.copytree(adapter, bad)
     spoil(bad, peft_type="IA3")
     assert "no other kind of adapter can be trained further" in refused()
