@@ -246,10 +246,10 @@ def codes(*rows: int, codebooks: int = 4, value: int = 1) -> dict[str, np.ndarra
     ("arrays", "sentence"),
     [
         (codes(6, 6, codebooks=3), "utterance u000 has 3 codebooks, but the base model has 4"),
-        (codes(6, 6, value=64), "utterance u000 holds the code 64, .* end at 63"),
+        (codes(6, 6, value=64), "utterance u000 has the code 64, .* is 63"),
         (codes(6, 6, value=-2), "utterance u000 has the negative code -2"),
         (codes(6, 0), "utterance u001 has no frames"),
-        (codes(6, 600), "utterance u001 is .* tokens long, but the base model reads 512 at most"),
+        (codes(6, 600), "utterance u001 is .* tokens long, but the base model reads at most 512"),
         (text_arrays("sana", ""), "the transcript of utterance u001 is empty for the base model"),
         (text_arrays("sana", "\udce4"), "has a text that is not UTF-8"),
     ],
