@@ -22,7 +22,7 @@ from fintts_cli.places import LOCAL
 from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.option_names import naming_origins
-from fintts_cli.state_folder import open_state, state_directory
+from fintts_cli.state_folder import home_folder, open_state, state_directory
 from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
 from fintts_cost.errors import CostError
@@ -85,7 +85,7 @@ class Doctor:
 
     def _probes(self) -> list[tuple[str, Probe]]:
         here = [("trainer", _trainer), ("GPU", _gpu)]
-        rented = RentalChecks(self.open_here, self.found, Path.home())
+        rented = RentalChecks(self.open_here, self.found, home_folder)
         return [
             ("fintts", _fintts),
             ("data", self._data),

@@ -49,12 +49,12 @@ class RentalChecks:
     Args:
         open_here: gives this machine; what keeps it from being opened is a finding like others.
         found: the settings of the launch.
-        home: the home folder, where the keys lie.
+        find_home: gives the home folder, where the keys lie, in the same way.
     """
 
     open_here: Callable[[], Workplace]
     found: ReadSettings
-    home: Path
+    find_home: Callable[[], Path]
 
     def probes(self) -> list[tuple[str, Callable[[], Finding]]]:
         """Each check with its name."""
@@ -126,7 +126,7 @@ class RentalChecks:
 
     def _keys(self) -> Finding:
         clouds = [self._cloud] if self._cloud else usable_clouds(self._log)
-        return keys_finding(self._settings.infra, clouds, self.home)
+        return keys_finding(self._settings.infra, clouds, self.find_home())
 
     def _ending(self) -> Finding:
         return ending_finding(self._settings.infra, is_spot=self._settings.spot)

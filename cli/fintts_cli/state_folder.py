@@ -45,6 +45,17 @@ def state_directory() -> Path:
     return folder
 
 
+def home_folder() -> Path:
+    """The user's home folder.
+
+    Raises ConfigError: it is unknown.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise _homeless() from None
+
+
 def _homeless() -> ConfigError:
     return ConfigError(
         "your home folder is unknown: HOME is not set, and this machine has no user with the "

@@ -361,10 +361,10 @@ def test_tls_on_a_plain_port(bucket: S3Address, tmp_path: Path) -> None:
     [
         ("s3://voices--euw1-az1--x-s3/a", "is a directory bucket", "a general purpose bucket"),
         ("s3://arn:aws:s3:eu-north-1:123456789012:accesspoint/ap/a", "an ARN", "-s3alias"),
-        ("s3://voices?sse=none", "asks for sse none", "AES256 or aws:kms"),
+        ("s3://voices?sse=none", "sets sse to none", "AES256 or aws:kms"),
         ("s3://voices?sse_kms_key_id=1", "a KMS key without sse", "sse=aws:kms"),
         ("s3://voices?sse=AES256&sse_kms_key_id=1", "a KMS key without sse", "sse=aws:kms"),
-        ("s3://voices?request_payer=me", "asks for request_payer me", "it is requester"),
+        ("s3://voices?request_payer=me", "sets request_payer to me", "it is requester"),
     ],
 )
 def test_buckets_and_options_of_another_kind(text: str, said: str, hint: str) -> None:

@@ -81,7 +81,7 @@ def test_a_run_without_a_prompt_says_so_and_keeps_its_own(
     """As runs were begun before they recorded one; and then an older fintts goes on with a run."""
     run = start_run(tmp_path, SECTIONS)
     assert train(run.job(), Preemption()) is not None
-    assert "goes on with the prompt fish-joined that it began with" in capsys.readouterr().err
+    assert "the run keeps its prompt, fish-joined" in capsys.readouterr().err
     manifest = list_manifests(run.store, run.name)[-1]
     folder = tmp_path / "checkpoint"
     restore(run.store, manifest, folder)

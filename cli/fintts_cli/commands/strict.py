@@ -32,14 +32,19 @@ class StrictCommand(TyperCommand):
         hints = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
         for param in self.params:
             name = param.name or ""
-            text = typed.get(name)
-            if not isinstance(text, str):
-                continue
-            if (misread := misread_text(text, hints.get(name, str))) is not None:
+            hint = hints.get(name, str)
+            misreads = (misread_text(text, hint) for text in _texts(typed.get(name)))
+            if (misread := next(filter(None, misreads), None)) is not None:
                 is_option = param.param_type_name == "option"
                 spelt = max(param.opts, key=len) if is_option else param.metavar or name.upper()
                 raise USAGE_ERROR(f"{spelt} {misread.sentence}; {misread.hint}", ctx)
         return super().parse_args(ctx, args)
+
+
+def _texts(typed: object) -> list[str]:
+    """The texts that were typed for one parameter, which may take several."""
+    several = typed if isinstance(typed, list | tuple) else [typed]
+    return [each for each in several if isinstance(each, str)]
 
 
 def misread_text(text: str, annotation: object) -> Misread | None:

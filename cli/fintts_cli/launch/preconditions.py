@@ -12,6 +12,7 @@ from fintts_cli.infra.sky.job import require_own_controller
 from fintts_cli.infra.sky.server import refuse_copied_keys
 from fintts_cli.infra.sky.session import require_sky
 from fintts_cli.places import LOCAL, cloud_of, clouds_named
+from fintts_cli.state_folder import home_folder
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> N
     _refuse_unreachable(store_url)
     require_sky()
     refuse_endless(settings.infra, is_spot=settings.spot)
-    refuse_copied_keys(Path.home(), clouds_named(settings.infra))
+    refuse_copied_keys(home_folder(), clouds_named(settings.infra))
     if settings.spot:
         require_own_controller(sky_log)
 

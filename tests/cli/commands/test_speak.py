@@ -93,11 +93,12 @@ def test_ctrl_c_ends_the_speaker_too(made: Path, tmp_path: Path) -> None:
         sampling=SamplingOptions(),
         as_fish=False,
     )
+    before = psutil.Process().children()
     with pytest.raises(KeyboardInterrupt):
         speak_with_trainer(plan, press, lambda _one: None)
     assert [(one.voice, one.done) for one in heard] == [("base", 1)]
     assert not to.exists()
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= set(before)
 
 
 def test_what_is_impossible_is_said_before_anything_is_loaded(project: Path) -> None:

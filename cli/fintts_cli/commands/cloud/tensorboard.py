@@ -56,8 +56,8 @@ def tensorboard(
 def _show(folder: Path, port: int) -> None:
     """Runs TensorBoard until it ends, which Ctrl-C makes it do."""
     where = ("--logdir", str(folder), "--host", HERE, "--port", str(port))
-    program = ("-P", "-m", "tensorboard.main", "serve", "--load_fast", "false")
-    shown = subprocess.Popen([sys.executable, *program, *where])
+    program = ("-m", "tensorboard.main", "serve", "--load_fast", "false")
+    shown = subprocess.Popen([sys.executable, "-P", *program, *where])
     try:
         code = shown.wait()
     except KeyboardInterrupt:  # the terminal has sent it to TensorBoard, too

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from fintts_cli.state_folder import home_folder
 from fintts_store.disk.durable import write_file
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def with_plugins() -> Generator[None]:
     Raises ValueError: your own list cannot be read, so SkyPilot could not load it.
     """
     before = os.environ.get(PLUGINS)
-    ours = Path.home() / OUR_PLUGINS
+    ours = home_folder() / OUR_PLUGINS
     _write_plugins(ours, Path(before or USERS_PLUGINS).expanduser())
     os.environ[PLUGINS] = str(ours)
     try:
