@@ -203,3 +203,15 @@ def test_a_launch_whose_file_is_damaged_is_counted_as_the_whole_run(
 ) -> None:
     damaged = bill(Launch(1, None), heard, None, now)
     assert damaged.usd >= bill(Launch(1, asked()), heard, None, now).usd > 0
+
+
+def test_a_heartbeat_from_before_the_request_shows_that_its_clock_was_fast() -> None:
+    """Also of a spot run whose first instance was replaced: the heartbeat may be of either."""
+    second = timedelta(seconds=1)
+    terms = asked(rates_usd=RATES, spot=True, requested_at=START + second)
+    ups = (up(START + second), up(START + 3 * second))
+    launch = Launch(1, terms, ups, (gone(START + 2 * second),))
+    heard = status(launch=1, updated_at=START, gpus=GPUS[0])
+    found = bill(launch, heard, None, START + 3 * second)
+    assert found.is_at_most
+    assert found.spans[0].seconds > 3

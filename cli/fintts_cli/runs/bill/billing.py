@@ -196,10 +196,11 @@ def _first_seen(
         return min(period.replaced_at, now)
     if period.began != terms.requested_at:  # it began with a sighting
         return period.began
-    seen = [period.up_at, period.gone, period.alive]
-    if is_last:
+    # A heartbeat may be of a replacement, which came later still.
+    seen = [period.up_at, period.gone, period.alive, known.heard_at]
+    if is_last and period.gone is None:
         # A failed launch leaves the result of the launch before it, and is seen gone.
-        seen += [known.heard_at, known.ended_at if period.gone is None else None]
+        seen.append(known.ended_at)
     return min([now, *(each for each in seen if each is not None)])
 
 
