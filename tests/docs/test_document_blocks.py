@@ -18,7 +18,8 @@ from screen import at_a_terminal
 from tiny_run import TINY, write_speech
 
 MODEL = "fishaudio/openaudio-s1-mini"
-QUESTIONS = {"cloud launch": ("Launch it?", b"y\n")}
+ANSWERS = {"cloud launch": ("Launch it?", b"y\n"), "cloud tensorboard": ("to quit)", b"\x03")}
+"""what a user types once a command shows a text"""
 README = document("README.md")
 _FROM_THE_REPOSITORY, OWN_RUN = README.shell_blocks
 NOT_FOR_A_TEST = {
@@ -111,9 +112,9 @@ def test_every_command_works_as_it_is_written(tmp_path: Path) -> None:
 
 
 def _type(shell: Shell, line: str) -> None:
-    """At a terminal, with an answer to the command's question."""
+    """At a terminal, with an answer to the command."""
     words = shlex.split(line)
-    after, answer = QUESTIONS.get(" ".join(words[1:3]), ("never shown", b""))
+    after, answer = ANSWERS.get(" ".join(words[1:3]), ("never shown", b""))
     code, shown = at_a_terminal(
         [FINTTS, *words[1:]],
         answer,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from cli_project import Shell, wait_for_commit, wait_for_line, write_project
+from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.local.processes import members_of, read_process
 from fintts_cli.infra.local.record import read_instance
@@ -29,6 +31,17 @@ def members(shell: Shell, run: str) -> list[int]:
     instance = read_instance(shell.state / "instances" / run)
     assert instance is not None
     return [process.pid for process in members_of(instance.agent_pid, instance.agent_started)]
+
+
+def members_at_work(shell: Shell, run: str, limit_seconds: float = 120.0) -> list[int]:
+    """The same, once the instance writes no more of its record until its end."""
+    deadline = time.monotonic() + limit_seconds
+    while time.monotonic() < deadline:
+        instance = read_instance(shell.state / "instances" / run)
+        if instance is not None and instance.phase is InstancePhase.RUNNING:
+            return members(shell, run)
+        time.sleep(0.05)
+    raise AssertionError(f"the instance of {run} did not begin to work")
 
 
 def test_from_estimate_to_report(tmp_path: Path) -> None:
@@ -143,7 +156,7 @@ def test_a_lost_instance_is_said_and_its_run_goes_on_where_it_was(shell: Shell) 
 @pytest.mark.parametrize("damage", ["run.json", "journal", "instance.json"])
 def test_down_ends_what_lives_whatever_is_damaged(shell: Shell, damage: str) -> None:
     assert shell("cloud", "launch", "--name", "torn", "--yes", "-d", "-q").returncode == 0
-    before = members(shell, "torn")
+    before = members_at_work(shell, "torn")
     assert before != []
     {
         "run.json": shell.project / "store" / "runs" / "torn" / "run.json",
