@@ -7,12 +7,14 @@ which `--to "$UNSET"` never means.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING, cast, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fintts_cli.settings.kinds import Misread
 
 USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -43,7 +45,8 @@ class StrictCommand(TyperCommand):
 
 def _texts(typed: object) -> list[str]:
     """The texts that were typed for one parameter, which may take several."""
-    several = typed if isinstance(typed, list | tuple) else [typed]
+    is_several = isinstance(typed, list | tuple)
+    several = cast("Sequence[object]", typed) if is_several else [typed]
     return [each for each in several if isinstance(each, str)]
 
 

@@ -119,9 +119,8 @@ def _urls_in(layer: Layer) -> list[str]:
     given = layer.get("notify")
     if given is None:
         return []
-    parts = [given.value, given.written]
-    if isinstance(given.value, list):
-        parts = cast("list[object]", given.value)
+    is_list = isinstance(given.value, list)
+    parts = cast("list[object]", given.value) if is_list else [given.value, given.written]
     return [url for part in parts for url in str(part).split()]
 
 
