@@ -312,6 +312,9 @@ def test_a_completed_upload_whose_reply_was_lost_is_whole(rig: Rig) -> None:
 
 # --- time ---------------------------------------------------------------------------------------
 
+LEFT_WITHIN_SECONDS = 30.0
+"""on a busy machine; such a server would keep a client for ever"""
+
 
 @pytest.mark.parametrize("kind", ["hang", "drip all"])
 @pytest.mark.parametrize("name", ["list", "unfinished", "get", "put", "delete", "send a part"])
@@ -322,7 +325,7 @@ def test_a_server_that_never_gets_done_is_left(rig: Rig, name: str, kind: str) -
     began = time.monotonic()
     with pytest.raises(StoreUnreachable, match="cannot be reached"):
         call.make(rig, rig.through(HURRIED))
-    assert time.monotonic() - began < 2 * HURRIED.tries * HURRIED.total_seconds + 1
+    assert time.monotonic() - began < LEFT_WITHIN_SECONDS
 
 
 @pytest.mark.parametrize("name", ["list", "get", "unfinished", "begin an upload"])
@@ -333,7 +336,7 @@ def test_a_body_that_drips_is_left(rig: Rig, name: str) -> None:
     began = time.monotonic()
     with pytest.raises(StoreUnreachable):
         call.make(rig, rig.through(HURRIED))
-    assert time.monotonic() - began < 2 * HURRIED.tries * HURRIED.total_seconds + 1
+    assert time.monotonic() - began < LEFT_WITHIN_SECONDS
 
 
 def test_a_command_gives_up_within_twenty_seconds(rig: Rig) -> None:
