@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 OPTION = "option"
 """the origin of what was typed for this command"""
+SECRET_KEYS = frozenset({"notify"})
+"""keys whose values are never shown"""
 
 
 class Given(NamedTuple):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from fintts_cli.settings.given import SECRET_KEYS
+from fintts_store.redaction import GONE, without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -61,7 +64,8 @@ TEMPLATE = (
 
 
 def cut(text: str) -> str:
-    """The start of a text that may be long."""
+    """The start of a text that may be long; half a secret would not be known as one."""
+    text = without_secrets(text)
     count = len(text)
     if count <= SHOWN_CHARACTERS:
         return text
@@ -99,6 +103,9 @@ def glued_line(text: str, last: int, names: Collection[str]) -> Slip | None:
         for spelling, sentence in PUNCTUATION:
             found = spelling.match(line)
             if found is not None and found["name"] in names:
-                fixed = f"{found['name']}: {found['rest'].strip()}"
-                return Slip(number, f"{short(line.strip())} {sentence}", f"write {short(fixed)}")
+                written, value = line.strip(), found["rest"].strip()
+                if found["name"] in SECRET_KEYS:
+                    written, value = line[: found.start("rest")].strip() + GONE, GONE
+                fixed = f"{found['name']}: {value}"
+                return Slip(number, f"{short(written)} {sentence}", f"write {short(fixed)}")
     return None

@@ -39,6 +39,11 @@ def fintts(*arguments: str) -> Result:
         f"notfy: {URL}",
         f"notify: {URL} name: x",
         f"notify: https://host/${{{SECRET}}}",
+        f"notify: https://host/{SECRET}/${{a}}/{'b' * 60}",
+        f"notify: !{SECRET} x",
+        f"notify:https://host/{SECRET}",
+        f"notify = https://host/#{SECRET}",
+        f"training: {{notify:https://host/{SECRET}}}",
     ],
 )
 @pytest.mark.parametrize("option", ["--config", "--json"])
