@@ -19,6 +19,7 @@ from fintts_cost.checks import (
 )
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import EstimateError
+from fintts_cost.interval import Interval
 from fintts_cost.money import cost_usd
 from fintts_cost.schedule import Schedule
 
@@ -171,6 +172,12 @@ class EstimateInput:
     def at_slow_end(self) -> EstimateInput:
         """The same run at the slow end of its forecast; unchanged if the pace is known."""
         return self._at(self.slow_seconds_per_step, self.slow_seconds_per_validation)
+
+    @property
+    def pace(self) -> Interval:
+        """Seconds of a step; exact if the pace is known."""
+        ends = self.at_fast_end, self, self.at_slow_end
+        return Interval(*(float(end.seconds_per_step) for end in ends))
 
     def _at(self, step: Amount | None, check: Amount | None) -> EstimateInput:
         if step is None:

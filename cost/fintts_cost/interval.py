@@ -1,22 +1,22 @@
-"""A forecast as three numbers: the low end, the likely value and the high end."""
+"""A forecast as three numbers: the low end, the likely value and the high end.
+
+They are floats, since a forecast is right to two digits at best.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-Number = float
-"""Forecasts need no decimals: they are right to two digits at best."""
-
 
 class Interval(NamedTuple):
     """About 80 % of the cases lie within it."""
 
-    low: Number
-    likely: Number
-    high: Number
+    low: float
+    likely: float
+    high: float
 
     @classmethod
-    def exactly(cls, value: Number) -> Self:
+    def exactly(cls, value: float) -> Self:
         """A known number."""
         return cls(value, value, value)
 
@@ -25,10 +25,10 @@ class Interval(NamedTuple):
         """Whether the number is known."""
         return self.low == self.high
 
-    def times(self, factor: Number) -> Interval:
+    def times(self, factor: float) -> Interval:
         """All three multiplied by a factor of at least 0."""
         return Interval(*(each * factor for each in self))
 
-    def to_json(self) -> dict[str, Number]:
+    def to_json(self) -> dict[str, float]:
         """As a document has it."""
         return self._asdict()

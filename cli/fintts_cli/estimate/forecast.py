@@ -45,10 +45,6 @@ class Figure:
     source: str
     kind: PaceKind
 
-    def times(self, factor: float) -> Figure:
-        """A figure that follows from this one."""
-        return Figure(self.value.times(factor), self.source, self.kind)
-
 
 @dataclass(frozen=True, slots=True)
 class KnownFigures:
@@ -83,7 +79,9 @@ def estimate_input(known: KnownFigures) -> EstimateInput:
     settings = known.settings
     early_stopping = settings.early_stopping
     step = pace_of_steps(known)
-    check = _validation_seconds(known, step).value
+    check = _validation_seconds(known, step.value)
+    fast_step, slow_step = _ends(step.value)
+    fast_check, slow_check = _ends(check)
     accelerator, _ = parse_gpus(settings.first_gpus)
     return EstimateInput(
         samples=known.workload.samples,
@@ -94,10 +92,10 @@ def estimate_input(known: KnownFigures) -> EstimateInput:
         seconds_per_step=step.value.likely,
         seconds_per_step_source=step.source,
         pace_kind=step.kind,
-        fast_seconds_per_step=None if step.value.is_exact else step.value.low,
-        fast_seconds_per_validation=None if step.value.is_exact else check.low,
-        slow_seconds_per_step=None if step.value.is_exact else step.value.high,
-        slow_seconds_per_validation=None if step.value.is_exact else check.high,
+        fast_seconds_per_step=fast_step,
+        fast_seconds_per_validation=fast_check,
+        slow_seconds_per_step=slow_step,
+        slow_seconds_per_validation=slow_check,
         tokens_per_step=known.samples_per_step * known.workload.tokens,
         validation_every=settings.validation.every,
         seconds_per_validation=check.likely,
@@ -183,15 +181,19 @@ def _unknown_speed(sentence: str) -> ConfigError:
     )
 
 
-def _validation_seconds(known: KnownFigures, step: Figure) -> Figure:
+def _validation_seconds(known: KnownFigures, step: Interval) -> Interval:
     """A check is a forward pass over the held-out utterances: half the work of training on them."""
     given, measured = known.settings.forecast.seconds_per_validation, known.measured
     if given is not None:
-        return Figure(Interval.exactly(given), "option", "given")
+        return Interval.exactly(given)
     if measured is not None and measured.seconds_per_validation is not None:
-        scale = measured.seconds_per_validation / step.value.likely
-        return step.times(scale)
+        return step.times(measured.seconds_per_validation / step.likely)
     return step.times(FORWARD_SHARE * known.workload.held_out / known.samples_per_step)
+
+
+def _ends(value: Interval) -> tuple[float | None, float | None]:
+    """The fast and the slow end; None if the value is known."""
+    return (None, None) if value.is_exact else (value.low, value.high)
 
 
 def _setup_seconds(known: KnownFigures) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cost.document import document
-from fintts_cost.interval import Interval
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,9 +87,7 @@ def _choice(candidate: Candidate) -> dict[str, object]:
     all steps at the slow end of its forecast."""
     given = candidate.estimate.given
     most = given.at_slow_end.bill(given.max_steps)
-    fast, slow = given.at_fast_end.seconds_per_step, given.at_slow_end.seconds_per_step
-    step = Interval(float(fast), float(given.seconds_per_step), float(slow))
-    tokens = given.tokens_per_step
+    pace, tokens = given.pace, given.tokens_per_step
     return {
         **document(candidate.estimate),
         "gpus": candidate.gpus,
@@ -99,8 +96,8 @@ def _choice(candidate: Candidate) -> dict[str, object]:
         "pace": {
             "kind": given.pace_kind,
             "source": given.seconds_per_step_source,
-            "seconds_per_step": step.to_json(),
-            "seconds_per_token": step.times(1 / tokens).to_json() if tokens else None,
+            "seconds_per_step": pace.to_json(),
+            "seconds_per_token": pace.times(1 / tokens).to_json() if tokens else None,
         },
         **_expected(candidate),
         "at_most": {

@@ -119,10 +119,9 @@ def rough_duration(seconds: float) -> str:
 
 def step_seconds(given: EstimateInput) -> str:
     """0.5 s, or 0.16 s (0.10 to 5.4 s) for a pace that is not known."""
-    if given.fast_seconds_per_step is None:
-        return f"{float(given.seconds_per_step):g} s"
-    ends = given.at_fast_end.seconds_per_step, given.at_slow_end.seconds_per_step
-    low, likely, high = (significant(float(s)) for s in (ends[0], given.seconds_per_step, ends[1]))
+    if given.pace.is_exact:
+        return f"{given.pace.likely:g} s"
+    low, likely, high = map(significant, given.pace)
     return f"{likely} s ({low} to {high} s)"
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fintts_cost.interval import Interval
+
 if TYPE_CHECKING:
     from numpy.random import Generator
 
@@ -27,14 +29,6 @@ these show. An assumption for a machine that does nothing else; on one that othe
 the pace may double (benchmarks/replan.py)."""
 UNMEASURED_SPREAD = 0.3
 """of a check or save, as a share, while a single one is measured"""
-
-
-class Range(NamedTuple):
-    """P10, P50 and P90."""
-
-    low: float
-    likely: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,8 @@ class Ahead:
 class Rest(NamedTuple):
     """The forecast."""
 
-    seconds_per_token: Range
-    seconds_left: Range
+    seconds_per_token: Interval
+    seconds_left: Interval
     likely_seconds: Values
     """from now to the end of each step to come, with its check and save"""
 
@@ -111,7 +105,7 @@ def _mean_and_draws(seconds: Values, random: Generator) -> tuple[float, Values]:
     return mean, means
 
 
-def _range(draws: Values, likely: float) -> Range:
+def _range(draws: Values, likely: float) -> Interval:
     """The quantiles of the draws around the value that was measured."""
     low, high = np.quantile(draws, (TAIL, 1 - TAIL))
-    return Range(min(float(low), likely), likely, max(float(high), likely))
+    return Interval(min(float(low), likely), likely, max(float(high), likely))

@@ -47,7 +47,7 @@ class Replanner:
     """whether checks and saves were measured when it was made"""
 
     def after_step(self, tokens: int, seconds: float) -> None:
-        """Adds a step; after the newest of them no more are needed."""
+        """Adds a step, until enough are measured."""
         if len(self.seconds) < WARMUP_STEPS + MEASURED_STEPS:
             self.tokens.append(float(tokens))
             self.seconds.append(seconds)
@@ -107,8 +107,8 @@ class Replanner:
         return Replan(
             step=step,
             measured_at=now,
-            seconds_per_token=SecondsRange(**rest.seconds_per_token._asdict()),
-            seconds_left=SecondsRange(**rest.seconds_left._asdict()),
+            seconds_per_token=SecondsRange(**rest.seconds_per_token.to_json()),
+            seconds_left=SecondsRange(**rest.seconds_left.to_json()),
             checks_that_fit=self._checks_that_fit(step, rest.likely_seconds, usable_seconds),
         )
 
@@ -124,11 +124,11 @@ class Replanner:
         wanted = min(self.min_checks, most)
         if self.newest is None or self.newest.checks_that_fit >= wanted:
             return None
-        pace = self.newest.seconds_left.likely / 60
+        minutes = self.newest.seconds_left.likely / 60
         return (
             f"only {self.newest.checks_that_fit} of the run's {most} validation checks fit before "
             f"the deadline, fewer than the {wanted} of a useful run: all its steps would take "
-            f"about {pace:.0f} minutes more"
+            f"about {minutes:.0f} minutes more"
         )
 
 

@@ -37,7 +37,7 @@ def headline(
 
 def _cost(candidate: Candidate, budget_usd: Decimal | None) -> str:
     outlook, is_free = candidate.outlook, candidate.hourly_rate_usd == 0
-    if candidate.estimate.given.fast_seconds_per_step is None and not candidate.spot:
+    if candidate.estimate.given.pace.is_exact and not candidate.spot:
         return _exact(candidate)
     if is_free:
         low, likely, high = map(rough_duration, outlook.seconds)

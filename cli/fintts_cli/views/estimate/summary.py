@@ -66,16 +66,14 @@ def _steps(made: Estimate) -> str:
 
 def pace(given: EstimateInput) -> str:
     """`0.16 s (0.10 to 5.4 s; 50 µs a token): …`"""
-    likely = float(given.seconds_per_step)
-    if given.fast_seconds_per_step is None:
-        return f"{likely:g} s, from: {given.seconds_per_step_source}"
-    low, high = given.at_fast_end.seconds_per_step, given.at_slow_end.seconds_per_step
+    if given.pace.is_exact:
+        return f"{given.pace.likely:g} s, from: {given.seconds_per_step_source}"
+    low, likely, high = map(significant, given.pace)
     token = ""
     if given.tokens_per_step:
-        token = f"; {significant(likely / given.tokens_per_step * 1e6)} µs a token"
-    around = f"{significant(float(low))} to {significant(float(high))} s{token}"
+        token = f"; {significant(given.pace.likely / given.tokens_per_step * 1e6)} µs a token"
     source = f"{KINDS[given.pace_kind]}{given.seconds_per_step_source}"
-    return f"{significant(likely)} s ({around}): {source}"
+    return f"{likely} s ({low} to {high} s{token}): {source}"
 
 
 def _time(spent: Durations) -> str:
