@@ -174,7 +174,12 @@ def old_list(as_of: str | None, today: date) -> str | None:
 
 def cheapest(offers: Iterable[Offer]) -> Offer | None:
     """The cheapest offer without doubts, else the cheapest that may be chosen."""
-    choice = sorted((offer for offer in offers if offer.may_be_chosen), key=_order)
+    return first_choice(sorted(offers, key=_order))
+
+
+def first_choice(offers: Iterable[Offer]) -> Offer | None:
+    """The first offer without doubts, else the first that may be chosen."""
+    choice = [offer for offer in offers if offer.may_be_chosen]
     without_doubt = (offer for offer in choice if not offer.doubts)
     return next(without_doubt, next(iter(choice), None))
 

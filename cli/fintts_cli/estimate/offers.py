@@ -15,10 +15,10 @@ from fintts_cost.candidate import Candidate
 from fintts_cost.errors import OverBudget
 from fintts_cost.money import SECONDS_PER_HOUR, hourly
 from fintts_cost.over_budget import refuse_over_budget
-from fintts_cost.prices import cheapest
+from fintts_cost.prices import cheapest, first_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from decimal import Decimal
 
     from fintts_cli.estimate.run_inputs import RunInputs
@@ -151,22 +151,15 @@ def run_on_offers(
     priced = sorted(
         (_priced(offer, made, budget_usd) for offer in market.offers), key=lambda each: each.order
     )
-    best = _best(priced)
+    best = first_choice(each.offer for each in priced)
     return RunOffers(
         gpus=found.settings.gpus,
         offers=tuple(priced),
-        cheapest=None if best is None else best.offer,
-        estimate=made if best is None else best.estimate,
+        cheapest=best,
+        estimate=next((each.estimate for each in priced if each.offer is best), made),
         budget_usd=budget_usd,
         notes=tuple(text for text in (market.note, note if made else missing) if text),
     )
-
-
-def _best(priced: Iterable[PricedOffer]) -> PricedOffer | None:
-    """The first that may be chosen, one without doubts if there is one."""
-    choice = [each for each in priced if each.offer.may_be_chosen]
-    without_doubt = (each for each in choice if not each.offer.doubts)
-    return next(without_doubt, next(iter(choice), None))
 
 
 def _priced(offer: Offer, made: Estimate | None, budget_usd: Decimal | None) -> PricedOffer:
