@@ -6,7 +6,8 @@ import difflib
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError
-from fintts_cli.places import LOCAL
+from fintts_cli.places import ANY, LOCAL, cloud_of
+from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.prices import Doubt, Offer, cheapest, offers_of, spot_ceiling
 
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
+    from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
-from fintts_cli.places import ANY
-from fintts_cli.prices.source import CatalogMissing, OfferSource
 
 
 class Wanted(NamedTuple):
@@ -69,12 +69,12 @@ def wanted_by(settings: Settings, *, spot: bool | None) -> Wanted:
     """What the settings request. Prices apply to a region: a zone is ignored."""
     accelerator, count = parse_gpus(settings.first_gpus)
     infra = None if settings.infra == LOCAL else settings.infra
-    cloud, region, *_ = [*(infra or "").lower().split("/"), "", ""]
+    _, region, *_ = [*(infra or "").lower().split("/"), "", ""]
     return Wanted(
         accelerator.name,
         count,
         spot,
-        cloud=None if cloud in ("", ANY) else cloud,
+        cloud=cloud_of(infra) or None,
         region=None if region in ("", ANY) else region,
     )
 
