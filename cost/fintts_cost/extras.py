@@ -8,6 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from fintts_cost.money import SECONDS_PER_HOUR
+
 if TYPE_CHECKING:
     from fintts_cost.document import JsonValue
     from fintts_cost.estimate import Estimate
@@ -139,7 +141,7 @@ def disk_gb(estimate: Estimate, *, has_own_image: bool = False) -> int:
 
 
 def _disk(estimate: Estimate, size_gb: int) -> Extra:
-    hours = estimate.expected.total_seconds / 3600
+    hours = estimate.expected.total_seconds / SECONDS_PER_HOUR
     usd = size_gb * DISK.usd * hours / HOURS_A_MONTH
     return Extra("disk", usd, f"{size_gb} GB for {hours:.2f} h", DISK)
 

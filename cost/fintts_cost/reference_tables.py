@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.estimate import estimate
+from fintts_cost.money import SECONDS_PER_HOUR
 from fintts_cost.reference_run import (
     REFERENCE_GPU_SHARES,
     REFERENCE_HEADS,
@@ -19,6 +20,7 @@ from fintts_cost.reference_run import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 EXAMPLES = (0.9, 0.1)
@@ -69,13 +71,13 @@ class GpuUse(NamedTuple):
 
 def timeline() -> list[Moment]:
     """Each step with a known loss: the clock counts its steps and the checks up to it."""
-    return [_moment(step, loss) for step, loss in REFERENCE_LOSSES.items()]
+    kept = estimate(REFERENCE_RUN).storage.kept_steps
+    return [_moment(step, loss, kept) for step, loss in REFERENCE_LOSSES.items()]
 
 
-def _moment(step: int, loss: float) -> Moment:
+def _moment(step: int, loss: float, kept: Sequence[int]) -> Moment:
     spent = float(REFERENCE_RUN.durations(step).total_seconds)
     clock = REFERENCE_START + timedelta(seconds=spent)
-    kept = estimate(REFERENCE_RUN).storage.kept_steps
     saved = "kept" if step in kept else "rotated away" if step else ""
     return Moment(clock, step, float(REFERENCE_RUN.schedule.epochs(step)), loss, saved)
 
@@ -117,8 +119,8 @@ def gpu_use() -> GpuUse:
     peak, gpu = REFERENCE_RUN.measured_peak, REFERENCE_RUN.accelerator
     memory = 0.0 if peak is None or gpu is None else peak.peak_bytes / gpu.memory_bytes
     return GpuUse(
-        training / 3600,
-        checks / 3600,
+        training / SECONDS_PER_HOUR,
+        checks / SECONDS_PER_HOUR,
         shares["training"],
         shares["validation"],
         busy / (training + checks),

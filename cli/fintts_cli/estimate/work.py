@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.settings.gpus import parse_gpus
+from fintts_cost.forecast import FLOPS_PER_FROZEN_PARAMETER, FLOPS_PER_TRAINED_PARAMETER
 from fintts_cost.throughput import Work, step_seconds
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import LoraConfig, TrainingConfig
 
-TRAINED_TIMES = 1.5
+TRAINED_TIMES = FLOPS_PER_TRAINED_PARAMETER / FLOPS_PER_FROZEN_PARAMETER
 """FLOPs of a trained weight, in those of a frozen one: it has a gradient of its own"""
 
 

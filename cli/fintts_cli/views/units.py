@@ -6,10 +6,10 @@ import math
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from fintts_cost.money import NOTHING, dollars
+from fintts_cost.money import NOTHING, SECONDS_PER_HOUR, dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from decimal import Decimal
 
@@ -79,16 +79,19 @@ def signed(seconds: float | None) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Columns two spaces apart; the first `left` are aligned left, the others right."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    return "\n".join(columns(header, rows, "l" * left + "r" * (len(header) - left)))
 
-    def line(row: Sequence[str]) -> str:
+
+def columns(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> Iterator[str]:
+    """Columns two spaces apart, each aligned left (l) or right (r)."""
+    lines = [tuple(header), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
         cells = [
-            text.ljust(width) if i < left else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if side == "l" else cell.rjust(width)
+            for cell, width, side in zip(line, widths, align, strict=True)
         ]
-        return "  ".join(cells).rstrip()
-
-    return "\n".join(line(row) for row in (header, *rows))
+        yield "  ".join(cells).rstrip()
 
 
 def at_most(amount: Decimal, *, is_at_most: bool) -> str:
@@ -113,7 +116,7 @@ def rough_duration(seconds: float) -> str:
         return f"{seconds:.2g} s"
     if round(seconds / 60) < 60:
         return f"{seconds / 60:.0f} min"
-    hours = seconds / 3600
+    hours = seconds / SECONDS_PER_HOUR
     return f"{hours:.1f} h" if hours < 9.95 else f"{float(f'{hours:.2g}'):,.0f} h"
 
 

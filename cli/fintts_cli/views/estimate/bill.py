@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 from fintts_cli.views.estimate.layout import (
     amount,
     bullet,
-    columns,
     digits,
     hanging,
     indented,
     seconds,
 )
-from fintts_cli.views.units import counted, duration
+from fintts_cli.views.units import columns, counted, duration
 from fintts_cost.extras import NOT_COUNTED
-from fintts_cost.money import dollars
+from fintts_cost.money import SECONDS_PER_HOUR, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from fintts_cost.bill import Bill
     from fintts_cost.estimate import Estimate
     from fintts_cost.extras import Extras
-
-
-SECONDS_PER_HOUR = 3600
 
 
 def time_lines(estimate: Estimate) -> Iterator[str]:

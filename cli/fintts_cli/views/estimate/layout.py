@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
 WIDTH = 78
 MB = 10**6
@@ -29,18 +29,6 @@ def hanging(label: str, text: str) -> list[str]:
 
 def bullet(note: str) -> list[str]:
     return wrap(note, WIDTH, initial_indent="  · ", subsequent_indent="    ")
-
-
-def columns(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> Iterator[str]:
-    """Columns two spaces apart, each aligned left (l) or right (r)."""
-    lines = [tuple(header), *map(tuple, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [
-            cell.ljust(width) if side == "l" else cell.rjust(width)
-            for cell, width, side in zip(line, widths, align, strict=True)
-        ]
-        yield "  ".join(cells).rstrip()
 
 
 def number(value: Decimal | float, places: int = 2) -> str:

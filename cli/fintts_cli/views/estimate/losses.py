@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.estimate.layout import columns
+from fintts_cli.views.units import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

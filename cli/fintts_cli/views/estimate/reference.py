@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.estimate.layout import columns, hanging, number
+from fintts_cli.views.estimate.layout import hanging, number
+from fintts_cli.views.units import columns
 from fintts_cost.reference_run import REFERENCE_HEADS, REFERENCE_LOSSES, REFERENCE_RUN
 from fintts_cost.reference_tables import examples, gpu_use, stopping_table, timeline
 
@@ -60,10 +61,8 @@ def _losses() -> Iterator[str]:
     yield ""
     first, last = REFERENCE_LOSSES[0], REFERENCE_LOSSES[REFERENCE_RUN.stop_step]
     both = sum(head.uniform_guess for head in REFERENCE_HEADS)
-    yield from hanging(
-        "", f"the sum of both heads went from {first:g} to {last:g}; a uniform guess of both "
-        f"is {both:.2f}",
-    )  # fmt: skip
+    heads = f"the sum of both heads went from {first:g} to {last:g}"
+    yield from hanging("", f"{heads}; a uniform guess of both is {both:.2f}")
 
 
 def _gpu() -> Iterator[str]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.estimate.layout import columns, number
+from fintts_cli.views.estimate.layout import number
 from fintts_cli.views.estimate.memory import memory_models, total_memory
-from fintts_cli.views.units import counted
+from fintts_cli.views.units import columns, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ def _steps_per_epoch(schedule: Schedule) -> str:
 
 
 def _epoch_rows(estimate: Estimate) -> Iterator[Sequence[str]]:
-    """All epochs, or the first and the last if there are many."""
+    """Every epoch, or only the first and last ones if there are many."""
     schedule, steps = estimate.schedule, estimate.expected.stop_step
     last = schedule.epochs_begun(steps)
     if last <= MOST_EPOCHS:
