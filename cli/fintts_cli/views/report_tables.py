@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from fintts_cli.runs.report.stored import steps_per_epoch
 from fintts_cli.views.grid import Grid
 from fintts_cli.views.runs import so_far
 from fintts_cli.views.units import at_most, clock, duration, signed, size, value
@@ -107,10 +108,8 @@ def events(report: RunReport) -> Grid | None:
 
 def _epoch(report: RunReport, step: int | None) -> str:
     """Passes over the data at a step."""
-    each = report.record.estimate.get("steps_per_epoch")
-    if step is None or not isinstance(each, int) or each <= 0:
-        return NOTHING
-    return f"{step / each:.1f}"
+    each = steps_per_epoch(report.record)
+    return NOTHING if step is None or each is None else f"{step / each:.1f}"
 
 
 def heads(report: RunReport) -> Grid | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.report.phases import PhaseDifference
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.runs.report.step import StepShares
-    from fintts_cli.runs.report.stored import Range
+    from fintts_cost.interval import Interval
 
 NOUNS = {"training": "step", "validation": "check"}
 BEYOND_THE_TRAINER = {
@@ -72,12 +72,12 @@ def plan_lines(report: RunReport) -> list[str]:
     return lines
 
 
-def _usd(span: Range) -> str:
+def _usd(span: Interval) -> str:
     low, likely, high = (dollars(Decimal(str(each))) for each in span)
     return low if low == high else f"{low} to {high}, most likely {likely}"
 
 
-def _time(span: Range) -> str:
+def _time(span: Interval) -> str:
     low, high = duration(span.low), duration(span.high)
     return low if low == high else f"{low} to {high}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.text import Text
 
 from fintts_cli.runs.report.replan import replanned
-from fintts_cli.runs.report.stored import estimated_usd, rental_of
+from fintts_cli.runs.report.stored import estimated_usd, rental_of, steps_per_epoch
 from fintts_cli.runs.status.checks import monitor_of
 from fintts_cli.runs.status.view import AT_WORK
 from fintts_cli.views.curve import plot
@@ -167,8 +167,8 @@ def _pace(view: RunView) -> Iterator[str]:
 
 
 def _epochs(view: RunView) -> Iterator[str]:
-    each = view.record.estimate.get("steps_per_epoch")
-    if isinstance(each, int) and each > 0:
+    each = steps_per_epoch(view.record)
+    if each is not None:
         yield f"epoch {view.step / each:.1f} of {view.max_steps / each:.1f}"
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.report.stored import Range
+from fintts_cost.interval import Interval
+from fintts_cost.money import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.runs.bill.billing import Bill
     from fintts_cli.runs.status.view import RunView
-
-SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +22,9 @@ class Replanned:
     step: int
     """finished by then"""
     at: datetime
-    seconds: Range
+    seconds: Interval
     """billed by all instances of the run, from the first request to max_steps"""
-    usd: Range
+    usd: Interval
     checks_that_fit: int
     """before the deadline"""
 
@@ -46,11 +45,11 @@ def replanned(view: RunView) -> Replanned | None:
     if not told:
         return None
     before = _billed_until(view.bill, told.measured_at)
-    left = told.seconds_left
-    seconds = Range(*(before + each for each in (left.low, left.likely, left.high)))
+    left = Interval(told.seconds_left.low, told.seconds_left.likely, told.seconds_left.high)
+    seconds = Interval(*(before + each for each in left))
     spent = _usd_until(view.bill, told.measured_at)
     rate = float(view.hourly_rate_usd) / SECONDS_PER_HOUR
-    usd = Range(*(spent + each * rate for each in (left.low, left.likely, left.high)))
+    usd = Interval(*(spent + each * rate for each in left))
     return Replanned(told.step, told.measured_at, seconds, usd, told.checks_that_fit)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.runs.bill.billing import Billed
     from fintts_cli.runs.status.view import RunView
+    from fintts_cost.interval import Interval
     from fintts_store.checkpoints.retention import Retention
     from fintts_store.runs.records import MetricRow, Result, RunRecord
 
@@ -37,9 +38,9 @@ class RunReport:
     phases: tuple[PhaseDifference, ...]
     cost_usd: Decimal
     estimated_cost_usd: Decimal | None
-    estimated_cost_range: stored.Range | None
+    estimated_cost_range: Interval | None
     """dollars; None in estimates without a range"""
-    estimated_seconds_range: stored.Range | None
+    estimated_seconds_range: Interval | None
     replan: Replanned | None
     estimated_stop_step: int | None
     hourly_rate_usd: Decimal

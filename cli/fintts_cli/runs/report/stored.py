@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from fintts_cost.interval import Interval
 from fintts_store.runs.limits import COUNT, SECONDS, USD
 
 if TYPE_CHECKING:
@@ -14,18 +15,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from fintts_store.runs.records import RentalRef, RunRecord
-
-
-class Range(NamedTuple):
-    """Low, likely and high."""
-
-    low: float
-    likely: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """The three by name."""
-        return self._asdict()
 
 
 def number(content: JsonValue, *path: str, most: float) -> float | None:
@@ -48,11 +37,16 @@ def count(content: Mapping[str, JsonValue], *path: str) -> int | None:
     return None if found is None or found != int(found) else int(found)
 
 
-def span(content: Mapping[str, JsonValue], *path: str, most: float = USD) -> Range | None:
+def span(content: Mapping[str, JsonValue], *path: str, most: float = USD) -> Interval | None:
     """A range at a path, if it is whole and in order."""
-    ends = [number(dict(content), *path, end, most=most) for end in Range._fields]
+    ends = [number(dict(content), *path, end, most=most) for end in Interval._fields]
     known = [end for end in ends if end is not None]
-    return Range(*known) if len(known) == len(ends) and known == sorted(known) else None
+    return Interval(*known) if len(known) == len(ends) and known == sorted(known) else None
+
+
+def steps_per_epoch(record: RunRecord) -> int | None:
+    """Steps of one pass over the data."""
+    return count(record.estimate, "steps_per_epoch") or None
 
 
 def rental_of(record: RunRecord, gpus: str) -> RentalRef:

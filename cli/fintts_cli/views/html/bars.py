@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fintts_cli.runs.report.report import RunReport
-    from fintts_cli.runs.report.stored import Range
+    from fintts_cost.interval import Interval
 
 TICK_SECONDS = (10, 30, 60, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400, 604_800)
 MOST_TICKS = 6
@@ -109,7 +109,7 @@ def _single(label: str, kind: str, usd: float, x: Scale) -> Row:
     return Row(label, (Placed(kind, f"{label}: {_usd(usd)}", width=x.place(usd)),), _usd(usd))
 
 
-def _spread(label: str, usd: Range, x: Scale) -> Row:
+def _spread(label: str, usd: Interval, x: Scale) -> Row:
     """From low to high, with a mark at the likely one."""
     low, likely, high = map(x.place, usd)
     text = f"{label}: {_usd(usd.low)} to {_usd(usd.high)}, most likely {_usd(usd.likely)}"
