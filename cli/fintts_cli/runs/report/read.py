@@ -17,7 +17,7 @@ from fintts_store.checkpoints.removal import list_pins
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.limits import DOCUMENT_BYTES
 from fintts_store.runs.metrics import read_metrics
-from fintts_store.runs.runs import read_run, readable_result
+from fintts_store.runs.runs import readable_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,10 +49,10 @@ def read_report(
     Raises:
         StoreError: the run does not exist, or cannot be read.
     """
-    record, unreadable = read_run(runs, run), UnreadableCheckpoints()
+    # Read the view first: the metrics of a run that has ended are then complete.
+    view, unreadable = look_at(runs, run, instance_of, now), UnreadableCheckpoints()
     manifests = list_manifests(runs, run, on_unreadable=unreadable.note)
     metrics = read_metrics(runs, run, parts)
-    view = look_at(runs, run, instance_of, now)
     noted: list[str] = []
 
     def note(sentence: str, hint: str = "") -> None:
@@ -70,9 +70,9 @@ def read_report(
         view,
         readable_result(runs, run),
         metrics.rows,
-        kept_of(record, manifests, list_pins(runs, run)),
+        kept_of(view.record, manifests, list_pins(runs, run)),
         now,
-        uniform_guesses=_uniform_guesses(runs, record),
+        uniform_guesses=_uniform_guesses(runs, view.record),
         warnings=noted,
     )
 
