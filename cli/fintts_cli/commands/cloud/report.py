@@ -1,6 +1,7 @@
 """`fintts cloud report`: compares estimate and actual."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,18 +85,14 @@ def _write_pages(
     refresh: int | None,
 ) -> "RunReport":
     """Writes the page; with `refresh`, again and again until the run ends or Ctrl-C."""
-    try:
-        while True:
-            goes_on = refresh is not None and not made.view.has_ended
-            write_page(path, report_page(made, refresh if goes_on else None))
-            if refresh is None or not goes_on:
-                break
+    with suppress(KeyboardInterrupt):
+        while refresh is not None and not made.view.has_ended:
+            write_page(path, report_page(made, refresh))
             time.sleep(refresh)
             try:
                 made = read(lambda _sentence, _hint: None)  # it has been said once
             except (CloudError, StoreUnreachable) as error:
                 terminal.warn(f"{error.message}; trying again in {refresh} s")
-    except KeyboardInterrupt:
-        write_page(path, report_page(made, None))
+    write_page(path, report_page(made))
     terminal.say(f"wrote {path}")
     return made
