@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.status.checks import monitor_of
 from fintts_cli.views.fitting import fitting_table
 from fintts_cli.views.runs import phase_in_words, so_far
 from fintts_cli.views.settings_rows import settings_of
@@ -57,7 +56,7 @@ def _row(report: RunReport) -> tuple[str, ...]:
         f"{view.step:,}/{view.max_steps:,}",
         value(view.best_value),
         NOTHING if view.best_step is None else f"{view.best_step:,}",
-        monitor_of(view.record),
+        report.stopping.config.monitor,
         duration(view.billed_seconds),
         so_far(view),
         dollars(report.estimated_cost_usd),

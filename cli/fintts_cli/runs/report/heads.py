@@ -19,7 +19,7 @@ class HeadLosses(NamedTuple):
     """Validation losses in nats; None where there is none."""
 
     name: str
-    uniform_guess: float | None
+    uniform_guess: float
     before: float | None
     best: float | None
     """at the best check"""
@@ -34,20 +34,19 @@ def head_losses(
     heads = [name for name in guesses if any(f"{name}{SUFFIX}" in row for row in checks.values())]
     if not heads:
         return ()
-    keys = {name: f"{name}{SUFFIX}" for name in heads}
-    guess = dict(guesses)
+    rows = [(name, f"{name}{SUFFIX}", guesses[name]) for name in heads]
     if len(heads) > 1:
-        keys["both" if len(heads) == 2 else "all"] = WHOLE
-        guess["both" if len(heads) == 2 else "all"] = sum(guesses[name] for name in heads)
+        whole = "both" if len(heads) == 2 else "all"
+        rows.append((whole, WHOLE, sum(guesses[name] for name in heads)))
     return tuple(
         HeadLosses(
             name,
-            guess[name],
+            guess,
             _finite(checks.get(0), key),
             _finite(checks.get(best_step) if best_step is not None else None, key),
             _finite(checks[max(checks)], key),
         )
-        for name, key in keys.items()
+        for name, key, guess in rows
     )
 
 

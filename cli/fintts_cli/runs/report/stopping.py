@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import ValidationError
-
-from fintts_cli.runs.status.checks import VALUE_OF
+from fintts_cli.runs.status.checks import VALUE_OF, stopping_config
 from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.money import cost_usd
-from fintts_inputs.config import EarlyStoppingConfig
 from fintts_store.runs.records import StopReason
 
 if TYPE_CHECKING:
@@ -19,6 +16,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_cli.runs.status.view import RunView
+    from fintts_inputs.config import EarlyStoppingConfig
     from fintts_store.runs.records import MetricRow, RunRecord
 
 
@@ -43,11 +41,6 @@ class Stopping:
     checks: tuple[RuledCheck, ...]
 
     @property
-    def fires_at(self) -> int | None:
-        """The step at which the rule ends the run; None if it has not."""
-        return next((check.step for check in self.checks if check.stops), None)
-
-    @property
     def counts(self) -> dict[int, int]:
         """Step of a check → checks in a row without improvement."""
         return {check.step: check.without_improvement for check in self.checks}
@@ -62,14 +55,6 @@ class Stopping:
             "min_delta": self.config.min_delta,
             "checks": [check._asdict() for check in self.checks],
         }
-
-
-def stopping_config(record: RunRecord) -> EarlyStoppingConfig:
-    """The run's own section; the default where another version wrote one that cannot be read."""
-    try:
-        return EarlyStoppingConfig.model_validate(record.config.get("early_stopping") or {})
-    except ValidationError:
-        return EarlyStoppingConfig()
 
 
 def stopping_of(record: RunRecord, metrics: Sequence[MetricRow]) -> Stopping:

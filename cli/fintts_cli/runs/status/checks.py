@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from fintts_inputs.config import EarlyStoppingConfig
 from fintts_store.runs.limits import VALUE
 
@@ -19,11 +21,18 @@ VALUE_OF = {"val/loss": "loss", "val/top5_accuracy": "top5_accuracy", "train/los
 """monitor → its name in a row of a validation check"""
 
 
+def stopping_config(record: RunRecord) -> EarlyStoppingConfig:
+    """The run's early-stopping section; the defaults if it cannot be read, as another version may
+    have written it."""
+    try:
+        return EarlyStoppingConfig.model_validate(record.config.get("early_stopping") or {})
+    except ValidationError:
+        return EarlyStoppingConfig()
+
+
 def monitor_of(record: RunRecord) -> str:
     """What early stopping watches, or would watch."""
-    section = record.config.get("early_stopping")
-    monitor = section.get("monitor") if isinstance(section, dict) else None
-    return monitor if monitor in VALUE_OF else EarlyStoppingConfig().monitor
+    return stopping_config(record).monitor
 
 
 def points_of(rows: Iterable[MetricRow], kind: str, name: str) -> Points:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.status.checks import VALUE_OF, monitor_of, points_of
+from fintts_cli.runs.status.checks import VALUE_OF, points_of
 from fintts_cli.views.html.chart import Chart, Level, Line, Mark, chart
 from fintts_cli.views.stop_forecast import step_in_words
 from fintts_cli.views.units import value
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST_AHEAD = 2
 """times the steps done: a plot that is mostly empty shows less"""
-ACCURACY = "top5_accuracy"
+ACCURACY = "val/top5_accuracy"
 RUN_KINDS = 8
 """colours of compared runs"""
 
@@ -30,14 +30,14 @@ def charts_of(report: RunReport) -> list[Chart]:
 
 def compared(reports: Sequence[RunReport]) -> list[Chart]:
     """The monitored value of all runs by step; runs that monitor another value apart."""
-    monitors = dict.fromkeys(monitor_of(report.record) for report in reports)
+    monitors = dict.fromkeys(report.stopping.config.monitor for report in reports)
     found = [
         chart(
             f"{monitor} by step",
             [
-                Line(report.view.run, f"run-{place % RUN_KINDS}", _monitored(report))
+                Line(report.view.run, f"run-{place % RUN_KINDS}", _checks(report, monitor))
                 for place, report in enumerate(reports)
-                if monitor_of(report.record) == monitor
+                if report.stopping.config.monitor == monitor
             ],
         )
         for monitor in monitors
@@ -45,13 +45,12 @@ def compared(reports: Sequence[RunReport]) -> list[Chart]:
     return [one for one in found if one is not None]
 
 
-def _monitored(report: RunReport) -> Points:
-    return points_of(report.metrics, "validation", VALUE_OF[monitor_of(report.record)])
+def _checks(report: RunReport, monitor: str) -> Points:
+    return points_of(report.metrics, "validation", VALUE_OF[monitor])
 
 
 def _losses(report: RunReport) -> Chart | None:
-    config = report.stopping.config
-    is_loss = config.monitor != "val/top5_accuracy"
+    is_loss = report.stopping.config.monitor != ACCURACY
     return chart(
         "Loss (nats)",
         [
@@ -116,15 +115,14 @@ def _heads(report: RunReport) -> Iterator[Chart | None]:
                 Line("training", "train", points_of(report.metrics, "train", key)),
                 Line("validation", "validation", points_of(report.metrics, "validation", key)),
             ],
-            levels=[] if head.uniform_guess is None else [_guess(head.uniform_guess)],
+            levels=[_guess(head.uniform_guess)],
         )
 
 
 def _accuracy(report: RunReport) -> Chart | None:
-    is_monitored = report.stopping.config.monitor == "val/top5_accuracy"
-    points = points_of(report.metrics, "validation", ACCURACY)
+    is_monitored = report.stopping.config.monitor == ACCURACY
     return chart(
         "Top-5 accuracy",
-        [Line("validation", "validation", points)],
+        [Line("validation", "validation", _checks(report, ACCURACY))],
         dots=[*_best(report)] if is_monitored else (),
     )

@@ -76,7 +76,7 @@ def test_without_a_replan_no_column_is_for_it() -> None:
 def test_the_rule_is_shown_around_the_stop() -> None:
     rows = [line.split() for line in render_report(ended()).splitlines()]
     assert ["1,400", "5.4000", "4.4000", "5", "of", "5", "stop"] in rows
-    assert ended().stopping.fires_at == 1400
+    assert next(check.step for check in ended().stopping.checks if check.stops) == 1400
 
 
 def test_a_value_that_is_no_number_is_named_and_does_not_count() -> None:
