@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from fintts_cli.runs.status.checks import points_of
 from fintts_cli.views import report_tables
 from fintts_cli.views.curve import plot
+from fintts_cli.views.grid import Grid
 from fintts_cli.views.report_words import (
     device_lines,
     plan_lines,
     price_line,
-    reason_of,
+    reasons,
     rule_line,
     sample_lines,
     saved_line,
 )
 from fintts_cli.views.stop_forecast import forecast_lines
-from fintts_cli.views.units import at_most, table, value
+from fintts_cli.views.units import at_most, value
 from fintts_cost.money import NOTHING, dollars, hourly
 
 if TYPE_CHECKING:
     from fintts_cli.runs.report.report import RunReport
-    from fintts_cli.views.grid import Grid
     from fintts_store.runs.records import MetricRow
 
 SHOWN_CHECKS = 20
@@ -75,8 +75,7 @@ def _phases(report: RunReport) -> list[str]:
 
 
 def _reasons(report: RunReport) -> list[str]:
-    known = [(phase.phase, reason) for phase in report.phases if (reason := reason_of(phase))]
-    lines = [f"  {name}: {reason}" for name, reason in known]
+    lines = [f"  {name}: {reason}" for name, reason in reasons(report)]
     return ["What makes the difference", *lines] if lines else []
 
 
@@ -123,7 +122,7 @@ def _step(report: RunReport) -> list[str]:
     ]
     return [
         "One step, measured (medians)",
-        _indented(table(("", "TIME", "SHARE"), rows)),
+        Grid(("", "time", "share"), rows).render(),
         *(f"  {line}" for line in device_lines(step)),
     ]
 
@@ -155,9 +154,9 @@ def _checks(report: RunReport) -> list[str]:
     title = "Validation checks" + (
         f" (the last {SHOWN_CHECKS} of {len(rows)})" if hidden > 0 else ""
     )
-    header = ("STEP", "LOSS", "TOKEN LOSS", "CODE LOSS", "TOP-5", "")
+    header = ("step", "loss", "token loss", "code loss", "top-5", "")
     shown = [_check_row(row, report.view.best_step) for row in rows[-SHOWN_CHECKS:]]
-    return [title, _indented(table(header, shown, left=0))]
+    return [title, Grid(header, shown, text=0).render()]
 
 
 def _check_row(row: MetricRow, best_step: int | None) -> tuple[str, ...]:
@@ -175,7 +174,3 @@ def _check_row(row: MetricRow, best_step: int | None) -> tuple[str, ...]:
 def _checkpoints(report: RunReport) -> list[str]:
     found = _titled("Checkpoints kept", report_tables.checkpoints(report))
     return found or ["Checkpoints: none"]
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -28,8 +28,13 @@ SAME_PACE = 0.01
 """a smaller difference of the pace is none"""
 
 
-def reason_of(phase: PhaseDifference) -> str:
-    """Why a phase took longer or shorter than estimated; empty if that is not known."""
+def reasons(report: RunReport) -> list[tuple[str, str]]:
+    """Each phase, and why it took longer or shorter than estimated, if that is known."""
+    known = [(phase.phase, _reason(phase)) for phase in report.phases]
+    return [(phase, reason) for phase, reason in known if reason]
+
+
+def _reason(phase: PhaseDifference) -> str:
     noun = NOUNS.get(phase.phase)
     if phase.difference_seconds is None:
         return ""
