@@ -29,7 +29,6 @@ class Stretch(NamedTuple):
 class OnInstance(NamedTuple):
     """One instance with its phases, in their order."""
 
-    launch: int
     gpus: str | None
     stretches: tuple[Stretch, ...]
 
@@ -52,8 +51,7 @@ def instances_of_run(
 ) -> tuple[OnInstance, ...]:
     """Every span of billing, with what the metrics say about the time within it."""
     return tuple(
-        OnInstance(span.launch, span.gpus, tuple(_stretches(span, metrics, now)))
-        for span in view.bill.spans
+        OnInstance(span.gpus, tuple(_stretches(span, metrics, now))) for span in view.bill.spans
     )
 
 

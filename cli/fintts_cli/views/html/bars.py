@@ -92,21 +92,21 @@ def money_of(report: RunReport) -> Bars:
     if report.estimated_cost_range is not None:
         rows.append(_spread("estimate", report.estimated_cost_range, x))
     elif single is not None:
-        rows.append(_single("estimate", "estimate", float(single), x))
+        rows.append(_single("estimate", float(single), x))
     if plan is not None:
         rows.append(_spread("re-plan", plan.usd, x))
-    actual = _single("actual", "actual", cost, x)
+    actual = _single("actual", cost, x)
     if to_go:
         part = Placed("to-go", f"to go: {_usd(to_go)}", x.place(cost), width=x.place(to_go))
         actual = Row("so far", (*actual.parts, part), f"{_usd(cost)} + {_usd(to_go)}")
     rows.append(actual)
     if budget is not None:
-        rows.append(_single("budget", "budget", float(budget), x))
+        rows.append(_single("budget", float(budget), x))
     return Bars(tuple(rows))
 
 
-def _single(label: str, kind: str, usd: float, x: Scale) -> Row:
-    return Row(label, (Placed(kind, f"{label}: {_usd(usd)}", width=x.place(usd)),), _usd(usd))
+def _single(label: str, usd: float, x: Scale) -> Row:
+    return Row(label, (Placed(label, f"{label}: {_usd(usd)}", width=x.place(usd)),), _usd(usd))
 
 
 def _spread(label: str, usd: Interval, x: Scale) -> Row:

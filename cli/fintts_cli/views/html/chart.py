@@ -76,7 +76,6 @@ class Chart(NamedTuple):
     levels: tuple[Placed, ...]
     x_ticks: tuple[Placed, ...]
     y_ticks: tuple[Placed, ...]
-    first_step: float
     last_step: float
 
     @property
@@ -106,7 +105,7 @@ def chart(
     last_step: float | None = None,
     dots: Iterable[tuple[str, str, int, float]] = (),
     bands: Iterable[Mark] = (),
-    levels: Iterable[Level] = (),
+    levels: Sequence[Level] = (),
 ) -> Chart | None:
     """None without a line of at least two points.
 
@@ -120,7 +119,7 @@ def chart(
         return None
     steps = [step for line in kept for step, _ in line.points]
     x = Scale(0.0, float(max([*steps, last_step or 0, 1])))
-    y = _value_scale([value for line in kept for _, value in line.points], [*levels])
+    y = _value_scale([value for line in kept for _, value in line.points], levels)
     return Chart(
         title=title,
         lines=tuple(_drawn(line, x, y) for line in kept),
@@ -142,7 +141,6 @@ def chart(
             Placed("tick", f"{tick:.{DIGITS}g}", top=100 - y.place(tick))
             for tick in ticks(y.low, y.high)
         ),
-        first_step=x.low,
         last_step=x.high,
     )
 

@@ -3,7 +3,6 @@
 for (const plot of document.querySelectorAll(".plot")) {
   const guide = plot.querySelector(".guide");
   const readout = plot.parentElement.querySelector("output");
-  const first = Number(plot.dataset.first);
   const last = Number(plot.dataset.last);
   const lines = [...plot.querySelectorAll("path")].map((path) => ({
     name: path.dataset.name,
@@ -14,7 +13,7 @@ for (const plot of document.querySelectorAll(".plot")) {
   const show = (event) => {
     const box = plot.getBoundingClientRect();
     const share = Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
-    const step = first + share * (last - first);
+    const step = share * last;
     guide.style.left = `${100 * share}%`;
     guide.style.display = "block";
     readout.textContent = lines
