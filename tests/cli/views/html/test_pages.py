@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from fintts_cli.views.html.chart import Line, chart, thinned, ticks
 from fintts_cli.views.html.pages import compared_page, report_page
 from fintts_cli.views.report import render_report
-from report_samples import at_work, bare, ended, hostile, one_check
+from report_samples import CONFIG, at_work, bare, ended, hostile, one_check
 
 REPORTS = {
     "ended": ended, "at work": at_work, "hostile": hostile, "bare": bare, "one check": one_check,
@@ -36,6 +37,11 @@ def test_what_a_store_holds_is_text() -> None:
     assert 'onmouseover="' not in page
     assert "{{ 7 * 7 }}" in page
     assert not {"\x1b", "\u202e", "\x9b"} & set(page)
+
+
+def test_checkpoints_are_shown_without_a_rule_and_heads() -> None:
+    report = ended(config={**CONFIG, "early_stopping": {"enabled": False}})
+    assert "Checkpoints kept" in report_page(replace(report, heads=()))
 
 
 def test_only_a_run_at_work_is_loaded_again() -> None:
