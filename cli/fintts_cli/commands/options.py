@@ -28,6 +28,20 @@ Config = Annotated[
 BaseModel = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Base model to check the codes against.")
 ]
+Codec = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Codec file or folder; by default beside the base model."),
+]
+SpokenModel = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Base model; by default that of your settings."),
+]
+Seed = Annotated[
+    int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Another number, another take.")
+]
+MaxSeconds = Annotated[
+    float, typer.Option(metavar="S", min=0.1, max=600, help="Cut speech that does not end.")
+]
 Gpus = Annotated[
     str | None,
     typer.Option(

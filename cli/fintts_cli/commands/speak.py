@@ -10,7 +10,17 @@ import typer
 from fintts_cli.checkpoints.pull import Choice
 from fintts_cli.commands.named_run import pick_run
 from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
-from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
+from fintts_cli.commands.options import (
+    Codec,
+    Config,
+    Json,
+    MaxSeconds,
+    Quiet,
+    S3EndpointUrl,
+    Seed,
+    SpokenModel,
+    Store,
+)
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.encoding import require_readers
 from fintts_cli.errors import UsageProblem
@@ -72,16 +82,12 @@ def speak(
         str | None,
         typer.Option(metavar="TEXT", help="Its text; by default the .lab or .txt beside it."),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Another number, another take.")
-    ] = 0,
+    seed: Seed = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE.wav", help="By default RUN-STEP-seed-N.wav."),
     ] = None,
-    max_seconds: Annotated[
-        float, typer.Option(metavar="S", min=0.1, max=600, help="Cut speech that does not end.")
-    ] = 30.0,
+    max_seconds: MaxSeconds = 30.0,
     temperature: Annotated[
         float | None,
         typer.Option(
@@ -98,16 +104,8 @@ def speak(
     as_fish: Annotated[
         bool, typer.Option("--as-fish", help="Penalise repetition as Fish Speech's own tools do.")
     ] = False,
-    codec: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="Codec file or folder; by default beside the base model."
-        ),
-    ] = None,
-    base_model: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Base model; by default that of your settings."),
-    ] = None,
+    codec: Codec = None,
+    base_model: SpokenModel = None,
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,

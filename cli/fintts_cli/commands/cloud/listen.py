@@ -10,7 +10,18 @@ import typer
 from fintts_cli.checkpoints.pull import find_checkpoints
 from fintts_cli.commands.named_run import pick_run
 from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
-from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
+from fintts_cli.commands.options import (
+    Codec,
+    Config,
+    Json,
+    MaxSeconds,
+    Quiet,
+    Run,
+    S3EndpointUrl,
+    Seed,
+    SpokenModel,
+    Store,
+)
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import ConfigError, UsageProblem
 from fintts_cli.local_trainer import require_trainer
@@ -58,22 +69,10 @@ def listen(
         Path | None,
         typer.Option(metavar="DIR", help="Target folder; by default ./samples/RUN."),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Another number, another take.")
-    ] = 0,
-    max_seconds: Annotated[
-        float, typer.Option(metavar="S", min=0.1, max=600, help="Cut speech that does not end.")
-    ] = 15.0,
-    codec: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="Codec file or folder; by default beside the base model."
-        ),
-    ] = None,
-    base_model: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Base model; by default that of your settings."),
-    ] = None,
+    seed: Seed = 0,
+    max_seconds: MaxSeconds = 15.0,
+    codec: Codec = None,
+    base_model: SpokenModel = None,
     store: Store = None,
     s3_endpoint_url: S3EndpointUrl = None,
     config: Config = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fintts_cli.commands.opening import read_sources, with_base_model
-from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+from fintts_cli.commands.options import BaseModel, Codec, Config, Json, Quiet
 from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.encoding import encode as encode_with_trainer
 from fintts_cli.encoding import require_encoder
@@ -35,12 +35,7 @@ def encode(
         Path | None,
         typer.Option(metavar="DIR", help="Target folder; by default SOURCE-codes."),
     ] = None,
-    codec: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="Codec file or folder; by default beside the base model."
-        ),
-    ] = None,
+    codec: Codec = None,
     base_model: BaseModel = None,
     config: Config = None,
     json: Json = False,
