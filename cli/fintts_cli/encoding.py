@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.local_trainer import require_trainer
 from fintts_cli.trainer_answers import follow_trainer
-from fintts_inputs.recordings.plan import Answer, Encoded, Progress, Refused
+from fintts_inputs.recordings.plan import Answer, Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from fintts_inputs.recordings.plan import EncodePlan, Progress, Refused
 
 READERS = ("soundfile", "soxr", "pyloudnorm")
 
@@ -32,8 +33,8 @@ def require_encoder() -> None:
     require_trainer()
 
 
-def encode(plan: Path, tell: Callable[[Progress], None]) -> Encoded:
-    """Runs the trainer's encoder on the plan in this file.
+def encode(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:
+    """Runs the trainer's encoder.
 
     Raises:
         CheckFailed: the encoder failed; the utterances that it finished are kept.
@@ -41,16 +42,16 @@ def encode(plan: Path, tell: Callable[[Progress], None]) -> Encoded:
     """
     done: list[Encoded] = []
 
-    def hear(line: bytes) -> None:
-        answer = Answer.model_validate_json(line).answer
-        if isinstance(answer, Refused):
-            raise CheckFailed(answer.error, answer.hint)
+    def read(line: bytes) -> Progress | Encoded | Refused:
+        return Answer.model_validate_json(line).answer
+
+    def hear(answer: Progress | Encoded) -> None:
         if isinstance(answer, Encoded):
             done.append(answer)
         else:
             tell(answer)
 
-    code = follow_trainer("encode", plan, hear)
+    code = follow_trainer("encode", plan, read, hear)
     if not done:
         raise CheckFailed(
             f"the encoder ended with exit code {code}",

@@ -1,7 +1,6 @@
 """`fintts data encode`: turns recordings and their texts into pairs for training."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -119,9 +118,7 @@ def _survey(
 def _encode(terminal: Terminal, surveyed: Survey, file: CodecFile, target: Path) -> RecordingsView:
     plan = EncodePlan.of(surveyed, file.path, target)
     total, done = surveyed.seconds, 0.0
-    with TemporaryDirectory(prefix="fintts-") as scratch, terminal.progress("encoding") as show:
-        path = Path(scratch, "plan.json")
-        path.write_text(plan.model_dump_json(), encoding="utf-8")
+    with terminal.progress("encoding") as show:
 
         def tell(seconds: float) -> None:
             nonlocal done
@@ -129,7 +126,7 @@ def _encode(terminal: Terminal, surveyed: Survey, file: CodecFile, target: Path)
             show(round(done), round(total))
 
         try:
-            encoded = encode_with_trainer(path, lambda one: tell(one.done_seconds))
+            encoded = encode_with_trainer(plan, lambda one: tell(one.done_seconds))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"interrupted after {done:.0f} of {total:.0f} s of speech, which are kept; the "
