@@ -220,6 +220,7 @@ def log_step(training: Training, values: dict[str, float], seconds: float) -> No
     training.session.pace.steps.append(seconds)
     training.step_seconds.append(seconds)
     training.note_step(int(values["tokens"]), seconds)
+    eta_seconds = training.eta.eta_seconds(training.schedule, state.step)
     with training.step_clock.part("logging"):
         training.world.accelerator.log(
             {f"train/{name}": value for name, value in values.items()}, state.step
@@ -228,20 +229,19 @@ def log_step(training: Training, values: dict[str, float], seconds: float) -> No
             step=state.step,
             loss=values["loss"],
             seconds_per_step=training.eta.seconds_per_step,
-            eta_seconds=training.eta.eta_seconds(training.schedule, state.step),
+            eta_seconds=eta_seconds,
             stop_forecast=training.stop_forecast(),
             work=Work.model_validate(values),
         )
-        notify_step(training)
+        notify_step(training, eta_seconds)
     row = {**values, **parts_of(training.step_clock), "seconds": seconds}
     training.session.add_metrics(state.step, "train", row)
 
 
-def notify_step(training: Training) -> None:
+def notify_step(training: Training, eta_seconds: float | None) -> None:
     """Sends the notifications that are due after a step."""
     session, state, schedule = training.session, training.state, training.schedule
     if isinstance(session, StoreSession):
-        eta_seconds = training.eta.eta_seconds(schedule, state.step)
         session.notices.after_step(
             state.step, schedule.max_steps, eta_seconds, session.wall_clock.now()
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.speech.voices import BASE_ALONE, ORIGINAL, Source, original_of
+from fintts_cli.speech.voices import BASE_ALONE, ORIGINAL, Source, originals_of
 from fintts_inputs.data.files import read_text
 from fintts_inputs.data.pairs import find_pairs, split
 from fintts_store.checkpoints.retention import best_of
@@ -19,7 +19,7 @@ from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from fintts_inputs.speech.plan import Voice
@@ -63,7 +63,7 @@ class Row:
     def missing(
         self, sentences: Sequence[Sentence], source_of: Callable[[Manifest], Source]
     ) -> list[Voice]:
-        """What is to be spoken still.
+        """The voices whose files do not exist yet.
 
         Args:
             source_of: fetches the adapter of a checkpoint; called only if a file is missing.
@@ -100,9 +100,10 @@ def held_out_sentences(data: Path, fraction: float, count: int) -> list[Sentence
     return found
 
 
-def given_sentences(texts: Iterable[str], data: Path | None) -> list[Sentence]:
+def given_sentences(texts: Sequence[str], data: Path | None) -> list[Sentence]:
     """The user's own texts, with their recordings where the data have them."""
-    return [Sentence(text, original_of(text, data)) for text in texts]
+    recordings = originals_of(texts, data)
+    return [Sentence(text, recordings.get(text)) for text in texts]
 
 
 def rows_of(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.terminal import Terminal
     from fintts_store.checkpoints.manifest import Manifest
+    from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 
 BASE, BEST, LAST, ORIGINAL = "base", "best", "last", "original"
@@ -85,19 +86,18 @@ def of_run(
     """
     manifests, _ = find_checkpoints(store, run, terminal, wanted.choice.step)
     chosen = _compared(manifests) if wanted.compare else _one(manifests, wanted.choice)
-    prompt = prompt_of_run(store, run, base)
+    prompt = prompt_of_run(read_run(store, run), base)
     sources = [fetched(store, name, manifest, scratch, prompt) for name, manifest in chosen]
     return [BASE_ALONE, *sources] if wanted.compare else sources
 
 
-def prompt_of_run(store: Store, run: str, base: Path) -> str:
+def prompt_of_run(record: RunRecord, base: Path) -> str:
     """The name of the prompt that a run was trained with.
 
     Raises:
         UsageProblem: `base` is another base model.
         ConfigurationChanged: this version does not know the prompt.
     """
-    record = read_run(store, run)
     refuse_another(base, record, ITS_BASE)
     return prompt_begun_with(record.prompt, read_shape(base).prompts).name
 
@@ -172,17 +172,26 @@ def of_adapter(folder: Path, base: Path, terminal: Terminal) -> Source:
 
 
 def original_of(text: str, data: Path | None) -> Source | None:
-    """The codes of a recording of this very text among the data, if there is one."""
+    """The codes of a recording of exactly this text among the data, if there is one."""
+    return originals_of([text], data).get(text)
+
+
+def originals_of(texts: Iterable[str], data: Path | None) -> dict[str, Source]:
+    """Text → the codes of its first recording among the data, for the texts that have one."""
     if data is None:
-        return None
+        return {}
     try:
         pairs = find_pairs(data)
     except InputError:
-        return None
+        return {}
+    missing, found = set(texts), dict[str, Source]()
     for files in pairs.values():
-        if read_text(files.text).text == text:
-            return Source(ORIGINAL, ORIGINAL, recording=files.codes)
-    return None
+        if not missing:
+            break
+        if (text := read_text(files.text).text) in missing:
+            missing.remove(text)
+            found[text] = Source(ORIGINAL, ORIGINAL, recording=files.codes)
+    return found
 
 
 def with_files(sources: Iterable[Source], output: Path | None, seed: int) -> list[Path]:

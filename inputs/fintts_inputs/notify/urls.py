@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 VARIABLE = "FINTTS_SECRET_NOTIFY"
 """hands the URLs to an instance, separated by spaces; its name makes every process redact them"""
 MOST_URLS = 8
-LONGEST_KNOWN_PATH = 16
+SHORTEST_SECRET_PATH = 16
 """A path from this length on is redacted without its host, too; a shorter one is a common word."""
 
 
@@ -48,7 +48,7 @@ def keep_secret(urls: Iterable[str]) -> None:
     """Redacts these from now on in everything that this process shows."""
     for url in urls:
         rest = url.partition("://")[2].partition("/")[2]
-        remember_secrets(url, rest if len(rest) >= LONGEST_KNOWN_PATH else None)
+        remember_secrets(url, rest if len(rest) >= SHORTEST_SECRET_PATH else None)
 
 
 def urls_in(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class Encoded(_Part):
 
 
 class Refused(_Part):
-    """Encoding stopped; finished utterances are kept."""
+    """The trainer stopped; finished utterances or files are kept."""
 
     error: str
     hint: str = ""

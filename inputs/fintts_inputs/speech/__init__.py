@@ -1,1 +1,1 @@
-"""What is spoken: the text, the voices, and what comes of it."""
+"""The plan of what to speak, and the answers."""

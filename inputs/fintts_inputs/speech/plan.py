@@ -1,4 +1,4 @@
-"""What the trainer's process is asked to speak, and what it answers, as JSON."""
+"""The plan for the trainer's speaker, and its answers, as JSON."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class SpeechPlan(_Part):
 
     base: Path
     codec: Path
-    reference: ReferenceRecording | None
     voices: list[Voice]
     max_seconds: float
     seed: int
-    sampling: SamplingOptions
-    as_fish: bool
+    reference: ReferenceRecording | None = None
+    sampling: SamplingOptions = SamplingOptions()
+    as_fish: bool = False
 
 
 class Frames(_Part):
-    """So many frames of a voice are there."""
+    """Progress: the number of frames generated for a voice, and the most there can be."""
 
     voice: str
     done: int
@@ -73,7 +73,7 @@ class Frames(_Part):
 
 
 class Spoken(_Part):
-    """One voice's file is written.
+    """The file of a voice is written.
 
     Attributes:
         ended: whether the model chose to end; otherwise the speech was cut.

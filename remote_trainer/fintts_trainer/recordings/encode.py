@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,16 +15,16 @@ import torch
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.data.files import CODES, TEXT
 from fintts_inputs.data.pairs import find_pairs
-from fintts_inputs.errors import CodecProblem, InputError
-from fintts_inputs.recordings.plan import Answer, Encoded, EncodePlan, Progress, Refused
+from fintts_inputs.errors import CodecProblem
+from fintts_inputs.recordings.plan import Answer, Encoded, EncodePlan, Progress
 from fintts_inputs.recordings.receipts import Receipt, Receipts, codec_record, key_of
 from fintts_inputs.recordings.sound import Unreadable
 from fintts_inputs.recordings.utterance import prepared
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.errors import explained
 from fintts_store.disk.lock import alone_in
-from fintts_store.errors import StoreError
 from fintts_store.store import TEMPORARY_PREFIX
+from fintts_trainer.answers import answer_all
 from fintts_trainer.codecs import open_codec
 from fintts_trainer.recordings.batches import batches
 
@@ -40,17 +39,10 @@ if TYPE_CHECKING:
 def answer_plan(path: Path) -> int:
     """Follows the plan in this file and reports on stdout; returns 0 or 1."""
 
-    def tell(answer: Progress | Encoded | Refused) -> None:
-        sys.stdout.write(Answer(answer=answer).model_dump_json() + "\n")
-        sys.stdout.flush()
+    def follow(tell: Callable[[Progress | Encoded], None]) -> Progress | Encoded:
+        return encode_plan(EncodePlan.model_validate_json(path.read_bytes()), tell)
 
-    try:
-        plan = EncodePlan.model_validate_json(path.read_bytes())
-        tell(encode_plan(plan, tell))
-    except (InputError, StoreError) as error:
-        tell(Refused(error=error.message, hint=error.hint))
-        return 1
-    return 0
+    return answer_all(follow, lambda part: Answer(answer=part))
 
 
 def encode_plan(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:

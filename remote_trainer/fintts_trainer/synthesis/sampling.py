@@ -21,7 +21,7 @@ LEAST_TEMPERATURE = 1e-5
 
 def penalised(scores: Tensor, recent: Tensor | None, penalty: float) -> Tensor:
     """Scores [classes] with those of the classes in `recent` lowered, each once."""
-    if recent is None or penalty == 1.0:
+    if recent is None:
         return scores
     own = scores[recent]
     lowered = torch.where(own < 0, own * penalty, own / penalty)

@@ -1,6 +1,6 @@
-"""Speaks what a plan says, each of its voices into a WAV file.
+"""Speaks the voices of a plan, each into a WAV file.
 
-The laptop runs this in a process of its own, which answers in lines of JSON on stdout.
+The laptop runs this as a child process that answers in lines of JSON on stdout.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.codec.shape import refuse_other_codec
 from fintts_inputs.data.codes import parse_codes
-from fintts_inputs.errors import InputError, SpeechProblem
+from fintts_inputs.errors import SpeechProblem
 from fintts_inputs.prompts import prompt_begun_with
-from fintts_inputs.recordings.plan import Refused
 from fintts_inputs.speech.plan import Frames, SpeechAnswer, SpeechDone, SpeechPlan, Spoken
 from fintts_store.disk.durable import create_file
-from fintts_store.errors import StoreError
+from fintts_trainer.answers import answer_all
 from fintts_trainer.codecs import open_codec
 from fintts_trainer.families import open_configured
 from fintts_trainer.model.lora import open_adapter
@@ -41,28 +40,25 @@ if TYPE_CHECKING:
     from fintts_inputs.speech.plan import ReferenceRecording, Voice
     from fintts_trainer.codecs.base import Codec, Codes
     from fintts_trainer.codecs.base import Wave as Samples
+    from fintts_trainer.families.base import BaseModel
 
 PCM_PEAK = 32767
 
 
 def answer_plan(path: Path) -> int:
-    """Does what the plan in this file says, and tells of it on stdout; returns 0 or 1."""
+    """Follows the plan in this file and reports on stdout; returns 0 or 1."""
 
-    def tell(answer: Frames | Spoken | SpeechDone | Refused) -> None:
-        sys.stdout.write(SpeechAnswer(answer=answer).model_dump_json() + "\n")
-        sys.stdout.flush()
-
-    try:
+    def follow(
+        tell: Callable[[Frames | Spoken | SpeechDone], None],
+    ) -> Frames | Spoken | SpeechDone:
         speak_plan(SpeechPlan.model_validate_json(path.read_bytes()), tell)
-        tell(SpeechDone())
-    except (InputError, StoreError) as error:
-        tell(Refused(error=error.message, hint=error.hint))
-        return 1
-    return 0
+        return SpeechDone()
+
+    return answer_all(follow, lambda part: SpeechAnswer(answer=part))
 
 
 def speak_plan(plan: SpeechPlan, tell: Callable[[Frames | Spoken], None]) -> None:
-    """Speaks with each voice in turn; a file that is written stays, whatever ends this.
+    """Speaks with each voice in turn; finished files are kept after any interruption.
 
     Raises:
         BaseModelProblem, CodecProblem: a model, an adapter or the codec cannot be used.
@@ -102,9 +98,9 @@ class _Speaker:
             references=references,
             as_fish=plan.as_fish,
         )
-        base = open_configured(self._config)
+        self._bases: dict[str | None, BaseModel] = {}
         generates = any(voice.recording is None for voice in plan.voices)
-        self._model = base.load(torch.float32).to(device).eval() if generates else None
+        self._model = self._base(None).load(torch.float32).to(device).eval() if generates else None
 
     def speak_all(self) -> None:
         for voice in self._plan.voices:
@@ -126,12 +122,18 @@ class _Speaker:
                 )
             )
 
+    def _base(self, name: str | None) -> BaseModel:
+        """The base model with the prompt of this name, opened once."""
+        if name not in self._bases:
+            known = self._config.shape.prompts
+            prompt = None if name is None else prompt_begun_with(name, known)
+            self._bases[name] = open_configured(self._config, prompt)
+        return self._bases[name]
+
     def _speech_of(self, voice: Voice) -> Speech:
         if voice.recording is not None:
             return Speech(_recorded(voice.recording), ended=True, disallowed=0)
-        known, name = self._config.shape.prompts, voice.prompt
-        prompt = None if name is None else prompt_begun_with(name, known)
-        base = open_configured(self._config, prompt)
+        base = self._base(voice.prompt)
         most = self._request.most_frames
 
         def tell(done: int) -> None:

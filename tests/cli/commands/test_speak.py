@@ -26,7 +26,7 @@ from fintts_cli.speech.voices import (
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.speech import render_spoken, warnings_of
 from fintts_inputs.codec.find import S1_FILE
-from fintts_inputs.speech.plan import Frames, SamplingOptions, SpeechPlan, Spoken, Voice
+from fintts_inputs.speech.plan import Frames, SpeechPlan, Spoken, Voice
 from fintts_store.backends.directory import DirectoryStore
 from fintts_trainer.families import open_base
 from fintts_trainer.families.fish import FishBase
@@ -86,12 +86,9 @@ def test_ctrl_c_ends_the_speaker_too(made: Path, tmp_path: Path) -> None:
     plan = SpeechPlan(
         base=base,
         codec=base,
-        reference=None,
         voices=[Voice(name="base", text=TEXT, to=to)],
         max_seconds=10,
         seed=0,
-        sampling=SamplingOptions(),
-        as_fish=False,
     )
     before = psutil.Process().children()
     with pytest.raises(KeyboardInterrupt):

@@ -46,12 +46,9 @@ def plan(folder: Path, *voices: Voice, **changes: object) -> SpeechPlan:
     values: dict[str, object] = {
         "base": TINY,
         "codec": CODEC,
-        "reference": None,
         "voices": [one.model_copy(update={"text": one.text or text}) for one in given],
         "max_seconds": 0.5,
         "seed": 1,
-        "sampling": SamplingOptions(),
-        "as_fish": False,
         **changes,
     }
     return SpeechPlan.model_validate(values)

@@ -42,7 +42,7 @@ from fintts_cli.views.html.pages import listening_page
 from fintts_cli.views.units import counted
 from fintts_inputs.config import ValidationConfig
 from fintts_inputs.folder import nfc
-from fintts_inputs.speech.plan import SamplingOptions, SpeechPlan
+from fintts_inputs.speech.plan import SpeechPlan
 from fintts_store.disk.durable import write_file
 from fintts_store.runs.runs import read_run
 
@@ -98,11 +98,11 @@ def listen(
     refuse_unwritable(target, "--to")
     base = base_folder(settings)
     codec_path = codec_of(codec, base, base)
-    validation = read_run(runs, name).config.get("validation", {})
-    fraction = ValidationConfig.model_validate(validation).fraction
+    asked = read_run(runs, name)
+    fraction = ValidationConfig.model_validate(asked.config.get("validation", {})).fraction
     sentences = _sentences(settings, text, held_out, fraction)
     checkpoints, _ = find_checkpoints(runs, name, terminal, None)
-    prompt = prompt_of_run(runs, name, base)
+    prompt = prompt_of_run(asked, base)
     texts = tuple(one.text for one in sentences)
     record = SamplesRecord(run=name, texts=texts, seed=seed, max_seconds=max_seconds)
     begin(target, record)
@@ -119,12 +119,9 @@ def listen(
         plan = SpeechPlan(
             base=base,
             codec=codec_path,
-            reference=None,
             voices=voices,
             max_seconds=max_seconds,
             seed=seed,
-            sampling=SamplingOptions(),
-            as_fish=False,
         )
         _speak(terminal, plan)
     page = listening_page(ListeningPage.of(record, rows), datetime.now(UTC))
