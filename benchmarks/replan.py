@@ -1,11 +1,11 @@
-"""How far the cost of a run is off that its instance forecasts after 20 measured steps.
+"""Measures the error of the cost that an instance forecasts after 20 measured steps.
 
     python benchmarks/replan.py [--steps N] [--only NAME] [--json]
 
 Trains local runs of different base models, batches and lengths of utterances, each to its last
-step, and compares `replan` of status.json with what the rest of the run took: steps, checks and
-saves until the last one. "whole" is the same error as a share of the whole run's time, which is
-what its cost is off by. "holds" says whether the rest was within P10 to P90.
+step, and compares `replan` of status.json with the time of the rest of the run: steps, checks and
+saves until the last one. "whole" is the same error as a share of the whole run's time, and thus the
+error of its cost. "holds" says whether the rest was within P10 to P90.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,9 +27,6 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from fintts_store.runs.runs import read_result, read_status  # noqa: E402
 from tiny_fish import write_fish  # noqa: E402
 from tiny_run import TINY, TinyRun, start_run  # noqa: E402
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FIXTURES = TINY.parent
 WIDER = {"dim": 192, "intermediate_size": 384, "n_layer": 6, "n_head": 4}
@@ -70,7 +66,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Found:
-    """The forecast beside what happened, in seconds."""
+    """The forecast and the actual time, in seconds."""
 
     name: str
     step: int
@@ -170,12 +166,12 @@ def line(found: Found) -> str:
     )
 
 
-def report(found: list[Found], say: Callable[[str], int]) -> None:
-    """Median and worst."""
+def report(found: list[Found]) -> None:
+    """Prints the median and the worst."""
     errors, wholes = [e.error for e in found], [e.whole_error for e in found]
-    say(f"\nerror of the rest: median {median(errors):.1%}, worst {max(errors):.1%}\n")
-    say(f"error of the whole: median {median(wholes):.1%}, worst {max(wholes):.1%}\n")
-    say(f"within P10 to P90: {sum(each.holds for each in found)} of {len(found)}\n")
+    print(f"\nerror of the rest: median {median(errors):.1%}, worst {max(errors):.1%}")
+    print(f"error of the whole: median {median(wholes):.1%}, worst {max(wholes):.1%}")
+    print(f"within P10 to P90: {sum(each.holds for each in found)} of {len(found)}")
 
 
 def main() -> None:
@@ -196,7 +192,7 @@ def main() -> None:
     if given.json:
         print(json.dumps([asdict(each) for each in found]))
     else:
-        report(found, sys.stdout.write)
+        report(found)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Speech: frames a second, with and without the cache of keys and values, and with an adapter.
+"""Measures frames of speech a second: with and without the cache, and with an adapter.
 
     python benchmarks/speak.py [--shape scaled_s1_mini|s1_mini] [--frames N] [--rounds N] [--json]
 
@@ -8,11 +8,11 @@ of row 0 and the codes of its frame. 21.5 frames are a second of speech.
 
 - "with cache": each position passes through the slow stack once.
 - "without cache": each frame passes the whole prompt and all earlier frames through the slow stack
-  again; the fast stack keeps its cache. This is what grows with the length of the speech.
+  again, so its time grows with the length of the speech; the fast stack keeps its cache.
 - "with adapter": rank 8 on every linear, embedding and head, beside the weights and not merged.
 
 Seconds are the process's CPU time with one thread, since other programs share the machine; on a GPU
-they are wall-clock seconds. What is told is the median of rounds.
+they are wall-clock seconds. Results are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PROMPT = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was measured."""
+    """The measurements."""
 
     what: str
     frames_per_second: float
@@ -61,8 +61,8 @@ class Found:
 class WithoutCache:
     """A `FrameModel` that reads everything again for each frame."""
 
-    def __init__(self, model: DualAR, shape: ModelShape, sizes: tuple[int, ...]) -> None:
-        self._model, self._sizes, self._shape = model, sizes, shape
+    def __init__(self, model: DualAR, sizes: tuple[int, ...]) -> None:
+        self._model, self._sizes = model, sizes
         self._columns: Tensor | None = None
 
     def next_column(self, columns: Tensor, choices: Choices) -> Tensor | None:
@@ -98,22 +98,20 @@ def seconds_of(model: nn.Module, shape: ModelShape, frames: int, *, cached: bool
     request = SpeechRequest("", sizes, frames, SamplingOptions(), seed=1)
     prompt = torch.zeros(1 + shape.num_codebooks, PROMPT, dtype=torch.int64, device=device)
     prompt[0] = torch.arange(1, PROMPT + 1)
-    choice = (
-        FishFrames(own, END, sizes, PROMPT + frames) if cached else WithoutCache(own, shape, sizes)
-    )
+    reader = FishFrames(own, END, sizes, PROMPT + frames) if cached else WithoutCache(own, sizes)
     clock = time.process_time if device.type == "cpu" else time.monotonic
     synchronize(device)
     begun = clock()
-    made = generate(choice, prompt, request, SERVED, lambda _count: None)
+    made = generate(reader, prompt, request, SERVED, lambda _count: None)
     synchronize(device)
     seconds = clock() - begun
     if made.columns.shape[1] != frames:
-        raise SystemExit("the random model ended by itself: take another seed")
+        raise SystemExit("the random model ended by itself: use another seed")
     return seconds
 
 
 def measure(shape: ModelShape, frames: int, rounds: int) -> list[Found]:
-    """The three ways in turn, so that a busy moment of the machine hits each of them alike."""
+    """The three ways in turn, so that other load affects all of them equally."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = random_model(shape, device)
     seconds: dict[str, list[float]] = {"with cache": [], "without cache": [], "with adapter": []}

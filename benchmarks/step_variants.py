@@ -213,8 +213,8 @@ def plain_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def labelled_everywhere(batch: Batch) -> Batch:
-    """Has the model give logits for text and padding too; what they are compared with is nothing
-    to the time that it takes."""
+    """Labels for text and padding, too, so that the model computes logits for them; their values
+    do not affect the time."""
     labels = batch.labels.clone()
     labels[:, 0][labels[:, 0] == IGNORE] = 0
     return Batch(batch.inputs, labels)
