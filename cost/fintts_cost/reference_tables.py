@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 EXAMPLES = (0.9, 0.1)
-"""probabilities of the right class, as the run's user took them"""
+"""probabilities of the right class, as the run's user chose them"""
 
 
 class Moment(NamedTuple):
@@ -51,7 +51,7 @@ class Check(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A probability of the right class, and the loss that it is."""
+    """A probability of the right class, and its loss."""
 
     name: str
     probability: float
@@ -111,7 +111,7 @@ def examples() -> list[Example]:
 
 
 def gpu_use() -> GpuUse:
-    """From the shares that the run's user read, weighted by the time of each part."""
+    """The shares that the run's user observed, weighted by the time of each part."""
     spent = estimate(REFERENCE_RUN).expected.durations
     training, checks = float(spent.training_seconds), float(spent.validation_seconds)
     shares = REFERENCE_GPU_SHARES

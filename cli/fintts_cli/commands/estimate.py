@@ -63,7 +63,7 @@ def estimate(
         typer.Option("--measure", help="Time a few training steps on this machine again."),
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show how each figure comes about.")
+        bool, typer.Option("--explain", help="Show how each figure is calculated.")
     ] = False,
     gpus: Gpus = None,
     infra: Infra = None,
@@ -76,8 +76,8 @@ def estimate(
 ) -> None:
     """Estimate time and cost of the run.
 
-    Works offline and rents nothing. The time of a step comes from you, from your earlier runs, or
-    from the GPU's data sheet; then it is a range. The last line is what you need to decide.
+    Works offline and rents nothing. The time of a step is the one that you give, or a range from
+    your earlier runs or from the GPU's data sheet. The last line sums up what you need to decide.
     """
     terminal = Terminal(json=json, quiet=quiet)
     changes: dict[str, object] = {

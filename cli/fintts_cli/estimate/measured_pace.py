@@ -58,7 +58,7 @@ class Wanted:
         return None if self.settings.infra == LOCAL else self.settings.first_gpus
 
     def scaled(self, run: PastRun) -> Scaled | None:
-        """The past run with this one's work and GPU; None if it cannot be compared."""
+        """The past run with this one's work and GPU; None if it is not comparable."""
         if (self.gpus is None) != (run.gpus is None):
             return None
         is_same = _work_of(self.settings) == _work_of(run.config)
@@ -119,7 +119,7 @@ def measured_pace(
 
 
 def pace_of(wanted: Wanted, runs: Iterable[PastRun]) -> MeasuredPace | None:
-    """The pace that these runs tell of; None if none can be compared."""
+    """The pace that these runs show; None if none is comparable."""
     scaled = [each for each in map(wanted.scaled, runs) if each is not None]
     if not scaled:
         return None
@@ -151,7 +151,7 @@ def _median(numbers: Iterable[float | None]) -> float | None:
 
 
 def _source(used: Sequence[Scaled]) -> str:
-    """`run kalevala-1`; `3 runs, the newest kalevala-3, scaled to this batch`"""
+    """`run kalevala-1`; `3 runs, the newest kalevala-3, scaled to this work`"""
     newest = max(used, key=lambda each: each.run.result.ended_at).run.record.run
     name = f"run {newest}" if len(used) == 1 else f"{len(used)} runs, the newest {newest}"
     doubt = min(each.doubt for each in used)

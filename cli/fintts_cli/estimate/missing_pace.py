@@ -1,4 +1,4 @@
-"""Whether the time of a step on this machine is still to be measured; loads nothing of a launch."""
+"""Whether the time of a step on this machine must be measured first; needs no code of a launch."""
 
 from __future__ import annotations
 

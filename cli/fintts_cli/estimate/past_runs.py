@@ -31,7 +31,7 @@ class PastRun:
     result: Result
     config: RunConfig
     gpus: str | None
-    """that it trained on; None for a machine of its user's own"""
+    """that it trained on; None for the user's own machine"""
 
     @property
     def seconds_per_step(self) -> float:

@@ -189,8 +189,8 @@ def _check_schedule(settings: Settings, workload: Workload) -> None:
 
 
 def pace_before(here: Workplace, settings: Settings, inputs: RunInputs) -> MeasuredPace | None:
-    """The pace of earlier runs; looked for only if none is set and the base model is here, since no
-    run can have had it otherwise.
+    """The pace of earlier runs; None if a pace is set, or if the base model is not on this machine,
+    since it cannot be compared then.
 
     Raises:
         ConfigError, InputError: data or base model cannot be read.

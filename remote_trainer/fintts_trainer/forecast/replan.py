@@ -83,7 +83,7 @@ def forecast_rest(measured: Measured, ahead: Ahead, seed: int) -> Rest:
 
 
 def _resampled_paces(measured: Measured, random: Generator) -> Values:
-    """The pace of steps that are drawn again in blocks, each block from anywhere in a circle."""
+    """Paces of resampled blocks of steps; after the last step a block goes on with the first."""
     count = len(measured.tokens)
     block = min(BLOCK, count)
     starts = random.integers(0, count, (RESAMPLES, -(-count // block)))
@@ -94,7 +94,7 @@ def _resampled_paces(measured: Measured, random: Generator) -> Values:
 
 
 def _mean_and_draws(seconds: Values, random: Generator) -> tuple[float, Values]:
-    """The mean, and means that it could as well be; 0 if nothing is measured."""
+    """The mean, and means of resampled values; 0 if nothing is measured."""
     if len(seconds) == 0:
         return 0.0, np.zeros(RESAMPLES)
     mean = float(seconds.mean())

@@ -35,7 +35,7 @@ class Replanner:
 
     schedule: Schedule
     tokens_of_step: Callable[[int], int]
-    """of the step after so many finished ones"""
+    """of the step that follows this many finished ones"""
     seed: int
     min_checks: int
     """a run with fewer of its validation checks is of no use"""
@@ -67,7 +67,7 @@ class Replanner:
         now: datetime,
         usable_seconds: float,
     ) -> Replan | None:
-        """Plans after this step; None if it cannot, which never harms the run.
+        """Plans the rest of the run after this step; None if that fails, which never harms the run.
 
         Args:
             checks: seconds of the validation checks so far.
@@ -113,7 +113,7 @@ class Replanner:
         )
 
     def _checks_that_fit(self, step: int, likely: Values, usable_seconds: float) -> int:
-        """Of the whole run, with those that are made."""
+        """Of the whole run, including those already made."""
         steps = int(np.searchsorted(likely, usable_seconds, side="right"))
         return self.schedule.validation_checks(step + steps)
 
@@ -135,7 +135,7 @@ class Replanner:
 def replanner_of(
     feed: Feed, schedule: Schedule, seed: int, min_checks: int, log: Callable[[str], None]
 ) -> Replanner:
-    """A planner that looks at the data in an order of its own: the feed's is another thread's."""
+    """A planner with an `Order` of its own, since another thread uses the feed's."""
     lengths = feed.dataset.lengths[feed.training]
     order = Order(schedule, seed, lengths if feed.config.bucketing else None)
 

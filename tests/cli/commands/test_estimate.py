@@ -378,7 +378,7 @@ def test_an_old_price_list_is_said(own_folder: Path, monkeypatch: pytest.MonkeyP
     assert "the price is from a list of 2020-01-31" in done.stderr
 
 
-def test_what_a_run_costs_beside_its_gpu_is_shown(own_folder: Path, base_model: Path) -> None:
+def test_what_a_run_costs_besides_its_gpu_is_shown(own_folder: Path, base_model: Path) -> None:
     (own_folder / "fintts.yaml").write_text(f"base_model: {base_model}\n")
     words = ["--samples", "2000", "--infra", "runpod"]
     content = document(*words)
@@ -388,7 +388,7 @@ def test_what_a_run_costs_beside_its_gpu_is_shown(own_folder: Path, base_model: 
     total = content["cost_usd"] + content["extras"]["usd"]
     assert content["cost_with_extras_usd"] == pytest.approx(total, abs=0.011)  # each is rounded
     text = " ".join(estimate(*words, "--explain").stdout.split())
-    assert "Beside the GPU" in text
+    assert "Costs besides the GPU" in text
     assert "100 GB for" in text
     assert "as of 2026" in text
     assert "not counted: VAT" in text
@@ -398,10 +398,10 @@ def test_what_a_run_costs_beside_its_gpu_is_shown(own_folder: Path, base_model: 
     assert every(len(line) <= 78 for line in short.splitlines())
 
 
-def test_a_run_on_this_machine_has_nothing_beside(own_folder: Path) -> None:
+def test_a_run_on_this_machine_has_no_extras(own_folder: Path) -> None:
     words = ["--samples", "9", "--seconds-per-step", "1", "--hourly-rate", "1", "--infra", "local"]
     assert document(*words)["extras"]["items"] == []
-    assert "beside it" not in estimate(*words).stdout
+    assert "extras  " not in estimate(*words).stdout
 
 
 def test_spot_and_on_demand_are_compared_by_expected_cost() -> None:

@@ -49,7 +49,7 @@ def summary_lines(
     if other_kind is not None:
         yield from hanging("or         ", _other(other_kind, candidate))
     if extras is not None and extras.items:
-        yield from hanging("beside it  ", _extras(extras))
+        yield from hanging("extras     ", _extras(extras))
     if budget_usd is not None:
         yield from hanging("budget     ", _budget(candidate, budget_usd))
 
@@ -108,7 +108,7 @@ def preemptions(candidate: Candidate) -> str:
 
 
 def _other(other: Candidate, candidate: Candidate) -> str:
-    """`on spot: $0.90 expected ($0.40 to $6), in 1.2 h`; the dearer one says so."""
+    """`on spot: $0.90 expected, $0.40 to $6, in 1.2 h (cheaper)`"""
     low, likely, high = map(rough_dollars, other.outlook.usd)
     dearer = " (dearer)" if other.expected_usd > candidate.expected_usd else " (cheaper)"
     kind = "on spot" if other.spot else "on demand"

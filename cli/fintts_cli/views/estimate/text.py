@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MOST_CHOICES = 10
 """lines of the table of GPUs in a summary"""
-MORE = "`--explain` shows how each figure comes about"
+MORE = "`--explain` shows how each figure is calculated"
 
 SECTIONS: tuple[tuple[str, Callable[[Estimate], Iterator[str]]], ...] = (
     ("Steps and epochs", epochs_lines),
@@ -84,7 +84,7 @@ def estimate_text(
     for name, section in sections:
         lines += [*heading(name), *indented(section)] if section else []
     if extras is not None and extras.items:
-        lines += [*heading("Beside the GPU"), *extras_lines(candidate.estimate, extras)]
+        lines += [*heading("Costs besides the GPU"), *extras_lines(candidate.estimate, extras)]
     if notes:
         lines += [*heading("Notes"), *(line for note in notes for line in bullet(note))]
     return "\n".join([*lines, "", *last])
