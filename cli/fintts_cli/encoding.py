@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.local_trainer import require_trainer
 from fintts_cli.trainer_answers import follow_trainer
-from fintts_inputs.recordings.plan import Answer, Encoded
+from fintts_inputs.recordings.plan import Answer, Encoded, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_inputs.recordings.plan import EncodePlan, Progress, Refused
+    from fintts_inputs.recordings.plan import EncodePlan, Refused
 
 READERS = ("soundfile", "soxr", "pyloudnorm")
 
@@ -45,10 +45,10 @@ def encode(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:
     def read(line: bytes) -> Progress | Encoded | Refused:
         return Answer.model_validate_json(line).answer
 
-    def hear(answer: Progress | Encoded) -> None:
+    def hear(answer: Progress | Encoded | Refused) -> None:
         if isinstance(answer, Encoded):
             done.append(answer)
-        else:
+        elif isinstance(answer, Progress):
             tell(answer)
 
     code = follow_trainer("encode", plan, read, hear)

@@ -27,14 +27,14 @@ Answer = TypeVar("Answer")
 def follow_trainer(
     command: str,
     plan: BaseModel,
-    read: Callable[[bytes], Answer | Refused],
+    read: Callable[[bytes], Answer],
     hear: Callable[[Answer], None],
 ) -> int:
     """Runs `python -m fintts_trainer COMMAND --plan FILE` to its end; returns its exit code.
 
     Args:
         read: parses a line; a ValidationError means that a library printed it.
-        hear: gets each answer; an error ends the child.
+        hear: gets each answer but `Refused`; an error ends the child.
 
     Raises:
         CheckFailed: the trainer refuses the plan.
@@ -57,7 +57,7 @@ def follow_trainer(
     return child.returncode
 
 
-def _answers(lines: Iterable[bytes], read: Callable[[bytes], Answer | Refused]) -> Iterable[Answer]:
+def _answers(lines: Iterable[bytes], read: Callable[[bytes], Answer]) -> Iterable[Answer]:
     for line in lines:
         try:
             answer = read(line)

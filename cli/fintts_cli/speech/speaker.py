@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed
 from fintts_cli.trainer_answers import follow_trainer
-from fintts_inputs.speech.plan import Frames, SpeechAnswer, Spoken
+from fintts_inputs.speech.plan import Frames, SpeechAnswer, SpeechDone, Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fintts_inputs.recordings.plan import Refused
-    from fintts_inputs.speech.plan import SpeechDone, SpeechPlan
+    from fintts_inputs.speech.plan import SpeechPlan
 
 
 def speak(
@@ -30,13 +30,13 @@ def speak(
     def read(line: bytes) -> Frames | Spoken | SpeechDone | Refused:
         return SpeechAnswer.model_validate_json(line).answer
 
-    def hear(answer: Frames | Spoken | SpeechDone) -> None:
+    def hear(answer: Frames | Spoken | SpeechDone | Refused) -> None:
         if isinstance(answer, Frames):
             show(answer)
         elif isinstance(answer, Spoken):
             spoken.append(answer)
             tell(answer)
-        else:
+        elif isinstance(answer, SpeechDone):
             done.append(answer)
 
     code = follow_trainer("speak", plan, read, hear)
