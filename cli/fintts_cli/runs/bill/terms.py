@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RESERVE = timedelta(seconds=float(Reserve.spot().total_seconds))
 TEARDOWN = timedelta(seconds=float(Reserve.spot().after_last_word_seconds))
 """for launches whose own terms cannot be read: the longest of all"""
+UNKNOWN_HOST = "an unknown laptop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class BillingTerms:
     is_spot: bool = False
     teardown: timedelta = timedelta()
     """the longest time that an instance outlives its trainer's last word"""
-    who: str = "somebody"
+    who: str = UNKNOWN_HOST
 
     @property
     def longest(self) -> timedelta:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.places import LOCAL, TEARDOWN_SECONDS
 from fintts_cli.runs.bill.billing import Bill, billed_period
 from fintts_cli.runs.bill.periods import Period
-from fintts_cli.runs.bill.terms import BillingTerms, Rates
+from fintts_cli.runs.bill.terms import UNKNOWN_HOST, BillingTerms, Rates
 from fintts_cli.runs.bill.witness import Witness
 from fintts_store.runs.ledger import Earlier
 from fintts_store.runs.records import Phase
@@ -78,7 +78,7 @@ def _terms(record: RunRecord, status: Status | None, instance: InstanceView) -> 
         rates=instance.rates or Rates.of_record(record),
         is_spot=is_spot,
         teardown=timedelta() if is_here else rented,
-        who="this laptop" if instance.is_live is not None else "somebody",
+        who="this laptop" if instance.is_live is not None else UNKNOWN_HOST,
     )
 
 

@@ -86,9 +86,9 @@ def test_a_trainer_that_nobody_launched_is_at_work_while_it_is_heard() -> None:
     assert seen_by(LAPTOP_C, heard=over).whose == Whose.NOBODYS
 
 
-def test_a_launch_whose_file_is_damaged_is_somebodys() -> None:
+def test_a_launch_whose_file_is_damaged_is_of_an_unknown_laptop() -> None:
     judged = seen_by(LAPTOP_C, Launch(1, None))
-    assert (judged.whose, judged.host) == (Whose.ANOTHERS, "somebody")
+    assert (judged.whose, judged.host) == (Whose.ANOTHERS, "an unknown laptop")
     later = judge(RUN, Ledger((Launch(1, None),)), None, None, None, LAPTOP_C, START + hours(9))
     assert later.whose == Whose.NOBODYS
 
