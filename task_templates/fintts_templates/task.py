@@ -38,6 +38,11 @@ class Arming(StrEnum):
     """a pod arms its end, and the autodown ends any other instance"""
 
 
+def has_autostop(arming: Arming | None) -> bool:
+    """Whether the task carries SkyPilot's autodown."""
+    return arming in (None, Arming.IF_POD)
+
+
 SCRIPTS = {
     Arming.SKYLET: "arm_skylet.sh",
     Arming.POD: "arm_pod.sh",
@@ -77,8 +82,8 @@ class TaskValues:
 
     @property
     def has_autostop(self) -> bool:
-        """Whether SkyPilot's autodown ends the instance."""
-        return self.arming in (None, Arming.IF_POD)
+        """Whether the task carries SkyPilot's autodown."""
+        return has_autostop(self.arming)
 
 
 def render(task: TaskValues) -> str:

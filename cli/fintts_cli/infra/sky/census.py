@@ -22,6 +22,7 @@ from fintts_cli.infra.sky.sellers.desk import (
 )
 from fintts_cli.infra.sky.session import enabled_clouds, in_a_sentence, is_out_of_reach
 from fintts_cli.places import OWN_CLUSTERS
+from fintts_templates import has_autostop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,7 +125,7 @@ def _is_endless(sky: Any, cluster: Any) -> bool:
     the instance, it has one."""
     if cluster.autostop >= 0:
         return False
-    if ending_of(str(cluster.cloud)).has_autostop:
+    if has_autostop(ending_of(str(cluster.cloud)).arming):
         return True
     try:
         return not sky.get(sky.queue(cluster.name))

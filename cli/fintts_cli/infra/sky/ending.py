@@ -34,11 +34,6 @@ class Ending:
     has_managed_jobs: bool = True
     """whether SkyPilot's managed jobs run there: they insist on its own autodown"""
 
-    @property
-    def has_autostop(self) -> bool:
-        """Whether the task carries SkyPilot's autodown."""
-        return self.arming in (None, Arming.IF_POD)
-
 
 AUTODOWN = Ending("SkyPilot's autodown")
 BY_ROLE = Ending("SkyPilot's autodown and a timed power-off", needs_account_key=False)
