@@ -77,13 +77,17 @@ class RentalChecks:
         return cloud_of(self._settings.infra) or None
 
     @cached_property
+    def _here(self) -> Workplace:
+        return self.open_here()
+
+    @property
     def _log(self) -> Path:
-        return self.open_here().sky_log
+        return self._here.sky_log
 
     @cached_property
     def _places(self) -> list[tuple[str, str]]:
         """Where the run may go, cheapest first: infra and instance type."""
-        found, missing = offers_by_gpu(self.found, self.open_here().offers())
+        found, missing = offers_by_gpu(self.found, self._here.offers())
         if not found:
             raise none_offered(self._settings.gpus, missing)
         offers = [offer for offer in found if offer.may_be_chosen and offer.region]

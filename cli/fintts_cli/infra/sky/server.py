@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
@@ -16,6 +15,7 @@ from fintts_cli.infra.sky.session import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 MODULE = "sky.server.server"
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -36,7 +36,7 @@ def refuse_copied_keys(home: Path, clouds: Collection[str]) -> None:
     Args:
         clouds: the cloud of the instance; none if SkyPilot chooses.
     """
-    server = None if _is_elsewhere(home) else foreign_server()
+    server = None if _is_elsewhere(home) else _foreign_server(home)
     if server is None:
         return
     copied = held_back_by_plugin(home, clouds)
@@ -61,7 +61,7 @@ def _is_elsewhere(home: Path) -> bool:
         return False
 
 
-def foreign_server() -> Server | None:
+def _foreign_server(home: Path) -> Server | None:
     """Your server on this machine, if it runs without the plugins."""
     if find_spec("psutil") is None:
         return None
@@ -76,6 +76,6 @@ def foreign_server() -> Server | None:
             continue
         if environment.get("HOME") != os.environ.get("HOME"):
             continue  # another user's, or that of another enclosure
-        if environment.get(PLUGINS) != str(Path.home() / OUR_PLUGINS):
+        if environment.get(PLUGINS) != str(home / OUR_PLUGINS):
             return Server(process.pid, any(name in environment for name in HUB_TOKENS))
     return None
