@@ -106,7 +106,6 @@ class Doctor:
         return not self._is_here()
 
     def _data(self) -> Finding:
-
         folder = self.found.settings.data
         if folder is None:
             raise ConfigError("data is not set", "`fintts init --data DIR` writes a configuration")
@@ -119,7 +118,6 @@ class Doctor:
         return Finding(Verdict.WARNING, odd, "`fintts data check` lists all")
 
     def _base_model(self) -> Finding:
-
         model = self.found.settings.base_model
         if model is None:
             raise ConfigError("base_model is not set", "`fintts init` writes a configuration")
@@ -131,7 +129,6 @@ class Doctor:
         return Finding(sentence=str(model))
 
     def _store(self) -> Finding:
-
         store = self.open_here().store_of(self.found.settings)
         is_alone = self.found.settings.single_writer
         outcomes = [_forgiven(one) if is_alone else one for one in probe_store(store)]
@@ -187,7 +184,6 @@ class Doctor:
 
     def _launch(self) -> Finding:
         """Checks all that `fintts cloud launch` checks before it asks you."""
-
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
             return Finding(Verdict.NOT_PROBED, "the base model is not on this machine yet")

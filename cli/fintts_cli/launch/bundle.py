@@ -86,7 +86,7 @@ def _folder_of(package: str) -> Path:
 def _stays_here(name: Path) -> bool:
     """Whether only a laptop needs the file, or an interpreter or an editor left it."""
     is_left_over = any(part == "__pycache__" or part.startswith(".") for part in name.parts)
-    return is_left_over or any(name.is_relative_to(room) for room in LAPTOP_ONLY)
+    return is_left_over or any(name.is_relative_to(part) for part in LAPTOP_ONLY)
 
 
 def _digest(sources: dict[str, bytes]) -> str:

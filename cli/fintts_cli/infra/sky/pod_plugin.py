@@ -40,11 +40,11 @@ class Pods(BasePlugin):
 
     def install(self, extension_context: ExtensionContext) -> None:
         del extension_context
-        utils.list_instances = in_known_words(utils.list_instances)
+        utils.list_instances = _in_known_words(utils.list_instances)
         utils.launch = _with_ends(utils.launch)
 
 
-def in_known_words(usual: Callable[[], Listing]) -> Callable[[], Listing]:
+def _in_known_words(usual: Callable[[], Listing]) -> Callable[[], Listing]:
     """SkyPilot's list of pods, in words that it knows."""
 
     @functools.wraps(usual)
@@ -66,13 +66,13 @@ def _with_ends(usual: Callable[..., str]) -> Callable[..., str]:
         orders = runpod.runpod.api.mutations.pods
         if not hasattr(orders.generate_pod_deployment_mutation, "__wrapped__"):
             text = orders.generate_pod_deployment_mutation
-            orders.generate_pod_deployment_mutation = ending(text)
+            orders.generate_pod_deployment_mutation = _with_end(text)
         return usual(*given, **named)
 
     return launch
 
 
-def ending(usual: Callable[..., str]) -> Callable[..., str]:
+def _with_end(usual: Callable[..., str]) -> Callable[..., str]:
     """RunPod's text of an order, with the end of a pod whose name holds a deadline."""
 
     @functools.wraps(usual)
