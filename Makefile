@@ -106,7 +106,7 @@ bench: install
 # Renews the list of prices that comes along, from SkyPilot's catalog; needs the network.
 CLOUDS ?= aws azure gcp lambda nebius runpod vast verda
 prices: install
-	$(BIN)/python -P -m fintts_cli.infra.sky.renew_prices $(CLOUDS)
+	$(BIN)/python -P -m fintts_cli.infra.sky.prices.renew_prices $(CLOUDS)
 
 # Renews the lock of what an instance installs, after a change of its pins. Hashes and dependencies
 # come from PyPI's index; nothing is downloaded.

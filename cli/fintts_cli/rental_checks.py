@@ -17,9 +17,9 @@ from fintts_cli.infra.sky.clouds import (
     usable_clouds,
     without_quota,
 )
-from fintts_cli.infra.sky.ending import RUNPOD, ending_of
-from fintts_cli.infra.sky.keys import lying_there
-from fintts_cli.infra.sky.server import refuse_copied_keys
+from fintts_cli.infra.sky.ending.ending import RUNPOD, ending_of
+from fintts_cli.infra.sky.server.keys import lying_there
+from fintts_cli.infra.sky.server.server import refuse_copied_keys
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_endless, unarmed
 from fintts_cli.places import cloud_of, clouds_named
 from fintts_cli.views.units import counted

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cli.infra.sky.ending import ENDINGS, ending_of
-from fintts_cli.infra.sky.keys import KEY_FILES
+from fintts_cli.infra.sky.ending.ending import ENDINGS, ending_of
+from fintts_cli.infra.sky.server.keys import KEY_FILES
 from fintts_cli.prices.snapshot import read_snapshot
 from fintts_cost.prices import NEVER_CHOSEN, WITHOUT_SPOT, Doubt, Offer, offers_of
 

@@ -27,7 +27,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import Infra, InstancePhase, Span
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.local.record import InstanceFile, write_instance
-from fintts_cli.infra.sky.record import SkyRecord, write_record
+from fintts_cli.infra.sky.rentals.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, this_origin
 from fintts_cli.places import LOCAL

@@ -19,7 +19,7 @@ import contextlib, json, os, sys
 with contextlib.redirect_stdout(sys.stderr):  # which sky's loggers keep for ever
     from sky import global_user_state
     from sky.clouds.cloud import CloudCapability
-from fintts_cli.infra.sky.catalog import SkyCatalog
+from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 from fintts_cli.prices.market import CatalogMissing
 from fintts_cost.prices import offers_of
 

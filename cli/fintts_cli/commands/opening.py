@@ -61,7 +61,7 @@ def infra_in(state: Path, name: str) -> Infra:
 
 def _sky_catalog() -> OfferSource:
     """SkyPilot's prices, if it is installed and has a cloud enabled."""
-    from fintts_cli.infra.sky.catalog import SkyCatalog
+    from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 
     return SkyCatalog()
 

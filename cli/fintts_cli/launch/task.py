@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra.labels import labels_of
-from fintts_cli.infra.sky.asked_task import PATIENCE
-from fintts_cli.infra.sky.ending import AUTODOWN, ending_of
+from fintts_cli.infra.sky.ending.ending import AUTODOWN, ending_of
+from fintts_cli.infra.sky.launch.asked_task import PATIENCE
 from fintts_cli.places import LOCAL
 from fintts_cli.wording import iso_second
 from fintts_cost.extras import disk_gb

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.errors import CloudError, UsageProblem
-from fintts_cli.infra.sky import session
+from fintts_cli.infra.sky.server import session
 from fintts_cli.launch import preconditions
 from fintts_cli.launch.preconditions import refuse_unsafe_rental, unarmed
 from fintts_cli.settings.model import Settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.sellers.account import Account, account_at
-from fintts_cli.infra.sky.session import (
+from fintts_cli.infra.sky.server.session import (
     enabled_clouds,
     in_a_sentence,
     refuse_unknown_cloud,

@@ -24,16 +24,17 @@ from fintts_cli.infra import (
     Removed,
     Sighting,
 )
-from fintts_cli.infra.sky.asked_task import read_task
 from fintts_cli.infra.sky.aws import AWS, never_came
-from fintts_cli.infra.sky.catalog import SkyCatalog
-from fintts_cli.infra.sky.census import take_census
-from fintts_cli.infra.sky.cluster import Cluster
-from fintts_cli.infra.sky.job import ManagedJob
-from fintts_cli.infra.sky.launch_patience import launch_patiently
-from fintts_cli.infra.sky.launching import WORKDIR, ready_to_launch
-from fintts_cli.infra.sky.power_off import terminate_when_off
-from fintts_cli.infra.sky.record import (
+from fintts_cli.infra.sky.ending.power_off import terminate_when_off
+from fintts_cli.infra.sky.launch.asked_task import read_task
+from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
+from fintts_cli.infra.sky.launch.launching import WORKDIR, ready_to_launch
+from fintts_cli.infra.sky.launch.refusals import is_refused_everywhere, refusal
+from fintts_cli.infra.sky.prices.catalog import SkyCatalog
+from fintts_cli.infra.sky.rentals.census import take_census
+from fintts_cli.infra.sky.rentals.cluster import Cluster
+from fintts_cli.infra.sky.rentals.job import ManagedJob
+from fintts_cli.infra.sky.rentals.record import (
     RECORD_FILE,
     SkyRecord,
     as_state,
@@ -42,12 +43,11 @@ from fintts_cli.infra.sky.record import (
     read_record,
     write_record,
 )
-from fintts_cli.infra.sky.refusals import is_refused_everywhere, refusal
-from fintts_cli.infra.sky.rental import remove, remove_sighting, rental_of
-from fintts_cli.infra.sky.requests import own_launches
+from fintts_cli.infra.sky.rentals.rental import remove, remove_sighting, rental_of
 from fintts_cli.infra.sky.sellers import trouble_of
 from fintts_cli.infra.sky.sellers.desk import SELLERS, still_listed
-from fintts_cli.infra.sky.session import (
+from fintts_cli.infra.sky.server.requests import own_launches
+from fintts_cli.infra.sky.server.session import (
     ANSI,
     in_a_sentence,
     refuse_unknown_cloud,
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from fintts_cli.infra.sky.asked_task import AskedTask
+    from fintts_cli.infra.sky.launch.asked_task import AskedTask
     from fintts_cli.prices.source import OfferSource
 
     Session = Callable[[Path], AbstractContextManager[Any]]

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.session import require_sky
+from fintts_cli.infra.sky.server.session import require_sky
 from fintts_cli.runs.bill.terms import Rates
 from fintts_cli.runs.instances.at_work import Whose
 from fintts_cli.runs.instances.sightings import gone

@@ -23,7 +23,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import NO_SECRETS, Infra
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.local.local import LocalInfra
-from fintts_cli.infra.sky.record import SkyRecord, write_record
+from fintts_cli.infra.sky.rentals.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.places import LOCAL

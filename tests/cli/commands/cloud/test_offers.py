@@ -20,7 +20,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.offers import RunOffers, refuse_what_cannot_be, run_on_offers
 from fintts_cli.estimate.run_inputs import RunInputs
-from fintts_cli.infra.sky.renew_prices import families, renewed
+from fintts_cli.infra.sky.prices.renew_prices import families, renewed
 from fintts_cli.prices.market import cheapest_offer, find_offers, wanted_by
 from fintts_cli.prices.snapshot import COLUMNS, Snapshot, load, read_snapshot
 from fintts_cli.prices.source import CatalogMissing, FirstToKnow, PriceList

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.sdk import import_sky
 from fintts_cli.infra.sky.sellers import desk
 from fintts_cli.infra.sky.sellers.account import account_at
+from fintts_cli.infra.sky.server.sdk import import_sky
 
 CATALOG = {
     "data": {

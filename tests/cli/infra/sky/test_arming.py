@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from fake_sky import FakeSky
 from fintts_cli.infra.sky.aws import end_with_shutdown
-from fintts_cli.infra.sky.power_off import USER_DATA, power_off_command
+from fintts_cli.infra.sky.ending.power_off import USER_DATA, power_off_command
 from fintts_cli.infra.sky.sky import SkyInfra
 
 

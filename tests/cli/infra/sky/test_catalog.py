@@ -184,7 +184,7 @@ def python(program: str, environment: dict[str, str]) -> str:
 def test_skypilot_is_not_waited_for_without_end(answers: Answers) -> None:
     program = (
         "import os\n"
-        "from fintts_cli.infra.sky.catalog import SkyCatalog\n"
+        "from fintts_cli.infra.sky.prices.catalog import SkyCatalog\n"
         "try: SkyCatalog(limit_seconds=0.001).prices('H100', None)\n"
         "except Exception as error: print(type(error).__name__, error, flush=True)\n"
         "os._exit(0)\n"

@@ -21,7 +21,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting
 from fintts_cli.infra.labels import deadline_of, labels_of
 from fintts_cli.infra.local.local import LocalInfra
-from fintts_cli.infra.sky.record import read_record
+from fintts_cli.infra.sky.rentals.record import read_record
 from fintts_cli.infra.sky.sky import SkyInfra
 
 if TYPE_CHECKING:

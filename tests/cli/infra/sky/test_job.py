@@ -15,10 +15,10 @@ from command_line import invoke
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Request
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase
-from fintts_cli.infra.sky import job as job_module
-from fintts_cli.infra.sky.job import live_jobs
-from fintts_cli.infra.sky.keys import BY_SETTING
-from fintts_cli.infra.sky.record import read_record, write_record
+from fintts_cli.infra.sky.rentals import job as job_module
+from fintts_cli.infra.sky.rentals.job import live_jobs
+from fintts_cli.infra.sky.rentals.record import read_record, write_record
+from fintts_cli.infra.sky.server.keys import BY_SETTING
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, note_process
 from fintts_cli.workplace import Workplace

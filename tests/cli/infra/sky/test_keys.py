@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fintts_cli.infra.sky.keys import KEY_FILES, held_back_by_plugin
-from fintts_cli.infra.sky.plugins import CLASSES, PLUGINS, with_plugins
+from fintts_cli.infra.sky.server.keys import KEY_FILES, held_back_by_plugin
+from fintts_cli.infra.sky.server.plugins import CLASSES, PLUGINS, with_plugins
 
 PLANTED = {
     ".aws/credentials": "[default]\naws_access_key_id = A\naws_secret_access_key = B\n"
@@ -64,8 +64,8 @@ ASKED = """
 import json, sys
 from pathlib import Path
 import yaml
-from fintts_cli.infra.sky.keys import held_back_by_setting
-from fintts_cli.infra.sky.session import sky_session
+from fintts_cli.infra.sky.server.keys import held_back_by_setting
+from fintts_cli.infra.sky.server.session import sky_session
 
 offers, log = json.loads(sys.argv[1]), Path(sys.argv[2])
 
@@ -93,7 +93,7 @@ def as_server(sky, clouds, work):
 def own(sky, cloud):
     from sky import skypilot_config
     from sky.utils import registry
-    from fintts_cli.infra.sky.key_plugin import own_key
+    from fintts_cli.infra.sky.server.key_plugin import own_key
     kept = [
         each for name, each in registry.CLOUD_REGISTRY.items()
         if skypilot_config.get_effective_workspace_region_config(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky import launch_patience
-from fintts_cli.infra.sky.asked_task import read_task
-from fintts_cli.infra.sky.launch_patience import launch_patiently
+from fintts_cli.infra.sky.launch import launch_patience
+from fintts_cli.infra.sky.launch.asked_task import read_task
+from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
 from fintts_cli.prices.source import PriceList
 from fintts_cost.prices import PriceRow
 

@@ -12,7 +12,7 @@ import pytest
 QUERY = """
 import json, sys
 from sky.provision import runpod
-from fintts_cli.infra.sky.pod_plugin import Pods
+from fintts_cli.infra.sky.server.pod_plugin import Pods
 from sky.server.plugins import ExtensionContext
 
 words = ("RUNNING", "EXITED", "DEAD", "TERMINATED")

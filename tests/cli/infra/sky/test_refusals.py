@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fintts_cli.infra.sky.refusals import (
+from fintts_cli.infra.sky.launch.refusals import (
     HINTS,
     Reason,
     answers_in,

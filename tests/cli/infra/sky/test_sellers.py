@@ -18,7 +18,7 @@ from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase
 from fintts_cli.infra.labels import labels_of
-from fintts_cli.infra.sky.record import (
+from fintts_cli.infra.sky.rentals.record import (
     SkyRecord,
     cluster_of,
     deadline_in,
@@ -29,9 +29,9 @@ from fintts_cli.infra.sky.record import (
     run_of_job,
     write_record,
 )
-from fintts_cli.infra.sky.sdk import import_sky
 from fintts_cli.infra.sky.sellers import Listed, Seller, desk, trouble_of
 from fintts_cli.infra.sky.sellers.answers import moment, records, word
+from fintts_cli.infra.sky.server.sdk import import_sky
 from fintts_cli.infra.sky.sky import SkyInfra
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky import session
+from fintts_cli.infra.sky.server import session
 from fintts_cli.infra.sky.sky import SkyInfra
 
 LOOKS = """\
 import gc, sys
 from pathlib import Path
-from fintts_cli.infra.sky.session import sky_session
+from fintts_cli.infra.sky.server.session import sky_session
 log = Path(sys.argv[1])
 with sky_session(log) as sky:
     assert callable(sky.status)

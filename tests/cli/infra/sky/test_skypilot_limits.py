@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fintts_cli.infra.sky.ending import ENDINGS
-from fintts_cli.infra.sky.keys import BY_SETTING, IDENTITY, KEY_FILES, NO_UPLOAD
-from fintts_cli.infra.sky.sdk import import_sky
+from fintts_cli.infra.sky.ending.ending import ENDINGS
+from fintts_cli.infra.sky.server.keys import BY_SETTING, IDENTITY, KEY_FILES, NO_UPLOAD
+from fintts_cli.infra.sky.server.sdk import import_sky
 from fintts_cli.prices.places import SKYPILOT_CLOUDS
 from fintts_cost.prices import WITHOUT_AUTODOWN, WITHOUT_SPOT
 

@@ -12,8 +12,8 @@ import pytest
 from moto import mock_aws
 
 from fintts_cli.infra import Span
-from fintts_cli.infra.sky.record import SkyRecord
-from fintts_cli.infra.sky.spot_price import priced, spot_rate
+from fintts_cli.infra.sky.prices.spot_price import priced, spot_rate
+from fintts_cli.infra.sky.rentals.record import SkyRecord
 
 ENDED = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
 BEGAN = ENDED - timedelta(hours=1)

@@ -16,7 +16,7 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra import Infra, InstancePhase, Removed
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.local.record import INSTANCE_FILE, InstanceFile, write_instance
-from fintts_cli.infra.sky.record import SkyRecord, write_record
+from fintts_cli.infra.sky.rentals.record import SkyRecord, write_record
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import note_process, this_origin
 from fintts_cli.launch.resume import refuse_live

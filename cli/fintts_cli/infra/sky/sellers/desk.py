@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, Sighting
 from fintts_cli.infra.labels import PREFIX
-from fintts_cli.infra.sky.record import (
+from fintts_cli.infra.sky.launch.refusals import in_the_seller_s_words
+from fintts_cli.infra.sky.rentals.record import (
     HEAD,
     NAME_ENDING,
     deadline_in,
@@ -18,19 +19,18 @@ from fintts_cli.infra.sky.record import (
     short_job,
     unreadable_run,
 )
-from fintts_cli.infra.sky.refusals import in_the_seller_s_words
 from fintts_cli.infra.sky.sellers import Listed, Seller, trouble_of
 from fintts_cli.infra.sky.sellers.lambda_cloud import Lambda
 from fintts_cli.infra.sky.sellers.runpod import RunPod
 from fintts_cli.infra.sky.sellers.vast import Vast
 from fintts_cli.infra.sky.sellers.verda import Verda
-from fintts_cli.infra.sky.session import enabled_clouds
+from fintts_cli.infra.sky.server.session import enabled_clouds
 from fintts_cli.timed_call import TimedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from fintts_cli.infra.sky.record import SkyRecord
+    from fintts_cli.infra.sky.rentals.record import SkyRecord
 
 SELLERS: tuple[Seller, ...] = (Verda(), RunPod(), Lambda(), Vast())
 ANSWERS_WITHIN_SECONDS = 90.0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.keys import held_back_by_plugin
-from fintts_cli.infra.sky.plugins import OUR_PLUGINS, PLUGINS
-from fintts_cli.infra.sky.session import SERVER
+from fintts_cli.infra.sky.server.keys import held_back_by_plugin
+from fintts_cli.infra.sky.server.plugins import OUR_PLUGINS, PLUGINS
+from fintts_cli.infra.sky.server.session import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -18,7 +18,7 @@ from sky.backends import backend_utils
 from sky.server.plugins import BasePlugin, ExtensionContext, PluginContext
 
 from fintts_cli.infra.labels import PREFIX
-from fintts_cli.infra.sky.keys import is_key_of_another, stays_here
+from fintts_cli.infra.sky.server.keys import is_key_of_another, stays_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -22,8 +22,8 @@ USERS_PLUGINS = "~/.sky/plugins.yaml"
 OUR_PLUGINS = ".sky/fintts/plugins.yaml"
 """below the home folder"""
 CLASSES = (
-    "fintts_cli.infra.sky.key_plugin.OwnKeyAlone",
-    "fintts_cli.infra.sky.pod_plugin.Pods",
+    "fintts_cli.infra.sky.server.key_plugin.OwnKeyAlone",
+    "fintts_cli.infra.sky.server.pod_plugin.Pods",
 )
 
 

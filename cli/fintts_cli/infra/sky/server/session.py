@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CliError, CloudError, UsageProblem
-from fintts_cli.infra.sky.plugins import with_plugins
-from fintts_cli.infra.sky.sdk import import_sky
+from fintts_cli.infra.sky.server.plugins import with_plugins
+from fintts_cli.infra.sky.server.sdk import import_sky
 from fintts_cli.places import cloud_of
 from fintts_store.disk.durable import make_directories
 from fintts_store.proxies import is_url

@@ -19,8 +19,8 @@ from sky.provision.runpod import utils
 from sky.server.plugins import BasePlugin, ExtensionContext, PluginContext
 
 from fintts_cli.infra.labels import PREFIX
-from fintts_cli.infra.sky.power_off import LONGEST_RESERVE
-from fintts_cli.infra.sky.record import NAME_ENDING, deadline_in
+from fintts_cli.infra.sky.ending.power_off import LONGEST_RESERVE
+from fintts_cli.infra.sky.rentals.record import NAME_ENDING, deadline_in
 from fintts_cli.wording import iso_second
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from fintts_cli.infra.sky.aws import AWS, end_with_shutdown
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from fintts_cli.infra.sky.asked_task import AskedTask
+    from fintts_cli.infra.sky.launch.asked_task import AskedTask
 
 USER_DATA = (AWS, "post_provision_runcmd")
 """SkyPilot's setting for commands that cloud-init runs; no other cloud in SkyPilot has it"""

@@ -18,7 +18,7 @@ from textwrap import shorten
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from fintts_cli.infra.sky.sdk import import_sky
+from fintts_cli.infra.sky.server.sdk import import_sky
 from fintts_cli.places import OWN_CLUSTERS
 from fintts_cli.prices.source import CatalogMissing, PriceList
 from fintts_cost.gpu_names import family

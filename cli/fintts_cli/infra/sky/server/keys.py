@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.sky.aws import AWS
-from fintts_cli.infra.sky.ending import ending_of
+from fintts_cli.infra.sky.ending.ending import ending_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Mapping

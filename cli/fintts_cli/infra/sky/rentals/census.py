@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.aws import AWS, list_labelled
-from fintts_cli.infra.sky.ending import ending_of
-from fintts_cli.infra.sky.job import live_jobs
-from fintts_cli.infra.sky.record import SkyRecord, deadline_in, place, run_of
-from fintts_cli.infra.sky.requests import pending_launches
+from fintts_cli.infra.sky.ending.ending import ending_of
+from fintts_cli.infra.sky.rentals.job import live_jobs
+from fintts_cli.infra.sky.rentals.record import SkyRecord, deadline_in, place, run_of
 from fintts_cli.infra.sky.sellers.desk import (
     is_named,
     is_of_job,
     sellers_of,
     sightings_of,
 )
-from fintts_cli.infra.sky.session import enabled_clouds, in_a_sentence, is_out_of_reach
+from fintts_cli.infra.sky.server.requests import pending_launches
+from fintts_cli.infra.sky.server.session import enabled_clouds, in_a_sentence, is_out_of_reach
 from fintts_cli.places import OWN_CLUSTERS
 from fintts_templates import has_autostop
 

@@ -1,6 +1,6 @@
 """Updates `snapshot.csv` from SkyPilot's catalog: `make prices CLOUDS="aws gcp"`.
 
-    python -m fintts_cli.infra.sky.renew_prices CLOUD...
+    python -m fintts_cli.infra.sky.prices.renew_prices CLOUD...
 
 Replaces the lines of these clouds and dates them by SkyPilot's download; the others stay. `doubts`,
 which a person wrote about a line, must be reviewed again.
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.infra.sky.catalog import SkyCatalog
+from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 from fintts_cli.prices.snapshot import COLUMNS, FILE
 from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.terminal import Terminal

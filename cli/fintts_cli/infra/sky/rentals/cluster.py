@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.labels import deadline_of
-from fintts_cli.infra.sky.record import gpus_of
-from fintts_cli.infra.sky.requests import take_back
+from fintts_cli.infra.sky.rentals.record import gpus_of
+from fintts_cli.infra.sky.server.requests import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fintts_cli.infra.sky.record import SkyRecord
+    from fintts_cli.infra.sky.rentals.record import SkyRecord
 
 SETTING_UP = frozenset({"INIT", "PENDING", "SETTING_UP"})
 

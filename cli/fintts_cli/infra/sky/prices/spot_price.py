@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.infra import Span
-    from fintts_cli.infra.sky.record import SkyRecord
+    from fintts_cli.infra.sky.rentals.record import SkyRecord
 
 LINUX = ["Linux/UNIX"]
 

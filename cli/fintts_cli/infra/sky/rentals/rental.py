@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder
 from fintts_cli.infra.sky.aws import AWS, terminate
-from fintts_cli.infra.sky.cluster import Cluster
-from fintts_cli.infra.sky.job import ManagedJob
-from fintts_cli.infra.sky.record import SkyRecord
+from fintts_cli.infra.sky.rentals.cluster import Cluster
+from fintts_cli.infra.sky.rentals.job import ManagedJob
+from fintts_cli.infra.sky.rentals.record import SkyRecord
 from fintts_cli.infra.sky.sellers.desk import SELLERS, is_asked, remove_left, remove_listed
 from fintts_cli.places import cloud_of
 

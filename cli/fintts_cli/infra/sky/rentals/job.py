@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
 from fintts_cli.infra.labels import PREFIX, deadline_of
-from fintts_cli.infra.sky.cluster import remove_cluster
-from fintts_cli.infra.sky.record import gpus_of, place, run_of_job, short_job
-from fintts_cli.infra.sky.requests import take_back
-from fintts_cli.infra.sky.session import (
+from fintts_cli.infra.sky.prices.spot_price import priced
+from fintts_cli.infra.sky.rentals.cluster import remove_cluster
+from fintts_cli.infra.sky.rentals.record import gpus_of, place, run_of_job, short_job
+from fintts_cli.infra.sky.server.requests import take_back
+from fintts_cli.infra.sky.server.session import (
     await_request,
     first_sentence,
     in_a_sentence,
     require_offer,
     sky_session,
 )
-from fintts_cli.infra.sky.spot_price import priced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from fintts_cli.infra.sky.record import SkyRecord
+    from fintts_cli.infra.sky.rentals.record import SkyRecord
 
 FIELDS = (
     "job_id",

@@ -6,15 +6,15 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fintts_cli.infra.sky.keys import held_back_by_setting
-from fintts_cli.infra.sky.power_off import end_armed
-from fintts_cli.infra.sky.session import clouds_of
+from fintts_cli.infra.sky.ending.power_off import end_armed
+from fintts_cli.infra.sky.server.keys import held_back_by_setting
+from fintts_cli.infra.sky.server.session import clouds_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from pathlib import Path
 
-    from fintts_cli.infra.sky.asked_task import AskedTask
+    from fintts_cli.infra.sky.launch.asked_task import AskedTask
 
 WORKDIR = "workdir"
 """in an instance's folder: the workdir of a managed job, from which later instances get it, too"""

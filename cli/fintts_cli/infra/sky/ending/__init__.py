@@ -1,0 +1,1 @@
+"""What ends an instance when its launch or its trainer cannot."""

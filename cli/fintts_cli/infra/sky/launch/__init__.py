@@ -1,0 +1,1 @@
+"""A launch with SkyPilot: its task, its patience, and why places refuse it."""

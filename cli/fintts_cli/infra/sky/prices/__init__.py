@@ -1,0 +1,1 @@
+"""The prices of SkyPilot's catalogs and of AWS's spot market."""

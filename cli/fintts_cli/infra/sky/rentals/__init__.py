@@ -1,0 +1,1 @@
+"""What is rented: clusters and managed jobs, their records and their census."""
