@@ -20,6 +20,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CloudError
 from fintts_cli.estimate.offers import RunOffers, refuse_what_cannot_be, run_on_offers
 from fintts_cli.estimate.run_inputs import RunInputs
+from fintts_cli.infra.sky.prices import renew_prices
 from fintts_cli.infra.sky.prices.renew_prices import families, renewed
 from fintts_cli.prices.market import cheapest_offer, find_offers, wanted_by
 from fintts_cli.prices.snapshot import COLUMNS, Snapshot, load, read_snapshot
@@ -422,6 +423,7 @@ def test_renewing_asks_for_the_gpus_that_the_list_is_about() -> None:
     header, *_ = PRICES.splitlines()
     assert families(f"{header}\ngcp,,,,host,,0,,1,,x,2026-11-20,\n") == []
     assert families(PRICES) == ["A100"]
+    assert "A100" in families(renew_prices.PRICES.read_text(encoding="utf-8"))
 
 
 def test_every_doubt_is_explained() -> None:

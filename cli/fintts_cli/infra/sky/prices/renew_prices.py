@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra.sky.prices.catalog import SkyCatalog
+from fintts_cli.prices import snapshot
 from fintts_cli.prices.snapshot import COLUMNS, FILE
 from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.terminal import Terminal
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fintts_cost.prices import PriceRow
 
 LIMIT_SECONDS = 600.0
+PRICES = Path(snapshot.__file__).with_name(FILE)
 
 
 def renewed(text: str, clouds: Collection[str], rows: Iterable[PriceRow]) -> str:
@@ -74,8 +76,7 @@ def main(clouds: list[str]) -> int:
     if not clouds:
         Terminal().error("no cloud is named", "make prices CLOUDS='aws gcp'", 2)
         return 2
-    path = Path(__file__).with_name(FILE)
-    text = path.read_text(encoding="utf-8")
+    text = PRICES.read_text(encoding="utf-8")
     catalogs = [SkyCatalog([cloud], LIMIT_SECONDS) for cloud in clouds]
     try:
         lists = [catalog.prices(kind, None) for catalog in catalogs for kind in families(text)]
@@ -83,7 +84,7 @@ def main(clouds: list[str]) -> int:
         Terminal().error(str(missing), "", 1)
         return 1
     rows = [row for prices in lists for row in prices.rows]
-    path.write_text(renewed(text, clouds, rows), encoding="utf-8")
+    PRICES.write_text(renewed(text, clouds, rows), encoding="utf-8")
     return 0
 
 
