@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from fintts_store.errors import InvalidKey, InvalidRecord
+from fintts_store.errors import InvalidKey, InvalidRecord, StoreError
 from fintts_store.runs.limits import RECORD_BYTES
 
 CHUNK_BYTES = 256 * 1024
@@ -149,6 +149,14 @@ def too_large(source: str, limit_bytes: int) -> InvalidRecord:
         f"{source} has more than {limit_bytes:,} bytes, the limit for such files",
         "it was damaged, or is not from fintts; inspect it, and remove it",
     )
+
+
+def check_source(source: Path) -> None:
+    """Raises StoreError if there is no such file to store."""
+    if not source.is_file():
+        raise StoreError(
+            f"{source} cannot be stored because it does not exist", "check whether it was moved"
+        )
 
 
 def check_key(key: str) -> str:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fintts_store.errors import KeyExists, KeyNotFound, StoreError
+from fintts_store.errors import KeyExists, KeyNotFound
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     CHUNK_BYTES,
@@ -16,6 +16,7 @@ from fintts_store.store import (
     Store,
     check_key,
     check_prefix,
+    check_source,
     spare_none,
     too_large,
 )
@@ -83,8 +84,7 @@ class MemoryStore:
 
     @staticmethod
     def _read(source: Path) -> bytes:
-        if not source.is_file():
-            raise StoreError(f"{source} cannot be stored because it does not exist")
+        check_source(source)
         return source.read_bytes()
 
 

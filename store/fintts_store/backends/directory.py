@@ -25,7 +25,6 @@ from fintts_store.errors import (
     KeyExists,
     KeyNotFound,
     StoreDenied,
-    StoreError,
     StoreUnreachable,
 )
 from fintts_store.patience import Patience
@@ -39,6 +38,7 @@ from fintts_store.store import (
     Names,
     check_key,
     check_prefix,
+    check_source,
     read_all,
     spare_none,
 )
@@ -104,11 +104,7 @@ class DirectoryStore:
             self._write(path, partial(write_file, path, source, within=self._root))
             return
         with explained(source):
-            if not source.is_file():
-                raise StoreError(
-                    f"{source} cannot be stored because it does not exist",
-                    "check whether it was moved",
-                )
+            check_source(source)
         self._write(path, partial(copy_file, source, path, within=self._root))
 
     def create(self, key: str, data: bytes) -> None:

@@ -24,7 +24,6 @@ from fintts_store.errors import (
     KeyNotFound,
     NoExclusiveCreate,
     PermissionMissing,
-    StoreError,
     StoreUnreachable,
     Unsupported,
 )
@@ -37,6 +36,7 @@ from fintts_store.store import (
     Names,
     check_key,
     check_prefix,
+    check_source,
     is_relative_name,
     read_all,
     spare_none,
@@ -108,13 +108,9 @@ class S3Store:
             upload.put(source)
             return
         with explained(source):
-            if not source.is_file():
-                raise StoreError(
-                    f"{source} cannot be stored because it does not exist",
-                    "check whether it was moved",
-                )
-        with explained(source), source.open("rb") as file:
-            upload.put_file(file)
+            check_source(source)
+            with source.open("rb") as file:
+                upload.put_file(file)
 
     def create(self, key: str, data: bytes) -> None:
         name, tries = self._name(key), self._requests.patience.tries

@@ -106,6 +106,7 @@ CERTAIN = {
 }
 """Errors that a second try would repeat"""
 OF_KMS = "check that the KMS key of the bucket is enabled, and that your key may use it"
+ANOTHER_ANSWERS = "check the address, and that no login page or proxy answers instead"
 AWS_URL = "https://s3.amazonaws.com"
 PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 """OpenSSL's names for an answer that is not TLS"""
@@ -141,7 +142,7 @@ def _another_s_answer(error: NotInItsWords, address: S3Address) -> StoreDenied:
     """An answer from a proxy, or from a server asked without TLS."""
     if error.status == TOO_LARGE:
         return _refusal("EntityTooLarge", error.operation, address, "")
-    hint = "check the address, and that no login page or proxy answers instead"
+    hint = ANOTHER_ANSWERS
     if "https" in error.text.lower():
         hint = f"it expects TLS: write its endpoint as {_other_scheme(address)}"
     return StoreDenied(f"{address.where} does not answer like S3: it sent {error}", hint)
@@ -156,7 +157,7 @@ def no_answer(address: S3Address, what: str) -> StoreUnreachable:
     """The error for an answer that says nothing about the store."""
     return StoreUnreachable(
         f"{address.where} does not answer like S3: it sent {what}",
-        "check the address, and that no login page or proxy answers instead",
+        ANOTHER_ANSWERS,
     )
 
 
