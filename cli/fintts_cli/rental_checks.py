@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 PLACES_ASKED = 8
 """how many places to ask for their quota, cheapest first"""
 POWER = "anyone who controls that machine can rent and end instances with it at your expense"
-BY_ROLE = "no key of a cloud: an instance on AWS has the role skypilot-v1, which may use EC2 and S3"
-OWN_KEY = "the pod has a key of its own, which opens that pod alone"
+BY_ROLE = "no cloud key: an instance on AWS has the role skypilot-v1, which may use EC2 and S3"
+OWN_KEY = "the pod has its own key, which works only for that pod"
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def keys_finding(infra: str | None, clouds: Sequence[str], home: Path) -> Findin
     if own:
         which = ", ".join(own) if cloud_of(infra) else f"one of {', '.join(own)}"
         return Finding(sentence=f"on the instance: {which}; {POWER}")
-    none = "no key of a cloud lies on the instance"
+    none = "no cloud key is on the instance"
     return Finding(sentence={AWS: BY_ROLE, RUNPOD: f"{none}: {OWN_KEY}"}.get(cloud_of(infra), none))
 
 
@@ -166,7 +166,7 @@ def ending_finding(infra: str | None, *, is_spot: bool) -> Finding:
     Raises CloudError: nothing would end it.
     """
     refuse_endless(infra, is_spot=is_spot)
-    said = f"{ending_of(infra).by}, also with this machine shut"
+    said = f"{ending_of(infra).by}, even with this machine off"
     danger = unarmed(infra, is_spot=is_spot)
     if danger is None:
         return Finding(sentence=said)

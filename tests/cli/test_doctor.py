@@ -230,9 +230,9 @@ def test_for_a_rented_instance_skypilot_and_its_clouds_are_looked_at(rented: Ren
     assert found["launch"]["verdict"] != "failed", found
     assert "on aws, H100:1, on-demand" in found["launch"]["sentence"]
     assert rented.sky.calls == []
-    assert found["keys"]["sentence"].startswith("no key of a cloud: an instance on AWS has")
+    assert found["keys"]["sentence"].startswith("no cloud key: an instance on AWS has")
     assert found["ending"]["sentence"] == (
-        "SkyPilot's autodown and a timed power-off, also with this machine shut"
+        "SkyPilot's autodown and a timed power-off, even with this machine off"
     )
 
 

@@ -37,8 +37,8 @@ def test_the_key_on_the_instance_is_named_with_its_power(home: Path) -> None:
     verda = keys(home, "verda", "verda").sentence
     assert verda.startswith("on the instance: ~/.verda; anyone who controls that machine")
     assert verda.endswith("at your expense")
-    assert "a key of its own" in keys(home, "runpod", "runpod").sentence
-    assert keys(home, "lambda", "lambda").sentence.startswith("no key of a cloud lies")
+    assert "its own key" in keys(home, "runpod", "runpod").sentence
+    assert keys(home, "lambda", "lambda").sentence.startswith("no cloud key is on")
     assert "role skypilot-v1" in keys(home, "aws", "aws").sentence
 
 
@@ -50,11 +50,11 @@ def test_where_skypilot_chooses_the_keys_of_all_it_may_choose_are_named(home: Pa
 def test_the_end_is_named_for_each_kind_of_cloud(home: Path) -> None:
     aws = ending_finding("aws/us-east-1", is_spot=False)
     assert (aws.sentence, aws.hint) == (
-        "SkyPilot's autodown and a timed power-off, also with this machine shut",
+        "SkyPilot's autodown and a timed power-off, even with this machine off",
         "",
     )
     verda = ending_finding("verda", is_spot=False)
-    assert verda.sentence.startswith("SkyPilot's skylet, armed at the beginning of set-up, also")
+    assert verda.sentence.startswith("SkyPilot's skylet, armed at the beginning of set-up, even")
     assert "reap" in verda.hint
     with pytest.raises(CloudError, match="cannot end spot instances on verda"):
         ending_finding("verda", is_spot=True)

@@ -544,11 +544,11 @@ def test_who_did_not_answer_is_an_error_after_the_rest_was_done(
     store: DirectoryStore, clouds: Clouds
 ) -> None:
     clouds.sightings.append(seen("one", NOW - HOUR))
-    clouds.unanswered = ("AWS could not be asked what lives: no credentials",)
+    clouds.unanswered = ("AWS could not be asked for instances: no credentials",)
     done = reap("--yes")
     assert done.exit_code == 4
     assert clouds.removed == ["fintts-one"]
-    assert "AWS could not be asked what lives" in done.stderr
+    assert "AWS could not be asked for instances" in done.stderr
 
 
 def test_by_cron_it_says_nothing_while_all_is_right(store: DirectoryStore, clouds: Clouds) -> None:

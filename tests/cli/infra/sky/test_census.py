@@ -340,7 +340,9 @@ def test_who_does_not_answer_is_named_and_hides_nobody(
     census = infra.census()
     assert [one.where for one in census.sightings] == [instance]
     (sentence,) = census.unanswered
-    assert sentence == ("SkyPilot could not be asked what lives: SkyPilot: the database is locked")
+    assert sentence == (
+        "SkyPilot could not be asked for instances: SkyPilot: the database is locked"
+    )
 
 
 def test_a_cloud_whose_list_is_not_read_is_named(sky: FakeSky, infra: SkyInfra) -> None:

@@ -256,5 +256,5 @@ def test_your_own_plugins_are_loaded_as_well(
     ]
     assert PLUGINS not in os.environ
     theirs.write_text("plugins: [1]")
-    with pytest.raises(ValueError, match="is no list of plugins"), with_plugins():
+    with pytest.raises(ValueError, match="is not a list of plugins"), with_plugins():
         pass

@@ -341,7 +341,7 @@ def test_what_skypilot_knows_is_not_listed_twice_and_has_the_seller_s_trouble(
 def test_a_seller_that_does_not_answer_is_said(sky: FakeSky, verda: Verda, infra: SkyInfra) -> None:
     verda.fails_with = (401, {"code": "unauthorized_request", "message": "Invalid client id"})
     (sentence,) = infra.census().unanswered
-    assert sentence == "Verda could not be asked what lives: Verda says: Invalid client id"
+    assert sentence == "Verda could not be asked for instances: Verda says: Invalid client id"
 
 
 def test_a_slow_seller_is_not_waited_for(

@@ -59,7 +59,7 @@ def take_census(sky: Any, log: Path, records: Sequence[SkyRecord] = ()) -> Censu
             return lister(sky)
         except Exception as error:  # SkyPilot, the cloud or the network may fail in any way
             sentence = in_a_sentence(error, log).message
-            unanswered.append(f"{whom} could not be asked what lives: {sentence}")
+            unanswered.append(f"{whom} could not be asked for instances: {sentence}")
             return []
 
     jobs = partial(live_jobs, records=records)

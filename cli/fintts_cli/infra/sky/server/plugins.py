@@ -52,7 +52,7 @@ def _write_plugins(ours: Path, theirs: Path) -> None:
         listed: list[dict[str, Any]] = found.get("plugins") or []
         others = [one for one in listed if one["class"] not in CLASSES]
     except (OSError, AttributeError, TypeError, LookupError, yaml.YAMLError) as error:
-        raise ValueError(f"{theirs} is no list of plugins") from error
+        raise ValueError(f"{theirs} is not a list of plugins") from error
     every = [*others, *({"class": name} for name in CLASSES)]
     wanted = yaml.safe_dump(found | {"plugins": every}).encode()
     if not ours.exists() or ours.read_bytes() != wanted:
