@@ -66,6 +66,19 @@ def test_answers(tmp_path: Path, answer: bytes, code: int) -> None:
     assert "Launch it? [y/N]" in shown
 
 
+def to_its_end(pid: int, screen: int) -> tuple[int, bytes]:
+    """A process's exit code, and what its terminal still showed."""
+    shown = b""
+    try:
+        while part := os.read(screen, 4096):
+            shown += part
+    except OSError:  # the other side has ended
+        pass
+    _, ended = os.waitpid(pid, 0)
+    os.close(screen)
+    return os.waitstatus_to_exitcode(ended), shown
+
+
 def test_a_transfer_has_a_bar_on_a_terminal_and_none_elsewhere(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -79,15 +92,8 @@ def test_a_transfer_has_a_bar_on_a_terminal_and_none_elsewhere(
         signal.alarm(LIMIT_SECONDS)
         os.environ["TERM"] = "xterm"
         os.execv(sys.executable, [sys.executable, "-c", script])
-    shown = b""
-    try:
-        while part := os.read(screen, 4096):
-            shown += part
-    except OSError:  # the other side has ended
-        pass
-    _, status = os.waitpid(pid, 0)
-    os.close(screen)
-    assert os.waitstatus_to_exitcode(status) == 0, shown.decode()
+    code, shown = to_its_end(pid, screen)
+    assert code == 0, shown.decode()
     assert "3.0/4.0 MB" in shown.decode()
     with Terminal().transfer(4_000_000) as on_bytes:
         on_bytes(3_000_000)
@@ -95,8 +101,6 @@ def test_a_transfer_has_a_bar_on_a_terminal_and_none_elsewhere(
 
 
 TROUBLE = "training waits because checkpoints are made faster than the store accepts them; spare it"
-
-
 ON_ITS_SCREEN, BACK = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
@@ -120,18 +124,12 @@ def watched(folder: Path, **environment: str) -> tuple[int, bytes]:
     while b"kalevala-1" not in shown:
         shown += os.read(screen, 4096)
     os.kill(pid, signal.SIGINT)
-    try:
-        while part := os.read(screen, 4096):
-            shown += part
-    except OSError:  # the other side has ended
-        pass
-    _, ended = os.waitpid(pid, 0)
-    os.close(screen)
-    return os.waitstatus_to_exitcode(ended), shown
+    code, rest = to_its_end(pid, screen)
+    return code, shown + rest
 
 
 def test_watch_takes_the_screen_and_gives_it_back_with_the_last_picture(own_folder: Path) -> None:
-    """And Ctrl-C is no error."""
+    """And Ctrl-C is not an error."""
     code, shown = watched(own_folder, TERM="xterm-256color")
     assert code == 0, shown.decode()
     assert shown.count(ON_ITS_SCREEN) == shown.count(BACK) == 1
