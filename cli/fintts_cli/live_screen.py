@@ -1,4 +1,4 @@
-"""A screen of the terminal that is drawn again several times a second, until the block ends."""
+"""A terminal screen that is redrawn several times a second until the block ends."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FRAMES_A_SECOND = 4
 
 @contextmanager
 def live_screen(draw: Draw) -> Generator[None]:
-    """Draws on stderr's other screen while the block lasts, then leaves the last picture on the
-    ordinary one.
+    """Draws on stderr's alternate screen while the block lasts, then leaves the last picture on the
+    normal one.
 
     Args:
         draw: takes the page and the seconds since the beginning; called in another thread.

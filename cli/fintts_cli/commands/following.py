@@ -43,7 +43,7 @@ class Display(Protocol):
         ...
 
     def remark(self, sentence: str) -> None:
-        """Shows what the user should know beside it."""
+        """Shows a sentence about it."""
         ...
 
 

@@ -9,7 +9,7 @@ from fintts_store.disk.durable import write_file
 
 Html = Annotated[
     Path | None,
-    typer.Option("--html", metavar="FILE", help="Write one page that needs no network."),
+    typer.Option("--html", metavar="FILE", help="Write one HTML page that works offline."),
 ]
 
 

@@ -39,5 +39,10 @@ def warn_of_wrong_clock(store: Store, warn: Callable[[str, str], None]) -> str |
     """Warns if the clock is wrong; for commands that show runs. Returns the difference in words."""
     skew = skew_of(store)
     if skew is not None:
-        warn(f"{skew}: the times and costs below may be off by that much", SET_IT)
+        warn(off_by(skew), SET_IT)
     return skew
+
+
+def off_by(skew: str) -> str:
+    """What a difference between the clocks means for what is shown."""
+    return f"{skew}: the times and costs below may be off by that much"

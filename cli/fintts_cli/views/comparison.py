@@ -1,4 +1,4 @@
-"""Several runs beside each other: results, and the settings that differ."""
+"""Several runs side by side: their results, and the settings that differ."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def fitting_table(
     *,
     left: int,
 ) -> tuple[str, list[str]]:
-    """The table, and a sentence that names what it does without, wrapped to the terminal.
+    """The table, and a sentence that names the dropped columns, wrapped to the terminal.
 
     Args:
         dispensable: names of columns, in the order in which they are dropped.
@@ -40,7 +40,7 @@ def fitting_table(
     dropped = [name for place, name in enumerate(header) if place not in kept]
     if not dropped:
         return text, []
-    note = f"not shown here: {', '.join(dropped)}; a wider terminal shows all, as --json"
+    note = f"not shown here: {', '.join(dropped)}; a wider terminal or --json shows all"
     return text, wrapped([note], width)
 
 

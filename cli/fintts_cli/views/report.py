@@ -76,7 +76,7 @@ def _phases(report: RunReport) -> list[str]:
 
 def _reasons(report: RunReport) -> list[str]:
     lines = [f"  {name}: {reason}" for name, reason in reasons(report)]
-    return ["What makes the difference", *lines] if lines else []
+    return ["Reasons for the difference", *lines] if lines else []
 
 
 def _money(report: RunReport) -> list[str]:
@@ -115,7 +115,7 @@ def _step(report: RunReport) -> list[str]:
         return []
     times = {**step.parts, "step": step.seconds}
     if step.logging_seconds is not None:
-        times["logging, beside it"] = step.logging_seconds
+        times["logging, on top"] = step.logging_seconds
     rows = [
         (part, f"{seconds * 1000:,.1f} ms", f"{seconds / step.seconds:.1%}")
         for part, seconds in times.items()

@@ -26,7 +26,7 @@ LAUNCHES = (
     *("known from", "billed", "cost"),
 )
 REPLANNED = (2, 6)
-"""columns of the phases that a run without a re-plan does not have"""
+"""columns that a run without a re-plan does not have"""
 
 
 def phases(report: RunReport) -> Grid:
@@ -140,7 +140,7 @@ def rule(report: RunReport) -> Grid | None:
         for check in shown
     ]
     kinds = {place: f"is-{row[-1]}" for place, row in enumerate(rows) if row[-1]}
-    return Grid(("step", "value", "best so far", "without a new one", ""), rows, 0, kinds)
+    return Grid(("step", "value", "best so far", "without a new best", ""), rows, 0, kinds)
 
 
 def checkpoints(report: RunReport) -> Grid | None:

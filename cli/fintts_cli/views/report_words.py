@@ -22,10 +22,10 @@ NOUNS = {"training": "step", "validation": "check"}
 BEYOND_THE_TRAINER = {
     "setup": "from the request to the first step",
     "teardown": "from the last step until the instance was gone",
-    "checkpoint": "training waits only while a checkpoint goes to the disk",
+    "checkpoint": "of waiting for checkpoints to reach the disk",
 }
 SAME_PACE = 0.01
-"""a smaller difference of the pace is none"""
+"""a smaller relative difference in pace counts as none"""
 
 
 def reasons(report: RunReport) -> list[tuple[str, str]]:
@@ -60,7 +60,7 @@ def _by_count_and_pace(phase: PhaseDifference, noun: str) -> Iterator[str]:
 
 
 def plan_lines(report: RunReport) -> list[str]:
-    """The ranges of the estimate and of the re-plan, one line each; none where there are none."""
+    """A line each for the ranges of the estimate and the re-plan, if the run has them."""
     lines: list[str] = []
     if report.estimated_cost_range is not None:
         line = f"the estimate: {_usd(report.estimated_cost_range)}"
@@ -92,10 +92,9 @@ def device_lines(step: StepShares) -> list[str]:
     peak = size(round(step.memory_peak_bytes))
     memory = f"{peak} of {size(round(step.gpu_memory_bytes))}" if step.gpu_memory_bytes else peak
     lines = [
-        f"{step.tokens_per_second:,.0f} tokens/s, of which none is padding; "
-        f"{step.padding_share:.1%} of what the model reads is",
-        f"{step.mfu:.1%} of the rate at which this device multiplies matrices; memory peak "
-        f"{memory}",
+        f"{step.tokens_per_second:,.0f} tokens/s without padding; padding is "
+        f"{step.padding_share:.1%} of what the model reads",
+        f"{step.mfu:.1%} of this device's measured peak (MFU); peak memory {memory}",
     ]
     if step.gpu_utilisation is not None:
         lines.append(f"the GPU is busy {share(step.gpu_utilisation)} of the time")

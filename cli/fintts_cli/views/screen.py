@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.view import RunView
 
 LEAST_CURVE, MOST_CURVE = 4, 14
-"""lines of the curve, with the one below it"""
+"""lines of the curve, with its axis"""
 NOTE_LINES = 3
 FRAMES, PLAIN_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "-\\|/"
 FRAMES_A_SECOND = 8
@@ -38,7 +38,7 @@ SPENT, TO_COME = ("━", "green"), ("╍", "yellow")
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A run at one moment, with the checks that it has had."""
+    """A run at one moment, with its checks so far."""
 
     view: RunView
     checks: Points = ()
@@ -57,7 +57,7 @@ def screen_lines(shown: Watched, now: datetime, page: Page, seconds: float = 0.0
     """The lines of the screen, at most as many as the page has.
 
     Args:
-        seconds: since any moment; they move the sign of life.
+        seconds: since a fixed moment; they move the spinner.
     """
     gap = Section(12, [Text()])
     before = [*_head(shown, now, page, seconds), gap, *_progress(shown.view, page), gap]
@@ -118,7 +118,7 @@ def _style_of(view: RunView) -> str:
 
 
 def _clock(view: RunView, now: datetime) -> str:
-    """How long the phase has lasted; from training on, how long the run has."""
+    """How long the phase has lasted; from training on, how long ago the run was requested."""
     if view.has_ended:
         return ""
     if view.phase in (Phase.PENDING, Phase.PROVISIONING):
@@ -137,7 +137,7 @@ def _heard(view: RunView, now: datetime) -> str:
 
 
 def _since(then: datetime, now: datetime) -> str:
-    """Of two clocks that differ, none goes backwards."""
+    """The time between two moments; 0 s if two clocks disagree on their order."""
     seconds = max((now - then).total_seconds(), 0.0)
     return f"{seconds:.0f} s" if seconds < 60 else duration(seconds)
 
@@ -173,7 +173,7 @@ def _epochs(view: RunView) -> Iterator[str]:
 
 
 def _curve(shown: Watched, page: Page, left: int) -> list[Text]:
-    """The checks as a plot, in the lines that nothing else needs."""
+    """The checks as a plot, in the lines that are left."""
     height = min(left, MOST_CURVE) - 1
     if height < LEAST_CURVE - 1 or len(shown.checks) < 2:
         return []
@@ -230,7 +230,7 @@ def _money(view: RunView, now: datetime, page: Page) -> Iterator[Section]:
 
 
 def _planned(view: RunView) -> Iterator[str]:
-    """What the whole run should cost, before it began and as its instance sees it."""
+    """What the whole run should cost: as estimated before it began, and as re-planned."""
     estimate = estimated_usd(rental_of(view.record, view.gpus))
     if estimate is not None:
         yield f"estimated {dollars(estimate)}"
@@ -282,4 +282,4 @@ def _words(shown: Watched, page: Page) -> Iterator[Section]:
     if said and not view.has_ended:
         yield Section(11, [page.line(said, "dim")])
     if not view.has_ended:
-        yield Section(13, [page.line("Ctrl-C leaves the run at work", "dim italic")])
+        yield Section(13, [page.line("Ctrl-C leaves the run running", "dim italic")])

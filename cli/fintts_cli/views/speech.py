@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fintts_inputs.speech.plan import Spoken
 
 MANY_DISALLOWED = 0.1
-"""share of the choices of a frame or the end, above which the user is told"""
+"""share of all choices, of a frame or the end, above which the user is warned"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def warnings_of(one: Spoken) -> list[tuple[str, str]]:
             (
                 f"{one.voice} preferred something other than speech at {one.disallowed:,} of "
                 f"{counted(choices, 'choice')}",
-                "it has not learned to speak, or the adapter and the base model do not fit",
+                "it has not learned to speak, or the adapter and the base model do not match",
             )
         )
     return found

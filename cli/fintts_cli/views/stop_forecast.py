@@ -37,7 +37,7 @@ def cost_in_words(found: PricedForecast) -> str:
 
 
 def improvement_in_words(found: PricedForecast) -> list[str]:
-    """What going on is worth: the best value 0.0600 better by then, 0.2000 for each further $"""
+    """What continuing is worth: the best value 0.0600 better by then, 0.2000 for each further $"""
     better = f"best value {_amount(found.forecast.improvement)} better by then"
     if found.improvement_per_usd is None:
         return [better]

@@ -1,4 +1,4 @@
-"""`fintts cloud compare`: several runs in one table or on one page."""
+"""`fintts cloud compare`: several runs in a table or on a page."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -32,7 +32,7 @@ def compare(
 ) -> None:
     """Compare several runs.
 
-    Shows their results, costs and pace beside each other, and the settings that differ.
+    Shows their results, costs and pace side by side, and the settings that differ.
     """
     terminal = Terminal(json=json, quiet=quiet)
     names = list(dict.fromkeys(runs))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 AFTERWARDS_SECONDS = 5.0
-"""A store that has just answered and is well needs far less."""
+"""A healthy store that has just answered needs far less."""
 
 
 def ps(
@@ -89,7 +89,7 @@ def tell_of(terminal: Terminal, here: Workplace, state: "InstanceState") -> None
 
 
 def _afterwards(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]") -> None:
-    """What the table does without, where the store has fallen silent since it was read."""
+    """Writes news and compares clocks, unless the store stops answering."""
 
     def write() -> None:
         for view in views:

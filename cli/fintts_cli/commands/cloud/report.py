@@ -38,7 +38,8 @@ def report(
         typer.Option(
             metavar="SECONDS",
             min=LEAST_REFRESH_SECONDS,
-            help="With --html: renew the page until the run ends; an open page reloads itself.",
+            help="With --html: rewrite the page this often until the run ends; an open page "
+            "reloads itself.",
         ),
     ] = None,
     store: Store = None,
@@ -49,12 +50,12 @@ def report(
 ) -> None:
     """Compare estimate and actual.
 
-    Shows each phase in time and money, the forecasts on the way, the loss curve, the validation
+    Shows each phase in time and money, the forecasts during the run, the loss curve, the validation
     checks, the early-stopping rule, the checkpoints and the launches.
     """
     terminal = Terminal(json=json, quiet=quiet)
     if refresh is not None and html is None:
-        raise UsageProblem("--refresh renews a page, and there is none", "add --html FILE")
+        raise UsageProblem("--refresh needs a page to rewrite", "add --html FILE")
     here = open_workplace()
     runs = find_runs(
         terminal, here, run, config, IMPATIENT, store=store, s3_endpoint_url=s3_endpoint_url
@@ -84,13 +85,13 @@ def _write_pages(
     read: "Callable[[Callable[[str, str], None]], RunReport]",
     refresh: int | None,
 ) -> "RunReport":
-    """Writes the page; with `refresh`, again and again until the run ends or Ctrl-C."""
+    """Writes the page; with `refresh`, repeatedly until the run ends or Ctrl-C."""
     with suppress(KeyboardInterrupt):
         while refresh is not None and not made.view.has_ended:
             write_page(path, report_page(made, refresh))
             time.sleep(refresh)
             try:
-                made = read(lambda _sentence, _hint: None)  # it has been said once
+                made = read(lambda _sentence, _hint: None)  # the first reading has warned
             except (CloudError, StoreUnreachable) as error:
                 terminal.warn(f"{error.message}; trying again in {refresh} s")
     write_page(path, report_page(made))

@@ -1,4 +1,4 @@
-"""`fintts cloud tensorboard`: opens a run's curves from the store in TensorBoard."""
+"""`fintts cloud tensorboard`: shows a run's curves in TensorBoard."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def tensorboard(
 ) -> None:
     """Open a run's curves in TensorBoard.
 
-    Fetches the event files, which a run uploads as it ends, and shows them on this machine alone
+    Fetches the event files, which a run uploads when it ends, and serves them to this machine only,
     until Ctrl-C.
     """
     terminal = Terminal(json=False, quiet=quiet)
@@ -47,14 +47,14 @@ def tensorboard(
         if not files:
             raise CheckFailed(
                 f"run {run} has no curves for TensorBoard in the store yet",
-                f"it uploads them as it ends; `fintts cloud report {run}` shows those so far",
+                f"it uploads them when it ends; `fintts cloud report {run}` has the curves so far",
             )
         terminal.say(f"{counted(files, 'event file')} of run {run}; Ctrl-C ends TensorBoard")
         _show(Path(folder), port)
 
 
 def _show(folder: Path, port: int) -> None:
-    """Runs TensorBoard until it ends, which Ctrl-C makes it do."""
+    """Runs TensorBoard until it ends or Ctrl-C."""
     where = ("--logdir", str(folder), "--host", HERE, "--port", str(port))
     program = ("-m", "tensorboard.main", "serve", "--load_fast", "false")
     shown = subprocess.Popen([sys.executable, "-P", *program, *where])
@@ -65,4 +65,4 @@ def _show(folder: Path, port: int) -> None:
         shown.wait()
         return
     if code != 0:
-        raise CheckFailed("TensorBoard has ended", "what it says stands above")
+        raise CheckFailed("TensorBoard has ended", "see its output above")

@@ -20,8 +20,8 @@ def watch(
     """Show one run live.
 
     On a terminal, a screen with the progress, the validation curve, cost, deadline and GPU;
-    elsewhere, a line for each event. Watches until the run ends. Ctrl-C is no error: it leaves the
-    run at work.
+    elsewhere, a line for each event. Watches until the run ends. Ctrl-C leaves the run running and
+    is not an error.
     """
     terminal = Terminal(json=json, quiet=quiet)
     here = open_workplace()

@@ -1,4 +1,4 @@
-"""The measured loss of each head of the model, beside that of a uniform guess."""
+"""The measured loss of each head of the model, and that of a uniform guess."""
 
 from __future__ import annotations
 

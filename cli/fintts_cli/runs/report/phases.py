@@ -1,4 +1,4 @@
-"""Phase by phase: estimated and actual time and money, and what makes the difference."""
+"""Phase by phase: estimated and actual time and money, and the reasons for the difference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PHASES = ("setup", "training", "validation", "checkpoint", "teardown")
 
 
 class Times(NamedTuple):
-    """So many pieces of work, of so many seconds each."""
+    """A number of pieces of work, and the seconds that each takes."""
 
     pieces: int
     seconds_each: float
@@ -84,7 +84,7 @@ def differences(
     result: Result | None,
     metrics: Sequence[MetricRow],
 ) -> tuple[PhaseDifference, ...]:
-    """Every phase, at the rates that the estimate used and that was billed."""
+    """Every phase: the estimate at its own hourly rate, the actual time at the billed one."""
     actual = actual_seconds(view, result)
     return tuple(
         PhaseDifference(

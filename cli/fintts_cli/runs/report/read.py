@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.checkpoints.unreadable import UnreadableCheckpoints
+from fintts_cli.runs.clock import off_by
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import build_report
 from fintts_cli.runs.status.listing import look_at
@@ -40,7 +41,7 @@ def read_report(
     skew: str | None = None,
     parts: dict[str, bytes] | None = None,
 ) -> RunReport:
-    """The run's report; `warn` takes what is damaged, and the report has it too.
+    """The run's report; what is damaged goes to `warn` and into the report.
 
     Args:
         skew: how far this machine's clock is from the store's, in words; None if they agree.
@@ -65,7 +66,7 @@ def read_report(
     for error in view.damaged:
         note(f"its record is damaged: {error.message}", error.hint)
     if skew is not None:
-        noted.append(f"{skew}: the times below are of several clocks")
+        noted.append(off_by(skew))  # the command has warned of it
     return build_report(
         view,
         readable_result(runs, run),

@@ -1,4 +1,4 @@
-"""What the instance forecast of the whole run once it had measured some steps."""
+"""An instance's forecast of the whole run, made once it has measured some steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Replanned:
-    """The run as its instance saw it at one moment, without early stopping and deadline."""
+    """The forecast, which ignores early stopping and the deadline."""
 
     step: int
     """finished by then"""
@@ -40,7 +40,7 @@ class Replanned:
 
 
 def replanned(view: RunView) -> Replanned | None:
-    """The re-plan in the heartbeat; None where the trainer made none."""
+    """The re-plan in the heartbeat; None if the trainer has made none."""
     told = view.heartbeat and view.heartbeat.replan
     if not told:
         return None

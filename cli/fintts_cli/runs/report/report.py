@@ -60,7 +60,7 @@ class RunReport:
     uniform_guess: float | None
     """in nats: the loss of a model that guesses uniformly"""
     warnings: tuple[str, ...] = ()
-    """what is wrong with the records that it is made from"""
+    """what is wrong with the run's records"""
 
     @property
     def record(self) -> RunRecord:

@@ -26,7 +26,7 @@ class StepShares(NamedTuple):
     parts: dict[str, float]
     """seconds by part, `the rest` included"""
     logging_seconds: float | None
-    """beside the step"""
+    """in addition to the step"""
     tokens_per_second: float
     padding_share: float
     mfu: float
@@ -40,7 +40,7 @@ class StepShares(NamedTuple):
 
 
 def step_shares(metrics: Sequence[MetricRow]) -> StepShares | None:
-    """None where the metrics do not have the times."""
+    """The step; None if the metrics lack its times."""
     rows = [row.values for row in metrics if row.kind == "train"]
     found = {name: median(values) for name in NAMED if (values := _finite(rows, name))}
     if not all(name in found for name in NEEDED) or found["seconds"] <= 0:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RuledCheck(NamedTuple):
-    """A validation check, and what the rule made of it."""
+    """A validation check, and how the rule counts it."""
 
     step: int
     value: float | None

@@ -50,7 +50,7 @@ def steps_per_epoch(record: RunRecord) -> int | None:
 
 
 def rental_of(record: RunRecord, gpus: str) -> RentalRef:
-    """What was planned for the GPU that the run got; for the first one if that is unknown."""
+    """The plan for the GPU that the run got; for the first GPU if that is unknown."""
     return next((each for each in record.rentals if each.gpus == gpus), record.rentals[0])
 
 

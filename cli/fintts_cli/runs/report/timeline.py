@@ -1,4 +1,4 @@
-"""When what happened: the instances of a run and their phases, and its events."""
+"""The timeline of a run: its instances with their phases, and its events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OnInstance(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that happened, with the loss of a check."""
+    """Something that happened; a check has its loss."""
 
     at: datetime
     what: str
@@ -49,7 +49,7 @@ class Event(NamedTuple):
 def instances_of_run(
     view: RunView, metrics: Sequence[MetricRow], now: datetime
 ) -> tuple[OnInstance, ...]:
-    """Every span of billing, with what the metrics say about the time within it."""
+    """Every span of billing, divided into phases by the metrics within it."""
     return tuple(
         OnInstance(span.gpus, tuple(_stretches(span, metrics, now))) for span in view.bill.spans
     )
@@ -79,7 +79,7 @@ def events_of(
     metrics: Sequence[MetricRow],
     without_improvement: Mapping[int, int],
 ) -> tuple[Event, ...]:
-    """The moments that tell the story: requests, the first step, some of the checks, the end.
+    """The main events: requests, the first step, some of the checks, the end.
 
     Args:
         without_improvement: step of a check → checks in a row without a new best.

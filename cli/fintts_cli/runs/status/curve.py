@@ -25,7 +25,7 @@ class CheckCurve:
     _points: Points = ()
 
     def of(self, view: RunView) -> Points:
-        """The checks up to now; without those that the store does not give at the moment."""
+        """The checks so far, or those known before if the store cannot be read at the moment."""
         seen = (view.validation_value, view.step if view.has_ended else None, _committed(view))
         if seen != self._seen:
             try:

@@ -1,4 +1,4 @@
-"""Bars of a page: phases on a clock, plans beside the truth, parts of a step. In per cent."""
+"""The bars of a page, in per cent: the timeline, planned and actual cost, the parts of a step."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A chart of lines over steps: its geometry in per cent of the plot, which a template draws.
 
-The lines are an SVG that stretches with its box. Everything that must not be stretched (labels,
-dots) stands above it, placed in per cent. So a chart is as sharp and as readable on a phone.
+The lines are an SVG that stretches with its box. Labels and dots must not stretch: they are
+placed over it in per cent, so that a chart stays sharp and readable on a phone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.checks import Points
 
 MOST_POINTS = 240
-"""of a line; more would be closer than the pixels"""
+"""of a line; more would be finer than the pixels"""
 UNITS = 1000
 """of the SVG's own coordinates, in both directions"""
 TICKS = 5
@@ -58,7 +58,7 @@ class Placed(NamedTuple):
 
 
 class DrawnLine(NamedTuple):
-    """A line as a path, and its points for who points at it."""
+    """A line as a path, and its points for the readout at the pointer."""
 
     name: str
     kind: str
@@ -107,12 +107,12 @@ def chart(
     bands: Iterable[Mark] = (),
     levels: Sequence[Level] = (),
 ) -> Chart | None:
-    """None without a line of at least two points.
+    """A chart; None if no line has two points.
 
     Args:
         last_step: where the plot ends; by default at the last point.
         dots: (kind, text, step, value).
-        levels: shown where they lie within reach of the lines.
+        levels: shown only near the lines.
     """
     kept = [Line(one.name, one.kind, thinned(one.points)) for one in lines if len(one.points) > 1]
     if not kept:

@@ -1,4 +1,4 @@
-"""What the page of several runs shows."""
+"""The values on the page that compares several runs."""
 
 from __future__ import annotations
 

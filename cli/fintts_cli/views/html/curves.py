@@ -1,4 +1,4 @@
-"""The charts of one run's report, and of several runs that are compared."""
+"""The charts of a report, and of a comparison of runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.checks import Points
 
 LONGEST_AHEAD = 2
-"""times the steps done: a plot that is mostly empty shows less"""
+"""times the steps done; a longer axis would leave the plot mostly empty"""
 ACCURACY = "val/top5_accuracy"
 RUN_KINDS = 8
 """colours of compared runs"""
@@ -29,7 +29,7 @@ def charts_of(report: RunReport) -> list[Chart]:
 
 
 def compared(reports: Sequence[RunReport]) -> list[Chart]:
-    """The monitored value of all runs by step; runs that monitor another value apart."""
+    """The monitored value of each run by step: one chart for each monitor."""
     monitors = dict.fromkeys(report.stopping.config.monitor for report in reports)
     found = [
         chart(
@@ -80,7 +80,7 @@ def _best(report: RunReport) -> Iterator[tuple[str, str, int, float]]:
 
 
 def _bands(report: RunReport) -> Iterator[Mark]:
-    """The rule's window, the forecast of the end, the steps that were saved, the checkpoints."""
+    """The checks without a new best, the forecast of the end, the saved steps, the checkpoints."""
     view, stopping = report.view, report.stopping
     if stopping.config.enabled and stopping.checks:
         last = stopping.checks[-1]

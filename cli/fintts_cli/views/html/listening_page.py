@@ -1,4 +1,4 @@
-"""What the page of a run's samples shows."""
+"""The values on the page of a run's samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renders pages: everything in one file, and nothing in it that a store could make run."""
+"""Renders pages. Each is one file, in which no text from a store can run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def report_page(report: RunReport, refresh_seconds: int | None = None) -> str:
     """The report of one run.
 
     Args:
-        refresh_seconds: after which a browser loads the page again; None for a run that has ended.
+        refresh_seconds: until a browser reloads the page; None for a run that has ended.
     """
     page = ReportPage.of(report)
     return _page("report.html.j2", page, report.view.run, report.now, refresh_seconds)
@@ -95,5 +95,5 @@ def _part(name: str) -> str:
 
 
 def _digest(script: str) -> str:
-    """As a Content-Security-Policy names a script that may run."""
+    """The hash by which a Content-Security-Policy allows a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""What the page of one run shows."""
+"""The values on the page of one run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STRETCHES = ("provisioning", "setup", "training", "teardown")
 
 
 class Card(NamedTuple):
-    """A figure that comes first."""
+    """A figure at the top of the page."""
 
     label: str
     figure: str
@@ -43,7 +43,7 @@ class Card(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
-    """The values of `report.html.j2`; all text comes from outside until the template escapes it."""
+    """The values of `report.html.j2`. No text is trusted: the template escapes it."""
 
     run: str
     where: str

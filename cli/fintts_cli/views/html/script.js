@@ -1,4 +1,4 @@
-// Reads the values at the step that you point at.
+// Shows the values at the step under the pointer.
 "use strict";
 for (const plot of document.querySelectorAll(".plot")) {
   const guide = plot.querySelector(".guide");

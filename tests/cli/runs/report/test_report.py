@@ -64,7 +64,7 @@ def test_without_an_estimate_nothing_is_compared() -> None:
     report = bare()
     assert report.estimated_seconds is None
     assert report.difference_usd is None
-    assert "What makes the difference" not in render_report(report)
+    assert "Reasons for the difference" not in render_report(report)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,9 @@ def test_clocks_that_differ_are_said_on_the_page(tmp_path: Path) -> None:
         store, "kalevala-1", lambda _record, _store: InstanceView(), NOW,
         lambda sentence, _hint: said.append(sentence), skew="this clock is 300 s ahead",
     )  # fmt: skip
-    assert report.warnings == ("this clock is 300 s ahead: the times below are of several clocks",)
+    assert report.warnings == (
+        "this clock is 300 s ahead: the times and costs below may be off by that much",
+    )
     assert said == []  # the command has said it already
 
 
