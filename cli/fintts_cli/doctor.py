@@ -162,9 +162,10 @@ class Doctor:
         settings = self.found.settings
         folders = (settings.data, settings.base_model)
         inputs = sum(_folder_bytes(folder) for folder in folders if isinstance(folder, Path))
-        opened = RunInputs.of(settings)
+        here = self.open_here()
+        opened = RunInputs.of(here, settings)
         with naming_origins(self.found):
-            run = estimate_run(self.open_here(), self.found, FREE, opened)
+            run = estimate_run(here, self.found, FREE, opened)
         return inputs + run.estimate.storage.bytes_at_peak
 
     def _notify(self) -> Finding:

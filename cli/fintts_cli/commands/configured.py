@@ -47,7 +47,9 @@ def configured_run(
     found = read_sources(terminal, typed | others, config)
     found = with_base_model(terminal, found, may_download=False)
     samples = changes["samples"]
-    inputs = RunInputs.of(found.settings, samples=samples if isinstance(samples, int) else None)
+    inputs = RunInputs.of(
+        here, found.settings, samples=samples if isinstance(samples, int) else None
+    )
     _measure(terminal, here, found.settings, inputs, again=measure)
     with naming_origins(found):
         each = choices_of(here, found, Snapshot, inputs)

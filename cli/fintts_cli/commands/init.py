@@ -120,7 +120,7 @@ def _prepare_estimate(terminal: Terminal, here: Workplace, config: Path) -> None
     found = read_sources(terminal, {}, config)
     _describe(terminal, found.settings.base_model)
     found = with_base_model(terminal, found, may_download=False)
-    inputs = RunInputs.of(found.settings)
+    inputs = RunInputs.of(here, found.settings)
     if not is_pace_missing(here, found.settings, inputs):
         return
     try:

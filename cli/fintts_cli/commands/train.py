@@ -123,7 +123,7 @@ def _prepare(
     """Puts what the trainer reads into the store; returns the run's name and deadline."""
     config, now = found.settings.run_config(), datetime.now(UTC)
     checked = upload.check_inputs(config)
-    inputs_here = RunInputs.of(found.settings, checked=checked)
+    inputs_here = RunInputs.of(here, found.settings, checked=checked)
     for sentence in refuse_senseless(facts_of(found.settings, inputs_here)):
         terminal.warn(sentence)
     name = found.settings.name or run_record.make_name(config.data, now.date())

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.figures import MeasuredPace
 from fintts_cli.estimate.pace import find_dry_pace
-from fintts_cli.estimate.past_runs import past_runs
 from fintts_cli.estimate.work import samples_per_step, seconds_on, work_of_step
 from fintts_cli.places import LOCAL
 from fintts_cost.interval import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from fintts_cli.estimate.figures import Workload
     from fintts_cli.estimate.past_runs import PastRun
     from fintts_cli.settings.model import Settings
-    from fintts_cli.workplace import Workplace
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import TrainingSections
 
@@ -100,22 +99,20 @@ def _work_of(config: TrainingSections) -> tuple[object, ...]:
 
 
 def measured_pace(
-    here: Workplace, wanted: Wanted, model_sizes: dict[str, int]
+    state: Path, wanted: Wanted, runs: Iterable[PastRun], model_sizes: dict[str, int]
 ) -> MeasuredPace | None:
     """The pace of earlier runs, else of a dry run on this machine; None if there is neither.
 
     Args:
+        state: the folder that remembers dry runs.
+        runs: with the same base model.
         model_sizes: bytes of the base model's files.
-
-    Raises:
-        StoreError: earlier runs cannot be read.
     """
-    settings = wanted.settings
-    earlier = pace_of(wanted, past_runs(here.store_of(settings), model_sizes))
-    if earlier is not None or settings.infra != LOCAL:
+    earlier = pace_of(wanted, runs)
+    if earlier is not None or wanted.settings.infra != LOCAL:
         return earlier
 
-    return find_dry_pace(here.state, settings, model_sizes)
+    return find_dry_pace(state, wanted.settings, model_sizes)
 
 
 def pace_of(wanted: Wanted, runs: Iterable[PastRun]) -> MeasuredPace | None:

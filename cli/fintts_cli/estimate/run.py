@@ -203,7 +203,7 @@ def pace_before(here: Workplace, settings: Settings, inputs: RunInputs) -> Measu
     from fintts_cli.estimate.measured_pace import Wanted, measured_pace
 
     wanted = Wanted(settings, inputs.shape(is_needed=False), inputs.workload)
-    return measured_pace(here, wanted, sizes)
+    return measured_pace(here.state, wanted, inputs.past_runs, sizes)
 
 
 def _notes(inputs: RunInputs) -> tuple[str, ...]:

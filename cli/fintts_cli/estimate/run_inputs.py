@@ -1,9 +1,9 @@
-"""The data and the base model of a run as an estimate needs them, each read at most once."""
+"""The data, the base model and the earlier runs that an estimate needs, each read at most once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,14 @@ from fintts_inputs.data.pairs import count_unpaired
 from fintts_inputs.errors import BaseModelProblem, FolderMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from fintts_cli.estimate.past_runs import PastRun
     from fintts_cli.launch.upload import CheckedInputs
     from fintts_cli.settings.model import Settings
+    from fintts_cli.workplace import Workplace
     from fintts_inputs.base_model.shape import ModelShape
+    from fintts_store.store import Store
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class RunInputs:
     """What the settings name, looked at when it is first needed, or opened already.
 
     Attributes:
+        open_store: gives the store that holds the earlier runs.
         samples: utterances to train on instead of those of the data folder.
         checked: data and base model, if they are open already.
     """
@@ -36,20 +40,28 @@ class RunInputs:
     data: Path | None
     base_model: Path | HubModel | None
     validation_fraction: float
+    open_store: Callable[[], Store]
     samples: int | None = None
     checked: CheckedInputs | None = None
 
     @classmethod
     def of(
         cls,
+        here: Workplace,
         settings: Settings,
         *,
         samples: int | None = None,
         checked: CheckedInputs | None = None,
     ) -> RunInputs:
         """The inputs that the settings name."""
-        fraction = settings.validation.fraction
-        return cls(settings.data, settings.base_model, fraction, samples, checked)
+        return cls(
+            settings.data,
+            settings.base_model,
+            settings.validation.fraction,
+            partial(here.store_of, settings),
+            samples,
+            checked,
+        )
 
     @cached_property
     def workload(self) -> Workload:
@@ -123,6 +135,21 @@ class RunInputs:
             return {name: (self.base_model / name).stat().st_size for name in names}
         except (BaseModelProblem, FolderMissing):
             return None
+
+    @cached_property
+    def past_runs(self) -> list[PastRun]:
+        """The finished runs with this base model; none if it is not on this machine, since no run
+        can be compared then.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if self.model_sizes is None:
+            return []
+        # What reads the records of runs takes as long to load as a whole estimate.
+        from fintts_cli.estimate.past_runs import past_runs
+
+        return past_runs(self.open_store(), self.model_sizes)
 
 
 def _described_in(model: Path | HubModel | None) -> Path | None:

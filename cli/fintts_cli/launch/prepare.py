@@ -48,7 +48,7 @@ def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool 
     name = settings.name or run_record.make_name(config.data, now.date())
     store = here.store_of(settings)
     record = run_record.existing_run(store, name)
-    offered = choices_of(here, found, here.offers, RunInputs.of(settings, checked=checked))
+    offered = choices_of(here, found, here.offers, RunInputs.of(here, settings, checked=checked))
     odd = (
         *refuse_senseless(offered.cheapest.facts),
         *stop_note(settings, found.origins),

@@ -1,20 +1,25 @@
-"""The data and the base model of a run are read once, and mean the same wherever they are read."""
+"""Data, base model and earlier runs are read once, and mean the same wherever they are read."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cli_project import write_project
+from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import ConfigError
+from fintts_cli.estimate.run import pace_before
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.upload import check_inputs
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
 from fintts_inputs.errors import FolderMissing
+from fintts_store.backends.directory import DirectoryStore
+from fintts_store.store import Store
 from tiny_run import TINY
 
 
@@ -33,7 +38,8 @@ def settings(own_folder: Path) -> Settings:
 
 def test_a_checked_folder_and_a_glance_at_it_give_the_same_work(settings: Settings) -> None:
     checked = check_inputs(settings.run_config())
-    opened, glance = RunInputs.of(settings, checked=checked), RunInputs.of(settings)
+    here = open_workplace()
+    opened, glance = RunInputs.of(here, settings, checked=checked), RunInputs.of(here, settings)
     assert opened.workload == glance.workload
     assert opened.shape(is_needed=True) == glance.shape(is_needed=True)
     assert opened.model_sizes == glance.model_sizes
@@ -41,7 +47,7 @@ def test_a_checked_folder_and_a_glance_at_it_give_the_same_work(settings: Settin
 
 
 def test_nothing_is_read_a_second_time(settings: Settings, own_folder: Path) -> None:
-    inputs = RunInputs.of(settings)
+    inputs = RunInputs.of(open_workplace(), settings)
     first = (inputs.workload, inputs.shape(is_needed=True), inputs.model_sizes, inputs.unpaired)
     shutil.rmtree(own_folder / "speech")
     shutil.rmtree(own_folder / "base")
@@ -50,11 +56,28 @@ def test_nothing_is_read_a_second_time(settings: Settings, own_folder: Path) -> 
     )
 
 
+def test_several_gpus_read_the_earlier_runs_once(settings: Settings, tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    opened: list[Store] = []
+
+    def open_store() -> Store:
+        opened.append(store)
+        return store
+
+    here = open_workplace()
+    inputs = replace(RunInputs.of(here, settings), open_store=open_store)
+    for gpus in ("A100-80GB", "H100"):
+        update = {"infra": "aws", "gpus": gpus, "forecast": Settings().forecast}
+        rented = settings.model_copy(update=update)
+        assert pace_before(here, rented, inputs) is None
+    assert opened == [store]
+
+
 def test_a_base_model_that_is_not_here_is_refused_only_if_it_is_needed(
     settings: Settings, own_folder: Path
 ) -> None:
     shutil.rmtree(own_folder / "base")
-    inputs = RunInputs.of(settings)
+    inputs = RunInputs.of(open_workplace(), settings)
     assert inputs.shape(is_needed=False) is None
     assert inputs.model_sizes is None
     with pytest.raises(FolderMissing, match="the base model folder"):
@@ -62,7 +85,7 @@ def test_a_base_model_that_is_not_here_is_refused_only_if_it_is_needed(
 
 
 def test_a_number_of_samples_needs_no_data_folder() -> None:
-    inputs = RunInputs.of(Settings(), samples=2000)
+    inputs = RunInputs.of(open_workplace(), Settings(), samples=2000)
     assert (inputs.workload.samples, inputs.folder) == (2000, None)
     with pytest.raises(ConfigError, match="no data folder and no number of samples"):
-        _ = RunInputs.of(Settings()).workload
+        _ = RunInputs.of(open_workplace(), Settings()).workload

@@ -140,7 +140,7 @@ def launch(
     }
     found = read_sources(terminal, keyed(options), config)
     found = with_base_model(terminal, found, may_download=not dry_run)
-    inputs = RunInputs.of(found.settings)
+    inputs = RunInputs.of(here, found.settings)
     if not dry_run and is_pace_missing(here, found.settings, inputs):
         measure_pace(here.state, found.settings, inputs, terminal.say)
     with naming_origins(found):

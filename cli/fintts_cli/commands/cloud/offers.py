@@ -50,7 +50,7 @@ def offers(
     found = read_sources(terminal, options, config)
     found = with_base_model(terminal, found, may_download=False)
     configured = read_settings(place, config=config).settings
-    inputs = RunInputs.of(found.settings)
+    inputs = RunInputs.of(here, found.settings)
     with naming_origins(found):
         run = on_every_gpu(here, found, configured, here.offers(), inputs)
     if json:

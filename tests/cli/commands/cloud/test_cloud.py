@@ -601,7 +601,7 @@ def test_a_local_run_is_not_refused_for_its_expected_stop(project: Path) -> None
     file.write_text(file.read_text().replace("setup_seconds: 10", "stop_step: 220"))
     here = open_workplace()
     found = read_settings({"training.max_steps": 60})
-    terms = terms_here(here, found, RunInputs.of(found.settings), NOW)
+    terms = terms_here(here, found, RunInputs.of(here, found.settings), NOW)
     assert terms.estimate is not None
     assert terms.estimate.given.max_steps == 60
 

@@ -69,8 +69,9 @@ def read(**options: object) -> ReadSettings:
 
 def offers_for(found: ReadSettings, spot: bool | None = None) -> RunOffers:
     wanted = wanted_by(found.settings, spot=spot)
-    market, inputs = find_offers(Listed(), wanted), RunInputs.of(found.settings)
-    return run_on_offers(open_workplace(), found, read().settings, market, inputs)
+    market, here = find_offers(Listed(), wanted), open_workplace()
+    inputs = RunInputs.of(here, found.settings)
+    return run_on_offers(here, found, read().settings, market, inputs)
 
 
 @pytest.fixture
