@@ -11,9 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
+
+from loopback_server import QuietHandler, loopback_server
 
 Kind = Literal[
     "answer",
@@ -117,12 +118,12 @@ class FaultProxy:
             return fault
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     proxy: FaultProxy
 
     def handle_one(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         fault = self.proxy.take(self.command, self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.proxy.server.answer(Request(self.command, self.path, headers, body))
@@ -214,23 +215,13 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Tests are quiet."""
-
 
 @contextmanager
 def fault_proxy(upstream: str, server: Server | None = None) -> Iterator[FaultProxy]:
     """Listens on loopback for as long as the block lasts."""
     proxy = FaultProxy(upstream, server or Itself())
-    handler = type("BoundHandler", (Handler,), {"proxy": proxy})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listener:
-        listener.daemon_threads = True
-        proxy.url = f"http://127.0.0.1:{listener.server_port}"
-        thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
-        thread.start()
+    with loopback_server(Handler, proxy=proxy) as proxy.url:
         try:
             yield proxy
         finally:
             proxy.ended.set()
-            listener.shutdown()
-            thread.join()

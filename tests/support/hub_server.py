@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from loopback_server import QuietHandler, loopback_server
 
 COMMIT = "4f1c0ffee" * 4 + "0000"
 OWNER_MODEL = "speech/tiny"
@@ -19,11 +19,11 @@ OWNER_MODEL = "speech/tiny"
 class Hub:
     """A hub with one repository, and what it was asked."""
 
-    url: str
     folder: Path
     model: str = OWNER_MODEL
     token: str | None = None
     """what has to be shown to download; None is a public repository"""
+    url: str = ""
     asked: list[str] = field(default_factory=list[str])
     fetched: list[str] = field(default_factory=list[str])
 
@@ -31,31 +31,16 @@ class Hub:
 @contextmanager
 def hub(folder: Path, token: str | None = None, model: str = OWNER_MODEL) -> Generator[Hub]:
     """Serves the files of the folder as the newest commit of a model."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    serving = Hub(f"http://127.0.0.1:{server.server_port}", folder, model, token)
-    server.hub = serving  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    serving = Hub(folder, model, token)
+    with loopback_server(_Handler, hub=serving) as serving.url:
         yield serving
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
+class _Handler(QuietHandler):
+    hub: Hub
 
     def _answer(self) -> None:
-        hub: Hub = self.server.hub  # type: ignore[attr-defined]
+        hub = self.hub
         hub.asked.append(f"{self.command} {self.path}")
         path, _, _ = self.path.partition("?")
         api, resolve = f"/api/models/{hub.model}", f"/{hub.model}/resolve/"
@@ -65,6 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_file(hub, *path.removeprefix(resolve).split("/", 1))
         else:
             self._refuse(401, "RepoNotFound")
+
+    do_GET = do_HEAD = _answer  # noqa: N815 - http.server's names
 
     def _answer_api(self, hub: Hub, rest: str) -> None:
         revision = rest.removeprefix("/revision/")
@@ -85,18 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(content, etag=hashlib.sha256(content).hexdigest())
 
     def _send(self, content: bytes, etag: str | None = None) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("X-Repo-Commit", COMMIT)
-        if etag:
-            self.send_header("ETag", f'"{etag}"')
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
+        self.say(200, content, X_Repo_Commit=COMMIT, **({"ETag": f'"{etag}"'} if etag else {}))
 
     def _refuse(self, status: int, code: str) -> None:
-        self.send_response(status)
-        self.send_header("X-Error-Code", code)
-        self.send_header("X-Error-Message", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.say(status, b"", X_Error_Code=code, X_Error_Message=code)

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
+
+from loopback_server import QuietHandler, loopback_server
 
 Cloud = Literal["aws", "azure", "gcp"]
 MACHINE = "trainer-head"
@@ -19,8 +20,8 @@ Reply = tuple[int, str]
 class MetadataServer:
     """What the service says, which a test changes, and what it was asked."""
 
-    url: str
     cloud: Cloud
+    url: str = ""
     announced: str | None = None
     """AWS's document, Azure's events; of GCP whatever is no None"""
     trouble: Literal["hangs", "fails", "raves"] | None = None
@@ -42,32 +43,19 @@ class MetadataServer:
 
 @contextmanager
 def metadata_server(cloud: Cloud) -> Generator[MetadataServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    serving = MetadataServer(f"http://127.0.0.1:{server.server_port}", cloud)
-    server.service = serving  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield serving
-    finally:
-        serving.given_up.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    service = MetadataServer(cloud)
+    with loopback_server(_Handler, service=service) as service.url:
+        try:
+            yield service
+        finally:
+            service.given_up.set()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        self._answer()
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
+class _Handler(QuietHandler):
+    service: MetadataServer
 
     def _answer(self) -> None:
-        service: MetadataServer = self.server.service  # type: ignore[attr-defined]
+        service = self.service
         service.asked.append(f"{self.command} {self.path}")
         if service.trouble == "hangs":
             service.given_up.wait()
@@ -78,9 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
             status, text = 500, "Internal Server Error"
         if service.trouble == "raves":
             status, text = 200, '<html>{"action": ["\udcff'
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(text.encode(errors="surrogateescape"))
+        self.say(status, text.encode(errors="surrogateescape"))
+
+    do_GET = do_PUT = _answer  # noqa: N815 - http.server's names
 
     def _of_aws(self, service: MetadataServer) -> Reply:
         if (self.command, self.path) == ("PUT", "/latest/api/token"):

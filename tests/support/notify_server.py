@@ -7,8 +7,9 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
+
+from loopback_server import QuietHandler, loopback_server
 
 PATH = "/services/T0PLANTED/B0PLANTED/plantedNotifySecret"
 Trouble = Literal["hangs", "refuses", "redirects", "raves"]
@@ -18,7 +19,7 @@ Trouble = Literal["hangs", "refuses", "redirects", "raves"]
 class NotifyServer:
     """What it was sent, and how it fails."""
 
-    url: str
+    url: str = ""
     trouble: Trouble | None = None
     bodies: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     paths: list[str] = field(default_factory=list[str])
@@ -33,25 +34,22 @@ class NotifyServer:
 
 @contextmanager
 def notify_server(trouble: Trouble | None = None) -> Generator[NotifyServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    serving = NotifyServer(f"http://127.0.0.1:{server.server_port}{PATH}", trouble)
-    server.service = serving  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield serving
-    finally:
-        serving.given_up.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    service = NotifyServer(trouble=trouble)
+    with loopback_server(_Handler, service=service) as url:
+        service.url = url + PATH
+        try:
+            yield service
+        finally:
+            service.given_up.set()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        service: NotifyServer = self.server.service  # type: ignore[attr-defined]
+class _Handler(QuietHandler):
+    service: NotifyServer
+
+    def _take(self) -> None:
+        service = self.service
         service.paths.append(self.path)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.body()
         if service.trouble == "hangs":
             service.given_up.wait()
             return
@@ -62,13 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
             assert self.headers["Content-Type"] == "application/json"
             service.bodies.append(json.loads(body))
             service.has_taken.set()
-        self.send_response({None: 204, "refuses": 403, "redirects": 307}[service.trouble])
-        self.send_header("Location", "/elsewhere")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        status = {None: 204, "refuses": 403, "redirects": 307}[service.trouble]
+        self.say(status, b"", Location="/elsewhere")
 
-    def do_GET(self) -> None:
-        self.do_POST()
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
+    do_GET = do_POST = _take  # noqa: N815 - http.server's names
