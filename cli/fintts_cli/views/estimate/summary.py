@@ -37,7 +37,7 @@ def summary_lines(
     """Steps, pace, price and budget, a line or two each."""
     made = candidate.estimate
     yield from hanging("steps      ", _steps(made))
-    yield from hanging("a step     ", pace(made.given))
+    yield from hanging("a step     ", _pace(made.given))
     yield from hanging("time       ", _time(made.expected.durations))
     yield from hanging("price      ", _price(candidate))
     if made.earliest.stop_step < made.expected.stop_step:
@@ -45,7 +45,7 @@ def summary_lines(
         step = f"{made.earliest.stop_step:,}"
         yield from hanging("may stop   ", f"early stopping can end it for {earliest} {step}")
     if candidate.spot:
-        yield from hanging("spot       ", preemptions(candidate))
+        yield from hanging("spot       ", _preemptions(candidate))
     if other_kind is not None:
         yield from hanging("or         ", _other(other_kind, candidate))
     if extras is not None and extras.items:
@@ -64,7 +64,7 @@ def _steps(made: Estimate) -> str:
     )
 
 
-def pace(given: EstimateInput) -> str:
+def _pace(given: EstimateInput) -> str:
     """`0.16 s (0.10 to 5.4 s; 50 µs a token): …`"""
     if given.pace.is_exact:
         return f"{given.pace.likely:g} s, from: {given.seconds_per_step_source}"
@@ -94,7 +94,7 @@ def _price(candidate: Candidate) -> str:
     return f"${amount(price.hourly_rate_usd)} an hour, from: {price.source}{as_of}"
 
 
-def preemptions(candidate: Candidate) -> str:
+def _preemptions(candidate: Candidate) -> str:
     """How often the instance is expected to be taken away, and what that adds."""
     outlook = candidate.outlook
     added = outlook.usd.likely - float(candidate.cost_usd)
