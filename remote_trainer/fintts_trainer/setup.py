@@ -144,7 +144,7 @@ def _build(session: Session, world: World) -> Training:
 
 
 def _gpu_meter_of(device: torch.device) -> GpuMeter:
-    """What measures how busy the device is; on a CPU it never has a sample."""
+    """The meter of how busy the device is; on a CPU it never has a sample."""
     if device.type != "cuda":
         return GpuMeter()
     from fintts_trainer.machine.nvml import sampler_of  # a CPU has no driver

@@ -8,7 +8,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -217,7 +217,7 @@ class Handler(QuietHandler):
 
 
 @contextmanager
-def fault_proxy(upstream: str, server: Server | None = None) -> Iterator[FaultProxy]:
+def fault_proxy(upstream: str, server: Server | None = None) -> Generator[FaultProxy]:
     """Listens on loopback for as long as the block lasts."""
     proxy = FaultProxy(upstream, server or Itself())
     with loopback_server(Handler, proxy=proxy) as proxy.url:

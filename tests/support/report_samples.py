@@ -82,9 +82,7 @@ def ledger(gone_at: datetime | None) -> Ledger:
 
 def ended(**changes: Any) -> RunReport:
     """A run that stopped early at step 1,400."""
-    asked = record(
-        **{"budget_usd": Decimal("2.00"), "estimate": ESTIMATE, "config": CONFIG} | changes
-    )
+    asked = record(**ASKED | changes)
     end = result(launch=1)
     gone = InstanceView("pid 7", is_live=False, created_at=START, ended_at=START + 21 * MINUTE)
     told = status(launch=1, replan=REPLAN, last_committed_step=1400)
@@ -110,9 +108,7 @@ def at_work(**changes: Any) -> RunReport:
     )  # fmt: skip
     work = Work(tokens_per_second=8000, mfu=0.41, memory_peak_bytes=21e9)
     told = status(updated_at=now, launch=1, stop_forecast=forecast, replan=REPLAN, work=work)
-    asked = record(
-        **{"budget_usd": Decimal("2.00"), "estimate": ESTIMATE, "config": CONFIG} | changes
-    )
+    asked = record(**ASKED | changes)
     live = InstanceView("pid 7", is_live=True, created_at=START, launch=1)
     view = view_run(asked, told, None, live, now, ledger(None))
     kept = kept_of(asked, [manifest(900, 4.4), manifest(1000, 4.6)])

@@ -129,21 +129,21 @@ RULES: tuple[Rule, ...] = (
         lambda f: f.most_move < LEAST_MOVE,
         "training.learning_rate is {t.learning_rate:g}: in {t.max_steps:,} steps no weight of the "
         "adapter can move by more than about {f.most_move:.2g}, so it learns nothing",
-        "usual for LoRA are 0.00001 to 0.001",
+        "0.00001 to 0.001 is usual for LoRA",
     ),
     Rule(
         "an absurd learning rate",
         True,
         lambda f: f.settings.training.learning_rate >= ABSURD_RATE,
         "training.learning_rate is {t.learning_rate:g}: the first steps would destroy the adapter",
-        "usual for LoRA are 0.00001 to 0.001",
+        "0.00001 to 0.001 is usual for LoRA",
     ),
     Rule(
         "a high learning rate",
         False,
         lambda f: HIGH_RATE <= f.settings.training.learning_rate < ABSURD_RATE,
         "training.learning_rate is {t.learning_rate:g}, a hundred times what is usual for LoRA",
-        "usual for LoRA are 0.00001 to 0.001",
+        "0.00001 to 0.001 is usual for LoRA",
     ),
     Rule(
         "clipped to nothing",
@@ -241,7 +241,7 @@ RULES: tuple[Rule, ...] = (
         lambda f: f.scale > HIGH_SCALE,
         "lora.alpha is {l.alpha:,} and lora.rank {l.rank:,}: the adapter's output "
         "is scaled by {f.scale:,.0f}",
-        "usual is an alpha of one or two times the rank",
+        "an alpha of one or two times the rank is usual",
     ),
     Rule(
         "a rank above the model's width",

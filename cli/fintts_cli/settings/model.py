@@ -100,7 +100,7 @@ class LaunchConfig(Section):
 
     @property
     def secrets(self) -> dict[str, str]:
-        """What a run gets as secret variables because of these settings."""
+        """The secret variables that these settings give a run."""
         return as_secret(url.get_secret_value() for url in self.notify)
 
 

@@ -153,7 +153,7 @@ def _read(path: Path) -> SamplesRecord | None:
 
 
 def seconds_of(path: Path) -> float | None:
-    """The length of a WAV file; None if it is none."""
+    """The length of a WAV file; None if it is not one."""
     try:
         with wave.open(str(path)) as file:
             frames, rate = int(file.getnframes()), int(file.getframerate())

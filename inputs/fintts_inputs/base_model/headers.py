@@ -91,5 +91,6 @@ def compare_with_index(folder: Path, files: Mapping[str, Iterable[str]]) -> None
     there = {(key, name) for name, part in files.items() for key in part}
     if said != there:
         key, name = min(said ^ there)
-        what = "lacks" if (key, name) in said else f"should not have, by {index.name},"
-        raise BaseModelProblem(f"{folder / name} {what} {key}", AGAIN)
+        is_missing = (key, name) in said
+        problem = f"lacks {key}" if is_missing else f"has {key}, but {index.name} says otherwise"
+        raise BaseModelProblem(f"{folder / name} {problem}", AGAIN)

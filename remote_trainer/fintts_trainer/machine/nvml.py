@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def sampler_of(uuid: str) -> Callable[[], Sample | None]:
-    """What samples a GPU; it returns None where the driver does not answer.
+    """A function that samples a GPU; it returns None if the driver does not answer.
 
     Args:
         uuid: as torch has it, which numbers only the GPUs that the process may use.

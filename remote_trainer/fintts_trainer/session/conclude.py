@@ -80,7 +80,7 @@ def notify_end(job: Job, result: Result) -> None:
 
 
 def notify_store_failed(job: Job) -> None:
-    """Sends that the trainer ended because of the store, which is not asked for anything."""
+    """Sends that the trainer ended because of the store, without using the store."""
     notices = _notices(job)
     notices.failed(
         "this instance has stopped because of the store; unless another one has the run, "

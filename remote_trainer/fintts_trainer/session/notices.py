@@ -46,8 +46,8 @@ class Notices:
             self._cost = launch_cost(store, self._run, launch, gpus)
 
     def launched(self, gpus: str | None, resumes_from: int | None, now: datetime) -> None:
-        """The instance is there, and set-up has begun."""
-        what = "started" if resumes_from is None else f"goes on from about step {resumes_from:,}"
+        """The instance is up, and set-up has started."""
+        what = "started" if resumes_from is None else f"resumes from about step {resumes_from:,}"
         where = "" if gpus is None else f" on {gpus}"
         late = "" if now < self._budget_at else f", with {_share(BUDGET_SHARE)} of its time used"
         if late:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
 from cli_project import Shell
@@ -25,6 +26,7 @@ from fintts_cli.speech.voices import (
 )
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.speech import render_spoken, warnings_of
+from fintts_inputs.base_model.adapter import ADAPTER_FILE, BASE_DIGEST
 from fintts_inputs.codec.find import S1_FILE
 from fintts_inputs.speech.plan import Frames, SpeechPlan, Spoken, Voice
 from fintts_store.backends.directory import DirectoryStore
@@ -155,6 +157,10 @@ def test_an_adapter_of_another_base_model_is_warned_about(
     found = of_adapter(folder, made / "project" / "base", Terminal())
     assert (found.name, found.adapter, found.prompt) == ("mine-100-peft", folder, None)
     assert capsys.readouterr().err == ""
+    weights = load_file(folder / ADAPTER_FILE)
+    save_file(weights, folder / ADAPTER_FILE, metadata={BASE_DIGEST: "0" * 64})
+    of_adapter(folder, made / "project" / "base", Terminal())
+    assert "was not trained on the files in" in capsys.readouterr().err
 
 
 def test_the_recording_of_a_text_is_found_among_the_data(made: Path) -> None:

@@ -181,7 +181,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "index without a weight": (
         lambda f: _change_index(f, lambda where: where.pop(NORM)),
-        f"should not have, by {INDEX}, {NORM}",
+        f"has {NORM}, but {INDEX} says otherwise",
     ),
     "index with one too many": (
         lambda f: _change_index(f, lambda where: where.update({"more": SHARDS[0]})),

@@ -123,7 +123,7 @@ def test_a_job_that_starts_late_says_so_as_it_starts() -> None:
     notices.launched("A100:1", 900, at(4.5))
     notices.after_step(901, 3000, None, at(4.6))
     assert heard.texts == [
-        "goes on from about step 900 on A100:1, with 80 % of its time used; it ends by 2026-12-01 "
+        "resumes from about step 900 on A100:1, with 80 % of its time used; it ends by 2026-12-01 "
         "14:00 UTC at the latest"
     ]
 

@@ -146,7 +146,7 @@ def _sentences(
 
 
 def _speak(terminal: Terminal, plan: SpeechPlan) -> None:
-    """Says how far it is in files: each takes about as long."""
+    """Shows the progress in files, since each takes about the same time."""
     if not plan.voices:
         return
     done: list[Spoken] = []
@@ -160,7 +160,7 @@ def _speak(terminal: Terminal, plan: SpeechPlan) -> None:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"interrupted after {len(done)} of {counted(len(plan.voices), 'file')}, which are "
-                "kept: the same command goes on"
+                "kept; the same command continues from there"
             ) from None
 
 

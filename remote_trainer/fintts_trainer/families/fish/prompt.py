@@ -120,7 +120,7 @@ def encode_request(
     opening = layout.opening_with_references if references else layout.opening
     if opening is None:
         raise SpeechProblem(
-            "this base model's way to imitate a recording is not supported",
+            "imitating a recording is not supported with this base model",
             "speak without --reference",
         )
     parts = [_columns_of(_spelled(tokenizer, opening), rows)]
