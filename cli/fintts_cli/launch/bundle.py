@@ -23,6 +23,7 @@ PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
 LAPTOP_ONLY = (
     "fintts_inputs/recordings",
     "fintts_inputs/speech",
+    "fintts_trainer/answers.py",
     "fintts_trainer/recordings",
     "fintts_trainer/synthesis/speak.py",
 )
