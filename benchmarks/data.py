@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.schedule import Schedule
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import TrainingConfig
 from fintts_trainer.data.encoded import RELEASE_BYTES, read_encoded, write_encoded

@@ -37,7 +37,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from fintts_cost.early_stopping import EarlyStopping, Progress  # noqa: E402
+from fintts_cost.training.early_stopping import EarlyStopping, Progress  # noqa: E402
 from fintts_trainer.forecast.rule import ends_of  # noqa: E402
 from fintts_trainer.forecast.stop import (  # noqa: E402
     PATHS,

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import regex  # type: ignore[import-untyped] # tiktoken brings it, without types
 import torch
 
-from fintts_cost.early_stopping import EarlyStopping
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.early_stopping import EarlyStopping
+from fintts_cost.training.schedule import Schedule
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.data.holdout import is_held_out
 from fintts_inputs.data.pack import read_pack

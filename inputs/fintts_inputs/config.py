@@ -138,7 +138,7 @@ class ValidationConfig(Section):
 
 
 class EarlyStoppingConfig(Section):
-    """Ends a run that no longer improves, by the rule in fintts_cost.early_stopping."""
+    """Ends a run that no longer improves, by the rule in fintts_cost.training.early_stopping."""
 
     enabled: Flag = True
     monitor: Monitor = "val/loss"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cost.early_stopping import EarlyStopping
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.early_stopping import EarlyStopping
+from fintts_cost.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from fintts_inputs.config import RunConfig

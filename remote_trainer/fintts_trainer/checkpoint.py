@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file, save_file
 
-from fintts_cost.early_stopping import Progress
+from fintts_cost.training.early_stopping import Progress
 from fintts_store.disk.reading import read_limited
 from fintts_store.runs.limits import STATE_BYTES
 from fintts_trainer.forecast.stop import MOST_REMEMBERED

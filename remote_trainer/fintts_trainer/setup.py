@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fintts_cost.forecast import EtaMeter
-from fintts_cost.loss_levels import uniform_guess
+from fintts_cost.pace.forecast import EtaMeter
+from fintts_cost.training.loss_levels import uniform_guess
 from fintts_inputs.base_model.adapter import (
     check_initial_adapter,
     of_other_prompt,

@@ -33,7 +33,7 @@ from fintts_trainer.setup import set_up
 from fintts_trainer.step_clock import memory_peak_bytes
 
 if TYPE_CHECKING:
-    from fintts_cost.early_stopping import EarlyStopping, Progress
+    from fintts_cost.training.early_stopping import EarlyStopping, Progress
     from fintts_inputs.config import TrainingConfig
     from fintts_trainer.data.feed import StepData
     from fintts_trainer.data.prefetch import Prefetched

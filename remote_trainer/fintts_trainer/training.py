@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
 
-    from fintts_cost.early_stopping import EarlyStopping
-    from fintts_cost.forecast import EtaMeter
-    from fintts_cost.schedule import Schedule
+    from fintts_cost.pace.forecast import EtaMeter
+    from fintts_cost.training.early_stopping import EarlyStopping
+    from fintts_cost.training.schedule import Schedule
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import RunConfig
     from fintts_inputs.prompts import Prompt

@@ -21,7 +21,7 @@ BAZAAR = '''
 from decimal import Decimal
 
 from fintts_cli.prices.source import CatalogMissing, PriceList
-from fintts_cost.prices import PriceRow
+from fintts_cost.prices.offers import PriceRow
 
 
 class Bazaar:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from checks import every
-from fintts_cost.loss_levels import uniform_guess
+from fintts_cost.training.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.pack import read_pack

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.gpu_names import MEMORY_TOLERANCE, canonical, family
+from fintts_cost.gpus.accelerators import ACCELERATORS
+from fintts_cost.gpus.names import MEMORY_TOLERANCE, canonical, family
 
 NAMES = st.sampled_from(sorted(ACCELERATORS))
 MAKERS = st.sampled_from(["", "NVIDIA ", "nvidia-", "Tesla ", "NVIDIA GeForce "])

@@ -9,11 +9,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cost.early_stopping import EarlyStopping, Mode
-from fintts_cost.estimate import EstimateInput, estimate
-from fintts_cost.forecast import EtaMeter, cost_to_finish_usd
+from fintts_cost.estimate.result import EstimateInput, estimate
 from fintts_cost.money import Price, cost_usd
-from fintts_cost.schedule import Schedule
+from fintts_cost.pace.forecast import EtaMeter, cost_to_finish_usd
+from fintts_cost.training.early_stopping import EarlyStopping, Mode
+from fintts_cost.training.schedule import Schedule
 
 SECONDS = st.decimals(0, 10_000, places=3)
 CADENCE = st.integers(1, 150)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.schedule import Schedule
 from fintts_trainer.data.batches import cut
 from fintts_trainer.data.order import (
     FEWEST_WINDOWS,

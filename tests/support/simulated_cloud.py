@@ -2,7 +2,8 @@
 
 Nothing in here counts money as the product does. An instance is billed from the moment at which it
 runs until the cloud has ended it, whatever trainer, laptop and store believe meanwhile. The trainer
-asks the product's own rules when to end (`session.deadline`, `fintts_cost.early_stopping`).
+asks the product's own rules when to end (`session.deadline`,
+`fintts_cost.training.early_stopping`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from fintts_cost.early_stopping import EarlyStopping
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.early_stopping import EarlyStopping
+from fintts_cost.training.schedule import Schedule
 from fintts_trainer.session.deadline import OVERTIME_SECONDS, Deadline, PaceMeter
 
 KILL_AFTER = 120.0

@@ -1,7 +1,7 @@
 """Runs with a budget, from the plan to the last bill, through the product's own functions.
 
-`fintts_cost.plan` says what may be launched and for how long, `simulated_cloud` what becomes of it,
-the ledger's records what laptops saw of it, and `runs.billing` what a laptop believes was spent
+`fintts_cost.plan.launch` says what may be launched and for how long, `simulated_cloud` what becomes
+of it, the ledger's records what laptops saw of it, and `runs.bill` what a laptop believes was spent
 when the run is launched again. What the cloud billed is added up beside all of that.
 """
 
@@ -18,15 +18,15 @@ from fintts_cli.infra import InstancePhase, InstanceState, Span
 from fintts_cli.runs.bill.billing import bill_of
 from fintts_cli.runs.instances.at_work import Claimed, Whose, judge
 from fintts_cli.runs.instances.sightings import news_of, sightings_of, with_sightings
-from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.candidate import Candidate
-from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.errors import OverBudget
-from fintts_cost.estimate import EstimateInput, estimate
+from fintts_cost.estimate.result import EstimateInput, estimate
+from fintts_cost.gpus.accelerators import ACCELERATORS
 from fintts_cost.money import Price
-from fintts_cost.plan import LaunchPlan, plan_launch, plan_resumption
-from fintts_cost.reserve import Reserve
-from fintts_cost.schedule import Schedule
+from fintts_cost.plan.candidate import Candidate
+from fintts_cost.plan.launch import LaunchPlan, plan_launch, plan_resumption
+from fintts_cost.plan.reserve import Reserve
+from fintts_cost.training.early_stopping import EarlyStopping
+from fintts_cost.training.schedule import Schedule
 from fintts_store.runs.laptop import Laptop
 from fintts_store.runs.ledger import Asked, Evidence, Gone, Launch, Ledger, Up
 from fintts_store.runs.records import Phase, Result, Status, StopReason

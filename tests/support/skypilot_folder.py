@@ -21,7 +21,7 @@ with contextlib.redirect_stdout(sys.stderr):  # which sky's loggers keep for eve
     from sky.clouds.cloud import CloudCapability
 from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 from fintts_cli.prices.market import CatalogMissing
-from fintts_cost.prices import offers_of
+from fintts_cost.prices.offers import offers_of
 
 def answer(step):
     if "enable" in step:

@@ -18,7 +18,7 @@ from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.option_names import KEYS, keyed, naming_origins
 from fintts_cost.errors import OverBudget
-from fintts_cost.plan import plan_launch
+from fintts_cost.plan.launch import plan_launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.terminal import Terminal
     from fintts_cli.workplace import Workplace
-    from fintts_cost.candidate import Candidate
-    from fintts_cost.plan import LaunchPlan
+    from fintts_cost.plan.candidate import Candidate
+    from fintts_cost.plan.launch import LaunchPlan
 
 
 def configured_run(

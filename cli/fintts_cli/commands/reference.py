@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.shown import Shown
-from fintts_cost.candidate import Candidate
-from fintts_cost.estimate import estimate
-from fintts_cost.reference_notes import reference_notes
-from fintts_cost.reference_run import REFERENCE_RUN, changed_reference_run
+from fintts_cost.estimate.result import estimate
+from fintts_cost.plan.candidate import Candidate
+from fintts_cost.reference.notes import reference_notes
+from fintts_cost.reference.run import REFERENCE_RUN, changed_reference_run
 
 if TYPE_CHECKING:
     from decimal import Decimal

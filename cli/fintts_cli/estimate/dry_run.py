@@ -21,8 +21,8 @@ from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
 from fintts_cli.places import LOCAL
 from fintts_cli.state_folder import open_state
 from fintts_cli.wording import iso_second
-from fintts_cost.candidate import Terms
 from fintts_cost.money import Price
+from fintts_cost.plan.candidate import Terms
 from fintts_inputs.data.files import CODES, TEXT
 from fintts_inputs.data.pairs import find_pairs
 from fintts_store.opening import open_store

@@ -10,15 +10,15 @@ from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import cheapest_offer, wanted_by
 from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.settings.model import Settings
-from fintts_cost.accelerators import ACCELERATORS
+from fintts_cost.gpus.accelerators import ACCELERATORS
 from fintts_cost.money import hourly
-from fintts_cost.prices import cheapest, offers_of
+from fintts_cost.prices.offers import cheapest, offers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.prices.source import OfferSource
-    from fintts_cost.prices import Offer, PriceRow
+    from fintts_cost.prices.offers import Offer, PriceRow
 
 LEAST_GB = 24
 """enough memory for LoRA on S1-mini"""

@@ -10,20 +10,20 @@ from fintts_cli.estimate.work import samples_per_step, seconds_on, work_of_step
 from fintts_cli.places import LOCAL, SETUP_SECONDS, TEARDOWN_SECONDS
 from fintts_cli.settings.given import OPTION
 from fintts_cli.settings.gpus import parse_gpus
-from fintts_cost.checkpoint_storage import lora_checkpoint_bytes
-from fintts_cost.estimate import EstimateInput
+from fintts_cost.estimate.result import EstimateInput
+from fintts_cost.gpus.memory import MemoryModel
 from fintts_cost.interval import Interval
-from fintts_cost.loss_levels import Head
-from fintts_cost.memory import MemoryModel
-from fintts_cost.reserve import Reserve
-from fintts_cost.throughput import efficiency
+from fintts_cost.pace.throughput import efficiency
+from fintts_cost.plan.reserve import Reserve
+from fintts_cost.training.checkpoint_storage import lora_checkpoint_bytes
+from fintts_cost.training.loss_levels import Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fintts_cli.estimate.figures import MeasuredPace, Workload
     from fintts_cli.settings.model import Settings
-    from fintts_cost.estimate import PaceKind
+    from fintts_cost.estimate.result import PaceKind
     from fintts_cost.money import Price
     from fintts_inputs.base_model.shape import ModelShape
 
@@ -70,7 +70,7 @@ class KnownFigures:
 
 
 def estimate_input(known: KnownFigures) -> EstimateInput:
-    """Everything that `fintts_cost.estimate.estimate` needs.
+    """Everything that `fintts_cost.estimate.result.estimate` needs.
 
     Raises:
         ConfigError: there is nothing to forecast the speed from.

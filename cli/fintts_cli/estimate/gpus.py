@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
-    from fintts_cost.candidate import Candidate
-    from fintts_cost.estimate import Estimate
-    from fintts_cost.prices import Offer
+    from fintts_cost.estimate.result import Estimate
+    from fintts_cost.plan.candidate import Candidate
+    from fintts_cost.prices.offers import Offer
 
 
 OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_per_validation")

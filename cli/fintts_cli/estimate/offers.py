@@ -11,11 +11,11 @@ from fintts_cli.estimate.run import estimate_run, pace_before
 from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.settings.gpus import split_gpus
-from fintts_cost.candidate import Candidate
 from fintts_cost.errors import OverBudget
 from fintts_cost.money import SECONDS_PER_HOUR, hourly
-from fintts_cost.over_budget import refuse_over_budget
-from fintts_cost.prices import cheapest, first_choice
+from fintts_cost.plan.candidate import Candidate
+from fintts_cost.plan.over_budget import refuse_over_budget
+from fintts_cost.prices.offers import cheapest, first_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
-    from fintts_cost.estimate import Estimate
+    from fintts_cost.estimate.result import Estimate
     from fintts_cost.money import Price
-    from fintts_cost.outlook import Outlook
-    from fintts_cost.prices import Offer
+    from fintts_cost.plan.outlook import Outlook
+    from fintts_cost.prices.offers import Offer
 
 
 class PricedOffer(NamedTuple):

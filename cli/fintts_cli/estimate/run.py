@@ -13,13 +13,13 @@ from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.market import cheapest_offer
 from fintts_cli.settings.cross_checks import Facts
 from fintts_cli.views.units import counted
-from fintts_cost.candidate import Candidate, Terms
 from fintts_cost.checks import exact
-from fintts_cost.estimate import Estimate, estimate
-from fintts_cost.extras import AWS, Extras, extras_of
+from fintts_cost.estimate.extras import AWS, Extras, extras_of
+from fintts_cost.estimate.result import Estimate, estimate
 from fintts_cost.money import Price
-from fintts_cost.plan import plan_launch
-from fintts_cost.schedule import Schedule
+from fintts_cost.plan.candidate import Candidate, Terms
+from fintts_cost.plan.launch import plan_launch
+from fintts_cost.training.schedule import Schedule
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cost.document import document
+from fintts_cost.estimate.document import document
 
 if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from fintts_cost.candidate import Candidate
-    from fintts_cost.estimate import Estimate
-    from fintts_cost.extras import Extras
-    from fintts_cost.plan import LaunchPlan
+    from fintts_cost.estimate.extras import Extras
+    from fintts_cost.estimate.result import Estimate
+    from fintts_cost.plan.candidate import Candidate
+    from fintts_cost.plan.launch import LaunchPlan
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.journal import JournalEntry
-from fintts_cost.candidate import Terms
+from fintts_cost.plan.candidate import Terms
 from fintts_store.runs.ledger import Asked
 
 if TYPE_CHECKING:

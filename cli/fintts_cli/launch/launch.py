@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.earlier_launches import NO_LAUNCH, SoFar
-from fintts_cost.prices import old_list
+from fintts_cost.prices.offers import old_list
 from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from fintts_cli.launch.upload import CheckedInputs
     from fintts_cli.settings.model import Settings
-    from fintts_cost.extras import Extras
-    from fintts_cost.plan import LaunchPlan
+    from fintts_cost.estimate.extras import Extras
+    from fintts_cost.plan.launch import LaunchPlan
     from fintts_inputs.config import Change, RunConfig
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store

@@ -17,7 +17,7 @@ from fintts_cli.runs.earlier_launches import SoFar, so_far
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.status.listing import look_at
 from fintts_cli.settings.cross_checks import refuse_senseless
-from fintts_cost.plan import plan_launch, plan_resumption
+from fintts_cost.plan.launch import plan_launch, plan_resumption
 from fintts_inputs.base_model.adapter import of_other_prompt
 from fintts_inputs.hang_factor import factor_in
 from fintts_inputs.prompts import of_another_prompt, prompt_begun_with

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
 from fintts_cost import __version__
-from fintts_cost.document import document
+from fintts_cost.estimate.document import document
 from fintts_store.errors import KeyExists, KeyNotFound
 from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord
 from fintts_store.runs.runs import (
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_cli.launch.upload import Inputs
-    from fintts_cost.candidate import Terms
     from fintts_cost.money import Price
+    from fintts_cost.plan.candidate import Terms
     from fintts_inputs.config import Change, RunConfig
     from fintts_store.store import Store
 from fintts_cli.launch.resume import ANOTHER_NAME

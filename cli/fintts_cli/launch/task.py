@@ -10,13 +10,13 @@ from fintts_cli.infra.sky.ending.ending import AUTODOWN, ending_of
 from fintts_cli.infra.sky.launch.asked_task import PATIENCE
 from fintts_cli.places import LOCAL
 from fintts_cli.wording import iso_second
-from fintts_cost.extras import disk_gb
+from fintts_cost.estimate.extras import disk_gb
 from fintts_inputs.hang_factor import FACTOR
 from fintts_templates import Rental, TaskValues, render
 
 if TYPE_CHECKING:
     from fintts_cli.launch.launch import Launch
-    from fintts_cost.candidate import Candidate
+    from fintts_cost.plan.candidate import Candidate
 
 
 SPOT_IDLE_MINUTES = 12

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.prices.market import wanted_by
 from fintts_cli.prices.snapshot import read_snapshot
-from fintts_cost.gpu_names import canonical
+from fintts_cost.gpus.names import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.prices.market import Wanted
     from fintts_cli.settings.model import Settings
-    from fintts_cost.prices import PriceRow
+    from fintts_cost.prices.offers import PriceRow
 
 SKYPILOT_CLOUDS = frozenset(
     {

@@ -2,8 +2,8 @@
 
 `estimate`, `launch`, `train` and `doctor` apply it before anything is rented. Rules that need
 neither data nor model work without them. Impossible settings are refused elsewhere: a batch larger
-than the data (`fintts_cost.schedule`), a hold-out that leaves nothing to train on or to validate
-(`data.check.split`), a budget that ends before the first step (`fintts_cost.plan`).
+than the data (`fintts_cost.training.schedule`), a hold-out that leaves nothing to train on or to
+validate (`data.check.split`), a budget that ends before the first step (`fintts_cost.plan.launch`).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from fintts_cost.accelerators import ACCELERATORS, Accelerator, find
 from fintts_cost.errors import UnknownAccelerator
+from fintts_cost.gpus.accelerators import ACCELERATORS, Accelerator, find
 
 MAX_GPUS = 64
 ANY = "any"

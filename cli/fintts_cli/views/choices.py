@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from fintts_cost.candidate import Candidate
+    from fintts_cost.plan.candidate import Candidate
 
 COLUMNS = ("GPU", "where", "a batch", "$/h", "hours", "cost")
 LEFT = 3

@@ -10,7 +10,7 @@ from fintts_cli.views.units import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fintts_cost.schedule import Schedule
+    from fintts_cost.training.schedule import Schedule
     from fintts_inputs.data.check import DataReport
     from fintts_inputs.folder import Problem
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import duration, moment, step_seconds, table
 from fintts_cli.wording import iso
-from fintts_cost.extras import NOT_COUNTED
+from fintts_cost.estimate.extras import NOT_COUNTED
 from fintts_cost.money import dollars, hourly
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.launch.launch import Launch
-    from fintts_cost.bill import Bill
-    from fintts_cost.candidate import Candidate
-    from fintts_cost.extras import Extras
-    from fintts_cost.plan import LaunchPlan
+    from fintts_cost.estimate.bill import Bill
+    from fintts_cost.estimate.extras import Extras
+    from fintts_cost.plan.candidate import Candidate
+    from fintts_cost.plan.launch import LaunchPlan
 
 
 def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str:

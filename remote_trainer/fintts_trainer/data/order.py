@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from fintts_cost.schedule import Schedule
+    from fintts_cost.training.schedule import Schedule
 
 Samples: TypeAlias = npt.NDArray[np.int64]
 """Sample numbers, or one value for each sample."""

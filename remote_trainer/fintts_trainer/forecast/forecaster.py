@@ -17,9 +17,9 @@ from fintts_trainer.forecast.stop import Cadence, StopSteps, forecast_stop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_cost.early_stopping import EarlyStopping, Progress
-    from fintts_cost.forecast import EtaMeter
-    from fintts_cost.schedule import Schedule
+    from fintts_cost.pace.forecast import EtaMeter
+    from fintts_cost.training.early_stopping import EarlyStopping, Progress
+    from fintts_cost.training.schedule import Schedule
 
 FEWEST_CHECKS = 5
 """before them, a forecast says little"""

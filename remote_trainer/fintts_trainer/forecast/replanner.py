@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fintts_cost.forecast import WARMUP_STEPS
+from fintts_cost.pace.forecast import WARMUP_STEPS
 from fintts_store.runs.records import Replan, SecondsRange
 from fintts_trainer.data.order import Order
 from fintts_trainer.forecast.replan import Ahead, Measured, Rest, forecast_rest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from fintts_cost.schedule import Schedule
+    from fintts_cost.training.schedule import Schedule
     from fintts_trainer.data.feed import Feed
     from fintts_trainer.forecast.arrays import Values
 

@@ -1,8 +1,8 @@
 """The early-stopping rule over many paths at once.
 
-`fintts_cost.early_stopping` decides when a run stops. It takes one value at a time, which is too
-slow for some hundred paths; this is the same rule in numpy, and a property test compares the two on
-random curves.
+`fintts_cost.training.early_stopping` decides when a run stops. It takes one value at a time,
+which is too slow for some hundred paths; this is the same rule in numpy, and a property test
+compares the two on random curves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from fintts_cost.early_stopping import EarlyStopping, Progress
+    from fintts_cost.training.early_stopping import EarlyStopping, Progress
     from fintts_trainer.forecast.arrays import Counts, Values
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-    from fintts_cost.early_stopping import EarlyStopping, Progress
+    from fintts_cost.training.early_stopping import EarlyStopping, Progress
     from fintts_trainer.forecast.arrays import Counts, Values
 
 PATHS = 400

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fintts_cost.gpu_names import as_asked
+from fintts_cost.gpus.names import as_asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,7 +26,7 @@ FINAL_WRITES_SECONDS = 15.0
 """for metrics, curves and the result, once the last checkpoint is committed"""
 OVERTIME_SECONDS = 60.0
 """The last save of a rented instance may take so long after the deadline: half of the time between
-SIGTERM and SIGKILL, for which the budget keeps money (`fintts_cost.reserve`)."""
+SIGTERM and SIGKILL, for which the budget keeps money (`fintts_cost.plan.reserve`)."""
 SHORT_SHARE = 0.05
 """Each constant is at most this share of the time, if the time is short."""
 STEPS_REMEMBERED, OTHERS_REMEMBERED = 10, 3

@@ -28,9 +28,9 @@ from fintts_cli.runs.report.report import build_report
 from fintts_cli.runs.status.view import view_run
 from fintts_cli.settings.gpus import named_gpus, split_gpus
 from fintts_cli.settings.read import read_settings
-from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.memory import MemoryModel
-from fintts_cost.reach import seconds_to, with_last_save
+from fintts_cost.gpus.accelerators import ACCELERATORS
+from fintts_cost.gpus.memory import MemoryModel
+from fintts_cost.plan.reach import seconds_to, with_last_save
 from fintts_store.runs.records import PriceRef, RentalRef, RunRecord
 from fintts_store.runs.runs import create_run, read_run
 from memory_store import MemoryStore

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fintts_cli.runs.bill.billing import bill_of
-from fintts_cost.reserve import CONCLUDE_SECONDS, KILL_SECONDS
+from fintts_cost.plan.reserve import CONCLUDE_SECONDS, KILL_SECONDS
 from fintts_store.runs.ledger import Launch
 from ledger_samples import asked, gone, ledger
 from run_samples import MINUTE, START, record, status

@@ -45,7 +45,7 @@ from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_cli.runs.status.listing import look_at, look_at_all
 from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_cli.settings.read import read_settings
-from fintts_cost.reserve import Reserve
+from fintts_cost.plan.reserve import Reserve
 from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_inputs.config import RunConfig
 from fintts_inputs.errors import BadFactor, ConfigurationChanged

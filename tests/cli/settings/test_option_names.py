@@ -9,7 +9,7 @@ import pytest
 from fintts_cli.settings.option_names import keyed, naming_origins
 from fintts_cli.settings.read import read_settings
 from fintts_cost.errors import CostError, ScheduleError
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.schedule import Schedule
 
 
 def refusal(folder: Path, **typed: object) -> CostError:

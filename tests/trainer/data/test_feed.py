@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from checks import every
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.schedule import Schedule
 from fintts_inputs.config import TrainingConfig
 from fintts_inputs.errors import DataProblem
 from fintts_store.runs.metrics import read_metrics

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fintts_cost.early_stopping import EarlyStopping, Progress
-from fintts_cost.forecast import EtaMeter
-from fintts_cost.schedule import Schedule
+from fintts_cost.pace.forecast import EtaMeter
+from fintts_cost.training.early_stopping import EarlyStopping, Progress
+from fintts_cost.training.schedule import Schedule
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.forecast.forecaster import Forecaster
 from fintts_trainer.forecast.stop import MOST_REMEMBERED

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fintts_cost.forecast import WARMUP_STEPS
-from fintts_cost.schedule import Schedule
+from fintts_cost.pace.forecast import WARMUP_STEPS
+from fintts_cost.training.schedule import Schedule
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import read_status

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cost.early_stopping import EarlyStopping, Progress
+from fintts_cost.training.early_stopping import EarlyStopping, Progress
 from fintts_trainer.forecast.rule import ends_of
 
 # Few different values, so that ties and gains of exactly min_delta are frequent.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fintts_cost.early_stopping import EarlyStopping, Progress
+from fintts_cost.training.early_stopping import EarlyStopping, Progress
 from fintts_trainer.forecast.stop import Cadence, StopSteps, forecast_stop
 from simulated_curves import FALLING, FAMILIES, simulate_many
 

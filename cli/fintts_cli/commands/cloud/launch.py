@@ -63,7 +63,7 @@ from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import first_warnings
 from fintts_cli.views.launch import beside_the_gpu, launch_document, render_plan
 from fintts_cli.workplace import Workplace
-from fintts_cost.document import document
+from fintts_cost.estimate.document import document
 from fintts_store.errors import StoreError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import FRAMES_PER_SECOND, DataView, render_data
 from fintts_cli.views.units import counted
 from fintts_cost.errors import ScheduleError
-from fintts_cost.schedule import Schedule
+from fintts_cost.training.schedule import Schedule
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data.check import check_folder

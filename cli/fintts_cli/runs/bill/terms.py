@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_cost.reserve import Reserve
+from fintts_cost.plan.reserve import Reserve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ from fintts_cli.runs.clock import off_by
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import build_report
 from fintts_cli.runs.status.listing import look_at
-from fintts_cost.loss_levels import uniform_guess
+from fintts_cost.training.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import parse_shape
 from fintts_inputs.base_model.reading import parse_json
 from fintts_inputs.errors import InputError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.runs.status.checks import VALUE_OF, stopping_config
-from fintts_cost.early_stopping import EarlyStopping
 from fintts_cost.money import cost_usd
+from fintts_cost.training.early_stopping import EarlyStopping
 from fintts_store.runs.records import StopReason
 
 if TYPE_CHECKING:

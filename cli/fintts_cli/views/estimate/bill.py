@@ -13,15 +13,15 @@ from fintts_cli.views.estimate.layout import (
     seconds,
 )
 from fintts_cli.views.units import columns, counted, duration
-from fintts_cost.extras import NOT_COUNTED
+from fintts_cost.estimate.extras import NOT_COUNTED
 from fintts_cost.money import SECONDS_PER_HOUR, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fintts_cost.bill import Bill
-    from fintts_cost.estimate import Estimate
-    from fintts_cost.extras import Extras
+    from fintts_cost.estimate.bill import Bill
+    from fintts_cost.estimate.extras import Extras
+    from fintts_cost.estimate.result import Estimate
 
 
 def time_lines(estimate: Estimate) -> Iterator[str]:

@@ -9,7 +9,7 @@ from fintts_cli.views.estimate.layout import megabytes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fintts_cost.estimate import Estimate
+    from fintts_cost.estimate.result import Estimate
 
 
 MOST_KEPT_STEPS = 8

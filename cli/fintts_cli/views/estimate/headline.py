@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from fintts_cost.candidate import Candidate
     from fintts_cost.interval import Interval
-    from fintts_cost.plan import LaunchPlan
+    from fintts_cost.plan.candidate import Candidate
+    from fintts_cost.plan.launch import LaunchPlan
 
 
 def headline(

@@ -9,7 +9,7 @@ from fintts_cli.views.units import columns
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fintts_cost.estimate import Estimate
+    from fintts_cost.estimate.result import Estimate
 
 
 def loss_lines(estimate: Estimate) -> Iterator[str]:

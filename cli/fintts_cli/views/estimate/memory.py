@@ -10,8 +10,8 @@ from fintts_cli.views.estimate.layout import gigabytes, megabytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fintts_cost.estimate import Estimate
-    from fintts_cost.memory import MemoryModel
+    from fintts_cost.estimate.result import Estimate
+    from fintts_cost.gpus.memory import MemoryModel
 
 
 def memory_models(estimate: Estimate) -> dict[str, MemoryModel]:

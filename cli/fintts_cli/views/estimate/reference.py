@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.views.estimate.layout import hanging, number
 from fintts_cli.views.units import columns
-from fintts_cost.reference_run import REFERENCE_HEADS, REFERENCE_LOSSES, REFERENCE_RUN
-from fintts_cost.reference_tables import examples, gpu_use, stopping_table, timeline
+from fintts_cost.reference.run import REFERENCE_HEADS, REFERENCE_LOSSES, REFERENCE_RUN
+from fintts_cost.reference.tables import examples, gpu_use, stopping_table, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

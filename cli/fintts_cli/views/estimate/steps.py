@@ -13,8 +13,8 @@ from fintts_cli.views.units import columns, counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fintts_cost.estimate import Estimate
-    from fintts_cost.schedule import EpochRow, Schedule
+    from fintts_cost.estimate.result import Estimate
+    from fintts_cost.training.schedule import EpochRow, Schedule
 
 
 MOST_EPOCHS = 14

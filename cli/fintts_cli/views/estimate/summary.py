@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from fintts_cli.views.estimate.headline import short
 from fintts_cli.views.estimate.layout import amount, hanging, number
 from fintts_cli.views.units import counted, rough_dollars, rough_duration, significant
-from fintts_cost.extras import NOT_COUNTED
+from fintts_cost.estimate.extras import NOT_COUNTED
 from fintts_cost.money import dollars
-from fintts_cost.spot import PREEMPTIONS_SOURCE, interval_remark
+from fintts_cost.spot.preemptions import PREEMPTIONS_SOURCE, interval_remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from decimal import Decimal
 
-    from fintts_cost.bill import Durations
-    from fintts_cost.candidate import Candidate
-    from fintts_cost.estimate import Estimate, EstimateInput
-    from fintts_cost.extras import Extras
+    from fintts_cost.estimate.bill import Durations
+    from fintts_cost.estimate.extras import Extras
+    from fintts_cost.estimate.result import Estimate, EstimateInput
+    from fintts_cost.plan.candidate import Candidate
 
 KINDS = {
     "given": "",

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from fintts_cost.candidate import Candidate
-    from fintts_cost.estimate import Estimate
-    from fintts_cost.extras import Extras
-    from fintts_cost.plan import LaunchPlan
+    from fintts_cost.estimate.extras import Extras
+    from fintts_cost.estimate.result import Estimate
+    from fintts_cost.plan.candidate import Candidate
+    from fintts_cost.plan.launch import LaunchPlan
 
 MOST_CHOICES = 10
 """lines of the table of GPUs in a summary"""

@@ -28,9 +28,9 @@ from fintts_cli.prices.source import CatalogMissing, FirstToKnow, PriceList
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import ReadSettings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
-from fintts_cost.accelerators import ACCELERATORS
 from fintts_cost.errors import OverBudget
-from fintts_cost.prices import Doubt, offers_of
+from fintts_cost.gpus.accelerators import ACCELERATORS
+from fintts_cost.prices.offers import Doubt, offers_of
 from fintts_inputs.base_model.files import base_model_files
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fintts_cost.accelerators import ACCELERATORS
+from fintts_cost.gpus.accelerators import ACCELERATORS
 from skypilot_folder import SkyPilot
 
 ROWS = Path(__file__).with_name("catalogs")

@@ -11,7 +11,7 @@ from fintts_cli.infra.sky.ending.ending import ENDINGS
 from fintts_cli.infra.sky.server.keys import BY_SETTING, IDENTITY, KEY_FILES, NO_UPLOAD
 from fintts_cli.infra.sky.server.sdk import import_sky
 from fintts_cli.prices.places import SKYPILOT_CLOUDS
-from fintts_cost.prices import WITHOUT_AUTODOWN, WITHOUT_SPOT
+from fintts_cost.prices.offers import WITHOUT_AUTODOWN, WITHOUT_SPOT
 
 OWN_MACHINES = {"kubernetes", "k8s", "slurm", "ssh"}
 """no seller"""

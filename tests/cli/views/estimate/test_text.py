@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from fintts_cli.views.estimate.text import estimate_text
-from fintts_cost.accelerators import find
-from fintts_cost.candidate import Candidate
-from fintts_cost.estimate import EstimateInput, estimate
-from fintts_cost.loss_levels import Head
-from fintts_cost.memory import MemoryModel
+from fintts_cost.estimate.result import EstimateInput, estimate
+from fintts_cost.gpus.accelerators import find
+from fintts_cost.gpus.memory import MemoryModel
 from fintts_cost.money import Price
-from fintts_cost.plan import plan_launch
-from fintts_cost.reference_notes import reference_notes
-from fintts_cost.reference_run import REFERENCE_MEMORY, REFERENCE_RUN
-from fintts_cost.reserve import Reserve
+from fintts_cost.plan.candidate import Candidate
+from fintts_cost.plan.launch import plan_launch
+from fintts_cost.plan.reserve import Reserve
+from fintts_cost.reference.notes import reference_notes
+from fintts_cost.reference.run import REFERENCE_MEMORY, REFERENCE_RUN
+from fintts_cost.training.loss_levels import Head
 
 Golden = Callable[[str, str], None]
 

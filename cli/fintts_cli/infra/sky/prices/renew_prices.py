@@ -19,13 +19,13 @@ from fintts_cli.prices import snapshot
 from fintts_cli.prices.snapshot import COLUMNS, FILE
 from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.terminal import Terminal
-from fintts_cost.gpu_names import canonical, family
+from fintts_cost.gpus.names import canonical, family
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from decimal import Decimal
 
-    from fintts_cost.prices import PriceRow
+    from fintts_cost.prices.offers import PriceRow
 
 LIMIT_SECONDS = 600.0
 PRICES = Path(snapshot.__file__).with_name(FILE)

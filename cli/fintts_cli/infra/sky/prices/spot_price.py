@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.sky.aws import AWS
-from fintts_cost.spot_history import PriceChange, mean_rate
+from fintts_cost.spot.history import PriceChange, mean_rate
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -1,0 +1,1 @@
+"""GPUs: their names, memory and speed."""

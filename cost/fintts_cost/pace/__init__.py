@@ -1,0 +1,1 @@
+"""How long a step takes: computed beforehand, measured in a run."""

@@ -1,0 +1,1 @@
+"""The plan of a launch: GPUs to choose from, budget, deadline."""

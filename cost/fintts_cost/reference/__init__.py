@@ -1,0 +1,1 @@
+"""A measured run that the arithmetic is checked against."""

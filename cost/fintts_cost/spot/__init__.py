@@ -1,0 +1,1 @@
+"""Spot instances: preemptions and price history."""

@@ -1,0 +1,1 @@
+"""What a run does, step by step, when it stops, and which checkpoints it keeps."""
