@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from accelerate import Accelerator
 
-from fintts_cost.pace.forecast import EtaMeter
+from fintts_cost.pace.eta import EtaMeter
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import RunConfig
 from fintts_inputs.rules import rule_of, schedule_of

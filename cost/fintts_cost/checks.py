@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from fintts_cost.amounts import Amount, exact
+
 if TYPE_CHECKING:
     from fintts_cost.errors import CostError
 
@@ -15,15 +17,6 @@ MIN_HOURLY_RATE_USD = Decimal("0.0001")
 """of anything not free: a lower rate is a typing error, and would buy centuries"""
 MAX_BUDGET_USD = 1_000_000
 MAX_BYTES = 10**15
-
-Amount = int | float | Decimal
-"""Seconds or dollars; a float counts as its decimal notation."""
-
-
-def exact(amount: Amount) -> Decimal:
-    """5.4 → Decimal("5.4"), so that 2800 × 5.4 s are exactly 15,120 s; -0.0 is 0."""
-    number = amount if isinstance(amount, Decimal) else Decimal(str(amount))
-    return abs(number) if number.is_zero() else number
 
 
 def require_count(

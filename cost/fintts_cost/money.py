@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
-from fintts_cost.checks import Amount, exact
+from fintts_cost.amounts import Amount, exact
 
 SECONDS_PER_HOUR = 3600
 CENT = Decimal("0.01")
@@ -45,6 +45,11 @@ def dollars(amount: Decimal | None) -> str:
     return f"${rounded:,}"
 
 
+def dollars_rounded_up(amount: Decimal) -> str:
+    """The same, to the next cent: what is enough to pay the amount."""
+    return dollars(amount.quantize(CENT, ROUND_CEILING))
+
+
 def _two_digits(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1), ROUND_HALF_EVEN)
 
@@ -53,3 +58,13 @@ def hourly(rate: Decimal) -> str:
     """$1.20 an hour; keeps digits below the cent, since rates have them."""
     cents = rate.quantize(CENT)
     return f"${cents if cents == rate else rate:,} an hour"
+
+
+def cost_so_far_usd(elapsed_seconds: float, hourly_rate_usd: Decimal) -> Decimal:
+    """Dollars since billing began; at least 0, even if the clock was set back."""
+    return cost_usd(max(elapsed_seconds, 0.0), hourly_rate_usd)
+
+
+def cost_to_finish_usd(eta_seconds: float | None, hourly_rate_usd: Decimal) -> Decimal | None:
+    """Dollars from now to the end; None while the ETA is unknown."""
+    return None if eta_seconds is None else cost_usd(eta_seconds, hourly_rate_usd)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fintts_cost.pace.forecast import EtaMeter
+from fintts_cost.pace.eta import EtaMeter
 from fintts_cost.training.loss_levels import uniform_guess
 from fintts_inputs.base_model.adapter import (
     check_initial_adapter,

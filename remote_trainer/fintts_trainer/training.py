@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
 
-    from fintts_cost.pace.forecast import EtaMeter
+    from fintts_cost.pace.eta import EtaMeter
     from fintts_cost.training.early_stopping import EarlyStopping
     from fintts_cost.training.schedule import Schedule
     from fintts_inputs.base_model.shape import ModelShape

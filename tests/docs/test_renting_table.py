@@ -9,7 +9,8 @@ import pytest
 from fintts_cli.infra.sky.ending.ending import ENDINGS, ending_of
 from fintts_cli.infra.sky.server.keys import KEY_FILES
 from fintts_cli.prices.snapshot import read_snapshot
-from fintts_cost.prices.offers import NEVER_CHOSEN, WITHOUT_SPOT, Doubt, Offer, offers_of
+from fintts_cost.prices.offer import NEVER_CHOSEN, Doubt, Offer
+from fintts_cost.prices.offers import WITHOUT_SPOT, offers_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "renting.md"
 HEADER = ("cloud", "one A100-80GB an hour", "spot", "ends by itself by", "key on it", "tried")

@@ -9,9 +9,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fintts_cost.estimate.result import EstimateInput, estimate
-from fintts_cost.money import Price, cost_usd
-from fintts_cost.pace.forecast import EtaMeter, cost_to_finish_usd
+from fintts_cost.estimate.inputs import EstimateInput
+from fintts_cost.estimate.result import estimate
+from fintts_cost.money import Price, cost_to_finish_usd, cost_usd
+from fintts_cost.pace.eta import EtaMeter
 from fintts_cost.training.early_stopping import EarlyStopping, Mode
 from fintts_cost.training.schedule import Schedule
 

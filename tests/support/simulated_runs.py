@@ -19,7 +19,8 @@ from fintts_cli.runs.bill.billing import bill_of
 from fintts_cli.runs.instances.at_work import Claimed, Whose, judge
 from fintts_cli.runs.instances.sightings import news_of, sightings_of, with_sightings
 from fintts_cost.errors import OverBudget
-from fintts_cost.estimate.result import EstimateInput, estimate
+from fintts_cost.estimate.inputs import EstimateInput
+from fintts_cost.estimate.result import estimate
 from fintts_cost.gpus.accelerators import ACCELERATORS
 from fintts_cost.money import Price
 from fintts_cost.plan.candidate import Candidate

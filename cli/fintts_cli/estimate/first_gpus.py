@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.prices.source import OfferSource
-    from fintts_cost.prices.offers import Offer, PriceRow
+    from fintts_cost.prices.offer import Offer, PriceRow
 
 LEAST_GB = 24
 """enough memory for LoRA on S1-mini"""

@@ -10,7 +10,7 @@ from fintts_cli.estimate.work import samples_per_step, seconds_on, work_of_step
 from fintts_cli.places import LOCAL, SETUP_SECONDS, TEARDOWN_SECONDS
 from fintts_cli.settings.given import OPTION
 from fintts_cli.settings.gpus import parse_gpus
-from fintts_cost.estimate.result import EstimateInput
+from fintts_cost.estimate.inputs import EstimateInput
 from fintts_cost.gpus.memory import MemoryModel
 from fintts_cost.interval import Interval
 from fintts_cost.pace.throughput import efficiency
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.estimate.figures import MeasuredPace, Workload
     from fintts_cli.settings.model import Settings
-    from fintts_cost.estimate.result import PaceKind
+    from fintts_cost.estimate.inputs import PaceKind
     from fintts_cost.money import Price
     from fintts_inputs.base_model.shape import ModelShape
 

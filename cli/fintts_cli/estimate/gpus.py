@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fintts_cli.workplace import Workplace
     from fintts_cost.estimate.result import Estimate
     from fintts_cost.plan.candidate import Candidate
-    from fintts_cost.prices.offers import Offer
+    from fintts_cost.prices.offer import Offer
 
 
 OF_ONE_GPU = ("hourly_rate_usd", "forecast.seconds_per_step", "forecast.seconds_per_validation")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fintts_cost.estimate.result import Estimate
     from fintts_cost.money import Price
     from fintts_cost.plan.outlook import Outlook
-    from fintts_cost.prices.offers import Offer
+    from fintts_cost.prices.offer import Offer
 
 
 class PricedOffer(NamedTuple):

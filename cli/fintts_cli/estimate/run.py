@@ -13,7 +13,7 @@ from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.market import cheapest_offer
 from fintts_cli.settings.cross_checks import Facts
 from fintts_cli.views.units import counted
-from fintts_cost.checks import exact
+from fintts_cost.amounts import exact
 from fintts_cost.estimate.extras import AWS, Extras, extras_of
 from fintts_cost.estimate.result import Estimate, estimate
 from fintts_cost.money import Price

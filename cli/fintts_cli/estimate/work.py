@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.settings.gpus import parse_gpus
-from fintts_cost.pace.forecast import FLOPS_PER_FROZEN_PARAMETER, FLOPS_PER_TRAINED_PARAMETER
+from fintts_cost.pace.flops import FLOPS_PER_FROZEN_PARAMETER, FLOPS_PER_TRAINED_PARAMETER
 from fintts_cost.pace.throughput import Work, step_seconds
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.earlier_launches import NO_LAUNCH, SoFar
+from fintts_cost.plan.sentences import warnings_of
 from fintts_cost.prices.offers import old_list
 from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
 
@@ -89,7 +90,7 @@ class Launch:
             *self.so_far.damaged,
             *([self.prompt_note] if self.prompt_note else []),
             *self.odd,
-            *self.plan.warnings,
+            *warnings_of(self.plan),
             *dict.fromkeys(sentence for sentence in old if sentence),
             *([SPOT_IS_WATCHED] if is_watched else []),
         ]

@@ -9,7 +9,8 @@ from fintts_cli.errors import CloudError
 from fintts_cli.places import ANY, LOCAL, cloud_of
 from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.settings.gpus import parse_gpus
-from fintts_cost.prices.offers import Doubt, Offer, cheapest, offers_of, spot_ceiling
+from fintts_cost.prices.offer import Doubt, Offer
+from fintts_cost.prices.offers import cheapest, offers_of, spot_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

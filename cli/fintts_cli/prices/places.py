@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.prices.market import Wanted
     from fintts_cli.settings.model import Settings
-    from fintts_cost.prices.offers import PriceRow
+    from fintts_cost.prices.offer import PriceRow
 
 SKYPILOT_CLOUDS = frozenset(
     {

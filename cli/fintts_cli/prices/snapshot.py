@@ -15,7 +15,7 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 from fintts_cli.prices.source import PriceList
-from fintts_cost.prices.offers import Doubt, PriceRow, amount
+from fintts_cost.prices.offer import Doubt, PriceRow, amount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_cost.prices.offers import PriceRow
+    from fintts_cost.prices.offer import PriceRow
 
 
 class PriceList(NamedTuple):

@@ -12,7 +12,8 @@ from fintts_cli.errors import ConfigError
 from fintts_cli.places import canonical_infra, cloud_of
 from fintts_cli.settings.gpus import canonical_gpus, split_gpus
 from fintts_cli.settings.hub_model import SCHEME, HubModel, not_here, parse
-from fintts_cost.checks import MAX_BUDGET_USD, exact, require_rate
+from fintts_cost.amounts import exact
+from fintts_cost.checks import MAX_BUDGET_USD, require_rate
 from fintts_cost.errors import EstimateError
 from fintts_inputs.config import RunConfig, Section, TrainingSections
 from fintts_inputs.notify.urls import MOST_URLS, as_secret, checked_url

@@ -8,6 +8,7 @@ from fintts_cli.views.units import duration, moment, step_seconds, table
 from fintts_cli.wording import iso
 from fintts_cost.estimate.extras import NOT_COUNTED
 from fintts_cost.money import dollars, hourly
+from fintts_cost.plan.sentences import deadline_sentence, rest_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +27,13 @@ def render_plan(plan: LaunchPlan, *, run: str, where: str, now: datetime) -> str
     Args:
         where: infra and accelerator, such as `local, A100-80GB:1, on-demand`.
     """
-    rest = plan.rest_sentence
+    rest = rest_sentence(plan)
     return "\n".join(
         [
             f"Run {run} on {where}",
             *(f"  {line}" for choice in plan.choices for line in _bill(choice, plan.choices)),
             *([f"  {rest}"] if rest else []),
-            f"  {_deadline(plan, now)}: {plan.deadline_sentence}",
+            f"  {_deadline(plan, now)}: {deadline_sentence(plan)}",
         ]
     )
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.estimate.offers import how_cheap
 from fintts_cli.views.units import duration, rough_dollars, rough_duration, step_seconds, table
 from fintts_cost.money import CENT, NOTHING, dollars, hourly
-from fintts_cost.prices.offers import NEVER_CHOSEN, Doubt
+from fintts_cost.prices.offer import NEVER_CHOSEN, Doubt
 from fintts_cost.spot.preemptions import PREEMPTIONS_PER_HOUR, PREEMPTIONS_SOURCE
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fintts_cost.estimate.result import Estimate
     from fintts_cost.interval import Interval
     from fintts_cost.plan.outlook import Outlook
-    from fintts_cost.prices.offers import Offer
+    from fintts_cost.prices.offer import Offer
 
 GPU = "GPU"
 """a column that is shown if there are several"""

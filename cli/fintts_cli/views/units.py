@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from fintts_cost.estimate.result import EstimateInput
+    from fintts_cost.estimate.inputs import EstimateInput
 
 
 def counted(count: int, one: str) -> str:

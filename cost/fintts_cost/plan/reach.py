@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cost.checks import exact
+from fintts_cost.amounts import exact
 from fintts_cost.money import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_cost.estimate.result import Estimate, EstimateInput
+    from fintts_cost.estimate.inputs import EstimateInput
+    from fintts_cost.estimate.result import Estimate
 
 SPARE_SHARE, SHARE_WITH_BUDGET = Decimal("1.5"), Decimal(3)
 SPARE_SECONDS = Decimal(600)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from fintts_cost.checks import Amount, exact
+from fintts_cost.amounts import Amount, exact
 
 TEARDOWN_SECONDS = Decimal(130)
 """of a rented instance: measured 96 to 107 s from the job's end to the termination"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fintts_cost.estimate.result import estimate
 from fintts_cost.gpus.accelerators import ACCELERATORS
 from fintts_cost.money import SECONDS_PER_HOUR
-from fintts_cost.pace.forecast import PAPER_MFU, seconds_per_step
+from fintts_cost.pace.flops import PAPER_MFU, seconds_per_step
 from fintts_cost.reference.run import (
     MB,
     REFERENCE_CHECKPOINT_BYTES,

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fintts_cost.checks import exact
-from fintts_cost.estimate.result import EstimateInput
+from fintts_cost.amounts import exact
+from fintts_cost.estimate.inputs import EstimateInput
 from fintts_cost.gpus.accelerators import ACCELERATORS
 from fintts_cost.gpus.memory import MeasuredPeak, MemoryModel
 from fintts_cost.money import Price
-from fintts_cost.pace.forecast import attention_flops, flops_per_step
+from fintts_cost.pace.flops import attention_flops, flops_per_step
 from fintts_cost.training.loss_levels import Head
 
 if TYPE_CHECKING:

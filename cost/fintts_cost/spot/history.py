@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cost.checks import exact
+from fintts_cost.amounts import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ from fintts_cost.interval import Interval
 from fintts_cost.money import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
-    from fintts_cost.estimate.result import EstimateInput
+    from fintts_cost.estimate.inputs import EstimateInput
 
 PREEMPTIONS_PER_HOUR = Interval(0.005, 0.05, 0.15)
 PREEMPTIONS_SOURCE = "an assumption, since no cloud publishes how often it takes a GPU away"

@@ -17,7 +17,7 @@ from fintts_trainer.forecast.stop import Cadence, StopSteps, forecast_stop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_cost.pace.forecast import EtaMeter
+    from fintts_cost.pace.eta import EtaMeter
     from fintts_cost.training.early_stopping import EarlyStopping, Progress
     from fintts_cost.training.schedule import Schedule
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fintts_cost.pace.forecast import WARMUP_STEPS
+from fintts_cost.pace.eta import WARMUP_STEPS
 from fintts_store.runs.records import Replan, SecondsRange
 from fintts_trainer.data.order import Order
 from fintts_trainer.forecast.replan import Ahead, Measured, Rest, forecast_rest

@@ -11,7 +11,8 @@ import pytest
 
 from fintts_cost.errors import CostError, EstimateError
 from fintts_cost.estimate.document import document
-from fintts_cost.estimate.result import EstimateInput, estimate
+from fintts_cost.estimate.inputs import EstimateInput
+from fintts_cost.estimate.result import estimate
 from fintts_cost.money import Price, affordable_seconds, cost_usd
 
 RUN = EstimateInput(samples=100, seconds_per_step=2, price=Price(Decimal("3.6")), max_steps=1000)

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from fintts_cli.launch.record import make_name
 from fintts_cost.errors import OverBudget
-from fintts_cost.estimate.result import Estimate, EstimateInput, estimate
+from fintts_cost.estimate.inputs import EstimateInput
+from fintts_cost.estimate.result import Estimate, estimate
 from fintts_cost.money import Price
 from fintts_cost.plan.candidate import Candidate
 from fintts_cost.plan.launch import plan_launch, plan_resumption
 from fintts_cost.plan.reach import cut_at_step, last_step_before, last_step_within
 from fintts_cost.plan.reserve import Reserve
+from fintts_cost.plan.sentences import deadline_sentence, rest_sentence, warnings_of
 from fintts_cost.reference.run import REFERENCE_RUN
 from run_samples import START
 
@@ -80,8 +82,8 @@ def test_a_budget_buys_time_from_the_request_and_pays_for_the_reserve() -> None:
     assert plan.run_seconds == 5400 - 310
     assert plan.deadline_from(START) == START + timedelta(seconds=5400 - 310)
     assert plan.first.cut_at_step is None
-    assert plan.warnings == []
-    assert "$1.50 lasts until then, with 310 s kept" in plan.deadline_sentence
+    assert warnings_of(plan) == []
+    assert "$1.50 lasts until then, with 310 s kept" in deadline_sentence(plan)
 
 
 def test_a_larger_budget_does_not_let_a_hung_run_bill_for_ever() -> None:
@@ -92,8 +94,8 @@ def test_a_larger_budget_does_not_let_a_hung_run_bill_for_ever() -> None:
     ):
         plan = plan_launch([on(made())], budget, RENTED)
         assert plan.run_seconds == times * worst + 600
-        assert f"{said} the worst case, and ten minutes" in plan.deadline_sentence
-    assert "--budget sets another" in plan_launch([on(made())], None, RENTED).deadline_sentence
+        assert f"{said} the worst case, and ten minutes" in deadline_sentence(plan)
+    assert "--budget sets another" in deadline_sentence(plan_launch([on(made())], None, RENTED))
 
 
 @pytest.mark.parametrize("budget", [None, Decimal(20)])
@@ -103,12 +105,12 @@ def test_a_deadline_from_a_forecast_lets_the_reference_run_come_to_its_end(
     plan = plan_launch([on(forecast())], budget, RENTED)
     measured = made(max_steps=3000, seconds_per_step=5.4, setup_seconds=600).given
     assert cut_at_step(measured, plan.run_seconds) is None
-    assert "the slow end of the forecast (4.2 s a step)" in plan.deadline_sentence
+    assert "the slow end of the forecast (4.2 s a step)" in deadline_sentence(plan)
 
 
 def test_a_budget_that_may_not_last_at_the_slow_end_says_so() -> None:
     plan = plan_launch([on(forecast())], Decimal("1.20"), RENTED)
-    (warning,) = plan.warnings
+    (warning,) = warnings_of(plan)
     assert "at the slow end of the forecast (4.2 s a step)" in warning
     assert "ends the run at about step 625" in warning  # (3600 - 310 - 87 - 600) / 4.16
 
@@ -126,7 +128,7 @@ def test_an_expected_cost_over_the_budget_is_refused_with_what_would_fit() -> No
 def test_a_worst_case_over_the_budget_says_where_it_is_cut() -> None:
     plan = plan_launch([on(made(steps=50))], Decimal("1"), HERE)
     assert plan.first.cut_at_step == 94  # (3600 - 60 - 87 - 60) / 36
-    (warning,) = plan.warnings
+    (warning,) = warnings_of(plan)
     assert "a run to step 100 would cost $1.03" in warning
     assert "step 94" in warning
 
@@ -134,7 +136,7 @@ def test_a_worst_case_over_the_budget_says_where_it_is_cut() -> None:
 def test_a_budget_of_just_the_expected_cost_says_where_it_cuts_and_what_does_not() -> None:
     given = made(steps=80)
     plan = plan_launch([on(given)], given.cost_usd, RENTED)
-    (warning,) = plan.warnings
+    (warning,) = warnings_of(plan)
     assert "at about step 70, before its expected end at step 80" in warning
     (amount,) = re.findall(r"a budget of \$([0-9.]+) lasts so long", warning)
     enough = plan_launch([on(given)], Decimal(amount), RENTED).first.cut_at_step
@@ -161,13 +163,13 @@ def test_an_instance_that_costs_nothing_is_not_limited_by_a_budget() -> None:
 def test_a_run_that_goes_on_has_what_is_left_of_the_budget_and_says_so() -> None:
     plan = plan_resumption([on(made())], Decimal("2"), Decimal("1.5"), RENTED, done_steps=30)
     assert plan.run_seconds == 1800 - 310
-    assert plan.rest_sentence == (
+    assert rest_sentence(plan) == (
         "$1.50 of the budget of $2.00 is spent, and $0.50 is left, which pays for about 37 steps"
     )
     assert plan.first.cut_at_step == 67
     free = plan_resumption([on(made())], None, Decimal("9"), RENTED)
     assert free.run_seconds == plan_launch([on(made())], None, RENTED).run_seconds
-    assert free.rest_sentence is None
+    assert rest_sentence(free) is None
 
 
 @pytest.mark.parametrize("spent", ["1.89", "1.99", "2.00", "3.50"])
@@ -192,8 +194,8 @@ def test_of_several_gpus_the_cheapest_run_comes_first_and_the_dearest_sets_the_d
     assert [each.gpus for each in plan.choices] == ["H100:1", "A100-80GB:1"]
     assert plan.estimate is QUICK.estimate
     assert plan.run_seconds == 5400 - 60
-    assert "on the dearest of them" in plan.deadline_sentence
-    assert plan.warnings == []
+    assert "on the dearest of them" in deadline_sentence(plan)
+    assert warnings_of(plan) == []
     assert [each.price.hourly_rate_usd for each in plan.choices] == [Decimal(2), Decimal(1)]
 
 
@@ -201,7 +203,7 @@ def test_a_gpu_that_would_be_cut_short_by_the_common_deadline_is_left_out() -> N
     """60 s of set-up, 3,600 of steps, 87 for the last save and 310 of reserve at $2: $2.26."""
     plan = plan_launch([SLOW, QUICK], Decimal("2.25"), RENTED)
     assert [each.gpus for each in plan.choices] == ["H100:1"]
-    (warning,) = plan.warnings
+    (warning,) = warnings_of(plan)
     assert "A100-80GB:1 is left out" in warning
     assert "takes a budget of $2.25 (1.13 h at $2.00 an hour), and this one is $2.25" in warning
     both = plan_launch([SLOW, QUICK], Decimal("2.26"), RENTED)
@@ -211,7 +213,7 @@ def test_a_gpu_that_would_be_cut_short_by_the_common_deadline_is_left_out() -> N
 def test_a_gpu_on_which_the_run_is_over_budget_is_left_out() -> None:
     plan = plan_launch([SLOW, QUICK], Decimal(1), HERE)
     assert [each.gpus for each in plan.choices] == ["H100:1"]
-    (warning,) = plan.warnings
+    (warning,) = warnings_of(plan)
     assert "A100-80GB:1 is left out: the run would cost $1.03 on it" in warning
     with pytest.raises(OverBudget, match=r"\$0\.73, more than the budget of \$0\.50"):
         plan_launch([SLOW, QUICK], Decimal("0.50"), HERE)
@@ -231,10 +233,10 @@ def test_a_spot_run_too_short_for_a_recovery_says_so(budget: str, told: str | No
     """At $1 an hour a budget of $0.50 buys 1,800 s, of which 1,180 are kept."""
     short = on(made(max_steps=10))
     plan = plan_launch([short], Decimal(budget), Reserve.spot())
-    said = [sentence for sentence in plan.warnings if "goes on elsewhere" in sentence]
+    said = [sentence for sentence in warnings_of(plan) if "goes on elsewhere" in sentence]
     assert [sentence.split("this deadline is ")[1] for sentence in said] == ([told] if told else [])
     on_demand = plan_launch([short], Decimal(budget), RENTED)
-    assert "elsewhere" not in " ".join(on_demand.warnings)
+    assert "elsewhere" not in " ".join(warnings_of(on_demand))
 
 
 def test_without_a_budget_the_slowest_has_time() -> None:
@@ -246,7 +248,7 @@ def test_a_run_goes_on_with_the_gpus_that_the_rest_of_the_budget_pays_for() -> N
     """A first step takes 60 + 36 and 60 + 12 s of a time of which a tenth is kept for the save."""
     plan = plan_resumption([SLOW, QUICK], Decimal(2), Decimal("1.95"), HERE)
     assert [each.gpus for each in plan.choices] == ["A100-80GB:1"]
-    assert "H100:1 is left out" in plan.warnings[0]
+    assert "H100:1 is left out" in warnings_of(plan)[0]
     plan = plan_resumption([SLOW, QUICK], Decimal(2), Decimal(1), HERE)
     assert plan.run_seconds == 1800 - 60
 

@@ -10,14 +10,10 @@ import pytest
 
 from checks import every
 from fintts_cost.money import Price
+from fintts_cost.prices.offer import NEVER_CHOSEN, Doubt, Offer, PriceRow, amount
 from fintts_cost.prices.offers import (
-    NEVER_CHOSEN,
     WITHOUT_AUTODOWN,
     WITHOUT_SPOT,
-    Doubt,
-    Offer,
-    PriceRow,
-    amount,
     cheapest,
     offers_of,
     old_list,

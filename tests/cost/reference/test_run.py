@@ -12,7 +12,7 @@ import pytest
 from fintts_cost.estimate.document import document
 from fintts_cost.estimate.result import estimate
 from fintts_cost.gpus.accelerators import find
-from fintts_cost.pace.forecast import seconds_per_step
+from fintts_cost.pace.flops import seconds_per_step
 from fintts_cost.reference.notes import reference_notes
 from fintts_cost.reference.run import (
     REFERENCE_CHECKPOINT_BYTES,

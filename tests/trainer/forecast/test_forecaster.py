@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fintts_cost.pace.forecast import EtaMeter
+from fintts_cost.pace.eta import EtaMeter
 from fintts_cost.training.early_stopping import EarlyStopping, Progress
 from fintts_cost.training.schedule import Schedule
 from fintts_trainer.checkpoint import LoopState

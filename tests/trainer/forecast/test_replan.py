@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fintts_cost.pace.forecast import WARMUP_STEPS
+from fintts_cost.pace.eta import WARMUP_STEPS
 from fintts_cost.training.schedule import Schedule
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.runs.records import StopReason

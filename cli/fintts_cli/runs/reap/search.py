@@ -29,7 +29,7 @@ from fintts_cli.runs.reap.judgement import (
 )
 from fintts_cli.runs.status.listing import judge_now
 from fintts_cli.timed_call import TimedCall
-from fintts_cost.pace.forecast import cost_so_far_usd
+from fintts_cost.money import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
 from fintts_store.patience import IMPATIENT
 from fintts_store.runs.end_run import end_run, result_by_store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cost.pace.forecast import cost_to_finish_usd
+from fintts_cost.money import cost_to_finish_usd
 
 if TYPE_CHECKING:
     from decimal import Decimal

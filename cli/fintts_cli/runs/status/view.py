@@ -18,7 +18,7 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.stop_forecast import PricedForecast
 from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
 from fintts_cli.wording import iso
-from fintts_cost.pace.forecast import cost_to_finish_usd
+from fintts_cost.money import cost_to_finish_usd
 from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
 from fintts_store.runs.ledger import Gone, Ledger, Up
 from fintts_store.runs.limits import STEPS

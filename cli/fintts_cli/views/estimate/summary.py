@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from fintts_cost.estimate.bill import Durations
     from fintts_cost.estimate.extras import Extras
-    from fintts_cost.estimate.result import Estimate, EstimateInput
+    from fintts_cost.estimate.inputs import EstimateInput
+    from fintts_cost.estimate.result import Estimate
     from fintts_cost.plan.candidate import Candidate
 
 KINDS = {

@@ -30,7 +30,8 @@ from fintts_cli.settings.read import ReadSettings, read_settings
 from fintts_cli.views.offers import MEANING, document_of, render_offers
 from fintts_cost.errors import OverBudget
 from fintts_cost.gpus.accelerators import ACCELERATORS
-from fintts_cost.prices.offers import Doubt, offers_of
+from fintts_cost.prices.offer import Doubt
+from fintts_cost.prices.offers import offers_of
 from fintts_inputs.base_model.files import base_model_files
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run

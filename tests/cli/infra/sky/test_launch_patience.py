@@ -16,7 +16,7 @@ from fintts_cli.infra.sky.launch import launch_patience
 from fintts_cli.infra.sky.launch.asked_task import read_task
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
 from fintts_cli.prices.source import PriceList
-from fintts_cost.prices.offers import PriceRow
+from fintts_cost.prices.offer import PriceRow
 
 
 class Cancelled(Exception):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from fintts_cli.views.estimate.text import estimate_text
-from fintts_cost.estimate.result import EstimateInput, estimate
+from fintts_cost.estimate.inputs import EstimateInput
+from fintts_cost.estimate.result import estimate
 from fintts_cost.gpus.accelerators import find
 from fintts_cost.gpus.memory import MemoryModel
 from fintts_cost.money import Price

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fintts_cli.prices.source import OfferSource
-    from fintts_cost.prices.offers import Offer
+    from fintts_cost.prices.offer import Offer
 
 POLL_SECONDS = 10.0
 

@@ -22,7 +22,7 @@ from fintts_cli.infra.sky.server.sdk import import_sky
 from fintts_cli.places import OWN_CLUSTERS
 from fintts_cli.prices.source import CatalogMissing, PriceList
 from fintts_cost.gpus.names import family
-from fintts_cost.prices.offers import PriceRow, amount
+from fintts_cost.prices.offer import PriceRow, amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

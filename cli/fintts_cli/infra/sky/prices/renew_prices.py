@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from decimal import Decimal
 
-    from fintts_cost.prices.offers import PriceRow
+    from fintts_cost.prices.offer import PriceRow
 
 LIMIT_SECONDS = 600.0
 PRICES = Path(snapshot.__file__).with_name(FILE)

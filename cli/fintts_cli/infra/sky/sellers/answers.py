@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from fintts_cli.errors import CloudError
-from fintts_cost.prices.offers import amount
+from fintts_cost.prices.offer import amount
 from fintts_store.visible import one_line
 
 if TYPE_CHECKING:

@@ -15,14 +15,9 @@ from checks import every
 from fintts_cost.errors import EstimateError, UnknownAccelerator
 from fintts_cost.gpus.accelerators import ACCELERATORS, find
 from fintts_cost.gpus.memory import MemoryModel
-from fintts_cost.pace.forecast import (
-    EtaMeter,
-    attention_flops,
-    cost_so_far_usd,
-    cost_to_finish_usd,
-    flops_per_step,
-    seconds_per_step,
-)
+from fintts_cost.money import cost_so_far_usd, cost_to_finish_usd
+from fintts_cost.pace.eta import EtaMeter
+from fintts_cost.pace.flops import attention_flops, flops_per_step, seconds_per_step
 from fintts_cost.training.schedule import Schedule
 
 SCHEDULE = Schedule(samples=100, max_steps=100, validation_every=10)
