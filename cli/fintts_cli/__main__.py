@@ -1,6 +1,7 @@
 """The entry point of `fintts` and `python -P -m fintts_cli`: sets up Python and its streams, then
 loads the program so that Ctrl-C works from the start."""
 
+import gc
 import sys
 
 from fintts_cli.interpreter import begin_properly
@@ -18,7 +19,6 @@ def main(*, as_module: bool = False) -> None:
     """Runs the command line; an interruption never shows a traceback."""
     begin_properly(as_module=as_module)
     # Only now: until here the current folder may have been where modules are looked for.
-    import gc
     import signal
 
     from fintts_store.streams import take_over

@@ -110,19 +110,10 @@ class Terminal:
         if not self.is_live or total_bytes == 0:
             yield lambda _size_bytes: None
             return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from fintts_cli.bars import transfer_bar
 
-        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=total_bytes)
-            yield lambda size_bytes: progress.advance(task, size_bytes)
+        with transfer_bar(total_bytes) as arrived:
+            yield arrived
 
     @contextmanager
     def progress(self, what: str) -> Generator[Callable[[int, int], None]]:
@@ -131,13 +122,10 @@ class Terminal:
         if not self.is_live:
             yield lambda _done, _total: None
             return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+        from fintts_cli.bars import progress_bar
 
-        columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+        with progress_bar(what) as advanced:
+            yield advanced
 
     def agrees(self, question: str, *, whether: str, hint: str) -> bool:
         """Asks a person; `whether` names what they agree to, for the error if none can answer.

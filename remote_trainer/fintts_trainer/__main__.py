@@ -13,8 +13,9 @@ import os
 import signal
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fintts_cost.errors import CostError
 from fintts_inputs.errors import InputError
@@ -25,13 +26,13 @@ from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
 from fintts_store.redaction import clean_logs, without_secrets
+from fintts_store.runs.records import StopReason
 from fintts_store.streams import take_over
 from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.processes.launcher import (
     ProcessGroup,
     ProcessLayout,
-    is_first_machine,
     trainer_command,
 )
 from fintts_trainer.processes.parent import end_with_parent
@@ -45,9 +46,23 @@ from fintts_trainer.session.exit_codes import (
     STORE_FAILED,
 )
 from fintts_trainer.session.job import Job
+from fintts_trainer.session.preemption import Preemption
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from fintts_store.runs.records import Result
+
+LOADED_LATE = {
+    "conclude": "conclude",
+    "merge": "merge",
+    "import-lora": "import_lora",
+    "encode": "encode",
+    "speak": "speak",
+}
+"""command → its module in `commands`"""
+ANSWERING = ("encode", "speak")
+"""commands of a child process whose answers its parent reads"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,15 +107,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _do(options: argparse.Namespace) -> int:
-    if options.command == "merge":
-        return _merge(options.base, options.adapter, options.to)
-    if options.command == "import-lora":
-        return _import_lora(options.base, options.checkpoint, options.lora, options.to)
-    if options.command in ("encode", "speak"):
-        return _answer(options.command, options.plan)
+    if options.command in LOADED_LATE:
+        return _do_late(options)
     job = Job.from_environment()
-    if options.command == "conclude":
-        return _conclude(job, options.exit_code) if is_first_machine() else DONE
     if options.command == "work" or "RANK" in os.environ:
         return _run(job)
     return _lead(job, ProcessLayout.from_environment())
@@ -136,19 +145,10 @@ def _keep(error: Exception) -> str:
 def _run(job: Job) -> int:
     end_with_parent()
     faulthandler.register(signal.SIGUSR1)  # the watchdog asks for a traceback before a kill
-    # Files from the store must not make this process open connections to Hugging Face.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # transformers warns of its own defaults for CSM; our own checks report a bad folder.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from fintts_store.runs.records import StopReason
-    from fintts_trainer.session.preemption import Preemption
-
+    _quieten_libraries()
     preemption = Preemption()
-    preemption.install_handlers()  # first: the imports below take seconds
-    with quick_imports():
-        from fintts_trainer.train import train
-
-    result = train(job, preemption)
+    preemption.install_handlers()  # first: the import takes seconds
+    result: Result | None = _loaded("fintts_trainer.train").train(job, preemption)
     preemption.ignore_sigterm()
     if os.environ.get("RANK", "0") != "0":
         return DONE  # the first process writes the result, and may still be saving
@@ -178,53 +178,28 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
     """A signal before or after the processes run has nothing to stop."""
 
 
-def _merge(base: Path, adapter: Path, target: Path) -> int:
+def _do_late(options: argparse.Namespace) -> int:
+    """Runs a command with a module of its own, which is imported only now."""
+    if options.command in ANSWERING:
+        end_with_parent()
+    _quieten_libraries()
+    module = _loaded(f"fintts_trainer.commands.{LOADED_LATE[options.command]}")
+    exit_code: int = module.run(options)
+    return exit_code
+
+
+def _quieten_libraries() -> None:
+    """Keeps Hugging Face's libraries offline and quiet."""
+    # Files from the store must not make this process open connections to Hugging Face.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    with quick_imports():
-        from fintts_trainer.export import merge_folders, print_outcome
-
-    return print_outcome(lambda: merge_folders(base, adapter, target))
-
-
-def _import_lora(base: Path, checkpoint: Path, lora: str, target: Path) -> int:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    with quick_imports():
-        from fintts_inputs.config import LoraConfig
-        from fintts_trainer.export import import_lora, print_outcome
-
-    config = LoraConfig.model_validate_json(lora)
-    return print_outcome(lambda: import_lora(base, checkpoint, config, target))
-
-
-def _answer(command: str, plan: Path) -> int:
-    end_with_parent()
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # transformers warns of its own defaults for CSM; our own checks report a bad folder.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def _loaded(module: str) -> Any:
+    """A module that takes seconds to import."""
     with quick_imports():
-        if command == "encode":
-            from fintts_trainer.recordings.encode import answer_plan
-        else:
-            from fintts_trainer.synthesis.speak import answer_plan
-    return answer_plan(plan)
-
-
-def _conclude(job: Job, exit_code: int) -> int:
-    from fintts_trainer.session.conclude import (
-        conclude,
-        keep_log,
-        notify_end,
-        notify_store_failed,
-    )
-
-    if exit_code == STORE_FAILED:
-        notify_store_failed(job)  # first: the store may not answer
-    result = conclude(job, exit_code)
-    if result is not None:
-        notify_end(job, result)
-    log = os.environ.get("FINTTS_LOG")
-    if log is not None:
-        keep_log(job, Path(log))
-    return 0
+        return import_module(module)
 
 
 def _complain(message: str, hint: str, exit_code: int) -> int:

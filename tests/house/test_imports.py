@@ -1,9 +1,13 @@
-"""The house: no imports run in a circle, and no chain of them is long; those for types included."""
+"""The house: no imports run in a circle, and no chain of them is long; those for types included.
+Modules import at their top, but for the few that take long to load."""
 
 from __future__ import annotations
 
+import ast
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib.util import find_spec
+from pathlib import Path
 
 import grimp
 import pytest
@@ -14,6 +18,8 @@ PACKAGES = (
 )
 LONGEST_CHAIN = 10
 """files of one package"""
+MOST_LATE_IMPORTS = 39
+"""inside functions, of all packages"""
 
 
 @cache
@@ -46,3 +52,31 @@ def test_no_chain_of_imports_is_long(package: str) -> None:
         chains[module] = [module, *below]
     longest = max(chains.values(), key=len)
     assert len(longest) <= LONGEST_CHAIN, " → ".join(longest)
+
+
+def imports_in_functions(path: Path) -> list[str]:
+    """Where a file imports inside a function, and what."""
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return [
+        f"{path.name}:{node.lineno} {ast.unparse(node)}"
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
+def test_modules_import_at_their_top() -> None:
+    late: list[str] = []
+    for package in PACKAGES:
+        spec = find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        for folder in spec.submodule_search_locations:
+            late += [
+                each for path in Path(folder).rglob("*.py") for each in imports_in_functions(path)
+            ]
+    assert 0 < len(late) <= MOST_LATE_IMPORTS, "\n".join(late)

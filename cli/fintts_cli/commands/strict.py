@@ -15,8 +15,6 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_cli.settings.kinds import Misread
-
 USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 """the base of all usage errors; Typer has a public name only for this one"""
 
@@ -30,6 +28,8 @@ class StrictCommand(TyperCommand):
         Raises:
             USAGE_ERROR: a value is empty, or not a number where one is required.
         """
+        from fintts_cli.settings.typed import misread_text  # `fintts --help` does without it
+
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         hints = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
         for param in self.params:
@@ -48,17 +48,3 @@ def _texts(typed: object) -> list[str]:
     is_several = isinstance(typed, list | tuple)
     several = cast("Sequence[object]", typed) if is_several else [typed]
     return [each for each in several if isinstance(each, str)]
-
-
-def misread_text(text: str, annotation: object) -> Misread | None:
-    """The problem of a text that was typed for a parameter of this type."""
-    from fintts_cli.settings.given import Given
-    from fintts_cli.settings.kinds import TYPES, Kind, Misread, Taken, plain_types, taken_for
-
-    given = Given(text, "option", text)
-    kinds = (
-        Kind.TEXT,
-        *(TYPES[each] for each in (int, float) if each in set(plain_types(annotation))),
-    )
-    read = [taken_for(Taken(each), given) for each in kinds]
-    return next((each for each in read if isinstance(each, Misread)), None)

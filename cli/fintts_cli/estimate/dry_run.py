@@ -23,7 +23,7 @@ from fintts_cli.state_folder import open_state
 from fintts_cli.wording import iso_second
 from fintts_cost.money import Price
 from fintts_cost.plan.candidate import Terms
-from fintts_inputs.data.files import CODES, TEXT
+from fintts_inputs.data.listing import CODES, TEXT
 from fintts_inputs.data.pairs import find_pairs
 from fintts_store.opening import open_store
 from fintts_store.runs.runs import read_result

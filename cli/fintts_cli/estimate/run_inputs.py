@@ -12,7 +12,7 @@ from fintts_cli.estimate.figures import Workload
 from fintts_cli.estimate.workload import workload_of_files, workload_of_report
 from fintts_cli.settings.hub_model import HubModel, not_here
 from fintts_inputs.base_model.reading import refuse_no_base_model
-from fintts_inputs.data.files import list_folder
+from fintts_inputs.data.listing import list_folder
 from fintts_inputs.data.pairs import count_unpaired
 from fintts_inputs.errors import BaseModelProblem, FolderMissing
 

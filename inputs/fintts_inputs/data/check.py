@@ -7,15 +7,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from fintts_inputs.data.codes import transposed, usual_codebooks
-from fintts_inputs.data.files import (
-    CODES,
-    TEXT,
-    Transcript,
-    counted,
-    list_folder,
-    read_codes,
-    read_text,
-)
+from fintts_inputs.data.files import Transcript, read_codes, read_text
+from fintts_inputs.data.listing import CODES, TEXT, counted, list_folder
 from fintts_inputs.data.pairs import PairFiles, pairs_among, partner_of
 from fintts_inputs.data.suspicions import suspicions
 from fintts_inputs.errors import DataProblem

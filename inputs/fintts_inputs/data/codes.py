@@ -8,10 +8,12 @@ import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.lib import format as npy
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
 NO_NUMBERS = "is not a complete .npy file of numbers"
@@ -21,9 +23,6 @@ MOST_CODEBOOKS = 64
 
 def parse_codes(content: bytes) -> tuple[npt.NDArray[np.int64], str]:
     """(int64 [codebooks, frames], what is wrong) from a file's bytes."""
-    # Imported here: counting the pairs for an estimate must not wait 0.1 s for NumPy.
-    import numpy as np
-
     nothing = np.zeros((0, 0), dtype=np.int64)
     stream = io.BytesIO(content)
     try:
@@ -43,8 +42,6 @@ def parse_codes(content: bytes) -> tuple[npt.NDArray[np.int64], str]:
 def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     """(shape, whether in Fortran order, type). Version 3 is only for records with named fields,
     which are not codes."""
-    from numpy.lib import format as npy
-
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     return readers[npy.read_magic(stream)](stream)
 
@@ -67,8 +64,6 @@ def _wrong_header(shape: tuple[int, ...], dtype: np.dtype[np.generic], there_byt
 
 
 def _wrong_codes(codes: npt.NDArray[np.generic]) -> str:
-    import numpy as np
-
     if bool(codes.min() < 0):
         return f"has the negative code {codes.min()}"
     # Without a base model there is no other bound, and a pack stores int32.

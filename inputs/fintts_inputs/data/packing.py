@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from fintts_inputs.data.check import check_folder
-from fintts_inputs.data.files import CODES, read_codes, read_text
+from fintts_inputs.data.files import read_codes, read_text
+from fintts_inputs.data.listing import CODES
 from fintts_inputs.data.pack import ARRAYS, FORMAT
 from fintts_inputs.errors import DataProblem
 from fintts_inputs.folder import written_name

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_inputs.data.files import CODES, TEXT, counted, list_folder
 from fintts_inputs.data.holdout import is_held_out
+from fintts_inputs.data.listing import CODES, TEXT, counted, list_folder
 from fintts_inputs.errors import DataProblem
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fintts_inputs.data.files import RECEIPTS
+from fintts_inputs.data.listing import RECEIPTS
 from fintts_inputs.errors import DataProblem
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.errors import explained

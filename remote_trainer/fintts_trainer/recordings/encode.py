@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from fintts_inputs.codec.find import find_codec
-from fintts_inputs.data.files import CODES, TEXT
+from fintts_inputs.data.listing import CODES, TEXT
 from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import CodecProblem
 from fintts_inputs.recordings.plan import Answer, Encoded, EncodePlan, Progress

@@ -84,7 +84,7 @@ class _Speaker:
         self._config: BaseModelConfig = read_config(plan.base)
         self._codec = open_codec(find_codec(plan.codec), device)
         refuse_other_codec(self._codec.shape, self._config.shape)
-        references = () if plan.reference is None else (encoded(plan.reference, self._codec),)
+        references = () if plan.reference is None else (_encoded(plan.reference, self._codec),)
         shape = self._codec.shape
         self._request = SpeechRequest(
             text="",
@@ -144,6 +144,13 @@ class _Speaker:
             return base.synthesise(model, replace(self._request, text=voice.text), tell)
 
 
+def _encoded(recording: ReferenceRecording, codec: Codec) -> Reference:
+    # Only a reference needs the packages that read sound.
+    from fintts_trainer.synthesis.reference import encoded
+
+    return encoded(recording, codec)
+
+
 def _recorded(path: Path) -> Codes:
     try:
         codes, fault = parse_codes(path.read_bytes())
@@ -173,30 +180,6 @@ def adapted(model: nn.Module, adapter: Path | None) -> Generator[nn.Module]:
         yield found
     finally:
         found.unload()
-
-
-def encoded(recording: ReferenceRecording, codec: Codec) -> Reference:
-    """A recording as codes, cut and raised as `fintts data encode` does it.
-
-    Raises:
-        SpeechProblem: it cannot be read, or is too long or too short.
-    """
-    # These need the packages that read sound, which nothing else here does.
-    from fintts_inputs.recordings.sound import Unreadable
-    from fintts_inputs.recordings.survey import limits_of, measured
-    from fintts_inputs.recordings.utterance import prepared
-
-    path, shape = recording.path, codec.shape
-    try:
-        found = measured("reference", path.name, path, None, limits_of(shape, None))
-        samples = prepared(
-            path, found.digest, found.begin, found.end, found.gain, shape.sample_rate
-        )
-    except Unreadable as error:
-        raise SpeechProblem(
-            f"the reference {path} {error}", "give a WAV or FLAC file of a few seconds of speech"
-        ) from None
-    return Reference(recording.text, codec.encode([samples])[0])
 
 
 def wav_of(samples: Samples, rate: int) -> bytes:

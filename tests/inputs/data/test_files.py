@@ -17,7 +17,8 @@ from checks import every
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.shape import ModelShape
 from fintts_inputs.data.check import DataReport, check_folder
-from fintts_inputs.data.files import Transcript, list_folder, read_codes, read_text
+from fintts_inputs.data.files import Transcript, read_codes, read_text
+from fintts_inputs.data.listing import list_folder
 from fintts_inputs.data.pack import read_pack
 from fintts_inputs.data.packing import pack_folder
 from fintts_inputs.data.pairs import find_pairs

@@ -19,7 +19,7 @@ import torch
 from checks import every
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.data.check import check_folder
-from fintts_inputs.data.files import RECEIPTS
+from fintts_inputs.data.listing import RECEIPTS
 from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import CodecProblem, DataProblem
 from fintts_inputs.recordings.files import list_recordings

@@ -15,7 +15,7 @@ from typer.testing import Result
 
 from command_line import invoke
 from fintts_cli.estimate.workload import workload_of_files
-from fintts_inputs.data.files import list_folder
+from fintts_inputs.data.listing import list_folder
 
 KALEVALA = Path(__file__).parents[4] / "examples" / "kalevala" / "data"
 

@@ -6,7 +6,6 @@ becomes part of a store's address, since an instance does not have these setting
 
 import os
 from pathlib import Path
-from typing import Any, cast
 
 from fintts_store.backends.s3.addresses.endpoint import canonical_endpoint
 from fintts_store.errors import StoreDenied
@@ -51,17 +50,6 @@ def _content(variable: str) -> bytes:
 
 
 def _named() -> str | None:
-    from botocore.configprovider import ConfiguredEndpointProvider
-    from botocore.session import Session
+    from fintts_store.backends.s3.addresses.profile import named_endpoint
 
-    from fintts_store.backends.s3.credentials.session import explained_settings
-
-    with explained_settings():
-        session: Any = cast("Any", Session())
-        if session.get_config_variable("ignore_configured_endpoint_urls"):
-            return None
-        provider: Any = cast("Any", ConfiguredEndpointProvider)(
-            session.full_config, session.get_scoped_config(), "s3"
-        )
-        found: str | None = provider.provide()
-        return found
+    return named_endpoint()
