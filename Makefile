@@ -58,6 +58,7 @@ packages:
 
 servers: install packages
 	tests/install_swift.sh
+	tests/install_trackers.sh
 
 unit: servers
 	$(BIN)/pytest $(SIDE_BY_SIDE)
@@ -111,11 +112,18 @@ prices: install
 # Renews the lock of what an instance installs, after a change of its pins. Hashes and dependencies
 # come from PyPI's index; nothing is downloaded.
 INSTANCE := task_templates/fintts_templates/instance
+TRACKING := remote_trainer/fintts_trainer/tracking
 lock: install
 	$(BIN)/uv pip compile --quiet --no-config --default-index https://pypi.org/simple \
 		--generate-hashes --no-annotate --custom-compile-command 'make lock' \
 		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		--constraints constraints.txt --output-file $(INSTANCE)/requirements.txt $(INSTANCE)/requirements.in
+	for tracker in wandb trackio; do \
+		$(BIN)/uv pip compile --quiet --no-config --default-index https://pypi.org/simple \
+			--generate-hashes --no-annotate --custom-compile-command 'make lock' \
+			--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+			--output-file $(TRACKING)/$$tracker.txt $(TRACKING)/$$tracker.in || exit; \
+	done
 
 clean: clean-cloud
 	rm -rf .venv demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

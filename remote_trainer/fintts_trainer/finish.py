@@ -16,6 +16,7 @@ from fintts_trainer.session.metrics import upload_tensorboard
 from fintts_trainer.session.notifier import AT_END_SECONDS, BEFORE_EXIT_SECONDS
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.session import log
+from fintts_trainer.tracking.tracker import END_SECONDS
 
 if TYPE_CHECKING:
     from fintts_store.layout import CommitName
@@ -42,7 +43,7 @@ def finish(
     session.progress.begin("uploading", upload_limit(grace_seconds), "teardown")
     with session.clock.spend("teardown"):
         is_safe = session.uploader.drain(grace_seconds)
-        training.world.leave()
+        training.world.leave(BEFORE_EXIT_SECONDS if leaves_early else END_SECONDS)
     session.progress.begin("writing the result", FINAL_WRITES_SECONDS, "teardown")
     trouble = session.uploader.trouble or StoreUnreachable(
         f"the last checkpoint could not be committed within {grace_seconds:.0f} s",

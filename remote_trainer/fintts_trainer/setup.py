@@ -17,6 +17,7 @@ from fintts_inputs.base_model.adapter import (
 )
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.fish.config import FISH
+from fintts_inputs.config import PLACES
 from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_inputs.rules import rule_of, schedule_of
 from fintts_trainer.checkpoint import LoopState
@@ -42,6 +43,7 @@ from fintts_trainer.session.deadline import Pace, measured
 from fintts_trainer.session.job import fetch_base_model, fetch_initial_adapter
 from fintts_trainer.session.session import StoreSession
 from fintts_trainer.step_clock import StepClock, matmul_peak
+from fintts_trainer.tracking.tracker import ProcessTracker, TrackedRun
 from fintts_trainer.training import Training
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def set_up(session: Session, world: World) -> Training:
         fit_into_memory(training)
         if training.state.initial_validation is None:
             _measure_untrained(training)
-        world.accelerator.init_trackers("tensorboard")
+        world.start_trackers(_trackers(session))
         if isinstance(session, StoreSession):
             training.replanner = _replanner(training)
         if isinstance(session, StoreSession) and session.config.early_stopping.enabled:
@@ -155,6 +157,17 @@ def _gpu_meter_of(device: torch.device) -> GpuMeter:
 def _forecaster(training: Training) -> Forecaster:
     seed = training.config.training.seed
     return Forecaster(training.rule, training.schedule, seed, training.session.log)
+
+
+def _trackers(session: Session) -> list[ProcessTracker]:
+    """The trackers that the launch named, for the first process."""
+    if not isinstance(session, StoreSession):
+        return []
+    job = session.job
+    config = session.config.model_dump(mode="json", exclude=PLACES)
+    config["base_model"] = session.record.base_model.name
+    tracked = TrackedRun(job.run, job.store.url, config, job.workspace / "trackers")
+    return [ProcessTracker(kind, tracked, session.log) for kind in job.trackers]
 
 
 def _replanner(training: Training) -> Replanner:

@@ -26,6 +26,7 @@ from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
+from fintts_cli.launch.tracker_keys import require_tracker_keys
 from fintts_cli.local_trainer import require_trainer, run_trainer
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
@@ -41,6 +42,7 @@ from fintts_cli.views.data import first_warnings
 from fintts_cli.wording import iso_second
 from fintts_cli.workplace import Workplace
 from fintts_inputs.hang_factor import factor_in
+from fintts_inputs.trackers import named
 from fintts_store.checkpoints.listing import list_commits
 from fintts_store.promise import require_promise
 from fintts_store.runs.runs import read_result, read_run
@@ -100,6 +102,7 @@ def train(
     found = read_sources(terminal, keyed(options), config)
     found = with_base_model(terminal, found, may_download=True)
     require_trainer()
+    require_tracker_keys(found.settings)
     runs = here.store_of(found.settings)
     with naming_origins(found):
         run, deadline_at = _prepare(terminal, here, found, runs, force=force)
@@ -111,6 +114,7 @@ def train(
             "FINTTS_RUN": run,
             "FINTTS_WORKSPACE": str(workspace),
             "FINTTS_DEADLINE_AT": iso_second(deadline_at),
+            **named(found.settings.trackers),
             **found.settings.secrets,
         }
     )

@@ -12,6 +12,7 @@ from fintts_cli.places import LOCAL
 from fintts_cli.wording import iso_second
 from fintts_cost.estimate.extras import disk_gb
 from fintts_inputs.hang_factor import FACTOR
+from fintts_inputs.trackers import named
 from fintts_templates import Rental, TaskValues, render
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def render_task(launch: Launch) -> str:
         "FINTTS_DEADLINE_AT": iso_second(launch.deadline_at),
     }
     envs |= {FACTOR: f"{launch.hang_factor:g}"} if launch.hang_factor != 1 else {}
+    envs |= named(launch.settings.trackers)
     if is_local:
         envs["FINTTS_PYTHON"] = sys.executable
     else:

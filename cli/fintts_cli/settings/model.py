@@ -17,6 +17,7 @@ from fintts_cost.checks import MAX_BUDGET_USD, require_rate
 from fintts_cost.errors import EstimateError
 from fintts_inputs.config import RunConfig, Section, TrainingSections
 from fintts_inputs.notify.urls import MOST_URLS, as_secret, checked_url
+from fintts_inputs.trackers import Tracker, keys_of
 
 Dollars = Annotated[Decimal, Field(ge=0, le=MAX_BUDGET_USD, allow_inf_nan=False)]
 
@@ -62,6 +63,17 @@ def _all_checked(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return urls
 
 
+def _parts(value: object) -> object:
+    """Accepts one name, or several separated by commas, as in a variable."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _each_once(trackers: tuple[Tracker, ...]) -> tuple[Tracker, ...]:
+    if len(set(trackers)) != len(trackers):
+        raise ValueError("name each tracker once")
+    return trackers
+
+
 class LaunchConfig(Section):
     """Where a run goes and what it may cost; this stays on the laptop."""
 
@@ -90,6 +102,10 @@ class LaunchConfig(Section):
         Field(max_length=MOST_URLS),
     ] = ()
     """URLs to which the instance posts what happens to the run; each is a secret"""
+    trackers: Annotated[
+        tuple[Tracker, ...], BeforeValidator(_parts), AfterValidator(_each_once)
+    ] = ()
+    """experiment trackers that the instance reports to, beside TensorBoard"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
 
@@ -102,7 +118,8 @@ class LaunchConfig(Section):
     @property
     def secrets(self) -> dict[str, str]:
         """The secret variables that these settings give a run."""
-        return as_secret(url.get_secret_value() for url in self.notify)
+        urls = as_secret(url.get_secret_value() for url in self.notify)
+        return {**urls, **keys_of(self.trackers)}
 
 
 class ForecastConfig(Section):

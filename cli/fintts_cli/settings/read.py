@@ -69,7 +69,11 @@ def known_keys() -> Mapping[str, Taken]:
                 keys[f"{name}.{inner}"] = taken_by(cast("object", inner_info.annotation))
         else:
             keys[name] = taken_by(cast("object", section))
-    return keys | {"gpus": Taken(Kind.TEXTS), "notify": Taken(Kind.TEXTS)}
+    return keys | {
+        "gpus": Taken(Kind.TEXTS),
+        "notify": Taken(Kind.TEXTS),
+        "trackers": Taken(Kind.TEXTS),
+    }
 
 
 def read_settings(

@@ -83,6 +83,8 @@ spot: false
 # notify: https://hooks.example.com/T0/B1    # one URL or a list: what happens to the run is
 #                             # posted there as JSON; a URL is a secret, so use FINTTS_NOTIFY if
 #                             # others read this file
+# trackers: [wandb]           # wandb, trackio: the run's curves also go there; each finds its
+#                             # server and key in its own variables, such as WANDB_API_KEY
 # budget_usd: 10.00           # USD; fintts refuses a run that is expected to cost more
 # hourly_rate_usd: 1.20       # USD an hour for the instance; default: the cheapest offer
 

@@ -20,12 +20,15 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from fintts_store.errors import first_line
 from fintts_trainer.errors import PeerLost
+from fintts_trainer.tracking.tracker import END_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
 
     from torch import Tensor
+
+    from fintts_trainer.tracking.tracker import ProcessTracker
 
 T = TypeVar("T")
 
@@ -42,6 +45,7 @@ class World:
         self.rank: int = accelerator.process_index
         self.size: int = accelerator.num_processes
         self.device = accelerator.device
+        self._trackers: tuple[ProcessTracker, ...] = ()
         self._cpu_group: dist.ProcessGroup | None = None
         if self.size > 1:
             self._cpu_group = cast(
@@ -87,8 +91,20 @@ class World:
         """Whether this process is the one that talks to the store."""
         return self.rank == 0
 
-    def leave(self) -> None:
-        """Ends the trackers, and disconnects from the others."""
+    def start_trackers(self, trackers: Iterable[ProcessTracker]) -> None:
+        """Starts TensorBoard and these; what `accelerator.log` gets goes to all of them."""
+        self._trackers = tuple(trackers)
+        self.accelerator.log_with += self._trackers
+        self.accelerator.init_trackers("tensorboard")
+
+    def leave(self, tracker_seconds: float = END_SECONDS) -> None:
+        """Ends the trackers, and disconnects from the others.
+
+        Args:
+            tracker_seconds: how long each tracker may take to send its last rows.
+        """
+        for tracker in self._trackers:
+            tracker.patience_seconds = tracker_seconds
         self.accelerator.end_training()
 
     def highest(self, number: int) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_inputs.notify.urls import urls_in
+from fintts_inputs.trackers import keys_of, trackers_in
 from fintts_store.checkpoints.going_on import PATIENCE_SECONDS
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.lock import alone_in
@@ -19,6 +20,7 @@ from fintts_trainer.errors import NoRun
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from fintts_inputs.trackers import Tracker
     from fintts_store.runs.records import FileRef, RunRecord
     from fintts_store.store import Store
 
@@ -45,11 +47,13 @@ class Job:
     machine whose own clock the deadline goes by"""
     notify: tuple[str, ...] = field(default=(), repr=False)
     """the URLs that get notifications, each a secret"""
+    trackers: tuple[Tracker, ...] = ()
+    """the experiment trackers that the run reports to, beside TensorBoard"""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Job:
-        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT, _ASKED_AT, _ON_SPOT, _LAUNCH
-        and _SECRET_NOTIFY.
+        """From FINTTS_STORE, _RUN, _WORKSPACE, _DEADLINE_AT, _ASKED_AT, _ON_SPOT, _LAUNCH,
+        _TRACKERS and _SECRET_NOTIFY.
 
         Raises:
             NoRun: the environment does not name the run.
@@ -60,6 +64,8 @@ class Job:
                 f"{' and '.join(missing)} must be set in the environment",
                 "start runs with `fintts cloud launch` or `fintts train`",
             )
+        trackers = trackers_in(environment)
+        keys_of(trackers, environment)  # keeps them out of the log
         return cls(
             store=open_store(environment["FINTTS_STORE"]),
             run=environment["FINTTS_RUN"],
@@ -69,6 +75,7 @@ class Job:
             launch=_number(environment.get("FINTTS_LAUNCH", "")),
             asked_at=_moment(environment.get("FINTTS_ASKED_AT")),
             notify=urls_in(environment),
+            trackers=trackers,
         )
 
     def remember_claim(self, claim: int) -> None:

@@ -1,0 +1,1 @@
+"""Experiment trackers beside TensorBoard, each in a process of its own."""
