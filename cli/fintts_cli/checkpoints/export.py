@@ -17,24 +17,19 @@ from fintts_cli.checkpoints.export_record import ExportRecord, Origin
 from fintts_cli.errors import CheckFailed
 from fintts_cli.local_trainer import merge
 from fintts_cli.views.units import size
-from fintts_inputs.base_model.families import parse_shape, read_shape
+from fintts_inputs.base_model.families import BaseModelConfig, read_config
 from fintts_inputs.base_model.files import CONFIG, DOCUMENTS, README
 from fintts_inputs.base_model.fish.config import FISH
-from fintts_inputs.base_model.licence import read_licence
-from fintts_inputs.base_model.reading import parse_json
-from fintts_inputs.errors import BaseModelProblem
 from fintts_store.disk.durable import durable_directory, make_directories
 from fintts_store.disk.errors import explained
-from fintts_store.errors import InvalidRecord, KeyNotFound, StoreFull
+from fintts_store.errors import KeyNotFound, StoreFull
 from fintts_store.fetch import fetch
-from fintts_store.runs.limits import DOCUMENT_BYTES
 from fintts_store.store import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from fintts_cli.checkpoints.pull import Transfer
-    from fintts_inputs.base_model.licence import Licence
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.runs.records import FileRef, RunRecord
     from fintts_store.store import Store
@@ -90,39 +85,21 @@ class Export:
         there = export_record.find(target, origin)
         if there is not None:
             return Exported(target, there, was_there=True)
-        if self.format is Format.FISH:
-            self._refuse_other_family()
         with explained(target):
             make_directories(target.parent)
         with self._base_model(target.parent) as base_model, durable_directory(target) as folder:
-            licence = read_licence(base_model, read_shape(base_model))
-            self._fill(folder, base_model, licence)
-            _copy_documents(base_model, folder)
-            written = export_record.describe(folder, origin, licence.identifier)
+            self._fill(folder, base_model)
+            _copy_documents(base_model.folder, folder)
+            written = export_record.describe(folder, origin, base_model.licence.identifier)
         return Exported(target, written, was_there=False)
 
-    def _refuse_other_family(self) -> None:
-        """Checks the family by config.json alone, before gigabytes are fetched."""
-        key = self.record.base_model.prefix + CONFIG
-        try:
-            content = parse_json(self.store.get(key, DOCUMENT_BYTES), key)
-        except (KeyNotFound, InvalidRecord, BaseModelProblem):
-            return  # the check of the whole model reports what is wrong
-        family = parse_shape(content, key).family
-        if family != FISH:
-            raise CheckFailed(
-                f"{self.record.base_model.name} belongs to the family {family}, which cannot be "
-                "written in Fish Speech's format",
-                "--format peft exports the adapter of any model",
-            )
-
-    def _fill(self, folder: Path, base_model: Path, licence: Licence) -> None:
+    def _fill(self, folder: Path, base_model: BaseModelConfig) -> None:
         if self.format is Format.PEFT:
             self._restore_adapter(folder)
-            card = adapter_card(self.record, self.manifest, licence)
+            card = adapter_card(self.record, self.manifest, base_model.licence)
         else:
-            self._merge(folder, base_model)
-            card = merged_card(self.record, self.manifest, licence)
+            self._merge(folder, base_model.folder)
+            card = merged_card(self.record, self.manifest, base_model.licence)
         (folder / README).write_text(card, encoding="utf-8")
 
     def _merge(self, folder: Path, base_model: Path) -> None:
@@ -139,38 +116,56 @@ class Export:
         restore_adapter(self.store, self.manifest, folder)
 
     @contextmanager
-    def _base_model(self, beside: Path) -> Generator[Path]:
-        """A folder with the files of the base model that the export needs."""
-        copies = 1 if self.base is not None else 2
-        if self.format is Format.FISH:
-            _refuse_small_disk(beside, copies * sum(f.size_bytes for f in self._model_files()))
+    def _base_model(self, beside: Path) -> Generator[BaseModelConfig]:
+        """The base model, in a folder with the files of it that the export needs."""
         if self.base is not None:
             refuse_another(self.base, self.record, "leave --base out to take it from the store")
-            yield self.base
+            config = read_config(self.base)
+            self._refuse_impossible_merge(config, beside, copies=1)
+            yield config
             return
         with TemporaryDirectory(dir=beside, prefix=TEMPORARY_PREFIX) as temporary:
-            self._fetch_base_model(Path(temporary))
-            yield Path(temporary)
+            yield self._fetched_base_model(Path(temporary))
 
-    def _fetch_base_model(self, folder: Path) -> None:
-        reference, whole = self.record.base_model, self.format is Format.FISH
-        small = (CONFIG, *DOCUMENTS)
-        wanted = [file for file in reference.files if whole or file.name in small]
-        total = sum(file.size_bytes for file in wanted)
-        if whole:
-            self.tell(f"fetching the base model {reference.name}, {size(total)}")
+    def _fetched_base_model(self, folder: Path) -> BaseModelConfig:
+        """Fetches the small files first: they tell whether gigabytes are worth fetching."""
+        small: list[FileRef] = []
+        large: list[FileRef] = []
+        for file in self.record.base_model.files:
+            (small if file.name in (CONFIG, *DOCUMENTS) else large).append(file)
+        self._fetch(small, folder)
+        config = read_config(folder)
+        self._refuse_impossible_merge(config, folder.parent, copies=2)
+        if self.format is Format.FISH:
+            total = size(sum(file.size_bytes for file in large))
+            self.tell(f"fetching the base model {self.record.base_model.name}, {total}")
+            self._fetch(large, folder)
+        return config
+
+    def _refuse_impossible_merge(
+        self, base_model: BaseModelConfig, folder: Path, *, copies: int
+    ) -> None:
+        """Refuses a base model that cannot be written in Fish Speech's format, and a disk that is
+        too small for so many copies of it."""
+        if self.format is not Format.FISH:
+            return
+        family = base_model.shape.family
+        if family != FISH:
+            raise CheckFailed(
+                f"{self.record.base_model.name} belongs to the family {family}, which cannot be "
+                "written in Fish Speech's format",
+                "--format peft exports the adapter of any model",
+            )
+        _refuse_small_disk(folder, copies * sum(f.size_bytes for f in self._model_files()))
+
+    def _fetch(self, files: Sequence[FileRef], folder: Path) -> None:
+        prefix = self.record.base_model.prefix
         try:
-            with self.transfer(total) as on_bytes:
-                for file in wanted:
-                    key = reference.prefix + file.name
-                    fetch(
-                        self.store,
-                        key,
-                        folder / file.name,
-                        file.sha256,
-                        file.size_bytes,
-                        on_bytes,
-                    )
+            with self.transfer(sum(file.size_bytes for file in files)) as on_bytes:
+                for file in files:
+                    target = folder / file.name
+                    key = prefix + file.name
+                    fetch(self.store, key, target, file.sha256, file.size_bytes, on_bytes)
         except KeyNotFound as error:
             raise CheckFailed(
                 f"the store no longer has the base model of run {self.record.run}: {error.message}",

@@ -117,9 +117,9 @@ class RunInputs:
         if folder is None or not folder.exists():
             return None
         # The families of base models take as long to load as all else that an estimate needs.
-        from fintts_inputs.base_model.families import read_shape
+        from fintts_inputs.base_model.families import read_config
 
-        return read_shape(folder)
+        return read_config(folder).shape
 
     @cached_property
     def model_sizes(self) -> dict[str, int] | None:

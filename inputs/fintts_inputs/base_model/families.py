@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from fintts_inputs.base_model.csm import CSM_FAMILY
 from fintts_inputs.base_model.fish import FISH_FAMILY
+from fintts_inputs.base_model.licence import read_licence
 from fintts_inputs.base_model.reading import (
     AGAIN,
     read_json,
@@ -23,15 +25,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_inputs.base_model.family import Family
+    from fintts_inputs.base_model.licence import Licence
     from fintts_inputs.base_model.shape import ModelShape, StackShape
     from fintts_inputs.prompts import Prompt
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (FISH_FAMILY, CSM_FAMILY)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BaseModelConfig:
-    """The config.json of a base model, read and checked once.
+    """The config.json of a base model, read and checked once; its weights may be elsewhere.
 
     Attributes:
         content: the parsed file, for families that need more than the shape.
@@ -40,6 +43,15 @@ class BaseModelConfig:
     folder: Path
     content: object
     shape: ModelShape
+
+    @cached_property
+    def licence(self) -> Licence:
+        """The licence that the folder states.
+
+        Raises:
+            InvalidRecord: a document is too large to be one.
+        """
+        return read_licence(self.folder, self.shape)
 
 
 class ModelKind(BaseModel):

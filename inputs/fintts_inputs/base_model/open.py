@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import BaseModelConfig, read_config
 from fintts_inputs.base_model.files import (
     SPECIAL_TOKENS,
     TIKTOKEN,
@@ -21,7 +21,6 @@ from fintts_inputs.base_model.files import (
     tokenizer_files,
 )
 from fintts_inputs.base_model.headers import refuse_other_weights
-from fintts_inputs.base_model.licence import Licence, read_licence
 from fintts_inputs.base_model.reading import AGAIN, read_json, read_text
 from fintts_inputs.errors import BaseModelProblem
 from fintts_inputs.file_refs import digest_of, file_ref
@@ -29,6 +28,7 @@ from fintts_inputs.file_refs import digest_of, file_ref
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fintts_inputs.base_model.licence import Licence
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_store.runs.records import FileRef
 
@@ -41,9 +41,23 @@ class BaseModelFolder:
         files: the names of all files that the trainer reads, and of the licence.
     """
 
-    path: Path
+    config: BaseModelConfig
     files: tuple[str, ...]
-    shape: ModelShape
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.config.folder
+
+    @property
+    def shape(self) -> ModelShape:
+        """As config.json gives it."""
+        return self.config.shape
+
+    @property
+    def licence(self) -> Licence:
+        """As `BaseModelConfig.licence`."""
+        return self.config.licence
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -60,15 +74,6 @@ class BaseModelFolder:
         """One SHA-256 over the names and contents of all files."""
         return digest_of(self.file_refs)
 
-    @cached_property
-    def licence(self) -> Licence:
-        """The licence that the folder states.
-
-        Raises:
-            InvalidRecord: a document is too large to be one.
-        """
-        return read_licence(self.path, self.shape)
-
 
 def open_base_model(path: Path) -> BaseModelFolder:
     """Checks every file that the trainer reads.
@@ -78,8 +83,8 @@ def open_base_model(path: Path) -> BaseModelFolder:
         BaseModelProblem: a file is missing, truncated or of the wrong kind, or the weights do not
             fit config.json.
     """
-    files, shape = base_model_files(path), read_shape(path)
-    refuse_other_weights(path, shape)
+    files, config = base_model_files(path), read_config(path)
+    refuse_other_weights(path, config.shape)
     tokenizer = tokenizer_files(path)
     if TIKTOKEN in tokenizer:
         _check_special_tokens(path / SPECIAL_TOKENS)
@@ -87,7 +92,7 @@ def open_base_model(path: Path) -> BaseModelFolder:
     else:
         for name in tokenizer:
             _check_tokenizer(path / name)
-    return BaseModelFolder(path, files, shape)
+    return BaseModelFolder(config, files)
 
 
 def _check_special_tokens(path: Path) -> None:

@@ -5,31 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli.commands.data.checked import Folder, checked_data
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
-from fintts_cli.errors import CheckFailed, ConfigError
-from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.errors import CheckFailed
 from fintts_cli.settings.option_names import names_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import FRAMES_PER_SECOND, DataView, render_data
 from fintts_cli.views.units import counted
 from fintts_cost.errors import ScheduleError
 from fintts_cost.training.schedule import Schedule
-from fintts_inputs.base_model.families import read_shape
-from fintts_inputs.base_model.shape import ModelShape
-from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import DataProblem
 from fintts_inputs.recordings.receipts import read_data_file
 
 if TYPE_CHECKING:
-    from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
-
-
-Folder = Annotated[
-    Path | None, typer.Argument(metavar="DIR", help="Default: the configured folder.")
-]
 
 
 def check(
@@ -71,9 +62,7 @@ def check(
 def look_at(found: "ReadSettings", frames_per_second: float | None, terminal: Terminal) -> DataView:
     """Checks every file of the configured folder, against the base model if there is one."""
     settings = found.settings
-    if settings.data is None:
-        raise ConfigError("no data folder is given", "give one: `fintts data check DIR`")
-    report = check_folder(settings.data, base_shape(settings, terminal))
+    report = checked_data(settings, terminal, "check")
     names = [utterance.name for utterance in report.utterances]
     try:
         parts = split(names, settings.validation.fraction)
@@ -82,7 +71,7 @@ def look_at(found: "ReadSettings", frames_per_second: float | None, terminal: Te
         terminal.warn(problem.message, problem.hint)
         train, held_out = len(names), 0
     schedule = _schedule(found, train, terminal)
-    rate = frames_per_second or frames_per_second_of(settings.data)
+    rate = frames_per_second or frames_per_second_of(report.folder)
     return DataView(report, train, held_out, schedule, rate)
 
 
@@ -90,27 +79,6 @@ def frames_per_second_of(folder: Path) -> float:
     """The frame rate of the codec that made the codes, if `fintts data encode` called it."""
     known = read_data_file(folder)
     return FRAMES_PER_SECOND if known is None else known.codec.frames_per_second
-
-
-def base_shape(settings: "Settings", terminal: Terminal) -> ModelShape | None:
-    """The base model's shape, to compare the codes with; None if the model is not here yet."""
-    folder = settings.base_model
-    if folder is None:
-        terminal.say("no base model is set, so the codes are not checked against its codebooks")
-        return None
-    if isinstance(folder, HubModel):
-        terminal.warn(
-            f"the base model {folder} is not on this machine yet, so the codes are not checked "
-            "against its codebooks"
-        )
-        return None
-    if not folder.exists():
-        terminal.warn(
-            f"the base model folder {folder} does not exist, so the codes are not checked "
-            "against its codebooks"
-        )
-        return None
-    return read_shape(folder)
 
 
 def _schedule(found: "ReadSettings", train: int, terminal: Terminal) -> Schedule | None:

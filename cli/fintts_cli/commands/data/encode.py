@@ -15,7 +15,7 @@ from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.recordings import RecordingsView, render_recordings
 from fintts_cli.views.units import counted
-from fintts_inputs.base_model.families import read_shape
+from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import CodecFile, find_codec
 from fintts_inputs.codec.shape import refuse_other_codec
 from fintts_inputs.recordings.files import Recordings, list_recordings
@@ -99,7 +99,7 @@ def _open_codec(
             "no base model and no codec is set",
             "set base_model in fintts.yaml, or add --base-model DIR or --codec PATH",
         )
-    model = read_shape(base) if isinstance(base, Path) else None
+    model = read_config(base).shape if isinstance(base, Path) else None
     place = codec or base
     assert isinstance(place, Path)
     file = find_codec(place)

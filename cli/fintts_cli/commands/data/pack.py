@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from fintts_cli.commands.data.check import Folder, base_shape
+from fintts_cli.commands.data.checked import Folder, checked_data
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import ConfigError
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.units import size
-from fintts_inputs.data.packing import pack_folder
+from fintts_inputs.data.packing import pack_report
 from fintts_store.errors import StoreError
 
 
@@ -32,10 +32,9 @@ def pack(
     terminal = Terminal(json=json, quiet=quiet)
     found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
     settings = with_base_model(terminal, found, may_download=False).settings
-    if settings.data is None:
-        raise ConfigError("no data folder is given", "give one: `fintts data pack DIR`")
+    report = checked_data(settings, terminal, "pack")
     try:
-        packed = pack_folder(settings.data, to, base_shape(settings, terminal))
+        packed = pack_report(report, to)
     except StoreError as error:
         raise ConfigError(error.message, "choose another folder with --to") from None
     if json:
