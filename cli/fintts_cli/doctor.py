@@ -18,7 +18,6 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.task import render_task
-from fintts_cli.places import LOCAL
 from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.option_names import naming_origins
@@ -98,7 +97,7 @@ class Doctor:
         ]
 
     def _is_here(self) -> bool:
-        return self.found.settings.infra == LOCAL
+        return self.found.settings.is_local
 
     def _is_by_sky(self) -> bool:
         with suppress(CliError):
@@ -150,7 +149,7 @@ class Doctor:
         folder = _nearest(self.open_here().state)
         free_bytes = shutil.disk_usage(folder).free
         said = f"{size(free_bytes)} free in {folder}"
-        if self.found.settings.infra != LOCAL:
+        if not self.found.settings.is_local:
             return Finding(sentence=said)
         needed_bytes = self._bytes_here()
         said = f"{said}, about {size(needed_bytes)} needed"

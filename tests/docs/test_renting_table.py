@@ -9,8 +9,9 @@ import pytest
 from fintts_cli.infra.sky.ending.ending import ENDINGS, ending_of
 from fintts_cli.infra.sky.server.keys import KEY_FILES
 from fintts_cli.prices.snapshot import read_snapshot
+from fintts_cost.prices.clouds import cloud_named
 from fintts_cost.prices.offer import NEVER_CHOSEN, Doubt, Offer
-from fintts_cost.prices.offers import WITHOUT_SPOT, offers_of
+from fintts_cost.prices.offers import offers_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "renting.md"
 HEADER = ("cloud", "one A100-80GB an hour", "spot", "ends by itself by", "key on it", "tried")
@@ -46,7 +47,7 @@ def price(cloud: str) -> str:
 
 def spot(cloud: str) -> str:
     """SkyPilot's own limits, then whether the list has a discount."""
-    if cloud in WITHOUT_SPOT or not ending_of(cloud).has_managed_jobs:
+    if not cloud_named(cloud).has_spot or not ending_of(cloud).has_managed_jobs:
         return "no"
     listed = [one for one in offers_of(read_snapshot()) if one.cloud == cloud and one.spot]
     usable = [one for one in listed if not NEVER_CHOSEN.intersection(one.doubts)]

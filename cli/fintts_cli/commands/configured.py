@@ -12,7 +12,6 @@ from fintts_cli.estimate.gpus import choices_of, other_kind, with_ceilings
 from fintts_cli.estimate.missing_pace import can_measure, is_pace_missing
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.shown import Shown
-from fintts_cli.places import LOCAL
 from fintts_cli.prices.places import doubtful_place
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.cross_checks import refuse_senseless
@@ -76,7 +75,7 @@ def _plan(
     candidates: Sequence[Candidate], found: ReadSettings, open_source: Callable[[], OfferSource]
 ) -> LaunchPlan | None:
     """What a launch would plan now; None if it would be refused."""
-    if found.settings.infra == LOCAL and found.settings.budget_usd is None:
+    if found.settings.is_local and found.settings.budget_usd is None:
         return None  # it ends when you want it to
     try:
         choices = with_ceilings(candidates, found, open_source)
@@ -89,7 +88,7 @@ def _measure(
     terminal: Terminal, here: Workplace, settings: Settings, inputs: RunInputs, *, again: bool
 ) -> None:
     """Times a few steps of a run on this machine if nobody has measured them, or on demand."""
-    if settings.infra == LOCAL:
+    if settings.is_local:
         if again or (can_measure(settings, inputs) and is_pace_missing(here, settings, inputs)):
             from fintts_cli.estimate.dry_run import measure_pace  # it loads what a launch needs
 

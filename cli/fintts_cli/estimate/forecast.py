@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.work import samples_per_step, seconds_on, work_of_step
-from fintts_cli.places import LOCAL, SETUP_SECONDS, TEARDOWN_SECONDS
+from fintts_cli.places import SETUP_SECONDS, TEARDOWN_SECONDS
 from fintts_cli.settings.given import OPTION
 from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.estimate.inputs import EstimateInput
@@ -61,7 +61,7 @@ class KnownFigures:
     @property
     def is_local(self) -> bool:
         """Whether the run trains on this machine."""
-        return self.settings.infra == LOCAL
+        return self.settings.is_local
 
     @property
     def samples_per_step(self) -> int:
@@ -204,7 +204,7 @@ def _setup_seconds(known: KnownFigures) -> float:
 def reserve_of(settings: Settings) -> Reserve:
     """What a budget reserves for ending the instance."""
     forecast = settings.forecast.teardown_seconds
-    if settings.infra == LOCAL:
+    if settings.is_local:
         return Reserve.here(_or(forecast, TEARDOWN_SECONDS[True]))
     kept = Reserve.spot if settings.spot else Reserve.on_demand
     return kept(_or(forecast, 0.0))

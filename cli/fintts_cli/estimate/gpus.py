@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError, ConfigError
 from fintts_cli.estimate.run import RunEstimate, estimate_run, price_of
-from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, most_an_hour, wanted_by
 from fintts_cli.settings.gpus import named_gpus, split_gpus
 
@@ -54,7 +53,7 @@ def each_gpu(found: ReadSettings) -> tuple[ReadSettings, ...]:
     """
     settings = found.settings
     names = split_gpus(settings.gpus)
-    if settings.infra == LOCAL:
+    if settings.is_local:
         names = names[:1]
     if len(names) > 1:
         _refuse_figures_of_one(found)
@@ -65,7 +64,7 @@ def with_ceilings(
     choices: Sequence[Candidate], found: ReadSettings, open_source: Callable[[], OfferSource]
 ) -> tuple[Candidate, ...]:
     """The same with the highest price of an hour, which sets the deadline of a spot run."""
-    if not found.settings.spot or found.settings.infra == LOCAL:
+    if not found.settings.spot or found.settings.is_local:
         return tuple(choices)
 
     source = open_source()
@@ -81,7 +80,7 @@ def other_kind(
 ) -> Candidate | None:
     """The same run on spot instead of on demand, or the reverse; None without such an offer."""
     settings = found.settings
-    if settings.infra == LOCAL or settings.hourly_rate_usd is not None:
+    if settings.is_local or settings.hourly_rate_usd is not None:
         return None
     changed = {"spot": not candidate.spot, "gpus": candidate.gpus}
     other = replace(found, settings=settings.model_copy(update=changed))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from fintts_cli.estimate.figures import MeasuredPace
 from fintts_cli.estimate.pace import find_dry_pace
 from fintts_cli.estimate.work import samples_per_step, seconds_on, work_of_step
-from fintts_cli.places import LOCAL
 from fintts_cost.interval import Interval
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Wanted:
     @property
     def gpus(self) -> str | None:
         """None for this machine."""
-        return None if self.settings.infra == LOCAL else self.settings.first_gpus
+        return None if self.settings.is_local else self.settings.first_gpus
 
     def scaled(self, run: PastRun) -> Scaled | None:
         """The past run with this one's work and GPU; None if it is not comparable."""
@@ -109,7 +108,7 @@ def measured_pace(
         model_sizes: bytes of the base model's files.
     """
     earlier = pace_of(wanted, runs)
-    if earlier is not None or wanted.settings.infra != LOCAL:
+    if earlier is not None or not wanted.settings.is_local:
         return earlier
 
     return find_dry_pace(state, wanted.settings, model_sizes)

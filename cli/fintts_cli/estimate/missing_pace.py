@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.estimate.run import pace_before
-from fintts_cli.places import LOCAL
 
 if TYPE_CHECKING:
     from fintts_cli.estimate.run_inputs import RunInputs
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 def is_pace_missing(here: Workplace, settings: Settings, inputs: RunInputs) -> bool:
     """Whether the run trains on this machine and the time of a step here is not known."""
     return (
-        settings.infra == LOCAL
+        settings.is_local
         and settings.forecast.seconds_per_step is None
         and pace_before(here, settings, inputs) is None
     )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from fintts_cli.errors import CloudError, ConfigError
 from fintts_cli.estimate.gpus import left_out, none_offered, with_each, without_room
 from fintts_cli.estimate.run import estimate_run, pace_before
-from fintts_cli.places import LOCAL
 from fintts_cli.prices.market import find_offers, wanted_by
 from fintts_cli.settings.gpus import split_gpus
 from fintts_cost.errors import OverBudget
@@ -213,7 +212,7 @@ def _with_pace(
     """
     settings = _rented(found.settings, configured)
     declared = settings.forecast.seconds_per_step
-    place = "this machine" if configured.infra == LOCAL else configured.first_gpus
+    place = "this machine" if configured.is_local else configured.first_gpus
     if declared is None or place == settings.gpus:
         return replace(found, settings=settings), ""
     unset = settings.forecast.model_copy(update={"seconds_per_step": None})
@@ -233,11 +232,11 @@ def _rented(settings: Settings, configured: Settings) -> Settings:
 
     This machine's times for set-up and teardown say nothing about theirs.
     """
-    if configured.infra != LOCAL:
+    if not configured.is_local:
         return settings
     nowhere = {"setup_seconds": None, "teardown_seconds": None}
     forecast = settings.forecast.model_copy(update=nowhere)
-    infra = None if settings.infra == LOCAL else settings.infra
+    infra = settings.rented_place
     return settings.model_copy(update={"infra": infra, "forecast": forecast})
 
 

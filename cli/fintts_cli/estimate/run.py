@@ -76,7 +76,7 @@ def price_of(found: ReadSettings, open_source: Callable[[], OfferSource]) -> Pri
         return Price(
             exact(settings.hourly_rate_usd), found.origins.get("hourly_rate_usd", "option")
         )
-    if settings.infra == LOCAL:
+    if settings.is_local:
         return Price(Decimal(0), "this machine")
 
     return cheapest_offer(open_source(), settings).price
@@ -107,7 +107,7 @@ def estimate_run(
     notes = (*_notes(inputs), *stop_note(settings, found.origins))
     made = estimate(estimate_input(known))
     facts = _facts(settings, workload, shape)
-    candidate = Candidate(settings.gpus, made, spot=settings.spot and settings.infra != LOCAL)
+    candidate = Candidate(settings.gpus, made, spot=settings.spot and not settings.is_local)
     return RunEstimate(candidate, workload, notes, _extras(here, settings, price, made), facts)
 
 
@@ -132,7 +132,7 @@ def _cloud_of_store(here: Workplace, settings: Settings) -> str | None:
 
 def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -> Extras:
     """The store that the costs assume: AWS S3 if none is set, since instances need to reach it."""
-    is_rented = settings.infra != LOCAL
+    is_rented = not settings.is_local
     is_in_s3 = is_rented if settings.store is None else _cloud_of_store(here, settings) == AWS
     cloud = cloud_of(settings.infra) or price.cloud
     return extras_of(

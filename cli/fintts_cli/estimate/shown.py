@@ -70,16 +70,7 @@ class Shown:
 
 
 def _expected(candidate: Candidate) -> dict[str, object]:
-    outlook = candidate.outlook
-    return {
-        "spot": candidate.spot,
-        "expected": {
-            "total_seconds": outlook.seconds.to_json(),
-            "billed_seconds": outlook.billed_seconds.to_json(),
-            "cost_usd": outlook.usd.to_json(),
-            "preemptions": outlook.preemptions.to_json(),
-        },
-    }
+    return {"spot": candidate.spot, "expected": candidate.outlook.to_json()}
 
 
 def _choice(candidate: Candidate) -> dict[str, object]:

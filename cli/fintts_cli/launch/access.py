@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.places import LOCAL
 from fintts_store.backend import Grant
 from fintts_store.opening import backend_of
 
@@ -23,7 +22,7 @@ def grant_for(launch: Launch, reads: Sequence[str] = ()) -> Grant:
     Raises:
         StoreError: no such key can be made, or none that lasts until the deadline.
     """
-    if launch.settings.infra == LOCAL:
+    if launch.settings.is_local:
         return Grant({})
     url, role = launch.store.url, launch.settings.instance_role_arn or ""
     return backend_of(url).grant(url, launch.run, reads, launch.deadline_at, role)

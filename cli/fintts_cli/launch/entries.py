@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from fintts_cli.infra.this_machine import note_process
-from fintts_cli.places import LOCAL
 from fintts_cli.runs.journal import JournalEntry
 from fintts_cost.plan.candidate import Terms
 from fintts_store.runs.ledger import Asked
@@ -46,7 +45,7 @@ def journal_entry(launch: Launch) -> JournalEntry:
 
 def ledger_entry(launch: Launch) -> Asked:
     """The ledger's record of the request, written before anything is created."""
-    is_local = launch.settings.infra == LOCAL
+    is_local = launch.settings.is_local
     reserve = launch.plan.reserve
     return Asked(
         run=launch.run,

@@ -11,7 +11,7 @@ from fintts_cli.infra.sky.ending.ending import RUNPOD, ending_of
 from fintts_cli.infra.sky.rentals.job import require_own_controller
 from fintts_cli.infra.sky.server.server import refuse_copied_keys
 from fintts_cli.infra.sky.server.session import require_sky
-from fintts_cli.places import LOCAL, cloud_of, clouds_named
+from fintts_cli.places import cloud_of, clouds_named
 from fintts_cli.state_folder import home_folder
 from fintts_store.opening import backend_of
 
@@ -48,7 +48,7 @@ def refuse_unsafe_launch(here: Workplace, settings: Settings, store_url: str) ->
     """
     if here.is_by_sky(settings.infra):
         refuse_unsafe_rental(here.sky_log, settings, store_url)
-    elif settings.infra != LOCAL:
+    elif not settings.is_local:
         _refuse_unreachable(store_url)
 
 

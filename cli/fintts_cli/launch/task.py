@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.sky.ending.ending import AUTODOWN, ending_of
 from fintts_cli.infra.sky.launch.asked_task import PATIENCE
-from fintts_cli.places import LOCAL
 from fintts_cli.wording import iso_second
 from fintts_cost.estimate.extras import disk_gb
 from fintts_inputs.hang_factor import FACTOR
@@ -28,7 +27,7 @@ removes it after the job, within eleven minutes."""
 def render_task(launch: Launch) -> str:
     """The task's text. It holds no secret: the user sees it, and it is stored next to the
     instance."""
-    is_local = launch.settings.infra == LOCAL
+    is_local = launch.settings.is_local
     envs = {
         "FINTTS_STORE": launch.store.url,
         "FINTTS_RUN": launch.run,

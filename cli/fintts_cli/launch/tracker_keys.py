@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.places import LOCAL
 from fintts_inputs.trackers import missing_key
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 def require_tracker_keys(settings: Settings) -> None:
     """Raises UsageProblem, for all trackers at once, before anything is uploaded or rented."""
-    is_local = settings.infra == LOCAL
+    is_local = settings.is_local
     lacking = [missing_key(tracker, is_local=is_local) for tracker in settings.trackers]
     if sentences := [sentence for sentence in lacking if sentence is not None]:
         raise UsageProblem(

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import CloudError
-from fintts_cli.places import ANY, LOCAL, cloud_of
+from fintts_cli.places import ANY, cloud_of
 from fintts_cli.prices.source import CatalogMissing
 from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.prices.offer import Doubt, Offer
@@ -69,7 +69,7 @@ class Market(NamedTuple):
 def wanted_by(settings: Settings, *, spot: bool | None) -> Wanted:
     """What the settings request. Prices apply to a region: a zone is ignored."""
     accelerator, count = parse_gpus(settings.first_gpus)
-    infra = None if settings.infra == LOCAL else settings.infra
+    infra = settings.rented_place
     _, region, *_ = [*(infra or "").lower().split("/"), "", ""]
     return Wanted(
         accelerator.name,
@@ -119,7 +119,7 @@ def cheapest_offer(source: OfferSource, settings: Settings) -> Offer:
 
 def most_an_hour(source: OfferSource, settings: Settings, rate_usd: Decimal) -> Decimal | None:
     """The highest hourly rate of a spot instance; None if the given rate is exact."""
-    if not settings.spot or settings.infra == LOCAL:
+    if not settings.spot or settings.is_local:
         return None
     either = wanted_by(settings, spot=None)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.prices.market import wanted_by
 from fintts_cli.prices.snapshot import read_snapshot
 from fintts_cost.gpus.names import canonical
+from fintts_cost.prices.clouds import CLOUDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,16 +16,6 @@ if TYPE_CHECKING:
     from fintts_cli.prices.market import Wanted
     from fintts_cli.settings.model import Settings
     from fintts_cost.prices.offer import PriceRow
-
-SKYPILOT_CLOUDS = frozenset(
-    {
-        *("aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "k8s"),
-        *("kubernetes", "lambda", "mithril", "nebius", "oci", "paperspace", "primeintellect"),
-        *("runpod", "scp", "seeweb", "shadeform", "slurm", "ssh", "vast", "verda", "vsphere"),
-        "yotta",
-    }
-)
-"""SkyPilot 0.14.1's names for its clouds"""
 
 
 def doubtful_place(settings: Settings) -> tuple[str, ...]:
@@ -36,8 +27,8 @@ def doubtful_place(settings: Settings) -> tuple[str, ...]:
     if settings.hourly_rate_usd is None or wanted.cloud is None:
         return ()
     rows = [row for row in read_snapshot() if row.cloud == wanted.cloud and row.accelerator]
-    if not rows and wanted.cloud not in SKYPILOT_CLOUDS:
-        near = difflib.get_close_matches(wanted.cloud, SKYPILOT_CLOUDS, n=1)
+    if not rows and wanted.cloud not in CLOUDS:
+        near = difflib.get_close_matches(wanted.cloud, CLOUDS, n=1)
         question = f": did you mean {near[0]}?" if near else ""
         return (f"neither SkyPilot nor the price list knows the cloud {wanted.cloud}{question}",)
     regions = {row.region.lower() if row.region else None for row in rows}

@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.places import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,14 +253,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "spot on this machine",
         False,
-        lambda f: f.settings.infra == LOCAL and f.settings.spot,
+        lambda f: f.settings.is_local and f.settings.spot,
         "spot is true and infra is local: nothing is rented, so spot has no effect",
         "leave spot out, or set infra to a cloud",
     ),
     Rule(
         "an image on this machine",
         False,
-        lambda f: f.settings.infra == LOCAL and f.settings.image is not None,
+        lambda f: f.settings.is_local and f.settings.image is not None,
         "image is set and infra is local: nothing is rented, so image has no effect",
         "leave image out, or set infra to a cloud",
     ),

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.places import canonical_infra, cloud_of
+from fintts_cli.places import LOCAL, canonical_infra, cloud_of
 from fintts_cli.settings.gpus import canonical_gpus, split_gpus
 from fintts_cli.settings.hub_model import SCHEME, HubModel, not_here, parse
 from fintts_cost.amounts import exact
@@ -108,6 +108,16 @@ class LaunchConfig(Section):
     """experiment trackers that the instance reports to, beside TensorBoard"""
     budget_usd: Annotated[Dollars, Field(gt=0)] | None = None
     hourly_rate_usd: Annotated[Dollars, AfterValidator(_rate)] | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the run trains on this machine, which is not rented."""
+        return self.infra == LOCAL
+
+    @property
+    def rented_place(self) -> str | None:
+        """The place to look for offers in; None: any."""
+        return None if self.is_local else self.infra
 
     @property
     def first_gpus(self) -> str:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from fintts_cli.estimate.offers import PricedOffer, RunOffers
     from fintts_cost.estimate.result import Estimate
     from fintts_cost.interval import Interval
-    from fintts_cost.plan.outlook import Outlook
     from fintts_cost.prices.offer import Offer
 
 GPU = "GPU"
@@ -169,14 +168,6 @@ def _pace_document(made: Estimate | None) -> dict[str, object] | None:
     return {"value": float(given.seconds_per_step), "source": given.seconds_per_step_source}
 
 
-def _expected(outlook: Outlook) -> dict[str, object]:
-    return {
-        "total_seconds": outlook.seconds.to_json(),
-        "cost_usd": outlook.usd.to_json(),
-        "preemptions": outlook.preemptions.to_json(),
-    }
-
-
 def _offer_document(priced: PricedOffer, *, cheapest: bool) -> dict[str, object]:
     offer, cost, seconds = priced.offer, priced.cost_usd, priced.total_seconds
     return {
@@ -193,7 +184,7 @@ def _offer_document(priced: PricedOffer, *, cheapest: bool) -> dict[str, object]
         "seconds_per_step": _pace_document(priced.estimate),
         "total_seconds": None if seconds is None else float(seconds),
         "cost_usd": None if cost is None else float(cost.quantize(CENT)),
-        "expected": None if priced.outlook is None else _expected(priced.outlook),
+        "expected": None if priced.outlook is None else priced.outlook.to_json(),
         "over_budget": priced.over_budget,
         "doubts": [str(doubt) for doubt in offer.doubts],
         "cheapest": cheapest,

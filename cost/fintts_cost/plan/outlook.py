@@ -29,6 +29,15 @@ class Outlook(NamedTuple):
     preemptions: Interval
     """none on demand"""
 
+    def to_json(self) -> dict[str, object]:
+        """As a document has it."""
+        return {
+            "total_seconds": self.seconds.to_json(),
+            "billed_seconds": self.billed_seconds.to_json(),
+            "cost_usd": self.usd.to_json(),
+            "preemptions": self.preemptions.to_json(),
+        }
+
 
 def outlook_of(estimate: Estimate, *, spot: bool) -> Outlook:
     """The range of the run's time and cost.

@@ -18,6 +18,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from fintts_cost.gpus.names import canonical
+from fintts_cost.prices.clouds import cloud_named
 from fintts_cost.prices.offer import Doubt, Offer, PriceRow
 from fintts_cost.prices.outliers import marked_outliers
 
@@ -25,24 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from decimal import Decimal
 
-WITHOUT_SPOT = frozenset(
-    {
-        *("cudo", "do", "fluidstack", "hyperbolic", "lambda", "paperspace", "scp", "seeweb"),
-        *("shadeform", "vsphere", "yotta"),
-    }
-)
-"""Clouds where SkyPilot 0.14.1 rents no spot instances, in its notation."""
-WITHOUT_AUTODOWN = frozenset({"hyperbolic", "primeintellect", "verda", "yotta"})
-"""Clouds that SkyPilot's autodown does not serve. Its managed jobs, which a spot run needs, insist
-on it; an on-demand instance is rented there only if `--infra` names the cloud."""
-
-MARKET_PRICED = frozenset({"aws", "azure"})
-"""Clouds that bill a spot instance at the current market price, up to the on-demand price;
-SkyPilot's `max_hourly_cost` only filters the list."""
-
 OLD_AFTER_DAYS = 30
-
-
 ON_ARM = ("GB200", "GH200")
 """GPUs whose machine has an Arm processor; the trainer's packages are pinned for x86-64."""
 
@@ -88,7 +72,9 @@ def spot_ceiling(offers: Iterable[Offer], rate_usd: Decimal) -> Decimal | None:
     to_be_had = {
         (offer.cloud, offer.region, offer.instance_type)
         for offer in known
-        if offer.spot and offer.cloud in MARKET_PRICED and offer.hourly_rate_usd <= rate_usd
+        if offer.spot
+        and cloud_named(offer.cloud).bills_market_price
+        and offer.hourly_rate_usd <= rate_usd
     }
     on_demand = (
         offer.hourly_rate_usd
@@ -138,11 +124,12 @@ def _offers_of_row(row: PriceRow) -> Iterator[Offer]:
     if row.gpus < 1 or row.gpus != int(row.gpus):
         return
     doubts = (*row.doubts, *_name_doubts(row))
-    is_kept = row.cloud in WITHOUT_AUTODOWN
+    cloud = cloud_named(row.cloud)
+    is_kept = not cloud.has_autodown
     if row.price_usd is not None:
         alone = [Doubt.NO_AUTODOWN] if is_kept else []
         yield _offer(row, row.price_usd, spot=False, doubts=(*doubts, *alone))
-    if row.spot_price_usd is not None and row.cloud not in WITHOUT_SPOT:
+    if row.spot_price_usd is not None and cloud.has_spot:
         is_dear = row.price_usd is None or row.spot_price_usd >= row.price_usd
         about_price = {Doubt.BELOW_OWN_SPOT, Doubt.SUSPECT}  # of the on-demand price
         kept = [doubt for doubt in doubts if doubt not in about_price]

@@ -10,10 +10,9 @@ import pytest
 
 from checks import every
 from fintts_cost.money import Price
+from fintts_cost.prices.clouds import CLOUDS
 from fintts_cost.prices.offer import NEVER_CHOSEN, Doubt, Offer, PriceRow, amount
 from fintts_cost.prices.offers import (
-    WITHOUT_AUTODOWN,
-    WITHOUT_SPOT,
     cheapest,
     offers_of,
     old_list,
@@ -220,12 +219,14 @@ def test_trap_a_slice_of_a_gpu_is_no_offer(gpus: float) -> None:
     assert offers_of([row(gpus=gpus)]) == []
 
 
-@pytest.mark.parametrize("cloud", sorted(WITHOUT_SPOT))
+@pytest.mark.parametrize("cloud", [name for name, each in CLOUDS.items() if not each.has_spot])
 def test_trap_a_cloud_without_spot_instances_has_no_spot_offer(cloud: str) -> None:
     assert spot(offers_of([row("2.00", "0.50", cloud=cloud)])) == []
 
 
-@pytest.mark.parametrize("cloud", sorted(WITHOUT_AUTODOWN - WITHOUT_SPOT))
+@pytest.mark.parametrize(
+    "cloud", [name for name, each in CLOUDS.items() if each.has_spot and not each.has_autodown]
+)
 def test_trap_spot_where_no_managed_job_runs_is_never_chosen(cloud: str) -> None:
     """Verda's $0.45 was once the cheapest without a remark, and a launch refused it."""
     cheap, dear = offers_of([row("1.29", "0.4515", cloud=cloud)])

@@ -54,7 +54,6 @@ from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.resume import goes_on_from, in_words, nothing_to_force
 from fintts_cli.launch.start import start
 from fintts_cli.launch.task import render_task
-from fintts_cli.places import LOCAL
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.instances.tear_down import what_goes_on
 from fintts_cli.runs.status.listing import look_at
@@ -151,7 +150,7 @@ def launch(
     if dry_run:
         _show_task(terminal, ready)
         return
-    if found.settings.infra != LOCAL:
+    if not found.settings.is_local:
         _refuse_or_warn(terminal, here, ready)
     place = here.infra(found.settings.infra)
     place.check(render_task(ready))

@@ -21,8 +21,8 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.estimate.run import terms_here
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.record import existing_run
-from fintts_cli.prices.places import SKYPILOT_CLOUDS
 from fintts_cli.settings.read import read_settings
+from fintts_cost.prices.clouds import CLOUDS
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
@@ -628,7 +628,7 @@ def test_the_known_clouds_are_skypilots() -> None:
     code = "import sky; print('known', *sky.utils.registry.CLOUD_REGISTRY)"
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) - {"known"} == SKYPILOT_CLOUDS - {"k8s"}
+    assert set(done.stdout.split()) - {"known"} == set(CLOUDS) - {"k8s"}
 
 
 @pytest.mark.parametrize("name", ["-x", "--", "-"])

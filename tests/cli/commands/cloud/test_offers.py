@@ -114,6 +114,7 @@ def test_the_document(rented: Path) -> None:
     runpod = next(offer for offer in listed if offer["cloud"] == "runpod")
     assert runpod.pop("expected") == {
         "total_seconds": {"low": 360, "likely": 360, "high": 360},
+        "billed_seconds": {"low": 360, "likely": 360, "high": 360},
         "cost_usd": dict.fromkeys(("low", "likely", "high"), pytest.approx(0.139)),
         "preemptions": {"low": 0, "likely": 0, "high": 0},
     }

@@ -10,8 +10,7 @@ import pytest
 from fintts_cli.infra.sky.ending.ending import ENDINGS
 from fintts_cli.infra.sky.server.keys import BY_SETTING, IDENTITY, KEY_FILES, NO_UPLOAD
 from fintts_cli.infra.sky.server.sdk import import_sky
-from fintts_cli.prices.places import SKYPILOT_CLOUDS
-from fintts_cost.prices.offers import WITHOUT_AUTODOWN, WITHOUT_SPOT
+from fintts_cost.prices.clouds import CLOUDS
 
 OWN_MACHINES = {"kubernetes", "k8s", "slurm", "ssh"}
 """no seller"""
@@ -38,17 +37,20 @@ def lacking(sky: Any, feature: str) -> set[str]:
 
 
 def test_the_clouds_without_spot_and_without_autodown_are_skypilot_s(sky: Any) -> None:
-    assert lacking(sky, "SPOT_INSTANCE") == WITHOUT_SPOT
-    assert lacking(sky, "AUTODOWN") == WITHOUT_AUTODOWN
+    without_autodown = {name for name, cloud in CLOUDS.items() if not cloud.has_autodown}
+    assert lacking(sky, "SPOT_INSTANCE") == {
+        name for name, cloud in CLOUDS.items() if not cloud.has_spot
+    }
+    assert lacking(sky, "AUTODOWN") == without_autodown
     assert {cloud for cloud, each in ENDINGS.items() if not each.has_managed_jobs} == (
-        WITHOUT_AUTODOWN
+        without_autodown
     )
 
 
 def test_each_cloud_of_skypilot_s_has_a_place_for_its_key(sky: Any) -> None:
     sellers = set(sky.utils.registry.CLOUD_REGISTRY) - OWN_MACHINES
     assert sellers == set(KEY_FILES) - OWN_MACHINES
-    assert sellers <= SKYPILOT_CLOUDS
+    assert sellers <= set(CLOUDS)
 
 
 @pytest.mark.parametrize("cloud", sorted({*BY_SETTING, *KEY_FILES}))
