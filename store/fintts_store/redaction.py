@@ -22,6 +22,7 @@ _SECRET_NAME = re.compile(
 )
 _PLACE_NAME = re.compile(r"_(?:FILE|PATH|DIR|URI|URL|ENDPOINT|CONFIG|NAME)$")
 _PIECE = re.compile(rf"[!-~]{{{SHORTEST},}}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _VALUE = r"[^\s\"'<>&,;]+"
 _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE), kept)
@@ -53,7 +54,17 @@ _learned: set[str] = set()
 
 def remember_secrets(*secrets: str | None) -> None:
     """Also redacts these from now on: secrets that a file or program gave to this process."""
-    _learned.update(piece for secret in secrets if secret for piece in _PIECE.findall(secret))
+    _learned.update(piece for secret in secrets if secret for piece in _pieces(secret))
+
+
+def _pieces(secret: str) -> list[str]:
+    """The printable parts of a secret. The scheme of a URL hides nothing: without it a part must
+    be as long as any other."""
+    return [
+        piece
+        for piece in _PIECE.findall(secret)
+        if len(_SCHEME.sub("", piece, count=1)) >= SHORTEST
+    ]
 
 
 def without_secrets(text: str) -> str:
@@ -99,7 +110,7 @@ def _known() -> list[str]:
         piece
         for name, value in os.environ.items()
         if _SECRET_NAME.search(name) and not _PLACE_NAME.search(name)
-        for piece in _PIECE.findall(value)
+        for piece in _pieces(value)
     )
     pieces = {*_learned, *named}
     return sorted(pieces | {quote(piece, safe="") for piece in pieces}, key=len, reverse=True)

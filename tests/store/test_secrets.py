@@ -113,6 +113,16 @@ def test_what_was_learnt_is_taken_out() -> None:
     assert without_secrets("it is kept-by-nobody-0!") == "it is …!"
 
 
+@pytest.mark.parametrize("url", ["https://", "http://", "S3://", "postgres://", "https://x"])
+def test_the_scheme_of_a_url_is_no_secret(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", url)
+    remember_secrets(url)
+    said = f"must begin with {url}, not with {url.lower()}"
+    assert without_secrets(said) == said
+    remember_secrets(f"{url}kept-by-nobody-1")
+    assert without_secrets(f"not {url}kept-by-nobody-1") == "not …"
+
+
 def test_what_libraries_log_has_none(caplog: pytest.LogCaptureFixture) -> None:
     before = logging.getLogRecordFactory()
     clean_logs()
