@@ -29,7 +29,7 @@ import torch
 
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import LoraConfig
-from fintts_inputs.speech.plan import SamplingOptions
+from fintts_inputs.speech.sampling import SamplingOptions
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.speech import SERVED, FishFrames

@@ -21,7 +21,7 @@ from fintts_cli.settings.hub_model import CONFIG, HubModel
 from fintts_inputs.base_model.files import base_model_files
 from fintts_inputs.errors import BaseModelProblem
 from fintts_store.errors import first_line
-from fintts_store.file_names import BASE_MODEL, is_weights_name
+from fintts_store.file_names import BASE_MODEL, CODEC, is_weights_name
 from fintts_store.proxies import TO_WRITE, is_url, malformed_proxy
 from fintts_store.redaction import clean_logs, fault_of_secret, remember_secrets
 
@@ -78,8 +78,16 @@ def describe(model: HubModel) -> None:
     _explained(model, lambda: _snapshot(model, allow_patterns=[CONFIG]))
 
 
-def download(model: HubModel, say: Callable[[str], None], *, shows_progress: bool) -> Path:
+def download(
+    model: HubModel,
+    say: Callable[[str], None],
+    *,
+    shows_progress: bool,
+    with_codec: bool = False,
+) -> Path:
     """Brings what a base model consists of here, and what says under which licence it is.
+
+    The codec of a run that speaks comes along; it may be larger than the model.
 
     Skips files that are here already, and continues partial downloads.
 
@@ -89,16 +97,18 @@ def download(model: HubModel, say: Callable[[str], None], *, shows_progress: boo
     """
 
     (enable_progress_bars if shows_progress else disable_progress_bars)()
-    return _explained(model, lambda: _download(model, say))
+    return _explained(model, lambda: _download(model, say, with_codec=with_codec))
 
 
-def _download(model: HubModel, tell: Callable[[str], None]) -> Path:
+def _download(model: HubModel, tell: Callable[[str], None], *, with_codec: bool) -> Path:
 
     here = cached(model) if constants.HF_HUB_OFFLINE else None
     if here is not None:
         return here
     found = HfApi().model_info(model.repository, revision=model.revision)
-    names = wanted_files([file.rfilename for file in found.siblings or []])
+    there = [file.rfilename for file in found.siblings or []]
+    names = wanted_files(there)
+    names += [name for name in there if with_codec and name in CODEC]
     tell(f"{model} at commit {(found.sha or 'unknown')[:12]}: {len(names)} files")
     # By the name that was asked for, so that the cache knows it again without the network.
     return _snapshot(model, allow_patterns=names)

@@ -8,7 +8,18 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    model_validator,
+)
+
+from fintts_inputs.folder import nfc
+from fintts_store.visible import is_visible
 
 Target = Literal["attention", "mlp", "embeddings", "heads"]
 Monitor = Literal["val/loss", "train/loss", "val/top5_accuracy"]
@@ -32,6 +43,12 @@ FORCIBLE = frozenset(
         "checkpoints.every",
         "checkpoints.keep_last",
         "checkpoints.keep_best",
+        "samples.texts",
+        "samples.held_out",
+        "samples.every",
+        "samples.max_seconds",
+        "samples.seconds_a_check",
+        "samples.seed",
         "replan.min_checks",
         "replan.on_overrun",
     }
@@ -164,6 +181,38 @@ class CheckpointConfig(Section):
     keep_best: Flag = True
 
 
+def _sentence(text: str) -> str:
+    """In NFC, without blanks at its ends."""
+    found = nfc(text).strip()
+    if not found or not is_visible(found):
+        raise ValueError("each text must be one line of visible characters")
+    return found
+
+
+class SamplesConfig(Section):
+    """What a run speaks while it trains: the same sentences, with the same seed, by the base model
+    and after validation checks. Off without texts and held-out utterances."""
+
+    texts: Annotated[
+        tuple[Annotated[str, Field(max_length=500), AfterValidator(_sentence)], ...],
+        Field(max_length=20),
+    ] = ()
+    held_out: Annotated[Whole, Field(ge=0, le=20)] = 0
+    """utterances that are not trained on, beside their recordings"""
+    every: Count = 1
+    """validation checks"""
+    max_seconds: Annotated[PositiveFloat, Field(le=60)] = 15.0
+    """where a sample without an end is cut"""
+    seconds_a_check: Annotated[PositiveFloat, Field(le=240)] = 30.0
+    """the most that all samples of a check may take; what does not fit is left out"""
+    seed: Annotated[int, BeforeValidator(_a_number), Field(ge=0, lt=2**32)] = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the run speaks."""
+        return bool(self.texts) or self.held_out > 0
+
+
 class ReplanConfig(Section):
     """What a run does that finds, after 20 measured steps, that its deadline comes too soon."""
 
@@ -181,6 +230,7 @@ class TrainingSections(Section):
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     early_stopping: EarlyStoppingConfig = Field(default_factory=EarlyStoppingConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    samples: SamplesConfig = Field(default_factory=SamplesConfig)
     replan: ReplanConfig = Field(default_factory=ReplanConfig)
 
 
@@ -194,9 +244,10 @@ class RunConfig(TrainingSections):
 
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on, without the places of the inputs and
-        without `replan`, which only decides when to give up."""
+        without `samples` and `replan`: what is spoken changes no weight, and `replan` only decides
+        when to give up."""
         content = self._comparable()
-        del content["replan"]
+        del content["samples"], content["replan"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -43,6 +43,8 @@ def finish(
     session.progress.begin("uploading", upload_limit(grace_seconds), "teardown")
     with session.clock.spend("teardown"):
         is_safe = session.uploader.drain(grace_seconds)
+        if training.samples is not None:
+            training.samples.outbox.close(_last_seconds(leaves_early=leaves_early))
         training.world.leave(BEFORE_EXIT_SECONDS if leaves_early else END_SECONDS)
     session.progress.begin("writing the result", FINAL_WRITES_SECONDS, "teardown")
     trouble = session.uploader.trouble or StoreUnreachable(
@@ -59,8 +61,13 @@ def finish(
     result = insist(lambda: write_result(training, session, StopReason(reason)), GRACE_SECONDS)
     log(f"ended at step {result.step}: {result.stop_reason}")
     session.notices.ended(result)
-    session.notices.close(BEFORE_EXIT_SECONDS if leaves_early else AT_END_SECONDS)
+    session.notices.close(_last_seconds(leaves_early=leaves_early))
     return result
+
+
+def _last_seconds(*, leaves_early: bool) -> float:
+    """How long the end waits for what a run can do without."""
+    return BEFORE_EXIT_SECONDS if leaves_early else AT_END_SECONDS
 
 
 def end_preempted(
@@ -146,5 +153,6 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
         started_at=session.started_at,
         ended_at=session.wall_clock.now(),
         initial_validation_value=None if before is None else before["loss"],
+        missing_samples=0 if training.samples is None else training.samples.lost,
         message=message,
     )

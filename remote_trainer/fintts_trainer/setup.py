@@ -39,6 +39,7 @@ from fintts_trainer.processes.hang_limits import (
     load_limit,
 )
 from fintts_trainer.resume import resume
+from fintts_trainer.samples.open import open_samples
 from fintts_trainer.session.deadline import Pace, measured
 from fintts_trainer.session.job import fetch_base_model, fetch_initial_adapter
 from fintts_trainer.session.session import StoreSession
@@ -110,6 +111,8 @@ def _build(session: Session, world: World) -> Training:
     if config.training.gradient_checkpointing and not recompute_layers(model):
         session.log("training.gradient_checkpointing has no effect: the model has no such layers")
     model.to(world.device)
+    # before a step is tried, since the codec takes memory, too
+    samples = open_samples(session, world, base) if isinstance(session, StoreSession) else None
     is_compiled = compile_as_configured(
         model,
         config.training.compile,
@@ -125,6 +128,8 @@ def _build(session: Session, world: World) -> Training:
         weight_decay=0.0,
     )
     _log_sizes(session, world, base.shape, feed, model)
+    if samples is not None:
+        samples.is_compiled = is_compiled
     return Training(
         session=session,
         world=world,
@@ -142,6 +147,7 @@ def _build(session: Session, world: World) -> Training:
         is_compiled=is_compiled,
         step_seconds=deque(maxlen=STEPS_FOR_MEDIAN),
         peak_flops=_peak_of(session, world, dtype),
+        samples=samples,
     )
 
 

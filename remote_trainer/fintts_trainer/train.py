@@ -25,6 +25,7 @@ from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.processes.random_state import random_state
 from fintts_trainer.processes.world import World
 from fintts_trainer.reasons import external_reason, reason_to_end
+from fintts_trainer.samples.in_training import begin_samples, speak_if_due
 from fintts_trainer.session.deadline import measured
 from fintts_trainer.session.late_start import end_without_training, starts_too_late
 from fintts_trainer.session.local_checkpoints import describe_local, remove_local
@@ -81,6 +82,7 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
     state, schedule = training.state, training.schedule
     training.session.change_status(phase=Phase.TRAINING, step=state.step)
     saved_step, value = state.step, None
+    begin_samples(training, preemption)
     reason = reason_to_end(training, preemption)
     # A resumed run stores no position in the data: the step determines it.
     with prefetched(training.feed.steps(state.step, schedule.max_steps)) as steps:
@@ -94,6 +96,8 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
             if is_worth_saving(training):
                 save(training, value, preemption)
                 saved_step = state.step
+            # once in a while: speak, so that a user can hear it
+            speak_if_due(training, preemption)
             reason = reason_to_end(training, preemption)
     # however the run ends, its last step is saved
     if saved_step != state.step:
@@ -257,7 +261,7 @@ def validate(training: Training) -> float:
     training.report_to_watchdog("validation")
     with session.clock.spend("validation") as spent:
         means = training.evaluate()
-    training.eta = training.eta.after_check(spent.seconds)
+    training.eta = training.eta.after_check(spent.seconds + training.speaking_seconds)
     session.pace.checks.append(spent.seconds)
     train_loss = state.loss_sum / state.loss_steps
     state.loss_sum, state.loss_steps = 0.0, 0

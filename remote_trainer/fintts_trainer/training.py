@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fintts_trainer.machine.gpu_meter import GpuMeter
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.processes.world import World
+    from fintts_trainer.samples.samples import Samples
     from fintts_trainer.session.session import Session
     from fintts_trainer.step_clock import StepClock
 
@@ -63,6 +64,8 @@ class Training:
     """of the process that writes to the store, if the run may stop early"""
     replanner: Replanner | None = None
     """likewise of the process that writes to the store"""
+    samples: Samples | None = None
+    """likewise, if the run speaks"""
     overrun: str | None = None
     """why the deadline comes too soon for a useful run, once that is known"""
 
@@ -84,7 +87,9 @@ class Training:
         if planner is None or not isinstance(session, StoreSession):
             return
         planner.after_step(tokens, seconds)
-        measured = list(session.pace.checks), list(session.pace.saves)
+        speaking = self.speaking_seconds
+        checks = [seconds + speaking for seconds in session.pace.checks]
+        measured = checks, list(session.pace.saves)
         if not planner.is_due(*measured):
             return
         planner.plan(
@@ -99,6 +104,11 @@ class Training:
             self.overrun = planner.overrun
             session.change_status(message=self.overrun)
             session.log(self.overrun)
+
+    @property
+    def speaking_seconds(self) -> float:
+        """What speaking adds to a check, on average."""
+        return 0.0 if self.samples is None else self.samples.seconds_per_check
 
     @property
     def gives_up(self) -> bool:

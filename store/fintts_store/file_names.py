@@ -1,4 +1,4 @@
-"""The allowed names of files in a checkpoint, adapter or base model: a closed list.
+"""The allowed names of files in a checkpoint, adapter, codec or base model: a closed list.
 
 Write access to the store must not allow placing files beside your code: Python would import a
 checkpoint's torch.py from the folder that it is pulled into. Reading a record and describing a
@@ -16,6 +16,10 @@ BASE_MODEL = DOCUMENTS | {
     *("tokenizer.json", "tokenizer.tiktoken", "special_tokens.json"),
 }
 """in addition to weights, whose names the base model chooses"""
+CODEC = frozenset(
+    {"codec.pth", "firefly-gan-vq-fsq-8x1024-21hz-generator.pth", "codec_config.json"}
+)
+"""of a codec that has files of its own"""
 LONGEST_NAME = 128
 """characters; file systems hold 255 bytes"""
 _WEIGHTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors(\.index\.json)?")
@@ -41,6 +45,11 @@ def odd_in_checkpoint(names: Iterable[str]) -> list[str]:
 def odd_in_adapter(names: Iterable[str]) -> list[str]:
     """The names that are not allowed in an adapter that a run starts from."""
     return [name for name in names if name not in ADAPTER]
+
+
+def odd_in_codec(names: Iterable[str]) -> list[str]:
+    """The names that are not allowed in a codec."""
+    return [name for name in names if name not in CODEC]
 
 
 def odd_in_base_model(names: Iterable[str]) -> list[str]:

@@ -3,11 +3,15 @@
     datasets/<sha256>.safetensors             packed data, written once
     base_models/<digest>/<file>               a base model's folder, written once
     adapters/<digest>/<file>                  an initial adapter of runs, written once
+    codecs/<digest>/<file>                    the codec of runs that speak samples, written once
     runs/<run>/run.json                  512 KiB  what was requested; never changed
     runs/<run>/revisions/<number>.json   512 KiB  a changed configuration; the highest counts
     runs/<run>/status.json               512 KiB  heartbeat; overwritten
     runs/<run>/stop.json                 512 KiB  the request to stop
     runs/<run>/metrics/<claim>-<part>.jsonl  4 MiB  append-only parts; all of them 32 MiB
+    runs/<run>/samples/<claim>/samples.json 512 KiB  which sentences this job speaks
+    runs/<run>/samples/<claim>/<who>-<number>.wav  32 MiB  a sentence, numbered from 1, by `base`,
+                                              `original` or `step-<step>`
     runs/<run>/tensorboard/<claim>/<file>     event files, uploaded at the end
     runs/<run>/claims/<claim>            512 KiB  the right to write the run
     runs/<run>/ledger/<launch>/asked.json  512 KiB  who requested an instance, on which terms;
@@ -39,7 +43,8 @@ from datetime import UTC, datetime
 from fintts_store.errors import InvalidKey, InvalidRunName
 
 DATASETS, BASE_MODELS, ADAPTERS = "datasets/", "base_models/", "adapters/"
-INPUTS = (DATASETS, BASE_MODELS, ADAPTERS)
+CODECS = "codecs/"
+INPUTS = (DATASETS, BASE_MODELS, ADAPTERS, CODECS)
 """prefixes of the inputs of runs"""
 RUNS = "runs/"
 PROBES = "probes/"
@@ -83,8 +88,13 @@ def adapter_prefix(digest: str) -> str:
     return f"{ADAPTERS}{digest}/"
 
 
+def codec_prefix(digest: str) -> str:
+    """The prefix of a codec's files."""
+    return f"{CODECS}{digest}/"
+
+
 def input_place(key: str) -> str:
-    """The key itself for a data set, or the prefix of the base model or adapter of a key."""
+    """The key itself for a data set, or the prefix of the folder of another input."""
     kind, _, rest = key.partition("/")
     folder, slash, _ = rest.partition("/")
     return f"{kind}/{folder}/" if slash else key
@@ -212,6 +222,16 @@ def metrics_prefix(run: str) -> str:
 def metrics_key(run: str, claim: int, part: int) -> str:
     """One part of the metrics."""
     return f"{metrics_prefix(run)}{claim:06d}-{part:06d}.jsonl"
+
+
+def all_samples_prefix(run: str) -> str:
+    """The prefix of what all jobs have spoken."""
+    return f"{run_prefix(run)}samples/"
+
+
+def samples_prefix(run: str, claim: int) -> str:
+    """The prefix of what one job has spoken."""
+    return f"{all_samples_prefix(run)}{claim:06d}/"
 
 
 def all_tensorboard_prefix(run: str) -> str:

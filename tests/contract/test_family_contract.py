@@ -24,7 +24,7 @@ from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.config import LoraConfig, Target
 from fintts_inputs.errors import BaseModelProblem, SpeechProblem
-from fintts_inputs.speech.plan import SamplingOptions
+from fintts_inputs.speech.sampling import SamplingOptions
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
 from fintts_trainer.data.batches import collate

@@ -13,12 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
+from fintts_cli.launch.upload import describe_codec, upload_files
+from fintts_inputs.codec.find import find_codec
 from fintts_inputs.config import RunConfig
 from fintts_inputs.data.packing import pack_folder
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
-from fintts_store.runs.records import BaseModelRef, DatasetRef, FileRef, PriceRef, RunRecord
+from fintts_store.runs.records import (
+    BaseModelRef,
+    CodecRef,
+    DatasetRef,
+    FileRef,
+    PriceRef,
+    RunRecord,
+)
 from fintts_store.runs.runs import create_run
 from fintts_trainer.session.job import Job
 
@@ -81,8 +90,13 @@ def start_run(
     base: Path = TINY,
     deadline: timedelta = timedelta(hours=1),
     prompt: str | None = None,
+    codec: Path | None = None,
 ) -> TinyRun:
-    """Writes what `fintts cloud launch` writes before an instance starts."""
+    """Writes what `fintts cloud launch` writes before an instance starts.
+
+    Args:
+        codec: the folder of one, for a run that speaks samples.
+    """
     folder.mkdir(exist_ok=True)
     store = DirectoryStore(folder / "store")
     speech = folder / "speech"
@@ -116,6 +130,7 @@ def start_run(
             ),
         ),
         prompt=prompt,
+        codec=None if codec is None else _stored_codec(store, codec),
         price=PriceRef(hourly_rate_usd=Decimal("1.20"), source="option"),
         deadline_at=now + deadline,
         estimate={},
@@ -124,3 +139,10 @@ def start_run(
     )
     create_run(store, record)
     return TinyRun(store, name, folder)
+
+
+def _stored_codec(store: DirectoryStore, folder: Path) -> CodecRef:
+    found = describe_codec(find_codec(folder))
+    assert found is not None
+    upload_files(store, found, folder, "the codec", lambda _sentence: None)
+    return found

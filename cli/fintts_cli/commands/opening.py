@@ -114,7 +114,12 @@ def with_base_model(terminal: Terminal, found: ReadSettings, *, may_download: bo
     from fintts_cli import hub  # its library takes as long as all else
 
     folder = (
-        hub.download(model, terminal.say, shows_progress=terminal.is_live)
+        hub.download(
+            model,
+            terminal.say,
+            shows_progress=terminal.is_live,
+            with_codec=found.settings.samples.is_on,
+        )
         if may_download
         else hub.cached(model)
     )

@@ -41,7 +41,8 @@ from fintts_cli.speech.voices import (
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.speech import SpeechView, render_spoken, warnings_of
 from fintts_inputs.folder import nfc
-from fintts_inputs.speech.plan import ReferenceRecording, SamplingOptions, SpeechPlan
+from fintts_inputs.speech.plan import ReferenceRecording, SpeechPlan
+from fintts_inputs.speech.sampling import SamplingOptions
 
 if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings

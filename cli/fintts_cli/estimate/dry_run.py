@@ -23,6 +23,7 @@ from fintts_cli.state_folder import open_state
 from fintts_cli.wording import iso_second
 from fintts_cost.money import Price
 from fintts_cost.plan.candidate import Terms
+from fintts_inputs.config import SamplesConfig
 from fintts_inputs.data.listing import CODES, TEXT
 from fintts_inputs.data.pairs import find_pairs
 from fintts_store.opening import open_store
@@ -111,6 +112,7 @@ def _shortened(config: RunConfig, data: Path) -> RunConfig:
         "training": config.training.model_copy(update={"max_steps": STEPS, "warmup_steps": 1}),
         "validation": config.validation.model_copy(update={"every": STEPS}),
         "checkpoints": config.checkpoints.model_copy(update={"every": STEPS, "keep_last": 1}),
+        "samples": SamplesConfig(),
         "early_stopping": config.early_stopping.model_copy(update={"enabled": False}),
     }
     return config.model_copy(update=changes)

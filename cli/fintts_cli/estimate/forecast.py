@@ -105,6 +105,8 @@ def estimate_input(known: KnownFigures) -> EstimateInput:
         keep_best=settings.checkpoints.keep_best,
         patience=early_stopping.patience if early_stopping.enabled else None,
         monitor=early_stopping.monitor,
+        samples_every=settings.samples.every,
+        seconds_per_samples=settings.samples.seconds_a_check if settings.samples.is_on else 0,
         setup_seconds=_setup_seconds(known),
         teardown_seconds=_or(settings.forecast.teardown_seconds, TEARDOWN_SECONDS[known.is_local]),
         price=known.price,

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
 LAPTOP_ONLY = (
     "fintts_inputs/recordings",
-    "fintts_inputs/speech",
+    "fintts_inputs/speech/plan.py",
     "fintts_trainer/answers.py",
     "fintts_trainer/recordings",
+    "fintts_trainer/synthesis/reference.py",
     "fintts_trainer/synthesis/speak.py",
 )
 """Parts of these packages that only a laptop needs: recordings are encoded before a launch, and

@@ -117,6 +117,7 @@ def begin(
         base_model=inputs.base_model,
         prompt=inputs.prompt.name,
         initial_adapter=inputs.initial_adapter,
+        codec=inputs.codec,
         price=_frozen(terms.price),
         budget_usd=terms.budget_usd,
         deadline_at=terms.deadline_at,

@@ -148,8 +148,8 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     """Applies the same rule to the input folders: their paths may change, their content may not.
 
     Raises:
-        UsageProblem: data, base model or initial adapter differ from those that the run started
-            with.
+        UsageProblem: data, base model, initial adapter or codec differ from those that the run
+            started with.
     """
     data_differ = record.dataset.sha256 != inputs.dataset.sha256
     model_differs = record.base_model.digest != inputs.base_model.digest
@@ -157,7 +157,9 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     model = ["base_model: the content of its files"] if model_differs else []
     adapter_differs = _weights_of(record.initial_adapter) != _weights_of(inputs.initial_adapter)
     adapter = ["initial_adapter: its weights"] if adapter_differs else []
-    others = data + model + adapter
+    codec_differs = inputs.codec is not None and inputs.codec != record.codec
+    codec = ["samples: the codec that the run started with, or without"] if codec_differs else []
+    others = data + model + adapter + codec
     if others:
         raise UsageProblem(
             f"run {record.run} started with another configuration: {'; '.join(others)}",

@@ -1,5 +1,5 @@
-"""Uploads a run's inputs to the store, each once: the packed data set, the base model, and the
-initial adapter."""
+"""Uploads a run's inputs to the store, each once: the packed data set, the base model, the initial
+adapter, and the codec of a run that speaks samples."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from fintts_cli.settings.hub_model import origin_of
 from fintts_cli.views.units import counted, size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_inputs.base_model.open import open_base_model
+from fintts_inputs.codec.config import CODEC_CONFIG
+from fintts_inputs.codec.find import find_codec
+from fintts_inputs.codec.shape import refuse_other_codec
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.packing import pack_report
 from fintts_inputs.file_refs import digest_of, file_ref
@@ -20,6 +23,7 @@ from fintts_store import layout
 from fintts_store.runs.records import (
     AdapterRef,
     BaseModelRef,
+    CodecRef,
     DatasetRef,
     RunRecord,
 )
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fintts_inputs.base_model.open import BaseModelFolder
+    from fintts_inputs.codec.find import CodecFile
     from fintts_inputs.config import RunConfig
     from fintts_inputs.data.check import DataReport
     from fintts_inputs.prompts import Prompt
@@ -97,9 +102,18 @@ def describe_adapter(folder: Path, source: Path) -> AdapterRef:
     )
 
 
+def describe_codec(codec: CodecFile) -> CodecRef | None:
+    """The files of a codec; None if it lies in the base model's own weights."""
+    if codec.path.is_dir():
+        return None
+    config = codec.path.with_name(CODEC_CONFIG)
+    files = tuple(file_ref(path) for path in (codec.path, config) if path.is_file())
+    return CodecRef(prefix=layout.codec_prefix(digest_of(files)), files=files)
+
+
 def upload_files(
     store: Store,
-    reference: BaseModelRef | AdapterRef,
+    reference: BaseModelRef | AdapterRef | CodecRef,
     folder: Path,
     what: str,
     tell: Callable[[str], None],
@@ -136,12 +150,13 @@ class Inputs:
     prompt: Prompt
     """the prompt that the base model is served with and a new run is trained with"""
     initial_adapter: AdapterRef | None = None
+    codec: CodecRef | None = None
 
     @property
     def keys(self) -> list[str]:
         """Their keys; prefixes end with `/`."""
-        adapter = [] if self.initial_adapter is None else [self.initial_adapter.prefix]
-        return [self.dataset.key, self.base_model.prefix, *adapter]
+        optional = [one.prefix for one in (self.initial_adapter, self.codec) if one is not None]
+        return [self.dataset.key, self.base_model.prefix, *optional]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +166,26 @@ class CheckedInputs:
     config: RunConfig
     base_model: BaseModelFolder
     data: DataReport
+    codec: CodecFile | None = None
+    """of a run that speaks samples"""
 
 
 def check_inputs(config: RunConfig) -> CheckedInputs:
-    """Opens base model, initial adapter and data before the store is used.
+    """Opens base model, initial adapter, data and, if the run speaks, the codec, before the store
+    is used.
 
     Raises:
         CliError, TrainerError: one of them cannot be used for training.
     """
     base_model = open_base_model(config.base_model)
     check_adapter(config, base_model.shape)
+    codec = None
+    if config.samples.is_on:
+        codec = find_codec(config.base_model)
+        refuse_other_codec(codec.shape, base_model.shape)
     report = check_folder(config.data, base_model.shape)
     report.refuse_problems()
-    return CheckedInputs(config, base_model, report)
+    return CheckedInputs(config, base_model, report, codec)
 
 
 def upload_inputs(
@@ -172,7 +194,7 @@ def upload_inputs(
     tell: Callable[[str], None],
     record: RunRecord | None = None,
 ) -> Inputs:
-    """Uploads data set, base model and initial adapter to the store, each once.
+    """Uploads data set, base model, initial adapter and codec to the store, each once.
 
     Args:
         record: the run's record, if it already exists.
@@ -192,4 +214,7 @@ def upload_inputs(
         upload_files(store, base_model, config.base_model, "the base model", tell)
         if folder is not None and adapter is not None:
             upload_files(store, adapter, folder, "the initial adapter", tell)
-    return Inputs(dataset, base_model, checked.base_model.shape.prompt, adapter)
+    codec = None if checked.codec is None else describe_codec(checked.codec)
+    if codec is not None:
+        upload_files(store, codec, config.base_model, "the codec", tell)
+    return Inputs(dataset, base_model, checked.base_model.shape.prompt, adapter, codec)

@@ -62,6 +62,16 @@ checkpoints:
   keep_last: 5
   keep_best: true             # in addition to the last ones
 
+# What the run speaks while it trains, by the base model and after checks, for
+# `fintts cloud listen`. The codec must be in the base model's folder.
+samples:
+#   texts: ["Hyvää huomenta."]    # sentences to say
+  held_out: 0                 # utterances not trained on, beside their recordings; 0: none
+  every: 1                    # validation checks
+  max_seconds: 15.0           # a sample without an end is cut
+  seconds_a_check: 30.0       # at most, for all samples of a check; the estimate counts this
+  seed: 0
+
 # After 20 measured steps the run forecasts whether its deadline comes too soon, and says so.
 replan:
   min_checks: 3               # validation checks: a run that ends with fewer is of no use

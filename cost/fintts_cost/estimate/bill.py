@@ -23,6 +23,8 @@ class Durations(NamedTuple):
     validation_seconds: Decimal
     checkpoint_seconds: Decimal
     teardown_seconds: Decimal
+    samples_seconds: Decimal = Decimal(0)
+    """what is spoken at the start and after checks, at most"""
 
     @property
     def total_seconds(self) -> Decimal:

@@ -55,6 +55,7 @@ def _seconds(estimate: Estimate) -> dict[str, JsonValue]:
         "validation_seconds": float(durations.validation_seconds),
         "checkpoint_seconds": float(durations.checkpoint_seconds),
         "teardown_seconds": float(durations.teardown_seconds),
+        "samples_seconds": float(durations.samples_seconds),
         "total_seconds": float(durations.total_seconds),
     }
 

@@ -58,6 +58,10 @@ class EstimateInput:
     """in addition to the last ones"""
     patience: int | None = 5
     """validation checks; None turns early stopping off"""
+    samples_every: int = 1
+    """validation checks between what is spoken"""
+    seconds_per_samples: Amount = 0
+    """the most that speaking takes each time; 0 speaks nothing"""
     setup_seconds: Amount = 0
     teardown_seconds: Amount = 0
     seconds_per_step_source: str = "option"
@@ -93,6 +97,7 @@ class EstimateInput:
             EstimateError, "--checkpoint-bytes", self.checkpoint_bytes, MAX_BYTES, least=0
         )
         require_count(EstimateError, "--keep-last", self.keep_last, MAX_KEEP_LAST)
+        require_count(EstimateError, "samples.every", self.samples_every)
 
     def _check_steps(self) -> None:
         most = self.schedule.max_steps
@@ -109,6 +114,7 @@ class EstimateInput:
         limits: tuple[tuple[str, Amount, int], ...] = (
             ("--seconds-per-validation", self.seconds_per_validation, MAX_SECONDS),
             ("--checkpoint-seconds", self.checkpoint_seconds, MAX_SECONDS),
+            ("samples.seconds_a_check", self.seconds_per_samples, MAX_SECONDS),
             ("--setup-seconds", self.setup_seconds, MAX_SECONDS),
             ("--teardown-seconds", self.teardown_seconds, MAX_SECONDS),
         )
@@ -182,6 +188,12 @@ class EstimateInput:
             slow_seconds_per_validation=None,
         )
 
+    def times_spoken(self, steps: int) -> int:
+        """How often a run that stops after this step speaks: at its start, and after checks."""
+        if not self.seconds_per_samples:
+            return 0
+        return 1 + self.schedule.validation_checks(steps) // self.samples_every
+
     def durations(self, steps: int) -> Durations:
         """The seconds of a run that stops after this step."""
         checks = self.schedule.validation_checks(steps)
@@ -192,6 +204,7 @@ class EstimateInput:
             validation_seconds=checks * exact(self.seconds_per_validation),
             checkpoint_seconds=checkpoints * exact(self.checkpoint_seconds),
             teardown_seconds=exact(self.teardown_seconds),
+            samples_seconds=self.times_spoken(steps) * exact(self.seconds_per_samples),
         )
 
     def bill(self, steps: int) -> Bill:

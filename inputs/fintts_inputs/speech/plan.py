@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from fintts_inputs.recordings.plan import Refused
+from fintts_inputs.speech.sampling import SamplingOptions
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SamplingOptions(_Part):
-    """How choices are drawn; None leaves a number to the base model's family."""
-
-    temperature: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
-    """0 always takes the likeliest"""
-    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    repetition_penalty: Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)] | None = None
 
 
 class ReferenceRecording(_Part):

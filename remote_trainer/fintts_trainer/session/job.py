@@ -137,6 +137,16 @@ def fetch_base_model(job: Job, record: RunRecord, on_bytes: Callable[[int], None
     return folder
 
 
+def fetch_codec(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:
+    """Fetches and verifies the codec's files; returns their folder, which is the base model's if
+    the codec lies in its weights."""
+    if record.codec is None:
+        return job.workspace / "base_model"
+    folder = job.workspace / "codec"
+    _fetch_files(job.store, record.codec.prefix, record.codec.files, folder, on_bytes)
+    return folder
+
+
 def _fetch_files(
     store: Store,
     prefix: str,

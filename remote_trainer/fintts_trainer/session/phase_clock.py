@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-Part = Literal["setup", "training", "validation", "checkpoint", "teardown"]
-PARTS: tuple[Part, ...] = ("setup", "training", "validation", "checkpoint", "teardown")
+Part = Literal["setup", "training", "validation", "checkpoint", "samples", "teardown"]
+PARTS: tuple[Part, ...] = ("setup", "training", "validation", "checkpoint", "samples", "teardown")
 
 
 @dataclass

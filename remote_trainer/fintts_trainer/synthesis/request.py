@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from fintts_inputs.speech.plan import SamplingOptions
+    from fintts_inputs.speech.sampling import SamplingOptions
 
     Codes = npt.NDArray[np.int64]
 

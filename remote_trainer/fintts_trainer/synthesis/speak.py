@@ -5,15 +5,12 @@ The laptop runs this as a child process that answers in lines of JSON on stdout.
 
 from __future__ import annotations
 
-import io
 import sys
 import time
-import wave
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from fintts_inputs.base_model.families import read_config
@@ -29,6 +26,7 @@ from fintts_trainer.codecs import open_codec
 from fintts_trainer.families import open_configured
 from fintts_trainer.model.lora import open_adapter
 from fintts_trainer.synthesis.request import Reference, Speech, SpeechRequest
+from fintts_trainer.synthesis.wav import wav_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -39,10 +37,7 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.families import BaseModelConfig
     from fintts_inputs.speech.plan import ReferenceRecording, Voice
     from fintts_trainer.codecs.base import Codec, Codes
-    from fintts_trainer.codecs.base import Wave as Samples
     from fintts_trainer.families.base import BaseModel
-
-PCM_PEAK = 32767
 
 
 def answer_plan(path: Path) -> int:
@@ -182,13 +177,3 @@ def adapted(model: nn.Module, adapter: Path | None) -> Generator[nn.Module]:
         found.unload()
 
 
-def wav_of(samples: Samples, rate: int) -> bytes:
-    """A WAV file of one channel with 16 bits a sample."""
-    pcm = np.round(np.clip(samples, -1.0, 1.0) * PCM_PEAK).astype("<i2")
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm.tobytes())
-    return stream.getvalue()

@@ -17,6 +17,11 @@ METRICS_BYTES = 32 * MIB
 METRICS_ROWS = 50_000
 """a row takes 1 to 4 KB of memory"""
 ROW_VALUES = 64
+SAMPLE_BYTES = 32 * MIB
+"""a WAV file: a minute at 192 kHz"""
+SENTENCES = 40
+SAMPLES = 20_000
+"""of a run"""
 LOG_BYTES = 4 * MIB
 """the end of each log"""
 LOGS = 20

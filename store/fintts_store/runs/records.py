@@ -120,6 +120,13 @@ class AdapterRef(Record):
     files: Annotated[Files, _none_odd(file_names.odd_in_adapter, "an adapter")]
 
 
+class CodecRef(Record):
+    """The codec with which a run speaks samples, if it has files of its own."""
+
+    prefix: Annotated[str, below(layout.CODECS, "/")]
+    files: Annotated[Files, _none_odd(file_names.odd_in_codec, "a codec")]
+
+
 class PriceRef(Record):
     """The price that the estimate used, frozen."""
 
@@ -148,6 +155,7 @@ class RunRecord(OfRun):
     prompt: Name | None = None
     """used in training; None in runs that did not record it"""
     initial_adapter: AdapterRef | None = None
+    codec: CodecRef | None = None
     price: PriceRef
     budget_usd: Usd | None = None
     deadline_at: Moment
@@ -309,6 +317,8 @@ class Result(OfRun):
     started_at: Moment
     ended_at: Moment
     initial_validation_value: Value = None
+    missing_samples: Count = 0
+    """samples that could not be spoken, or did not reach the store"""
     message: Message | None = None
 
 

@@ -1,4 +1,5 @@
-"""The inputs of runs: which data sets, base models and adapters are complete, and which are unused.
+"""The inputs of runs (data sets, base models, adapters, codecs): which are complete, and which are
+unused.
 
 An input lies under the digest of its content, and many runs may share it. This module reads no
 file: names and sizes come from one listing of each kind, however many runs there are.
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyNotFound
-from fintts_store.runs.records import AdapterRef, BaseModelRef, RunRecord
+from fintts_store.runs.records import AdapterRef, BaseModelRef, CodecRef, RunRecord
 from fintts_store.runs.runs import list_runs, read_run
 from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind
@@ -34,7 +35,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A data set, base model or adapter, with the runs that read it, sorted."""
+    """A data set, base model, adapter or codec, with the runs that read it, sorted."""
 
     place: str
     """the key; a folder's ends with `/`"""
@@ -77,9 +78,11 @@ def _named_by(record: RunRecord) -> Iterator[tuple[str, tuple[InputFile, ...]]]:
     yield record.base_model.prefix, _files_of(record.base_model)
     if record.initial_adapter is not None:
         yield record.initial_adapter.prefix, _files_of(record.initial_adapter)
+    if record.codec is not None:
+        yield record.codec.prefix, _files_of(record.codec)
 
 
-def _files_of(reference: BaseModelRef | AdapterRef) -> tuple[InputFile, ...]:
+def _files_of(reference: BaseModelRef | AdapterRef | CodecRef) -> tuple[InputFile, ...]:
     return tuple(
         InputFile(reference.prefix + file.name, file.size_bytes, file.sha256)
         for file in reference.files

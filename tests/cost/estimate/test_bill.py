@@ -27,10 +27,18 @@ def test_setup_teardown_and_saves_are_billed() -> None:
         checkpoint_seconds=Decimal("0.1"),
     )
     bill = run.bill(1000)
-    assert bill.durations == tuple(map(Decimal, ("90", "2000", "40", "1", "30")))
+    assert bill.durations == tuple(map(Decimal, ("90", "2000", "40", "1", "30", "0")))
     assert bill.total_seconds == 2161
     assert bill.cost_usd == Decimal("2.161")
     assert bill.cost_usd_to_cent == Decimal("2.16")
+
+
+def test_what_a_run_speaks_is_billed_at_its_limit() -> None:
+    run = replace(RUN, samples_every=3, seconds_per_samples=20)
+    assert (run.times_spoken(1000), run.times_spoken(100)) == (1 + 10 // 3, 1)
+    assert run.bill(1000).durations.samples_seconds == 4 * 20
+    assert run.bill(1000).total_seconds == RUN.bill(1000).total_seconds + 80
+    assert RUN.times_spoken(1000) == 0
 
 
 def test_only_cost_usd_is_rounded_to_the_cent() -> None:

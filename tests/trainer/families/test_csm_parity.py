@@ -23,7 +23,7 @@ from transformers import (
 from checks import every
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import LoraConfig
-from fintts_inputs.speech.plan import SamplingOptions
+from fintts_inputs.speech.sampling import SamplingOptions
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.csm import CsmBase, CsmFamily
 from fintts_trainer.families.csm.prompt import encode_request

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.base_model.fish.prompts import FISH_1_5, FISH_S1
-from fintts_inputs.speech.plan import SamplingOptions
+from fintts_inputs.speech.sampling import SamplingOptions
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.prompt import LAYOUTS, encode_request

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.view import RunView
     from fintts_store.runs.records import MetricRow, Result
 
-PHASES = ("setup", "training", "validation", "checkpoint", "teardown")
+SAMPLES = "samples"
+PHASES = ("setup", "training", "validation", "checkpoint", SAMPLES, "teardown")
 
 
 class Times(NamedTuple):
@@ -84,7 +85,8 @@ def differences(
     result: Result | None,
     metrics: Sequence[MetricRow],
 ) -> tuple[PhaseDifference, ...]:
-    """Every phase: the estimate at its own hourly rate, the actual time at the billed one."""
+    """Every phase: the estimate at its own hourly rate, the actual time at the billed one. A run
+    that speaks nothing has no samples."""
     actual = actual_seconds(view, result)
     return tuple(
         PhaseDifference(
@@ -97,15 +99,16 @@ def differences(
             _times(_actual_count(view, metrics, phase), taken),
         )
         for phase in PHASES
+        if phase != SAMPLES or stored.seconds(estimate, f"{SAMPLES}_seconds") or actual.get(SAMPLES)
     )
 
 
 def seconds_per_step(phases: Sequence[PhaseDifference], steps: int) -> float | None:
-    """The actual seconds of a step, with its share of checks and saves; None if unknown."""
+    """The actual seconds of a step, with its share of checks, saves and samples, if known."""
     known = [
         phase.actual_seconds
         for phase in phases
-        if phase.phase in ("training", "validation", "checkpoint")
+        if phase.phase in ("training", "validation", "checkpoint", "samples")
         and phase.actual_seconds is not None
     ]
     return sum(known) / steps if known and steps else None

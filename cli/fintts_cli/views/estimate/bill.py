@@ -32,11 +32,15 @@ def time_lines(estimate: Estimate) -> Iterator[str]:
     each_check = f"{seconds(given.seconds_per_validation)}, every {given.validation_every:,} steps"
     each_save = f"{seconds(given.checkpoint_seconds)}, every {given.checkpoint_every:,} steps"
     hours = f"{spent.total_seconds / SECONDS_PER_HOUR:,.4f} h"
+    spoken = given.times_spoken(steps)
+    each_time = f"{spoken:,} × at most {seconds(given.seconds_per_samples)}"
+    samples = (("samples", spent.samples_seconds, each_time),) if spoken else ()
     rows = (
         ("set-up", spent.setup_seconds, ""),
         ("training", spent.training_seconds, f"{counted(steps, 'step')} × {each_step}"),
         ("validation", spent.validation_seconds, f"{counted(checks, 'check')} × {each_check}"),
         ("checkpoints", spent.checkpoint_seconds, f"{written:,} × {each_save}"),
+        *samples,
         ("teardown", spent.teardown_seconds, ""),
         ("total", spent.total_seconds, hours),
     )

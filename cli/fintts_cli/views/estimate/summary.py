@@ -83,6 +83,7 @@ def _time(spent: Durations) -> str:
         "training": spent.training_seconds,
         "checks": spent.validation_seconds,
         "saves": spent.checkpoint_seconds,
+        "samples": spent.samples_seconds,
         "teardown": spent.teardown_seconds,
     }
     listed = ", ".join(f"{name} {rough_duration(float(s))}" for name, s in parts.items() if s)

@@ -1,0 +1,57 @@
+"""Opens a run's samples: its codec, its sentences, and what is done with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from fintts_inputs.codec.find import find_codec
+from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.errors import InputError
+from fintts_store.errors import StoreError
+from fintts_store.runs.samples import SampleSet
+from fintts_trainer.codecs import open_codec
+from fintts_trainer.samples.outbox import Outbox
+from fintts_trainer.samples.samples import Samples
+from fintts_trainer.samples.sentences import sentences_of
+from fintts_trainer.samples.speaker import SampleSpeaker
+from fintts_trainer.session.job import fetch_codec
+
+if TYPE_CHECKING:
+    from fintts_trainer.codecs.base import Wave
+    from fintts_trainer.families.base import BaseModel
+    from fintts_trainer.processes.world import World
+    from fintts_trainer.session.session import StoreSession
+
+
+def open_samples(session: StoreSession, world: World, base: BaseModel) -> Samples | None:
+    """The samples of a run; None if it speaks none, or cannot, which ends no run."""
+    config = session.config.samples
+    if not config.is_on:
+        return None
+    try:
+        folder = fetch_codec(session.job, session.record, session.progress.sign)
+        codec = open_codec(find_codec(folder), world.device)
+        refuse_other_codec(codec.shape, base.shape)
+        sentences = sentences_of(session)
+    except (InputError, StoreError, torch.OutOfMemoryError) as error:
+        why = getattr(error, "message", None) or "the GPU's memory is too small for the codec, too"
+        session.log(f"there will be no samples: {why}")
+        session.change_status(message=f"there will be no samples: {why}")
+        return None
+    spoken = SampleSet(
+        run=session.job.run,
+        claim=session.claim,
+        texts=tuple(one.text for one in sentences),
+        seed=config.seed,
+        max_seconds=config.max_seconds,
+    )
+
+    def show(tag: str, wave: Wave, step: int, rate: int) -> None:
+        writer = world.accelerator.get_tracker("tensorboard", unwrap=True)
+        writer.add_audio(tag, np.clip(wave, -1.0, 1.0)[None], step, rate)
+
+    speaker = SampleSpeaker(base, codec, sentences, config)
+    return Samples(speaker, spoken, Outbox(session.job.store, session.log), session.log, show)

@@ -1,0 +1,41 @@
+"""The sentences that a run speaks: the user's own, then utterances that it is not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fintts_inputs.data.pack import read_pack
+from fintts_inputs.data.pairs import split
+from fintts_trainer.session.job import fetch_dataset
+
+if TYPE_CHECKING:
+    from fintts_trainer.codecs.base import Codes
+    from fintts_trainer.session.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A text to speak, and the codes of its recording, if there is one."""
+
+    text: str
+    recording: Codes | None = None
+
+
+def sentences_of(session: Session) -> tuple[Sentence, ...]:
+    """The sentences of a run's configuration.
+
+    Raises:
+        DataProblem, StoreError: the data cannot be read.
+    """
+    config = session.config
+    texts = tuple(Sentence(text) for text in config.samples.texts)
+    if not config.samples.held_out:
+        return texts
+    pack = read_pack(fetch_dataset(session.job, session.record, session.progress.sign))
+    held_out = split(pack.names, config.validation.fraction).held_out
+    recorded = (Sentence(pack.text(n), pack.codes(n).astype(np.int64)) for n in held_out)
+    spoken = [one for one in recorded if one.text.strip()]
+    return texts + tuple(spoken[: config.samples.held_out])
