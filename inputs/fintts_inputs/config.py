@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -18,7 +19,6 @@ from pydantic import (
     model_validator,
 )
 
-from fintts_inputs.folder import nfc
 from fintts_store.visible import is_visible
 
 Target = Literal["attention", "mlp", "embeddings", "heads"]
@@ -183,7 +183,7 @@ class CheckpointConfig(Section):
 
 def _sentence(text: str) -> str:
     """In NFC, without blanks at its ends."""
-    found = nfc(text).strip()
+    found = unicodedata.normalize("NFC", text).strip()
     if not found or not is_visible(found):
         raise ValueError("each text must be one line of visible characters")
     return found

@@ -52,13 +52,17 @@ class Row:
     """Who speaks, and the file of each sentence; None where there is no recording of it.
 
     Attributes:
-        checkpoint: None for the base model and for the recordings.
+        step: None for the base model and for the recordings.
+        monitored: what early stopping watches, and its value at that step.
+        checkpoint: the one to speak with; None if there is none, or it has spoken.
     """
 
     name: str
     files: tuple[Path | None, ...]
-    checkpoint: Manifest | None = None
+    step: int | None = None
+    monitored: tuple[str, float] | None = None
     is_best: bool = False
+    checkpoint: Manifest | None = None
 
     def missing(
         self, sentences: Sequence[Sentence], source_of: Callable[[Manifest], Source]
@@ -122,7 +126,9 @@ def rows_of(
     best = best_of(checkpoints)
     for one in checkpoints:
         named = files(f"step-{one.step}-{one.claim}")
-        rows.append(Row(f"step {one.step}", named, one, is_best=one == best))
+        monitored = None if one.value is None else (one.monitor, one.value)
+        title = f"step {one.step}"
+        rows.append(Row(title, named, one.step, monitored, is_best=one == best, checkpoint=one))
     return rows
 
 

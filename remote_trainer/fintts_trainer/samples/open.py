@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from fintts_trainer.samples.speaker import SampleSpeaker
 from fintts_trainer.session.job import fetch_codec
 
 if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
     from fintts_trainer.codecs.base import Wave
     from fintts_trainer.families.base import BaseModel
     from fintts_trainer.processes.world import World
@@ -50,7 +52,8 @@ def open_samples(session: StoreSession, world: World, base: BaseModel) -> Sample
     )
 
     def show(tag: str, wave: Wave, step: int, rate: int) -> None:
-        writer = world.accelerator.get_tracker("tensorboard", unwrap=True)
+        tracker = world.accelerator.get_tracker("tensorboard", unwrap=True)
+        writer = cast("SummaryWriter", tracker)  # accelerate types what it wraps, not what it holds
         writer.add_audio(tag, np.clip(wave, -1.0, 1.0)[None], step, rate)
 
     speaker = SampleSpeaker(base, codec, sentences, config)

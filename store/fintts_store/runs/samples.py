@@ -97,7 +97,7 @@ def read_samples(store: Store, run: str) -> Samples | None:
         return None
     newest = sets[max(sets)]
     same = {claim for claim, one in sets.items() if one.is_as(newest)}
-    files = {
+    files: dict[tuple[Speaker, int], Sample] = {
         (one.speaker, one.number): one
         for one in sorted(listed[-limits.SAMPLES :], key=lambda one: one.claim)
         if one.claim in same and 1 <= one.number <= len(newest.texts)

@@ -1,5 +1,6 @@
-"""`fintts cloud listen`: speaks the same sentences with every checkpoint of a run."""
+"""`fintts cloud listen`: the same sentences by every checkpoint of a run, on one page."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,7 @@ from fintts_cli.speech.samples import (
     seconds_of,
 )
 from fintts_cli.speech.speaker import speak as speak_with_trainer
+from fintts_cli.speech.stored import fetch_samples, stored_record
 from fintts_cli.speech.voices import fetched, prompt_of_run
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.html.listening_page import ListeningPage
@@ -45,16 +47,35 @@ from fintts_inputs.folder import nfc
 from fintts_inputs.speech.plan import SpeechPlan
 from fintts_store.disk.durable import write_file
 from fintts_store.runs.runs import read_run
+from fintts_store.runs.samples import read_samples
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
     from fintts_cli.speech.samples import Row, Sentence
     from fintts_inputs.speech.plan import Frames, Spoken
+    from fintts_store.store import Store as RunStore
 
 PAGE = "index.html"
 
 
+GIVEN = frozenset({"COMMANDLINE", "ENVIRONMENT"})
+SPOKEN_HERE = ("text", "held_out", "seed", "max_seconds", "codec")
+"""options of which each asks this machine to speak"""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What this machine shall speak."""
+
+    texts: list[str] | None
+    held_out: int
+    seed: int
+    max_seconds: float
+    codec: Path | None
+
+
 def listen(
+    context: typer.Context,
     run: Run = None,
     *,
     text: Annotated[
@@ -81,30 +102,55 @@ def listen(
 ) -> None:
     """Hear a run step by step.
 
-    This machine speaks the same sentences with the base model and every kept checkpoint, beside
-    the recordings, and writes one page with players. A second call speaks only what is new, so you
-    can listen while a run trains.
+    Writes one page with players: the same sentences by the base model and by checkpoints, beside
+    the recordings. A run with `samples` has spoken them; otherwise, and with options that say what
+    to speak, this machine speaks with every kept checkpoint. A second call adds only what is new,
+    so you can listen while a run trains.
     """
-    require_trainer()
     terminal = Terminal(json=json, quiet=quiet)
     options = {"base_model": base_model, "store": store, "s3_endpoint_url": s3_endpoint_url}
-    settings = with_base_model(
+    found = with_base_model(
         terminal, read_sources(terminal, options, config), may_download=False
     ).settings
-    runs = open_workplace().store_of(settings, run)
+    runs = open_workplace().store_of(found, run)
     name = pick_run(runs, run)
     target = to or Path("samples") / name
     refuse_in_store(target, runs.url, "--to")
     refuse_unwritable(target, "--to")
+    sources = [context.get_parameter_source(each) for each in SPOKEN_HERE]
+    speaks_here = any(one is not None and one.name in GIVEN for one in sources)
+    spoken = None if speaks_here else read_samples(runs, name)
+    if spoken is not None and spoken.files:
+        record = stored_record(spoken)
+        begin(target, record)
+        rows = fetch_samples(runs, spoken, target, terminal.warn)
+    else:
+        asked = Asked(text, held_out, seed, max_seconds, codec)
+        record, rows = _spoken_here(terminal, runs, name, found, target, asked)
+    page = listening_page(ListeningPage.of(record, rows), datetime.now(UTC))
+    write_file(target / PAGE, page.encode())
+    _show(terminal, record, rows, target / PAGE)
+
+
+def _spoken_here(
+    terminal: Terminal,
+    runs: "RunStore",
+    name: str,
+    settings: "Settings",
+    target: Path,
+    asked: Asked,
+) -> "tuple[SamplesRecord, list[Row]]":
+    """This machine speaks what is missing in the folder."""
+    require_trainer()
     base = base_folder(settings)
-    codec_path = codec_of(codec, base, base)
-    asked = read_run(runs, name)
-    fraction = ValidationConfig.model_validate(asked.config.get("validation", {})).fraction
-    sentences = _sentences(settings, text, held_out, fraction)
+    codec_path = codec_of(asked.codec, base, base)
+    recorded = read_run(runs, name)
+    fraction = ValidationConfig.model_validate(recorded.config.get("validation", {})).fraction
+    sentences = _sentences(settings, asked.texts, asked.held_out, fraction)
     checkpoints, _ = find_checkpoints(runs, name, terminal, None)
-    prompt = prompt_of_run(asked, base)
+    prompt = prompt_of_run(recorded, base)
     texts = tuple(one.text for one in sentences)
-    record = SamplesRecord(run=name, texts=texts, seed=seed, max_seconds=max_seconds)
+    record = SamplesRecord(run=name, texts=texts, seed=asked.seed, max_seconds=asked.max_seconds)
     begin(target, record)
     rows = rows_of(sentences, checkpoints, target)
     with TemporaryDirectory(prefix="fintts-") as scratch:
@@ -120,13 +166,11 @@ def listen(
             base=base,
             codec=codec_path,
             voices=voices,
-            max_seconds=max_seconds,
-            seed=seed,
+            max_seconds=asked.max_seconds,
+            seed=asked.seed,
         )
         _speak(terminal, plan)
-    page = listening_page(ListeningPage.of(record, rows), datetime.now(UTC))
-    write_file(target / PAGE, page.encode())
-    _show(terminal, record, rows, target / PAGE)
+    return record, rows
 
 
 def _sentences(
@@ -172,7 +216,7 @@ def _show(terminal: Terminal, record: SamplesRecord, rows: "list[Row]", page: Pa
     samples = [
         {
             "voice": row.name,
-            "step": None if row.checkpoint is None else row.checkpoint.step,
+            "step": row.step,
             "best": row.is_best,
             "text": text,
             "path": str(file),

@@ -16,16 +16,19 @@ from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.runs.clock import warn_of_wrong_clock
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.report.read import read_report
+from fintts_cli.speech.stored import heard_in
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.html.pages import report_page
 from fintts_cli.views.report import render_report
-from fintts_store.errors import StoreUnreachable
+from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fintts_cli.runs.report.report import RunReport
+    from fintts_cli.speech.stored import Heard
+    from fintts_store.store import Store as RunStore
 
 LEAST_REFRESH_SECONDS = 2
 
@@ -71,11 +74,19 @@ def report(
 
     made = read()
     if html is not None:
-        made = _write_pages(terminal, html, made, read, refresh)
+        made = _write_pages(terminal, html, made, read, refresh, lambda one: _heard(runs, one))
     if json:
         terminal.document(made.to_json())
     elif html is None:
         terminal.data(render_report(made))
+
+
+def _heard(runs: "RunStore", report: "RunReport") -> "tuple[Heard, ...]":
+    """The samples for the page of a run; none if they cannot be read."""
+    try:
+        return heard_in(runs, report.view.run, report.view.best_step)
+    except StoreError:
+        return ()
 
 
 def _write_pages(
@@ -84,6 +95,7 @@ def _write_pages(
     made: "RunReport",
     read: "Callable[[Callable[[str, str], None]], RunReport]",
     refresh: int | None,
+    hear: "Callable[[RunReport], tuple[Heard, ...]]",
 ) -> "RunReport":
     """Writes the page; with `refresh`, repeatedly until the run ends or Ctrl-C."""
     with suppress(KeyboardInterrupt):
@@ -94,6 +106,6 @@ def _write_pages(
                 made = read(lambda _sentence, _hint: None)  # the first reading has warned
             except (CloudError, StoreUnreachable) as error:
                 terminal.warn(f"{error.message}; trying again in {refresh} s")
-    write_page(path, report_page(made))
+    write_page(path, report_page(made, heard=hear(made)))
     terminal.say(f"wrote {path}")
     return made

@@ -67,9 +67,12 @@ def read_report(
         note(f"its record is damaged: {error.message}", error.hint)
     if skew is not None:
         noted.append(off_by(skew))  # the command has warned of it
+    result = readable_result(runs, run)
+    if result is not None and result.missing_samples:
+        noted.append(f"samples are missing, {result.missing_samples:,} of them: the log says why")
     return build_report(
         view,
-        readable_result(runs, run),
+        result,
         metrics.rows,
         kept_of(view.record, manifests, list_pins(runs, run)),
         now,

@@ -41,6 +41,5 @@ class ListeningPage:
 
 def _row(row: Row) -> ListeningRow:
     files = tuple("" if file is None else quote(file.name) for file in row.files)
-    one = row.checkpoint
-    monitored = "" if one is None or one.value is None else f"{one.monitor} {value(one.value)}"
+    monitored = "" if row.monitored is None else f"{row.monitored[0]} {value(row.monitored[1])}"
     return ListeningRow(row.name, monitored, files, row.is_best)

@@ -22,18 +22,22 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.runs.report.report import RunReport
+    from fintts_cli.speech.stored import Heard
     from fintts_cli.views.html.listening_page import ListeningPage
 
 PACKAGE = "fintts_cli.views.html"
 
 
-def report_page(report: RunReport, refresh_seconds: int | None = None) -> str:
+def report_page(
+    report: RunReport, refresh_seconds: int | None = None, heard: Sequence[Heard] = ()
+) -> str:
     """The report of one run.
 
     Args:
+        heard: samples of the run, which the page holds itself.
         refresh_seconds: until a browser reloads the page; None for a run that has ended.
     """
-    page = ReportPage.of(report)
+    page = ReportPage.of(report, heard)
     return _page("report.html.j2", page, report.view.run, report.now, refresh_seconds)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from fintts_cli.views import report_tables
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fintts_cli.runs.report.report import RunReport
+    from fintts_cli.speech.stored import Heard
     from fintts_cli.views.grid import Grid
 
 STRETCHES = ("provisioning", "setup", "training", "teardown")
@@ -39,6 +42,13 @@ class Card(NamedTuple):
     label: str
     figure: str
     text: str
+
+
+class Player(NamedTuple):
+    """A sample: who speaks, and the sound as a data URL."""
+
+    name: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +79,11 @@ class ReportPage:
     device: Sequence[str]
     versions: Sequence[tuple[str, str]]
     config: Sequence[tuple[str, str]]
+    samples: Sequence[tuple[str, Sequence[Player]]]
 
     @classmethod
-    def of(cls, report: RunReport) -> Self:
-        """The page of a report."""
+    def of(cls, report: RunReport, heard: Sequence[Heard] = ()) -> Self:
+        """The page of a report, and of samples of its run."""
         view, found = report.view, report.view.stop_forecast
         timeline = timeline_of(report)
         phases = [part.kind for row in timeline.rows for part in row.parts] if timeline else []
@@ -101,7 +112,18 @@ class ReportPage:
             device=[] if report.step is None else device_lines(report.step),
             versions=list(_versions(report)),
             config=sorted(settings_of(report.record.config).items()),
+            samples=[(text, list(each)) for text, each in _players(heard)],
         )
+
+
+def _players(heard: Sequence[Heard]) -> Iterator[tuple[str, Iterator[Player]]]:
+    """The players of each sentence."""
+    for text, group in groupby(heard, key=lambda one: one.text):
+        yield text, (Player(one.name, _as_url(one.sound)) for one in group)
+
+
+def _as_url(sound: bytes) -> str:
+    return f"data:audio/wav;base64,{base64.b64encode(sound).decode()}"
 
 
 def _cards(report: RunReport) -> Iterator[Card]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import wave
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import Result
 
@@ -22,14 +24,22 @@ from fintts_cli.speech.samples import (
     rows_of,
     seconds_of,
 )
+from fintts_cli.speech.stored import heard_in
 from fintts_cli.speech.voices import Source
 from fintts_cli.views.html.listening_page import ListeningPage
 from fintts_cli.views.html.pages import listening_page
 from fintts_inputs.data.holdout import is_held_out
+from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.manifest import Manifest
-from run_samples import manifest
+from fintts_store.layout import metrics_key, samples_prefix
+from fintts_store.runs.records import MetricRow
+from fintts_store.runs.runs import create_run
+from fintts_store.runs.samples import BASE, ORIGINAL, Sample, SampleSet
+from fintts_trainer.synthesis.wav import wav_of
+from run_samples import manifest, record
 from speaking_project import TEXT, write_speaking_project
 
+WAV = wav_of(np.zeros(100, np.float32), 8000)
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 RECORD = SamplesRecord(run="mine", texts=("yksi", "kaksi"), seed=0, max_seconds=15)
 
@@ -159,3 +169,87 @@ def test_a_file_that_is_no_sound_has_no_length(tmp_path: Path) -> None:
         file.setframerate(100)
         file.writeframes(bytes(100))
     assert seconds_of(tmp_path / "b.wav") == 0.5
+
+
+# --- what the run itself has spoken ---------------------------------------------------------------
+
+
+@pytest.fixture
+def spoken(own_folder: Path) -> DirectoryStore:
+    """A run that has spoken two sentences, the second one also recorded."""
+    store = DirectoryStore(own_folder / "store")
+    create_run(store, record(run="mine"))
+    rows = [
+        MetricRow(step=step, kind="validation", values={"loss": loss}, at=NOW)
+        for step, loss in ((0, 9.0), (100, 4.0), (200, 5.0))
+    ]
+    store.put(metrics_key("mine", 1, 0), "".join(row.dump() + "\n" for row in rows).encode())
+    sentences = SampleSet(run="mine", claim=1, texts=("yksi", "<b>2"), seed=3, max_seconds=9)
+    store.put(samples_prefix("mine", 1) + "samples.json", sentences.dump().encode())
+    for who in (BASE, 100, 200):
+        for number in (1, 2):
+            store.put(Sample(1, who, number).key("mine"), WAV)
+    store.put(Sample(1, ORIGINAL, 2).key("mine"), WAV)
+    store.put(Sample(1, 200, 1).key("mine"), b"<script>")
+    return store
+
+
+def test_what_the_run_has_spoken_is_fetched_without_any_model(
+    spoken: DirectoryStore, own_folder: Path
+) -> None:
+    found = listen("mine", "--store", spoken.url, "--json")
+    assert found.exit_code == 0, found.stderr
+    assert "000001/step-000000200-01.wav is left out: it is no WAV file" in found.stderr
+    told = json.loads(found.stdout)
+    assert told["seed"] == 3
+    heard = [(one["voice"], one["text"], one["step"], one["best"]) for one in told["samples"]]
+    assert heard == [
+        ("original", "<b>2", None, False),
+        ("base", "yksi", None, False),
+        ("base", "<b>2", None, False),
+        ("step 100", "yksi", 100, True),
+        ("step 100", "<b>2", 100, True),
+        ("step 200", "<b>2", 200, False),
+    ]
+    files = sorted(path.name for path in (own_folder / "samples" / "mine").glob("*.wav"))
+    assert files == [
+        "1-base-01.wav",
+        "1-base-02.wav",
+        "1-original-02.wav",
+        "1-step-000000100-01.wav",
+        "1-step-000000100-02.wav",
+        "1-step-000000200-02.wav",
+    ]
+    page = (own_folder / told["page"]).read_text()
+    assert page.count("<audio") == 6
+    assert "val/loss 4" in page
+    assert "<b>2" not in page
+    spoken.put(Sample(1, 200, 1).key("mine"), WAV)
+    again = json.loads(listen("mine", "--store", spoken.url, "--json").stdout)
+    assert len(again["samples"]) == 7
+
+
+def test_a_text_of_yours_is_spoken_here(spoken: DirectoryStore, own_folder: Path) -> None:
+    refused = listen("mine", "--store", spoken.url, "--text", "muuta")
+    assert refused.exit_code == 2
+    assert "no base model is given" in refused.stderr
+
+
+def test_the_report_holds_recording_base_best_and_last(
+    spoken: DirectoryStore, own_folder: Path
+) -> None:
+    heard = heard_in(spoken, "mine", 100)
+    assert [(one.text, one.name) for one in heard] == [
+        ("yksi", "base model"),
+        ("yksi", "best, step 100"),
+        ("<b>2", "recording"),
+        ("<b>2", "base model"),
+        ("<b>2", "best, step 100"),
+        ("<b>2", "last, step 200"),
+    ]
+    written = invoke(["cloud", "report", "mine", "--store", spoken.url, "--html", "run.html"])
+    assert written.exit_code == 0, written.stderr
+    page = (own_folder / "run.html").read_text()
+    assert page.count('<audio controls preload="none" src="data:audio/wav;base64,UklGR') == 4
+    assert "media-src data:" in page
+    assert "<b>2" not in page
