@@ -34,10 +34,11 @@ def open_samples(session: StoreSession, world: World, base: BaseModel) -> Sample
     if not config.is_on:
         return None
     try:
-        folder = fetch_codec(session.job, session.record, session.progress.sign)
+        job, record, sign = session.job, session.record, session.progress.sign
+        folder = fetch_codec(job, record, sign)
         codec = open_codec(find_codec(folder), world.device)
         refuse_other_codec(codec.shape, base.shape)
-        sentences = sentences_of(session)
+        sentences = sentences_of(job, record, session.config, sign)
     except (InputError, StoreError, torch.OutOfMemoryError) as error:
         why = getattr(error, "message", None) or "the GPU's memory is too small for the codec, too"
         session.log(f"there will be no samples: {why}")

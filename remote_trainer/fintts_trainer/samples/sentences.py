@@ -12,8 +12,12 @@ from fintts_inputs.data.pairs import split
 from fintts_trainer.session.job import fetch_dataset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fintts_inputs.config import RunConfig
+    from fintts_store.runs.records import RunRecord
     from fintts_trainer.codecs.base import Codes
-    from fintts_trainer.session.session import Session
+    from fintts_trainer.session.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +28,18 @@ class Sentence:
     recording: Codes | None = None
 
 
-def sentences_of(session: Session) -> tuple[Sentence, ...]:
+def sentences_of(
+    job: Job, record: RunRecord, config: RunConfig, on_bytes: Callable[[int], None]
+) -> tuple[Sentence, ...]:
     """The sentences of a run's configuration.
 
     Raises:
         DataProblem, StoreError: the data cannot be read.
     """
-    config = session.config
     texts = tuple(Sentence(text) for text in config.samples.texts)
     if not config.samples.held_out:
         return texts
-    pack = read_pack(fetch_dataset(session.job, session.record, session.progress.sign))
+    pack = read_pack(fetch_dataset(job, record, on_bytes))
     held_out = split(pack.names, config.validation.fraction).held_out
     recorded = (Sentence(pack.text(n), pack.codes(n).astype(np.int64)) for n in held_out)
     spoken = [one for one in recorded if one.text.strip()]

@@ -175,5 +175,3 @@ def adapted(model: nn.Module, adapter: Path | None) -> Generator[nn.Module]:
         yield found
     finally:
         found.unload()
-
-
