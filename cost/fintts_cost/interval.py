@@ -29,6 +29,10 @@ class Interval(NamedTuple):
         """All three multiplied by a factor of at least 0."""
         return Interval(*(each * factor for each in self))
 
+    def plus(self, addend: float) -> Interval:
+        """All three with a known number added."""
+        return Interval(*(each + addend for each in self))
+
     def to_json(self) -> dict[str, float]:
         """As a document has it."""
         return self._asdict()

@@ -115,7 +115,8 @@ def take_step(training: Training, steps: Prefetched[StepData]) -> float:
     config, state, clock = training.config.training, training.state, training.step_clock
     clock.begin(state.step)
     training.report_to_watchdog("training")
-    with training.session.clock.spend("training") as spent:
+    # what lies between two steps, such as logging, is part of the second one
+    with training.session.clock.spend("training", since_last=True) as spent:
         # a thread made the batch during the last step
         with clock.part("data"):
             data = next(steps)

@@ -96,6 +96,8 @@ class Training:
             self.state.step,
             checks=measured[0],
             saves=measured[1],
+            uploads=list(session.pace.uploads),
+            spent=dict(session.clock.seconds),
             now=session.wall_clock.now(),
             usable_seconds=session.usable_seconds(),
         )

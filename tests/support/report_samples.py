@@ -96,6 +96,13 @@ REPLAN = Replan(
     step=25, measured_at=START + 3 * MINUTE,
     seconds_per_token=SecondsRange(low=0.0001, likely=0.00012, high=0.0002),
     seconds_left=SecondsRange(low=1100.0, likely=1300.0, high=1900.0), checks_that_fit=30,
+    phase_seconds={
+        "setup": SecondsRange(low=30.0, likely=30.0, high=30.0),
+        "training": SecondsRange(low=900.0, likely=1100.0, high=1600.0),
+        "validation": SecondsRange(low=180.0, likely=200.0, high=290.0),
+        "checkpoint": SecondsRange(low=20.0, likely=25.0, high=40.0),
+        "teardown": SecondsRange(low=1.0, likely=2.0, high=4.0),
+    },
 )  # fmt: skip
 
 

@@ -114,8 +114,6 @@ def _step(report: RunReport) -> list[str]:
     if step is None:
         return []
     times = {**step.parts, "step": step.seconds}
-    if step.logging_seconds is not None:
-        times["logging, on top"] = step.logging_seconds
     rows = [
         (part, f"{seconds * 1000:,.1f} ms", f"{seconds / step.seconds:.1%}")
         for part, seconds in times.items()

@@ -9,7 +9,7 @@ from fintts_cli.runs.report.stored import steps_per_epoch
 from fintts_cli.views.grid import Grid
 from fintts_cli.views.runs import so_far
 from fintts_cli.views.units import at_most, clock, duration, signed, size, value
-from fintts_cost.money import NOTHING, dollars, hourly
+from fintts_cost.money import NOTHING, cost_usd, dollars, hourly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ REPLANNED = (2, 6)
 
 def phases(report: RunReport) -> Grid:
     """Plan, re-plan and actual by phase, in time and money; the last row has the sums."""
-    rows = [PHASES, *map(_phase, report.phases), _billed(report)]
+    rows = [PHASES, *(_phase(report, phase) for phase in report.phases), _billed(report)]
     if report.replan is None:
         rows = [
             tuple(cell for place, cell in enumerate(row) if place not in REPLANNED) for row in rows
@@ -39,15 +39,17 @@ def phases(report: RunReport) -> Grid:
     return Grid(rows[0], rows[1:], kinds={len(rows) - 2: "total"})
 
 
-def _phase(phase: PhaseDifference) -> tuple[str, ...]:
+def _phase(report: RunReport, phase: PhaseDifference) -> tuple[str, ...]:
+    plan = report.replan and report.replan.phases.get(phase.phase)
+    rate = report.hourly_rate_usd
     return (
         phase.phase,
         duration(phase.estimated_seconds),
-        NOTHING,
+        duration(plan.likely) if plan else NOTHING,
         duration(phase.actual_seconds),
         signed(phase.difference_seconds),
         dollars(phase.estimated_usd),
-        NOTHING,
+        dollars(cost_usd(plan.likely, rate)) if plan else NOTHING,
         dollars(phase.actual_usd),
     )
 

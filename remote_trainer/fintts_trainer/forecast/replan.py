@@ -61,6 +61,8 @@ class Rest(NamedTuple):
 
     seconds_per_token: Interval
     seconds_left: Interval
+    by_phase: dict[str, Interval]
+    """seconds left of training, validation and saves, by the names of the phases"""
     likely_seconds: Values
     """from now to the end of each step to come, with its check and save"""
 
@@ -73,11 +75,17 @@ def forecast_rest(measured: Measured, ahead: Ahead, seed: int) -> Rest:
     check, checks = _mean_and_draws(measured.checks, random)
     save, saves = _mean_and_draws(measured.saves, random)
     count = ahead.tokens.sum(), ahead.has_check.sum(), ahead.has_save.sum()
-    totals = paces * count[0] + checks * count[1] + saves * count[2]
+    parts = {
+        "training": (paces * count[0], pace * count[0]),
+        "validation": (checks * count[1], check * count[1]),
+        "checkpoint": (saves * count[2], save * count[2]),
+    }
+    totals: Values = np.sum([draws for draws, _ in parts.values()], axis=0)
     each = pace * ahead.tokens + check * ahead.has_check + save * ahead.has_save
     return Rest(
         seconds_per_token=_range(paces, pace),
         seconds_left=_range(totals, float(each.sum())),
+        by_phase={phase: _range(draws, float(likely)) for phase, (draws, likely) in parts.items()},
         likely_seconds=np.cumsum(each),
     )
 

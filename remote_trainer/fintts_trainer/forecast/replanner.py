@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fintts_cost.interval import Interval
 from fintts_cost.pace.eta import WARMUP_STEPS
 from fintts_store.runs.records import Replan, SecondsRange
 from fintts_trainer.data.order import Order
 from fintts_trainer.forecast.replan import Ahead, Measured, Rest, forecast_rest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from fintts_cost.training.schedule import Schedule
@@ -64,6 +65,8 @@ class Replanner:
         *,
         checks: Sequence[float],
         saves: Sequence[float],
+        uploads: Sequence[float],
+        spent: Mapping[str, float],
         now: datetime,
         usable_seconds: float,
     ) -> Replan | None:
@@ -72,12 +75,15 @@ class Replanner:
         Args:
             checks: seconds of the validation checks so far.
             saves: seconds of the saves so far.
+            uploads: seconds of the uploads so far; the last one comes after the last step.
+            spent: phase → seconds of the run so far.
             usable_seconds: until the deadline, without the last save.
         """
         self.is_final = bool(checks and saves) or step >= self.schedule.max_steps
         try:
             rest = forecast_rest(self._measured(checks, saves), self._ahead(step), self.seed)
-            self.newest = self._replan(step, rest, now, usable_seconds)
+            phases = _whole_phases(rest, spent, uploads)
+            self.newest = self._replan(step, rest, phases, now, usable_seconds)
         except Exception as error:  # the run matters, a forecast does not
             self.is_final = True
             self.log(f"no forecast of the run's time after step {step}: {error!r}")
@@ -103,12 +109,20 @@ class Replanner:
             ((numbers % self.schedule.checkpoint_every == 0) | (numbers == last)).astype(float),
         )
 
-    def _replan(self, step: int, rest: Rest, now: datetime, usable_seconds: float) -> Replan:
+    def _replan(
+        self,
+        step: int,
+        rest: Rest,
+        phases: dict[str, SecondsRange],
+        now: datetime,
+        usable_seconds: float,
+    ) -> Replan:
         return Replan(
             step=step,
             measured_at=now,
             seconds_per_token=SecondsRange(**rest.seconds_per_token.to_json()),
             seconds_left=SecondsRange(**rest.seconds_left.to_json()),
+            phase_seconds=phases,
             checks_that_fit=self._checks_that_fit(step, rest.likely_seconds, usable_seconds),
         )
 
@@ -130,6 +144,19 @@ class Replanner:
             f"the deadline, fewer than the {wanted} of a useful run: all its steps would take "
             f"about {minutes:.0f} minutes more"
         )
+
+
+def _whole_phases(
+    rest: Rest, spent: Mapping[str, float], uploads: Sequence[float]
+) -> dict[str, SecondsRange]:
+    """Each phase of the whole run: its seconds so far, and those to come."""
+    last = Interval(min(uploads), float(np.mean(uploads)), max(uploads)) if uploads else None
+    left = {**rest.by_phase, "teardown": last or Interval.exactly(0.0)}
+    nothing = Interval.exactly(0.0)
+    return {
+        phase: SecondsRange(**left.get(phase, nothing).plus(seconds).to_json())
+        for phase, seconds in spent.items()
+    }
 
 
 def replanner_of(

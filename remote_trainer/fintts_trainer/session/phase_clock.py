@@ -29,6 +29,8 @@ class PhaseClock:
         self._clock = clock
         self._open: tuple[Part, float] | None = None
         """the block that is running, and when it began"""
+        self._ended: float | None = None
+        """when the last block ended"""
 
     def add(self, spent: dict[str, float]) -> None:
         """Adds the seconds of the run's earlier jobs."""
@@ -36,14 +38,21 @@ class PhaseClock:
             self.seconds[part] += spent.get(part, 0.0)
 
     @contextmanager
-    def spend(self, part: Part) -> Generator[Spent]:
-        """Counts the block's time for this part; the result is set when the block ends."""
-        spent, start = Spent(), self._clock()
+    def spend(self, part: Part, *, since_last: bool = False) -> Generator[Spent]:
+        """Counts the block's time for this part; the result is set when the block ends.
+
+        Args:
+            since_last: also counts the time since the block before it, such as that of logging.
+        """
+        now = self._clock()
+        start = self._ended if since_last and self._ended is not None else now
+        spent = Spent()
         self._open = part, start
         try:
             yield spent
         finally:
-            spent.seconds = self._clock() - start
+            self._ended = self._clock()
+            spent.seconds = self._ended - start
             self.seconds[part] += spent.seconds
             self._open = None
 

@@ -246,6 +246,12 @@ class Replan(Record):
     seconds_left: SecondsRange
     """from `measured_at` to max_steps, with checks and saves, as if there were no deadline and no
     early stopping"""
+    phase_seconds: Annotated[dict[Name, SecondsRange], Field(max_length=limits.ROW_VALUES)] = Field(
+        default_factory=dict[str, SecondsRange]
+    )
+    """of the whole run, by the phases of `Result.phase_seconds`: what they took and what is to
+    come. Teardown is the last upload, since an instance cannot see its own end. Empty from earlier
+    versions"""
     checks_that_fit: Count
     """validation checks of the whole run that end before the deadline, including those made"""
 

@@ -17,6 +17,7 @@ REPLAN: dict[str, Any] = {
     "measured_at": START.isoformat(),
     "seconds_per_token": {"low": 1e-4, "likely": 1.2e-4, "high": 1.2e-4},
     "seconds_left": SECONDS,
+    "phase_seconds": {"training": SECONDS},
     "checks_that_fit": 28,
 }
 
@@ -44,6 +45,8 @@ def test_a_heartbeat_of_an_earlier_version_has_none() -> None:
         {"checks_that_fit": 1.5},
         {"measured_at": "9999-12-31T23:59:59Z"},
         {"seconds_left": None},
+        {"phase_seconds": {"training": {**SECONDS, "low": 901.0}}},
+        {"phase_seconds": {f"phase {n}": SECONDS for n in range(1000)}},
         {"seconds_left": {**SECONDS, "low": 901.0}},
         {"seconds_left": {**SECONDS, "high": "Infinity"}},
         {"seconds_per_token": {**SECONDS, "low": "NaN"}},

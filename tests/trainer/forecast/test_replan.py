@@ -23,6 +23,7 @@ from tiny_run import start_run
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 SCHEDULE = Schedule(samples=800, max_steps=1000, validation_every=100, checkpoint_every=200)
 FIRST = WARMUP_STEPS + MEASURED_STEPS
+SPENT = {"setup": 7.0, "training": 40.0, "validation": 3.0, "checkpoint": 1.0, "teardown": 0.0}
 
 
 def array(*numbers: float) -> Any:
@@ -72,7 +73,15 @@ def planner(min_checks: int = 3, said: list[str] | None = None) -> Replanner:
 def planned(made: Replanner, usable_seconds: float, *, seconds: float = 1.0) -> None:
     for _ in range(FIRST):
         made.after_step(100, seconds)
-    made.plan(FIRST, checks=[10.0], saves=[1.0], now=NOW, usable_seconds=usable_seconds)
+    made.plan(
+        FIRST,
+        checks=[10.0],
+        saves=[1.0],
+        uploads=[2.0, 4.0],
+        spent=SPENT,
+        now=NOW,
+        usable_seconds=usable_seconds,
+    )
 
 
 def test_the_first_steps_are_left_out() -> None:
@@ -81,13 +90,44 @@ def test_the_first_steps_are_left_out() -> None:
         assert not made.is_due([], [])
         made.after_step(100, 60.0 if step < WARMUP_STEPS else 1.0)
     assert made.is_due([], [])
-    found = made.plan(FIRST, checks=[], saves=[], now=NOW, usable_seconds=1e6)
+    found = made.plan(
+        FIRST, checks=[], saves=[], uploads=[], spent=SPENT, now=NOW, usable_seconds=1e6
+    )
     assert found is not None
     assert found.seconds_left.likely == pytest.approx(970)
     assert not made.is_due([], [1.0])
     assert made.is_due([10.0], [1.0]), "once checks and saves are measured as well"
-    made.plan(120, checks=[10.0], saves=[1.0], now=NOW, usable_seconds=1e6)
+    made.plan(
+        120,
+        checks=[10.0],
+        saves=[1.0],
+        uploads=[2.0, 4.0],
+        spent=SPENT,
+        now=NOW,
+        usable_seconds=1e6,
+    )
     assert not made.is_due([10.0], [1.0]), "and then no more"
+
+
+def test_each_phase_of_the_whole_run_is_told() -> None:
+    made = planner()
+    planned(made, 1e6)
+    assert made.newest is not None
+    likely = {phase: each.likely for phase, each in made.newest.phase_seconds.items()}
+    assert likely == pytest.approx(
+        {
+            "setup": 7.0,
+            "training": 40.0 + 970.0,
+            "validation": 3.0 + 10 * 10.0,
+            "checkpoint": 1.0 + 5 * 1.0,
+            "teardown": 3.0,
+        }
+    )
+    left = sum(likely.values()) - sum(SPENT.values()) - likely["teardown"]
+    assert made.newest.seconds_left.likely == pytest.approx(left)
+    training, teardown = (made.newest.phase_seconds[name] for name in ("training", "teardown"))
+    assert training.low < training.likely < training.high
+    assert (teardown.low, teardown.high) == (2.0, 4.0)
 
 
 @pytest.mark.parametrize(("usable", "checks"), [(1e6, 10), (-5.0, 0), (79.5, 0), (80.5, 1)])
@@ -115,7 +155,12 @@ def test_what_cannot_be_planned_harms_nothing() -> None:
     for _ in range(FIRST):
         made.after_step(0, 1.0)
     with np.errstate(all="ignore"):
-        assert made.plan(FIRST, checks=[], saves=[], now=NOW, usable_seconds=9.0) is None
+        assert (
+            made.plan(
+                FIRST, checks=[], saves=[], uploads=[], spent=SPENT, now=NOW, usable_seconds=9.0
+            )
+            is None
+        )
     assert "no forecast of the run's time" in said[0]
     assert not made.is_due([1.0], [1.0])
 

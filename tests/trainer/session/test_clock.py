@@ -167,6 +167,19 @@ def test_phases_add_up_over_jobs() -> None:
     }
 
 
+def test_a_part_may_begin_where_the_one_before_it_ended() -> None:
+    times = iter([0.0, 3.0, 10.0, 11.0, 13.0, 14.0])
+    clock = PhaseClock(lambda: next(times))
+    with clock.spend("training", since_last=True) as first:
+        pass
+    with clock.spend("validation"):
+        pass
+    with clock.spend("training", since_last=True) as second:
+        pass
+    assert (first.seconds, second.seconds) == (3.0, 3.0)
+    assert (clock.seconds["training"], clock.seconds["validation"]) == (6.0, 1.0)
+
+
 def test_a_signal_is_remembered_and_a_second_interrupt_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     preemption, seen = Preemption(), list[int | None]()

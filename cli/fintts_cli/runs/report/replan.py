@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_cli.runs.report import stored
 from fintts_cost.interval import Interval
 from fintts_cost.money import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from fintts_cli.runs.bill.billing import Bill
     from fintts_cli.runs.status.view import RunView
+    from fintts_store.runs.records import SecondsRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,12 @@ class Replanned:
     """finished by then"""
     at: datetime
     seconds: Interval
-    """billed by all instances of the run, from the first request to max_steps"""
+    """billed by all instances of the run, from the first request to max_steps, and the teardown"""
     usd: Interval
     checks_that_fit: int
     """before the deadline"""
+    phases: Mapping[str, Interval]
+    """seconds of each phase of the whole run; only the teardown from earlier versions"""
 
     def to_json(self) -> dict[str, object]:
         """The forecast in the report's document."""
@@ -36,6 +41,7 @@ class Replanned:
             "billed_seconds": self.seconds.to_json(),
             "cost_usd": self.usd.to_json(),
             "checks_that_fit": self.checks_that_fit,
+            "phases": {phase: seconds.to_json() for phase, seconds in self.phases.items()},
         }
 
 
@@ -44,13 +50,32 @@ def replanned(view: RunView) -> Replanned | None:
     told = view.heartbeat and view.heartbeat.replan
     if not told:
         return None
-    before = _billed_until(view.bill, told.measured_at)
-    left = Interval(told.seconds_left.low, told.seconds_left.likely, told.seconds_left.high)
-    seconds = Interval(*(before + each for each in left))
+    phases = _phases(view, told.phase_seconds)
+    rest = zip(_interval(told.seconds_left), phases["teardown"], strict=True)
+    left = Interval(*(seconds + teardown for seconds, teardown in rest))
+    seconds = left.plus(_billed_until(view.bill, told.measured_at))
     spent = _usd_until(view.bill, told.measured_at)
     rate = float(view.hourly_rate_usd) / SECONDS_PER_HOUR
-    usd = Interval(*(spent + each * rate for each in left))
-    return Replanned(told.step, told.measured_at, seconds, usd, told.checks_that_fit)
+    usd = left.times(rate).plus(spent)
+    return Replanned(told.step, told.measured_at, seconds, usd, told.checks_that_fit, phases)
+
+
+def _phases(view: RunView, told: Mapping[str, SecondsRange]) -> dict[str, Interval]:
+    """The phases as billing sees them: set-up begins with the request, and teardown takes as long
+    as the estimate says, or as the last upload does if that is longer."""
+    phases = {phase: _interval(seconds) for phase, seconds in told.items()}
+    heartbeat = view.heartbeat
+    if "setup" in phases and heartbeat is not None and heartbeat.claim == 1:
+        before = (heartbeat.started_at - view.started_at).total_seconds()
+        phases["setup"] = phases["setup"].plus(max(before, 0.0))
+    estimate = stored.rental_of(view.record, view.gpus).estimate
+    removal = stored.seconds(estimate, "teardown_seconds") or 0.0
+    upload = phases.get("teardown", Interval.exactly(0.0))
+    return phases | {"teardown": Interval(*(max(each, removal) for each in upload))}
+
+
+def _interval(told: SecondsRange) -> Interval:
+    return Interval(told.low, told.likely, told.high)
 
 
 def _billed_until(bill: Bill, moment: datetime) -> float:

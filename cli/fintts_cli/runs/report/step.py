@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from fintts_store.runs.records import MetricRow
 
-PARTS = ("data", "forward", "loss", "backward", "exchange", "optimizer")
 LOGGING = "logging"
+PARTS = ("data", "forward", "loss", "backward", "exchange", "optimizer", LOGGING)
 NEEDED = ("seconds", "tokens_per_second", "padding_share", "mfu", "memory_peak_bytes")
 OPTIONAL = ("gpu_utilisation", "gpu_memory_bytes")
-NAMED = (*NEEDED, *OPTIONAL, *(f"{part}_seconds" for part in (*PARTS, LOGGING)))
+NAMED = (*NEEDED, *OPTIONAL, *(f"{part}_seconds" for part in PARTS))
 
 
 class StepShares(NamedTuple):
@@ -26,7 +26,7 @@ class StepShares(NamedTuple):
     parts: dict[str, float]
     """seconds by part, `the rest` included"""
     logging_seconds: float | None
-    """in addition to the step"""
+    """one of the parts; earlier versions measured it in addition to the step"""
     tokens_per_second: float
     padding_share: float
     mfu: float
@@ -48,7 +48,7 @@ def step_shares(metrics: Sequence[MetricRow]) -> StepShares | None:
     parts = {part: found[f"{part}_seconds"] for part in PARTS if f"{part}_seconds" in found}
     return StepShares(
         seconds=found["seconds"],
-        parts={**parts, "the rest": found["seconds"] - sum(parts.values())},
+        parts={**parts, "the rest": max(found["seconds"] - sum(parts.values()), 0.0)},
         logging_seconds=found.get(f"{LOGGING}_seconds"),
         tokens_per_second=found["tokens_per_second"],
         padding_share=found["padding_share"],
