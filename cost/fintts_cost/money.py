@@ -45,6 +45,11 @@ def dollars(amount: Decimal | None) -> str:
     return f"${rounded:,}"
 
 
+def dollars_of(amount: float) -> str:
+    """The same for an end of an `Interval`."""
+    return dollars(Decimal(str(amount)))
+
+
 def dollars_rounded_up(amount: Decimal) -> str:
     """The same, to the next cent: what is enough to pay the amount."""
     return dollars(amount.quantize(CENT, ROUND_CEILING))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.report.stored import steps_per_epoch
 from fintts_cli.views.grid import Grid
 from fintts_cli.views.runs import so_far
 from fintts_cli.views.units import at_most, clock, duration, signed, size, value
-from fintts_cost.money import NOTHING, cost_usd, dollars, hourly
+from fintts_cost.money import NOTHING, cost_usd, dollars, dollars_of, hourly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +62,7 @@ def _billed(report: RunReport) -> tuple[str, ...]:
         duration(report.view.billed_seconds),
         signed(report.difference_seconds),
         dollars(report.estimated_cost_usd),
-        NOTHING if plan is None else dollars(Decimal(str(plan.usd.likely))),
+        NOTHING if plan is None else dollars_of(plan.usd.likely),
         so_far(report.view),
     )
 

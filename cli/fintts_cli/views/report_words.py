@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import clock, counted, duration, share, signed, size
-from fintts_cost.money import dollars
+from fintts_cost.money import dollars, dollars_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +77,7 @@ def plan_lines(report: RunReport) -> list[str]:
 
 
 def _usd(span: Interval) -> str:
-    low, likely, high = (dollars(Decimal(str(each))) for each in span)
+    low, likely, high = map(dollars_of, span)
     return low if low == high else f"{low} to {high}, most likely {likely}"
 
 

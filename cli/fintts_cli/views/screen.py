@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +17,7 @@ from fintts_cli.views.page import NARROW, Page
 from fintts_cli.views.runs import phase_in_words, so_far
 from fintts_cli.views.stop_forecast import cost_in_words, improvement_in_words, step_in_words
 from fintts_cli.views.units import duration, moment, share, size, value
-from fintts_cost.money import dollars
+from fintts_cost.money import dollars, dollars_of
 from fintts_store.runs.records import Phase
 
 if TYPE_CHECKING:
@@ -236,7 +235,7 @@ def _planned(view: RunView) -> Iterator[str]:
         yield f"estimated {dollars(estimate)}"
     plan = replanned(view)
     if plan is not None:
-        low, likely, high = (dollars(Decimal(str(usd))) for usd in plan.usd)
+        low, likely, high = map(dollars_of, plan.usd)
         yield f"re-planned {likely} ({low}–{high}) to step {view.max_steps:,}"
 
 

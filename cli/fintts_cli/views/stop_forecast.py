@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.units import counted, duration, value
-from fintts_cost.money import dollars
+from fintts_cost.money import dollars_of
 
 if TYPE_CHECKING:
     from fintts_cli.runs.status.stop_forecast import PricedForecast
@@ -33,7 +33,7 @@ def step_in_words(found: PricedForecast) -> str:
 def cost_in_words(found: PricedForecast) -> str:
     """$0.20–$0.60 more; empty until the pace is measured."""
     costs = found.to_go_usd
-    return "" if costs is None else f"{_span(dollars(costs.low), dollars(costs.high))} more"
+    return "" if costs is None else f"{_span(dollars_of(costs.low), dollars_of(costs.high))} more"
 
 
 def improvement_in_words(found: PricedForecast) -> list[str]:
@@ -61,8 +61,8 @@ def forecast_lines(found: PricedForecast, max_steps: int) -> list[str]:
         times = (told.low_seconds, told.high_seconds)
         lines.append(
             f"  that is {_span(*(duration(seconds) for seconds in times))} and "
-            f"{_span(dollars(costs.low), dollars(costs.high))} from now on, most likely "
-            f"{duration(told.likely_seconds)} and {dollars(costs.likely)}"
+            f"{_span(dollars_of(costs.low), dollars_of(costs.high))} from now on, most likely "
+            f"{duration(told.likely_seconds)} and {dollars_of(costs.likely)}"
         )
     lines.append(f"  until then the best value should improve by {_amount(told.improvement)}")
     if found.improvement_per_usd is not None:

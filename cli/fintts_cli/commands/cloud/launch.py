@@ -40,7 +40,7 @@ from fintts_cli.commands.options import (
     ValidationEvery,
     Yes,
 )
-from fintts_cli.errors import CloudError
+from fintts_cli.errors import CloudError, ConfigError
 from fintts_cli.estimate.dry_run import measure_pace
 from fintts_cli.estimate.missing_pace import is_pace_missing
 from fintts_cli.estimate.run_inputs import RunInputs
@@ -140,7 +140,14 @@ def launch(
     found = read_sources(terminal, keyed(options), config)
     found = with_base_model(terminal, found, may_download=not dry_run)
     inputs = RunInputs.of(here, found.settings)
-    if not dry_run and is_pace_missing(here, found.settings, inputs):
+    if is_pace_missing(here, found.settings, inputs):
+        if dry_run:
+            raise ConfigError(
+                "the time of a step on this machine has not been measured, and --dry-run trains "
+                "nothing",
+                "run `fintts estimate --infra local` first: it trains twelve steps here and "
+                "remembers their time; or give --seconds-per-step",
+            )
         measure_pace(here.state, found.settings, inputs, terminal.say)
     with naming_origins(found):
         ready = prepare(here, found, datetime.now(UTC), force=force)

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from fintts_cost.interval import Interval
 from fintts_cost.money import cost_to_finish_usd
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_store.runs.records import StopForecast
-
-
-class UsdRange(NamedTuple):
-    """Dollars from now on: P10, P50 and P90."""
-
-    low: Decimal
-    likely: Decimal
-    high: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +22,8 @@ class PricedForecast:
     hourly_rate_usd: Decimal
 
     @property
-    def to_go_usd(self) -> UsdRange | None:
-        """What the run costs from now to its end; None until its pace is measured."""
+    def to_go_usd(self) -> Interval | None:
+        """Dollars from now to the run's end, P10 to P90; None until its pace is measured."""
         told = self.forecast
         low, likely, high = (
             cost_to_finish_usd(seconds, self.hourly_rate_usd)
@@ -38,14 +31,14 @@ class PricedForecast:
         )
         if low is None or likely is None or high is None:
             return None
-        return UsdRange(low, likely, high)
+        return Interval(float(low), float(likely), float(high))
 
     @property
     def improvement_per_usd(self) -> float | None:
         """By how much each further dollar is expected to improve the best value; None if nothing
         more is paid, or the pace is not measured."""
         costs = self.to_go_usd
-        return self.forecast.improvement / float(costs.likely) if costs and costs.likely else None
+        return self.forecast.improvement / costs.likely if costs and costs.likely else None
 
     def to_json(self) -> dict[str, object]:
         """The forecast in the documents of `ps`, `watch` and `report`."""
@@ -55,7 +48,7 @@ class PricedForecast:
             "checks": told.checks,
             "step": _range(told.low_step, told.likely_step, told.high_step),
             "seconds_to_go": None if told.likely_seconds is None else _range(*seconds),
-            "cost_to_go_usd": costs and _range(*(float(round(usd, 4)) for usd in costs)),
+            "cost_to_go_usd": costs and _range(*(round(usd, 4) for usd in costs)),
             "improvement": told.improvement,
             "improvement_per_usd": self.improvement_per_usd,
         }

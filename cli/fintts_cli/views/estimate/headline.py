@@ -76,6 +76,8 @@ def _budget(candidate: Candidate, budget_usd: Decimal | None) -> str:
         return ""
     if candidate.cost_usd > budget_usd:
         return f"over your {short(budget_usd)}"
+    if candidate.expected_usd > budget_usd:  # with what preemptions add
+        return f"does not fit your {short(budget_usd)}, which would end it before its last step"
     return f"never more than your {short(budget_usd)}"
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.views.html.chart import Placed, Scale
 from fintts_cli.views.units import duration
-from fintts_cost.money import dollars
+from fintts_cost.money import dollars_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,8 +96,9 @@ def money_of(report: RunReport) -> Bars:
         rows.append(_spread("re-plan", plan.usd, x))
     actual = _single("actual", cost, x)
     if to_go:
-        part = Placed("to-go", f"to go: {_usd(to_go)}", x.place(cost), width=x.place(to_go))
-        actual = Row("so far", (*actual.parts, part), f"{_usd(cost)} + {_usd(to_go)}")
+        more = dollars_of(to_go)
+        part = Placed("to-go", f"to go: {more}", x.place(cost), width=x.place(to_go))
+        actual = Row("so far", (*actual.parts, part), f"{dollars_of(cost)} + {more}")
     rows.append(actual)
     if budget is not None:
         rows.append(_single("budget", float(budget), x))
@@ -106,25 +106,23 @@ def money_of(report: RunReport) -> Bars:
 
 
 def _single(label: str, usd: float, x: Scale) -> Row:
-    return Row(label, (Placed(label, f"{label}: {_usd(usd)}", width=x.place(usd)),), _usd(usd))
+    amount = dollars_of(usd)
+    return Row(label, (Placed(label, f"{label}: {amount}", width=x.place(usd)),), amount)
 
 
 def _spread(label: str, usd: Interval, x: Scale) -> Row:
     """From low to high, with a mark at the likely one."""
     low, likely, high = map(x.place, usd)
-    text = f"{label}: {_usd(usd.low)} to {_usd(usd.high)}, most likely {_usd(usd.likely)}"
+    least, most_likely, most = map(dollars_of, usd)
+    text = f"{label}: {least} to {most}, most likely {most_likely}"
     return Row(
         label,
         (
             Placed("spread", text, low, width=max(high - low, 0.5)),
             Placed("mark", text, likely),
         ),
-        f"{_usd(usd.low)} – {_usd(usd.high)}",
+        f"{least} – {most}",
     )
-
-
-def _usd(amount: float) -> str:
-    return dollars(Decimal(str(amount)))
 
 
 def step_of(report: RunReport) -> Bars | None:

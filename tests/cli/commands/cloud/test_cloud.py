@@ -460,6 +460,16 @@ def everything(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
+def test_a_dry_run_without_a_pace_says_what_measures_it(project: Path) -> None:
+    text = (project / "fintts.yaml").read_text()
+    (project / "fintts.yaml").write_text(text.replace("seconds_per_step: 0.2, ", ""))
+    refused = cloud("launch", "--dry-run", "--name", "x", "--infra", "local")
+    assert refused.exit_code == 2
+    assert "--dry-run trains nothing" in " ".join(refused.stderr.split())
+    assert "`fintts estimate --infra local` first" in " ".join(refused.stderr.split())
+    assert cloud("launch", "--dry-run", "--seconds-per-step", "1").exit_code == 0
+
+
 def test_a_dry_run_prints_the_task_and_touches_nothing(project: Path, tmp_path: Path) -> None:
     before = everything(tmp_path)
     shown = cloud(

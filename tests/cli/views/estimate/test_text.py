@@ -213,6 +213,17 @@ def test_a_budget_bounds_the_high_end() -> None:
     assert over.endswith("over your $0.50")
 
 
+def test_a_spot_run_that_its_preemptions_take_over_the_budget_is_said_not_to_fit() -> None:
+    """The summary and its last line are of one opinion, with preemptions and without."""
+    on_spot = Candidate("A100:1", estimate(replace(FORECAST, setup_seconds=600)), spot=True)
+    between = (on_spot.cost_usd + Decimal(str(on_spot.expected_usd))) / 2
+    for candidate in (on_spot, on_spot._replace(spot=False)):
+        lines = summary(candidate, between)
+        fits = candidate.expected_usd <= between
+        assert ("does not fit your $" not in headline_of(lines)) is fits
+        assert ("budget fits, " in " ".join(" ".join(lines).split())) is fits
+
+
 def test_a_bill_for_a_pace_that_is_known_has_all_digits() -> None:
     lines = summary(Candidate("A100:1", estimate(REFERENCE_RUN)))
     assert headline_of(lines).startswith("$5.32 and 4 h 26 min, if it stops at step 2,800; $5.70")
