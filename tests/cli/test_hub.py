@@ -178,6 +178,14 @@ def test_what_is_no_id(text: str) -> None:
     assert not looks_like_id(text)
 
 
+def test_a_run_that_speaks_downloads_the_codec_too(public: Hub, tmp_path: Path) -> None:
+    here = shell(tmp_path, public.url)
+    done = here("train", "--name", "from-hub", **SHORT, FINTTS_SAMPLES__HELD_OUT="1")
+    assert "codec.pth" in public.fetched
+    assert done.returncode != 0
+    assert "codec.pth" in done.stderr, "this one is no codec"
+
+
 def test_weights_that_can_hold_code_are_left_out_where_there_are_others() -> None:
     names = ["config.json", "model.pth", "a.safetensors", "codec.pth", "sub/b.safetensors"]
     assert wanted_files(names) == ["a.safetensors", "config.json"]

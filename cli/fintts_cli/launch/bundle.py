@@ -24,6 +24,8 @@ LAPTOP_ONLY = (
     "fintts_inputs/recordings",
     "fintts_inputs/speech/plan.py",
     "fintts_trainer/answers.py",
+    "fintts_trainer/commands/encode.py",
+    "fintts_trainer/commands/speak.py",
     "fintts_trainer/recordings",
     "fintts_trainer/synthesis/reference.py",
     "fintts_trainer/synthesis/speak.py",

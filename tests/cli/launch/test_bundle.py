@@ -18,7 +18,9 @@ from packaging.utils import canonicalize_name
 from checks import every
 from fintts_cli.errors import UsageProblem
 from fintts_cli.launch.bundle import PACKAGES, write_bundle
+from fintts_store.runs.samples import read_samples
 from fintts_templates.instance.check_requirements import read_pins
+from parity_fixtures import HERE
 from tiny_run import start_run
 
 # What an instance does not have is not there for a search, and an error for an import.
@@ -189,7 +191,9 @@ def test_a_run_is_trained_from_the_bundle_alone(bundle: Path, tmp_path: Path) ->
             training={"max_steps": 2},
             validation={"every": 2, "fraction": 0.2},
             checkpoints={"every": 2},
+            samples={"held_out": 1, "max_seconds": 0.2},
         ),
+        codec=HERE / "codec_for_fish_s1_tiny",
     )
     trained = on_instance(
         bundle,
@@ -203,6 +207,9 @@ def test_a_run_is_trained_from_the_bundle_alone(bundle: Path, tmp_path: Path) ->
     )
     assert trained.returncode == 0, trained.stderr
     assert "ended at step 2: max_steps" in trained.stderr
+    spoken = read_samples(run.store, run.name)
+    assert spoken is not None
+    assert {who for who, _ in spoken.files} == {"original", "base", 2}
 
 
 def test_the_check_of_the_requirements(bundle: Path) -> None:

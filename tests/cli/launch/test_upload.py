@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from checks import every
+from fintts_cli.errors import UsageProblem
 from fintts_cli.launch.resume import refuse_other_inputs
 from fintts_cli.launch.upload import (
     AS_WRITTEN,
@@ -20,16 +21,20 @@ from fintts_cli.launch.upload import (
 )
 from fintts_inputs.base_model.files import INDEX
 from fintts_inputs.base_model.open import open_base_model
-from fintts_inputs.config import RunConfig
+from fintts_inputs.config import RunConfig, SamplesConfig
+from fintts_inputs.errors import CodecProblem
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
 from fintts_store.upkeep.byte_check import read_inputs
 from fintts_store.upkeep.survey import survey_store
+from parity_fixtures import HERE
 from run_samples import record
 from tiny_run import TINY, write_speech
 from tiny_s2 import SHARDS, write_tiny_s2
 from unicode_pairs import SHA256_AS_WRITTEN, write_pairs
+
+CODEC = HERE / "codec_for_fish_s1_tiny"
 
 
 @pytest.fixture
@@ -137,3 +142,48 @@ def test_a_run_that_was_begun_with_other_forms_goes_on(
     assert again.dataset.sha256 == SHA256_AS_WRITTEN != new.dataset.sha256
     assert AS_WRITTEN in told
     refuse_other_inputs(begun, again)
+
+
+def speaking(folder: Path, *, speaks: bool = True) -> RunConfig:
+    """A configuration whose base model has its codec beside it."""
+    base = Path(shutil.copytree(TINY, folder / "base"))
+    shutil.copytree(CODEC, base, dirs_exist_ok=True)
+    data = write_speech(folder / "speech")
+    samples = {"held_out": 1} if speaks else {}
+    return RunConfig.model_validate({"data": data, "base_model": base, "samples": samples})
+
+
+def test_the_codec_goes_along_with_a_run_that_speaks_and_only_then(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    silent = speaking(tmp_path, speaks=False)
+    assert upload_inputs(store, check_inputs(silent), lambda _sentence: None).codec is None
+    assert not store.list(layout.CODECS)
+    config = silent.model_copy(update={"samples": SamplesConfig(held_out=1)})
+    inputs = upload_inputs(store, check_inputs(config), lambda _sentence: None)
+    assert inputs.codec is not None
+    assert inputs.codec.prefix in inputs.keys
+    names = [entry.key.removeprefix(inputs.codec.prefix) for entry in store.list(layout.CODECS)]
+    assert names == ["codec.pth", "codec_config.json"]
+    begun = record(
+        dataset=inputs.dataset,
+        base_model=inputs.base_model,
+        codec=inputs.codec,
+        initial_adapter=None,
+    )
+    create_run(store, begun)
+    assert survey_store(store).faults == ()
+    refuse_other_inputs(begun, inputs)
+    with pytest.raises(UsageProblem, match="samples: the codec"):
+        refuse_other_inputs(begun.model_copy(update={"codec": None}), inputs)
+
+
+def test_a_run_that_cannot_speak_is_refused_before_anything_is_uploaded(tmp_path: Path) -> None:
+    config = speaking(tmp_path)
+    (config.base_model / "codec.pth").unlink()
+    with pytest.raises(CodecProblem, match=r"has no codec\.pth") as refused:
+        check_inputs(config)
+    assert "hf download" in refused.value.hint
+    shutil.copyfile(HERE / "codec_s1_tiny" / "codec.pth", config.base_model / "codec.pth")
+    with pytest.raises(CodecProblem, match="codebooks, the base model"):
+        check_inputs(config)

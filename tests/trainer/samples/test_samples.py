@@ -13,15 +13,17 @@ import torch
 
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec
-from fintts_inputs.config import SamplesConfig
+from fintts_inputs.config import LoraConfig, SamplesConfig
 from fintts_store.errors import StoreUnreachable
+from fintts_store.runs.samples import BASE as BASE_ALONE
 from fintts_store.runs.samples import ORIGINAL, Sample, SampleSet, read_samples
 from fintts_trainer.codecs import open_codec
 from fintts_trainer.families.fish import FishFamily
+from fintts_trainer.model.lora import add_adapter
 from fintts_trainer.samples.outbox import Outbox
 from fintts_trainer.samples.samples import Samples
 from fintts_trainer.samples.sentences import Sentence
-from fintts_trainer.samples.speaker import Limits, SampleSpeaker
+from fintts_trainer.samples.speaker import Limits, SampleSpeaker, speaking
 from memory_store import MemoryStore
 from parity_fixtures import HERE
 from tiny_run import TINY
@@ -52,15 +54,25 @@ MODEL = cast("PeftModel", BASE.load(torch.float32))
 
 
 def samples(
-    store: MemoryStore, told: Told, *sentences: Sentence, show: object = lambda *_: None
+    store: MemoryStore,
+    told: Told,
+    *sentences: Sentence,
+    claim: int = 1,
+    show: object = lambda *_: None,
 ) -> Samples:
     codec = open_codec(find_codec(CODEC), torch.device("cpu"))
     speaker = SampleSpeaker(BASE, codec, sentences, SamplesConfig(held_out=1, max_seconds=0.2))
     texts = tuple(one.text for one in sentences)
-    record = SampleSet(run=RUN, claim=1, texts=texts, seed=0, max_seconds=0.2)
-    store.put(f"runs/{RUN}/samples/000001/samples.json", record.dump().encode())
+    record = SampleSet(run=RUN, claim=claim, texts=texts, seed=0, max_seconds=0.2)
+    store.put(f"runs/{RUN}/samples/{claim:06d}/samples.json", record.dump().encode())
     log = told.lines.append
     return Samples(speaker, record, Outbox(store, log), log, show)  # type: ignore[arg-type]
+
+
+def every_file(store: MemoryStore) -> list[tuple[object, int]]:
+    found = read_samples(store, RUN)
+    assert found is not None
+    return list(found.files)
 
 
 def limits(seconds: float = 60.0, *, interrupted: bool = False) -> Limits:
@@ -134,3 +146,40 @@ def test_a_store_that_hangs_does_not_hold_up_the_end() -> None:
     outbox.close(0.1)
     assert time.monotonic() - begun < 2
     assert outbox.lost == 1
+
+
+def test_a_later_job_speaks_again_only_what_an_earlier_one_did_not() -> None:
+    told, store = Told(), MemoryStore()
+    model = add_adapter(BASE.load(torch.float32), BASE.targets, LoraConfig(), base_name="", seed=1)
+    codes = np.zeros((4, 3), np.int64)
+    first = samples(store, told, Sentence("Hei.", codes))
+    first.begin(store, model, limits())
+    first.outbox.close(10)
+    assert {name for name, _ in every_file(store)} == {BASE_ALONE, ORIGINAL}
+    again = samples(store, told, Sentence("Hei.", codes), claim=2)
+    again.begin(store, model, limits(seconds=-1))
+    assert again.lost == 0
+    other = samples(store, told, Sentence("Moi.", codes), claim=3)
+    other.begin(store, model, limits(seconds=-1))
+    assert other.lost == 2
+
+
+def test_compiled_layers_are_left_as_they_are() -> None:
+    class Halves(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x / 2
+
+    calls: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: object) -> torch.fx.GraphModule:
+        calls.append(1)
+        return graph
+
+    module = Halves()
+    module.compile(backend=backend)
+    with speaking(module, is_compiled=True):
+        assert module(torch.ones(1)).item() == 0.5
+        assert not module.training
+    assert calls == []
+    module(torch.ones(1))
+    assert (calls, module.training) == ([1], True)

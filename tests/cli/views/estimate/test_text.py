@@ -240,3 +240,9 @@ def test_preemptions_are_said_and_added() -> None:
 def test_a_run_on_a_machine_of_ones_own_is_told_in_hours() -> None:
     free = Candidate("", estimate(replace(FORECAST, price=Price(Decimal(0), "this machine"))))
     assert headline_of(summary(free)).startswith("25 min to 4.4 h, most likely 40 min; no GPU")
+
+
+def test_what_a_run_speaks_is_a_line_of_its_bill() -> None:
+    assert "samples  " not in text_of(SMALL_RUN)
+    shown = text_of(SMALL_RUN, samples_every=2, seconds_per_samples=30)
+    assert "13 × at most 30 s" in shown
