@@ -11,7 +11,7 @@ from typing import Any
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import RunReport, build_report
-from fintts_cli.runs.status.view import view_run
+from fintts_cli.runs.status.merge import view_run
 from fintts_store.runs.laptop import Laptop
 from fintts_store.runs.ledger import Asked, Evidence, Gone, Launch, Ledger, Up
 from fintts_store.runs.records import MetricRow, Replan, SecondsRange, StopForecast, Work

@@ -33,8 +33,8 @@ from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.earlier_launches import so_far
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.status.listing import look_at
+from fintts_cli.runs.status.phase import BAD_ENDINGS
 from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
-from fintts_cli.runs.status.view import BAD_ENDINGS
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.option_names import keyed, naming_origins
 from fintts_cli.terminal import Terminal

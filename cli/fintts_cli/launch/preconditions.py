@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CloudError, UsageProblem
 from fintts_cli.infra.sky.aws import AWS
 from fintts_cli.infra.sky.ending.ending import RUNPOD, ending_of
-from fintts_cli.infra.sky.rentals.job import require_own_controller
+from fintts_cli.infra.sky.launch.own_controller import require_own_controller
 from fintts_cli.infra.sky.server.server import refuse_copied_keys
 from fintts_cli.infra.sky.server.session import require_sky
 from fintts_cli.places import cloud_of, clouds_named

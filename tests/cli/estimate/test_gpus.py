@@ -25,7 +25,7 @@ from fintts_cli.runs.bill.terms import Rates
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import build_report
-from fintts_cli.runs.status.view import view_run
+from fintts_cli.runs.status.merge import view_run
 from fintts_cli.settings.gpus import named_gpus, split_gpus
 from fintts_cli.settings.read import read_settings
 from fintts_cost.gpus.accelerators import ACCELERATORS

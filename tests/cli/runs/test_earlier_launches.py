@@ -15,7 +15,8 @@ from fintts_cli.runs.instances.at_work import Claimed, Whose, judge
 from fintts_cli.runs.instances.sightings import with_sightings
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.listing import look_at
-from fintts_cli.runs.status.view import RunView, view_run
+from fintts_cli.runs.status.merge import view_run
+from fintts_cli.runs.status.view import RunView
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.laptop import Laptop

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.checks import points_of
-from fintts_cli.runs.status.view import view_run
+from fintts_cli.runs.status.merge import view_run
 from fintts_cli.views.page import Page
 from fintts_cli.views.screen import Watched, screen_lines
 from fintts_store.runs.records import Phase, StopForecast, Work

@@ -10,8 +10,9 @@ import pytest
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import build_report
+from fintts_cli.runs.status.merge import view_run
 from fintts_cli.runs.status.stop_forecast import PricedForecast
-from fintts_cli.runs.status.view import RunView, view_run
+from fintts_cli.runs.status.view import RunView
 from fintts_cli.views.report import render_report
 from fintts_cli.views.runs import render_live_line, render_runs
 from fintts_cli.views.stop_forecast import end_in_a_line, forecast_lines

@@ -12,7 +12,7 @@ import pytest
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import RunReport, build_report
-from fintts_cli.runs.status.view import view_run
+from fintts_cli.runs.status.merge import view_run
 from fintts_cli.views.comparison import render_comparison
 from fintts_cli.views.curve import plot
 from fintts_cli.views.report import render_report

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.sellers.account import Account, account_at
-from fintts_cli.infra.sky.server.session import (
-    enabled_clouds,
-    in_a_sentence,
-    refuse_unknown_cloud,
-    require_sky,
-    sky_session,
-)
+from fintts_cli.infra.sky.server.errors import in_a_sentence
+from fintts_cli.infra.sky.server.queries import enabled_clouds, refuse_unknown_cloud
+from fintts_cli.infra.sky.server.session import require_sky, sky_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

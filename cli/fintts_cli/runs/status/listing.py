@@ -11,7 +11,7 @@ from fintts_cli.runs.instances.at_work import AtWork, judge
 from fintts_cli.runs.instances.claim import newest_claim
 from fintts_cli.runs.instances.sightings import news_of, with_sightings
 from fintts_cli.runs.instances.view import InstanceView
-from fintts_cli.runs.status.view import RunView, view_run
+from fintts_cli.runs.status.merge import view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound, StoreError
 from fintts_store.parallel import in_parallel
 from fintts_store.runs.laptop import UNKNOWN_LAPTOP
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from fintts_cli.runs.status.view import RunView
     from fintts_store.runs.laptop import Laptop
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store

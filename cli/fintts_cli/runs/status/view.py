@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.bill.billing import Bill, bill_of
-from fintts_cli.runs.bill.terms import Rates, terms_of
-from fintts_cli.runs.bill.without_ledger import bill_without_ledger
-from fintts_cli.runs.bill.witness import ends, is_about
-from fintts_cli.runs.deadline import deadline_of_run
-from fintts_cli.runs.instances.at_work import FRESH_WITHIN, NOBODY, AtWork
-from fintts_cli.runs.instances.sightings import news_of, with_sightings
-from fintts_cli.runs.instances.view import InstanceView
-from fintts_cli.runs.status.stop_forecast import PricedForecast
-from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
+from fintts_cli.runs.status.phase import BAD_ENDINGS
+from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_cli.wording import iso
-from fintts_cost.money import cost_to_finish_usd
-from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
-from fintts_store.runs.ledger import Gone, Ledger, Up
-from fintts_store.runs.limits import STEPS
 from fintts_store.runs.records import Phase, StopReason
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
 
+    from fintts_cli.runs.bill.billing import Bill
+    from fintts_cli.runs.instances.at_work import AtWork
+    from fintts_cli.runs.status.stop_forecast import PricedForecast
     from fintts_store.errors import StoreError
-    from fintts_store.runs.records import Result, RunRecord, Status
+    from fintts_store.runs.laptop import Laptop
+    from fintts_store.runs.ledger import Gone, Ledger, Up
+    from fintts_store.runs.records import RunRecord, Status
 
-STALE_AFTER = timedelta(seconds=120)
-"""Heartbeats come every few seconds; after two minutes without one, something is wrong."""
-
-NO_LEDGER = Ledger()
 
 AT_WORK = (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
-BAD_ENDINGS = (StopReason.FAILED, StopReason.NAN_LOSS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,215 +156,6 @@ class RunView:
             "stop_reason": None if self.stop_reason is None else str(self.stop_reason),
             "message": self.message,
         }
-
-
-def view_run(
-    record: RunRecord,
-    status: Status | None,
-    result: Result | None,
-    instance: InstanceView,
-    now: datetime,
-    ledger: Ledger = NO_LEDGER,
-    at_work: AtWork = NOBODY,
-    damaged: tuple[StoreError, ...] = (),
-) -> RunView:
-    """Merges what the store and the infra say about a run."""
-    news = news_of(ledger, instance.seen)
-    launch, is_elsewhere = instance.launch, instance.journal_is_silent
-    is_here = instance.is_live is not None
-    ledger = with_sightings(ledger, news)
-    bill = _bill(record, status, result, instance, now, ledger, was_heard=bool(status or damaged))
-    status, result, instance = _of_the_newest(
-        record, status, result, instance, now, ledger, at_work
-    )
-    phase, message = _phase(status, result, instance, now)
-    eta_seconds = _eta(phase, status)
-    rate = _rate(record, instance, bill)
-    last = result or status
-    return RunView(
-        run=record.run,
-        record=record,
-        heartbeat=status,
-        phase=phase,
-        step=last.step if last else 0,
-        max_steps=_max_steps(record, status),
-        loss=status.loss if status else None,
-        validation_value=status.validation_value if status else None,
-        best_step=last.best_step if last else None,
-        best_value=last.best_value if last else None,
-        stop_reason=result.stop_reason if result else None,
-        message=message or _launched_elsewhere(at_work),
-        started_at=instance.created_at or record.created_at,
-        updated_at=status.updated_at if status else None,
-        ended_at=bill.spans[-1].ended if bill.spans else None,
-        deadline_at=deadline_of_run(record, status, ledger),
-        seconds_per_step=status.seconds_per_step if status else None,
-        eta_seconds=eta_seconds,
-        hourly_rate_usd=rate,
-        bill=bill,
-        cost_to_finish_usd=cost_to_finish_usd(eta_seconds, rate),
-        infra=record.infra,
-        gpus=_gpus(record, instance, bill),
-        instance=instance.name,
-        instance_is_live=instance.is_live,
-        is_silent=not at_work.is_anothers and _is_silent(status, result, instance, now),
-        ledger=ledger,
-        at_work=at_work,
-        me=instance.me or UNKNOWN_LAPTOP,
-        has_instance_here=is_here,
-        is_known_here=is_elsewhere or (ledger.newest and ledger.newest.number) == launch,
-        patience=patience_of(record.config),
-        stop_forecast=_stop_forecast(phase, status, rate),
-        news=news,
-        damaged=damaged,
-    )
-
-
-def _bill(
-    record: RunRecord,
-    status: Status | None,
-    result: Result | None,
-    instance: InstanceView,
-    now: datetime,
-    ledger: Ledger,
-    *,
-    was_heard: bool,
-) -> Bill:
-    if ledger.newest is None:
-        return bill_without_ledger(record, status, result, instance, now, was_heard=was_heard)
-    live = instance.launch if instance.is_live else None
-    return bill_of(ledger, record, status, result, live, now)
-
-
-def _of_the_newest(
-    record: RunRecord,
-    status: Status | None,
-    result: Result | None,
-    instance: InstanceView,
-    now: datetime,
-    ledger: Ledger,
-    at_work: AtWork,
-) -> tuple[Status | None, Result | None, InstanceView]:
-    """What heartbeat, result and infra say about the newest launch only."""
-    newest = ledger.newest
-    if newest is None:
-        created_at = instance.created_at
-        if status is not None and created_at and status.updated_at < created_at:
-            status = _of_an_earlier_instance(status)
-        return status, result, instance
-    terms = terms_of(newest, ledger, record, status)
-    if instance.launch != newest.number:
-        is_gone = newest.is_known_gone or now >= terms.over_at
-        phase = Phase.SETUP if newest.ups else Phase.PROVISIONING
-        is_live = False if is_gone and not at_work.is_anothers else None
-        instance = InstanceView(is_live=is_live, phase=phase, me=instance.me)
-    if status is not None and not is_about(status, newest, terms.requested_at, is_newest=True):
-        # A `fintts train` continues after the newest launch.
-        is_later = status.launch is None and status.updated_at >= terms.requested_at
-        status = status if is_later else _of_an_earlier_instance(status)
-    if result is not None and not ends(result, newest, terms.requested_at, is_newest=True):
-        result = None
-    return status, result, replace(instance, created_at=terms.requested_at)
-
-
-def _rate(record: RunRecord, instance: InstanceView, bill: Bill) -> Decimal:
-    """The hourly rate of the newest instance."""
-    if bill.spans:
-        return bill.spans[-1].hourly_rate_usd
-    return (instance.rates or Rates.of_record(record)).of(instance.gpus)
-
-
-def _gpus(record: RunRecord, instance: InstanceView, bill: Bill) -> str:
-    known = instance.gpus or (bill.spans[-1].gpus if bill.spans else None)
-    return known or " or ".join(each.gpus for each in record.rentals)
-
-
-def _launched_elsewhere(at_work: AtWork) -> str | None:
-    """What to say about another laptop's launch until its trainer reports."""
-    if not at_work.is_anothers or at_work.launch is None or at_work.heard_at is not None:
-        return None
-    return at_work.sentence
-
-
-def _is_silent(
-    status: Status | None, result: Result | None, instance: InstanceView, now: datetime
-) -> bool:
-    """Whether the run is silent, as after a `fintts train` that was killed or interrupted."""
-    if status is None or result is not None or instance.is_live is not None:
-        return False
-    limit = FRESH_WITHIN if status.phase == Phase.STOPPING else STALE_AFTER
-    return now - status.updated_at > limit
-
-
-def _of_an_earlier_instance(status: Status) -> Status:
-    """The heartbeat of an instance that is gone: it says where the run stands, not what it does
-    now."""
-    return status.model_copy(update={"phase": Phase.PROVISIONING, "eta_seconds": None})
-
-
-def _phase(
-    status: Status | None, result: Result | None, instance: InstanceView, now: datetime
-) -> tuple[Phase, str | None]:
-    """The phase, and a remark about it."""
-    if result is not None:
-        return _ended(result, instance)
-    if instance.is_live is False:
-        return Phase.FAILED, _lost(status, instance.message)
-    if instance.is_live and instance.message is not None:
-        return instance.phase or Phase.TEARING_DOWN, instance.message
-    if instance.is_recovering:
-        return Phase.PROVISIONING, _taken_away(status)
-    if status is None:
-        return instance.phase or Phase.PENDING, None
-    if status.phase == Phase.PROVISIONING:
-        return instance.phase or Phase.PROVISIONING, None
-    silence = now - status.updated_at
-    if silence > STALE_AFTER:
-        return status.phase, f"no heartbeat for {silence.total_seconds() / 60:.0f} minutes"
-    return status.phase, status.message
-
-
-def _ended(result: Result, instance: InstanceView) -> tuple[Phase, str | None]:
-    if instance.is_live:
-        return Phase.TEARING_DOWN, instance.message or result.message
-    return (Phase.FAILED if result.stop_reason in BAD_ENDINGS else Phase.DONE), result.message
-
-
-def _lost(status: Status | None, why: str | None) -> str:
-    if status is None and why is not None:
-        return f"the run got no instance: {why}"
-    if status is None:
-        return "the instance is gone, and the trainer never wrote a heartbeat: see the logs"
-    committed = status.last_committed_step
-    saved = "no checkpoint" if committed is None else f"the checkpoint of step {committed}"
-    reason = f" ({status.message or why})" if status.message or why else ""
-    return f"the instance ended at step {status.step} without a result{reason}; {saved} was saved"
-
-
-def _taken_away(status: Status | None) -> str:
-    committed = None if status is None else status.last_committed_step
-    where = "starts over" if committed is None else f"resumes from step {committed}"
-    return f"the cloud took the instance away; the run {where} on the next instance"
-
-
-def _eta(phase: Phase, status: Status | None) -> float | None:
-    if phase in (Phase.DONE, Phase.FAILED, Phase.TEARING_DOWN):
-        return 0.0
-    return status.eta_seconds if status else None
-
-
-def _stop_forecast(phase: Phase, status: Status | None, rate: Decimal) -> PricedForecast | None:
-    if status is None or status.stop_forecast is None or phase not in AT_WORK:
-        return None
-    return PricedForecast(status.stop_forecast, rate)
-
-
-def _max_steps(record: RunRecord, status: Status | None) -> int:
-    if status is not None:
-        return status.max_steps
-    training = record.config.get("training")
-    steps = training.get("max_steps") if isinstance(training, dict) else None
-    return steps if isinstance(steps, int) and 0 <= steps <= STEPS else 0
 
 
 def _cents(amount: Decimal | None) -> float | None:

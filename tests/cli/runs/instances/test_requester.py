@@ -25,7 +25,8 @@ from fintts_cli.runs.instances.remove import remove_instance
 from fintts_cli.runs.instances.requested import instance_of
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.journal import Journal, JournalEntry
-from fintts_cli.runs.status.view import RunView, view_run
+from fintts_cli.runs.status.merge import view_run
+from fintts_cli.runs.status.view import RunView
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.noted_process import Fate, NotedProcess, Origin, fate_of
 from fintts_store.runs.records import Phase

@@ -15,7 +15,7 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report import stored
 from fintts_cli.runs.report.read import read_report
 from fintts_cli.runs.report.timeline import instances_of_run
-from fintts_cli.runs.status.view import view_run
+from fintts_cli.runs.status.merge import view_run
 from fintts_cli.views.html.pages import report_page
 from fintts_cli.views.report import render_report
 from fintts_cli.views.report_words import price_line

@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.status.merge import view_run
 from fintts_cli.runs.status.stop_forecast import PricedForecast
-from fintts_cli.runs.status.view import RunView, view_run
+from fintts_cli.runs.status.view import RunView
 from fintts_store.runs.records import Phase, StopForecast
 from run_samples import MINUTE, START, STOP_FORECAST, record, result, status
 

@@ -11,7 +11,8 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import Span
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.follow import LAST_WORD_SECONDS, POLL_SECONDS, follow
-from fintts_cli.runs.status.view import RunView, view_run
+from fintts_cli.runs.status.merge import view_run
+from fintts_cli.runs.status.view import RunView
 from fintts_store.errors import StoreUnreachable
 from fintts_store.runs.records import Phase, StopReason
 from run_samples import MINUTE, START, record, result, status

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.rentals.record import place
-from fintts_cli.infra.sky.server.session import await_request
+from fintts_cli.infra.sky.server.queries import await_request
 from fintts_cli.prices.market import Wanted, find_offers
 from fintts_cli.prices.source import CatalogMissing
 

@@ -7,17 +7,15 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra.sky.ending.power_off import end_armed
+from fintts_cli.infra.sky.rentals.record import WORKDIR
 from fintts_cli.infra.sky.server.keys import held_back_by_setting
-from fintts_cli.infra.sky.server.session import clouds_of
+from fintts_cli.infra.sky.server.queries import clouds_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from pathlib import Path
 
     from fintts_cli.infra.sky.launch.asked_task import AskedTask
-
-WORKDIR = "workdir"
-"""in an instance's folder: the workdir of a managed job, from which later instances get it, too"""
 
 
 @contextmanager

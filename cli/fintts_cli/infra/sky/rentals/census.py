@@ -19,8 +19,9 @@ from fintts_cli.infra.sky.sellers.desk import (
     sellers_of,
     sightings_of,
 )
+from fintts_cli.infra.sky.server.errors import in_a_sentence, is_out_of_reach
+from fintts_cli.infra.sky.server.queries import enabled_clouds
 from fintts_cli.infra.sky.server.requests import pending_launches
-from fintts_cli.infra.sky.server.session import enabled_clouds, in_a_sentence, is_out_of_reach
 from fintts_cli.places import OWN_CLUSTERS
 from fintts_templates import has_autostop
 

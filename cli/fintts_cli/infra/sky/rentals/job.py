@@ -13,23 +13,28 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra import Holder, InstancePhase, Sighting, Span
+from fintts_cli.infra import Holder, InstancePhase, Sighting
 from fintts_cli.infra.labels import PREFIX, deadline_of
-from fintts_cli.infra.sky.prices.spot_price import priced
 from fintts_cli.infra.sky.rentals.cluster import remove_cluster
-from fintts_cli.infra.sky.rentals.record import gpus_of, place, run_of_job, short_job
-from fintts_cli.infra.sky.server.requests import take_back
-from fintts_cli.infra.sky.server.session import (
-    await_request,
-    first_sentence,
-    in_a_sentence,
-    require_offer,
-    sky_session,
+from fintts_cli.infra.sky.rentals.controller import CONTROLLER_IS_OFF, refuse_hired_controller
+from fintts_cli.infra.sky.rentals.job_clusters import (
+    all_spans,
+    any_is_live,
+    cluster_of_job,
+    clusters_named,
+    clusters_of_job,
+    job_in,
+    moment,
+    named_in,
+    report_of,
 )
+from fintts_cli.infra.sky.rentals.record import place, run_of_job, short_job
+from fintts_cli.infra.sky.server.errors import first_sentence
+from fintts_cli.infra.sky.server.queries import await_request, require_offer
+from fintts_cli.infra.sky.server.requests import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from fintts_cli.infra.sky.rentals.record import SkyRecord
 
@@ -53,14 +58,10 @@ PHASES = {
     "RECOVERING": InstancePhase.RECOVERING,
     "CANCELLING": InstancePhase.TEARING_DOWN,
 }
-CONTROLLER_IS_OFF = (None, "STOPPED")
-"""the states of a controller instance that was never rented, or has stopped"""
 GONE_WITHIN_SECONDS = 600.0
 """A controller that was just restarted takes half a minute to see the request, and an instance that
 is being created is completed first."""
 POLL_SECONDS = 1.0
-REMEMBERED_DAYS = 30
-"""the age limit for clusters that SkyPilot is asked about"""
 
 
 class ManagedJob:
@@ -83,12 +84,12 @@ class ManagedJob:
         job = self._job(sky, record)
         if job is None:
             return _forgotten(sky, record) if record.was_seen else None
-        cluster = _cluster_of(sky, job)
-        clusters = _clusters(sky, cluster)
+        cluster = cluster_of_job(sky, job)
+        clusters = clusters_named(sky, cluster)
         seen = _seen(sky, record, job, cluster, clusters)
         if not _is_over(job):
             return seen, _phase(job)
-        if _lives(clusters):
+        if any_is_live(clusters):
             return seen, InstancePhase.TEARING_DOWN
         ended_at = seen.spans[-1].ended if seen.spans else datetime.now(UTC)
         return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
@@ -126,7 +127,7 @@ class ManagedJob:
     @staticmethod
     def _remove_forgotten(sky: Any, record: SkyRecord) -> SkyRecord:
         """Removes the instances of a job whose controller is gone; SkyPilot may still know them."""
-        found = _clusters_of_job(sky, str(record.job))
+        found = clusters_of_job(sky, str(record.job))
         for cluster in found:
             if cluster["status"] is not None:
                 remove_cluster(sky, cluster["name"])
@@ -174,12 +175,12 @@ def live_jobs(sky: Any, records: Sequence[SkyRecord] = ()) -> list[Sighting]:
     if jobs is None:
         return _left_by_jobs(sky, records)
     ours = [(run, job) for job in jobs if (run := run_of_job(job.job_name)) is not None]
-    report = _report(sky) if ours else []
+    report = report_of(sky) if ours else []
     return [
         _sighting(run, job, clusters)
         for run, job in ours
-        for clusters in [_named(report, _cluster_of(sky, job))]
-        if not _is_over(job) or _lives(clusters)
+        for clusters in [named_in(report, cluster_of_job(sky, job))]
+        if not _is_over(job) or any_is_live(clusters)
     ]
 
 
@@ -192,12 +193,12 @@ def _left_by_jobs(sky: Any, records: Sequence[SkyRecord]) -> list[Sighting]:
             holder=Holder.CLUSTER,
             where=cluster["name"],
             infra=place(str(cluster.get("cloud") or ""), cluster.get("region")),
-            created_at=_moment(cluster["launched_at"] or 0),
-            instance_since=_moment(cluster["launched_at"] or 0),
+            created_at=moment(cluster["launched_at"] or 0),
+            instance_since=moment(cluster["launched_at"] or 0),
         )
-        for cluster in _report(sky)
+        for cluster in report_of(sky)
         if cluster["status"] is not None
-        and (job := _job_in(cluster["name"]))
+        and (job := job_in(cluster["name"]))
         and (run := runs.get(job) or run_of_job(job)) is not None
     ]
 
@@ -209,91 +210,26 @@ def _sighting(run: str, job: Any, clusters: list[dict[str, Any]]) -> Sighting:
         holder=Holder.MANAGED_JOB,
         where=job.job_name,
         infra=place(job.cloud, job.region),
-        created_at=_moment(job.submitted_at),
-        instance_since=_moment(live[-1]["launched_at"] or 0) if live else None,
+        created_at=moment(job.submitted_at),
+        instance_since=moment(live[-1]["launched_at"] or 0) if live else None,
         deadline_at=deadline_of(job.labels),
     )
 
 
-def refuse_hired_controller(sky: Any) -> None:
-    """Raises CloudError if SkyPilot would rent an instance as the controller.
-
-    A server elsewhere is its owner's choice; the one here must run the controller itself.
-    """
-    if not sky.server.common.is_api_server_local():
-        return
-    sky.api_start()  # SkyPilot reads its settings at this point
-    if not sky.utils.controller_utils.is_jobs_consolidation_mode():
-        raise CloudError(
-            "SkyPilot would rent a second instance to watch over a spot run, and keep it",
-            "set jobs.controller.consolidation_mode: true in ~/.sky/config.yaml and restart its "
-            "server with `sky api stop`: then this machine watches",
-        )
-
-
-def require_own_controller(log: Path) -> None:
-    """Makes the same check before a launch starts; SkyPilot's output goes into the file."""
-    with sky_session(log) as sky:
-        try:
-            refuse_hired_controller(sky)
-        except Exception as error:
-            raise in_a_sentence(error, log) from error
-
-
-def _report(sky: Any) -> list[dict[str, Any]]:
-    """Everything that SkyPilot rented; `status` is None for what is gone. SkyPilot's own list of
-    clusters leaves out those of managed jobs."""
-    report: list[dict[str, Any]] = sky.get(sky.cost_report(days=REMEMBERED_DAYS))
-    return report
-
-
-def _clusters(sky: Any, name: str) -> list[dict[str, Any]]:
-    """Everything that SkyPilot rented under this name, oldest first."""
-    return _named(_report(sky), name)
-
-
-def _clusters_of_job(sky: Any, job: str) -> list[dict[str, Any]]:
-    """The same for a job that SkyPilot no longer lists, so that the end of the cluster names is
-    unknown."""
-    short = short_job(sky, job)
-    ours = [one for one in _report(sky) if _job_in(one["name"]) == short]
-    return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
-
-
 def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
     """What is known about a job that SkyPilot listed once but no longer lists."""
-    clusters = _clusters_of_job(sky, str(record.job))
+    clusters = clusters_of_job(sky, str(record.job))
     if not clusters:
         raise CloudError(
             f"SkyPilot has forgotten the managed job {record.job}",
             f"look for {record.cluster} in the cloud's console",
         )
-    spans = _all_spans(sky, record, clusters)
+    spans = all_spans(sky, record, clusters)
     seen = record.model_copy(update={"cluster": clusters[-1]["name"], "spans": spans})
-    if _lives(clusters):
+    if any_is_live(clusters):
         return seen, InstancePhase.RUNNING
     ended_at = spans[-1].ended if spans else None
     return seen.model_copy(update={"ended_at": ended_at}), InstancePhase.GONE
-
-
-def _job_in(cluster: str) -> str:
-    """The job's name, as shortened as in its cluster's."""
-    return cluster.rpartition("-")[0]
-
-
-def _cluster_of(sky: Any, job: Any) -> str:
-    """The name of its instances. SkyPilot lists it only while an instance exists."""
-    made: str = sky.jobs.utils.generate_managed_job_cluster_name(job.job_name, job.job_id)
-    return job.current_cluster_name or made
-
-
-def _named(report: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    ours = [cluster for cluster in report if cluster["name"] == name]
-    return sorted(ours, key=lambda cluster: cluster["launched_at"] or 0)
-
-
-def _lives(clusters: list[dict[str, Any]]) -> bool:
-    return any(cluster["status"] is not None for cluster in clusters)
 
 
 def _is_over(job: Any) -> bool:
@@ -310,7 +246,7 @@ def _phase(job: Any) -> InstancePhase:
 def _seen(
     sky: Any, record: SkyRecord, job: Any, cluster: str, clusters: list[dict[str, Any]]
 ) -> SkyRecord:
-    spans = _all_spans(sky, record, clusters)
+    spans = all_spans(sky, record, clusters)
     fields: dict[str, object] = {
         "was_seen": True,
         "cluster": cluster,
@@ -324,23 +260,3 @@ def _seen(
     elif job.status.value.startswith("FAILED"):
         fields |= {"exit_code": 1, "message": first_sentence(job.failure_reason or "")}
     return record.model_copy(update=fields)
-
-
-def _all_spans(sky: Any, record: SkyRecord, clusters: Sequence[dict[str, Any]]) -> tuple[Span, ...]:
-    return tuple(
-        priced(sky, span, record, cluster) for cluster in clusters for span in _spans(cluster)
-    )
-
-
-def _spans(cluster: dict[str, Any]) -> list[Span]:
-    """When it was billed, as far as SkyPilot knows: it learns of an end a few seconds later."""
-    intervals: list[tuple[float, float | None]] = cluster["usage_intervals"] or []
-    gpus = gpus_of(getattr(cluster["resources"], "accelerators", None))
-    return [
-        Span(began=_moment(began), ended=None if ended is None else _moment(ended), gpus=gpus)
-        for began, ended in intervals
-    ]
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

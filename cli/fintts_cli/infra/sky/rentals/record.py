@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+WORKDIR = "workdir"
+"""in an instance's folder: the workdir of a managed job, from which later instances get it, too"""
 RECORD_FILE = "instance.json"
 HEAD = "-head"
 """SkyPilot's ending of the name of a cluster's only instance"""

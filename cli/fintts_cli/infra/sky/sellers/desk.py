@@ -24,7 +24,7 @@ from fintts_cli.infra.sky.sellers.lambda_cloud import Lambda
 from fintts_cli.infra.sky.sellers.runpod import RunPod
 from fintts_cli.infra.sky.sellers.vast import Vast
 from fintts_cli.infra.sky.sellers.verda import Verda
-from fintts_cli.infra.sky.server.session import enabled_clouds
+from fintts_cli.infra.sky.server.queries import enabled_clouds
 from fintts_cli.timed_call import TimedCall
 
 if TYPE_CHECKING:
