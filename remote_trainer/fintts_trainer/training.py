@@ -100,6 +100,7 @@ class Training:
             spent=dict(session.clock.seconds),
             now=session.wall_clock.now(),
             usable_seconds=session.usable_seconds(),
+            speaking_seconds=speaking,
         )
         session.change_status(replan=planner.newest)
         if self.overrun is None and planner.overrun is not None:

@@ -22,6 +22,7 @@ BEYOND_THE_TRAINER = {
     "setup": "from the request to the first step",
     "teardown": "from the last step until the instance was gone",
     "checkpoint": "of waiting for checkpoints to reach the disk",
+    "samples": "of speaking; the estimate counts the limit, samples.seconds_a_check",
 }
 SAME_PACE = 0.01
 """a smaller relative difference in pace counts as none"""

@@ -69,20 +69,23 @@ class Replanner:
         spent: Mapping[str, float],
         now: datetime,
         usable_seconds: float,
+        speaking_seconds: float = 0.0,
     ) -> Replan | None:
         """Plans the rest of the run after this step; None if that fails, which never harms the run.
 
         Args:
-            checks: seconds of the validation checks so far.
+            checks: seconds of the validation checks so far, with what is spoken after them.
             saves: seconds of the saves so far.
             uploads: seconds of the uploads so far; the last one comes after the last step.
             spent: phase → seconds of the run so far.
             usable_seconds: until the deadline, without the last save.
+            speaking_seconds: the part of each check in which samples are spoken.
         """
         self.is_final = bool(checks and saves) or step >= self.schedule.max_steps
         try:
             rest = forecast_rest(self._measured(checks, saves), self._ahead(step), self.seed)
-            phases = _whole_phases(rest, spent, uploads)
+            spoken = speaking_seconds / float(np.mean(checks)) if checks else 0.0
+            phases = _whole_phases(rest, spent, uploads, spoken)
             self.newest = self._replan(step, rest, phases, now, usable_seconds)
         except Exception as error:  # the run matters, a forecast does not
             self.is_final = True
@@ -147,11 +150,17 @@ class Replanner:
 
 
 def _whole_phases(
-    rest: Rest, spent: Mapping[str, float], uploads: Sequence[float]
+    rest: Rest, spent: Mapping[str, float], uploads: Sequence[float], spoken: float
 ) -> dict[str, SecondsRange]:
-    """Each phase of the whole run: its seconds so far, and those to come."""
+    """Each phase of the whole run: its seconds so far, and those to come.
+
+    Args:
+        spoken: the share of samples in the time of checks.
+    """
     last = Interval(min(uploads), float(np.mean(uploads)), max(uploads)) if uploads else None
     left = {**rest.by_phase, "teardown": last or Interval.exactly(0.0)}
+    checks = left["validation"]
+    left |= {"validation": checks.times(1.0 - spoken), "samples": checks.times(spoken)}
     nothing = Interval.exactly(0.0)
     return {
         phase: SecondsRange(**left.get(phase, nothing).plus(seconds).to_json())

@@ -23,7 +23,14 @@ from tiny_run import start_run
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 SCHEDULE = Schedule(samples=800, max_steps=1000, validation_every=100, checkpoint_every=200)
 FIRST = WARMUP_STEPS + MEASURED_STEPS
-SPENT = {"setup": 7.0, "training": 40.0, "validation": 3.0, "checkpoint": 1.0, "teardown": 0.0}
+SPENT = {
+    "setup": 7.0,
+    "training": 40.0,
+    "validation": 3.0,
+    "checkpoint": 1.0,
+    "samples": 5.0,
+    "teardown": 0.0,
+}
 
 
 def array(*numbers: float) -> Any:
@@ -81,6 +88,7 @@ def planned(made: Replanner, usable_seconds: float, *, seconds: float = 1.0) -> 
         spent=SPENT,
         now=NOW,
         usable_seconds=usable_seconds,
+        speaking_seconds=2.5,
     )
 
 
@@ -118,7 +126,8 @@ def test_each_phase_of_the_whole_run_is_told() -> None:
         {
             "setup": 7.0,
             "training": 40.0 + 970.0,
-            "validation": 3.0 + 10 * 10.0,
+            "validation": 3.0 + 10 * 7.5,
+            "samples": 5.0 + 10 * 2.5,
             "checkpoint": 1.0 + 5 * 1.0,
             "teardown": 3.0,
         }

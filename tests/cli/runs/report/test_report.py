@@ -13,6 +13,7 @@ import pytest
 from checks import every
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report import stored
+from fintts_cli.runs.report.phases import PHASES, PhaseDifference, Times
 from fintts_cli.runs.report.read import read_report
 from fintts_cli.runs.report.timeline import instances_of_run
 from fintts_cli.runs.status.merge import view_run
@@ -58,6 +59,21 @@ def test_a_free_run_has_a_report() -> None:
     assert report.difference_usd is not None
     assert "billed" in render_report(report)
     assert report_page(report)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_each_phase_that_differs_has_its_reason(phase: str) -> None:
+    each = (Times(10, 6.0), Times(10, 2.0))
+    one = PhaseDifference(phase, 60.0, 20.0, None, None, *each)
+    assert f"\n  {phase}: -40.0 s" in render_report(replace(ended(), phases=(one,)))
+
+
+def test_only_a_run_that_speaks_has_samples() -> None:
+    assert "samples" not in [each.phase for each in ended().phases]
+    report = ended(estimate={**ESTIMATE, "samples_seconds": 60.0})
+    (samples,) = [each for each in report.phases if each.phase == "samples"]
+    assert samples.estimated_seconds == 60.0
+    assert samples.estimated_usd == Decimal("1.20") / 60
 
 
 def test_without_an_estimate_nothing_is_compared() -> None:
