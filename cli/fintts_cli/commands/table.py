@@ -37,7 +37,7 @@ COMMANDS = {
 }
 DATA = {
     "encode": Entry("data.encode", "Turn recordings into training data."),
-    "check": Entry("data.check", "Validate .npy and .lab pairs."),
+    "check": Entry("data.check", "Validate pairs or recordings."),
     "pack": Entry("data.pack", "Pack a data folder into one file."),
 }
 CLOUD = {

@@ -35,6 +35,7 @@ class RunInputs:
         open_store: gives the store that holds the earlier runs.
         samples: utterances to train on instead of those of the data folder.
         checked: data and base model, if they are open already.
+        recorded: what recordings would be once they are encoded, instead of the data folder.
     """
 
     data: Path | None
@@ -43,6 +44,7 @@ class RunInputs:
     open_store: Callable[[], Store]
     samples: int | None = None
     checked: CheckedInputs | None = None
+    recorded: Workload | None = None
 
     @classmethod
     def of(
@@ -52,6 +54,7 @@ class RunInputs:
         *,
         samples: int | None = None,
         checked: CheckedInputs | None = None,
+        recorded: Workload | None = None,
     ) -> RunInputs:
         """The inputs that the settings name."""
         return cls(
@@ -61,6 +64,7 @@ class RunInputs:
             partial(here.store_of, settings),
             samples,
             checked,
+            recorded,
         )
 
     @cached_property
@@ -73,6 +77,8 @@ class RunInputs:
         """
         if self.samples is not None:
             return Workload.of_samples(self.samples, self.validation_fraction)
+        if self.recorded is not None:
+            return self.recorded
         if self.checked is not None:
             return workload_of_report(self.checked.data, self.validation_fraction)
         if self.data is None:
@@ -85,7 +91,8 @@ class RunInputs:
     @property
     def folder(self) -> Path | None:
         """The data folder, if its utterances are what is counted."""
-        return None if self.samples is not None else self.data
+        is_counted = self.samples is None and self.recorded is None
+        return self.data if is_counted else None
 
     @cached_property
     def unpaired(self) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_inputs.data.check import DataReport
+    from fintts_inputs.recordings.utterance import Utterance
 
 Item = TypeVar("Item")
 
@@ -55,6 +56,19 @@ def workload_of_report(report: DataReport, fraction: float) -> Workload:
     text_bytes = [_text_bytes(each.files.text) for each in seen]
     frames = [float(each.frames) for each in seen]
     return _workload([each.name for each in report.utterances], text_bytes, frames, fraction)
+
+
+def workload_of_recordings(
+    utterances: Sequence[Utterance], frames_per_second: float, fraction: float
+) -> Workload:
+    """The same from recordings that are not encoded yet.
+
+    Raises:
+        DataProblem: there are too few.
+    """
+    text_bytes = [float(len(each.text.encode())) for each in utterances]
+    frames = [each.seconds * frames_per_second for each in utterances]
+    return _workload([each.name for each in utterances], text_bytes, frames, fraction)
 
 
 def _some(items: Sequence[Item]) -> Sequence[Item]:

@@ -7,13 +7,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.data import listed
+from fintts_cli.views.estimate.headline import headline
 from fintts_cli.views.units import counted
 from fintts_inputs.recordings.receipts import count_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
+    from fintts_cost.plan.candidate import Candidate
     from fintts_inputs.codec.shape import CodecShape
     from fintts_inputs.folder import Problem
     from fintts_inputs.recordings.plan import Encoded
@@ -25,13 +28,62 @@ BAR_WIDTH = 30
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a run on recordings would be.
+
+    Attributes:
+        samples_per_step: utterances of a step.
+        run: on the cheapest GPU; None if its bill is unknown.
+        unknown: why it is.
+    """
+
+    train: int
+    held_out: int
+    samples_per_step: int
+    run: Candidate | None
+    unknown: str
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last one may be smaller."""
+        return -(-self.train // self.samples_per_step)
+
+    def to_json(self) -> dict[str, object]:
+        """The figures."""
+        bill = None if self.run is None else self.run.outlook
+        return {
+            "train": self.train,
+            "held_out": self.held_out,
+            "steps_per_epoch": self.steps_per_epoch,
+            "gpus": self.run and self.run.gpus,
+            "cost_usd": bill and bill.usd.to_json(),
+            "total_seconds": bill and bill.seconds.to_json(),
+        }
+
+    def lines(self, budget_usd: Decimal | None = None) -> Iterator[str]:
+        """For people."""
+        yield f"  a run       {self.train:,} to train on, {self.held_out:,} held out"
+        each = counted(self.samples_per_step, "utterance")
+        yield f"  an epoch    {counted(self.steps_per_epoch, 'step')} of {each}"
+        if self.run is None:
+            yield f"  the bill    not known yet: {self.unknown}"
+            return
+        steps = f"{self.run.estimate.expected.stop_step:,} steps on {self.run.gpus}"
+        first, *others = headline(self.run, budget_usd=budget_usd)
+        yield f"  the bill    {steps}: {first}"
+        yield from (f"              {line}" for line in others)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingsView:
-    """A survey and the encoded data; `encoded` is None if there was nothing to encode."""
+    """A survey and the encoded data; `encoded` is None if there was nothing to encode, and
+    `outlook` if nothing says what a run would be."""
 
     survey: Survey
     codec: CodecShape
     to: Path | None = None
     encoded: Encoded | None = None
+    outlook: Outlook | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -56,6 +108,7 @@ class RecordingsView:
             "sample_rate": codec.sample_rate,
             "codebooks": codec.codebooks,
             "speakers": self.speakers,
+            "run": None if self.outlook is None else self.outlook.to_json(),
             "encoded": None if self.encoded is None else self.encoded.model_dump(mode="json"),
             "problems": [_document(one) for one in self.problems],
             "warnings": [_document(one) for one in survey.warnings],
@@ -81,6 +134,8 @@ def render_recordings(view: RecordingsView) -> str:
         lines.append(f"  speakers    {said}")
     lines += [f"  loudness    {sentence}" for sentence in _loudness(view.survey)]
     lines += _histogram([one.seconds for one in survey.utterances])
+    if view.outlook is not None:
+        lines += view.outlook.lines()
     lines += listed("problems", view.problems, every=True)
     lines += listed("warnings", survey.warnings, every=True)
     if view.encoded is not None:

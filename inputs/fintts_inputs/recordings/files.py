@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_inputs.errors import DataProblem
+from fintts_inputs.errors import DataProblem, InputError
 from fintts_inputs.folder import (
     Problem,
     Wanted,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 UNREAD_AUDIO = (".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr", ".3gp")
+CODES = ".npy"
 TABLES = (".arrow", ".parquet")
 TEXTS = (".lab", ".txt")
 """the first one found counts"""
@@ -32,6 +33,9 @@ WANTED = Wanted(
     "the folder of recordings",
     "give a folder of recordings",
 )
+
+
+WITH_CODES = Wanted((CODES,), "the data folder", "give a folder of pairs or of recordings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,16 @@ def list_recordings(folder: Path) -> Recordings:
         tuple(sorting.problems),
         found.hidden,
     )
+
+
+def only_recordings_in(folder: Path) -> Recordings | None:
+    """The recordings in a folder without codes; None for any other folder."""
+    try:
+        if any(path.suffix == CODES for _, path in list_files(folder, WITH_CODES).files):
+            return None
+        return list_recordings(folder)
+    except InputError:
+        return None
 
 
 class _Sorting:

@@ -8,6 +8,7 @@ import typer
 from fintts_cli.commands.data.checked import Folder, checked_data
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
+from fintts_cli.encoding import require_readers
 from fintts_cli.errors import CheckFailed
 from fintts_cli.settings.option_names import names_of
 from fintts_cli.terminal import Terminal
@@ -17,6 +18,7 @@ from fintts_cost.errors import ScheduleError
 from fintts_cost.training.schedule import Schedule
 from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import DataProblem
+from fintts_inputs.recordings.files import only_recordings_in
 from fintts_inputs.recordings.receipts import read_data_file
 
 if TYPE_CHECKING:
@@ -39,13 +41,23 @@ def check(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Validate .npy and .lab pairs.
+    """Validate pairs or recordings.
 
-    Shows counts, hours, steps per epoch, and each problem with its file.
+    Shows counts, hours, steps per epoch, and each problem with its file; of recordings also their
+    lengths and what the run would cost.
     """
     terminal = Terminal(json=json, quiet=quiet)
     found = read_sources(terminal, {"data": folder, "base_model": base_model}, config)
     found = with_base_model(terminal, found, may_download=False)
+    data = found.settings.data
+    recordings = None if data is None else only_recordings_in(data)
+    if recordings is not None:
+        require_readers()
+        # It needs the packages that read sound, which pairs do not.
+        from fintts_cli.commands.data.recorded import check_recordings
+
+        check_recordings(terminal, found, recordings)
+        return
     view = look_at(found, frames_per_second, terminal)
     if json:
         terminal.document(view.to_json())

@@ -113,3 +113,28 @@ def receipts(codes: Path) -> list[str]:
     """The utterances that are done, before all of them are."""
     journal = codes / JOURNAL
     return journal.read_text().split()[1:] if journal.exists() else []
+
+
+def test_recordings_are_checked_without_encoding_them(shell: Shell) -> None:
+    project = shell.project
+    write_recording(project / "recordings", "z.wav", speech(9), text=None)
+    settings = "data: recordings\nbase_model: base\ngpus: A100-80GB:1\ntraining: {batch_size: 2}\n"
+    (project / "fintts.yaml").write_text(settings)
+    checked = shell("data", "check", "--json")
+    assert checked.returncode == 1
+    assert "the recordings have 1 problem" in checked.stderr
+    found = json.loads(checked.stdout)
+    assert [one["file"] for one in found["problems"]] == ["z.wav"]
+    assert (found["utterances"], found["encoded"], found["to"]) == (COUNT, None, None)
+    run = found["run"]
+    assert run["train"] + run["held_out"] == COUNT
+    assert run["steps_per_epoch"] == -(-run["train"] // 2)
+    assert 0 < run["cost_usd"]["low"] <= run["cost_usd"]["likely"] <= run["cost_usd"]["high"]
+    shown = shell("data", "check").stdout
+    assert "  0-1   s   #" in shown
+    assert "the bill    3,000 steps on A100-80GB:1: $" in shown
+    assert not (project / "recordings-codes").exists()
+    (project / "base" / S1_FILE).unlink()
+    assumed = shell("data", "check", "recordings", "--base-model", "nothing")
+    assert "OpenAudio S1's, assumed" in assumed.stdout
+    assert "the bill    not known yet: " in assumed.stdout
