@@ -34,7 +34,7 @@ from fintts_cli.terminal import Terminal
 from fintts_cli.views.choices import choices_table
 from fintts_cli.views.estimate.text import estimate_text
 from fintts_cost.plan.over_budget import refuse_over_budget
-from fintts_cost.prices.offers import old_list
+from fintts_cost.prices.age import old_list
 
 
 def estimate(

@@ -15,6 +15,8 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fintts_cli.settings.kinds import Misread
+
 USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 """the base of all usage errors; Typer has a public name only for this one"""
 
@@ -28,14 +30,12 @@ class StrictCommand(TyperCommand):
         Raises:
             USAGE_ERROR: a value is empty, or not a number where one is required.
         """
-        from fintts_cli.settings.typed import misread_text  # `fintts --help` does without it
-
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         hints = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
         for param in self.params:
             name = param.name or ""
             hint = hints.get(name, str)
-            misreads = (misread_text(text, hint) for text in _texts(typed.get(name)))
+            misreads = (_misread(text, hint) for text in _texts(typed.get(name)))
             if (misread := next(filter(None, misreads), None)) is not None:
                 is_option = param.param_type_name == "option"
                 spelt = max(param.opts, key=len) if is_option else param.metavar or name.upper()
@@ -48,3 +48,9 @@ def _texts(typed: object) -> list[str]:
     is_several = isinstance(typed, list | tuple)
     several = cast("Sequence[object]", typed) if is_several else [typed]
     return [each for each in several if isinstance(each, str)]
+
+
+def _misread(text: str, annotation: object) -> Misread | None:
+    from fintts_cli.settings.typed import misread_text  # a command without texts needs none of it
+
+    return misread_text(text, annotation)

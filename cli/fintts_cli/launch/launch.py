@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.runs.earlier_launches import NO_LAUNCH, SoFar
 from fintts_cost.plan.sentences import warnings_of
-from fintts_cost.prices.offers import old_list
+from fintts_cost.prices.age import old_list
 from fintts_store.runs.laptop import UNKNOWN_LAPTOP, Laptop
 
 if TYPE_CHECKING:

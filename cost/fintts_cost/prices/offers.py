@@ -14,7 +14,6 @@ Prices are in dollars for an hour of a whole machine. The traps:
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING
 
 from fintts_cost.gpus.names import canonical
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from decimal import Decimal
 
-OLD_AFTER_DAYS = 30
 ON_ARM = ("GB200", "GH200")
 """GPUs whose machine has an Arm processor; the trainer's packages are pinned for x86-64."""
 
@@ -35,17 +33,6 @@ def offers_of(rows: Iterable[PriceRow]) -> list[Offer]:
     """Every offer of the lists, flagged if doubtful, the cheapest first."""
     found = [offer for row in join_hosts(rows) for offer in _offers_of_row(row)]
     return sorted(marked_outliers(_cheapest_zones(found)), key=_order)
-
-
-def old_list(as_of: str | None, today: date) -> str | None:
-    """A warning about a price from an old list; None if the list is recent or undated."""
-    try:
-        days = (today - date.fromisoformat(as_of or "")).days
-    except ValueError:
-        return None
-    if days <= OLD_AFTER_DAYS:
-        return None
-    return f"the price is from a list of {as_of}, {days:,} days ago: it may have changed since"
 
 
 def cheapest(offers: Iterable[Offer]) -> Offer | None:

@@ -10,14 +10,10 @@ import pytest
 
 from checks import every
 from fintts_cost.money import Price
+from fintts_cost.prices.age import old_list
 from fintts_cost.prices.clouds import CLOUDS
 from fintts_cost.prices.offer import NEVER_CHOSEN, Doubt, Offer, PriceRow, amount
-from fintts_cost.prices.offers import (
-    cheapest,
-    offers_of,
-    old_list,
-    spot_ceiling,
-)
+from fintts_cost.prices.offers import cheapest, offers_of, spot_ceiling
 
 
 def row(price: object = "2.00", spot: object = "", **changes: Any) -> PriceRow:
