@@ -12,6 +12,7 @@ import typer
 
 from fintts_cli.commands.strict import USAGE_ERROR
 from fintts_cli.commands.table import CloudCommands, CommandTable, DataCommands, StoreCommands
+from fintts_cli.equipment import equipped
 from fintts_cli.errors import CliError
 from fintts_cli.terminal import EXIT_UNREAD, Terminal
 from fintts_cli.timed_call import is_overdue
@@ -67,7 +68,7 @@ class Fintts(CommandTable):
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Runs the command."""
-        with _errors_told(as_json=ctx.meta[WANTS_JSON]):
+        with _errors_told(as_json=ctx.meta[WANTS_JSON]), equipped(ctx.obj):
             return super().invoke(ctx)
 
 

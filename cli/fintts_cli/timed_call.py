@@ -12,9 +12,6 @@ from fintts_store.errors import StoreUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ANSWERS_WITHIN_SECONDS = 20.0
-"""A healthy store answers within a second or two."""
-
 Result = TypeVar("Result")
 
 _asked: list[Future[object]] = []
@@ -27,13 +24,13 @@ class TimedCall(Generic[Result]):
         self,
         whom: str,
         ask: Callable[[], Result],
-        limit_seconds: float | None = None,
+        limit_seconds: float,
         late: Callable[[str, str], Exception] = StoreUnreachable,
     ) -> None:
         """`whom` names the one asked in the user's terms, such as a store's address; `late` makes
         the error, from a sentence and a hint."""
         self._whom, self._late = whom, late
-        self._limit_seconds = limit_seconds or ANSWERS_WITHIN_SECONDS
+        self._limit_seconds = limit_seconds
         self._ends_at = time.monotonic() + self._limit_seconds
         self._future: Future[Result] = Future()
         _asked.append(self._future)  # type: ignore[arg-type]  # Future is invariant

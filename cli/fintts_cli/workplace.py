@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fintts_cli.equipment import ANSWERS_WITHIN_SECONDS, SECOND_LOOK_SECONDS
 from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.runs.laptop import this_laptop
 from fintts_cli.state_folder import SKY_FOLDER, SKY_LOG
@@ -45,6 +46,10 @@ class Workplace:
     """opens the prices; called only if no rate is set, since it takes time"""
     own_infras: tuple[str, ...] = (LOCAL,)
     """the infras besides SkyPilot, by the first part of `--infra`"""
+    answers_within_seconds: float = ANSWERS_WITHIN_SECONDS
+    """how long to wait for a store's answer"""
+    second_look_seconds: float = SECOND_LOOK_SECONDS
+    """how long to wait before a heartbeat is looked for again"""
 
     @property
     def sky_log(self) -> Path:

@@ -21,18 +21,14 @@ from typer.testing import Result
 
 import hostile_stores
 from command_line import invoke
+from fake_equipment import equipment_with
 from fake_sky import Cluster, FakeSky, Job, Status
-from fintts_cli.commands import opening
 from fintts_cli.commands.opening import open_workplace
-from fintts_cli.infra import Infra, InstancePhase, Span
-from fintts_cli.infra.local.local import LocalInfra
+from fintts_cli.infra import InstancePhase, Span
 from fintts_cli.infra.local.record import InstanceFile, write_instance
 from fintts_cli.infra.sky.rentals.record import SkyRecord, write_record
-from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, this_origin
-from fintts_cli.places import LOCAL
 from fintts_cli.runs.journal import Journal, JournalEntry
-from fintts_cli.runs.reap import search as reap
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.errors import InvalidRecord
@@ -236,29 +232,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("any")
     sky = FakeSky()
 
-    def infra_in(state: Path, name: str) -> Infra:
-        return LocalInfra(state) if name == LOCAL else SkyInfra(name, state, sky.session)
-
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setenv("FINTTS_STATE_DIR", str(folder / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        patch.setattr(opening, "infra_in", infra_in)
-        patch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)
         saved = folder / "saved"
         saved.mkdir()
         store = DirectoryStore(folder / "store")
         state_of(folder, store)
         bad = store_of(store, saved)
-        made = fintts("export bad --format peft --to exported", store.root)
+        made = fintts("export bad --format peft --to exported", store.root, sky)
         assert made.exit_code == 0, made.output
         here = Place(folder, bad, sky, records_of(folder, bad), {})
         here.save()
         yield here
 
 
-def fintts(command: str, store: Path) -> Result:
+def fintts(command: str, store: Path, sky: FakeSky) -> Result:
     place = [str(store)] if command.startswith("store ") else ["--store", str(store)]
-    return invoke([*command.split(), *place])
+    return invoke([*command.split(), *place], obj=equipment_with(sky))
 
 
 @st.composite
@@ -321,7 +312,7 @@ def take_one(place: Place, data: st.DataObject, command: str) -> None:
     path.write_bytes(data.draw(contents(place.content(path))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with hostile_stores.within(60):
-        found = fintts(command, place.bad.store)
+        found = fintts(command, place.bad.store, place.sky)
     took_it_well(found, (record, command))
     if command.startswith("cloud ps") and record not in MAY_HIDE_ALL:
         assert "good" in found.stdout, (record, found.output)
@@ -340,7 +331,7 @@ def test_nothing_of_gigabytes_is_read(place: Place, command: str) -> None:
         tracemalloc.start()
         try:
             with hostile_stores.within(60):
-                found = fintts(command, place.bad.store)
+                found = fintts(command, place.bad.store, place.sky)
             _, peak_bytes = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fintts_cli import state_folder
+from fintts_cli.equipment import equipment
 from fintts_cli.known_stores import KnownStores
 from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.snapshot import Snapshot
@@ -35,7 +36,17 @@ def open_workplace() -> Workplace:
     """
     state = state_folder.state_directory()
     journal, stores = Journal(state / "journal"), KnownStores(state / "stores")
-    return Workplace(state, journal, stores, infra_in, offers, tuple(INFRAS))
+    tools = equipment()
+    return Workplace(
+        state,
+        journal,
+        stores,
+        tools.open_infra or infra_in,
+        tools.open_offers or offers,
+        tuple(INFRAS),
+        tools.answers_within_seconds,
+        tools.second_look_seconds,
+    )
 
 
 def _this_machine(state: Path) -> Infra:

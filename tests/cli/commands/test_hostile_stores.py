@@ -11,13 +11,9 @@ from typer.testing import Result
 
 import hostile_stores
 from command_line import invoke
+from fake_equipment import equipment_with
 from fake_sky import Cluster, FakeSky
-from fintts_cli.commands import opening
-from fintts_cli.infra import Infra
-from fintts_cli.infra.local.local import LocalInfra
-from fintts_cli.infra.sky.sky import SkyInfra
-from fintts_cli.places import LOCAL
-from fintts_cli.runs.reap import search as reap
+from fintts_cli.equipment import Equipment
 from run_samples import START
 
 SECONDS = 30
@@ -52,22 +48,16 @@ COMMANDS = (
 )
 
 
-def fintts(command: str, store: Path) -> Result:
+def fintts(command: str, store: Path, equipment: Equipment) -> Result:
     place = [str(store)] if command.startswith("store ") else ["--store", str(store)]
-    return invoke([*command.split(), *place])
+    return invoke([*command.split(), *place], obj=equipment)
 
 
 @pytest.fixture
-def sky(monkeypatch: pytest.MonkeyPatch) -> FakeSky:
-    """What the infras are told of the clouds: an instance bears the damaged run's name."""
-    sky = FakeSky(clusters=[Cluster(f"fintts-{hostile_stores.BAD}", START.timestamp())])
-
-    def infra_in(state: Path, name: str) -> Infra:
-        return LocalInfra(state) if name == LOCAL else SkyInfra(name, state, sky.session)
-
-    monkeypatch.setattr(opening, "infra_in", infra_in)
-    monkeypatch.setattr(reap, "SECOND_LOOK_SECONDS", 0.0)
-    return sky
+def equipment() -> Equipment:
+    """In the cloud, an instance has the damaged run's name."""
+    damaged = Cluster(f"fintts-{hostile_stores.BAD}", START.timestamp())
+    return equipment_with(FakeSky(clusters=[damaged]))
 
 
 def test_there_are_many_kinds() -> None:
@@ -76,13 +66,13 @@ def test_there_are_many_kinds() -> None:
 
 @pytest.mark.parametrize("kind", hostile_stores.KINDS)
 def test_no_store_hurts_its_reader(
-    kind: str, own_folder: Path, tmp_path: Path, sky: FakeSky
+    kind: str, own_folder: Path, tmp_path: Path, equipment: Equipment
 ) -> None:
     store = hostile_stores.make(kind, tmp_path / "stores")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for command in COMMANDS:
         with hostile_stores.within(SECONDS):
-            found = fintts(command, store)
+            found = fintts(command, store, equipment)
         told = f"{command}: {found.output!r}"
         assert found.exception is None or isinstance(found.exception, SystemExit), (
             told,

@@ -67,7 +67,9 @@ def down(
 
 def _newest(here: Workplace, runs: "RunStore") -> str:
     try:
-        return TimedCall(runs.url, lambda: pick_run(runs, None)).result()
+        return TimedCall(
+            runs.url, lambda: pick_run(runs, None), here.answers_within_seconds
+        ).result()
     except StoreUnreachable as error:
         known = ", ".join(launched_here(here))
         maybe = f"; launched from here, and maybe still running: {known}" if known else ""
@@ -79,7 +81,7 @@ def _newest(here: Workplace, runs: "RunStore") -> str:
 
 def _end(terminal: Terminal, here: Workplace, runs: "RunStore", run: str) -> "Result":
     """Asks the cloud and the store at the same time; the store has a time limit."""
-    looked = TimedCall(runs.url, lambda: pick_run(runs, run))
+    looked = TimedCall(runs.url, lambda: pick_run(runs, run), here.answers_within_seconds)
     if not is_run_name(run):  # nothing is labelled so: a slip, for which the store has a suggestion
         looked.result()
     removed = _remove(terminal, here, run, runs.url)

@@ -47,11 +47,6 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
 
-SECOND_LOOK_SECONDS = 20.0
-"""delay before a second look at a heartbeat that seems old: if it has moved, the trainer works and
-a clock is wrong"""
-
-
 @dataclass(frozen=True, slots=True)
 class JudgedInstance:
     """An instance with its verdict."""
@@ -115,7 +110,7 @@ def look_everywhere(
     owned = [(one, _own(one, asked_for.get(one.run))) for one in seen]
     facts = _facts_of(here, owned, store)
     if any(silence_of(one, known, now) for (one, _), known in zip(owned, facts, strict=True)):
-        wait(SECOND_LOOK_SECONDS)
+        wait(here.second_look_seconds)
         later = _facts_of(here, owned, store)
         facts = [_with_fresh_heartbeat(*pair, now) for pair in zip(facts, later, strict=True)]
     judged = [_judged(one, own, known, now) for (one, own), known in zip(owned, facts, strict=True)]
@@ -146,7 +141,7 @@ def _facts_of(
 ) -> list[RunFacts]:
     opened = partial(here.store_at, patience=IMPATIENT)
     asked = [
-        (url, TimedCall(url, partial(facts_at, opened, url, one.run)))
+        (url, TimedCall(url, partial(facts_at, opened, url, one.run), here.answers_within_seconds))
         for one, own in owned
         for url in [store.url if own is None else own.store]
     ]
@@ -211,7 +206,7 @@ def write_ends(here: Workplace, removed: Sequence[JudgedInstance]) -> list[Judge
 
 def _ask_to_write(here: Workplace, judged: JudgedInstance, now: datetime) -> TimedCall[None]:
     whom = f"the store of run {judged.sighting.run}"
-    return TimedCall(whom, partial(_write_down, here, judged, now))
+    return TimedCall(whom, partial(_write_down, here, judged, now), here.answers_within_seconds)
 
 
 def _write_down(here: Workplace, judged: JudgedInstance, now: datetime) -> None:

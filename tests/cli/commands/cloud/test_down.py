@@ -17,9 +17,8 @@ from typer.testing import Result
 from cli_project import Shell, write_project
 from command_line import invoke
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
-from fintts_cli import timed_call
-from fintts_cli.commands import opening
 from fintts_cli.commands.opening import open_workplace
+from fintts_cli.equipment import ANSWERS_WITHIN_SECONDS, Equipment
 from fintts_cli.infra import NO_SECRETS, Infra
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.local.local import LocalInfra
@@ -40,8 +39,11 @@ NOW = datetime.now(UTC)
 RUN = "mine"
 
 
-def down(*options: str) -> Result:
-    return invoke(["cloud", "down", *options])
+IMPATIENT = Equipment(answers_within_seconds=1.0)
+
+
+def down(*options: str, equipment: Equipment | None = None) -> Result:
+    return invoke(["cloud", "down", *options], obj=equipment)
 
 
 def ask_for(store: str, run: str = RUN, infra: str = LOCAL, **changes: Any) -> None:
@@ -79,11 +81,11 @@ class TakenDown(LocalInfra):
 
 
 def test_a_launch_whose_instance_is_taken_down_at_once_does_not_say_that_it_goes_on(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+    own_folder: Path,
 ) -> None:
     write_project(own_folder)
-    monkeypatch.setattr(opening, "infra_in", lambda state, _name: TakenDown(state))
-    found = invoke(["cloud", "launch", "--name", RUN, "--yes", "--detach"])
+    tools = Equipment(open_infra=lambda state, _name: TakenDown(state))
+    found = invoke(["cloud", "launch", "--name", RUN, "--yes", "--detach"], obj=tools)
     assert found.exit_code == 4, found.output
     assert f"the instance of run {RUN} is already gone" in found.stderr
     assert "keeps running" not in found.stderr
@@ -115,13 +117,13 @@ def lives(infra: LocalInfra) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_store_that_never_answers_keeps_no_instance(
-    at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch, kind: str
+    at_work: LocalInfra, s3_credentials: None, kind: str
 ) -> None:
-    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server(kind) as server:
         ask_for(address(server))
         began = time.monotonic()
-        ended = down(RUN, "--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+        options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+        ended = down(RUN, *options, equipment=IMPATIENT)
         assert time.monotonic() - began < 20
     assert not lives(at_work)
     assert ended.exit_code == 5, ended.output
@@ -138,18 +140,18 @@ def test_the_process_ends_though_the_store_never_does(
         began = time.monotonic()
         options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
         ended = Shell(own_folder)("cloud", "down", RUN, *options)
-        assert time.monotonic() - began < timed_call.ANSWERS_WITHIN_SECONDS + 20
+        assert time.monotonic() - began < ANSWERS_WITHIN_SECONDS + 20
     assert not lives(at_work)
     assert ended.returncode == 5, ended.stderr
 
 
 def test_without_a_name_no_instance_is_taken_for_the_newest_run_s(
-    at_work: LocalInfra, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
+    at_work: LocalInfra, s3_credentials: None
 ) -> None:
-    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server("says nothing") as server:
         ask_for(address(server))
-        ended = down("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+        options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
+        ended = down(*options, equipment=IMPATIENT)
     assert lives(at_work)
     assert ended.exit_code == 5
     assert "so the newest run is unknown" in ended.stderr

@@ -15,9 +15,9 @@ from typer.testing import Result
 
 from cli_project import write_project
 from command_line import invoke
-from fintts_cli import timed_call
 from fintts_cli.commands.cloud import reap as reap_command
 from fintts_cli.commands.opening import open_workplace
+from fintts_cli.equipment import Equipment
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.runs.journal import JournalEntry
@@ -116,8 +116,11 @@ def asked_for(store: DirectoryStore, run: str = "mine", **changes: Any) -> Journ
     return entry
 
 
-def reap(*options: str) -> Result:
-    return invoke(["cloud", "reap", *options])
+IMPATIENT = Equipment(answers_within_seconds=1.0)
+
+
+def reap(*options: str, equipment: Equipment | None = None) -> Result:
+    return invoke(["cloud", "reap", *options], obj=equipment)
 
 
 def instances(*options: str) -> list[dict[str, Any]]:
@@ -287,15 +290,13 @@ def test_a_store_that_never_answers_hides_no_instance(
     clouds: Clouds,
     store: DirectoryStore,
     s3_credentials: None,
-    monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server(kind) as server:
         options = ("--store", "s3://bucket/speech", "--s3-endpoint-url", server)
         clouds.sightings += [seen("late", NOW - HOUR), seen("strange")]
         began = time.monotonic()
-        done = reap("--yes", *options)
+        done = reap("--yes", *options, equipment=IMPATIENT)
         assert time.monotonic() - began < 20
     assert clouds.removed == ["fintts-late"], repr(done)
     assert done.exit_code == 0, done.output
@@ -303,9 +304,8 @@ def test_a_store_that_never_answers_hides_no_instance(
 
 
 def test_what_the_store_did_not_take_is_said_after_the_removal(
-    clouds: Clouds, store: DirectoryStore, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
+    clouds: Clouds, store: DirectoryStore, s3_credentials: None
 ) -> None:
-    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 1.0)
     with silent_server("says nothing") as server:
         where = server.replace(":", "%3A").replace("/", "%2F")
         asked_for(store, deadline_at=NOW - HOUR)
@@ -314,15 +314,14 @@ def test_what_the_store_did_not_take_is_said_after_the_removal(
         silent = {"store": f"s3://bucket/speech?endpoint_url={where}"}
         open_workplace().journal.write(entry.model_copy(update=silent))
         clouds.sightings.append(seen(deadline_at=NOW - HOUR))
-        done = reap("--yes", "--quiet")
+        done = reap("--yes", "--quiet", equipment=IMPATIENT)
     assert (done.exit_code, clouds.removed) == (0, ["fintts-mine"])
     assert "did not answer within 1 s; `fintts cloud down mine` writes how" in done.stderr
 
 
 def test_stores_that_are_silent_hold_neither_the_removals_nor_each_other(
-    store: DirectoryStore, clouds: Clouds, monkeypatch: pytest.MonkeyPatch, s3_credentials: None
+    store: DirectoryStore, clouds: Clouds, s3_credentials: None
 ) -> None:
-    monkeypatch.setattr(timed_call, "ANSWERS_WITHIN_SECONDS", 3.0)
     runs = [f"late-{number}" for number in range(8)]
     with silent_server("says nothing") as server:
         where = server.replace(":", "%3A").replace("/", "%2F")
@@ -332,7 +331,7 @@ def test_stores_that_are_silent_hold_neither_the_removals_nor_each_other(
             open_workplace().journal.write(entry.model_copy(update=silent))
             clouds.sightings.append(seen(run, deadline_at=NOW - HOUR))
         began = time.monotonic()
-        done = invoke(["cloud", "reap", "--yes"])
+        done = reap("--yes", equipment=Equipment(answers_within_seconds=3.0))
         assert time.monotonic() - began < 3 * len(runs), "not one after the other"
     assert len(clouds.removed) == len(runs)
     assert done.stderr.rindex("is gone") < done.stderr.index("did not answer"), done.stderr
