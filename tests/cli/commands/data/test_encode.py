@@ -138,3 +138,16 @@ def test_recordings_are_checked_without_encoding_them(shell: Shell) -> None:
     assumed = shell("data", "check", "recordings", "--base-model", "nothing")
     assert "OpenAudio S1's, assumed" in assumed.stdout
     assert "the bill    not known yet: " in assumed.stdout
+
+
+@pytest.mark.parametrize("command", [["encode", "recordings"], ["check", "recordings"]])
+def test_without_the_packages_that_read_sound_the_way_to_them_is_named(
+    shell: Shell, command: list[str], tmp_path: Path
+) -> None:
+    guard = "import sys; sys.modules.update(dict.fromkeys(('soundfile', 'soxr', 'pyloudnorm')))"
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(guard)
+    refused = shell("data", *command, PYTHONPATH=str(tmp_path / "guard"))
+    assert refused.returncode == 2
+    assert "the packages for reading recordings are not installed" in refused.stderr
+    assert "pip install 'fintts[trainer,audio]'" in refused.stderr
