@@ -212,7 +212,7 @@ def _forgiven(outcome: Outcome) -> Outcome:
     """Turns a failed probe of two writers into a warning, if the user is the only writer."""
     if outcome.name != CONDITIONAL_WRITE or outcome.finding.verdict != Verdict.FAILED:
         return outcome
-    hint = "single_writer is set, so a launch goes ahead: make sure that nobody else writes there"
+    hint = "single_writer is set, so a launch goes ahead: make sure that no one else writes there"
     return Outcome(outcome.name, Finding(Verdict.WARNING, outcome.finding.sentence, hint))
 
 

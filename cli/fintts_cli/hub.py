@@ -85,9 +85,9 @@ def download(
     shows_progress: bool,
     with_codec: bool = False,
 ) -> Path:
-    """Brings what a base model consists of here, and what says under which licence it is.
+    """Downloads the files of a base model and of its licence.
 
-    The codec of a run that speaks comes along; it may be larger than the model.
+    For a run that speaks, also downloads the codec, which may be larger than the model.
 
     Skips files that are here already, and continues partial downloads.
 

@@ -34,5 +34,5 @@ class Interval(NamedTuple):
         return Interval(*(each + addend for each in self))
 
     def to_json(self) -> dict[str, float]:
-        """As a document has it."""
+        """For a JSON document."""
         return self._asdict()

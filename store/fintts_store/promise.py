@@ -22,7 +22,7 @@ from fintts_store.store import Store
 VERSION = 1
 OPTION = "--single-writer"
 WAY_OUT = (
-    f"use another store, or {OPTION} if nobody else writes to this one and none of your runs has "
+    f"use another store, or {OPTION} if no one else writes to this one and none of your runs has "
     "two instances"
 )
 

@@ -315,7 +315,7 @@ class _Run:
                 self.record, self._ledger(), Claimed(number, number), self.status, self.result,
                 LAPTOPS[0], self.now,
             )  # fmt: skip
-            if found.whose == Whose.NOBODYS:
+            if found.whose == Whose.NO_ONES:
                 return
             self.now += timedelta(seconds=300)
 

@@ -87,7 +87,7 @@ def _plan(
 def _measure(
     terminal: Terminal, here: Workplace, settings: Settings, inputs: RunInputs, *, again: bool
 ) -> None:
-    """Times a few steps of a run on this machine if nobody has measured them, or on demand."""
+    """Times a few steps on this machine if no run has measured them, or if you ask for it."""
     if settings.is_local:
         if again or (can_measure(settings, inputs) and is_pace_missing(here, settings, inputs)):
             from fintts_cli.estimate.dry_run import measure_pace  # it loads what a launch needs

@@ -167,7 +167,7 @@ def terms_here(here: Workplace, found: ReadSettings, inputs: RunInputs, now: dat
     )
     try:
         made = estimate_run(here, found, price, inputs).estimate
-    except ConfigError:  # nobody knows yet how long a step takes here
+    except ConfigError:  # the time of a step here is not known yet
         _check_schedule(settings, inputs.workload)
         return terms
     if settings.budget_usd is not None and rate > 0:

@@ -113,7 +113,7 @@ def cheapest_offer(source: OfferSource, settings: Settings) -> Offer:
     hint = "`fintts cloud offers` shows them; --hourly-rate USD computes with a rate of your own"
     raise CloudError(
         f"no {wanted} can be taken: {', '.join(why)} ({market.note})",
-        hint if named is None else f"--infra {named.cloud} has it",
+        hint if named is None else f"--infra {named.cloud} rents it",
     )
 
 
@@ -134,7 +134,7 @@ def _what_there_is(wanted: Wanted, every: Sequence[Offer]) -> str:
     anywhere = wanted._replace(cloud=None, region=None)
     elsewhere = [offer for offer in every if anywhere.fits(offer) and offer.may_be_chosen]
     if elsewhere:
-        return f"--infra with one of {_listed(offer.cloud for offer in elsewhere)} has it"
+        return f"--infra with one of {_listed(offer.cloud for offer in elsewhere)} rents it"
     either = wanted._replace(spot=None)
     if any(either.fits(offer) for offer in every):
         return "leave --spot out" if wanted.spot else "take --spot"

@@ -30,7 +30,7 @@ class Outlook(NamedTuple):
     """none on demand"""
 
     def to_json(self) -> dict[str, object]:
-        """As a document has it."""
+        """For a JSON document."""
         return {
             "total_seconds": self.seconds.to_json(),
             "billed_seconds": self.billed_seconds.to_json(),

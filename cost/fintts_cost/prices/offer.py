@@ -37,7 +37,7 @@ class PriceRow(NamedTuple):
     """One row of a price list. A row without an accelerator is the host of a row with some."""
 
     cloud: str
-    """as `--infra` has it"""
+    """as in `--infra`"""
     instance_type: str
     accelerator: str
     """the seller's name for it; empty for a host"""
@@ -64,7 +64,7 @@ class Offer(NamedTuple):
     """A machine for rent at a price."""
 
     cloud: str
-    """as `--infra` has it"""
+    """as in `--infra`"""
     region: str | None
     """None: any"""
     instance_type: str

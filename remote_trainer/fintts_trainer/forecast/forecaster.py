@@ -62,7 +62,7 @@ class Forecaster:
             return None
 
     def told(self, eta: EtaMeter, step: int) -> StopForecast | None:
-        """The newest forecast as status.json has it, with the time from this step on."""
+        """The newest forecast for status.json, with the time from this step on."""
         found = self.newest
         if found is None:
             return None

@@ -171,7 +171,7 @@ def test_without_a_rate_and_without_an_offer_the_cloud_is_what_is_missing() -> N
     named = estimate(*usual, "--gpus", "B200")
     assert named.exit_code == 4
     assert "no-autodown" in named.stderr
-    assert "--infra verda has it" in named.stderr
+    assert "--infra verda rents it" in named.stderr
     assert estimate(*usual, "--gpus", "B200", "--infra", "verda").exit_code == 0
     doubtful = estimate(*usual, "--infra", "hyperstack")
     assert doubtful.exit_code == 4

@@ -63,7 +63,7 @@ def test_what_fintts_train_does_after_a_launch_is_none_of_that_launch() -> None:
             at_work = judge(RUN, ledger, Claimed(2), home, None, me, now)
             assert (at_work.whose, at_work.launch) == (Whose.ANOTHERS, None), "nobody may end it"
             quiet = judge(RUN, ledger, Claimed(2), home, None, me, now + hours(1))
-            assert quiet.whose == Whose.NOBODYS
+            assert quiet.whose == Whose.NO_ONES
 
 
 def test_fintts_train_keeps_the_end_of_a_launch_when_it_withdraws_its_result(
@@ -80,7 +80,7 @@ def test_fintts_train_keeps_the_end_of_a_launch_when_it_withdraws_its_result(
     resume.go_on(store, "mine", so_far(view).ends)
     after = look_at(store, "mine", lambda _run, _store: InstanceView(me=LAPTOP_D), now)
     assert after.bill.seconds == 3600 + 120
-    assert after.at_work.whose == Whose.NOBODYS
+    assert after.at_work.whose == Whose.NO_ONES
 
 
 def test_a_clock_that_is_behind_takes_nothing_from_what_is_spent() -> None:

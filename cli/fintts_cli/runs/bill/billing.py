@@ -2,8 +2,8 @@
 
 Billing starts at the request. If no one saw the end, the latest possible moment counts, so the bill
 is never too low and does not rise after that moment. Any later evidence of an end only lowers the
-bill. A request later than what was seen of its instance, or than now, is by a clock that is wrong:
-then no one knows when billing began, and the longest possible time counts.
+bill. If a request seems to come after its instance was seen, or lies in the future, a clock is
+wrong: the start of billing is then unknown, and the longest possible time counts.
 """
 
 from __future__ import annotations
@@ -189,8 +189,8 @@ def _first_seen(
 ) -> datetime:
     """The latest moment at which the period can have begun.
 
-    A replacement that was seen at a moment still to come was seen by a fast clock: it counts from
-    the moment at which the instance before it was gone.
+    If a replacement was seen in the future, the clock that saw it is fast: it counts from the end
+    of the instance before it.
     """
     if period.replaced_at is not None and period.began > now:
         return min(period.replaced_at, now)

@@ -29,7 +29,7 @@ BUSY = (Phase.SETUP, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
 class Whose(StrEnum):
     """Who asked for the instance that is at work."""
 
-    NOBODYS = "nobody's"
+    NO_ONES = "no one's"
     MINE = "mine"
     ANOTHERS = "another's"
 
@@ -81,7 +81,7 @@ class AtWork:
         return "" if self.over_at is None else f"it ends at {_clock(self.over_at)} at the latest"
 
 
-NOBODY = AtWork(Whose.NOBODYS)
+IDLE = AtWork(Whose.NO_ONES)
 
 
 def judge(
@@ -110,7 +110,7 @@ def judge(
             return _judged(newest, terms, own, result, me, now)
     if heard is not None and result is None and _is_fresh(heard, now) and heard.phase in BUSY:
         return AtWork(Whose.ANOTHERS, launch=heard.launch, heard_at=heard.updated_at, is_heard=True)
-    return NOBODY
+    return IDLE
 
 
 def _judged(
@@ -122,7 +122,7 @@ def _judged(
     now: datetime,
 ) -> AtWork:
     if is_over(newest, terms, own, result, now):
-        return NOBODY
+        return IDLE
     is_mine = newest.asked is not None and newest.asked.asker.id == me.id
     return AtWork(
         Whose.MINE if is_mine else Whose.ANOTHERS,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fate_of_asker(asker: NotedProcess | None) -> Fate:
-    """The fate of the process. This very process counts as ended: it knows what it does.
+    """The fate of the process. This process counts as ended, since it asks for nothing now.
 
     Args:
         asker: None if no process was recorded.

@@ -64,7 +64,7 @@ class RunFacts:
 def is_of(seen: Sighting, entry: JournalEntry) -> bool:
     """Whether this entry requested the instance, and not another of the same name: the deadline
     tells launches apart. One that SkyPilot lists without a label comes from this machine; one that
-    only its cloud lists may be anybody's."""
+    only its cloud lists may belong to anyone."""
     if seen.deadline_at is None:
         return seen.holder != Holder.CLOUD
     return seen.deadline_at == labelled(entry.deadline_at)

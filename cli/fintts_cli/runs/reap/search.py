@@ -239,7 +239,7 @@ def _conclude(
     if launch is not None:
         write_sighting(store, gone(run, launch, now, me, alive_at=now))
     at_work = judge_now(store, run, me, now)
-    if at_work.launch is not None and at_work.whose != Whose.NOBODYS:
+    if at_work.launch is not None and at_work.whose != Whose.NO_ONES:
         return
     reason = StopReason.DEADLINE if judged.is_past_deadline else StopReason.REQUESTED
     message = f"removed by `fintts cloud reap`: {judged.reason}"

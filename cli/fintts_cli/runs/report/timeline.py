@@ -66,7 +66,7 @@ def _stretches(span: Billed, metrics: Sequence[MetricRow], now: datetime) -> Ite
         if span.ended is not None:
             moments.append(("teardown", max(row.at for row in rows)))
     known = [(phase, at) for phase, at in moments if at is not None]
-    if span.up_at is None:  # nobody saw it come up
+    if span.up_at is None:  # its start was not seen
         known[0] = ("setup", span.began)
     for (phase, began), (_, ended) in zip(known, [*known[1:], ("", end)], strict=True):
         if ended > began:

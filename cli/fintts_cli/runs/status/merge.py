@@ -10,7 +10,7 @@ from fintts_cli.runs.bill.terms import Rates, terms_of
 from fintts_cli.runs.bill.without_ledger import bill_without_ledger
 from fintts_cli.runs.bill.witness import ends, is_about
 from fintts_cli.runs.deadline import deadline_of_run
-from fintts_cli.runs.instances.at_work import NOBODY, AtWork
+from fintts_cli.runs.instances.at_work import IDLE, AtWork
 from fintts_cli.runs.instances.sightings import news_of, with_sightings
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.phase import is_silent, phase_of
@@ -41,7 +41,7 @@ def view_run(
     instance: InstanceView,
     now: datetime,
     ledger: Ledger = NO_LEDGER,
-    at_work: AtWork = NOBODY,
+    at_work: AtWork = IDLE,
     damaged: tuple[StoreError, ...] = (),
 ) -> RunView:
     """Merges what the store and the infra say about a run."""

@@ -99,7 +99,7 @@ def test_a_newest_launch_whose_file_is_damaged_may_be_at_work() -> None:
     known = (three_launches({3}), None, None, None, LAPTOP_D)
     assert judge(SHORT_RUN, *known, third + hours(2)).is_anothers
     over = judge(SHORT_RUN, *known, third + hours(9))
-    assert over.whose == Whose.NOBODYS, "and not for ever"
+    assert over.whose == Whose.NO_ONES, "and not for ever"
 
 
 def test_two_laptops_launches_are_one_bill() -> None:

@@ -53,7 +53,7 @@ def test_what_is_gone_or_has_ended_or_is_past_its_time_is_nobodys(
     launch: Launch, ended: Result | None
 ) -> None:
     for laptop in (LAPTOP_C, LAPTOP_D):
-        assert seen_by(laptop, launch, ended=ended).whose == Whose.NOBODYS
+        assert seen_by(laptop, launch, ended=ended).whose == Whose.NO_ONES
 
 
 def test_an_end_of_an_earlier_launch_is_no_end_of_this_one() -> None:
@@ -72,7 +72,7 @@ def test_what_is_heard_after_it_was_said_to_be_gone_is_at_work() -> None:
 def test_the_heartbeat_of_an_instance_that_was_taken_over_does_not_count() -> None:
     zombie = status(launch=1, claim=1, updated_at=NOW)
     judged = seen_by(LAPTOP_C, BY_C, claim=Claimed(2, 2), heard=zombie)
-    assert judged.whose == Whose.NOBODYS
+    assert judged.whose == Whose.NO_ONES
     judged = seen_by(LAPTOP_D, BY_C, BY_D, claim=Claimed(2, 2), heard=zombie)
     assert (judged.launch, judged.is_heard) == (2, False)
 
@@ -81,16 +81,16 @@ def test_a_trainer_that_nobody_launched_is_at_work_while_it_is_heard() -> None:
     judged = seen_by(LAPTOP_C, heard=status(updated_at=NOW))
     assert (judged.whose, judged.launch) == (Whose.ANOTHERS, None)
     silent = status(updated_at=NOW - MINUTE)
-    assert seen_by(LAPTOP_C, heard=silent).whose == Whose.NOBODYS
+    assert seen_by(LAPTOP_C, heard=silent).whose == Whose.NO_ONES
     over = status(updated_at=NOW, phase=Phase.STOPPING)
-    assert seen_by(LAPTOP_C, heard=over).whose == Whose.NOBODYS
+    assert seen_by(LAPTOP_C, heard=over).whose == Whose.NO_ONES
 
 
 def test_a_launch_whose_file_is_damaged_is_of_an_unknown_laptop() -> None:
     judged = seen_by(LAPTOP_C, Launch(1, None))
     assert (judged.whose, judged.host) == (Whose.ANOTHERS, "an unknown laptop")
     later = judge(RUN, Ledger((Launch(1, None),)), None, None, None, LAPTOP_C, START + hours(9))
-    assert later.whose == Whose.NOBODYS
+    assert later.whose == Whose.NO_ONES
 
 
 def test_a_heartbeat_from_before_its_instance_was_gone_is_nobodys() -> None:
@@ -99,4 +99,4 @@ def test_a_heartbeat_from_before_its_instance_was_gone_is_nobodys() -> None:
     for launch in (1, None):
         heard = status(launch=launch, claim=1, updated_at=NOW - MINUTE / 10)
         judged = seen_by(LAPTOP_C, removed, claim=Claimed(1, launch), heard=heard)
-        assert judged.whose == Whose.NOBODYS
+        assert judged.whose == Whose.NO_ONES

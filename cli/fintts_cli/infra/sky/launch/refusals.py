@@ -17,7 +17,7 @@ LONGEST_WORDS = 160
 
 
 class Reason(StrEnum):
-    """A cloud's answer, in words that fit before `in REGION`. What you can mend comes first."""
+    """A cloud's answer, in words that fit before `in REGION`. What you can fix comes first."""
 
     KEY = "the key is refused"
     BALANCE = "not enough balance"
@@ -86,7 +86,7 @@ OF_PLACES = frozenset({"ResourcesUnavailableError", "StopFailoverError"})
 """SkyPilot's errors after it tried places; the second if it also failed to remove what was never
 there, as on Lambda"""
 TOLD = frozenset({Reason.KEY, Reason.BALANCE})
-"""These do not differ from place to place, and are told in the cloud's own words."""
+"""These are the same in every place, so the cloud's own words are shown."""
 
 
 class Answer(NamedTuple):

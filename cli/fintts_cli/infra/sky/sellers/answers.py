@@ -20,7 +20,7 @@ LONGEST = 200
 def records(answer: object) -> Sequence[Mapping[str, object]]:
     """The answer as a list of objects.
 
-    Raises CloudError: it is something else, so nobody knows what lives.
+    Raises CloudError: it is something else, so it is unknown which instances exist.
     """
     found = cast("list[object]", answer) if isinstance(answer, list) else [answer]
     if not isinstance(answer, list) or not all(isinstance(one, dict) for one in found):

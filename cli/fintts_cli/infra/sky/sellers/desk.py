@@ -1,4 +1,4 @@
-"""Asks the sellers: what they still list of a run, and what nobody else knows of."""
+"""Asks the sellers which instances they list, including those that SkyPilot does not know."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def _of_id(listed: Iterable[Listed], instance_id: str) -> Listed | None:
 def sightings_of(sky: Any, seller: Seller, records: Sequence[SkyRecord] = ()) -> list[Sighting]:
     """Our instances among the seller's.
 
-    SkyPilot shortens long names, so the records of this machine say whose instance it is; only that
-    of another machine's launch is told by its name.
+    SkyPilot shortens long names, so this machine's records say which run an instance belongs to.
+    Only an instance that another machine launched is recognised by its name.
     """
     ours = [one for one in listed_by(sky, seller) if _is_ours(one.name)]
     return [_sighting(seller, one, _record_of(sky, seller, one.name, records)) for one in ours]
