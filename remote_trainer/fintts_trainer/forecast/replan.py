@@ -1,6 +1,8 @@
 """The time of the rest of a run, forecast from some measured steps and the data still to come.
 
-The order of the data is known, so the steps to come have known numbers of tokens. Steps in a row
+The order of the data is known, so the steps to come have known numbers of tokens. A step takes some
+time of its own, such as for launching kernels, and some for each token: a straight line, fitted by
+least squares, neither of whose coefficients is negative. Steps in a row
 are alike (the machine is busy for a while, buckets of one length follow each other), so the
 interval comes from a bootstrap of blocks of steps (Künsch 1989, Annals of Statistics 17).
 """
@@ -17,16 +19,15 @@ from fintts_cost.interval import Interval
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from fintts_trainer.forecast.arrays import Values
+    from fintts_trainer.forecast.arrays import Counts, Values
 
 BLOCK = 4
 """steps"""
 RESAMPLES = 400
 TAIL = 0.1
-DRIFT = 0.05
-"""standard deviation of the pace of the rest of a run from that of its first steps, beyond what
-these show. An assumption for a machine that does nothing else; on one that other programs share,
-the pace may double (benchmarks/replan.py)."""
+LEAST_DRIFT = 0.05
+"""standard deviation of the pace of the rest of a run from that of its first steps, as a share: an
+assumption for a machine that does nothing else"""
 UNMEASURED_SPREAD = 0.3
 """of a check or save, as a share, while a single one is measured"""
 
@@ -71,17 +72,22 @@ def forecast_rest(measured: Measured, ahead: Ahead, seed: int) -> Rest:
     """The time of all steps to come, with their checks and saves."""
     random = np.random.default_rng([seed, len(measured.tokens)])
     pace = float(measured.seconds.sum() / measured.tokens.sum())
-    paces = _resampled_paces(measured, random) * random.normal(1.0, DRIFT, RESAMPLES)
+    line = fitted(measured.tokens, measured.seconds)
+    drawn = _resampled_steps(len(measured.tokens), random)
+    lines = fitted(measured.tokens[drawn], measured.seconds[drawn])
+    drifts = np.maximum(random.normal(1.0, _drift(measured, line), RESAMPLES), 0.0)
+    paces = measured.seconds[drawn].sum(1) / measured.tokens[drawn].sum(1) * drifts
     check, checks = _mean_and_draws(measured.checks, random)
     save, saves = _mean_and_draws(measured.saves, random)
-    count = ahead.tokens.sum(), ahead.has_check.sum(), ahead.has_save.sum()
+    steps, tokens = len(ahead.tokens), ahead.tokens.sum()
+    count = steps, ahead.has_check.sum(), ahead.has_save.sum()
     parts = {
-        "training": (paces * count[0], pace * count[0]),
+        "training": (lines.total(steps, tokens) * drifts, line.total(steps, tokens)),
         "validation": (checks * count[1], check * count[1]),
         "checkpoint": (saves * count[2], save * count[2]),
     }
     totals: Values = np.sum([draws for draws, _ in parts.values()], axis=0)
-    each = pace * ahead.tokens + check * ahead.has_check + save * ahead.has_save
+    each = line.total(1, ahead.tokens) + check * ahead.has_check + save * ahead.has_save
     return Rest(
         seconds_per_token=_range(paces, pace),
         seconds_left=_range(totals, float(each.sum())),
@@ -90,15 +96,52 @@ def forecast_rest(measured: Measured, ahead: Ahead, seed: int) -> Rest:
     )
 
 
-def _resampled_paces(measured: Measured, random: Generator) -> Values:
-    """Paces of resampled blocks of steps; after the last step a block goes on with the first."""
-    count = len(measured.tokens)
+class Line(NamedTuple):
+    """The time of steps as a function of their tokens; the fields may be arrays, of a line each."""
+
+    seconds_per_step: Values
+    seconds_per_token: Values
+
+    def total(self, steps: int, tokens: Values) -> Values:
+        """Seconds of this many steps with this many tokens in all."""
+        total: Values = steps * self.seconds_per_step + tokens * self.seconds_per_token
+        return total
+
+
+def fitted(tokens: Values, seconds: Values) -> Line:
+    """The line through steps along the last axis; through 0 if the steps are all alike."""
+    of_tokens, of_seconds = tokens.mean(-1), seconds.mean(-1)
+    around = tokens - of_tokens[..., None]
+    spread = (around**2).sum(-1)
+    steepest = of_seconds / of_tokens
+    slope = np.where(
+        spread > 0,
+        (around * seconds).sum(-1) / np.where(spread > 0, spread, 1.0),
+        steepest,
+    )
+    slope = np.clip(slope, 0.0, steepest)
+    return Line(of_seconds - slope * of_tokens, slope)
+
+
+def _drift(measured: Measured, line: Line) -> float:
+    """How much the pace of stretches of a run differs, as a share. A machine that other programs
+    share is not steadier over long stretches than over blocks of steps (1/f noise), so the
+    difference between blocks is that between the first steps and the rest."""
+    off = measured.seconds - line.total(1, measured.tokens)
+    blocks = off[: len(off) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(1)
+    if len(blocks) < 2:
+        return LEAST_DRIFT
+    return max(LEAST_DRIFT, float(blocks.std(ddof=1) / measured.seconds.mean()))
+
+
+def _resampled_steps(count: int, random: Generator) -> Counts:
+    """The places of steps in resampled blocks; after the last step a block goes on with the
+    first."""
     block = min(BLOCK, count)
     starts = random.integers(0, count, (RESAMPLES, -(-count // block)))
     drawn = (starts[:, :, None] + np.arange(block)) % count
-    drawn = drawn.reshape(RESAMPLES, -1)
-    paces: Values = measured.seconds[drawn].sum(1) / measured.tokens[drawn].sum(1)
-    return paces
+    places: Counts = drawn.reshape(RESAMPLES, -1)
+    return places
 
 
 def _mean_and_draws(seconds: Values, random: Generator) -> tuple[float, Values]:

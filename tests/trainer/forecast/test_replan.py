@@ -14,7 +14,8 @@ from fintts_cost.training.schedule import Schedule
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import read_status
-from fintts_trainer.forecast.replan import Ahead, Measured, forecast_rest
+from fintts_trainer.forecast.arrays import Values
+from fintts_trainer.forecast.replan import Ahead, Measured, fitted, forecast_rest
 from fintts_trainer.forecast.replanner import MEASURED_STEPS, Replanner
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
@@ -55,6 +56,36 @@ def test_short_steps_at_first_do_not_shorten_the_rest() -> None:
     """By steps, this forecast would be off by a half."""
     measured = Measured(np.full(20, 50.0), np.full(20, 0.5), array(), array())
     assert forecast_rest(measured, flat(100), seed=1).seconds_left.likely == pytest.approx(100)
+
+
+def test_a_step_that_only_launches_kernels_is_not_forecast_by_its_tokens() -> None:
+    """The first steps are short; each step takes 0.4 s and 1 ms a token."""
+    tokens = np.linspace(20.0, 80.0, 20)
+    measured = Measured(tokens, 0.4 + 0.001 * tokens, array(), array())
+    found = forecast_rest(measured, flat(100), seed=1)
+    assert found.seconds_left.likely == pytest.approx(100 * (0.4 + 0.1))
+    assert np.diff(found.likely_seconds) == pytest.approx(np.full(99, 0.5))
+
+
+@pytest.mark.parametrize("seconds", [np.full(20, 0.5), np.linspace(0.9, 0.2, 20)])
+def test_no_coefficient_is_negative(seconds: Values) -> None:
+    line = fitted(np.linspace(20.0, 80.0, 20), seconds)
+    assert line.seconds_per_step >= 0
+    assert line.seconds_per_token >= 0
+    assert line.total(20, np.array(1000.0)) == pytest.approx(seconds.sum())
+
+
+def test_a_machine_that_is_busy_at_times_has_a_wider_interval() -> None:
+    """Blocks of steps take turns at being slow and fast."""
+    tokens = np.full(20, 100.0)
+    steady = Measured(tokens, np.tile([0.8, 1.2], 10), array(), array())
+    busy = Measured(tokens, np.repeat([0.8, 1.2, 0.8, 1.2, 1.0], 4), array(), array())
+    widths = [
+        (left.high - left.low) / left.likely
+        for left in (forecast_rest(each, flat(1000), 1).seconds_left for each in (steady, busy))
+    ]
+    assert 0.1 < widths[0] < 0.2
+    assert widths[1] > 2 * widths[0]
 
 
 def test_the_interval_holds_most_of_the_time() -> None:
