@@ -59,6 +59,7 @@ packages:
 servers: install packages
 	tests/install_swift.sh
 	tests/install_trackers.sh
+	tests/install_vast.sh
 
 unit: servers
 	$(BIN)/pytest $(SIDE_BY_SIDE)

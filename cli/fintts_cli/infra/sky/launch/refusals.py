@@ -31,6 +31,7 @@ CODES = {
     Reason.TOO_OFTEN: (
         r"too_many_requests|Too many requests|rate.limited"
         r"|(?:rate|request) ?limit ?exceeded"  # GCP, AWS, Nebius
+        r"|429 Client Error"
     ),
     Reason.KEY: (
         r"AuthFailure|InvalidClientTokenId"  # AWS
@@ -40,12 +41,13 @@ CODES = {
         r"|unauthorized_request"  # Verda
         r"|invalid-api-key|API key was invalid"  # Lambda
         r"|Invalid user key|auth_error"  # Vast
+        r"|401 Client Error"  # requests, which Vast's client passes on without the seller's words
     ),
     Reason.BALANCE: (
         r"insufficient_funds|not enough funds"  # Verda
         r"|balance is too low|insufficient balance|insufficient funds"  # RunPod
         r"|account-inactive"  # Lambda
-        r"|insufficient.credit|lacks? credit"  # Vast
+        r"|insufficient.credit|lacks? credit|402 Client Error"  # Vast
         r"|BILLING_DISABLED|billing (?:to be|is not) enabled|billing account.*(?:disabled|closed)"
         r"|ReadOnlyDisabledSubscription"  # Azure
     ),
