@@ -77,6 +77,7 @@ class EncodedDataset:
     _mapping: mmap.mmap
     _index: npt.NDArray[np.void]
     _offsets: npt.NDArray[np.int64]
+    _release_bytes: int
     _mapped_bytes: int = field(default=0, init=False)
 
     def __len__(self) -> int:
@@ -116,7 +117,7 @@ class EncodedDataset:
     def _release(self, mapped_bytes: int) -> None:
         """Releases the pages that were read; they stay in the page cache while there is room."""
         self._mapped_bytes += mapped_bytes
-        if self._mapped_bytes >= RELEASE_BYTES:
+        if self._mapped_bytes >= self._release_bytes:
             self._mapped_bytes = 0
             self._mapping.madvise(mmap.MADV_DONTNEED)
 
@@ -145,8 +146,11 @@ def encoded_once(folder: Path, key: str, write: Callable[[Path], None]) -> Encod
         return read_encoded(path)
 
 
-def read_encoded(path: Path) -> EncodedDataset:
+def read_encoded(path: Path, release_bytes: int = RELEASE_BYTES) -> EncodedDataset:
     """Opens the file; the body is read on demand.
+
+    Args:
+        release_bytes: how much is read before its pages are released.
 
     Raises:
         DataProblem: the file is missing or incomplete.
@@ -179,6 +183,7 @@ def read_encoded(path: Path) -> EncodedDataset:
         _mapping=mapping,
         _index=index,
         _offsets=offsets,
+        _release_bytes=release_bytes,
     )
 
 

@@ -61,10 +61,14 @@ class Uploader:
         on_trouble: Callable[[StoreError], None],
         *,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        draining_pause_seconds: float = DRAINING_PAUSE_SECONDS,
+        now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._committer, self._before_commit = committer, before_commit
         self._on_commit, self._on_trouble = on_commit, on_trouble
         self._first_pause_seconds = first_pause_seconds
+        self._draining_pause_seconds = draining_pause_seconds
+        self._now_seconds = now_seconds
         self._changed = threading.Condition()
         self._waiting: deque[Checkpoint] = deque()
         self._busy = False
@@ -124,7 +128,7 @@ class Uploader:
             StoreDenied: as in `submit`.
         """
         with self._changed:
-            self._longest_pause_seconds = DRAINING_PAUSE_SECONDS
+            self._longest_pause_seconds = self._draining_pause_seconds
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._idle or self._fatal is not None, timeout_seconds)
             self._longest_pause_seconds = LONGEST_PAUSE_SECONDS
@@ -219,11 +223,11 @@ class Uploader:
 
     def _pause(self, seconds: float) -> bool:
         """Waits before the next attempt; returns whether the uploader was closed."""
-        began = time.monotonic()
+        began = self._now_seconds()
         with self._changed:
             while not self._closed:
                 # Checked each time: a drain shortens a pause that has started.
                 end = began + min(seconds, self._longest_pause_seconds)
-                if not self._changed.wait(max(0.0, end - time.monotonic())):
+                if not self._changed.wait(max(0.0, end - self._now_seconds())):
                     break
             return self._closed

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from fintts_store.checkpoints import uploader
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest
@@ -48,7 +47,12 @@ class GatedStore(MemoryStore):
 class Rig:
     """An uploader, and what it told."""
 
-    def __init__(self, folder: Path, first_pause_seconds: float = 0.001) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        first_pause_seconds: float = 0.001,
+        now_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.store, self.folder = GatedStore(), folder
         take_claim(self.store, RUN, "me")
         self.committed: list[int] = []
@@ -62,6 +66,8 @@ class Rig:
             self._commit,
             self._trouble,
             first_pause_seconds=first_pause_seconds,
+            draining_pause_seconds=0.001,
+            now_seconds=now_seconds,
         )
 
     def _prepare(self) -> None:
@@ -262,12 +268,10 @@ class WatchedClock:
         return time.monotonic()
 
 
-def test_draining_cuts_a_long_pause_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draining_cuts_a_long_pause_short(tmp_path: Path) -> None:
     """The grace after a preemption is shorter than two of the longest pauses."""
     clock = WatchedClock()
-    monkeypatch.setattr(uploader, "time", clock)
-    monkeypatch.setattr(uploader, "DRAINING_PAUSE_SECONDS", 0.001)
-    rig = Rig(tmp_path, first_pause_seconds=3600.0)
+    rig = Rig(tmp_path, first_pause_seconds=3600.0, now_seconds=clock.monotonic)
     rig.store.errors = [StoreUnreachable("down")]
     rig.store.gate.set()
     rig.submit(100)

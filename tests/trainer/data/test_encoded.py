@@ -17,7 +17,6 @@ from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import DataProblem
 from fintts_store.errors import StoreError
 from fintts_store.runs.runs import read_run
-from fintts_trainer.data import encoded
 from fintts_trainer.data.encode import encode_utterances, encoding_key
 from fintts_trainer.data.encoded import EncodedDataset, encoded_once, read_encoded, write_encoded
 from fintts_trainer.families.base import Example
@@ -66,10 +65,9 @@ def test_an_end_with_codes_is_kept(tmp_path: Path) -> None:
 
 
 def test_reading_goes_on_after_pages_were_given_back(
-    path: Path, named: list[tuple[str, Example]], monkeypatch: pytest.MonkeyPatch
+    path: Path, named: list[tuple[str, Example]]
 ) -> None:
-    monkeypatch.setattr(encoded, "RELEASE_BYTES", 1)
-    assert_same(read_encoded(path), named)
+    assert_same(read_encoded(path, release_bytes=1), named)
 
 
 def test_the_split_is_that_of_the_names(path: Path, pack: Pack) -> None:

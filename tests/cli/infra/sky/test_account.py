@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.sellers import desk
 from fintts_cli.infra.sky.sellers.account import account_at
 from fintts_cli.infra.sky.server.sdk import import_sky
 
@@ -111,13 +110,10 @@ def test_lambda_says_in_how_many_regions_it_has_one_and_nothing_of_money(sky: An
     assert list(asked.on_sale.values()) == [True, False, False]
 
 
-def test_a_seller_that_does_not_answer_is_waited_for_with_a_limit(
-    sky: Any, door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(desk, "ANSWERS_WITHIN_SECONDS", 0.2)
+def test_a_seller_that_does_not_answer_is_waited_for_with_a_limit(sky: Any, door: Door) -> None:
     door.is_silent = True
     with pytest.raises(CloudError, match="Verda did not answer within 0 s"):
-        account_at(sky, "verda", [])
+        account_at(sky, "verda", [], within_seconds=0.2)
     door.go_on.set()
 
 

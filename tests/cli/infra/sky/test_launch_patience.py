@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from fintts_cli.errors import CloudError
-from fintts_cli.infra.sky.launch import launch_patience
 from fintts_cli.infra.sky.launch.asked_task import read_task
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
 from fintts_cli.prices.source import PriceList
@@ -110,11 +109,6 @@ PLACES = Offers(
 )
 
 
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch_patience, "POLL_SECONDS", 0.001)
-
-
 def launch(sky: Sky, task: Task, taken_back: list[str], limit_seconds: float = 0.0) -> None:
     said: list[str] = []
 
@@ -123,7 +117,8 @@ def launch(sky: Sky, task: Task, taken_back: list[str], limit_seconds: float = 0
         taken_back.append(sky.where or "")
         sky.where = None
 
-    launch_patiently(sky, task, "fintts-mine", limit_seconds, take_back, PLACES, said.append)
+    arguments = (sky, task, "fintts-mine", limit_seconds, take_back, PLACES, said.append)
+    launch_patiently(*arguments, poll_seconds=0.001)
     assert said == [
         f"no instance became ready in {where}; it is taken back" for where in taken_back
     ]

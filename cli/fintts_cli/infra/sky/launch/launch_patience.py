@@ -30,13 +30,15 @@ class Watch:
     """Looks at a cluster that is being launched, and cancels the request when one place has taken
     longer than the limit."""
 
-    def __init__(self, sky: Any, cluster: str, request: Any, limit_seconds: float) -> None:
+    def __init__(
+        self, sky: Any, cluster: str, request: Any, limit_seconds: float, poll_seconds: float
+    ) -> None:
         self.place = ""
         """where SkyPilot waits, as in `--infra`"""
         self.is_over = False
         """whether the limit is over"""
         self._sky, self._cluster, self._request = sky, cluster, request
-        self._limit_seconds = limit_seconds
+        self._limit_seconds, self._poll_seconds = limit_seconds, poll_seconds
         self._answered = Event()
         self._thread = Thread(target=self._look_on, daemon=True)
         self._thread.start()
@@ -48,7 +50,7 @@ class Watch:
 
     def _look_on(self) -> None:
         since: float | None = None
-        while not self._answered.wait(POLL_SECONDS):
+        while not self._answered.wait(self._poll_seconds):
             where, is_ready = self._look()
             if is_ready:
                 return
@@ -81,6 +83,8 @@ def launch_patiently(
     take_back: Callable[[], object],
     offers: OfferSource,
     note: Callable[[str], object],
+    *,
+    poll_seconds: float = POLL_SECONDS,
 ) -> None:
     """Returns once the job is in the cluster's queue.
 
@@ -96,7 +100,7 @@ def launch_patiently(
     tried: list[str] = []
     while True:
         request = sky.launch(task, cluster_name=cluster)
-        watch = Watch(sky, cluster, request, limit_seconds)
+        watch = Watch(sky, cluster, request, limit_seconds, poll_seconds)
         try:
             await_request(sky, request)
             return

@@ -63,12 +63,14 @@ def sellers_of(sky: Any, clouds: Iterable[str]) -> list[Seller]:
     return [seller for seller in SELLERS if seller.cloud in asked]
 
 
-def listed_by(sky: Any, seller: Seller) -> Sequence[Listed]:
+def listed_by(
+    sky: Any, seller: Seller, within_seconds: float = ANSWERS_WITHIN_SECONDS
+) -> Sequence[Listed]:
     """What the seller lists.
 
     Raises CloudError: no answer came in time; whatever the seller's client raises.
     """
-    return in_time(seller, lambda: seller.instances(sky))
+    return in_time(seller, lambda: seller.instances(sky), within_seconds)
 
 
 def still_listed(sky: Any, record: SkyRecord) -> list[Found]:
@@ -168,7 +170,9 @@ def _sighting(seller: Seller, one: Listed, record: SkyRecord | None) -> Sighting
     )
 
 
-def in_time(seller: Seller, ask: Callable[[], Answer]) -> Answer:
+def in_time(
+    seller: Seller, ask: Callable[[], Answer], within_seconds: float = ANSWERS_WITHIN_SECONDS
+) -> Answer:
     """What the seller answers.
 
     Raises CloudError: it refuses, in its words, or does not answer in time.
@@ -180,4 +184,4 @@ def in_time(seller: Seller, ask: Callable[[], Answer]) -> Answer:
         except Exception as error:  # a client raises any kind
             raise in_the_seller_s_words(seller.title, error) from error
 
-    return TimedCall(seller.title, answer, ANSWERS_WITHIN_SECONDS, CloudError).result()
+    return TimedCall(seller.title, answer, within_seconds, CloudError).result()
