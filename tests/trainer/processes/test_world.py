@@ -22,11 +22,13 @@ from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import read_result
+from fintts_store.runs.samples import read_samples
 from fintts_trainer import train as train_module
 from fintts_trainer.processes.launcher import free_port
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.session.spot_notice import AWS_ADDRESS
 from metadata_server import metadata_server
+from parity_fixtures import HERE
 from tiny_run import TinyRun, start_run
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -104,10 +106,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     return learnt(run, folder)
 
 
-def test_three_processes_learn_what_one_learns_and_one_of_them_writes(
+def test_three_processes_learn_what_one_learns_and_one_of_them_writes_and_speaks(
     alone: Learnt, tmp_path: Path
 ) -> None:
-    run = start_run(tmp_path / "run", SECTIONS)
+    speaking = {**SECTIONS, "samples": {"held_out": 1, "every": 2, "max_seconds": 0.2}}
+    run = start_run(tmp_path / "run", speaking, codec=HERE / "codec_for_fish_s1_tiny")
     done = train(run, 3)
     assert done.returncode == 0, done.stderr
     learnt(run, tmp_path).is_close_to(alone)
@@ -115,6 +118,9 @@ def test_three_processes_learn_what_one_learns_and_one_of_them_writes(
     assert done.stderr.count("before training: validation loss") == 1
     assert done.stderr.count("ended at step 12: max_steps") == 1
     assert highest_claim(run.store, run.name) == 1
+    spoken = read_samples(run.store, run.name)
+    assert spoken is not None
+    assert set(spoken.files) == {("original", 1), ("base", 1), (8, 1)}
     result = read_result(run.store, run.name)
     assert result is not None
     assert result.stop_reason == StopReason.MAX_STEPS
