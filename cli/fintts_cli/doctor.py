@@ -27,6 +27,7 @@ from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_cost.money import Price, dollars
 from fintts_inputs.base_model.open import open_base_model
+from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
 from fintts_inputs.notify.post import Event, NotDelivered, Notice, post
@@ -124,7 +125,10 @@ class Doctor:
             return Finding(
                 Verdict.WARNING, f"{model} is not on this machine yet", "a launch downloads it"
             )
-        open_base_model(model)
+        opened = open_base_model(model)
+        if self.found.settings.samples.is_on:
+            codec = find_codec_for(opened.shape, model)
+            return Finding(sentence=f"{model}, and its codec, {codec.path.name}")
         return Finding(sentence=str(model))
 
     def _store(self) -> Finding:

@@ -116,6 +116,14 @@ def test_one_writer_needs_no_store_that_keeps_writers_apart(
     assert found["hint"]
 
 
+def test_a_run_that_speaks_needs_its_codec(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert findings()["base model"]["verdict"] == "ok"
+    monkeypatch.setenv("FINTTS_SAMPLES__HELD_OUT", "1")
+    found = findings()["base model"]
+    assert found["verdict"] == "failed"
+    assert "has no codec.pth" in found["sentence"]
+
+
 def test_what_is_not_set_is_said_with_its_mend(project: Path) -> None:
     file = project / "fintts.yaml"
     kept = [line for line in file.read_text().splitlines() if not line.startswith(("data", "base"))]

@@ -57,6 +57,8 @@ class KnownFigures:
     shape: ModelShape | None
     measured: MeasuredPace | None
     price: Price
+    codec_bytes: int = 0
+    """of the codec beside the model, in a run that speaks"""
 
     @property
     def is_local(self) -> bool:
@@ -227,7 +229,7 @@ def _checkpoint_bytes(known: KnownFigures) -> int:
 
 
 def _memory(known: KnownFigures, shape: ModelShape) -> MemoryModel:
-    """Computed memory: the base in 16 bits, adapter, gradient and Adam in 32, activations."""
+    """Computed memory: base and activations in 16 bits; codec, adapter, gradient and Adam in 32."""
     workload, lora = known.workload, known.settings.lora
     adapter = 4 * shape.lora_parameters(lora.rank, lora.targets)
     rows = 0.0 if shape.second is None else workload.frames * shape.num_codebooks
@@ -235,7 +237,7 @@ def _memory(known: KnownFigures, shape: ModelShape) -> MemoryModel:
     fast = sum(rows * stack.dim * stack.layers for stack in shape.stacks[1:])
     logits = 4 * workload.frames * shape.vocab_size + 4 * rows * shape.code_choices
     return MemoryModel(
-        weights_bytes=2 * shape.parameters,
+        weights_bytes=2 * shape.parameters + known.codec_bytes,
         adapter_bytes=adapter,
         gradient_bytes=adapter,
         optimizer_bytes=2 * adapter,

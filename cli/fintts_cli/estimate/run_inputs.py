@@ -15,6 +15,7 @@ from fintts_inputs.base_model.reading import refuse_no_base_model
 from fintts_inputs.data.listing import list_folder
 from fintts_inputs.data.pairs import count_unpaired
 from fintts_inputs.errors import BaseModelProblem, FolderMissing
+from fintts_store.file_names import CODEC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from fintts_cli.workplace import Workplace
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_store.store import Store
+
+
+CODEC_FILES = CODEC - {"codec_config.json"}
+CODEC_BYTES = 1_870_857_736
+"""of OpenAudio S1's, in float32"""
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,13 @@ class RunInputs:
             return {name: (self.base_model / name).stat().st_size for name in names}
         except (BaseModelProblem, FolderMissing):
             return None
+
+    @property
+    def codec_bytes(self) -> int:
+        """Of the codec's file; as of the largest that is known if it is not here."""
+        here = self.base_model if isinstance(self.base_model, Path) else None
+        files = [] if here is None else [here / name for name in CODEC_FILES]
+        return max((each.stat().st_size for each in files if each.is_file()), default=CODEC_BYTES)
 
     @cached_property
     def past_runs(self) -> list[PastRun]:

@@ -14,8 +14,7 @@ from fintts_cli.views.units import counted, size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.codec.config import CODEC_CONFIG
-from fintts_inputs.codec.find import find_codec
-from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.packing import pack_report
 from fintts_inputs.file_refs import digest_of, file_ref
@@ -181,8 +180,7 @@ def check_inputs(config: RunConfig) -> CheckedInputs:
     check_adapter(config, base_model.shape)
     codec = None
     if config.samples.is_on:
-        codec = find_codec(config.base_model)
-        refuse_other_codec(codec.shape, base_model.shape)
+        codec = find_codec_for(base_model.shape, config.base_model)
     report = check_folder(config.data, base_model.shape)
     report.refuse_problems()
     return CheckedInputs(config, base_model, report, codec)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import ConfigError
 from fintts_cli.settings.hub_model import HubModel
 from fintts_inputs.base_model.families import read_shape
-from fintts_inputs.codec.find import find_codec
-from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.codec.find import find_codec_for
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
@@ -42,6 +41,4 @@ def codec_of(named: Path | None, model: Path, base_model: Path | HubModel | None
         BaseModelProblem: a file is damaged.
     """
     beside = base_model if isinstance(base_model, Path) else model
-    file = find_codec(named or beside)
-    refuse_other_codec(file.shape, read_shape(model))
-    return file.path
+    return find_codec_for(read_shape(model), named or beside).path

@@ -15,6 +15,7 @@ from fintts_inputs.codec.config import read_codec_config
 from fintts_inputs.codec.firefly import FireflySizes, firefly_sizes, is_firefly
 from fintts_inputs.codec.mimi import mimi_shape
 from fintts_inputs.codec.s1 import S1Sizes, is_s1, s1_sizes
+from fintts_inputs.codec.shape import refuse_other_codec
 from fintts_inputs.codec.tables import Sides, own_names
 from fintts_inputs.errors import CodecProblem
 from fintts_inputs.links import refuse_links_out
@@ -22,6 +23,7 @@ from fintts_inputs.links import refuse_links_out
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.codec.shape import CodecShape
 
 S1_FILE = "codec.pth"
@@ -72,6 +74,18 @@ def find_codec(place: Path) -> CodecFile:
     if mimi is None:
         raise _no_codec(place)
     return mimi
+
+
+def find_codec_for(model: ModelShape, place: Path) -> CodecFile:
+    """The codec at a place, if it is that of a base model.
+
+    Raises:
+        CodecProblem: there is none, its kind is unknown, or it belongs to another model.
+        BaseModelProblem: its file is damaged, or contains more than weights.
+    """
+    found = find_codec(place)
+    refuse_other_codec(found.shape, model)
+    return found
 
 
 def _no_codec(place: Path) -> CodecProblem:

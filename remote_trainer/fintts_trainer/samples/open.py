@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
-from fintts_inputs.codec.find import find_codec
-from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
 from fintts_store.runs.samples import SampleSet
@@ -36,8 +35,7 @@ def open_samples(session: StoreSession, world: World, base: BaseModel) -> Sample
     try:
         job, record, sign = session.job, session.record, session.progress.sign
         folder = fetch_codec(job, record, sign)
-        codec = open_codec(find_codec(folder), world.device)
-        refuse_other_codec(codec.shape, base.shape)
+        codec = open_codec(find_codec_for(base.shape, folder), world.device)
         sentences = sentences_of(job, record, session.config, sign)
     except (InputError, StoreError, torch.OutOfMemoryError) as error:
         why = getattr(error, "message", None) or "the GPU's memory is too small for the codec, too"

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fintts_inputs.base_model.families import read_config
-from fintts_inputs.codec.find import find_codec
-from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.codes import parse_codes
 from fintts_inputs.errors import SpeechProblem
 from fintts_inputs.prompts import prompt_begun_with
@@ -77,8 +76,7 @@ class _Speaker:
     ) -> None:
         self._plan, self._tell = plan, tell
         self._config: BaseModelConfig = read_config(plan.base)
-        self._codec = open_codec(find_codec(plan.codec), device)
-        refuse_other_codec(self._codec.shape, self._config.shape)
+        self._codec = open_codec(find_codec_for(self._config.shape, plan.codec), device)
         references = () if plan.reference is None else (_encoded(plan.reference, self._codec),)
         shape = self._codec.shape
         self._request = SpeechRequest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 from cli_project import write_project
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import ConfigError
-from fintts_cli.estimate.run import pace_before
-from fintts_cli.estimate.run_inputs import RunInputs
+from fintts_cli.estimate.run import estimate_run, pace_before
+from fintts_cli.estimate.run_inputs import CODEC_BYTES, RunInputs
 from fintts_cli.launch.upload import check_inputs
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
+from fintts_cost.money import Price
 from fintts_inputs.errors import FolderMissing
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.store import Store
@@ -89,3 +91,19 @@ def test_a_number_of_samples_needs_no_data_folder() -> None:
     assert (inputs.workload.samples, inputs.folder) == (2000, None)
     with pytest.raises(ConfigError, match="no data folder and no number of samples"):
         _ = RunInputs.of(open_workplace(), Settings()).workload
+
+
+def test_the_codec_of_a_run_that_speaks_takes_memory(settings: Settings, own_folder: Path) -> None:
+    here = open_workplace()
+    assert RunInputs.of(here, settings).codec_bytes == CODEC_BYTES, "until it is here"
+    (own_folder / "base" / "codec.pth").write_bytes(bytes(5000))
+    assert RunInputs.of(here, settings).codec_bytes == 5000
+    price = Price(Decimal(1), "option")
+    weights: list[int] = []
+    for options in ({}, {"samples.held_out": 1}):
+        base = {"base_model": own_folder / "base", "forecast.seconds_per_step": 1}
+        found = read_settings({**base, **options})
+        made = estimate_run(here, found, price, RunInputs.of(here, found.settings)).estimate
+        assert made.given.memory is not None
+        weights.append(made.given.memory.weights_bytes)
+    assert weights[1] == weights[0] + 5000

@@ -11,8 +11,7 @@ from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.views.recordings import RecordingsView, render_recordings
 from fintts_cli.views.units import counted
 from fintts_inputs.base_model.families import read_config
-from fintts_inputs.codec.find import find_codec
-from fintts_inputs.codec.shape import refuse_other_codec
+from fintts_inputs.codec.find import find_codec, find_codec_for
 from fintts_inputs.recordings.plan import EncodePlan
 from fintts_inputs.recordings.survey import limits_of, survey
 
@@ -81,10 +80,7 @@ def _open_codec(
     model = read_config(base).shape if isinstance(base, Path) else None
     place = codec or base
     assert isinstance(place, Path)
-    file = find_codec(place)
-    if model is not None:
-        refuse_other_codec(file.shape, model)
-    return file, model
+    return (find_codec(place) if model is None else find_codec_for(model, place)), model
 
 
 def _survey(

@@ -16,8 +16,8 @@ from fintts_cli.views.recordings import Outlook, RecordingsView, render_recordin
 from fintts_cli.views.units import counted
 from fintts_cost.errors import CostError
 from fintts_inputs.base_model.families import read_config
-from fintts_inputs.codec.find import find_codec
-from fintts_inputs.codec.shape import CodecShape, refuse_other_codec
+from fintts_inputs.codec.find import find_codec_for
+from fintts_inputs.codec.shape import CodecShape
 from fintts_inputs.errors import InputError
 from fintts_inputs.recordings.survey import limits_of, survey
 from fintts_store.errors import StoreError
@@ -61,12 +61,10 @@ def _codec(terminal: Terminal, base: object) -> tuple[CodecShape, ModelShape | N
         return ASSUMED, None
     model = read_config(base).shape
     try:
-        codec = find_codec(base).shape
-        refuse_other_codec(codec, model)
+        return find_codec_for(model, base).shape, model
     except InputError as problem:
         terminal.warn(problem.message, problem.hint)
         return ASSUMED, model
-    return codec, model
 
 
 def _outlook(found: ReadSettings, surveyed: Survey, codec: CodecShape) -> Outlook | None:
