@@ -52,11 +52,11 @@ def test_samples_of_other_sentences_are_left_out() -> None:
     store = MemoryStore()
     begin(store, 1, "yksi")
     begin(store, 2, "kaksi")
-    put(store, Sample(1, BASE, 1), Sample(2, BASE, 1))
+    put(store, Sample(1, BASE, 1), Sample(1, 100, 1), Sample(2, BASE, 1))
     found = read_samples(store, RUN)
     assert found is not None
     assert found.sentences.texts == ("kaksi",)
-    assert {one.claim for one in found.files.values()} == {2}
+    assert {place: one.claim for place, one in found.files.items()} == {(BASE, 1): 2}
 
 
 @pytest.mark.parametrize(
