@@ -30,11 +30,8 @@ from fintts_store.runs.records import StopReason
 from fintts_store.streams import take_over
 from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
-from fintts_trainer.processes.launcher import (
-    ProcessGroup,
-    ProcessLayout,
-    trainer_command,
-)
+from fintts_trainer.processes.launcher import ProcessGroup, trainer_command
+from fintts_trainer.processes.layout import ProcessLayout
 from fintts_trainer.processes.parent import end_with_parent
 from fintts_trainer.processes.progress import FOLDER
 from fintts_trainer.session.exit_codes import (

@@ -13,22 +13,13 @@ from fintts_cost.prices.offer import Doubt, Offer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-
 OUTLIER_TIMES = 4
 """An offer this many times above or below the median of all sellers is flagged."""
-
-
 SIBLING_TIMES = 2
 """The same for one machine across a cloud's regions, where prices differ less."""
-
-
 FEWEST_TO_COMPARE = 5
-
-
 OTHER_GPU_TIMES = 6
 """With fewer sellers of a GPU, its rate per GB of memory is compared with other GPUs'."""
-
-
 FEWEST_OTHER_GPUS = 3
 
 

@@ -11,17 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-
 CODES, TEXT = ".npy", ".lab"
-
-
 SUFFIXES = (CODES, TEXT)
-
-
 RECEIPTS = "data.json"
 """beside pairs that `fintts data encode` wrote"""
-
-
 WANTED = Wanted(SUFFIXES, "the data folder", "set data to a folder of .npy and .lab")
 
 

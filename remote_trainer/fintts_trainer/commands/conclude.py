@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_trainer.processes.launcher import is_first_machine
+from fintts_trainer.processes.layout import is_first_machine
 from fintts_trainer.session.conclude import conclude, keep_log, notify_end, notify_store_failed
 from fintts_trainer.session.exit_codes import DONE, STORE_FAILED
 from fintts_trainer.session.job import Job

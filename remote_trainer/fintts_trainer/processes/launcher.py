@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,29 +18,21 @@ from typing import TYPE_CHECKING
 
 from fintts_inputs.environment import PARENT
 from fintts_store.disk.durable import make_directories
-from fintts_trainer.errors import BadProcessLayout
+from fintts_trainer.processes.group_exit import GroupExit, group_exit
 from fintts_trainer.processes.hang_limits import START_SECONDS
+from fintts_trainer.processes.layout import MASTER_PORT, ProcessLayout, free_port
 from fintts_trainer.processes.progress import PROGRESS_FILE
 from fintts_trainer.processes.watchdog import Hang, Watchdog
 from fintts_trainer.session.exit_codes import (
     DONE,
     FAILED,
-    INTERRUPTED,
-    PEER_LOST,
-    PREEMPTED,
-    SIGNALLED,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
 
-PROCESSES, GPUS = "FINTTS_PROCESSES", "SKYPILOT_NUM_GPUS_PER_NODE"
-HERE = "127.0.0.1"
-MASTER_PORT = "29500"
-"""between machines, which reach all of each other's ports, unless MASTER_PORT is set; a single
-machine takes any free port"""
 POLL_SECONDS = 0.1
 LEAVE_SECONDS = 30.0
 """how long the others have to end after the first process has succeeded: all work is done then"""
@@ -62,104 +53,6 @@ class TimeLimits:
     start: float = START_SECONDS
     explain: float = 10.0
     hung_grace: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessLayout:
-    """The number of machines of a run, the number of processes on each, and which machine this is.
-
-    Attributes:
-        processes: on each machine.
-        nodes: machines.
-        node_rank: of this machine, from 0.
-        first_address: of the machine with rank 0.
-    """
-
-    processes: int = 1
-    nodes: int = 1
-    node_rank: int = 0
-    first_address: str = HERE
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ProcessLayout:
-        """Reads SkyPilot's SKYPILOT_NUM_GPUS_PER_NODE, _NUM_NODES, _NODE_RANK and _NODE_IPS.
-
-        FINTTS_PROCESSES overrides the number of processes on a machine; without either it is 1.
-
-        Raises:
-            BadProcessLayout: the values contradict each other or are out of range.
-        """
-        addresses = environment.get("SKYPILOT_NODE_IPS", "").split()
-        layout = cls(
-            # A machine without GPUs trains too: SkyPilot says 0 there.
-            processes=_number(environment, PROCESSES, _number(environment, GPUS, 1) or 1),
-            nodes=_number(environment, "SKYPILOT_NUM_NODES", 1),
-            node_rank=_number(environment, "SKYPILOT_NODE_RANK", 0),
-            first_address=addresses[0] if addresses else HERE,
-        )
-        if layout.processes < 1 or layout.node_rank >= layout.nodes:
-            raise BadProcessLayout(
-                f"{layout.processes} processes on machine {layout.node_rank} of {layout.nodes} "
-                "cannot be started",
-                f"{PROCESSES} must be 1 or more",
-            )
-        return layout
-
-    @property
-    def size(self) -> int:
-        """Processes on all machines."""
-        return self.processes * self.nodes
-
-    @property
-    def has_first(self) -> bool:
-        """Whether the process that talks to the store is on this machine."""
-        return self.node_rank == 0
-
-    def rank(self, local_rank: int) -> int:
-        """The rank among all processes of one on this machine."""
-        return self.node_rank * self.processes + local_rank
-
-    def environment_of(self, local_rank: int, port: str) -> dict[str, str]:
-        """The variables that torch.distributed reads. The cores are divided, with one left to the
-        uploader, unless OMP_NUM_THREADS is set. A single process needs no address."""
-        if self.size == 1:
-            return dict(os.environ)
-        cores = max(1, ((os.cpu_count() or 1) - 1) // self.processes)
-        return {
-            "OMP_NUM_THREADS": str(cores),
-            **os.environ,
-            "MASTER_ADDR": self.first_address if self.nodes > 1 else HERE,
-            "MASTER_PORT": port,
-            "WORLD_SIZE": str(self.size),
-            "RANK": str(self.rank(local_rank)),
-            "LOCAL_WORLD_SIZE": str(self.processes),
-            "LOCAL_RANK": str(local_rank),
-        }
-
-
-def is_first_machine(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this machine writes how the run ended."""
-    return environment.get("SKYPILOT_NODE_RANK", "").strip() in ("", "0")
-
-
-def _number(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name, "").strip()
-    if text and not text.isdecimal():
-        raise BadProcessLayout(f"{name} is {text!r}, but must be a number", f"unset {name}")
-    return int(text) if text else default
-
-
-@dataclass(frozen=True, slots=True)
-class GroupExit:
-    """How the processes of this machine ended.
-
-    Attributes:
-        exit_code: of the run, as far as this machine knows.
-        trouble: the reason in a sentence, if the first process could not report it.
-    """
-
-    exit_code: int
-    trouble: str | None = None
 
 
 class ProcessGroup:
@@ -282,49 +175,6 @@ class ProcessGroup:
                 process.kill()  # it waits for the others, and would never handle a SIGTERM
             with suppress(subprocess.TimeoutExpired):
                 process.wait(UNKILLABLE_SECONDS)
-
-
-def group_exit(layout: ProcessLayout, codes: Mapping[int, int], forwarded: int | None) -> GroupExit:
-    """What the exit codes of this machine's processes mean for the run.
-
-    Args:
-        codes: by local rank, of processes that ended by themselves.
-        forwarded: the signal that was forwarded to them, if any.
-    """
-    left = (DONE, PREEMPTED, *((-signal.SIGTERM,) if forwarded is not None else ()))
-    for local_rank, code in codes.items():
-        if code < 0 and code not in left:
-            if layout.size == 1:
-                return GroupExit(SIGNALLED - code)
-            return GroupExit(FAILED, _killed(layout.rank(local_rank), layout.size, -code))
-    for local_rank, code in sorted(codes.items()):
-        if code not in (*left, PEER_LOST):
-            return GroupExit(
-                code, None if layout.rank(local_rank) == 0 else _failed(layout, local_rank)
-            )
-    if PEER_LOST in codes.values():
-        return GroupExit(FAILED, "a process of this run on another machine has ended")
-    if any(codes.values()):
-        return GroupExit(INTERRUPTED if forwarded == signal.SIGINT else PREEMPTED)
-    return GroupExit(DONE)
-
-
-def _killed(rank: int, size: int, number: int) -> str:
-    name = signal.Signals(number).name
-    why = ", perhaps because the machine's memory was full" if number == signal.SIGKILL else ""
-    return f"process {rank} of {size} was ended by {name}{why}"
-
-
-def _failed(layout: ProcessLayout, local_rank: int) -> str:
-    return f"process {layout.rank(local_rank)} of {layout.size} failed; the log says why"
-
-
-def free_port() -> int:
-    """A port of this machine that no process listens on now."""
-    with socket.socket() as listener:
-        listener.bind((HERE, 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def trainer_command() -> list[str]:

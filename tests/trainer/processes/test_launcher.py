@@ -11,13 +11,9 @@ from pathlib import Path
 import pytest
 
 from fintts_trainer.errors import BadProcessLayout
-from fintts_trainer.processes.launcher import (
-    GroupExit,
-    ProcessGroup,
-    ProcessLayout,
-    TimeLimits,
-    group_exit,
-)
+from fintts_trainer.processes.group_exit import GroupExit, group_exit
+from fintts_trainer.processes.launcher import ProcessGroup, TimeLimits
+from fintts_trainer.processes.layout import ProcessLayout
 
 KILL, TERM = -signal.SIGKILL, -signal.SIGTERM
 PAIR = ProcessLayout(processes=2)

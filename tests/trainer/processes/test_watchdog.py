@@ -17,6 +17,7 @@ from fintts_inputs.hang_factor import FACTOR, factor_in, factor_or_default
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, StopReason
 from fintts_store.runs.runs import read_result, read_status, write_status
+from fintts_trainer.processes.group_exit import GroupExit
 from fintts_trainer.processes.hang_limits import (
     LEAST_SECONDS,
     START_SECONDS,
@@ -26,7 +27,8 @@ from fintts_trainer.processes.hang_limits import (
     save_limit,
     step_limit,
 )
-from fintts_trainer.processes.launcher import GroupExit, ProcessGroup, ProcessLayout, TimeLimits
+from fintts_trainer.processes.launcher import ProcessGroup, TimeLimits
+from fintts_trainer.processes.layout import ProcessLayout
 from fintts_trainer.processes.progress import FOLDER, ProgressFile, read_progress
 from fintts_trainer.processes.watchdog import Watchdog
 from fintts_trainer.session.conclude import conclude

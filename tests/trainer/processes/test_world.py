@@ -24,7 +24,7 @@ from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import read_result
 from fintts_store.runs.samples import read_samples
 from fintts_trainer import train as train_module
-from fintts_trainer.processes.launcher import free_port
+from fintts_trainer.processes.layout import free_port
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.session.spot_notice import AWS_ADDRESS
 from metadata_server import metadata_server

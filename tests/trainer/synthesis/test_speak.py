@@ -14,14 +14,8 @@ from safetensors.torch import load_file
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.errors import CodecProblem, SpeechProblem
-from fintts_inputs.speech.plan import (
-    Frames,
-    ReferenceRecording,
-    SamplingOptions,
-    SpeechPlan,
-    Spoken,
-    Voice,
-)
+from fintts_inputs.speech.plan import Frames, ReferenceRecording, SpeechPlan, Spoken, Voice
+from fintts_inputs.speech.sampling import SamplingOptions
 from fintts_store.errors import StoreError
 from fintts_trainer.codecs import open_codec
 from fintts_trainer.families.fish import FishFamily

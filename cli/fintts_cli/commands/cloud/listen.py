@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from fintts_store.store import Store as RunStore
 
 PAGE = "index.html"
-
-
 GIVEN = frozenset({"COMMANDLINE", "ENVIRONMENT"})
 SPOKEN_HERE = ("text", "held_out", "seed", "max_seconds", "codec")
 """options of which each asks this machine to speak"""

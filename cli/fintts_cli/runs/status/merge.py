@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from fintts_store.errors import StoreError
     from fintts_store.runs.records import Result, RunRecord, Status
 
-
 NO_LEDGER = Ledger()
 
 

@@ -12,11 +12,8 @@ if TYPE_CHECKING:
     from fintts_cli.runs.instances.view import InstanceView
     from fintts_store.runs.records import Result, Status
 
-
 STALE_AFTER = timedelta(seconds=120)
 """Heartbeats come every few seconds; after two minutes without one, something is wrong."""
-
-
 BAD_ENDINGS = (StopReason.FAILED, StopReason.NAN_LOSS)
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from fintts_cost.estimate.result import Estimate
 
-
 MOST_KEPT_STEPS = 8
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fintts_cost.estimate.result import Estimate
     from fintts_cost.training.schedule import EpochRow, Schedule
 
-
 MOST_EPOCHS = 14
 EPOCHS_BEFORE_THE_FOLD = 6
 EPOCHS_AFTER_THE_FOLD = 3

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra.sky.rentals.record import SkyRecord
 
-
 REMEMBERED_DAYS = 30
 """the age limit for clusters that SkyPilot is asked about"""
 

@@ -15,16 +15,9 @@ if TYPE_CHECKING:
     Session = Callable[[Path], AbstractContextManager[Any]]
     """opens SkyPilot's SDK; its output goes to that file"""
 
-
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
 SENTENCE_END = re.compile(r"(?<=[.!:])\s|\n\s*(?=[A-Z])")
-
-
 NOT_ENABLED = re.compile(r"requires (\w+) which is not enabled")
-
-
 OUT_OF_REACH = frozenset(
     {
         "ApiServerConnectionError",

@@ -12,8 +12,25 @@ from botocore.parsers import ResponseParserError
 
 from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.http.answers import NoAnswer, NotInItsWords, OtherRegion
+from fintts_store.backends.s3.http.codes import (
+    CERTAIN,
+    CONFLICT,
+    DENIED,
+    DOUBTFUL_STATUSES,
+    EXISTS,
+    EXPIRED,
+    FORBIDDEN,
+    NO_OBJECT,
+    NOT_FOUND,
+    OTHER_REGION,
+    PASSING,
+    PAST_THE_END,
+    SAME_AS,
+    SERVER_ERRORS,
+    TOO_LARGE,
+    UNSUPPORTED,
+)
 from fintts_store.backends.s3.http.reasons import (
-    WRONG_REGION,
     Told,
     hint_for_forbidden,
     hint_for_region,
@@ -36,75 +53,11 @@ from fintts_store.errors import (
 )
 from fintts_store.reach import proxy_variable
 
-NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload", "NoSuchLifecycleConfiguration"}
-EXISTS = {"PreconditionFailed", "412"}
-PAST_THE_END = {"InvalidRange", "416"}
-NO_OBJECT, OTHER_REGION, UNSUPPORTED = "NoSuchKey", "PermanentRedirect", "NotImplemented"
-FORBIDDEN, EXPIRED = "AccessDenied", "ExpiredToken"
 TOKEN = "AWS_SESSION_TOKEN"
 """a temporary key in the environment never changes; a profile's key may be renewed"""
 AGAIN = (
     "start the run again with a new key; it resumes from the newest committed checkpoint, if any"
 )
-DENIED = {
-    "NoSuchBucket": ("the bucket {where} does not exist", "create it, or correct its name"),
-    FORBIDDEN: ("{where} refuses {operation}{because}", ""),
-    "InvalidAccessKeyId": (
-        "{where} does not know the access key",
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, for this server",
-    ),
-    "SignatureDoesNotMatch": (
-        "{where} does not accept the secret key",
-        "check that AWS_SECRET_ACCESS_KEY belongs to AWS_ACCESS_KEY_ID",
-    ),
-    EXPIRED: (
-        "the credentials for {where} have expired",
-        "sign in again (`aws sso login`), or set new ones",
-    ),
-    "RequestTimeTooSkewed": (
-        "the clock of this machine differs too much from that of {where}",
-        "correct it, for example with `timedatectl set-ntp true`",
-    ),
-    "EntityTooLarge": (
-        "{where} does not accept such large requests ({operation})",
-        "raise the limit of the server, or of the proxy in front of it, to 64 MB (nginx: "
-        "`client_max_body_size 64m;`)",
-    ),
-    UNSUPPORTED: (
-        "{where} does not support {operation} as runs need it{because}",
-        "use a server with conditional writes and multipart uploads; `fintts store check` tests "
-        "for them",
-    ),
-    OTHER_REGION: ("the bucket {where} is in another region{because}", ""),
-}
-SAME_AS = {
-    "403": FORBIDDEN,
-    "413": "EntityTooLarge",
-    "Forbidden": FORBIDDEN,
-    "AllAccessDisabled": FORBIDDEN,
-    "InvalidToken": "ExpiredToken",
-    "ExpiredTokenException": "ExpiredToken",
-    "TokenRefreshRequired": "ExpiredToken",
-    "RequestExpired": "RequestTimeTooSkewed",
-    WRONG_REGION: OTHER_REGION,
-    "IllegalLocationConstraintException": OTHER_REGION,
-    "301": OTHER_REGION,
-    "501": UNSUPPORTED,
-}
-CONFLICT, TOO_LARGE = 409, 413
-SERVER_ERRORS = 500
-PASSING = {
-    *("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"),
-    *("408", "425", "429"),
-    # Damaged in transit.
-    *("XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest", "IncompleteBody"),
-}
-DOUBTFUL_STATUSES = {400, 403, 404}
-CERTAIN = {
-    *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestTimeTooSkewed"),
-    *("NoSuchUpload", "EntityTooLarge", WRONG_REGION),
-}
-"""Errors that a second try would repeat"""
 OF_KMS = "check that the KMS key of the bucket is enabled, and that your key may use it"
 ANOTHER_ANSWERS = "check the address, and that no login page or proxy answers instead"
 AWS_URL = "https://s3.amazonaws.com"
