@@ -7,16 +7,21 @@ renewed names a fact that is no more, and so code of ours to look at again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fintts_cli.infra.sky.ending.power_off import LONGEST_RESERVE
+from fintts_cli.infra.sky.rentals.record import cluster_of
 from rig.clouds import EmulatedClouds
 from rig.provisioner import POLL_SECONDS, Provisioner, SkyError
 from rig.seller import Seller
+from waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
 
 LONGER_THAN_ITS_PATIENCE_SECONDS = 31.0
+PODS = "fintts_cli.infra.sky.server.pod_plugin.Pods"
 MANY_POLLS_SECONDS = 20 * POLL_SECONDS
 UP = {"verda": "running", "runpod": "RUNNING", "lambda": "active"}
 TAKEN_FOR = {
@@ -87,6 +92,26 @@ def test_an_instance_is_made_seen_and_removed(seller: Seller, sky: Provisioner) 
     sky.terminate("v1")
     assert seller.billed() == []
     assert sky.statuses("v1") == []
+
+
+@pytest.mark.parametrize("name", ["runpod"], indirect=True)
+def test_runpod_itself_ends_a_pod_of_ours_that_nobody_armed(
+    emulated_clouds: EmulatedClouds, seller: Seller
+) -> None:
+    """Nothing of ours runs on the pod or here when its time is over; a stranger's pod stays."""
+    sky = Provisioner.start("runpod", emulated_clouds.aws.environment, PODS)
+    try:
+        [another] = sky.run("v1")  # first, since SkyPilot takes a while to start
+        soon = datetime.now(UTC) - LONGEST_RESERVE + timedelta(seconds=30)
+        [ours] = sky.run(cluster_of("v2", soon))
+    finally:
+        sky.kill()
+    assert set(seller.billed()) == {ours, another}
+    wait_until(lambda: seller.billed() == [another], 60)
+    [ended] = [one for one in seller.rented() if one.id == ours]
+    assert ended.ended_by == "terminateAfter"
+    assert ended.ended_at is not None
+    assert -1 <= ended.ended_at - (soon + LONGEST_RESERVE).timestamp() < 30
 
 
 @pytest.mark.parametrize("name", ["runpod", "lambda"], indirect=True)

@@ -88,7 +88,7 @@ def test_a_server_that_hangs_is_said_once_and_delays_nothing(
         tracker.log({"train/loss": 1.0}, step)
     assert time.monotonic() - begun < 2.0
     tracker.finish()
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 10.0
     assert len(said) == 1
     assert said[0].startswith(f"{kind} loses rows of this run, which trains on: it ")
     assert KEY not in said[0]

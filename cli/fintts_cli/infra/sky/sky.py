@@ -27,7 +27,8 @@ from fintts_cli.infra.sky.ending.power_off import terminate_when_off
 from fintts_cli.infra.sky.launch.asked_task import read_task
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
 from fintts_cli.infra.sky.launch.launching import ready_to_launch
-from fintts_cli.infra.sky.launch.refusals import is_refused_everywhere, refusal
+from fintts_cli.infra.sky.launch.provision_log import provision_log
+from fintts_cli.infra.sky.launch.refusals import is_of_places, is_refused_everywhere, refusal
 from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 from fintts_cli.infra.sky.rentals.census import take_census
 from fintts_cli.infra.sky.rentals.cluster import Cluster
@@ -118,7 +119,7 @@ class SkyInfra:
         try:
             self._launch(record, asked, secrets)
         except BaseException as error:
-            said = self._folders.said_since(run, said_before)
+            said = self._folders.said_since(run, said_before) + self._noted(record, error)
             self.down(run)
             self._note_whether_it_came(record, is_refused=is_refused_everywhere(said))
             if isinstance(error, Exception):
@@ -128,6 +129,14 @@ class SkyInfra:
             raise
         self._answers.pop(run, None)
         self._folders.write(record.model_copy(update={"was_seen": True}))
+
+    def _noted(self, record: SkyRecord, error: BaseException) -> str:
+        """What SkyPilot noted of places that it tried in vain, before the cluster is forgotten."""
+        if record.job is not None or not is_of_places(error):
+            return ""
+        with suppress(CloudError), self._sky(record.run) as sky:
+            return f"\n{provision_log(sky, record.cluster)}"
+        return ""
 
     def _note_whether_it_came(self, record: SkyRecord, *, is_refused: bool) -> None:
         """Records that no instance ever came. AWS can tell this about one that is gone. Of a

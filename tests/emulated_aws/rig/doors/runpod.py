@@ -61,9 +61,7 @@ class RunPod:
 
     def wanted(self) -> Iterable[Wanted]:
         with self.stock.lock:
-            for one in self.stock.living():
-                if time.time() > self._taken_at.get(one.id, float("inf")):
-                    one.end("TERMINATED", "terminateAfter")
+            self._end_what_is_over()
             return [_wanted(one) for one in self.stock.living() if one.status == "RUNNING"]
 
     def note_power_off(self, instance_id: str) -> None:
@@ -74,7 +72,13 @@ class RunPod:
         """Somebody bid more."""
         self.note_power_off(instance_id)
 
+    def _end_what_is_over(self) -> None:
+        for one in self.stock.living():
+            if time.time() > self._taken_at.get(one.id, float("inf")):
+                one.end("TERMINATED", "terminateAfter")
+
     def answer(self, request: Request) -> Answer:
+        self._end_what_is_over()
         if request.path != "/graphql":
             return refusal("Not found", 404)
         query = request.body["query"]

@@ -133,12 +133,18 @@ def is_refused_everywhere(said: str) -> bool:
     return bool(tried) and tried == refused
 
 
+def is_of_places(error: BaseException) -> bool:
+    """Whether SkyPilot tried places in vain. An error that its client does not know comes as an
+    Exception whose text begins with the error's name."""
+    return type(error).__name__ in OF_PLACES or str(error).partition(":")[0] in OF_PLACES
+
+
 def refusal(error: Exception, said: str) -> CloudError | None:
     """Every place that was tried, and its reason; None if no reason is known.
 
     One place may have refused before another accepted: any other error is judged by its own words.
     """
-    if type(error).__name__ not in OF_PLACES:
+    if not is_of_places(error):
         answer = answer_in(str(error))
         is_told = answer is not None and answer.reason in TOLD
         return CloudError(_told(answer), HINTS[answer.reason]) if answer and is_told else None
