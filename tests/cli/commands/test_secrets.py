@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from command_line import invoke
 from fintts_cli.errors import ConfigError
 from fintts_cli.hub import describe
 from fintts_cli.settings.hub_model import HubModel
+from loopback_server import QuietHandler, loopback_server
 from tiny_run import TINY
 
 SECRET = "planted+Secret/with+slash0123456789abcd"
@@ -124,26 +123,21 @@ def test_settings_that_are_none_are_one_sentence(
 def answering(status: int) -> Iterator[str]:
     """A hub that refuses, and says the token that it was shown."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
             shown = self.headers.get("Authorization", "")
-            self.send_response(status)
-            self.send_header("X-Error-Message", f"{shown} is not welcome, {HUB}")
-            self.send_header("Location", f"http://me:{SECRET}@127.0.0.1:9/?X-Amz-Signature={TOKEN}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.say(
+                status,
+                b"",
+                X_Error_Message=f"{shown} is not welcome, {HUB}",
+                Location=f"http://me:{SECRET}@127.0.0.1:9/?X-Amz-Signature={TOKEN}",
+            )
 
-        def do_HEAD(self) -> None:
+        def do_HEAD(self) -> None:  # noqa: N802 - the name that http.server calls
             self.do_GET()
 
-        def log_message(self, *_: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with loopback_server(Handler) as url:
+        yield url
 
 
 def refused(said: str = "speech/tiny") -> None:

@@ -11,9 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ import yaml
 
 from fintts_cli.infra.sky.server.keys import KEY_FILES, held_back_by_plugin
 from fintts_cli.infra.sky.server.plugins import CLASSES, PLUGINS, with_plugins
+from loopback_server import QuietHandler, loopback_server
 
 PLANTED = {
     ".aws/credentials": "[default]\naws_access_key_id = A\naws_secret_access_key = B\n"
@@ -119,27 +118,18 @@ print(json.dumps(said))
 """
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(QuietHandler):
     """A hub that knows every token."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         body = b'{"name": "somebody", "type": "user"}'
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        self.say(200, body, Content_Type="application/json")
 
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with loopback_server(Hub) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
