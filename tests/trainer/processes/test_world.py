@@ -109,7 +109,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
 def test_three_processes_learn_what_one_learns_and_one_of_them_writes_and_speaks(
     alone: Learnt, tmp_path: Path
 ) -> None:
-    speaking = {**SECTIONS, "samples": {"held_out": 1, "every": 2, "max_seconds": 0.2}}
+    speaking: Sections = {**SECTIONS, "samples": {"held_out": 1, "every": 2, "max_seconds": 0.2}}
     run = start_run(tmp_path / "run", speaking, codec=HERE / "codec_for_fish_s1_tiny")
     done = train(run, 3)
     assert done.returncode == 0, done.stderr
