@@ -44,8 +44,8 @@ from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weights import to_fish
 from fintts_trainer.machine.memory import PeakMeter
 from fintts_trainer.model.lora import add_adapter, open_adapter, trainable, write_adapter
+from fintts_trainer.model.optimizer import AdapterOptimizer
 from fintts_trainer.model.recompute import recompute_layers
-from fintts_trainer.setup import BETAS, EPSILON
 from fintts_trainer.step_clock import matmul_peak, synchronize
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def batch_of(base: FishBase, count: int) -> Batch:
     return collate([base.encode(letters, generator.integers(0, 1024, sizes)) for _ in range(count)])
 
 
-def step(model: PeftModel, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+def step(model: PeftModel, optimizer: AdapterOptimizer, batch: Batch) -> float:
     """One optimizer update; its loss."""
     predictions: Predictions = model(batch)
     token = predictions.losses()["token"].total / batch.label_count
@@ -143,9 +143,7 @@ def measure(folder: Path, count: int, steps: int, *, recompute: bool) -> Found:
     if recompute:
         recompute_layers(model)
     before = {name: one.detach().clone() for name, one in trainable(model).items()}
-    optimizer = torch.optim.AdamW(
-        trainable(model).values(), lr=1e-3, betas=BETAS, eps=EPSILON, weight_decay=0.0
-    )
+    optimizer = AdapterOptimizer(trainable(model).values(), 1e-3)
     batch = batch_of(base, count).to(device)
     loss, seconds = step(model, optimizer, batch), list[float]()
     for _ in range(steps):

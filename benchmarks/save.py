@@ -47,15 +47,17 @@ from fintts_store.runs.runs import create_run
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
+from fintts_trainer.machine.gpu_meter import GpuMeter
 from fintts_trainer.model.lora import add_adapter, trainable, write_adapter
+from fintts_trainer.model.optimizer import AdapterOptimizer
 from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.processes.random_state import random_state
 from fintts_trainer.processes.world import World
 from fintts_trainer.session.job import Job
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.session.session import open_session
-from fintts_trainer.setup import BETAS, EPSILON
 from fintts_trainer.step_clock import StepClock
+from fintts_trainer.step_queue import StepQueue
 from fintts_trainer.train import save
 from fintts_trainer.training import Training
 
@@ -116,7 +118,7 @@ def training_in(folder: Path) -> Training:
     base.to_empty(device="cpu").requires_grad_(requires_grad=False)
     model = add_adapter(base, TARGETS, config.lora, base_name="S1-mini's shape", seed=1)
     weights = trainable(model).values()
-    optimizer = torch.optim.AdamW(weights, lr=1e-4, betas=BETAS, eps=EPSILON, weight_decay=0.0)
+    optimizer = AdapterOptimizer(weights, 1e-4)
     training = Training(
         session=session,
         world=World(Accelerator(cpu=True)),
@@ -128,6 +130,10 @@ def training_in(folder: Path) -> Training:
         state=LoopState(),
         eta=EtaMeter(),
         shape=shape,
+        prompt=shape.prompt,
+        gpu_meter=GpuMeter(),
+        is_compiled=False,
+        queue=StepQueue(0, time.monotonic),
         step_clock=StepClock(torch.device("cpu")),
         peak_flops=1.0,
         step_seconds=deque(),

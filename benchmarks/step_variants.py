@@ -22,8 +22,8 @@ from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.model.compiled import compile_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, trainable
+from fintts_trainer.model.optimizer import AdapterOptimizer
 from fintts_trainer.model.recompute import recompute_layers
-from fintts_trainer.setup import BETAS, EPSILON
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -147,9 +147,7 @@ class Stand:
     def __init__(self, variant: Variant, weights: dict[str, Tensor]) -> None:
         self.variant, self.held_bytes = variant, 0
         self.model = adapted_model(variant, weights)
-        self.optimizer = torch.optim.AdamW(
-            trainable(self.model).values(), lr=1e-4, betas=BETAS, eps=EPSILON, weight_decay=0.0
-        )
+        self.optimizer = AdapterOptimizer(trainable(self.model).values(), 1e-4)
 
     def warm_up(self, frames: int) -> None:
         """A step that does not count, for everything that is built once."""
@@ -217,7 +215,8 @@ def labelled_everywhere(batch: Batch) -> Batch:
     do not affect the time."""
     labels = batch.labels.clone()
     labels[:, 0][labels[:, 0] == IGNORE] = 0
-    return Batch(batch.inputs, labels)
+    everywhere = torch.arange(labels[:, 0].numel())
+    return replace(batch, labels=labels, labelled=everywhere, coded=batch.labelled[batch.coded])
 
 
 def random_weights(dtype: torch.dtype) -> dict[str, Tensor]:

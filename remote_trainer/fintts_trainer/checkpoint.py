@@ -126,7 +126,7 @@ def copy_from_first(world: World, model: nn.Module, optimizer: torch.optim.Optim
             moments |= {
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
-                "step": torch.tensor(0.0),
+                "step": torch.zeros((), device=parameter.device),
             }
         world.copy_from_first([moments[moment] for moment in MOMENTS])
 
@@ -147,5 +147,4 @@ def _load_optimizer(
     for name, parameter in trainable(model).items():
         if f"{name}.step" in tensors:
             loaded = {moment: tensors[f"{name}.{moment}"] for moment in MOMENTS}
-            moved = {k: t if k == "step" else t.to(parameter.device) for k, t in loaded.items()}
-            optimizer.state[parameter] = moved
+            optimizer.state[parameter] = {k: t.to(parameter.device) for k, t in loaded.items()}

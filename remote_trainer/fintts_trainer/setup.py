@@ -32,6 +32,7 @@ from fintts_trainer.machine.gpu_meter import GpuMeter, start_measuring
 from fintts_trainer.model.compiled import compile_as_configured
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
+from fintts_trainer.model.optimizer import AdapterOptimizer
 from fintts_trainer.model.recompute import recompute_layers
 from fintts_trainer.processes.hang_limits import (
     LEAST_SECONDS,
@@ -44,6 +45,7 @@ from fintts_trainer.session.deadline import Pace, measured
 from fintts_trainer.session.job import fetch_base_model, fetch_initial_adapter
 from fintts_trainer.session.session import StoreSession
 from fintts_trainer.step_clock import StepClock, matmul_peak
+from fintts_trainer.step_queue import ON_A_GPU, StepQueue
 from fintts_trainer.tracking.tracker import ProcessTracker, TrackedRun
 from fintts_trainer.training import Training
 
@@ -58,8 +60,6 @@ if TYPE_CHECKING:
     from fintts_trainer.processes.world import World
     from fintts_trainer.session.session import Session
 
-BETAS = (0.9, 0.95)
-EPSILON = 1e-5
 STEPS_FOR_MEDIAN = 101
 
 
@@ -120,13 +120,7 @@ def _build(session: Session, world: World) -> Training:
         session.log,
         partial(_report, session),
     )
-    optimizer = torch.optim.AdamW(
-        trainable(model).values(),
-        lr=config.training.learning_rate,
-        betas=BETAS,
-        eps=EPSILON,
-        weight_decay=0.0,
-    )
+    optimizer = AdapterOptimizer(trainable(model).values(), config.training.learning_rate)
     _log_sizes(session, world, base.shape, feed, model)
     if samples is not None:
         samples.is_compiled = is_compiled
@@ -145,6 +139,10 @@ def _build(session: Session, world: World) -> Training:
         step_clock=StepClock(world.device),
         gpu_meter=_gpu_meter_of(world.device),
         is_compiled=is_compiled,
+        queue=StepQueue(
+            ON_A_GPU if world.device.type == "cuda" else 0,
+            lambda: session.clock.seconds["training"],
+        ),
         step_seconds=deque(maxlen=STEPS_FOR_MEDIAN),
         peak_flops=_peak_of(session, world, dtype),
         samples=samples,

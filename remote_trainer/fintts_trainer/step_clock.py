@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-StepPart = Literal["data", "forward", "loss", "backward", "exchange", "optimizer", "logging"]
+StepPart = Literal["data", "forward", "loss", "backward", "exchange", "optimizer"]
 
 MEASURED_EVERY = 10
 """steps, on a GPU: measuring waits for each part, which loses the overlap with the CPU"""

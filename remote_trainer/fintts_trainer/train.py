@@ -5,21 +5,16 @@ Read `train` first; the functions follow in the order in which it calls them.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, NamedTuple
-
-import torch
-from torch.nn.utils import clip_grad_norm_
+from typing import TYPE_CHECKING
 
 from fintts_store.checkpoints.commit import CheckpointFacts
 from fintts_store.disk.durable import durable_directory
-from fintts_store.runs.records import Phase, Result, StopReason, Work
+from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import read_result
 from fintts_trainer.data.prefetch import prefetched
 from fintts_trainer.finish import finish
 from fintts_trainer.machine.capacity import full_disk_explained
 from fintts_trainer.machine.local_gpus import local_gpus
-from fintts_trainer.model.lora import trainable
 from fintts_trainer.processes.hang_limits import save_limit
 from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.processes.random_state import random_state
@@ -31,18 +26,13 @@ from fintts_trainer.session.late_start import end_without_training, starts_too_l
 from fintts_trainer.session.local_checkpoints import describe_local, remove_local
 from fintts_trainer.session.session import StoreSession, open_session
 from fintts_trainer.setup import set_up
-from fintts_trainer.step_clock import memory_peak_bytes
+from fintts_trainer.step import read_steps, take_step
 
 if TYPE_CHECKING:
     from fintts_cost.training.early_stopping import EarlyStopping, Progress
-    from fintts_inputs.config import TrainingConfig
-    from fintts_trainer.data.feed import StepData
-    from fintts_trainer.data.prefetch import Prefetched
-    from fintts_trainer.families.base import Predictions
     from fintts_trainer.reasons import Reason
     from fintts_trainer.session.job import Job
     from fintts_trainer.session.preemption import Preemption
-    from fintts_trainer.step_clock import StepClock
     from fintts_trainer.training import Training
 
 
@@ -87,8 +77,7 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
     # A resumed run stores no position in the data: the step determines it.
     with prefetched(training.feed.steps(state.step, schedule.max_steps)) as steps:
         while reason is None:
-            loss = take_step(training, steps)
-            if not math.isfinite(loss):
+            if not take_step(training, steps):
                 return StopReason.NAN_LOSS
             # once in a while: validate, which may stop the run early
             value = validate(training) if schedule.is_validation(state.step) else None
@@ -100,156 +89,11 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
             speak_if_due(training, preemption)
             reason = reason_to_end(training, preemption)
     # however the run ends, its last step is saved
+    if not read_steps(training):
+        return StopReason.NAN_LOSS
     if saved_step != state.step:
         save(training, value, preemption)
     return reason
-
-
-def take_step(training: Training, steps: Prefetched[StepData]) -> float:
-    """One optimizer update over batch_size × gradient_accumulation samples; returns its loss.
-
-    Each micro-batch is weighted by its share of the labels, so the gradient is that of the whole
-    batch for any micro-batches and any number of processes. It returns NaN and changes no weight
-    if the loss or the gradient is not finite.
-    """
-    config, state, clock = training.config.training, training.state, training.step_clock
-    clock.begin(state.step)
-    training.report_to_watchdog("training")
-    # what lies between two steps, such as logging, is part of the second one
-    with training.session.clock.spend("training", since_last=True) as spent:
-        # a thread made the batch during the last step
-        with clock.part("data"):
-            data = next(steps)
-        # forward and backward, one micro-batch after the other
-        parameters = list(trainable(training.model).values())
-        losses = backward(training, data)
-        # with several processes: add up losses and gradients of all shares
-        if training.world.size > 1:
-            with clock.part("exchange"):
-                losses = StepLosses(*training.world.add_up(losses))
-                training.world.add_up_gradients(parameters)
-        # update the adapter, unless that would fill it with NaN (clipping as in arXiv:1211.5063)
-        with clock.part("optimizer"):
-            norm = float(clip_grad_norm_(parameters, config.max_grad_norm))
-            if not math.isfinite(losses.loss) or not math.isfinite(norm):
-                return math.nan
-            rate = learning_rate_at(config, state.step)
-            for group in training.optimizer.param_groups:
-                group["lr"] = rate
-            training.optimizer.step()
-            training.optimizer.zero_grad()
-    state.step += 1
-    # the next validation check reports the mean of these as training loss
-    state.loss = losses.loss
-    state.loss_sum += losses.loss
-    state.loss_steps += 1
-    # log: metrics, TensorBoard, heartbeat
-    values = {**losses.of_heads(data), "gradient_norm": norm, "learning_rate": rate}
-    values["data_wait_seconds"] = steps.waited_seconds
-    log_step(training, values | work_of(training, data, spent.seconds), spent.seconds)
-    return losses.loss
-
-
-class StepLosses(NamedTuple):
-    """The mean losses over a step's batch, in nats: the sum of both heads, and each head's."""
-
-    loss: float
-    token_loss: float
-    code_loss: float
-    """0 without a second network"""
-
-    def of_heads(self, data: StepData) -> dict[str, float]:
-        """The losses by name, without the code loss for a model without a second network."""
-        values = self._asdict()
-        return values if data.code_count else {k: v for k, v in values.items() if k != "code_loss"}
-
-
-def backward(training: Training, data: StepData) -> StepLosses:
-    """Accumulates the gradients of this process's micro-batches; returns its share of the
-    losses."""
-    clock, totals = training.step_clock, {"token": 0.0, "code": 0.0}
-    counts = {"token": data.label_count, "code": data.code_count}
-    for batch in data.batches:
-        training.session.progress.sign()
-        with clock.part("data"):
-            here = batch.to(training.world.device)
-        with clock.part("forward"):
-            predictions: Predictions = training.model(here)
-        with clock.part("loss"):
-            losses = {
-                head: loss.total / counts[head] for head, loss in predictions.losses().items()
-            }
-        with clock.part("backward"):
-            torch.autograd.backward(list(losses.values()))
-        for head, loss in losses.items():
-            totals[head] += loss.item()
-    return StepLosses(sum(totals.values()), totals["token"], totals["code"])
-
-
-def work_of(training: Training, data: StepData, seconds: float) -> dict[str, float]:
-    """The amount of work in a step, and the utilisation of the device.
-
-    `tokens` are positions without padding. `mfu` is the model FLOPs utilisation of PaLM
-    (arXiv:2204.02311, appendix B): the FLOPs of `ModelShape.training_flops` per second, divided by
-    the measured peak of matrix products on this device.
-    """
-    flops = sum(
-        training.shape.training_flops(text, length - text)
-        for length, text in zip(data.lengths.tolist(), data.text_lengths.tolist(), strict=True)
-    )
-    return {
-        "tokens": data.tokens,
-        "tokens_per_second": data.tokens / seconds,
-        "padding_share": data.padding_share,
-        "mfu": flops / seconds / training.peak_flops,
-        "memory_peak_bytes": memory_peak_bytes(training.world.device),
-        **training.gpu_meter.values(),
-        **parts_of(training.step_clock),
-    }
-
-
-def parts_of(clock: StepClock) -> dict[str, float]:
-    """Seconds by part, under the names of the metrics."""
-    return {f"{part}_seconds": seconds for part, seconds in clock.seconds.items()}
-
-
-def learning_rate_at(config: TrainingConfig, step: int) -> float:
-    """The learning rate after `step` finished steps: linear warm-up, then constant."""
-    return config.learning_rate * min(1.0, (step + 1) / max(config.warmup_steps, 1))
-
-
-def log_step(training: Training, values: dict[str, float], seconds: float) -> None:
-    """Writes metrics, TensorBoard and heartbeat of one step."""
-    state = training.state
-    training.eta = training.eta.after_step(seconds)
-    training.session.pace.steps.append(seconds)
-    training.step_seconds.append(seconds)
-    training.note_step(int(values["tokens"]), seconds)
-    eta_seconds = training.eta.eta_seconds(training.schedule, state.step)
-    with training.step_clock.part("logging"):
-        training.world.accelerator.log(
-            {f"train/{name}": value for name, value in values.items()}, state.step
-        )
-        training.session.change_status(
-            step=state.step,
-            loss=values["loss"],
-            seconds_per_step=training.eta.seconds_per_step,
-            eta_seconds=eta_seconds,
-            stop_forecast=training.stop_forecast(),
-            work=Work.model_validate(values),
-        )
-        notify_step(training, eta_seconds)
-    row = {**values, **parts_of(training.step_clock), "seconds": seconds}
-    training.session.add_metrics(state.step, "train", row)
-
-
-def notify_step(training: Training, eta_seconds: float | None) -> None:
-    """Sends the notifications that are due after a step."""
-    session, state, schedule = training.session, training.state, training.schedule
-    if isinstance(session, StoreSession):
-        session.notices.after_step(
-            state.step, schedule.max_steps, eta_seconds, session.wall_clock.now()
-        )
 
 
 def validate(training: Training) -> float:

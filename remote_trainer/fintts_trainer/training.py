@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections import deque
     from pathlib import Path
 
-    import torch
     from peft import PeftModel
 
     from fintts_cost.pace.eta import EtaMeter
@@ -30,11 +29,13 @@ if TYPE_CHECKING:
     from fintts_trainer.forecast.forecaster import Forecaster
     from fintts_trainer.forecast.replanner import Replanner
     from fintts_trainer.machine.gpu_meter import GpuMeter
+    from fintts_trainer.model.optimizer import AdapterOptimizer
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.processes.world import World
     from fintts_trainer.samples.samples import Samples
     from fintts_trainer.session.session import Session
     from fintts_trainer.step_clock import StepClock
+    from fintts_trainer.step_queue import StepQueue
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Training:
     session: Session
     world: World
     model: PeftModel
-    optimizer: torch.optim.Optimizer
+    optimizer: AdapterOptimizer
     feed: Feed
     schedule: Schedule
     rule: EarlyStopping
@@ -58,6 +59,7 @@ class Training:
     gpu_meter: GpuMeter
     is_compiled: bool
     """whether torch compiles the layers when they first run"""
+    queue: StepQueue
     step_seconds: deque[float]
     """of the last steps of this process, for its watchdog"""
     forecaster: Forecaster | None = None

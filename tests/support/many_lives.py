@@ -16,10 +16,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from fintts_trainer import train as train_module
+from fintts_trainer import step as step_module
 from fintts_trainer.__main__ import main
 
 if TYPE_CHECKING:
+    from fintts_trainer.step_queue import FinishedStep
     from fintts_trainer.training import Training
 
 LONGEST_WAIT_SECONDS = 300.0
@@ -29,13 +30,13 @@ A_STEP_SECONDS = 0.05
 
 def live(shared: mmap.mmap) -> None:
     """Trains in this process, and leaves in shared memory which step it is at."""
-    log_step = train_module.log_step
+    log_step = step_module.log_step
 
-    def told(training: Training, values: dict[str, float], seconds: float) -> None:
+    def told(training: Training, step: FinishedStep) -> None:
         shared[:8] = struct.pack("q", training.state.step)
-        log_step(training, values, seconds)
+        log_step(training, step)
 
-    train_module.log_step = told
+    step_module.log_step = told
     os._exit(main(["work"]))
 
 

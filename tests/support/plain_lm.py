@@ -29,7 +29,7 @@ from fintts_inputs.base_model.sides import Side, Sides, StackKeys, llama_stack, 
 from fintts_inputs.config import Target
 from fintts_inputs.errors import BaseModelProblem, SpeechProblem
 from fintts_inputs.prompts import Prompt
-from fintts_trainer.families.base import IGNORE, Batch, Example, Predictions
+from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.csm.tokenizer import CsmTokenizer
 from fintts_trainer.families.heads import projection
 from fintts_trainer.families.weight_files import read_state_dict, stored
@@ -142,10 +142,9 @@ class PlainModel(nn.Module):
         self.lm_head = nn.Linear(stack.dim, shape.vocab_size, bias=False)
 
     def forward(self, batch: Batch) -> Predictions:
-        labels = batch.labels[:, 0]
         hidden = self.model(input_ids=batch.inputs[:, 0]).last_hidden_state
-        labelled = labels != IGNORE
-        return Predictions(projection(self.lm_head, hidden[labelled]), labels[labelled])
+        rows = hidden.flatten(0, 1).index_select(0, batch.labelled)
+        return Predictions(projection(self.lm_head, rows), batch.picked_labels()[0])
 
 
 class PlainFrames:

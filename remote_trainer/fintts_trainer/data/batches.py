@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from fintts_trainer.families.base import IGNORE, Batch
 
@@ -52,7 +51,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         labels[row, :, first:last] = example.tokens[:, first + 1 :]
         if not example.end_has_codes:
             labels[row, 1:, last - 1] = IGNORE
-    return Batch(torch.from_numpy(inputs), torch.from_numpy(labels))
+    return Batch.of(inputs, labels)
 
 
 def in_batches(examples: Sequence[Example], size: int) -> Iterator[Batch]:

@@ -11,9 +11,11 @@ member to the contract test.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import numpy as np
+import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 
 from fintts_trainer.model.fused_loss import cross_entropy_sum
@@ -21,9 +23,7 @@ from fintts_trainer.model.fused_loss import cross_entropy_sum
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     import numpy.typing as npt
-    import torch
     from torch import Tensor, nn
 
     from fintts_inputs.base_model.families import BaseModelConfig
@@ -60,36 +60,73 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Utterances padded on the right.
+    """Utterances padded on the right, and the positions that the model picks from them.
+
+    The positions come with the batch: finding them on a GPU would stop the CPU until the GPU has
+    caught up.
 
     Attributes:
         inputs: int64 [batch, rows, T].
         labels: int64 [batch, rows, T]; the token after each input; IGNORE at text, at padding and,
             in the rows beyond the first, at an end without codes.
+        labelled: int64 [labels]; the positions with a label in row 0, counted through the batch.
+        coded: int64 [coded labels]; the entries of `labelled` whose other rows have labels too.
+        frames: int64 [frames]; the positions at which the model reads a frame.
     """
 
     inputs: Tensor
     labels: Tensor
+    labelled: Tensor
+    coded: Tensor
+    frames: Tensor
+
+    @classmethod
+    def of(cls, inputs: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Batch:
+        """Finds the positions. The first label of an utterance is its first frame, so the model
+        reads a frame at every later position that has a label."""
+        has_label = labels[:, 0] != IGNORE
+        follows = np.zeros_like(has_label)
+        follows[:, 1:] = has_label[:, 1:] & has_label[:, :-1]
+        labelled = np.flatnonzero(has_label)
+        has_codes = (labels[:, 1:] != IGNORE).any(axis=1)
+        return cls(
+            *map(
+                torch.from_numpy,
+                (
+                    inputs,
+                    labels,
+                    labelled,
+                    np.flatnonzero(has_codes.flatten()[labelled]),
+                    np.flatnonzero(follows),
+                ),
+            )
+        )
 
     @property
     def label_count(self) -> int:
         """Labels of row 0: the frames, and one end per utterance."""
-        return int((self.labels[:, 0] != IGNORE).sum())
+        return self.labelled.numel()
 
     @property
     def code_count(self) -> int:
         """Labels of the rows beyond the first; 0 without a second network."""
-        return int((self.labels[:, 1:] != IGNORE).sum())
+        return self.coded.numel() * (self.labels.shape[1] - 1)
+
+    def picked_labels(self) -> tuple[Tensor, Tensor]:
+        """The labels of row 0, [labels], and those of the other rows, [coded labels, rows - 1]."""
+        columns = self.labels.transpose(1, 2).flatten(0, 1).index_select(0, self.labelled)
+        return columns[:, 0], columns[:, 1:].index_select(0, self.coded)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device; a pinned batch is copied asynchronously."""
-        return Batch(
-            self.inputs.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
-        )
+        return self._each(lambda one: one.to(device, non_blocking=True))
 
     def pinned(self) -> Batch:
         """The same batch in page-locked memory, for a GPU to copy from."""
-        return Batch(self.inputs.pin_memory(), self.labels.pin_memory())
+        return self._each(lambda one: one.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(*(change(getattr(self, field.name)) for field in fields(self)))
 
 
 class Scores(Protocol):

@@ -173,6 +173,16 @@ class World:
             dist.all_reduce(total, group=self._cpu_group)
         return [float(number) for number in total]
 
+    def add_up_in_place(self, tensor: Tensor) -> None:
+        """Replaces a tensor on the device by its sum over all processes.
+
+        Raises:
+            PeerLost: one has ended.
+        """
+        if self._cpu_group is not None:
+            with _peer_errors():
+                dist.all_reduce(tensor)
+
     def add_up_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Sums the gradients over all processes, between GPUs if there are any.
 
@@ -188,8 +198,7 @@ class World:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        with _peer_errors():
-            dist.all_reduce(flat)
+        self.add_up_in_place(flat)
         parts = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))

@@ -16,6 +16,7 @@ from fintts_inputs.base_model.files import TIKTOKEN
 from fintts_inputs.base_model.fish.prompts import FISH_S1
 from fintts_trainer.families.base import IGNORE, Batch
 from fintts_trainer.families.fish import FishFamily
+from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.weights import from_fish, to_fish
 from fintts_trainer.families.weight_files import read_state_dict
 from parity_fixtures import recorded_folders
@@ -25,11 +26,14 @@ FOLDERS = recorded_folders("expected.json", TIKTOKEN)
 pytestmark = pytest.mark.parity
 
 
-def one_sentence(tokens: torch.Tensor, text_length: int) -> Batch:
+def one_sentence(model: DualAR, tokens: torch.Tensor, text_length: int) -> Batch:
     """A batch of one utterance, labelled from its first semantic token on."""
-    labels = tokens[:, 1:].clone()
+    inputs, labels = tokens[:, :-1], tokens[:, 1:].clone()
     labels[0, : text_length - 1] = IGNORE
-    return Batch(tokens[None, :, :-1], labels[None])
+    labelled = (labels[0] != IGNORE).nonzero()[:, 0]
+    coded = model._is_semantic(labels[0, labelled]).nonzero()[:, 0]
+    frames = model._is_semantic(inputs[0]).nonzero()[:, 0]
+    return Batch(inputs[None], labels[None], labelled, coded, frames)
 
 
 def test_there_are_fixtures() -> None:
@@ -49,7 +53,7 @@ def test_logits_and_losses(folder: Path) -> None:
         codes = recorded[f"{number}.codes"].numpy()
         example = base.encode(sentence, codes)
         np.testing.assert_array_equal(example.tokens, recorded[f"{number}.tokens"].numpy())
-        batch = one_sentence(torch.from_numpy(example.tokens), example.text_length)
+        batch = one_sentence(model, torch.from_numpy(example.tokens), example.text_length)
         with torch.no_grad():
             found = model(batch)
         labelled = recorded[f"{number}.token_logits"][example.text_length - 1 :]
@@ -73,7 +77,7 @@ def test_all_positions_agree(folder: Path) -> None:
     model = FishFamily().open(read_config(folder)).load(torch.float32).eval()
     tokens = recorded["0.tokens"]
     with torch.no_grad():
-        found = model(one_sentence(tokens, text_length=1))
+        found = model(one_sentence(model, tokens, text_length=1))
     torch.testing.assert_close(
         found.logits()["token"], recorded["0.token_logits"], atol=1e-4, rtol=0
     )

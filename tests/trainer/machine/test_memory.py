@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import Result
+from fintts_trainer.data.batches import collate
 from fintts_trainer.errors import MemoryTooSmall
 from fintts_trainer.families.base import Batch, ComputedScores, Example, Predictions
 from fintts_trainer.machine import capacity
@@ -54,7 +55,7 @@ def test_two_small_steps_tell_what_a_large_one_takes() -> None:
     # `kept` itself, its product with the weight, and the gradients of both; pages are not exact
     assert PER_TOKEN <= need.bytes_per_token <= 6 * PER_TOKEN
     meter = PeakMeter(CPU)
-    predictions = model(Batch(torch.zeros(8, 2, 50, dtype=torch.int64), torch.zeros(8, 2, 50)))
+    predictions = model(collate([utterance(50)] * 8))
     assert predictions.losses()["token"].total.isfinite()
     assert meter.bytes() <= 1.3 * need.of(8 * 50)
     assert model.weight.grad is None

@@ -13,7 +13,7 @@ from fintts_trainer.export import merge_folders
 from fintts_trainer.families.base import Predictions
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.model.lora import add_adapter, open_adapter, trainable, write_adapter
-from fintts_trainer.setup import BETAS, EPSILON
+from fintts_trainer.model.optimizer import AdapterOptimizer
 from tiny_fish import answers, utterances, write_fish
 
 
@@ -25,9 +25,7 @@ def test_every_adapter_tensor_moves_and_export_round_trips(
     model = add_adapter(base.load(dtype), base.targets, LoraConfig(), base_name="deep", seed=1)
     before = {name: one.detach().clone() for name, one in trainable(model).items()}
     assert len(before) == 2 * (28 * 7 + 4 * 7 + 3 + 2) == 458, "as many as S1-mini's has"
-    optimizer = torch.optim.AdamW(
-        trainable(model).values(), lr=1e-3, betas=BETAS, eps=EPSILON, weight_decay=0.0
-    )
+    optimizer = AdapterOptimizer(trainable(model).values(), 1e-3)
     batch = utterances(base)
     for _ in range(2):  # B is 0 at first, so that A moves from the second step on
         predictions: Predictions = model(batch)

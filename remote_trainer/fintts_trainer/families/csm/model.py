@@ -11,7 +11,7 @@ from transformers import CsmBackboneModel, CsmConfig, CsmDepthDecoderForCausalLM
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 
 from fintts_inputs.errors import BaseModelProblem
-from fintts_trainer.families.base import IGNORE, Batch, ComputedScores, Predictions
+from fintts_trainer.families.base import Batch, ComputedScores, Predictions
 from fintts_trainer.families.heads import projection
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
@@ -66,24 +66,27 @@ class CsmDualAR(nn.Module):
 
     def forward(self, batch: Batch) -> Predictions:
         """Predictions at label positions, teacher-forced."""
-        labelled = batch.labels[:, 0] != IGNORE
-        rows = self.hidden(batch.inputs)[labelled]
-        first = batch.labels[:, 0][labelled] - self.text_vocab_size
-        others = batch.labels[:, 1:].transpose(1, 2)[labelled]
+        hidden = self.hidden(batch.inputs, frames=batch.frames)
+        rows = hidden.flatten(0, 1).index_select(0, batch.labelled)
+        token_labels, others = batch.picked_labels()
+        first = token_labels - self.text_vocab_size
         code_logits = self._code_logits(rows, first, others)
         codes = ComputedScores(code_logits.flatten(0, 1))
         return Predictions(projection(self.lm_head, rows), first, codes, others)
 
-    def hidden(self, inputs: Tensor, cache: Cache | None = None) -> Tensor:
+    def hidden(
+        self, inputs: Tensor, cache: Cache | None = None, frames: Tensor | None = None
+    ) -> Tensor:
         """[batch, codebooks, T] → [batch, T, dim], after the final norm.
 
         Right padding needs no mask: with causal attention a valid position never sees it.
 
         Args:
             cache: the earlier positions; the new ones are added to it.
+            frames: as `Batch.frames`; None finds them.
         """
         output = self.backbone_model(
-            inputs_embeds=self._embed(inputs), use_cache=False, past_key_values=cache
+            inputs_embeds=self._embed(inputs, frames), use_cache=False, past_key_values=cache
         )
         return cast("Tensor", output.last_hidden_state)
 
@@ -103,14 +106,17 @@ class CsmDualAR(nn.Module):
         )
         return cast("Tensor", output.logits[:, -1])
 
-    def _embed(self, inputs: Tensor) -> Tensor:
+    def _embed(self, inputs: Tensor, frames: Tensor | None = None) -> Tensor:
         """Embeds text tokens, and each frame as the sum of its codes' embeddings."""
         is_frame = inputs[:, 0] >= self.text_vocab_size
+        if frames is None:
+            frames = is_frame.flatten().nonzero()[:, 0]
         text = self.embed_text_tokens(inputs[:, 0].masked_fill(is_frame, 0))
-        codes = inputs.transpose(1, 2)[is_frame]
+        codes = inputs.transpose(1, 2).flatten(0, 1).index_select(0, frames)
         codes[:, 0] -= self.text_vocab_size
-        frames = self.backbone_model.embed_tokens(codes[None])[0]
-        return cast("Tensor", text.masked_scatter(is_frame[..., None], frames.to(text.dtype)))
+        summed = self.backbone_model.embed_tokens(codes[None])[0]
+        flat = text.flatten(0, 1)
+        return cast("Tensor", flat.index_copy(0, frames, summed.to(text.dtype)).view_as(text))
 
     def _code_logits(self, rows: Tensor, first: Tensor, others: Tensor) -> Tensor:
         """Hidden states [frames, dim], codes [frames] and [frames, codebooks - 1] → logits.

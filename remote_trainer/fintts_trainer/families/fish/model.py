@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
-from fintts_trainer.families.base import IGNORE, Batch, Predictions
+from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.heads import projection
 from fintts_trainer.model.attention import CAUSAL_ATTENTION
 
@@ -80,14 +80,11 @@ class DualAR(nn.Module):
 
     def forward(self, batch: Batch) -> Predictions:
         """Predictions at label positions, teacher-forced."""
-        hidden = self.slow_hidden(batch.inputs)
-        labelled = batch.labels[:, 0] != IGNORE
-        token_labels = batch.labels[:, 0][labelled]
-        rows = hidden[labelled]
+        hidden = self.slow_hidden(batch.inputs, frames=batch.frames)
+        rows = hidden.flatten(0, 1).index_select(0, batch.labelled)
         normed = self.norm(rows)
-        has_codes = self._is_semantic(token_labels)
-        code_labels = batch.labels[:, 1:].transpose(1, 2)[labelled][has_codes]
-        fast_rows = (normed if self.shape.norm_fast_input else rows)[has_codes]
+        token_labels, code_labels = batch.picked_labels()
+        fast_rows = (normed if self.shape.norm_fast_input else rows).index_select(0, batch.coded)
         return Predictions(
             self.token_scores(normed),
             token_labels,
@@ -95,15 +92,18 @@ class DualAR(nn.Module):
             code_labels,
         )
 
-    def slow_hidden(self, inputs: Tensor, cache: Cache | None = None) -> Tensor:
+    def slow_hidden(
+        self, inputs: Tensor, cache: Cache | None = None, frames: Tensor | None = None
+    ) -> Tensor:
         """[batch, 1 + codebooks, T] → [batch, T, dim], before the final norm.
 
         Right padding needs no mask: with causal attention a valid position never sees it.
 
         Args:
             cache: the earlier positions; the new ones are added to it.
+            frames: as `Batch.frames`; None finds them.
         """
-        return _last_hidden(self.slow, self._embed(inputs), cache)
+        return _last_hidden(self.slow, self._embed(inputs, frames), cache)
 
     def token_scores(self, normed: Tensor) -> Projection:
         """The scores of row 0, from hidden states [rows, dim] after the final norm."""
@@ -119,16 +119,19 @@ class DualAR(nn.Module):
         hidden = _last_hidden(self.fast, inputs, cache)[:, -1]
         return projection(self.fast_head, hidden).logits()
 
-    def _embed(self, inputs: Tensor) -> Tensor:
+    def _embed(self, inputs: Tensor, frames: Tensor | None = None) -> Tensor:
         """Embeds tokens; at semantic positions adds the sum of the codes' embeddings."""
         embedded = self.slow.embed_tokens(inputs[:, 0])
-        semantic = self._is_semantic(inputs[:, 0])
-        codes = inputs[:, 1:].transpose(1, 2)[semantic] + self.codebook_offsets
-        frames = embedded[semantic] + self.codebook_embeddings(codes).sum(dim=1)
+        if frames is None:
+            frames = self._is_semantic(inputs[:, 0]).flatten().nonzero()[:, 0]
+        columns = inputs.transpose(1, 2).flatten(0, 1).index_select(0, frames)
+        codes = columns[:, 1:] + self.codebook_offsets
+        flat = embedded.flatten(0, 1)
+        summed = flat.index_select(0, frames) + self.codebook_embeddings(codes).sum(dim=1)
         if self.shape.scaled_embeddings:
-            frames = frames / math.sqrt(self.shape.num_codebooks + 1)
-        scattered = embedded.masked_scatter(semantic[..., None], frames.to(embedded.dtype))
-        return cast("Tensor", scattered)
+            summed = summed / math.sqrt(self.shape.num_codebooks + 1)
+        combined = flat.index_copy(0, frames, summed.to(flat.dtype))
+        return cast("Tensor", combined.view_as(embedded))
 
     def _fast_hidden(self, rows: Tensor, codes: Tensor) -> Tensor:
         """Hidden states [frames, dim], codes [frames, codebooks] → [frames, codebooks, dim]."""

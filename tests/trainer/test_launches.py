@@ -1,0 +1,22 @@
+"""What a step asks of a GPU, counted on this CPU: exact, so that each kernel more is noticed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "launches.py"
+
+MOST_LAUNCHES = 8_507
+MOST_CASTS = 1_872
+
+
+def test_a_step_launches_no_more_than_before_and_waits_for_nothing() -> None:
+    command = [sys.executable, str(BENCHMARK), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["launches"] <= MOST_LAUNCHES, found["by_operation"]
+    assert found["casts"] <= MOST_CASTS
+    assert found["reads"] == 0
